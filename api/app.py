@@ -56,6 +56,7 @@ from api.resources.quotes import routes as quotes
 from api.resources.stock import inventory, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
+from api.resources.work_orders import parts as work_order_parts
 from api.resources.work_orders import records as work_order_records
 from api.resources.work_orders import routes as work_orders
 from api.resources.work_orders import verbs as work_order_verbs
@@ -97,6 +98,7 @@ RESOURCES = (
     work_orders,
     work_order_verbs,
     work_order_records,
+    work_order_parts,
     inspection_templates,
     inspection_forms,
     quarantine,

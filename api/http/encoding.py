@@ -75,11 +75,15 @@ def accepted(content: object) -> Response:
 
 
 def created(
-    content: dict[str, Any], path: str, *, once: Mapping[str, object] | None = None
+    content: dict[str, Any],
+    path: str,
+    *,
+    once: Mapping[str, object] | None = None,
+    key: str = "id",
 ) -> Response:
-    """Answer 201, with where the new thing is."""
+    """Answer 201, with where the new thing is. key: the field that its path ends with."""
     response = _response(content, 201, once)
-    response.headers["Location"] = f"{path}/{content['id']}"
+    response.headers["Location"] = f"{path}/{content[key]}"
     return response
 
 

@@ -25,6 +25,7 @@ class QuoteRow(NamedTuple):
     sent_to, mail_state, send_error: of the letter that was asked for last. decided_by: who accepted
     or declined, by their own word. The fields from `client_name` on are the client's and the
     organization's, as they are now; `today` is there. evidence: the contents of its entries.
+    work_order_id: of the order that was made of it, deleted or not.
     """
 
     id: UUID
@@ -60,6 +61,7 @@ class QuoteRow(NamedTuple):
     timezone: str
     today: date
     evidence: list[bytes]
+    work_order_id: UUID | None
 
     @property
     def is_over(self) -> bool:
@@ -96,6 +98,8 @@ quotes = Table(
         "timezone": "organizations.timezone",
         "evidence": "ARRAY(SELECT entry.content FROM quote_evidence AS entry"
         " WHERE entry.org_id = quotes.org_id AND entry.quote_id = quotes.id ORDER BY entry.place)",
+        "work_order_id": "(SELECT made.id FROM work_orders AS made"
+        " WHERE made.org_id = quotes.org_id AND made.quote_id = quotes.id)",
         "today": "(now() AT TIME ZONE organizations.timezone)::date",
     },
     joins="JOIN clients ON clients.org_id = quotes.org_id AND clients.id = quotes.client_id"

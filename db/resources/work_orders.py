@@ -23,8 +23,9 @@ class WorkOrder(NamedTuple):
 
     checklist: objects with text, done, by (a user's id), at. started_at: of the first start.
     ended_at: when it was completed, cancelled or given up. due_key: due_at, or the year 9999.
-    priority_key: 1 to 4, the most urgent last. worked_s: by the shifts that ended. user_ids: of the
-    assignees who sign in.
+    priority_key: 1 to 4, the most urgent last. quote_id: the quote that it was made of.
+    inspection_form_id, question_id: the defect that it is to mend. worked_s: by the shifts that
+    ended. user_ids: of the assignees who sign in.
     """
 
     id: UUID
@@ -44,6 +45,9 @@ class WorkOrder(NamedTuple):
     currency: str | None
     started_at: datetime | None
     ended_at: datetime | None
+    quote_id: UUID | None
+    inspection_form_id: UUID | None
+    question_id: str | None
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
@@ -152,7 +156,7 @@ work_orders = Table(
               FROM shifts of
              WHERE of.org_id = work_orders.org_id AND of.work_order_id = work_orders.id)""",
     },
-    fixed=["number"],
+    fixed=["number", "quote_id", "inspection_form_id", "question_id"],
     filters={
         "status": _status,
         "assignee_id": _assignee,
@@ -220,6 +224,15 @@ async def path_to(conn: Connection, order_id: UUID, most: int) -> list[UUID]:
 async def levels_below(conn: Connection, order_id: UUID, most: int) -> int:
     """Return how many levels of children an order has, at most `most`."""
     return await value_of(conn, _LEVELS, {"id": order_id, "most": most})
+
+
+async def order_of_defect(conn: Connection, form_id: UUID, question_id: str) -> UUID | None:
+    """Return the order that was made of a defect, deleted or not."""
+    return await value_of(
+        conn,
+        "SELECT (SELECT id FROM work_orders WHERE inspection_form_id = %s AND question_id = %s)",
+        (form_id, question_id),
+    )
 
 
 async def has_children(conn: Connection, order_id: UUID) -> bool:

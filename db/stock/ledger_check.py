@@ -1,6 +1,6 @@
-"""The check of stock: all levels of the tenant, worked out anew from the ledger."""
+"""The check of stock: levels and parts of work orders, worked out anew from the ledger."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -8,16 +8,21 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.stock.movements import arriving
-from operations.stock import StockChange, StockLevel, changed
+from operations.stock import MovementKind, StockChange, StockLevel, changed
+from operations.work_orders.parts import PartUse, returned, used
 
 _LEDGER = """
-SELECT part_id, warehouse_id, to_warehouse_id, on_hand_change_milli, reserved_change_milli,
-       unit_cost_microcents
+SELECT work_order_id, kind, quantity_milli, part_id, warehouse_id, to_warehouse_id,
+       on_hand_change_milli, reserved_change_milli, unit_cost_microcents
   FROM stock_movements WHERE org_id = current_org_id() ORDER BY number
 """
 _LEVELS = """
 SELECT part_id, warehouse_id, on_hand_milli, reserved_milli, average_microcents
   FROM inventory WHERE org_id = current_org_id()
+"""
+_ORDER_PARTS = """
+SELECT work_order_id, part_id, planned_milli, reserved_milli, used_milli, cost_cents
+  FROM work_order_parts WHERE org_id = current_org_id()
 """
 _PIECE_ROWS = 10_000
 
@@ -31,23 +36,44 @@ class LevelDifference(NamedTuple):
     worked_out: StockLevel
 
 
+class OrderPartDifference(NamedTuple):
+    """A part of a work order that is not what its movements make; the plan is as it is stored.
+    stored: None where the order has no such part.
+    """
+
+    work_order_id: UUID
+    part_id: UUID
+    stored: PartUse | None
+    worked_out: PartUse
+
+
 class StockCheck(NamedTuple):
     """The result of a check: how much was compared, and what differs."""
 
     levels: int
     movements: int
     differences: list[LevelDifference]
+    order_parts: int
+    order_part_differences: list[OrderPartDifference]
 
 
 class _Entry(NamedTuple):
     """A line of the ledger."""
 
+    work_order_id: UUID | None
+    kind: MovementKind
+    quantity_milli: int
     part_id: UUID
     warehouse_id: UUID
     to_warehouse_id: UUID | None
     on_hand_milli: int
     reserved_milli: int
     unit_cost_microcents: int | None
+
+    @property
+    def change(self) -> StockChange:
+        """The change at warehouse_id."""
+        return StockChange(self.on_hand_milli, self.reserved_milli, self.unit_cost_microcents)
 
 
 async def begin_snapshot(conn: Connection) -> None:
@@ -58,10 +84,14 @@ async def begin_snapshot(conn: Connection) -> None:
 async def check_stock(conn: Connection) -> StockCheck:
     """Compare the tenant's levels with its ledger, after `begin_snapshot`."""
     levels: dict[tuple[UUID, UUID], StockLevel] = {}
+    uses: dict[tuple[UUID, UUID], PartUse] = {}
     movements = 0
     async for entry in _ledger(conn):
         movements += 1
-        change = StockChange(*entry[3:])
+        change = entry.change
+        if entry.work_order_id is not None:
+            key = (entry.work_order_id, entry.part_id)
+            uses[key] = _after(uses.get(key, PartUse()), entry)
         _add(levels, (entry.part_id, entry.warehouse_id), change)
         if entry.to_warehouse_id is not None:
             _add(levels, (entry.part_id, entry.to_warehouse_id), arriving(change))
@@ -72,7 +102,32 @@ async def check_stock(conn: Connection) -> StockCheck:
         for key in sorted(stored.keys() | levels.keys())
         if stored.get(key) != (level := levels.get(key, StockLevel()))
     ]
-    return StockCheck(len(stored), movements, differences)
+    order_parts, order_part_differences = await _compared_uses(conn, uses)
+    return StockCheck(len(stored), movements, differences, order_parts, order_part_differences)
+
+
+async def _compared_uses(
+    conn: Connection, uses: Mapping[tuple[UUID, UUID], PartUse]
+) -> tuple[int, list[OrderPartDifference]]:
+    """Return how many parts of orders are stored, and those that are not as worked out."""
+    rows = await (await conn.execute(_ORDER_PARTS)).fetchall()
+    stored = {(order, part): PartUse(*use) for order, part, *use in rows}
+    differences: list[OrderPartDifference] = []
+    for key in sorted(stored.keys() | uses.keys()):
+        kept = stored.get(key)
+        planned = 0 if kept is None else kept.planned_milli
+        worked_out = uses.get(key, PartUse())._replace(planned_milli=planned)
+        if kept != worked_out:
+            differences.append(OrderPartDifference(*key, kept, worked_out))
+    return len(stored), differences
+
+
+def _after(use: PartUse, entry: _Entry) -> PartUse:
+    """Return what an order has of a part after a movement that was made for it."""
+    use = use._replace(reserved_milli=use.reserved_milli + entry.reserved_milli)
+    if entry.kind == "consume":
+        return used(use, entry.quantity_milli, entry.unit_cost_microcents)
+    return returned(use, entry.quantity_milli) if entry.kind == "return" else use
 
 
 async def _ledger(conn: Connection) -> AsyncIterator[_Entry]:

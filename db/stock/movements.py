@@ -44,6 +44,7 @@ class MovementRow(NamedTuple):
     on_hand_change_milli: int
     reserved_change_milli: int
     unit_cost_microcents: int | None
+    work_order_id: UUID | None
     reason: str | None
     created_by: UUID | None
     created_at: datetime
@@ -69,6 +70,7 @@ class MovementWish(NamedTuple):
     from_reserved: bool = False
     reason: str | None = None
     created_by: UUID | None = None
+    work_order_id: UUID | None = None
 
 
 def _since(conditions: Conditions, at: datetime) -> None:
@@ -140,6 +142,7 @@ def _row(wish: MovementWish, change: StockChange, at: datetime) -> MovementRow:
         wish.to_warehouse_id,
         wish.quantity_milli,
         *change,
+        wish.work_order_id,
         wish.reason,
         wish.created_by,
         at,

@@ -37,6 +37,12 @@ def check_editable(state: QuoteState) -> None:
         raise QUOTES.illegal(state, "edit")
 
 
+def check_convertible(state: QuoteState) -> None:
+    """Raise IllegalMoveError where no work order may be made of a quote."""
+    if state != "accepted":
+        raise QUOTES.illegal(state, "convert")
+
+
 def check_revisable(state: QuoteState) -> None:
     """Raise IllegalMoveError where no later revision may follow."""
     QUOTES.move(state, "supersede")

@@ -17,13 +17,17 @@ _THOUSANDTHS = 1_000
 
 
 class QuoteLine(NamedTuple):
-    """A line of a quote. Rates are in basis points: 8.1 percent is 810."""
+    """A line of a quote. Rates are in basis points: 8.1 percent is 810.
+
+    part_id: the part that it sells, a UUID; None: none.
+    """
 
     description: str
     quantity_thousandths: int
     unit_price_cents: int
     discount_basis_points: int = 0
     tax_basis_points: int = 0
+    part_id: str | None = None
 
 
 class LineSums(NamedTuple):

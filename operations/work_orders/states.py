@@ -35,6 +35,12 @@ STATES: tuple[State, ...] = get_args(State)
 VERBS: tuple[Verb, ...] = get_args(Verb)
 IN_HANDS: tuple[State, ...] = ("assigned", "started", "on_hold")
 """The states in which a work order has assignees, who may punch at its site."""
+RESERVING: tuple[State, ...] = ("created", "assigned", "started", "on_hold")
+"""The states in which planned parts are reserved."""
+USING: tuple[State, ...] = ("assigned", "started", "on_hold", "completed")
+"""The states in which parts are used and brought back."""
+RELEASING: tuple[State, ...] = ("closed", "cancelled", "cannot_complete")
+"""The states that release what is still reserved."""
 ENDED: tuple[State, ...] = ("completed", "closed", "cancelled", "cannot_complete")
 NEEDING_A_REASON: tuple[Verb, ...] = ("hold", "cancel", "cannot-complete")
 

@@ -15,7 +15,13 @@ from db.core.errors import DatabaseError
 from db.core.tenant import act_for
 from db.resources import organization_removal
 from db.resources.organizations import listing
-from db.stock.ledger_check import LevelDifference, StockCheck, begin_snapshot, check_stock
+from db.stock.ledger_check import (
+    LevelDifference,
+    OrderPartDifference,
+    StockCheck,
+    begin_snapshot,
+    check_stock,
+)
 from stack.cli.options import DataDir
 from stack.cli.organizations.org import AsJson, database_url, read_org_id
 from stack.errors import StackError
@@ -38,22 +44,36 @@ def stock(
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the levels of stock with their movements; exit code 1 where any differs."""
+    """Compare stock, and parts of work orders, with their movements; exit code 1 on differences."""
     org_id = None if organization is None else read_org_id(organization)
     try:
         checks = asyncio.run(_checked(data, org_id))
     except DatabaseError as error:
         raise StackError(f"the stock cannot be read: {error}") from error
-    found = [_described(org_id, one) for org_id, check in checks for one in check.differences]
+    found = [
+        *(_described(org_id, one) for org_id, check in checks for one in check.differences),
+        *(
+            _described_part(org_id, one)
+            for org_id, check in checks
+            for one in check.order_part_differences
+        ),
+    ]
     levels = sum(check.levels for _, check in checks)
     movements = sum(check.movements for _, check in checks)
-    counts = {"organizations": len(checks), "levels": levels, "movements": movements}
+    parts = sum(check.order_parts for _, check in checks)
+    counts = {
+        "organizations": len(checks),
+        "levels": levels,
+        "movements": movements,
+        "work_order_parts": parts,
+    }
     if as_json:
         print(json.dumps(counts | {"differences": found}))
     else:
         for one in found:
             print("  ".join(f"{name}: {value}" for name, value in one.items()))
-        print(f"{levels} levels, {movements} movements: {len(found)} differ")
+        compared = f"{levels} levels, {movements} movements, {parts} parts of work orders"
+        print(f"{compared}: {len(found)} differ")
     if found:
         raise typer.Exit(1)
 
@@ -86,6 +106,17 @@ def _described(org_id: UUID, difference: LevelDifference) -> dict[str, Any]:
         "organization_id": format_id("org", org_id),
         "part_id": format_id("prt", difference.part_id),
         "warehouse_id": format_id("whs", difference.warehouse_id),
+        "stored": None if stored is None else stored._asdict(),
+        "worked_out": difference.worked_out._asdict(),
+    }
+
+
+def _described_part(org_id: UUID, difference: OrderPartDifference) -> dict[str, Any]:
+    stored = difference.stored
+    return {
+        "organization_id": format_id("org", org_id),
+        "work_order_id": format_id("wo", difference.work_order_id),
+        "part_id": format_id("prt", difference.part_id),
         "stored": None if stored is None else stored._asdict(),
         "worked_out": difference.worked_out._asdict(),
     }

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
+from uuid import UUID
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from api.http import fields
+from api.http.encoding import id_text
 from api.http.problems import bad_field
 from api.request.paging import SortedQuery
 from api.request.resource import item_of
@@ -62,6 +64,9 @@ class NewQuoteLine(fields.Body):
     ]
     discount_basis_points: _Rate = Field(default=0, description="5 percent is 500")
     tax_basis_points: _Rate = Field(default=0, description="8.1 percent is 810")
+    part_id: fields.PartId | None = Field(
+        default=None, description="the part that it sells, in the part's unit"
+    )
 
 
 class QuoteLineItem(BaseModel):
@@ -72,6 +77,7 @@ class QuoteLineItem(BaseModel):
     unit_price_cents: fields.Count
     discount_basis_points: fields.Count
     tax_basis_points: fields.Count
+    part_id: fields.PartId | None = Field(description="the part that it sells")
     net_cents: fields.Count = Field(description="after the discount, before the tax")
     tax_cents: fields.Count
 
@@ -106,6 +112,9 @@ class QuoteItem(fields.StoredItem):
     label: Annotated[str, fields.text(50, "Q-1042")] = Field(description="as people say it")
     client_id: fields.ClientId
     client_name: fields.Name
+    work_order_id: fields.WorkOrderId | None = Field(
+        description="the work order that was made of it"
+    )
     title: _Title
     lines: Annotated[list[QuoteLineItem], Field(max_length=MAX_LINES)]
     currency: _Currency
@@ -192,6 +201,15 @@ class AcceptanceByHand(fields.Body):
     reason: _Reason = Field(description="how it is known, such as a signed letter")
 
 
+class QuoteConversion(fields.Body):
+    """The things that a work order has and a quote does not say."""
+
+    site_id: fields.SiteId | None = None
+    warehouse_id: fields.WarehouseId | None = Field(
+        default=None, description="where the parts of its lines are reserved; null: nowhere yet"
+    )
+
+
 class DeclineByHand(fields.Body):
     """The refusal of somebody who said so elsewhere."""
 
@@ -227,7 +245,12 @@ def lines_of(row: QuoteRow) -> list[QuoteLine]:
 
 def _shown_lines(row: QuoteRow) -> list[dict[str, Any]]:
     return [
-        each._asdict() | {"net_cents": sums.net_cents, "tax_cents": sums.tax_cents}
+        each._asdict()
+        | {
+            "part_id": each.part_id and id_text("prt", UUID(each.part_id)),
+            "net_cents": sums.net_cents,
+            "tax_cents": sums.tax_cents,
+        }
         for each in lines_of(row)
         for sums in (line_sums(each),)
     ]
@@ -262,8 +285,14 @@ def quote_columns(given: Mapping[str, Any]) -> dict[str, Any]:
     if "lines" not in columns:
         return columns
     written = cast(list[NewQuoteLine], columns["lines"])
-    lines = [QuoteLine(**dict(line)) for line in written]
+    lines = [QuoteLine(**_line_columns(line)) for line in written]
     sums = quote_sums(lines)
     if max(sums) > MAX_TOTAL_CENTS:
         raise bad_field("/lines", f"add up to more than {MAX_TOTAL_CENTS} cents")
-    return columns | sums._asdict() | {"lines": [line._asdict() for line in lines]}
+    return columns | sums._asdict() | {"lines": list(map(_line_columns, written))}
+
+
+def _line_columns(line: NewQuoteLine) -> dict[str, Any]:
+    """Return a line as it is stored: a line without a part has no `part_id`."""
+    columns = line.model_dump(exclude={"part_id"})
+    return columns if line.part_id is None else columns | {"part_id": str(line.part_id)}

@@ -30,6 +30,7 @@ from api.resources.quotes.bodies import (
     EvidenceCheck,
     NewQuote,
     QuoteChange,
+    QuoteConversion,
     QuoteItem,
     QuoteQuery,
     QuoteRecipient,
@@ -37,12 +38,15 @@ from api.resources.quotes.bodies import (
     quote_columns,
     quote_item,
 )
+from api.resources.quotes.conversion import convert
 from api.resources.quotes.moves import (
     check_in_time,
     check_not_overtaken,
     decide,
     document_of,
 )
+from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
+from api.resources.work_orders.creation import take_number
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.numbers import next_number
@@ -68,6 +72,7 @@ from operations.quotes.states import QUOTES, check_editable, check_revisable
 router = APIRouter(prefix="/v1/quotes", tags=["quotes"], route_class=TenantRoute)
 _QuotePath = Annotated[fields.QuoteId, Path(alias="id")]
 _MOST_REVISIONS = 100
+_AS_IT_IS = QuoteConversion()
 _UNSENT: dict[str, Any] = {
     "state": "draft",
     **dict.fromkeys(("mail_state", "send_error", "sent_to", "sent_at", "viewed_at")),
@@ -201,6 +206,24 @@ async def decline_quote(
 async def expire_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
     """End a quote before its last day: it can no longer be accepted."""
     return ok(await _expired(access, quote_id))
+
+
+@router.post(
+    "/{id}/convert", operation_id="convertQuote", status_code=201, response_model=WorkOrderItem
+)
+async def convert_quote(
+    access: Dispatcher, quote_id: _QuotePath, body: Annotated[QuoteConversion, Body()] = _AS_IT_IS
+) -> Response:
+    """Make the work order of an accepted quote, once. Lines with a part are planned parts, and the
+    others are its checklist.
+    """
+    async with access.transaction() as conn:
+        number = await take_number(conn)
+        row = await _quotes.found(conn, quote_id, lock=True)
+        access.check_unchanged(quote_item(row))
+        await check_references(conn, body)
+        order = await convert(conn, access, row, number, body)
+    return created(work_order_item(order), "/v1/work-orders")
 
 
 @router.get("/{id}/pdf", operation_id="getQuotePdf", response_class=Response, responses=_PDF)

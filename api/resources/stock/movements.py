@@ -51,6 +51,7 @@ class StockMovementItem(BaseModel):
     unit_cost_cents: fields.Count | None = Field(
         description="of what came in or went out, rounded; null: not known, or nothing did"
     )
+    work_order_id: fields.WorkOrderId | None = Field(description="the one that it was made for")
     reason: _Reason | None
     created_by: fields.UserId | None
     created_at: datetime
@@ -84,6 +85,7 @@ class StockMovementQuery(SortedQuery):
         fields.WarehouseId | None, Field(description="at it, and transfers to it")
     ] = None
     part_id: fields.PartId | None = None
+    work_order_id: fields.WorkOrderId | None = None
     kind: MovementKind | None = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
@@ -118,6 +120,7 @@ def _item(row: MovementRow) -> dict[str, Any]:
         "on_hand_change": shown_quantity(row.on_hand_change_milli),
         "reserved_change": shown_quantity(row.reserved_change_milli),
         "unit_cost_cents": shown_cents(row.unit_cost_microcents),
+        "work_order_id": optional_id_text("wo", row.work_order_id),
         "reason": row.reason,
         "created_by": optional_id_text("usr", row.created_by),
         "created_at": time_text(row.created_at),

@@ -13,6 +13,8 @@ from api.http import fields
 from api.http.encoding import id_text
 from api.request.paging import ListQuery
 from api.request.resource import Item, item_of
+from api.resources.inspections.template_bodies import QuestionId
+from api.resources.stock.quantities import ShownQuantity, SomeQuantity, StockQuantity
 from db.core.listing import Order
 from db.resources.work_orders import WorkOrder, WorkOrderTransition
 from operations.work_orders.states import STATES, Priority, State, Verb
@@ -107,6 +109,11 @@ class WorkOrderItem(fields.StoredItem):
     planned_end: datetime | None
     due_at: datetime | None
     checklist: Annotated[list[TaskItem], Field(max_length=MAX_CHECKLIST)]
+    quote_id: fields.QuoteId | None = Field(description="the quote that it was made of")
+    inspection_form_id: fields.InspectionFormId | None = Field(
+        description="the form whose defect it is to mend"
+    )
+    question_id: QuestionId | None = Field(description="the failed question of that form")
     worked_s: fields.Count = Field(description="by the shifts on it that ended", examples=[28_800])
     labour_cost_cents: _Cents | None
     currency: _Currency | None
@@ -193,6 +200,56 @@ class ReasonedMove(WorkOrderMove):
 
 class Completion(SignOff, WorkOrderMove):
     """The sign-off of a work order that is done."""
+
+
+class PartPlan(fields.Body):
+    """A part that is planned, and the warehouse in which it is reserved."""
+
+    quantity: StockQuantity = Field(description="how much of it the whole work order takes")
+    warehouse_id: fields.WarehouseId | None = Field(
+        default=None, description="null: not chosen, and nothing is reserved"
+    )
+
+
+class NewOrderPart(PartPlan):
+    """A part that a work order plans."""
+
+    part_id: fields.PartId
+
+
+class OrderPartChange(PartPlan):
+    """The fields to change. In a work order that is to be done, what is planned and not used yet is
+    reserved then.
+    """
+
+    quantity: StockQuantity = Field(default_factory=fields.absent)
+
+
+class PartMove(fields.Body):
+    """A quantity of a part that is used, or that was not needed after all."""
+
+    quantity: SomeQuantity
+    warehouse_id: fields.WarehouseId | None = Field(
+        default=None, description="null: the one that is planned"
+    )
+
+
+class OrderPartItem(BaseModel):
+    """A part that a work order plans or uses."""
+
+    work_order_id: fields.WorkOrderId
+    part_id: fields.PartId
+    part_number: Annotated[fields.Name, Field(examples=["OF-2210"])]
+    part_name: Annotated[fields.Name, Field(examples=["Oil filter"])]
+    unit: Annotated[fields.Name, Field(max_length=20, examples=["piece"])]
+    warehouse_id: fields.WarehouseId | None = Field(description="where it is reserved")
+    planned: ShownQuantity
+    reserved: ShownQuantity
+    used: ShownQuantity = Field(description="less what came back")
+    cost_cents: fields.Count = Field(description="of what was used, as it was then")
+    currency: _Currency
+    created_at: datetime
+    updated_at: datetime
 
 
 class NewComment(fields.Body):

@@ -21,6 +21,7 @@ from db.history import events
 from db.history.events import Event
 from db.resources import work_orders as stored
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
+from db.stock.work_order_parts import OrderStock, release_reserved, reserve_planned
 from geofence.event_data import (
     WORK_ORDER_ASSIGNED,
     WORK_ORDER_CANCELLED,
@@ -30,11 +31,14 @@ from geofence.event_data import (
     WORK_ORDER_UPDATED,
     ChangedWorkOrder,
 )
+from operations.stock import StockError
 from operations.work_orders.states import (
     ENDED,
     IN_HANDS,
     MAX_DEPTH,
     NEEDING_A_REASON,
+    RELEASING,
+    RESERVING,
     WORK_ORDERS,
     Verb,
 )
@@ -102,6 +106,7 @@ async def move(
     if verb != "close":
         changed = changed._replace(ended_at=at if then in ENDED else None)
     await work_orders.update(conn, changed)
+    await _move_parts(conn, access, row, changed)
     if await transitions.count(conn, {"work_order_id": row.id}) >= MAX_TRANSITIONS:
         detail = f"A work order has at most {MAX_TRANSITIONS} transitions: make another one."
         raise conflict("too_many_transitions", detail)
@@ -109,6 +114,25 @@ async def move(
     type_ = _EVENTS.get(verb, WORK_ORDER_UPDATED)
     await events.insert(conn, [event_of(access, type_, changed, at, verb=verb, said=said)])
     return changed
+
+
+def stock_of(access: Access, row: WorkOrder) -> OrderStock:
+    """Return the order for which the caller moves stock."""
+    return OrderStock(access.caller.org_id, row.id, access.caller.user_id)
+
+
+async def _move_parts(conn: Connection, access: Access, row: WorkOrder, changed: WorkOrder) -> None:
+    """Reserve what an order plans when it is issued, and release the rest when it is over. Raises
+    Problem (409).
+    """
+    stock = stock_of(access, row)
+    try:
+        if row.state == "draft" and changed.state in RESERVING:
+            await reserve_planned(conn, stock)
+        elif changed.state in RELEASING:
+            await release_reserved(conn, stock)
+    except StockError as error:
+        raise conflict(error.code, str(error)) from None
 
 
 def check_assignees(row: WorkOrder) -> None:

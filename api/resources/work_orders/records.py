@@ -40,7 +40,7 @@ async def list_comments(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
 ) -> Response:
     """List the comments on a work order, newest first."""
-    return await _listed(access, work_order_id, query, comments, comment_item)
+    return await listed_records(access, work_order_id, query, comments, comment_item)
 
 
 @router.post(
@@ -73,7 +73,7 @@ async def list_transitions(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
 ) -> Response:
     """List the ways that a work order took from status to status, newest first."""
-    return await _listed(access, work_order_id, query, transitions, transition_item)
+    return await listed_records(access, work_order_id, query, transitions, transition_item)
 
 
 @router.get(
@@ -107,7 +107,7 @@ def _key(visit: ListedVisit) -> RowKey:
     return RowKey(visit.entered_at, visit.id)
 
 
-async def _listed(
+async def listed_records(
     access: Access,
     work_order_id: UUID,
     query: SortedQuery,

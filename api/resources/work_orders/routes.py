@@ -5,7 +5,6 @@ the comments of those that are assigned to them. Deleting and restoring are as t
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -39,16 +38,17 @@ from api.resources.work_orders.changes import (
     event_of,
     move,
     said_in,
-    write_creation,
+    stock_of,
 )
+from api.resources.work_orders.creation import insert_order, take_number
 from db.core.connect import Connection
-from db.core.numbers import lock_numbers, next_number
+from db.core.numbers import lock_numbers
 from db.core.table import db_now
 from db.history import events
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
-from db.resources.quotas import check_room
 from db.resources.work_orders import WorkOrder
+from db.stock.work_order_parts import release_reserved
 from geofence.event_data import WORK_ORDER_UPDATED
 from operations.work_orders.states import WORK_ORDERS, Verb
 
@@ -85,16 +85,12 @@ async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Quer
 async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Body()]) -> Response:
     """Create a work order, as a draft or as one that is to be done."""
     async with access.transaction() as conn:
-        number = await next_number(conn, "work_order")
+        number = await take_number(conn)
         await check_references(conn, body)
-        at = await check_room(conn, "work_orders")
-        row = _new(access, body, number, at)
-        check_row(row)
-        await check_parent(conn, row)
-        await table.work_orders.insert(conn, row)
-        await _write_lists(conn, row, _LISTS)
-        await write_creation(conn, access, row)
-        row = await orders.found(conn, row.id)
+        columns = _columns(dict(body)) | {"state": body.status}
+        user_id, at = access.caller.user_id, await db_now(conn)
+        columns["checklist"] = checked_off([], body.checklist, user_id, at)
+        row = await insert_order(conn, access, number, columns)
     return created(work_order_item(row), router.prefix)
 
 
@@ -134,6 +130,7 @@ async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) ->
         access.check_unchanged(work_order_item(row))
         if await table.has_children(conn, row.id):
             raise conflict("in_use", "Other work orders are parts of it.")
+        await release_reserved(conn, stock_of(access, row))
         at = await db_now(conn)
         await orders.write(conn, row._replace(deleted_at=at), at)
     return no_content()
@@ -156,14 +153,7 @@ async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -
     return ok(work_order_item(row))
 
 
-# Creation and change ------------------------------------------------------------------------------
-
-
-def _new(access: Access, body: NewWorkOrder, number: int, at: datetime) -> WorkOrder:
-    """Return the row of a body."""
-    values = _columns(dict(body)) | {"number": number, "state": body.status}
-    values["checklist"] = checked_off([], body.checklist, access.caller.user_id, at)
-    return orders.new(values, at)
+# Change ------------------------------------------------------------------------------
 
 
 def _columns(given: Mapping[str, Any]) -> dict[str, Any]:

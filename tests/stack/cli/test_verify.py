@@ -110,6 +110,7 @@ def test_levels_are_what_the_ledger_adds_up_to_after_random_movements_and_killed
         "organizations": 1,
         "levels": len(parts) * len(places),
         "movements": made,
+        "work_order_parts": 0,
         "differences": [],
     }
 
@@ -145,7 +146,7 @@ def test_what_differs_is_printed_and_the_exit_code_is_1(
     assert difference["stored"] != difference["worked_out"]
     printed = _verify(database, format_id("org", org_id))
     assert printed.exit_code == 1
-    assert "1 levels, 1 movements: 1 differ" in printed.stdout
+    assert "1 levels, 1 movements, 0 parts of work orders: 1 differ" in printed.stdout
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute("DELETE FROM inventory WHERE org_id = %s", (org_id,))
     result = _verify(database, "--json")
@@ -158,3 +159,28 @@ def test_what_differs_is_printed_and_the_exit_code_is_1(
 def test_an_organization_that_is_not_there_is_an_error(database: DatabaseUnderTest) -> None:
     result = _verify(database, format_id("org", new_id()))
     assert isinstance(result.exception, StackError)
+
+
+def test_a_part_of_a_work_order_that_the_ledger_does_not_have_is_a_difference(
+    database: DatabaseUnderTest,
+) -> None:
+    org_id, (part_id, _), _ = _with_places(database)
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute(
+            "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
+            " VALUES (%s, %s, 1, 'x', 'low', 'created')",
+            (org_id, order_id := new_id()),
+        )
+        conn.execute(
+            "INSERT INTO work_order_parts (org_id, id, work_order_id, part_id, planned_milli,"
+            " used_milli) VALUES (%s, %s, %s, %s, 2, 1)",
+            (org_id, new_id(), order_id, part_id),
+        )
+    result = _verify(database, format_id("org", org_id), "--json")
+    assert result.exit_code == 1
+    (difference,) = json.loads(result.stdout)["differences"]
+    assert difference["work_order_id"] == format_id("wo", order_id)
+    assert (difference["stored"]["used_milli"], difference["worked_out"]["used_milli"]) == (1, 0)
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute("DELETE FROM work_order_parts WHERE org_id = %s", (org_id,))
+    assert _verify(database, format_id("org", org_id)).exit_code == 0

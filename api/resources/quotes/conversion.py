@@ -1,0 +1,75 @@
+"""The work order of a quote that was accepted."""
+
+from collections import Counter
+from uuid import UUID
+
+from api.http.encoding import id_text
+from api.http.problems import Problem
+from api.request.access import Access
+from api.resources.quotes.bodies import QuoteConversion, lines_of
+from api.resources.work_orders.changes import stock_of
+from api.resources.work_orders.creation import insert_order
+from api.resources.work_orders.parts import new_part
+from db.core.connect import Connection
+from db.quotes.quotes import QuoteRow
+from db.resources.kinds import KINDS
+from db.resources.work_orders import WorkOrder
+from db.stock import work_order_parts
+from operations.quotes.states import check_convertible
+from operations.quotes.sums import QuoteLine
+
+_MOST_CHARACTERS = 500  # of a task
+
+
+async def convert(
+    conn: Connection, access: Access, row: QuoteRow, number: int, body: QuoteConversion
+) -> WorkOrder:
+    """Make the order of a quote, whose row is locked. The order is to be done (`created`): the
+    customer has ordered the work. Raises Problem (409), IllegalMoveError, StockError.
+    """
+    check_convertible(row.state)
+    if row.work_order_id is not None:
+        raise _converted(row.work_order_id)
+    lines = lines_of(row)
+    parts = await _parts_in(conn, lines)
+    columns = {
+        "title": row.title,
+        "client_id": row.client_id,
+        "site_id": body.site_id,
+        "quote_id": row.id,
+        "checklist": [_task(line) for line in lines if _part(line) not in parts],
+    }
+    order = await insert_order(conn, access, number, columns)
+    for part_id in sorted(parts):
+        planned = (await new_part(conn, order, part_id))._replace(
+            planned_milli=parts[part_id], warehouse_id=body.warehouse_id
+        )
+        await work_order_parts.plan(conn, stock_of(access, order), planned, is_reserved=True)
+    return order
+
+
+def _converted(order_id: UUID) -> Problem:
+    detail = "A work order was made of the quote already."
+    return Problem(409, "converted", detail, more={"work_order_id": id_text("wo", order_id)})
+
+
+def _part(line: QuoteLine) -> UUID | None:
+    return None if line.part_id is None else UUID(line.part_id)
+
+
+async def _parts_in(conn: Connection, lines: list[QuoteLine]) -> Counter[UUID]:
+    """Return the quantity of each part in thousandths. Parts that are deleted are none."""
+    wanted: Counter[UUID] = Counter()
+    for line in lines:
+        if (part_id := _part(line)) is not None:
+            wanted[part_id] += line.quantity_thousandths
+    there = await KINDS["part"].lock_existing(conn, wanted)
+    return Counter({part_id: wanted[part_id] for part_id in there})
+
+
+def _task(line: QuoteLine) -> dict[str, object]:
+    """Return a line as an item of a checklist."""
+    text = line.description
+    if len(text) > _MOST_CHARACTERS:
+        text = text[: _MOST_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return {"text": text, "done": False, "by": None, "at": None}

@@ -1,0 +1,224 @@
+"""The parts of work orders: what is planned is reserved, and what is used is taken from stock.
+
+A dispatcher plans, and a technician uses parts for the work orders that are assigned to them. Every
+quantity is a movement of the ledger with the `work_order_id`. What is still reserved is released
+when the order is closed, cancelled, given up or deleted.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Path, Query
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import created, id_text, ok, optional_id_text, time_text
+from api.http.problems import Problem, bad_field, conflict, not_found
+from api.request.access import Access, Dispatcher, Reader, Technician
+from api.request.paging import ListOf, SortedQuery
+from api.request.references import check_references
+from api.request.route import TenantRoute
+from api.resources.stock.quantities import shown_quantity
+from api.resources.work_orders.bodies import (
+    NewOrderPart,
+    OrderPartChange,
+    OrderPartItem,
+    PartMove,
+)
+from api.resources.work_orders.changes import check_own, stock_of
+from api.resources.work_orders.records import listed_records
+from api.resources.work_orders.routes import WorkOrderPath, orders
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.core.table import db_now
+from db.resources.kinds import KINDS
+from db.resources.work_orders import WorkOrder
+from db.stock import work_order_parts as table
+from db.stock.work_order_parts import MAX_ORDER_PARTS, OrderPartRow, order_parts
+from operations.work_orders.parts import PartUseError
+from operations.work_orders.states import RESERVING, USING, WORK_ORDERS
+
+router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
+_PartPath = Annotated[fields.PartId, Path(alias="part_id")]
+
+
+def order_part_item(row: OrderPartRow) -> dict[str, Any]:
+    """Return the JSON of a row: an OrderPartItem."""
+    return {
+        "work_order_id": id_text("wo", row.work_order_id),
+        "part_id": id_text("prt", row.part_id),
+        "part_number": row.part_number,
+        "part_name": row.part_name,
+        "unit": row.unit,
+        "warehouse_id": optional_id_text("whs", row.warehouse_id),
+        "planned": shown_quantity(row.planned_milli),
+        "reserved": shown_quantity(row.reserved_milli),
+        "used": shown_quantity(row.used_milli),
+        "cost_cents": row.cost_cents,
+        "currency": row.currency,
+        "created_at": time_text(row.created_at),
+        "updated_at": time_text(row.updated_at),
+    }
+
+
+@router.get("/{id}/parts", operation_id="listOrderParts", response_model=ListOf[OrderPartItem])
+async def list_order_parts(
+    access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
+) -> Response:
+    """List the parts that a work order plans or uses, newest first."""
+    return await listed_records(access, work_order_id, query, order_parts, order_part_item)
+
+
+@router.post("/{id}/parts", operation_id="planPart", status_code=201, response_model=OrderPartItem)
+async def plan_part(
+    access: Dispatcher, work_order_id: WorkOrderPath, body: Annotated[NewOrderPart, Body()]
+) -> Response:
+    """Plan a part. In a work order that is to be done, it is reserved in its warehouse."""
+    async with access.transaction() as conn:
+        order = await orders.found(conn, work_order_id, lock=True)
+        await check_references(conn, body)
+        _check_plannable(order)
+        if await table.part_of(conn, order.id, body.part_id) is not None:
+            raise conflict("part_planned", "The work order has this part: change its quantity.")
+        row = await new_part(conn, order, body.part_id)
+        row = row._replace(warehouse_id=body.warehouse_id, planned_milli=body.quantity)
+        is_reserved = order.state in RESERVING
+        row = await table.plan(conn, stock_of(access, order), row, is_reserved=is_reserved)
+    item = order_part_item(row)
+    return created(item, f"{router.prefix}/{item['work_order_id']}/parts", key="part_id")
+
+
+@router.get("/{id}/parts/{part_id}", operation_id="getOrderPart", response_model=OrderPartItem)
+async def get_order_part(
+    access: Reader, work_order_id: WorkOrderPath, part_id: _PartPath
+) -> Response:
+    """Return one part that a work order plans or uses."""
+    async with access.transaction() as conn:
+        order = await orders.found(conn, work_order_id)
+        row = await _part(conn, order, part_id)
+    return ok(order_part_item(row))
+
+
+@router.patch("/{id}/parts/{part_id}", operation_id="updateOrderPart", response_model=OrderPartItem)
+async def update_order_part(
+    access: Dispatcher,
+    work_order_id: WorkOrderPath,
+    part_id: _PartPath,
+    body: Annotated[OrderPartChange, Body()],
+) -> Response:
+    """Change what is planned of a part. In a work order that is to be done, what is not used yet is
+    reserved then; a quantity of 0 releases it.
+    """
+    given = body.given()
+    async with access.transaction() as conn:
+        order = await orders.found(conn, work_order_id, lock=True)
+        row = await _part(conn, order, part_id)
+        access.check_unchanged(order_part_item(row))
+        await check_references(conn, body)
+        _check_plannable(order)
+        planned = row._replace(
+            planned_milli=given.get("quantity", row.planned_milli),
+            warehouse_id=given.get("warehouse_id", row.warehouse_id),
+        )
+        is_reserved = order.state in RESERVING
+        row = await table.plan(conn, stock_of(access, order), planned, is_reserved=is_reserved)
+    return ok(order_part_item(row))
+
+
+@router.post(
+    "/{id}/parts/{part_id}/consume", operation_id="consumePart", response_model=OrderPartItem
+)
+async def consume_part(
+    access: Technician,
+    work_order_id: WorkOrderPath,
+    part_id: _PartPath,
+    body: Annotated[PartMove, Body()],
+) -> Response:
+    """Use a part, planned or not: what is reserved for the order goes first."""
+    async with _using(access, work_order_id, part_id, body) as (conn, order, row):
+        row = row or await new_part(conn, order, part_id)
+        warehouse_id = _warehouse(body, row)
+        stock = stock_of(access, order)
+        row = await table.consume(conn, stock, row, warehouse_id, body.quantity)
+    return ok(order_part_item(row))
+
+
+@router.post(
+    "/{id}/parts/{part_id}/return", operation_id="returnPart", response_model=OrderPartItem
+)
+async def return_part(
+    access: Technician,
+    work_order_id: WorkOrderPath,
+    part_id: _PartPath,
+    body: Annotated[PartMove, Body()],
+) -> Response:
+    """Bring a part back that was taken and not needed. Its share of the cost goes with it."""
+    async with _using(access, work_order_id, part_id, body) as (conn, order, row):
+        if row is None:
+            raise not_found("part of the work order")
+        warehouse_id = _warehouse(body, row)
+        stock = stock_of(access, order)
+        row = await table.bring_back(conn, stock, row, warehouse_id, body.quantity)
+    return ok(order_part_item(row))
+
+
+async def new_part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPartRow:
+    """Insert a part of which nothing is planned. Raises Problem (409)."""
+    if await order_parts.count(conn, {"work_order_id": order.id}) >= MAX_ORDER_PARTS:
+        raise conflict("too_many_parts", f"A work order has at most {MAX_ORDER_PARTS} parts.")
+    at, row_id = await db_now(conn), new_id()
+    await order_parts.insert(
+        conn,
+        OrderPartRow(row_id, order.id, part_id, None, 0, 0, 0, 0, at, at, "", "", "", ""),
+    )
+    row = await order_parts.find(conn, row_id)
+    assert row is not None
+    return row
+
+
+@asynccontextmanager
+async def _using(
+    access: Access, order_id: UUID, part_id: UUID, body: PartMove
+) -> AsyncIterator[tuple[Connection, WorkOrder, OrderPartRow | None]]:
+    """Provide the transaction of a use, with the order, which is locked, and what it has of the
+    part. Raises Problem (403, 404, 409, 412), IllegalMoveError.
+    """
+    async with access.transaction() as conn:
+        order = await orders.found(conn, order_id, lock=True)
+        check_own(access, order)
+        row = await table.part_of(conn, order.id, part_id)
+        if row is None and not await KINDS["part"].lock_existing(conn, [part_id]):
+            raise not_found("part")
+        if row is not None:
+            access.check_unchanged(order_part_item(row))
+        await check_references(conn, body)
+        if order.state not in USING:
+            raise WORK_ORDERS.illegal(order.state, "use parts for")
+        try:
+            yield conn, order, row
+        except PartUseError as error:
+            raise Problem(409, error.code, str(error)) from None
+
+
+async def _part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPartRow:
+    """Return a part of an order. Raises Problem (404)."""
+    row = await table.part_of(conn, order.id, part_id)
+    if row is None:
+        raise not_found("part of the work order")
+    return row
+
+
+def _warehouse(body: PartMove, row: OrderPartRow) -> UUID:
+    """Return the warehouse of a use. Raises Problem (422) where none is given and none planned."""
+    warehouse_id = body.warehouse_id or row.warehouse_id
+    if warehouse_id is None:
+        raise bad_field("/warehouse_id", "is needed: none is planned for this part")
+    return warehouse_id
+
+
+def _check_plannable(order: WorkOrder) -> None:
+    """Raise IllegalMoveError for an order that is over."""
+    if order.state != "draft" and order.state not in RESERVING:
+        raise WORK_ORDERS.illegal(order.state, "plan parts for")

@@ -1,0 +1,197 @@
+"""The parts of work orders: each is planned, reserved and used by movements of the ledger.
+
+Who calls these holds the order's row. Levels are locked in the order of parts, then of warehouses,
+so no two orders wait for each other.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from db.core.connect import Connection
+from db.core.fetch import value_of
+from db.core.table import Table, db_now
+from db.stock.inventory import locked
+from db.stock.movements import MovementWish, record
+from operations.stock import MovementKind, StockError
+from operations.work_orders.parts import PartUse, returned, used
+
+MAX_ORDER_PARTS = 200
+
+
+class OrderPartRow(NamedTuple):
+    """One row. The fields from `part_number` on are those of the part."""
+
+    id: UUID
+    work_order_id: UUID
+    part_id: UUID
+    warehouse_id: UUID | None
+    planned_milli: int
+    reserved_milli: int
+    used_milli: int
+    cost_cents: int
+    created_at: datetime
+    updated_at: datetime
+    part_number: str
+    part_name: str
+    unit: str
+    currency: str
+
+    @property
+    def use(self) -> PartUse:
+        """The quantities and the cost, for the rules."""
+        return PartUse(self.planned_milli, self.reserved_milli, self.used_milli, self.cost_cents)
+
+
+order_parts = Table(
+    "work_order_parts",
+    OrderPartRow,
+    fixed=["work_order_id", "part_id"],
+    computed={
+        "part_number": "parts.number",
+        "part_name": "parts.name",
+        "unit": "parts.unit",
+        "currency": "parts.currency",
+    },
+    joins="JOIN parts ON parts.org_id = work_order_parts.org_id"
+    " AND parts.id = work_order_parts.part_id",
+)
+
+
+class OrderStock(NamedTuple):
+    """The work order that stock is moved for, and the user who does it."""
+
+    org_id: UUID
+    work_order_id: UUID
+    user_id: UUID
+
+    async def move(
+        self,
+        conn: Connection,
+        kind: MovementKind,
+        row: OrderPartRow,
+        warehouse_id: UUID,
+        quantity_milli: int,
+        *,
+        from_reserved: bool = False,
+    ) -> int | None:
+        """Record a movement, and return its cost of a unit in microcents. Raises StockError,
+        QuotaExceeded.
+        """
+        wish = MovementWish(
+            self.org_id,
+            kind,
+            row.part_id,
+            warehouse_id,
+            quantity_milli,
+            from_reserved=from_reserved,
+            created_by=self.user_id,
+            work_order_id=self.work_order_id,
+        )
+        try:
+            return (await record(conn, wish)).unit_cost_microcents
+        except StockError as error:
+            detail = f"{row.part_name} ({row.part_number}): {error}"
+            raise StockError(error.code, detail, error.level) from None
+
+
+async def part_of(conn: Connection, order_id: UUID, part_id: UUID) -> OrderPartRow | None:
+    """Return the row of a part of an order."""
+    row_id = await value_of(
+        conn,
+        "SELECT (SELECT id FROM work_order_parts WHERE work_order_id = %s AND part_id = %s)",
+        (order_id, part_id),
+    )
+    return None if row_id is None else await order_parts.find(conn, row_id)
+
+
+async def plan(
+    conn: Connection, stock: OrderStock, row: OrderPartRow, *, is_reserved: bool
+) -> OrderPartRow:
+    """Write what is planned of a part now, and reserve as much where that is to be. Raises
+    StockError, QuotaExceeded.
+    """
+    before = await order_parts.find(conn, row.id)
+    assert before is not None
+    await _lock_levels(conn, row.part_id, {before.warehouse_id, row.warehouse_id})
+    if before.warehouse_id != row.warehouse_id:
+        await _settle(conn, stock, before, 0)
+        row = row._replace(reserved_milli=0)
+    is_placed = is_reserved and row.warehouse_id is not None
+    return await _settle(conn, stock, row, row.use.outstanding_milli if is_placed else 0)
+
+
+async def reserve_planned(conn: Connection, stock: OrderStock) -> None:
+    """Reserve all that an order plans where a warehouse is chosen. Raises StockError,
+    QuotaExceeded.
+    """
+    for row in await _parts_of(conn, stock.work_order_id):
+        if row.warehouse_id is not None:
+            await _settle(conn, stock, row, row.use.outstanding_milli)
+
+
+async def release_reserved(conn: Connection, stock: OrderStock) -> None:
+    """Release all that is reserved for an order. Raises QuotaExceeded."""
+    for row in await _parts_of(conn, stock.work_order_id):
+        if row.reserved_milli:
+            await _settle(conn, stock, row, 0)
+
+
+async def consume(
+    conn: Connection, stock: OrderStock, row: OrderPartRow, warehouse_id: UUID, quantity_milli: int
+) -> OrderPartRow:
+    """Take a part out of a warehouse: what is reserved there first. Then no more stays reserved
+    than is still to be used. Raises StockError, PartUseError, QuotaExceeded.
+    """
+    await _lock_levels(conn, row.part_id, {row.warehouse_id, warehouse_id})
+    is_there = row.warehouse_id == warehouse_id
+    reserved = min(row.reserved_milli, quantity_milli) if is_there else 0
+    row = row._replace(reserved_milli=row.reserved_milli - reserved)
+    use = row.use
+    for quantity, from_reserved in ((reserved, True), (quantity_milli - reserved, False)):
+        if quantity:
+            cost = await stock.move(
+                conn, "consume", row, warehouse_id, quantity, from_reserved=from_reserved
+            )
+            use = used(use, quantity, cost)
+    row = row._replace(**use._asdict())
+    return await _settle(conn, stock, row, min(row.reserved_milli, use.outstanding_milli))
+
+
+async def bring_back(
+    conn: Connection, stock: OrderStock, row: OrderPartRow, warehouse_id: UUID, quantity_milli: int
+) -> OrderPartRow:
+    """Put a part that was used into a warehouse. Raises StockError, PartUseError, QuotaExceeded."""
+    use = returned(row.use, quantity_milli)
+    await stock.move(conn, "return", row, warehouse_id, quantity_milli)
+    row = row._replace(**use._asdict())
+    return await _settle(conn, stock, row, row.reserved_milli)
+
+
+async def _settle(
+    conn: Connection, stock: OrderStock, row: OrderPartRow, reserved_milli: int
+) -> OrderPartRow:
+    """Reserve or release at the row's warehouse until this much is reserved, and write the row."""
+    more = reserved_milli - row.reserved_milli
+    if more:
+        assert row.warehouse_id is not None  # the database holds this
+        kind: MovementKind = "reserve" if more > 0 else "release"
+        await stock.move(conn, kind, row, row.warehouse_id, abs(more))
+    row = row._replace(reserved_milli=reserved_milli, updated_at=await db_now(conn))
+    await order_parts.update(conn, row)
+    return row
+
+
+async def _lock_levels(conn: Connection, part_id: UUID, warehouse_ids: set[UUID | None]) -> None:
+    """Lock the levels of a part in the order in which movements lock them."""
+    for warehouse_id in sorted(each for each in warehouse_ids if each is not None):
+        await locked(conn, part_id, warehouse_id)
+
+
+async def _parts_of(conn: Connection, order_id: UUID) -> Sequence[OrderPartRow]:
+    """Return all parts of an order, by their ids."""
+    rows = await order_parts.listing(
+        conn, {"work_order_id": order_id}, after=None, limit=MAX_ORDER_PARTS, offset=0
+    )
+    return sorted(rows, key=lambda row: row.part_id)

@@ -1,0 +1,269 @@
+"""Parts of work orders: planned, reserved, used, brought back and released, through HTTP."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from db.core.connect import connect
+from db.core.tenant import act_for
+from db.stock.ledger_check import begin_snapshot, check_stock
+from tests.api.http.test_problems import is_problem
+from tests.api.punching import Worker, employee, worker
+from tests.api.running import Answer, Client, Organization, RunningApi
+from tests.api.stocked import move, stocked
+
+REASONS = {
+    "cancel": {"reason": "Nobody wants it."},
+    "cannot-complete": {"reason": "The part is missing."},
+    "complete": {"signer_name": "Peter Frei"},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def anna(api: RunningApi) -> tuple[Organization, Worker]:
+    """The organization of this module, and its technician."""
+    org = api.organization("Parts")
+    return org, await worker(api, org)
+
+
+@pytest.fixture(scope="module")
+def org(anna: tuple[Organization, Worker]) -> Organization:
+    """The organization of this module."""
+    return anna[0]
+
+
+async def _order(org: Organization, *verbs: str, **body: Any) -> str:
+    """Return the path of a new order, after these verbs."""
+    order = {"title": "Service", "assignee_ids": [await employee(org)]} | body
+    path = (await org.dispatcher.post("/v1/work-orders", order)).headers["Location"]
+    for verb in verbs:
+        await _said(org, path, verb)
+    return path
+
+
+async def _said(org: Organization, path: str, verb: str) -> None:
+    answer = await org.dispatcher.post(f"{path}/{verb}", REASONS.get(verb))
+    assert answer.status == 200, answer.json
+
+
+async def _plan(
+    org: Organization, path: str, ids: dict[str, str], quantity: float, **more: Any
+) -> Answer:
+    body = {"part_id": ids["parts"], "warehouse_id": ids["warehouses"], "quantity": quantity}
+    return await org.dispatcher.post(f"{path}/parts", body | more)
+
+
+async def _take(
+    caller: Client, path: str, ids: dict[str, str], quantity: float, verb: str = "consume"
+) -> Answer:
+    body = {"quantity": quantity, "warehouse_id": ids["warehouses"]}
+    return await caller.post(f"{path}/parts/{ids['parts']}/{verb}", body)
+
+
+async def _stock(org: Organization, ids: dict[str, str]) -> tuple[float, float]:
+    """Return what is on hand and what is reserved."""
+    row = (await org.viewer.get(f"/v1/inventory/{ids['inventory']}")).json
+    return row["on_hand"], row["reserved"]
+
+
+async def _stock_differences(api: RunningApi, org: Organization) -> list[object]:
+    """Return what `opsc verify stock` would print."""
+    async with (
+        await connect(api.database.url("opsc_owner"), "verify") as conn,
+        conn.transaction(),
+    ):
+        await begin_snapshot(conn)
+        await act_for(conn, org.org_id)
+        check = await check_stock(conn)
+    assert check.order_parts > 0
+    return [*check.differences, *check.order_part_differences]
+
+
+def _quantities(row: dict[str, Any]) -> tuple[float, float, float, int]:
+    return row["planned"], row["reserved"], row["used"], row["cost_cents"]
+
+
+async def test_parts_are_planned_reserved_used_brought_back_and_released(
+    api: RunningApi, org: Organization
+) -> None:
+    ids = await stocked(org, quantity=10)  # at 2.50
+    path = await _order(org, "assign")
+    planned = await _plan(org, path, ids, 4)
+    assert planned.status == 201, planned.json
+    assert _quantities(planned.json) == (4, 4, 0, 0)
+    assert planned.json["part_name"] == "x part"
+    assert (await org.viewer.get(planned.headers["Location"])).json == planned.json
+    assert await _stock(org, ids) == (10, 4)
+    assert _quantities((await _take(org.dispatcher, path, ids, 3)).json) == (4, 1, 3, 750)
+    assert await _stock(org, ids) == (7, 1)
+    assert _quantities((await _take(org.dispatcher, path, ids, 2.5)).json) == (4, 0, 5.5, 1375)
+    assert await _stock(org, ids) == (4.5, 0)
+    back = await _take(org.dispatcher, path, ids, 2.5, "return")
+    assert _quantities(back.json) == (4, 0, 3, 750)
+    again = await org.dispatcher.patch(planned.headers["Location"], {"quantity": 5})
+    assert _quantities(again.json) == (5, 2, 3, 750)
+    assert await _stock(org, ids) == (7, 2)
+    await _said(org, path, "cannot-complete")
+    assert await _stock(org, ids) == (7, 0)
+    ledger = await org.viewer.walk("/v1/stock-movements", work_order_id=path.rsplit("/", 1)[1])
+    told = [(row["kind"], row["quantity"]) for row in ledger][::-1]
+    assert told == [
+        ("reserve", 4),
+        ("consume", 3),
+        ("consume", 1),
+        ("consume", 1.5),
+        ("return", 2.5),
+        ("reserve", 2),
+        ("release", 2),
+    ]
+    listed = (await org.viewer.get(f"{path}/parts")).json["data"]
+    assert [_quantities(row) for row in listed] == [(5, 0, 3, 750)]
+    assert await _stock_differences(api, org) == []
+
+
+@pytest.mark.parametrize(
+    "verbs", [("cancel",), ("cannot-complete",), ("start", "complete", "close")]
+)
+async def test_an_order_that_is_over_reserves_nothing(
+    org: Organization, verbs: tuple[str, ...]
+) -> None:
+    one, other = await stocked(org, quantity=3), await stocked(org, quantity=3)
+    path = await _order(org, "assign")
+    await _plan(org, path, one, 2)
+    await _plan(org, path, other, 1)
+    for verb in verbs:
+        assert await _stock(org, one) == (3, 2)
+        await _said(org, path, verb)
+    assert [await _stock(org, each) for each in (one, other)] == [(3, 0), (3, 0)]
+    assert is_problem(await _plan(org, path, await stocked(org), 1), 409, "illegal_move")
+    assert is_problem(await _take(org.dispatcher, path, one, 1), 409, "illegal_move")
+
+
+async def test_a_deleted_order_reserves_nothing(org: Organization) -> None:
+    ids = await stocked(org, quantity=3)
+    path = await _order(org)
+    await _plan(org, path, ids, 2)
+    assert (await org.dispatcher.delete(path)).status == 204
+    assert await _stock(org, ids) == (3, 0)
+
+
+async def test_a_draft_reserves_when_it_is_issued_all_or_nothing(org: Organization) -> None:
+    enough, short = await stocked(org, quantity=3), await stocked(org, quantity=1)
+    path = await _order(org, status="draft")
+    await _plan(org, path, enough, 2)
+    await _plan(org, path, short, 2)
+    assert await _stock(org, enough) == (3, 0)
+    refused = await org.dispatcher.post(f"{path}/issue", None)
+    assert is_problem(refused, 409, "insufficient_stock")
+    assert "x part" in refused.json["detail"]
+    assert (await org.viewer.get(path)).json["status"] == "draft"
+    assert await _stock(org, enough) == (3, 0)
+    unplaced = {"warehouse_id": None}  # to be ordered
+    await org.dispatcher.patch(f"{path}/parts/{short['parts']}", unplaced)
+    await _said(org, path, "issue")
+    assert [await _stock(org, each) for each in (enough, short)] == [(3, 2), (1, 0)]
+
+
+async def test_a_plan_that_the_stock_does_not_allow_changes_nothing(org: Organization) -> None:
+    ids = await stocked(org, quantity=3)
+    path = await _order(org)
+    refused = await _plan(org, path, ids, 4)
+    assert is_problem(refused, 409, "insufficient_stock")
+    assert (await org.viewer.get(f"{path}/parts")).json["data"] == []
+    await _plan(org, path, ids, 1)
+    assert is_problem(await _plan(org, path, ids, 1), 409, "part_planned")
+    more = await org.dispatcher.patch(f"{path}/parts/{ids['parts']}", {"quantity": 4})
+    assert is_problem(more, 409, "insufficient_stock")
+    assert await _stock(org, ids) == (3, 1)
+
+
+async def test_a_part_moves_to_another_warehouse_and_is_used_from_elsewhere(
+    api: RunningApi, org: Organization
+) -> None:
+    ids = await stocked(org, quantity=5)
+    van = (await org.admin.post("/v1/warehouses", {"name": "Van"})).json["id"]
+    await move(org.dispatcher, ids, "transfer", 2, to_warehouse_id=van)
+    path = await _order(org, "assign")
+    await _plan(org, path, ids, 2)
+    assert await _stock(org, ids) == (3, 2)
+    part = f"{path}/parts/{ids['parts']}"
+    await org.dispatcher.patch(part, {"warehouse_id": van})
+    assert await _stock(org, ids) == (3, 0)
+    await org.dispatcher.patch(part, {"warehouse_id": ids["warehouses"]})
+    used = await org.dispatcher.post(f"{part}/consume", {"quantity": 1, "warehouse_id": van})
+    assert _quantities(used.json) == (2, 1, 1, 250)
+    assert await _stock(org, ids) == (3, 1)  # no more than is still to be used
+    assert await _stock_differences(api, org) == []
+
+
+async def test_a_technician_uses_parts_for_their_own_orders_planned_or_not(
+    org: Organization, anna: tuple[Organization, Worker]
+) -> None:
+    ids = await stocked(org, quantity=5)
+    own = await _order(org, "assign", "start", assignee_ids=[anna[1].id])
+    others = await _order(org, "assign", "start")
+    used = await _take(org.technician, own, ids, 2)
+    assert _quantities(used.json) == (0, 0, 2, 500)
+    assert (await _take(org.technician, others, ids, 1)).status == 403
+    assert (await _take(org.viewer, own, ids, 1)).status == 403
+    assert (await _take(org.technician, own, ids, 1, "return")).status == 200
+    assert is_problem(await _take(org.technician, own, ids, 2, "return"), 409, "insufficient_used")
+    assert is_problem(await _take(org.technician, own, ids, 5), 409, "insufficient_stock")
+    nowhere = await org.technician.post(f"{own}/parts/{ids['parts']}/consume", {"quantity": 1})
+    assert nowhere.json["errors"][0]["pointer"] == "/warehouse_id"
+    assert (await _take(org.technician, own, await stocked(org), 1, "return")).status == 404
+
+
+async def test_a_part_is_changed_as_it_was_seen_alone(org: Organization) -> None:
+    ids = await stocked(org, quantity=5)
+    path = await _order(org, "assign")
+    made = await _plan(org, path, ids, 2)
+    part, seen = made.headers["Location"], {"If-Match": made.headers["ETag"]}
+    await _take(org.dispatcher, path, ids, 1)
+    late = await org.dispatcher.send("PATCH", part, headers=seen, json={"quantity": 3})
+    assert late.status == 412
+    fresh = {"If-Match": (await org.viewer.get(part)).headers["ETag"]}
+    done = await org.dispatcher.send("PATCH", part, headers=fresh, json={"quantity": 3})
+    assert done.status == 200
+
+
+async def test_what_is_used_costs_what_it_cost_then(org: Organization) -> None:
+    ids = await stocked(org, quantity=1)  # at 2.50
+    path = await _order(org, "assign")
+    await _take(org.dispatcher, path, ids, 0.333)
+    await move(org.dispatcher, ids, "receive", 0.333, unit_cost_cents=1_000_000)
+    used = await _take(org.dispatcher, path, ids, 0.5)
+    assert used.json["cost_cents"] == 83 + 166_583
+
+
+async def test_orders_that_want_the_same_parts_at_once_never_take_more_than_there_is(
+    api: RunningApi, org: Organization
+) -> None:
+    """Two parts in two orders of locks; each order plans, uses, brings back and is cancelled."""
+    parts = [await stocked(org, quantity=6) for _ in range(2)]
+    paths = [await _order(org, "assign") for _ in range(6)]
+
+    async def work(path: str, seed: int) -> set[int]:
+        dice = random.Random(seed)
+        statuses: set[int] = set()
+        for ids in dice.sample(parts, 2):
+            statuses.add((await _plan(org, path, ids, dice.randint(1, 3))).status)
+        for _ in range(4):
+            verb = dice.choice(["consume", "consume", "return"])
+            answer = await _take(org.dispatcher, path, dice.choice(parts), 1, verb)
+            statuses.add(answer.status)
+        await _said(org, path, "cancel")
+        return statuses
+
+    seen = await asyncio.gather(*(work(path, seed) for seed, path in enumerate(paths)))
+    assert set().union(*seen) <= {200, 201, 404, 409}
+    assert any(409 in each for each in seen)
+    used = [0.0, 0.0]
+    for path in paths:
+        for row in (await org.viewer.get(f"{path}/parts")).json["data"]:
+            used[[ids["parts"] for ids in parts].index(row["part_id"])] += row["used"]
+    assert [await _stock(org, ids) for ids in parts] == [(6 - each, 0) for each in used]
+    assert await _stock_differences(api, org) == []
