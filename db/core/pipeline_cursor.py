@@ -8,19 +8,21 @@ below its cursors: its libpq (`psycopg.pq`), its generators, its adaptation, and
 longer.
 
 Statements are prepared when a connection meets them first, and stay so while they are among those
-that it was asked last. psycopg itself must prepare none there (`prepare_threshold=None`): it would
-drop ours with its own after a rollback.
+that it was asked last. On a connection of a pool psycopg itself prepares none
+(`prepare_threshold=None`). On another one it does, and drops ours with its own after a rollback: we
+prepare them again.
 """
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple, Self, TypeAlias
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncCursor, errors, generators
+from psycopg import AsyncCursor, AsyncTransaction, errors, generators
 from psycopg.abc import Buffer, Params, PQGen, Query, QueryNoTemplate
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format
@@ -34,7 +36,7 @@ _READS_FOR = (
     b"SELECT set_config('app.org_id', $1, true), set_config('transaction_read_only', 'on', true)"
 )
 _TEXT_OID = 25
-_PLACE = re.compile(r"%(?:%|[sb]|\((\w+)\)[sb])")
+_PLACE = re.compile(r"%(?:%|([sb])|\((\w+)\)([sb]))")
 Asked: TypeAlias = tuple[QueryNoTemplate, Params | None]
 _Key: TypeAlias = tuple[bytes, tuple[int, ...]]
 
@@ -52,6 +54,15 @@ class _Statement(NamedTuple):
         return self.text, self.types
 
 
+class _Sent(NamedTuple):
+    """A message that will be answered. prepared: of a statement that is prepared. is_asked: it asks
+    a statement, so its answer has the rows.
+    """
+
+    prepared: tuple[_Key, bytes] | None = None
+    is_asked: bool = False
+
+
 class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
     """A connection of psycopg; on one of a pool, `execute` is one exchange, and so is
     `together`.
@@ -64,6 +75,26 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
     def read_for(self, org_id: UUID | None) -> None:
         """Let each single statement from now on read what `org_id` has. None: no longer."""
         self.exchanges.read_for(org_id)
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[AsyncTransaction]:
+        begun: AsyncTransaction | None = None
+        try:
+            async with super().transaction(savepoint_name, force_rollback) as begun:
+                yield begun
+        finally:
+            is_committed = begun is not None and begun.status == AsyncTransaction.Status.COMMITTED
+            if self.prepare_threshold is not None and not is_committed:
+                self.exchanges.forget_prepared()
+
+    async def answers(self, asked: Sequence[Asked]) -> list[list[tuple[Any, ...]]]:
+        """Execute statements in their order, in one exchange; the rows of each."""
+        cursor = self.cursor()
+        if not isinstance(cursor, ExchangeCursor):
+            cursor = ExchangeCursor(self)
+        return await cursor.execute_all(asked)
 
     async def together(self, *asked: Asked) -> AsyncCursor[tuple[Any, ...]]:
         """Execute statements in their order; the answer to the last. In no transaction they are
@@ -96,15 +127,21 @@ class ExchangeCursor(AsyncCursor[Row]):
         await self.execute_all([(query, params)], prepare=prepare is not False)
         return self
 
-    async def execute_all(self, asked: Sequence[Asked], *, prepare: bool = True) -> None:
-        """Execute statements in one exchange; the rows are those of the last."""
+    async def execute_all(self, asked: Sequence[Asked], *, prepare: bool = True) -> list[list[Row]]:
+        """Execute statements in one exchange; the rows of each. The cursor has those of the
+        last.
+        """
         conn = self.connection
         assert isinstance(conn, Connection)
         async with conn.lock:
-            exchanges = conn.exchanges
-            result = await conn.wait(exchanges.exchange(asked, prepare=prepare))
-            rows = exchanges.transformer.load_rows(0, result.ntuples, self.row_factory(self))
-        self._rows, self._affected = iter(rows), result.command_tuples or 0
+            transformer = conn.exchanges.transformer
+            results = await conn.wait(conn.exchanges.exchange(asked, prepare=prepare))
+            rows: list[list[Row]] = []
+            for result in results:
+                transformer.set_pgresult(result)
+                rows.append(transformer.load_rows(0, result.ntuples, self.row_factory(self)))
+        self._rows, self._affected = iter(rows[-1]), results[-1].command_tuples or 0
+        return rows
 
     async def fetchone(self) -> Row | None:
         return next(self._rows, None)
@@ -125,6 +162,7 @@ class _Exchanges:
         self._conn = conn
         self.ahead: list[_Statement] = []  # what goes out before all else
         self._prepared: OrderedDict[_Key, bytes] = OrderedDict()
+        self._dropped: list[bytes] = []  # names that the server may still have
         self._names = 0
 
     def read_for(self, org_id: UUID | None) -> None:
@@ -133,10 +171,13 @@ class _Exchanges:
             values = [str(org_id).encode()]
             self.ahead.append(_Statement(_READS_FOR, values, (_TEXT_OID,), None))
 
-    def exchange(self, asked: Sequence[Asked], *, prepare: bool) -> PQGen[PGresult]:
-        """Return the answer to the last statement, which `transformer` is ready to load. Raises
-        psycopg.Error.
-        """
+    def forget_prepared(self) -> None:
+        """Prepare every statement again when it is asked: psycopg may have dropped them."""
+        self._dropped += self._prepared.values()
+        self._prepared.clear()
+
+    def exchange(self, asked: Sequence[Asked], *, prepare: bool) -> PQGen[list[PGresult]]:
+        """Return the answer to each statement. Raises psycopg.Error."""
         statements = [*self.ahead, *(self._statement(query, values) for query, values in asked)]
         pgconn = self._conn.pgconn
         pgconn.enter_pipeline_mode()
@@ -149,41 +190,37 @@ class _Exchanges:
         finally:
             if pgconn.status == ConnStatus.OK:
                 pgconn.exit_pipeline_mode()
-        for prepared, answer in zip(sent, answers, strict=False):  # the last answers the sync
+        for each, answer in zip(sent, answers, strict=False):  # the last answers the sync
             if answer.status == ExecStatus.FATAL_ERROR:
                 raise errors.error_from_result(answer)
-            if prepared is not None:
-                key, name = prepared
+            if each.prepared is not None:
+                key, name = each.prepared
                 self._prepared[key] = name
-        result = answers[len(sent) - 1]
-        self.transformer.set_pgresult(result)
-        return result
+        results = [one for each, one in zip(sent, answers, strict=False) if each.is_asked]
+        return results[len(self.ahead) :]
 
     def _statement(self, query: QueryNoTemplate, values: Params | None) -> _Statement:
         text = query.as_bytes(self._conn) if isinstance(query, Composable) else query
         if values is None:
             return _Statement(text.encode() if isinstance(text, str) else text, (), (), None)
-        numbered, names = _numbered(text)
+        numbered, names, wanted = _numbered(text)
         given = [values[name] for name in names] if isinstance(values, Mapping) else values
-        dumped = self.transformer.dump_sequence(given, [PyFormat.AUTO] * len(given))
+        dumped = self.transformer.dump_sequence(given, wanted)
         return _Statement(numbered, dumped, self.transformer.types or (), self.transformer.formats)
 
-    def _send_unprepared(self, statements: Sequence[_Statement]) -> list[None]:
+    def _send_unprepared(self, statements: Sequence[_Statement]) -> list[_Sent]:
         """Queue statements, to be planned for their values and forgotten."""
         for each in statements:
             self._conn.pgconn.send_query_params(each.text, each.values, each.types, each.formats)
-        return [None] * len(statements)
+        return [_Sent(is_asked=True)] * len(statements)
 
-    def _send(self, statements: Sequence[_Statement]) -> list[tuple[_Key, bytes] | None]:
-        """Queue statements, and return one entry for each answer that will come: what was prepared,
-        if the answer is about that. One for each answer that will come: what was prepared, if it is
-        of that.
-        """
-        pgconn, sent = self._conn.pgconn, list[tuple[_Key, bytes] | None]()
+    def _send(self, statements: Sequence[_Statement]) -> list[_Sent]:
+        """Queue statements, and return one entry for each answer that will come."""
+        pgconn, sent = self._conn.pgconn, self._send_closing()
         if len(self._prepared) >= MOST_PREPARED:
             _, oldest = self._prepared.popitem(last=False)
             pgconn.send_query_params(b"DEALLOCATE " + oldest, None)
-            sent.append(None)
+            sent.append(_Sent())
         new: dict[_Key, bytes] = {}
         for statement in statements:
             name = self._prepared.get(statement.key) or new.get(statement.key)
@@ -191,26 +228,34 @@ class _Exchanges:
                 self._names += 1
                 name = new[statement.key] = b"opsc_%d" % self._names
                 pgconn.send_prepare(name, statement.text, statement.types)
-                sent.append((statement.key, name))
+                sent.append(_Sent(prepared=(statement.key, name)))
             elif statement.key in self._prepared:
                 self._prepared.move_to_end(statement.key)
             pgconn.send_query_prepared(name, statement.values, statement.formats)
-            sent.append(None)
+            sent.append(_Sent(is_asked=True))
+        return sent
+
+    def _send_closing(self) -> list[_Sent]:
+        """Queue that the server drops what we have forgotten; what it has not is no error."""
+        for name in self._dropped:
+            self._conn.pgconn.send_close_prepared(name)
+        sent = [_Sent()] * len(self._dropped)
+        self._dropped.clear()
         return sent
 
 
 @lru_cache(maxsize=1024)
-def _numbered(text: str | bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return a statement with `$1` for `%s` and `%(name)s`, and the names by number."""
-    names: list[str] = []
+def _numbered(text: str | bytes) -> tuple[bytes, tuple[str, ...], tuple[PyFormat, ...]]:
+    """Return a statement with `$1` for `%s` and `%(name)s`, and the names and formats by number."""
+    formats: dict[str, PyFormat] = {}
 
     def place(match: re.Match[str]) -> str:
         if match[0] == "%%":
             return "%"
-        name = match[1] or str(len(names))
-        if name not in names:
-            names.append(name)
-        return f"${names.index(name) + 1}"
+        name = match[2] or str(len(formats))
+        is_binary = "b" in (match[1], match[3])
+        formats.setdefault(name, PyFormat.BINARY if is_binary else PyFormat.AUTO)
+        return f"${list(formats).index(name) + 1}"
 
     numbered = _PLACE.sub(place, text if isinstance(text, str) else text.decode())
-    return numbered.encode(), tuple(names)
+    return numbered.encode(), tuple(formats), tuple(formats.values())

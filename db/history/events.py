@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange, columns
 from db.core.fetch import value_of
 from db.core.listing import Conditions, page
 
@@ -50,9 +51,15 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
     await _write(conn, _INSERT, events)
 
 
+def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:
+    """Do as `insert`, when `exchange` is sent."""
+    if events:
+        exchange.tell(_INSERT, columns(events))
+
+
 async def _write(conn: Connection, statement: LiteralString, events: Sequence[Event]) -> None:
     if events:
-        await conn.execute(statement, [list(column) for column in zip(*events, strict=True)])
+        await conn.execute(statement, columns(events))
 
 
 _LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")

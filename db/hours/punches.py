@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from db.core.connect import Connection
+from db.core.exchange import Answer, Exchange, Rows
 from db.hours.rules import EmployeeKey
 from operations.hours.shifts import CreditedPunch
 
@@ -35,8 +35,8 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
        CASE WHEN punch.review IS NULL AND punch.entered_by <> coalesce(employee.user_id, punch.id)
             THEN 'accepted' ELSE punch.review END,
        punch.site_id, punch.asset_id, punch.work_order_id
-  FROM unnest(%(org_ids)s::uuid[], %(employee_ids)s::uuid[], %(since)s::timestamptz[],
-              %(until)s::timestamptz[]) AS wanted (org_id, employee_id, since, until)
+  FROM unnest(%(org_ids)b::uuid[], %(employee_ids)b::uuid[], %(since)b::timestamptz[],
+              %(until)b::timestamptz[]) AS wanted (org_id, employee_id, since, until)
   JOIN employees AS employee
     ON employee.org_id = wanted.org_id AND employee.id = wanted.employee_id
  CROSS JOIN LATERAL (
@@ -62,17 +62,20 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
 """
 
 
-async def punches_around(
-    conn: Connection, wanted: Sequence[PunchTimes], at_most: int | None = None
-) -> dict[EmployeeKey, list[CreditedPunch]]:
-    """Return the punches that decide the shifts of these times, by employee.
+def punches_around(
+    exchange: Exchange, wanted: Sequence[PunchTimes], at_most: int | None = None
+) -> Answer[dict[EmployeeKey, list[CreditedPunch]]]:
+    """Ask for the punches that decide the shifts of these times, by employee.
 
     wanted: one time of each employee. at_most: of each; None: all.
     """
     org_ids, employee_ids, since, until = (list(column) for column in zip(*wanted, strict=True))
     values = {"org_ids": org_ids, "employee_ids": employee_ids, "since": since, "until": until}
-    cursor = await conn.execute(_AROUND, values | {"at_most": at_most})
-    found: dict[EmployeeKey, list[CreditedPunch]] = {one[:2]: [] for one in wanted}
-    for org_id, employee_id, *punch in await cursor.fetchall():
-        found[org_id, employee_id].append(CreditedPunch(*punch))
-    return found
+
+    def read(rows: Rows) -> dict[EmployeeKey, list[CreditedPunch]]:
+        found: dict[EmployeeKey, list[CreditedPunch]] = {one[:2]: [] for one in wanted}
+        for org_id, employee_id, *punch in rows:
+            found[org_id, employee_id].append(CreditedPunch(*punch))
+        return found
+
+    return exchange.ask(_AROUND, values | {"at_most": at_most}, read)

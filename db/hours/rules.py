@@ -6,12 +6,13 @@ An organization stores the settings that it was given, as the API shows them:
     {"period": "month", "overtime_preset": "us_flsa", "rounding": {"step_s": 900}, ...}
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from db.core.connect import Connection
+from db.core.exchange import Answer, Exchange, Rows, columns
 from operations.hours.overtime import PRESETS, OvertimeRules
 from operations.hours.shift_rules import AutomaticBreak, ShiftRules
 from operations.hours.timesheets import DoubtPolicy, Rounding, TimesheetRules
@@ -58,21 +59,27 @@ def _given(stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 _RULES = """
-SELECT employee.org_id, employee.id, organization.timesheet_rules,
+SELECT employee.org_id, employee.id, organization.timesheet_rules::text,
        organization.punch_policy, coalesce(employee.timezone, organization.timezone),
        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
-  FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id)
+  FROM unnest(%b::uuid[], %b::uuid[]) AS wanted (org_id, id)
   JOIN employees AS employee USING (org_id, id)
   JOIN organizations AS organization USING (org_id)
 """
 
 
-async def rules_of_employees(
-    conn: Connection, employees: Sequence[EmployeeKey]
-) -> dict[EmployeeKey, HourRules]:
-    """Return the present rules of employees."""
-    cursor = await conn.execute(_RULES, [list(column) for column in zip(*employees, strict=True)])
-    return {
-        (org_id, employee_id): HourRules(read_rules(stored, doubts), timezone, now_us)
-        for org_id, employee_id, stored, doubts, timezone, now_us in await cursor.fetchall()
-    }
+def rules_of_employees(
+    exchange: Exchange, employees: Sequence[EmployeeKey]
+) -> Answer[dict[EmployeeKey, HourRules]]:
+    """Ask for the present rules of employees."""
+    return exchange.ask(_RULES, columns(employees), _rules_of_employees)
+
+
+def _rules_of_employees(rows: Rows) -> dict[EmployeeKey, HourRules]:
+    read: dict[tuple[str, DoubtPolicy | None], TimesheetRules] = {}
+    found: dict[EmployeeKey, HourRules] = {}
+    for org_id, employee_id, stored, doubts, timezone, now_us in rows:
+        if (stored, doubts) not in read:
+            read[stored, doubts] = read_rules(json.loads(stored), doubts)
+        found[org_id, employee_id] = HourRules(read[stored, doubts], timezone, now_us)
+    return found

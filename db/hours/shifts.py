@@ -1,6 +1,6 @@
 """Shifts as they are stored: derived from punches, written by difference, listed.
 
-    await derive(conn, [PunchTimes(org_id, employee_id, since, until)])
+    await derive(Exchange(conn), [PunchTimes(org_id, employee_id, since, until)])
 
 Whoever records or reviews punches calls `derive` in the same transaction, with the employees
 locked. A shift without an `out` ends by rule when nobody punches. So an open shift is stored
@@ -19,9 +19,10 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange, columns
 from db.core.fetch import value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
-from db.hours.periods import add_missing
+from db.hours.periods import add_missing, timesheets_around
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import EmployeeKey, HourRules, rules_of_employees
 from operations.hours.local_days import local_day, zone_of
@@ -109,22 +110,29 @@ def _at(time_s: int) -> datetime:
 # Derivation ---------------------------------------------------------------------------------------
 
 
-async def derive(conn: Connection, changed: Iterable[PunchTimes]) -> None:
+async def derive(exchange: Exchange, changed: Iterable[PunchTimes]) -> None:
     """Derive the shifts on which punches bear that were recorded or reviewed, and make the missing
     timesheets of their days. The employees must be locked.
 
-    changed: for each employee the credited times of the punches, as one time that holds them all.
+    What waits in `exchange` goes out before: the punches may be among it. changed: for each
+    employee the credited times of the punches, as one time that holds them all.
     """
     wanted = list(changed)
     if not wanted:
+        await exchange.send()
         return
     keys = [one[:2] for one in wanted]
-    rules = await rules_of_employees(conn, keys)
-    punches = await punches_around(conn, wanted)
+    asked_rules = rules_of_employees(exchange, keys)
+    around = punches_around(exchange, wanted)
+    timesheets = timesheets_around(exchange, wanted)
+    await exchange.send()
+    rules, punches = asked_rules.value, around.value
     derived = {key: _derived(key, punches[key], rules[key]) for key in keys}
-    await _write(conn, punches, derived)
+    _write(exchange, punches, derived)
     days = {key: set(_days(one, rules[key])) for key, one in derived.items()}
-    await add_missing(conn, days, {key: one.rules for key, one in rules.items()})
+    rules_of_days = {key: one.rules for key, one in rules.items()}
+    await add_missing(exchange, timesheets.value, days, rules_of_days)
+    await exchange.send()
 
 
 class _Derived(NamedTuple):
@@ -161,7 +169,7 @@ def _days(derived: _Derived, by: HourRules) -> Iterator[date]:
 
 
 _REMOVE = """
-DELETE FROM shifts USING unnest(%s::uuid[], %s::uuid[]) AS stale (org_id, punch_id)
+DELETE FROM shifts USING unnest(%b::uuid[], %b::uuid[]) AS stale (org_id, punch_id)
  WHERE shifts.org_id = stale.org_id AND shifts.opened_by = stale.punch_id
 """
 _WRITTEN = ("org_id", *ShiftRow._fields, "lapses_at", "lapsed")
@@ -186,8 +194,8 @@ _WRITE = sql.SQL(
 )
 
 
-async def _write(
-    conn: Connection,
+def _write(
+    exchange: Exchange,
     punches: Mapping[EmployeeKey, Sequence[CreditedPunch]],
     derived: Mapping[EmployeeKey, _Derived],
 ) -> None:
@@ -196,10 +204,10 @@ async def _write(
     read = [(key[0], punch.id) for key, found in punches.items() for punch in found]
     stale = [one for one in read if one not in opening]
     if stale:
-        await conn.execute(_REMOVE, [list(column) for column in zip(*stale, strict=True)])
+        exchange.tell(_REMOVE, columns(stale))
     rows = [_stored(key[0], row, one) for key, one in derived.items() for row in one.rows]
     if rows:
-        await conn.execute(_WRITE, (msgspec.json.encode(rows).decode(),))
+        exchange.tell(_WRITE, (msgspec.json.encode(rows).decode(),))
 
 
 def _stored(org_id: UUID, row: ShiftRow, derived: _Derived) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange
 from db.history import events
 from db.history.events import Event
 from db.hours import shifts
@@ -224,7 +225,10 @@ async def _amend(conn: Connection, keys: Sequence[tuple[UUID, UUID]], cause: Ame
     """Judge punches again, and write what differs. Returns how many differ."""
     columns = [list(column) for column in zip(*keys, strict=True)]
     employees = await (await conn.execute(_EMPLOYEES, columns)).fetchall()
-    terms = await lock_employees(conn, employees)
+    exchange = Exchange(conn)
+    locked = lock_employees(exchange, employees)
+    await exchange.send()
+    terms = locked.value
     async with conn.cursor(row_factory=args_row(_Stored)) as cursor:
         stored = await (await cursor.execute(_READ, columns)).fetchall()
     judge = _beside_fixes if cause == "late_fix" else _at_jobsites
@@ -234,7 +238,7 @@ async def _amend(conn: Connection, keys: Sequence[tuple[UUID, UUID]], cause: Ame
         await _write(conn, changed, cause)
         told = [_event(old, new, cause, terms[old.employee].name) for old, new in changed]
         await events.insert(conn, told)
-        await shifts.derive(conn, _credited([old for old, _ in changed]))
+        await shifts.derive(exchange, _credited([old for old, _ in changed]))
     return len(changed)
 
 
@@ -256,8 +260,10 @@ async def _beside_fixes(
     conn: Connection, punches: Sequence[_Stored], terms: Mapping[tuple[UUID, UUID], PunchTerms]
 ) -> list[_Stored]:
     """Judge by the places of the employees that are next in time to the fixes, as known now."""
-    places: dict[int, list[TimedPosition]] = {}
-    for number, place in await places_of_employees(conn, [punch.as_new for punch in punches]):
+    exchange, places = Exchange(conn), dict[int, list[TimedPosition]]()
+    known_places = places_of_employees(exchange, [punch.as_new for punch in punches])
+    await exchange.send()
+    for number, place in known_places.value:
         places.setdefault(number, []).append(place)
     judged: list[_Stored] = []
     known: list[tuple[UUID, UUID, float]] = []

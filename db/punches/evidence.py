@@ -1,7 +1,8 @@
 """Evidence beside punches: who may punch how, where the employee was, where their machine was.
 
-Every question is asked for many punches at once, and in each statement the organization stands
-beside the id: ingest sees the rows of all organizations.
+Every question is asked for many punches at once, and goes out together with others
+(`db.core.exchange`). In each statement the organization stands beside the id: ingest sees the rows
+of all organizations.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from db.core.connect import Connection
+from db.core.exchange import Answer, Exchange, Rows, columns, known
 from db.punches.rows import NewPunch
 from geofence.punches.claim import PunchRules, TimedPosition, position
 from telemetry.fix import Flag
@@ -89,7 +90,7 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
          WHERE assignee.org_id = employee.org_id AND assignee.employee_id = employee.id
            AND job.state IN ('assigned', 'started', 'on_hold') AND job.deleted_at IS NULL
            AND site.zone_id IS NOT NULL AND site.deleted_at IS NULL)
-  FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id)
+  FROM unnest(%b::uuid[], %b::uuid[]) AS wanted (org_id, id)
   JOIN employees AS employee USING (org_id, id)
   JOIN organizations AS organization USING (org_id)
  ORDER BY employee.id
@@ -97,16 +98,19 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
 """
 
 
-async def lock_employees(
-    conn: Connection, employees: Iterable[tuple[UUID, UUID]]
-) -> dict[tuple[UUID, UUID], PunchTerms]:
+def lock_employees(
+    exchange: Exchange, employees: Iterable[tuple[UUID, UUID]]
+) -> Answer[dict[tuple[UUID, UUID], PunchTerms]]:
     """Lock the employees that exist until the transaction ends, in the order of their ids.
 
-    Their punches are recorded by one transaction after the other. A soft-deleted employee exists:
-    what their phone still has is kept.
+    Their punches are recorded by one transaction after the other: what is asked behind this sees
+    the punches of those before. A soft-deleted employee exists: what their phone still has is kept.
     """
     wanted = sorted(set(employees), key=lambda one: one[1])
-    cursor = await conn.execute(_LOCK, [list(column) for column in zip(*wanted, strict=True)])
+    return exchange.ask(_LOCK, columns(wanted), _terms)
+
+
+def _terms(rows: Rows) -> dict[tuple[UUID, UUID], PunchTerms]:
     return {
         (org_id, employee_id): PunchTerms(
             name,
@@ -115,7 +119,7 @@ async def lock_employees(
             [OrderedSite(UUID(site_id), *times) for site_id, *times in ordered],
             PunchRules(**rules),
         )
-        for org_id, employee_id, name, by, site_ids, rules, ordered in await cursor.fetchall()
+        for org_id, employee_id, name, by, site_ids, rules, ordered in rows
     }
 
 
@@ -133,14 +137,14 @@ SELECT wanted.number, tracker.is_punch_terminal,
          WHERE known.org_id = wanted.org_id AND known.tracker_id = wanted.tracker_id
            AND known.assigned_from <= wanted.claimed_at
            AND (known.assigned_to IS NULL OR known.assigned_to > wanted.claimed_at))
-  FROM unnest(%s::int4[], %s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])
+  FROM unnest(%b::int4[], %b::uuid[], %b::uuid[], %b::uuid[], %b::timestamptz[], %b::timestamptz[])
        AS wanted (number, org_id, tracker_id, employee_id, claimed_at, received_at)
   JOIN trackers AS tracker ON tracker.org_id = wanted.org_id AND tracker.id = wanted.tracker_id
 """
 
 
-async def senders(conn: Connection, punches: Sequence[NewPunch]) -> dict[int, PunchSender]:
-    """Return the facts of the trackers that sent punches, by the number of the punch."""
+def senders(exchange: Exchange, punches: Sequence[NewPunch]) -> Answer[dict[int, PunchSender]]:
+    """Ask for the facts of the trackers that sent punches, by the number of the punch."""
     rows = [
         (
             number,
@@ -153,10 +157,11 @@ async def senders(conn: Connection, punches: Sequence[NewPunch]) -> dict[int, Pu
         for number, one in enumerate(punches)
         if one.tracker_id is not None
     ]
-    if not rows:
-        return {}
-    cursor = await conn.execute(_SENDERS, [list(column) for column in zip(*rows, strict=True)])
-    return {number: PunchSender(*facts) for number, *facts in await cursor.fetchall()}
+    return exchange.ask(_SENDERS, columns(rows), _senders) if rows else known({})
+
+
+def _senders(rows: Rows) -> dict[int, PunchSender]:
+    return {number: PunchSender(*facts) for number, *facts in rows}
 
 
 # The nearest fix on either side, of the trackers of an employee or of an asset. The last condition
@@ -164,7 +169,7 @@ async def senders(conn: Connection, punches: Sequence[NewPunch]) -> dict[int, Pu
 _FIXES = sql.SQL(
     """
     SELECT wanted.number, fix.time, fix.lon, fix.lat, fix.accuracy_m
-      FROM unnest(%(number)s::int4[], %(org_id)s::uuid[], %(owner)s::uuid[], %(at)s::timestamptz[])
+      FROM unnest(%(number)b::int4[], %(org_id)b::uuid[], %(owner)b::uuid[], %(at)b::timestamptz[])
            AS wanted (number, org_id, owner, at)
       JOIN tracker_assignments AS known
         ON known.org_id = wanted.org_id AND known.{owner} = wanted.owner
@@ -190,8 +195,8 @@ _FIXES = sql.SQL(
 )
 _PUNCHES = """
 SELECT wanted.number, place.fix_time, place.lon, place.lat, place.accuracy_m
-  FROM unnest(%(number)s::int4[], %(org_id)s::uuid[], %(owner)s::uuid[], %(at)s::timestamptz[],
-              %(id)s::uuid[], %(received_at)s::timestamptz[])
+  FROM unnest(%(number)b::int4[], %(org_id)b::uuid[], %(owner)b::uuid[], %(at)b::timestamptz[],
+              %(id)b::uuid[], %(received_at)b::timestamptz[])
        AS wanted (number, org_id, owner, at, id, received_at)
  CROSS JOIN LATERAL (
        (SELECT * FROM punches AS stored
@@ -210,34 +215,34 @@ SELECT wanted.number, place.fix_time, place.lon, place.lat, place.accuracy_m
 """
 
 
-async def places_of_employees(conn: Connection, punches: Sequence[NewPunch]) -> list[KnownPlace]:
-    """Return where employees were about the times of their fixes, by honest punches and phones.
+_OF_EMPLOYEES = sql.SQL("{} UNION ALL {}").format(
+    _FIXES.format(owner=sql.Identifier("employee_id")), sql.SQL(_PUNCHES)
+)
+_OF_MACHINES = _FIXES.format(owner=sql.Identifier("asset_id"))
+
+
+def places_of_employees(
+    exchange: Exchange, punches: Sequence[NewPunch]
+) -> Answer[list[KnownPlace]]:
+    """Ask where employees were about the times of their fixes, by honest punches and phones.
 
     For each punch the nearest of either kind on either side, within a day. Punches that were
     received later than the punch are no evidence beside it.
     """
     asked = _questions(punches, {n: one.employee_id for n, one in enumerate(punches)})
     if not asked:
-        return []
-    values = _values(asked, _PREVIOUS_WITHIN)
-    phones = await conn.execute(_FIXES.format(owner=sql.Identifier("employee_id")), values)
-    found = await phones.fetchall()
-    others = await conn.execute(_PUNCHES, values)
-    return _places([*found, *await others.fetchall()])
+        return known([])
+    return exchange.ask(_OF_EMPLOYEES, _values(asked, _PREVIOUS_WITHIN), _places)
 
 
-async def places_of_machines(
-    conn: Connection, punches: Sequence[NewPunch], machines: Mapping[int, UUID]
-) -> list[KnownPlace]:
-    """Return where assets were within five minutes of the fixes. machines: by the number of the
-    punch.
-    """
+def places_of_machines(
+    exchange: Exchange, punches: Sequence[NewPunch], machines: Mapping[int, UUID]
+) -> Answer[list[KnownPlace]]:
+    """Ask where assets were within five minutes of the fixes. machines: by number of the punch."""
     asked = _questions(punches, machines)
     if not asked:
-        return []
-    values = _values(asked, _MACHINE_WITHIN)
-    cursor = await conn.execute(_FIXES.format(owner=sql.Identifier("asset_id")), values)
-    return _places(await cursor.fetchall())
+        return known([])
+    return exchange.ask(_OF_MACHINES, _values(asked, _MACHINE_WITHIN), _places)
 
 
 class _Question(NamedTuple):

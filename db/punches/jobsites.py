@@ -1,6 +1,8 @@
 """Jobsites of organizations, kept in memory: their boxes as a tree, current at each use.
 
-    best = await best_jobsites(conn, org_id, places, 8)
+    asked = ask_jobsites(exchange, org_id, earliest_us)
+    await exchange.send()
+    best = await best_jobsites(exchange, asked, places, 8)
 
 Of each organization the versions without an end are kept, with the revision up to which they are
 known. One statement in the caller's transaction reads what has a higher revision, and what ended
@@ -17,13 +19,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
 
-from db.core.connect import Connection
+from db.core.exchange import Answer, Exchange, Rows
 from db.core.registry_revision import IS_CHANGING
 from geofence.zones.site_index import SiteBox, SiteIndex, SitePlace, ranked
 from telemetry.times import to_datetime
@@ -32,6 +35,8 @@ MAX_BOXES = 100_000
 """The most that the cache holds; an organization counts as _BOXES_OF_A_TREE more than it has."""
 _BOXES_OF_A_TREE = 50
 _NOTHING_READ = -1
+_MOST_AT_ONCE = 64
+"""Changes and places that are looked at without a thread: they take a few milliseconds at most."""
 FOREVER_US = 2**63 - 1
 
 BOX_COLUMNS = """
@@ -95,11 +100,17 @@ class _OpenSites:
     def best(self, changes: _Changes, places: Mapping[int, SitePlace], most: int) -> _Best | None:
         """Take the changes and search; None where the tree is ahead of the changes."""
         with self.lock:
-            if changes.revision < self.revision:
-                return None
-            if changes.revision > self.revision:
-                self._take(changes)
-            return changes.best(places, self.index, most)
+            return self.best_of_locked(changes, places, most)
+
+    def best_of_locked(
+        self, changes: _Changes, places: Mapping[int, SitePlace], most: int
+    ) -> _Best | None:
+        """Do the same, where the caller has the lock."""
+        if changes.revision < self.revision:
+            return None
+        if changes.revision > self.revision:
+            self._take(changes)
+        return changes.best(places, self.index, most)
 
     def _take(self, changes: _Changes) -> None:
         if changes.known == _NOTHING_READ:  # says nothing of what has ended
@@ -139,32 +150,61 @@ class _Cache:
 _cache = _Cache()
 
 
+class AskedJobsites(NamedTuple):
+    """The question what the jobsites of an organization are. earliest_us: of the places that are
+    compared with them.
+    """
+
+    org_id: UUID
+    earliest_us: int
+    kept: _OpenSites
+    changes: Answer[_Changes]
+
+
+def ask_jobsites(exchange: Exchange, org_id: UUID, earliest_us: int) -> AskedJobsites:
+    """Ask for what has changed since the organization's jobsites were read."""
+    return _ask(exchange, org_id, earliest_us, _cache.get(org_id))
+
+
+def _ask(exchange: Exchange, org_id: UUID, earliest_us: int, kept: _OpenSites) -> AskedJobsites:
+    known = kept.revision
+    values = {"org_id": org_id, "earliest": to_datetime(earliest_us), "known": known}
+    changes = exchange.ask(_CHANGES, values, partial(_changes, known=known))
+    return AskedJobsites(org_id, earliest_us, kept, changes)
+
+
 async def best_jobsites(
-    conn: Connection, org_id: UUID, places: Mapping[int, SitePlace], most: int
+    exchange: Exchange, asked: AskedJobsites, places: Mapping[int, SitePlace], most: int
 ) -> _Best:
     """Return the jobsites in force at each place that come first by `ranked`, at most `most`.
 
     They are current as of a statement in the caller's transaction. Tolerances are those of the
     zones, else of the organization.
     """
-    earliest_us = min(place.at_us for place in places.values())
-    kept = _cache.get(org_id)
-    changes = await _changes(conn, org_id, earliest_us, kept.revision)
     best = None
-    if not changes.is_uncommitted:
-        best = await asyncio.to_thread(kept.best, changes, places, most)
+    if not asked.changes.value.is_uncommitted:
+        best = await _best(asked, places, most)
     if best is None:
-        kept = _OpenSites()
-        changes = await _changes(conn, org_id, earliest_us, kept.revision)
-        best = await asyncio.to_thread(kept.best, changes, places, most)
-    if not changes.is_uncommitted:
-        _cache.keep(org_id, kept)
+        asked = _ask(exchange, asked.org_id, asked.earliest_us, _OpenSites())
+        await exchange.send()
+        best = await _best(asked, places, most)
+    if not asked.changes.value.is_uncommitted:
+        _cache.keep(asked.org_id, asked.kept)
     return best or {}
 
 
-async def _changes(conn: Connection, org_id: UUID, earliest_us: int, known: int) -> _Changes:
-    values = {"org_id": org_id, "earliest": to_datetime(earliest_us), "known": known}
-    found = await (await conn.execute(_CHANGES, values)).fetchall()
+async def _best(asked: AskedJobsites, places: Mapping[int, SitePlace], most: int) -> _Best | None:
+    """Search, in a thread where it may take long or where another one has the tree."""
+    kept, changes = asked.kept, asked.changes.value
+    if len(changes.sites) + len(places) > _MOST_AT_ONCE or not kept.lock.acquire(blocking=False):
+        return await asyncio.to_thread(kept.best, changes, places, most)
+    try:
+        return kept.best_of_locked(changes, places, most)
+    finally:
+        kept.lock.release()
+
+
+def _changes(found: Rows, known: int) -> _Changes:
     if not found:  # no such organization
         return _Changes(None, True, _NOTHING_READ, known, [])
     default_m, is_changing, revision, *_ = found[0]

@@ -1,8 +1,8 @@
 """The row and the event that a judged punch gives."""
 
-import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -12,13 +12,14 @@ from db.punches.evidence import PunchTerms
 from db.punches.rows import NewPunch, PunchRow
 from db.punches.sites import NearZone
 from geofence.event_data import Punched
-from geofence.punches.claim import EVENT_TYPES, TimedPosition, punch_event_id
+from geofence.punches.claim import EVENT_TYPES, PunchReason, TimedPosition, punch_event_id
 from geofence.punches.verdict import Verdict
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_datetime, to_us
 
 
 def row_of(
+    punch_id: UUID,
     one: NewPunch,
     fix: TimedPosition | None,
     verdict: Verdict,
@@ -29,7 +30,7 @@ def row_of(
     server_us = verdict.server_time_us
     return PunchRow(
         org_id=one.org_id,
-        id=one.id,
+        id=punch_id,
         employee_id=one.employee_id,
         kind=one.kind,
         claimed_at=to_datetime(one.claimed_us),
@@ -44,7 +45,7 @@ def row_of(
         accuracy_m=fix.accuracy_m if fix else None,
         mock=one.mock,
         verdict=verdict.verdict,
-        reasons=json.dumps([asdict(reason) for reason in verdict.reasons]),
+        reasons=msgspec.json.encode(verdict.reasons).decode(),
         zone_id=zone.zone_id if zone else None,
         zone_version=zone.version if zone else None,
         site_id=zone.site_id if zone else None,
@@ -59,7 +60,9 @@ def row_of(
     )
 
 
-def events_of(row: PunchRow, rights: PunchTerms, zone: NearZone | None) -> list[Event]:
+def events_of(
+    row: PunchRow, reasons: Sequence[PunchReason], rights: PunchTerms, zone: NearZone | None
+) -> list[Event]:
     """Return the event of a punch, at the time that counts for pay: a wrong clock does not reach
     it. A break has none.
     """
@@ -79,7 +82,7 @@ def events_of(row: PunchRow, rights: PunchTerms, zone: NearZone | None) -> list[
         pay_time_source=row.pay_time_source,
         server_time=None if row.server_time is None else _time(row.server_time),
         verdict=row.verdict,
-        reasons=json.loads(row.reasons),
+        reasons=[_told(reason) for reason in reasons],
         site_id=_id("sit", row.site_id),
         zone_id=_id("zon", row.zone_id),
         zone_name=zone.name if zone else None,
@@ -98,6 +101,10 @@ def events_of(row: PunchRow, rights: PunchTerms, zone: NearZone | None) -> list[
     text = msgspec.json.encode(data).decode()
     event_type, event_id = EVENT_TYPES[row.kind], punch_event_id(row.id)
     return [Event(row.org_id, event_id, event_type, row.pay_time, text)]
+
+
+def _told(reason: PunchReason) -> dict[str, Any]:
+    return {"rule": reason.rule, "makes": reason.makes, "figures": dict(reason.figures)}
 
 
 def _id(prefix: str, of: UUID | None) -> str | None:

@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange
 from db.core.fetch import value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
 from db.hours import shifts
@@ -165,7 +166,6 @@ async def write_review(
             for name in ("id", "review", "review_note", "reviewed_by", "reviewed_at", "revision")
         },
     )
-    await shifts.derive(
-        conn, [PunchTimes(org_id, punch.employee_id, punch.pay_time, punch.pay_time)]
-    )
+    times = PunchTimes(org_id, punch.employee_id, punch.pay_time, punch.pay_time)
+    await shifts.derive(Exchange(conn), [times])
     return changed

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.exchange import Answer, Exchange
 from db.history import events
 from db.history.events import Event
 from db.hours import shifts
@@ -28,9 +29,16 @@ from db.punches.evidence import (
     places_of_machines,
     senders,
 )
+from db.punches.jobsites import AskedJobsites
 from db.punches.judged_rows import events_of, row_of
 from db.punches.rows import Fate, NewPunch, PunchRow, Recorded
-from db.punches.sites import NearZone, PunchPlace, near_zones
+from db.punches.sites import (
+    NearZone,
+    PunchPlace,
+    ask_all_jobsites,
+    ask_zones_of_sites,
+    nearest_zones,
+)
 from geofence.punches.claim import (
     Claim,
     Evidence,
@@ -53,19 +61,19 @@ async def record(conn: Connection, punches: Sequence[NewPunch]) -> list[Recorded
     """
     if not punches:
         return []
-    rights = await lock_employees(conn, [one.employee for one in punches])
-    fates = await _fates(conn, punches, rights)
-    fresh = [one for one, fate in zip(punches, fates, strict=True) if fate == Fate.STORED]
+    exchange = Exchange(conn)
+    asked = _ask(exchange, punches)
+    await exchange.send()
+    rights = asked.rights.value
+    fates = _fates(asked, rights)
+    fresh = [n for n, fate in enumerate(fates) if fate == Fate.STORED]
     if fresh:
-        judged = _judged(fresh, rights, await _knowledge(conn, fresh, rights))
-        stored = await rows.insert_missing(conn, [one.row for one in judged])
-        told = [event for one in judged if one.row.id in stored for event in one.events]
-        await events.insert(conn, told)
-        await rows.insert_evidence(
-            conn, [(one.row, one.nearest_s) for one in judged if one.row.id in stored]
-        )
-        await shifts.derive(conn, _credited([one.row for one in judged if one.row.id in stored]))
-    return [Recorded(one.id, fate) for one, fate in zip(punches, fates, strict=True)]
+        judged = _judged(asked, rights, await _evidence(exchange, asked, fresh))
+        rows.insert(exchange, [one.row for one in judged])
+        events.insert_with(exchange, [event for one in judged for event in one.events])
+        rows.insert_evidence(exchange, [(one.row, one.nearest_s) for one in judged])
+        await shifts.derive(exchange, _credited([one.row for one in judged]))
+    return [Recorded(one, fate) for one, fate in zip(asked.ids, fates, strict=True)]
 
 
 def _credited(rows: Sequence[PunchRow]) -> list[PunchTimes]:
@@ -76,25 +84,56 @@ def _credited(rows: Sequence[PunchRow]) -> list[PunchTimes]:
     return [PunchTimes(*employee, min(at), max(at)) for employee, at in times.items()]
 
 
-async def _fates(
-    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchTerms]
-) -> list[Fate]:
+# Questions ----------------------------------------------------------------------------------------
+
+
+class _Asked(NamedTuple):
+    """Punches by their numbers, and the questions that can be asked about them at once."""
+
+    punches: Sequence[NewPunch]
+    ids: Sequence[UUID]
+    rights: Answer[dict[tuple[UUID, UUID], PunchTerms]]
+    stored: Answer[set[UUID]]
+    received: Answer[dict[tuple[UUID, datetime], int]]
+    senders: Answer[dict[int, PunchSender]]
+    places: Answer[list[KnownPlace]]
+    last_pay_us: Answer[dict[UUID, int]]
+    jobsites: Mapping[UUID, AskedJobsites]
+
+
+def _ask(exchange: Exchange, punches: Sequence[NewPunch]) -> _Asked:
+    """Lock the employees, and ask all that can be asked without their rights."""
+    ids = [one.id for one in punches]
+    employees = sorted({one.employee for one in punches})
+    places = [place for one in punches if (place := _place(one, None)) is not None]
+    return _Asked(
+        punches,
+        ids,
+        lock_employees(exchange, employees),
+        rows.stored(exchange, [(one.org_id, own) for one, own in zip(punches, ids, strict=True)]),
+        rows.received_in_day(exchange, sorted({(*one.employee, _day(one)) for one in punches})),
+        senders(exchange, punches),
+        places_of_employees(exchange, punches),
+        rows.last_pay_us(exchange, employees),
+        ask_all_jobsites(exchange, places),
+    )
+
+
+def _fates(asked: _Asked, rights: Mapping[tuple[UUID, UUID], PunchTerms]) -> list[Fate]:
     """Decide what becomes of each punch: of two with one identity the first is stored."""
-    stored = await rows.stored(conn, punches)
-    days = {(*one.employee, _day(one)) for one in punches if one.employee in rights}
-    received = Counter(await rows.received_in_day(conn, sorted(days)) if days else {})
+    stored, received = set(asked.stored.value), Counter(asked.received.value)
     fates: list[Fate] = []
-    for one in punches:
+    for one, own in zip(asked.punches, asked.ids, strict=True):
         day = (one.employee_id, _day(one))
         if one.employee not in rights:
             fate = Fate.UNKNOWN_EMPLOYEE
-        elif one.id in stored:
+        elif own in stored:
             fate = Fate.KNOWN
         elif received[day] >= MAX_PUNCHES_PER_DAY and not one.is_released:
             fate = Fate.TOO_MANY
         else:
             fate = Fate.STORED
-            stored.add(one.id)
+            stored.add(own)
             received[day] += 1
         fates.append(fate)
     return fates
@@ -108,45 +147,52 @@ def _day(one: NewPunch) -> datetime:
 # Evidence -----------------------------------------------------------------------------------------
 
 
-class _Knowledge(NamedTuple):
-    """The evidence beside punches, by their numbers; last_pay_us by employee."""
+class _Evidence(NamedTuple):
+    """The evidence beside the punches that are to be stored, by their numbers."""
 
-    senders: Mapping[int, PunchSender]
+    numbers: Sequence[int]
     machines: Mapping[int, UUID]
     zones: Mapping[int, Sequence[NearZone]]
     places: Mapping[int, Sequence[TimedPosition]]
     machine_places: Mapping[int, Sequence[TimedPosition]]
-    last_pay_us: dict[UUID, int]
 
 
-async def _knowledge(
-    conn: Connection, punches: Sequence[NewPunch], rights: Mapping[tuple[UUID, UUID], PunchTerms]
-) -> _Knowledge:
-    sent_by = await senders(conn, punches)
+async def _evidence(exchange: Exchange, asked: _Asked, fresh: Sequence[int]) -> _Evidence:
+    rights, sent_by = asked.rights.value, asked.senders.value
     machines = {
         number: machine
-        for number, one in enumerate(punches)
-        if (machine := _machine(one, sent_by.get(number))) is not None
+        for number in fresh
+        if (machine := _machine(asked.punches[number], sent_by.get(number))) is not None
     }
-    questions = {
-        number: PunchPlace(
-            one.org_id,
-            fix.lon,
-            fix.lat,
-            one.claimed_us if fix.time_us is None else fix.time_us,
-            rights[one.employee].sites_at(one.claimed_us),
-        )
-        for number, one in enumerate(punches)
-        if (fix := _fix(one)) is not None
+    places = {
+        number: place
+        for number in fresh
+        if (place := _place(asked.punches[number], rights)) is not None
     }
-    return _Knowledge(
-        sent_by,
+    machine_places = places_of_machines(exchange, asked.punches, machines)
+    of_sites = ask_zones_of_sites(exchange, places.values())
+    await exchange.send()
+    return _Evidence(
+        fresh,
         machines,
-        await near_zones(conn, questions),
-        _by_number(await places_of_employees(conn, punches)),
-        _by_number(await places_of_machines(conn, punches, machines)),
-        await rows.last_pay_us(conn, sorted({one.employee for one in punches})),
+        await nearest_zones(exchange, places, asked.jobsites, of_sites.value),
+        _by_number(asked.places.value),
+        _by_number(machine_places.value),
     )
+
+
+def _place(
+    one: NewPunch, rights: Mapping[tuple[UUID, UUID], PunchTerms] | None
+) -> PunchPlace | None:
+    """Return the place of a punch, limited to the sites of its employee. rights: None where they
+    are not known yet.
+    """
+    fix = _fix(one)
+    if fix is None:
+        return None
+    at_us = one.claimed_us if fix.time_us is None else fix.time_us
+    sites = None if rights is None else rights[one.employee].sites_at(one.claimed_us)
+    return PunchPlace(one.org_id, fix.lon, fix.lat, at_us, sites)
 
 
 def _machine(one: NewPunch, sender: PunchSender | None) -> UUID | None:
@@ -176,23 +222,23 @@ class _Judged(NamedTuple):
 
 
 def _judged(
-    punches: Sequence[NewPunch],
-    rights: Mapping[tuple[UUID, UUID], PunchTerms],
-    known: _Knowledge,
+    asked: _Asked, rights: Mapping[tuple[UUID, UUID], PunchTerms], known: _Evidence
 ) -> list[_Judged]:
     """Judge punches in order; each sees those before it."""
     judged: list[_Judged] = []
     places: dict[UUID, list[TimedPosition]] = defaultdict(list)
-    for number, one in enumerate(punches):
+    last_pay_us = dict(asked.last_pay_us.value)
+    for number in known.numbers:
+        one, sender = asked.punches[number], asked.senders.value.get(number)
         fix, zones = _fix(one), known.zones.get(number, ())
         others = [*known.places.get(number, ()), *places[one.employee_id]]
         nearest_s, previous = rows.nearest_s(fix, others)
         evidence = Evidence(
             received_us=one.received_us,
-            device_is_allowed=_is_allowed(one, rights[one.employee], known.senders.get(number)),
+            device_is_allowed=_is_allowed(one, rights[one.employee], sender),
             by_hand=one.entered_by is not None,
             previous=previous,
-            previous_pay_us=known.last_pay_us.get(one.employee_id),
+            previous_pay_us=last_pay_us.get(one.employee_id),
             machine=rows.nearest_s(fix, known.machine_places.get(number, ()))[1],
         )
         verdict = judge_punch(
@@ -202,12 +248,13 @@ def _judged(
             rights[one.employee].rules,
         )
         if verdict.verdict != "failed" and one.entered_by is None:
-            known.last_pay_us[one.employee_id] = verdict.pay_time_us
+            last_pay_us[one.employee_id] = verdict.pay_time_us
         if verdict.verdict != "failed" and fix is not None:
             places[one.employee_id].append(fix)
         zone = next((zone for zone in zones if zone.zone_id == verdict.site), None)
-        row = row_of(one, fix, verdict, zone, known.machines.get(number))
-        judged.append(_Judged(row, events_of(row, rights[one.employee], zone), nearest_s))
+        row = row_of(asked.ids[number], one, fix, verdict, zone, known.machines.get(number))
+        told = events_of(row, verdict.reasons, rights[one.employee], zone)
+        judged.append(_Judged(row, told, nearest_s))
     return judged
 
 

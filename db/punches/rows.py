@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
 
-from db.core.connect import Connection
+from db.core.exchange import Answer, Exchange, Rows, columns
 from geofence.punches.claim import TimedPosition, punch_id
 from telemetry.punch import PunchKind
 
@@ -136,8 +136,6 @@ _INSERT = sql.SQL(
     INSERT INTO punches ({columns}, work_order_id)
     SELECT {values}, {work_order} FROM unnest({arrays}) WITH ORDINALITY AS punch ({columns}, place)
      ORDER BY place
-        ON CONFLICT DO NOTHING
-    RETURNING id
     """
 ).format(
     columns=_COLUMNS,
@@ -147,28 +145,24 @@ _INSERT = sql.SQL(
         for name in PunchRow._fields
     ),
     arrays=sql.SQL(", ").join(
-        sql.SQL("%s::{}").format(_array_type(name)) for name in PunchRow._fields
+        sql.SQL("%b::{}").format(_array_type(name)) for name in PunchRow._fields
     ),
 )
 
 
-async def insert_missing(conn: Connection, rows: Sequence[PunchRow]) -> set[UUID]:
-    """Write those that are not stored yet. Returns their ids."""
-    if not rows:
-        return set()
-    columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
-    cursor = await conn.execute(_INSERT, columns)
-    return {row_id for (row_id,) in await cursor.fetchall()}
+def insert(exchange: Exchange, rows: Sequence[PunchRow]) -> None:
+    """Write punches of which none is stored."""
+    exchange.tell(_INSERT, columns(rows))
 
 
 _EVIDENCE_WITHIN_S = 86_400.0
 _INSERT_EVIDENCE = """
 INSERT INTO punch_evidence (org_id, punch_id, employee_id, fix_time, nearest_s)
-SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[])
+SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::timestamptz[], %b::float8[])
 """
 
 
-async def insert_evidence(conn: Connection, rows: Sequence[tuple[PunchRow, float]]) -> None:
+def insert_evidence(exchange: Exchange, rows: Sequence[tuple[PunchRow, float]]) -> None:
     """Write how far in time the nearest place was by which each of the new punches was judged."""
     known = [
         (row.org_id, row.id, row.employee_id, row.fix_time, apart_s)
@@ -176,7 +170,7 @@ async def insert_evidence(conn: Connection, rows: Sequence[tuple[PunchRow, float
         if row.fix_time is not None and row.lat is not None
     ]
     if known:
-        await conn.execute(_INSERT_EVIDENCE, [list(column) for column in zip(*known, strict=True)])
+        exchange.tell(_INSERT_EVIDENCE, columns(known))
 
 
 def nearest_s(
@@ -193,19 +187,19 @@ def nearest_s(
     return apart_us / 1_000_000, place
 
 
-async def stored(conn: Connection, punches: Sequence[NewPunch]) -> set[UUID]:
-    """Return the ids of the punches that are stored already."""
-    cursor = await conn.execute(
-        "SELECT id FROM punches JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id)"
-        " USING (org_id, id)",
-        ([one.org_id for one in punches], [one.id for one in punches]),
-    )
-    return {row_id for (row_id,) in await cursor.fetchall()}
+_STORED = """
+SELECT id FROM punches JOIN unnest(%b::uuid[], %b::uuid[]) AS wanted (org_id, id) USING (org_id, id)
+"""
+
+
+def stored(exchange: Exchange, keys: Sequence[tuple[UUID, UUID]]) -> Answer[set[UUID]]:
+    """Ask which punches are stored already. keys: (organization, punch)."""
+    return exchange.ask(_STORED, columns(keys), lambda rows: {row_id for (row_id,) in rows})
 
 
 _LAST = """
 SELECT wanted.employee_id, (extract(epoch FROM last.pay_time) * 1000000)::bigint
-  FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, employee_id)
+  FROM unnest(%b::uuid[], %b::uuid[]) AS wanted (org_id, employee_id)
  CROSS JOIN LATERAL (
        SELECT pay_time FROM punches AS punch
         WHERE punch.org_id = wanted.org_id AND punch.employee_id = wanted.employee_id
@@ -215,19 +209,24 @@ SELECT wanted.employee_id, (extract(epoch FROM last.pay_time) * 1000000)::bigint
 """
 
 
-async def last_pay_us(conn: Connection, employees: Sequence[tuple[UUID, UUID]]) -> dict[UUID, int]:
-    """Return the pay time of the punch of each employee that was received last, microseconds.
+def last_pay_us(
+    exchange: Exchange, employees: Sequence[tuple[UUID, UUID]]
+) -> Answer[dict[UUID, int]]:
+    """Ask for the pay time of the punch of each employee that was received last, microseconds.
 
     Punches that failed, were rejected or entered by hand do not count. employees: (organization,
     employee).
     """
-    cursor = await conn.execute(_LAST, [list(column) for column in zip(*employees, strict=True)])
-    return dict(await cursor.fetchall())
+    return exchange.ask(_LAST, columns(employees), _last_pay_us)
+
+
+def _last_pay_us(rows: Rows) -> dict[UUID, int]:
+    return dict(rows)
 
 
 _OF_DAY = """
 SELECT wanted.employee_id, wanted.since, received.punches
-  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[]) AS wanted (org_id, employee_id, since)
+  FROM unnest(%b::uuid[], %b::uuid[], %b::timestamptz[]) AS wanted (org_id, employee_id, since)
  CROSS JOIN LATERAL (
        SELECT count(*) AS punches FROM punches AS punch
         WHERE punch.org_id = wanted.org_id AND punch.employee_id = wanted.employee_id
@@ -236,9 +235,14 @@ SELECT wanted.employee_id, wanted.since, received.punches
 """
 
 
-async def received_in_day(
-    conn: Connection, days: Sequence[tuple[UUID, UUID, datetime]]
-) -> dict[tuple[UUID, datetime], int]:
-    """Count the stored punches by employee and day. days: (organization, employee, its start)."""
-    cursor = await conn.execute(_OF_DAY, [list(column) for column in zip(*days, strict=True)])
-    return {(employee, since): punches for employee, since, punches in await cursor.fetchall()}
+def received_in_day(
+    exchange: Exchange, days: Sequence[tuple[UUID, UUID, datetime]]
+) -> Answer[dict[tuple[UUID, datetime], int]]:
+    """Ask for the number of stored punches by employee and day. days: (organization, employee, the
+    day's start).
+    """
+    return exchange.ask(_OF_DAY, columns(days), _received_in_day)
+
+
+def _received_in_day(rows: Rows) -> dict[tuple[UUID, datetime], int]:
+    return {(employee, since): punches for employee, since, punches in rows}

@@ -248,13 +248,15 @@ def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
     """Return a class of cursors that write down what they send for a request."""
 
     class Recording(ExchangeCursor[Any]):
-        async def execute_all(self, asked: Sequence[Asked], *, prepare: bool = True) -> None:
+        async def execute_all(
+            self, asked: Sequence[Asked], *, prepare: bool = True
+        ) -> list[list[Any]]:
             if "request_id" in get_contextvars():
                 statements.extend(each.text.decode() for each in self.connection.exchanges.ahead)
                 for query, _ in asked:
                     text = query.as_string() if isinstance(query, Composable) else str(query)
                     statements.append(" ".join(text.split()))
-            await super().execute_all(asked, prepare=prepare)
+            return await super().execute_all(asked, prepare=prepare)
 
     return Recording
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from api.http.problems import conflict
 from api.resources.shifts import flag_item, shift_item
 from db.core.connect import Connection
+from db.core.exchange import Exchange
 from db.core.table import db_now
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import read_rules
@@ -98,7 +99,10 @@ async def _punches(
 ) -> list[CreditedPunch]:
     since, until = (datetime.fromtimestamp(time_s, UTC) for time_s in span)
     wanted = PunchTimes(org_id, row.employee_id, since, until)
-    found = (await punches_around(conn, [wanted], MAX_PUNCHES + 1))[org_id, row.employee_id]
+    exchange = Exchange(conn)
+    around = punches_around(exchange, [wanted], MAX_PUNCHES + 1)
+    await exchange.send()
+    found = around.value[org_id, row.employee_id]
     if len(found) > MAX_PUNCHES:
         detail = f"The timesheet has more than {MAX_PUNCHES} punches: it cannot be counted."
         raise conflict("too_many_punches", detail)

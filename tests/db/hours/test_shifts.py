@@ -13,9 +13,10 @@ import pytest
 from psycopg.errors import CheckViolation, InsufficientPrivilege, UniqueViolation
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange
 from db.core.ids import new_id
 from db.core.table import db_now
-from db.hours.periods import add_missing
+from db.hours.periods import KnownTimesheets, add_missing
 from db.hours.rules import read_rules
 from db.hours.shifts import ShiftFilter, ShiftRow, count, listing, shift_rows
 from db.punches import punch_list
@@ -221,8 +222,11 @@ async def test_a_timesheet_of_other_periods_begins_where_the_known_ones_end(crew
     key = (crew.tenant.org_id, employee_id)
     for stored_rules, day in (({}, START), ({"period": "month"}, START + timedelta(days=10))):
         async with acting(crew) as conn:
-            await add_missing(conn, {key: [day.date()]}, {key: read_rules(stored_rules)})
-            await add_missing(conn, {key: [day.date()]}, {key: read_rules(stored_rules)})
+            for _ in range(2):
+                exchange, rules = Exchange(conn), {key: read_rules(stored_rules)}
+                nothing = KnownTimesheets({}, {})
+                await add_missing(exchange, nothing, {key: [day.date()]}, rules)
+                await exchange.send()
     rows = crew.tenant.rows("SELECT first_day, last_day FROM timesheets ORDER BY first_day")
     assert [(first.day, last.day) for first, last in rows] == [(2, 8), (9, 31)]
 
