@@ -16,6 +16,7 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions, page
+from db.core.wakeups import Channel
 
 
 class Event(NamedTuple):
@@ -53,6 +54,7 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
 async def _write(conn: Connection, statement: LiteralString, events: Sequence[Event]) -> None:
     if events:
         await conn.execute(statement, [list(column) for column in zip(*events, strict=True)])
+        conn.note(Channel.EVENTS)
 
 
 _LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")

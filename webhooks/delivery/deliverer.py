@@ -37,7 +37,7 @@ class DeliverLimits:
 
     claims: int = 500  # of one statement
     attempt_s: float = 15  # the longest attempt
-    idle_s: float = 0.25  # between claims while nothing is due
+    idle_s: float = 0.25  # between claims while nothing is due, and no wake-up
     pass_s: float = 0.01  # between passes, so that marks and claims are bulk
     grace_s: float = 10  # for attempts under way when the process is to stop
     survey_s: float = 10  # between counts of the backlog
@@ -87,7 +87,7 @@ class Deliverer:
         """Return why nothing can be delivered just now; None where deliveries go on."""
         return None if self._reached else "the database cannot be reached"
 
-    def wake(self) -> None:
+    def wake(self, _: UUID | None = None) -> None:
         """Look for deliveries to claim or to mark."""
         self._work.set()
 
