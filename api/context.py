@@ -66,7 +66,7 @@ class ApiState:
             secrets=SecretBox(secret_key),
             kept_answers=SecretBox(secret_key, b"kept-answers"),
             shapes=Shapes(),
-            metrics=Metrics(connections),
+            metrics=Metrics(connections, wake_ups),
             renderer=Renderer(),
         )
 

@@ -54,6 +54,7 @@ class IngestRuntime:
 
     def __post_init__(self) -> None:
         self.wake_ups = WakeUps(partial(connect, self.database_url, "opsc-ingest-wakeups"))
+        self.metrics.watch_wake_ups(self.wake_ups)
 
     @property
     def address(self) -> str | None:

@@ -66,6 +66,7 @@ async def _run(settings: DeliverSettings) -> None:
     connections = pool(url, "opsc-deliver", max_size=5)
     wake_ups = WakeUps(partial(connect, url, "opsc-deliver-wakeups"))
     connections.on_committed = wake_ups.send
+    metrics.watch(connections, wake_ups)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(connections)

@@ -13,7 +13,7 @@ LISTEN hears nothing: then polling is all there is.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -92,6 +92,11 @@ class WakeUps:
             if len(unsent) > self._limits.organizations:
                 self._unsent[channel] = {None}
             self._has_unsent.set()
+
+    def numbers(self) -> Mapping[str, float]:
+        """Return the counts since the process began, and whether a session listens."""
+        listening = float(self.is_listening)
+        return {"sent": self.sent, "received": self.received, "listening": listening}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -1,6 +1,7 @@
 """Metrics are named alike in the code, in docs/monitoring.md and in the alerts."""
 
 import re
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,7 +10,8 @@ from prometheus_client.metrics_core import Metric
 from pydantic import SecretStr
 
 from api.http.metrics import Metrics as ApiMetrics
-from db.core.connect import pool
+from db.core.connect import connect, pool
+from db.core.wakeups import WakeUps
 from ingest.metrics import IngestMetrics
 from listener.link.ingest_link import Sender
 from listener.settings import ListenSettings
@@ -30,7 +32,9 @@ HISTOGRAM_PARTS = re.compile(r"_(bucket|sum|count)$")
 async def known() -> dict[str, tuple[str, ...]]:
     """Name on the page to labels, of every role."""
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
-    api, ingest, deliver = ApiMetrics(connections), IngestMetrics(), WebhookMetrics()
+    wake_ups = WakeUps(partial(connect, "postgresql://nobody@127.0.0.1:1/none", "none"))
+    api, ingest, deliver = ApiMetrics(connections, wake_ups), IngestMetrics(), WebhookMetrics()
+    deliver.watch(connections, wake_ups)
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
     found: dict[str, tuple[str, ...]] = {}
     settings = ListenSettings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))

@@ -16,7 +16,7 @@ import structlog
 
 from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox, UnsealError
-from db.delivery import webhook_deliveries
+from db.delivery import webhook_backlog, webhook_deliveries
 from db.delivery.webhook_deliveries import ClaimedDelivery, Mark, WantedDeliveries
 from telemetry.ids import format_id
 from webhooks.delivery import envelope, signing
@@ -149,9 +149,10 @@ class Deliverer:
     async def _survey(self, conn: Connection) -> None:
         given_up = await webhook_deliveries.fail_hopeless(conn, limit=self._limits.claims)
         self._metrics.failed.inc(given_up)
-        backlog = await webhook_deliveries.backlog(conn, limit=self._limits.backlog)
-        self._metrics.pending.set(backlog.pending)
-        self._metrics.events_without_seq.set(backlog.events_without_seq)
+        self._metrics.waits(await webhook_backlog.read(conn, limit=self._limits.backlog))
+        for pace, endpoints in self._lanes.paces().items():
+            self._metrics.endpoints.labels(pace.value).set(endpoints)
+        self._metrics.claimed.set(self._lanes.waiting)
 
     def _start_attempts(self, attempts: asyncio.TaskGroup) -> None:
         while (turn := self._lanes.take(monotonic())) is not None:
