@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from db.core.connect import Pool
 from db.core.wakeups import WakeUps
-from db.delivery.webhook_backlog import Backlog
+from db.delivery.webhook_backlog import DeliveryBacklog
 from service.collected import WAKE_UP_NUMBERS, Collected, pool_numbers
 from webhooks.retry import Answer
 
@@ -106,7 +106,7 @@ class WebhookMetrics:
         self.registry.register(Collected(pool_numbers("opsc_deliver"), connections.get_stats))
         self.registry.register(Collected(WAKE_UP_NUMBERS, wake_ups.numbers))
 
-    def waits(self, backlog: Backlog) -> None:
+    def waits(self, backlog: DeliveryBacklog) -> None:
         """Show what waits, of all processes."""
         self.events_without_seq.set(backlog.events_without_seq)
         self.oldest_without_seq_s.set(backlog.oldest_without_seq_s)

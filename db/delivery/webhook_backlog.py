@@ -35,7 +35,7 @@ SELECT (SELECT count(*) FROM unnumbered),
 """
 
 
-class Backlog(NamedTuple):
+class DeliveryBacklog(NamedTuple):
     """The waiting rows; each count stops at the limit that was asked for.
 
     queues: endpoints for which deliveries wait. longest_queue: the deliveries of the endpoint that
@@ -50,8 +50,8 @@ class Backlog(NamedTuple):
     oldest_due_s: float
 
 
-async def read(conn: Connection, *, limit: int) -> Backlog:
+async def read(conn: Connection, *, limit: int) -> DeliveryBacklog:
     """Count what waits, up to `limit` each."""
-    async with conn.cursor(row_factory=args_row(Backlog)) as cursor:
+    async with conn.cursor(row_factory=args_row(DeliveryBacklog)) as cursor:
         await cursor.execute(_BACKLOG, {"limit": limit}, prepare=False)
         return await fetch_one(cursor)

@@ -49,7 +49,7 @@ async def test_more_organizations_than_a_payload_holds_are_any(
         assert heard == [None]
 
 
-async def test_a_burst_is_fewwake_ups_at(database: DatabaseUnderTest, sender: WakeUps) -> None:
+async def test_a_burst_is_few_wake_ups(database: DatabaseUnderTest, sender: WakeUps) -> None:
     async with listening(database.url("opsc_deliver"), Channel.EVENTS) as heard:
         clock = asyncio.get_running_loop()
         began_s, wake_ups = clock.time(), 0
