@@ -140,6 +140,7 @@ def create_app(
             await beside.enter_async_context(watching_itself(state.metrics.registry))
             await _serve_metrics(beside, state.metrics, page_addresses)
             opening = await opened(settings, connections)
+            await beside.enter_async_context(state.wake_ups.running())
             writing = asyncio.create_task(state.usage.run())
             try:
                 async with state.admission.running():

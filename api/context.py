@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from api.auth.access_tokens import Tokens
 from api.auth.credential_cache import Principals
@@ -15,8 +16,9 @@ from api.limits.geometry_checks import Shapes
 from api.limits.last_used import Usage
 from api.limits.login_throttle import Throttle
 from api.settings import ApiSettings
-from db.core.connect import Pool
+from db.core.connect import Pool, connect
 from db.core.secrets import SecretBox
+from db.core.wakeups import WakeUps
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class ApiState:
 
     settings: ApiSettings
     connections: Pool
+    wake_ups: WakeUps
     tokens: Tokens
     principals: Principals
     usage: Usage
@@ -45,9 +48,13 @@ class ApiState:
     ) -> "ApiState":
         """Return the state of a new process. clock: by which what is remembered is fresh."""
         secret_key = settings.secret_key_bytes
+        url = settings.database_url.get_secret_value()
+        wake_ups = WakeUps(partial(connect, url, "opsc-api-wakeups"))
+        connections.on_committed = wake_ups.send
         return cls(
             settings=settings,
             connections=connections,
+            wake_ups=wake_ups,
             tokens=Tokens(secret_key, settings.access_token_lifetime_s),
             principals=Principals(connections, clock),
             usage=Usage(connections),
@@ -59,7 +66,7 @@ class ApiState:
             secrets=SecretBox(secret_key),
             kept_answers=SecretBox(secret_key, b"kept-answers"),
             shapes=Shapes(),
-            metrics=Metrics(connections),
+            metrics=Metrics(connections, wake_ups),
             renderer=Renderer(),
         )
 

@@ -54,6 +54,11 @@ def _now_us() -> int:
 
 async def run(runtime: IngestRuntime) -> None:
     """Lead term after term, until `stopping` is set."""
+    async with runtime.wake_ups.running():
+        await _lead_again_and_again(runtime)
+
+
+async def _lead_again_and_again(runtime: IngestRuntime) -> None:
     delay_s = _RETRY_MIN_S
     while not runtime.stopping.is_set():
         started, runtime.leads = time.monotonic(), False
@@ -117,7 +122,11 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
             beside = [
                 tasks.create_task(_tidy(side, runtime.acceptance.quarantine_days)),
                 tasks.create_task(
-                    amend_punches(lambda: _connection(runtime, _LIMITS), runtime.metrics)
+                    amend_punches(
+                        lambda: _connection(runtime, _LIMITS),
+                        runtime.wake_ups.send,
+                        runtime.metrics,
+                    )
                 ),
             ]
             await Pipeline(term, runtime, side, sources, ways).run()

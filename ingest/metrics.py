@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from db.core.wakeups import WakeUps
 from geofence.model.transitions import Inferred, Transition
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.leftovers import finished
 from ingest.planning.plan import WritePlan
 from mqtt import Published, Session
+from service.collected import WAKE_UP_NUMBERS, Collected
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -84,6 +86,10 @@ class IngestMetrics:
     def watch(self, session: Session | None) -> None:
         """Show the counters of this broker session from now on."""
         self._session.session = session
+
+    def watch_wake_ups(self, wake_ups: WakeUps) -> None:
+        """Show the numbers of the wake-ups, too."""
+        self.registry.register(Collected(WAKE_UP_NUMBERS, wake_ups.numbers))
 
     def page(self) -> bytes:
         """Return the text that Prometheus reads."""

@@ -138,9 +138,10 @@ class Pipeline:
         return shared(joined(memory.left, arrived), memory, most_fixes)
 
     def _acknowledge(self, stored: Stored) -> None:
-        """Tell the sources and the trackers, after COMMIT."""
+        """Tell the sources, the trackers and who waits for events, after COMMIT."""
         done, codes = finished(stored.arrivals, stored.plan), results(*stored)
         for source in self._sources:
             source.acknowledge(done, codes)
         made = receipts(stored.arrivals, stored.plan, self._memory.registry)
         send(self._ways_back, made, self._term.metrics)
+        self._runtime.wake_ups.send(self._term.conn.take_wake_ups())

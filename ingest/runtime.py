@@ -5,7 +5,10 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from db.core.connect import connect
+from db.core.wakeups import WakeUps
 from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import Acceptance
 from ingest.planning.memory import Memory
@@ -47,6 +50,11 @@ class IngestRuntime:
     doubted: set[bytes] = field(default_factory=set[bytes])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     link: LinkOptions | None = None
+    wake_ups: WakeUps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wake_ups = WakeUps(partial(connect, self.database_url, "opsc-ingest-wakeups"))
+        self.metrics.watch_wake_ups(self.wake_ups)
 
     @property
     def address(self) -> str | None:

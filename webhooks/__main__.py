@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from db.core.connect import connect, pool
 from db.core.secrets import SecretBox
+from db.core.wakeups import Channel, WakeUps
 from db.history.retention import Days
 from service import logs
 from service.health import serving
@@ -63,6 +64,9 @@ async def _run(settings: DeliverSettings) -> None:
     )
     url = settings.database_url.get_secret_value()
     connections = pool(url, "opsc-deliver", max_size=5)
+    wake_ups = WakeUps(partial(connect, url, "opsc-deliver-wakeups"))
+    connections.on_committed = wake_ups.send
+    metrics.watch(connections, wake_ups)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(connections)
@@ -70,7 +74,7 @@ async def _run(settings: DeliverSettings) -> None:
         box = SecretBox(settings.secret_key_bytes)
         connect_claimer = partial(connect, url, "opsc-deliver-claims")
         deliverer = Deliverer(connections, connect_claimer, poster, box, metrics, limits)
-        sequencer = Sequencer(connections, holder, deliverer.wake, metrics)
+        sequencer = Sequencer(connections, holder, wake_ups.send, metrics)
         await stack.enter_async_context(
             serving(settings.http_address, deliverer.trouble, metrics.text)
         )
@@ -83,6 +87,10 @@ async def _run(settings: DeliverSettings) -> None:
             public_url=settings.public_url,
         )
         retention = Retention(connections, _days(settings), metrics)
+        wake_ups.on(Channel.EVENTS, sequencer.wake)
+        wake_ups.on(Channel.DELIVERIES, deliverer.wake)
+        wake_ups.on(Channel.LETTERS, mailing.wake)
+        await stack.enter_async_context(wake_ups.running())
         _log.info("started", http=settings.deliver_http)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(sequencer.run(stop))

@@ -2,6 +2,10 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from db.core.connect import Pool
+from db.core.wakeups import WakeUps
+from db.delivery.webhook_backlog import DeliveryBacklog
+from service.collected import WAKE_UP_NUMBERS, Collected, pool_numbers
 from webhooks.retry import Answer
 
 _LAG_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 43200)
@@ -25,8 +29,37 @@ class WebhookMetrics:
         self.events_without_seq = Gauge(
             "opsc_events_without_seq", "Events that wait for their seq.", registry=registry
         )
+        self.oldest_without_seq_s = Gauge(
+            "opsc_events_oldest_without_seq_seconds",
+            "The age of the oldest event that waits for its seq; 0: none waits.",
+            registry=registry,
+        )
         self.pending = Gauge(
             "opsc_webhook_pending", "Deliveries that wait, of all processes.", registry=registry
+        )
+        self.queues = Gauge(
+            "opsc_webhook_queues", "Endpoints for which deliveries wait.", registry=registry
+        )
+        self.longest_queue = Gauge(
+            "opsc_webhook_longest_queue",
+            "The deliveries that wait for the endpoint with most.",
+            registry=registry,
+        )
+        self.oldest_due_s = Gauge(
+            "opsc_webhook_oldest_due_seconds",
+            "Since when a delivery has been due that is not accepted; 0: none is.",
+            registry=registry,
+        )
+        self.claimed = Gauge(
+            "opsc_webhook_claimed",
+            "Deliveries that this process has claimed and not begun.",
+            registry=registry,
+        )
+        self.endpoints = Gauge(
+            "opsc_webhook_endpoints",
+            "Endpoints that this process knows, by the pace of their answers.",
+            ["pace"],
+            registry=registry,
         )
         self.in_flight = Gauge(
             "opsc_webhook_in_flight", "Attempts of this process now under way.", registry=registry
@@ -67,6 +100,20 @@ class WebhookMetrics:
             buckets=_LAG_BUCKETS_S,
             registry=registry,
         )
+
+    def watch(self, connections: Pool, wake_ups: WakeUps) -> None:
+        """Show the numbers of the pool and of the wake-ups, too."""
+        self.registry.register(Collected(pool_numbers("opsc_deliver"), connections.get_stats))
+        self.registry.register(Collected(WAKE_UP_NUMBERS, wake_ups.numbers))
+
+    def waits(self, backlog: DeliveryBacklog) -> None:
+        """Show what waits, of all processes."""
+        self.events_without_seq.set(backlog.events_without_seq)
+        self.oldest_without_seq_s.set(backlog.oldest_without_seq_s)
+        self.pending.set(backlog.pending)
+        self.queues.set(backlog.queues)
+        self.longest_queue.set(backlog.longest_queue)
+        self.oldest_due_s.set(backlog.oldest_due_s)
 
     def count_attempt(self, answer: Answer, took_s: float) -> None:
         """Count an attempt that has ended."""

@@ -7,15 +7,17 @@ committed the next one does again.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
+from uuid import UUID
 
 import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Pool
 from db.core.errors import QueryCanceled, TransactionTimeout
+from db.core.wakeups import WakeUp
 from db.delivery import sequencer
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
@@ -30,28 +32,33 @@ class SequencerLimits:
     events: int = 5_000  # of one transaction
     lease_s: float = 10
     standby_s: float = 1  # between tries to take the lease
-    idle_s: float = 0.25  # between looks while there is nothing
+    idle_s: float = 0.25  # between looks while there is nothing, and no wake-up
     busy_s: float = 0.02  # after a small transaction, so that the next is larger
 
 
 class Sequencer:
-    """`on_deliveries` is called after each commit that brought deliveries."""
+    """Call `wake` when there may be events. send: sends wake-ups after COMMIT."""
 
     def __init__(
         self,
         connections: Pool,
         holder: str,
-        on_deliveries: Callable[[], None],
+        send: Callable[[Iterable[WakeUp]], None],
         metrics: WebhookMetrics,
         limits: SequencerLimits | None = None,
     ) -> None:
         self._connections = connections
         self._holder = holder
-        self._on_deliveries = on_deliveries
+        self._send = send
         self._metrics = metrics
         self._limits = limits or SequencerLimits()
         self._events = self._limits.events
+        self._work = asyncio.Event()
         self._outage = Outage("sequencer", random.Random())
+
+    def wake(self, _: UUID | None = None) -> None:
+        """Look for events."""
+        self._work.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead, or stand by, until `stop`."""
@@ -89,16 +96,18 @@ class Sequencer:
                 if not await leases.renew(conn, sequencer.LEASE, epoch, limits.lease_s):
                     raise leases.LeaseLost(sequencer.LEASE, epoch)
                 renew_at_s = monotonic() + limits.lease_s / 3
+            self._work.clear()
             done = await self._sequence(conn, epoch)
             if done.events < self._events:
-                await pause(stop, limits.busy_s if done.events else limits.idle_s)
+                await asyncio.sleep(limits.busy_s)
+            if not done.events:
+                await pause(self._work, limits.idle_s)
         await leases.release(conn, sequencer.LEASE, epoch)
 
     async def _sequence(self, conn: Connection, epoch: int) -> sequencer.Sequenced:
         done = await sequencer.sequence(conn, epoch, limit=self._events)
         self._metrics.events_sequenced.inc(done.events)
-        if done.deliveries:
-            self._on_deliveries()
+        self._send(conn.take_wake_ups())
         if done.events:
             self._events = min(2 * self._events, self._limits.events)
         return done

@@ -4,30 +4,21 @@ Labels are bounded: a route is its template, what no route answers is `none`, a 
 does not know is `other`, a status is its class, and a reason is the `code` of a problem document.
 """
 
-from collections.abc import Iterable
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from starlette.routing import BaseRoute
 
 from db.core.connect import Pool
+from db.core.wakeups import WakeUps
+from service.collected import WAKE_UP_NUMBERS, Collected, pool_numbers
 
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"})
-# Of psycopg's pool: its name there, ours, what it is, whether it only grows.
-_POOL = (
-    ("pool_size", "pool_connections", "Database connections of this process.", False),
-    ("pool_available", "pool_idle", "Those that no request has.", False),
-    ("requests_waiting", "pool_waiting", "Requests that wait for a connection.", False),
-    ("requests_num", "pool_requests", "Connections that requests asked for.", True),
-    ("requests_errors", "pool_errors", "Those that were not had in time.", True),
-)
 
 
 class Metrics:
     """All metrics of one process."""
 
-    def __init__(self, connections: Pool) -> None:
+    def __init__(self, connections: Pool, wake_ups: WakeUps) -> None:
         self.registry = CollectorRegistry()
         named = {"registry": self.registry, "namespace": "opsc_api"}
         self.in_flight = Gauge("requests_in_flight", "Requests now under way.", **named)
@@ -44,7 +35,8 @@ class Metrics:
         self._refused = Counter(
             "refused", "Problem documents that were sent, by their code.", ["reason"], **named
         )
-        self.registry.register(_PoolCollector(connections))
+        self.registry.register(Collected(pool_numbers("opsc_api"), connections.get_stats))
+        self.registry.register(Collected(WAKE_UP_NUMBERS, wake_ups.numbers))
 
     def answered(
         self, method: str, route: BaseRoute | None, status: int | None, seconds: float
@@ -63,16 +55,3 @@ class Metrics:
     def page(self) -> bytes:
         """Return the text that Prometheus reads."""
         return generate_latest(self.registry)
-
-
-class _PoolCollector:
-    """The pool's own counts, when they are asked for."""
-
-    def __init__(self, connections: Pool) -> None:
-        self._connections = connections
-
-    def collect(self) -> Iterable[Metric]:
-        counts = self._connections.get_stats()
-        for theirs, ours, text, grows in _POOL:
-            family = CounterMetricFamily if grows else GaugeMetricFamily
-            yield family(f"opsc_api_{ours}", text, value=counts.get(theirs, 0))

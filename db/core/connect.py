@@ -9,19 +9,19 @@ Connections are in autocommit. A transaction begins only with `async with conn.t
 """
 
 import select
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from db.core.pipeline_cursor import Connection, ExchangeCursor
+from db.core.wakeups import WakeUp
 
 DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"
 _SCHEMES = ("postgresql://", "postgres://")
-
-Pool: TypeAlias = AsyncConnectionPool[Connection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,29 @@ class Limits:
     lock_s: float = 5
     transaction_s: float = 60
     idle_in_transaction_s: float = 10
+
+
+def _nobody(_: Iterable[WakeUp]) -> None: ...
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """A pool that sends what was noted on a connection, once that has committed and is back.
+
+    on_committed: sends wake-ups (`db.core.wakeups`).
+    """
+
+    on_committed: Callable[[Iterable[WakeUp]], None] = staticmethod(_nobody)
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:
+        """Provide a connection; commits at the end, an exception rolls back."""
+        async with super().connection(timeout) as conn:
+            try:
+                yield conn
+            finally:
+                wake_ups = conn.take_wake_ups()
+        if wake_ups:
+            self.on_committed(wake_ups)
 
 
 def check_url(url: str) -> None:
@@ -85,7 +108,7 @@ def pool(
     wait_s: float = 5,
 ) -> Pool:
     """Return a pool that is not open yet: `async with pool(...) as connections`."""
-    return AsyncConnectionPool(
+    return Pool(
         conninfo(url, application_name, limits),
         connection_class=Connection,
         kwargs={

@@ -17,6 +17,7 @@ from psycopg.abc import Params, QueryNoTemplate
 
 from db.core.connect import Connection
 from db.core.pipeline_cursor import Asked
+from db.core.wakeups import Channel
 
 T = TypeVar("T")
 
@@ -59,6 +60,10 @@ class Exchange:
     def tell(self, query: QueryNoTemplate, values: Params | None) -> None:
         """Add a statement whose rows nobody needs."""
         self.ask(query, values, len)
+
+    def note(self, channel: Channel) -> None:
+        """Note a wake-up, for after COMMIT."""
+        self._conn.note(channel)
 
     async def send(self) -> None:
         """Send what waits, and read the answers. Raises psycopg.Error."""

@@ -30,6 +30,8 @@ from psycopg.pq.abc import PGresult
 from psycopg.rows import Row
 from psycopg.sql import Composable
 
+from db.core.wakeups import Channel, WakeUp
+
 MOST_PREPARED = 100  # of a connection
 
 _READS_FOR = (
@@ -71,6 +73,16 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.exchanges = _Exchanges(self)
+        self._wake_ups: set[WakeUp] = set()
+
+    def note(self, channel: Channel, org_id: UUID | None = None) -> None:
+        """Note a wake-up, for whoever commits to send (`db.core.wakeups`)."""
+        self._wake_ups.add(WakeUp(channel, org_id))
+
+    def take_wake_ups(self) -> set[WakeUp]:
+        """Return what was noted, and forget it."""
+        taken, self._wake_ups = self._wake_ups, set()
+        return taken
 
     def read_for(self, org_id: UUID | None) -> None:
         """Let each single statement from now on read what `org_id` has. None: no longer."""

@@ -13,6 +13,7 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.ids import new_id
+from db.core.wakeups import Channel
 from db.identity.user_links import Purpose
 
 LetterPurpose: TypeAlias = Literal[Purpose, "quote"]
@@ -42,6 +43,7 @@ async def add(conn: Connection, purpose: Purpose, email: str) -> None:
         " VALUES (current_org_id(), %s, %s, %s)",
         (new_id(), purpose, email),
     )
+    conn.note(Channel.LETTERS)
 
 
 async def add_quote(conn: Connection, quote_id: UUID, email: str) -> None:
@@ -51,6 +53,7 @@ async def add_quote(conn: Connection, quote_id: UUID, email: str) -> None:
         " VALUES (current_org_id(), %s, 'quote', %s, %s)",
         (new_id(), email, quote_id),
     )
+    conn.note(Channel.LETTERS)
 
 
 async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list[Letter]:

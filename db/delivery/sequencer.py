@@ -10,6 +10,7 @@ from typing import NamedTuple
 from db.core import leases
 from db.core.connect import Connection
 from db.core.fetch import fetch_one
+from db.core.wakeups import Channel
 
 LEASE = "sequencer"
 
@@ -41,7 +42,8 @@ WITH waiting AS (
        AND p.types && ARRAY['*', split_part(n.type, '.', 1) || '.*', n.type]
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM stamped), (SELECT count(*) FROM queued)
+SELECT (SELECT count(*) FROM stamped), (SELECT count(*) FROM queued),
+       ARRAY(SELECT org_id FROM counted)
 """
 
 
@@ -62,4 +64,9 @@ async def sequence(conn: Connection, epoch: int, *, limit: int) -> Sequenced:
         await leases.check(conn, LEASE, epoch)
         # Planned each time: a plan kept from when the table was small would read it all later.
         cursor = await conn.execute(_SEQUENCE, {"limit": limit}, prepare=False)
-        return Sequenced(*await fetch_one(cursor))
+        events, deliveries, org_ids = await fetch_one(cursor)
+    for org_id in org_ids:
+        conn.note(Channel.SEQUENCED, org_id)
+    if deliveries:
+        conn.note(Channel.DELIVERIES)
+    return Sequenced(events, deliveries)

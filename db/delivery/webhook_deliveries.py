@@ -14,7 +14,6 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import fetch_one
 
 State = Literal["pending", "delivered", "failed"]
 
@@ -47,13 +46,6 @@ class Mark:
     status: int | None
     error: str | None
     retry_s: float = 0.0
-
-
-class WaitingDeliveries(NamedTuple):
-    """The number of waiting rows; each count stops at the limit that was asked for."""
-
-    events_without_seq: int
-    pending: int
 
 
 # `after` turns the order of endpoints, so that a limit does not always favour the same ones. What
@@ -139,12 +131,6 @@ UPDATE webhook_deliveries AS d
    AND d.event_id = orphan.event_id
 """
 
-_BACKLOG = """
-SELECT (SELECT count(*) FROM (SELECT FROM events WHERE seq IS NULL LIMIT %(limit)s) AS e),
-       (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE state = 'pending'
-                               LIMIT %(limit)s) AS d)
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class WantedDeliveries:
@@ -214,13 +200,6 @@ async def fail_hopeless(conn: Connection, *, limit: int) -> int:
     """
     cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit})
     return cursor.rowcount
-
-
-async def backlog(conn: Connection, *, limit: int) -> WaitingDeliveries:
-    """Count what waits, up to `limit` each."""
-    async with conn.cursor(row_factory=args_row(WaitingDeliveries)) as cursor:
-        await cursor.execute(_BACKLOG, {"limit": limit})
-        return await fetch_one(cursor)
 
 
 def _identities(claims: Sequence[ClaimedDelivery]) -> dict[str, list[UUID] | list[int]]:

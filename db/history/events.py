@@ -17,6 +17,7 @@ from db.core.connect import Connection
 from db.core.exchange import Exchange, columns
 from db.core.fetch import value_of
 from db.core.listing import Conditions, page
+from db.core.wakeups import Channel
 
 
 class Event(NamedTuple):
@@ -55,11 +56,13 @@ def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:
     """Do as `insert`, when `exchange` is sent."""
     if events:
         exchange.tell(_INSERT, columns(events))
+        exchange.note(Channel.EVENTS)
 
 
 async def _write(conn: Connection, statement: LiteralString, events: Sequence[Event]) -> None:
     if events:
         await conn.execute(statement, columns(events))
+        conn.note(Channel.EVENTS)
 
 
 _LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")

@@ -1,6 +1,7 @@
 """Metrics are named alike in the code, in docs/monitoring.md and in the alerts."""
 
 import re
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,7 +10,8 @@ from prometheus_client.metrics_core import Metric
 from pydantic import SecretStr
 
 from api.http.metrics import Metrics as ApiMetrics
-from db.core.connect import pool
+from db.core.connect import connect, pool
+from db.core.wakeups import WakeUps
 from ingest.metrics import IngestMetrics
 from listener.link.ingest_link import Sender
 from listener.settings import ListenSettings
@@ -30,7 +32,9 @@ HISTOGRAM_PARTS = re.compile(r"_(bucket|sum|count)$")
 async def known() -> dict[str, tuple[str, ...]]:
     """Name on the page to labels, of every role."""
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
-    api, ingest, deliver = ApiMetrics(connections), IngestMetrics(), WebhookMetrics()
+    wake_ups = WakeUps(partial(connect, "postgresql://nobody@127.0.0.1:1/none", "none"))
+    api, ingest, deliver = ApiMetrics(connections, wake_ups), IngestMetrics(), WebhookMetrics()
+    deliver.watch(connections, wake_ups)
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
     found: dict[str, tuple[str, ...]] = {}
     settings = ListenSettings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
@@ -54,6 +58,11 @@ def name_of(family: Metric) -> str:
     return f"{family.name}_total" if family.type == "counter" else family.name
 
 
+def metrics_of(query: str) -> list[str]:
+    """Return the names of our metrics in a query, with the parts of histograms as they stand."""
+    return re.findall(NAME, query)
+
+
 def documented() -> dict[str, set[str]]:
     """Name to the labels in its row."""
     found: dict[str, set[str]] = {}
@@ -72,7 +81,7 @@ async def test_every_metric_is_documented_with_its_labels_and_no_other_is() -> N
 
 async def test_alerts_ask_only_for_metrics_and_labels_that_exist() -> None:
     metrics = await known()
-    asked = {HISTOGRAM_PARTS.sub("", name) for name in re.findall(NAME, ALERTS)}
+    asked = {HISTOGRAM_PARTS.sub("", name) for name in metrics_of(ALERTS)}
     assert asked <= metrics.keys()
     for name, label in re.findall(rf"({NAME})\{{(\w+)[=!]", ALERTS):
         assert label in (*metrics[name], "job"), name

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from db.core.wakeups import Channel
 from ingest.late import lookup as past
 from ingest.runtime import IngestRuntime
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
+from tests.db.core.hearing import listening
 from tests.ingest.conftest import Device, fix, until
 from tests.ingest.tenants import Tenant, soon, square
 
@@ -39,9 +41,11 @@ async def test_entering_and_leaving_a_zone_gives_a_visit_and_two_breaches(
     zone_id = await tenant.zone(square(*HOME))
     at = soon(-100)
     places = [AWAY, HOME, HOME, AWAY, AWAY]
-    for number, place in enumerate(places):
-        await device.send(vehicle, fix(at + timedelta(seconds=number), *place, accuracy_m=4.2))
-    await until(lambda: len(tenant.rows("SELECT FROM events")) == 2)
+    async with listening(tenant.database.url("opsc_deliver"), Channel.EVENTS) as heard:
+        for number, place in enumerate(places):
+            await device.send(vehicle, fix(at + timedelta(seconds=number), *place, accuracy_m=4.2))
+        await until(lambda: len(tenant.rows("SELECT FROM events")) == 2)
+        await until(lambda: bool(heard))
     ((visit_id, *visit),) = tenant.rows(
         "SELECT id, asset_id, zone_id, zone_version, entered_at, left_at, entry_cause, exit_cause"
         " FROM visits"

@@ -4,8 +4,8 @@ import asyncio
 import base64
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from uuid import UUID
 from db.core.connect import Connection, connect, pool
 from db.core.ids import new_id
 from db.core.secrets import SecretBox
+from db.core.wakeups import Channel, WakeUps
 from db.resources.organizations import create_organization
 from db.resources.plans import PlanName
 from tests.servers import DatabaseUnderTest
@@ -148,8 +149,12 @@ async def delivering(
     limits: DeliverLimits | None = None,
     sequencer_limits: SequencerLimits | None = None,
     allow_loopback: bool = True,
+    connect_wake_ups: Callable[[], Awaitable[Connection]] | None = None,
 ) -> AsyncIterator[Running]:
-    """Run sequencer and deliverer, until the block ends; then they stop in order."""
+    """Run sequencer and deliverer, until the block ends; then they stop in order.
+
+    connect_wake_ups: makes the sessions of wake-ups; without it there are none.
+    """
     limits = limits or DeliverLimits(attempt_s=1, survey_s=0.1, grace_s=2)
     metrics, stop = WebhookMetrics(), asyncio.Event()
     async with (
@@ -159,9 +164,11 @@ async def delivering(
             connections=limits.lanes.in_flight,
             timeout_s=limits.attempt_s,
         ) as poster,
+        AsyncExitStack() as stack,
         asyncio.TaskGroup() as loops,
     ):
         url = database.url("opsc_deliver")
+        wake_ups = WakeUps(connect_wake_ups or _never)
         deliverer = Deliverer(
             connections,
             lambda: connect(url, "test-claims"),
@@ -170,19 +177,29 @@ async def delivering(
             metrics,
             limits,
         )
+        wake_ups.on(Channel.DELIVERIES, deliverer.wake)
         sequencer = Sequencer(
             connections,
             f"test-{random.random()}",
-            deliverer.wake,
+            wake_ups.send,
             metrics,
             sequencer_limits or SequencerLimits(lease_s=2, standby_s=0.1, idle_s=0.02),
         )
+        wake_ups.on(Channel.EVENTS, sequencer.wake)
+        if connect_wake_ups is not None:
+            await stack.enter_async_context(wake_ups.running())
         loops.create_task(sequencer.run(stop))
         loops.create_task(deliverer.run(stop))
         try:
             yield Running(metrics, deliverer, stop)
         finally:
             stop.set()
+            sequencer.wake()
+            deliverer.wake()
+
+
+async def _never() -> Connection:
+    raise AssertionError("wake-ups that are not running open no session")
 
 
 async def until(condition: Callable[[], Any], *, wait_s: float = 120) -> None:

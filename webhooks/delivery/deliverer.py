@@ -16,7 +16,7 @@ import structlog
 
 from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox, UnsealError
-from db.delivery import webhook_deliveries
+from db.delivery import webhook_backlog, webhook_deliveries
 from db.delivery.webhook_deliveries import ClaimedDelivery, Mark, WantedDeliveries
 from telemetry.ids import format_id
 from webhooks.delivery import envelope, signing
@@ -37,7 +37,7 @@ class DeliverLimits:
 
     claims: int = 500  # of one statement
     attempt_s: float = 15  # the longest attempt
-    idle_s: float = 0.25  # between claims while nothing is due
+    idle_s: float = 0.25  # between claims while nothing is due, and no wake-up
     pass_s: float = 0.01  # between passes, so that marks and claims are bulk
     grace_s: float = 10  # for attempts under way when the process is to stop
     survey_s: float = 10  # between counts of the backlog
@@ -87,7 +87,7 @@ class Deliverer:
         """Return why nothing can be delivered just now; None where deliveries go on."""
         return None if self._reached else "the database cannot be reached"
 
-    def wake(self) -> None:
+    def wake(self, _: UUID | None = None) -> None:
         """Look for deliveries to claim or to mark."""
         self._work.set()
 
@@ -149,9 +149,10 @@ class Deliverer:
     async def _survey(self, conn: Connection) -> None:
         given_up = await webhook_deliveries.fail_hopeless(conn, limit=self._limits.claims)
         self._metrics.failed.inc(given_up)
-        backlog = await webhook_deliveries.backlog(conn, limit=self._limits.backlog)
-        self._metrics.pending.set(backlog.pending)
-        self._metrics.events_without_seq.set(backlog.events_without_seq)
+        self._metrics.waits(await webhook_backlog.read(conn, limit=self._limits.backlog))
+        for pace, endpoints in self._lanes.paces().items():
+            self._metrics.endpoints.labels(pace.value).set(endpoints)
+        self._metrics.claimed.set(self._lanes.waiting)
 
     def _start_attempts(self, attempts: asyncio.TaskGroup) -> None:
         while (turn := self._lanes.take(monotonic())) is not None:

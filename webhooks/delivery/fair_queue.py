@@ -122,6 +122,11 @@ class Lanes:
         """Return endpoints of which something is known."""
         return len(self._lanes)
 
+    def paces(self) -> dict[Pace, int]:
+        """Count the endpoints of each pace."""
+        counted = Counter(lane.pace for lane in self._lanes.values())
+        return {pace: counted[pace] for pace in Pace}
+
     @property
     def in_flight(self) -> int:
         """Attempts that have begun and not ended."""

@@ -12,6 +12,7 @@ import random
 from datetime import timedelta
 from email.message import EmailMessage
 from time import monotonic
+from uuid import UUID
 
 import structlog
 
@@ -42,7 +43,7 @@ _EXPIRED_QUOTES = 500  # at a time
 
 
 class Mailing:
-    """Any number of processes may run it."""
+    """Any number of processes may run it. Call `wake` when there may be a letter."""
 
     def __init__(
         self,
@@ -58,12 +59,18 @@ class Mailing:
         self._metrics = metrics
         self._mail_from = mail_from
         self._public_url = public_url
+        self._work = asyncio.Event()
         self._outage = Outage("mailing", random.Random())
+
+    def wake(self, _: UUID | None = None) -> None:
+        """Look for letters."""
+        self._work.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop`."""
         clean_at_s = monotonic()
         while not stop.is_set():
+            self._work.clear()
             try:
                 sent = await self.send_next()
                 if monotonic() >= clean_at_s:
@@ -74,7 +81,7 @@ class Mailing:
                 await pause(stop, self._outage.begin(error))
                 continue
             if not sent:
-                await pause(stop, _IDLE_S)
+                await pause(self._work, _IDLE_S)
 
     async def send_next(self) -> bool:
         """Send one letter that is due; False where none is."""

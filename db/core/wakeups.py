@@ -1,0 +1,183 @@
+"""Wake-ups: who wrote something tells the loops that wait for it, after COMMIT.
+
+A wake-up is a hint, and the tables are the truth: each loop also polls, so one that is lost costs a
+quarter of a second and nothing else. Whoever writes notes the wake-up on its connection
+(`Connection.note`); whoever commits hands what was noted to `WakeUps.send`, as a `Pool` does.
+
+A NOTIFY takes a lock that all committing NOTIFYs of the cluster share, so none is ever part of a
+transaction that writes. One session of a process sends them, at most one statement in `interval_s`,
+and does not wait for the disk. Another session listens, in a process that has something to wake up.
+Both are opened again when they end. Behind a pooler that lends a session for one transaction,
+LISTEN hears nothing: then polling is all there is.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg import sql
+
+_log = structlog.get_logger("wakeups")
+
+
+class Channel(StrEnum):
+    """The names that are listened to."""
+
+    EVENTS = "opsc_events"
+    """Events were written: they wait for their seq."""
+    SEQUENCED = "opsc_sequenced"
+    """Events have their seq: readers may go on."""
+    DELIVERIES = "opsc_deliveries"
+    """Deliveries are due."""
+    LETTERS = "opsc_letters"
+    """Mail is due."""
+
+
+class WakeUp(NamedTuple):
+    """A hint that there is work. org_id: the organization of it; None: of any."""
+
+    channel: Channel
+    org_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUpLimits:
+    """Every bound of the two sessions."""
+
+    interval_s: float = 0.01  # between two statements that send
+    organizations: int = 100  # named in one wake-up; more are "any". A payload has 8,000 bytes
+    retry_min_s: float = 0.25
+    retry_max_s: float = 5.0
+
+
+OnWakeUp: TypeAlias = Callable[[UUID | None], None]
+_Session: TypeAlias = psycopg.AsyncConnection[Any]
+
+
+class WakeUps:
+    """The wake-ups of one process. connect: makes a session in autocommit."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[_Session]], limits: WakeUpLimits | None = None
+    ) -> None:
+        self._connect = connect
+        self._limits = limits or WakeUpLimits()
+        self._callbacks: defaultdict[Channel, list[OnWakeUp]] = defaultdict(list)
+        self._unsent: defaultdict[Channel, set[UUID | None]] = defaultdict(set)
+        self._has_unsent = asyncio.Event()
+        self._own_pid = 0  # of the session that sends
+        self.is_listening = False
+        self.sent = 0
+        self.received = 0
+
+    def on(self, channel: Channel, callback: OnWakeUp) -> None:
+        """Call `callback` with the organization of each wake-up, or with None. It must return at
+        once. Call this before `running`.
+        """
+        self._callbacks[channel].append(callback)
+
+    def send(self, wake_ups: Iterable[WakeUp]) -> None:
+        """Wake up those who wait, in this process at once. Call it after COMMIT."""
+        for channel, org_id in wake_ups:
+            self._call(channel, org_id)
+            unsent = self._unsent[channel]
+            unsent.add(org_id)
+            if len(unsent) > self._limits.organizations:
+                self._unsent[channel] = {None}
+            self._has_unsent.set()
+
+    def numbers(self) -> Mapping[str, float]:
+        """Return the counts since the process began, and whether a session listens."""
+        listening = float(self.is_listening)
+        return {"sent": self.sent, "received": self.received, "listening": listening}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Send, and listen if something was given to `on`, while the block runs."""
+        works = [self._send_some, *([self._listen] if self._callbacks else ())]
+        tasks = [asyncio.create_task(self._keep(work)) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _keep(self, work: Callable[[_Session], Awaitable[None]]) -> None:
+        """Do `work` in a session, and in another one when that has ended."""
+        delay_s, limits = 0.0, self._limits
+        while True:
+            try:
+                async with await self._connect() as session:
+                    if delay_s > 0:
+                        _log.info("wake-ups work again")
+                    delay_s = 0.0
+                    await work(session)
+            except psycopg.Error as error:
+                if delay_s == 0:
+                    _log.warning("no wake-ups, polling meanwhile", error=str(error).strip())
+            delay_s = min(max(2 * delay_s, limits.retry_min_s), limits.retry_max_s)
+            await asyncio.sleep(delay_s)
+
+    async def _send_some(self, session: _Session) -> None:
+        self._own_pid = session.info.backend_pid
+        await session.execute("SET synchronous_commit = off")
+        while True:
+            await self._has_unsent.wait()
+            unsent = self._take_unsent()
+            await session.execute(
+                "SELECT pg_notify(channel, payload)"
+                " FROM unnest(%s::text[], %s::text[]) AS wake_up (channel, payload)",
+                (list(unsent), [_payload(org_ids) for org_ids in unsent.values()]),
+            )
+            self.sent += len(unsent)
+            await asyncio.sleep(self._limits.interval_s)
+
+    def _take_unsent(self) -> dict[Channel, set[UUID | None]]:
+        unsent = dict(self._unsent)
+        self._unsent.clear()
+        self._has_unsent.clear()
+        return unsent
+
+    async def _listen(self, session: _Session) -> None:
+        for channel in self._callbacks:
+            await session.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        for channel in self._callbacks:  # what was sent while nobody listened
+            self._call(channel, None)
+        self.is_listening = True
+        try:
+            async for notify in session.notifies():
+                if notify.pid != self._own_pid:  # `send` has called already
+                    self._hear(notify)
+        finally:
+            self.is_listening = False
+
+    def _hear(self, notify: psycopg.Notify) -> None:
+        self.received += 1
+        for org_id in _organizations(notify.payload):
+            self._call(Channel(notify.channel), org_id)
+
+    def _call(self, channel: Channel, org_id: UUID | None) -> None:
+        for callback in self._callbacks.get(channel, ()):
+            callback(org_id)
+
+
+def _payload(org_ids: set[UUID | None]) -> str:
+    return "" if None in org_ids else ",".join(str(org_id) for org_id in org_ids)
+
+
+def _organizations(payload: str) -> list[UUID | None]:
+    """Read a payload. Anybody with a login can send one: what cannot be read means any."""
+    try:
+        return [UUID(text) for text in payload.split(",")]
+    except ValueError:
+        return [None]

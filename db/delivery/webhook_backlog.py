@@ -1,0 +1,57 @@
+"""The work that waits for the delivering processes, for the metrics."""
+
+from typing import NamedTuple
+
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.fetch import fetch_one
+
+# One probe of an index for each endpoint, and one look at as many pending rows as are counted.
+_BACKLOG = """
+WITH unnumbered AS (
+    SELECT created_at FROM events WHERE seq IS NULL ORDER BY position LIMIT %(limit)s
+), queue AS (
+    SELECT count(*) AS deliveries
+      FROM (SELECT endpoint_id FROM webhook_deliveries WHERE state = 'pending' LIMIT %(limit)s) AS d
+     GROUP BY endpoint_id
+), due AS (
+    SELECT first.next_attempt_at
+      FROM webhook_endpoints AS p
+      JOIN organizations AS o USING (org_id)
+     CROSS JOIN LATERAL (
+        SELECT d.next_attempt_at FROM webhook_deliveries AS d
+         WHERE d.org_id = p.org_id AND d.endpoint_id = p.id AND d.state = 'pending'
+         ORDER BY d.next_attempt_at LIMIT 1) AS first
+     WHERE p.deleted_at IS NULL AND o.api_access
+)
+SELECT (SELECT count(*) FROM unnumbered),
+       (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM unnumbered),
+       (SELECT coalesce(sum(deliveries), 0)::bigint FROM queue),
+       (SELECT count(*) FROM queue),
+       (SELECT coalesce(max(deliveries), 0) FROM queue),
+       (SELECT greatest(0, coalesce(extract(epoch FROM now() - min(next_attempt_at)), 0))::float8
+          FROM due)
+"""
+
+
+class DeliveryBacklog(NamedTuple):
+    """The waiting rows; each count stops at the limit that was asked for.
+
+    queues: endpoints for which deliveries wait. longest_queue: the deliveries of the endpoint that
+    has most. oldest_due_s: since when a delivery has been due that is not accepted yet.
+    """
+
+    events_without_seq: int
+    oldest_without_seq_s: float
+    pending: int
+    queues: int
+    longest_queue: int
+    oldest_due_s: float
+
+
+async def read(conn: Connection, *, limit: int) -> DeliveryBacklog:
+    """Count what waits, up to `limit` each."""
+    async with conn.cursor(row_factory=args_row(DeliveryBacklog)) as cursor:
+        await cursor.execute(_BACKLOG, {"limit": limit}, prepare=False)
+        return await fetch_one(cursor)

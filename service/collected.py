@@ -1,0 +1,50 @@
+"""Numbers that something else keeps, shown when Prometheus asks for them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+
+class KeptNumber(NamedTuple):
+    """A number and its metric. key: its name where it is kept. grows: it is a counter."""
+
+    key: str
+    metric: str
+    text: str
+    grows: bool
+
+
+class Collected:
+    """A collector of kept numbers. read: returns them by key; one that is missing is 0."""
+
+    def __init__(
+        self, numbers: Sequence[KeptNumber], read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._numbers = numbers
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        kept = self._read()
+        for key, metric, text, grows in self._numbers:
+            family = CounterMetricFamily if grows else GaugeMetricFamily
+            yield family(metric, text, value=kept.get(key, 0))
+
+
+def pool_numbers(prefix: str) -> Sequence[KeptNumber]:
+    """Return the numbers that psycopg's pool keeps; prefix: of their metrics."""
+    return (
+        KeptNumber("pool_size", f"{prefix}_pool_connections", "Connections of the pool.", False),
+        KeptNumber("pool_available", f"{prefix}_pool_idle", "Those that nobody has.", False),
+        KeptNumber("requests_waiting", f"{prefix}_pool_waiting", "Who waits for one.", False),
+        KeptNumber("requests_num", f"{prefix}_pool_requests", "Times one was asked for.", True),
+        KeptNumber("requests_errors", f"{prefix}_pool_errors", "Those without one in time.", True),
+    )
+
+
+WAKE_UP_NUMBERS = (
+    KeptNumber("sent", "opsc_wakeups_sent", "Wake-ups sent to other processes.", True),
+    KeptNumber("received", "opsc_wakeups_received", "Wake-ups of other processes.", True),
+    KeptNumber("listening", "opsc_wakeups_listening", "1 while a session listens.", False),
+)
+"""The numbers that `db.core.wakeups` keeps."""
