@@ -43,6 +43,12 @@ INSPECTION_FORMS_A_DAY: Mapping[PlanName, int] = {
     "unlimited": 50_000,
 }
 """The most inspection forms that are made in any 24 hours."""
+LIVE_CONNECTIONS: Mapping[PlanName, int] = {
+    "starter": 100,
+    "team": 500,
+    "unlimited": 2_000,
+}
+"""The most open WebSockets and event streams of an organization in one process of the API."""
 _MAX_PLANS = 10_000
 
 

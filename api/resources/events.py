@@ -4,39 +4,27 @@
 `seq` seen misses nothing. Where events behind it are not kept any more, that is an error.
 """
 
-from datetime import datetime
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import id_text, ok, raw_json, time_text
+from api.http.encoding import ok
 from api.http.problems import bad_parameter, not_found
-from api.openapi.event_types import EVENT_KINDS, EventType, TypePattern
-from api.request.access import Access, Reader
+from api.openapi.event_types import TypePattern
+from api.request.access import Reader
+from api.request.event_envelope import EventItem, event_item
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.history import events
-from db.history.events import EventFilter, EventKey, ListedEvent
-from telemetry.ids import format_id
+from db.history.events import EventFilter, EventKey
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=TenantRoute)
 _MAX_SEQ = 2**63 - 1
-
-
-class EventItem(BaseModel):
-    """The envelope that webhooks carry too."""
-
-    id: fields.EventId
-    type: EventType
-    seq: fields.Count
-    occurred_at: datetime
-    created_at: datetime
-    organization_id: fields.OrganizationId
-    data: dict[str, Any] = Field(examples=[EVENT_KINDS[0].data_example()])
 
 
 class EventQuery(ListQuery):
@@ -62,7 +50,10 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
     return page.response(
-        rows, total, key=lambda row: EventKey(row.seq), item=lambda row: _item(access, row)
+        rows,
+        total,
+        key=lambda row: EventKey(row.seq),
+        item=partial(event_item, access.caller.org_id),
     )
 
 
@@ -75,7 +66,7 @@ async def get_event(
         event = await events.find(conn, event_id)
     if event is None:
         raise not_found("event")
-    return ok(_item(access, event))
+    return ok(event_item(access.caller.org_id, event))
 
 
 async def _check_kept(conn: Connection, after: int) -> None:
@@ -87,15 +78,3 @@ async def _check_kept(conn: Connection, after: int) -> None:
             f"Events up to {gone} were removed: continue with after={gone}.",
             code="events_gone",
         )
-
-
-def _item(access: Access, event: ListedEvent) -> dict[str, Any]:
-    return {
-        "id": format_id("evt", event.id),
-        "type": event.type,
-        "seq": event.seq,
-        "occurred_at": time_text(event.occurred_at),
-        "created_at": time_text(event.created_at),
-        "organization_id": id_text("org", access.caller.org_id),
-        "data": raw_json(event.data),
-    }

@@ -55,7 +55,7 @@ async def _write(conn: Connection, statement: LiteralString, events: Sequence[Ev
         await conn.execute(statement, [list(column) for column in zip(*events, strict=True)])
 
 
-_LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")
+LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")
 
 
 class ListedEvent(NamedTuple):
@@ -101,7 +101,7 @@ async def find(conn: Connection, event_id: UUID) -> ListedEvent | None:
     """Return the tenant's event of this id, once it has a `seq`."""
     async with conn.cursor(row_factory=args_row(ListedEvent)) as cursor:
         await cursor.execute(
-            sql.SQL("SELECT {} FROM events WHERE id = %s AND seq IS NOT NULL").format(_LISTED),
+            sql.SQL("SELECT {} FROM events WHERE id = %s AND seq IS NOT NULL").format(LISTED),
             (event_id,),
         )
         return await cursor.fetchone()
@@ -119,7 +119,7 @@ async def listing(
     elif after is not None:
         conditions.add("seq < %(seq)s", **after._asdict())
     statement = sql.SQL("SELECT {} FROM events {} ORDER BY seq {} {}").format(
-        _LISTED,
+        LISTED,
         conditions.where(),
         sql.SQL("ASC" if ascending else "DESC"),
         cut,
