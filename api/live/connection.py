@@ -310,12 +310,10 @@ class LiveConnection:
         )
 
     async def _subscribe_to_positions(self, message: Subscribe) -> None:
-        feed = self._live.positions
+        wanted, feed = message.wanted_positions(), self._live.positions
         if feed is None:
             raise Problem(503, "unavailable", "This server has no positions.")
-        subscription = await feed.subscribe(
-            self.credential.caller.org_id, message.wanted_positions(), self._pump
-        )
+        subscription = await feed.subscribe(self.credential.caller.org_id, wanted, self._pump)
         if self._socket.close_sent:
             subscription.close()
             return

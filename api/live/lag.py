@@ -4,8 +4,8 @@ from api.live.event_feed import EventSubscription
 
 
 class Lag:
-    """A reader that has once read all there was must read each event within `lag_s` of when it could
-    be read. One that still reads its backlog may take its time.
+    """The lag of one reader. Once it has read all there was, it must read each event within `lag_s`
+    of when the event could be read. A reader that still reads its backlog may take its time.
     """
 
     def __init__(self, lag_s: float) -> None:

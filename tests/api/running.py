@@ -33,6 +33,7 @@ from api.http import websocket
 from api.http.server import BoundedHttp
 from api.http.websocket import BoundedWebSocket
 from api.live.limits import LiveLimits
+from api.live.live import Live
 from api.settings import ApiSettings
 from db.core.connect import Limits, connect, pool
 from db.core.ids import new_id
@@ -182,6 +183,7 @@ class RunningApi:
             access_log=False,
             log_config=None,
         )
+        self.live: Live = config.app.state.live  # pyright: ignore
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="api-under-test")
 

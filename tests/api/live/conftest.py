@@ -8,7 +8,14 @@ from api.live.limits import LiveLimits
 from tests.api.running import RunningApi, running_api
 from tests.servers import PostgresUnderTest
 
-QUICK = LiveLimits(authentication_s=1, rights_s=0.1, stuck_s=0.5, lag_s=1, keep_alive_s=0.2)
+QUICK = LiveLimits(
+    authentication_s=1,
+    expiry_notice_s=3,
+    rights_s=0.1,
+    stuck_s=0.5,
+    lag_s=1,
+    keep_alive_s=0.2,
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Readers of live events, and events for them."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -30,6 +31,15 @@ def emit(
     """Commit events with their seqs, as the sequencer does."""
     values = {"org": org.org_id, "count": count, "type": type_, "data": json.dumps(data)}
     return sorted(seq for (seq,) in api.sql_named(_EMIT, values))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    for _ in range(600):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come to hold")
 
 
 class Reader:
