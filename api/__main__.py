@@ -12,7 +12,9 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from api.app import create_app
+from api.http import websocket
 from api.http.server import BoundedHttp
+from api.http.websocket import BoundedWebSocket
 from api.settings import ApiSettings
 from db.core.connect import Limits, pool
 from service import logs
@@ -79,7 +81,8 @@ def server_options(settings: ApiSettings) -> dict[str, Any]:
         "workers": settings.api_workers,
         "loop": "uvloop",
         "http": BoundedHttp,
-        "ws": "none",
+        "ws": BoundedWebSocket,
+        **websocket.OPTIONS,
         "lifespan": "on",
         "proxy_headers": True,
         "forwarded_allow_ips": settings.api_trusted_proxies,

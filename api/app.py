@@ -18,6 +18,9 @@ from api.http import errors
 from api.http.compression import Compressing
 from api.http.metrics import Metrics
 from api.http.middleware import Edge
+from api.live import event_stream, websocket
+from api.live.limits import LiveLimits
+from api.live.live import Live
 from api.openapi import docs_page
 from api.openapi.document import complete, tags_of
 from api.request.route import PublicRoute
@@ -103,6 +106,7 @@ RESOURCES = (
     inspection_forms,
     quarantine,
     visits,
+    event_stream,  # before events, where its path would be an id
     events,
     webhook_endpoints,
     attachments,
@@ -123,6 +127,7 @@ def create_app(
     connections: Pool,
     page_addresses: Sequence[tuple[str, int]] = (),
     clock: Callable[[], float] = time.monotonic,
+    live_limits: LiveLimits | None = None,
 ) -> FastAPI:
     """Return the ASGI application. It opens `connections` when it starts and closes them when it
     stops.
@@ -132,6 +137,7 @@ def create_app(
     page_addresses: the page of metrics is at the first of them that is free; nowhere without any.
     """
     state = ApiState.build(settings, connections, clock)
+    live = Live(state, live_limits or LiveLimits())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
@@ -143,8 +149,8 @@ def create_app(
             await beside.enter_async_context(state.wake_ups.running())
             writing = asyncio.create_task(state.usage.run())
             try:
-                async with state.admission.running():
-                    yield {"metrics": state.metrics}  # for api.http.server
+                async with state.admission.running(), live.running():
+                    yield {"metrics": state.metrics, "live": live}  # for api.http.server
             finally:
                 writing.cancel()
                 if opening is not None:
@@ -154,6 +160,7 @@ def create_app(
 
     app = _routed(lifespan)
     app.state.api = state
+    app.state.live = live
     app.openapi = _document
     parameters: set[str] = set()
     resources: dict[str, str] = {}
@@ -190,6 +197,7 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     )
     for resource in RESOURCES:
         app.include_router(resource.router)
+    app.router.routes.append(websocket.route)
     app.include_router(batches.router)
     app.include_router(acceptance.router)
     app.include_router(health.router)

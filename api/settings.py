@@ -33,6 +33,7 @@ class ApiSettings(RoleSettings):
     api_allowed_origins: Annotated[tuple[str, ...] | None, NoDecode] = None
     api_requests_per_user: Annotated[int, Field(ge=10, le=1_000_000)] = 1200
     api_requests_per_address: Annotated[int, Field(ge=10, le=1_000_000)] = 600
+    api_live_connections: Annotated[int, Field(ge=0, le=100_000)] = 10_000
     access_token_lifetime_s: Annotated[int, Field(ge=60, le=86400)] = 3600
     refresh_token_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 2_592_000
     session_idle_s: Annotated[int, Field(ge=300, le=604_800)] = 43_200

@@ -11,6 +11,7 @@ import base64
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import jwt
@@ -80,6 +81,11 @@ class Tokens:
                 raise TokenError("The token has expired.")
             self._verified.put(token, grant, expires_s)
         return grant
+
+    def expires_at(self, token: str) -> datetime:
+        """Return when a token expires, which `verify` has found to be good."""
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return datetime.fromtimestamp(claims["exp"], UTC)
 
     def key_set(self) -> dict[str, list[dict[str, str]]]:
         """Return the public keys (RFC 7517) that verify: the present one, the one before and the

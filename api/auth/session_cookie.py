@@ -11,7 +11,7 @@ import hmac
 from hashlib import sha256
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from api.auth.caller import SAFE_METHODS
@@ -29,7 +29,7 @@ class Cookies:
         self._key = derived_key(secret_key, b"csrf")
         self._is_secure = is_secure
 
-    def read(self, request: Request) -> str | None:
+    def read(self, request: HTTPConnection) -> str | None:
         """Return the session's secret, where the request has one."""
         return request.cookies.get(self._name(request)) or None
 
@@ -63,14 +63,14 @@ class Cookies:
                 403, "csrf_failed", f"The header {CSRF_HEADER} must have the session's csrf_token."
             )
 
-    def _name(self, request: Request) -> str:
+    def _name(self, request: HTTPConnection) -> str:
         return f"__Host-{_NAME}" if self._secure(request) else _NAME
 
-    def _secure(self, request: Request) -> bool:
-        return self._is_secure or request.url.scheme == "https"
+    def _secure(self, request: HTTPConnection) -> bool:
+        return self._is_secure or request.url.scheme in ("https", "wss")
 
 
-def check_origin(request: Request) -> None:
+def check_origin(request: HTTPConnection) -> None:
     """Raise Problem (403) where the browser says that another site made the request."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")

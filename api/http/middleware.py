@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import structlog
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,6 +52,7 @@ _log = structlog.get_logger("api")
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SCOPE_KEY = "opsc.request_id"
 _REFUSED_KEY = "opsc.refused"
+_HEAD_KEY = "opsc.is_head"
 _CRASH = Problem(
     500, "internal_error", "The server failed to answer the request. This is a fault of the server."
 )
@@ -70,7 +71,12 @@ def request_id(request: Request) -> str:
     return request.scope[_SCOPE_KEY]
 
 
-def client_address(request: Request) -> str:
+def is_head(scope: Scope) -> bool:
+    """Return whether a request that is handled as a GET is a HEAD, for an answer without an end."""
+    return scope[_HEAD_KEY]
+
+
+def client_address(request: HTTPConnection) -> str:
     """Return the address under which a request is counted. For IPv6 it is the network, since a host
     can use as many of its addresses as it likes.
     """
@@ -117,6 +123,7 @@ class Edge:
             **scope,
             _SCOPE_KEY: identity,
             "method": "GET" if method == "HEAD" else method,
+            _HEAD_KEY: method == "HEAD",
             "state": {**scope.get("state", {})},  # in it is the caller, once known
         }
         started_s = time.perf_counter()

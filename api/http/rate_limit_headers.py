@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from api.http.problems import Problem
 
@@ -49,7 +49,7 @@ _WHOSE = {
 }
 
 
-def apply(request: Request, quota: Quota) -> None:
+def apply(request: HTTPConnection, quota: Quota) -> None:
     """Add the quota's headers to the answer. Raises Problem (429) if the quota is used up."""
     request.scope[_SCOPE_KEY] = quota.headers()
     if not quota.is_admitted:

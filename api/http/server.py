@@ -38,7 +38,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) - self._live_connections() > MOST_CONNECTIONS:
             self._refuse(_FULL)
         else:
             self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
@@ -81,6 +81,15 @@ class BoundedHttp(HttpToolsProtocol):
         super().resume_writing()
         if self._taking_timer is not None:
             self._taking_timer.cancel()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if "live" in self.app_state:
+            self.app_state["live"].stop()
+
+    def _live_connections(self) -> int:
+        """Return the number of those that wait for events: they have a bound of their own."""
+        return self.app_state["live"].streams.open if "live" in self.app_state else 0
 
     def _end_head(self) -> None:
         if self._head_timer is not None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from api.auth.caller import Caller
 from api.http import rate_limit_headers
@@ -38,7 +38,7 @@ class Admission:
         self._addresses = Buckets("address", settings.api_requests_per_address)
         self._links = Buckets("address", _REQUESTS_PER_LINK)
 
-    async def admit(self, request: Request, caller: Caller, *, is_gated: bool) -> None:
+    async def admit(self, request: HTTPConnection, caller: Caller, *, is_gated: bool) -> None:
         """Count the request of a known caller. Raises Problem (403, 429).
 
         Also raises what the database raises: a request that cannot be counted is not admitted.
@@ -57,7 +57,7 @@ class Admission:
         self._counts.note(caller.org_id, is_admitted=quota.is_admitted)
         rate_limit_headers.apply(request, quota)
 
-    def admit_stranger(self, request: Request) -> None:
+    def admit_stranger(self, request: HTTPConnection) -> None:
         """Count a request without a valid credential. Raises Problem (429)."""
         rate_limit_headers.apply(request, self._addresses.take(client_address(request)))
 

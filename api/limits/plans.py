@@ -19,6 +19,12 @@ REQUESTS_PER_MINUTE: Mapping[PlanName, int | None] = {
     "team": 5_000,
     "unlimited": None,
 }
+LIVE_CONNECTIONS: Mapping[PlanName, int] = {
+    "starter": 100,
+    "team": 500,
+    "unlimited": 2_000,
+}
+"""The most open WebSockets and event streams of an organization in one process of the API."""
 _MAX_PLANS = 10_000
 
 

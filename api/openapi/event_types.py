@@ -4,7 +4,7 @@ Nothing emits a type that is not listed here. The OpenAPI document (`api.openapi
 tables of docs/webhooks.md follow from this list.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -206,12 +206,46 @@ def read_pattern(text: str) -> str:
     raise ValueError(f"must be *, a group ({groups}) or a type: {', '.join(EVENT_TYPES)}")
 
 
+def chosen_types(patterns: Iterable[str]) -> frozenset[str] | None:
+    """Return the types that any of the patterns chooses; None where it is all of them.
+
+    Raises ValueError where a pattern chooses none.
+    """
+    prefixes = tuple(read_pattern(text).removesuffix("*") for text in patterns)
+    chosen = {
+        name for name in EVENT_TYPES if name in prefixes or name.startswith(_groups(prefixes))
+    }
+    return None if len(chosen) == len(EVENT_TYPES) else frozenset(chosen)
+
+
+def _groups(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(prefix for prefix in prefixes if prefix == "" or prefix.endswith("."))
+
+
 EventType = Annotated[str, WithJsonSchema({"type": "string", "enum": list(EVENT_TYPES)})]
 TypePattern = Annotated[
     str,
     AfterValidator(read_pattern),
     WithJsonSchema({"type": "string", "enum": ["*", *sorted(_GROUPS), *EVENT_TYPES]}),
 ]
+
+
+def _read_list(text: str) -> str:
+    chosen_types(text.split(","))
+    return text
+
+
+TypeList = Annotated[
+    str,
+    AfterValidator(_read_list),
+    Field(
+        max_length=1000,
+        pattern=r"^[a-z_.*]+(,[a-z_.*]+)*$",
+        description="types and groups of types, with commas; left out: all",
+        examples=["asset.*,work_order.completed"],
+    ),
+]
+"""Several patterns in a parameter."""
 TypePatterns = Annotated[list[TypePattern], Field(min_length=1, max_length=50)]
 # An endpoint may have been made for types that are offered no more: it gets none of them.
 StoredPatterns = Annotated[

@@ -19,7 +19,7 @@ from uuid import UUID
 from fastapi import Depends
 from fastapi.openapi.models import HTTPBearer as HttpBearerModel
 from fastapi.security.base import SecurityBase
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from api.auth.access_tokens import TokenError
 from api.auth.caller import Caller, Via, lets_through, needed_scope
@@ -108,6 +108,11 @@ async def _by_header(state: ApiState, request: Request) -> Caller:
         raise unauthorized("A bearer token is needed in the Authorization header.")
     if scheme != "bearer":
         raise unauthorized("The scheme of the Authorization header must be Bearer.")
+    return await caller_by_bearer(state, text)
+
+
+async def caller_by_bearer(state: ApiState, text: str) -> Caller:
+    """Return the caller of an access token or an API key. Raises Problem (401)."""
     return await (_by_key(state, text) if text.startswith(API_KEY) else _by_token(state, text))
 
 
@@ -135,17 +140,31 @@ async def _by_key(state: ApiState, key: str) -> Caller:
 
 
 async def _by_cookie(state: ApiState, request: Request) -> Caller:
+    caller, secret = await caller_by_cookie(state, request)
+    state.cookies.check(request, secret)
+    return caller
+
+
+async def caller_by_cookie(state: ApiState, request: HTTPConnection) -> tuple[Caller, str]:
+    """Return the caller of the dashboard's session, and the session's secret. Raises Problem (401).
+
+    The request may still have been made by another site (`api.auth.session_cookie`).
+    """
     secret = state.cookies.read(request)
     if secret is None:
         raise unauthorized("A bearer token is needed in the Authorization header.")
     idle = timedelta(seconds=state.settings.session_idle_s)
-    cookie_hash = secret_hash(secret[: MAX_SECRET_CHARACTERS + 1])
+    cookie_hash = session_hash(secret)
     look_up = partial(credentials.of_session, cookie_hash=cookie_hash, idle=idle)
     principal = await state.principals.find(cookie_hash, look_up)
     if principal is None:
         raise unauthorized("The session is over: sign in again.")
-    state.cookies.check(request, secret)
-    return _caller(principal, "session")
+    return _caller(principal, "session"), secret
+
+
+def session_hash(secret: str) -> bytes:
+    """Return the hash by which a session is found."""
+    return secret_hash(secret[: MAX_SECRET_CHARACTERS + 1])
 
 
 def _caller(principal: Principal, via: Via) -> Caller:

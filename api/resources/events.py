@@ -4,39 +4,29 @@
 `seq` seen misses nothing. Where events behind it are not kept any more, that is an error.
 """
 
-from datetime import datetime
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import id_text, ok, raw_json, time_text
+from api.http.encoding import ok
 from api.http.problems import bad_parameter, not_found
-from api.openapi.event_types import EVENT_KINDS, EventType, TypePattern
-from api.request.access import Access, Reader
+from api.openapi.event_types import TypeList, TypePattern, chosen_types
+from api.request.access import Reader
+from api.request.event_envelope import EventItem, event_item
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.history import events
-from db.history.events import EventFilter, EventKey, ListedEvent
+from db.history.events import EventFilter, EventKey
 from telemetry.ids import format_id
 
 router = APIRouter(prefix="/v1/events", tags=["events"], route_class=TenantRoute)
 _MAX_SEQ = 2**63 - 1
-
-
-class EventItem(BaseModel):
-    """The envelope that webhooks carry too."""
-
-    id: fields.EventId
-    type: EventType
-    seq: fields.Count
-    occurred_at: datetime
-    created_at: datetime
-    organization_id: fields.OrganizationId
-    data: dict[str, Any] = Field(examples=[EVENT_KINDS[0].data_example()])
 
 
 class EventQuery(ListQuery):
@@ -47,14 +37,46 @@ class EventQuery(ListQuery):
         Field(ge=0, le=_MAX_SEQ, description="the last seq seen; 0: none", examples=[17]),
     ] = None
     type: Annotated[TypePattern | None, Field(description="a type, asset.* or *")] = None
+    types: TypeList | None = None
+    asset_id: Annotated[fields.AssetId | None, Field(description="events about it")] = None
+    zone_id: Annotated[fields.ZoneId | None, Field(description="events about it")] = None
+    employee_id: Annotated[fields.EmployeeId | None, Field(description="events about them")] = None
+    work_order_id: Annotated[fields.WorkOrderId | None, Field(description="events about it")] = None
+    from_: Annotated[
+        fields.Time | None, Field(alias="from", description="happened at or after")
+    ] = None
+    to: Annotated[fields.Time | None, Field(description="happened before")] = None
+
+    def filter(self) -> EventFilter:
+        """Return the filter. Events are also of `type` where `types` is given beside it."""
+        subjects = (
+            ("ast", self.asset_id),
+            ("zon", self.zone_id),
+            ("emp", self.employee_id),
+            ("wo", self.work_order_id),
+        )
+        chosen = [
+            chosen_types(patterns)
+            for patterns in (self.type and [self.type], self.types and self.types.split(","))
+            if patterns
+        ]
+        narrowed = [types for types in chosen if types is not None]
+        return EventFilter(
+            self.after,
+            frozenset.intersection(*narrowed) if narrowed else None,
+            tuple(format_id(prefix, value) for prefix, value in subjects if value is not None),
+            self.from_,
+            self.to,
+        )
 
 
 @router.get("", operation_id="listEvents", response_model=ListOf[EventItem])
 async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> Response:
     """List events behind `after` in the order of `seq`, or the newest first."""
     page = Page(access, query, "events", EventKey)
-    wanted = EventFilter(query.after, query.type)
+    wanted = query.filter()
     async with access.transaction() as conn:
+        await check_filters(conn, query)
         if query.after and page.after is None:
             await _check_kept(conn, query.after)
         total = page.total or Total.counted(await events.count(conn, wanted, MAX_COUNTED + 1))
@@ -62,7 +84,10 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
     return page.response(
-        rows, total, key=lambda row: EventKey(row.seq), item=lambda row: _item(access, row)
+        rows,
+        total,
+        key=lambda row: EventKey(row.seq),
+        item=partial(event_item, access.caller.org_id),
     )
 
 
@@ -75,7 +100,7 @@ async def get_event(
         event = await events.find(conn, event_id)
     if event is None:
         raise not_found("event")
-    return ok(_item(access, event))
+    return ok(event_item(access.caller.org_id, event))
 
 
 async def _check_kept(conn: Connection, after: int) -> None:
@@ -87,15 +112,3 @@ async def _check_kept(conn: Connection, after: int) -> None:
             f"Events up to {gone} were removed: continue with after={gone}.",
             code="events_gone",
         )
-
-
-def _item(access: Access, event: ListedEvent) -> dict[str, Any]:
-    return {
-        "id": format_id("evt", event.id),
-        "type": event.type,
-        "seq": event.seq,
-        "occurred_at": time_text(event.occurred_at),
-        "created_at": time_text(event.created_at),
-        "organization_id": id_text("org", access.caller.org_id),
-        "data": raw_json(event.data),
-    }

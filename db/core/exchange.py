@@ -25,8 +25,8 @@ Rows = list[tuple[Any, ...]]
 _NOT_SENT = object()
 
 
-class Answer(Generic[T]):
-    """The answer to a question. `value` is there once the question was sent."""
+class Reply(Generic[T]):
+    """The reply to a question. `value` is there once the question was sent."""
 
     def __init__(self, read: Callable[[Rows], T]) -> None:
         self._read = read
@@ -47,15 +47,15 @@ class Exchange:
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
-        self._asked: list[tuple[Asked, Answer[Any]]] = []
+        self._asked: list[tuple[Asked, Reply[Any]]] = []
 
     def ask(
         self, query: QueryNoTemplate, values: Params | None, read: Callable[[Rows], T]
-    ) -> Answer[T]:
+    ) -> Reply[T]:
         """Add a question. read: makes the value of its rows."""
-        answer = Answer(read)
-        self._asked.append(((query, values), answer))
-        return answer
+        reply = Reply(read)
+        self._asked.append(((query, values), reply))
+        return reply
 
     def tell(self, query: QueryNoTemplate, values: Params | None) -> None:
         """Add a statement whose rows nobody needs."""
@@ -71,15 +71,15 @@ class Exchange:
         if not asked:
             return
         answers = await self._conn.answers([statement for statement, _ in asked])
-        for (_, answer), rows in zip(asked, answers, strict=True):
-            answer.take(rows)
+        for (_, reply), rows in zip(asked, answers, strict=True):
+            reply.take(rows)
 
 
-def known(value: T) -> Answer[T]:
+def known(value: T) -> Reply[T]:
     """Return the answer to a question that need not be asked."""
-    answer = Answer[T](lambda _: value)
-    answer.take([])
-    return answer
+    reply = Reply[T](lambda _: value)
+    reply.take([])
+    return reply
 
 
 def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -1,5 +1,7 @@
 """The sequence of committed events: `events.seq`, and the deliveries that follow from it.
 
+What an event is about (`event_subjects`) is written with its seq, for the filters of lists.
+
 `events.position` is drawn before an event's transaction commits, so a reader that goes on from a
 position misses what commits late. `seq` is given afterwards, by one owner at a time (the lease
 "sequencer"), to what is visible: without gaps per organization, in the order of `position`.
@@ -18,7 +20,7 @@ LEASE = "sequencer"
 # type, as long as the organization has the API.
 _SEQUENCE = """
 WITH waiting AS (
-    SELECT org_id, id, type, position FROM events
+    SELECT org_id, id, type, data, position FROM events
      WHERE seq IS NULL ORDER BY position LIMIT %(limit)s
 ), counted AS (
     SELECT org_id, count(*) AS events FROM waiting GROUP BY org_id
@@ -27,13 +29,17 @@ WITH waiting AS (
       FROM counted AS c WHERE o.org_id = c.org_id
     RETURNING o.org_id, o.event_seq - c.events AS last_seq, o.api_access
 ), numbered AS (
-    SELECT w.org_id, w.id, w.type, r.api_access,
+    SELECT w.org_id, w.id, w.type, w.data, r.api_access,
            r.last_seq + row_number() OVER (PARTITION BY w.org_id ORDER BY w.position) AS seq
       FROM waiting AS w JOIN raised AS r USING (org_id)
 ), stamped AS (
     UPDATE events AS e SET seq = n.seq
       FROM numbered AS n WHERE e.org_id = n.org_id AND e.id = n.id
     RETURNING 1
+), named AS (
+    INSERT INTO event_subjects (org_id, subject, seq)
+    SELECT n.org_id, s.subject, n.seq
+      FROM numbered AS n CROSS JOIN LATERAL subjects_of_event(n.data) AS s (subject)
 ), queued AS (
     INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)
     SELECT n.org_id, p.id, n.id, n.seq

@@ -5,7 +5,7 @@ reader that goes on from a `seq` misses nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
@@ -65,7 +65,7 @@ async def _write(conn: Connection, statement: LiteralString, events: Sequence[Ev
         conn.note(Channel.EVENTS)
 
 
-_LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")
+LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")
 
 
 class ListedEvent(NamedTuple):
@@ -87,31 +87,60 @@ class EventKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """A filter of events. `type`: one type, or `asset.*` for all that begin so, or `*`.
+    """A filter of events. `types`: any of these types; None: all. `subjects`: the ids of all the
+    things that an event must be about. Times: [since, until) of when it happened.
 
     With `after_seq` the oldest come first, else the newest.
     """
 
     after_seq: int | None = None
-    type: str | None = None
+    types: frozenset[str] | None = None
+    subjects: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all events are wanted, at most those behind a seq."""
+        return replace(self, after_seq=None) == EventFilter()
 
     def conditions(self) -> Conditions:
+        """Return the conditions, but for the types where `source` has them."""
         conditions = Conditions()
-        conditions.add("seq IS NOT NULL")
+        conditions.add("event.seq IS NOT NULL")  # so that partial indexes fit
         if self.after_seq is not None:
             conditions.add("seq > %(after_seq)s", after_seq=self.after_seq)
-        if self.type is not None and self.type.endswith("*"):
-            conditions.add("starts_with(type, %(prefix)s)", prefix=self.type[:-1])
-        elif self.type is not None:
-            conditions.add("type = %(type)s", type=self.type)
+        if self.since is not None:
+            conditions.add("occurred_at >= %(since)s", since=self.since)
+        if self.until is not None:
+            conditions.add("occurred_at < %(until)s", until=self.until)
+        if self.types is not None:
+            conditions.add("type = ANY(%(types)s)", types=list(self.types))
+        if self.subjects:  # the events of the first are read, and looked up among the others
+            conditions.add("subject = %(subject)s", subject=self.subjects[0])
+            conditions.add(_ABOUT_ALL, subjects=list(self.subjects[1:]))
         return conditions
+
+    def source(self) -> sql.SQL:
+        """Return the table that is read, in an order that an index has."""
+        return _SUBJECT_EVENTS if self.subjects else _EVENTS
+
+
+_EVENTS = sql.SQL("events AS event")
+_SUBJECT_EVENTS = sql.SQL("event_subjects AS named JOIN events AS event USING (org_id, seq)")
+_ABOUT_ALL: LiteralString = """
+NOT EXISTS (SELECT FROM unnest(%(subjects)s::text[]) AS wanted (subject)
+             WHERE NOT EXISTS (
+                   SELECT FROM event_subjects AS other
+                    WHERE other.org_id = event.org_id AND other.subject = wanted.subject
+                      AND other.seq = event.seq))"""
 
 
 async def find(conn: Connection, event_id: UUID) -> ListedEvent | None:
     """Return the tenant's event of this id, once it has a `seq`."""
     async with conn.cursor(row_factory=args_row(ListedEvent)) as cursor:
         await cursor.execute(
-            sql.SQL("SELECT {} FROM events WHERE id = %s AND seq IS NOT NULL").format(_LISTED),
+            sql.SQL("SELECT {} FROM events WHERE id = %s AND seq IS NOT NULL").format(LISTED),
             (event_id,),
         )
         return await cursor.fetchone()
@@ -124,12 +153,12 @@ async def listing(
     conditions = wanted.conditions()
     ascending = wanted.after_seq is not None
     cut = page(conditions, limit, offset)
-    if after is not None and ascending:
-        conditions.add("seq > %(seq)s", **after._asdict())
-    elif after is not None:
-        conditions.add("seq < %(seq)s", **after._asdict())
-    statement = sql.SQL("SELECT {} FROM events {} ORDER BY seq {} {}").format(
-        _LISTED,
+    if after is not None:
+        than: LiteralString = "seq > %(seq)s" if ascending else "seq < %(seq)s"
+        conditions.add(than, **after._asdict())
+    statement = sql.SQL("SELECT {} FROM {} {} ORDER BY seq {} {}").format(
+        LISTED,
+        wanted.source(),
         conditions.where(),
         sql.SQL("ASC" if ascending else "DESC"),
         cut,
@@ -144,12 +173,12 @@ async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
 
     `seq` has no gaps: of all types there are as many as the first and the last one tell.
     """
-    if wanted.type is None:
+    if wanted.is_plain:
         return min(await _count_by_seq(conn, wanted.after_seq or 0), at_most)
     conditions = wanted.conditions()
     statement = sql.SQL(
-        "SELECT count(*) FROM (SELECT FROM events {} LIMIT %(at_most)s) AS counted"
-    ).format(conditions.where())
+        "SELECT count(*) FROM (SELECT FROM {} {} LIMIT %(at_most)s) AS counted"
+    ).format(wanted.source(), conditions.where())
     return await value_of(conn, statement, conditions.values | {"at_most": at_most})
 
 

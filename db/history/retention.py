@@ -166,15 +166,20 @@ async def remove_checkpoints(conn: Connection, limit: int) -> int:
 # The oldest ones up to the first that has to stay: it is too young, or still to be delivered.
 _REMOVE_EVENTS = """
 WITH oldest AS (
-    SELECT id, bool_and(created_at < %(before)s AND NOT EXISTS (
+    SELECT id, seq, data, bool_and(created_at < %(before)s AND NOT EXISTS (
                SELECT FROM webhook_deliveries
                 WHERE org_id = event.org_id AND event_id = event.id AND state = 'pending'))
                OVER (ORDER BY seq) AS is_old
-      FROM (SELECT org_id, id, seq, created_at FROM events
+      FROM (SELECT org_id, id, seq, created_at, data FROM events
              WHERE org_id = %(org_id)s AND seq IS NOT NULL ORDER BY seq LIMIT %(limit)s) AS event
 ), deliveries AS (
     DELETE FROM webhook_deliveries AS delivery USING oldest
      WHERE delivery.org_id = %(org_id)s AND delivery.event_id = oldest.id AND oldest.is_old
+), subjects AS (
+    DELETE FROM event_subjects AS named USING oldest
+     CROSS JOIN LATERAL subjects_of_event(oldest.data) AS subject (text)
+     WHERE named.org_id = %(org_id)s AND named.subject = subject.text AND named.seq = oldest.seq
+       AND oldest.is_old
 ), gone AS (
     DELETE FROM events AS event USING oldest
      WHERE event.org_id = %(org_id)s AND event.id = oldest.id AND oldest.is_old

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from db.core.exchange import Answer, Exchange, Rows, columns
+from db.core.exchange import Exchange, Reply, Rows, columns
 from db.core.ids import new_id
 from db.hours.punches import PunchTimes
 from db.hours.rules import EmployeeKey
@@ -47,7 +47,7 @@ class KnownTimesheets(NamedTuple):
         return span is not None and span.first_day <= days[0] and days[1] <= span.last_day
 
 
-def timesheets_around(exchange: Exchange, times: Iterable[PunchTimes]) -> Answer[KnownTimesheets]:
+def timesheets_around(exchange: Exchange, times: Iterable[PunchTimes]) -> Reply[KnownTimesheets]:
     """Ask for the timesheets that punches of these times mostly need. times: one or more."""
     wanted = [
         _Wanted(*one[:2], _day(one.since, -_AROUND), _day(one.until, _AROUND)) for one in times
@@ -63,7 +63,7 @@ def _day(at: datetime, apart: timedelta) -> date:
         return date.min if apart < timedelta() else date.max
 
 
-def _ask(exchange: Exchange, wanted: Collection[_Wanted]) -> Answer[KnownTimesheets]:
+def _ask(exchange: Exchange, wanted: Collection[_Wanted]) -> Reply[KnownTimesheets]:
     spans = {one[:2]: Period(one.since, one.until) for one in wanted}
 
     def read(rows: Rows) -> KnownTimesheets:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from db.core.exchange import Answer, Exchange, Rows
+from db.core.exchange import Exchange, Reply, Rows
 from db.hours.rules import EmployeeKey
 from operations.hours.shifts import CreditedPunch
 
@@ -64,7 +64,7 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
 
 def punches_around(
     exchange: Exchange, wanted: Sequence[PunchTimes], at_most: int | None = None
-) -> Answer[dict[EmployeeKey, list[CreditedPunch]]]:
+) -> Reply[dict[EmployeeKey, list[CreditedPunch]]]:
     """Ask for the punches that decide the shifts of these times, by employee.
 
     wanted: one time of each employee. at_most: of each; None: all.

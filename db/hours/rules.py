@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from db.core.exchange import Answer, Exchange, Rows, columns
+from db.core.exchange import Exchange, Reply, Rows, columns
 from operations.hours.overtime import PRESETS, OvertimeRules
 from operations.hours.shift_rules import AutomaticBreak, ShiftRules
 from operations.hours.timesheets import DoubtPolicy, Rounding, TimesheetRules
@@ -70,7 +70,7 @@ SELECT employee.org_id, employee.id, organization.timesheet_rules::text,
 
 def rules_of_employees(
     exchange: Exchange, employees: Sequence[EmployeeKey]
-) -> Answer[dict[EmployeeKey, HourRules]]:
+) -> Reply[dict[EmployeeKey, HourRules]]:
     """Ask for the present rules of employees."""
     return exchange.ask(_RULES, columns(employees), _rules_of_employees)
 

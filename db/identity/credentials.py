@@ -5,6 +5,7 @@ address and give ids: the application's role sees no row of anybody by it. None:
 credential, or it is no longer good, or its user is not.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -48,6 +49,37 @@ async def of_sign_in(conn: Connection, org_id: UUID, sign_in_id: UUID) -> Princi
     async with conn.cursor(row_factory=args_row(Principal)) as cursor:
         await cursor.execute("SELECT * FROM caller_of_sign_in(%s, %s)", (org_id, sign_in_id))
         return await cursor.fetchone()
+
+
+class Credentials(NamedTuple):
+    """Credentials of many callers: tokens as (org_id, sign_in_id), keys and sessions by hash."""
+
+    sign_ins: Sequence[tuple[UUID, UUID]]
+    key_hashes: Sequence[bytes]
+    cookie_hashes: Sequence[bytes]
+
+
+async def of_many(conn: Connection, asked: Credentials, idle: timedelta) -> dict[bytes, Principal]:
+    """Find those that are good of many credentials. The keys of the result are the hashes, and the
+    bytes of org_id and sign_in_id of a token.
+    """
+    org_ids = [org_id for org_id, _ in asked.sign_ins]
+    sign_in_ids = [sign_in_id for _, sign_in_id in asked.sign_ins]
+    cursor = await conn.execute(
+        """
+        SELECT uuid_send(asked.org_id) || uuid_send(asked.id), caller.*
+          FROM unnest(%s::uuid[], %s::uuid[]) AS asked (org_id, id)
+         CROSS JOIN LATERAL caller_of_sign_in(asked.org_id, asked.id) AS caller
+        UNION ALL
+        SELECT asked.hash, caller.* FROM unnest(%s::bytea[]) AS asked (hash)
+         CROSS JOIN LATERAL caller_of_api_key(asked.hash) AS caller
+        UNION ALL
+        SELECT asked.hash, caller.* FROM unnest(%s::bytea[]) AS asked (hash)
+         CROSS JOIN LATERAL caller_of_session(asked.hash, %s) AS caller
+        """,
+        (org_ids, sign_in_ids, list(asked.key_hashes), list(asked.cookie_hashes), idle),
+    )
+    return {bytes(key): Principal(*rest) for key, *rest in await cursor.fetchall()}
 
 
 async def org_of_refresh_token(conn: Connection, token_hash: bytes) -> UUID | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from db.core.exchange import Answer, Exchange, Rows, columns, known
+from db.core.exchange import Exchange, Reply, Rows, columns, known
 from db.punches.rows import NewPunch
 from geofence.punches.claim import PunchRules, TimedPosition, position
 from telemetry.fix import Flag
@@ -100,7 +100,7 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
 
 def lock_employees(
     exchange: Exchange, employees: Iterable[tuple[UUID, UUID]]
-) -> Answer[dict[tuple[UUID, UUID], PunchTerms]]:
+) -> Reply[dict[tuple[UUID, UUID], PunchTerms]]:
     """Lock the employees that exist until the transaction ends, in the order of their ids.
 
     Their punches are recorded by one transaction after the other: what is asked behind this sees
@@ -143,7 +143,7 @@ SELECT wanted.number, tracker.is_punch_terminal,
 """
 
 
-def senders(exchange: Exchange, punches: Sequence[NewPunch]) -> Answer[dict[int, PunchSender]]:
+def senders(exchange: Exchange, punches: Sequence[NewPunch]) -> Reply[dict[int, PunchSender]]:
     """Ask for the facts of the trackers that sent punches, by the number of the punch."""
     rows = [
         (
@@ -221,9 +221,7 @@ _OF_EMPLOYEES = sql.SQL("{} UNION ALL {}").format(
 _OF_MACHINES = _FIXES.format(owner=sql.Identifier("asset_id"))
 
 
-def places_of_employees(
-    exchange: Exchange, punches: Sequence[NewPunch]
-) -> Answer[list[KnownPlace]]:
+def places_of_employees(exchange: Exchange, punches: Sequence[NewPunch]) -> Reply[list[KnownPlace]]:
     """Ask where employees were about the times of their fixes, by honest punches and phones.
 
     For each punch the nearest of either kind on either side, within a day. Punches that were
@@ -237,7 +235,7 @@ def places_of_employees(
 
 def places_of_machines(
     exchange: Exchange, punches: Sequence[NewPunch], machines: Mapping[int, UUID]
-) -> Answer[list[KnownPlace]]:
+) -> Reply[list[KnownPlace]]:
     """Ask where assets were within five minutes of the fixes. machines: by number of the punch."""
     asked = _questions(punches, machines)
     if not asked:

@@ -26,7 +26,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from db.core.exchange import Answer, Exchange, Rows
+from db.core.exchange import Exchange, Reply, Rows
 from db.core.registry_revision import IS_CHANGING
 from geofence.zones.site_index import SiteBox, SiteIndex, SitePlace, ranked
 from telemetry.times import to_datetime
@@ -158,7 +158,7 @@ class AskedJobsites(NamedTuple):
     org_id: UUID
     earliest_us: int
     kept: _OpenSites
-    changes: Answer[_Changes]
+    changes: Reply[_Changes]
 
 
 def ask_jobsites(exchange: Exchange, org_id: UUID, earliest_us: int) -> AskedJobsites:

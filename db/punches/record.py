@@ -14,7 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.exchange import Answer, Exchange
+from db.core.exchange import Exchange, Reply
 from db.history import events
 from db.history.events import Event
 from db.hours import shifts
@@ -92,12 +92,12 @@ class _Asked(NamedTuple):
 
     punches: Sequence[NewPunch]
     ids: Sequence[UUID]
-    rights: Answer[dict[tuple[UUID, UUID], PunchTerms]]
-    stored: Answer[set[UUID]]
-    received: Answer[dict[tuple[UUID, datetime], int]]
-    senders: Answer[dict[int, PunchSender]]
-    places: Answer[list[KnownPlace]]
-    last_pay_us: Answer[dict[UUID, int]]
+    rights: Reply[dict[tuple[UUID, UUID], PunchTerms]]
+    stored: Reply[set[UUID]]
+    received: Reply[dict[tuple[UUID, datetime], int]]
+    senders: Reply[dict[int, PunchSender]]
+    places: Reply[list[KnownPlace]]
+    last_pay_us: Reply[dict[UUID, int]]
     jobsites: Mapping[UUID, AskedJobsites]
 
 

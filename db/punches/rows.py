@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from db.core.exchange import Answer, Exchange, Rows, columns
+from db.core.exchange import Exchange, Reply, Rows, columns
 from geofence.punches.claim import TimedPosition, punch_id
 from telemetry.punch import PunchKind
 
@@ -192,7 +192,7 @@ SELECT id FROM punches JOIN unnest(%b::uuid[], %b::uuid[]) AS wanted (org_id, id
 """
 
 
-def stored(exchange: Exchange, keys: Sequence[tuple[UUID, UUID]]) -> Answer[set[UUID]]:
+def stored(exchange: Exchange, keys: Sequence[tuple[UUID, UUID]]) -> Reply[set[UUID]]:
     """Ask which punches are stored already. keys: (organization, punch)."""
     return exchange.ask(_STORED, columns(keys), lambda rows: {row_id for (row_id,) in rows})
 
@@ -211,7 +211,7 @@ SELECT wanted.employee_id, (extract(epoch FROM last.pay_time) * 1000000)::bigint
 
 def last_pay_us(
     exchange: Exchange, employees: Sequence[tuple[UUID, UUID]]
-) -> Answer[dict[UUID, int]]:
+) -> Reply[dict[UUID, int]]:
     """Ask for the pay time of the punch of each employee that was received last, microseconds.
 
     Punches that failed, were rejected or entered by hand do not count. employees: (organization,
@@ -237,7 +237,7 @@ SELECT wanted.employee_id, wanted.since, received.punches
 
 def received_in_day(
     exchange: Exchange, days: Sequence[tuple[UUID, UUID, datetime]]
-) -> Answer[dict[tuple[UUID, datetime], int]]:
+) -> Reply[dict[tuple[UUID, datetime], int]]:
     """Ask for the number of stored punches by employee and day. days: (organization, employee, the
     day's start).
     """

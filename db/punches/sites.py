@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.exchange import Answer, Exchange, Rows, columns, known
+from db.core.exchange import Exchange, Reply, Rows, columns, known
 from db.punches.jobsites import (
     BOX_COLUMNS,
     AskedJobsites,
@@ -116,7 +116,7 @@ def ask_all_jobsites(exchange: Exchange, places: Iterable[PunchPlace]) -> dict[U
     return {org_id: ask_jobsites(exchange, org_id, at_us) for org_id, at_us in earliest_us.items()}
 
 
-def ask_zones_of_sites(exchange: Exchange, places: Iterable[PunchPlace]) -> Answer[_OfSites]:
+def ask_zones_of_sites(exchange: Exchange, places: Iterable[PunchPlace]) -> Reply[_OfSites]:
     """Ask for the zones of the sites that places are limited to."""
     limited = [place for place in places if place.site_ids is not None]
     if not limited:

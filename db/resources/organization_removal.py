@@ -35,6 +35,7 @@ _RETIRE: Sequence[LiteralString] = (
 # A visit that is open may still be written to by ingest.
 _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("webhook_deliveries", "true"),
+    ("event_subjects", "true"),
     ("events", "true"),
     ("visits", "left_at IS NOT NULL"),
     ("shifts", "true"),

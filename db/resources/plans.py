@@ -1,5 +1,6 @@
 """The plan that an organization has paid for."""
 
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -24,6 +25,12 @@ async def find(conn: Connection, org_id: UUID) -> Plan:
     """Return the plan of `org_id`, in one round trip; `conn` is in no transaction."""
     asked = "SELECT plan, api_addon, api_access FROM organizations"
     return Plan(*await fetch_one(await conn.together(acting_for(org_id), (asked, None))))
+
+
+async def api_access(conn: Connection, org_ids: Collection[UUID]) -> dict[UUID, bool]:
+    """Return whether each organization may use the API. `conn` needs no tenant."""
+    cursor = await conn.execute("SELECT * FROM api_access_of(%s)", (list(org_ids),))
+    return dict(await cursor.fetchall())
 
 
 async def change(conn: Connection, name: PlanName | None, api_addon: bool | None) -> Plan | None:

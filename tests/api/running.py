@@ -29,7 +29,11 @@ from structlog.contextvars import get_contextvars
 from api.app import create_app
 from api.auth.access_tokens import Grant, Tokens
 from api.auth.passwords import hash_password
+from api.http import websocket
 from api.http.server import BoundedHttp
+from api.http.websocket import BoundedWebSocket
+from api.live.limits import LiveLimits
+from api.live.live import Live
 from api.settings import ApiSettings
 from db.core.connect import Limits, connect, pool
 from db.core.ids import new_id
@@ -142,7 +146,12 @@ class RunningApi:
     """
 
     def __init__(
-        self, database: DatabaseUnderTest, settings: ApiSettings, *, has_page: bool
+        self,
+        database: DatabaseUnderTest,
+        settings: ApiSettings,
+        *,
+        has_page: bool,
+        live_limits: LiveLimits | None = None,
     ) -> None:
         self.database = database
         self.settings = settings
@@ -159,13 +168,22 @@ class RunningApi:
             "cursor_factory": _recording(self.statements),
         }
         config = uvicorn.Config(
-            create_app(settings, connections, settings.page_addresses if has_page else (), CLOCK),
+            create_app(
+                settings,
+                connections,
+                settings.page_addresses if has_page else (),
+                CLOCK,
+                live_limits,
+            ),
             port=0,
             loop="uvloop",
             http=BoundedHttp,
+            ws=BoundedWebSocket,
+            **websocket.OPTIONS,
             access_log=False,
             log_config=None,
         )
+        self.live: Live = config.app.state.live  # pyright: ignore
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="api-under-test")
 
@@ -219,6 +237,11 @@ class RunningApi:
             cursor = conn.execute(statement.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
+    def sql_named(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run a statement with named values."""
+        with psycopg.connect(self.database.url("admin"), autocommit=True) as conn:
+            return conn.execute(statement.encode(), values).fetchall()
+
     async def _create(self, name: str, email: str) -> UUID:
         conn = await connect(self.database.url("opsc_owner"), "test")
         async with conn, conn.transaction():
@@ -263,7 +286,11 @@ def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
 
 @contextmanager
 def running_api(
-    database: DatabaseUnderTest, *, has_page: bool = False, **settings: Any
+    database: DatabaseUnderTest,
+    *,
+    has_page: bool = False,
+    live_limits: LiveLimits | None = None,
+    **settings: Any,
 ) -> Iterator[RunningApi]:
     """Provide an API over `database` while the block lasts. `has_page`: with its page
     of metrics.
@@ -271,7 +298,7 @@ def running_api(
     settings.setdefault("secret_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     chosen = ApiSettings(database_url=database.url("opsc_app"), log_level="error", **settings)
     logs.configure(chosen.log_level, chosen.log_format)
-    api = RunningApi(database, chosen, has_page=has_page)
+    api = RunningApi(database, chosen, has_page=has_page, live_limits=live_limits)
     api.start()
     try:
         yield api

@@ -1,0 +1,1 @@
+"""Events and positions as they happen: WebSocket and SSE."""

@@ -1,0 +1,183 @@
+"""`GET /v1/events/stream`: events as they happen, as Server-Sent Events (HTML standard, 9.2).
+
+The id of each message is the event's `seq`, so a browser that connects again goes on behind the
+last one by itself. Before the stream begins an error is a problem document; later it is a message
+of the type `end`, with the object that closes a WebSocket.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.http import fields
+from api.http.middleware import is_head
+from api.http.problems import bad_parameter
+from api.live import closing
+from api.live.closing import Closing
+from api.live.credential import LiveCredential, credential_of_request
+from api.live.event_feed import BeyondNewest, EventsGone, EventSubscription
+from api.live.lag import Lag
+from api.live.live import Live
+from api.openapi.event_types import TypeList, chosen_types
+from api.request.access import Reader
+from api.request.route import TenantRoute
+
+router = APIRouter(prefix="/v1/events/stream", tags=["events"], route_class=TenantRoute)
+
+RECONNECT_MS = 2_000
+MEDIA_TYPE = "text/event-stream"
+_CHUNK_BYTES = 32 * 1024
+_MOST_SEQ = 2**63 - 1
+
+
+class EventStreamQuery(fields.Query):
+    """The place in the events to go on from, and the wanted types."""
+
+    after: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=_MOST_SEQ,
+            description="the last seq seen; 0: all that are kept; left out: from now on."
+            " The header Last-Event-ID goes before it",
+            examples=[17],
+        ),
+    ] = None
+    types: TypeList | None = None
+
+
+class _EventStreamResponse(StreamingResponse):
+    """The stream, which ends with its connection."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, stream: "EventStream") -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(stream.chunks(), headers=headers)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._stream.close()
+
+
+@router.get(
+    "",
+    operation_id="streamEvents",
+    response_class=_EventStreamResponse,
+    responses={
+        200: {
+            "description": "Messages whose `data` is an event.",
+            "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+        }
+    },
+)
+async def stream_events(
+    request: Request, access: Reader, query: Annotated[EventStreamQuery, Query()]
+) -> Response:
+    """Stream events as they happen."""
+    live: Live = request.app.state.live
+    types = None if query.types is None else chosen_types(query.types.split(","))
+    after_seq = _last_event_id(request, query.after)
+    if is_head(request.scope):
+        return Response(media_type=MEDIA_TYPE)
+    stream = EventStream(live, await credential_of_request(live.state, request))
+    await live.streams.add(stream)
+    try:
+        await stream.subscribe(types, after_seq)
+    except BaseException:
+        stream.close()
+        raise
+    return _EventStreamResponse(stream)
+
+
+class EventStream:
+    """One open stream."""
+
+    scopes: Sequence[str] = ("events:read",)
+
+    def __init__(self, live: Live, credential: LiveCredential) -> None:
+        self.credential = credential
+        self._live = live
+        self._ready = asyncio.Event()
+        self._events: EventSubscription | None = None
+        self._lag = Lag(live.limits.lag_s)
+        self._why: Closing | None = None
+
+    @property
+    def unsent_bytes(self) -> int:
+        """The server's own buffer, which is not known here, is bounded by 64 KiB and a chunk."""
+        return 0
+
+    def is_too_slow(self, now_s: float) -> bool:
+        return self._events is not None and self._lag.is_too_long(self._events, now_s)
+
+    def end(self, why: Closing) -> None:
+        """Let the stream end with a last message."""
+        self._why = self._why or why
+        self._ready.set()
+
+    async def subscribe(self, types: frozenset[str] | None, after_seq: int | None) -> None:
+        """Begin. Raises Problem (400), and what the database may raise."""
+        org_id = self.credential.caller.org_id
+        try:
+            self._events = await self._live.events.subscribe(
+                org_id, types, after_seq, self._ready.set
+            )
+        except EventsGone as error:
+            raise bad_parameter("after", str(error), code=closing.EVENTS_GONE.code) from None
+        except BeyondNewest as error:
+            raise bad_parameter("after", str(error)) from None
+
+    def close(self) -> None:
+        """Forget the stream, whose client is gone or has read its end."""
+        if self._events is not None:
+            self._events.close()
+        self._live.streams.remove(self)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield what is sent."""
+        events = self._events
+        assert events is not None  # it was subscribed before the response was made
+        yield b"retry: %d\n\n" % RECONNECT_MS
+        while self._why is None:
+            self._ready.clear()
+            if taken := events.take(_CHUNK_BYTES):
+                yield b"".join([event.chunk for event in taken])
+            elif events.gone_seq is not None:
+                self._why = closing.EVENTS_GONE
+            else:
+                yield await self._wait()
+        self._live.metrics.ended.labels(self._why.code).inc()
+        last = {"code": self._why.code, "seq": events.seq}
+        yield b"event: end\ndata: " + msgspec.json.encode(last) + b"\n\n"
+
+    async def _wait(self) -> bytes:
+        """Wait for events. Returns a comment where none came: it shows that the stream is alive."""
+        try:
+            async with asyncio.timeout(self._live.limits.keep_alive_s):
+                await self._ready.wait()
+        except TimeoutError:
+            return b":\n\n"
+        return b""
+
+
+def _last_event_id(request: Request, after_seq: int | None) -> int | None:
+    """Return the seq to go on from: that of the header, which a browser sends with the same URL as
+    before, or else that of the parameter.
+    """
+    given = request.headers.get("last-event-id", "")
+    if not given:
+        return after_seq
+    if not (given.isascii() and given.isdecimal()) or int(given[:20]) > _MOST_SEQ:
+        raise bad_parameter("Last-Event-ID", "It must be the seq of an event.")
+    return int(given)

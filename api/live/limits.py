@@ -1,0 +1,16 @@
+"""The bounds in time of open connections."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLimits:
+    """All in seconds."""
+
+    authentication_s: float = 10  # from the handshake to a good first message
+    expiry_notice_s: float = 60  # before a token expires
+    rights_s: float = 2  # between two looks at the rights of all connections
+    stuck_s: float = 15  # without taking enough of what was sent
+    lag_s: float = 60  # that a reader who once had all events may be behind
+    keep_alive_s: float = 15  # between two signs of life of an event stream
+    poll_s: float = 0.25  # between two looks for new events, without a wake-up

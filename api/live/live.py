@@ -1,0 +1,60 @@
+"""The live part of one process: its feeds, and its open connections."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from api.context import ApiState
+from api.live.event_feed import EventFeed
+from api.live.limits import LiveLimits
+from api.live.metrics import LiveMetrics
+from api.live.positions import PositionFeed
+from api.live.streams import Streams
+
+_log = structlog.get_logger("api")
+
+
+class Live:
+    """Made once per process. positions: the feed of positions; None: there is none."""
+
+    def __init__(
+        self, state: ApiState, limits: LiveLimits, positions: PositionFeed | None = None
+    ) -> None:
+        self.state = state
+        self.limits = limits
+        self.events = EventFeed(state.connections, poll_s=limits.poll_s)
+        self.positions = positions
+        self.streams = Streams(state, state.settings.api_live_connections, limits.rights_s)
+        self.metrics = LiveMetrics(state.metrics.registry, self.streams, self.events)
+
+    def stop(self) -> None:
+        """End all connections: the server waits for them before it stops."""
+        self.streams.end_all()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the feeds until the block ends."""
+        stop = asyncio.Event()
+        tasks = [
+            asyncio.create_task(self.events.run(stop)),
+            asyncio.create_task(self.streams.run(stop)),
+        ]
+        for task in tasks:
+            task.add_done_callback(_ended)
+        try:
+            yield
+        finally:
+            self.stop()
+            stop.set()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Stop the process where a feed failed: its readers would wait for ever."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.critical("live feed failed, stopping", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)

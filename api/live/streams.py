@@ -1,0 +1,208 @@
+"""The open connections of this process: how many there may be, and whether each may stay.
+
+Every `rights_s` the rights behind all of them are looked up, in one statement for many: a
+credential that was revoked or has expired, a user who is gone, a plan without API, each ends the
+connection within about `rights_s` of its commit. The same round ends connections whose
+client cannot keep up.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from api.auth.caller import Caller, lets_through
+from api.context import ApiState
+from api.http.problems import Problem, unavailable
+from api.limits.plans import LIVE_CONNECTIONS
+from api.live import closing
+from api.live.closing import Closing
+from api.live.credential import LiveCredential
+from db.core.errors import InternalError, OperationalError
+from db.identity import credentials
+from db.identity.credentials import Credentials, Principal
+from db.resources import plans
+
+_AT_ONCE = 1_000  # credentials that one statement looks up
+_TROUBLE = (OperationalError, InternalError)
+
+_log = structlog.get_logger("api")
+
+
+class LiveStream(Protocol):
+    """A connection of either kind."""
+
+    credential: LiveCredential
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes that a narrowed API key needs for what is subscribed to."""
+        ...
+
+    def is_too_slow(self, now_s: float) -> bool:
+        """Return whether its client has not kept up for too long."""
+        ...
+
+    @property
+    def unsent_bytes(self) -> int:
+        """The bytes that its client has not taken."""
+        ...
+
+    def end(self, why: Closing) -> None:
+        """Close it."""
+        ...
+
+
+class Streams:
+    """The connections that were let in."""
+
+    def __init__(self, state: ApiState, most: int, rights_s: float) -> None:
+        self._state = state
+        self._most = most
+        self._rights_s = rights_s
+        self._streams: set[LiveStream] = set()
+        self._by_organization = Counter[UUID]()
+
+    @property
+    def open(self) -> int:
+        """The number of open connections."""
+        return len(self._streams)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the process has as many as it may."""
+        return len(self._streams) >= self._most
+
+    def all(self) -> Iterable[LiveStream]:
+        """Return all of them."""
+        return tuple(self._streams)
+
+    async def add(self, stream: LiveStream) -> None:
+        """Add a connection. Raises Problem (429, 503), and what the database may raise."""
+        org_id = stream.credential.caller.org_id
+        plan = await self._state.admission.plans.find(org_id)
+        if self.is_full:
+            raise unavailable("The server has too many open connections: try again later.")
+        most = LIVE_CONNECTIONS[plan.name]
+        if self._by_organization[org_id] >= most:
+            detail = f"The organization has {most} open connections to this server: close some."
+            more = {"limit": most, "used": most}
+            raise Problem(429, closing.TOO_MANY_CONNECTIONS.code, detail, more=more)
+        self._streams.add(stream)
+        self._by_organization[org_id] += 1
+
+    def remove(self, stream: LiveStream) -> None:
+        """Remove a connection, if it was added."""
+        if stream in self._streams:
+            self._streams.remove(stream)
+            org_id = stream.credential.caller.org_id
+            self._by_organization[org_id] -= 1
+            if not self._by_organization[org_id]:
+                del self._by_organization[org_id]
+
+    def end_all(self) -> None:
+        """End all connections, since the process stops."""
+        for stream in self.all():
+            stream.end(closing.GOING_AWAY)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look at all connections every `rights_s` until `stop` is set."""
+        chances = random.Random()
+        ending = asyncio.create_task(stop.wait())
+        is_away = False
+        try:
+            while not stop.is_set():
+                await asyncio.wait({ending}, timeout=self._rights_s * chances.uniform(0.9, 1))
+                self._end_slow()
+                try:
+                    await self.check_rights()
+                    is_away = False
+                except _TROUBLE as error:  # then no event can be read either
+                    if not is_away:
+                        _log.warning("live rights not checked", error=type(error).__name__)
+                    is_away = True
+        finally:
+            ending.cancel()
+
+    async def check_rights(self) -> None:
+        """End the connections that may not stay. Raises what the database may raise."""
+        streams = tuple(self._streams)
+        by_key: dict[bytes, LiveCredential] = {}
+        for stream in streams:
+            by_key[stream.credential.key] = stream.credential
+        principals: dict[bytes, Principal] = {}
+        for part in _parts(by_key.values()):
+            principals |= await self._principals(part)
+        programs = {caller.org_id for caller in _callers(streams) if caller.via != "session"}
+        access: dict[UUID, bool] = {}
+        if programs:
+            async with self._state.connections.connection() as conn:
+                access = await plans.api_access(conn, programs)
+        now = datetime.now(UTC)
+        for stream in streams:
+            credential = stream.credential
+            if credential.key in by_key:  # else it authenticated anew meanwhile
+                principal = principals.get(credential.key)
+                why = _reason(stream, principal, access, now)
+                if why is not None:
+                    stream.end(why)
+                elif principal is not None:
+                    stream.credential = credential.with_rights(principal)
+
+    async def _principals(self, part: Sequence[LiveCredential]) -> dict[bytes, Principal]:
+        asked = Credentials(
+            [
+                (each.caller.org_id, each.caller.credential_id)
+                for each in part
+                if each.caller.via == "token"
+            ],
+            [each.key for each in part if each.caller.via == "api_key"],
+            [each.key for each in part if each.caller.via == "session"],
+        )
+        idle = timedelta(seconds=self._state.settings.session_idle_s)
+        async with self._state.connections.connection() as conn:
+            return await credentials.of_many(conn, asked, idle)
+
+    def _end_slow(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for stream in self.all():
+            if stream.is_too_slow(now_s):
+                stream.end(closing.TOO_SLOW)
+
+
+def _reason(
+    stream: LiveStream, principal: Principal | None, access: dict[UUID, bool], now: datetime
+) -> Closing | None:
+    """Return why a connection may not stay; None where it may."""
+    credential = stream.credential
+    caller = credential.caller
+    if credential.expires_at is not None and credential.expires_at <= now:
+        return closing.TOKEN_EXPIRED
+    if principal is None or principal.user_id != caller.user_id:
+        return closing.UNAUTHORIZED
+    if principal.expires_at is not None and principal.expires_at <= now:
+        return closing.UNAUTHORIZED
+    if principal.scopes is not None:
+        scopes = frozenset(principal.scopes)
+        if not all(lets_through(scopes, needed) for needed in stream.scopes):
+            return closing.FORBIDDEN
+    if caller.via != "session" and not access.get(caller.org_id, False):
+        return closing.PLAN_REQUIRED
+    return None
+
+
+def _callers(streams: Iterable[LiveStream]) -> Iterator[Caller]:
+    for stream in streams:
+        yield stream.credential.caller
+
+
+def _parts(every: Iterable[LiveCredential]) -> Iterator[list[LiveCredential]]:
+    rest = iter(every)
+    while part := list(islice(rest, _AT_ONCE)):
+        yield part

@@ -1,0 +1,34 @@
+"""An API whose waits are short: what it would wait for is what is tested."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from api.live.limits import LiveLimits
+from tests.api.running import RunningApi, running_api
+from tests.servers import PostgresUnderTest
+
+QUICK = LiveLimits(
+    authentication_s=1,
+    expiry_notice_s=3,
+    rights_s=0.1,
+    stuck_s=0.5,
+    lag_s=1,
+    keep_alive_s=0.2,
+)
+
+
+@pytest.fixture(scope="session")
+def live_api(postgres: PostgresUnderTest) -> Iterator[RunningApi]:
+    """One for all tests of this folder."""
+    database = postgres.migrated_database()
+    with running_api(
+        database, live_limits=QUICK, api_requests_per_address=1_000_000, api_live_connections=300
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(live_api: RunningApi) -> RunningApi:
+    """The API of this folder, in place of the worker's."""
+    return live_api

@@ -1,0 +1,105 @@
+"""Readers of live events, and events for them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.api.running import Client, Organization, RunningApi
+
+BREACH = "asset.geofence_breach"
+
+_EMIT = """
+WITH raised AS (
+    UPDATE organizations SET event_seq = event_seq + %(count)s WHERE org_id = %(org)s
+    RETURNING event_seq - %(count)s AS last_seq
+)
+INSERT INTO events (org_id, id, type, occurred_at, data, seq)
+SELECT %(org)s, gen_random_uuid(), %(type)s, now(), %(data)s::json, last_seq + number
+  FROM raised, generate_series(1, %(count)s) AS number
+RETURNING seq
+"""
+
+
+def emit(
+    api: RunningApi, org: Organization, count: int = 1, type_: str = BREACH, **data: Any
+) -> list[int]:
+    """Commit events with their seqs, as the sequencer does."""
+    values = {"org": org.org_id, "count": count, "type": type_, "data": json.dumps(data)}
+    return sorted(seq for (seq,) in api.sql_named(_EMIT, values))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    for _ in range(600):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come to hold")
+
+
+class Reader:
+    """A WebSocket as a client sees it."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def say(self, op: str, **fields: Any) -> None:
+        await self.socket.send(json.dumps({"op": op, **fields}))
+
+    async def ask(self, op: str, **fields: Any) -> Any:
+        """Return the answer to a message, which is the next."""
+        await self.say(op, **fields)
+        return await self.next()
+
+    async def next(self) -> Any:
+        return json.loads(await self.socket.recv())
+
+    async def seqs(self, count: int) -> list[int]:
+        """Return the seqs of the next events."""
+        return [(await self.next())["event"]["seq"] for _ in range(count)]
+
+    async def closed(self) -> tuple[int, Any]:
+        """Read to the end, and return the code and the reason of the close."""
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                await self.socket.recv()
+        code, reason = self.socket.close_code, self.socket.close_reason or ""
+        return code or 0, json.loads(reason) if reason[:1] == "{" else reason
+
+
+@asynccontextmanager
+async def stranger(url: str, **options: Any) -> AsyncIterator[Reader]:
+    """Provide a connection that has not authenticated. url: of the API."""
+    async with connect("ws" + url.removeprefix("http") + "/v1/ws", proxy=None, **options) as socket:
+        yield Reader(socket)
+
+
+@asynccontextmanager
+async def signed_in(api_url: str, client: Client, **options: Any) -> AsyncIterator[Reader]:
+    """Provide a connection of a caller."""
+    async with stranger(api_url, **options) as reader:
+        answer = await reader.ask("authenticate", token=client.token)
+        assert answer["op"] == "authenticated", answer
+        yield reader
+
+
+@asynccontextmanager
+async def subscribed(
+    api_url: str,
+    client: Client,
+    *,
+    after: int | None = None,
+    types: Sequence[str] | None = None,
+    **options: Any,
+) -> AsyncIterator[Reader]:
+    """Provide a reader of events."""
+    async with signed_in(api_url, client, **options) as reader:
+        wanted = {"after": after, "types": types}
+        answer = await reader.ask("subscribe", id=1, channel="events", **wanted)
+        assert answer["op"] == "subscribed", answer
+        yield reader

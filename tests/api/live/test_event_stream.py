@@ -1,0 +1,138 @@
+"""`GET /v1/events/stream`, as a browser reads it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.api.live.reading import BREACH, emit, until
+from tests.api.running import Client, Organization, RunningApi
+
+ORDERED = "work_order.created"
+
+
+class Stream:
+    """The messages of a stream: type, id and data."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+        self.comments = 0
+
+    async def next(self) -> tuple[str, str | None, Any]:
+        """Return the next message that has data."""
+        fields: dict[str, str] = {}
+        while True:
+            line = (await self.response.content.readline()).decode()
+            assert line, "the stream ended"
+            if line == "\n":
+                if "data" in fields:
+                    kind, data = fields.get("event", "message"), json.loads(fields["data"])
+                    return kind, fields.get("id"), data
+                fields = {}
+                continue
+            name, _, value = line.rstrip("\n").partition(":")
+            self.comments += name == ""
+            fields[name] = value.removeprefix(" ")
+
+    async def seqs(self, count: int) -> list[int]:
+        seqs: list[int] = []
+        for _ in range(count):
+            _, id_, event = await self.next()
+            assert id_ == str(event["seq"])
+            seqs.append(event["seq"])
+        return seqs
+
+
+@asynccontextmanager
+async def streaming(
+    api: RunningApi, client: Client, last_event_id: int | None = None, **parameters: Any
+) -> AsyncIterator[Stream]:
+    headers = {"Authorization": f"Bearer {client.token}"}
+    if last_event_id is not None:
+        headers["Last-Event-ID"] = str(last_event_id)
+    async with aiohttp.request(
+        "GET", f"{api.url}/v1/events/stream", headers=headers, params=parameters
+    ) as response:
+        assert response.status == 200, await response.text()
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        yield Stream(response)
+
+
+async def test_events_come_as_they_happen(api: RunningApi, north: Organization) -> None:
+    async with streaming(api, north.viewer) as stream:
+        await asyncio.sleep(0)
+        (seq,) = emit(api, north, text="two\nlines")
+        kind, id_, event = await stream.next()
+        shown = await north.viewer.get(f"/v1/events/{event['id']}")
+        assert (kind, id_, event) == ("message", str(seq), shown.json)
+
+
+async def test_the_header_goes_before_the_parameter(api: RunningApi, north: Organization) -> None:
+    seqs = emit(api, north, 300)
+    async with streaming(api, north.viewer, seqs[9], after=seqs[0]) as stream:
+        seqs += emit(api, north, 3)
+        assert await stream.seqs(len(seqs) - 10) == seqs[10:]
+
+
+async def test_types_are_chosen(api: RunningApi, north: Organization) -> None:
+    wanted, _ = emit(api, north, 2, ORDERED), emit(api, north, 2, BREACH)
+    after = wanted[0] - 1
+    async with streaming(
+        api, north.viewer, after=after, types="work_order.*,quote.created"
+    ) as stream:
+        assert await stream.seqs(2) == wanted
+
+
+async def test_a_silent_stream_shows_that_it_is_alive(api: RunningApi, north: Organization) -> None:
+    async with streaming(api, north.viewer) as stream:
+        reading = asyncio.create_task(stream.next())
+        await until(lambda: stream.comments >= 2)
+        reading.cancel()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"types": "asset.moved"}, "invalid_parameter"),
+        ({"after": "-1"}, "invalid_parameter"),
+        ({"after": "4000000000"}, "invalid_parameter"),
+        ({"token": "secret"}, "unknown_parameter"),
+    ],
+)
+async def test_a_bad_parameter_is_a_problem(
+    api: RunningApi, north: Organization, parameters: dict[str, str], code: str
+) -> None:
+    answer = await north.viewer.get("/v1/events/stream", **parameters)
+    assert (answer.status, answer.json["code"]) == (400, code)
+
+
+async def test_a_bad_header_is_a_problem(api: RunningApi, north: Organization) -> None:
+    answer = await north.viewer.get("/v1/events/stream", headers={"Last-Event-ID": "evt_1"})
+    assert (answer.status, answer.json["code"]) == (400, "invalid_parameter")
+
+
+async def test_a_head_has_no_end_to_wait_for(api: RunningApi, north: Organization) -> None:
+    answer = await north.viewer.send("HEAD", "/v1/events/stream")
+    assert (answer.status, answer.content) == (200, b"")
+
+
+async def test_a_stream_ends_with_its_sign_in(api: RunningApi, south: Organization) -> None:
+    (seq,) = emit(api, south)
+    async with streaming(api, south.technician, after=seq) as stream:
+        api.sql("UPDATE sign_ins SET ended_at = now() WHERE org_id = %s", south.org_id)
+        kind, _, data = await stream.next()
+        assert (kind, data) == ("end", {"code": "unauthorized", "seq": seq})
+        assert await stream.response.content.read() == b""
+
+
+async def test_a_stream_that_its_client_leaves_is_forgotten(
+    api: RunningApi, north: Organization
+) -> None:
+    before = api.live.streams.open
+    async with streaming(api, north.viewer):
+        assert api.live.streams.open == before + 1
+    await until(lambda: api.live.streams.open == before)
