@@ -1,6 +1,7 @@
 """`opsc api`: the API role, one process or several behind one socket."""
 
 import gc
+import resource
 import signal
 import ssl
 import sys
@@ -31,10 +32,18 @@ def main() -> int:
         print(explained(ApiSettings, error), file=sys.stderr)
         return 2
     logs.configure(settings.log_level, settings.log_format)
+    _raise_file_limit()
     if settings.api_workers > 1:
         uvicorn.run("api.__main__:application", factory=True, **server_options(settings))
         return 0
     return _serve(settings)
+
+
+def _raise_file_limit() -> None:
+    """Let each process have as many open files as it may: a WebSocket is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def application() -> FastAPI:

@@ -106,8 +106,8 @@ RESOURCES = (
     inspection_forms,
     quarantine,
     visits,
-    event_stream,  # before events, where its path would be an id
     events,
+    event_stream,
     webhook_endpoints,
     attachments,
     audit_events,

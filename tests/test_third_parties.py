@@ -39,9 +39,13 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from api.http.server import BoundedHttp
+from api.http.websocket import BoundedWebSocket
 from api.request.route import PublicRoute
 from db.core.connect import connect
 from db.core.pipeline_cursor import ExchangeCursor
@@ -204,6 +208,24 @@ async def test_uvicorn_has_a_protocol_that_shows_its_connection() -> None:
     assert vars(protocol).keys() >= {"app_state", "client", "loop", "transport"}
     assert (protocol.app_state, protocol.connections) == ({"metrics": 1}, state.connections)
     assert STATUS_LINE[408] == b"HTTP/1.1 408 Request Timeout\r\n"
+
+
+async def test_uvicorn_has_a_protocol_of_websocket_that_can_be_bounded() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    config = uvicorn.Config(app, ws=WebSocketsSansIOProtocol, log_config=None)
+    protocol = WebSocketsSansIOProtocol(config=config, server_state=ServerState(), app_state={})
+    overridden = vars(BoundedWebSocket).keys() - vars(object).keys()
+    known = {"on_writable", "unsent_bytes", "write", "end", "_linger"}
+    assert {name for name in overridden if not name.startswith("__")} - known <= {
+        name for each in WebSocketsSansIOProtocol.__mro__ for name in vars(each)
+    }
+    attributes = {"close_sent", "close_timer", "conn", "frames", "queue", "read_paused"}
+    assert vars(protocol).keys() >= attributes
+    sending = ServerProtocol()
+    sending.state = State.OPEN
+    sending.send_close(4008, "slow")
+    assert sending.data_to_send() == [b"\x88\x06\x0f\xa8slow"]
 
 
 def _next(number: int) -> int:

@@ -73,7 +73,7 @@ class _EventStreamResponse(StreamingResponse):
 @router.get(
     "",
     operation_id="streamEvents",
-    response_class=_EventStreamResponse,
+    response_class=StreamingResponse,
     responses={
         200: {
             "description": "Messages whose `data` is an event.",

@@ -26,7 +26,7 @@ from api.live.closing import Closing
 from api.live.credential import LiveCredential
 from db.core.errors import InternalError, OperationalError
 from db.identity import credentials
-from db.identity.credentials import Credentials, Principal
+from db.identity.credentials import CredentialBatch, Principal
 from db.resources import plans
 
 _AT_ONCE = 1_000  # credentials that one statement looks up
@@ -156,7 +156,7 @@ class Streams:
                     stream.credential = credential.with_rights(principal)
 
     async def _principals(self, part: Sequence[LiveCredential]) -> dict[bytes, Principal]:
-        asked = Credentials(
+        asked = CredentialBatch(
             [
                 (each.caller.org_id, each.caller.credential_id)
                 for each in part

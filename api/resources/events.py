@@ -42,10 +42,8 @@ class EventQuery(ListQuery):
     zone_id: Annotated[fields.ZoneId | None, Field(description="events about it")] = None
     employee_id: Annotated[fields.EmployeeId | None, Field(description="events about them")] = None
     work_order_id: Annotated[fields.WorkOrderId | None, Field(description="events about it")] = None
-    from_: Annotated[
-        fields.Time | None, Field(alias="from", description="happened at or after")
-    ] = None
-    to: Annotated[fields.Time | None, Field(description="happened before")] = None
+    since: Annotated[fields.Time | None, Field(alias="from")] = None
+    until: Annotated[fields.Time | None, Field(alias="to")] = None
 
     def filter(self) -> EventFilter:
         """Return the filter. Events are also of `type` where `types` is given beside it."""
@@ -65,8 +63,8 @@ class EventQuery(ListQuery):
             self.after,
             frozenset.intersection(*narrowed) if narrowed else None,
             tuple(format_id(prefix, value) for prefix, value in subjects if value is not None),
-            self.from_,
-            self.to,
+            self.since,
+            self.until,
         )
 
 

@@ -51,7 +51,7 @@ async def of_sign_in(conn: Connection, org_id: UUID, sign_in_id: UUID) -> Princi
         return await cursor.fetchone()
 
 
-class Credentials(NamedTuple):
+class CredentialBatch(NamedTuple):
     """Credentials of many callers: tokens as (org_id, sign_in_id), keys and sessions by hash."""
 
     sign_ins: Sequence[tuple[UUID, UUID]]
@@ -59,7 +59,9 @@ class Credentials(NamedTuple):
     cookie_hashes: Sequence[bytes]
 
 
-async def of_many(conn: Connection, asked: Credentials, idle: timedelta) -> dict[bytes, Principal]:
+async def of_many(
+    conn: Connection, asked: CredentialBatch, idle: timedelta
+) -> dict[bytes, Principal]:
     """Find those that are good of many credentials. The keys of the result are the hashes, and the
     bytes of org_id and sign_in_id of a token.
     """

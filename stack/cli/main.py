@@ -37,6 +37,7 @@ COMMANDS = {
     "quarantine": Entry(
         f"{_TENANTS}.quarantine", "Rejected messages from unknown trackers: list, release."
     ),
+    "events": Entry("stack.cli.events", "Follow the events of an organization as they happen."),
     "verify": Entry("stack.cli.verify", "Work stored results out anew, and compare: stock."),
     "migrate": Entry("stack.cli.migrate", "Bring the database schema up to date."),
     "backup": Entry("stack.cli.backup", "Write a running system's database into a folder."),

@@ -185,4 +185,12 @@ def store_event(
         json.dumps(data or {}),
         seq,
     )
+    if seq is not None:
+        api.sql(
+            "INSERT INTO event_subjects SELECT %s, subject, %s"
+            "  FROM subjects_of_event(%s::json) AS named (subject)",
+            org.org_id,
+            seq,
+            json.dumps(data or {}),
+        )
     return format_id("evt", event)

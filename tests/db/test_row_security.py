@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from db.core.ids import new_id
+from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest
 
@@ -68,6 +69,10 @@ def _fill(
         "INSERT INTO events (org_id, id, type, occurred_at, data, seq)"
         " VALUES (%s, %s, 'asset.geofence_breach', %s, '{}', 1)",
         (org_id, event_id, NOW),
+    )
+    conn.execute(
+        "INSERT INTO event_subjects (org_id, subject, seq) VALUES (%s, %s, 1)",
+        (org_id, format_id("ast", asset_id)),
     )
     conn.execute(
         "INSERT INTO webhook_endpoints (org_id, id, url, types, secret_encrypted)"
@@ -470,9 +475,11 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
 
 
 LOOK_UPS = {
+    "api_access_of": "ARRAY[%(org_id)s]",
     "caller_of_api_key": "%(hash)s",
     "caller_of_session": "%(hash)s, interval '1 day'",
     "caller_of_sign_in": "%(org_id)s, %(id)s",
+    "event_seqs": "ARRAY[%(org_id)s]",
     "org_of_email": "'nobody@example.com'",
     "org_of_quote_link": "%(hash)s",
     "org_of_refresh_token": "%(hash)s",

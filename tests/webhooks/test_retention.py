@@ -250,7 +250,19 @@ async def test_events_go_from_the_first_one_on_with_their_deliveries(
     # the sixth is old too, but one before it is not: no gap may come
     await _events(world, org_id, [9, 8, 7, 6, 2, 9, 1])
     await _deliver_all(world, org_id)
+    await world.admin.execute(
+        """UPDATE events SET data = '{"asset_id": "ast_1", "zone_id": "zon_1"}'"""
+        " WHERE org_id = %s",
+        (org_id,),
+    )
+    await world.admin.execute(
+        "INSERT INTO event_subjects SELECT org_id, subject, seq FROM events"
+        " CROSS JOIN LATERAL subjects_of_event(data) AS named (subject) WHERE org_id = %s",
+        (org_id,),
+    )
     assert await _removed(connections, Days(None, 5, None)) == {"events": 4}
+    about = await world.rows("event_subjects", "seq", "seq, subject", org_id)
+    assert about == [(5,), (5,), (6,), (6,), (7,), (7,)]
     assert await world.seqs(org_id) == [5, 6, 7]
     assert await world.rows("webhook_deliveries", "seq", "seq", org_id) == [(5,), (6,), (7,)]
 

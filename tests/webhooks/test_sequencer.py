@@ -42,6 +42,31 @@ async def test_a_limit_leaves_the_rest_for_the_next_transaction(world, deliver, 
     assert (await sequencer.sequence(deliver, epoch, limit=100)).events == 0
 
 
+async def test_what_an_event_is_about_is_written_with_its_seq(world, deliver, epoch):
+    org_id = await world.organization()
+    data = [
+        '{"asset_id": "ast_1", "zone_id": "zon_1", "asset_name": "ast_9"}',
+        '{"asset_ids": ["ast_2", "ast_1", "ast_2"], "assignee_ids": ["emp_1"], "machine_id": null}',
+        '{"work_order_id": 7, "employee_id": "", "asset_ids": "ast_3", "assignee_ids": {}}',
+        '["ast_4"]',
+    ]
+    for text in data:
+        await world.ingest.execute(
+            "INSERT INTO events (org_id, id, type, occurred_at, data)"
+            " VALUES (%s, gen_random_uuid(), 'asset.geofence_breach', now(), %s)",
+            (org_id, text),
+        )
+    await sequencer.sequence(deliver, epoch, limit=100)
+    assert await world.rows("event_subjects", "seq, subject", "seq, subject", org_id) == [
+        (1, "ast_1"),
+        (1, "zon_1"),
+        (2, "ast_1"),
+        (2, "ast_2"),
+        (2, "emp_1"),
+        (3, "7"),
+    ]
+
+
 async def test_what_commits_late_comes_behind_and_is_not_missed(world, deliver, epoch):
     org_id = await world.organization()
     async with await connect(world.database.url("opsc_ingest"), "test") as late:

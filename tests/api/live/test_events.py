@@ -127,7 +127,7 @@ async def test_events_that_go_while_they_are_read_end_the_connection(
 
 
 def narrow() -> dict[str, Any]:
-    """Options of a client with little room for what it does not read."""
+    """Return options of a client with little room for what it does not read."""
     return {"max_queue": 1}
 
 

@@ -32,6 +32,7 @@ NOT_AUDITED = {
     "audit_events",
     "device_connections",
     "device_sessions",
+    "event_subjects",
     "events",
     "gps_events",
     "idempotency_keys",

@@ -1,0 +1,45 @@
+"""docs/live.md names every close and every bound as they are."""
+
+import re
+from pathlib import Path
+
+from api.http.websocket import HEARTBEAT_S, LINGER_S, MOST_FRAGMENTS, MOST_MESSAGE_BYTES
+from api.limits.plans import LIVE_CONNECTIONS
+from api.live import closing, connection
+from api.live.closing import Closing
+from api.live.limits import LiveLimits
+from api.settings import ApiSettings
+
+PAGE = Path("docs/live.md").read_text()
+
+
+def test_every_close_is_published() -> None:
+    ours = {
+        (each.status, each.code) for each in vars(closing).values() if isinstance(each, Closing)
+    }
+    published = re.findall(r"^\| (\d{4}) \| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert {(int(status), code) for status, code in published} == ours
+    assert len(published) == len(ours)
+
+
+def test_every_bound_is_the_one_in_the_code() -> None:
+    limits = LiveLimits()
+    starter, team, unlimited = LIVE_CONNECTIONS.values()
+    processes = ApiSettings.model_fields["api_live_connections"].default
+    for text in (
+        f"{starter} (`starter`), {team} (`team`), {unlimited:,} (`unlimited`)",
+        f"`OPSC_API_LIVE_CONNECTIONS`, {processes:,}",
+        f"within {limits.authentication_s} s.",
+        f"{limits.expiry_notice_s} s before an access token expires",
+        f"checked every {limits.rights_s} s",
+        f"in {limits.stuck_s} s, or",
+        f"more than {limits.lag_s} s behind",
+        f"A comment comes after {limits.keep_alive_s} s",
+        f"asks every {1000 * limits.poll_s:.0f} ms",
+        f"{MOST_MESSAGE_BYTES // 1024} KiB in {MOST_FRAGMENTS} fragments",
+        f"{connection.MESSAGES_A_SECOND} a second, {connection.MESSAGES_AT_ONCE} at once",
+        f"more than {connection.MOST_BAD_MESSAGES} messages",
+        f"ping every {HEARTBEAT_S:.0f} s",
+        f"taken for {LINGER_S:.0f} s",
+    ):
+        assert text in PAGE, text
