@@ -3,8 +3,9 @@
     python -m benchmarks.api.run [--quick] [--rounds N] [--only TEXT] [--fixes MILLIONS]
 
 Makes a database of its own (10,000 assets, 1,000 zones, five million fixes in 31 chunks, 290,000
-visits and events, 10,000 work orders, quotes, stock records and inspections), then plays the operations round by round with 1 and with 2 processes, shows
-figures and ratios, and writes benchmarks/results/api-<date>-<commit>.json.
+visits and events, 10,000 work orders, quotes, stock records and inspections), then plays the
+operations round by round with 1 and with 2 processes, shows figures and ratios, and writes
+benchmarks/results/api-<date>-<commit>.json.
 """
 
 import argparse
