@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
+import msgspec
+
+from benchmarks.api import work_rows
 from benchmarks.api.http_load import UNIQUE
 from benchmarks.api.rows import History
 from benchmarks.common import rows as setup_rows
@@ -66,7 +69,61 @@ def operations(history: History, assets: int, zones: int) -> list[Operation]:
         Operation(
             "visits of a zone", "GET", [f"/v1/visits?{urlencode({'zone_id': one})}" for one in zone]
         ),
+        *_work(assets),
         Operation("events after seq", "GET", [f"/v1/events?after={n * 500}" for n in range(100)]),
+    ]
+
+
+def _work(assets: int) -> list[Operation]:
+    """Return the requests about field operations; `report.AGAINST` compares them with assets."""
+    json_body = (("Content-Type", "application/json"),)
+    order = {
+        "title": "Grease the crane",
+        "client_id": format_id("cli", work_rows.client_uuid(7)),
+        "assignee_ids": [format_id("emp", work_rows.employee_uuid(7))],
+    }
+    line = {"description": "Crane, a day", "quantity_thousandths": 1000, "unit_price_cents": 100}
+    offer = {
+        "title": "A crane for a day",
+        "client_id": format_id("cli", work_rows.client_uuid(7)),
+        "currency": "CHF",
+        "valid_until": "2099-01-01",
+        "lines": [line],
+    }
+    form = {
+        "template_id": format_id("itpl", work_rows.template_uuid()),
+        "asset_id": format_id("ast", setup_rows.asset_uuid(7)),
+        "answers": {"brakes": {"value": "pass"}},
+    }
+    movement = {
+        "kind": "receive",
+        "part_id": format_id("prt", work_rows.part_uuid(7)),
+        "warehouse_id": format_id("whs", work_rows.warehouse_uuid(7)),
+        "quantity": 1,
+    }
+    made = {
+        "work-orders": order,
+        "quotes": offer,
+        "inspection-forms": form,
+        "stock-movements": movement,
+    }
+    return [
+        *(
+            Operation(f"list of {name}", "GET", [f"/v1/{name}"])
+            for name in ("work-orders", "inventory", "quotes", "inspection-forms")
+        ),
+        *(
+            Operation(
+                f"create {name}",
+                "POST",
+                [f"/v1/{name}"],
+                msgspec.json.encode(body),
+                json_body,
+                status=201,
+            )
+            for name, body in made.items()
+        ),
+        Operation("search", "GET", [f"/v1/search?q=crane+{n * 7 % assets}" for n in range(100)]),
     ]
 
 

@@ -18,6 +18,18 @@ Rounds = Sequence[Mapping[str, Figure]]  # each: operation -> its figure
 
 GOALS = {"list": 0.06, "get": 0.09, "create": 0.05, "create, idempotent": 0.05}
 MOONSHOTS = {"list": 0.10, "get": 0.19, "create": 0.10, "create, idempotent": 0.10}
+AGAINST = {
+    "list of work-orders": "list",
+    "list of inventory": "list",
+    "list of quotes": "list",
+    "list of inspection-forms": "list",
+    "create work-orders": "create",
+    "create quotes": "create",
+    "create inspection-forms": "create",
+    "create stock-movements": "create",
+}
+"""Operations, and that of assets whose time a request they are compared with."""
+MOST_AGAINST = 1.5
 _DIGITS = {"ratio": 4, "p50_ms": 2, "p99_ms": 2}
 
 
@@ -40,6 +52,19 @@ def show(by_workers: Mapping[int, Rounds], console: Console) -> None:
         for operation in rounds[0]:
             table.add_row(operation, *_cells(operation, spreads(rounds, operation)))
         console.print(table)
+        for operation, of_assets in AGAINST.items():
+            if {operation, of_assets} <= rounds[0].keys():
+                times = against(rounds, operation, of_assets)
+                verdict = "met" if times.median <= MOST_AGAINST else "missed"
+                console.print(
+                    f"{operation}: {times.median:.2f} times {of_assets} of assets"
+                    f" ({times.lowest:.2f}, {times.highest:.2f}); goal {MOST_AGAINST} {verdict}"
+                )
+
+
+def against(rounds: Rounds, operation: str, other: str) -> Spread:
+    """Return how many times the time of another operation one takes, in each round."""
+    return Spread.of([r[other].per_s / r[operation].per_s for r in rounds], 4)
 
 
 def write(path: Path, by_workers: Mapping[int, Rounds], about: Mapping[str, object]) -> None:

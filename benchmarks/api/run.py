@@ -3,8 +3,9 @@
     python -m benchmarks.api.run [--quick] [--rounds N] [--only TEXT] [--fixes MILLIONS]
 
 Makes a database of its own (10,000 assets, 1,000 zones, five million fixes in 31 chunks, 290,000
-visits and events), then plays the operations round by round with 1 and with 2 processes, shows
-figures and ratios, and writes benchmarks/results/api-<date>-<commit>.json.
+visits and events, 10,000 work orders, quotes, stock records and inspections), then plays the
+operations round by round with 1 and with 2 processes, shows figures and ratios, and writes
+benchmarks/results/api-<date>-<commit>.json.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from rich.console import Console
 
 from benchmarks.api import report as api_report
 from benchmarks.api import rows as api_rows
+from benchmarks.api import work_rows
 from benchmarks.api.operations import Operation, operations
 from benchmarks.api.parts import CONNECTIONS, ApiBench, Figure
 from benchmarks.api.report import Rounds
@@ -125,6 +127,7 @@ def _fill(environment: Environment, history: History, console: Console) -> None:
     began_s = time.monotonic()
     rings = workload.zone_rings(workload.Plan(zones=ZONES))
     api_rows.add_history(environment.admin, ASSETS, rings, history)
+    work_rows.add_work(environment.admin, ASSETS, api_rows.USER)
     console.print(f"database made in {time.monotonic() - began_s:.0f} s")
 
 

@@ -103,8 +103,8 @@ def add_fleet(
         totals = {"assets": trackers, "trackers": trackers, "zones": len(zones)}
         copy_rows(
             conn,
-            "row_counts (org_id, table_name, rows)",
-            ((organization, table, rows) for table, rows in totals.items()),
+            "row_counts (org_id, table_name, rows, stored)",
+            ((organization, table, rows, rows) for table, rows in totals.items()),
         )
     conn.execute("ANALYZE")
 

@@ -23,6 +23,9 @@ from db.core.wakeups import WakeUp
 DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"
 _SCHEMES = ("postgresql://", "postgres://")
 
+# Requests that a connection serves at least. Who would wait for longer than a pool lets them is
+# refused at once.
+_SERVED_PER_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -119,7 +122,7 @@ def pool(
         min_size=min_size,
         max_size=max_size,
         timeout=wait_s,
-        max_waiting=10 * max_size,
+        max_waiting=round(_SERVED_PER_S * wait_s) * max_size,
         check=_check,
         open=False,
     )

@@ -251,7 +251,15 @@ ALTER TABLE zone_versions FORCE ROW LEVEL SECURITY;
 
 REVOKE EXECUTE ON FUNCTION write_search_terms, keep_search_terms, keep_zone_search_terms FROM PUBLIC;
 
--- Work orders by priority -----------------------------------------------------------------------
+-- Lists of work orders --------------------------------------------------------------------------
+
+DROP INDEX work_orders_planned;
+CREATE INDEX work_orders_planned_start ON work_orders (org_id, planned_start, planned_end, id)
+    WHERE planned_start IS NOT NULL;
+CREATE INDEX work_orders_planned_end ON work_orders (org_id, planned_end, planned_start, id)
+    WHERE planned_start IS NOT NULL;
+CREATE INDEX work_orders_open_due ON work_orders (org_id, due_key, created_at, id)
+    WHERE state <> ALL ('{completed,closed,cancelled,cannot_complete}'::text[]);
 
 -- The expression is that of `db/resources/work_orders.py`.
 CREATE INDEX work_orders_prioritized ON work_orders (org_id, (

@@ -46,6 +46,11 @@ def _low(conditions: Conditions, low: bool) -> None:
     conditions.add("is_low" if low else "NOT is_low")
 
 
+def _fits_model(conditions: Conditions, model: str) -> None:
+    """Add stock of parts that fit machines of the model, or a machine that is of it."""
+    fits_model(conditions, model, "inventory.part_id")
+
+
 inventory = Table(
     "inventory",
     InventoryRow,
@@ -66,10 +71,11 @@ inventory = Table(
         "currency": "parts.currency",
         "warehouse_name": "warehouses.name",
     },
-    joins="JOIN parts ON parts.org_id = inventory.org_id AND parts.id = inventory.part_id"
-    " JOIN warehouses ON warehouses.org_id = inventory.org_id"
+    # Outer joins, which PostgreSQL does last: it could begin with all parts in all warehouses.
+    joins="LEFT JOIN parts ON parts.org_id = inventory.org_id AND parts.id = inventory.part_id"
+    " LEFT JOIN warehouses ON warehouses.org_id = inventory.org_id"
     " AND warehouses.id = inventory.warehouse_id",
-    filters={"low": _low, "asset_model": fits_model},
+    filters={"low": _low, "asset_model": _fits_model},
     has_row_count=True,
 )
 

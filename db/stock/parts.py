@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
@@ -31,17 +31,15 @@ class PartRow(NamedTuple):
     deleted_at: datetime | None
 
 
-def fits_model(conditions: Conditions, model: str) -> None:
-    """Add parts that fit machines of the model, or a machine that is of it."""
-    conditions.add(
-        """
-        parts.id IN (SELECT part_id FROM part_fits WHERE model = %(model)s UNION ALL
+def fits_model(conditions: Conditions, model: str, part_id: LiteralString = "parts.id") -> None:
+    """Add parts that fit machines of the model, or a machine that is of it. part_id: the column."""
+    fitting: LiteralString = """
+        (SELECT part_id FROM part_fits WHERE model = %(model)s UNION ALL
             SELECT part_id FROM part_fits JOIN assets
                 ON assets.org_id = part_fits.org_id AND assets.id = part_fits.asset_id
              WHERE assets.model = %(model)s)
-        """,
-        model=model,
-    )
+        """
+    conditions.add(part_id + " IN" + fitting, model=model)
 
 
 def _fits_asset(conditions: Conditions, asset_id: UUID) -> None:

@@ -20,6 +20,13 @@ def test_goals_speak_of_operations_that_exist() -> None:
     assert api_report.GOALS.keys() == api_report.MOONSHOTS.keys() <= {one.name for one in ASKED}
 
 
+def test_what_is_compared_with_assets_exists_and_is_compared_in_its_round() -> None:
+    names = {one.name for one in ASKED}
+    assert names >= set(api_report.AGAINST) | set(api_report.AGAINST.values())
+    rounds = [{"list": _figure(600), "x": _figure(500)}, {"list": _figure(900), "x": _figure(300)}]
+    assert api_report.against(rounds, "x", "list").values == [1.2, 3.0]
+
+
 def test_every_operation_has_a_name_and_targets_of_its_own() -> None:
     assert len({one.path for one in ASKED}) == len(ASKED)
     assert all(target.startswith("/v1/") for one in ASKED for target in one.targets)

@@ -331,6 +331,12 @@ class WorkOrderQuery(ListQuery):
         ),
     ] = "-created_at"
 
+    def wanted(self) -> dict[str, Any]:
+        """Return the filters that are given, by name, with from and to as one."""
+        wanted = super().wanted()
+        window = wanted.pop("since", None), wanted.pop("until", None)
+        return wanted if window == (None, None) else wanted | {"planned": window}
+
     @property
     def order(self) -> Order:
         """The order that is asked for."""

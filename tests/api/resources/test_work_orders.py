@@ -143,6 +143,25 @@ async def test_what_needs_a_reason_says_so(org: Organization, verb: str, state: 
     assert is_problem(unasked, 422, "invalid_body")
 
 
+async def test_a_change_of_status_says_where_the_user_is(org: Organization) -> None:
+    order = await _in_state(org, "assigned")
+    path = f"/v1/work-orders/{order['id']}"
+    here = {"lat": 47.4, "lon": 8.5}
+    for body, pointer in (
+        ({"status": "started", "lat": 47.4}, "/lon"),
+        (here, "/lat"),
+        ({"status": "started", **here, "lat": 91}, "/lat"),
+    ):
+        refused = await org.dispatcher.patch(path, body)
+        assert is_problem(refused, 422, "invalid_body")
+        assert [fault["pointer"] for fault in refused.json["errors"]] == [pointer]
+    assert (await org.dispatcher.patch(path, {"status": "started", **here})).status == 200
+    moves = (await org.viewer.get(f"{path}/transitions", limit=1)).json["data"]
+    assert [(move["status"], move["lat"], move["lon"]) for move in moves] == [
+        ("started", 47.4, 8.5)
+    ]
+
+
 async def test_a_completion_is_signed(org: Organization) -> None:
     order = await _in_state(org, "started")
     path = f"/v1/work-orders/{order['id']}"
@@ -410,6 +429,22 @@ async def test_what_is_due_first_comes_first_and_what_is_never_due_last(api: Run
     for sort in ("-due_at", "created_at"):
         answer = await org.viewer.get("/v1/work-orders", sort=sort, cursor=page["next_cursor"])
         assert is_problem(answer, 400, "invalid_parameter")
+
+
+async def test_what_is_urgent_comes_first_or_last(api: RunningApi) -> None:
+    org = api.organization("Urgent")
+    made = [
+        await _made(org, priority=priority)
+        for priority in ("normal", "urgent", "low", "high", "urgent", "normal")
+    ]
+    ids = [order["id"] for order in made]
+    least_first = [ids[place] for place in (2, 0, 5, 3, 1, 4)]
+    for limit in (1, 2, 50):
+        assert await _ids(org, sort="priority", limit=limit) == least_first
+        assert await _ids(org, sort="-priority", limit=limit) == least_first[::-1]
+    page = (await org.viewer.get("/v1/work-orders", sort="priority", limit=2)).json
+    answer = await org.viewer.get("/v1/work-orders", sort="due_at", cursor=page["next_cursor"])
+    assert is_problem(answer, 400, "invalid_parameter")
 
 
 # Events and audit ---------------------------------------------------------------------------------
