@@ -7,7 +7,8 @@
     names.value
 
 The statements run in the order in which they were given. What goes out does not end a transaction,
-and where none is open, it is one.
+and where none is open, it is one. To compose a statement takes longer than to send it: those that
+are asked often are composed once, as bytes.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,10 @@
 """Stored punches, as far as hours depend on them.
 
 What is read begins where the rules of shifts may begin: with the punch that opened the last stored
-shift before the wanted time. It ends with the first `out` after the wanted time. So the shifts of
-the wanted time are those that all punches of the employee would make (`operations.hours.shifts`).
+shift before the wanted time. It ends with the first `out` after the wanted time, or before the
+first `in` that opens a stored shift and comes so long after any other `in` that it opens one
+whatever was before. So the shifts of the wanted time are those that all punches of the employee
+would make (`operations.hours.shifts`), and of somebody who never punches out no more is read.
 
 A punch that somebody else entered by hand counts as accepted until a review says otherwise.
 """
@@ -14,6 +16,7 @@ from uuid import UUID
 
 from db.core.exchange import Exchange, Reply, Rows
 from db.hours.rules import EmployeeKey
+from operations.hours.shift_rules import ShiftRules
 from operations.hours.shifts import CreditedPunch
 
 
@@ -39,6 +42,7 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
               %(until)b::timestamptz[]) AS wanted (org_id, employee_id, since, until)
   JOIN employees AS employee
     ON employee.org_id = wanted.org_id AND employee.id = wanted.employee_id
+  JOIN organizations AS organization ON organization.org_id = wanted.org_id
  CROSS JOIN LATERAL (
        SELECT coalesce((
            SELECT opener.pay_time FROM shifts AS shift
@@ -48,10 +52,24 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
               AND shift.started_at < date_trunc('second', wanted.since)
             ORDER BY shift.started_at DESC LIMIT 1), '-infinity') AS at) AS opened
  CROSS JOIN LATERAL (
-       SELECT coalesce(min(later.pay_time), 'infinity') AS at FROM punches AS later
-        WHERE later.org_id = wanted.org_id AND later.employee_id = wanted.employee_id
-          AND later.kind = 'out' AND later.review IS DISTINCT FROM 'rejected'
-          AND later.pay_time > wanted.until) AS ended
+       SELECT coalesce((
+           SELECT later.pay_time FROM (
+                  SELECT passed.id, passed.kind, passed.pay_time,
+                         passed.pay_time - coalesce(
+                             max(passed.pay_time) FILTER (WHERE passed.kind = 'in')
+                             OVER (ORDER BY passed.pay_time, passed.id
+                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+                             wanted.until) AS since_in
+                    FROM punches AS passed
+                   WHERE passed.org_id = wanted.org_id AND passed.employee_id = wanted.employee_id
+                     AND passed.kind IN ('in', 'out') AND passed.review IS DISTINCT FROM 'rejected'
+                     AND passed.pay_time > wanted.until) AS later
+            WHERE later.kind = 'out'
+               OR later.since_in > make_interval(secs => 1 + coalesce(
+                      (organization.timesheet_rules ->> 'longest_shift_s')::float8, %(longest_s)s))
+              AND EXISTS (SELECT FROM shifts AS shift
+                           WHERE shift.org_id = wanted.org_id AND shift.opened_by = later.id)
+            ORDER BY later.pay_time, later.id LIMIT 1), 'infinity') AS at) AS ended
  CROSS JOIN LATERAL (
        SELECT * FROM punches AS found
         WHERE found.org_id = wanted.org_id AND found.employee_id = wanted.employee_id
@@ -71,6 +89,7 @@ def punches_around(
     """
     org_ids, employee_ids, since, until = (list(column) for column in zip(*wanted, strict=True))
     values = {"org_ids": org_ids, "employee_ids": employee_ids, "since": since, "until": until}
+    values |= {"at_most": at_most, "longest_s": ShiftRules().longest_shift_s}
 
     def read(rows: Rows) -> dict[EmployeeKey, list[CreditedPunch]]:
         found: dict[EmployeeKey, list[CreditedPunch]] = {one[:2]: [] for one in wanted}
@@ -78,4 +97,4 @@ def punches_around(
             found[org_id, employee_id].append(CreditedPunch(*punch))
         return found
 
-    return exchange.ask(_AROUND, values | {"at_most": at_most}, read)
+    return exchange.ask(_AROUND, values, read)

@@ -180,17 +180,21 @@ def _columns(names: Iterable[str], table: str) -> sql.Composable:
     return sql.SQL(", ").join(sql.Identifier(table, name) for name in names)
 
 
-_WRITE = sql.SQL(
-    "INSERT INTO shifts ({columns})"
-    " SELECT {values} FROM jsonb_populate_recordset(NULL::shifts, %s::jsonb) AS new"
-    " ON CONFLICT (org_id, id) DO UPDATE SET ({changing}) = ROW ({changed})"
-    " WHERE ({stored}) IS DISTINCT FROM ({changed})"
-).format(
-    columns=sql.SQL(", ").join(map(sql.Identifier, _WRITTEN)),
-    values=_columns(_WRITTEN, "new"),
-    changing=sql.SQL(", ").join(map(sql.Identifier, _CHANGING)),
-    changed=_columns(_CHANGING, "excluded"),
-    stored=_columns(_CHANGING, "shifts"),
+_WRITE = (
+    sql.SQL(
+        "INSERT INTO shifts ({columns})"
+        " SELECT {values} FROM jsonb_populate_recordset(NULL::shifts, %s::jsonb) AS new"
+        " ON CONFLICT (org_id, id) DO UPDATE SET ({changing}) = ROW ({changed})"
+        " WHERE ({stored}) IS DISTINCT FROM ({changed})"
+    )
+    .format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, _WRITTEN)),
+        values=_columns(_WRITTEN, "new"),
+        changing=sql.SQL(", ").join(map(sql.Identifier, _CHANGING)),
+        changed=_columns(_CHANGING, "excluded"),
+        stored=_columns(_CHANGING, "shifts"),
+    )
+    .as_bytes()
 )
 
 

@@ -215,10 +215,12 @@ SELECT wanted.number, place.fix_time, place.lon, place.lat, place.accuracy_m
 """
 
 
-_OF_EMPLOYEES = sql.SQL("{} UNION ALL {}").format(
-    _FIXES.format(owner=sql.Identifier("employee_id")), sql.SQL(_PUNCHES)
+_OF_EMPLOYEES = (
+    sql.SQL("{} UNION ALL {}")
+    .format(_FIXES.format(owner=sql.Identifier("employee_id")), sql.SQL(_PUNCHES))
+    .as_bytes()
 )
-_OF_MACHINES = _FIXES.format(owner=sql.Identifier("asset_id"))
+_OF_MACHINES = _FIXES.format(owner=sql.Identifier("asset_id")).as_bytes()
 
 
 def places_of_employees(exchange: Exchange, punches: Sequence[NewPunch]) -> Reply[list[KnownPlace]]:

@@ -46,8 +46,9 @@ BOX_COLUMNS = """
        coalesce(zone.box, '{-180, -90, 180, 90}'), zone.punch_tolerance_m,
        pg_column_size(zone.geometry)
 """
-_CHANGES = sql.SQL(
-    """
+_CHANGES = (
+    sql.SQL(
+        """
 SELECT organization.punch_tolerance_m, {is_changing},
        (SELECT coalesce(max(revision), -1) FROM zone_versions
          WHERE org_id = %(org_id)s AND kind = 'jobsite'),
@@ -58,7 +59,10 @@ SELECT organization.punch_tolerance_m, {is_changing},
           OR zone.revision > %(known)s AND (zone.valid_to IS NULL OR %(known)s >= 0))
  WHERE organization.org_id = %(org_id)s
 """
-).format(is_changing=sql.SQL(IS_CHANGING), columns=sql.SQL(BOX_COLUMNS))
+    )
+    .format(is_changing=sql.SQL(IS_CHANGING), columns=sql.SQL(BOX_COLUMNS))
+    .as_bytes()
+)
 
 
 class _Changes(NamedTuple):

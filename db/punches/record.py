@@ -105,13 +105,14 @@ def _ask(exchange: Exchange, punches: Sequence[NewPunch]) -> _Asked:
     """Lock the employees, and ask all that can be asked without their rights."""
     ids = [one.id for one in punches]
     employees = sorted({one.employee for one in punches})
+    days = sorted({(*one.employee, _day(one)) for one in punches})
     places = [place for one in punches if (place := _place(one, None)) is not None]
     return _Asked(
         punches,
         ids,
         lock_employees(exchange, employees),
         rows.stored(exchange, [(one.org_id, own) for one, own in zip(punches, ids, strict=True)]),
-        rows.received_in_day(exchange, sorted({(*one.employee, _day(one)) for one in punches})),
+        rows.received_in_day(exchange, days, MAX_PUNCHES_PER_DAY),
         senders(exchange, punches),
         places_of_employees(exchange, punches),
         rows.last_pay_us(exchange, employees),

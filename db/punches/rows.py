@@ -131,22 +131,26 @@ CASE WHEN punch.kind = 'in' AND punch.verdict <> 'failed' THEN (
     HAVING count(*) = 1) END
 """
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, PunchRow._fields))
-_INSERT = sql.SQL(
-    """
+_INSERT = (
+    sql.SQL(
+        """
     INSERT INTO punches ({columns}, work_order_id)
     SELECT {values}, {work_order} FROM unnest({arrays}) WITH ORDINALITY AS punch ({columns}, place)
      ORDER BY place
     """
-).format(
-    columns=_COLUMNS,
-    work_order=sql.SQL(_WORK_ORDER),
-    values=sql.SQL(", ").join(
-        sql.SQL("{}::jsonb" if name == "reasons" else "{}").format(sql.Identifier(name))
-        for name in PunchRow._fields
-    ),
-    arrays=sql.SQL(", ").join(
-        sql.SQL("%b::{}").format(_array_type(name)) for name in PunchRow._fields
-    ),
+    )
+    .format(
+        columns=_COLUMNS,
+        work_order=sql.SQL(_WORK_ORDER),
+        values=sql.SQL(", ").join(
+            sql.SQL("{}::jsonb" if name == "reasons" else "{}").format(sql.Identifier(name))
+            for name in PunchRow._fields
+        ),
+        arrays=sql.SQL(", ").join(
+            sql.SQL("%b::{}").format(_array_type(name)) for name in PunchRow._fields
+        ),
+    )
+    .as_bytes()
 )
 
 
@@ -224,24 +228,28 @@ def _last_pay_us(rows: Rows) -> dict[UUID, int]:
     return dict(rows)
 
 
+# Sorted, so that it is read off the one index that has this order: by the others of its columns the
+# planner, as long as it does not know the table, may choose one that has the whole organization.
 _OF_DAY = """
 SELECT wanted.employee_id, wanted.since, received.punches
   FROM unnest(%b::uuid[], %b::uuid[], %b::timestamptz[]) AS wanted (org_id, employee_id, since)
  CROSS JOIN LATERAL (
-       SELECT count(*) AS punches FROM punches AS punch
-        WHERE punch.org_id = wanted.org_id AND punch.employee_id = wanted.employee_id
-          AND punch.received_at >= wanted.since
-          AND punch.received_at < wanted.since + interval '1 day') AS received
+       SELECT count(*) AS punches FROM (
+              SELECT FROM punches AS punch
+               WHERE punch.org_id = wanted.org_id AND punch.employee_id = wanted.employee_id
+                 AND punch.received_at >= wanted.since
+                 AND punch.received_at < wanted.since + interval '1 day'
+               ORDER BY punch.received_at DESC, punch.id DESC LIMIT %s) AS one) AS received
 """
 
 
 def received_in_day(
-    exchange: Exchange, days: Sequence[tuple[UUID, UUID, datetime]]
+    exchange: Exchange, days: Sequence[tuple[UUID, UUID, datetime]], at_most: int
 ) -> Reply[dict[tuple[UUID, datetime], int]]:
-    """Ask for the number of stored punches by employee and day. days: (organization, employee, the
-    day's start).
+    """Ask for the number of stored punches by employee and day; counting ends at `at_most`. days:
+    (organization, employee, the day's start).
     """
-    return exchange.ask(_OF_DAY, columns(days), _received_in_day)
+    return exchange.ask(_OF_DAY, [*columns(days), at_most], _received_in_day)
 
 
 def _received_in_day(rows: Rows) -> dict[tuple[UUID, datetime], int]:

@@ -72,8 +72,9 @@ class _Shape(NamedTuple):
     stored: StoredShape
 
 
-_OF_SITES = sql.SQL(
-    """
+_OF_SITES = (
+    sql.SQL(
+        """
 SELECT site.org_id, site.id, organization.punch_tolerance_m, {columns}
   FROM unnest(%(org_ids)b::uuid[], %(site_ids)b::uuid[]) AS wanted (org_id, id)
   JOIN sites AS site USING (org_id, id) JOIN zone_versions AS zone USING (org_id, zone_id)
@@ -81,7 +82,10 @@ SELECT site.org_id, site.id, organization.punch_tolerance_m, {columns}
  WHERE site.deleted_at IS NULL AND zone.valid_from <= %(latest)s
    AND (zone.valid_to IS NULL OR zone.valid_to > %(earliest)s)
 """
-).format(columns=sql.SQL(BOX_COLUMNS))
+    )
+    .format(columns=sql.SQL(BOX_COLUMNS))
+    .as_bytes()
+)
 _SHAPES = """
 SELECT zone.org_id, zone.zone_id, zone.version, zone.name,
        ARRAY(SELECT site.id FROM sites AS site

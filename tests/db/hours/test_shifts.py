@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from db.core.exchange import Exchange
 from db.core.ids import new_id
 from db.core.table import db_now
 from db.hours.periods import KnownTimesheets, add_missing
+from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import read_rules
 from db.hours.shifts import ShiftFilter, ShiftRow, count, listing, shift_rows
 from db.punches import punch_list
@@ -24,7 +25,7 @@ from db.punches.record import record
 from db.punches.rows import NewPunch
 from operations.hours.shifts import CreditedPunch, shifts_of
 from operations.hours.timesheet_states import MOVES, STATES
-from telemetry.times import to_us
+from telemetry.times import to_datetime, to_us
 from tests.db.rows import transaction
 from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant, soon
@@ -33,6 +34,7 @@ from tests.servers import DatabaseUnderTest
 SEED = 20260329
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)  # a Monday
 KINDS = ("in", "out", "break_start", "break_end", "in", "out")
+NEVER_OUT = ("in", "in", "in", "break_start", "break_end")
 
 
 @pytest.fixture
@@ -81,16 +83,19 @@ async def check(conn: Connection, employee_id: UUID) -> None:
 RULES = read_rules({})
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    ("seed", "kinds"),
+    [*((seed, KINDS) for seed in range(12)), *((seed, NEVER_OUT) for seed in range(12, 18))],
+)
 async def test_shifts_are_those_of_all_punches_in_whatever_order_and_pieces_they_come(
-    crew: Crew, seed: int
+    crew: Crew, seed: int, kinds: Sequence[str]
 ) -> None:
     random_ = random.Random(SEED + seed)
     employee_id = await crew.employee(by=("phone",))
     # Some punches have one time, and some lie farther apart than a shift may last.
     hours = [random_.choice((0, 0, 1, 2, 4, 9, 20)) for _ in range(40)]
     times = [START + timedelta(hours=sum(hours[:number])) for number in range(40)]
-    punches = [punched(crew, employee_id, random_.choice(KINDS), at) for at in times]
+    punches = [punched(crew, employee_id, random_.choice(kinds), at) for at in times]
     random_.shuffle(punches)
     while punches:
         size = random_.randint(1, 8)
@@ -130,6 +135,39 @@ async def test_a_thousand_punches_of_an_employee(crew: Crew) -> None:
         assert len(await stored(conn)) == 500
         late = punched(crew, employee_id, "out", START + timedelta(hours=2400 + 4))
         await record(conn, [late])
+        await check(conn, employee_id)
+
+
+async def test_of_somebody_who_never_punches_out_a_late_punch_reads_no_more_than_its_shift(
+    crew: Crew,
+) -> None:
+    employee_id = await crew.employee(by=("phone",))
+    days = [START + timedelta(days=day) for day in range(40)]
+    async with acting(crew) as conn:
+        await record(conn, [punched(crew, employee_id, "in", day) for day in days])
+        late = days[1] + timedelta(hours=20)  # so that the next one is in its shift
+        await record(conn, [punched(crew, employee_id, "in", late)])
+        await check(conn, employee_id)
+        exchange = Exchange(conn)
+        around = punches_around(exchange, [PunchTimes(crew.tenant.org_id, employee_id, late, late)])
+        await exchange.send()
+    found = around.value[crew.tenant.org_id, employee_id]
+    assert [to_datetime(punch.time_us) for punch in found] == [days[1], late, days[2]]
+
+
+async def test_a_shift_that_the_next_days_of_a_longer_rule_were_part_of_is_derived_anew(
+    crew: Crew,
+) -> None:
+    """An `in` that opened no shift by the rules of then does not end what is read."""
+    employee_id = await crew.employee(by=("phone",))
+    ins = [punched(crew, employee_id, "in", START + timedelta(days=day)) for day in range(5)]
+    await crew.tenant.settings(timesheet_rules={"longest_shift_s": 604_800})
+    async with acting(crew) as conn:
+        await record(conn, ins)
+        assert len(await stored(conn)) == 1
+    await crew.tenant.settings(timesheet_rules={})
+    async with acting(crew) as conn:
+        await record(conn, [punched(crew, employee_id, "break_start", START + timedelta(hours=2))])
         await check(conn, employee_id)
 
 
