@@ -535,6 +535,7 @@ class SubmittedInspection(Struct):
     asset_id: Annotated[str, _id("ast", "the asset; null: none")] | None
     site_id: Annotated[str, _id("sit", "the site; null: none")] | None
     employee_id: Annotated[str, _id("emp", "the employee; null: none")] | None
+    work_order_id: Annotated[str, _id("wo", "the work order; null: none")] | None
     supersedes_id: Annotated[str, _id("insp", "the form that it corrects; null: none")] | None
     submitted_by: Annotated[str, _id("usr", "the user who submitted it")]
     result: Annotated[

@@ -67,6 +67,11 @@ class Access:
         if self.preconditions != Preconditions():
             self.preconditions.check(item_tag(item))
 
+    @property
+    def leads(self) -> bool:
+        """The caller is a dispatcher or an admin: they see what work costs."""
+        return self.caller.role in ("dispatcher", "admin")
+
     def is_own(self, user_id: UUID | None) -> bool:
         """Return whether a thing is the caller's own. user_id: the user of its employee."""
         return user_id == self.caller.user_id

@@ -9,18 +9,20 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, no_content
-from api.request.access import Dispatcher, Reader
+from api.http.problems import bad_field
+from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.core.registry_revision import bump
 from db.resources import trackers
 from db.resources.employees import Employee, employees
+from operations.stock import MAX_COST_CENTS
 
 router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
 _EmployeePath = Annotated[fields.EmployeeId, Path(alias="id")]
@@ -30,6 +32,14 @@ _Title = Annotated[fields.Name, Field(examples=["Crane operator"])]
 _Certificate = Annotated[fields.Name, Field(examples=["Crane licence"])]
 _Number = Annotated[fields.Name, Field(examples=["K-48213"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["E-204"])]
+
+_Cents = Annotated[int, Field(ge=0, le=MAX_COST_CENTS, examples=[4_800]), fields.WHOLE]
+_Currency = Annotated[
+    str,
+    StringConstraints(max_length=3),
+    fields.shaped("^[A-Z]{3}$", "must be a currency of ISO 4217, like CHF"),
+    Field(examples=["CHF"], json_schema_extra={"pattern": "^[A-Z]{3}$"}),
+]
 
 PunchBy = Literal["terminal", "tracker", "phone"]
 
@@ -93,6 +103,10 @@ class EmployeeItem(fields.StoredItem):
     )
     certifications: Annotated[list[CertificationItem], Field(max_length=_MAX_CERTIFICATIONS)]
     punch_rights: PunchRightsItem
+    hourly_cost_cents: _Cents | None = Field(
+        description="what an hour of their work costs; null for viewers and technicians"
+    )
+    currency: _Currency | None = Field(description="of the hourly cost; null as that")
     active: bool
 
 
@@ -100,7 +114,9 @@ _Certifications = Annotated[list[Certification], Field(max_length=_MAX_CERTIFICA
 
 
 class NewEmployee(fields.Body):
-    """A new employee. Unless given, they have no right to punch."""
+    """A new employee. Unless given, they have no right to punch. `hourly_cost_cents` and `currency`
+    go together.
+    """
 
     name: _Name
     external_id: _ExternalId | None = None
@@ -111,6 +127,8 @@ class NewEmployee(fields.Body):
     timezone: fields.TimeZone | None = None
     certifications: _Certifications = Field(default_factory=list)
     punch_rights: PunchRights = Field(default_factory=PunchRights)
+    hourly_cost_cents: _Cents | None = None
+    currency: _Currency | None = None
     active: bool = True
 
 
@@ -169,17 +187,31 @@ def _punch_rights(employee: Employee) -> dict[str, Any]:
     }
 
 
-_employees = Resource(
-    employees,
-    item_of(EmployeeItem, certifications=_certifications, punch_rights=_punch_rights),
-    columns=_columns,
-)
+def _check(employee: Employee) -> None:
+    """Raise Problem (422) for an hourly cost without its currency, or the other way round."""
+    if (employee.hourly_cost_cents is None) != (employee.currency is None):
+        missing = "currency" if employee.currency is None else "hourly_cost_cents"
+        raise bad_field(f"/{missing}", "hourly_cost_cents and currency go together")
+
+
+def _without_cost(employee: Employee) -> dict[str, Any]:
+    return _item(employee._replace(hourly_cost_cents=None, currency=None))
+
+
+def _shown_to(access: Access) -> Resource[Employee]:
+    """Return employees as the caller may see them."""
+    return _employees if access.leads else _employees_without_cost
+
+
+_item = item_of(EmployeeItem, certifications=_certifications, punch_rights=_punch_rights)
+_employees = Resource(employees, _item, columns=_columns, check=_check)
+_employees_without_cost = Resource(employees, _without_cost)
 
 
 @router.get("", operation_id="listEmployees", response_model=ListOf[EmployeeItem])
 async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()]) -> Response:
     """List employees, newest first."""
-    return await _employees.list(access, query)
+    return await _shown_to(access).list(access, query)
 
 
 @router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)
@@ -191,7 +223,7 @@ async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body(
 @router.get("/{id}", operation_id="getEmployee", response_model=EmployeeItem)
 async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
     """Return one employee."""
-    return await _employees.get(access, employee_id)
+    return await _shown_to(access).get(access, employee_id)
 
 
 @router.patch("/{id}", operation_id="updateEmployee", response_model=EmployeeItem)

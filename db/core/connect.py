@@ -27,6 +27,7 @@ _SCHEMES = ("postgresql://", "postgres://")
 # refused at once.
 _SERVED_PER_S = 10
 
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Seconds after which the server gives up on us, each counted on its own."""

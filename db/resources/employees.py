@@ -14,7 +14,7 @@ class Employee(NamedTuple):
 
     certifications: objects with name, number, issued_on, expires_on; first_expires_on: the first
     day of the latter. punch_site_ids: where they may punch, None for any jobsite. timezone:
-    None for the organization's.
+    None for the organization's. currency: of the hourly cost.
     """
 
     id: UUID
@@ -29,6 +29,8 @@ class Employee(NamedTuple):
     first_expires_on: date | None
     punch_by: list[str]
     punch_site_ids: list[UUID] | None
+    hourly_cost_cents: int | None
+    currency: str | None
     active: bool
     created_at: datetime
     updated_at: datetime

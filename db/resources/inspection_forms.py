@@ -29,6 +29,7 @@ class ListedInspection(NamedTuple):
     asset_id: UUID | None
     site_id: UUID | None
     employee_id: UUID | None
+    work_order_id: UUID | None
     state: State
     failed_items: int
     supersedes_id: UUID | None
@@ -44,7 +45,8 @@ class Inspection(NamedTuple):
     """One row with everything.
 
     answers: by question, objects with value and note. defects: objects with question_id, label and
-    note. sections: of the version of the template.
+    note. orders: by question, the work order that was made of its defect. sections: of the version
+    of the template.
     """
 
     id: UUID
@@ -54,6 +56,7 @@ class Inspection(NamedTuple):
     asset_id: UUID | None
     site_id: UUID | None
     employee_id: UUID | None
+    work_order_id: UUID | None
     state: State
     answers: Mapping[str, Any]
     defects: Sequence[Mapping[str, Any]]
@@ -66,6 +69,7 @@ class Inspection(NamedTuple):
     created_at: datetime
     updated_at: datetime
     user_id: UUID | None
+    orders: Mapping[str, str]
     sections: Sequence[Mapping[str, Any]]
 
 
@@ -81,11 +85,21 @@ def _status(conditions: Conditions, status: str) -> None:
     conditions.add("inspection_forms.state = %(status)s", status=status)
 
 
+def _work_order(conditions: Conditions, order_id: UUID) -> None:
+    conditions.add("inspection_forms.work_order_id = %(work_order_id)s", work_order_id=order_id)
+
+
 def _template(conditions: Conditions, template_id: UUID) -> None:
     conditions.add("inspection_forms.template_id = %(template_id)s", template_id=template_id)
 
 
-_FILTERS = {"since": _since, "until": _until, "status": _status, "template_id": _template}
+_FILTERS = {
+    "since": _since,
+    "until": _until,
+    "status": _status,
+    "template_id": _template,
+    "work_order_id": _work_order,
+}
 _JOIN_VERSION = (
     "JOIN inspection_template_versions AS used ON used.org_id = inspection_forms.org_id"
     " AND used.template_id = inspection_forms.template_id"
@@ -110,6 +124,10 @@ inspection_forms = Table(
         "template_name": "used.name",
         "failed_items": _FAILED_ITEMS,
         "user_id": "employees.user_id",
+        "orders": """(
+            SELECT coalesce(jsonb_object_agg(of.question_id, of.id), '{}') FROM work_orders of
+             WHERE of.org_id = inspection_forms.org_id
+               AND of.inspection_form_id = inspection_forms.id)""",
         "sections": "used.sections",
     },
     joins=f"{_JOIN_VERSION} LEFT JOIN employees ON employees.org_id = inspection_forms.org_id"

@@ -21,3 +21,9 @@ def check_changeable(state: State) -> None:
     """Raise IllegalMoveError where a form does not change any more."""
     if state != "draft":
         raise INSPECTIONS.illegal(state, "change")
+
+
+def check_repairable(state: State) -> None:
+    """Raise IllegalMoveError where no work order may be made of a form's defects."""
+    if state != "submitted":
+        raise INSPECTIONS.illegal(state, "order repairs of")

@@ -69,7 +69,15 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
             if "number" in body:
                 named["number"] = f"{name} {new_id()}"
             ids[kind.prefix] = await _made(org, path, body | named)
+    await _planned(org, ids)
     return ids | await _hours(org, ids["emp"], name) | await _records(org, ids["wo"], name)
+
+
+async def _planned(org: Organization, ids: Ids) -> None:
+    """Plan the part for the work order."""
+    plan = {"part_id": ids["prt"], "quantity": 2}
+    made = await org.admin.post(f"/v1/work-orders/{ids['wo']}/parts", plan)
+    assert made.status == 201, made.json
 
 
 async def _records(org: Organization, order_id: str, name: str) -> Ids:

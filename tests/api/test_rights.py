@@ -16,7 +16,9 @@ import pytest
 import pytest_asyncio
 
 from tests.api.punching import Worker, by_hand, employee, jobsite, worker
+from tests.api.resources.test_quotes import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
+from tests.api.stocked import stocked
 
 FIRST_MONDAY = date(2020, 1, 6)
 _weeks = count()  # a timesheet of its own for each test
@@ -211,6 +213,60 @@ async def _comment(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.post(f"{await place.order_of(who)}/comments", {"text": "x"})
 
 
+async def _plan_a_part(place: Place, caller: Client, who: Worker) -> Answer:
+    part = await stocked(place.org)
+    plan = {"part_id": part["parts"], "quantity": 1}
+    return await caller.post(f"{await place.order_of(who)}/parts", plan)
+
+
+async def _change_a_part(place: Place, caller: Client, who: Worker) -> Answer:
+    made = await _plan_a_part(place, place.org.admin, who)
+    return await caller.patch(made.headers["Location"], {"quantity": 2})
+
+
+async def _use_a_part(place: Place, caller: Client, who: Worker) -> Answer:
+    part, path = await stocked(place.org), await place.order_of(who, "assign")
+    use = {"quantity": 1, "warehouse_id": part["warehouses"]}
+    return await caller.post(f"{path}/parts/{part['parts']}/consume", use)
+
+
+async def _return_a_part(place: Place, caller: Client, who: Worker) -> Answer:
+    part, path = await stocked(place.org), await place.order_of(who, "assign")
+    use = {"quantity": 1, "warehouse_id": part["warehouses"]}
+    await place.org.admin.post(f"{path}/parts/{part['parts']}/consume", use)
+    return await caller.post(f"{path}/parts/{part['parts']}/return", use)
+
+
+async def _list_parts(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get(f"{await place.order_of(who)}/parts")
+
+
+async def _get_part(place: Place, caller: Client, who: Worker) -> Answer:
+    made = await _plan_a_part(place, place.org.admin, who)
+    return await caller.get(made.headers["Location"])
+
+
+async def _see_costs(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get(await place.order_of(who), include="costs")
+
+
+async def _inspect_an_order(place: Place, caller: Client, who: Worker) -> Answer:
+    order_id = (await place.order_of(who)).rsplit("/", 1)[1]
+    return await _inspect(place, caller, who, employee_id=None, work_order_id=order_id)
+
+
+async def _repair_a_defect(place: Place, caller: Client, who: Worker) -> Answer:
+    failed = {"brakes": {"value": "fail"}}
+    form = (await _inspect(place, place.org.admin, who, answers=failed)).json
+    path = f"/v1/inspection-forms/{form['id']}/work-orders"
+    return await caller.post(path, {"question_id": "brakes"})
+
+
+async def _convert_a_quote(place: Place, caller: Client, who: Worker) -> Answer:
+    quote = await draft(place.org)
+    return await caller.post(f"/v1/quotes/{quote['id']}/convert", None)
+
+
 _ALL_MAY = (200, 200, 200, 200)
 _LEADS_MAY = (403, 403, 200, 200)
 _OWN_MAY = (403, 200, 200, 200)
@@ -268,6 +324,19 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_delete_order, "own", (403, 403, 204, 204)),
     (_comment, "own", (403, 201, 201, 201)),
     (_comment, "another's", (403, 403, 201, 201)),
+    (_plan_a_part, "own", (403, 403, 201, 201)),
+    (_change_a_part, "own", _LEADS_MAY),
+    (_use_a_part, "own", _OWN_MAY),
+    (_use_a_part, "another's", _LEADS_MAY),
+    (_return_a_part, "own", _OWN_MAY),
+    (_return_a_part, "another's", _LEADS_MAY),
+    (_list_parts, "another's", _ALL_MAY),
+    (_get_part, "another's", _ALL_MAY),
+    (_see_costs, "own", _LEADS_MAY),
+    (_inspect_an_order, "own", (403, 201, 201, 201)),
+    (_inspect_an_order, "another's", (403, 403, 201, 201)),
+    (_repair_a_defect, "own", (403, 403, 201, 201)),
+    (_convert_a_quote, "another's", (403, 403, 409, 409)),  # it is not accepted
     (_order_patch({"title": "y"}), "own", _LEADS_MAY),
     (_order_patch({"title": "y"}), "another's", _LEADS_MAY),
     (_order_patch({"checklist": [{"text": "x", "done": True}]}), "own", _OWN_MAY),

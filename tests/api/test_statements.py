@@ -39,6 +39,7 @@ OTHER_LISTS = {
     "work-orders/{id}/comments",
     "work-orders/{id}/transitions",
     "work-orders/{id}/assets-on-site",
+    "work-orders/{id}/parts",
 }
 
 LISTS = [

@@ -214,6 +214,11 @@ def _fill(
             " WHERE org_id = %s LIMIT 1",
             (new_id(), order_id, org_id),
         )
+    conn.execute(
+        "INSERT INTO work_order_parts (org_id, id, work_order_id, part_id, planned_milli)"
+        " SELECT org_id, %s, %s, id, 1 FROM parts WHERE org_id = %s LIMIT 1",
+        (new_id(), order_id, org_id),
+    )
     _fill_inspections(conn, org_id, attachment_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
 

@@ -22,6 +22,7 @@ from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.attachments.download import download
 from api.resources.attachments.upload import MAX_FILE_BYTES, Upload, UploadRoute
+from api.resources.work_orders.changes import check_own_order
 from db.core.connect import Connection
 from db.resources import attachments as files
 from db.resources.attachments import PIECE_BYTES, attachments
@@ -65,6 +66,7 @@ _FORM = {
         },
     },
 }
+_OF_TECHNICIANS = ("asset", "site", "work_order")
 _BYTES = {
     "description": "The file",
     "content": {
@@ -129,14 +131,16 @@ async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Que
     },
 )
 async def create_attachment(request: Request, access: Technician) -> Response:
-    """Create an attachment, of the one thing that is given. A technician's is an image of an asset
-    or a site, as inspections need.
+    """Create an attachment, of the one thing that is given. A technician's is an image of an asset,
+    a site or a work order that is assigned to them, as inspections need.
     """
     upload: Upload = request.state.upload
     owner, owner_id = _owner(upload)
     _check_technician(access, upload, owner)
     async with access.transaction() as conn:
         await check_reference(conn, owner, owner_id)
+        if owner.name == "work_order":
+            await check_own_order(conn, access, owner_id)
         now = await check_room(conn, "attachments")
         kept = await files.claim_room(conn, upload.size_bytes) - upload.size_bytes
         most = access.state.settings.attachments_quota_bytes
@@ -211,8 +215,8 @@ def _owner(upload: Upload) -> tuple[Kind, UUID]:
 def _check_technician(access: Access, upload: Upload, owner: Kind) -> None:
     """Raise Problem (403) where a technician uploads something else than a photo."""
     is_image = upload.media_type.startswith("image/")
-    if access.caller.role == "technician" and not (is_image and owner.name in ("asset", "site")):
-        raise forbidden("A technician may only upload images of assets and sites.")
+    if access.caller.role == "technician" and not (is_image and owner.name in _OF_TECHNICIANS):
+        raise forbidden("A technician may only upload images of assets, sites and work orders.")
 
 
 async def _write(conn: Connection, attachment_id: UUID, upload: Upload) -> None:

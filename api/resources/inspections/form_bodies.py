@@ -16,6 +16,7 @@ from operations.inspections.answers import (
     MAX_SIGNATURE_LENGTH,
 )
 from operations.inspections.states import State, Verb
+from operations.work_orders.states import Priority
 
 # Checked as a whole by `operations.inspections.answers`, which knows the questions.
 _VALUE = {
@@ -85,6 +86,7 @@ Answers = Annotated[
         }
     ),
 ]
+MAX_ASSIGNEES = 100
 _Failed = Annotated[int, Field(ge=0, le=MAX_QUESTIONS, examples=[0])]
 _Corrects = Annotated[
     fields.InspectionFormId | None, Field(description="the form that it corrects")
@@ -92,11 +94,12 @@ _Corrects = Annotated[
 
 
 class DefectItem(BaseModel):
-    """A question that was answered `fail`."""
+    """A question that was answered `fail`, and the work order that was made of it."""
 
     question_id: QuestionId
     label: Annotated[str, fields.text(500, "Do the brakes hold?")]
     note: Annotated[str, fields.text(MAX_NOTE_LENGTH, "Pads are worn.")] | None
+    work_order_id: fields.WorkOrderId | None = Field(description="null: none was made yet")
 
 
 class InspectionFormItem(BaseModel):
@@ -109,6 +112,7 @@ class InspectionFormItem(BaseModel):
     asset_id: fields.AssetId | None
     site_id: fields.SiteId | None
     employee_id: fields.EmployeeId | None
+    work_order_id: fields.WorkOrderId | None
     status: State
     legal_verbs: Annotated[list[Verb], Field(max_length=2)] = Field(
         description="those that lead to another status"
@@ -141,6 +145,9 @@ class NewInspectionForm(fields.Body):
     asset_id: fields.AssetId | None = None
     site_id: fields.SiteId | None = None
     employee_id: fields.EmployeeId | None = Field(default=None, description="who inspected")
+    work_order_id: fields.WorkOrderId | None = Field(
+        default=None, description="the work that is inspected"
+    )
     answers: Answers = Field(default_factory=dict)
     supersedes_id: _Corrects = None
 
@@ -151,7 +158,22 @@ class InspectionFormChange(fields.Body):
     asset_id: fields.AssetId | None = None
     site_id: fields.SiteId | None = None
     employee_id: fields.EmployeeId | None = None
+    work_order_id: fields.WorkOrderId | None = None
     answers: Answers = Field(default_factory=fields.absent)
+
+
+class DefectRepair(fields.Body):
+    """The defect of a form that a work order is to mend."""
+
+    question_id: QuestionId = Field(description="the question that was answered `fail`")
+    title: Annotated[fields.Name, Field(examples=["Replace the brake pads"])] | None = Field(
+        default=None, description="null: the label of the question"
+    )
+    priority: Priority = "high"
+    assignee_ids: Annotated[list[fields.EmployeeId], Field(max_length=MAX_ASSIGNEES)] = Field(
+        default_factory=list
+    )
+    due_at: fields.Time | None = None
 
 
 class InspectionFormQuery(SortedQuery):
@@ -161,6 +183,7 @@ class InspectionFormQuery(SortedQuery):
     asset_id: fields.AssetId | None = None
     site_id: fields.SiteId | None = None
     employee_id: fields.EmployeeId | None = None
+    work_order_id: fields.WorkOrderId | None = None
     status: State | None = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None

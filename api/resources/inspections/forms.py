@@ -12,19 +12,21 @@ from fastapi import APIRouter, Body, Path, Query
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import created, ok
-from api.request.access import Access, Reader, Technician
+from api.http.encoding import created, id_text, ok
+from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.paging import ListOf
 from api.request.references import check_references
-from api.request.resource import Resource, item_of
+from api.request.resource import Item, Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.inspections.form_bodies import (
+    DefectRepair,
     InspectionFormChange,
     InspectionFormDetail,
     InspectionFormItem,
     InspectionFormQuery,
     NewInspectionForm,
 )
+from api.resources.inspections.repairs import order_repair
 from api.resources.inspections.submission import (
     CheckedAnswers,
     check_correction,
@@ -32,6 +34,9 @@ from api.resources.inspections.submission import (
     checked_answers,
     submit,
 )
+from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
+from api.resources.work_orders.changes import check_own_order
+from api.resources.work_orders.creation import take_number
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.resources import inspection_forms as table
@@ -53,13 +58,18 @@ def _result(row: Inspection | ListedInspection) -> str | None:
     return "failed" if row.failed_items else "passed"
 
 
+def _defects(row: Inspection) -> list[Item]:
+    orders = {question: id_text("wo", UUID(order)) for question, order in row.orders.items()}
+    return [{**each, "work_order_id": orders.get(each["question_id"])} for each in row.defects]
+
+
 _MADE = {
     "status": lambda row: row.state,
     "legal_verbs": lambda row: INSPECTIONS.legal_verbs(row.state),
     "result": _result,
 }
 _listed = Resource(table.listed_inspections, item_of(InspectionFormItem, **_MADE))
-_forms = Resource(table.inspection_forms, item_of(InspectionFormDetail, **_MADE))
+_forms = Resource(table.inspection_forms, item_of(InspectionFormDetail, **_MADE, defects=_defects))
 
 
 @router.get("", operation_id="listInspectionForms", response_model=ListOf[InspectionFormItem])
@@ -103,6 +113,7 @@ async def update_form(
         check_own(access, row)
         await check_references(conn, body)
         await _check_employee(conn, access, body.employee_id)
+        await check_own_order(conn, access, body.work_order_id)
         check_changeable(row.state)
         changed = row._replace(**body.given())
         if changed != row:
@@ -126,6 +137,27 @@ async def submit_form(access: Technician, form_id: _FormPath) -> Response:
     return ok(_forms.item(row))
 
 
+@router.post(
+    "/{id}/work-orders",
+    operation_id="repairDefect",
+    status_code=201,
+    response_model=WorkOrderItem,
+)
+async def repair_defect(
+    access: Dispatcher, form_id: _FormPath, body: Annotated[DefectRepair, Body()]
+) -> Response:
+    """Make the work order that mends a defect, once for each failed question of a form. Asset and
+    site are those of the form, and the client is that of its work order.
+    """
+    async with access.transaction() as conn:
+        number = await take_number(conn)
+        row = await _forms.found(conn, form_id, lock=True)
+        access.check_unchanged(_forms.item(row))
+        await check_references(conn, body)
+        order = await order_repair(conn, access, row, number, body)
+    return created(work_order_item(order), "/v1/work-orders")
+
+
 async def _check_new(conn: Connection, access: Access, body: NewInspectionForm) -> None:
     """Raise Problem (403, 404, 422) or IllegalMoveError for a form that cannot be made."""
     corrected = None
@@ -133,6 +165,7 @@ async def _check_new(conn: Connection, access: Access, body: NewInspectionForm) 
         corrected = await inspection_forms.find(conn, body.supersedes_id, lock=True)
     await check_references(conn, body)
     await _check_employee(conn, access, body.employee_id)
+    await check_own_order(conn, access, body.work_order_id)
     if corrected is not None:
         check_correction(access, corrected, body.template_id)
 

@@ -125,6 +125,7 @@ def _event_data(row: Inspection, checked: CheckedAnswers) -> SubmittedInspection
         asset_id=optional_id_text("ast", row.asset_id),
         site_id=optional_id_text("sit", row.site_id),
         employee_id=optional_id_text("emp", row.employee_id),
+        work_order_id=optional_id_text("wo", row.work_order_id),
         supersedes_id=optional_id_text("insp", row.supersedes_id),
         submitted_by=id_text("usr", row.submitted_by),
         result="failed" if checked.defects else "passed",

@@ -17,6 +17,7 @@ from api.resources.inspections.template_bodies import QuestionId
 from api.resources.stock.quantities import ShownQuantity, SomeQuantity, StockQuantity
 from db.core.listing import Order
 from db.resources.work_orders import WorkOrder, WorkOrderTransition
+from operations.work_orders.costs import OrderCosts
 from operations.work_orders.states import STATES, Priority, State, Verb
 
 MAX_CHECKLIST = 200
@@ -121,6 +122,40 @@ class WorkOrderItem(fields.StoredItem):
     ended_at: datetime | None = Field(
         description="when it was completed, cancelled, or found to be impossible"
     )
+
+
+class CostSumItem(BaseModel):
+    """The costs in one currency, in whole cents."""
+
+    currency: _Currency
+    labour_cents: fields.Count
+    parts_cents: fields.Count = Field(description="of what was used, as it was then")
+    total_cents: fields.Count
+
+
+class OrderCostsItem(BaseModel):
+    """The costs of a work order."""
+
+    sums: Annotated[list[CostSumItem], Field(max_length=1_000)] = Field(
+        description="one for each currency"
+    )
+    uncosted_s: fields.Count = Field(
+        description="work in no sum: of employees who have no hourly cost"
+    )
+
+
+class WorkOrderDetail(WorkOrderItem):
+    """A work order. `costs` are there where `include` asks for them."""
+
+    costs: OrderCostsItem | None = None
+
+
+class WorkOrderShown(fields.Query):
+    """The things to show beside a work order."""
+
+    include: Annotated[
+        Literal["costs"] | None, Field(description="for dispatchers and admins alone")
+    ] = None
 
 
 _Checklist = Annotated[list[Task], Field(max_length=MAX_CHECKLIST)]
@@ -348,6 +383,12 @@ def _checklist(row: WorkOrder) -> list[Item]:
         {**task, "by": None if task["by"] is None else id_text("usr", UUID(task["by"]))}
         for task in row.checklist
     ]
+
+
+def order_costs_item(costs: OrderCosts) -> Item:
+    """Return an OrderCostsItem."""
+    sums = [each._asdict() | {"total_cents": each.total_cents} for each in costs.sums]
+    return {"sums": sums, "uncosted_s": costs.uncosted_s}
 
 
 work_order_item = item_of(WorkOrderItem, status=lambda row: row.state, checklist=_checklist)

@@ -83,6 +83,13 @@ def check_own(access: Access, row: WorkOrder) -> None:
     access.check_own(access.caller.user_id if is_own(access, row) else None, "work orders")
 
 
+async def check_own_order(conn: Connection, access: Access, order_id: UUID | None) -> None:
+    """Raise Problem (403) where a technician names an order of which they are no assignee."""
+    row = None if order_id is None else await work_orders.find(conn, order_id)
+    if row is not None:
+        check_own(access, row)
+
+
 def check_may(access: Access, row: WorkOrder, verb: Verb) -> None:
     """Raise Problem (403) where the caller may not say the verb."""
     role, own = access.caller.role, is_own(access, row)

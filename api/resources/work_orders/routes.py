@@ -23,9 +23,12 @@ from api.resources.work_orders.bodies import (
     NewWorkOrder,
     WorkOrderAssignment,
     WorkOrderChange,
+    WorkOrderDetail,
     WorkOrderItem,
     WorkOrderMove,
     WorkOrderQuery,
+    WorkOrderShown,
+    order_costs_item,
     work_order_item,
 )
 from api.resources.work_orders.changes import (
@@ -48,6 +51,7 @@ from db.history import events
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
+from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import release_reserved
 from geofence.event_data import WORK_ORDER_UPDATED
 from operations.work_orders.states import WORK_ORDERS, Verb
@@ -94,10 +98,19 @@ async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Bo
     return created(work_order_item(row), router.prefix)
 
 
-@router.get("/{id}", operation_id="getWorkOrder", response_model=WorkOrderItem)
-async def get_work_order(access: Reader, work_order_id: WorkOrderPath) -> Response:
-    """Return one work order."""
-    return await orders.get(access, work_order_id)
+@router.get("/{id}", operation_id="getWorkOrder", response_model=WorkOrderDetail)
+async def get_work_order(
+    access: Reader, work_order_id: WorkOrderPath, query: Annotated[WorkOrderShown, Query()]
+) -> Response:
+    """Return one work order. Its costs are shown to dispatchers and admins."""
+    if query.include is None:
+        return await orders.get(access, work_order_id)
+    if not access.leads:
+        raise forbidden(f"The role {access.caller.role} may not see what a work order costs.")
+    async with access.transaction() as conn:
+        row = await orders.found(conn, work_order_id)
+        costs = await costs_of(conn, row)
+    return ok(work_order_item(row) | {"costs": order_costs_item(costs)})
 
 
 @router.patch("/{id}", operation_id="updateWorkOrder", response_model=WorkOrderItem)

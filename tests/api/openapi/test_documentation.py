@@ -33,7 +33,13 @@ from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
 from api.resources.webhook_endpoints import EndpointItem, NewEndpointItem
-from api.resources.work_orders.bodies import CommentItem, TransitionItem, WorkOrderItem
+from api.resources.work_orders.bodies import (
+    CommentItem,
+    OrderPartItem,
+    TransitionItem,
+    WorkOrderDetail,
+    WorkOrderItem,
+)
 from api.resources.zones.routes import VersionItem, ZoneItem
 from api.settings import ApiSettings
 from tests.api.resources.test_attachments import upload
@@ -51,6 +57,12 @@ def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:
     model.model_validate(item)
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     return required <= set(item) <= set(model.model_fields)
+
+
+async def one_more_part(org: Organization, order_id: str) -> None:
+    """Plan a part for a work order."""
+    plan = {"part_id": (await stocked(org))["parts"], "quantity": 1}
+    assert (await org.admin.post(f"/v1/work-orders/{order_id}/parts", plan)).status == 201
 
 
 async def inspection(org: Organization, employee_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -94,6 +106,9 @@ async def test_answers_have_the_fields_that_are_documented(
     order = (await north.admin.post("/v1/work-orders", order)).json["id"]
     comment = await north.admin.post(f"/v1/work-orders/{order}/comments", {"text": "x"})
     assert agrees(CommentItem, comment.json)
+    await one_more_part(north, order)
+    costs = await north.admin.get(f"/v1/work-orders/{order}", include="costs")
+    assert agrees(WorkOrderDetail, costs.json)
     template, form = await inspection(north, employee)
     assert agrees(InspectionTemplateDetail, template)
     assert agrees(InspectionFormDetail, form)
@@ -122,6 +137,7 @@ async def test_answers_have_the_fields_that_are_documented(
         "work-orders": WorkOrderItem,
         f"work-orders/{order}/comments": CommentItem,
         f"work-orders/{order}/transitions": TransitionItem,
+        f"work-orders/{order}/parts": OrderPartItem,
         "inspection-templates": InspectionTemplateItem,
         f"inspection-templates/{template['id']}/versions": TemplateVersionItem,
         "inspection-forms": InspectionFormItem,

@@ -24,7 +24,9 @@ NOT_BY_NATURE = {
     "createQuote": "the id of a client",
     "acceptQuote": "a quote that was sent",
     "declineQuote": "a quote that was sent",
+    "convertQuote": "a quote that was accepted",
     "createInspectionForm": "the id of the template",
+    "repairDefect": "a failed question",
     "reviewPunch": "the id of a punch of an employee",
     "assignWorkOrder": "the id of an employee",
     "holdWorkOrder": "an assignee",
@@ -35,6 +37,10 @@ NOT_BY_NATURE = {
     "issueWorkOrder": "a draft",
     "closeWorkOrder": "a work order that has ended",
     "reopenWorkOrder": "a work order that has ended",
+    "planPart": "the id of a part",
+    "updateOrderPart": "a part of the work order",
+    "consumePart": "a part that is in stock",
+    "returnPart": "a part that was used",
 }
 
 

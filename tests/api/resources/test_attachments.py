@@ -324,6 +324,8 @@ async def test_a_viewer_only_reads_and_a_technician_uploads_photos_of_assets_and
     assert (await upload(north.viewer, PNG, **owner)).status == 403
     assert (await upload(north.technician, PNG, **owner)).status == 201
     assert (await upload(north.technician, PNG, site_id=site_id)).status == 201
+    order = await north.admin.post("/v1/work-orders", {"title": "not theirs"})
+    assert (await upload(north.technician, PNG, work_order_id=order.json["id"])).status == 403
     assert (await upload(north.technician, PNG, client_id=client_id)).status == 403
     assert (await upload(north.technician, b"hello", **owner)).status == 403
     for caller in (north.viewer, north.technician):

@@ -157,7 +157,8 @@ async def test_a_draft_is_changed_and_submitted_once_with_one_event(api: Running
         "label": "Do the brakes hold?",
         "note": "Pads are worn.",
     }
-    assert (done["status"], done["result"], done["defects"]) == ("submitted", "failed", [defect])
+    shown = [defect | {"work_order_id": None}]
+    assert (done["status"], done["result"], done["defects"]) == ("submitted", "failed", shown)
     assert (await org.technician.post(f"{path}/submit", None)).status == 409
     (event,) = submitted_events(api, org)
     assert event == {
@@ -316,3 +317,78 @@ async def test_of_corrections_at_one_time_one_is_made(api: RunningApi) -> None:
     )
     assert sorted(each.status for each in made) == [201, 409, 409, 409, 409, 409]
     assert len(submitted_events(api, org)) == 2
+
+
+# Work orders --------------------------------------------------------------------------------------
+
+
+async def _order(org: Organization, **body: Any) -> str:
+    made = await org.dispatcher.post("/v1/work-orders", {"title": "Service"} | body)
+    assert made.status == 201, made.json
+    return made.json["id"]
+
+
+async def test_a_technician_inspects_the_work_orders_that_are_assigned_to_them(
+    api: RunningApi,
+) -> None:
+    org = api.organization("North")
+    anna = await worker(api, org)
+    own, other = await _order(org, assignee_ids=[anna.id]), await _order(org)
+    template_id = await template(org)
+    made = await fill_in(org.technician, template_id, work_order_id=own)
+    assert (made.status, made.json["work_order_id"]) == (201, own)
+    assert (await fill_in(org.technician, template_id, work_order_id=other)).status == 403
+    draft = await fill_in(org.technician, template_id, status="draft")
+    path = f"/v1/inspection-forms/{draft.json['id']}"
+    assert (await org.technician.patch(path, {"work_order_id": other})).status == 403
+    changed = await org.technician.patch(path, {"work_order_id": own})
+    assert (changed.status, changed.json["work_order_id"]) == (200, own)
+    listed = await org.viewer.get("/v1/inspection-forms", work_order_id=own)
+    assert [row["id"] for row in listed.json["data"]] == [draft.json["id"], made.json["id"]]
+    assert (await org.viewer.get("/v1/inspection-forms", work_order_id=other)).json["data"] == []
+    assert [data["work_order_id"] for data in submitted_events(api, org)] == [own]
+    photo = await upload(org.technician, PNG, work_order_id=own)
+    assert photo.status == 201, photo.json
+
+
+async def test_a_defect_becomes_a_work_order_once(api: RunningApi) -> None:
+    org = api.organization("North")
+    client_id = (await org.admin.post("/v1/clients", {"name": "Keller"})).json["id"]
+    site_id = (await org.admin.post("/v1/sites", {"name": "Lot 4"})).json["id"]
+    asset_id = (await org.admin.post("/v1/assets", {"name": "Crane"})).json["id"]
+    order_id = await _order(org, client_id=client_id, site_id=site_id)
+    place = {"work_order_id": order_id, "asset_id": asset_id}
+    form = (await fill_in(org.admin, await template(org), answers=BAD, **place)).json
+    assert [each["work_order_id"] for each in form["defects"]] == [None]
+    path = f"/v1/inspection-forms/{form['id']}"
+    for caller in (org.viewer, org.technician):
+        refused = await caller.post(f"{path}/work-orders", {"question_id": "brakes"})
+        assert refused.status == 403
+    body = {"question_id": "brakes"}
+    asked = [org.dispatcher.post(f"{path}/work-orders", body) for _ in range(2)]
+    first, second = sorted(await asyncio.gather(*asked), key=lambda answer: answer.status)
+    assert (first.status, second.status, second.json["code"]) == (201, 409, "repair_ordered")
+    repair = first.json
+    assert second.json["work_order_id"] == repair["id"]
+    assert (await org.viewer.get(first.headers["Location"])).json == repair
+    assert (repair["title"], repair["description"], repair["priority"]) == (
+        "Do the brakes hold?",
+        "Pads are worn.",
+        "high",
+    )
+    assert (repair["client_id"], repair["site_id"]) == (client_id, site_id)
+    assert repair["asset_ids"] == [asset_id]
+    assert (repair["inspection_form_id"], repair["question_id"]) == (form["id"], "brakes")
+    shown = (await org.viewer.get(path)).json
+    assert [each["work_order_id"] for each in shown["defects"]] == [repair["id"]]
+    good = await org.dispatcher.post(f"{path}/work-orders", {"question_id": "wear"})
+    assert faults(good).keys() == {"/question_id"}
+    assert (await org.viewer.get("/v1/work-orders")).json["total"] == 2
+
+
+async def test_only_a_submitted_form_has_defects_to_mend(api: RunningApi) -> None:
+    org = api.organization("North")
+    form = await fill_in(org.admin, await template(org), answers=BAD, status="draft")
+    path = f"/v1/inspection-forms/{form.json['id']}/work-orders"
+    refused = await org.dispatcher.post(path, {"question_id": "brakes"})
+    assert (refused.status, refused.json["code"]) == (409, "illegal_move")

@@ -12,6 +12,7 @@ from telemetry.ids import format_id
 from tests.api.http.test_problems import is_problem
 from tests.api.punching import Worker, jobsite, worker
 from tests.api.running import Answer, Organization, RunningApi
+from tests.api.stocked import stocked
 from tests.api.stored import carried, minute, store_visit, text
 from tests.ingest.punches.punching import HOME
 
@@ -601,3 +602,67 @@ async def test_machines_at_the_site_are_listed_from_the_start_to_the_end(
     )
     rows = await org.viewer.walk(path, limit=1)
     assert [row["id"] for row in rows] == stays[::-1]
+
+
+# Costs --------------------------------------------------------------------------------------------
+
+
+async def test_an_order_costs_the_hours_of_its_shifts_and_its_parts(
+    anna: tuple[Organization, Worker],
+) -> None:
+    org, who = anna
+    zone = await jobsite(org)
+    site = {"name": "Lot 4", "zone_id": zone["id"]}
+    site_id = (await org.admin.post("/v1/sites", site)).json["id"]
+    order = await _made(org, assignee_ids=[who.id], site_id=site_id)
+    await _said(org, order, "assign", "start")
+    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+    await who.punch("in", time=text(begin), fix_time=text(begin))
+    end = text(begin + timedelta(minutes=90))
+    await who.punch("out", time=end, fix_time=end)
+    part = await stocked(org, quantity=3)
+    use = {"quantity": 2, "warehouse_id": part["warehouses"]}
+    path = f"/v1/work-orders/{order['id']}"
+    assert (await org.technician.post(f"{path}/parts/{part['parts']}/consume", use)).status == 200
+
+    async def costs() -> dict[str, Any]:
+        shown = (await org.dispatcher.get(path, include="costs")).json
+        assert shown["worked_s"] == 5_400
+        return shown["costs"]
+
+    of_parts = {"currency": "EUR", "labour_cents": 0, "parts_cents": 500, "total_cents": 500}
+    assert await costs() == {"sums": [of_parts], "uncosted_s": 5_400}
+    rate = {"hourly_cost_cents": 4_801, "currency": "EUR"}
+    assert (await org.dispatcher.patch(f"/v1/employees/{who.id}", rate)).status == 200
+    both = {"currency": "EUR", "labour_cents": 7_202, "parts_cents": 500, "total_cents": 7_702}
+    assert await costs() == {"sums": [both], "uncosted_s": 0}
+    await org.dispatcher.patch(path, {"labour_cost_cents": 100, "currency": "CHF"})
+    assert [(each["currency"], each["total_cents"]) for each in (await costs())["sums"]] == [
+        ("CHF", 100),
+        ("EUR", 500),
+    ]
+    for caller in (org.viewer, org.technician):
+        assert (await caller.get(path, include="costs")).status == 403
+        assert "costs" not in (await caller.get(path)).json
+    assert (await org.viewer.get(path, include="price")).status == 400
+
+
+async def test_what_an_hour_costs_is_for_dispatchers_and_admins_alone(org: Organization) -> None:
+    who = await _employee(org)
+    path, rate = f"/v1/employees/{who}", {"hourly_cost_cents": 4_800, "currency": "CHF"}
+    assert (await org.dispatcher.patch(path, rate)).json["hourly_cost_cents"] == 4_800
+    for caller, shown in (
+        (org.admin, rate),
+        (org.dispatcher, rate),
+        (org.technician, dict.fromkeys(rate)),
+        (org.viewer, dict.fromkeys(rate)),
+    ):
+        rows = [await caller.get(path)]
+        listed = (await caller.get("/v1/employees", limit=1000)).json["data"]
+        for row in [rows[0].json, *[each for each in listed if each["id"] == who]]:
+            assert row | shown == row
+    alone = await org.dispatcher.patch(path, {"currency": None})
+    assert alone.json["errors"][0]["pointer"] == "/currency"
+    seen = {"If-Match": (await org.dispatcher.get(path)).headers["ETag"]}
+    changed = await org.dispatcher.send("PATCH", path, headers=seen, json={"name": "Ben K."})
+    assert changed.status == 200
