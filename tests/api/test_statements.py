@@ -36,6 +36,7 @@ OTHER_LISTS = {
     "audit-events",
     "users",
     "api-keys",
+    "event-types",
     "work-orders/{id}/comments",
     "work-orders/{id}/transitions",
     "work-orders/{id}/assets-on-site",
