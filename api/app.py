@@ -43,7 +43,6 @@ from api.resources import (
     sites,
     users,
     visits,
-    webhook_endpoints,
 )
 from api.resources.assets import positions
 from api.resources.assets import routes as assets
@@ -56,6 +55,9 @@ from api.resources.quotes import routes as quotes
 from api.resources.stock import inventory, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
+from api.resources.webhooks import deliveries as webhook_deliveries
+from api.resources.webhooks import endpoints as webhook_endpoints
+from api.resources.webhooks import recovery as webhook_recovery
 from api.resources.work_orders import records as work_order_records
 from api.resources.work_orders import routes as work_orders
 from api.resources.work_orders import verbs as work_order_verbs
@@ -103,6 +105,8 @@ RESOURCES = (
     events,
     event_types,
     webhook_endpoints,
+    webhook_recovery,
+    webhook_deliveries,
     attachments,
     audit_events,
 )

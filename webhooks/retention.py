@@ -22,6 +22,8 @@ from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 
 # A delivery that is made anew, a backup that reads the chunk: these go first.
+_TESTS = timedelta(days=1)
+_MOST = 1_000_000
 IN_THE_WAY = (ForeignKeyViolation, LockNotAvailable)
 
 _log = structlog.get_logger("webhooks")
@@ -120,7 +122,16 @@ class Retention:
         if (before := _before(now, days.positions)) is not None:
             drop = partial(retention.drop_oldest_chunk, conn, before)
             yield _Step("position_chunks", 1, drop)
+        if (before := _before(now, days.attempts)) is not None:
+            # All chunks go at once: a number below `full` says that none is left.
+            yield _Step(
+                "attempt_chunks", _MOST, partial(retention.drop_oldest_attempts, conn, before)
+            )
+            remove = partial(retention.remove_endpoint_hours, conn, before, rows)
+            yield _Step("endpoint_hours", rows, remove)
         for org_id, positions, events, audit in organizations:
+            remove = partial(retention.remove_test_events, conn, org_id, now - _TESTS, rows)
+            yield _Step("test_events", rows, remove)
             for part in _older(chunks, _before(now, positions)):
                 remove = partial(retention.remove_positions, conn, org_id, part, rows)
                 yield _Step("positions", rows, remove)

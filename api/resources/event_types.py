@@ -1,4 +1,4 @@
-"""The catalogue of events: each type that exists, with the JSON Schema and an example of its body."""
+"""The catalogue of events: the types that exist, with the JSON Schema of each and an example."""
 
 from functools import cache
 from typing import Annotated, Any, NamedTuple

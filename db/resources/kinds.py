@@ -88,6 +88,7 @@ KINDS = {
         Kind("inspection_template", "itpl", "inspection_templates"),
         Kind("inspection_form", "insp", "inspection_forms", is_soft_deleted=False),
         Kind("webhook_endpoint", "whe", "webhook_endpoints"),
+        Kind("webhook_delivery", "dlv", words="delivery", is_audited=False),
         Kind("visit", "vis", is_audited=False),
         Kind("event", "evt", is_audited=False),
         Kind("quarantine", "qua", words="message in quarantine", is_audited=False),

@@ -12,9 +12,14 @@ ROWS: Mapping[str, Mapping[PlanName, int]] = {
     "parts": {"starter": 2_000, "team": 20_000, "unlimited": 100_000},
     "warehouses": {"starter": 50, "team": 500, "unlimited": 5_000},
     "inventory": {"starter": 10_000, "team": 50_000, "unlimited": 200_000},
+    "webhook_endpoints": {"starter": 100, "team": 200, "unlimited": 1_000},
 }
 # Of one part in one warehouse, in a day in UTC.
 MOVEMENTS_A_DAY: Mapping[PlanName, int] = {"starter": 1_000, "team": 5_000, "unlimited": 20_000}
+
+
+# Test events that are kept: for a day.
+WEBHOOK_TESTS = 1_000
 
 
 class QuotaExceeded(Exception):
