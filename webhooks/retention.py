@@ -130,8 +130,6 @@ class Retention:
             remove = partial(retention.remove_endpoint_hours, conn, before, rows)
             yield _Step("endpoint_hours", rows, remove)
         for org_id, positions, events, audit in organizations:
-            remove = partial(retention.remove_test_events, conn, org_id, now - _TESTS, rows)
-            yield _Step("test_events", rows, remove)
             for part in _older(chunks, _before(now, positions)):
                 remove = partial(retention.remove_positions, conn, org_id, part, rows)
                 yield _Step("positions", rows, remove)
@@ -142,6 +140,9 @@ class Retention:
             for what, remove, kept in removals:
                 if (before := _before(now, kept)) is not None:
                     yield _Step(what, rows, partial(remove, conn, org_id, before, rows))
+        yield _Step(
+            "test_events", rows, partial(retention.remove_test_events, conn, now - _TESTS, rows)
+        )
         yield _Step("checkpoints", rows, partial(retention.remove_checkpoints, conn, rows))
 
 

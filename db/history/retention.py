@@ -217,7 +217,7 @@ async def remove_endpoint_hours(conn: Connection, before: datetime, limit: int) 
 _REMOVE_TESTS = """
 WITH old AS (
     SELECT org_id, id FROM events
-     WHERE is_test AND org_id = %(org_id)s AND created_at < %(before)s LIMIT %(limit)s
+     WHERE is_test AND created_at < %(before)s LIMIT %(limit)s
 ), deliveries AS (
     DELETE FROM webhook_deliveries AS delivery USING old
      WHERE delivery.org_id = old.org_id AND delivery.event_id = old.id
@@ -230,10 +230,9 @@ SELECT count(*) FROM gone
 """
 
 
-async def remove_test_events(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:
-    """Remove up to `limit` test events of an organization with their deliveries; how many events."""
-    values = {"org_id": org_id, "before": before, "limit": limit}
-    return await _number(conn, _REMOVE_TESTS, values)
+async def remove_test_events(conn: Connection, before: datetime, limit: int) -> int:
+    """Remove up to `limit` test events with their deliveries; how many events."""
+    return await _number(conn, _REMOVE_TESTS, {"before": before, "limit": limit})
 
 
 async def remove_audit_events(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:

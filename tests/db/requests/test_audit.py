@@ -55,7 +55,10 @@ NOT_AUDITED = {
     "shifts",
     "stock_movements",
     "visits",
+    "webhook_attempts",
     "webhook_deliveries",
+    "webhook_endpoint_hours",
+    "webhook_failures",
     "work_order_numbers",
     "work_order_transitions",
 }
