@@ -11,9 +11,10 @@ CREATE TABLE webhook_attempts (
     status integer,
     duration_ms integer CHECK (duration_ms >= 0),
     error text CHECK (length(error) <= 500),
-    response_headers text CHECK (length(response_headers) <= 8192),  -- JSON
+    response_headers text CHECK (length(response_headers) <= 12000),  -- JSON
     response_body text CHECK (length(response_body) <= 1024),
     next_attempt_at timestamptz,  -- NULL: none follows
+    PRIMARY KEY (org_id, delivery_id, attempted_at),
     CHECK ((status IS NULL) = (duration_ms IS NULL))
 );
 -- As with gps_events: row-level security does not cover chunks, so they are in a schema of their own.
@@ -21,8 +22,6 @@ CREATE SCHEMA attempt_chunks;
 SELECT create_hypertable('webhook_attempts', 'attempted_at',
                          chunk_time_interval => INTERVAL '1 day', create_default_indexes => false,
                          associated_schema_name => 'attempt_chunks');
-CREATE UNIQUE INDEX webhook_attempts_identity
-    ON webhook_attempts (org_id, delivery_id, attempted_at);
 
 -- Drops the chunks of attempts that end by then. Only the owner of a hypertable may.
 CREATE FUNCTION drop_attempt_chunks(ended_by timestamptz) RETURNS bigint

@@ -57,13 +57,15 @@ def test_no_part_of_a_secret_comes_into_what_is_kept(before, more):
 
 
 @given(
-    headers=st.lists(st.tuples(st.text(max_size=100), st.text(max_size=300))),
+    headers=st.lists(
+        st.tuples(st.text(max_size=100), st.text(max_size=300) | st.just('"' * 300)), max_size=30
+    ),
     body=st.binary(max_size=2 * BODY_BYTES_READ),
 )
 def test_everything_is_bounded_and_can_be_stored(headers, body):
     logged = logged_answer(headers, body, [])
     kept = json.loads(logged.headers or "")
     assert len(kept) <= HEADERS_MAX
-    assert len(logged.headers or "") <= 70_000
+    assert len(logged.headers or "") <= 12_000  # as the table has it
     assert len(logged.body or "") <= BODY_CHARACTERS
     assert "\x00" not in (logged.body or "") + (logged.headers or "")

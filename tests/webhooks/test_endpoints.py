@@ -16,10 +16,11 @@ import svix.webhooks
 from db.core.connect import Connection, connect, pool
 from db.core.ids import new_id
 from db.core.secrets import SecretBox
-from db.delivery import endpoint_health, endpoint_hours, webhook_deliveries
+from db.delivery import delivery_list, endpoint_health, endpoint_hours, webhook_deliveries
 from db.delivery.webhook_deliveries import WantedDeliveries
 from db.delivery.webhook_headers import seal_headers
 from telemetry.ids import format_id
+from tests.db import rows
 from tests.webhooks import receivers
 from tests.webhooks.world import SECRET_KEY, Endpoint, World, delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
@@ -137,6 +138,28 @@ async def test_a_thin_payload_has_ids_and_nothing_else_of_the_data(world, databa
     assert (body["id"], body["seq"]) == (event_id, 1)
 
 
+async def test_a_test_is_sent_to_its_endpoint_alone_and_marked(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver, receivers.well_behaved() as other:
+        endpoint = await world.endpoint(org_id, receiver.url, ["stock.low"])
+        await world.endpoint(org_id, other.url)
+        async with rows.transaction(database, "opsc_app", org_id) as conn:
+            now = datetime.now(UTC)
+            await delivery_list.insert_test(conn, endpoint.id, "quote.sent", '{"a": 1}', now)
+        async with delivering(database):
+            await until(lambda: receiver.requests)
+            await world.events(org_id, 1)
+            await until(lambda: other.requests)
+    body = json.loads(receiver.requests[0].body)
+    assert (body["test"], body["seq"], body["type"]) == (True, 0, "quote.sent")
+    real = json.loads(other.requests[0].body)
+    assert real["seq"] == 1  # the test has taken none
+    assert "test" not in real
+    assert len(receiver.requests) == len(other.requests) == 1
+    counted = await world.rows("webhook_endpoint_hours", "endpoint_id", "hour", org_id)
+    assert (endpoint.id,) not in counted
+
+
 # Filters ------------------------------------------------------------------------------------
 
 
@@ -190,9 +213,9 @@ async def test_an_endpoint_with_filters_gets_what_passes_all_of_them(world, data
     ids = {await _event(world, org_id, data): name for name, data in events.items()}
     async with delivering(database, limits=DeliverLimits(claims=0)):
         await until(lambda: _all_have_seq(world, org_id))
-    rows = await world.rows("webhook_deliveries", "endpoint_id, event_id", "seq", org_id)
-    got = {endpoint_id: set() for endpoint_id, _ in rows}
-    for endpoint_id, event_id in rows:
+    found = await world.rows("webhook_deliveries", "endpoint_id, event_id", "seq", org_id)
+    got = {endpoint_id: set() for endpoint_id, _ in found}
+    for endpoint_id, event_id in found:
         got[endpoint_id].add(ids[format_id("evt", event_id)])
     for column, (_, names) in wanted.items():
         assert got[endpoints[column].id] == names, column
@@ -236,8 +259,8 @@ async def test_an_ordered_endpoint_gets_one_event_after_the_other(world, databas
 
 
 async def _failed_tries(world: World, org_id, tries: int) -> bool:
-    rows = await world.rows("webhook_deliveries", "seq, attempts, claimed_until", "seq", org_id)
-    return (2, tries, None) in rows
+    found = await world.rows("webhook_deliveries", "seq, attempts, claimed_until", "seq", org_id)
+    return (2, tries, None) in found
 
 
 async def test_the_first_of_ordered_deliveries_is_not_passed_while_it_is_locked(world, database):
@@ -324,20 +347,20 @@ async def test_statistics_count_attempts_by_hour_and_how_long_answers_took(
         await world.events(org_id, 9)
         async with delivering(database):
             await until(lambda: _has_attempts(world, org_id, 9))
-    rows = await world.rows(
+    found = await world.rows(
         "webhook_endpoint_hours", "endpoint_id, attempts, accepted, durations", "hour", org_id
     )
-    assert {row[0] for row in rows} == {endpoint.id}
-    assert [sum(row[place] for row in rows) for place in (1, 2)] == [9, 8]
-    assert sum(sum(row[3]) for row in rows) == 9
+    assert {row[0] for row in found} == {endpoint.id}
+    assert [sum(row[place] for row in found) for place in (1, 2)] == [9, 8]
+    assert sum(sum(row[3]) for row in found) == 9
     ((hour,),) = await world.rows("webhook_endpoint_hours", "max(hour)", "max(hour)", org_id)
     more = endpoint_hours.CountedHour(
         org_id, endpoint.id, hour, 1, 1, [0] * 20 + [1] + [0] * (endpoint_hours.CLASSES - 21)
     )
     await endpoint_hours.add(deliver, [more])
-    rows = await world.rows("webhook_endpoint_hours", "attempts, durations", "hour", org_id)
-    assert sum(row[0] for row in rows) == 10
-    assert sum(sum(row[1]) for row in rows) == 10
+    found = await world.rows("webhook_endpoint_hours", "attempts, durations", "hour", org_id)
+    assert sum(row[0] for row in found) == 10
+    assert sum(sum(row[1]) for row in found) == 10
 
 
 # Disabled endpoints -------------------------------------------------------------------------
@@ -360,10 +383,10 @@ async def test_410_disables_the_endpoint_and_the_others_are_told(world, database
     assert event["data"]["endpoint_id"] == format_id("whe", endpoint.id)
     assert event["data"]["reason"] == "gone"
     assert gone.url not in other.requests[0].body.decode()
-    rows = await world.rows(
+    found = await world.rows(
         "webhook_endpoints", "state, disabled_reason, disabled_at IS NOT NULL", "created_at", org_id
     )
-    assert rows == [("disabled", "gone", True), ("active", None, False)]
+    assert found == [("disabled", "gone", True), ("active", None, False)]
 
 
 class _Sender:

@@ -50,7 +50,10 @@ def logged_answer(
         shown = "***" if _is_secret(name) else _masked(_printed(value), hidden)
         kept[_printed(name[:_NAME_CHARACTERS])] = shown[:_VALUE_CHARACTERS]
     text = body[:BODY_BYTES_READ].decode("utf-8", "replace")
-    return LoggedAnswer(json.dumps(kept), _masked(_printed(text, "\n\t"), hidden)[:BODY_CHARACTERS])
+    return LoggedAnswer(
+        json.dumps(kept, ensure_ascii=False),
+        _masked(_printed(text, "\n\t"), hidden)[:BODY_CHARACTERS],
+    )
 
 
 @lru_cache(maxsize=4096)
