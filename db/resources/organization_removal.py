@@ -55,9 +55,9 @@ DELETE FROM gps_events
 """
 _ATTEMPTS = """
 DELETE FROM webhook_attempts
- WHERE org_id = current_org_id() AND (delivery_id, attempted_at) IN (
-       SELECT delivery_id, attempted_at FROM webhook_attempts
-        WHERE org_id = current_org_id() LIMIT %s)
+ WHERE org_id = current_org_id() AND delivery_id <= (SELECT max(delivery_id) FROM (
+       SELECT delivery_id FROM webhook_attempts
+        WHERE org_id = current_org_id() ORDER BY delivery_id LIMIT %s) AS piece)
 """
 _TENANT_TABLES = """
 SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
@@ -100,7 +100,7 @@ async def remove_fixes(conn: Connection, tracker_id: UUID) -> int:
 
 async def remove_piece(conn: Connection) -> int:
     """Remove some rows of what else may be much, and return their number."""
-    cursor = await conn.execute(_ATTEMPTS, (PIECE_ROWS,))  # a row's ctid is of its chunk only
+    cursor = await conn.execute(_ATTEMPTS, (PIECE_ROWS,))  # not by ctid, which is of a chunk
     if cursor.rowcount > 0:
         return cursor.rowcount
     for table, condition in _MUCH:

@@ -48,7 +48,12 @@ _Headers = Annotated[
         examples=[{"x-api-key": "a secret of the receiver"}],
         json_schema_extra={
             "propertyNames": {"pattern": HEADER_NAME},
-            "additionalProperties": {"type": "string", "pattern": HEADER_VALUE},
+            "additionalProperties": {
+                "type": "string",
+                "pattern": HEADER_VALUE,
+                "maxLength": VALUE_LENGTH_MAX,
+                "examples": ["a secret of the receiver"],
+            },
         },
     ),
 ]
@@ -75,7 +80,7 @@ class EndpointItem(fields.StoredItem):
     zone_ids: _Zones = Field(description=_OF_FILTER)
     client_ids: _Clients = Field(description=_OF_FILTER)
     tags: fields.Tags = Field(description=_OF_TAGS)
-    headers: dict[str, str] = Field(
+    headers: dict[str, Annotated[str, fields.text(3, _HIDDEN)]] = Field(
         description="the names of the headers that are added, each with *** as its value",
         max_length=HEADERS_MAX,
         examples=[{"x-api-key": _HIDDEN}],

@@ -58,7 +58,7 @@ class AttemptItem(BaseModel):
     )
     duration_ms: fields.Count | None = Field(description="until the answer; null: there was none")
     error: Annotated[str, fields.text(500, "no answer")] | None
-    response_headers: dict[str, str] | None = Field(
+    response_headers: dict[str, Annotated[str, fields.text(200, "text/plain")]] | None = Field(
         description="the first 20; what may be a secret is masked",
         max_length=20,
         examples=[{"content-type": "text/plain"}],
