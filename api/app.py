@@ -33,6 +33,7 @@ from api.resources import (
     batches,
     clients,
     employees,
+    event_types,
     events,
     gateways,
     gps_events,
@@ -46,7 +47,6 @@ from api.resources import (
     sites,
     users,
     visits,
-    webhook_endpoints,
 )
 from api.resources.assets import positions
 from api.resources.assets import routes as assets
@@ -59,6 +59,9 @@ from api.resources.quotes import routes as quotes
 from api.resources.stock import inventory, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
+from api.resources.webhooks import deliveries as webhook_deliveries
+from api.resources.webhooks import endpoints as webhook_endpoints
+from api.resources.webhooks import recovery as webhook_recovery
 from api.resources.work_orders import parts as work_order_parts
 from api.resources.work_orders import records as work_order_records
 from api.resources.work_orders import routes as work_orders
@@ -108,7 +111,10 @@ RESOURCES = (
     visits,
     events,
     event_stream,
+    event_types,
     webhook_endpoints,
+    webhook_recovery,
+    webhook_deliveries,
     attachments,
     audit_events,
 )

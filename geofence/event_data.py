@@ -442,6 +442,35 @@ class LowStock(Struct):
     reorder_quantity: Annotated[float, _quantity("how much to order; null: not set", 20.0)] | None
 
 
+ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+
+
+class DisabledEndpoint(Struct):
+    """The system has disabled a webhook endpoint. The URL is not told: it may hold a secret."""
+
+    endpoint_id: Annotated[str, _id("whe", "the endpoint")]
+    description: (
+        Annotated[
+            str,
+            Meta(description="its own; null: none", max_length=500, examples=["to the ERP"]),
+        ]
+        | None
+    )
+    reason: Annotated[
+        str,
+        _word(
+            "`failures`: it has accepted nothing for days; `gone`: it answered 410",
+            ["failures", "gone"],
+            "failures",
+        ),
+    ]
+    disabled_at: Annotated[str, _time("when it was disabled", "2026-03-06T12:00:00Z")]
+    failing_since: (
+        Annotated[str, _time("of the first failure since it accepted", "2026-03-01T12:00:00Z")]
+        | None
+    )
+
+
 WORK_ORDER_CREATED = "work_order.created"
 WORK_ORDER_ASSIGNED = "work_order.assigned"
 WORK_ORDER_STARTED = "work_order.started"

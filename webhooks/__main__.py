@@ -56,7 +56,11 @@ async def _run(settings: DeliverSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = WebhookMetrics()
     lanes = LaneLimits(good_s=settings.webhook_timeout_s / 3)
-    limits = DeliverLimits(attempt_s=settings.webhook_timeout_s, lanes=lanes)
+    limits = DeliverLimits(
+        attempt_s=settings.webhook_timeout_s,
+        disable_after_s=settings.webhook_disable_after_hours * 3_600,
+        lanes=lanes,
+    )
     poster = Poster(
         allow_loopback=settings.webhook_allow_loopback,
         connections=limits.lanes.in_flight,
@@ -105,6 +109,7 @@ def _days(settings: DeliverSettings) -> Days:
         settings.retention_positions_days,
         settings.retention_events_days,
         settings.retention_audit_days,
+        settings.retention_attempts_days,
     )
 
 

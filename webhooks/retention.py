@@ -22,6 +22,8 @@ from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 
 # A delivery that is made anew, a backup that reads the chunk: these go first.
+_TESTS = timedelta(days=1)
+_MOST = 1_000_000
 IN_THE_WAY = (ForeignKeyViolation, LockNotAvailable)
 
 _log = structlog.get_logger("webhooks")
@@ -120,6 +122,13 @@ class Retention:
         if (before := _before(now, days.positions)) is not None:
             drop = partial(retention.drop_oldest_chunk, conn, before)
             yield _Step("position_chunks", 1, drop)
+        if (before := _before(now, days.attempts)) is not None:
+            # All chunks go at once: a number below `full` says that none is left.
+            yield _Step(
+                "attempt_chunks", _MOST, partial(retention.drop_oldest_attempts, conn, before)
+            )
+            remove = partial(retention.remove_endpoint_hours, conn, before, rows)
+            yield _Step("endpoint_hours", rows, remove)
         for org_id, positions, events, audit in organizations:
             for part in _older(chunks, _before(now, positions)):
                 remove = partial(retention.remove_positions, conn, org_id, part, rows)
@@ -131,6 +140,9 @@ class Retention:
             for what, remove, kept in removals:
                 if (before := _before(now, kept)) is not None:
                     yield _Step(what, rows, partial(remove, conn, org_id, before, rows))
+        yield _Step(
+            "test_events", rows, partial(retention.remove_test_events, conn, now - _TESTS, rows)
+        )
         yield _Step("checkpoints", rows, partial(retention.remove_checkpoints, conn, rows))
 
 

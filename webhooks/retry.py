@@ -8,14 +8,23 @@ ATTEMPTS_MAX = len(DELAYS_S) + 1
 # Each delay is stretched or shortened by up to this share, so that what failed together does not
 # come back together.
 JITTER = 0.2
+GONE = 410
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outcome of an attempt: the status of an HTTP answer, or the error that came instead."""
+    """The outcome of an attempt: the status of an HTTP answer, or the error that came instead.
+
+    error: for the endpoint's owner. detail: for our own log, which may say more. headers and body:
+    the beginning of the answer, as it came.
+    """
 
     status: int | None
     error: str | None
+    detail: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    is_our_fault: bool = False
 
     @property
     def accepted(self) -> bool:
@@ -24,7 +33,7 @@ class Answer:
     @property
     def is_gone(self) -> bool:
         """The receiver says that it wants no more: 410, as Standard Webhooks has it."""
-        return self.status == 410
+        return self.status == GONE
 
 
 def retry_delay_s(answer: Answer, attempts: int, chance: float) -> float | None:

@@ -40,6 +40,9 @@ class DeliverSettings(RoleSettings):
     retention_events_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     retention_audit_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
+    retention_attempts_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    webhook_disable_after_hours: Annotated[float, Field(ge=1, le=8_760)] = 120
+
     @property
     def secret_key_bytes(self) -> bytes:
         """The 32 bytes behind OPSC_SECRET_KEY."""

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.openapi.examples import example_of
 from geofence.event_data import (
+    ENDPOINT_DISABLED,
     INSPECTION_SUBMITTED,
     STOCK_LOW,
     TIMESHEET_APPROVED,
@@ -24,6 +25,7 @@ from geofence.event_data import (
     Alert,
     ApprovedTimesheet,
     ChangedWorkOrder,
+    DisabledEndpoint,
     LowStock,
     Overspeed,
     PunchAmendment,
@@ -192,6 +194,12 @@ EVENT_KINDS = (
         SubmittedInspection,
         {"supersedes_id": None},
     ),
+    EventKind(
+        ENDPOINT_DISABLED,
+        "The system has disabled a webhook endpoint: it failed for days, or is gone.",
+        DisabledEndpoint,
+        {},
+    ),
 )
 EVENT_TYPES = tuple(kind.name for kind in EVENT_KINDS)
 
@@ -222,7 +230,15 @@ def _groups(prefixes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(prefix for prefix in prefixes if prefix == "" or prefix.endswith("."))
 
 
+def read_type(text: str) -> str:
+    """Return `text`, if it is a type. Raises ValueError."""
+    if text in EVENT_TYPES:
+        return text
+    raise ValueError(f"must be a type: {', '.join(EVENT_TYPES)}")
+
+
 EventType = Annotated[str, WithJsonSchema({"type": "string", "enum": list(EVENT_TYPES)})]
+KnownType = Annotated[EventType, AfterValidator(read_type)]
 TypePattern = Annotated[
     str,
     AfterValidator(read_pattern),

@@ -40,7 +40,7 @@ SELECT space.nspname, class.relname,
          WHERE place <= indnkeyatts)
   FROM pg_class AS class JOIN pg_namespace AS space ON space.oid = class.relnamespace
  WHERE class.relkind = 'r' AND class.relpersistence = 'p'
-   AND space.nspname IN ('public', 'gps_chunks')
+   AND space.nspname IN ('public', 'gps_chunks', 'attempt_chunks')
    AND NOT EXISTS (SELECT FROM pg_depend
                     WHERE classid = 'pg_class'::regclass AND objid = class.oid AND deptype = 'e')
  ORDER BY space.nspname, class.relname

@@ -16,13 +16,15 @@ from db.core.ids import new_id
 from db.core.wakeups import Channel
 from db.identity.user_links import Purpose
 
-LetterPurpose: TypeAlias = Literal[Purpose, "quote"]
+LetterPurpose: TypeAlias = Literal[Purpose, "quote", "endpoint_disabled"]
+MOST_ADMINS = 20  # of an organization, that get one letter each
 
 
 class Letter(NamedTuple):
     """One that is due. `user_id` is None where no user wants it (any more).
 
-    quote_id: of the quote that it brings; None where it is for a user.
+    quote_id: of the quote that it brings; None where it is for a user. endpoint_id: of the webhook
+    endpoint that was disabled, with its description and the reason.
     """
 
     org_id: UUID
@@ -34,6 +36,9 @@ class Letter(NamedTuple):
     organization: str | None
     user_id: UUID | None
     user_name: str | None
+    endpoint_id: UUID | None
+    endpoint_description: str | None
+    disabled_reason: str | None
 
 
 async def add(conn: Connection, purpose: Purpose, email: str) -> None:
@@ -56,10 +61,26 @@ async def add_quote(conn: Connection, quote_id: UUID, email: str) -> None:
     conn.note(Channel.LETTERS)
 
 
+async def add_endpoint_disabled(conn: Connection, org_id: UUID, endpoint_id: UUID) -> None:
+    """Add a letter about a disabled webhook endpoint to each admin, as opsc_deliver."""
+    await conn.execute(
+        """
+        INSERT INTO mail_outbox (org_id, id, purpose, email, endpoint_id)
+        SELECT org_id, gen_random_uuid(), 'endpoint_disabled', email, %(endpoint_id)s
+          FROM users
+         WHERE org_id = %(org_id)s AND role = 'admin' AND deactivated_at IS NULL
+           AND password_hash IS NOT NULL
+         ORDER BY created_at LIMIT %(most)s
+        """,
+        {"org_id": org_id, "endpoint_id": endpoint_id, "most": MOST_ADMINS},
+    )
+
+
 async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list[Letter]:
     """Claim letters that are due, which nobody else gets before `again_after`.
 
-    An invitation is for a user who has not accepted one, a reset for one who has a password.
+    An invitation is for a user who has not accepted one, a reset for one who has a password. What
+    tells of a disabled endpoint has no `disabled_reason` once that is enabled again or deleted.
     """
     async with conn.cursor(row_factory=args_row(Letter)) as cursor:
         await cursor.execute(
@@ -75,8 +96,10 @@ async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list
                 RETURNING m.*
             )
             SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, c.quote_id, o.name, u.id,
-                   u.name
+                   u.name, c.endpoint_id, p.description, p.disabled_reason
               FROM claimed AS c
+              LEFT JOIN webhook_endpoints AS p ON p.org_id = c.org_id AND p.id = c.endpoint_id
+                   AND p.deleted_at IS NULL
               LEFT JOIN organizations AS o ON o.org_id = c.org_id
               LEFT JOIN users AS u ON u.org_id = c.org_id AND u.email = c.email
                    AND c.purpose <> 'quote'

@@ -16,12 +16,13 @@ from db.core.wakeups import Channel
 
 LEASE = "sequencer"
 
-# An endpoint gets what its patterns name: everything, all types that begin with one word, or one
-# type, as long as the organization has the API.
+# An active endpoint gets what its patterns name: everything, all types that begin with one word, or
+# one type, as long as the organization has the API. Few endpoints have filters: the event is read
+# again for these only.
 _SEQUENCE = """
 WITH waiting AS (
     SELECT org_id, id, type, data, position FROM events
-     WHERE seq IS NULL ORDER BY position LIMIT %(limit)s
+     WHERE seq IS NULL AND NOT is_test ORDER BY position LIMIT %(limit)s
 ), counted AS (
     SELECT org_id, count(*) AS events FROM waiting GROUP BY org_id
 ), raised AS (
@@ -41,11 +42,15 @@ WITH waiting AS (
     SELECT n.org_id, s.subject, n.seq
       FROM numbered AS n CROSS JOIN LATERAL subjects_of_event(n.data) AS s (subject)
 ), queued AS (
-    INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)
-    SELECT n.org_id, p.id, n.id, n.seq
+    INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq, is_ordered)
+    SELECT n.org_id, p.id, n.id, n.seq, p.is_ordered
       FROM numbered AS n JOIN webhook_endpoints AS p USING (org_id)
-     WHERE p.deleted_at IS NULL AND n.api_access
+     WHERE p.deleted_at IS NULL AND p.state = 'active' AND n.api_access
        AND p.types && ARRAY['*', split_part(n.type, '.', 1) || '.*', n.type]
+       AND CASE WHEN p.asset_ids = '{}' AND p.zone_ids = '{}' AND p.client_ids = '{}'
+                     AND p.tags = '{}' THEN true
+                ELSE passes_webhook_filters(
+                         p.org_id, n.data, p.asset_ids, p.zone_ids, p.client_ids, p.tags) END
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM stamped), (SELECT count(*) FROM queued),

@@ -10,7 +10,8 @@ from db.core.fetch import fetch_one
 # One probe of an index for each endpoint, and one look at as many pending rows as are counted.
 _BACKLOG = """
 WITH unnumbered AS (
-    SELECT created_at FROM events WHERE seq IS NULL ORDER BY position LIMIT %(limit)s
+    SELECT created_at FROM events
+     WHERE seq IS NULL AND NOT is_test ORDER BY position LIMIT %(limit)s
 ), queue AS (
     SELECT count(*) AS deliveries
       FROM (SELECT endpoint_id FROM webhook_deliveries WHERE state = 'pending' LIMIT %(limit)s) AS d
@@ -23,7 +24,7 @@ WITH unnumbered AS (
         SELECT d.next_attempt_at FROM webhook_deliveries AS d
          WHERE d.org_id = p.org_id AND d.endpoint_id = p.id AND d.state = 'pending'
          ORDER BY d.next_attempt_at LIMIT 1) AS first
-     WHERE p.deleted_at IS NULL AND o.api_access
+     WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
 )
 SELECT (SELECT count(*) FROM unnumbered),
        (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM unnumbered),

@@ -8,7 +8,8 @@ crash, under the same event id, and never gets lost.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -22,6 +23,8 @@ class ClaimedDelivery(NamedTuple):
     """One delivery to attempt, with what its attempt needs.
 
     `attempts` counts those before this one. `data` is JSON text. Times are Unix microseconds.
+    previous_secret_encrypted: signs, too, while a secret is being rotated. headers_encrypted: of
+    the endpoint's owner, as JSON. thin: `data` goes without anything but ids.
     """
 
     org_id: UUID
@@ -35,63 +38,134 @@ class ClaimedDelivery(NamedTuple):
     occurred_us: int
     created_us: int
     data: str
+    previous_secret_encrypted: bytes | None = None
+    headers_encrypted: bytes | None = None
+    thin: bool = False
+    id: UUID = UUID(int=0)
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAttempt:
+    """The part of an attempt that its row in the log has beside its mark. duration_ms, headers (as
+    JSON) and body are None where there was no answer.
+    """
+
+    began: datetime
+    duration_ms: int | None
+    headers: str | None
+    body: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The outcome of an attempt. `retry_s`: from now to the next one, where it is pending."""
+    """The outcome of an attempt. `retry_s`: from now to the next one, where it is pending.
+
+    attempt: for the log; None where nothing was attempted. is_our_fault: the endpoint has no part
+    in the failure.
+    """
 
     claim: ClaimedDelivery
     state: State
     status: int | None
     error: str | None
     retry_s: float = 0.0
+    attempt: LoggedAttempt | None = None
+    is_our_fault: bool = False
 
 
 # `after` turns the order of endpoints, so that a limit does not always favour the same ones. What
-# waits for an organization without the API stays where it is.
+# waits for an organization without the API, or for a disabled endpoint, stays where it is.
+#
+# Of ordered deliveries an endpoint has one turn at a time: that of the smallest seq which waits, be
+# it due or not. It is found first and locked then: SKIP LOCKED would take the second one.
 _CLAIM = """
 WITH endpoint AS (
-    SELECT p.org_id, p.id, p.url, p.secret_encrypted,
+    SELECT p.org_id, p.id, p.url, p.secret_encrypted, p.headers_encrypted,
+           CASE WHEN p.previous_secret_until > now() THEN p.previous_secret_encrypted END
+               AS previous_secret_encrypted,
+           p.payload = 'thin' AS thin,
            least(coalesce(known.room, %(room)s), %(room_max)s) AS room
       FROM webhook_endpoints AS p
       JOIN organizations AS o USING (org_id)
       LEFT JOIN unnest(%(endpoint_ids)s::uuid[], %(rooms)s::int[]) AS known (id, room) USING (id)
-     WHERE p.deleted_at IS NULL AND o.api_access
+     WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
      ORDER BY p.id <= %(after)s, p.id
 ), due AS (
-    SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.url, endpoint.secret_encrypted
+    SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.url, endpoint.secret_encrypted,
+           endpoint.previous_secret_encrypted, endpoint.headers_encrypted, endpoint.thin
       FROM endpoint
      CROSS JOIN LATERAL (
-        SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
-         WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
-           AND next_attempt_at <= now()
-           AND (claimed_until IS NULL OR claimed_until <= now()
-                OR claimer <> ALL (%(living)s::int[])
-                   AND claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
-         ORDER BY next_attempt_at, seq LIMIT endpoint.room
-           FOR UPDATE SKIP LOCKED) AS d
+        SELECT * FROM (
+         SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
+          WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
+            AND NOT is_ordered AND next_attempt_at <= now()
+            AND (claimed_until IS NULL OR claimed_until <= now()
+                 OR claimer <> ALL (%(living)s::int[])
+                    AND claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
+          ORDER BY next_attempt_at, seq LIMIT endpoint.room
+            FOR UPDATE SKIP LOCKED) AS unordered
+        UNION ALL
+        SELECT * FROM (
+         SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
+          WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
+            AND is_ordered AND next_attempt_at <= now()
+            AND (claimed_until IS NULL OR claimed_until <= now()
+                 OR claimer <> ALL (%(living)s::int[])
+                    AND claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
+            AND endpoint.room > 0
+            AND seq = (SELECT first.seq FROM webhook_deliveries AS first
+                        WHERE first.endpoint_id = endpoint.id AND first.state = 'pending'
+                          AND first.is_ordered
+                        ORDER BY first.seq LIMIT 1)
+          LIMIT 1
+            FOR UPDATE SKIP LOCKED) AS ordered) AS d
      LIMIT %(limit)s
 ), claimed AS (
     UPDATE webhook_deliveries AS d
        SET claimed_until = now() + make_interval(secs => %(lease_s)s), claimer = %(claimer)s
       FROM due WHERE (d.org_id, d.endpoint_id, d.event_id)
                    = (due.org_id, due.endpoint_id, due.event_id)
-    RETURNING d.org_id, d.endpoint_id, d.event_id, d.attempts, d.next_attempt_at,
-              due.url, due.secret_encrypted
+    RETURNING d.org_id, d.endpoint_id, d.event_id, d.id, d.seq, d.attempts, d.next_attempt_at,
+              due.url, due.secret_encrypted, due.previous_secret_encrypted,
+              due.headers_encrypted, due.thin
 )
 SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypted,
-       e.type, e.seq, (extract(epoch FROM e.occurred_at) * 1000000)::bigint,
-       (extract(epoch FROM e.created_at) * 1000000)::bigint, e.data::text
+       e.type, c.seq, (extract(epoch FROM e.occurred_at) * 1000000)::bigint,
+       (extract(epoch FROM e.created_at) * 1000000)::bigint, e.data::text,
+       c.previous_secret_encrypted, c.headers_encrypted, c.thin, c.id, e.is_test
   FROM claimed AS c
   JOIN events AS e ON e.org_id = c.org_id AND e.id = c.event_id
- ORDER BY c.next_attempt_at, e.seq
+ ORDER BY c.next_attempt_at, c.seq
 """
 
 # A mark that comes late, when the claim has lapsed and another process has marked the row, changes
 # nothing, unless it tells that the event was accepted. "Not yet decided" is written so that the
 # rows are found by their key: state = 'pending' lets the planner read all that is pending instead.
+# In the same statement go the rows of the log, and what is known of failing endpoints: well_ids are
+# those that accepted any of these attempts, failing_ids those that accepted none.
 _MARK = """
+WITH failing AS (
+    INSERT INTO webhook_failures AS known (org_id, endpoint_id)
+    SELECT org_id, endpoint_id
+      FROM unnest(%(failing_org_ids)s::uuid[], %(failing_ids)s::uuid[]) AS f (org_id, endpoint_id)
+     ORDER BY org_id, endpoint_id
+        ON CONFLICT (org_id, endpoint_id) DO UPDATE SET failed_at = excluded.failed_at
+), well AS (
+    DELETE FROM webhook_failures AS known
+     USING unnest(%(well_org_ids)s::uuid[], %(well_ids)s::uuid[]) AS w (org_id, endpoint_id)
+     WHERE known.org_id = w.org_id AND known.endpoint_id = w.endpoint_id
+), logged AS (
+    INSERT INTO webhook_attempts (org_id, delivery_id, attempted_at, status, duration_ms, error,
+                                  response_headers, response_body, next_attempt_at)
+    SELECT a.org_id, a.delivery_id, a.began, a.status, a.duration_ms, left(a.error, 500), a.headers,
+           a.body, now() + make_interval(secs => a.retry_s)
+      FROM unnest(%(log_org_ids)s::uuid[], %(log_ids)s::uuid[], %(log_began)s::timestamptz[],
+                  %(log_statuses)s::int[], %(log_durations_ms)s::int[], %(log_errors)s::text[],
+                  %(log_headers)s::text[], %(log_bodies)s::text[], %(log_retries_s)s::float8[])
+           AS a (org_id, delivery_id, began, status, duration_ms, error, headers, body, retry_s)
+        ON CONFLICT DO NOTHING
+)
 UPDATE webhook_deliveries AS d
    SET state = m.state, attempts = d.attempts + 1, claimed_until = NULL,
        next_attempt_at = now() + make_interval(secs => m.retry_s),
@@ -117,13 +191,15 @@ _FAIL_HOPELESS = """
 UPDATE webhook_deliveries AS d
    SET state = 'failed', claimed_until = NULL, last_error = orphan.reason
   FROM (SELECT d.org_id, d.endpoint_id, d.event_id,
-               CASE WHEN p.deleted_at IS NULL THEN 'the plan has no webhooks'
-                    ELSE 'the endpoint was deleted' END AS reason
+               CASE WHEN p.deleted_at IS NOT NULL THEN 'the endpoint was deleted'
+                    WHEN NOT o.api_access THEN 'the plan has no webhooks'
+                    ELSE 'the endpoint is disabled' END AS reason
           FROM webhook_endpoints AS p
           JOIN organizations AS o USING (org_id)
           JOIN webhook_deliveries AS d ON d.org_id = p.org_id AND d.endpoint_id = p.id
          WHERE (p.deleted_at IS NOT NULL
-                OR NOT o.api_access AND d.next_attempt_at < now() - interval '3 days')
+                OR (NOT o.api_access OR p.state = 'disabled')
+                   AND d.next_attempt_at < now() - interval '3 days')
            AND d.state = 'pending'
            AND (d.claimed_until IS NULL OR d.claimed_until <= now())
          LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED) AS orphan
@@ -184,7 +260,9 @@ async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
             "statuses": [mark.status for mark in marks],
             "errors": [mark.error for mark in marks],
             "retries_s": [float(mark.retry_s) for mark in marks],
-        },
+        }
+        | _health(marks)
+        | _log(marks),
         prepare=False,  # as in `claim`
     )
 
@@ -196,10 +274,43 @@ async def release(conn: Connection, claims: Sequence[ClaimedDelivery]) -> None:
 
 async def fail_hopeless(conn: Connection, *, limit: int) -> int:
     """Fail the deliveries of deleted endpoints, and those that have been due for three days without
-    the plan; return their number.
+    the plan or for a disabled endpoint; return their number.
     """
     cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit})
     return cursor.rowcount
+
+
+def _health(marks: Sequence[Mark]) -> dict[str, list[UUID]]:
+    """Return the endpoints that accepted any attempt, and those that only failed."""
+    seen = {(mark.claim.org_id, mark.claim.endpoint_id) for mark in marks if not mark.is_our_fault}
+    well = {
+        (mark.claim.org_id, mark.claim.endpoint_id) for mark in marks if mark.state == "delivered"
+    }
+    failing = seen - well
+    return {
+        "well_org_ids": [org_id for org_id, _ in well],
+        "well_ids": [endpoint_id for _, endpoint_id in well],
+        "failing_org_ids": [org_id for org_id, _ in failing],
+        "failing_ids": [endpoint_id for _, endpoint_id in failing],
+    }
+
+
+def _log(marks: Sequence[Mark]) -> dict[str, list[Any]]:
+    """Return the columns of the rows of the log."""
+    logged = [(mark, mark.attempt) for mark in marks if mark.attempt is not None]
+    return {
+        "log_org_ids": [mark.claim.org_id for mark, _ in logged],
+        "log_ids": [mark.claim.id for mark, _ in logged],
+        "log_began": [attempt.began for _, attempt in logged],
+        "log_statuses": [mark.status for mark, _ in logged],
+        "log_durations_ms": [attempt.duration_ms for _, attempt in logged],
+        "log_errors": [mark.error for mark, _ in logged],
+        "log_headers": [attempt.headers for _, attempt in logged],
+        "log_bodies": [attempt.body for _, attempt in logged],
+        "log_retries_s": [
+            float(mark.retry_s) if mark.state == "pending" else None for mark, _ in logged
+        ],
+    }
 
 
 def _identities(claims: Sequence[ClaimedDelivery]) -> dict[str, list[UUID] | list[int]]:

@@ -25,6 +25,7 @@ class Days(NamedTuple):
     positions: int | None
     events: int | None
     audit: int | None
+    attempts: int | None = None
 
 
 class OrganizationDays(NamedTuple):
@@ -193,6 +194,50 @@ async def remove_events(conn: Connection, org_id: UUID, before: datetime, limit:
     """Remove up to `limit` events of an organization, with their deliveries; how many events."""
     values = {"org_id": org_id, "before": before, "limit": limit}
     return await _number(conn, _REMOVE_EVENTS, values)
+
+
+async def drop_oldest_attempts(conn: Connection, before: datetime) -> int:
+    """Drop the chunks of attempts at webhooks that are all older than `before`; how many it were.
+
+    Raises psycopg.errors.LockNotAvailable, as `drop_oldest_chunk` does.
+    """
+    async with conn.transaction():
+        await conn.execute("SET LOCAL lock_timeout = '1s'")
+        return await _number(conn, "SELECT drop_attempt_chunks(%(until)s)", {"until": before})
+
+
+async def remove_endpoint_hours(conn: Connection, before: datetime, limit: int) -> int:
+    """Remove up to `limit` hours of statistics of webhook endpoints; how many it were."""
+    cursor = await conn.execute(
+        """
+        DELETE FROM webhook_endpoint_hours WHERE (org_id, endpoint_id, hour) IN (
+            SELECT org_id, endpoint_id, hour FROM webhook_endpoint_hours
+             WHERE hour < %s ORDER BY hour LIMIT %s)
+        """,
+        (before, limit),
+    )
+    return cursor.rowcount
+
+
+_REMOVE_TESTS = """
+WITH old AS (
+    SELECT org_id, id FROM events
+     WHERE is_test AND created_at < %(before)s LIMIT %(limit)s
+), deliveries AS (
+    DELETE FROM webhook_deliveries AS delivery USING old
+     WHERE delivery.org_id = old.org_id AND delivery.event_id = old.id
+), gone AS (
+    DELETE FROM events AS event USING old
+     WHERE event.org_id = old.org_id AND event.id = old.id
+    RETURNING 1
+)
+SELECT count(*) FROM gone
+"""
+
+
+async def remove_test_events(conn: Connection, before: datetime, limit: int) -> int:
+    """Remove up to `limit` test events with their deliveries; how many events."""
+    return await _number(conn, _REMOVE_TESTS, {"before": before, "limit": limit})
 
 
 async def remove_audit_events(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:

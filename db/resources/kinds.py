@@ -88,8 +88,9 @@ KINDS = {
         Kind("inspection_template", "itpl", "inspection_templates"),
         Kind("inspection_form", "insp", "inspection_forms", is_soft_deleted=False),
         Kind("webhook_endpoint", "whe", "webhook_endpoints"),
+        Kind("webhook_delivery", "dlv", words="delivery", is_audited=False),
         Kind("visit", "vis", is_audited=False),
-        Kind("event", "evt", is_audited=False),
+        Kind("event", "evt", "events", is_soft_deleted=False, is_audited=False),
         Kind("quarantine", "qua", words="message in quarantine", is_audited=False),
         Kind("fix", "fix", words="GPS event", is_audited=False),
     )

@@ -54,6 +54,12 @@ DELETE FROM gps_events
        SELECT time FROM gps_events WHERE tracker_id = %(tracker_id)s
         ORDER BY time LIMIT %(limit)s) AS piece)
 """
+_ATTEMPTS = """
+DELETE FROM webhook_attempts
+ WHERE org_id = current_org_id() AND delivery_id <= (SELECT max(delivery_id) FROM (
+       SELECT delivery_id FROM webhook_attempts
+        WHERE org_id = current_org_id() ORDER BY delivery_id LIMIT %s) AS piece)
+"""
 _TENANT_TABLES = """
 SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attname = 'org_id'
@@ -95,6 +101,9 @@ async def remove_fixes(conn: Connection, tracker_id: UUID) -> int:
 
 async def remove_piece(conn: Connection) -> int:
     """Remove some rows of what else may be much, and return their number."""
+    cursor = await conn.execute(_ATTEMPTS, (PIECE_ROWS,))  # not by ctid, which is of a chunk
+    if cursor.rowcount > 0:
+        return cursor.rowcount
     for table, condition in _MUCH:
         statement = sql.SQL(
             "DELETE FROM {0} WHERE ctid IN (SELECT ctid FROM {0}"

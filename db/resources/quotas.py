@@ -51,6 +51,8 @@ A_DAY: dict[str, Mapping[PlanName, int]] = {
     FORMS_A_DAY: _plans(1_000, 10_000, 50_000),
     MOVEMENTS_A_DAY: _plans(1_000, 5_000, 20_000),
 }
+WEBHOOK_TESTS = 1_000
+"""The most test events of webhooks that are kept: each for a day."""
 _DAY = timedelta(days=1)
 
 

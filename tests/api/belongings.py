@@ -49,7 +49,8 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
         "trk": who.tracker_id,
         "zon": zone,
         "att": (await upload(org.admin, name.encode(), zone_id=zone)).json["id"],
-        "whe": await _made(org, "webhook-endpoints", hook),
+        "whe": (hook_id := await _made(org, "webhook-endpoints", hook)),
+        "dlv": await _tested(org, hook_id),
         "qua": store_refusal(api, org, who.tracker_id, name.encode()),
         "vis": store_visit(api, org, who, zone, minute(0), minute(2)),
         "evt": store_event(api, org, _next_seq(api, org), data={"asset_name": f"{name} truck"}),
@@ -116,6 +117,11 @@ def with_ids(value: Any, ids: Ids) -> Any:
         return [with_ids(each, ids) for each in value]
     found = ID.fullmatch(value) if isinstance(value, str) else None
     return ids[found[1]] if found else value
+
+
+async def _tested(org: Organization, endpoint_id: str) -> str:
+    path = f"/v1/webhook-endpoints/{endpoint_id}/test"
+    return (await org.admin.post(path, {"type": "stock.low"})).json["id"]
 
 
 async def _made(org: Organization, path: str, body: dict[str, Any]) -> str:

@@ -36,6 +36,7 @@ OTHER_LISTS = {
     "audit-events",
     "users",
     "api-keys",
+    "event-types",
     "work-orders/{id}/comments",
     "work-orders/{id}/transitions",
     "work-orders/{id}/assets-on-site",
@@ -87,6 +88,8 @@ LISTS = [
     "events",
     "quarantine",
     "webhook-endpoints",
+    "webhook-deliveries",
+    "webhook-deliveries?endpoint_id={endpoint}&state=pending&type=stock.low",
     "gps-events?tracker_id={tracker}",
 ]
 
@@ -114,7 +117,13 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         made = await north.admin.post("/v1/work-orders", {"title": "x"} | order)
         assert made.status == 201
     template = await _inspections(north, employee)
+    hook = {"url": "https://example.com/", "types": ["*"]}
+    endpoint = (await north.admin.post("/v1/webhook-endpoints", hook)).json["id"]
+    for _ in range(MANY):
+        path = f"/v1/webhook-endpoints/{endpoint}/test"
+        assert (await north.admin.post(path, {"type": "stock.low"})).status == 202
     ids = {"zone": zone, "client": client, "tracker": who.tracker_id, "employee": employee}
+    ids["endpoint"] = endpoint
     return ids | {"warehouse": warehouse, "asset": who.asset_id, "template": template}
 
 

@@ -85,6 +85,17 @@ def _fill(
         (org_id, endpoint_id, event_id),
     )
     conn.execute(
+        "INSERT INTO webhook_attempts (org_id, delivery_id, attempted_at) VALUES (%s, %s, %s)",
+        (org_id, new_id(), NOW),
+    )
+    conn.execute(
+        "INSERT INTO webhook_endpoint_hours VALUES (%s, %s, %s, 1, 1, array_fill(0, '{49}'))",
+        (org_id, endpoint_id, NOW),
+    )
+    conn.execute(
+        "INSERT INTO webhook_failures (org_id, endpoint_id) VALUES (%s, %s)", (org_id, endpoint_id)
+    )
+    conn.execute(
         "INSERT INTO quarantine (org_id, id, digest, topic, reason, detail, positions,"
         " payload_bytes,"
         " payload_sha256, first_received_at, last_received_at)"
@@ -329,8 +340,12 @@ def test_no_chunk_can_be_read_past_its_hypertable(
 ) -> None:
     with psycopg.connect(database.url("admin")) as conn:
         chunks = [name for (name,) in conn.execute("SELECT show_chunks('gps_events')::text")]
+        logged = [name for (name,) in conn.execute("SELECT show_chunks('webhook_attempts')::text")]
     assert len(chunks) == 3
     assert all(chunk.startswith("gps_chunks.") for chunk in chunks)
+    assert len(logged) == 1
+    assert all(chunk.startswith("attempt_chunks.") for chunk in logged)
+    chunks += logged
     for chunk in chunks:
         with psycopg.connect(database.url("opsc_app")) as conn:
             _act_for(conn, tenants[0])

@@ -32,7 +32,8 @@ async def world(database: DatabaseUnderTest) -> AsyncIterator[World]:
     """No fixes, no events, and no organization with days of its own."""
     async with world_in(database) as world:
         await world.admin.execute(
-            "TRUNCATE gps_events, events, webhook_deliveries, asset_cuts, asset_checkpoints"
+            "TRUNCATE gps_events, events, webhook_deliveries, asset_cuts, asset_checkpoints,"
+            " webhook_attempts, webhook_endpoint_hours"
         )
         await world.admin.execute(
             "UPDATE organizations SET positions_days = NULL, events_days = NULL, audit_days = NULL"
@@ -316,3 +317,47 @@ async def test_audit_events_go_by_their_age_the_oldest_first(
     assert await _audit_ages(world, other) == [9, 8, 7, 2]
     assert await _removed(connections, Days(None, None, 5)) == {"audit_events": 3}
     assert await _audit_ages(world, other) == [2]
+
+
+async def test_attempts_go_by_days_and_statistics_by_hours(world: World, connections: Pool) -> None:
+    org_id = await world.organization()
+    for days in (1, 28, 29, 31, 32, 40):
+        at = NOW - timedelta(days=days)
+        await world.admin.execute(
+            "INSERT INTO webhook_attempts (org_id, delivery_id, attempted_at)"
+            " VALUES (%s, gen_random_uuid(), %s)",
+            (org_id, at),
+        )
+        await world.admin.execute(
+            "INSERT INTO webhook_endpoint_hours"
+            " VALUES (%s, gen_random_uuid(), %s, 1, 1, array_fill(0, '{49}'))",
+            (org_id, at),
+        )
+    assert await _removed(connections) == {}
+    removed = await _removed(connections, Days(None, None, None, attempts=30))
+    assert removed == {"attempt_chunks": 3, "endpoint_hours": 3}
+    for table in ("webhook_attempts", "webhook_endpoint_hours"):
+        assert len(await world.rows(table, "1", "1", org_id)) == 3
+
+
+async def test_test_events_go_after_a_day_and_no_other_event_with_them(
+    world: World, connections: Pool
+) -> None:
+    org_id = await world.organization()
+    endpoint = await world.endpoint(org_id, "https://example.com/")
+    await world.events(org_id, 3)
+    await world.admin.execute(
+        "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)"
+        " SELECT org_id, %s, id, 0 FROM events WHERE org_id = %s",
+        (endpoint.id, org_id),
+    )
+    old = "created_at = created_at - interval '25 hours'"
+    for change in (f"is_test = true, {old}", old):
+        await world.admin.execute(
+            f"UPDATE events SET {change} WHERE position ="  # noqa: S608
+            " (SELECT min(position) FROM events WHERE org_id = %s AND NOT is_test)",
+            (org_id,),
+        )
+    assert await _removed(connections) == {"test_events": 1}
+    assert await world.rows("events", "is_test", "position", org_id) == [(False,), (False,)]
+    assert len(await world.deliveries(org_id)) == 2

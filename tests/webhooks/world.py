@@ -111,7 +111,8 @@ class World:
     async def clear(self) -> None:
         """Remove events, endpoints and leases, as if no test had been before."""
         await self.admin.execute(
-            "TRUNCATE events, event_subjects, webhook_deliveries, webhook_endpoints"
+            "TRUNCATE events, event_subjects, webhook_deliveries, webhook_endpoints,"
+            " webhook_attempts, webhook_failures, webhook_endpoint_hours"
         )
         await self.admin.execute("UPDATE leases SET expires_at = '-infinity'")
 

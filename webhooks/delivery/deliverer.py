@@ -9,6 +9,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from heapq import heappop, heappush
 from time import monotonic, time
 from uuid import UUID
 
@@ -16,16 +18,24 @@ import structlog
 
 from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox, UnsealError
-from db.delivery import webhook_backlog, webhook_deliveries
-from db.delivery.webhook_deliveries import ClaimedDelivery, Mark, WantedDeliveries
+from db.delivery import endpoint_health, endpoint_hours, webhook_backlog, webhook_deliveries
+from db.delivery.webhook_deliveries import (
+    ClaimedDelivery,
+    LoggedAttempt,
+    Mark,
+    WantedDeliveries,
+)
+from db.delivery.webhook_headers import open_headers
 from telemetry.ids import format_id
 from webhooks.delivery import envelope, signing
+from webhooks.delivery.answer_log import NOTHING, LoggedAnswer, logged_answer
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
+from webhooks.delivery.hour_counts import HourCounts
 from webhooks.delivery.post import Poster
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
-from webhooks.retry import Answer, retry_delay_s
+from webhooks.retry import GONE, Answer, retry_delay_s
 
 _log = structlog.get_logger("webhooks")
 _FIRST = UUID(int=0)
@@ -42,6 +52,8 @@ class DeliverLimits:
     grace_s: float = 10  # for attempts under way when the process is to stop
     survey_s: float = 10  # between counts of the backlog
     backlog: int = 100_000  # where those counts stop
+    held: int = 2_000  # marks of attempts without an answer that wait, see `_hold`
+    disable_after_s: float = 120 * 3_600  # of failures alone
     lanes: LaneLimits = field(default_factory=LaneLimits)
     claimer: ClaimerLimits = field(default_factory=ClaimerLimits)
 
@@ -74,6 +86,8 @@ class Deliverer:
         self._limits = limits or DeliverLimits()
         self._lanes = Lanes(self._limits.lanes)
         self._marks: list[Mark] = []
+        self._held: list[tuple[float, int, Mark]] = []  # a heap, by when they are to be written
+        self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
         self._attempts: dict[int, tuple[Turn, asyncio.Task[None]]] = {}  # by the turn's number
         self._work = asyncio.Event()
@@ -121,10 +135,35 @@ class Deliverer:
             self._survey_at_s = monotonic() + self._limits.survey_s
 
     async def _write_marks(self, conn: Connection) -> None:
+        now_s = monotonic()
+        while self._held and (self._held[0][0] <= now_s or len(self._held) > self._limits.held):
+            self._marks.append(heappop(self._held)[2])
         marks = self._marks[:]
-        if marks:
-            await webhook_deliveries.mark(conn, marks)
-            del self._marks[: len(marks)]  # attempts have added to the end meanwhile
+        if not marks:
+            return
+        # First, so that an endpoint that is gone is disabled whatever happens in between.
+        gone = {(m.claim.org_id, m.claim.endpoint_id) for m in marks if m.status == GONE}
+        await endpoint_health.disable(conn, gone, "gone")
+        await webhook_deliveries.mark(conn, marks)
+        del self._marks[: len(marks)]  # attempts have added to the end meanwhile
+        for mark in marks:
+            self._count(mark)
+
+    def _count(self, mark: Mark) -> None:
+        claim, attempt = mark.claim, mark.attempt
+        if attempt is not None and not claim.is_test:
+            self._counts.count(
+                claim.org_id,
+                claim.endpoint_id,
+                attempt.began,
+                accepted=mark.state == "delivered",
+                duration_ms=attempt.duration_ms,
+            )
+
+    async def _add_counts(self, conn: Connection) -> None:
+        counted = self._counts.waiting()
+        await endpoint_hours.add(conn, counted)
+        self._counts.added(counted)
 
     async def _claim(self, conn: Connection) -> None:
         limits, began_s = self._limits, monotonic()
@@ -149,6 +188,10 @@ class Deliverer:
     async def _survey(self, conn: Connection) -> None:
         given_up = await webhook_deliveries.fail_hopeless(conn, limit=self._limits.claims)
         self._metrics.failed.inc(given_up)
+        await endpoint_health.disable_failing(
+            conn, after_s=self._limits.disable_after_s, limit=self._limits.claims
+        )
+        await self._add_counts(conn)
         self._metrics.waits(await webhook_backlog.read(conn, limit=self._limits.backlog))
         for pace, endpoints in self._lanes.paces().items():
             self._metrics.endpoints.labels(pace.value).set(endpoints)
@@ -161,47 +204,86 @@ class Deliverer:
         self._metrics.in_flight.set(self._lanes.in_flight)
 
     async def _attempt(self, turn: Turn, attempts: asyncio.TaskGroup) -> None:
-        answer = await self._post(turn.claim)
+        began = datetime.now(UTC)
+        answer, logged = await self._post(turn.claim)
         now_s = monotonic()
         self._metrics.count_attempt(answer, now_s - turn.started_s)
         self._lanes.finish(turn, now_s, accepted=answer.accepted)
-        self._marks.append(self._judge(turn.claim, answer))
+        has_answer = answer.status is not None
+        duration_ms = round(1000 * (now_s - turn.started_s)) if has_answer else None
+        attempt = LoggedAttempt(began, duration_ms, logged.headers, logged.body)
+        mark = self._judge(turn.claim, answer, attempt)
+        if has_answer:
+            self._marks.append(mark)
+        else:
+            self._hold(mark, turn, now_s)
         del self._attempts[turn.number]
         self._start_attempts(attempts)
         self.wake()
 
-    async def _post(self, claim: ClaimedDelivery) -> Answer:
+    def _hold(self, mark: Mark, turn: Turn, now_s: float) -> None:
+        """Keep a mark until the longest attempt would have ended: how soon the log has it, and when
+        the next attempt is, would tell a closed port from a filtered one.
+        """
+        at_s = turn.started_s + self._limits.attempt_s
+        heappush(self._held, (at_s, turn.number, mark))
+        asyncio.get_running_loop().call_later(max(0.0, at_s - now_s), self.wake)
+
+    async def _post(self, claim: ClaimedDelivery) -> tuple[Answer, LoggedAnswer]:
+        """Return the answer, and what the log keeps of it."""
+        box, owner = self._secrets, claim.endpoint_id.bytes
+        sealed = [claim.secret_encrypted, claim.previous_secret_encrypted]
         try:
-            secret = self._secrets.open(claim.secret_encrypted, claim.endpoint_id.bytes)
-            key = signing.signing_key(secret.decode())
+            secrets = [box.open(each, owner).decode() for each in sealed if each is not None]
+            keys = [signing.signing_key(secret) for secret in secrets]
+            own = open_headers(box, claim.endpoint_id, claim.headers_encrypted)
         except (UnsealError, UnicodeDecodeError, signing.SecretFormatError) as error:
             _log.error(
                 "webhook secret cannot be decrypted",
                 endpoint_id=format_id("whe", claim.endpoint_id),
                 error=str(error),
             )
-            return Answer(None, "the secret of the endpoint cannot be read")
+            told = "the secret of the endpoint cannot be read"
+            return Answer(None, told, is_our_fault=True), NOTHING
         body = envelope.body(claim)
-        headers = signing.signed_headers(key, envelope.message_id(claim), int(time()), body)
-        return await self._poster.post(claim.url, headers, body)
+        headers = signing.signed_headers(keys, envelope.message_id(claim), int(time()), body)
+        answer = await self._poster.post(claim.url, own | headers, body)
+        if answer.status is None:
+            return answer, NOTHING
+        return answer, logged_answer(answer.headers, answer.body, own.values())
 
-    def _judge(self, claim: ClaimedDelivery, answer: Answer) -> Mark:
+    def _judge(self, claim: ClaimedDelivery, answer: Answer, attempt: LoggedAttempt) -> Mark:
         if answer.accepted:
             self._metrics.delivered.inc()
             self._metrics.lag_s.observe(max(0.0, time() - claim.created_us / 1e6))
-            return Mark(claim, "delivered", answer.status, None)
+            return Mark(claim, "delivered", answer.status, None, attempt=attempt)
         delay_s = retry_delay_s(answer, claim.attempts + 1, self._chances.random())
         if delay_s is not None:
-            return Mark(claim, "pending", answer.status, answer.error, delay_s)
+            return Mark(
+                claim,
+                "pending",
+                answer.status,
+                answer.error,
+                delay_s,
+                attempt=attempt,
+                is_our_fault=answer.is_our_fault,
+            )
         self._metrics.failed.inc()
         _log.warning(
             "delivery given up",
             endpoint_id=format_id("whe", claim.endpoint_id),
             event_id=envelope.message_id(claim),
             status=answer.status,
-            error=answer.error,
+            error=answer.detail or answer.error,
         )
-        return Mark(claim, "failed", answer.status, answer.error)
+        return Mark(
+            claim,
+            "failed",
+            answer.status,
+            answer.error,
+            attempt=attempt,
+            is_our_fault=answer.is_our_fault,
+        )
 
     async def _finish(self) -> None:
         """Give back what has not begun; waits for what has, and gives back what does not end."""
@@ -212,9 +294,12 @@ class Deliverer:
         for turn, task in self._attempts.values():
             task.cancel()
             claims.append(turn.claim)
+        self._marks += [mark for _, _, mark in self._held]
+        self._held.clear()
         try:
             async with self._connections.connection() as conn:
                 await self._write_marks(conn)
+                await self._add_counts(conn)
                 await webhook_deliveries.release(conn, claims)
         except TROUBLE as error:
             _log.warning(

@@ -3,11 +3,16 @@
 The HTTP client is used in this file only. An attempt ends within its time whatever the receiver
 does; it follows no redirect, keeps no cookie, uses no proxy, and reads no more of an answer than
 lets the connection be used again.
+
+The owner of an endpoint may read the error of an attempt, and could name any host and port. So all
+that can go wrong before there is an HTTP answer is one error, NO_ANSWER: whether a name is known or
+private, a port closed, filtered or not speaking TLS, stands in our own log only (`Answer.detail`).
 """
 
 import asyncio
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +21,10 @@ from yarl import URL
 
 from db.delivery.webhook_urls import WebhookUrlError, check_webhook_url
 from webhooks.delivery.addresses import AddressRefused, CheckedResolver
+from webhooks.delivery.answer_log import BODY_BYTES_READ, HEADERS_MAX
 from webhooks.retry import Answer
+
+NO_ANSWER = "no answer"
 
 _ANSWER_BYTES_MAX = 16_384
 _ANSWER_READ_S = 1.0
@@ -40,7 +48,7 @@ class Poster:
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            headers={"user-agent": "ops-companion-webhooks"},
+            headers={"user-agent": "ops-companion-webhooks", "accept-encoding": "identity"},
         )
         return self
 
@@ -56,26 +64,28 @@ class Poster:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send `body` as JSON. What goes wrong on the way is an Answer too, never an exception."""
         try:
-            return Answer(await self._status(url, headers, body), None)
+            return await self._answer(url, headers, body)
         except WebhookUrlError as error:
             return Answer(None, f"refused: {error}")
         except TimeoutError:
-            return Answer(None, f"no answer within {self._timeout_s:g} s")
+            return Answer(None, NO_ANSWER, f"no answer within {self._timeout_s:g} s")
         except aiohttp.ClientConnectorError as error:
             refused = isinstance(error.os_error, AddressRefused)
-            return Answer(None, _told("refused" if refused else "no connection", error.os_error))
+            detail = _told("refused" if refused else "no connection", error.os_error)
+            return Answer(None, NO_ANSWER, detail)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(None, _told(type(error).__name__, error))
+            return Answer(None, NO_ANSWER, _told(type(error).__name__, error))
 
-    async def _status(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+    async def _answer(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         async with self._session.post(
             _checked(url, self._allow_loopback),
             data=body,
             headers={"content-type": "application/json", **headers},
             allow_redirects=False,
         ) as response:
-            await _read_little(response)
-            return response.status
+            beginning = await _read_little(response)
+            shown = tuple(islice(response.headers.items(), HEADERS_MAX))
+            return Answer(response.status, None, headers=shown, body=beginning)
 
 
 @lru_cache(maxsize=4096)
@@ -86,17 +96,21 @@ def _checked(url: str, allow_loopback: bool) -> URL:
     return target
 
 
-async def _read_little(response: aiohttp.ClientResponse) -> None:
-    """Read a short answer to its end. The connection of any other is closed, not used again: the
-    status has told all that we want to know.
+async def _read_little(response: aiohttp.ClientResponse) -> bytes:
+    """Read a short answer to its end, and return its beginning. The connection of any other is
+    closed, not used again: the status has told all that we want to know.
     """
+    beginning = b""
     try:
         async with asyncio.timeout(_ANSWER_READ_S):
             left = _ANSWER_BYTES_MAX
             while left > 0 and (chunk := await response.content.read(left)):
                 left -= len(chunk)
+                if len(beginning) < BODY_BYTES_READ:
+                    beginning += chunk[: BODY_BYTES_READ - len(beginning)]
     except (TimeoutError, aiohttp.ClientError):
         response.close()
+    return beginning
 
 
 def _told(what: str, error: BaseException) -> str:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 SECRET_PREFIX = "whsec_"
 
@@ -28,16 +29,21 @@ def signing_key(secret: str) -> bytes:
     return key
 
 
-def signed_headers(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """Return the three headers that let a receiver verify `body`.
+def signed_headers(
+    keys: Sequence[bytes], message_id: str, timestamp_s: int, body: bytes
+) -> dict[str, str]:
+    """Return the three headers that let a receiver verify `body`, by any of the keys: two while a
+    secret is being rotated.
 
     `message_id` stays the same when a message is sent again; `timestamp_s` (Unix) is the attempt's,
     since receivers refuse old ones.
     """
     signed = b"%s.%d.%s" % (message_id.encode(), timestamp_s, body)
-    digest = hmac.digest(key, signed, hashlib.sha256)
+    signatures = [
+        "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys
+    ]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": "v1," + base64.b64encode(digest).decode(),
+        "webhook-signature": " ".join(signatures),
     }

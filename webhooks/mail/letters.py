@@ -9,6 +9,7 @@ from db.delivery.mail_outbox import Letter
 from db.identity.user_links import Purpose
 from db.quotes.mailing import QuoteLetter
 from operations.quotes.document import read_document
+from telemetry.ids import format_id
 
 _SUBJECTS: dict[Purpose, str] = {
     "invitation": "Invitation to {organization}",
@@ -28,6 +29,11 @@ _ENDS: dict[Purpose, str] = {
         " password stays as it is."
     ),
 }
+_DISABLED = {
+    "failures": "it has accepted nothing for a long time.",
+    "gone": "it answered 410, which says that it is gone.",
+    "user": "a user disabled it.",
+}
 _PAGES: dict[Purpose, str] = {"invitation": "invitation", "password_reset": "password-reset"}
 
 
@@ -40,7 +46,7 @@ def compose(letter: Letter, token: str, sender: str, public_url: str) -> EmailMe
 
     Raises LetterError.
     """
-    assert letter.purpose != "quote"
+    assert letter.purpose in _SUBJECTS
     organization = " ".join((letter.organization or "").split())
     greeting = f"Hello {letter.user_name}," if letter.user_name else "Hello,"
     link = f"{public_url.rstrip('/')}/{_PAGES[letter.purpose]}#token={token}"
@@ -72,6 +78,27 @@ def compose_quote(
     name = f"{document.label.replace(' ', '-')}.pdf"
     message.add_attachment(quote.pdf, maintype="application", subtype="pdf", filename=name)
     return message
+
+
+def compose_endpoint_disabled(letter: Letter, sender: str) -> EmailMessage:
+    """Return the letter about a webhook endpoint that was disabled. Raises LetterError."""
+    assert letter.endpoint_id is not None
+    assert letter.disabled_reason is not None
+    organization = " ".join((letter.organization or "").split())
+    endpoint = format_id("whe", letter.endpoint_id)
+    described = " ".join((letter.endpoint_description or "").split())
+    paragraphs = [
+        f"Hello {letter.user_name}," if letter.user_name else "Hello,",
+        f"The webhook endpoint {endpoint} of {organization}"
+        + (f' ("{described}")' if described else "")
+        + f" was disabled: {_DISABLED[letter.disabled_reason]} Nothing is sent to it any more.",
+        "Mend the receiver, and then enable the endpoint again:",
+        f'PATCH /v1/webhook-endpoints/{endpoint} {{"state": "active"}}',
+        "What had failed can then be sent again:",
+        f"POST /v1/webhook-endpoints/{endpoint}/recover",
+    ]
+    subject = f"A webhook endpoint of {organization} was disabled"
+    return _message(letter, sender, subject, paragraphs)
 
 
 def _message(letter: Letter, sender: str, subject: str, paragraphs: list[str]) -> EmailMessage:

@@ -1,4 +1,4 @@
-"""The loop that sends letters: invitations, password resets and quotes.
+"""The loop that sends letters: invitations, password resets, quotes, and what an admin must know.
 
 A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever dies. Whoever claims
 it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
@@ -24,7 +24,12 @@ from db.identity import user_links
 from db.identity.user_links import Purpose
 from db.quotes import mailing as quote_mailing
 from db.requests import expired
-from webhooks.mail.letters import LetterError, compose, compose_quote
+from webhooks.mail.letters import (
+    LetterError,
+    compose,
+    compose_endpoint_disabled,
+    compose_quote,
+)
 from webhooks.mail.senders import MailSender, SendError
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
@@ -108,6 +113,10 @@ class Mailing:
             return await self._quote_message(letter)
         if letter.user_id is None:
             return None
+        if letter.purpose == "endpoint_disabled":
+            if letter.disabled_reason is None:
+                return None
+            return compose_endpoint_disabled(letter, self._mail_from)
         token = new_secret(LINK)
         message = compose(letter, token, self._mail_from, self._public_url)
         lifetime = _LINK_LIFETIMES[letter.purpose]

@@ -208,9 +208,12 @@ async def test_a_webhook_endpoint_needs_the_plan_in_the_dashboard_too(api: Runni
     made = await dashboard.post("/v1/webhook-endpoints", HOOK)
     assert made.status == 201
     path = f"/v1/webhook-endpoints/{made.json['id']}"
+    assert (await dashboard.patch(path, {"state": "disabled"})).status == 200
     with_plan(api, "team", org=org)
     await until_refused(org.admin, 403)
     assert is_plan_required(await dashboard.post("/v1/webhook-endpoints", HOOK))
+    assert is_plan_required(await dashboard.patch(path, {"state": "active"}))
+    assert is_plan_required(await dashboard.post(f"{path}/test", {"type": "stock.low"}))
     assert (await dashboard.delete(path)).status == 204
     assert is_plan_required(await dashboard.send("POST", f"{path}/restore"))
 

@@ -32,7 +32,7 @@ from api.resources.stock.warehouses import WarehouseItem
 from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
-from api.resources.webhook_endpoints import EndpointItem, NewEndpointItem
+from api.resources.webhooks.bodies import EndpointItem, NewEndpointItem
 from api.resources.work_orders.bodies import (
     CommentItem,
     OrderPartItem,

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from api.openapi.event_types import EVENT_TYPES
 from db.core.ids import new_id
 from db.core.secrets import SecretBox
+from db.delivery.webhook_headers import open_headers
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi, running_api
 from tests.servers import DatabaseUnderTest
@@ -130,3 +131,154 @@ async def test_loopback_is_for_development_only(development: RunningApi) -> None
     assert local.status == 201
     private = await org.admin.post(PATH, BODY | {"url": "http://10.0.0.1/hook"})
     assert private.status == 422
+
+
+async def _made(org: Organization, **more: Any) -> dict[str, Any]:
+    made = await org.admin.post(PATH, BODY | more)
+    assert made.status == 201, made.json
+    return made.json
+
+
+async def test_a_new_endpoint_is_active_and_has_no_options(north: Organization) -> None:
+    endpoint = await _made(north)
+    shown = {name: endpoint[name] for name in ("state", "payload", "ordered", "headers", "tags")}
+    assert shown == {
+        "state": "active", "payload": "full", "ordered": False, "headers": {}, "tags": [],
+    }  # fmt: skip
+    assert endpoint["disabled_reason"] is endpoint["failing_since"] is None
+
+
+async def test_the_given_fields_are_changed(north: Organization) -> None:
+    path = f"{PATH}/{(await _made(north, description='ours'))['id']}"
+    asset = (await north.admin.post("/v1/assets", {"name": "A"})).json["id"]
+    change = {
+        "url": "https://other.example.com/", "types": ["stock.low"], "description": None,
+        "payload": "thin", "ordered": True, "asset_ids": [asset], "tags": ["crane"],
+    }  # fmt: skip
+    before = (await north.admin.get(path)).json
+    changed = await north.admin.patch(path, change)
+    assert changed.status == 200
+    assert {name: changed.json[name] for name in change} == change
+    assert changed.json["updated_at"] > before["updated_at"]
+    assert changed.json["created_at"] == before["created_at"]
+    assert (await north.viewer.get(path)).json == changed.json
+    assert (await north.admin.patch(path, {})).json == changed.json
+    for client in (north.viewer, north.technician, north.dispatcher):
+        assert (await client.patch(path, {"types": ["*"]})).status == 403
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"url": "https://10.0.0.1/"}, "/url"),
+        ({"types": ["work_order.forgotten"]}, "/types/0"),
+        ({"state": "gone"}, "/state"),
+        ({"state": None}, "/state"),
+        ({"tags": ["Crane 7"]}, "/tags/0"),
+        ({"asset_ids": ["ast_01jd8x0k2m4n6p8q0r2s4t6v8w"]}, "/asset_ids/0"),
+        ({"zone_ids": ["zon_01jd8x0k2m4n6p8q0r2s4t6v8w"] * 101}, "/zone_ids"),
+        ({"headers": {"Host": "example.com"}}, "/headers/Host"),
+        ({"headers": {"webhook-signature": "v1,x"}}, "/headers/webhook-signature"),
+        ({"headers": {"X-Forwarded-For": "10.0.0.1"}}, "/headers/X-Forwarded-For"),
+        ({"headers": {"Content-Length": "1"}}, "/headers/Content-Length"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, "/headers/Transfer-Encoding"),
+        ({"headers": {"Metadata-Flavor": "Google"}}, "/headers/Metadata-Flavor"),
+        ({"headers": {"a b": "x"}}, "/headers/a b"),
+        ({"headers": {"a/b": "x"}}, "/headers/a~1b"),
+        ({"headers": {"x-a": "b\r\nx-c: d"}}, "/headers/x-a"),
+        ({"headers": {"x-a": "ü"}}, "/headers/x-a"),
+        ({"headers": {"x-a": ""}}, "/headers/x-a"),
+        ({"headers": {"x-a": "***"}}, "/headers/x-a"),
+        ({"headers": {"x-a": "1", "X-A": "2"}}, "/headers/X-A"),
+        ({"headers": {f"x-{number}": "x" for number in range(11)}}, "/headers"),
+        ({"headers": {"x-a": "x" * 501}}, "/headers/x-a"),
+        ({"secret": "whsec_mine"}, "/secret"),
+        ({"disabled_reason": None}, "/disabled_reason"),
+    ],
+)
+async def test_a_bad_change_is_a_422_that_points_at_it(
+    north: Organization, change: dict[str, Any], pointer: str
+) -> None:
+    path = f"{PATH}/{(await _made(north))['id']}"
+    before = (await north.admin.get(path)).json
+    answer = await north.admin.patch(path, change)
+    assert answer.status == 422
+    assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
+    assert (await north.admin.get(path)).json == before
+
+
+async def test_headers_are_sealed_and_shown_without_their_values(
+    api: RunningApi, north: Organization
+) -> None:
+    value = "a-token-that-nobody-may-see"
+    endpoint = await _made(north, headers={"X-Api-Key": value})
+    assert endpoint["headers"] == {"x-api-key": "***"}
+    path = f"{PATH}/{endpoint['id']}"
+    changed = await north.admin.patch(path, {"headers": {"authorization": f"Bearer {value}"}})
+    assert changed.json["headers"] == {"authorization": "***"}
+    answers = [
+        await north.viewer.get(path),
+        await north.viewer.get(PATH),
+        await north.admin.get("/v1/audit-events", resource_id=endpoint["id"]),
+    ]
+    assert value not in "".join(answer.content.decode() for answer in [changed, *answers])
+    endpoint_id = parse_id("whe", endpoint["id"])
+    ((sealed,),) = api.sql(
+        "SELECT headers_encrypted FROM webhook_endpoints WHERE id = %s", endpoint_id
+    )
+    box = SecretBox(api.settings.secret_key_bytes)
+    assert open_headers(box, endpoint_id, bytes(sealed)) == {"authorization": f"Bearer {value}"}
+    gone = await north.admin.patch(path, {"headers": {}})
+    assert gone.json["headers"] == {}
+
+
+async def test_an_endpoint_is_disabled_and_enabled(api: RunningApi, north: Organization) -> None:
+    endpoint = await _made(north)
+    path = f"{PATH}/{endpoint['id']}"
+    api.sql(
+        "INSERT INTO webhook_failures (org_id, endpoint_id) VALUES (%s, %s)",
+        parse_id("org", north.id),
+        parse_id("whe", endpoint["id"]),
+    )
+    assert (await north.viewer.get(path)).json["failing_since"] is not None
+    off = (await north.admin.patch(path, {"state": "disabled"})).json
+    assert (off["state"], off["disabled_reason"]) == ("disabled", "user")
+    assert off["disabled_at"] is not None
+    assert (await north.admin.patch(path, {"state": "disabled"})).json == off
+    listed = (await north.viewer.get(PATH, state="disabled")).json["data"]
+    assert [each["id"] for each in listed] == [endpoint["id"]]
+    on = (await north.admin.patch(path, {"state": "active"})).json
+    assert on["state"] == "active"
+    assert on["disabled_reason"] is on["disabled_at"] is on["failing_since"] is None
+    assert (await north.viewer.get(path)).json == on
+
+
+async def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_while(
+    api: RunningApi, north: Organization
+) -> None:
+    made = await _made(north)
+    path = f"{PATH}/{made['id']}"
+    for client in (north.viewer, north.technician, north.dispatcher):
+        assert (await client.post(f"{path}/rotate-secret", {})).status == 403
+    answer = await north.admin.post(f"{path}/rotate-secret", {})
+    assert answer.status == 200
+    rotated = answer.json
+    secret = rotated.pop("secret")
+    assert secret != made["secret"]
+    shown = await north.viewer.get(path)
+    assert shown.json == rotated
+    assert shown.json["previous_secret_until"] is not None
+    columns = "secret_encrypted, previous_secret_encrypted"
+    endpoint_id = parse_id("whe", made["id"])
+    box = SecretBox(api.settings.secret_key_bytes)
+
+    def stored() -> list[str | None]:
+        (row,) = api.sql(f"SELECT {columns} FROM webhook_endpoints WHERE id = %s", endpoint_id)  # noqa: S608
+        return [one and box.open(bytes(one), endpoint_id.bytes).decode() for one in row]
+
+    assert stored() == [secret, made["secret"]]
+    at_once = await north.admin.post(f"{path}/rotate-secret", {"overlap_hours": 0})
+    assert stored() == [at_once.json["secret"], None]
+    audit = await north.admin.get("/v1/audit-events", resource_id=made["id"])
+    assert "whsec_" not in audit.content.decode()
+    assert '"secret": true' in audit.content.decode().replace('":true', '": true')

@@ -57,7 +57,10 @@ NOT_AUDITED = {
     "shifts",
     "stock_movements",
     "visits",
+    "webhook_attempts",
     "webhook_deliveries",
+    "webhook_endpoint_hours",
+    "webhook_failures",
     "work_order_transitions",
 }
 ACTOR = Actor(new_id(), "api_key", new_id(), "request-1")

@@ -1,0 +1,1 @@
+"""`/v1/webhook-endpoints` and `/v1/webhook-deliveries`: where events go, and what came of it."""

@@ -1,0 +1,98 @@
+"""Webhook endpoints that are disabled by the system: what failed for long, and what is gone.
+
+As opsc_deliver. The state, the event for the other endpoints and the letters to the admins are
+written in one transaction. Since when an endpoint fails is written with the marks of attempts
+(`db.delivery.webhook_deliveries`).
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Literal, NamedTuple, TypeAlias
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.ids import new_id
+from db.delivery import mail_outbox
+from db.history import events
+from db.history.events import Event
+from geofence.event_data import ENDPOINT_DISABLED, DisabledEndpoint
+from telemetry.ids import format_id
+from telemetry.times import format_time, to_us
+
+Reason: TypeAlias = Literal["failures", "gone"]
+
+# An endpoint whose failures began long before the last of them, and none was accepted between.
+_FAILING = """
+SELECT f.org_id, f.endpoint_id
+  FROM webhook_failures AS f
+  JOIN webhook_endpoints AS p ON p.org_id = f.org_id AND p.id = f.endpoint_id
+ WHERE f.failed_at - f.failing_since >= make_interval(secs => %s)
+   AND p.state = 'active' AND p.deleted_at IS NULL
+ LIMIT %s
+"""
+_DISABLE = """
+WITH disabled AS (
+    UPDATE webhook_endpoints AS p
+       SET state = 'disabled', disabled_reason = %(reason)s, disabled_at = now(),
+           updated_at = clock_timestamp()
+      FROM unnest(%(org_ids)s::uuid[], %(ids)s::uuid[]) AS one (org_id, id)
+     WHERE p.org_id = one.org_id AND p.id = one.id AND p.state = 'active' AND p.deleted_at IS NULL
+    RETURNING p.org_id, p.id, p.description, p.disabled_at
+)
+SELECT disabled.org_id, disabled.id, disabled.description, disabled.disabled_at, f.failing_since
+  FROM disabled
+  LEFT JOIN webhook_failures AS f
+    ON f.org_id = disabled.org_id AND f.endpoint_id = disabled.id
+"""
+
+
+class _Disabled(NamedTuple):
+    org_id: UUID
+    id: UUID
+    description: str | None
+    at: datetime
+    failing_since: datetime | None
+
+
+async def disable_failing(conn: Connection, *, after_s: float, limit: int) -> int:
+    """Disable up to `limit` active endpoints that have accepted nothing for `after_s`, of which the
+    last attempt failed too; return their number.
+    """
+    cursor = await conn.execute(_FAILING, (after_s, limit))
+    return await disable(conn, await cursor.fetchall(), "failures")
+
+
+async def disable(
+    conn: Connection, endpoints: Collection[tuple[UUID, UUID]], reason: Reason
+) -> int:
+    """Disable those of the endpoints (org_id, id) that are active; return their number."""
+    if not endpoints:
+        return 0
+    values = {
+        "reason": reason,
+        "org_ids": [org_id for org_id, _ in endpoints],
+        "ids": [endpoint_id for _, endpoint_id in endpoints],
+    }
+    async with conn.transaction():
+        async with conn.cursor(row_factory=args_row(_Disabled)) as cursor:
+            await cursor.execute(_DISABLE, values)
+            disabled = await cursor.fetchall()
+        await events.insert(conn, [_event(each, reason) for each in disabled])
+        for each in disabled:
+            await mail_outbox.add_endpoint_disabled(conn, each.org_id, each.id)
+    return len(disabled)
+
+
+def _event(row: _Disabled, reason: Reason) -> Event:
+    data = DisabledEndpoint(
+        endpoint_id=format_id("whe", row.id),
+        description=row.description,
+        reason=reason,
+        disabled_at=format_time(to_us(row.at)),
+        failing_since=None if row.failing_since is None else format_time(to_us(row.failing_since)),
+    )
+    text = msgspec.json.encode(data).decode()
+    return Event(row.org_id, new_id(), ENDPOINT_DISABLED, row.at, text)

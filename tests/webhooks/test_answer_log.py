@@ -1,0 +1,71 @@
+"""What the log keeps of an answer: the beginning, and no secret."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhooks.delivery.answer_log import (
+    BODY_BYTES_READ,
+    BODY_CHARACTERS,
+    HEADERS_MAX,
+    logged_answer,
+)
+
+SECRET = 'tok_"9\\f3a-of-the-receiver'
+
+
+def test_an_answer_without_secrets_is_kept_as_it_is():
+    logged = logged_answer([("Content-Type", "text/plain")], "zu spät\n".encode(), [SECRET])
+    assert (logged.headers, logged.body) == ('{"Content-Type": "text/plain"}', "zu spät\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Set-Cookie", "Authorization", "X-Api-Key", "WWW-Authenticate", "x-csrf", "Session-Id"],
+)
+def test_a_header_whose_name_tells_of_a_secret_has_no_value(name):
+    assert json.loads(logged_answer([(name, "abc")], b"", []).headers or "") == {name: "***"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "opsk_abcdefgh_12345",
+        "Bearer abc.def-ghi",
+        "basic dXNlcjpwYXNz",
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+        SECRET,
+        json.dumps(SECRET)[1:-1],
+    ],
+)
+def test_what_is_a_secret_is_masked_wherever_it_stands(text):
+    logged = logged_answer([("X-Echo", f"got {text}")], f"<b>{text}</b>".encode(), [SECRET])
+    assert logged.body == f"<b>{'*' * len(text)}</b>"
+    assert json.loads(logged.headers or "") == {"X-Echo": "got " + "*" * len(text)}
+
+
+@given(before=st.integers(0, 1_100), more=st.integers(0, 3))
+def test_no_part_of_a_secret_comes_into_what_is_kept(before, more):
+    body = (SECRET * more + "x" * before + SECRET).encode()
+    kept = logged_answer([], body, [SECRET]).body or ""
+    assert set(kept) <= {"x", "*"}
+    assert len(kept) == min(len(body), BODY_CHARACTERS)
+
+
+@given(
+    headers=st.lists(
+        st.tuples(st.text(max_size=100), st.text(max_size=300) | st.just('"' * 300)), max_size=30
+    ),
+    body=st.binary(max_size=2 * BODY_BYTES_READ),
+)
+def test_everything_is_bounded_and_can_be_stored(headers, body):
+    logged = logged_answer(headers, body, [])
+    kept = json.loads(logged.headers or "")
+    assert len(kept) <= HEADERS_MAX
+    assert len(logged.headers or "") <= 12_000  # as the table has it
+    assert len(logged.body or "") <= BODY_CHARACTERS
+    assert "\x00" not in (logged.body or "") + (logged.headers or "")

@@ -1,0 +1,87 @@
+"""The part of a receiver's answer that the log of attempts keeps: bounded, and without secrets.
+
+A receiver may answer with what we sent, so the secrets of the request are masked wherever they
+stand, and so is what looks like a credential. A mask is as long as what it hides: nothing moves,
+and no half of a secret can come into the part that is kept.
+
+No I/O and no clock.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+BODY_CHARACTERS = 1_024
+BODY_BYTES_READ = 4_096  # more than is kept: a secret that begins in the kept part ends in this one
+HEADERS_MAX = 20
+_NAME_CHARACTERS = 64
+_VALUE_CHARACTERS = 200
+_SECRET_NAMES = re.compile(
+    r"cookie|auth|token|secret|key|session|signature|password|passwd|credential|csrf|jwt", re.I
+)
+_CREDENTIALS = re.compile(
+    r"whsec_[A-Za-z0-9+/=]+|opsk_[A-Za-z0-9_-]+|v1,[A-Za-z0-9+/=]{20,}"
+    r"|(?i:bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+"
+)
+_SHORTEST_SECRET = 4
+
+
+class LoggedAnswer(NamedTuple):
+    """The part that is kept. headers: a JSON object of texts. Both are None without an answer."""
+
+    headers: str | None
+    body: str | None
+
+
+NOTHING = LoggedAnswer(None, None)
+
+
+def logged_answer(
+    headers: Iterable[tuple[str, str]], body: bytes, secrets: Collection[str]
+) -> LoggedAnswer:
+    """Return what is kept of an answer. secrets: texts of the request that nobody may read."""
+    hidden = _forms_of(secrets)
+    kept: dict[str, str] = {}
+    for name, value in headers:
+        if len(kept) == HEADERS_MAX:
+            break
+        shown = "***" if _is_secret(name) else _masked(_printed(value), hidden)
+        kept[_printed(name[:_NAME_CHARACTERS])] = shown[:_VALUE_CHARACTERS]
+    text = body[:BODY_BYTES_READ].decode("utf-8", "replace")
+    return LoggedAnswer(
+        json.dumps(kept, ensure_ascii=False),
+        _masked(_printed(text, "\n\t"), hidden)[:BODY_CHARACTERS],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
+
+
+def _forms_of(secrets: Collection[str]) -> Sequence[str]:
+    """Return the secrets as they are and as JSON writes them, the longest first: one may hold
+    another.
+    """
+    long = [each for each in secrets if len(each) >= _SHORTEST_SECRET]
+    return sorted({form for each in long for form in (each, json.dumps(each)[1:-1])}, key=_length)
+
+
+def _length(text: str) -> int:
+    return -len(text)
+
+
+def _masked(text: str, hidden: Sequence[str]) -> str:
+    if not text:
+        return text
+    for each in hidden:
+        text = text.replace(each, "*" * len(each))
+    return _CREDENTIALS.sub(lambda found: "*" * len(found[0]), text)
+
+
+def _printed(text: str, also: str = "") -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in also else " " for char in text)

@@ -1,0 +1,60 @@
+"""The attempts of this process that are not yet added to the statistics of their endpoints.
+
+What a process had counted in the last seconds before it was killed is missing from the statistics;
+the attempts themselves are in the log. No I/O and no clock.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from db.delivery.endpoint_hours import CLASSES, CountedHour, duration_class
+
+
+@dataclass(slots=True)
+class _Count:
+    attempts: int = 0
+    accepted: int = 0
+    durations: list[int] = field(default_factory=lambda: [0] * CLASSES)
+
+
+class HourCounts:
+    """Counts by endpoint and hour."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[UUID, UUID, datetime], _Count] = {}
+
+    def count(
+        self,
+        org_id: UUID,
+        endpoint_id: UUID,
+        began: datetime,
+        *,
+        accepted: bool,
+        duration_ms: int | None,
+    ) -> None:
+        """Count an attempt. duration_ms: None where it had no answer."""
+        hour = began.replace(minute=0, second=0, microsecond=0)
+        count = self._counts.setdefault((org_id, endpoint_id, hour), _Count())
+        count.attempts += 1
+        count.accepted += accepted
+        if duration_ms is not None:
+            count.durations[duration_class(duration_ms)] += 1
+
+    def waiting(self) -> list[CountedHour]:
+        """Return what is to be added. It is forgotten by `added`, once that is done."""
+        return [
+            CountedHour(*key, each.attempts, each.accepted, tuple(each.durations))
+            for key, each in self._counts.items()
+        ]
+
+    def added(self, counted: list[CountedHour]) -> None:
+        """Forget what was added. Attempts may have been counted meanwhile."""
+        for one in counted:
+            count = self._counts[one[:3]]
+            count.attempts -= one.attempts
+            count.accepted -= one.accepted
+            for place, number in enumerate(one.durations):
+                count.durations[place] -= number
+            if not count.attempts:
+                del self._counts[one[:3]]
