@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.punching import Worker, by_hand, employee, jobsite, worker
+from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Client, Organization, RunningApi
 
 FIRST_MONDAY = date(2020, 1, 6)
@@ -211,6 +212,11 @@ async def _comment(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.post(f"{await place.order_of(who)}/comments", {"text": "x"})
 
 
+async def _attach(place: Place, caller: Client, who: Worker) -> Answer:
+    order_id = (await place.order_of(who)).rpartition("/")[2]
+    return await upload(caller, b"What was found.", "notes.txt", work_order_id=order_id)
+
+
 _ALL_MAY = (200, 200, 200, 200)
 _LEADS_MAY = (403, 403, 200, 200)
 _OWN_MAY = (403, 200, 200, 200)
@@ -268,6 +274,8 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_delete_order, "own", (403, 403, 204, 204)),
     (_comment, "own", (403, 201, 201, 201)),
     (_comment, "another's", (403, 403, 201, 201)),
+    (_attach, "own", (403, 201, 201, 201)),
+    (_attach, "another's", (403, 403, 201, 201)),
     (_order_patch({"title": "y"}), "own", _LEADS_MAY),
     (_order_patch({"title": "y"}), "another's", _LEADS_MAY),
     (_order_patch({"checklist": [{"text": "x", "done": True}]}), "own", _OWN_MAY),

@@ -28,6 +28,7 @@ from db.resources import attachments as files
 from db.resources.attachments import PIECE_BYTES, attachments
 from db.resources.inspection_forms import is_photo
 from db.resources.kinds import KINDS, Kind
+from db.resources.work_orders import work_orders
 from telemetry.ids import IdError, parse_id
 
 router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=TenantRoute)
@@ -129,14 +130,16 @@ async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Que
     },
 )
 async def create_attachment(request: Request, access: Technician) -> Response:
-    """Create an attachment, of the one thing that is given. A technician's is an image of an asset
-    or a site, as inspections need.
+    """Create an attachment, of the one thing that is given. A technician's is a file of a work
+    order that is assigned to them, or an image of an asset or a site, as inspections need.
     """
     upload: Upload = request.state.upload
     owner, owner_id = _owner(upload)
     _check_technician(access, upload, owner)
     async with access.transaction() as conn:
         await check_reference(conn, owner, owner_id)
+        if owner.name == "work_order":
+            await _check_assigned(conn, access, owner_id)
         if await files.claim_room(conn, upload.size_bytes) > _quota_bytes(access):
             raise conflict(
                 "quota_exceeded",
@@ -211,10 +214,20 @@ def _owner(upload: Upload) -> tuple[Kind, UUID]:
 
 
 def _check_technician(access: Access, upload: Upload, owner: Kind) -> None:
-    """Raise Problem (403) where a technician uploads something else than a photo."""
-    is_image = upload.media_type.startswith("image/")
-    if access.caller.role == "technician" and not (is_image and owner.name in ("asset", "site")):
-        raise forbidden("A technician may only upload images of assets and sites.")
+    """Raise Problem (403) where a technician uploads something else than a photo or a file of a
+    work order.
+    """
+    is_photo = upload.media_type.startswith("image/") and owner.name in ("asset", "site")
+    if access.caller.role == "technician" and not (is_photo or owner.name == "work_order"):
+        detail = "A technician may only upload images of assets and sites, and files of work orders"
+        raise forbidden(f"{detail} that are assigned to them.")
+
+
+async def _check_assigned(conn: Connection, access: Access, work_order_id: UUID) -> None:
+    """Raise Problem (403) for a technician who is no assignee of a work order that there is."""
+    order = await work_orders.find(conn, work_order_id)
+    is_assigned = order is not None and access.caller.user_id in order.user_ids
+    access.check_own(access.caller.user_id if is_assigned else None, "files of work orders")
 
 
 def _quota_bytes(access: Access) -> int:
