@@ -14,6 +14,7 @@ from api.limits.gate import Admission
 from api.limits.geometry_checks import Shapes
 from api.limits.last_used import Usage
 from api.limits.login_throttle import Throttle
+from api.photos.copier import PhotoCopier
 from api.settings import ApiSettings
 from db.core.connect import Pool
 from db.core.secrets import SecretBox
@@ -38,6 +39,7 @@ class ApiState:
     shapes: Shapes
     metrics: Metrics
     renderer: Renderer
+    photos: PhotoCopier
 
     @classmethod
     def build(
@@ -61,6 +63,7 @@ class ApiState:
             shapes=Shapes(),
             metrics=Metrics(connections),
             renderer=Renderer(),
+            photos=PhotoCopier(),
         )
 
     async def close(self) -> None:
@@ -68,3 +71,4 @@ class ApiState:
         self.passwords.close()
         self.renderer.close()
         await self.shapes.close()
+        await self.photos.close()

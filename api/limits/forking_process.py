@@ -5,7 +5,7 @@ them, one after the other, until stdin ends. A child has everything loaded, so i
 milliseconds. An empty answer says that the child was killed, or failed.
 
     serve(load, answer, ChildLimits(...))    # the process, a module of its own
-    ForkingProcess("api.limits.geometry_process", Turns()).ask(org_id, message)    # its user
+    ForkingProcess("api.limits.geometry_process", Turns()).ask(org_id, read)    # its user
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import signal
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
@@ -50,13 +50,23 @@ class ForkingProcess:
         self._one_at_a_time = asyncio.Lock()
         self.process: Process | None = None
 
-    async def ask(self, org_id: UUID, message: bytes) -> bytes:
+    async def ask(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return the answer to a request; empty where there is none within the limits.
 
-        Raises TooManyOfOne or TooManyOfAll at once where too many wait.
+        read: returns the request. It is called when the request is next, so that what waits is not
+        in memory. Raises TooManyOfOne or TooManyOfAll at once where too many wait.
         """
-        # A request that is given up leaves its answer to be read, and keeps its turn until then.
-        return await asyncio.shield(asyncio.create_task(self._ask_in_turn(org_id, message)))
+        async with self._turns.turn(org_id):
+            await self._one_at_a_time.acquire()
+            try:
+                message = await read()
+            except BaseException:
+                self._one_at_a_time.release()
+                raise
+            # A request that is given up leaves its answer to be read.
+            asking = asyncio.create_task(self._ask(message))
+            asking.add_done_callback(lambda _: self._one_at_a_time.release())
+            return await asyncio.shield(asking)
 
     async def close(self) -> None:
         """End the process."""
@@ -65,14 +75,13 @@ class ForkingProcess:
                 self.process.kill()
             await self.process.wait()
 
-    async def _ask_in_turn(self, org_id: UUID, message: bytes) -> bytes:
+    async def _ask(self, message: bytes) -> bytes:
         """Return the process's answer; from another process, where the one before has ended."""
-        async with self._turns.turn(org_id), self._one_at_a_time:
-            try:
-                return await self._exchange(message)
-            except (ConnectionError, asyncio.IncompleteReadError):
-                self.process = None
-                return await self._exchange(message)
+        try:
+            return await self._exchange(message)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self.process = None
+            return await self._exchange(message)
 
     async def _exchange(self, message: bytes) -> bytes:
         if self.process is None:

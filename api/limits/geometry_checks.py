@@ -51,7 +51,11 @@ class Shapes:
         message = msgspec.json.encode(request)
         if len(message) <= _SMALL_BYTES and message.count(b"[") <= _SMALL_ARRAYS:
             return (await self.beside(org_id, judge, request)).result()
-        answer = await self._process.ask(org_id, message)
+
+        async def read() -> bytes:
+            return message
+
+        answer = await self._process.ask(org_id, read)
         if not answer:
             raise ShapeError(_TOO_DEAR)
         return msgspec.json.decode(answer, type=ShapeAnswer).result()
