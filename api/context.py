@@ -15,6 +15,7 @@ from api.limits.gate import Admission
 from api.limits.geometry_checks import Shapes
 from api.limits.last_used import Usage
 from api.limits.login_throttle import Throttle
+from api.photos.copier import PhotoCopier
 from api.settings import ApiSettings
 from db.core.connect import Pool, connect
 from db.core.secrets import SecretBox
@@ -41,6 +42,7 @@ class ApiState:
     shapes: Shapes
     metrics: Metrics
     renderer: Renderer
+    photos: PhotoCopier
 
     @classmethod
     def build(
@@ -68,6 +70,7 @@ class ApiState:
             shapes=Shapes(),
             metrics=Metrics(connections, wake_ups),
             renderer=Renderer(),
+            photos=PhotoCopier(),
         )
 
     async def close(self) -> None:
@@ -75,3 +78,4 @@ class ApiState:
         self.passwords.close()
         self.renderer.close()
         await self.shapes.close()
+        await self.photos.close()

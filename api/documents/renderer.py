@@ -14,7 +14,7 @@ from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_pdf import TimesheetPrinter
 from api.documents.timesheet_print import Paper
 from api.http.worker_thread import OneThread
-from api.limits.geometry_checks import MOST_ORGANIZATIONS, Turns
+from api.limits.turns import MOST_ORGANIZATIONS, Turns
 from operations.quotes.document import QuoteDocument
 
 Form = Literal["pdf", "csv"]

@@ -242,9 +242,13 @@ async def _on_page_too_large(request: Request, error: Exception) -> Response:
 
 
 async def _on_database_trouble(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OperationalError)
+    return refuse(request.scope, database_trouble(error))
+
+
+def database_trouble(error: OperationalError) -> Problem:
+    """Write trouble with the database to the log, and return what the client hears of it."""
     _log.warning("database unavailable", error=type(error).__name__, detail=message(error))
     if isinstance(error, QueryCanceled):
-        problem = unavailable("The query took too long: request fewer rows or a shorter time span.")
-    else:
-        problem = unavailable("The database cannot be reached or is busy.")
-    return refuse(request.scope, problem)
+        return unavailable("The query took too long: request fewer rows or a shorter time span.")
+    return unavailable("The database cannot be reached or is busy.")

@@ -91,9 +91,14 @@ def client_address(request: HTTPConnection) -> str:
     return host
 
 
+def note_refusal(scope: Scope, problem: Problem) -> None:
+    """Count the problem when the request has ended."""
+    scope[_REFUSED_KEY] = problem.code
+
+
 def refuse(scope: Scope, problem: Problem) -> Response:
     """Return the problem as the answer to this request, and count it when the request has ended."""
-    scope[_REFUSED_KEY] = problem.code
+    note_refusal(scope, problem)
     return problem.response(scope[_SCOPE_KEY])
 
 

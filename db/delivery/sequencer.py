@@ -17,8 +17,7 @@ from db.core.wakeups import Channel
 LEASE = "sequencer"
 
 # An active endpoint gets what its patterns name: everything, all types that begin with one word, or
-# one type, as long as the organization has the API. Few endpoints have filters: the event is read
-# again for these only.
+# one type, as long as the organization has the API. Few endpoints have filters.
 _SEQUENCE = """
 WITH waiting AS (
     SELECT org_id, id, type, data, position FROM events

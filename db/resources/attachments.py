@@ -17,7 +17,10 @@ PIECE_BYTES = 262_144
 
 
 class Attachment(NamedTuple):
-    """One row. It belongs to exactly one thing."""
+    """One row. It belongs to exactly one thing.
+
+    width_px, height_px: of the copy that a photo is shown by; None where there is none.
+    """
 
     id: UUID
     asset_id: UUID | None
@@ -32,13 +35,24 @@ class Attachment(NamedTuple):
     sha256: bytes
     created_by: UUID
     created_at: datetime
+    width_px: int | None
+    height_px: int | None
 
 
-attachments = Table("attachments", Attachment, has_row_count=True)
+attachments = Table(
+    "attachments",
+    Attachment,
+    computed={"width_px": "shown.width_px", "height_px": "shown.height_px"},
+    joins="LEFT JOIN photo_copies AS shown ON shown.org_id = attachments.org_id"
+    " AND shown.attachment_id = attachments.id AND shown.size = 'full'",
+    has_row_count=True,
+)
 
 
 async def claim_room(conn: Connection, size_bytes: int) -> int:
-    """Count a new file; how many bytes the tenant keeps with it. Others wait for the outcome."""
+    """Count a new file with its copies; return how many bytes the tenant keeps with it. Others wait
+    for the outcome.
+    """
     return await value_of(
         conn,
         """
@@ -63,8 +77,9 @@ async def write_piece(conn: Connection, attachment_id: UUID, number: int, conten
     )
 
 
-async def read_pieces(conn: Connection, attachment_id: UUID, first: int, last: int) -> bytes:
-    """Read pieces `first` to `last`, joined; as many as there are."""
+async def read(conn: Connection, attachment_id: UUID, begin: int, end: int) -> bytes:
+    """Read bytes [begin, end) of a file; nothing where it is gone."""
+    first, last = begin // PIECE_BYTES, (end - 1) // PIECE_BYTES
     cursor = await conn.execute(
         """
         SELECT content FROM attachment_pieces
@@ -73,16 +88,25 @@ async def read_pieces(conn: Connection, attachment_id: UUID, first: int, last: i
         (attachment_id, first, last),
         binary=True,
     )
-    return b"".join([content for (content,) in await cursor.fetchall()])
+    pieces = b"".join([content for (content,) in await cursor.fetchall()])
+    return pieces[begin - first * PIECE_BYTES : end - first * PIECE_BYTES]
 
 
 async def delete(conn: Connection, attachment_id: UUID) -> bool:
-    """Remove an attachment and its bytes. False where the tenant has none of this id."""
+    """Remove an attachment, its bytes and its copies. False where the tenant has none of it."""
+    copies_bytes = await value_of(
+        conn,
+        "SELECT coalesce(sum(length(content)), 0) FROM photo_copies WHERE attachment_id = %s",
+        (attachment_id,),
+    )
     cursor = await conn.execute(
         "DELETE FROM attachments WHERE id = %s RETURNING size_bytes", (attachment_id,)
     )
     row = await cursor.fetchone()
     if row is None:
         return False
-    await conn.execute("UPDATE attachment_usage SET files = files - 1, bytes = bytes - %s", row)
+    await conn.execute(
+        "UPDATE attachment_usage SET files = files - 1, bytes = bytes - %s",
+        (row[0] + copies_bytes,),
+    )
     return True

@@ -44,6 +44,7 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("punches", "true"),
     ("stock_movements", "true"),
     ("attachment_pieces", "true"),
+    ("photo_copies", "true"),
     ("quarantine", "true"),
     ("audit_events", "true"),
 )

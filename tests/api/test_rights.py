@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.punching import Worker, by_hand, employee, jobsite, worker
+from tests.api.resources.test_attachments import upload
 from tests.api.resources.test_quotes import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.stocked import stocked
@@ -267,6 +268,11 @@ async def _convert_a_quote(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.post(f"/v1/quotes/{quote['id']}/convert", None)
 
 
+async def _attach(place: Place, caller: Client, who: Worker) -> Answer:
+    order_id = (await place.order_of(who)).rpartition("/")[2]
+    return await upload(caller, b"What was found.", "notes.txt", work_order_id=order_id)
+
+
 _ALL_MAY = (200, 200, 200, 200)
 _LEADS_MAY = (403, 403, 200, 200)
 _OWN_MAY = (403, 200, 200, 200)
@@ -337,6 +343,8 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_inspect_an_order, "another's", (403, 403, 201, 201)),
     (_repair_a_defect, "own", (403, 403, 201, 201)),
     (_convert_a_quote, "another's", (403, 403, 409, 409)),  # it is not accepted
+    (_attach, "own", (403, 201, 201, 201)),
+    (_attach, "another's", (403, 403, 201, 201)),
     (_order_patch({"title": "y"}), "own", _LEADS_MAY),
     (_order_patch({"title": "y"}), "another's", _LEADS_MAY),
     (_order_patch({"checklist": [{"text": "x", "done": True}]}), "own", _OWN_MAY),

@@ -186,6 +186,10 @@ def _fill(
         (org_id, attachment_id, site_id, new_id()),
     )
     conn.execute("INSERT INTO attachment_pieces VALUES (%s, %s, 0, 'x')", (org_id, attachment_id))
+    conn.execute(
+        "INSERT INTO photo_copies VALUES (%s, %s, 'thumb', 'image/png', 1, 1, sha256('x'), 'x')",
+        (org_id, attachment_id),
+    )
     quote_id = new_id()
     conn.execute(
         "INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency,"

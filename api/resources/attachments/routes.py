@@ -1,6 +1,7 @@
 """Attachments: files of assets, sites, clients, employees, zones and work orders.
 
-What is deleted is gone, bytes and all. How much an organization may keep is a setting.
+What is deleted is gone, bytes and all. How much an organization may keep is a setting. A photo is
+shown by copies without metadata, which are made when it arrives.
 """
 
 from datetime import datetime
@@ -8,26 +9,41 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
+from msgspec import structs
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, no_content
-from api.http.problems import bad_field, conflict, forbidden, not_found
+from api.http.problems import (
+    Fault,
+    Problem,
+    bad_field,
+    busy,
+    conflict,
+    forbidden,
+    not_found,
+    unavailable,
+)
+from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.photos.copier import PhotoError
+from api.photos.copying import FULL_SIDE_PX, PhotoCopy
 from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_reference
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
-from api.resources.attachments.download import download
-from api.resources.attachments.upload import MAX_FILE_BYTES, Upload, UploadRoute
+from api.resources.attachments.download import FileSize, download, served_file
+from api.resources.attachments.upload import MAX_FILE_BYTES, PHOTO_TYPES, Upload, UploadRoute
 from api.resources.work_orders.changes import check_own_order
 from db.core.connect import Connection
 from db.resources import attachments as files
+from db.resources import photo_copies
 from db.resources.attachments import PIECE_BYTES, attachments
 from db.resources.inspection_forms import is_photo
 from db.resources.kinds import KINDS, Kind
+from db.resources.photo_copies import PhotoSize
 from db.resources.quotas import ATTACHMENT_BYTES, check, check_room
 from telemetry.ids import IdError, parse_id
 
@@ -66,7 +82,6 @@ _FORM = {
         },
     },
 }
-_OF_TECHNICIANS = ("asset", "site", "work_order")
 _BYTES = {
     "description": "The file",
     "content": {
@@ -79,6 +94,9 @@ _BYTES = {
         }
     },
 }
+
+
+_Pixels = Annotated[int | None, Field(ge=1, le=FULL_SIDE_PX, examples=[1200])]
 
 
 class AttachmentItem(BaseModel):
@@ -95,10 +113,24 @@ class AttachmentItem(BaseModel):
     media_type: Annotated[str, fields.text(100, "image/jpeg")] = Field(
         description="by what is in it, whatever it was called"
     )
-    size_bytes: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES, examples=[48213])]
+    size_bytes: Annotated[int, Field(ge=1, le=MAX_FILE_BYTES, examples=[48213])] = Field(
+        description="of the file as it was sent, like sha256"
+    )
     sha256: Annotated[str, fields.text(64, "0f" * 32, "^[0-9a-f]{64}$")]
     created_by: fields.UserId
     created_at: datetime
+    width_px: _Pixels = Field(description="of a photo as it is shown; null: it has no copies")
+    height_px: _Pixels
+
+
+class ContentQuery(fields.Query):
+    """The form of a photo."""
+
+    size: FileSize = Field(
+        default="full",
+        description="of a photo: a copy without metadata, a thumbnail, or the file as it was sent,"
+        " for dispatchers and admins",
+    )
 
 
 class AttachmentQuery(SortedQuery):
@@ -131,20 +163,22 @@ async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Que
     },
 )
 async def create_attachment(request: Request, access: Technician) -> Response:
-    """Create an attachment, of the one thing that is given. A technician's is an image of an asset,
-    a site or a work order that is assigned to them, as inspections need.
+    """Create an attachment, of the one thing that is given. A technician's is a file of a work
+    order that is assigned to them, or an image of an asset or a site, as inspections need.
     """
     upload: Upload = request.state.upload
     owner, owner_id = _owner(upload)
     _check_technician(access, upload, owner)
+    copies = await _copies(access, upload)
+    copied_bytes = sum(len(copy.content) for copy in copies.values())
     async with access.transaction() as conn:
         await check_reference(conn, owner, owner_id)
         if owner.name == "work_order":
             await check_own_order(conn, access, owner_id)
-        now = await check_room(conn, "attachments")
-        kept = await files.claim_room(conn, upload.size_bytes) - upload.size_bytes
+        now, more = await check_room(conn, "attachments"), upload.size_bytes + copied_bytes
+        kept = await files.claim_room(conn, more) - more
         most = access.state.settings.attachments_quota_bytes
-        check(ATTACHMENT_BYTES, most, kept, more=upload.size_bytes)
+        check(ATTACHMENT_BYTES, most, kept, more=more)
         columns = {
             f"{owner.name}_id": owner_id,
             "file_name": upload.file_name,
@@ -153,9 +187,13 @@ async def create_attachment(request: Request, access: Technician) -> Response:
             "sha256": upload.sha256,
             "created_by": access.caller.user_id,
         }
+        if copies:
+            columns |= {"width_px": copies["full"].width_px, "height_px": copies["full"].height_px}
         attachment = _attachments.new(columns, now)
         await attachments.insert(conn, attachment)
         await _write(conn, attachment.id, upload)
+        for size, copy in copies.items():
+            await photo_copies.insert(conn, attachment.id, size, **structs.asdict(copy))
     return created(_attachments.item(attachment), router.prefix)
 
 
@@ -175,12 +213,16 @@ async def get_attachment(access: Reader, attachment_id: _AttachmentPath) -> Resp
     responses={200: _BYTES, 206: _BYTES | {"description": "The bytes that were asked for"}},
 )
 async def download_attachment(
-    request: Request, access: Reader, attachment_id: _AttachmentPath
+    request: Request,
+    access: Reader,
+    attachment_id: _AttachmentPath,
+    query: Annotated[ContentQuery, Query()],
 ) -> Response:
-    """Download the bytes, all or one range of them."""
+    """Download the bytes, all or one range of them. A photo is a copy without metadata."""
     async with access.transaction() as conn:
         attachment = await _attachments.found(conn, attachment_id)
-    return download(request, access, attachment)
+        file = await served_file(conn, access, attachment, query.size)
+    return download(request, access, file)
 
 
 @router.delete("/{id}", operation_id="deleteAttachment", status_code=204)
@@ -213,10 +255,36 @@ def _owner(upload: Upload) -> tuple[Kind, UUID]:
 
 
 def _check_technician(access: Access, upload: Upload, owner: Kind) -> None:
-    """Raise Problem (403) where a technician uploads something else than a photo."""
-    is_image = upload.media_type.startswith("image/")
-    if access.caller.role == "technician" and not (is_image and owner.name in _OF_TECHNICIANS):
-        raise forbidden("A technician may only upload images of assets, sites and work orders.")
+    """Raise Problem (403) where a technician uploads something else than a photo or a file of a
+    work order.
+    """
+    is_photo = upload.media_type.startswith("image/") and owner.name in ("asset", "site")
+    if access.caller.role == "technician" and not (is_photo or owner.name == "work_order"):
+        detail = "A technician may only upload images of assets and sites, and files of work orders"
+        raise forbidden(f"{detail} that are assigned to them.")
+
+
+async def _copies(access: Access, upload: Upload) -> dict[PhotoSize, PhotoCopy]:
+    """Return the copies of a photo; none of another file. Raises Problem (422, 429, 503)."""
+    if upload.media_type not in PHOTO_TYPES:
+        return {}
+
+    async def read() -> bytes:
+        content = await upload.file.read()
+        await upload.file.seek(0)
+        return content
+
+    try:
+        copies = await access.state.photos.copies(access.caller.org_id, read)
+    except PhotoError as error:
+        code = "image_too_large" if error.is_too_large else "image_unreadable"
+        fault = Fault(f"The image cannot be read: {error}.", pointer="/file")
+        raise Problem(422, code, "The image cannot be read.", faults=(fault,)) from None
+    except TooManyOfOne:
+        raise busy("Too many photos of the organization at once.") from None
+    except TooManyOfAll:
+        raise unavailable("Too many photos at once: try again in a second.") from None
+    return {"full": copies.full, "thumb": copies.thumb}
 
 
 async def _write(conn: Connection, attachment_id: UUID, upload: Upload) -> None:

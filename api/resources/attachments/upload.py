@@ -2,7 +2,8 @@
 
 The body is bounded while it arrives, and what is longer than a megabyte waits in a temporary file.
 What kind of file it is, its content says: images and PDF by their first bytes, and text by being
-UTF-8 without control characters. What the client calls it counts for nothing.
+UTF-8 without control characters. What the client calls it counts for nothing. A text that a browser
+would run (HTML, SVG) is refused, and so is an image that is another kind of file, too.
 """
 
 import codecs
@@ -36,6 +37,8 @@ MEDIA_TYPES = (
     "application/pdf",
 )
 TEXT_TYPES = ("text/plain", "text/csv")
+# Shown by copies; other images are too seldom seen to have decoders.
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 _ROOM_FOR_FIELDS_BYTES = 64 * 1024
 _DISCARDED_BYTES = 16 * 1024 * 1024
@@ -44,6 +47,14 @@ _MAX_FIELD_BYTES = 1000
 _HEAD_BYTES = 4096
 _READ_BYTES = 1024 * 1024
 _MAX_NAME = 200
+# Tags that make a page or an SVG, and those that make a page where it begins with them.
+_MARKUP = re.compile(
+    rb"<(?:!doctype\s+html|html|head|body|script|iframe|svg|object|embed)[\s>/]", re.I
+)
+_BEGINS_PAGE = re.compile(rb"<(?:a|b|br|div|font|h1|img|link|meta|p|style|table|title)[\s>/]", re.I)
+_PDF_WITHIN_BYTES = 1024
+_ZIP_END, _ZIP_END_BYTES = b"PK\x05\x06", 22
+_MAX_ZIP_COMMENT_BYTES = 65_535
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -155,14 +166,38 @@ def _look_at(file: UploadFile, name: str) -> tuple[bytes, str | None]:
     """Return the hash of a file and its type, None for one that is not taken."""
     digest = sha256()
     decoder = codecs.getincrementaldecoder("utf-8")()
-    head, is_text = b"", True
+    head, tail, is_text = b"", b"", True
     while piece := file.file.read(_READ_BYTES):
         head = head or piece[:_HEAD_BYTES]
+        tail = (tail + piece)[-_ZIP_END_BYTES - _MAX_ZIP_COMMENT_BYTES :]
         digest.update(piece)
         is_text = is_text and _is_text(decoder, piece)
     is_text = is_text and _is_text(decoder, b"", final=True)
     file.file.seek(0)
-    return digest.digest(), _known_type(head) or (_text_type(name) if is_text else None)
+    found = _known_type(head)
+    if found is None:
+        found = _text_type(name) if is_text and not _is_markup(head) else None
+    elif found.startswith("image/") and _is_another(head, tail):
+        found = None
+    return digest.digest(), found
+
+
+def _is_markup(head: bytes) -> bool:
+    """Return whether a text begins as HTML or SVG do."""
+    begin = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    is_page = _BEGINS_PAGE.match(begin) or _MARKUP.search(begin)
+    return begin.startswith(b"<") and is_page is not None
+
+
+def _is_another(head: bytes, tail: bytes) -> bool:
+    """Return whether an image would pass for a page, a PDF or a ZIP archive, too."""
+    if _MARKUP.search(head) or b"%PDF-" in head[:_PDF_WITHIN_BYTES]:
+        return True
+    place = tail.rfind(_ZIP_END)
+    end = tail[place : place + _ZIP_END_BYTES]
+    return len(end) == _ZIP_END_BYTES and place + len(end) + int.from_bytes(
+        end[-2:], "little"
+    ) == len(tail)
 
 
 def _is_text(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = False) -> bool:

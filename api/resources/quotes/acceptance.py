@@ -5,6 +5,7 @@ decided, over or superseded; then the page says so and shows no more. Requests a
 address and by token.
 """
 
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -13,18 +14,22 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Path
 from pydantic import ConfigDict
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from api.context import ApiState
 from api.http import fields
 from api.http.encoding import time_text
+from api.http.errors import database_trouble
 from api.http.headers import media_type
+from api.http.middleware import note_refusal
 from api.http.problems import Problem
+from api.request.handler_arguments import Handle
 from api.request.route import PublicRoute
 from api.resources.quotes.moves import append_entry, check_not_overtaken, decide
 from api.resources.quotes.pages import note_page, quote_page
 from api.resources.quotes.signatures import SignatureError, read_signature
 from db.core.connect import Connection
+from db.core.errors import OperationalError
 from db.core.secrets import MAX_SECRET_CHARACTERS, secret_hash
 from db.core.table import db_now
 from db.core.tenant import reading, tenant
@@ -49,10 +54,33 @@ _CLOSED: dict[QuoteState, str] = {
 }
 
 
+_SAYS: Mapping[str, str] = {
+    "rate_limited": "This page was opened too often. Please wait a minute, and open it again.",
+    "unknown_parameter": "Something was added to the address of this page. Please open the link as"
+    " it is in the letter.",
+    "unavailable": "This page cannot be shown just now. Please open it again in a minute.",
+}
+_NOT_READ = "Your answer could not be read. Please open the link in the letter, and answer again."
+
+
 class _PageRoute(PublicRoute):
-    """A route that takes forms, which may have a drawn signature."""
+    """A route that takes forms, which may have a drawn signature. A problem is a page, too."""
 
     body_limit_bytes = 300_000
+
+    def get_route_handler(self) -> Handle:
+        handle = super().get_route_handler()
+
+        async def answer_with_a_page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Problem as problem:
+                return _page_of(request, problem)
+            except OperationalError as error:
+                return _page_of(request, database_trouble(error))
+
+        self._handle = answer_with_a_page
+        return answer_with_a_page
 
     def decode(self, request: Request, content: bytes) -> object:
         """Return the fields of a form. Raises Problem (400, 415)."""
@@ -63,6 +91,14 @@ class _PageRoute(PublicRoute):
         except ValueError:
             raise Problem(400, "invalid_form", "The form cannot be read.") from None
         return dict(pairs)
+
+
+def _page_of(request: Request, problem: Problem) -> Response:
+    """Return a problem in plain words."""
+    note_refusal(request.scope, problem)
+    page = note_page("Quote", _SAYS.get(problem.code, _NOT_READ), problem.status)
+    page.headers.update(problem.headers)
+    return page
 
 
 class CustomerAnswer(fields.Body):
@@ -127,6 +163,13 @@ async def see_quote_pdf(request: Request, token: _TokenPath) -> Response:
     assert kept is not None  # it was sent
     headers = {"Content-Disposition": 'attachment; filename="quote.pdf"'}
     return Response(kept.files.pdf, media_type="application/pdf", headers=headers)
+
+
+@router.get("/{token}/accept")
+@router.get("/{token}/decline")
+async def see_quote_again(token: _TokenPath) -> Response:
+    """Lead back to the page: a browser asks for the address of an answer when it is opened anew."""
+    return RedirectResponse(f"/quotes/{token}", 303)
 
 
 @router.post("/{token}/accept")

@@ -4,11 +4,12 @@ The page loads nothing but a style sheet and the script of the signature pad, bo
 and works without the script.
 """
 
+from collections.abc import Mapping
 from html import escape
 
 from starlette.responses import Response
 
-from api.documents.quote_pdf import PrintedQuote, printed_quote
+from api.documents.quote_pdf import PrintedLine, PrintedQuote, printed_quote
 from operations.quotes.document import QuoteDocument
 from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
 
@@ -48,6 +49,15 @@ _ACCEPT = """<form method="post" action="/quotes/{token}/accept" id="accept">
 """
 
 
+_FIGURES: Mapping[str, str] = {
+    "Quantity": "quantity",
+    "Unit price": "unit_price",
+    "Discount": "discount",
+    "Tax": "tax",
+    "Net": "net",
+}
+
+
 def quote_page(document: QuoteDocument, token: str, *, fault: str = "") -> Response:
     """Return the page on which a customer answers. fault: of the answer before, with status 422."""
     printed = printed_quote(document)
@@ -71,14 +81,15 @@ def _page(title: str, body: str, status: int) -> Response:
 
 def _document(printed: PrintedQuote, token: str) -> str:
     facts = "".join(
-        f"<tr><td>{escape(label)}<td class=words>{escape(fact)}\n" for label, fact in printed.facts
+        f'<tr><td>{escape(label)}<td class="words">{escape(fact)}\n'
+        for label, fact in printed.facts
     )
     lines = "".join(
-        f'<tr><td class="words">{escape(line.description)}<td>{escape(line.quantity)}'
-        f"<td>{line.unit_price}<td>{line.discount}<td>{line.tax}<td>{line.net}\n"
+        f'<tr><td class="words">{escape(line.description)}{_figures(line)}\n'
         for line in printed.lines
     )
     sums = "".join(f"<tr><td>{escape(label)}<td>{amount}\n" for label, amount in printed.sums)
+    heads = "".join(f"<th>{head}" for head in _FIGURES)
     label, amount = printed.total
     texts = "".join(
         f'<h2>{title}</h2>\n<p class="words">{escape(text)}</p>\n'
@@ -87,9 +98,15 @@ def _document(printed: PrintedQuote, token: str) -> str:
     )
     return (
         f"<p>{escape(printed.organization)} for {escape(printed.client_name)}</p>\n"
-        f'<table class="sums">{facts}</table>\n'
-        '<table><tr><th class="words">Description<th>Quantity<th>Unit price<th>Discount<th>Tax'
-        f"<th>Net\n{lines}</table>\n"
+        f'<table class="facts">{facts}</table>\n'
+        f'<table class="lines"><tr><th class="words">Description{heads}\n{lines}</table>\n'
         f'<table class="sums">{sums}<tr class="total"><td>{escape(label)}<td>{amount}</table>\n'
         f'{texts}<p><a href="/quotes/{escape(token)}/quote.pdf">The quote as a PDF</a></p>\n'
+    )
+
+
+def _figures(line: PrintedLine) -> str:
+    """Return the cells of a line's figures, which name themselves where a phone hides the head."""
+    return "".join(
+        f'<td data-label="{head}">{escape(getattr(line, name))}' for head, name in _FIGURES.items()
     )

@@ -18,7 +18,7 @@ from api.http import fields
 from api.http.encoding import accepted, created, id_text, ok
 from api.http.etags import tag_of
 from api.http.problems import bad_field, busy, conflict, forbidden, unavailable
-from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
+from api.limits.turns import TooManyOfAll, TooManyOfOne
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf
 from api.request.references import check_references

@@ -1,6 +1,7 @@
 // Lets a customer draw a signature. Without it, the typed name is the signature.
 const pad = document.getElementById("pad");
 const drawn = document.getElementById("drawn");
+drawn.value = ""; // a browser may fill in what was there before a reload
 const brush = pad.getContext("2d");
 brush.lineWidth = 2;
 brush.lineCap = "round";
@@ -21,7 +22,7 @@ pad.addEventListener("pointermove", (event) => {
   brush.stroke();
   drawn.value = "unsaved";
 });
-pad.addEventListener("pointerup", () => { draws = false; });
+for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => { draws = false; });
 document.getElementById("clear").addEventListener("click", () => {
   brush.clearRect(0, 0, pad.width, pad.height);
   drawn.value = "";

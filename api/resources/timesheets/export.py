@@ -15,7 +15,7 @@ from api.http.encoding import ok, sparse
 from api.http.etags import tag_of
 from api.http.headers import preferred
 from api.http.problems import busy, unavailable
-from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
+from api.limits.turns import TooManyOfAll, TooManyOfOne
 from api.request.access import Access
 from api.resources.timesheets.bodies import TimesheetItem
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.http.problems import Fault, Problem, busy, conflict, unavailable
-from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
+from api.limits.turns import TooManyOfAll, TooManyOfOne
 from api.request.access import Access
 from db.core import registry_revision
 from db.core.connect import Connection

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import ok
 from api.http.problems import Fault, Problem, bad_field, busy, unavailable
-from api.limits.geometry_checks import TooManyOfAll, TooManyOfOne
+from api.limits.turns import TooManyOfAll, TooManyOfOne
 from api.request.access import Access, Dispatcher
 from api.request.route import LargeBodyRoute
 from api.resources.zones.bodies import Geometry, NewZone

@@ -9,7 +9,7 @@ import pytest
 from api.documents.renderer import Renderer
 from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_pdf import TimesheetPrinter
-from api.limits.geometry_checks import MOST_OF_EACH, TooManyOfOne
+from api.limits.turns import MOST_OF_EACH, TooManyOfOne
 from tests.api.documents import examples
 
 NORTH, SOUTH = UUID(int=1), UUID(int=2)

@@ -12,14 +12,8 @@ from uuid import uuid4
 
 import pytest
 
-from api.limits.geometry_checks import (
-    MOST_OF_EACH,
-    MOST_ORGANIZATIONS,
-    Shapes,
-    TooManyOfAll,
-    TooManyOfOne,
-    Turns,
-)
+from api.limits.geometry_checks import Shapes
+from api.limits.turns import MOST_OF_EACH, MOST_ORGANIZATIONS, TooManyOfAll, TooManyOfOne, Turns
 from geofence.geometry.measures import measures
 from geofence.shapes.geojson import ShapeError, read_shape
 from tests.api.running import Organization
@@ -128,9 +122,10 @@ async def test_a_stop_of_all_processes_is_left_to_the_api(shapes: Shapes) -> Non
 async def test_a_process_that_has_ended_already_can_be_closed() -> None:
     shapes = Shapes()
     await measured(shapes, {"type": "Polygon", "coordinates": [ring(2_000)]})
-    assert shapes._process is not None
-    os.kill(shapes._process.pid, signal.SIGKILL)
-    await shapes._process.wait()
+    process = shapes._process.process
+    assert process is not None
+    process.kill()
+    await process.wait()
     await shapes.close()
 
 

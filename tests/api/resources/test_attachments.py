@@ -6,19 +6,21 @@ from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
 from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
+from tests.api.pictures import bomb, opened, photo, picture
 from tests.api.running import Answer, Client, Organization, RunningApi, running_api
 from tests.api.shapes import square
 from tests.servers import DatabaseUnderTest
 
 pytestmark = pytest.mark.own_api
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
-JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"\x00" * 100
+PNG, JPEG = picture("PNG"), picture("JPEG")
 PDF = b"%PDF-1.7\n" + b"\xe2\xe3\xcf\xd3\n" * 20
 MIB = 1024 * 1024
+SIZES = ("full", "thumb", "original")
 
 
 async def upload(
@@ -59,23 +61,32 @@ def _pieces(api: RunningApi, attachment: dict[str, Any]) -> int:
     return rows[0][0]
 
 
+def _copies(api: RunningApi, attachment: dict[str, Any]) -> int:
+    rows = api.sql(
+        "SELECT count(*) FROM photo_copies WHERE attachment_id = %s",
+        parse_id("att", attachment["id"]),
+    )
+    return rows[0][0]
+
+
 async def test_a_file_comes_back_as_it_was_sent(api: RunningApi, north: Organization) -> None:
     asset = await _asset(north)
-    answer = await upload(north.dispatcher, PNG, "Front view.png", asset_id=asset)
+    answer = await upload(north.dispatcher, PDF, "Front view.pdf", asset_id=asset)
     assert answer.status == 201
     made = answer.json
     assert answer.headers["Location"] == f"/v1/attachments/{made['id']}"
     assert (made["asset_id"], made["site_id"], made["zone_id"]) == (asset, None, None)
-    assert (made["file_name"], made["media_type"]) == ("Front view.png", "image/png")
-    assert (made["size_bytes"], made["sha256"]) == (len(PNG), sha256(PNG).hexdigest())
+    assert (made["file_name"], made["media_type"]) == ("Front view.pdf", "application/pdf")
+    assert (made["size_bytes"], made["sha256"]) == (len(PDF), sha256(PDF).hexdigest())
+    assert (made["width_px"], made["height_px"]) == (None, None)
     assert made["created_by"].startswith("usr_")
     assert (await north.viewer.get(answer.headers["Location"])).json == made
     sent = await north.viewer.get(f"/v1/attachments/{made['id']}/content")
-    assert (sent.status, sent.content) == (200, PNG)
+    assert (sent.status, sent.content) == (200, PDF)
     assert {name: sent.headers[name] for name in HEADERS} == HEADERS | {
-        "Content-Type": "image/png",
-        "Content-Length": str(len(PNG)),
-        "Content-Disposition": 'attachment; filename="Front view.png"',
+        "Content-Type": "application/pdf",
+        "Content-Length": str(len(PDF)),
+        "Content-Disposition": 'attachment; filename="Front view.pdf"',
     }
 
 
@@ -111,13 +122,14 @@ async def test_a_file_belongs_to_one_thing_and_is_listed_by_it(
     [
         (PNG, "a.txt", "image/png"),
         (JPEG, "evil.html", "image/jpeg"),
-        (b"GIF89a" + b"\x00" * 50, "a.gif", "image/gif"),
-        (b"RIFF\x24\x00\x00\x00WEBPVP8 " + b"\x00" * 20, "a.webp", "image/webp"),
+        (picture("GIF"), "a.gif", "image/gif"),
+        (picture("WEBP"), "a.webp", "image/webp"),
         (b"II*\x00" + b"\x00" * 50, "a.tif", "image/tiff"),
         (PDF, "a.pdf", "application/pdf"),
         (b"id,name\n1,Z\xc3\xbcrich\n", "LIST.CSV", "text/csv"),
         ("Zürich\r\n\tline".encode(), "a", "text/plain"),
-        (b"<script>alert(1)</script>", "a.html", "text/plain"),
+        (b'<?xml version="1.0"?>\n<gpx><trk><name>A day</name></trk></gpx>', "a", "text/plain"),
+        (b"a < b and <html> is a tag", "a.txt", "text/plain"),
         (b"a" * (MIB - 1) + "ü".encode(), "long.txt", "text/plain"),
     ],
 )
@@ -126,7 +138,8 @@ async def test_the_type_is_what_the_content_says(
 ) -> None:
     made = await _made(north, content, name)
     assert made["media_type"] == media_type
-    sent = await north.viewer.get(f"/v1/attachments/{made['id']}/content")
+    path = f"/v1/attachments/{made['id']}/content"
+    sent = await north.dispatcher.get(path, size="original")
     assert sent.content == content
     assert sent.headers["Content-Type"].partition(";")[0] == media_type
     assert sent.headers["X-Content-Type-Options"] == "nosniff"
@@ -142,6 +155,14 @@ async def test_the_type_is_what_the_content_says(
         b"caf\xe9",
         b"hello \xc3",
         b"\x1f\x8b\x08" + b"\x00" * 20,
+        b"<script>alert(1)</script>",
+        b"\xef\xbb\xbf \n<!DOCTYPE html><p>x",
+        b"<img src=x onerror=alert(1)>",
+        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>',
+        b"<!-- x --><svg/>",
+        JPEG[:20] + b"<script>alert(1)</script>" + JPEG,
+        PNG + b"%PDF-1.7\n",
+        JPEG + b"PK\x05\x06" + bytes(16) + b"\x05\x00hello",
     ],
 )
 async def test_a_file_of_another_type_is_refused(
@@ -181,7 +202,7 @@ async def test_the_name_of_a_file_is_safe(
 async def test_a_large_file_is_kept_in_pieces_and_comes_back_whole_or_by_ranges(
     api: RunningApi, north: Organization
 ) -> None:
-    content = PNG[:8] + b"".join(number.to_bytes(4, "big") for number in range(700_000))
+    content = PDF + b"".join(number.to_bytes(4, "big") for number in range(700_000))
     made = await _made(north, content)
     assert _pieces(api, made) == -(-len(content) // 262_144)
     path = f"/v1/attachments/{made['id']}/content"
@@ -227,10 +248,11 @@ async def test_a_range_that_is_none_is_refused_or_left_alone(north: Organization
 async def test_what_is_deleted_is_gone_with_its_bytes(api: RunningApi, north: Organization) -> None:
     before = _usage(api, north)
     made = await _made(north, PNG)
-    assert _usage(api, north) == (before[0] + 1, before[1] + len(PNG))
     path = f"/v1/attachments/{made['id']}"
+    sizes = [len((await north.admin.get(f"{path}/content", size=size)).content) for size in SIZES]
+    assert _usage(api, north) == (before[0] + 1, before[1] + sum(sizes))
     assert (await north.dispatcher.delete(path)).status == 204
-    assert _pieces(api, made) == 0
+    assert (_pieces(api, made), _copies(api, made)) == (0, 0)
     assert _usage(api, north) == before
     for answer in (
         await north.viewer.get(path),
@@ -330,7 +352,89 @@ async def test_a_viewer_only_reads_and_a_technician_uploads_photos_of_assets_and
     assert (await upload(north.technician, b"hello", **owner)).status == 403
     for caller in (north.viewer, north.technician):
         assert (await caller.delete(path)).status == 403
-        assert (await caller.get(f"{path}/content")).content == PNG
+        assert (await caller.get(f"{path}/content")).status == 200
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+async def test_a_photo_is_shown_upright_and_does_not_say_where_it_was_taken(
+    north: Organization, kind: str
+) -> None:
+    sent = photo(kind, orientation=6, size=(600, 400))
+    made = await _made(north, sent, "Front view.x")
+    assert (made["width_px"], made["height_px"]) == (400, 600)
+    assert (made["size_bytes"], made["sha256"]) == (len(sent), sha256(sent).hexdigest())
+    path = f"/v1/attachments/{made['id']}/content"
+    full = await north.viewer.get(path)
+    thumb = await north.viewer.get(path, size="thumb")
+    for answer, size in ((full, (400, 600)), (thumb, (213, 320))):
+        image = opened(answer.content)
+        assert answer.status == 200
+        assert (answer.headers["Content-Type"], image.size) == (image.get_format_mimetype(), size)
+        assert not image.getexif()
+        assert image.info.keys() <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+        assert not any(word in answer.content for word in (b"Exif", b"Anna", b"Camera"))
+        # The red quarter was on the upper left before the turn to the right.
+        assert [_is_red(image, x, y) for x, y in ((0.75, 0.25), (0.25, 0.25), (0.75, 0.75))] == [
+            True,
+            False,
+            False,
+        ]
+    assert full.headers["Content-Type"] == ("image/png" if kind == "PNG" else "image/jpeg")
+    assert thumb.headers["Content-Type"] == "image/jpeg"
+    assert full.headers["Content-Disposition"].endswith(
+        {"JPEG": '"Front view.x"', "PNG": '"Front view.x"', "WEBP": '"Front view.jpg"'}[kind]
+    )
+    part = await north.viewer.get(path, headers={"Range": "bytes=7-99"})
+    assert (part.status, part.content) == (206, full.content[7:100])
+    assert len({answer.headers["ETag"] for answer in (full, thumb)}) == 2
+
+
+def _is_red(image: Image.Image, x: float, y: float) -> bool:
+    red, _, blue = image.getpixel((int(image.width * x), int(image.height * y)))  # type: ignore[misc]
+    return red > 200 and blue < 50
+
+
+async def test_the_original_of_a_photo_is_for_dispatchers_and_admins(north: Organization) -> None:
+    sent = photo()
+    path = f"/v1/attachments/{(await _made(north, sent))['id']}/content"
+    for caller in (north.viewer, north.technician):
+        answer = await caller.get(path, size="original")
+        assert (answer.status, answer.json["code"]) == (403, "forbidden")
+    for caller in (north.dispatcher, north.admin):
+        assert (await caller.get(path, size="original")).content == sent
+    assert (await north.admin.get(path, size="huge")).status == 400
+
+
+async def test_an_image_without_a_copy_is_for_dispatchers_and_admins(north: Organization) -> None:
+    sent = b"II*\x00" + b"\x00" * 50
+    path = f"/v1/attachments/{(await _made(north, sent))['id']}/content"
+    assert (await north.viewer.get(path)).status == 403
+    assert (await north.dispatcher.get(path)).content == sent
+    assert (await north.dispatcher.get(path, size="thumb")).status == 404
+    document = f"/v1/attachments/{(await _made(north, PDF))['id']}/content"
+    assert (await north.viewer.get(document, size="original")).content == PDF
+    assert (await north.viewer.get(document, size="thumb")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        (picture("PNG")[:-60], "image_unreadable", "it ends too early"),
+        (picture("JPEG")[:-20], "image_unreadable", "it ends too early"),
+        (picture("WEBP")[:-20], "image_unreadable", "it is damaged"),
+        (PNG[:40] + bytes(50), "image_unreadable", "it is damaged"),
+        (bomb(50_000, 50_000), "image_too_large", "it has 50000 x 50000 pixels; at most 64 mega"),
+    ],
+)
+async def test_an_image_that_cannot_be_decoded_is_refused(
+    api: RunningApi, north: Organization, content: bytes, code: str, says: str
+) -> None:
+    before = _usage(api, north)
+    answer = await upload(north.admin, content, "a.png", asset_id=await _asset(north))
+    assert (answer.status, answer.json["code"]) == (422, code)
+    assert answer.json["errors"][0]["pointer"] == "/file"
+    assert says in answer.json["errors"][0]["message"]
+    assert _usage(api, north) == before
 
 
 async def test_nobody_gets_the_bytes_of_another_organization(
@@ -338,6 +442,8 @@ async def test_nobody_gets_the_bytes_of_another_organization(
 ) -> None:
     theirs = await _made(south, PNG)
     path = f"/v1/attachments/{theirs['id']}"
+    for size in SIZES:
+        assert (await north.admin.get(f"{path}/content", size=size)).status == 404
     for answer in (
         await north.admin.get(path),
         await north.admin.get(f"{path}/content"),
@@ -348,7 +454,8 @@ async def test_nobody_gets_the_bytes_of_another_organization(
     ):
         assert (answer.status, answer.json["code"]) == (404, "not_found")
     assert (await api.anonymous.get(f"{path}/content")).status == 401
-    assert (await south.viewer.get(f"{path}/content")).content == PNG
+    assert (await south.viewer.get(f"{path}/content")).status == 200
+    assert (await south.admin.get(f"{path}/content", size="original")).content == PNG
 
 
 @pytest.fixture

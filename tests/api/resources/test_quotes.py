@@ -432,6 +432,38 @@ async def test_a_link_is_not_used_without_end(
         statuses.append((await api.anonymous.get(f"{path}/quote.pdf")).status)
     assert len(statuses) > 60
     assert statuses == [200] * (len(statuses) - 1) + [429]
+    answer = await api.anonymous.get(path)
+    assert (answer.status, b"opened too often" in answer.content) == (429, True)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "r=0" in answer.headers["RateLimit"]
+
+
+async def test_every_problem_of_the_page_is_a_page_in_plain_words(
+    api: RunningApi, org: Organization, mailbox: Mailbox
+) -> None:
+    quote, path = await sent(org, mailbox)
+    accept = f"{path}/accept"
+    large = {"reason": "x" * 300_001}
+    for answer, status, says in (
+        (await api.anonymous.get(path, utm_source="letter"), 400, b"Something was added"),
+        (await api.anonymous.send("POST", accept, json={"name": "Ann"}), 415, b"not be read"),
+        (await form(api, accept, **dict.fromkeys(map(str, range(11)), "x")), 400, b"not be read"),
+        (await form(api, accept, **large), 413, b"not be read"),
+    ):
+        assert (answer.status, says in answer.content) == (status, True), answer.content
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert (await read(org, quote))["status"] == "sent"
+
+
+async def test_the_address_of_an_answer_leads_back_to_the_page(
+    api: RunningApi, org: Organization, mailbox: Mailbox
+) -> None:
+    _, path = await sent(org, mailbox)
+    for answer in ("accept", "decline"):
+        page = await api.anonymous.send("GET", f"{path}/{answer}", allow_redirects=False)
+        assert (page.status, page.headers["Location"]) == (303, path)
 
 
 # Revisions ----------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ NOT_AUDITED = {
     "mail_outbox",
     "number_counters",
     "part_fits",
+    "photo_copies",
     "punch_evidence",
     "punch_verdicts",
     "quarantine",

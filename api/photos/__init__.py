@@ -1,0 +1,1 @@
+"""Photos: copies that show the pixels and tell nothing else."""

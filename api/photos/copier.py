@@ -1,0 +1,80 @@
+"""Copies of photos, made beside the event loop in a process of its own (`api.photos.copying`)."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from api.limits.forking_process import ForkingProcess
+from api.limits.turns import Turns
+from api.photos.copying import (
+    FULL_SIDE_PX,
+    LIMITS,
+    THUMB_SIDE_PX,
+    PhotoAnswer,
+    PhotoCopy,
+    PhotoRequest,
+)
+
+SIGNATURE_SIDE_PX = 640
+_TOO_DEAR = f"it cannot be decoded within {LIMITS.cpu_s} s"
+
+
+class PhotoError(Exception):
+    """A file that is no photo that can be shown. Its text says why, for whoever sent it.
+
+    is_too_large: it may be a good photo, but has too many pixels.
+    """
+
+    def __init__(self, problem: str, *, is_too_large: bool = False) -> None:
+        super().__init__(problem)
+        self.is_too_large = is_too_large
+
+
+class PhotoCopies(NamedTuple):
+    """The copies of a photo that are kept."""
+
+    full: PhotoCopy
+    thumb: PhotoCopy
+
+
+class PhotoCopier:
+    """Copies photos. The process is started when the first one comes.
+
+    One photo is in memory at a time. Organizations take turns. Both methods raise PhotoError, and
+    TooManyOfOne or TooManyOfAll at once where too many wait.
+    """
+
+    def __init__(self) -> None:
+        self._process = ForkingProcess("api.photos.copying", Turns())
+
+    async def copies(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopies:
+        """Return the copies of a photo. read: returns the file, when it is next."""
+        return PhotoCopies(*await self._copied(org_id, read, (FULL_SIDE_PX, THUMB_SIDE_PX)))
+
+    async def signature(self, org_id: UUID, png: bytes) -> PhotoCopy:
+        """Return a signature at the size in which it is printed."""
+
+        async def read() -> bytes:
+            return png
+
+        return (await self._copied(org_id, read, (SIGNATURE_SIDE_PX,)))[0]
+
+    async def close(self) -> None:
+        """End the process."""
+        await self._process.close()
+
+    async def _copied(
+        self, org_id: UUID, read: Callable[[], Awaitable[bytes]], sides_px: tuple[int, ...]
+    ) -> tuple[PhotoCopy, ...]:
+        async def request() -> bytes:
+            return msgspec.msgpack.encode(PhotoRequest(await read(), sides_px))
+
+        answer = await self._process.ask(org_id, request)
+        if not answer:
+            raise PhotoError(_TOO_DEAR)
+        found = msgspec.msgpack.decode(answer, type=PhotoAnswer)
+        if found.problem:
+            raise PhotoError(found.problem, is_too_large=found.is_too_large)
+        return found.copies
