@@ -1,0 +1,1 @@
+"""The live side of the API: connections on which we send."""
