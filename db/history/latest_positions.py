@@ -199,6 +199,5 @@ async def changed(
 
 
 def _kept(row: tuple[Any, ...]) -> KeptPosition:
-    asset_id, name, client_id, *position = row
-    shown = None if position[0] is None else LastPosition(*position)
-    return KeptPosition(asset_id, name, client_id, shown)
+    position = LastPosition(*row[3:])
+    return KeptPosition(*row[:3], None if row[4] is None else position)
