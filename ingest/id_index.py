@@ -48,9 +48,12 @@ class IdIndex:
         return text
 
     def as_bytes(self) -> NDArray[np.void]:
-        """Return the 16 bytes of each UUID by number, shape (n,), dtype V16."""
-        known = len(self._bytes)
-        if known < len(self._ids):
-            more = b"".join(uuid.bytes for uuid in self._ids[known:])
-            self._bytes = np.concatenate((self._bytes, np.frombuffer(more, "V16")))
-        return self._bytes
+        """Return the 16 bytes of each UUID by number, shape (n,), dtype V16.
+
+        Two threads may ask at once.
+        """
+        known = self._bytes
+        if len(known) < len(self._ids):
+            more = b"".join(uuid.bytes for uuid in self._ids[len(known) :])
+            self._bytes = known = np.concatenate((known, np.frombuffer(more, "V16")))
+        return known

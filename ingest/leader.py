@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -24,6 +25,7 @@ from ingest.amending import amend_punches
 from ingest.pipeline import Pipeline
 from ingest.planning.memory import Memory
 from ingest.planning.rate_limit import Rates
+from ingest.positions.writer import keep_positions
 from ingest.receipts import WaysBack
 from ingest.recovery import recover
 from ingest.registry.registry import Registry
@@ -118,14 +120,16 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
         runtime.works, runtime.session = True, ways.session
         runtime.metrics.watch(ways.session)
         runtime.metrics.active.set(1)
+        connection = partial(_connection, runtime, _LIMITS)
         async with asyncio.TaskGroup() as tasks:
             beside = [
                 tasks.create_task(_tidy(side, runtime.acceptance.quarantine_days)),
                 tasks.create_task(
-                    amend_punches(
-                        lambda: _connection(runtime, _LIMITS),
-                        runtime.wake_ups.send,
-                        runtime.metrics,
+                    amend_punches(connection, runtime.wake_ups.send, runtime.metrics)
+                ),
+                tasks.create_task(
+                    keep_positions(
+                        connection, epoch, term.positions, memory.registry, runtime.metrics
                     )
                 ),
             ]

@@ -31,6 +31,7 @@ from ingest.planning.leftovers import finished, leave, left_over
 from ingest.planning.memory import Memory
 from ingest.planning.plan import WritePlan, make_plan
 from ingest.planning.shares import much_refused
+from ingest.positions.newest import NewestPositions
 from ingest.recovery import look_up_places
 from ingest.registry.registry import Registry
 from ingest.sources.source import Source
@@ -45,7 +46,7 @@ class LeaderTerm:
 
     epoch: the number of the term. bounds: of what is kept in quarantine. doubted: digests of
     messages that once ended a term, perhaps because memory was wrong about them; a second time the
-    message is refused. The set outlives the term.
+    message is refused. The set outlives the term. positions: written beside the batches.
     """
 
     conn: Connection
@@ -55,6 +56,7 @@ class LeaderTerm:
     now_us: Callable[[], int]
     bounds: Bounds = DEFAULT_BOUNDS
     doubted: set[bytes] = field(default_factory=set[bytes])
+    positions: NewestPositions = field(default_factory=NewestPositions)
 
 
 class Stored(NamedTuple):
@@ -106,6 +108,7 @@ async def store(
         for source in sources:
             await source.remove_finished(term.conn, finished(arrivals, plan))
     term.memory.committed()
+    term.positions.take(plan.positions)
     term.metrics.committed(plan, arrivals, time.perf_counter() - started)
     return Stored(arrivals, plan, counted)
 
@@ -122,6 +125,8 @@ async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
     changes = await changes_since(term.conn, term.memory.registry.revision)
     await asyncio.to_thread(term.memory.registry.take, changes)
     term.memory.hold(changes.backlogs)
+    reassigned = (assignment.asset_id for assignment in changes.assignments)
+    term.positions.outdate(map(term.memory.registry.assets.number, reassigned))
     await look_up_places(term.conn, term.memory)
     return await plan_with_lookups(term.conn, arrivals, term.memory, term.now_us)
 

@@ -310,10 +310,8 @@ class LiveConnection:
         )
 
     async def _subscribe_to_positions(self, message: Subscribe) -> None:
-        wanted, feed = message.wanted_positions(), self._live.positions
-        if feed is None:
-            raise Problem(503, "unavailable", "This server has no positions.")
-        subscription = await feed.subscribe(self.credential.caller.org_id, wanted, self._pump)
+        wanted, org_id = message.wanted_positions(), self.credential.caller.org_id
+        subscription = await self._live.positions.subscribe(org_id, wanted, self._pump)
         if self._socket.close_sent:
             subscription.close()
             return

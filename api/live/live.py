@@ -13,20 +13,20 @@ from api.live.limits import LiveLimits
 from api.live.metrics import LiveMetrics
 from api.live.positions import PositionFeed
 from api.live.streams import Streams
+from db.core.wakeups import Channel
 
 _log = structlog.get_logger("api")
 
 
 class Live:
-    """Made once per process. positions: the feed of positions; None: there is none."""
+    """Made once per process."""
 
-    def __init__(
-        self, state: ApiState, limits: LiveLimits, positions: PositionFeed | None = None
-    ) -> None:
+    def __init__(self, state: ApiState, limits: LiveLimits) -> None:
         self.state = state
         self.limits = limits
         self.events = EventFeed(state.connections, poll_s=limits.poll_s)
-        self.positions = positions
+        self.positions = PositionFeed(state.connections)
+        state.wake_ups.on(Channel.SEQUENCED, self.events.wake)
         self.streams = Streams(state, state.settings.api_live_connections, limits.rights_s)
         self.metrics = LiveMetrics(state.metrics.registry, self.streams, self.events)
 
@@ -40,6 +40,7 @@ class Live:
         stop = asyncio.Event()
         tasks = [
             asyncio.create_task(self.events.run(stop)),
+            asyncio.create_task(self.positions.run(stop)),
             asyncio.create_task(self.streams.run(stop)),
         ]
         for task in tasks:

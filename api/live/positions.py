@@ -1,38 +1,146 @@
-"""The newest position of each asset, for viewers of a map.
+"""The live map: the newest positions of assets, as they change.
 
-This is the interface that `api.live.connection` calls. Nothing is behind it yet.
+One `PositionFeed` of an API process reads for all subscriptions of an organization together: once a
+second the rows that have changed (`db.history.latest_positions`), and now and then all rows, which
+shows what else became of assets (a name, a client, a deletion). Nothing is read for organizations
+without subscriptions.
+
+    feed = PositionFeed(connections)
+    tasks.create_task(feed.run(stop))
+    subscription = await feed.subscribe(org_id, WantedPositions(bbox=(13, 52, 14, 53)), ready.set)
+    for body in subscription.take(): ...        # all positions; from now on when `ready` is set
+    subscription.close()
+
+Memory is bounded by assets: 1.5 KB for each asset of an organization that has subscriptions, of
+which it shows `MOST_ASSETS`, and 2 or 3 bytes for each in each subscription.
 """
 
+import asyncio
+import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from contextlib import suppress
+from datetime import UTC, datetime
 from uuid import UUID
 
+import structlog
 
-class WantedPositions(NamedTuple):
-    """The assets whose positions are wanted; None: whichever. bbox: west, south, east, north."""
+from api.live.position_board import PositionBoard, PositionSubscription, WantedPositions
+from db.core.connect import Pool
+from db.core.errors import DatabaseError
+from db.core.tenant import reading
+from db.history import latest_positions
+from db.history.latest_positions import EVER, FIRST_ASSET, ChangedPositions
+from service.exceptions import message
 
-    asset_ids: frozenset[UUID] | None
-    bbox: tuple[float, float, float, float] | None
-    client_id: UUID | None
+__all__ = ["PositionFeed", "PositionSubscription", "WantedPositions"]
 
+LOOK_S = 1.0  # between two looks for changes
+ALL_S = 15.0  # between two looks at all rows
+PAGE_ROWS = 500  # some 8 ms in which the event loop does nothing else
+_PAGES_AT_ONCE = 2
 
-class PositionSubscription(Protocol):
-    """One viewer's positions."""
-
-    def take(self) -> list[bytes]:
-        """Return the newest position of each asset that has a new one, as JSON objects."""
-        ...
-
-    def close(self) -> None:
-        """Take no more."""
-        ...
+_log = structlog.get_logger("api")
 
 
-class PositionFeed(Protocol):
-    """The positions of all organizations with viewers."""
+class _Organization:
+    """The positions of one organization. as_of: None before they were read."""
+
+    def __init__(self, org_id: UUID) -> None:
+        self.org_id = org_id
+        self.board = PositionBoard()
+        self.reading = asyncio.Lock()
+        self.as_of: str | None = None
+        self.all_due_s = 0.0
+
+
+class PositionFeed:
+    """The positions of all organizations that have subscriptions in this process."""
+
+    def __init__(
+        self,
+        connections: Pool,
+        *,
+        look_s: float = LOOK_S,
+        all_s: float = ALL_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connections = connections
+        self._look_s, self._all_s, self._clock = look_s, all_s, clock
+        self._organizations: dict[UUID, _Organization] = {}
+        self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
+        self._is_away = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look for changes until `stop`."""
+        while not stop.is_set():
+            await self.look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_s):
+                    await stop.wait()
 
     async def subscribe(
         self, org_id: UUID, wanted: WantedPositions, on_ready: Callable[[], None]
     ) -> PositionSubscription:
-        """Return a subscription. `on_ready` is called when `take` would return something."""
-        ...
+        """Subscribe to positions: all that are wanted can be taken at once.
+
+        on_ready: called when something can be taken, now and later. Raises DatabaseError.
+        """
+        organization = self._organizations.get(org_id)
+        if organization is None:
+            organization = self._organizations[org_id] = _Organization(org_id)
+        async with organization.reading:
+            if organization.as_of is None:
+                await self._read(organization)
+            subscription = organization.board.subscribe(wanted, on_ready)
+        due = subscription.due()
+        for first in range(0, len(due), PAGE_ROWS):
+            for place in due[first : first + PAGE_ROWS].tolist():
+                organization.board.body(place)
+            await asyncio.sleep(0)
+        subscription.announce()
+        return subscription
+
+    async def look(self) -> None:
+        """Look once for changes of all organizations with subscriptions; forget the others."""
+        for org_id, organization in tuple(self._organizations.items()):
+            if not (organization.board.subscriptions or organization.reading.locked()):
+                del self._organizations[org_id]
+        looks = [self._look_at(each) for each in self._organizations.values()]
+        errors = [one for one in await asyncio.gather(*looks, return_exceptions=True) if one]
+        for error in errors:
+            if not isinstance(error, DatabaseError):
+                raise error
+        if errors and not self._is_away:
+            _log.warning("positions cannot be read, retrying", error=message(errors[0]))
+        self._is_away = bool(errors)
+
+    async def _look_at(self, organization: _Organization) -> None:
+        async with organization.reading:
+            await self._read(organization)
+        organization.board.announce()
+
+    async def _read(self, organization: _Organization) -> None:
+        """Read what has changed, or all rows where that is due."""
+        board, now_s = organization.board, self._clock()
+        since = organization.as_of
+        if since is None or now_s >= organization.all_due_s:
+            since = EVER
+        seen: set[UUID] = set()
+        as_of, after = since, FIRST_ASSET
+        while True:
+            page = await self._page(organization.org_id, since, after)
+            as_of = page.as_of if after == FIRST_ASSET else as_of
+            board.take(page.rows)
+            seen |= {row.asset_id for row in page.rows}
+            if len(page.rows) < PAGE_ROWS or len(seen) >= board.most_assets:
+                break
+            after = page.rows[-1].asset_id
+        if since == EVER:
+            board.keep_only(seen)
+            organization.all_due_s = now_s + self._all_s
+        organization.as_of = as_of
+
+    async def _page(self, org_id: UUID, since: str, after: UUID) -> ChangedPositions:
+        async with self._pages, reading(self._connections, org_id) as conn:
+            now = datetime.now(UTC)
+            return await latest_positions.changed(conn, since, now, after=after, limit=PAGE_ROWS)

@@ -16,13 +16,13 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from db.core.binary_arrays import POSTGRES_EPOCH_US
 from db.core.connect import Connection
 from telemetry.fix import OPTIONAL_COLUMNS, FixBatch, Flag
 from telemetry.times import to_datetime
 
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
-_POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 _JSONB_VERSION = b"\x01"
 
 _REQUIRED = (
@@ -273,8 +273,8 @@ def _pack_rows(
     rows = batch.rows if len(positions) == len(batch) else batch.rows[positions]
     packed["org_id"] = owners.org_id[positions]
     packed["tracker_id"] = owners.tracker_id[positions]
-    packed["time"] = rows["time_us"] - _POSTGRES_EPOCH_US
-    packed["received_at"] = owners.received_us[positions] - _POSTGRES_EPOCH_US
+    packed["time"] = rows["time_us"] - POSTGRES_EPOCH_US
+    packed["received_at"] = owners.received_us[positions] - POSTGRES_EPOCH_US
     for name in ("seq", "lat", "lon", "flags"):
         packed[name] = rows[name]
     for name, _ in _OPTIONAL:

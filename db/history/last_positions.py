@@ -15,8 +15,8 @@ from db.core.connect import Connection
 from telemetry.fix import Flag
 
 HORIZON = timedelta(days=30)
+RECENT = timedelta(days=2)
 
-_RECENT = timedelta(days=2)
 _EVER = datetime(1, 1, 2, tzinfo=UTC)
 
 # An asset is where the tracker was that carried it at the time: the assignments that reach into the
@@ -79,7 +79,7 @@ async def _newest(conn: Connection, statement: str, ids: Sequence[UUID]) -> list
     now = datetime.now(UTC)
     found: list[tuple] = []
     missing = set(ids)
-    for since in (now - _RECENT, now - HORIZON if len(ids) > 1 else _EVER):
+    for since in (now - RECENT, now - HORIZON if len(ids) > 1 else _EVER):
         if missing:
             values = {"ids": list(missing), "since": since, "suspect": int(Flag.SUSPECT)}
             found += await (await conn.execute(statement.encode(), values)).fetchall()

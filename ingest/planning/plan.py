@@ -30,6 +30,7 @@ from ingest.planning.acceptance import accept, refuse_twins
 from ingest.planning.backlogs import BacklogProgress
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.memory import Memory
+from ingest.planning.positions import PlanPositions, positions_of
 from ingest.planning.punches import SentPunch
 from ingest.planning.rate_limit import Buckets
 from ingest.planning.shares import (
@@ -86,6 +87,8 @@ class WritePlan:
     """Organizations that took too much of this plan; see `Memory.slow`."""
     punches: Sequence[SentPunch]
     """The punches to record; once the plan is carried out, those that are recorded."""
+    positions: PlanPositions
+    """What the fixes say of the positions of assets; written beside the batches."""
 
     @property
     def writes(self) -> bool:
@@ -150,6 +153,7 @@ def make_plan(
         backlogs=progress,
         slow=slow | much_refused(arrivals, refusals, registry),
         punches=accepted.punches,
+        positions=positions_of(new, judged.suspect, registry),
     )
 
 

@@ -139,6 +139,23 @@ async def test_an_organization_may_keep_positions_shorter(world: World, connecti
     assert await _cut(world, other) <= fix
 
 
+@pytest.mark.parametrize("days", [Days(4, None, None), FOR_EVER])
+async def test_the_newest_position_of_an_asset_goes_with_its_fix(
+    world: World, connections: Pool, days: Days
+) -> None:
+    tenant, vehicle = await _tenant(world.database)
+    moving = await tenant.vehicle()
+    if days == FOR_EVER:
+        await _keeps(world, tenant, positions=4)
+    for asset_id, ago in ((vehicle.asset_id, timedelta(days=6)), (moving.asset_id, timedelta())):
+        await world.admin.execute(
+            "INSERT INTO latest_positions (org_id, asset_id, time) VALUES (%s, %s, %s)",
+            (tenant.org_id, asset_id, NOW - ago),
+        )
+    await _removed(connections, days)
+    assert tenant.rows("SELECT asset_id FROM latest_positions") == [(moving.asset_id,)]
+
+
 async def test_an_asset_that_lost_nothing_is_not_cut(world: World, connections: Pool) -> None:
     tenant, vehicle = await _tenant(world.database)
     idle, moved = await tenant.vehicle(), await tenant.asset()

@@ -8,14 +8,14 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from api.http import fields
-from api.http.encoding import id_text, time_text
+from api.http.encoding import id_text
 from api.http.problems import bad_field
+from api.request.asset_positions import position_item
 from api.request.paging import SortedByNameQuery
 from api.request.resource import item_of
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.history import last_positions
-from db.history.last_positions import LastPosition
 from db.resources import assets
 from db.resources.assets import Asset
 
@@ -206,21 +206,6 @@ async def included(
             inside = zones.get(asset_id, ())
             more[asset_id]["zone_ids"] = [id_text("zon", zone_id) for zone_id in inside]
     return more
-
-
-def position_item(position: LastPosition | None) -> dict[str, Any] | None:
-    """Return a PositionItem."""
-    if position is None:
-        return None
-    return {
-        "tracker_id": id_text("trk", position.tracker_id),
-        "time": time_text(position.time),
-        "lat": position.lat,
-        "lon": position.lon,
-        "speed_mps": position.speed_mps,
-        "course_deg": position.course_deg,
-        "accuracy_m": position.accuracy_m,
-    }
 
 
 asset_item = item_of(AssetItem)

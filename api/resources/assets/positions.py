@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import id_text
 from api.request.access import Reader
+from api.request.asset_positions import asset_position
 from api.request.geojson import Feature, documented, listed
 from api.request.paging import MAX_ROWS, ListOf, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
-from api.resources.assets.bodies import AssetFilters, PositionItem, position_item
+from api.resources.assets.bodies import AssetFilters, PositionItem
 from db.history import last_positions
 from db.resources import assets
 
@@ -64,8 +64,7 @@ async def list_positions(
         positions = await last_positions.of_assets(conn, [row.id for row in rows])
 
     def item(row: assets.Asset) -> dict[str, Any]:
-        position = position_item(positions.get(row.id))
-        return {"id": id_text("ast", row.id), "name": row.name, "position": position}
+        return asset_position(row.id, row.name, positions.get(row.id))
 
     envelope = page.envelope(rows, total, key=query.order.key, item=item)
     return listed(request, envelope, _feature)

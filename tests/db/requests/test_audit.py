@@ -40,6 +40,7 @@ NOT_AUDITED = {
     "inspection_photos",
     "inspection_template_versions",
     "jobsite_corrections",
+    "latest_positions",
     "mail_outbox",
     "number_counters",
     "part_fits",

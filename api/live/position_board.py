@@ -1,0 +1,204 @@
+"""The newest positions of one organization, and who has yet to be sent which.
+
+Without I/O and without a clock: rows go in, JSON comes out. Each asset has a place in arrays. A
+subscription keeps two bits for each place: whether the asset is among those wanted, and whether its
+newest position was taken. So a reader that is slow takes fewer positions, and no queue grows. A
+position is encoded once, however many subscriptions take it.
+
+An asset that leaves the box, or the client, of a subscription is sent once more, with the position
+outside. An asset that has no position any more, or is deleted, is sent once with a null position.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from api.request.asset_positions import asset_position
+from db.history.latest_positions import KeptPosition
+
+MOST_ASSETS = 100_000
+"""The assets of an organization that are shown; of more, those that were made first."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class WantedPositions(NamedTuple):
+    """The assets that a subscription wants: those that meet all that is not None.
+
+    bbox: west, south, east, north in degrees, edges included; where west is greater than east, the
+    box crosses the 180th meridian.
+    """
+
+    asset_ids: frozenset[UUID] | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    client_id: UUID | None = None
+
+
+class PositionSubscription:
+    """The positions that one reader wants. `PositionBoard.subscribe` makes it."""
+
+    def __init__(
+        self, board: "PositionBoard", wanted: WantedPositions, on_ready: Callable[[], None]
+    ) -> None:
+        self._board, self._wanted, self._on_ready = board, wanted, on_ready
+        self._is_among = np.zeros(0, bool)  # by place, as the next two
+        self._is_due = np.zeros(0, bool)
+        self._is_chosen = np.zeros(0, bool)  # by its id
+        self._is_ready = False
+        self.see(np.arange(len(board)))
+
+    def take(self) -> list[bytes]:
+        """Return the newest position of each asset that has changed since the last time, as JSON
+        objects like the items of `GET /v1/assets/positions`; the first time of all assets.
+        """
+        due = self.due()
+        self._is_due[due] = False
+        return [self._board.body(place) for place in due.tolist()]
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        self._board.subscriptions.discard(self)
+        self._is_due[:] = False
+
+    def due(self) -> NDArray[np.intp]:
+        """Return the places that `take` would return."""
+        return np.flatnonzero(self._is_due)
+
+    def see(self, places: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Look at places that have changed, and return which of them are due."""
+        self._reach(len(self._board))
+        is_among = self._is_wanted(places)
+        is_due = is_among | self._is_among[places]
+        self._is_among[places] = is_among
+        self._is_due[places[is_due]] = True
+        self._is_ready |= bool(is_due.any())
+        return is_due
+
+    def announce(self) -> None:
+        """Call `on_ready` if something is due that was not announced yet."""
+        if self._is_ready:
+            self._is_ready = False
+            self._on_ready()
+
+    def _is_wanted(self, places: NDArray[np.integer]) -> NDArray[np.bool_]:
+        board, (asset_ids, bbox, client_id) = self._board, self._wanted
+        lat, lon = board.lat[places], board.lon[places]
+        is_wanted = ~np.isnan(lat)
+        if asset_ids is not None:
+            is_wanted &= self._is_chosen[places]
+        if bbox is not None:
+            west, south, east, north = bbox
+            is_wanted &= (south <= lat) & (lat <= north)
+            after_west, before_east = west <= lon, lon <= east
+            is_wanted &= after_west & before_east if west <= east else after_west | before_east
+        if client_id is not None:
+            is_wanted &= board.client[places] == board.client_number(client_id)
+        return is_wanted
+
+    def _reach(self, places: int) -> None:
+        missing = places - len(self._is_among)
+        if missing <= 0:
+            return
+        none = np.zeros(missing, bool)
+        self._is_among = np.concatenate((self._is_among, none))
+        self._is_due = np.concatenate((self._is_due, none))
+        if (chosen := self._wanted.asset_ids) is not None:
+            new = self._board.asset_ids[len(self._is_chosen) :]
+            is_chosen = np.fromiter((each in chosen for each in new), bool, len(new))
+            self._is_chosen = np.concatenate((self._is_chosen, is_chosen))
+
+
+class PositionBoard:
+    """The newest positions by place, which an asset keeps as long as the board is there.
+
+    lat, lon: degrees, NaN where there is no position; client: its number, (n,).
+    """
+
+    def __init__(self, most_assets: int = MOST_ASSETS) -> None:
+        self.subscriptions: set[PositionSubscription] = set()
+        self.asset_ids: list[UUID] = []
+        self.lat = self.lon = np.empty(0)
+        self.client = np.empty(0, np.int64)
+        self.most_assets = most_assets
+        self._place_of: dict[UUID, int] = {}
+        self._rows: list[KeptPosition] = []
+        self._bodies: list[bytes | None] = []
+        self._client_numbers: dict[UUID | None, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.asset_ids)
+
+    def subscribe(
+        self, wanted: WantedPositions, on_ready: Callable[[], None]
+    ) -> PositionSubscription:
+        """Return a subscription to which all wanted positions are due."""
+        subscription = PositionSubscription(self, wanted, on_ready)
+        self.subscriptions.add(subscription)
+        return subscription
+
+    def take(self, rows: Sequence[KeptPosition]) -> None:
+        """Take in rows, and let those that have changed be due. Each asset stands once in them."""
+        changed = [row for row in rows if self._is_news(row)]
+        if not changed:
+            return
+        places = np.array([self._put(row) for row in changed])
+        self._reach()
+        positions = [row.position for row in changed]
+        self.lat[places] = [np.nan if each is None else each.lat for each in positions]
+        self.lon[places] = [np.nan if each is None else each.lon for each in positions]
+        self.client[places] = [self.client_number(row.client_id) for row in changed]
+        is_due = np.zeros(len(places), bool)
+        for subscription in self.subscriptions:
+            is_due |= subscription.see(places)
+        for place in places[is_due].tolist():
+            self.body(place)
+
+    def keep_only(self, asset_ids: set[UUID]) -> None:
+        """Let all other assets have no position: they are gone."""
+        gone = [row for row in self._rows if row.position and row.asset_id not in asset_ids]
+        self.take([row._replace(position=None) for row in gone])
+
+    def announce(self) -> None:
+        """Tell subscriptions to which something has become due."""
+        for subscription in tuple(self.subscriptions):
+            subscription.announce()
+
+    def body(self, place: int) -> bytes:
+        """Return what is sent of an asset."""
+        body = self._bodies[place]
+        if body is None:
+            asset_id, name, _, position = self._rows[place]
+            body = self._bodies[place] = _encoder.encode(asset_position(asset_id, name, position))
+        return body
+
+    def client_number(self, client_id: UUID | None) -> int:
+        """Return a number for a client."""
+        return self._client_numbers.setdefault(client_id, len(self._client_numbers))
+
+    def _is_news(self, row: KeptPosition) -> bool:
+        place = self._place_of.get(row.asset_id)
+        if place is None:
+            return row.position is not None and len(self) < self.most_assets
+        return self._rows[place] != row
+
+    def _put(self, row: KeptPosition) -> int:
+        place = self._place_of.setdefault(row.asset_id, len(self))
+        if place == len(self):
+            self.asset_ids.append(row.asset_id)
+            self._rows.append(row)
+            self._bodies.append(None)
+        else:
+            self._rows[place], self._bodies[place] = row, None
+        return place
+
+    def _reach(self) -> None:
+        missing = len(self) - len(self.lat)
+        if missing > 0:
+            nothing = np.full(missing, np.nan)
+            self.lat = np.concatenate((self.lat, nothing))
+            self.lon = np.concatenate((self.lon, nothing))
+            self.client = np.concatenate((self.client, np.full(missing, -1)))

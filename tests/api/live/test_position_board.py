@@ -1,0 +1,201 @@
+"""The board of one organization: who is sent which positions."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.live.position_board import PositionBoard, WantedPositions
+from db.history.last_positions import LastPosition
+from db.history.latest_positions import KeptPosition
+from telemetry.ids import format_id
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CLIENTS = [UUID(int=900), UUID(int=901)]
+
+
+def asset_id(number: int) -> UUID:
+    return UUID(int=number + 1)
+
+
+def row(
+    number: int, lat: float | None, lon: float = 0.0, client: UUID | None = None, name: str = "A"
+) -> KeptPosition:
+    """Return the row of an asset. lat: None where it has no position."""
+    position = None
+    if lat is not None:
+        position = LastPosition(UUID(int=500 + number), AT, lat, lon, None, 12.5, None)
+    return KeptPosition(asset_id(number), name, client, position)
+
+
+def places(bodies: list[bytes]) -> list[tuple[int, Any]]:
+    """Return the assets of bodies by their numbers, with the latitudes."""
+    number_of = {format_id("ast", asset_id(number)): number for number in range(20)}
+    return [
+        (number_of[one["id"]], one["position"] and one["position"]["lat"])
+        for one in map(json.loads, bodies)
+    ]
+
+
+def ignore() -> None: ...
+
+
+def test_the_first_time_all_are_taken_and_then_the_newest_of_what_has_changed() -> None:
+    board = PositionBoard()
+    board.take([row(0, 1.0), row(1, 2.0), row(2, None)])
+    subscription = board.subscribe(WantedPositions(), ignore)
+    assert places(subscription.take()) == [(0, 1.0), (1, 2.0)]
+    assert subscription.take() == []
+    board.take([row(1, 3.0), row(0, 1.0)])
+    board.take([row(1, 4.0), row(3, 5.0)])
+    assert places(subscription.take()) == [(1, 4.0), (3, 5.0)]
+    board.take([row(1, 4.0, name="Another name")])
+    assert json.loads(subscription.take()[0])["name"] == "Another name"
+    subscription.close()
+    board.take([row(1, 6.0)])
+    assert subscription.take() == []
+    assert not board.subscriptions
+
+
+def test_an_asset_that_leaves_is_sent_once_more() -> None:
+    board = PositionBoard()
+    board.take([row(0, 1.0), row(1, 50.0), row(2, 2.0)])
+    subscription = board.subscribe(WantedPositions(bbox=(-5, 0, 5, 10)), ignore)
+    assert places(subscription.take()) == [(0, 1.0), (2, 2.0)]
+    board.take([row(0, 11.0), row(1, 51.0)])
+    assert places(subscription.take()) == [(0, 11.0)]
+    board.take([row(0, 12.0)])
+    assert subscription.take() == []
+    board.keep_only({asset_id(0), asset_id(1)})
+    assert places(subscription.take()) == [(2, None)]
+    board.keep_only({asset_id(0), asset_id(1)})
+    board.take([row(0, 13.0)])
+    assert subscription.take() == []
+    board.take([row(2, 9.0)])
+    assert places(subscription.take()) == [(2, 9.0)]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "lon", "is_in"),
+    [
+        ((10, -10, 20, 10), 10.0, True),
+        ((10, -10, 20, 10), 20.0, True),
+        ((10, -10, 20, 10), 20.000001, False),
+        ((10, -10, 20, 10), -15.0, False),
+        ((170, -10, -170, 10), 170.0, True),
+        ((170, -10, -170, 10), 180.0, True),
+        ((170, -10, -170, 10), -180.0, True),
+        ((170, -10, -170, 10), -170.0, True),
+        ((170, -10, -170, 10), 169.999999, False),
+        ((170, -10, -170, 10), 0.0, False),
+        ((-180, -10, 180, 10), 180.0, True),
+        ((10, 1, 20, 10), 15.0, False),
+        ((10, -10, 20, -1), 15.0, False),
+        ((10, 0, 20, 0), 15.0, True),
+    ],
+)
+def test_boxes_have_their_edges_and_may_cross_the_180th_meridian(
+    bbox: tuple[float, float, float, float], lon: float, is_in: bool
+) -> None:
+    board = PositionBoard()
+    board.take([row(0, 0.0, lon)])
+    assert bool(board.subscribe(WantedPositions(bbox=bbox), ignore).take()) is is_in
+
+
+def test_a_reader_hears_once_that_something_is_due() -> None:
+    board, heard = PositionBoard(), list[str]()
+    board.take([row(0, 1.0)])
+    one = board.subscribe(WantedPositions(), lambda: heard.append("one"))
+    board.subscribe(
+        WantedPositions(asset_ids=frozenset({asset_id(1)})), lambda: heard.append("two")
+    )
+    board.announce()
+    board.announce()
+    assert heard == ["one"]
+    board.take([row(0, 2.0)])
+    board.announce()
+    board.take([row(0, 2.0)])
+    board.announce()
+    assert heard == ["one", "one"]
+    assert places(one.take()) == [(0, 2.0)]
+    board.take([row(1, 2.0)])
+    board.announce()
+    assert sorted(heard) == ["one", "one", "one", "two"]
+
+
+def test_a_position_is_encoded_once_for_all() -> None:
+    board = PositionBoard()
+    subscriptions = [board.subscribe(WantedPositions(), ignore) for _ in range(3)]
+    board.take([row(0, 1.0)])
+    first, *others = [subscription.take()[0] for subscription in subscriptions]
+    assert all(other is first for other in others)
+
+
+def test_an_organization_of_too_many_assets_shows_the_first_ones() -> None:
+    board = PositionBoard(most_assets=2)
+    board.take([row(0, 1.0), row(1, 1.0)])
+    board.take([row(2, 1.0)])
+    assert places(board.subscribe(WantedPositions(), ignore).take()) == [(0, 1.0), (1, 1.0)]
+    assert len(board) == 2
+
+
+_NUMBERS = st.integers(0, 5)
+_DEGREES = st.sampled_from([-20.0, 0.0, 5.0, 20.0])
+_ROWS = st.builds(row, _NUMBERS, _DEGREES | st.none(), _DEGREES, st.sampled_from([None, *CLIENTS]))
+_BATCHES = st.lists(_ROWS, max_size=4, unique_by=lambda one: one.asset_id)
+_WANTED = st.builds(
+    WantedPositions,
+    st.none() | st.frozensets(st.builds(asset_id, _NUMBERS)),
+    st.none() | st.tuples(_DEGREES, st.just(-10.0), _DEGREES, st.just(30.0)),
+    st.sampled_from([None, *CLIENTS]),
+)
+
+
+def is_within(bbox: tuple[float, float, float, float] | None, lat: float, lon: float) -> bool:
+    if bbox is None:
+        return True
+    west, south, east, north = bbox
+    is_between = west <= lon <= east if west <= east else lon >= west or lon <= east
+    return is_between and south <= lat <= north
+
+
+def meets(one: KeptPosition, wanted: WantedPositions) -> bool:
+    """Return whether a reader wants to see the asset there."""
+    return (
+        one.position is not None
+        and (wanted.asset_ids is None or one.asset_id in wanted.asset_ids)
+        and wanted.client_id in (None, one.client_id)
+        and is_within(wanted.bbox, one.position.lat, one.position.lon)
+    )
+
+
+@given(st.lists(_BATCHES | _WANTED | st.integers(0, 3), max_size=25))
+def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_old(
+    steps: list[Any],
+) -> None:
+    """A reader keeps the assets that meet what it wants, by the last thing it was sent of each."""
+    board = PositionBoard()
+    truth = dict[UUID, KeptPosition]()
+    readers = list[tuple[Any, WantedPositions, dict[str, Any]]]()
+    for step in [*steps, 0, 1, 2, 3]:
+        if isinstance(step, list):
+            board.take(step)
+            truth |= {one.asset_id: one for one in step}
+        elif isinstance(step, WantedPositions):
+            readers.append((board.subscribe(step, ignore), step, {}))
+        elif step < len(readers):
+            subscription, wanted, known = readers[step]
+            bodies = [json.loads(body) for body in subscription.take()]
+            known |= {body["id"]: body["position"] for body in bodies}
+            assert len({body["id"] for body in bodies}) == len(bodies)
+            for one in truth.values():
+                sent = known.get(format_id("ast", one.asset_id))
+                if meets(one, wanted):
+                    assert one.position is not None
+                    assert (sent["lat"], sent["lon"]) == one.position[2:4]
+                elif sent is not None and wanted.client_id in (None, one.client_id):
+                    assert not is_within(wanted.bbox, sent["lat"], sent["lon"])

@@ -1,0 +1,187 @@
+"""The newest position of each asset: the rows of the live map are what the fixes say."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from db.core import leases
+from db.core.connect import connect
+from db.core.errors import DatabaseError
+from ingest.metrics import IngestMetrics
+from ingest.positions.newest import NewestPositions
+from ingest.positions.writer import write_some
+from ingest.recovery import recover
+from ingest.runtime import IngestRuntime
+from ingest.transaction import LeaderTerm
+from tests.ingest.conftest import Device, fix, until
+from tests.ingest.seam import DeviceMessage, settle, term_of
+from tests.ingest.tenants import Tenant, Vehicle, soon
+from tests.ingest.test_recovery import Walk, lease_of, microseconds, take
+from tests.servers import DatabaseUnderTest, PostgresUnderTest
+
+KEPT = """
+SELECT asset_id, tracker_id, time, seq, lat, lon, speed_mps, course_deg, accuracy_m
+  FROM latest_positions WHERE time IS NOT NULL
+"""
+# All fixes of an asset, whatever their age, and the newest one of them.
+IN_FIXES = """
+SELECT DISTINCT ON (asset_id) asset_id, tracker_id, time, seq, lat, lon, speed_mps, course_deg,
+       accuracy_m
+  FROM gps_events JOIN tracker_assignments USING (org_id, tracker_id)
+ WHERE asset_id IS NOT NULL AND time >= assigned_from
+   AND time < coalesce(assigned_to, 'infinity') AND flags & 1 = 0
+ ORDER BY asset_id, time DESC, seq DESC
+"""
+EAST, NORTH = 13.4, 52.5
+
+
+@pytest.fixture
+async def term(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
+    async with term_of(database) as leading:
+        yield leading
+
+
+def kept(tenant: Tenant) -> dict[UUID, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in tenant.rows(KEPT)}
+
+
+def in_fixes(tenant: Tenant) -> dict[UUID, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in tenant.rows(IN_FIXES)}
+
+
+async def write_all(term: LeaderTerm, now: datetime | None = None) -> None:
+    while term.positions:
+        registry = term.memory.registry
+        await write_some(term.conn, term.epoch, term.positions, registry, now or soon(0))
+
+
+async def store(term: LeaderTerm, vehicle: Vehicle, *fixes: dict[str, Any]) -> None:
+    """Store fixes as one batch."""
+    payload = json.dumps(list(fixes)).encode()
+    await settle(term, [DeviceMessage(None, f"trackers/{vehicle.name}/fixes", payload)])
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+async def test_after_each_batch_and_each_restart_positions_are_those_of_the_fixes(
+    postgres: PostgresUnderTest, seed: int
+) -> None:
+    database, trouble = postgres.migrated_database(), Random(seed)
+    walk = await Walk.begin(database, seed)
+    outdated = 0
+    async with lease_of(database) as (conn, epoch):
+        memory = await recover(conn)
+        term = LeaderTerm(conn, epoch, memory, IngestMetrics(), lambda: microseconds(walk.now))
+        for number in range(60):
+            await take(term, await walk.step(), walk.now)
+            if trouble.random() < 0.1:  # what waits is lost
+                memory = await recover(conn)
+                term = LeaderTerm(conn, epoch, memory, term.metrics, term.now_us)
+                term.positions.outdate(range(len(memory.registry.assets)))
+            else:
+                outdated += len(term.positions._outdated)  # pyright: ignore[reportPrivateUsage]
+            await write_all(term, walk.now)
+            assert kept(walk.tenant) == in_fixes(walk.tenant), number
+    assert outdated > 3
+    flags = walk.tenant.rows("SELECT count(*) FROM gps_events WHERE flags & 1 = 1")
+    assert flags[0][0] > 3
+    postgres.drop(database)
+
+
+async def test_values_that_a_fix_does_not_have_are_not_known(
+    database: DatabaseUnderTest, term: LeaderTerm
+) -> None:
+    tenant = await Tenant.create(database)
+    bare, full = await tenant.vehicle(), await tenant.vehicle()
+    at = soon(-5)
+    await store(term, bare, fix(at, EAST, NORTH))
+    more = {"seq": 7, "speed_mps": 2.5, "course_deg": 90.25, "accuracy_m": 3.1}
+    await store(term, full, fix(at, EAST, -NORTH, **more))
+    await write_all(term)
+    assert kept(tenant) == {
+        bare.asset_id: (bare.tracker_id, at, 0, NORTH, EAST, None, None, None),
+        full.asset_id: (full.tracker_id, at, 7, -NORTH, EAST, 2.5, 90.25, 3.1),
+    }
+
+
+async def test_a_late_fix_is_no_newer_position_also_where_the_newest_is_not_remembered(
+    database: DatabaseUnderTest, term: LeaderTerm
+) -> None:
+    tenant = await Tenant.create(database)
+    vehicle = await tenant.vehicle()
+    at = soon(-10)
+    await store(term, vehicle, fix(at, EAST, NORTH))
+    await write_all(term)
+    for positions in (term.positions, NewestPositions()):
+        later = LeaderTerm(
+            term.conn, term.epoch, term.memory, term.metrics, term.now_us, positions=positions
+        )
+        at -= timedelta(seconds=1)
+        await store(later, vehicle, fix(at, EAST, NORTH + 0.001))
+        await write_all(later)
+        assert kept(tenant)[vehicle.asset_id][3] == NORTH
+    assert kept(tenant) == in_fixes(tenant)
+
+
+async def test_a_tracker_brings_its_fixes_to_its_asset_and_leaves_them_there(
+    database: DatabaseUnderTest, term: LeaderTerm
+) -> None:
+    tenant = await Tenant.create(database)
+    vehicle, other = await tenant.vehicle(), await tenant.asset()
+    await store(term, vehicle, fix(soon(-30), EAST, NORTH), fix(soon(-10), EAST, NORTH + 0.001))
+    await write_all(term)
+    await tenant.take_off(vehicle.tracker_id, soon(-20))  # the newest one is of nobody now
+    await tenant.put_on(vehicle.tracker_id, other, soon(-15))
+    await settle(term, [])
+    await write_all(term)
+    assert {asset: row[3] for asset, row in kept(tenant).items()} == {
+        vehicle.asset_id: NORTH,
+        other: NORTH + 0.001,
+    }
+
+
+async def test_what_cannot_be_written_waits(database: DatabaseUnderTest, term: LeaderTerm) -> None:
+    tenant = await Tenant.create(database)
+    vehicle, lost = await tenant.vehicle(), await tenant.vehicle()
+    for each in (vehicle, lost):
+        await store(term, each, fix(soon(-5), EAST, NORTH))
+    term.positions.outdate([term.memory.registry.assets.number(lost.asset_id)])
+    async with await connect(database.url("opsc_ingest"), "test") as broken:
+        await broken.execute("SET default_transaction_read_only = on")
+        with pytest.raises(DatabaseError):
+            await write_some(broken, term.epoch, term.positions, term.memory.registry, soon(0))
+    assert kept(tenant) == {}
+    await write_all(term)
+    assert kept(tenant) == in_fixes(tenant) != {}
+
+
+async def test_a_former_leader_writes_nothing(
+    database: DatabaseUnderTest, term: LeaderTerm
+) -> None:
+    tenant = await Tenant.create(database)
+    vehicle = await tenant.vehicle()
+    await store(term, vehicle, fix(soon(-5), EAST, NORTH))
+    with pytest.raises(leases.LeaseLost):
+        await write_some(term.conn, term.epoch - 1, term.positions, term.memory.registry, soon(0))
+    assert kept(tenant) == {}
+
+
+async def test_positions_follow_their_fixes_and_a_new_term_makes_up_for_what_is_lost(
+    ingest: IngestRuntime, device: Device, tenant: Tenant
+) -> None:
+    vehicle = await tenant.vehicle()
+    await device.send(vehicle, fix(soon(-1), EAST, NORTH))
+    await until(lambda: vehicle.asset_id in kept(tenant))
+    assert kept(tenant) == in_fixes(tenant)
+    with psycopg.connect(tenant.database.url("admin"), autocommit=True) as conn:
+        conn.execute("DELETE FROM latest_positions")
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    await until(lambda: kept(tenant) == in_fixes(tenant))
