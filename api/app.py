@@ -18,6 +18,7 @@ from api.http import errors
 from api.http.compression import Compressing
 from api.http.metrics import Metrics
 from api.http.middleware import Edge
+from api.live.positions import PositionFeed
 from api.openapi import docs_page
 from api.openapi.document import complete, tags_of
 from api.request.route import PublicRoute
@@ -128,6 +129,7 @@ def create_app(
     page_addresses: the page of metrics is at the first of them that is free; nowhere without any.
     """
     state = ApiState.build(settings, connections, clock)
+    positions = PositionFeed(connections)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
@@ -137,11 +139,13 @@ def create_app(
             await _serve_metrics(beside, state.metrics, page_addresses)
             opening = await opened(settings, connections)
             writing = asyncio.create_task(state.usage.run())
+            showing = asyncio.create_task(positions.run(asyncio.Event()))
             try:
                 async with state.admission.running():
                     yield {"metrics": state.metrics}  # for api.http.server
             finally:
                 writing.cancel()
+                showing.cancel()
                 if opening is not None:
                     opening.cancel()
                 await state.usage.write()
@@ -149,6 +153,7 @@ def create_app(
 
     app = _routed(lifespan)
     app.state.api = state
+    app.state.positions = positions
     app.openapi = _document
     parameters: set[str] = set()
     resources: dict[str, str] = {}

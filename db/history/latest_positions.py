@@ -199,5 +199,6 @@ async def changed(
 
 
 def _kept(row: tuple[Any, ...]) -> KeptPosition:
-    position = LastPosition(*row[3:])
-    return KeptPosition(*row[:3], None if row[4] is None else position)
+    asset_id, name, client_id, *fix = row
+    position = LastPosition(*fix)
+    return KeptPosition(asset_id, name, client_id, None if fix[1] is None else position)
