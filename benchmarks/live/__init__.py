@@ -1,0 +1,1 @@
+"""Measurements of the live side of the API."""
