@@ -1,0 +1,1 @@
+"""Readers of live events: fan-out, and what an idle one costs."""
