@@ -1,0 +1,43 @@
+"""The ceiling of a fan-out: a server that writes ready frames to its connections, and no more.
+
+    python -m benchmarks.live.raw PORT CONNECTIONS EVENTS BYTES
+
+Begins when its input has a line: each of EVENTS frames of BYTES goes to each connection.
+"""
+
+import asyncio
+import sys
+from typing import cast
+
+import uvloop
+
+from api.live.frames import text_frame
+
+
+class Connection(asyncio.Protocol):
+    """One reader, which says nothing."""
+
+    def __init__(self, transports: list[asyncio.Transport]) -> None:
+        self._transports = transports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transports.append(cast(asyncio.Transport, transport))
+
+
+async def main(port: int, connections: int, events: int, size: int) -> None:
+    loop = asyncio.get_running_loop()
+    transports: list[asyncio.Transport] = []
+    await loop.create_server(lambda: Connection(transports), "127.0.0.1", port, backlog=4096)
+    print("listening", flush=True)
+    await loop.run_in_executor(None, sys.stdin.readline)
+    assert len(transports) == connections
+    frame = text_frame(b'{"op":"event","event":'.ljust(size, b" "))
+    for _ in range(events):
+        for transport in transports:
+            transport.write(frame)
+        await asyncio.sleep(0)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*map(int, sys.argv[1:])))

@@ -1,0 +1,251 @@
+"""Fan-out of events to many WebSockets beside raw writes of ready frames, and idle WebSockets.
+
+    python -m benchmarks.live.run [--quick] [--readers N] [--events N] [--idle N] [--rounds N]
+
+Each round commits a burst of events and takes the time from the first to the last arrival; then a
+bare server writes as many frames of the same size to as many connections, in the same way read.
+Single events follow, each once the one before has arrived everywhere. Last, idle connections are
+opened and the memory of the API's process is read.
+"""
+
+import argparse
+import base64
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from api.auth.access_tokens import Grant, Tokens
+from api.limits.plans import LIVE_CONNECTIONS
+from benchmarks.common import machine
+from benchmarks.common.environment import Environment, running_environment
+from benchmarks.common.rows import Admin
+from benchmarks.common.subject import SubjectPlan, cpu_s, running
+from db.core.ids import new_id
+from db.core.secrets import read_secret_key
+from stack.servers.postgres import free_port
+
+RESULTS = Path("benchmarks/results")
+GOAL = 0.5
+_DATA = json.dumps({"asset_name": "Truck 7", "zone_name": "Depot", "text": "x" * 500})
+_EMIT = """
+WITH raised AS (
+    UPDATE organizations SET event_seq = event_seq + %(count)s WHERE org_id = %(org)s
+    RETURNING event_seq - %(count)s AS last_seq
+)
+INSERT INTO events (org_id, id, type, occurred_at, data, seq)
+SELECT %(org)s, gen_random_uuid(), 'asset.geofence_breach', now(), %(data)s::json,
+       last_seq + number
+  FROM raised, generate_series(1, %(count)s) AS number
+"""
+
+
+class Fanout(NamedTuple):
+    """Deliveries a second, and processor time of the server for one of them."""
+
+    per_s: float
+    server_us: float
+
+
+class Readers:
+    """A process of readers that are ready."""
+
+    def __init__(
+        self, ending: ExitStack, port: int, readers: int, events: int, tokens: Sequence[str]
+    ):
+        argv = [sys.executable, "-m", "benchmarks.live.readers"]
+        self._process = _started(ending, [*argv, str(port), str(readers), str(events), *tokens])
+        self._deliveries = readers * events
+
+    def are_ready(self) -> None:
+        assert _line(self._process) == "ready"
+
+    def per_s(self) -> float:
+        """Wait for all, and return the deliveries a second."""
+        return self._deliveries / self.seconds()
+
+    def seconds(self) -> float:
+        first_ns, last_ns = map(int, _line(self._process).split())
+        return max(last_ns - first_ns, 1) / 1e9
+
+
+class LiveBench:
+    """The API over one environment."""
+
+    def __init__(self, environment: Environment, port: int, pid: int, tokens: Tokens) -> None:
+        self._admin: Admin = environment.admin
+        self._port, self._pid, self._tokens = port, pid, tokens
+
+    def organization(self) -> tuple[object, str]:
+        """Return a new organization, and the token of its user."""
+        org_id, user_id, sign_in_id = new_id(), new_id(), new_id()
+        self._admin.execute(
+            "INSERT INTO organizations (org_id, name, plan) VALUES (%s, 'bench', 'unlimited')",
+            (org_id,),
+        )
+        self._admin.execute(
+            "INSERT INTO users (org_id, id, email, role)"
+            " VALUES (%s, %s, 'b@example.com', 'viewer')",
+            (org_id, user_id),
+        )
+        self._admin.execute(
+            "INSERT INTO sign_ins (org_id, id, user_id, kind, expires_at)"
+            " VALUES (%s, %s, %s, 'token', now() + interval '1 day')",
+            (org_id, sign_in_id, user_id),
+        )
+        return org_id, self._tokens.issue(Grant(org_id, user_id, sign_in_id))
+
+    def fanout(self, readers: int, events: int) -> Fanout:
+        """Commit a burst of events."""
+        org_id, token = self.organization()
+        with ExitStack() as ending:
+            reading = Readers(ending, self._port, readers, events, [token])
+            reading.are_ready()
+            used_s = cpu_s(self._pid)
+            self._admin.execute(_EMIT, {"org": org_id, "count": events, "data": _DATA})
+            per_s = reading.per_s()
+            return Fanout(per_s, (cpu_s(self._pid) - used_s) / (readers * events) * 1e6)
+
+    def single_ms(self, readers: int) -> float:
+        """Return the time from the first to the last arrival of one event."""
+        org_id, token = self.organization()
+        with ExitStack() as ending:
+            reading = Readers(ending, self._port, readers, 1, [token])
+            reading.are_ready()
+            self._admin.execute(_EMIT, {"org": org_id, "count": 1, "data": _DATA})
+            return reading.seconds() * 1e3
+
+    def idle_bytes(self, readers: int) -> float:
+        """Return the memory of the process for one idle connection that has authenticated."""
+        most = LIVE_CONNECTIONS["unlimited"]
+        tokens = [self.organization()[1] for _ in range(-(-readers // most))]
+        before = _resident_bytes(self._pid)
+        with ExitStack() as ending:
+            reading = Readers(ending, self._port, readers, 0, tokens)
+            reading.are_ready()
+            return (_resident_bytes(self._pid) - before) / readers
+
+
+def raw(readers: int, events: int, size: int) -> Fanout:
+    """Measure the ceiling."""
+    port = free_port(0)
+    with ExitStack() as ending:
+        argv = [sys.executable, "-m", "benchmarks.live.raw"]
+        server = _started(ending, [*argv, *map(str, (port, readers, events, size))])
+        assert _line(server) == "listening"
+        reading = Readers(ending, port, readers, events, [])
+        reading.are_ready()
+        used_s = cpu_s(server.pid)
+        cast(IO[str], server.stdin).write("go\n")
+        cast(IO[str], server.stdin).flush()
+        per_s = reading.per_s()
+        return Fanout(per_s, (cpu_s(server.pid) - used_s) / (readers * events) * 1e6)
+
+
+@contextmanager
+def served(environment: Environment) -> Iterator[LiveBench]:
+    """Provide the API as one process."""
+    port, key = free_port(0), base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    url = f"http://127.0.0.1:{port}/readyz"
+    settings = {
+        "OPSC_DATABASE_URL": environment.app_url,
+        "OPSC_SECRET_KEY": key,
+        "OPSC_API_PORT": str(port),
+        "OPSC_API_HTTP": f"127.0.0.1:{free_port(0)}",
+        "OPSC_API_LIVE_CONNECTIONS": "100000",
+    }
+    argv = [sys.executable, "-m", "api"]
+    plan = SubjectPlan("api", argv, settings, ready_url=url, metrics_url=url, counter="")
+    with running(plan, environment.folder / "api.log") as subject:
+        yield LiveBench(environment, port, subject.pid, Tokens(read_secret_key(key), 86_400))
+
+
+def _started(ending: ExitStack, argv: Sequence[str]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def end() -> None:
+        cast(IO[str], process.stdin).close()
+        process.kill()
+        process.wait()
+
+    ending.callback(end)
+    return process
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    return cast(IO[str], process.stdout).readline().strip()
+
+
+def _resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("benchmarks.live.run", description="Measure live events.")
+    parser.add_argument("--readers", type=int, default=1_000)
+    parser.add_argument("--events", type=int, default=200, help="of one burst (default 200)")
+    parser.add_argument("--idle", type=int, default=10_000, help="idle connections; 0: none")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one small round")
+    parser.add_argument("--no-result", action="store_true", help="write no result file")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.readers, options.events, options.idle, options.rounds = 200, 50, 500, 1
+    return options
+
+
+def main(arguments: Sequence[str]) -> int:
+    options, load_before = parse(arguments), os.getloadavg()
+    rounds: list[dict[str, float]] = []
+    with running_environment() as environment, served(environment) as bench:
+        for number in range(1, options.rounds + 1):
+            ours = bench.fanout(options.readers, options.events)
+            ceiling = raw(options.readers, options.events, len(_DATA) + 250)
+            single_ms = bench.single_ms(options.readers)
+            raw_ms = options.readers / raw(options.readers, 1, len(_DATA) + 250).per_s * 1e3
+            rounds.append(
+                {
+                    "per_s": ours.per_s,
+                    "raw_per_s": ceiling.per_s,
+                    "ratio": ours.per_s / ceiling.per_s,
+                    "server_us": ours.server_us,
+                    "raw_server_us": ceiling.server_us,
+                    "single_ms": single_ms,
+                    "raw_single_ms": raw_ms,
+                }
+            )
+            figures = "  ".join(f"{name} {value:,.2f}" for name, value in rounds[-1].items())
+            print(f"round {number}/{options.rounds}  {figures}", flush=True)
+        idle_bytes = bench.idle_bytes(options.idle) if options.idle else None
+    if idle_bytes is not None:
+        print(f"{options.idle} idle connections: {idle_bytes / 1024:.1f} KiB each")
+    medians = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
+    print(f"ratio {medians['ratio']:.3f} (goal {GOAL})")
+    if not options.no_result:
+        about = {
+            "commit": machine.commit(),
+            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": machine.machine(),
+            "versions": machine.library_versions(),
+            "load_average": {"before": load_before, "after": os.getloadavg()},
+            "configuration": vars(options),
+            "goal": GOAL,
+            "medians": medians,
+            "rounds": rounds,
+            "idle_bytes": idle_bytes,
+        }
+        path = RESULTS / f"live-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
+        path.write_text(json.dumps(about, indent=2) + "\n")
+        print(f"written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""`opsc events tail`: a reader for people and scripts."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from tests.api.live.reading import emit
+from tests.api.running import Client, Organization, RunningApi
+
+
+async def tailing(
+    api: RunningApi, client: Client, arguments: Sequence[str]
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", "from stack.cli.main import main; main()", "events", "tail", "--url", api.url, *arguments),
+        env=os.environ | {"OPSC_API_KEY": client.token or ""},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def test_events_are_printed_as_they_happen(api: RunningApi, north: Organization) -> None:
+    before = emit(api, north, 2, zone_name="Depot", transition="enter")
+    options = ("--after", str(before[0] - 1), "--types", "asset.*")
+    printing = await tailing(api, north.viewer, (*options, "--json", "--count", "4"))
+    assert printing.stdout is not None
+    first = json.loads(await printing.stdout.readline())
+    assert (first["seq"], first["organization_id"]) == (before[0], north.id)
+    emit(api, north, 1, "work_order.created")
+    after = emit(api, north, 2)
+    out, _ = await printing.communicate()
+    seqs = [json.loads(line)["seq"] for line in out.splitlines()]
+    assert (seqs, printing.returncode) == ([before[1], *after], 0)
+    for_people = await tailing(api, north.viewer, (*options, "--count", "1"))
+    out, _ = await for_people.communicate()
+    line = f"{before[0]:>8}  {first['occurred_at']}  asset.geofence_breach  zone Depot, enter\n"
+    assert out.decode() == line
+
+
+async def test_what_the_api_refuses_ends_the_command(api: RunningApi, north: Organization) -> None:
+    for client, options, said in (
+        (Client(api.url, "nonsense"), (), "401"),
+        (north.viewer, ("--types", "asset.moved"), "asset.*"),
+        (north.viewer, ("--after", "4000000000"), "newest event is"),
+    ):
+        refused = await tailing(api, client, options)
+        _, error = await refused.communicate()
+        assert refused.returncode == 1
+        assert said in error.decode()
+        assert "Traceback" not in error.decode()
