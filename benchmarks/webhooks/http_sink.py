@@ -57,7 +57,7 @@ def _content_length(head: bytes) -> int:
 
 
 class Arrivals:
-    """What arrived since the figures were asked for."""
+    """The POSTs that came since the figures were asked for last."""
 
     def __init__(self) -> None:
         self._at_s: list[float] = []

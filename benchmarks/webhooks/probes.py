@@ -46,7 +46,7 @@ class Probes:
         if path != HANDOVER:
             data = json.loads(body)["data"]
             awaited = self._awaited.pop(data["tracker_id"], None) if _is_in(data) else None
-            if awaited is not None:
+            if awaited is not None and not awaited.done():  # cancelled at the end
                 awaited.set_result(time.monotonic_ns())
         return NO_CONTENT
 
