@@ -6,7 +6,8 @@
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
-# make bench-api   the API's hot operations beside a bare route; the same
+# make bench-api bench-webhooks   the API's hot operations beside a bare route; the same
+# make bench-webhooks  how soon webhooks arrive, and how many a second; the same
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit    external tools check the API and the listener, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
@@ -72,6 +73,9 @@ bench-engine: setup
 
 bench-api: setup
 	$(BIN)/python -m benchmarks.api.run
+
+bench-webhooks: setup
+	$(BIN)/python -m benchmarks.webhooks.run
 
 clients: tools
 	$(BIN)/python -m tests.clients.make

@@ -1,5 +1,6 @@
 """Private servers for one benchmark run, configured as `opsc up` configures them."""
 
+import base64
 import secrets
 import shutil
 import sys
@@ -30,7 +31,8 @@ PAGE_PORTS = range(20_000, 32_000, 8)
 @dataclass(frozen=True, slots=True)
 class Environment:
     """The servers to measure. `ingest_url` is the database as the role opsc_ingest, `listen_url` as
-    opsc_listen, `app_url` as opsc_app. certificate: of the listener, if it speaks TLS.
+    opsc_listen, `app_url` as opsc_app, `deliver_url` as opsc_deliver, `admin_url` as a
+    superuser. certificate: of the listener, if it speaks TLS.
     """
 
     folder: Path
@@ -40,6 +42,8 @@ class Environment:
     ingest_url: str
     listen_url: str
     app_url: str
+    deliver_url: str
+    admin_url: str
     certificate: Certificate
     admin: setup_rows.Admin
 
@@ -99,6 +103,24 @@ class Environment:
             counter="opsc_ingest_fixes_stored_total",
         )
 
+    def deliver(self, secret_key: bytes) -> SubjectPlan:
+        """Return our delivery of webhooks, also to loopback. secret_key: of endpoints' secrets."""
+        http = f"127.0.0.1:{free_port(0)}"
+        return SubjectPlan(
+            name="deliver",
+            argv=[sys.executable, "-m", "webhooks"],
+            environment={
+                "OPSC_DATABASE_URL": self.deliver_url,
+                "OPSC_DELIVER_HTTP": http,
+                "OPSC_SECRET_KEY": base64.urlsafe_b64encode(secret_key).decode(),
+                "OPSC_WEBHOOK_ALLOW_LOOPBACK": "true",
+                "OPSC_LOG_LEVEL": "warning",
+            },
+            ready_url=f"http://{http}/readyz",
+            metrics_url=f"http://{http}/metrics",
+            counter="opsc_webhook_delivered_total",
+        )
+
     def baseline(self) -> SubjectPlan:
         """Return the pipeline that most people would write."""
         port = free_port(0)
@@ -145,7 +167,7 @@ def running_environment() -> Iterator[Environment]:
         broker = Mosquitto(broker_program(), folder / "broker", free_port(0), folder / "broker.log")
         process = broker.start()
         ending.callback(process.stop)
-        urls = _migrated(postgres)
+        urls = (*_migrated(postgres), postgres.url("opsc"))
         certificate = development_certificate(folder / "tls")
         admin = ending.enter_context(psycopg.connect(postgres.url("opsc"), autocommit=True))
         version = _broker_version(folder / "broker.log")
@@ -154,18 +176,18 @@ def running_environment() -> Iterator[Environment]:
         )
 
 
-def _migrated(postgres: Postgres) -> tuple[str, str, str]:
-    """Make the database; returns its URLs as opsc_ingest, opsc_listen and opsc_app."""
+def _migrated(postgres: Postgres) -> tuple[str, str, str, str]:
+    """Make the database; returns its URLs as opsc_ingest, opsc_listen, opsc_app, opsc_deliver."""
     with psycopg.connect(postgres.url(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE opsc")
     migrate.migrate(postgres.url("opsc"))
     password = secrets.token_hex(16)
-    roles = ("opsc_ingest", "opsc_listen", "opsc_app")
+    roles = ("opsc_ingest", "opsc_listen", "opsc_app", "opsc_deliver")
     migrate.set_role_passwords(postgres.url("opsc"), dict.fromkeys(roles, password))
-    ingest, listen, app = (
+    ingest, listen, app, deliver = (
         f"postgresql://{role}:{password}@{postgres.address}/opsc" for role in roles
     )
-    return ingest, listen, app
+    return ingest, listen, app, deliver
 
 
 def _broker_version(log: Path) -> str:

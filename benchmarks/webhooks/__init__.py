@@ -1,0 +1,1 @@
+"""Webhooks: how soon they arrive, how many a second, and beside an endpoint that hangs."""
