@@ -45,8 +45,8 @@ INSERT INTO inspection_template_versions (org_id, template_id, version, name, se
                                           created_by)
 VALUES ({org}, {made}(8, 0), 1, 'Daily check',
         '[{{"title": "Chassis", "questions": [{{"id": "brakes", "type": "pass_fail",
-            "label": "Do the brakes hold?", "required": true, "options": null, "minimum": null,
-            "maximum": null, "condition": null, "unit": null}}]}}]', 1, {user});
+            "label": "Do the brakes hold?", "required": true,
+            "show_if": null}}]}}]', 1, {user});
 INSERT INTO inspection_forms (org_id, id, template_id, template_version, asset_id, employee_id,
                               state, answers, defects, created_by, submitted_by, submitted_at,
                               created_at)

@@ -42,6 +42,7 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("punch_evidence", "true"),
     ("punches", "true"),
     ("stock_movements", "true"),
+    ("search_terms", "true"),
     ("attachment_pieces", "true"),
     ("quarantine", "true"),
     ("audit_events", "true"),

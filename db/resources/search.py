@@ -18,9 +18,8 @@ from db.core.connect import Connection
 MIN_CHARACTERS = 2
 MAX_CHARACTERS = 60  # of a query; a term has no more
 MAX_WORDS = 5
-_LOOKED_AT: LiteralString = (
-    "500"  # terms with the longest of several words, of which those with the others are kept
-)
+# Terms with the longest of several words, of which those whose rows have the others are kept.
+_LOOKED_AT: LiteralString = "500"
 # What stands before the number of a work order or a quote where it is shown.
 _LABEL = re.compile(r"^(#|Q-)(?=\d)", re.IGNORECASE)
 
