@@ -74,8 +74,8 @@ class SearchQuery(fields.Query):
     limit: Annotated[int, Field(ge=1, le=MAX_OF_A_KIND, description="of each kind")] = 10
 
 
-@router.get("", operation_id="search", response_model=FoundItems)
-async def find_anything(access: Reader, query: Annotated[SearchQuery, Query()]) -> Response:
+@router.get("", operation_id="searchEverything", response_model=FoundItems)
+async def search_everything(access: Reader, query: Annotated[SearchQuery, Query()]) -> Response:
     """Find things by the first letters of words, the best first."""
     text = " ".join(query.q.split())
     if len(text) < MIN_CHARACTERS:

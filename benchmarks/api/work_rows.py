@@ -28,9 +28,7 @@ SELECT {org}, {made}(5, n), {made}(4, n / 10), {made}(3, n % 10), 1000, 1000000,
 INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency, valid_until,
                     subtotal_cents, discount_cents, tax_cents, total_cents, created_at)
 SELECT {org}, {made}(6, n), n + 1, 1, {made}(1, n % 1000), 'Offer ' || n,
-       '[{{"description": "Crane, a day", "quantity_thousandths": 1000, "unit": null,
-           "unit_price_cents": 100, "discount_thousandths": 0, "tax_thousandths": 0,
-           "part_id": null, "total_cents": 100}}]',
+       '[{{"description": "Crane, a day", "quantity_thousandths": 1000, "unit_price_cents": 100}}]',
        'CHF', '2099-01-01', 100, 0, 0, 100, {at}
   FROM generate_series(0, {rows} - 1) AS n;
 INSERT INTO work_orders (org_id, id, number, title, priority, state, client_id, planned_start,
@@ -47,8 +45,8 @@ INSERT INTO inspection_template_versions (org_id, template_id, version, name, se
                                           created_by)
 VALUES ({org}, {made}(8, 0), 1, 'Daily check',
         '[{{"title": "Chassis", "questions": [{{"id": "brakes", "type": "pass_fail",
-            "label": "Do the brakes hold?", "required": true, "options": null, "minimum": null,
-            "maximum": null, "condition": null, "unit": null}}]}}]', 1, {user});
+            "label": "Do the brakes hold?", "required": true,
+            "show_if": null}}]}}]', 1, {user});
 INSERT INTO inspection_forms (org_id, id, template_id, template_version, asset_id, employee_id,
                               state, answers, defects, created_by, submitted_by, submitted_at,
                               created_at)

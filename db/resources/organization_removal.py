@@ -43,6 +43,7 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("punch_evidence", "true"),
     ("punches", "true"),
     ("stock_movements", "true"),
+    ("search_terms", "true"),
     ("attachment_pieces", "true"),
     ("photo_copies", "true"),
     ("quarantine", "true"),

@@ -18,9 +18,10 @@ from db.core.connect import Connection
 MIN_CHARACTERS = 2
 MAX_CHARACTERS = 60  # of a query; a term has no more
 MAX_WORDS = 5
-_LOOKED_AT: LiteralString = (
-    "500"  # terms with the longest of several words, of which those with the others are kept
-)
+# Terms with the longest of several words, of which those whose rows have the others are kept.
+_LOOKED_AT: LiteralString = "500"
+# What stands before the number of a work order or a quote where it is shown.
+_LABEL = re.compile(r"^(#|Q-)(?=\d)", re.IGNORECASE)
 
 
 class SearchedKind(NamedTuple):
@@ -56,7 +57,7 @@ SEARCHED: Mapping[str, SearchedKind] = {
     "quote": SearchedKind(
         "quotes AS one",
         "one.title",
-        "concat_ws(' ', '#' || one.number || '.' || one.revision, one.state)",
+        "concat_ws(' ', 'Q-' || one.number, 'revision ' || nullif(one.revision, 1), one.state)",
     ),
     "part": SearchedKind("parts AS one", subtitle="one.number"),
     "warehouse": SearchedKind(
@@ -81,6 +82,7 @@ async def search(
     """Return what has terms that begin with the text, or has all of its words, the best first; at
     most `most` of each kind. The text has at most MAX_CHARACTERS and single spaces.
     """
+    text = _LABEL.sub("", text)
     longest, *others = words_of(text) or [text]
     values = {
         "kinds": [kind for kind in SEARCHED if kind in kinds],

@@ -94,11 +94,16 @@ async def test_numbers_and_ids_of_ones_own_are_found(api: RunningApi) -> None:
     await made(org, "quotes", client_id=client_id, **quote)
     for q in ("erp-4711", "4711/a", "erp 4711"):
         assert await titles(org.viewer, q) == ["Client"], q
-    found = (await org.viewer.get("/v1/search", q="11")).json["data"]
-    assert [(each["kind"], each["subtitle"]) for each in found] == [("work_order", "#11 created")]
     assert await titles(org.viewer, "of-22") == ["Filter"]
     found = (await org.viewer.get("/v1/search", q="offer")).json["data"]
-    assert [each["subtitle"] for each in found] == ["#1.1 draft"]
+    assert [each["subtitle"] for each in found] == ["Q-1 draft"]
+    for q in ("#11", "11"):
+        found = (await org.viewer.get("/v1/search", q=q)).json["data"]
+        assert [(each["kind"], each["subtitle"]) for each in found] == [
+            ("work_order", "#11 created")
+        ]
+    found = (await org.viewer.get("/v1/search", q="q-1", kinds="quote")).json["data"]
+    assert [each["subtitle"] for each in found] == ["Q-1 draft"]
 
 
 async def test_a_change_of_a_name_changes_what_is_found(api: RunningApi) -> None:

@@ -269,10 +269,12 @@ async def test_transfers_both_ways_at_the_same_moment_wait_for_nobody(north: Org
     other = (await north.admin.post("/v1/warehouses", {"name": "Van"})).json["id"]
     there = one | {"warehouses": other}
     await move(north.admin, there, "receive", 100)
+    gate = asyncio.Semaphore(20)
 
     async def transfer(source: dict[str, str], target: dict[str, str]) -> int:
-        to = {"to_warehouse_id": target["warehouses"]}
-        return (await move(north.dispatcher, source, "transfer", 1, **to)).status
+        async with gate:
+            to = {"to_warehouse_id": target["warehouses"]}
+            return (await move(north.dispatcher, source, "transfer", 1, **to)).status
 
     ways = [(one, there), (there, one)] * 50
     statuses = await asyncio.gather(*(transfer(*way) for way in ways))

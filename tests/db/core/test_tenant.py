@@ -139,3 +139,14 @@ async def test_a_connection_that_has_heard_something_is_asked_and_kept(
         admin.execute("NOTIFY news")
     async with reading(connections, org) as conn:
         assert await _value(conn, "SELECT pg_backend_pid()") == server
+
+
+@pytest.mark.parametrize("transaction", TRANSACTIONS)
+async def test_many_at_once_wait_for_their_turn(
+    connections: Pool, org: UUID, transaction: Transaction
+) -> None:
+    async def ask() -> object:
+        async with transaction(connections, org) as conn:
+            return await _value(conn, COUNT)
+
+    assert await asyncio.gather(*(ask() for _ in range(40))) == [1] * 40
