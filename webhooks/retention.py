@@ -125,7 +125,7 @@ class Retention:
         if (before := _before(now, days.attempts)) is not None:
             # All chunks go at once: a number below `full` says that none is left.
             yield _Step(
-                "attempt_chunks", _MOST, partial(retention.drop_oldest_attempts, conn, before)
+                "attempt_chunks", _MOST, partial(retention.drop_old_attempts, conn, before)
             )
             remove = partial(retention.remove_endpoint_hours, conn, before, rows)
             yield _Step("endpoint_hours", rows, remove)

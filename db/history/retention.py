@@ -200,7 +200,7 @@ async def remove_events(conn: Connection, org_id: UUID, before: datetime, limit:
     return await _number(conn, _REMOVE_EVENTS, values)
 
 
-async def drop_oldest_attempts(conn: Connection, before: datetime) -> int:
+async def drop_old_attempts(conn: Connection, before: datetime) -> int:
     """Drop the chunks of attempts at webhooks that are all older than `before`; how many it were.
 
     Raises psycopg.errors.LockNotAvailable, as `drop_oldest_chunk` does.

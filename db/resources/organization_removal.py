@@ -56,16 +56,21 @@ DELETE FROM gps_events
        SELECT time FROM gps_events WHERE tracker_id = %(tracker_id)s
         ORDER BY time LIMIT %(limit)s) AS piece)
 """
-_ATTEMPTS = """
-DELETE FROM webhook_attempts
- WHERE org_id = current_org_id() AND delivery_id <= (SELECT max(delivery_id) FROM (
+_LAST_OF_PIECE = """
+SELECT delivery_id FROM (
        SELECT delivery_id FROM webhook_attempts
-        WHERE org_id = current_org_id() ORDER BY delivery_id LIMIT %s) AS piece)
+        WHERE org_id = current_org_id() ORDER BY delivery_id LIMIT %s) AS piece
+ ORDER BY delivery_id DESC LIMIT 1
+"""
+# Not "org_id = ...": TimescaleDB cannot plan that beside the policy, which says the same.
+_ATTEMPTS = """
+DELETE FROM webhook_attempts AS attempt USING unnest(ARRAY[current_org_id()]) AS tenant (org_id)
+ WHERE attempt.org_id = tenant.org_id AND attempt.delivery_id <= %s
 """
 _TENANT_TABLES = """
 SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attname = 'org_id'
-   AND relname <> 'gps_events'
+   AND relname NOT IN ('gps_events', 'webhook_attempts')
  ORDER BY relname
 """
 _REFERENCES = """
@@ -103,9 +108,8 @@ async def remove_fixes(conn: Connection, tracker_id: UUID) -> int:
 
 async def remove_piece(conn: Connection) -> int:
     """Remove some rows of what else may be much, and return their number."""
-    cursor = await conn.execute(_ATTEMPTS, (PIECE_ROWS,))  # not by ctid, which is of a chunk
-    if cursor.rowcount > 0:
-        return cursor.rowcount
+    if removed := await _remove_attempts(conn):
+        return removed
     for table, condition in _MUCH:
         statement = sql.SQL(
             "DELETE FROM {0} WHERE ctid IN (SELECT ctid FROM {0}"
@@ -117,6 +121,14 @@ async def remove_piece(conn: Connection) -> int:
     return 0
 
 
+async def _remove_attempts(conn: Connection) -> int:
+    """Remove attempts of the oldest deliveries, and return their number. Not by ctid, which is that
+    of a chunk.
+    """
+    row = await (await conn.execute(_LAST_OF_PIECE, (PIECE_ROWS,))).fetchone()
+    return 0 if row is None else (await conn.execute(_ATTEMPTS, row)).rowcount
+
+
 async def remove(conn: Connection, ingest_lease: str) -> None:
     """Remove all that is left, the organization too."""
     await leases.fence(conn, ingest_lease)  # first, as ingest does: else both could wait
@@ -126,6 +138,8 @@ async def remove(conn: Connection, ingest_lease: str) -> None:
         "DELETE FROM quarantine_usage WHERE tracker_id IN"
         " (SELECT id FROM trackers WHERE org_id = current_org_id())"
     )
+    while await _remove_attempts(conn):
+        pass  # those that ended meanwhile
     *others, organizations = await _in_order(conn)
     for table in [*others * _PASSES, organizations, "audit_events"]:
         statement = sql.SQL("DELETE FROM {} WHERE org_id = current_org_id()")

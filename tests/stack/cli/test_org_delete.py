@@ -91,6 +91,12 @@ def test_what_is_much_goes_in_pieces(
             " FROM trackers, generate_series(1, 7) AS day WHERE org_id = %s",
             (org_id,),
         )
+        conn.execute(
+            "INSERT INTO webhook_attempts (org_id, delivery_id, attempted_at)"
+            " SELECT %s, gen_random_uuid(), now() - make_interval(days => day)"
+            " FROM generate_series(1, 7) AS day",
+            (org_id,),
+        )
     result = call(org, database, "opsc_owner", "delete", format_id("org", org_id), "--yes")
     assert result.exit_code == 0, result.output
     assert rows_of(database, org_id) == {}
