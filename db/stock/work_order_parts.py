@@ -119,7 +119,10 @@ async def plan(
         await _settle(conn, stock, before, 0)
         row = row._replace(reserved_milli=0)
     is_placed = is_reserved and row.warehouse_id is not None
-    return await _settle(conn, stock, row, row.use.outstanding_milli if is_placed else 0)
+    row = await _settle(conn, stock, row, row.use.outstanding_milli if is_placed else 0)
+    row = row._replace(updated_at=await db_now(conn))
+    await order_parts.update(conn, row)
+    return row
 
 
 async def reserve_planned(conn: Connection, stock: OrderStock) -> None:
@@ -128,14 +131,14 @@ async def reserve_planned(conn: Connection, stock: OrderStock) -> None:
     """
     for row in await _parts_of(conn, stock.work_order_id):
         if row.warehouse_id is not None:
-            await _settle(conn, stock, row, row.use.outstanding_milli)
+            await _write_use(conn, await _settle(conn, stock, row, row.use.outstanding_milli))
 
 
 async def release_reserved(conn: Connection, stock: OrderStock) -> None:
-    """Release all that is reserved for an order. Raises QuotaExceeded."""
+    """Release all that is reserved for an order."""
     for row in await _parts_of(conn, stock.work_order_id):
         if row.reserved_milli:
-            await _settle(conn, stock, row, 0)
+            await _write_use(conn, await _settle(conn, stock, row, 0))
 
 
 async def consume(
@@ -156,7 +159,8 @@ async def consume(
             )
             use = used(use, quantity, cost)
     row = row._replace(**use._asdict())
-    return await _settle(conn, stock, row, min(row.reserved_milli, use.outstanding_milli))
+    row = await _settle(conn, stock, row, min(row.reserved_milli, use.outstanding_milli))
+    return await _write_use(conn, row)
 
 
 async def bring_back(
@@ -165,21 +169,34 @@ async def bring_back(
     """Put a part that was used into a warehouse. Raises StockError, PartUseError, QuotaExceeded."""
     use = returned(row.use, quantity_milli)
     await stock.move(conn, "return", row, warehouse_id, quantity_milli)
-    row = row._replace(**use._asdict())
-    return await _settle(conn, stock, row, row.reserved_milli)
+    return await _write_use(conn, row._replace(**use._asdict()))
 
 
 async def _settle(
     conn: Connection, stock: OrderStock, row: OrderPartRow, reserved_milli: int
 ) -> OrderPartRow:
-    """Reserve or release at the row's warehouse until this much is reserved, and write the row."""
+    """Reserve or release at the row's warehouse until this much is reserved. The row is not written
+    yet.
+    """
     more = reserved_milli - row.reserved_milli
     if more:
         assert row.warehouse_id is not None  # the database holds this
         kind: MovementKind = "reserve" if more > 0 else "release"
         await stock.move(conn, kind, row, row.warehouse_id, abs(more))
-    row = row._replace(reserved_milli=reserved_milli, updated_at=await db_now(conn))
-    await order_parts.update(conn, row)
+    return row._replace(reserved_milli=reserved_milli)
+
+
+async def _write_use(conn: Connection, row: OrderPartRow) -> OrderPartRow:
+    """Write what is reserved and used, but not what is planned: that is in the audit."""
+    row = row._replace(updated_at=await db_now(conn))
+    await conn.execute(
+        """
+        UPDATE work_order_parts
+           SET reserved_milli = %s, used_milli = %s, cost_cents = %s, updated_at = %s
+         WHERE id = %s
+        """,
+        (row.reserved_milli, row.used_milli, row.cost_cents, row.updated_at, row.id),
+    )
     return row
 
 

@@ -52,6 +52,11 @@ def test_the_page_has_the_moves_of_the_code():
     ]
 
 
+def test_the_page_draws_the_moves_of_the_code():
+    drawn = re.findall(r"^    (\w+) --> (\w+): (\S+)$", PAGE, re.MULTILINE)
+    assert drawn == [(each.state, each.then, each.verb) for each in MOVES]
+
+
 def test_the_page_has_the_states_of_the_code():
     words = {True: "yes", False: "no"}
     assert rows_after("| state | takes adjustments |") == [

@@ -1,5 +1,6 @@
 """The table of states of an inspection form, and the page that shows it."""
 
+import re
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -45,3 +46,8 @@ def test_the_page_has_the_moves_and_the_types_of_the_code():
         for each in MOVES
     ]
     assert [row[0] for row in first_cells("| type | the value |")] == list(TYPES)
+
+
+def test_the_page_draws_the_moves_of_the_code():
+    drawn = re.findall(r"^    (\w+) --> (\w+): (\S+)$", PAGE, re.MULTILINE)
+    assert drawn == [(each.state, each.then, each.verb) for each in MOVES]

@@ -18,7 +18,7 @@ from api.http.encoding import created, id_text, ok, optional_id_text, time_text
 from api.http.problems import Problem, bad_field, conflict, not_found
 from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.paging import ListOf, SortedQuery
-from api.request.references import check_references
+from api.request.references import check_reference, check_references
 from api.request.route import TenantRoute
 from api.resources.stock.quantities import shown_quantity
 from api.resources.work_orders.bodies import (
@@ -139,7 +139,7 @@ async def consume_part(
     """Use a part, planned or not: what is reserved for the order goes first."""
     async with _using(access, work_order_id, part_id, body) as (conn, order, row):
         row = row or await new_part(conn, order, part_id)
-        warehouse_id = _warehouse(body, row)
+        warehouse_id = await _warehouse(conn, body, row)
         stock = stock_of(access, order)
         row = await table.consume(conn, stock, row, warehouse_id, body.quantity)
     return ok(order_part_item(row))
@@ -158,7 +158,7 @@ async def return_part(
     async with _using(access, work_order_id, part_id, body) as (conn, order, row):
         if row is None:
             raise not_found("part of the work order")
-        warehouse_id = _warehouse(body, row)
+        warehouse_id = await _warehouse(conn, body, row)
         stock = stock_of(access, order)
         row = await table.bring_back(conn, stock, row, warehouse_id, body.quantity)
     return ok(order_part_item(row))
@@ -210,11 +210,14 @@ async def _part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPartR
     return row
 
 
-def _warehouse(body: PartMove, row: OrderPartRow) -> UUID:
-    """Return the warehouse of a use. Raises Problem (422) where none is given and none planned."""
+async def _warehouse(conn: Connection, body: PartMove, row: OrderPartRow) -> UUID:
+    """Return the warehouse of a use. Raises Problem: 422 where none is given and none planned, 404
+    where the planned one is deleted.
+    """
     warehouse_id = body.warehouse_id or row.warehouse_id
     if warehouse_id is None:
         raise bad_field("/warehouse_id", "is needed: none is planned for this part")
+    await check_reference(conn, KINDS["warehouse"], warehouse_id)
     return warehouse_id
 
 

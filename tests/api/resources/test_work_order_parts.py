@@ -10,6 +10,7 @@ import pytest_asyncio
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.stock.ledger_check import begin_snapshot, check_stock
+from telemetry.ids import parse_id
 from tests.api.http.test_problems import is_problem
 from tests.api.punching import Worker, employee, worker
 from tests.api.running import Answer, Client, Organization, RunningApi
@@ -267,3 +268,44 @@ async def test_orders_that_want_the_same_parts_at_once_never_take_more_than_ther
             used[[ids["parts"] for ids in parts].index(row["part_id"])] += row["used"]
     assert [await _stock(org, ids) for ids in parts] == [(6 - each, 0) for each in used]
     assert await _stock_differences(api, org) == []
+
+
+async def test_an_order_ends_though_no_movement_is_left_today(
+    api: RunningApi, org: Organization
+) -> None:
+    ids = await stocked(org, quantity=3)
+    path = await _order(org, "assign")
+    await _plan(org, path, ids, 2)
+    statement = "UPDATE inventory SET moved_times = 20000 WHERE org_id = %s AND id = %s"
+    api.sql(statement, org.org_id, parse_id("inv", ids["inventory"]))
+    refused = await _take(org.dispatcher, path, ids, 1)
+    assert (refused.status, refused.json["code"]) == (403, "quota_exceeded")
+    await _said(org, path, "cancel")
+    assert await _stock(org, ids) == (3, 0)
+
+
+async def test_nothing_comes_back_into_a_warehouse_that_is_deleted(org: Organization) -> None:
+    ids = await stocked(org, quantity=2)
+    path = await _order(org, "assign")
+    await _plan(org, path, ids, 2)
+    await _take(org.dispatcher, path, ids, 2)
+    assert (await org.dispatcher.delete(f"/v1/warehouses/{ids['warehouses']}")).status == 204
+    back = await org.dispatcher.post(f"{path}/parts/{ids['parts']}/return", {"quantity": 1})
+    assert (back.status, back.json["errors"][0]["pointer"]) == (404, "/warehouse_id")
+
+
+async def test_what_is_planned_is_in_the_audit_and_what_is_used_in_the_ledger(
+    api: RunningApi, org: Organization
+) -> None:
+    ids = await stocked(org, quantity=5)
+    path = await _order(org, "assign")
+    made = await _plan(org, path, ids, 2)
+    await _take(org.dispatcher, path, ids, 1)
+    await org.dispatcher.patch(made.headers["Location"], {"quantity": 3})
+    written = api.sql(
+        "SELECT action, changes -> 'planned_milli' ->> 'new' FROM audit_events WHERE org_id = %s"
+        " AND table_name = 'work_order_parts' AND resource_id = %s ORDER BY seq",
+        org.org_id,
+        parse_id("wo", path.rsplit("/", 1)[1]),
+    )
+    assert written == [("insert", "0"), ("update", "2000"), ("update", "3000")]
