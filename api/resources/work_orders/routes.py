@@ -10,14 +10,23 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api.documents.work_order_pdf import WorkOrderSheet
 from api.http import fields
-from api.http.encoding import created, no_content, ok
+from api.http.encoding import created, id_text, no_content, ok
 from api.http.problems import bad_field, conflict, forbidden
 from api.limits.plans import WORK_ORDERS as MOST_WORK_ORDERS
 from api.limits.plans import check_quota
 from api.request.access import Access, Dispatcher, Reader, Technician
+from api.request.document_answers import (
+    PDF_TYPES,
+    file_answer,
+    rendered,
+    varying,
+    wants_pdf,
+)
 from api.request.paging import ListOf, Page, Total
 from api.request.references import check_filters, check_owners, check_references
 from api.request.resource import Resource
@@ -43,6 +52,7 @@ from api.resources.work_orders.changes import (
     said_in,
     write_creation,
 )
+from api.resources.work_orders.sheet import decoded, sheet_of
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.history import events
@@ -100,10 +110,21 @@ async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Bo
     return created(work_order_item(row), router.prefix)
 
 
-@router.get("/{id}", operation_id="getWorkOrder", response_model=WorkOrderItem)
-async def get_work_order(access: Reader, work_order_id: WorkOrderPath) -> Response:
-    """Return one work order."""
-    return await orders.get(access, work_order_id)
+@router.get("/{id}", operation_id="getWorkOrder", response_model=WorkOrderItem, responses=PDF_TYPES)
+async def get_work_order(
+    request: Request, access: Reader, work_order_id: WorkOrderPath
+) -> Response:
+    """Return one work order; as a PDF with photos and sign-off for those who accept it."""
+    if not wants_pdf(request):
+        return varying(await orders.get(access, work_order_id))
+
+    async def read() -> WorkOrderSheet:
+        async with access.transaction() as conn:
+            sheet = await sheet_of(conn, await orders.found(conn, work_order_id))
+        return await decoded(access, sheet)
+
+    content = await rendered(access.state.renderer.work_order(access.caller.org_id, read))
+    return file_answer(content, "application/pdf", f"work-order-{id_text('wo', work_order_id)}.pdf")
 
 
 @router.patch("/{id}", operation_id="updateWorkOrder", response_model=WorkOrderItem)
