@@ -29,7 +29,7 @@ class SheetTask(NamedTuple):
 
 
 class SheetSignature(NamedTuple):
-    """What was signed at the end. picture: a small copy; empty where nothing was drawn."""
+    """The sign-off at the end. picture: a small copy; empty where nothing was drawn."""
 
     name: str
     at: datetime
