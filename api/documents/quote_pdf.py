@@ -1,18 +1,17 @@
-"""The PDF of a quote, set by typst from `quote.typ`, and the texts in it.
+"""The PDF of a quote, set by typst from `templates/quote.typ`, and the texts in it.
 
 Everything is decided here but the look. The customer's page shows the same texts.
 """
 
 from datetime import UTC, datetime, time
-from importlib.resources import files
 
 import msgspec
 
-from api.documents.texts import full_day, one_line
-from api.documents.typst_printer import TypstPrinter
+from api.documents.texts import full_day, one_line, paragraph
+from api.documents.typst_printer import TypstPrinter, template
 from operations.quotes.document import DocumentLine, QuoteDocument
 
-_TEMPLATE = files("api.documents").joinpath("quote.typ").read_bytes()
+_TEMPLATE = template("quote")
 
 
 class PrintedLine(msgspec.Struct, frozen=True):
@@ -95,11 +94,6 @@ def _line(line: DocumentLine) -> PrintedLine:
 def money(cents: int) -> str:
     """Return an amount as in "1,234.50"."""
     return f"{cents // 100:,}.{cents % 100:02d}"
-
-
-def paragraph(text: str | None) -> str:
-    """Return a text with its line breaks, without other control characters."""
-    return "\n".join(map(one_line, (text or "").splitlines()))
 
 
 def _percent(basis_points: int) -> str:

@@ -5,14 +5,17 @@ is ever run. Organizations take turns: each has at most one document under way o
 line.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Literal
 from uuid import UUID
 
+from api.documents.inspection_pdf import InspectionPrinter, InspectionReport
 from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_pdf import TimesheetPrinter
 from api.documents.timesheet_print import Paper
+from api.documents.work_order_pdf import WorkOrderPrinter, WorkOrderSheet
 from api.http.worker_thread import OneThread
 from api.limits.turns import MOST_ORGANIZATIONS, Turns
 from operations.quotes.document import QuoteDocument
@@ -28,6 +31,8 @@ class Renderer:
         self._thread = OneThread("documents", waiting=MOST_ORGANIZATIONS)
         self._printer = TimesheetPrinter()
         self._quotes = QuotePrinter()
+        self._inspections = InspectionPrinter()
+        self._work_orders = WorkOrderPrinter()
 
     async def render(
         self, org_id: UUID, document: TimesheetDocument, form: Form, paper: Paper = "a4"
@@ -40,6 +45,22 @@ class Renderer:
             if form == "csv":
                 return await self._thread.run(timesheet_csv, document)
             return await self._thread.run(self._printer.pdf, document, paper)
+
+    async def inspection(
+        self, org_id: UUID, read: Callable[[], Awaitable[InspectionReport]]
+    ) -> bytes:
+        """Return the PDF of an inspection. read: returns the report, when it is next, so that no
+        photos of those that wait are in memory. Raises as `render` does, and DocumentError.
+        """
+        async with self._turns.turn(org_id):
+            return await self._thread.run(self._inspections.pdf, await read())
+
+    async def work_order(
+        self, org_id: UUID, read: Callable[[], Awaitable[WorkOrderSheet]]
+    ) -> bytes:
+        """Return the PDF of a work order. Takes and raises the same as `inspection`."""
+        async with self._turns.turn(org_id):
+            return await self._thread.run(self._work_orders.pdf, await read())
 
     async def quote(self, org_id: UUID, document: QuoteDocument) -> bytes:
         """Return the PDF of a quote. Raises as `render` does."""

@@ -5,6 +5,7 @@ Nothing here depends on the locale of the process.
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 from unicodedata import category
 from zoneinfo import ZoneInfo
@@ -23,6 +24,16 @@ def one_line(text: str) -> str:
     """Return a text on one line, without control characters."""
     kept = text.translate(_DIRECTIONS)
     return " ".join("".join(" " if category(c) in ("Cc", "Cs") else c for c in kept).split())
+
+
+def paragraph(text: str | None) -> str:
+    """Return a text with its line breaks, without other control characters."""
+    return "\n".join(map(one_line, (text or "").splitlines()))
+
+
+def number(value: float) -> str:
+    """Return a number as in "1,234.5": all its digits, and no exponent."""
+    return f"{Decimal(repr(value)):,f}".removesuffix(".0")
 
 
 def words(name: str) -> str:

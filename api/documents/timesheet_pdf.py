@@ -1,12 +1,10 @@
-"""The PDF of a timesheet, set by typst from `timesheet.typ`."""
-
-from importlib.resources import files
+"""The PDF of a timesheet, set by typst from `templates/timesheet.typ`."""
 
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_print import Paper, printed
-from api.documents.typst_printer import TypstPrinter
+from api.documents.typst_printer import TypstPrinter, template
 
-_TEMPLATE = files("api.documents").joinpath("timesheet.typ").read_bytes()
+_TEMPLATE = template("timesheet")
 
 
 class TimesheetPrinter(TypstPrinter):

@@ -1,11 +1,10 @@
 """Timesheets and their adjustments: one timesheet of an employee for each period."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
@@ -130,14 +129,3 @@ async def insert_adjustment(
         " VALUES (current_org_id(), %s, %s, %s, %s, %s, %s, %s)",
         (adjustment.id, timesheet_id, *adjustment[1:-1]),
     )
-
-
-async def names_of(
-    conn: Connection, table: Literal["sites", "users"], row_ids: Iterable[UUID]
-) -> dict[UUID, str]:
-    """Return the names of sites or users of the tenant by id; of a user without one the address."""
-    name = "name" if table == "sites" else "coalesce(name, email)"
-    statement = sql.SQL("SELECT id, {} FROM {} WHERE id = ANY (%s)").format(
-        sql.SQL(name), sql.Identifier(table)
-    )
-    return dict(await (await conn.execute(statement, (list(row_ids),))).fetchall())

@@ -260,6 +260,16 @@ async def has_children(conn: Connection, order_id: UUID) -> bool:
     )
 
 
+async def last_transition(
+    conn: Connection, order_id: UUID, state: State
+) -> WorkOrderTransition | None:
+    """Return the newest way of an order to a state."""
+    found = await transitions.listing(
+        conn, {"work_order_id": order_id, "state": state}, after=None, limit=1, offset=0
+    )
+    return found[0] if found else None
+
+
 async def zone_of_site(conn: Connection, site_id: UUID) -> UUID | None:
     """Return the geofence of a site that there is."""
     return await value_of(conn, "SELECT zone_id FROM sites WHERE id = %s", (site_id,))

@@ -5,7 +5,7 @@ import zlib
 from io import BytesIO
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 _GPS, _ORIENTATION, _CAMERA = 0x8825, 0x0112, 0x010F
 
@@ -32,6 +32,14 @@ def photo(kind: str = "JPEG", orientation: int = 1, size: tuple[int, int] = (60,
     exif.get_ifd(_GPS).update({1: "N", 2: (47.0, 3.0, 1.5), 3: "E", 4: (8.0, 18.0, 2.5)})
     more = {"comment": b"Anna's garden"} if kind == "JPEG" else {}
     return picture(kind, size, exif=exif, **more)
+
+
+def signature(size: tuple[int, int] = (600, 160)) -> bytes:
+    """Return a signature as a pad makes one: black ink, and nothing else."""
+    image = Image.new("RGBA", size)
+    places = [(40 * step, size[1] * (1 + step % 3) // 4) for step in range(1, size[0] // 40)]
+    ImageDraw.Draw(image).line(places, "black", width=3, joint="curve")
+    return saved(image, "PNG")
 
 
 def bomb(width_px: int, height_px: int) -> bytes:

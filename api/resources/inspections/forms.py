@@ -5,15 +5,25 @@ What was submitted does not change: a correction is another form, which supersed
 emits `inspection.submitted`.
 """
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api.documents.inspection_pdf import InspectionReport
 from api.http import fields
 from api.http.encoding import created, id_text, ok
 from api.request.access import Access, Dispatcher, Reader, Technician
+from api.request.document_answers import (
+    PDF_TYPES,
+    file_answer,
+    rendered,
+    varying,
+    wants_pdf,
+)
 from api.request.paging import ListOf
 from api.request.references import check_references
 from api.request.resource import Item, Resource, item_of
@@ -27,6 +37,7 @@ from api.resources.inspections.form_bodies import (
     NewInspectionForm,
 )
 from api.resources.inspections.repairs import order_repair
+from api.resources.inspections.report import report_of, signatures_of
 from api.resources.inspections.submission import (
     CheckedAnswers,
     check_correction,
@@ -98,10 +109,26 @@ async def create_form(access: Technician, body: Annotated[NewInspectionForm, Bod
     return created(_forms.item(row), router.prefix)
 
 
-@router.get("/{id}", operation_id="getInspectionForm", response_model=InspectionFormDetail)
-async def get_form(access: Reader, form_id: _FormPath) -> Response:
-    """Return one inspection form with its answers."""
-    return await _forms.get(access, form_id)
+@router.get(
+    "/{id}",
+    operation_id="getInspectionForm",
+    response_model=InspectionFormDetail,
+    responses=PDF_TYPES,
+)
+async def get_form(request: Request, access: Reader, form_id: _FormPath) -> Response:
+    """Return one inspection form with its answers; as a PDF with photos and signatures for those
+    who accept it.
+    """
+    if not wants_pdf(request):
+        return varying(await _forms.get(access, form_id))
+
+    async def read() -> InspectionReport:
+        async with access.transaction() as conn:
+            report = await report_of(conn, await _forms.found(conn, form_id))
+        return replace(report, signatures=await signatures_of(access, report))
+
+    content = await rendered(access.state.renderer.inspection(access.caller.org_id, read))
+    return file_answer(content, "application/pdf", f"inspection-{id_text('insp', form_id)}.pdf")
 
 
 @router.patch("/{id}", operation_id="updateInspectionForm", response_model=InspectionFormDetail)

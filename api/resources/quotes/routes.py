@@ -17,9 +17,9 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import accepted, created, id_text, ok
 from api.http.etags import tag_of
-from api.http.problems import bad_field, busy, conflict, forbidden, unavailable
-from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.http.problems import bad_field, conflict, forbidden
 from api.request.access import Access, Dispatcher, Reader
+from api.request.document_answers import PDF_TYPES, rendered
 from api.request.paging import ListOf
 from api.request.references import check_references
 from api.request.resource import Resource
@@ -78,21 +78,7 @@ _UNSENT: dict[str, Any] = {
     **dict.fromkeys(("mail_state", "send_error", "sent_to", "sent_at", "viewed_at")),
     **dict.fromkeys(("decided_at", "decided_by", "decline_reason", "deleted_at")),
 }
-_PDF: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The PDF",
-        "content": {
-            "application/pdf": {
-                "schema": {
-                    "type": "string",
-                    "contentMediaType": "application/pdf",
-                    "maxLength": 10_000_000,
-                },
-                "example": "%PDF-1.7",
-            }
-        },
-    }
-}
+_PDF: dict[int | str, dict[str, Any]] = {200: {"description": "The PDF", **PDF_TYPES[200]}}
 
 _quotes = Resource(
     quotes,
@@ -343,12 +329,7 @@ async def _expired(access: Access, quote_id: UUID) -> dict[str, Any]:
 
 async def _rendered(access: Access, document: QuoteDocument) -> bytes:
     """Return the PDF of a document. Raises Problem (429, 503)."""
-    try:
-        return await access.state.renderer.quote(access.caller.org_id, document)
-    except TooManyOfOne:
-        raise busy("Too many documents of the organization at once.") from None
-    except TooManyOfAll:
-        raise unavailable("Too many documents at once: try again in a second.") from None
+    return await rendered(access.state.renderer.quote(access.caller.org_id, document))
 
 
 def _check_editable(row: QuoteRow) -> None:

@@ -12,11 +12,15 @@ from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_print import Paper
 from api.http import fields
 from api.http.encoding import ok, sparse
-from api.http.etags import tag_of
-from api.http.headers import preferred
-from api.http.problems import busy, unavailable
-from api.limits.turns import TooManyOfAll, TooManyOfOne
 from api.request.access import Access
+from api.request.document_answers import (
+    MOST_CHARACTERS,
+    PDF_CONTENT,
+    file_answer,
+    rendered,
+    varying,
+    wanted,
+)
 from api.resources.timesheets.bodies import TimesheetItem
 
 Form: TypeAlias = Literal["json", "pdf", "csv"]
@@ -25,27 +29,18 @@ _FORMS: Mapping[str, Form] = {
     "application/pdf": "pdf",
     "text/csv": "csv",
 }
-_MOST_CHARACTERS = 10_000_000  # more than the lines of a document or a page can take
 _MEDIA_TYPES = {"pdf": "application/pdf", "csv": MEDIA_TYPE}
 _CSV: dict[str, Any] = {
     "schema": {
         "type": "string",
-        "maxLength": _MOST_CHARACTERS,
+        "maxLength": MOST_CHARACTERS,
         "description": "RFC 4180, UTF-8, with a header line",
     },
     "example": "id,employee_id,first_day,last_day\r\n",
 }
-_PDF: dict[str, Any] = {
-    "schema": {
-        "type": "string",
-        "contentMediaType": "application/pdf",
-        "maxLength": _MOST_CHARACTERS,
-    },
-    "example": "%PDF-1.7",
-}
 LIST_TYPES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": _CSV}}}
 FILE_TYPES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": _CSV, "application/pdf": _PDF}}
+    200: {"content": {"text/csv": _CSV, "application/pdf": PDF_CONTENT}}
 }
 
 
@@ -57,8 +52,7 @@ class ExportQuery(fields.Query):
 
 def wanted_form(request: Request) -> Form:
     """Return the form that the Accept header weighs most."""
-    accept = ",".join(request.headers.getlist("accept"))
-    return _FORMS[preferred(accept, list(_FORMS))]
+    return wanted(request, _FORMS)
 
 
 def listed(request: Request, envelope: Mapping[str, Any]) -> Response:
@@ -66,12 +60,12 @@ def listed(request: Request, envelope: Mapping[str, Any]) -> Response:
 
     The next page of a CSV is in a Link header.
     """
-    wanted = request.query_params.get("fields")
+    chosen = request.query_params.get("fields")
     if wanted_form(request) != "csv":
-        return varying(ok(sparse(envelope, wanted)))
-    names = wanted.split(",") if wanted else list(TimesheetItem.model_fields)
+        return varying(ok(sparse(envelope, chosen)))
+    names = chosen.split(",") if chosen else list(TimesheetItem.model_fields)
     cells = [[_cell(row[name]) for name in names] for row in envelope["data"]]
-    response = _file(csv_bytes(names, cells), "csv")
+    response = file_answer(csv_bytes(names, cells), MEDIA_TYPE)
     cursor = envelope["next_cursor"]
     if cursor is not None:
         following = request.url.remove_query_params("offset").include_query_params(cursor=cursor)
@@ -87,24 +81,6 @@ async def exported(
     access: Access, document: TimesheetDocument, form: Literal["pdf", "csv"], paper: Paper
 ) -> Response:
     """Answer with a document. Raises Problem (429, 503)."""
-    try:
-        content = await access.state.renderer.render(access.caller.org_id, document, form, paper)
-    except TooManyOfOne:
-        raise busy("Too many documents of the organization at once.") from None
-    except TooManyOfAll:
-        raise unavailable("Too many documents at once: try again in a second.") from None
-    response = _file(content, form)
+    rendering = access.state.renderer.render(access.caller.org_id, document, form, paper)
     name = f"timesheet-{document.first_day}-{document.document_id}.{form}"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
-
-
-def _file(content: bytes, form: Literal["pdf", "csv"]) -> Response:
-    headers = {"Content-Type": _MEDIA_TYPES[form], "ETag": tag_of(content)}
-    return varying(Response(content, headers=headers))
-
-
-def varying(response: Response) -> Response:
-    """Return an answer that depends on the Accept header, marked as such."""
-    response.headers["Vary"] = "Accept"
-    return response
+    return file_answer(await rendered(rendering), _MEDIA_TYPES[form], name)

@@ -17,6 +17,7 @@ from api.http import fields
 from api.http.encoding import created, id_text, ok
 from api.http.problems import Problem, bad_field, conflict, forbidden, not_found
 from api.request.access import Access, Admin, Dispatcher, Reader, Technician
+from api.request.document_answers import varying
 from api.request.paging import ListOf, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
@@ -44,7 +45,6 @@ from api.resources.timesheets.export import (
     ExportQuery,
     exported,
     listed,
-    varying,
     wanted_form,
 )
 from db.core.connect import Connection

@@ -9,12 +9,21 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api.documents.work_order_pdf import WorkOrderSheet
 from api.http import fields
-from api.http.encoding import created, no_content, ok
+from api.http.encoding import created, id_text, no_content, ok
 from api.http.problems import bad_field, conflict, forbidden
 from api.request.access import Access, Dispatcher, Reader, Technician
+from api.request.document_answers import (
+    PDF_TYPES,
+    file_answer,
+    rendered,
+    varying,
+    wants_pdf,
+)
 from api.request.paging import ListOf, Page
 from api.request.references import check_filters, check_owners, check_references
 from api.request.resource import Resource
@@ -44,6 +53,7 @@ from api.resources.work_orders.changes import (
     stock_of,
 )
 from api.resources.work_orders.creation import insert_order, take_number
+from api.resources.work_orders.sheet import decoded, sheet_of
 from db.core.connect import Connection
 from db.core.numbers import lock_numbers
 from db.core.table import db_now
@@ -98,19 +108,38 @@ async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Bo
     return created(work_order_item(row), router.prefix)
 
 
-@router.get("/{id}", operation_id="getWorkOrder", response_model=WorkOrderDetail)
+@router.get(
+    "/{id}", operation_id="getWorkOrder", response_model=WorkOrderDetail, responses=PDF_TYPES
+)
 async def get_work_order(
-    access: Reader, work_order_id: WorkOrderPath, query: Annotated[WorkOrderShown, Query()]
+    request: Request,
+    access: Reader,
+    work_order_id: WorkOrderPath,
+    query: Annotated[WorkOrderShown, Query()],
 ) -> Response:
-    """Return one work order. Its costs are shown to dispatchers and admins."""
+    """Return one work order; as a PDF with photos and sign-off for those who accept it. Its costs
+    are shown to dispatchers and admins, and not in the PDF.
+    """
+    if wants_pdf(request):
+        return await _printed(access, work_order_id)
     if query.include is None:
-        return await orders.get(access, work_order_id)
+        return varying(await orders.get(access, work_order_id))
     if not access.leads:
         raise forbidden(f"The role {access.caller.role} may not see what a work order costs.")
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id)
         costs = await costs_of(conn, row)
-    return ok(work_order_item(row) | {"costs": order_costs_item(costs)})
+    return varying(ok(work_order_item(row) | {"costs": order_costs_item(costs)}))
+
+
+async def _printed(access: Access, work_order_id: UUID) -> Response:
+    async def read() -> WorkOrderSheet:
+        async with access.transaction() as conn:
+            sheet = await sheet_of(conn, await orders.found(conn, work_order_id))
+        return await decoded(access, sheet)
+
+    content = await rendered(access.state.renderer.work_order(access.caller.org_id, read))
+    return file_answer(content, "application/pdf", f"work-order-{id_text('wo', work_order_id)}.pdf")
 
 
 @router.patch("/{id}", operation_id="updateWorkOrder", response_model=WorkOrderItem)

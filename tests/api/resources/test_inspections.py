@@ -2,10 +2,15 @@
 
 import asyncio
 import base64
+import io
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
+from db.core.ids import new_id
+from telemetry.ids import format_id
+from tests.api.pictures import bomb, photo, signature
 from tests.api.punching import worker
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Client, Organization, RunningApi
@@ -218,6 +223,55 @@ async def test_photos_are_images_of_the_organization_which_stay(
     refused = await org.admin.delete(f"/v1/attachments/{photo}")
     assert (refused.status, refused.json["code"]) == (409, "in_use")
     assert (await org.admin.delete(f"/v1/attachments/{text}")).status == 204
+
+
+async def test_a_form_is_a_pdf_with_photos_and_signatures_for_those_who_accept_it(
+    api: RunningApi,
+) -> None:
+    org = api.organization("Schöne Kräne AG")
+    signed = {"id": "sign", "type": "signature", "label": "Signature"}
+    sections = [{"title": "Chassis", "questions": [*QUESTIONS, signed, signed | {"id": "other"}]}]
+    template_id = await template(org, sections=sections)
+    site = (await org.admin.post("/v1/sites", {"name": "Lot 4", "address": "Gate 2"})).json["id"]
+    asset = (await org.admin.post("/v1/assets", {"name": "Crane 7"})).json["id"]
+    photo_id = (await upload(org.technician, photo(), asset_id=asset)).json["id"]
+    answers = BAD | {
+        "picture": {"value": [photo_id]},
+        "sign": {"value": base64.b64encode(signature()).decode()},
+        "other": {"value": base64.b64encode(bomb(50_000, 50_000)).decode()},
+    }
+    more = {"site_id": site, "asset_id": asset, "answers": answers}
+    form = (await fill_in(org.technician, template_id, **more)).json
+    path = f"/v1/inspection-forms/{form['id']}"
+    answer = await org.viewer.get(path, {"Accept": "application/pdf"})
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")
+    assert answer.headers["Vary"].startswith("Accept")
+    assert form["id"] in answer.headers["Content-Disposition"]
+    (page,) = PdfReader(io.BytesIO(answer.content)).pages
+    text = " ".join(page.extract_text().split())
+    for line in ("Schöne Kräne AG", "Failed: 1 defect", "Crane 7", "Lot 4", "Gate 2", "Pads are"):
+        assert line in text
+    assert text.count("the signature cannot be shown") == 1
+    assert len(page.images) == 2
+    assert b"Anna" not in answer.content
+    headers = {"Accept": "application/pdf", "If-None-Match": answer.headers["ETag"]}
+    assert (await org.viewer.get(path, headers)).status == 304
+    assert (await org.viewer.get(path)).json == form
+    nobody = f"/v1/inspection-forms/{format_id('insp', new_id())}"
+    assert (await org.viewer.get(nobody, {"Accept": "application/pdf"})).status == 404
+    stranger = api.organization("South")
+    assert (await stranger.admin.get(path, {"Accept": "application/pdf"})).status == 404
+
+
+async def test_a_form_that_is_too_long_to_print_says_so(api: RunningApi) -> None:
+    org = api.organization("North")
+    asked = [{"id": f"q{n}", "type": "text", "label": "Why?"} for n in range(200)]
+    template_id = await template(org, sections=[{"title": "All", "questions": asked}])
+    answers = {each["id"]: {"value": "x\n" * 500} for each in asked}
+    form = (await fill_in(org.admin, template_id, answers=answers)).json
+    path = f"/v1/inspection-forms/{form['id']}"
+    answer = await org.viewer.get(path, {"Accept": "application/pdf"})
+    assert (answer.status, answer.json["code"]) == (409, "document_too_large")
 
 
 async def test_a_technician_writes_what_is_their_own(api: RunningApi) -> None:

@@ -1,0 +1,225 @@
+"""The report of an inspection, set by typst from `templates/inspection.typ`, and the texts in it.
+
+Everything is decided here but the look. Questions that are not asked are left out, by the answers
+to those before, as when the form was checked.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from api.documents.texts import full_day, full_time, number, one_line, paragraph
+from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
+from operations.inspections.answers import Defect, Question, questions_of, shown_ids
+from operations.inspections.states import State
+
+MAX_PRINTED_PHOTOS = 200
+_TEMPLATE = template("inspection")
+_STATES: Mapping[State, str] = {"draft": "Draft", "submitted": "", "superseded": "Superseded"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionReport:
+    """A form with its template and the names of what it refers to; "" where it refers to nothing.
+
+    photos, signatures: the files that there are, as small copies, by the id of the attachment and
+    of the question. changed_at: when the form changed last.
+    """
+
+    form_id: str
+    organization: str
+    timezone: ZoneInfo
+    template_name: str
+    template_version: int
+    state: State
+    asset: str
+    site: str
+    address: str
+    employee: str
+    submitted_by: str
+    submitted_at: datetime | None
+    corrects_id: str
+    corrected_by_id: str
+    changed_at: datetime
+    sections: Sequence[Mapping[str, Any]]
+    answers: Mapping[str, Any]
+    defects: Sequence[Defect]
+    photos: Mapping[str, bytes]
+    signatures: Mapping[str, bytes]
+
+
+class PrintedAnswer(msgspec.Struct, frozen=True):
+    """A row of a section. photos, signature: names of files."""
+
+    label: str
+    answer: str
+    note: str
+    is_defect: bool
+    photos: tuple[str, ...]
+    signature: str
+
+
+class PrintedSection(msgspec.Struct, frozen=True):
+    """A section with the questions that were asked."""
+
+    title: str
+    rows: tuple[PrintedAnswer, ...]
+
+
+class PrintedInspection(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts of a whole report. facts: label and text. more: what was left out."""
+
+    organization: str
+    title: str
+    state: str
+    remark: str
+    is_final: bool
+    facts: tuple[tuple[str, str], ...]
+    defects: tuple[tuple[str, str], ...]
+    sections: tuple[PrintedSection, ...]
+    more: str
+    document_id: str
+
+
+class InspectionPrinter(TypstPrinter):
+    """A printer of inspections."""
+
+    def pdf(self, report: InspectionReport) -> bytes:
+        """Return the PDF of a report. Raises DocumentError where it is too long."""
+        pictures = _Pictures(report)
+        texts = _printed(report, pictures)
+        check_length(texts)
+        return self.printed(_TEMPLATE, texts, report.changed_at, pictures.files)
+
+
+class _Pictures:
+    """The files of a report, which get their names as they are asked for."""
+
+    def __init__(self, report: InspectionReport) -> None:
+        self._report = report
+        self._photos = 0
+        self.left_out = 0
+        self.files: dict[str, bytes] = {}
+
+    def photos(self, attachment_ids: Sequence[str]) -> tuple[tuple[str, ...], str]:
+        """Return the names of those that are printed, and a text about those that cannot be."""
+        names: list[str] = []
+        missing: list[str] = []
+        for each in attachment_ids:
+            if each not in self._report.photos:
+                missing.append(each)
+            elif self._photos >= MAX_PRINTED_PHOTOS:
+                self.left_out += 1
+            else:
+                self._photos += 1
+                names.append(self._named(self._report.photos[each]))
+        text = f"Cannot be shown: {', '.join(missing)}" if missing else ""
+        return tuple(names), text
+
+    def signature(self, question_id: str) -> str:
+        """Return the name of a signature; "" where it cannot be shown."""
+        content = self._report.signatures.get(question_id)
+        return "" if content is None else self._named(content)
+
+    def _named(self, content: bytes) -> str:
+        name = picture_name(str(len(self.files)), content)
+        self.files[name] = content
+        return name
+
+
+def _printed(report: InspectionReport, pictures: _Pictures) -> PrintedInspection:
+    questions = questions_of(report.sections)
+    shown = shown_ids(questions, report.answers)
+    by_id = {question.id: question for question in questions}
+    sections = tuple(
+        PrintedSection(
+            one_line(section["title"]),
+            tuple(
+                _answer(by_id[each["id"]], report, pictures)
+                for each in section["questions"]
+                if each["id"] in shown
+            ),
+        )
+        for section in report.sections
+    )
+    count = len(report.defects)
+    result = "Passed" if count == 0 else f"Failed: {count} defect{'s' if count > 1 else ''}"
+    left_out = pictures.left_out
+    return PrintedInspection(
+        organization=one_line(report.organization),
+        title=one_line(report.template_name),
+        state=_STATES[report.state] or result,
+        remark=_remark(report, result),
+        is_final=report.state == "submitted",
+        facts=tuple(_facts(report)),
+        defects=tuple((paragraph(each.label), paragraph(each.note)) for each in report.defects),
+        sections=tuple(section for section in sections if section.rows),
+        more=f"{left_out} more photos are kept with the form." if left_out else "",
+        document_id=report.form_id,
+    )
+
+
+def _remark(report: InspectionReport, result: str) -> str:
+    if report.state == "draft":
+        return "not submitted"
+    return f"{result}; corrected by {report.corrected_by_id}" if report.corrected_by_id else ""
+
+
+def _facts(report: InspectionReport) -> Iterator[tuple[str, str]]:
+    at = report.submitted_at
+    submitted = "" if at is None else f"{full_time(at, report.timezone)} ({report.timezone.key})"
+    for label, text in (
+        ("Asset", one_line(report.asset)),
+        ("Site", one_line(report.site)),
+        ("Address", paragraph(report.address)),
+        ("Inspected by", one_line(report.employee)),
+        ("Submitted by", one_line(report.submitted_by)),
+        ("Submitted", submitted),
+        ("Template version", str(report.template_version)),
+        ("Corrects", report.corrects_id),
+    ):
+        if text:
+            yield label, text
+
+
+def _answer(question: Question, report: InspectionReport, pictures: _Pictures) -> PrintedAnswer:
+    given = report.answers.get(question.id)
+    text, names, signature = "–", (), ""
+    if given is not None:
+        value = given["value"]
+        match question.type:
+            case "photo":
+                names, text = pictures.photos(value)
+            case "signature":
+                signature = pictures.signature(question.id)
+                text = "" if signature else "Signed; the signature cannot be shown."
+            case _:
+                text = _value_text(question, value)
+    return PrintedAnswer(
+        label=paragraph(question.label),
+        answer=text,
+        note=paragraph(None if given is None else given.get("note")),
+        is_defect=question.id in {defect.question_id for defect in report.defects},
+        photos=names,
+        signature=signature,
+    )
+
+
+def _value_text(question: Question, value: Any) -> str:
+    match question.type:
+        case "number":
+            return one_line(f"{number(value)} {question.unit or ''}")
+        case "pass_fail":
+            return "Pass" if value == "pass" else "Fail"
+        case "date":
+            return full_day(date.fromisoformat(value))
+        case "position":
+            accuracy = value.get("accuracy_m")
+            within = "" if accuracy is None else f" (± {number(accuracy)} m)"
+            return f"{number(value['lat'])}, {number(value['lon'])}{within}"
+        case _:
+            return paragraph(value)

@@ -1,0 +1,170 @@
+"""A work order on paper, set by typst from `templates/work_order.typ`, and the texts in it.
+
+Everything is decided here but the look. Comments and costs are not printed: they are for the house.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from api.documents.texts import duration, full_time, listed, one_line, paragraph, words
+from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
+from operations.work_orders.states import ENDED, State
+
+MAX_PRINTED_FILES = 100
+_TEMPLATE = template("work_order")
+
+
+class SheetTask(NamedTuple):
+    """An item of the checklist. by: who has done it; "" where nobody has."""
+
+    text: str
+    done: bool
+    by: str
+    at: datetime | None
+
+
+class SheetSignature(NamedTuple):
+    """The sign-off at the end. picture: a small copy; empty where nothing was drawn."""
+
+    name: str
+    at: datetime
+    picture: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkOrderSheet:
+    """A work order with the names of what it refers to; "" where it refers to nothing.
+
+    reason: why it was cancelled, or could not be completed. photos: small copies. files: the names
+    of other attachments.
+    """
+
+    order_id: str
+    organization: str
+    timezone: ZoneInfo
+    number: int
+    title: str
+    description: str | None
+    priority: str
+    state: State
+    reason: str
+    client: str
+    client_address: str
+    site: str
+    site_address: str
+    assignees: Sequence[str]
+    assets: Sequence[str]
+    planned_start: datetime | None
+    planned_end: datetime | None
+    due_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    worked_s: int
+    checklist: Sequence[SheetTask]
+    signature: SheetSignature | None
+    photos: Sequence[bytes]
+    files: Sequence[str]
+    changed_at: datetime
+
+
+class PrintedTask(msgspec.Struct, frozen=True):
+    """A row of the checklist."""
+
+    done: bool
+    text: str
+    remark: str
+
+
+class PrintedWorkOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts of a whole document. facts: label and text. photos, signature: names of files."""
+
+    label: str
+    organization: str
+    title: str
+    state: str
+    remark: str
+    is_final: bool
+    facts: tuple[tuple[str, str], ...]
+    description: str
+    checklist: tuple[PrintedTask, ...]
+    photos: tuple[str, ...]
+    files: str
+    signed_by: str
+    signature: str
+    signature_lines: bool
+    document_id: str
+
+
+class WorkOrderPrinter(TypstPrinter):
+    """A printer of work orders."""
+
+    def pdf(self, sheet: WorkOrderSheet) -> bytes:
+        """Return the PDF of a work order. Raises DocumentError where it is too long."""
+        files = {f"{number}.jpg": content for number, content in enumerate(sheet.photos)}
+        texts = _printed(sheet, tuple(files))
+        check_length(texts)
+        if texts.signature:
+            assert sheet.signature is not None
+            files[texts.signature] = sheet.signature.picture
+        return self.printed(_TEMPLATE, texts, sheet.changed_at, files)
+
+
+def _printed(sheet: WorkOrderSheet, photos: tuple[str, ...]) -> PrintedWorkOrder:
+    signature, name = sheet.signature, ""
+    if signature is not None and signature.picture:
+        name = picture_name("signature", signature.picture)
+    return PrintedWorkOrder(
+        label=f"Work order {sheet.number}",
+        organization=one_line(sheet.organization),
+        title=one_line(sheet.title),
+        state=words(sheet.state).capitalize(),
+        remark=one_line(sheet.reason),
+        is_final=sheet.state in ENDED,
+        facts=tuple((label, text) for label, text in _facts(sheet) if text),
+        description=paragraph(sheet.description),
+        checklist=tuple(
+            PrintedTask(task.done, paragraph(task.text), _by(sheet, task.by, task.at))
+            for task in sheet.checklist
+        ),
+        photos=photos,
+        files=listed(map(one_line, sheet.files)),
+        signed_by="" if signature is None else _by(sheet, signature.name, signature.at),
+        signature=name,
+        signature_lines=sheet.state not in ENDED,
+        document_id=sheet.order_id,
+    )
+
+
+def _facts(sheet: WorkOrderSheet) -> Iterator[tuple[str, str]]:
+    yield "Client", one_line(sheet.client)
+    yield "Site", one_line(sheet.site)
+    yield "Address of the client", paragraph(sheet.client_address)
+    yield "Address of the site", paragraph(sheet.site_address)
+    yield "Assigned to", listed(map(one_line, sheet.assignees))
+    yield "Assets", listed(map(one_line, sheet.assets))
+    yield "Priority", words(sheet.priority)
+    yield (
+        "Planned",
+        " to ".join(
+            _time(sheet, at) for at in (sheet.planned_start, sheet.planned_end) if at is not None
+        ),
+    )
+    yield "Due", _time(sheet, sheet.due_at)
+    yield "Started", _time(sheet, sheet.started_at)
+    yield "Ended", _time(sheet, sheet.ended_at)
+    hours = str(duration(sheet.worked_s, shows_seconds=False))
+    yield "Worked", f"{hours} h" if sheet.worked_s else ""
+    yield "Time zone", sheet.timezone.key
+
+
+def _time(sheet: WorkOrderSheet, at: datetime | None) -> str:
+    return "" if at is None else full_time(at, sheet.timezone)
+
+
+def _by(sheet: WorkOrderSheet, name: str, at: datetime | None) -> str:
+    return listed((one_line(name), _time(sheet, at)))

@@ -1,0 +1,64 @@
+"""Answers that are documents, for those who accept their type; everybody else gets JSON."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.documents.timesheet import DocumentError
+from api.http.etags import tag_of
+from api.http.headers import preferred
+from api.http.problems import busy, conflict, unavailable
+from api.limits.turns import TooManyOfAll, TooManyOfOne
+
+_T = TypeVar("_T")
+
+MOST_CHARACTERS = 10_000_000  # more than the lines of a document or a page can take
+PDF_CONTENT: dict[str, Any] = {
+    "schema": {
+        "type": "string",
+        "contentMediaType": "application/pdf",
+        "maxLength": MOST_CHARACTERS,
+    },
+    "example": "%PDF-1.7",
+}
+PDF_TYPES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": PDF_CONTENT}}}
+
+
+def wanted(request: Request, forms: Mapping[str, _T]) -> _T:
+    """Return the form whose type the Accept header weighs most; the first of the same weight."""
+    accept = ",".join(request.headers.getlist("accept"))
+    return forms[preferred(accept, list(forms))]
+
+
+def wants_pdf(request: Request) -> bool:
+    """Return whether the Accept header prefers a PDF to JSON."""
+    return wanted(request, {"application/json": False, "application/pdf": True})
+
+
+async def rendered(rendering: Awaitable[bytes]) -> bytes:
+    """Return a document when it is rendered. Raises Problem (409, 429, 503)."""
+    try:
+        return await rendering
+    except TooManyOfOne:
+        raise busy("Too many documents of the organization at once.") from None
+    except TooManyOfAll:
+        raise unavailable("Too many documents at once: try again in a second.") from None
+    except DocumentError as error:
+        detail = f"It cannot be printed: {error}. Read it as JSON."
+        raise conflict("document_too_large", detail) from None
+
+
+def file_answer(content: bytes, media_type: str, name: str | None = None) -> Response:
+    """Answer with a file, which depends on the Accept header. name: by which it is saved."""
+    response = Response(content, headers={"Content-Type": media_type, "ETag": tag_of(content)})
+    if name is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return varying(response)
+
+
+def varying(response: Response) -> Response:
+    """Return an answer that depends on the Accept header, marked as such."""
+    response.headers["Vary"] = "Accept"
+    return response

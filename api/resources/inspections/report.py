@@ -1,0 +1,76 @@
+"""An inspection form as its report (`api.documents.inspection_pdf`): names, photos, signatures."""
+
+import base64
+from collections.abc import Mapping
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from api.documents.inspection_pdf import MAX_PRINTED_PHOTOS, InspectionReport
+from api.http.encoding import id_text, optional_id_text
+from api.photos.copier import PhotoError
+from api.request.access import Access
+from db.core.connect import Connection
+from db.core.names import NamedTable, names_of
+from db.resources import organizations, photo_copies
+from db.resources.inspection_forms import Inspection
+from db.resources.sites import sites
+from operations.inspections.answers import Defect, photo_ids, questions_of
+from telemetry.ids import parse_id
+
+
+async def report_of(conn: Connection, row: Inspection) -> InspectionReport:
+    """Return the report of a form, without its signatures."""
+    organization = await organizations.find(conn)
+    site = None if row.site_id is None else await sites.find(conn, row.site_id)
+    return InspectionReport(
+        form_id=id_text("insp", row.id),
+        organization=organization.name,
+        timezone=ZoneInfo(organization.timezone),
+        template_name=row.template_name,
+        template_version=row.template_version,
+        state=row.state,
+        asset=await _name(conn, "assets", row.asset_id),
+        site="" if site is None else site.name,
+        address="" if site is None else site.address or "",
+        employee=await _name(conn, "employees", row.employee_id),
+        submitted_by=await _name(conn, "users", row.submitted_by),
+        submitted_at=row.submitted_at,
+        corrects_id=optional_id_text("insp", row.supersedes_id) or "",
+        corrected_by_id=optional_id_text("insp", row.superseded_by_id) or "",
+        changed_at=row.updated_at,
+        sections=row.sections,
+        answers=row.answers,
+        defects=[Defect(**defect) for defect in row.defects],
+        photos=await _photos(conn, row),
+        signatures={},
+    )
+
+
+async def signatures_of(access: Access, report: InspectionReport) -> Mapping[str, bytes]:
+    """Return the signatures that can be shown, decoded and written anew. They are what a client
+    sent, so nothing else decodes them. Raises TooManyOfOne, TooManyOfAll.
+    """
+    found: dict[str, bytes] = {}
+    for question in questions_of(report.sections):
+        answer = report.answers.get(question.id)
+        if question.type != "signature" or answer is None:
+            continue
+        try:
+            png = base64.b64decode(answer["value"])
+            copy = await access.state.photos.signature(access.caller.org_id, png)
+        except PhotoError:
+            continue  # the report says that it cannot be shown
+        found[question.id] = copy.content
+    return found
+
+
+async def _photos(conn: Connection, row: Inspection) -> Mapping[str, bytes]:
+    """Return the thumbnails of the photos, not many more than are printed."""
+    texts = [text for _, text in photo_ids(questions_of(row.sections), row.answers)]
+    ids = [parse_id("att", text) for text in dict.fromkeys(texts)][: MAX_PRINTED_PHOTOS + 1]
+    thumbs = await photo_copies.thumbs(conn, ids)
+    return {id_text("att", attachment_id): content for attachment_id, content in thumbs.items()}
+
+
+async def _name(conn: Connection, table: NamedTable, row_id: UUID | None) -> str:
+    return "" if row_id is None else (await names_of(conn, table, [row_id])).get(row_id, "")

@@ -1,0 +1,20 @@
+"""Names of the tenant's things, for documents that people read."""
+
+from collections.abc import Iterable
+from typing import Literal
+from uuid import UUID
+
+from psycopg import sql
+
+from db.core.connect import Connection
+
+NamedTable = Literal["assets", "employees", "sites", "users"]
+
+
+async def names_of(conn: Connection, table: NamedTable, row_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return names by id, of deleted things, too; of a user without a name the address."""
+    name = "coalesce(name, email)" if table == "users" else "name"
+    statement = sql.SQL("SELECT id, {} FROM {} WHERE id = ANY (%s)").format(
+        sql.SQL(name), sql.Identifier(table)
+    )
+    return dict(await (await conn.execute(statement, (list(row_ids),))).fetchall())

@@ -1,0 +1,160 @@
+"""The printed inspection and work order, read back from the PDF."""
+
+import io
+import re
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from api.documents.inspection_pdf import MAX_PRINTED_PHOTOS, InspectionPrinter
+from api.documents.timesheet import DocumentError
+from api.documents.typst_printer import MAX_CHARACTERS
+from api.documents.work_order_pdf import SheetTask, WorkOrderPrinter
+from tests.api.documents.reports import AT, inspection, question, work_order
+from tests.api.documents.test_timesheet_pdf import NAMES
+from tests.api.pictures import picture
+
+_inspections = InspectionPrinter(uses_system_fonts=False)
+_work_orders = WorkOrderPrinter(uses_system_fonts=False)
+
+
+def pages(content: bytes) -> list[str]:
+    read = PdfReader(io.BytesIO(content)).pages
+    return [" ".join(page.extract_text().split()) for page in read]
+
+
+def flat(content: bytes) -> str:
+    return re.sub(r"[\s\u200b]", "", "".join(pages(content)))
+
+
+def images(content: bytes) -> int:
+    return sum(len(page.images) for page in PdfReader(io.BytesIO(content)).pages)
+
+
+def test_an_inspection_shows_what_was_asked_and_answered() -> None:
+    content = _inspections.pdf(inspection())
+    (text,) = pages(content)
+    for line in (
+        "Keller Tiefbau AG",
+        "Failed: 1 defect",
+        "Daily check of a crane",
+        "Crane 7, Liebherr LTM 1060",
+        "Bahnhofstrasse 12 6003 Luzern",
+        "2 Mar 2026 08:05 (Europe/Zurich)",
+        "Defects Do the brakes hold? The left one drags. Pads are worn to 2 mm.",
+        "How worn are the pads? badly",
+        "Photos of the pads Cannot be shown: att_3",
+        "8.25 bar",
+        "Is the cable free of broken wires? Pass",
+        "Remarks –",
+        "1 Mar 2027",
+        "47.0504, 8.3093 (± 5 m)",
+        "insp_01jd8x0k2m4n6p8q0r2s4t6v8w",
+        "Page 1 of 1",
+    ):
+        assert line in text
+    assert "Why do they hold?" not in text
+    assert images(content) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"state": "draft", "submitted_at": None}, "Draft not submitted"),
+        ({"state": "superseded", "corrected_by_id": "insp_2"}, "Superseded Failed: 1 defect; corr"),
+        ({"corrects_id": "insp_1"}, "Corrects insp_1"),
+        ({"signatures": {}}, "Signed; the signature cannot be shown."),
+        ({"defects": []}, "Passed"),
+    ],
+)
+def test_an_inspection_says_what_it_is_worth(changes: dict[str, Any], says: str) -> None:
+    assert says in pages(_inspections.pdf(inspection(**changes)))[0]
+
+
+def test_an_inspection_shows_a_bounded_number_of_photos() -> None:
+    ids = [f"att_{number}" for number in range(MAX_PRINTED_PHOTOS + 5)]
+    asked = [question(f"p{number}", "photo", "Photos") for number in range(0, len(ids), 10)]
+    answers = {
+        each["id"]: {"value": ids[10 * number : 10 * number + 10]}
+        for number, each in enumerate(asked)
+    }
+    sections = [{"title": "All", "questions": asked}]
+    photos = dict.fromkeys(ids, picture())
+    content = _inspections.pdf(inspection(sections=sections, answers=answers, photos=photos))
+    read = pages(content)
+    assert "5 more photos are kept with the form." in read[-1]
+    assert f"Page {len(read)} of {len(read)}" in read[-1]
+    assert len(read) > 10
+
+
+def test_a_work_order_shows_what_is_to_be_done_and_who_signed() -> None:
+    content = _work_orders.pdf(work_order())
+    (text,) = pages(content)
+    for line in (
+        "Work order 48",
+        "Completed",
+        "Replace the crane's cable",
+        "Frei Immobilien AG",
+        "Pilatusstrasse 3 6003 Luzern",
+        "Anna Keller, Bruno Meier",
+        "2 Mar 2026 08:05 to 2 Mar 2026 16:05",
+        "7:35 h",
+        "Bring the spare drum.",
+        "Lock the main switch. Anna Keller, 2 Mar 2026 08:05",
+        "Certificate of the cable.pdf, Notes.txt",
+        "Peter Frei, 2 Mar 2026 15:38",
+    ):
+        assert line in text
+    assert images(content) == 3
+
+
+def test_a_work_order_that_is_not_done_has_room_for_a_signature() -> None:
+    (text,) = pages(_work_orders.pdf(work_order(state="assigned", signature=None)))
+    assert "Sign-off Name Signature Date" in text
+    (text,) = pages(_work_orders.pdf(work_order(state="cancelled", signature=None, reason="Rain.")))
+    assert "Cancelled Rain." in text
+    assert "Sign-off" not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_text_is_never_markup(name: str) -> None:
+    wanted = re.sub(r"\s", "", " ".join(name.split()))
+    report = inspection(
+        organization=name,
+        template_name=name,
+        asset=name,
+        sections=[{"title": name, "questions": [question("q", "text", name)]}],
+        answers={"q": {"value": name, "note": name}},
+    )
+    assert flat(_inspections.pdf(report)).count(wanted) >= 7
+    task = SheetTask(name, True, name, AT)
+    sheet = work_order(organization=name, title=name, client=name, checklist=[task], files=[name])
+    assert flat(_work_orders.pdf(sheet)).count(wanted) >= 6
+
+
+@pytest.mark.parametrize("word", ["W", "word ", "語", "شغل ", "👩\u200d👩\u200d👧", "a\n"])
+def test_texts_may_be_long_and_of_any_letters(word: str) -> None:
+    long = (word * 2_000)[:2_000]
+    asked = [question(f"q{number}", "text", long[:500]) for number in range(2)]
+    answers = {each["id"]: {"value": long, "note": long[:1_000]} for each in asked}
+    sections = [{"title": long[:200], "questions": asked}]
+    report = inspection(sections=sections, answers=answers, asset=long[:200], organization=long)
+    sheet = work_order(title=long[:200], description=long, assignees=[long[:200]] * 5)
+    for content in (_inspections.pdf(report), _work_orders.pdf(sheet)):
+        read = PdfReader(io.BytesIO(content)).pages
+        assert f"Page {len(read)} of {len(read)}" in read[-1].extract_text()
+
+
+def test_a_document_has_a_bounded_number_of_characters() -> None:
+    for most, text in ((MAX_CHARACTERS, "x"), (MAX_CHARACTERS // 20, "x\n")):
+        with pytest.raises(DocumentError) as error:
+            _work_orders.pdf(work_order(description=text * most))
+        assert error.value.field == "characters"
+
+
+def test_the_same_report_has_the_same_bytes() -> None:
+    first = _inspections.pdf(inspection())
+    _work_orders.pdf(work_order())
+    assert _inspections.pdf(inspection()) == first
+    assert InspectionPrinter(uses_system_fonts=False).pdf(inspection()) == first
