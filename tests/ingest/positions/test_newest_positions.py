@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -14,6 +15,7 @@ from db.core import leases
 from db.core.connect import connect
 from db.core.errors import DatabaseError
 from ingest.metrics import IngestMetrics
+from ingest.planning.positions import POSITION_DTYPE, PlanPositions
 from ingest.positions.newest import NewestPositions
 from ingest.positions.writer import write_some
 from ingest.recovery import recover
@@ -93,6 +95,30 @@ async def test_after_each_batch_and_each_restart_positions_are_those_of_the_fixe
     postgres.drop(database)
 
 
+@pytest.mark.parametrize(
+    ("asset", "time_us", "seq", "is_derived"),
+    [
+        (0, 10, 5, True),  # the position itself
+        (0, 10, 4, False),
+        (0, 9, 9, False),
+        (0, 10, 6, True),  # newer than the position: it may be good now
+        (0, 11, 0, True),
+        (1, 1, 0, True),  # no position is remembered
+    ],
+)
+def test_a_flag_that_changes_matters_unless_a_newer_fix_is_good(
+    asset: int, time_us: int, seq: int, is_derived: bool
+) -> None:
+    told, marked = np.zeros(1, POSITION_DTYPE), np.zeros(1, POSITION_DTYPE)
+    told["time_us"], told["seq"] = 10, 5
+    marked["asset"], marked["time_us"], marked["seq"] = asset, time_us, seq
+    positions = NewestPositions()
+    positions.take(PlanPositions(told, marked[:0]))
+    positions.take(PlanPositions(told[:0], marked))
+    assert positions.take_outdated(9) == [asset] * is_derived
+    assert len(positions.take_waiting(9)) == (asset == 1 or not is_derived)
+
+
 async def test_values_that_a_fix_does_not_have_are_not_known(
     database: DatabaseUnderTest, term: LeaderTerm
 ) -> None:
@@ -150,14 +176,17 @@ async def test_what_cannot_be_written_waits(database: DatabaseUnderTest, term: L
     vehicle, lost = await tenant.vehicle(), await tenant.vehicle()
     for each in (vehicle, lost):
         await store(term, each, fix(soon(-5), EAST, NORTH))
+    await write_all(term)
+    before = kept(tenant)
+    await store(term, vehicle, fix(soon(-1), EAST, NORTH + 0.0001))
     term.positions.outdate([term.memory.registry.assets.number(lost.asset_id)])
     async with await connect(database.url("opsc_ingest"), "test") as broken:
         await broken.execute("SET default_transaction_read_only = on")
         with pytest.raises(DatabaseError):
             await write_some(broken, term.epoch, term.positions, term.memory.registry, soon(0))
-    assert kept(tenant) == {}
+    assert kept(tenant) == before != in_fixes(tenant)
     await write_all(term)
-    assert kept(tenant) == in_fixes(tenant) != {}
+    assert kept(tenant) == in_fixes(tenant)
 
 
 async def test_a_former_leader_writes_nothing(
