@@ -1,7 +1,7 @@
 """Statements on a connection of a pool: what goes out together, and what stays prepared."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import LiteralString
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from db.core.connect import Connection, Pool, connect, pool
+from db.core.exchange import Exchange
 from db.core.pipeline_cursor import MOST_PREPARED
 from db.core.tenant import acting_for, reading, tenant
 from tests.ingest.tenants import Tenant
@@ -164,6 +165,44 @@ async def test_a_connection_of_its_own_asks_one_after_the_other(
     async with await connect(database.url("opsc_app"), "test") as conn, conn.transaction():
         cursor = await conn.together(acting_for(org), (ORGANIZATION, None))
         assert await cursor.fetchone() == (org,)
+
+
+async def test_answers_come_to_each_question_whatever_connection_it_is(
+    connections: Pool, database: DatabaseUnderTest, org: UUID
+) -> None:
+    async with (
+        connections.connection() as pooled,
+        await connect(database.url("opsc_app"), "test") as own,
+    ):
+        for conn in (pooled, own):
+            exchange = Exchange(conn)
+            exchange.tell(*acting_for(org))
+            names = exchange.ask(ORGANIZATION, None, lambda rows: [name for (name,) in rows])
+            numbers = exchange.ask("SELECT unnest(%b::int4[])", ([1, 2],), list)
+            await exchange.send()
+            await exchange.send()  # nothing waits
+            assert (names.value, numbers.value) == ([org], [(1,), (2,)])
+            exchange.tell("SELECT 1 / %s::int", (0,))
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                await exchange.send()
+            assert conn.info.transaction_status == TransactionStatus.IDLE
+
+
+@pytest.mark.parametrize("has_psycopg_prepared", [True, False])
+async def test_what_a_rollback_drops_is_prepared_again(
+    database: DatabaseUnderTest, has_psycopg_prepared: bool
+) -> None:
+    async with await connect(database.url("opsc_app"), "test") as conn:
+        for round_ in range(8):
+            for _ in range(6 if has_psycopg_prepared else 0):
+                await conn.execute("SELECT 2")
+            for ending in (LookupError, psycopg.Rollback, None):
+                with suppress(LookupError):
+                    async with conn.transaction():
+                        assert await conn.answers([("SELECT %s::int", (round_,))]) == [[(round_,)]]
+                        if ending is not None:
+                            raise ending
+            assert await _prepared(conn) <= 3  # that, and psycopg's own
 
 
 async def test_a_server_that_ends_meanwhile_is_an_operational_error(
