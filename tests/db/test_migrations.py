@@ -154,12 +154,40 @@ def test_the_rows_of_an_older_database_are_taken_along(
         asked = conn.execute(
             "SELECT width_m, rules, schedule, assets FROM zone_versions"
         ).fetchall()
-        kept = conn.execute("SELECT table_name, rows FROM row_counts ORDER BY 1").fetchall()
+        kept = conn.execute("SELECT table_name, rows, stored FROM row_counts ORDER BY 1").fetchall()
+        found = conn.execute("SELECT kind, place, term FROM search_terms ORDER BY 1").fetchall()
         inferred = conn.execute("SELECT entry_inferred, exit_inferred, dwelled_at FROM visits")
-        assert kept == [("assets", 1), ("assets", 1), ("zones", 1), ("zones", 1)]
+        assert kept == [("assets", 1, 1)] * 2 + [("zones", 1, 1)] * 2
+        assert found == [("asset", 1, "truck")] * 2 + [("zone", 1, "yard")] * 2
         assert tags == [(True, [], "-infinity", None, 7, "other")] * 2
         assert asked == [(None, {}, None, None)] * 2
         assert inferred.fetchall() == [(None, None, None)] * 2
+
+
+def test_numbers_of_an_older_database_go_on_and_what_was_deleted_counts(
+    empty_database: DatabaseUnderTest,
+) -> None:
+    """Up to 0033 work orders had numbers of their own, and only three tables were counted."""
+    admin, org_id = empty_database.url("admin"), new_id()
+    _migrate_to(admin, [migration.version for migration in migrate.migrations()].index(34))
+    with psycopg.connect(admin) as conn:
+        conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (org_id,))
+        conn.execute("INSERT INTO work_order_numbers VALUES (%s, 7)", (org_id,))
+        conn.execute("INSERT INTO number_counters VALUES (%s, 'quote', 9)", (org_id,))
+        conn.execute(
+            "INSERT INTO clients (org_id, id, name, external_id, deleted_at)"
+            " VALUES (%(org)s, %(one)s, 'Big Crane AG', 'K-1', NULL),"
+            " (%(org)s, %(other)s, 'Gone', NULL, now())",
+            {"org": org_id, "one": new_id(), "other": new_id()},
+        )
+    migrate.migrate(empty_database.url("opsc_owner"))
+    with psycopg.connect(admin) as conn:
+        numbers = conn.execute("SELECT kind, last FROM number_counters ORDER BY 1").fetchall()
+        kept = conn.execute("SELECT table_name, rows, stored FROM row_counts").fetchall()
+        terms = conn.execute("SELECT place, term FROM search_terms ORDER BY 1, 2").fetchall()
+    assert numbers == [("quote", 9), ("work_order", 7)]
+    assert kept == [("clients", 1, 2)]
+    assert terms == [(0, "k-1"), (1, "big crane ag"), (2, "1"), (2, "ag"), (2, "crane ag")]
 
 
 def test_audit_events_of_an_older_database_stay_and_go_on_behind_the_last(
