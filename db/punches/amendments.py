@@ -28,7 +28,7 @@ from db.history.events import Event
 from db.hours import shifts
 from db.hours.punches import PunchTimes
 from db.punches.evidence import PunchTerms, lock_employees, places_of_employees
-from db.punches.rows import NewPunch, nearest_s
+from db.punches.rows import WORK_ORDER, NewPunch, nearest_s
 from db.punches.sites import NearZone, PunchPlace, near_zones
 from geofence.event_data import PunchAmendment
 from geofence.punches.claim import (
@@ -340,13 +340,22 @@ _VERDICT = (
     "verdict", "reasons", "zone_id", "zone_version", "site_id", "distance_m", "margin_m",
     "revision",
 )  # fmt: skip
+# The work order follows the site, as when the punch was recorded.
 _REPLACE = sql.SQL(
-    "UPDATE punches AS punch SET ({columns}) = ROW ({fresh})"
-    "  FROM jsonb_populate_recordset(NULL::punches, %s::jsonb) AS fresh"
-    " WHERE punch.org_id = fresh.org_id AND punch.id = fresh.id"
+    """
+    UPDATE punches AS stored
+       SET ({columns}) = ROW ({fresh}),
+           work_order_id = CASE
+               WHEN (stored.site_id, stored.verdict = 'failed')
+                    IS DISTINCT FROM (punch.site_id, punch.verdict = 'failed') THEN {work_order}
+               ELSE stored.work_order_id END
+      FROM jsonb_populate_recordset(NULL::punches, %s::jsonb) AS punch
+     WHERE stored.org_id = punch.org_id AND stored.id = punch.id
+    """
 ).format(
     columns=sql.SQL(", ").join(map(sql.Identifier, _VERDICT)),
-    fresh=sql.SQL(", ").join(sql.Identifier("fresh", name) for name in _VERDICT),
+    fresh=sql.SQL(", ").join(sql.Identifier("punch", name) for name in _VERDICT),
+    work_order=sql.SQL(WORK_ORDER),
 )
 
 
@@ -360,6 +369,8 @@ async def _write(
         {
             "org_id": new.org_id,
             "id": new.id,
+            "employee_id": new.employee_id,
+            "kind": new.kind,
             **{name: getattr(new, name) for name in _VERDICT},
             "reasons": json.loads(new.reasons),
         }

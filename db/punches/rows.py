@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -120,8 +120,7 @@ def _array_type(column: str) -> sql.SQL:
     return others.get(column, sql.SQL("text[]"))
 
 
-# The order that an employee begins to work on: theirs at the site, if there is exactly one.
-_WORK_ORDER = """
+WORK_ORDER: LiteralString = """
 CASE WHEN punch.kind = 'in' AND punch.verdict <> 'failed' THEN (
     SELECT min(job.id::text)::uuid FROM work_order_assignees AS assignee
       JOIN work_orders AS job ON job.org_id = assignee.org_id AND job.id = assignee.work_order_id
@@ -130,6 +129,8 @@ CASE WHEN punch.kind = 'in' AND punch.verdict <> 'failed' THEN (
        AND job.deleted_at IS NULL
     HAVING count(*) = 1) END
 """
+"""The order that the employee of `punch` begins to work on: theirs at the site, if there is exactly
+one."""
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, PunchRow._fields))
 _INSERT = (
     sql.SQL(
@@ -141,7 +142,7 @@ _INSERT = (
     )
     .format(
         columns=_COLUMNS,
-        work_order=sql.SQL(_WORK_ORDER),
+        work_order=sql.SQL(WORK_ORDER),
         values=sql.SQL(", ").join(
             sql.SQL("{}::jsonb" if name == "reasons" else "{}").format(sql.Identifier(name))
             for name in PunchRow._fields

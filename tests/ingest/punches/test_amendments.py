@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -252,11 +253,25 @@ async def test_a_punch_that_came_later_is_no_evidence_against_one_before(
     assert crew.stored("verdict, revision") == [("verified", 1), ("unverified", 1)]
 
 
-async def test_the_site_of_a_work_order_that_is_done_still_counts(
+async def test_a_punch_whose_site_is_amended_begins_to_work_on_the_order_of_that_site(
     crew: Crew, database: DatabaseUnderTest
 ) -> None:
     yard = await crew.tenant.zone(square(*AWAY), kind="yard")
-    site, worker = await crew.site(yard), await crew.worker()
+    site = await crew.site(yard)
+    await crew.execute("UPDATE sites SET zone_id = NULL")
+    worker = await crew.worker(sites=[site])
+    order_id = await ordered(crew, site, worker)
+    async with term_of(database) as term:
+        await punched_at(term, worker, 5)
+        for zone_id, expected in ((yard, order_id), (None, None)):
+            await crew.execute("UPDATE sites SET zone_id = %s", (zone_id,))
+            assert await amend_all(term.conn) == 1
+            assert crew.stored("site_id, work_order_id") == [(zone_id and site, expected)]
+            assert crew.tenant.rows("SELECT work_order_id FROM shifts") == [(expected,)]
+
+
+async def ordered(crew: Crew, site: UUID, worker: Worker) -> UUID:
+    """Assign a work order at a site."""
     order_id = new_id()
     await crew.execute(
         "INSERT INTO work_orders (org_id, id, number, title, priority, state, site_id)"
@@ -269,6 +284,15 @@ async def test_the_site_of_a_work_order_that_is_done_still_counts(
         (order_id, worker.employee_id),
     )
     await crew.execute("UPDATE work_orders SET state = 'assigned'")
+    return order_id
+
+
+async def test_the_site_of_a_work_order_that_is_done_still_counts(
+    crew: Crew, database: DatabaseUnderTest
+) -> None:
+    yard = await crew.tenant.zone(square(*AWAY), kind="yard")
+    site, worker = await crew.site(yard), await crew.worker()
+    await ordered(crew, site, worker)
     async with term_of(database) as term:
         await punched_at(term, worker, 30)
         assert crew.stored("verdict, site_id") == [("verified", site)]
