@@ -309,3 +309,20 @@ async def test_what_is_planned_is_in_the_audit_and_what_is_used_in_the_ledger(
         parse_id("wo", path.rsplit("/", 1)[1]),
     )
     assert written == [("insert", "0"), ("update", "2000"), ("update", "3000")]
+
+
+async def test_those_who_use_a_part_of_one_order_at_once_take_turns(
+    api: RunningApi, org: Organization
+) -> None:
+    ids = await stocked(org, quantity=12)
+    path = await _order(org, "assign")
+    await _plan(org, path, ids, 5)
+    cancel = org.dispatcher.post(f"{path}/cancel", REASONS["cancel"])
+    uses = [_take(org.dispatcher, path, ids, 1) for _ in range(8)]
+    answers = await asyncio.gather(*uses[:6], cancel, *uses[6:])
+    used = sum("used" in answer.json for answer in answers)
+    assert {answer.status for answer in answers} <= {200, 409}
+    (row,) = (await org.viewer.get(f"{path}/parts")).json["data"]
+    assert _quantities(row) == (5, 0, used, 250 * used)
+    assert await _stock(org, ids) == (12 - used, 0)
+    assert await _stock_differences(api, org) == []
