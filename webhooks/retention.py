@@ -124,9 +124,7 @@ class Retention:
             yield _Step("position_chunks", 1, drop)
         if (before := _before(now, days.attempts)) is not None:
             # All chunks go at once: a number below `full` says that none is left.
-            yield _Step(
-                "attempt_chunks", _MOST, partial(retention.drop_old_attempts, conn, before)
-            )
+            yield _Step("attempt_chunks", _MOST, partial(retention.drop_old_attempts, conn, before))
             remove = partial(retention.remove_endpoint_hours, conn, before, rows)
             yield _Step("endpoint_hours", rows, remove)
         for org_id, positions, events, audit in organizations:
