@@ -16,6 +16,7 @@ from db.core.connect import Connection
 from db.core.fetch import fetch_one, value_of
 from db.core.ids import new_id
 from db.core.listing import Conditions, page
+from db.core.wakeups import Channel
 from db.delivery.webhook_deliveries import State
 from telemetry.times import to_us
 
@@ -180,6 +181,7 @@ async def resend(conn: Connection, delivery_id: UUID) -> None:
         """,
         (delivery_id,),
     )
+    conn.note(Channel.DELIVERIES)
 
 
 async def recover(conn: Connection, wanted: DeliveryFilter, limit: int) -> int:
@@ -196,6 +198,7 @@ async def recover(conn: Connection, wanted: DeliveryFilter, limit: int) -> int:
         """
     ).format(_DELIVERIES, conditions.where())
     cursor = await conn.execute(statement, conditions.values | {"limit": limit})
+    conn.note(Channel.DELIVERIES)
     return cursor.rowcount
 
 
@@ -224,4 +227,5 @@ async def insert_test(
         " VALUES (current_org_id(), %s, %s, 0) RETURNING id",
         (endpoint_id, event_id),
     )
+    conn.note(Channel.DELIVERIES)
     return (await fetch_one(cursor))[0]

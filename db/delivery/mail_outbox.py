@@ -74,6 +74,7 @@ async def add_endpoint_disabled(conn: Connection, org_id: UUID, endpoint_id: UUI
         """,
         {"org_id": org_id, "endpoint_id": endpoint_id, "most": MOST_ADMINS},
     )
+    conn.note(Channel.LETTERS)
 
 
 async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list[Letter]:
