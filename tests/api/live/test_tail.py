@@ -15,7 +15,15 @@ async def tailing(
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-c", "from stack.cli.main import main; main()", "events", "tail", "--url", api.url, *arguments),
+        *(
+            "-c",
+            "from stack.cli.main import main; main()",
+            "events",
+            "tail",
+            "--url",
+            api.url,
+            *arguments,
+        ),
         env=os.environ | {"OPSC_API_KEY": client.token or ""},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
