@@ -45,7 +45,7 @@ class Arrivals:
         self.first_ns = self.last_ns = 0
 
     async def come(self, number: int) -> None:
-        """Wait until that number is ready: the server answers connections in their order."""
+        """Wait until `number` are ready: the server answers connections in their order."""
         self._wanted, self._come = number, asyncio.Event()
         if self.ready_readers < number:
             await self._come.wait()
