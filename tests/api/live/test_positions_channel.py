@@ -1,0 +1,90 @@
+"""The channel `positions` over a WebSocket: a snapshot, and then what changes."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from api.live.positions import LOOK_S
+from telemetry.ids import parse_id
+from tests.api.live.reading import Reader, signed_in
+from tests.api.running import Organization, RunningApi
+
+_PUT = """
+INSERT INTO latest_positions AS known (org_id, asset_id, tracker_id, time, seq, lat, lon)
+VALUES (%(org)s, %(asset)s, %(asset)s, %(time)s, 0, %(lat)s, %(lon)s)
+    ON CONFLICT (org_id, asset_id) DO UPDATE
+   SET lat = excluded.lat, lon = excluded.lon, changed_by = pg_current_xact_id()
+RETURNING lat
+"""
+
+
+async def made(org: Organization, name: str, **fields: Any) -> str:
+    return (await org.admin.post("/v1/assets", {"name": name, **fields})).json["id"]
+
+
+def put(api: RunningApi, org: Organization, asset_id: str, lat: float, lon: float) -> None:
+    """Write a position, as ingest does."""
+    values = {"org": org.org_id, "asset": parse_id("ast", asset_id), "time": datetime.now(UTC)}
+    api.sql_named(_PUT, values | {"lat": lat, "lon": lon})
+
+
+async def places(reader: Reader, subscription_id: int = 1) -> dict[str, tuple[float, float]]:
+    """Return the positions of the next message."""
+    message = await asyncio.wait_for(reader.next(), 10 * LOOK_S)
+    assert (message["op"], message["id"]) == ("positions", subscription_id), message
+    shown = {each["id"]: each["position"] for each in message["positions"]}
+    return {asset_id: (place["lat"], place["lon"]) for asset_id, place in shown.items()}
+
+
+async def watch(reader: Reader, **wanted: Any) -> None:
+    answer = await reader.ask("subscribe", id=1, channel="positions", **wanted)
+    assert answer == {"op": "subscribed", "id": 1, "channel": "positions"}
+
+
+async def test_all_positions_come_at_first_and_then_those_that_change(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    truck, crane, theirs = [
+        await made(org, name) for org, name in ((north, "T"), (north, "C"), (south, "X"))
+    ]
+    for org, asset_id in ((north, truck), (north, crane), (south, theirs)):
+        put(api, org, asset_id, 47.0, 8.0)
+    async with signed_in(api.url, north.viewer) as reader:
+        await watch(reader, asset_ids=[truck, crane])
+        assert await places(reader) == {truck: (47.0, 8.0), crane: (47.0, 8.0)}
+        put(api, south, theirs, 47.5, 8.5)
+        put(api, north, crane, 47.1, 8.1)
+        assert await places(reader) == {crane: (47.1, 8.1)}
+        assert (await reader.ask("unsubscribe", id=1))["op"] == "unsubscribed"
+        put(api, north, truck, 47.2, 8.2)
+        await watch(reader, bbox=[8.0, 47.15, 9.0, 48.0])
+        assert await places(reader) == {truck: (47.2, 8.2)}
+
+
+@pytest.mark.parametrize("wanted", ["bbox", "filter"])
+async def test_a_viewer_gets_what_lies_in_its_box_or_belongs_to_its_client(
+    api: RunningApi, north: Organization, wanted: str
+) -> None:
+    client_id = (await north.admin.post("/v1/clients", {"name": "Frei"})).json["id"]
+    near = await made(north, "Near", client_id=client_id)
+    far = await made(north, "Far")
+    put(api, north, near, 10.5, 20.5)
+    put(api, north, far, 50.5, 20.5)
+    one_of = {"bbox": [20.0, 10.0, 21.0, 11.0], "filter": {"client_id": client_id}}
+    async with signed_in(api.url, north.viewer) as reader:
+        await watch(reader, **{wanted: one_of[wanted]})
+        assert await places(reader) == {near: (10.5, 20.5)}
+
+
+async def test_an_asset_of_another_organization_is_never_shown(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    theirs, ours = await made(south, "Theirs"), await made(north, "Ours")
+    put(api, south, theirs, 1.0, 2.0)
+    async with signed_in(api.url, north.viewer) as reader:
+        await watch(reader, asset_ids=[theirs, ours])
+        put(api, south, theirs, 1.1, 2.1)
+        put(api, north, ours, 3.0, 4.0)
+        assert await places(reader) == {ours: (3.0, 4.0)}
