@@ -3,13 +3,18 @@
 import re
 from functools import partial
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from pydantic import SecretStr
 
+from api.context import ApiState
 from api.http.metrics import Metrics as ApiMetrics
+from api.live.event_feed import EventFeed
+from api.live.metrics import LiveMetrics
+from api.live.streams import Streams
 from db.core.connect import connect, pool
 from db.core.wakeups import WakeUps
 from ingest.metrics import IngestMetrics
@@ -34,6 +39,7 @@ async def known() -> dict[str, tuple[str, ...]]:
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
     wake_ups = WakeUps(partial(connect, "postgresql://nobody@127.0.0.1:1/none", "none"))
     api, ingest, deliver = ApiMetrics(connections, wake_ups), IngestMetrics(), WebhookMetrics()
+    LiveMetrics(api.registry, Streams(cast(ApiState, None), 1, 1), EventFeed(connections, poll_s=1))
     deliver.watch(connections, wake_ups)
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
     found: dict[str, tuple[str, ...]] = {}
