@@ -6,8 +6,9 @@
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
-# make bench-api bench-webhooks   the API's hot operations beside a bare route; the same
+# make bench-api   the API's hot operations beside a bare route; the same
 # make bench-webhooks  how soon webhooks arrive, and how many a second; the same
+# make bench-live  live events beside raw writes, idle WebSockets, the live map; the same
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit    external tools check the API and the listener, about ten minutes; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
@@ -37,7 +38,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-long test-all check bench bench-sweep bench-engine bench-api clients audit faults fuzz hostile soak fresh install setup tools
+.PHONY: demo test test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -73,6 +74,10 @@ bench-engine: setup
 
 bench-api: setup
 	$(BIN)/python -m benchmarks.api.run
+
+bench-live: setup
+	$(BIN)/python -m benchmarks.live.run
+	$(BIN)/python -m benchmarks.live.positions
 
 bench-webhooks: setup
 	$(BIN)/python -m benchmarks.webhooks.run

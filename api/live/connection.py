@@ -42,7 +42,7 @@ from db.core.errors import InternalError, OperationalError
 MOST_SUBSCRIPTIONS = 8  # one of events, the rest of positions
 MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 10, 50
 MOST_BAD_MESSAGES = 20
-_CHUNK_BYTES = 32 * 1024
+CHUNK_BYTES = 32 * 1024
 _SCOPES = {"events": "events:read", "positions": "asset-positions:read"}
 _CLOSINGS = {401: closing.UNAUTHORIZED, 403: closing.FORBIDDEN, 503: closing.UNAVAILABLE}
 _TROUBLE = (OperationalError, InternalError)
@@ -350,7 +350,7 @@ class LiveConnection:
         if socket.close_sent:
             return
         if self._events is not None:
-            while socket.unsent_bytes < HIGH_BYTES and (events := self._events.take(_CHUNK_BYTES)):
+            while socket.unsent_bytes < HIGH_BYTES and (events := self._events.take(CHUNK_BYTES)):
                 if len(events) == 1:
                     socket.write(events[0].frame)
                 else:
@@ -401,7 +401,7 @@ class _Viewer:
             self._left.reverse()
         part: list[bytes] = []
         size = 0
-        while self._left and size < _CHUNK_BYTES:
+        while self._left and size < CHUNK_BYTES:
             part.append(self._left.pop())
             size += len(part[-1])
         return text_frame(self._head + b",".join(part) + b"]}") if part else None

@@ -2,7 +2,8 @@
 
     python -m benchmarks.live.raw PORT CONNECTIONS EVENTS BYTES
 
-Begins when its input has a line: each of EVENTS frames of BYTES goes to each connection.
+Begins when its input has a line: each of EVENTS frames of BYTES goes to each connection, as many
+in one write as the API joins.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import cast
 
 import uvloop
 
+from api.live.connection import CHUNK_BYTES
 from api.live.frames import text_frame
 
 
@@ -32,9 +34,11 @@ async def main(port: int, connections: int, events: int, size: int) -> None:
     await loop.run_in_executor(None, sys.stdin.readline)
     assert len(transports) == connections
     frame = text_frame(b'{"op":"event","event":'.ljust(size, b" "))
-    for _ in range(events):
+    at_once = max(1, CHUNK_BYTES // len(frame))
+    for first in range(0, events, at_once):
+        chunk = frame * min(at_once, events - first)
         for transport in transports:
-            transport.write(frame)
+            transport.write(chunk)
         await asyncio.sleep(0)
     await loop.run_in_executor(None, sys.stdin.read)
 
