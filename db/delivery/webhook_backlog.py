@@ -7,24 +7,32 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.core.fetch import fetch_one
 
-# One probe of an index for each endpoint, and one look at as many pending rows as are counted.
+# One or two probes of an index for each endpoint, and one look at as many pending rows as are
+# counted. What waits for a disabled endpoint, or for the plan, is not due.
 _BACKLOG = """
 WITH unnumbered AS (
     SELECT created_at FROM events
      WHERE seq IS NULL AND NOT is_test ORDER BY position LIMIT %(limit)s
+), endpoint AS (
+    SELECT p.org_id, p.id
+      FROM webhook_endpoints AS p
+      JOIN organizations AS o USING (org_id)
+     WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
 ), queue AS (
     SELECT count(*) AS deliveries
       FROM (SELECT endpoint_id FROM webhook_deliveries WHERE state = 'pending' LIMIT %(limit)s) AS d
      GROUP BY endpoint_id
 ), due AS (
-    SELECT first.next_attempt_at
-      FROM webhook_endpoints AS p
-      JOIN organizations AS o USING (org_id)
-     CROSS JOIN LATERAL (
-        SELECT d.next_attempt_at FROM webhook_deliveries AS d
-         WHERE d.org_id = p.org_id AND d.endpoint_id = p.id AND d.state = 'pending'
-         ORDER BY d.next_attempt_at LIMIT 1) AS first
-     WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
+    SELECT least(
+        (SELECT d.next_attempt_at FROM webhook_deliveries AS d
+          WHERE d.org_id = endpoint.org_id AND d.endpoint_id = endpoint.id AND d.state = 'pending'
+            AND NOT d.is_ordered
+          ORDER BY d.next_attempt_at LIMIT 1),
+        (SELECT d.next_attempt_at FROM webhook_deliveries AS d
+          WHERE d.org_id = endpoint.org_id AND d.endpoint_id = endpoint.id AND d.state = 'pending'
+            AND d.is_ordered
+          ORDER BY d.next_attempt_at LIMIT 1)) AS next_attempt_at
+      FROM endpoint
 )
 SELECT (SELECT count(*) FROM unnumbered),
        (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM unnumbered),

@@ -187,22 +187,32 @@ UPDATE webhook_deliveries AS d SET claimed_until = NULL
    AND d.state NOT IN ('delivered', 'failed') AND d.attempts = m.attempts
 """
 
+# Only endpoints without hope are looked at, each by the index.
 _FAIL_HOPELESS = """
+WITH endpoint AS (
+    SELECT p.org_id, p.id,
+           CASE WHEN p.deleted_at IS NOT NULL THEN 'the endpoint was deleted'
+                WHEN NOT o.api_access THEN 'the plan has no webhooks'
+                ELSE 'the endpoint is disabled' END AS reason,
+           CASE WHEN p.deleted_at IS NOT NULL THEN 'infinity'
+                ELSE now() - interval '3 days' END AS due_before
+      FROM webhook_endpoints AS p
+      JOIN organizations AS o USING (org_id)
+     WHERE p.deleted_at IS NOT NULL OR NOT o.api_access OR p.state = 'disabled'
+), orphan AS (
+    SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.reason
+      FROM endpoint
+     CROSS JOIN LATERAL (
+        SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
+         WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
+           AND is_ordered = ANY ('{false,true}') AND next_attempt_at < endpoint.due_before
+           AND (claimed_until IS NULL OR claimed_until <= now())
+         LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS d
+     LIMIT %(limit)s
+)
 UPDATE webhook_deliveries AS d
    SET state = 'failed', claimed_until = NULL, last_error = orphan.reason
-  FROM (SELECT d.org_id, d.endpoint_id, d.event_id,
-               CASE WHEN p.deleted_at IS NOT NULL THEN 'the endpoint was deleted'
-                    WHEN NOT o.api_access THEN 'the plan has no webhooks'
-                    ELSE 'the endpoint is disabled' END AS reason
-          FROM webhook_endpoints AS p
-          JOIN organizations AS o USING (org_id)
-          JOIN webhook_deliveries AS d ON d.org_id = p.org_id AND d.endpoint_id = p.id
-         WHERE (p.deleted_at IS NOT NULL
-                OR (NOT o.api_access OR p.state = 'disabled')
-                   AND d.next_attempt_at < now() - interval '3 days')
-           AND d.state = 'pending'
-           AND (d.claimed_until IS NULL OR d.claimed_until <= now())
-         LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED) AS orphan
+  FROM orphan
  WHERE d.org_id = orphan.org_id AND d.endpoint_id = orphan.endpoint_id
    AND d.event_id = orphan.event_id
 """
@@ -276,7 +286,8 @@ async def fail_hopeless(conn: Connection, *, limit: int) -> int:
     """Fail the deliveries of deleted endpoints, and those that have been due for three days without
     the plan or for a disabled endpoint; return their number.
     """
-    cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit})
+    # Planned each time, as in `claim`.
+    cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit}, prepare=False)
     return cursor.rowcount
 
 

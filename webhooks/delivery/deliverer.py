@@ -131,8 +131,9 @@ class Deliverer:
         if self._claimer.is_held:
             await self._claim(conn)
         if monotonic() >= self._survey_at_s:
-            await self._survey(conn)
+            # First: a survey that fails is not to be the work of each pass.
             self._survey_at_s = monotonic() + self._limits.survey_s
+            await self._survey(conn)
 
     async def _write_marks(self, conn: Connection) -> None:
         now_s = monotonic()
