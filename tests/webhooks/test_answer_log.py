@@ -48,6 +48,29 @@ def test_what_is_a_secret_is_masked_wherever_it_stands(text):
     assert json.loads(logged.headers or "") == {"X-Echo": "got " + "*" * len(text)}
 
 
+@pytest.mark.parametrize(
+    ("header", "echoed"),
+    [
+        ("Bearer 9f8e7d6c5b4a", "9f8e7d6c5b4a"),
+        ("Token  token=9f8e7d6c5b4a", "9f8e7d6c5b4a"),
+        ('Digest username="anna-k", response="6629fae49393a053"', "6629fae49393a053"),
+        ("Basic YW5uYTpwYXNzOndvcmQ=", "YW5uYTpwYXNzOndvcmQ="),
+        ("basic YW5uYTpwYXNzOndvcmQ=", "anna"),
+        ("Basic YW5uYTpwYXNzOndvcmQ=", "pass:word"),
+        ("Basic YW5uYTpwYXNzOndvcmQ=", "anna:pass:word"),
+    ],
+)
+def test_a_part_of_a_secret_is_masked_too(header, echoed):
+    logged = logged_answer([("X-Echo", f"no {echoed}")], f"invalid {echoed}!".encode(), [header])
+    assert logged.body == f"invalid {'*' * len(echoed)}!"
+    assert json.loads(logged.headers or "") == {"X-Echo": "no " + "*" * len(echoed)}
+
+
+@pytest.mark.parametrize("header", ["Basic", "Basic ?", "Basic é", "Basic YW5uYQ=", "Basic :", ""])
+def test_what_is_no_credential_masks_nothing_else(header):
+    assert logged_answer([], b"invalid user", [header]).body == "invalid user"
+
+
 @given(before=st.integers(0, 1_100), more=st.integers(0, 3))
 def test_no_part_of_a_secret_comes_into_what_is_kept(before, more):
     body = (SECRET * more + "x" * before + SECRET).encode()

@@ -7,9 +7,10 @@ and no half of a secret can come into the part that is kept.
 No I/O and no clock.
 """
 
+import base64
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ _CREDENTIALS = re.compile(
     r"|(?i:bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+"
 )
 _SHORTEST_SECRET = 4
+_SHORTEST_PART = 8
+_BETWEEN_PARTS = re.compile(r"""[\s,;:="']+""")
 
 
 class LoggedAnswer(NamedTuple):
@@ -62,11 +65,33 @@ def _is_secret(name: str) -> bool:
 
 
 def _forms_of(secrets: Collection[str]) -> Sequence[str]:
-    """Return the secrets as they are and as JSON writes them, the longest first: one may hold
-    another.
+    """Return the secrets and their parts, as they are and as JSON writes them, the longest first:
+    one may hold another.
     """
-    long = [each for each in secrets if len(each) >= _SHORTEST_SECRET]
+    long = {each for secret in secrets for each in _parts_of(secret)}
     return sorted({form for each in long for form in (each, json.dumps(each)[1:-1])}, key=_length)
+
+
+def _parts_of(secret: str) -> Iterator[str]:
+    """Yield a secret and what a receiver may answer of it: the token behind `Bearer`, the value
+    behind `key=`, and the user and the password of `Basic`.
+    """
+    parts = secret.split()
+    if len(parts) == 2 and parts[0].lower() == "basic":
+        pair = _decoded(parts[1])
+        yield from (each for each in (pair, *pair.split(":", 1)) if len(each) >= _SHORTEST_SECRET)
+    if len(secret) >= _SHORTEST_SECRET:
+        yield secret
+    for part in (*parts, *_BETWEEN_PARTS.split(secret)):
+        if len(part) >= _SHORTEST_PART:
+            yield part
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text).decode("utf-8", "replace")
+    except ValueError:
+        return ""
 
 
 def _length(text: str) -> int:
