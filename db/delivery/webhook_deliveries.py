@@ -198,7 +198,8 @@ WITH endpoint AS (
                 ELSE now() - interval '3 days' END AS due_before
       FROM webhook_endpoints AS p
       JOIN organizations AS o USING (org_id)
-     WHERE p.deleted_at IS NOT NULL OR NOT o.api_access OR p.state = 'disabled'
+     WHERE p.deleted_at IS NOT NULL OR NOT o.api_access
+        OR p.state = 'disabled' AND p.disabled_at < now() - interval '3 days'
 ), orphan AS (
     SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.reason
       FROM endpoint
@@ -284,7 +285,7 @@ async def release(conn: Connection, claims: Sequence[ClaimedDelivery]) -> None:
 
 async def fail_hopeless(conn: Connection, *, limit: int) -> int:
     """Fail the deliveries of deleted endpoints, and those that have been due for three days without
-    the plan or for a disabled endpoint; return their number.
+    the plan or for an endpoint that has been disabled for three days; return their number.
     """
     # Planned each time, as in `claim`.
     cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit}, prepare=False)

@@ -466,6 +466,7 @@ async def test_a_disabled_endpoint_keeps_what_waits_for_three_days(world, databa
             await until(lambda: _has_attempts(world, org_id, 2))
             await _set_disabled(world, endpoint)
             await world.make_due()
+            await _set(world, endpoint, disabled_at=datetime.now(UTC) - timedelta(hours=73))
             await world.admin.execute(
                 "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '73 hours'"
                 " WHERE seq = 1"

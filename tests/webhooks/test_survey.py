@@ -104,3 +104,18 @@ async def test_a_survey_that_fails_is_not_the_work_of_each_pass(world, database)
             await until(lambda: running.deliverer.trouble() is None, wait_s=20)
     finally:
         await world.admin.execute("DROP FUNCTION takes_long CASCADE")
+
+
+async def test_what_waits_is_kept_for_three_days_from_when_its_endpoint_was_disabled(
+    world, deliver
+):
+    endpoint = await _pending(world, 2, is_ordered=True, due="5 days")
+    disable = (
+        "UPDATE webhook_endpoints SET state = 'disabled', disabled_reason = 'failures',"
+        " disabled_at = now() - %s::interval WHERE id = %s"
+    )
+    await world.admin.execute(disable, ("71 hours", endpoint.id))
+    assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 0
+    await world.admin.execute(disable, ("73 hours", endpoint.id))
+    assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 2
+    assert await world.states(endpoint.org_id) == ["failed", "failed"]
