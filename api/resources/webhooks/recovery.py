@@ -1,7 +1,7 @@
 """Webhook endpoints at work: tests, the recovery of what failed, and statistics."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -31,6 +31,7 @@ router = APIRouter(
 )
 _RECOVERED = 10_000  # deliveries of a request
 
+_FIRST = datetime(2020, 1, 1, tzinfo=UTC)  # no attempt is older
 _DAY = timedelta(hours=24)
 _WINDOW = timedelta(days=31)
 _HOURS = 31 * 24 + 1
@@ -83,8 +84,8 @@ async def get_statistics(
     """Show how an endpoint answers. The last ten seconds may be missing."""
     async with access.transaction() as conn:
         await endpoints.found(conn, endpoint_id)
-        until = query.until or await db_now(conn)
-        since = query.since or until - _DAY
+        until = max(query.until or await db_now(conn), _FIRST)
+        since = max(query.since or until - _DAY, _FIRST)
         if since > until:
             raise bad_parameter("from", "must not be later than to: swap them")
         if until - since > _WINDOW:

@@ -269,6 +269,21 @@ async def test_statistics_are_by_the_hour_and_of_the_window(
     assert long.status == 400
 
 
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"to": "0001-01-01T00:00:00Z"},
+        {"from": "0001-01-01T00:00:00Z", "to": "0001-03-01T00:00:00Z"},
+        {"from": "9999-12-31T00:00:00Z", "to": "9999-12-31T23:59:59.999999Z"},
+    ],
+)
+async def test_statistics_of_any_time_are_shown(
+    north: Organization, window: dict[str, str]
+) -> None:
+    answer = await north.viewer.get(f"{ENDPOINTS}/{await _endpoint(north)}/statistics", **window)
+    assert (answer.status, answer.json["attempts"]) == (200, 0)
+
+
 async def test_another_organization_sees_and_does_nothing(
     api: RunningApi, north: Organization, south: Organization
 ) -> None:
