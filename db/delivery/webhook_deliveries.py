@@ -143,14 +143,18 @@ SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypte
 # nothing, unless it tells that the event was accepted. "Not yet decided" is written so that the
 # rows are found by their key: state = 'pending' lets the planner read all that is pending instead.
 # In the same statement go the rows of the log, and what is known of failing endpoints: well_ids are
-# those that accepted any of these attempts, failing_ids those that accepted none.
+# those that accepted any of these attempts, failing_ids those that accepted none. An endpoint with
+# no failure for 36 hours, longer than the longest delay, begins anew: nothing was tried meanwhile.
 _MARK = """
 WITH failing AS (
     INSERT INTO webhook_failures AS known (org_id, endpoint_id)
     SELECT org_id, endpoint_id
       FROM unnest(%(failing_org_ids)s::uuid[], %(failing_ids)s::uuid[]) AS f (org_id, endpoint_id)
      ORDER BY org_id, endpoint_id
-        ON CONFLICT (org_id, endpoint_id) DO UPDATE SET failed_at = excluded.failed_at
+        ON CONFLICT (org_id, endpoint_id) DO UPDATE
+       SET failed_at = excluded.failed_at,
+           failing_since = CASE WHEN known.failed_at < now() - interval '36 hours'
+                                THEN excluded.failing_since ELSE known.failing_since END
 ), well AS (
     DELETE FROM webhook_failures AS known
      USING unnest(%(well_org_ids)s::uuid[], %(well_ids)s::uuid[]) AS w (org_id, endpoint_id)

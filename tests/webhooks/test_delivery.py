@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from standardwebhooks import Webhook
@@ -391,6 +392,19 @@ async def test_what_is_delivered_stays_delivered(world, claimed):
     await webhook_deliveries.mark(conn, [Mark(claim, "failed", 500, "late")])
     await webhook_deliveries.release(conn, [claim])
     assert await world.deliveries(claim.org_id) == [("delivered", 1, 200, None, False)]
+
+
+@pytest.mark.parametrize(("hours_ago", "begins_anew"), [(30, False), (37, True)])
+async def test_failures_after_a_long_pause_begin_anew(world, claimed, hours_ago, begins_anew):
+    conn, claim = claimed
+    await world.admin.execute(
+        "INSERT INTO webhook_failures (org_id, endpoint_id, failing_since, failed_at)"
+        " VALUES (%s, %s, now() - interval '10 days', now() - %s)",
+        (claim.org_id, claim.endpoint_id, timedelta(hours=hours_ago)),
+    )
+    await webhook_deliveries.mark(conn, [Mark(claim, "pending", 503, None, retry_s=5.0)])
+    known = "failed_at > now() - interval '1 hour', failing_since > now() - interval '1 hour'"
+    assert await world.rows("webhook_failures", known, "1", claim.org_id) == [(True, begins_anew)]
 
 
 async def test_a_limit_does_not_always_favour_the_same_endpoints(world, database):

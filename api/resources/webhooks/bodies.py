@@ -72,7 +72,8 @@ class EndpointItem(fields.StoredItem):
     )
     disabled_at: datetime | None
     failing_since: datetime | None = Field(
-        description="when the first attempt failed since one was accepted; null: the last was"
+        description="when the first attempt failed since one was accepted, or after a pause of"
+        " 36 hours; null: the last was accepted"
     )
     payload: Payload = Field(description=_OF_PAYLOAD)
     ordered: bool = Field(description=_OF_ORDER)

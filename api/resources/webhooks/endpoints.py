@@ -131,7 +131,12 @@ async def restore_endpoint(access: Admin, endpoint_id: EndpointPath) -> Response
     must have webhooks.
     """
     await check_webhook_plan(access)
-    return await endpoints.restore(access, endpoint_id)
+    async with endpoints.locked(access, endpoint_id, deleted=True) as (conn, row):
+        if row.deleted_at is not None:
+            await stored.forget_failures(conn, endpoint_id)
+            row = row._replace(deleted_at=None, failing_since=None)
+            row = await endpoints.write(conn, row)
+    return ok(endpoints.item(row))
 
 
 @router.post(

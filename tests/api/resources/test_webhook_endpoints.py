@@ -253,6 +253,22 @@ async def test_an_endpoint_is_disabled_and_enabled(api: RunningApi, north: Organ
     assert (await north.viewer.get(path)).json == on
 
 
+async def test_a_restored_endpoint_begins_without_failures(
+    api: RunningApi, north: Organization
+) -> None:
+    made = await _made(north)
+    path = f"{PATH}/{made['id']}"
+    api.sql(
+        "INSERT INTO webhook_failures (org_id, endpoint_id) VALUES (%s, %s)",
+        parse_id("org", north.id),
+        parse_id("whe", made["id"]),
+    )
+    assert (await north.admin.delete(path)).status == 204
+    restored = (await north.admin.send("POST", f"{path}/restore")).json
+    assert restored["failing_since"] is None
+    assert (await north.viewer.get(path)).json == restored
+
+
 async def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_while(
     api: RunningApi, north: Organization
 ) -> None:
