@@ -17,7 +17,8 @@ from db.core.wakeups import Channel
 LEASE = "sequencer"
 
 # An active endpoint gets what its patterns name: everything, all types that begin with one word, or
-# one type, as long as the organization has the API. Few endpoints have filters.
+# one type, as long as the organization has the API. What filters compare is worked out once for an
+# event, where any endpoint has filters; an endpoint costs comparisons of short arrays.
 _SEQUENCE = """
 WITH waiting AS (
     SELECT org_id, id, type, data, position FROM events
@@ -40,16 +41,26 @@ WITH waiting AS (
     INSERT INTO event_subjects (org_id, subject, seq)
     SELECT n.org_id, s.subject, n.seq
       FROM numbered AS n CROSS JOIN LATERAL subjects_of_event(n.data) AS s (subject)
+), filtering AS (
+    SELECT DISTINCT p.org_id FROM webhook_endpoints AS p JOIN counted USING (org_id)
+     WHERE p.deleted_at IS NULL AND p.state = 'active'
+       AND NOT (p.asset_ids = '{}' AND p.zone_ids = '{}' AND p.client_ids = '{}' AND p.tags = '{}')
+), offered AS MATERIALIZED (
+    SELECT n.org_id, n.id, n.seq, n.type, has.asset_ids, has.zone_ids, has.client_ids, has.tags
+      FROM numbered AS n
+      LEFT JOIN filtering USING (org_id)
+     CROSS JOIN LATERAL webhook_filter_values(filtering.org_id, n.data) AS has
+     WHERE n.api_access
 ), queued AS (
     INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq, is_ordered)
-    SELECT n.org_id, p.id, n.id, n.seq, p.is_ordered
-      FROM numbered AS n JOIN webhook_endpoints AS p USING (org_id)
-     WHERE p.deleted_at IS NULL AND p.state = 'active' AND n.api_access
-       AND p.types && ARRAY['*', split_part(n.type, '.', 1) || '.*', n.type]
-       AND CASE WHEN p.asset_ids = '{}' AND p.zone_ids = '{}' AND p.client_ids = '{}'
-                     AND p.tags = '{}' THEN true
-                ELSE passes_webhook_filters(
-                         p.org_id, n.data, p.asset_ids, p.zone_ids, p.client_ids, p.tags) END
+    SELECT o.org_id, p.id, o.id, o.seq, p.is_ordered
+      FROM offered AS o JOIN webhook_endpoints AS p USING (org_id)
+     WHERE p.deleted_at IS NULL AND p.state = 'active'
+       AND p.types && ARRAY['*', split_part(o.type, '.', 1) || '.*', o.type]
+       AND (p.asset_ids = '{}' OR p.asset_ids && o.asset_ids)
+       AND (p.zone_ids = '{}' OR p.zone_ids && o.zone_ids)
+       AND (p.client_ids = '{}' OR p.client_ids && o.client_ids)
+       AND (p.tags = '{}' OR p.tags && o.tags)
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM stamped), (SELECT count(*) FROM queued),

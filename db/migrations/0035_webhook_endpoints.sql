@@ -49,11 +49,14 @@ CREATE FUNCTION uuid_of_id(id text) RETURNS uuid
      WHERE id ~ '^[a-z]+_[0-7][0-9a-hjkmnp-tv-z]{25}$'
 $$;
 
--- Whether an event passes the filters of an endpoint. The assets of an event are those that it names;
--- its client is the one that it names, else the client of one of its assets.
-CREATE FUNCTION passes_webhook_filters(of_org uuid, data json, of_assets uuid[], of_zones uuid[],
-                                       of_clients uuid[], of_tags text[]) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = public, pg_catalog, pg_temp AS $$
+-- The values of an event that endpoints filter by. Its assets are those that it names; its client is
+-- the one that it names, else the clients of its assets. Worked out once for an event, whatever number
+-- of endpoints has filters; not at all without of_org.
+CREATE FUNCTION webhook_filter_values(
+    of_org uuid, data json, OUT asset_ids uuid[], OUT zone_ids uuid[], OUT client_ids uuid[],
+    OUT tags text[]
+)
+    LANGUAGE sql STABLE STRICT SET search_path = public, pg_catalog, pg_temp AS $$
     WITH named AS (
         SELECT uuid_of_id(data ->> 'asset_id') AS asset_id WHERE data ->> 'asset_id' IS NOT NULL
          UNION
@@ -61,18 +64,15 @@ CREATE FUNCTION passes_webhook_filters(of_org uuid, data json, of_assets uuid[],
                CASE json_typeof(data -> 'asset_ids') WHEN 'array' THEN data -> 'asset_ids'
                     ELSE '[]' END) AS listed
     )
-    SELECT (of_assets = '{}' OR EXISTS (SELECT FROM named WHERE asset_id = ANY (of_assets)))
-       AND (of_zones = '{}'
-            OR coalesce(uuid_of_id(data ->> 'zone_id') = ANY (of_zones), false))
-       AND (of_clients = '{}'
-            OR coalesce(uuid_of_id(data ->> 'client_id') = ANY (of_clients),
-                        EXISTS (SELECT FROM named JOIN assets ON assets.id = named.asset_id
-                                 WHERE assets.org_id = of_org
-                                   AND assets.client_id = ANY (of_clients))))
-       AND (of_tags = '{}'
-            OR EXISTS (SELECT FROM named JOIN asset_tags USING (asset_id)
-                        WHERE asset_tags.org_id = of_org AND asset_tags.valid_to IS NULL
-                          AND asset_tags.tags && of_tags))
+    SELECT ARRAY(SELECT asset_id FROM named WHERE asset_id IS NOT NULL),
+           array_remove(ARRAY[uuid_of_id(data ->> 'zone_id')], NULL),
+           CASE WHEN uuid_of_id(data ->> 'client_id') IS NOT NULL
+                THEN ARRAY[uuid_of_id(data ->> 'client_id')]
+                ELSE ARRAY(SELECT client_id FROM named JOIN assets ON assets.id = named.asset_id
+                            WHERE assets.org_id = of_org AND client_id IS NOT NULL) END,
+           ARRAY(SELECT tag FROM named JOIN asset_tags USING (asset_id)
+                  CROSS JOIN LATERAL unnest(asset_tags.tags) AS tag
+                  WHERE asset_tags.org_id = of_org AND asset_tags.valid_to IS NULL)
 $$;
 
 -- Deliveries ----------------------------------------------------------------------------------

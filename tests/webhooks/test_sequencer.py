@@ -99,6 +99,30 @@ async def test_an_endpoint_gets_the_types_that_it_asked_for(world, deliver, epoc
     assert await world.states(org_id) == (["pending"] if gets else [])
 
 
+async def test_what_filters_compare_is_worked_out_once_for_an_event(world, deliver, epoch):
+    org_id, other = await world.organization(), await world.organization()
+    for of_org in (org_id, other):
+        for _ in range(20):
+            await world.endpoint(of_org, "https://example.com/")
+        await world.events(of_org, 10)
+    await world.admin.execute(
+        "UPDATE webhook_endpoints SET tags = '{crane}', asset_ids = ARRAY[id] WHERE org_id = %s",
+        (org_id,),
+    )
+    cursor = await deliver.execute(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {sequencer._SEQUENCE}", {"limit": 100}, prepare=False
+    )
+    ((explained,),) = await cursor.fetchall()
+    assert _calls(explained[0]["Plan"], "webhook_filter_values") == 20
+    assert len(await world.deliveries(other)) == 200
+    assert await world.deliveries(org_id) == []
+
+
+def _calls(plan, function):
+    own = plan["Actual Loops"] if plan.get("Function Name") == function else 0
+    return own + sum(_calls(child, function) for child in plan.get("Plans", ()))
+
+
 async def test_no_delivery_goes_to_another_organization_or_to_a_deleted_endpoint(
     world, deliver, epoch
 ):
