@@ -242,7 +242,7 @@ def _fill(
 def _fill_inspections(
     conn: psycopg.Connection, org_id: UUID, attachment_id: UUID, order_id: UUID
 ) -> None:
-    """Fill the tables of inspections. A form of a work order has a defect that another one mends."""
+    """Fill the tables of inspections. A form of a work order has a defect that another mends."""
     template_id, form_id = new_id(), new_id()
     conn.execute(
         "INSERT INTO inspection_templates (org_id, id, name, version) VALUES (%s, %s, 'x', 1)",
