@@ -135,6 +135,21 @@ def check_after(level: StockLevel, change: StockChange) -> None:
         raise StockError("too_much_stock", detail, level)
 
 
+def check_held(level: StockLevel, change: StockChange, held_milli: int) -> None:
+    """Raise StockError where a movement by hand takes from what is reserved for work orders.
+
+    held_milli: reserved for work orders at the level.
+    """
+    by_hand = level.reserved_milli - held_milli
+    if change.reserved_milli < 0 and by_hand + change.reserved_milli < 0:
+        wanted, there = quantity_text(-change.reserved_milli), quantity_text(by_hand)
+        detail = (
+            f"{wanted} are to come from what is reserved, and {there} of it are reserved by hand:"
+            " the rest is for work orders."
+        )
+        raise StockError("insufficient_reserved", detail, level)
+
+
 def changed(level: StockLevel, change: StockChange) -> StockLevel:
     """Return the level after a change, as a movement and the check of the ledger work it out."""
     return StockLevel(

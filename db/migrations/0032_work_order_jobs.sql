@@ -41,6 +41,8 @@ CREATE TABLE work_order_parts (
 );
 CREATE INDEX work_order_parts_of_order
     ON work_order_parts (org_id, work_order_id, created_at DESC, id DESC);
+CREATE INDEX work_order_parts_reserved
+    ON work_order_parts (org_id, part_id, warehouse_id) WHERE reserved_milli > 0;
 
 -- The order that a movement was made for.
 ALTER TABLE stock_movements

@@ -73,10 +73,17 @@ SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
    AND relname NOT IN ('gps_events', 'webhook_attempts')
  ORDER BY relname
 """
+# An inspection form is of a work order, and a work order mends a form's defect: one of the two
+# references has to go before the rows. A form's cannot: a submitted form does not change.
+_CUT = """
+UPDATE work_orders SET inspection_form_id = NULL, question_id = NULL
+ WHERE org_id = current_org_id() AND inspection_form_id IS NOT NULL
+"""
 _REFERENCES = """
 SELECT child.relname, parent.relname FROM pg_constraint
   JOIN pg_class AS child ON child.oid = conrelid JOIN pg_class AS parent ON parent.oid = confrelid
  WHERE contype = 'f' AND child.relnamespace = 'public'::regnamespace AND conrelid <> confrelid
+   AND conname <> 'work_orders_inspection_form'
 """
 
 
@@ -140,6 +147,7 @@ async def remove(conn: Connection, ingest_lease: str) -> None:
     )
     while await _remove_attempts(conn):
         pass  # those that ended meanwhile
+    await conn.execute(_CUT)
     *others, organizations = await _in_order(conn)
     for table in [*others * _PASSES, organizations, "audit_events"]:
         statement = sql.SQL("DELETE FROM {} WHERE org_id = current_org_id()")

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.listing import Conditions
 from db.core.table import Table, db_now
@@ -28,8 +29,15 @@ from operations.stock import (
     change_of,
     changed,
     check_after,
+    check_held,
 )
 from telemetry.ids import format_id
+
+# What work orders have reserved at a level; its row is locked, so nobody adds to it meanwhile.
+_HELD = """
+SELECT coalesce(sum(reserved_milli), 0)::bigint FROM work_order_parts
+ WHERE part_id = %s AND warehouse_id = %s AND reserved_milli > 0
+"""
 
 
 class MovementRow(NamedTuple):
@@ -112,6 +120,9 @@ async def record(conn: Connection, wish: MovementWish) -> MovementRow:
         unit_cost_microcents=_cost(wish, row),
         from_reserved=wish.from_reserved,
     )
+    if wish.work_order_id is None and change.reserved_milli < 0:
+        held_milli = await value_of(conn, _HELD, (wish.part_id, wish.warehouse_id))
+        check_held(row.level, change, held_milli)
     movement = _row(wish, change, at)
     await movements.insert(conn, movement)
     await _apply(conn, wish, row, change, at)

@@ -235,11 +235,14 @@ def _fill(
         " SELECT org_id, %s, %s, id, 1 FROM parts WHERE org_id = %s LIMIT 1",
         (new_id(), order_id, org_id),
     )
-    _fill_inspections(conn, org_id, attachment_id)
+    _fill_inspections(conn, org_id, attachment_id, order_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
 
 
-def _fill_inspections(conn: psycopg.Connection, org_id: UUID, attachment_id: UUID) -> None:
+def _fill_inspections(
+    conn: psycopg.Connection, org_id: UUID, attachment_id: UUID, order_id: UUID
+) -> None:
+    """Fill the tables of inspections. A form of a work order has a defect that another mends."""
     template_id, form_id = new_id(), new_id()
     conn.execute(
         "INSERT INTO inspection_templates (org_id, id, name, version) VALUES (%s, %s, 'x', 1)",
@@ -252,10 +255,21 @@ def _fill_inspections(conn: psycopg.Connection, org_id: UUID, attachment_id: UUI
         (template_id, org_id),
     )
     conn.execute(
-        "INSERT INTO inspection_forms (org_id, id, template_id, template_version, state, answers,"
-        " defects, created_by) SELECT org_id, %s, %s, 1, 'draft', '{}', '[]', id FROM users"
+        "INSERT INTO inspection_forms (org_id, id, template_id, template_version, work_order_id,"
+        " state, answers, defects, created_by)"
+        " SELECT org_id, %s, %s, 1, %s, 'draft', '{}', '[]', id FROM users"
         " WHERE org_id = %s LIMIT 1",
-        (form_id, template_id, org_id),
+        (form_id, template_id, order_id, org_id),
+    )
+    conn.execute(
+        "UPDATE inspection_forms SET state = 'submitted', submitted_by = created_by,"
+        " submitted_at = now() WHERE id = %s",
+        (form_id,),
+    )
+    conn.execute(
+        "INSERT INTO work_orders (org_id, id, number, title, priority, state, inspection_form_id,"
+        " question_id) VALUES (%s, %s, 2, 'x', 'normal', 'created', %s, 'brakes')",
+        (org_id, new_id(), form_id),
     )
     conn.execute(
         "INSERT INTO inspection_photos VALUES (%s, %s, %s)", (org_id, form_id, attachment_id)

@@ -23,6 +23,7 @@ from operations.stock import (
     change_of,
     changed,
     check_after,
+    check_held,
     quantity_text,
 )
 from tests.data import CASES, cases_of
@@ -51,6 +52,18 @@ def test_a_movement_makes_of_a_level_what_the_table_says(case: dict[str, Any]) -
     except RuleError as error:
         result = error.field
     assert result == case["then"]
+
+
+@pytest.mark.parametrize(("held_milli", "most_milli"), [(0, 5_000), (3_000, 2_000), (5_000, 0)])
+def test_a_movement_by_hand_takes_no_more_than_was_reserved_by_hand(
+    held_milli: int, most_milli: int
+) -> None:
+    level = StockLevel(10_000, 5_000)
+    check_held(level, StockChange(0, -most_milli), held_milli)
+    check_held(level, StockChange(0, 1), held_milli)
+    with pytest.raises(StockError, match=f"{quantity_text(most_milli)} of it are") as refused:
+        check_held(level, StockChange(0, -most_milli - 1), held_milli)
+    assert refused.value.code == "insufficient_reserved"
 
 
 @given(

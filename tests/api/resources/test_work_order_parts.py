@@ -168,6 +168,48 @@ async def test_a_draft_reserves_when_it_is_issued_all_or_nothing(org: Organizati
     assert [await _stock(org, each) for each in (enough, short)] == [(3, 2), (1, 0)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("release", {}), ("issue", {"from_reserved": True}), ("consume", {"from_reserved": True})],
+)
+async def test_a_movement_by_hand_leaves_what_is_reserved_for_orders(
+    org: Organization, kind: str, more: dict[str, bool]
+) -> None:
+    ids, place = await stocked(org, quantity=12), (await stocked(org))["warehouses"]
+    await move(org.dispatcher, ids, "transfer", 2, to_warehouse_id=place)
+    paths = [await _order(org, "assign") for _ in range(2)]
+    await _plan(org, paths[0], ids, 3)
+    await _plan(org, paths[1], ids, 2)
+    elsewhere = await _plan(org, await _order(org), ids | {"warehouses": place}, 2)
+    assert elsewhere.json["reserved"] == 2
+    assert (await move(org.dispatcher, ids, "reserve", 1)).status == 201
+    refused = await move(org.dispatcher, ids, kind, 1.001, **more)
+    assert is_problem(refused, 409, "insufficient_reserved")
+    assert "1 of it are reserved by hand" in refused.json["detail"]
+    assert await _stock(org, ids) == (10, 6)
+    assert (await move(org.dispatcher, ids, kind, 1, **more)).status == 201
+    assert (await _stock(org, ids))[1] == 5
+    for path in paths:
+        await _said(org, path, "cancel")
+    assert (await _stock(org, ids))[1] == 0
+
+
+async def test_an_order_and_movements_by_hand_at_once_take_what_is_their_own(
+    api: RunningApi, org: Organization
+) -> None:
+    ids = await stocked(org, quantity=10)
+    path = await _order(org, "assign")
+    await _plan(org, path, ids, 4)
+    await move(org.dispatcher, ids, "reserve", 3)
+    releases = (move(org.dispatcher, ids, "release", 1) for _ in range(6))
+    uses = (_take(org.dispatcher, path, ids, 1) for _ in range(4))
+    answers = await asyncio.gather(*releases, *uses)
+    assert sorted(answer.status for answer in answers[:6]) == [201] * 3 + [409] * 3
+    assert [answer.status for answer in answers[6:]] == [200] * 4
+    assert await _stock(org, ids) == (6, 0)
+    assert await _stock_differences(api, org) == []
+
+
 async def test_a_plan_that_the_stock_does_not_allow_changes_nothing(org: Organization) -> None:
     ids = await stocked(org, quantity=3)
     path = await _order(org)
