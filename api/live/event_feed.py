@@ -29,7 +29,8 @@ RECENT_BYTES = 1024 * 1024  # of an organization, twice as much for a moment
 PAGE_ROWS = 200
 PAGE_BYTES = 128 * 1024  # and one event
 SPAN = 20_000  # of seqs that one statement looks through, where few types are wanted
-_NEW_READERS, _BACKLOG_READERS = 2, 2  # database connections of a process
+_NEW_READERS, _BACKLOG_READERS, _OPENERS = 2, 2, 2  # database connections of a process
+OPENING_S = 5.0  # that a new subscription waits for one of the last
 _AT_ONCE = 100  # subscriptions that hear of new events before other work has its turn
 _RETRY_MIN_S, _RETRY_MAX_S = 0.25, 5.0
 _TROUBLE = (OperationalError, InternalError)
@@ -63,6 +64,7 @@ class EventFeed:
         self._woken = asyncio.Event()
         self._readers = asyncio.Semaphore(_NEW_READERS)
         self._backlog_readers = asyncio.Semaphore(_BACKLOG_READERS)
+        self._openers = asyncio.Semaphore(_OPENERS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._chances = random.Random()
@@ -94,8 +96,7 @@ class EventFeed:
 
         Raises EventsGone, BeyondNewest, and what the database may raise.
         """
-        async with reading(self._connections, org_id) as conn:
-            newest_seq, gone_seq = await event_feed.bounds(conn)
+        newest_seq, gone_seq = await self._bounds(org_id)
         if after_seq is not None and after_seq > newest_seq:
             raise BeyondNewest(newest_seq)
         if after_seq and after_seq < gone_seq:
@@ -109,6 +110,19 @@ class EventFeed:
         organization.subscriptions.add(subscription)
         self._woken.set()
         return subscription
+
+    async def _bounds(self, org_id: UUID) -> event_feed.EventBounds:
+        """Ask for the bounds, a few at once: requests have the other connections."""
+        try:
+            async with asyncio.timeout(OPENING_S):
+                await self._openers.acquire()
+        except TimeoutError:
+            raise OperationalError("too many subscriptions begin") from None
+        try:
+            async with reading(self._connections, org_id) as conn:
+                return await event_feed.bounds(conn)
+        finally:
+            self._openers.release()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read new events until `stop` is set. Raises what a read raises that will not mend."""
@@ -129,12 +143,15 @@ class EventFeed:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def forget(self, organization: "_Organization") -> None:
-        """Read no more for an organization without subscriptions."""
-        if not organization.subscriptions:
+        """Read no more for an organization without subscriptions. While backlogs of it wait to be
+        read, it stays: its next subscriptions wait behind these.
+        """
+        if not (organization.subscriptions or organization.fills):
             self._organizations.pop(organization.org_id, None)
 
     def fill(self, subscription: "EventSubscription") -> None:
         """Read the next page of a subscription that is behind, and call its `on_ready`."""
+        subscription.organization.fills += 1
         self._start(self._fill(subscription))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -205,27 +222,39 @@ class EventFeed:
         organization.is_reading = False
 
     async def _fill(self, subscription: "EventSubscription") -> None:
+        try:
+            await self._fill_in_turn(subscription)
+        finally:
+            subscription.organization.fills -= 1
+            self.forget(subscription.organization)
+
+    async def _fill_in_turn(self, subscription: "EventSubscription") -> None:
         organization = subscription.organization
         delay_s = 0.0
         while subscription.is_open:
-            after_seq = subscription.seq
-            up_to_seq = organization.seq
-            if subscription.types is not None:
-                up_to_seq = min(up_to_seq, after_seq + SPAN)
             try:
-                async with (
-                    organization.backlog_turn,  # one organization does not take all readers
-                    self._backlog_readers,
-                    reading(self._connections, organization.org_id) as conn,
-                ):
-                    rows, seq = await _page(conn, after_seq, up_to_seq, subscription.types)
-                    gone_seq = (await event_feed.bounds(conn)).gone_seq  # after the page was read
+                # One organization does not take all readers.
+                async with organization.backlog_turn, self._backlog_readers:
+                    if subscription.is_open:  # still, after the wait
+                        page = await self._backlog(subscription)
+                        subscription.filled(*page)
+                return
             except _TROUBLE as error:
                 delay_s = self._next_delay(delay_s, error)
                 await asyncio.sleep(delay_s)
-                continue
-            subscription.filled(rows, seq, gone_seq)
-            return
+
+    async def _backlog(
+        self, subscription: "EventSubscription"
+    ) -> tuple[list[ListedEvent], int, int]:
+        """Return a subscription's next page, its seq, and the seq up to which events are gone."""
+        organization, after_seq = subscription.organization, subscription.seq
+        up_to_seq = organization.seq
+        if subscription.types is not None:
+            up_to_seq = min(up_to_seq, after_seq + SPAN)
+        async with reading(self._connections, organization.org_id) as conn:
+            rows, seq = await _page(conn, after_seq, up_to_seq, subscription.types)
+            bounds = await event_feed.bounds(conn)  # after the page was read
+        return rows, seq, bounds.gone_seq
 
 
 class EventSubscription:
@@ -318,6 +347,8 @@ class _Organization:
         self.org_id = org_id
         self.seq = self.newest_seq = seq
         self.is_reading = False
+        self.fills = 0
+        """The tasks that read a backlog, or wait for their turn."""
         self.subscriptions: set[EventSubscription] = set()
         self.recent_bytes = 0
         self.backlog_turn = asyncio.Lock()

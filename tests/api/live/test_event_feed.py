@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from api.live.event_feed import EventFeed, EventSubscription
+from api.live.event_feed import BeyondNewest, EventFeed, EventSubscription
 from db.core.connect import Connection, Pool, pool
 from db.core.fetch import value_of
 from db.history import event_feed
@@ -105,3 +105,48 @@ async def test_a_backlog_that_cannot_be_read_ends_the_feed(
     assert taken(behind) == []
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(running, 10)
+
+
+async def test_who_comes_and_goes_holds_up_no_backlog(
+    api: RunningApi, north: Organization, south: Organization, feed: EventFeed, reads: Reading
+) -> None:
+    reads.held = north.org_id
+    emit(api, north), emit(api, south)
+    for _ in range(20):
+        left = await feed.subscribe(north.org_id, None, 0, ignore)
+        assert taken(left) == []
+        await asyncio.sleep(0)
+        left.close()
+    await until(lambda: reads.count == 1)
+    ready = asyncio.Event()
+    other = await feed.subscribe(south.org_id, None, 0, ready.set)
+    assert taken(other) == []
+    await asyncio.wait_for(ready.wait(), 5)
+    assert taken(other) == list(range(1, other.seq + 1))
+    ready.clear()
+    last = await feed.subscribe(north.org_id, None, 0, ready.set)
+    assert taken(last) == []
+    reads.go_on.set()
+    await asyncio.wait_for(ready.wait(), 5)
+    assert taken(last) == list(range(1, last.seq + 1))
+    assert reads.count == 3  # of the 20, one was being read when it left
+
+
+async def test_those_who_begin_leave_connections_for_requests(
+    north: Organization, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way = most = 0
+
+    async def bounds(_conn: Connection) -> event_feed.EventBounds:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001)
+        under_way -= 1
+        return event_feed.EventBounds(0, 0)
+
+    monkeypatch.setattr(event_feed, "bounds", bounds)
+    begin = (feed.subscribe(north.org_id, None, 1, ignore) for _ in range(20))
+    refused = await asyncio.gather(*begin, return_exceptions=True)
+    assert {type(each) for each in refused} == {BeyondNewest}
+    assert most == 2
