@@ -56,8 +56,11 @@ class LiveConnection:
     credential: LiveCredential
     """Set once the connection has authenticated."""
 
-    def __init__(self, live: Live, socket: BoundedWebSocket, receive: Receive) -> None:
+    def __init__(
+        self, live: Live, socket: BoundedWebSocket, request: HTTPConnection, receive: Receive
+    ) -> None:
         self._live = live
+        self._request = request
         self._socket = socket
         self._receive = receive
         self._loop = asyncio.get_running_loop()
@@ -118,10 +121,10 @@ class LiveConnection:
             "via": caller.via,
         }
 
-    async def run(self, request: HTTPConnection, bearer: str | None) -> None:
+    async def run(self, bearer: str | None) -> None:
         """Serve until either side closes. bearer: a token that came with the handshake."""
         try:
-            if await self._sign_in(request, bearer):
+            if await self._sign_in(bearer):
                 self._socket.on_writable = self._has_drained
                 self._socket.on_unresponsive = self._is_unresponsive
                 await self._serve()
@@ -132,7 +135,7 @@ class LiveConnection:
                     timer.cancel()
             self._live.streams.remove(self)
 
-    async def _sign_in(self, request: HTTPConnection, bearer: str | None) -> bool:
+    async def _sign_in(self, bearer: str | None) -> bool:
         """Read the first message, which authenticates, and return whether it is let in."""
         message = Authenticate(token=bearer)
         try:
@@ -145,7 +148,7 @@ class LiveConnection:
                     if not isinstance(first, Authenticate):
                         raise BadMessage("The first message must have the op authenticate.")
                     message = first
-                self.credential = await self._admitted(request, message.token)
+                self.credential = await self._admitted(message.token)
                 await self._live.streams.add(self)
         except TimeoutError:
             self.end(closing.AUTHENTICATION_TIMEOUT)
@@ -163,9 +166,11 @@ class LiveConnection:
             return not self._socket.close_sent
         return False
 
-    async def _admitted(self, request: HTTPConnection, token: str | None) -> LiveCredential:
-        """Return the credential behind a token, or behind the cookie. Raises Problem."""
-        state = self._live.state
+    async def _admitted(self, token: str | None) -> LiveCredential:
+        """Return the credential behind a token, or behind the cookie, and count a request of it.
+        Raises Problem.
+        """
+        state, request = self._live.state, self._request
         try:
             if token is None:
                 credential = await credential_of_cookie(state, request)
@@ -233,7 +238,7 @@ class LiveConnection:
         """Go on with another token of the same user."""
         if message.token is None:
             raise BadMessage("`token` is missing.", message.id)
-        credential = await credential_of_bearer(self._live.state, message.token)
+        credential = await self._admitted(message.token)
         now = self.credential.caller
         if (credential.caller.org_id, credential.caller.user_id) != (now.org_id, now.user_id):
             raise forbidden("The token is another user's: open another connection.")
@@ -276,6 +281,8 @@ class LiveConnection:
         if len(self._positions) + (self._events is not None) >= MOST_SUBSCRIPTIONS:
             detail = f"A connection may have {MOST_SUBSCRIPTIONS} subscriptions."
             raise Problem(403, "too_many_subscriptions", detail)
+        caller = self.credential.caller
+        await self._live.state.admission.admit(self._request, caller, is_gated=True)
         if message.channel == "events":
             await self._subscribe_to_events(message)
         else:

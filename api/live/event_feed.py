@@ -1,7 +1,8 @@
 """The events of organizations as they happen, for all readers of this process.
 
-One reader per process asks which organizations have new events, and reads these once for all
-subscriptions. A subscription takes what it has not had yet: from the recent events in memory, or,
+One reader per process asks which organizations have new events, and these are read once for all
+subscriptions, by a task of each organization: one that is slow does not hold up the others. A
+subscription takes what it has not had yet: from the recent events in memory, or,
 where it is further behind, page by page from the table. `seq` has no gaps, so both join without a
 gap or a repeat. A wake-up only shortens the wait for the next look: the table is the truth.
 
@@ -11,7 +12,8 @@ slow takes later. Memory is bounded by RECENT_BYTES an organization and one page
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -27,7 +29,8 @@ RECENT_BYTES = 1024 * 1024  # of an organization, twice as much for a moment
 PAGE_ROWS = 200
 PAGE_BYTES = 128 * 1024  # and one event
 SPAN = 20_000  # of seqs that one statement looks through, where few types are wanted
-_NEW_READERS, _BACKLOG_READERS = 2, 2  # database connections of a process
+_NEW_READERS, _BACKLOG_READERS, _OPENERS = 2, 2, 2  # database connections of a process
+OPENING_S = 5.0  # that a new subscription waits for one of the last
 _AT_ONCE = 100  # subscriptions that hear of new events before other work has its turn
 _RETRY_MIN_S, _RETRY_MAX_S = 0.25, 5.0
 _TROUBLE = (OperationalError, InternalError)
@@ -61,7 +64,9 @@ class EventFeed:
         self._woken = asyncio.Event()
         self._readers = asyncio.Semaphore(_NEW_READERS)
         self._backlog_readers = asyncio.Semaphore(_BACKLOG_READERS)
+        self._openers = asyncio.Semaphore(_OPENERS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
         self._chances = random.Random()
 
     @property
@@ -91,8 +96,7 @@ class EventFeed:
 
         Raises EventsGone, BeyondNewest, and what the database may raise.
         """
-        async with reading(self._connections, org_id) as conn:
-            newest_seq, gone_seq = await event_feed.bounds(conn)
+        newest_seq, gone_seq = await self._bounds(org_id)
         if after_seq is not None and after_seq > newest_seq:
             raise BeyondNewest(newest_seq)
         if after_seq and after_seq < gone_seq:
@@ -107,8 +111,21 @@ class EventFeed:
         self._woken.set()
         return subscription
 
+    async def _bounds(self, org_id: UUID) -> event_feed.EventBounds:
+        """Ask for the bounds, a few at once: requests have the other connections."""
+        try:
+            async with asyncio.timeout(OPENING_S):
+                await self._openers.acquire()
+        except TimeoutError:
+            raise OperationalError("too many subscriptions begin") from None
+        try:
+            async with reading(self._connections, org_id) as conn:
+                return await event_feed.bounds(conn)
+        finally:
+            self._openers.release()
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Read new events until `stop` is set."""
+        """Read new events until `stop` is set. Raises what a read raises that will not mend."""
         delay_s = 0.0
         ending = asyncio.create_task(stop.wait())
         try:
@@ -123,17 +140,32 @@ class EventFeed:
             ending.cancel()
             for task in self._tasks:
                 task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def forget(self, organization: "_Organization") -> None:
-        """Read no more for an organization without subscriptions."""
-        if not organization.subscriptions:
+        """Read no more for an organization without subscriptions. While backlogs of it wait to be
+        read, it stays: its next subscriptions wait behind these.
+        """
+        if not (organization.subscriptions or organization.fills):
             self._organizations.pop(organization.org_id, None)
 
     def fill(self, subscription: "EventSubscription") -> None:
         """Read the next page of a subscription that is behind, and call its `on_ready`."""
-        task = asyncio.create_task(self._fill(subscription))
+        subscription.organization.fills += 1
+        self._start(self._fill(subscription))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._has_ended)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        """Hand a failure to `run`: those who wait for the events would wait for ever."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failure = error
+            self._woken.set()
 
     async def _pause(self, ending: asyncio.Task[bool], delay_s: float) -> None:
         """Wait for a wake-up, or for the next look if anybody subscribes. Then `delay_s` at least:
@@ -158,51 +190,71 @@ class EventFeed:
         return longer_s * self._chances.uniform(0.75, 1)
 
     async def _read_new(self) -> None:
-        """Read until no organization has more: a page of each, then the next of each."""
+        """Ask which organizations have new events, and begin to read those of each."""
         self._woken.clear()
+        if self._failure is not None:
+            raise self._failure
         if not self._organizations:
             return
         async with self._connections.connection() as conn:
             newest = await event_feed.newest_seqs(conn, self._organizations)
-        behind = self._behind(newest)
-        while behind:
-            reads = (self._read(each, newest[each.org_id]) for each in behind)
-            for result in await asyncio.gather(*reads, return_exceptions=True):
-                if result is not None:
-                    raise result
-            behind = self._behind(newest)
+        for org_id, newest_seq in newest.items():
+            organization = self._organizations.get(org_id)
+            if organization is not None and organization.seq < newest_seq:
+                organization.newest_seq = newest_seq
+                if not organization.is_reading:
+                    organization.is_reading = True
+                    self._start(self._read(organization))
 
-    def _behind(self, newest: dict[UUID, int]) -> list["_Organization"]:
-        found = (self._organizations.get(org_id) for org_id in newest)
-        return [each for each in found if each is not None and each.seq < newest[each.org_id]]
-
-    async def _read(self, organization: "_Organization", newest_seq: int) -> None:
-        async with self._readers, reading(self._connections, organization.org_id) as conn:
-            rows, seq = await _page(conn, organization.seq, newest_seq, None)
-        await organization.publish(rows, seq)
-
-    async def _fill(self, subscription: "EventSubscription") -> None:
-        organization = subscription.organization
+    async def _read(self, organization: "_Organization") -> None:
+        """Read up to the newest event known: after each page others have their turn."""
         delay_s = 0.0
-        while subscription.is_open:
-            after_seq = subscription.seq
-            up_to_seq = organization.seq
-            if subscription.types is not None:
-                up_to_seq = min(up_to_seq, after_seq + SPAN)
+        while organization.subscriptions and organization.seq < organization.newest_seq:
             try:
-                async with (
-                    organization.backlog_turn,  # one organization does not take all readers
-                    self._backlog_readers,
-                    reading(self._connections, organization.org_id) as conn,
-                ):
-                    rows, seq = await _page(conn, after_seq, up_to_seq, subscription.types)
-                    gone_seq = (await event_feed.bounds(conn)).gone_seq  # after the page was read
+                async with self._readers, reading(self._connections, organization.org_id) as conn:
+                    rows, seq = await _page(conn, organization.seq, organization.newest_seq, None)
             except _TROUBLE as error:
                 delay_s = self._next_delay(delay_s, error)
                 await asyncio.sleep(delay_s)
                 continue
-            subscription.filled(rows, seq, gone_seq)
-            return
+            delay_s = 0.0
+            await organization.publish(rows, seq)
+        organization.is_reading = False
+
+    async def _fill(self, subscription: "EventSubscription") -> None:
+        try:
+            await self._fill_in_turn(subscription)
+        finally:
+            subscription.organization.fills -= 1
+            self.forget(subscription.organization)
+
+    async def _fill_in_turn(self, subscription: "EventSubscription") -> None:
+        organization = subscription.organization
+        delay_s = 0.0
+        while subscription.is_open:
+            try:
+                # One organization does not take all readers.
+                async with organization.backlog_turn, self._backlog_readers:
+                    if subscription.is_open:  # still, after the wait
+                        page = await self._backlog(subscription)
+                        subscription.filled(*page)
+                return
+            except _TROUBLE as error:
+                delay_s = self._next_delay(delay_s, error)
+                await asyncio.sleep(delay_s)
+
+    async def _backlog(
+        self, subscription: "EventSubscription"
+    ) -> tuple[list[ListedEvent], int, int]:
+        """Return a subscription's next page, its seq, and the seq up to which events are gone."""
+        organization, after_seq = subscription.organization, subscription.seq
+        up_to_seq = organization.seq
+        if subscription.types is not None:
+            up_to_seq = min(up_to_seq, after_seq + SPAN)
+        async with reading(self._connections, organization.org_id) as conn:
+            rows, seq = await _page(conn, after_seq, up_to_seq, subscription.types)
+            bounds = await event_feed.bounds(conn)  # after the page was read
+        return rows, seq, bounds.gone_seq
 
 
 class EventSubscription:
@@ -293,7 +345,10 @@ class _Organization:
     def __init__(self, feed: EventFeed, org_id: UUID, seq: int) -> None:
         self.feed = feed
         self.org_id = org_id
-        self.seq = seq
+        self.seq = self.newest_seq = seq
+        self.is_reading = False
+        self.fills = 0
+        """The tasks that read a backlog, or wait for their turn."""
         self.subscriptions: set[EventSubscription] = set()
         self.recent_bytes = 0
         self.backlog_turn = asyncio.Lock()

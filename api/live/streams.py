@@ -66,6 +66,7 @@ class Streams:
         self._state = state
         self._most = most
         self._rights_s = rights_s
+        self._is_stopping = False
         self._streams: set[LiveStream] = set()
         self._by_organization = Counter[UUID]()
 
@@ -87,6 +88,8 @@ class Streams:
         """Add a connection. Raises Problem (429, 503), and what the database may raise."""
         org_id = stream.credential.caller.org_id
         plan = await self._state.admission.plans.find(org_id)
+        if self._is_stopping:  # `end_all` would not find it
+            raise unavailable("The server stops: connect again.")
         if self.is_full:
             raise unavailable("The server has too many open connections: try again later.")
         most = LIVE_CONNECTIONS[plan.name]
@@ -107,7 +110,12 @@ class Streams:
                 del self._by_organization[org_id]
 
     def end_all(self) -> None:
-        """End all connections, since the process stops."""
+        """End all connections, since the process stops, and let no more in. The server says that it
+        stops once for each of its connections.
+        """
+        if self._is_stopping:
+            return
+        self._is_stopping = True
         for stream in self.all():
             stream.end(closing.GOING_AWAY)
 

@@ -41,10 +41,11 @@ class _Endpoint:
             accepted["subprotocol"] = SUBPROTOCOL
         await send(accepted)
         bearers = [name.removeprefix(_BEARER) for name in offered if name.startswith(_BEARER)]
-        connection = LiveConnection(live, scope["extensions"][EXTENSION], receive)
+        socket = scope["extensions"][EXTENSION]
+        connection = LiveConnection(live, socket, HTTPConnection(scope), receive)
         started_s = perf_counter()
         try:
-            await connection.run(HTTPConnection(scope), bearers[0] if bearers else None)
+            await connection.run(bearers[0] if bearers else None)
         finally:
             client = scope["client"][0] if scope["client"] else None
             seconds = round(perf_counter() - started_s, 3)

@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 
 from api.auth.access_tokens import Tokens
 from api.http.websocket import MOST_FRAGMENTS, MOST_MESSAGE_BYTES
+from api.limits import gate
 from api.limits.plans import LIVE_CONNECTIONS
 from api.live.connection import MESSAGES_AT_ONCE, MOST_BAD_MESSAGES
 from db.core.ids import new_id
@@ -284,6 +285,26 @@ async def test_too_many_messages_end_the_connection(api: RunningApi, north: Orga
         for number in range(2 * MESSAGES_AT_ONCE):
             await reader.say("ping", id=number)
         assert await reader.closed() == (4029, {"code": "too_many_messages"})
+
+
+async def test_what_costs_as_much_as_a_request_counts_as_one(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gate.REQUESTS_PER_MINUTE, "starter", 3)
+    org = api.organization("Small")
+    api.sql(
+        "UPDATE organizations SET plan = 'starter', api_addon = true WHERE org_id = %s", org.org_id
+    )
+    async with subscribed(api.url, org.viewer) as reader:
+        assert (await reader.ask("authenticate", token=org.viewer.token))["op"] == "authenticated"
+        for op, fields in (
+            ("authenticate", {"token": org.viewer.token}),
+            ("subscribe", {"channel": "positions"}),
+        ):
+            answer = await reader.ask(op, id=2, **fields)
+            assert (answer["op"], answer["id"], answer["code"]) == ("error", 2, "rate_limited")
+        (seq,) = emit(api, org)
+        assert await reader.seqs(1) == [seq]
 
 
 async def test_bytes_are_no_message(api: RunningApi, north: Organization) -> None:

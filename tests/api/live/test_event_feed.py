@@ -1,0 +1,152 @@
+"""The feed of one process: no organization and no reader holds up the others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from api.live.event_feed import BeyondNewest, EventFeed, EventSubscription
+from db.core.connect import Connection, Pool, pool
+from db.core.fetch import value_of
+from db.history import event_feed
+from db.history.events import ListedEvent
+from tests.api.live.reading import emit, until
+from tests.api.running import Organization, RunningApi
+
+ALL_BYTES = 1_000_000
+
+
+@pytest.fixture
+async def connections(api: RunningApi) -> AsyncIterator[Pool]:
+    async with pool(api.database.url("opsc_app"), "test", max_size=4, wait_s=0.5) as opened:
+        yield opened
+
+
+@pytest.fixture
+def feed(connections: Pool) -> EventFeed:
+    return EventFeed(connections, poll_s=0.02)
+
+
+@pytest.fixture
+async def running(feed: EventFeed) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(feed.run(asyncio.Event()))
+    yield task
+    task.cancel()
+    with suppress(asyncio.CancelledError, ZeroDivisionError):
+        await task
+
+
+class Reading:
+    """The reads of pages, as a slow or broken database has them."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.held: UUID | None = None
+        """The organization whose reads wait until `go_on` is set."""
+        self.count = 0
+        self._page = event_feed.page
+
+    async def page(self, conn: Connection, *args: Any, **options: Any) -> list[ListedEvent]:
+        self.count += 1
+        if await value_of(conn, "SELECT current_org_id()") == self.held:
+            await self.go_on.wait()
+        return await self._page(conn, *args, **options)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reading:
+    made = Reading()
+    monkeypatch.setattr(event_feed, "page", made.page)
+    return made
+
+
+def ignore() -> None: ...
+
+
+def taken(subscription: EventSubscription) -> list[int]:
+    return [event.seq for event in subscription.take(ALL_BYTES)]
+
+
+@pytest.mark.usefixtures("running")
+async def test_an_organization_that_is_read_slowly_holds_up_no_other(
+    api: RunningApi, north: Organization, south: Organization, feed: EventFeed, reads: Reading
+) -> None:
+    slow = await feed.subscribe(north.org_id, None, None, ignore)
+    quick = await feed.subscribe(south.org_id, None, None, ignore)
+    reads.held = north.org_id
+    late = emit(api, north, 2)
+    await until(lambda: reads.count == 1)
+    seqs = emit(api, south, 2)
+    await until(lambda: quick.is_behind)
+    assert taken(quick) == seqs
+    late += emit(api, north, 1)
+    assert not slow.is_behind
+    reads.go_on.set()
+    await until(lambda: slow.organization.seq == late[-1])
+    assert taken(slow) == late
+
+
+async def test_a_backlog_that_cannot_be_read_ends_the_feed(
+    api: RunningApi,
+    north: Organization,
+    feed: EventFeed,
+    running: asyncio.Task[None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(*_args: Any, **_options: Any) -> list[ListedEvent]:
+        raise ZeroDivisionError
+
+    emit(api, north)
+    monkeypatch.setattr(event_feed, "page", broken)
+    behind = await feed.subscribe(north.org_id, None, 0, ignore)
+    assert taken(behind) == []
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(running, 10)
+
+
+async def test_who_comes_and_goes_holds_up_no_backlog(
+    api: RunningApi, north: Organization, south: Organization, feed: EventFeed, reads: Reading
+) -> None:
+    reads.held = north.org_id
+    emit(api, north), emit(api, south)
+    for _ in range(20):
+        left = await feed.subscribe(north.org_id, None, 0, ignore)
+        assert taken(left) == []
+        await asyncio.sleep(0)
+        left.close()
+    await until(lambda: reads.count == 1)
+    ready = asyncio.Event()
+    other = await feed.subscribe(south.org_id, None, 0, ready.set)
+    assert taken(other) == []
+    await asyncio.wait_for(ready.wait(), 5)
+    assert taken(other) == list(range(1, other.seq + 1))
+    ready.clear()
+    last = await feed.subscribe(north.org_id, None, 0, ready.set)
+    assert taken(last) == []
+    reads.go_on.set()
+    await asyncio.wait_for(ready.wait(), 5)
+    assert taken(last) == list(range(1, last.seq + 1))
+    assert reads.count == 3  # of the 20, one was being read when it left
+
+
+async def test_those_who_begin_leave_connections_for_requests(
+    north: Organization, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way = most = 0
+
+    async def bounds(_conn: Connection) -> event_feed.EventBounds:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001)
+        under_way -= 1
+        return event_feed.EventBounds(0, 0)
+
+    monkeypatch.setattr(event_feed, "bounds", bounds)
+    begin = (feed.subscribe(north.org_id, None, 1, ignore) for _ in range(20))
+    refused = await asyncio.gather(*begin, return_exceptions=True)
+    assert {type(each) for each in refused} == {BeyondNewest}
+    assert most == 2
