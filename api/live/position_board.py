@@ -9,6 +9,7 @@ An asset that leaves the box, or the client, of a subscription is sent once more
 outside. An asset that has no position any more, or is deleted, is sent once with a null position.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -48,16 +49,29 @@ class PositionSubscription:
         self._is_among = np.zeros(0, bool)  # by place, as the next two
         self._is_due = np.zeros(0, bool)
         self._is_chosen = np.zeros(0, bool)  # by its id
+        self._next_place = 0
         self._is_ready = False
         self.see(np.arange(len(board)))
 
-    def take(self) -> list[bytes]:
-        """Return the newest position of each asset that has changed since the last time, as JSON
-        objects like the items of `GET /v1/assets/positions`; the first time of all assets.
+    def take(self, most_bytes: float = math.inf) -> list[bytes]:
+        """Return the newest position of each asset that has changed since it was last taken, as
+        JSON objects like the items of `GET /v1/assets/positions`; at first of all assets.
+
+        Ends with the position that reaches most_bytes. The next call goes on behind that asset, so
+        assets that change all the time do not keep the others waiting.
         """
-        due = self.due()
-        self._is_due[due] = False
-        return [self._board.body(place) for place in due.tolist()]
+        bodies: list[bytes] = []
+        size, begin = 0, self._next_place
+        for first, last in ((begin, len(self._is_due)), (0, begin)):
+            for place in np.flatnonzero(self._is_due[first:last]) + first:
+                if size >= most_bytes:
+                    return bodies
+                self._is_due[place] = False
+                self._next_place = int(place) + 1
+                bodies.append(self._board.body(int(place)))
+                size += len(bodies[-1])
+        self._next_place = 0
+        return bodies
 
     def close(self) -> None:
         """Take nothing any more."""

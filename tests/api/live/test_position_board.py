@@ -61,6 +61,20 @@ def test_the_first_time_all_are_taken_and_then_the_newest_of_what_has_changed() 
     assert not board.subscriptions
 
 
+def test_a_reader_takes_a_part_at_a_time_and_never_an_old_position() -> None:
+    board = PositionBoard()
+    board.take([row(number, 1.0) for number in range(4)])
+    subscription = board.subscribe(WantedPositions(), ignore)
+    size = len(board.body(0))
+    assert places(subscription.take(2 * size)) == [(0, 1.0), (1, 1.0)]
+    board.take([row(0, 2.0), row(1, 2.0), row(2, 2.0)])
+    assert places(subscription.take(1)) == [(2, 2.0)]
+    board.take([row(2, 3.0)])
+    assert places(subscription.take(3 * size)) == [(3, 1.0), (0, 2.0), (1, 2.0)]
+    assert places(subscription.take(size)) == [(2, 3.0)]
+    assert subscription.take(size) == []
+
+
 def test_an_asset_that_leaves_is_sent_once_more() -> None:
     board = PositionBoard()
     board.take([row(0, 1.0), row(1, 50.0), row(2, 2.0)])
