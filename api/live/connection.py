@@ -36,7 +36,7 @@ from api.live.messages import (
     Unsubscribe,
     read_message,
 )
-from api.live.positions import PositionSubscription
+from api.live.positions import PositionSubscription, TooManySubscriptions
 from db.core.errors import InternalError, OperationalError
 
 MOST_SUBSCRIPTIONS = 8  # one of events, the rest of positions
@@ -311,7 +311,10 @@ class LiveConnection:
 
     async def _subscribe_to_positions(self, message: Subscribe) -> None:
         wanted, org_id = message.wanted_positions(), self.credential.caller.org_id
-        subscription = await self._live.positions.subscribe(org_id, wanted, self._pump)
+        try:
+            subscription = await self._live.positions.subscribe(org_id, wanted, self._pump)
+        except TooManySubscriptions as error:
+            raise Problem(403, "too_many_subscriptions", str(error)) from None
         if self._socket.close_sent:
             subscription.close()
             return

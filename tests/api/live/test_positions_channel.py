@@ -105,6 +105,20 @@ async def test_subscriptions_of_a_connection_take_turns(api: RunningApi) -> None
         assert reader.socket.close_code is None
 
 
+async def test_an_organization_has_a_number_of_subscriptions_to_positions(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.live.position_board.MOST_SUBSCRIPTIONS", 1)
+    org = api.organization("Many maps")
+    async with signed_in(api.url, org.viewer) as one, signed_in(api.url, org.admin) as other:
+        await watch(one)
+        answer = await other.ask("subscribe", id=2, channel="positions")
+        assert (answer["op"], answer["id"]) == ("error", 2)
+        assert answer["code"] == "too_many_subscriptions"
+        assert (await one.ask("unsubscribe", id=1))["op"] == "unsubscribed"
+        await watch(other)
+
+
 async def test_an_asset_of_another_organization_is_never_shown(
     api: RunningApi, north: Organization, south: Organization
 ) -> None:
