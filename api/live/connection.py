@@ -36,7 +36,7 @@ from api.live.messages import (
     Unsubscribe,
     read_message,
 )
-from api.live.positions import PositionSubscription
+from api.live.positions import PositionSubscription, TooManySubscriptions
 from db.core.errors import InternalError, OperationalError
 
 MOST_SUBSCRIPTIONS = 8  # one of events, the rest of positions
@@ -318,7 +318,10 @@ class LiveConnection:
 
     async def _subscribe_to_positions(self, message: Subscribe) -> None:
         wanted, org_id = message.wanted_positions(), self.credential.caller.org_id
-        subscription = await self._live.positions.subscribe(org_id, wanted, self._pump)
+        try:
+            subscription = await self._live.positions.subscribe(org_id, wanted, self._pump)
+        except TooManySubscriptions as error:
+            raise Problem(403, "too_many_subscriptions", str(error)) from None
         if self._socket.close_sent:
             subscription.close()
             return
@@ -365,11 +368,20 @@ class LiveConnection:
             if self._events.gone_seq is not None:
                 self.end(closing.EVENTS_GONE)
                 return
-        for viewer in self._positions.values():
-            while socket.unsent_bytes < HIGH_BYTES and (frame := viewer.next_frame()):
-                socket.write(frame)
+        while socket.unsent_bytes < HIGH_BYTES and (frame := self._next_positions()):
+            socket.write(frame)
         if socket.unsent_bytes >= HIGH_BYTES:
             self._wait_for_room()
+
+    def _next_positions(self) -> bytes | None:
+        """Return the next message with positions, of each subscription in turn; None where nothing
+        is new.
+        """
+        for message_id, viewer in self._positions.items():
+            if frame := viewer.next_frame():
+                self._positions[message_id] = self._positions.pop(message_id)  # the others first
+                return frame
+        return None
 
     def _wait_for_room(self) -> None:
         """Go on when the client has taken what was sent. Before the transport has tried to send it,
@@ -399,19 +411,13 @@ class _Viewer:
     def __init__(self, message_id: int, subscription: PositionSubscription) -> None:
         self.subscription = subscription
         self._head = b'{"op":"positions","id":%d,"positions":[' % message_id
-        self._left: list[bytes] = []
 
     def next_frame(self) -> bytes | None:
-        """Return the next message; None where there is nothing new."""
-        if not self._left:
-            self._left = self.subscription.take()
-            self._left.reverse()
-        part: list[bytes] = []
-        size = 0
-        while self._left and size < CHUNK_BYTES:
-            part.append(self._left.pop())
-            size += len(part[-1])
-        return text_frame(self._head + b",".join(part) + b"]}") if part else None
+        """Return the next message; None where there is nothing new. What is not in it is taken
+        later, and so is newer then.
+        """
+        bodies = self.subscription.take(CHUNK_BYTES)
+        return text_frame(self._head + b",".join(bodies) + b"]}") if bodies else None
 
 
 _UNAVAILABLE = ("unavailable", "The database is not available: try again later.")

@@ -1,6 +1,7 @@
 """The newest positions of one organization, and who has yet to be sent which.
 
-Without I/O and without a clock: rows go in, JSON comes out. Each asset has a place in arrays. A
+Without I/O and without a clock: rows go in, JSON comes out. Subscriptions are served a few at a
+time, and the event loop does other work between them. Each asset has a place in arrays. A
 subscription keeps two bits for each place: whether the asset is among those wanted, and whether its
 newest position was taken. So a reader that is slow takes fewer positions, and no queue grows. A
 position is encoded once, however many subscriptions take it.
@@ -9,7 +10,9 @@ An asset that leaves the box, or the client, of a subscription is sent once more
 outside. An asset that has no position any more, or is deleted, is sent once with a null position.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,6 +25,13 @@ from db.history.latest_positions import KeptPosition
 
 MOST_ASSETS = 100_000
 """The assets of an organization that are shown; of more, those that were made first."""
+
+MOST_SUBSCRIPTIONS = 500
+"""The subscriptions of an organization: each needs 2 or 3 bytes for each asset, and some 25 us for
+each page of changes.
+"""
+_GONE_ROWS = 500
+_AT_ONCE = 100  # subscriptions that are served without a pause
 
 _encoder = msgspec.json.Encoder()
 
@@ -38,6 +48,10 @@ class WantedPositions(NamedTuple):
     client_id: UUID | None = None
 
 
+class TooManySubscriptions(Exception):
+    """The organization has MOST_SUBSCRIPTIONS in this process."""
+
+
 class PositionSubscription:
     """The positions that one reader wants. `PositionBoard.subscribe` makes it."""
 
@@ -48,16 +62,29 @@ class PositionSubscription:
         self._is_among = np.zeros(0, bool)  # by place, as the next two
         self._is_due = np.zeros(0, bool)
         self._is_chosen = np.zeros(0, bool)  # by its id
+        self._next_place = 0
         self._is_ready = False
         self.see(np.arange(len(board)))
 
-    def take(self) -> list[bytes]:
-        """Return the newest position of each asset that has changed since the last time, as JSON
-        objects like the items of `GET /v1/assets/positions`; the first time of all assets.
+    def take(self, most_bytes: float = math.inf) -> list[bytes]:
+        """Return the newest position of each asset that has changed since it was last taken, as
+        JSON objects like the items of `GET /v1/assets/positions`; at first of all assets.
+
+        Ends with the position that reaches most_bytes. The next call goes on behind that asset, so
+        assets that change all the time do not keep the others waiting.
         """
-        due = self.due()
-        self._is_due[due] = False
-        return [self._board.body(place) for place in due.tolist()]
+        bodies: list[bytes] = []
+        size, begin = 0, self._next_place
+        for first, last in ((begin, len(self._is_due)), (0, begin)):
+            for place in np.flatnonzero(self._is_due[first:last]) + first:
+                if size >= most_bytes:
+                    return bodies
+                self._is_due[place] = False
+                self._next_place = int(place) + 1
+                bodies.append(self._board.body(int(place)))
+                size += len(bodies[-1])
+        self._next_place = 0
+        return bodies
 
     def close(self) -> None:
         """Take nothing any more."""
@@ -96,7 +123,7 @@ class PositionSubscription:
             after_west, before_east = west <= lon, lon <= east
             is_wanted &= after_west & before_east if west <= east else after_west | before_east
         if client_id is not None:
-            is_wanted &= board.client[places] == board.client_number(client_id)
+            is_wanted &= board.client[places] == board.number_of_client(client_id)
         return is_wanted
 
     def _reach(self, places: int) -> None:
@@ -135,13 +162,24 @@ class PositionBoard:
     def subscribe(
         self, wanted: WantedPositions, on_ready: Callable[[], None]
     ) -> PositionSubscription:
-        """Return a subscription to which all wanted positions are due."""
+        """Return a subscription to which all wanted positions are due.
+
+        Raises TooManySubscriptions.
+        """
+        if len(self.subscriptions) >= MOST_SUBSCRIPTIONS:
+            raise TooManySubscriptions(
+                f"An organization may have {MOST_SUBSCRIPTIONS} subscriptions to positions."
+            )
         subscription = PositionSubscription(self, wanted, on_ready)
         self.subscriptions.add(subscription)
         return subscription
 
-    def take(self, rows: Sequence[KeptPosition]) -> None:
-        """Take in rows, and let those that have changed be due. Each asset stands once in them."""
+    async def take(self, rows: Sequence[KeptPosition]) -> None:
+        """Take in rows, and let those that have changed be due. Each asset stands once in them.
+
+        One call at a time; if one is cancelled, some subscriptions miss these changes. A reader
+        that takes meanwhile may be sent a position twice.
+        """
         changed = [row for row in rows if self._is_news(row)]
         if not changed:
             return
@@ -150,21 +188,23 @@ class PositionBoard:
         positions = [row.position for row in changed]
         self.lat[places] = [np.nan if each is None else each.lat for each in positions]
         self.lon[places] = [np.nan if each is None else each.lon for each in positions]
-        self.client[places] = [self.client_number(row.client_id) for row in changed]
+        self.client[places] = [self._number_client(row.client_id) for row in changed]
         is_due = np.zeros(len(places), bool)
-        for subscription in self.subscriptions:
+        async for subscription in self._subscriptions_in_turn():
             is_due |= subscription.see(places)
         for place in places[is_due].tolist():
             self.body(place)
 
-    def keep_only(self, asset_ids: set[UUID]) -> None:
+    async def keep_only(self, asset_ids: set[UUID]) -> None:
         """Let all other assets have no position: they are gone."""
         gone = [row for row in self._rows if row.position and row.asset_id not in asset_ids]
-        self.take([row._replace(position=None) for row in gone])
+        for first in range(0, len(gone), _GONE_ROWS):
+            some = gone[first : first + _GONE_ROWS]
+            await self.take([row._replace(position=None) for row in some])
 
-    def announce(self) -> None:
+    async def announce(self) -> None:
         """Tell subscriptions to which something has become due."""
-        for subscription in tuple(self.subscriptions):
+        async for subscription in self._subscriptions_in_turn():
             subscription.announce()
 
     def body(self, place: int) -> bytes:
@@ -175,9 +215,20 @@ class PositionBoard:
             body = self._bodies[place] = _encoder.encode(asset_position(asset_id, name, position))
         return body
 
-    def client_number(self, client_id: UUID | None) -> int:
-        """Return a number for a client."""
+    def number_of_client(self, client_id: UUID) -> int:
+        """Return the number of a client; -2 where no asset is the client's."""
+        return self._client_numbers.get(client_id, -2)
+
+    def _number_client(self, client_id: UUID | None) -> int:
         return self._client_numbers.setdefault(client_id, len(self._client_numbers))
+
+    async def _subscriptions_in_turn(self) -> AsyncIterator[PositionSubscription]:
+        """Yield the open subscriptions, and let others work now and then."""
+        for number, subscription in enumerate(tuple(self.subscriptions), 1):
+            if subscription in self.subscriptions:  # may have been closed meanwhile
+                yield subscription
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _is_news(self, row: KeptPosition) -> bool:
         place = self._place_of.get(row.asset_id)

@@ -12,7 +12,8 @@ without subscriptions.
     subscription.close()
 
 Memory is bounded by assets: 1.5 KB for each asset of an organization that has subscriptions, of
-which it shows `MOST_ASSETS`, and 2 or 3 bytes for each in each subscription.
+which it shows `MOST_ASSETS`, and 2 or 3 bytes for each in each subscription, of which it has
+`MOST_SUBSCRIPTIONS`.
 """
 
 import asyncio
@@ -24,7 +25,12 @@ from uuid import UUID
 
 import structlog
 
-from api.live.position_board import PositionBoard, PositionSubscription, WantedPositions
+from api.live.position_board import (
+    PositionBoard,
+    PositionSubscription,
+    TooManySubscriptions,
+    WantedPositions,
+)
 from db.core.connect import Pool
 from db.core.errors import DatabaseError
 from db.core.tenant import reading
@@ -32,7 +38,7 @@ from db.history import latest_positions
 from db.history.latest_positions import EVER, FIRST_ASSET, ChangedPositions
 from service.exceptions import message
 
-__all__ = ["PositionFeed", "PositionSubscription", "WantedPositions"]
+__all__ = ["PositionFeed", "PositionSubscription", "TooManySubscriptions", "WantedPositions"]
 
 LOOK_S = 1.0  # between two looks for changes
 ALL_S = 15.0  # between two looks at all rows
@@ -83,7 +89,8 @@ class PositionFeed:
     ) -> PositionSubscription:
         """Subscribe to positions: all that are wanted can be taken at once.
 
-        on_ready: called when something can be taken, now and later. Raises DatabaseError.
+        on_ready: called when something can be taken, now and later. Raises DatabaseError,
+        TooManySubscriptions.
         """
         organization = self._organizations.get(org_id)
         if organization is None:
@@ -92,11 +99,15 @@ class PositionFeed:
             if organization.as_of is None:
                 await self._read(organization)
             subscription = organization.board.subscribe(wanted, on_ready)
-        due = subscription.due()
-        for first in range(0, len(due), PAGE_ROWS):
-            for place in due[first : first + PAGE_ROWS].tolist():
-                organization.board.body(place)
-            await asyncio.sleep(0)
+        try:
+            due = subscription.due()
+            for first in range(0, len(due), PAGE_ROWS):
+                for place in due[first : first + PAGE_ROWS].tolist():
+                    organization.board.body(place)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            subscription.close()
+            raise
         subscription.announce()
         return subscription
 
@@ -117,7 +128,7 @@ class PositionFeed:
     async def _look_at(self, organization: _Organization) -> None:
         async with organization.reading:
             await self._read(organization)
-        organization.board.announce()
+            await organization.board.announce()
 
     async def _read(self, organization: _Organization) -> None:
         """Read what has changed, or all rows where that is due."""
@@ -130,13 +141,13 @@ class PositionFeed:
         while True:
             page = await self._page(organization.org_id, since, after)
             as_of = page.as_of if after == FIRST_ASSET else as_of
-            board.take(page.rows)
+            await board.take(page.rows)
             seen |= {row.asset_id for row in page.rows}
             if len(page.rows) < PAGE_ROWS or len(seen) >= board.most_assets:
                 break
             after = page.rows[-1].asset_id
         if since == EVER:
-            board.keep_only(seen)
+            await board.keep_only(seen)
             organization.all_due_s = now_s + self._all_s
         organization.as_of = as_of
 

@@ -61,6 +61,8 @@ async def test_each_operation_answers_a_narrowed_key_as_its_scopes_say(
     wrong: dict[str, str] = {}
     for method, path, operation in operations(document):
         (tag,) = operation["tags"]
+        if operation["operationId"] == "streamEvents":
+            path += f"?after={2**40}"  # no such event yet: else the answer has no end
         answer = await client.send(method, path, **body_of(operation))
         is_in = lets_through(frozenset(scopes), needed_scope(tag, method))
         is_refused = answer.status == 403 and answer.json["code"] == "scope_missing"

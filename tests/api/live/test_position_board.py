@@ -1,7 +1,9 @@
 """The board of one organization: who is sent which positions."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.live.position_board import PositionBoard, WantedPositions
+from api.live.position_board import PositionBoard, TooManySubscriptions, WantedPositions
 from db.history.last_positions import LastPosition
 from db.history.latest_positions import KeptPosition
 from telemetry.ids import format_id
@@ -44,38 +46,52 @@ def places(bodies: list[bytes]) -> list[tuple[int, Any]]:
 def ignore() -> None: ...
 
 
-def test_the_first_time_all_are_taken_and_then_the_newest_of_what_has_changed() -> None:
+async def test_the_first_time_all_are_taken_and_then_the_newest_of_what_has_changed() -> None:
     board = PositionBoard()
-    board.take([row(0, 1.0), row(1, 2.0), row(2, None)])
+    await board.take([row(0, 1.0), row(1, 2.0), row(2, None)])
     subscription = board.subscribe(WantedPositions(), ignore)
     assert places(subscription.take()) == [(0, 1.0), (1, 2.0)]
     assert subscription.take() == []
-    board.take([row(1, 3.0), row(0, 1.0)])
-    board.take([row(1, 4.0), row(3, 5.0)])
+    await board.take([row(1, 3.0), row(0, 1.0)])
+    await board.take([row(1, 4.0), row(3, 5.0)])
     assert places(subscription.take()) == [(1, 4.0), (3, 5.0)]
-    board.take([row(1, 4.0, name="Another name")])
+    await board.take([row(1, 4.0, name="Another name")])
     assert json.loads(subscription.take()[0])["name"] == "Another name"
     subscription.close()
-    board.take([row(1, 6.0)])
+    await board.take([row(1, 6.0)])
     assert subscription.take() == []
     assert not board.subscriptions
 
 
-def test_an_asset_that_leaves_is_sent_once_more() -> None:
+async def test_a_reader_takes_a_part_at_a_time_and_never_an_old_position() -> None:
     board = PositionBoard()
-    board.take([row(0, 1.0), row(1, 50.0), row(2, 2.0)])
+    await board.take([row(number, 1.0) for number in range(4)])
+    subscription = board.subscribe(WantedPositions(), ignore)
+    size = len(board.body(0))
+    assert places(subscription.take(2 * size)) == [(0, 1.0), (1, 1.0)]
+    await board.take([row(0, 2.0), row(1, 2.0), row(2, 2.0)])
+    assert places(subscription.take(1)) == [(2, 2.0)]
+    await board.take([row(2, 3.0)])
+    assert places(subscription.take(3 * size)) == [(3, 1.0), (0, 2.0), (1, 2.0)]
+    assert places(subscription.take(size)) == [(2, 3.0)]
+    assert subscription.take(size) == []
+
+
+async def test_an_asset_that_leaves_is_sent_once_more() -> None:
+    board = PositionBoard()
+    await board.take([row(0, 1.0), row(1, 50.0), row(2, 2.0)])
     subscription = board.subscribe(WantedPositions(bbox=(-5, 0, 5, 10)), ignore)
     assert places(subscription.take()) == [(0, 1.0), (2, 2.0)]
-    board.take([row(0, 11.0), row(1, 51.0)])
+    await board.take([row(0, 11.0), row(1, 51.0)])
     assert places(subscription.take()) == [(0, 11.0)]
-    board.take([row(0, 12.0)])
+    await board.take([row(0, 12.0)])
     assert subscription.take() == []
-    board.keep_only({asset_id(0), asset_id(1)})
+    await board.keep_only({asset_id(0), asset_id(1)})
     assert places(subscription.take()) == [(2, None)]
-    board.keep_only({asset_id(0), asset_id(1)})
-    board.take([row(0, 13.0)])
+    await board.keep_only({asset_id(0), asset_id(1)})
+    await board.take([row(0, 13.0)])
     assert subscription.take() == []
-    board.take([row(2, 9.0)])
+    await board.take([row(2, 9.0)])
     assert places(subscription.take()) == [(2, 9.0)]
 
 
@@ -98,47 +114,108 @@ def test_an_asset_that_leaves_is_sent_once_more() -> None:
         ((10, 0, 20, 0), 15.0, True),
     ],
 )
-def test_boxes_have_their_edges_and_may_cross_the_180th_meridian(
+async def test_boxes_have_their_edges_and_may_cross_the_180th_meridian(
     bbox: tuple[float, float, float, float], lon: float, is_in: bool
 ) -> None:
     board = PositionBoard()
-    board.take([row(0, 0.0, lon)])
+    await board.take([row(0, 0.0, lon)])
     assert bool(board.subscribe(WantedPositions(bbox=bbox), ignore).take()) is is_in
 
 
-def test_a_reader_hears_once_that_something_is_due() -> None:
+async def test_a_reader_hears_once_that_something_is_due() -> None:
     board, heard = PositionBoard(), list[str]()
-    board.take([row(0, 1.0)])
+    await board.take([row(0, 1.0)])
     one = board.subscribe(WantedPositions(), lambda: heard.append("one"))
     board.subscribe(
         WantedPositions(asset_ids=frozenset({asset_id(1)})), lambda: heard.append("two")
     )
-    board.announce()
-    board.announce()
+    await board.announce()
+    await board.announce()
     assert heard == ["one"]
-    board.take([row(0, 2.0)])
-    board.announce()
-    board.take([row(0, 2.0)])
-    board.announce()
+    await board.take([row(0, 2.0)])
+    await board.announce()
+    await board.take([row(0, 2.0)])
+    await board.announce()
     assert heard == ["one", "one"]
     assert places(one.take()) == [(0, 2.0)]
-    board.take([row(1, 2.0)])
-    board.announce()
+    await board.take([row(1, 2.0)])
+    await board.announce()
     assert sorted(heard) == ["one", "one", "one", "two"]
 
 
-def test_a_position_is_encoded_once_for_all() -> None:
+async def test_a_position_is_encoded_once_for_all() -> None:
     board = PositionBoard()
     subscriptions = [board.subscribe(WantedPositions(), ignore) for _ in range(3)]
-    board.take([row(0, 1.0)])
+    await board.take([row(0, 1.0)])
     first, *others = [subscription.take()[0] for subscription in subscriptions]
     assert all(other is first for other in others)
 
 
-def test_an_organization_of_too_many_assets_shows_the_first_ones() -> None:
+async def test_others_work_while_many_subscriptions_are_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.live.position_board._AT_ONCE", 2)
+    board = PositionBoard()
+    subscriptions = [board.subscribe(WantedPositions(), ignore) for _ in range(6)]
+    pauses = 0
+
+    async def work() -> None:
+        nonlocal pauses
+        while True:
+            pauses += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(work())
+    await board.take([row(0, 1.0)])
+    assert pauses == 3
+    await board.announce()
+    assert pauses == 6
+    other.cancel()
+    assert [places(each.take()) for each in subscriptions] == [[(0, 1.0)]] * 6
+
+
+async def test_who_unsubscribes_meanwhile_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.live.position_board._AT_ONCE", 1)
+    board, heard = PositionBoard(), list[int]()
+    subscriptions = [
+        board.subscribe(WantedPositions(), partial(heard.append, number)) for number in range(3)
+    ]
+
+    async def close_all() -> None:
+        for each in subscriptions:
+            each.close()
+
+    closing = asyncio.create_task(close_all())
+    await board.take([row(0, 1.0)])
+    await board.announce()
+    await closing
+    assert heard == []
+    assert [each.take() for each in subscriptions] == [[], [], []]
+
+
+async def test_subscriptions_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.live.position_board.MOST_SUBSCRIPTIONS", 2)
+    board = PositionBoard()
+    first, _ = [board.subscribe(WantedPositions(), ignore) for _ in range(2)]
+    with pytest.raises(TooManySubscriptions, match="may have 2 subscriptions"):
+        board.subscribe(WantedPositions(), ignore)
+    first.close()
+    board.subscribe(WantedPositions(), ignore)
+
+
+async def test_a_client_that_is_asked_for_is_not_kept() -> None:
+    board = PositionBoard()
+    wanted = [WantedPositions(client_id=UUID(int=number)) for number in range(1000, 1100)]
+    subscriptions = [board.subscribe(each, ignore) for each in wanted]
+    await board.take([row(0, 1.0, client=UUID(int=1005))])
+    assert len(board._client_numbers) == 1  # pyright: ignore[reportPrivateUsage]
+    assert [len(each.take()) for each in subscriptions[4:7]] == [0, 1, 0]
+
+
+async def test_an_organization_of_too_many_assets_shows_the_first_ones() -> None:
     board = PositionBoard(most_assets=2)
-    board.take([row(0, 1.0), row(1, 1.0)])
-    board.take([row(2, 1.0)])
+    await board.take([row(0, 1.0), row(1, 1.0)])
+    await board.take([row(2, 1.0)])
     assert places(board.subscribe(WantedPositions(), ignore).take()) == [(0, 1.0), (1, 1.0)]
     assert len(board) == 2
 
@@ -174,7 +251,7 @@ def meets(one: KeptPosition, wanted: WantedPositions) -> bool:
 
 
 @given(st.lists(_BATCHES | _WANTED | st.integers(0, 3), max_size=25))
-def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_old(
+async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_old(
     steps: list[Any],
 ) -> None:
     """A reader keeps the assets that meet what it wants, by the last thing it was sent of each."""
@@ -183,7 +260,7 @@ def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_old(
     readers = list[tuple[Any, WantedPositions, dict[str, Any]]]()
     for step in [*steps, 0, 1, 2, 3]:
         if isinstance(step, list):
-            board.take(step)
+            await board.take(step)
             truth |= {one.asset_id: one for one in step}
         elif isinstance(step, WantedPositions):
             readers.append((board.subscribe(step, ignore), step, {}))

@@ -78,6 +78,47 @@ async def test_a_viewer_gets_what_lies_in_its_box_or_belongs_to_its_client(
         assert await places(reader) == {near: (10.5, 20.5)}
 
 
+_PUT_MANY = """
+WITH made AS (
+    INSERT INTO assets (org_id, id, name, revision)
+    SELECT %(org)s, gen_random_uuid(), repeat('A', 100), 1 FROM generate_series(1, %(count)s)
+    RETURNING id
+)
+INSERT INTO latest_positions (org_id, asset_id, tracker_id, time, seq, lat, lon)
+SELECT %(org)s, id, id, now(), 0, 47, 8 FROM made RETURNING lat
+"""
+
+
+async def test_subscriptions_of_a_connection_take_turns(api: RunningApi) -> None:
+    org, count = api.organization("Fleet"), 8_000  # some twenty times what waits in buffers
+    api.sql_named(_PUT_MANY, {"org": org.org_id, "count": count})
+    async with signed_in(api.url, org.viewer) as reader:
+        for number in (1, 2):
+            await reader.say("subscribe", id=number, channel="positions")
+        left, turns = {1: count, 2: count}, list[int]()
+        while any(left.values()):
+            message = await asyncio.wait_for(reader.next(), 10 * LOOK_S)
+            if message["op"] == "positions":
+                left[message["id"]] -= len(message["positions"])
+                turns.append(message["id"])
+        assert 1 in turns[turns.index(2) :]
+        assert reader.socket.close_code is None
+
+
+async def test_an_organization_has_a_number_of_subscriptions_to_positions(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.live.position_board.MOST_SUBSCRIPTIONS", 1)
+    org = api.organization("Many maps")
+    async with signed_in(api.url, org.viewer) as one, signed_in(api.url, org.admin) as other:
+        await watch(one)
+        answer = await other.ask("subscribe", id=2, channel="positions")
+        assert (answer["op"], answer["id"]) == ("error", 2)
+        assert answer["code"] == "too_many_subscriptions"
+        assert (await one.ask("unsubscribe", id=1))["op"] == "unsubscribed"
+        await watch(other)
+
+
 async def test_an_asset_of_another_organization_is_never_shown(
     api: RunningApi, north: Organization, south: Organization
 ) -> None:

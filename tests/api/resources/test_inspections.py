@@ -168,6 +168,7 @@ async def test_a_draft_is_changed_and_submitted_once_with_one_event(api: Running
     (event,) = submitted_events(api, org)
     assert event == {
         "form_id": done["id"],
+        "work_order_id": None,
         "template_id": template_id,
         "template_name": "Daily",
         "template_version": 1,
