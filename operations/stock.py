@@ -163,7 +163,7 @@ def _average(level: StockLevel, change: StockChange) -> int | None:
     known, cost = level.average_microcents, change.unit_cost_microcents
     if change.on_hand_milli <= 0 or cost is None:
         return known
-    if known is None:
+    if known is None or level.on_hand_milli <= 0:  # below 0 in a ledger that is broken
         return cost
     before, more = level.on_hand_milli, change.on_hand_milli
     return _half_even(before * known + more * cost, before + more)

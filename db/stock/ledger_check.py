@@ -9,7 +9,7 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.stock.movements import arriving
 from operations.stock import MovementKind, StockChange, StockLevel, changed
-from operations.work_orders.parts import PartUse, returned, used
+from operations.work_orders.parts import PartUse, PartUseError, returned, used
 
 _LEDGER = """
 SELECT work_order_id, kind, quantity_milli, part_id, warehouse_id, to_warehouse_id,
@@ -125,9 +125,14 @@ async def _compared_uses(
 def _after(use: PartUse, entry: _Entry) -> PartUse:
     """Return what an order has of a part after a movement that was made for it."""
     use = use._replace(reserved_milli=use.reserved_milli + entry.reserved_milli)
-    if entry.kind == "consume":
-        return used(use, entry.quantity_milli, entry.unit_cost_microcents)
-    return returned(use, entry.quantity_milli) if entry.kind == "return" else use
+    quantity = entry.quantity_milli
+    try:
+        if entry.kind == "consume":
+            return used(use, quantity, entry.unit_cost_microcents)
+        return returned(use, quantity) if entry.kind == "return" else use
+    except PartUseError:  # beyond what can be stored, and the check goes on
+        more = quantity if entry.kind == "consume" else -quantity
+        return use._replace(used_milli=use.used_milli + more)
 
 
 async def _ledger(conn: Connection) -> AsyncIterator[_Entry]:

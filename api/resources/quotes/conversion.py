@@ -40,7 +40,7 @@ async def convert(
         "checklist": [_task(line) for line in lines if _part(line) not in parts],
     }
     order = await insert_order(conn, access, number, columns)
-    for part_id in sorted(parts):
+    for part_id in sorted(+parts):  # those of quantity 0 are left out
         planned = (await new_part(conn, order, part_id))._replace(
             planned_milli=parts[part_id], warehouse_id=body.warehouse_id
         )

@@ -143,12 +143,17 @@ async def test_an_order_that_is_over_reserves_nothing(
     assert is_problem(await _take(org.dispatcher, path, one, 1), 409, "illegal_move")
 
 
-async def test_a_deleted_order_reserves_nothing(org: Organization) -> None:
+async def test_a_deleted_order_reserves_nothing_nor_does_a_restored_one(org: Organization) -> None:
     ids = await stocked(org, quantity=3)
     path = await _order(org)
     await _plan(org, path, ids, 2)
     assert (await org.dispatcher.delete(path)).status == 204
     assert await _stock(org, ids) == (3, 0)
+    await _said(org, path, "restore")
+    assert await _stock(org, ids) == (3, 0)
+    again = await org.dispatcher.patch(f"{path}/parts/{ids['parts']}", {"quantity": 2})
+    assert _quantities(again.json) == (2, 2, 0, 0)
+    assert await _stock(org, ids) == (3, 2)
 
 
 async def test_a_draft_reserves_when_it_is_issued_all_or_nothing(org: Organization) -> None:

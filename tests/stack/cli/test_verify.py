@@ -184,3 +184,35 @@ def test_a_part_of_a_work_order_that_the_ledger_does_not_have_is_a_difference(
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute("DELETE FROM work_order_parts WHERE org_id = %s", (org_id,))
     assert _verify(database, format_id("org", org_id)).exit_code == 0
+
+
+def test_a_ledger_that_cannot_be_is_a_difference_too(database: DatabaseUnderTest) -> None:
+    """More came back than was used, and more went out than was there."""
+    org_id, (part_id, other_id), (place, *_) = _with_places(database)
+    order_id = new_id()
+    steps = [
+        (part_id, "receive", 1, 1, 300, None),
+        (part_id, "consume", 2, -2, 300, order_id),
+        (part_id, "receive", 1, 1, 500, None),
+        (part_id, "return", 3, 3, 300, order_id),
+        (part_id, "return", 1, 1, 300, order_id),
+        (other_id, "receive", 5, 5, 300, None),
+    ]
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute(
+            "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
+            " VALUES (%s, %s, 1, 'x', 'low', 'created')",
+            (org_id, order_id),
+        )
+        for step in steps:
+            conn.execute(
+                "INSERT INTO stock_movements (org_id, id, warehouse_id, reserved_change_milli,"
+                " part_id, kind, quantity_milli, on_hand_change_milli, unit_cost_microcents,"
+                " work_order_id) VALUES (%s, %s, %s, 0, %s, %s, %s, %s, %s, %s)",
+                (org_id, new_id(), place, *step),
+            )
+    result = _verify(database, format_id("org", org_id), "--json")
+    assert result.exit_code == 1, result.exception
+    *levels, part = json.loads(result.stdout)["differences"]
+    assert sorted(each["worked_out"]["on_hand_milli"] for each in levels) == [4, 5]
+    assert (part["stored"], part["worked_out"]["used_milli"]) == (None, -2)
