@@ -1,12 +1,14 @@
 """`GET /v1/events/stream`: events as they happen, as Server-Sent Events (HTML standard, 9.2).
 
 The id of each message is the event's `seq`, so a browser that connects again goes on behind the
-last one by itself. Before the stream begins an error is a problem document; later it is a message
-of the type `end`, with the object that closes a WebSocket.
+last one by itself. An id comes at the beginning and in silence, too: the place of a reader
+moves on while none of the wanted types happens. Before the stream begins an error is a problem
+document; later it is a message of the type `end`, with the object that closes a WebSocket.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -108,6 +110,7 @@ class EventStream:
     def __init__(self, live: Live, credential: LiveCredential) -> None:
         self.credential = credential
         self._live = live
+        self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._events: EventSubscription | None = None
         self._lag = Lag(live.limits.lag_s)
@@ -148,27 +151,28 @@ class EventStream:
         """Yield what is sent."""
         events = self._events
         assert events is not None  # it was subscribed before the response was made
-        yield b"retry: %d\n\n" % RECONNECT_MS
+        yield b"retry: %d\nid: %d\n\n" % (RECONNECT_MS, events.seq)
+        silent_since_s = self._loop.time()
         while self._why is None:
             self._ready.clear()
             if taken := events.take(_CHUNK_BYTES):
                 yield b"".join([event.chunk for event in taken])
+                silent_since_s = self._loop.time()
             elif events.gone_seq is not None:
                 self._why = closing.EVENTS_GONE
-            else:
-                yield await self._wait()
+            elif await self._is_silent_until(silent_since_s + self._live.limits.keep_alive_s):
+                yield b"id: %d\n\n" % events.seq  # which shows that the stream is alive, too
+                silent_since_s = self._loop.time()
         self._live.metrics.ended.labels(self._why.code).inc()
         last = {"code": self._why.code, "seq": events.seq}
-        yield b"event: end\ndata: " + msgspec.json.encode(last) + b"\n\n"
+        yield b"id: %d\nevent: end\ndata: %b\n\n" % (events.seq, msgspec.json.encode(last))
 
-    async def _wait(self) -> bytes:
-        """Wait for events. Returns a comment where none came: it shows that the stream is alive."""
-        try:
-            async with asyncio.timeout(self._live.limits.keep_alive_s):
+    async def _is_silent_until(self, due_s: float) -> bool:
+        """Wait until there may be events, or until `due_s`. Returns whether that is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(due_s):
                 await self._ready.wait()
-        except TimeoutError:
-            return b":\n\n"
-        return b""
+        return self._loop.time() >= due_s
 
 
 def _last_event_id(request: Request, after_seq: int | None) -> int | None:

@@ -34,7 +34,7 @@ def test_every_bound_is_the_one_in_the_code() -> None:
         f"checked every {limits.rights_s} s",
         f"in {limits.stuck_s} s, or",
         f"more than {limits.lag_s} s behind",
-        f"A comment comes after {limits.keep_alive_s} s",
+        f"After {limits.keep_alive_s} s without an event",
         f"asks every {1000 * limits.poll_s:.0f} ms",
         f"{MOST_MESSAGE_BYTES // 1024} KiB in {MOST_FRAGMENTS} fragments",
         f"{connection.MESSAGES_A_SECOND} a second, {connection.MESSAGES_AT_ONCE} at once",

@@ -20,7 +20,7 @@ class Stream:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
-        self.comments = 0
+        self.ids: list[int] = []
 
     async def next(self) -> tuple[str, str | None, Any]:
         """Return the next message that has data."""
@@ -35,8 +35,9 @@ class Stream:
                 fields = {}
                 continue
             name, _, value = line.rstrip("\n").partition(":")
-            self.comments += name == ""
             fields[name] = value.removeprefix(" ")
+            if name == "id":
+                self.ids.append(int(fields[name]))
 
     async def seqs(self, count: int) -> list[int]:
         seqs: list[int] = []
@@ -87,10 +88,34 @@ async def test_types_are_chosen(api: RunningApi, north: Organization) -> None:
         assert await stream.seqs(2) == wanted
 
 
-async def test_a_silent_stream_shows_that_it_is_alive(api: RunningApi, north: Organization) -> None:
-    async with streaming(api, north.viewer) as stream:
+async def test_a_silent_stream_shows_that_it_is_alive_and_its_place(
+    api: RunningApi, north: Organization
+) -> None:
+    (before,) = emit(api, north)
+    async with streaming(api, north.viewer, types=ORDERED) as stream:
         reading = asyncio.create_task(stream.next())
-        await until(lambda: stream.comments >= 2)
+        await until(lambda: stream.ids == [before])
+        (seq,) = emit(api, north)  # of another type
+        await until(lambda: stream.ids[-2:] == [seq, seq])
+        api.sql("DELETE FROM events WHERE org_id = %s AND seq < %s", north.org_id, seq)
+        reading.cancel()
+    async with streaming(api, north.viewer, seq, types=ORDERED) as again:
+        (wanted,) = emit(api, north, 1, ORDERED)
+        assert await again.seqs(1) == [wanted]
+
+
+async def test_a_stream_of_a_rare_type_is_alive_while_others_happen(
+    api: RunningApi, north: Organization
+) -> None:
+    async with streaming(api, north.viewer, types=ORDERED) as stream:
+        reading = asyncio.create_task(stream.next())
+        emitted = 0
+        async with asyncio.timeout(20):
+            while len(stream.ids) < 3:
+                emit(api, north)
+                emitted += 1
+                await asyncio.sleep(0.02)
+        assert emitted > 3
         reading.cancel()
 
 
