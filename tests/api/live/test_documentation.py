@@ -32,6 +32,7 @@ def test_every_bound_is_the_one_in_the_code() -> None:
         f"within {limits.authentication_s} s.",
         f"{limits.expiry_notice_s} s before an access token expires",
         f"checked every {limits.rights_s} s",
+        f"after {limits.unchecked_s} s all connections are closed",
         f"in {limits.stuck_s} s, or",
         f"more than {limits.lag_s} s behind",
         f"After {limits.keep_alive_s} s without an event",
