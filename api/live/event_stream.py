@@ -7,7 +7,7 @@ document; later it is a message of the type `end`, with the object that closes a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -21,6 +21,8 @@ from starlette.types import Receive, Scope, Send
 from api.http import fields
 from api.http.middleware import is_head
 from api.http.problems import bad_parameter
+from api.http.server import EXTENSION
+from api.http.websocket import LINGER_S
 from api.live import closing
 from api.live.closing import Closing
 from api.live.credential import LiveCredential, credential_of_request
@@ -92,7 +94,8 @@ async def stream_events(
     after_seq = _last_event_id(request, query.after)
     if is_head(request.scope):
         return Response(media_type=MEDIA_TYPE)
-    stream = EventStream(live, await credential_of_request(live.state, request))
+    credential = await credential_of_request(live.state, request)
+    stream = EventStream(live, credential, request.scope["extensions"][EXTENSION])
     await live.streams.add(stream)
     try:
         await stream.subscribe(types, after_seq)
@@ -107,8 +110,10 @@ class EventStream:
 
     scopes: Sequence[str] = ("events:read",)
 
-    def __init__(self, live: Live, credential: LiveCredential) -> None:
+    def __init__(self, live: Live, credential: LiveCredential, abort: Callable[[], None]) -> None:
         self.credential = credential
+        self._abort = abort
+        self._lingering: asyncio.TimerHandle | None = None
         self._live = live
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
@@ -125,9 +130,11 @@ class EventStream:
         return self._events is not None and self._lag.is_too_long(self._events, now_s)
 
     def end(self, why: Closing) -> None:
-        """Let the stream end with a last message."""
+        """Let the stream end with a last message, for which its client has LINGER_S."""
         self._why = self._why or why
         self._ready.set()
+        if self._lingering is None:
+            self._lingering = self._loop.call_later(LINGER_S, self._abort)
 
     async def subscribe(self, types: frozenset[str] | None, after_seq: int | None) -> None:
         """Begin. Raises Problem (400), and what the database may raise."""
@@ -145,6 +152,8 @@ class EventStream:
         """Forget the stream, whose client is gone or has read its end."""
         if self._events is not None:
             self._events.close()
+        if self._lingering is not None:
+            self._lingering.cancel()
         self._live.streams.remove(self)
 
     async def chunks(self) -> AsyncIterator[bytes]:

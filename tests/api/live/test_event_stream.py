@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from api.live import event_stream
 from tests.api.live.reading import BREACH, emit, until
 from tests.api.running import Client, Organization, RunningApi
 
@@ -161,3 +163,36 @@ async def test_a_stream_that_its_client_leaves_is_forgotten(
     async with streaming(api, north.viewer):
         assert api.live.streams.open == before + 1
     await until(lambda: api.live.streams.open == before)
+
+
+async def test_a_client_that_only_trickles_is_cut_off_once_its_stream_ends(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "LINGER_S", 0.2)
+    org = api.organization("Slow")
+    emit(api, org, 500, text="x" * 20_000)  # more than the kernel takes
+    before = api.live.streams.open
+    own = sockets.socket()
+    own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 16 * 1024)
+    own.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with own:
+        await loop.sock_connect(own, ("127.0.0.1", int(api.url.rpartition(":")[2])))
+        request = (
+            "GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {org.dispatcher.token}\r\n\r\n"
+        )
+        await loop.sock_sendall(own, request.encode())
+        assert (await loop.sock_recv(own, 12)).endswith(b"200")
+        await until(lambda: api.live.streams.open == before + 1)
+        api.sql("UPDATE sign_ins SET ended_at = now() WHERE org_id = %s", org.org_id)
+
+        async def trickle() -> None:
+            for _ in range(2_000):
+                await loop.sock_recv(own, 100)
+                await asyncio.sleep(0.01)
+
+        trickling = asyncio.create_task(trickle())
+        await until(lambda: api.live.streams.open == before)
+        assert not trickling.done()
+        trickling.cancel()
