@@ -168,7 +168,7 @@ class EventStream:
                 yield b"".join([event.chunk for event in taken])
                 silent_since_s = self._loop.time()
             elif events.gone_seq is not None:
-                self._why = closing.EVENTS_GONE
+                self.end(closing.EVENTS_GONE)
             elif await self._is_silent_until(silent_since_s + self._live.limits.keep_alive_s):
                 yield b"id: %d\n\n" % events.seq  # which shows that the stream is alive, too
                 silent_since_s = self._loop.time()
