@@ -20,6 +20,9 @@ HEAD_S = 10.0  # from the first byte of a connection or request to the end of it
 LINGER_S = 2.0  # what still comes after a refusal is thrown away, else the client never reads it
 TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut off
 
+EXTENSION = "opsc.abort"
+"""The key in `scope["extensions"]` of the function that cuts the connection off."""
+
 _log = structlog.get_logger("api")
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
 _TOO_SLOW = Problem(408, "request_timeout", "The headers of the request did not arrive in time.")
@@ -66,6 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end_head()
+        self.scope["extensions"] = {EXTENSION: self.transport.abort}  # pyright: ignore
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:

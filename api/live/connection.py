@@ -228,7 +228,8 @@ class LiveConnection:
                 case Unsubscribe():
                     self._unsubscribe(message.id)
                 case Ping():
-                    self._send({"op": "pong", "id": message.id})
+                    place = {} if self._events is None else {"seq": self._events.seq}
+                    self._send({"op": "pong", "id": message.id, **place})
         except Problem as problem:
             self._refuse(message.id, problem.code, problem.detail)
         except _TROUBLE:

@@ -24,6 +24,10 @@ class LiveCredential(NamedTuple):
     key: bytes
     expires_at: datetime | None = None
 
+    def has_expired(self, now: datetime) -> bool:
+        """Return whether it is an access token whose time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
     def with_rights(self, principal: Principal) -> "LiveCredential":
         """Return the same credential with its present role and scopes."""
         scopes = None if principal.scopes is None else frozenset(principal.scopes)

@@ -237,7 +237,8 @@ class EventFeed:
                 async with organization.backlog_turn, self._backlog_readers:
                     if subscription.is_open:  # still, after the wait
                         page = await self._backlog(subscription)
-                        subscription.filled(*page)
+                        if subscription.is_open:
+                            subscription.filled(*page)
                 return
             except _TROUBLE as error:
                 delay_s = self._next_delay(delay_s, error)

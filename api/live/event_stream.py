@@ -1,12 +1,14 @@
 """`GET /v1/events/stream`: events as they happen, as Server-Sent Events (HTML standard, 9.2).
 
 The id of each message is the event's `seq`, so a browser that connects again goes on behind the
-last one by itself. Before the stream begins an error is a problem document; later it is a message
-of the type `end`, with the object that closes a WebSocket.
+last one by itself. An id comes at the beginning and in silence, too: the place of a reader
+moves on while none of the wanted types happens. Before the stream begins an error is a problem
+document; later it is a message of the type `end`, with the object that closes a WebSocket.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -19,6 +21,8 @@ from starlette.types import Receive, Scope, Send
 from api.http import fields
 from api.http.middleware import is_head
 from api.http.problems import bad_parameter
+from api.http.server import EXTENSION
+from api.http.websocket import LINGER_S
 from api.live import closing
 from api.live.closing import Closing
 from api.live.credential import LiveCredential, credential_of_request
@@ -90,7 +94,8 @@ async def stream_events(
     after_seq = _last_event_id(request, query.after)
     if is_head(request.scope):
         return Response(media_type=MEDIA_TYPE)
-    stream = EventStream(live, await credential_of_request(live.state, request))
+    credential = await credential_of_request(live.state, request)
+    stream = EventStream(live, credential, request.scope["extensions"][EXTENSION])
     await live.streams.add(stream)
     try:
         await stream.subscribe(types, after_seq)
@@ -105,9 +110,12 @@ class EventStream:
 
     scopes: Sequence[str] = ("events:read",)
 
-    def __init__(self, live: Live, credential: LiveCredential) -> None:
+    def __init__(self, live: Live, credential: LiveCredential, abort: Callable[[], None]) -> None:
         self.credential = credential
+        self._abort = abort
+        self._lingering: asyncio.TimerHandle | None = None
         self._live = live
+        self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._events: EventSubscription | None = None
         self._lag = Lag(live.limits.lag_s)
@@ -122,9 +130,11 @@ class EventStream:
         return self._events is not None and self._lag.is_too_long(self._events, now_s)
 
     def end(self, why: Closing) -> None:
-        """Let the stream end with a last message."""
+        """Let the stream end with a last message, for which its client has LINGER_S."""
         self._why = self._why or why
         self._ready.set()
+        if self._lingering is None:
+            self._lingering = self._loop.call_later(LINGER_S, self._abort)
 
     async def subscribe(self, types: frozenset[str] | None, after_seq: int | None) -> None:
         """Begin. Raises Problem (400), and what the database may raise."""
@@ -142,33 +152,36 @@ class EventStream:
         """Forget the stream, whose client is gone or has read its end."""
         if self._events is not None:
             self._events.close()
+        if self._lingering is not None:
+            self._lingering.cancel()
         self._live.streams.remove(self)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield what is sent."""
         events = self._events
         assert events is not None  # it was subscribed before the response was made
-        yield b"retry: %d\n\n" % RECONNECT_MS
+        yield b"retry: %d\nid: %d\n\n" % (RECONNECT_MS, events.seq)
+        silent_since_s = self._loop.time()
         while self._why is None:
             self._ready.clear()
             if taken := events.take(_CHUNK_BYTES):
                 yield b"".join([event.chunk for event in taken])
+                silent_since_s = self._loop.time()
             elif events.gone_seq is not None:
-                self._why = closing.EVENTS_GONE
-            else:
-                yield await self._wait()
+                self.end(closing.EVENTS_GONE)
+            elif await self._is_silent_until(silent_since_s + self._live.limits.keep_alive_s):
+                yield b"id: %d\n\n" % events.seq  # which shows that the stream is alive, too
+                silent_since_s = self._loop.time()
         self._live.metrics.ended.labels(self._why.code).inc()
         last = {"code": self._why.code, "seq": events.seq}
-        yield b"event: end\ndata: " + msgspec.json.encode(last) + b"\n\n"
+        yield b"id: %d\nevent: end\ndata: %b\n\n" % (events.seq, msgspec.json.encode(last))
 
-    async def _wait(self) -> bytes:
-        """Wait for events. Returns a comment where none came: it shows that the stream is alive."""
-        try:
-            async with asyncio.timeout(self._live.limits.keep_alive_s):
+    async def _is_silent_until(self, due_s: float) -> bool:
+        """Wait until there may be events, or until `due_s`. Returns whether that is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(due_s):
                 await self._ready.wait()
-        except TimeoutError:
-            return b":\n\n"
-        return b""
+        return self._loop.time() >= due_s
 
 
 def _last_event_id(request: Request, after_seq: int | None) -> int | None:

@@ -10,6 +10,7 @@ class LiveLimits:
     authentication_s: float = 10  # from the handshake to a good first message
     expiry_notice_s: float = 60  # before a token expires
     rights_s: float = 2  # between two looks at the rights of all connections
+    unchecked_s: float = 30  # that connections stay while their rights cannot be looked up
     stuck_s: float = 15  # without taking enough of what was sent
     lag_s: float = 60  # that a reader who once had all events may be behind
     keep_alive_s: float = 15  # between two signs of life of an event stream

@@ -27,7 +27,7 @@ class Live:
         self.events = EventFeed(state.connections, poll_s=limits.poll_s)
         self.positions = PositionFeed(state.connections)
         state.wake_ups.on(Channel.SEQUENCED, self.events.wake)
-        self.streams = Streams(state, state.settings.api_live_connections, limits.rights_s)
+        self.streams = Streams(state, state.settings.api_live_connections, limits)
         self.metrics = LiveMetrics(state.metrics.registry, self.streams, self.events)
 
     def stop(self) -> None:
@@ -50,6 +50,8 @@ class Live:
         finally:
             self.stop()
             stop.set()
+            for task in tasks:
+                task.cancel()  # they only read, and may wait for a database that is away
             await asyncio.gather(*tasks, return_exceptions=True)
 
 

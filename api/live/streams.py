@@ -3,7 +3,8 @@
 Every `rights_s` the rights behind all of them are looked up, in one statement for many: a
 credential that was revoked or has expired, a user who is gone, a plan without API, each ends the
 connection within about `rights_s` of its commit. The same round ends connections whose
-client cannot keep up.
+client cannot keep up. While the database is away access tokens expire all the same, and after
+`unchecked_s` all connections end.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from api.limits.plans import LIVE_CONNECTIONS
 from api.live import closing
 from api.live.closing import Closing
 from api.live.credential import LiveCredential
+from api.live.limits import LiveLimits
 from db.core.errors import InternalError, OperationalError
 from db.identity import credentials
 from db.identity.credentials import CredentialBatch, Principal
@@ -62,10 +64,10 @@ class LiveStream(Protocol):
 class Streams:
     """The connections that were let in."""
 
-    def __init__(self, state: ApiState, most: int, rights_s: float) -> None:
+    def __init__(self, state: ApiState, most: int, limits: LiveLimits) -> None:
         self._state = state
         self._most = most
-        self._rights_s = rights_s
+        self._limits = limits
         self._is_stopping = False
         self._streams: set[LiveStream] = set()
         self._by_organization = Counter[UUID]()
@@ -122,19 +124,26 @@ class Streams:
     async def run(self, stop: asyncio.Event) -> None:
         """Look at all connections every `rights_s` until `stop` is set."""
         chances = random.Random()
+        loop = asyncio.get_running_loop()
+        checked_s = loop.time()
         ending = asyncio.create_task(stop.wait())
         is_away = False
         try:
             while not stop.is_set():
-                await asyncio.wait({ending}, timeout=self._rights_s * chances.uniform(0.9, 1))
+                await asyncio.wait(
+                    {ending}, timeout=self._limits.rights_s * chances.uniform(0.9, 1)
+                )
                 self._end_slow()
+                self._end_expired()
                 try:
                     await self.check_rights()
-                    is_away = False
+                    is_away, checked_s = False, loop.time()
                 except _TROUBLE as error:  # then no event can be read either
                     if not is_away:
                         _log.warning("live rights not checked", error=type(error).__name__)
                     is_away = True
+                    if loop.time() - checked_s > self._limits.unchecked_s:
+                        self._end_unchecked()
         finally:
             ending.cancel()
 
@@ -183,6 +192,17 @@ class Streams:
             if stream.is_too_slow(now_s):
                 stream.end(closing.TOO_SLOW)
 
+    def _end_expired(self) -> None:
+        """End the connections whose access token has expired, which needs no database."""
+        now = datetime.now(UTC)
+        for stream in self.all():
+            if stream.credential.has_expired(now):
+                stream.end(closing.TOKEN_EXPIRED)
+
+    def _end_unchecked(self) -> None:
+        for stream in self.all():
+            stream.end(closing.UNAVAILABLE)
+
 
 def _reason(
     stream: LiveStream, principal: Principal | None, access: dict[UUID, bool], now: datetime
@@ -190,7 +210,7 @@ def _reason(
     """Return why a connection may not stay; None where it may."""
     credential = stream.credential
     caller = credential.caller
-    if credential.expires_at is not None and credential.expires_at <= now:
+    if credential.has_expired(now):
         return closing.TOKEN_EXPIRED
     if principal is None or principal.user_id != caller.user_id:
         return closing.UNAUTHORIZED

@@ -13,8 +13,8 @@ LISTEN hears nothing: then polling is all there is.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
@@ -103,32 +103,34 @@ class WakeUps:
         """Send, and listen if something was given to `on`, while the block runs."""
         works = [self._send_some, *([self._listen] if self._callbacks else ())]
         tasks = [asyncio.create_task(self._keep(work)) for work in works]
+        for task in tasks:
+            task.add_done_callback(_ended)
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _keep(self, work: Callable[[_Session], Awaitable[None]]) -> None:
-        """Do `work` in a session, and in another one when that has ended."""
+    async def _keep(self, work: Callable[[_Session], AsyncGenerator[None]]) -> None:
+        """Do `work` in a session, and in another one when that has ended. `work` yields when it has
+        succeeded: a session that can be had and does not do is an outage, too.
+        """
         delay_s, limits = 0.0, self._limits
         while True:
             try:
-                async with await self._connect() as session:
-                    if delay_s > 0:
-                        _log.info("wake-ups work again")
-                    delay_s = 0.0
-                    await work(session)
+                async with await self._connect() as session, aclosing(work(session)) as successes:
+                    async for _ in successes:
+                        if delay_s > 0:
+                            _log.info("wake-ups work again")
+                        delay_s = 0.0
             except psycopg.Error as error:
                 if delay_s == 0:
                     _log.warning("no wake-ups, polling meanwhile", error=str(error).strip())
             delay_s = min(max(2 * delay_s, limits.retry_min_s), limits.retry_max_s)
             await asyncio.sleep(delay_s)
 
-    async def _send_some(self, session: _Session) -> None:
+    async def _send_some(self, session: _Session) -> AsyncGenerator[None]:
         self._own_pid = session.info.backend_pid
         await session.execute("SET synchronous_commit = off")
         while True:
@@ -140,6 +142,7 @@ class WakeUps:
                 (list(unsent), [_payload(org_ids) for org_ids in unsent.values()]),
             )
             self.sent += len(unsent)
+            yield
             await asyncio.sleep(self._limits.interval_s)
 
     def _take_unsent(self) -> dict[Channel, set[UUID | None]]:
@@ -148,13 +151,14 @@ class WakeUps:
         self._has_unsent.clear()
         return unsent
 
-    async def _listen(self, session: _Session) -> None:
+    async def _listen(self, session: _Session) -> AsyncGenerator[None]:
         for channel in self._callbacks:
             await session.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         for channel in self._callbacks:  # what was sent while nobody listened
             self._call(channel, None)
         self.is_listening = True
         try:
+            yield
             async for notify in session.notifies():
                 if notify.pid != self._own_pid:  # `send` has called already
                     self._hear(notify)
@@ -169,6 +173,13 @@ class WakeUps:
     def _call(self, channel: Channel, org_id: UUID | None) -> None:
         for callback in self._callbacks.get(channel, ()):
             callback(org_id)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Show a failure that another session would not mend: from then on all poll."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.critical("wake-ups failed, polling from now on", exc_info=error)
 
 
 def _payload(org_ids: set[UUID | None]) -> str:

@@ -124,11 +124,15 @@ class _Follower:
                 return
             if response.status != 200:
                 raise StackError(f"the API refused: {await _reason(response)}")
-            kind = "message"
+            kind, seq = "message", self._after
             async for line in response.content:
                 name, _, value = line.decode().rstrip("\n").partition(": ")
                 if name == "event":
                     kind = value
+                elif name == "id":
+                    seq = int(value)
+                elif not name:  # the end of a message
+                    self._after = seq
                 elif name == "data" and kind == "message":
                     yield json.loads(value)
                 elif name == "data":

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from api.context import ApiState
 from api.http.metrics import Metrics as ApiMetrics
 from api.live.event_feed import EventFeed
+from api.live.limits import LiveLimits
 from api.live.metrics import LiveMetrics
 from api.live.streams import Streams
 from db.core.connect import connect, pool
@@ -39,7 +40,8 @@ async def known() -> dict[str, tuple[str, ...]]:
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
     wake_ups = WakeUps(partial(connect, "postgresql://nobody@127.0.0.1:1/none", "none"))
     api, ingest, deliver = ApiMetrics(connections, wake_ups), IngestMetrics(), WebhookMetrics()
-    LiveMetrics(api.registry, Streams(cast(ApiState, None), 1, 1), EventFeed(connections, poll_s=1))
+    streams = Streams(cast(ApiState, None), 1, LiveLimits())
+    LiveMetrics(api.registry, streams, EventFeed(connections, poll_s=1))
     deliver.watch(connections, wake_ups)
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
     found: dict[str, tuple[str, ...]] = {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from api.live import event_stream
 from tests.api.live.reading import BREACH, emit, until
 from tests.api.running import Client, Organization, RunningApi
 
@@ -20,7 +22,7 @@ class Stream:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
-        self.comments = 0
+        self.ids: list[int] = []
 
     async def next(self) -> tuple[str, str | None, Any]:
         """Return the next message that has data."""
@@ -35,8 +37,9 @@ class Stream:
                 fields = {}
                 continue
             name, _, value = line.rstrip("\n").partition(":")
-            self.comments += name == ""
             fields[name] = value.removeprefix(" ")
+            if name == "id":
+                self.ids.append(int(fields[name]))
 
     async def seqs(self, count: int) -> list[int]:
         seqs: list[int] = []
@@ -87,10 +90,34 @@ async def test_types_are_chosen(api: RunningApi, north: Organization) -> None:
         assert await stream.seqs(2) == wanted
 
 
-async def test_a_silent_stream_shows_that_it_is_alive(api: RunningApi, north: Organization) -> None:
-    async with streaming(api, north.viewer) as stream:
+async def test_a_silent_stream_shows_that_it_is_alive_and_its_place(
+    api: RunningApi, north: Organization
+) -> None:
+    (before,) = emit(api, north)
+    async with streaming(api, north.viewer, types=ORDERED) as stream:
         reading = asyncio.create_task(stream.next())
-        await until(lambda: stream.comments >= 2)
+        await until(lambda: stream.ids == [before])
+        (seq,) = emit(api, north)  # of another type
+        await until(lambda: stream.ids[-2:] == [seq, seq])
+        api.sql("DELETE FROM events WHERE org_id = %s AND seq < %s", north.org_id, seq)
+        reading.cancel()
+    async with streaming(api, north.viewer, seq, types=ORDERED) as again:
+        (wanted,) = emit(api, north, 1, ORDERED)
+        assert await again.seqs(1) == [wanted]
+
+
+async def test_a_stream_of_a_rare_type_is_alive_while_others_happen(
+    api: RunningApi, north: Organization
+) -> None:
+    async with streaming(api, north.viewer, types=ORDERED) as stream:
+        reading = asyncio.create_task(stream.next())
+        emitted = 0
+        async with asyncio.timeout(20):
+            while len(stream.ids) < 3:
+                emit(api, north)
+                emitted += 1
+                await asyncio.sleep(0.02)
+        assert emitted > 3
         reading.cancel()
 
 
@@ -136,3 +163,36 @@ async def test_a_stream_that_its_client_leaves_is_forgotten(
     async with streaming(api, north.viewer):
         assert api.live.streams.open == before + 1
     await until(lambda: api.live.streams.open == before)
+
+
+async def test_a_client_that_only_trickles_is_cut_off_once_its_stream_ends(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "LINGER_S", 0.2)
+    org = api.organization("Slow")
+    emit(api, org, 500, text="x" * 20_000)  # more than the kernel takes
+    before = api.live.streams.open
+    own = sockets.socket()
+    own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 16 * 1024)
+    own.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with own:
+        await loop.sock_connect(own, ("127.0.0.1", int(api.url.rpartition(":")[2])))
+        request = (
+            "GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {org.dispatcher.token}\r\n\r\n"
+        )
+        await loop.sock_sendall(own, request.encode())
+        assert (await loop.sock_recv(own, 12)).endswith(b"200")
+        await until(lambda: api.live.streams.open == before + 1)
+        api.sql("UPDATE sign_ins SET ended_at = now() WHERE org_id = %s", org.org_id)
+
+        async def trickle() -> None:
+            for _ in range(2_000):
+                await loop.sock_recv(own, 100)
+                await asyncio.sleep(0.01)
+
+        trickling = asyncio.create_task(trickle())
+        await until(lambda: api.live.streams.open == before)
+        assert not trickling.done()
+        trickling.cancel()

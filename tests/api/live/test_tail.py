@@ -6,6 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+import pytest
+
+from stack.cli import events
 from tests.api.live.reading import emit
 from tests.api.running import Client, Organization, RunningApi
 
@@ -59,3 +62,30 @@ async def test_what_the_api_refuses_ends_the_command(api: RunningApi, north: Org
         assert refused.returncode == 1
         assert said in error.decode()
         assert "Traceback" not in error.decode()
+
+
+async def test_a_reader_that_is_cut_off_goes_on_behind_the_last_whole_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "_RETRY_S", 0)
+    bodies = [
+        b"retry: 2000\nid: 17\n\nid: 18\n",
+        b"id: 19\n\n",
+        b'id: 20\ndata: {"seq": 20}\n\n',
+    ]
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split()[1].decode())
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + bodies[len(asked) - 1])
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        follower = events._Follower(url, "key", None, None, None)
+        read = follower.events()
+        assert await anext(read) == {"seq": 20}
+        await read.aclose()
+    path = "/v1/events/stream"
+    assert asked == [path, f"{path}?after=17", f"{path}?after=19"]

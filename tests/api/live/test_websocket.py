@@ -1,5 +1,6 @@
 """`/v1/ws`: who is let in, who must leave, and what is said of messages that cannot be read."""
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -285,6 +286,19 @@ async def test_too_many_messages_end_the_connection(api: RunningApi, north: Orga
         for number in range(2 * MESSAGES_AT_ONCE):
             await reader.say("ping", id=number)
         assert await reader.closed() == (4029, {"code": "too_many_messages"})
+
+
+async def test_a_pong_has_the_place_of_a_reader_of_events(
+    api: RunningApi, north: Organization
+) -> None:
+    async with subscribed(api.url, north.viewer, types=["quote.sent"]) as reader:
+        (seq,) = emit(api, north)
+        for _ in range(MESSAGES_AT_ONCE):
+            answer = await reader.ask("ping", id=4)
+            if answer["seq"] == seq:
+                break
+            await asyncio.sleep(0.1)
+        assert answer == {"op": "pong", "id": 4, "seq": seq}
 
 
 async def test_what_costs_as_much_as_a_request_counts_as_one(

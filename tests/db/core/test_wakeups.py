@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
+from db.core import wakeups
 from db.core.connect import Connection, Pool, connect, pool
 from db.core.errors import UniqueViolation
 from db.core.ids import new_id
@@ -20,6 +21,15 @@ from tests.servers import DatabaseUnderTest, beside
 from tests.webhooks.world import until
 
 EVENTS = WakeUp(Channel.EVENTS)
+
+
+class Log:
+    """A log that keeps what it warns of."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.warning = self.critical = lambda text, **_: texts.append(text)
+
+    def info(self, text: str, **_: object) -> None: ...
 
 
 @pytest_asyncio.fixture
@@ -116,6 +126,40 @@ async def test_sessions_that_are_ended_are_opened_again(database: DatabaseUnderT
         await until(lambda: heard)  # what may have been lost
         heard.clear()
         await until(lambda: _sent_and_heard(sender, heard))
+
+
+async def test_sessions_that_do_nothing_are_opened_ever_less_often(
+    database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(wakeups, "_log", Log(warnings))
+    opened_s: list[float] = []
+    clock = asyncio.get_running_loop()
+
+    async def closed() -> Connection:
+        conn = await connect(database.url("opsc_app"), "test-wakeups")
+        await conn.close()
+        opened_s.append(clock.time())
+        return conn
+
+    wake_ups = WakeUps(closed, WakeUpLimits(retry_min_s=0.01, retry_max_s=0.3))
+    wake_ups.on(Channel.EVENTS, Heard().append)
+    async with wake_ups.running():
+        await until(lambda: opened_s and opened_s[-1] - opened_s[0] > 1.5)
+    assert len(opened_s) < 40  # of two tasks, together
+    assert len(warnings) == 2
+
+
+async def test_a_failure_that_no_session_mends_is_shown(
+    database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(wakeups, "_log", Log(shown))
+    wake_ups = wake_ups_at(database.url("opsc_app"))
+    wake_ups.on(Channel.EVENTS, lambda _: 1 // 0)
+    async with wake_ups.running():
+        await until(lambda: shown)
+    assert shown == ["wake-ups failed, polling from now on"]
 
 
 async def test_a_database_that_is_killed_wakes_up_again(private_postgres) -> None:
