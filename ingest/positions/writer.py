@@ -67,7 +67,7 @@ async def keep_positions(
 
 @dataclass
 class PositionWriter:
-    """What is written in one term."""
+    """The writes of one term, and how large the next ones may be."""
 
     epoch: int
     newest: NewestPositions
