@@ -64,7 +64,8 @@ class PositionSubscription:
         self._is_chosen = np.zeros(0, bool)  # by its id
         self._next_place = 0
         self._is_ready = False
-        self.see(np.arange(len(board)))
+        places = np.arange(len(board))
+        self.see(places, places.tolist())
 
     def take(self, most_bytes: float = math.inf) -> list[bytes]:
         """Return the newest position of each asset that has changed since it was last taken, as
@@ -95,9 +96,14 @@ class PositionSubscription:
         """Return the places that `take` would return."""
         return np.flatnonzero(self._is_due)
 
-    def see(self, places: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Look at places that have changed, and return which of them are due."""
+    def see(self, places: NDArray[np.integer], new: Sequence[int]) -> NDArray[np.bool_]:
+        """Look at places that have changed, and return which of them are due.
+
+        new: those of them that have become another asset's.
+        """
         self._reach(len(self._board))
+        if (chosen := self._wanted.asset_ids) is not None:
+            self._is_chosen[new] = [self._board.asset_ids[place] in chosen for place in new]
         is_among = self._is_wanted(places)
         is_due = is_among | self._is_among[places]
         self._is_among[places] = is_among
@@ -133,14 +139,13 @@ class PositionSubscription:
         none = np.zeros(missing, bool)
         self._is_among = np.concatenate((self._is_among, none))
         self._is_due = np.concatenate((self._is_due, none))
-        if (chosen := self._wanted.asset_ids) is not None:
-            new = self._board.asset_ids[len(self._is_chosen) :]
-            is_chosen = np.fromiter((each in chosen for each in new), bool, len(new))
-            self._is_chosen = np.concatenate((self._is_chosen, is_chosen))
+        if self._wanted.asset_ids is not None:
+            self._is_chosen = np.concatenate((self._is_chosen, none))
 
 
 class PositionBoard:
-    """The newest positions by place, which an asset keeps as long as the board is there.
+    """The newest positions by place. An asset keeps its place until all readers know that it has no
+    position any more.
 
     lat, lon: degrees, NaN where there is no position; client: its number, (n,).
     """
@@ -152,6 +157,7 @@ class PositionBoard:
         self.client = np.empty(0, np.int64)
         self.most_assets = most_assets
         self._place_of: dict[UUID, int] = {}
+        self._free: list[int] = []
         self._rows: list[KeptPosition] = []
         self._bodies: list[bytes | None] = []
         self._client_numbers: dict[UUID | None, int] = {}
@@ -180,10 +186,24 @@ class PositionBoard:
         One call at a time; if one is cancelled, some subscriptions miss these changes. A reader
         that takes meanwhile may be sent a position twice.
         """
-        changed = [row for row in rows if self._is_news(row)]
+        changed: list[KeptPosition] = []
+        put: list[int] = []
+        new: list[int] = []
+        for row in rows:
+            place = self._place_of.get(row.asset_id)
+            if place is None:
+                place = self._new_place(row)
+                if place is None:
+                    continue
+                new.append(place)
+            elif self._rows[place] == row:
+                continue
+            self._rows[place], self._bodies[place] = row, None
+            changed.append(row)
+            put.append(place)
         if not changed:
             return
-        places = np.array([self._put(row) for row in changed])
+        places = np.array(put)
         self._reach()
         positions = [row.position for row in changed]
         self.lat[places] = [np.nan if each is None else each.lat for each in positions]
@@ -191,16 +211,25 @@ class PositionBoard:
         self.client[places] = [self._number_client(row.client_id) for row in changed]
         is_due = np.zeros(len(places), bool)
         async for subscription in self._subscriptions_in_turn():
-            is_due |= subscription.see(places)
+            is_due |= subscription.see(places, new)
         for place in places[is_due].tolist():
             self.body(place)
 
     async def keep_only(self, asset_ids: set[UUID]) -> None:
-        """Let all other assets have no position: they are gone."""
+        """Let all other assets have no position: they are gone. Free the places of those that all
+        readers know to be gone.
+        """
         gone = [row for row in self._rows if row.position and row.asset_id not in asset_ids]
         for first in range(0, len(gone), _GONE_ROWS):
             some = gone[first : first + _GONE_ROWS]
             await self.take([row._replace(position=None) for row in some])
+        is_free = np.isnan(self.lat)
+        is_free[self._free] = False
+        async for subscription in self._subscriptions_in_turn():
+            is_free[subscription.due()] = False
+        for place in np.flatnonzero(is_free).tolist():
+            del self._place_of[self.asset_ids[place]]
+            self._free.append(place)
 
     async def announce(self) -> None:
         """Tell subscriptions to which something has become due."""
@@ -230,20 +259,21 @@ class PositionBoard:
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _is_news(self, row: KeptPosition) -> bool:
-        place = self._place_of.get(row.asset_id)
-        if place is None:
-            return row.position is not None and len(self) < self.most_assets
-        return self._rows[place] != row
-
-    def _put(self, row: KeptPosition) -> int:
-        place = self._place_of.setdefault(row.asset_id, len(self))
-        if place == len(self):
+    def _new_place(self, row: KeptPosition) -> int | None:
+        """Return a place for an asset; None where it has no position, or there is no place."""
+        if row.position is None:
+            return None
+        if self._free:
+            place = self._free.pop()
+            self.asset_ids[place] = row.asset_id
+        elif len(self) < self.most_assets:
+            place = len(self)
             self.asset_ids.append(row.asset_id)
             self._rows.append(row)
             self._bodies.append(None)
         else:
-            self._rows[place], self._bodies[place] = row, None
+            return None
+        self._place_of[row.asset_id] = place
         return place
 
     def _reach(self) -> None:

@@ -49,13 +49,18 @@ _log = structlog.get_logger("api")
 
 
 class _Organization:
-    """The positions of one organization. as_of: None before they were read."""
+    """The positions of one organization.
+
+    as_of: None before they were read; subscribing: those who wait for their subscription.
+    """
 
     def __init__(self, org_id: UUID) -> None:
         self.org_id = org_id
         self.board = PositionBoard()
         self.reading = asyncio.Lock()
         self.as_of: str | None = None
+        self.subscribing = 0
+        self.is_failing = False
         self.all_due_s = 0.0
 
 
@@ -74,15 +79,17 @@ class PositionFeed:
         self._look_s, self._all_s, self._clock = look_s, all_s, clock
         self._organizations: dict[UUID, _Organization] = {}
         self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
-        self._is_away = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look for changes until `stop`."""
-        while not stop.is_set():
-            await self.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._look_s):
-                    await stop.wait()
+        """Look for changes until `stop`. No organization waits for another one's look."""
+        async with asyncio.TaskGroup() as tasks:
+            while not stop.is_set():
+                for organization in self._watched():
+                    if not organization.reading.locked():
+                        tasks.create_task(self._look_at(organization))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._look_s):
+                        await stop.wait()
 
     async def subscribe(
         self, org_id: UUID, wanted: WantedPositions, on_ready: Callable[[], None]
@@ -95,10 +102,14 @@ class PositionFeed:
         organization = self._organizations.get(org_id)
         if organization is None:
             organization = self._organizations[org_id] = _Organization(org_id)
-        async with organization.reading:
-            if organization.as_of is None:
-                await self._read(organization)
-            subscription = organization.board.subscribe(wanted, on_ready)
+        organization.subscribing += 1
+        try:
+            async with organization.reading:
+                if organization.as_of is None:
+                    await self._read(organization)
+                subscription = organization.board.subscribe(wanted, on_ready)
+        finally:
+            organization.subscribing -= 1
         try:
             due = subscription.due()
             for first in range(0, len(due), PAGE_ROWS):
@@ -112,23 +123,27 @@ class PositionFeed:
         return subscription
 
     async def look(self) -> None:
-        """Look once for changes of all organizations with subscriptions; forget the others."""
+        """Look once for changes of all organizations with subscriptions."""
+        await asyncio.gather(*(self._look_at(each) for each in self._watched()))
+
+    def _watched(self) -> list[_Organization]:
+        """Return the organizations with subscriptions; forget the others."""
         for org_id, organization in tuple(self._organizations.items()):
-            if not (organization.board.subscriptions or organization.reading.locked()):
+            if not (organization.board.subscriptions or organization.subscribing):
                 del self._organizations[org_id]
-        looks = [self._look_at(each) for each in self._organizations.values()]
-        errors = [one for one in await asyncio.gather(*looks, return_exceptions=True) if one]
-        for error in errors:
-            if not isinstance(error, DatabaseError):
-                raise error
-        if errors and not self._is_away:
-            _log.warning("positions cannot be read, retrying", error=message(errors[0]))
-        self._is_away = bool(errors)
+        return list(self._organizations.values())
 
     async def _look_at(self, organization: _Organization) -> None:
-        async with organization.reading:
-            await self._read(organization)
-            await organization.board.announce()
+        try:
+            async with organization.reading:
+                await self._read(organization)
+                await organization.board.announce()
+        except DatabaseError as error:
+            if not any(each.is_failing for each in self._organizations.values()):
+                _log.warning("positions cannot be read, retrying", error=message(error))
+            organization.is_failing = True
+        else:
+            organization.is_failing = False
 
     async def _read(self, organization: _Organization) -> None:
         """Read what has changed, or all rows where that is due."""

@@ -3,19 +3,24 @@
 A position is written at most PAUSE_S after the COMMIT of its fix, in bulk; an asset that sends more
 often is written once. The loop rests RESTS times as long as it worked, so it takes a bounded share
 of the database however many assets move: under such a load positions come less often.
+
+Positions that are derived from the fixes have a transaction of their own, behind the ready ones:
+where the fixes must be read from a slow disk, that may run into the limits of the connection. Then
+fewer are derived at a time.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
 from db.core import leases
 from db.core.connect import Connection
-from db.core.errors import DatabaseError
+from db.core.errors import DatabaseError, QueryCanceled, TransactionTimeout
 from db.history import latest_positions
 from ingest.metrics import IngestMetrics
 from ingest.positions.newest import NewestPositions, as_columns, owners_of
@@ -25,7 +30,7 @@ from service.exceptions import message
 PAUSE_S = 0.5
 RESTS = 2
 MOST_WRITTEN = 10_000  # in one transaction
-MOST_DERIVED = 500
+MOST_DERIVED = 500  # likewise
 _RETRY_S = 2.0
 
 _log = structlog.get_logger("ingest")
@@ -42,14 +47,14 @@ async def keep_positions(
     storing fixes: positions wait for the next try. Raises LeaseLost.
     """
     newest.outdate(range(len(registry.assets)))
+    writer = PositionWriter(epoch, newest, registry, metrics)
     while True:
         try:
             async with connection() as conn:
                 await latest_positions.commit_without_wait(conn)  # the next term makes up for it
                 while True:
                     started = time.monotonic()
-                    written = await write_some(conn, epoch, newest, registry, datetime.now(UTC))
-                    metrics.positions.inc(written)
+                    await writer.write_some(conn, datetime.now(UTC))
                     spent_s = time.monotonic() - started
                     pause_s = 0 if newest else PAUSE_S - spent_s
                     await asyncio.sleep(max(pause_s, RESTS * spent_s))
@@ -60,26 +65,50 @@ async def keep_positions(
         await asyncio.sleep(_RETRY_S)
 
 
-async def write_some(
-    conn: Connection,
-    epoch: int,
-    newest: NewestPositions,
-    registry: Registry,
-    now: datetime,
-) -> int:
-    """Write positions in one transaction, and return how many. Raises LeaseLost."""
-    if not newest:
-        return 0
-    outdated, waiting = newest.take_outdated(MOST_DERIVED), newest.take_waiting(MOST_WRITTEN)
-    try:
-        async with conn.transaction():
-            await leases.check(conn, leases.INGEST, epoch)
+@dataclass
+class PositionWriter:
+    """The writes of one term, and how large the next ones may be."""
+
+    epoch: int
+    newest: NewestPositions
+    registry: Registry
+    metrics: IngestMetrics
+    most_derived: int = MOST_DERIVED
+    """Fewer after a transaction took too long, and some more after each that did not."""
+
+    async def write_some(self, conn: Connection, now: datetime) -> None:
+        """Write positions, the ready ones first. What fails waits on. Raises LeaseLost."""
+        if not self.newest:
+            return
+        outdated = self.newest.take_outdated(self.most_derived)
+        try:
+            await self._write(conn)
             if outdated:
-                await latest_positions.derive(conn, owners_of(outdated, registry), now)
-            if len(waiting):
-                await latest_positions.write(conn, as_columns(waiting, registry))
-    except (DatabaseError, OSError):
-        newest.outdate(outdated)
-        newest.put_back(waiting)
-        raise
-    return len(outdated) + len(waiting)
+                await self._derive(conn, outdated, now)
+        except (DatabaseError, OSError):
+            self.newest.outdate(outdated)
+            raise
+
+    async def _write(self, conn: Connection) -> None:
+        waiting = self.newest.take_waiting(MOST_WRITTEN)
+        if not len(waiting):
+            return
+        try:
+            async with conn.transaction():
+                await leases.check(conn, leases.INGEST, self.epoch)
+                await latest_positions.write(conn, as_columns(waiting, self.registry))
+        except (DatabaseError, OSError):
+            self.newest.put_back(waiting)
+            raise
+        self.metrics.positions.inc(len(waiting))
+
+    async def _derive(self, conn: Connection, outdated: Sequence[int], now: datetime) -> None:
+        try:
+            async with conn.transaction():
+                await leases.check(conn, leases.INGEST, self.epoch)
+                await latest_positions.derive(conn, owners_of(outdated, self.registry), now)
+        except (QueryCanceled, TransactionTimeout):
+            self.most_derived = max(self.most_derived // 4, 1)
+            raise
+        self.most_derived = min(self.most_derived + MOST_DERIVED // 50, MOST_DERIVED)
+        self.metrics.positions.inc(len(outdated))

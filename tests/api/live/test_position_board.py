@@ -220,6 +220,31 @@ async def test_an_organization_of_too_many_assets_shows_the_first_ones() -> None
     assert len(board) == 2
 
 
+async def test_places_of_assets_that_are_gone_are_another_s_once_all_readers_know() -> None:
+    board = PositionBoard(most_assets=2)
+    await board.take([row(0, 1.0), row(1, 1.0), row(2, 1.0)])
+    assert len(board) == 2
+    reader = board.subscribe(WantedPositions(), ignore)
+    chooser = board.subscribe(
+        WantedPositions(asset_ids=frozenset([asset_id(1), asset_id(2)])), ignore
+    )
+    reader.take()
+    assert places(chooser.take()) == [(1, 1.0)]
+    await board.keep_only({asset_id(0)})
+    await board.take([row(2, 2.0)])  # no place yet: the readers wait to hear that 1 is gone
+    assert places(reader.take()) == places(chooser.take()) == [(1, None)]
+    await board.keep_only({asset_id(0)})
+    await board.keep_only({asset_id(0)})
+    await board.take([row(3, 2.0), row(2, 2.0)])
+    assert places(reader.take()) == [(3, 2.0)]
+    assert chooser.take() == []
+    await board.keep_only({asset_id(0)})
+    assert places(reader.take()) == [(3, None)]
+    await board.keep_only({asset_id(0)})
+    await board.take([row(2, 3.0), row(3, 3.0)])
+    assert places(reader.take()) == places(chooser.take()) == [(2, 3.0)]
+
+
 _NUMBERS = st.integers(0, 5)
 _DEGREES = st.sampled_from([-20.0, 0.0, 5.0, 20.0])
 _ROWS = st.builds(row, _NUMBERS, _DEGREES | st.none(), _DEGREES, st.sampled_from([None, *CLIENTS]))
@@ -250,7 +275,10 @@ def meets(one: KeptPosition, wanted: WantedPositions) -> bool:
     )
 
 
-@given(st.lists(_BATCHES | _WANTED | st.integers(0, 3), max_size=25))
+_KEPT = st.sets(st.builds(asset_id, _NUMBERS))
+
+
+@given(st.lists(_BATCHES | _WANTED | _KEPT | st.integers(0, 3), max_size=25))
 async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_old(
     steps: list[Any],
 ) -> None:
@@ -262,6 +290,10 @@ async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_ol
         if isinstance(step, list):
             await board.take(step)
             truth |= {one.asset_id: one for one in step}
+        elif isinstance(step, set):
+            await board.keep_only(step)
+            gone = truth.keys() - step
+            truth |= {each: truth[each]._replace(position=None) for each in gone}
         elif isinstance(step, WantedPositions):
             readers.append((board.subscribe(step, ignore), step, {}))
         elif step < len(readers):

@@ -210,3 +210,48 @@ async def test_it_goes_on_after_the_database_was_away(
         subscription.close()
         await until(lambda: not feed._organizations)  # pyright: ignore[reportPrivateUsage]
         stop.set()
+
+
+async def test_no_organization_waits_for_another_one_s_look(
+    database: DatabaseUnderTest, feed: PositionFeed, tenant: Tenant
+) -> None:
+    other, ready, stop = await Tenant.create(database), asyncio.Event(), asyncio.Event()
+    asset_id = await other.asset()
+    large = await subscribe(feed, tenant)
+    subscription = await feed.subscribe(other.org_id, WantedPositions(), ready.set)
+    organization = feed._organizations[tenant.org_id]  # pyright: ignore[reportPrivateUsage]
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        async with organization.reading:  # as a look that takes long
+            tasks.create_task(feed.run(stop))
+            for lat in (1, 2, 3):
+                with writer(database) as conn:
+                    move(conn, other, asset_id, lat)
+                await ready.wait()
+                ready.clear()
+                assert taken(subscription) == {format_id("ast", asset_id): lat}
+        stop.set()
+    large.close()
+
+
+async def test_who_waits_behind_a_reading_that_fails_is_fed(
+    database: DatabaseUnderTest, feed: PositionFeed, tenant: Tenant, connections: Pool
+) -> None:
+    asset_id, refused = await tenant.asset(), asyncio.Event()
+    held = [await connections.getconn() for _ in range(2)]
+
+    async def first() -> None:
+        with pytest.raises(DatabaseError):
+            await subscribe(feed, tenant)
+        refused.set()
+        await feed.look()  # before the one who waits goes on
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(first())
+        second = tasks.create_task(subscribe(feed, tenant))
+        await refused.wait()
+        for each in held:
+            await connections.putconn(each)
+    with writer(database) as conn:
+        move(conn, tenant, asset_id, 7)
+    await feed.look()
+    assert taken(second.result()) == {format_id("ast", asset_id): 7}

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 
 from db.core import leases
-from db.core.connect import connect
-from db.core.errors import DatabaseError
+from db.core.connect import Limits, connect
+from db.core.errors import DatabaseError, QueryCanceled, TransactionTimeout
 from ingest.metrics import IngestMetrics
 from ingest.planning.positions import POSITION_DTYPE, PlanPositions
 from ingest.positions.newest import NewestPositions
-from ingest.positions.writer import write_some
+from ingest.positions.writer import MOST_DERIVED, PositionWriter
 from ingest.recovery import recover
 from ingest.runtime import IngestRuntime
 from ingest.transaction import LeaderTerm
@@ -57,10 +57,15 @@ def in_fixes(tenant: Tenant) -> dict[UUID, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in tenant.rows(IN_FIXES)}
 
 
+def writer_of(term: LeaderTerm, epoch: int | None = None) -> PositionWriter:
+    registry = term.memory.registry
+    return PositionWriter(epoch or term.epoch, term.positions, registry, term.metrics)
+
+
 async def write_all(term: LeaderTerm, now: datetime | None = None) -> None:
+    writer = writer_of(term)
     while term.positions:
-        registry = term.memory.registry
-        await write_some(term.conn, term.epoch, term.positions, registry, now or soon(0))
+        await writer.write_some(term.conn, now or soon(0))
 
 
 async def store(term: LeaderTerm, vehicle: Vehicle, *fixes: dict[str, Any]) -> None:
@@ -183,10 +188,41 @@ async def test_what_cannot_be_written_waits(database: DatabaseUnderTest, term: L
     async with await connect(database.url("opsc_ingest"), "test") as broken:
         await broken.execute("SET default_transaction_read_only = on")
         with pytest.raises(DatabaseError):
-            await write_some(broken, term.epoch, term.positions, term.memory.registry, soon(0))
+            await writer_of(term).write_some(broken, soon(0))
     assert kept(tenant) == before != in_fixes(tenant)
     await write_all(term)
     assert kept(tenant) == in_fixes(tenant)
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        (Limits(statement_s=0.3), QueryCanceled),
+        (Limits(statement_s=0.3, transaction_s=0.3), TransactionTimeout),
+    ],
+)
+async def test_positions_that_take_too_long_to_derive_do_not_keep_back_ready_ones(
+    database: DatabaseUnderTest, term: LeaderTerm, limits: Limits, error: type[DatabaseError]
+) -> None:
+    tenant = await Tenant.create(database)
+    ready, slow = await tenant.vehicle(), await tenant.vehicle()
+    for each in (ready, slow):
+        await store(term, each, fix(soon(-5), EAST, NORTH))
+    await write_all(term)
+    await store(term, ready, fix(soon(-1), EAST, NORTH + 0.0001))
+    term.positions.outdate([term.memory.registry.assets.number(slow.asset_id)])
+    writer = writer_of(term)
+    with psycopg.connect(database.url("admin")) as admin:
+        admin.execute("LOCK TABLE gps_events")  # reading takes long
+        async with await connect(database.url("opsc_ingest"), "test", limits) as conn:
+            with pytest.raises(error):
+                await writer.write_some(conn, soon(0))
+    assert kept(tenant)[ready.asset_id][3] == NORTH + 0.0001
+    assert term.positions.take_waiting(9).size == 0
+    assert writer.most_derived == MOST_DERIVED // 4
+    await writer.write_some(term.conn, soon(0))
+    assert not term.positions
+    assert MOST_DERIVED // 4 < writer.most_derived < MOST_DERIVED
 
 
 async def test_a_former_leader_writes_nothing(
@@ -196,7 +232,7 @@ async def test_a_former_leader_writes_nothing(
     vehicle = await tenant.vehicle()
     await store(term, vehicle, fix(soon(-5), EAST, NORTH))
     with pytest.raises(leases.LeaseLost):
-        await write_some(term.conn, term.epoch - 1, term.positions, term.memory.registry, soon(0))
+        await writer_of(term, term.epoch - 1).write_some(term.conn, soon(0))
     assert kept(tenant) == {}
 
 
