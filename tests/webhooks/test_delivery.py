@@ -14,6 +14,7 @@ from db.core.connect import connect
 from db.delivery import sequencer, webhook_deliveries
 from db.delivery.webhook_deliveries import Mark, WantedDeliveries
 from telemetry.ids import format_id, parse_id
+from telemetry.times import to_us
 from tests.webhooks import receivers
 from tests.webhooks.world import delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
@@ -449,6 +450,13 @@ async def _waits(world, conn):
     locks = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
     cursor = await world.ingest.execute(locks, (conn.info.backend_pid,))
     return (await cursor.fetchone())[0]
+
+
+async def test_the_id_of_a_delivery_is_of_the_millisecond_in_which_it_was_made(world):
+    for _ in range(30):
+        cursor = await world.ingest.execute("SELECT uuid7_of_now(), now()")
+        made, now = await cursor.fetchone()
+        assert made.int >> 80 == to_us(now) // 1_000
 
 
 async def test_a_limit_does_not_always_favour_the_same_endpoints(world, database):
