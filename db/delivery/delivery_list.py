@@ -170,14 +170,16 @@ async def attempts(conn: Connection, delivery: ListedDelivery) -> list[ListedAtt
 
 
 async def resend(conn: Connection, delivery_id: UUID) -> None:
-    """Put a delivery back, as if it were new; one that is being attempted just now stays."""
+    """Put a delivery back, as if it were new. One that is being attempted just now stays claimed;
+    if that attempt fails, its mark finds other `attempts`, changes nothing, and the claim lapses.
+    """
     await conn.execute(
         """
         UPDATE webhook_deliveries
-           SET state = 'pending', attempts = 0, next_attempt_at = now(), claimed_until = NULL,
-               delivered_at = NULL
+           SET state = 'pending', attempts = 0, next_attempt_at = now(), delivered_at = NULL,
+               claimed_until = CASE WHEN state = 'pending' AND claimed_until > now()
+                                    THEN claimed_until END
          WHERE id = %s
-           AND (state <> 'pending' OR claimed_until IS NULL OR claimed_until <= now())
         """,
         (delivery_id,),
     )
