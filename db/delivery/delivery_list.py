@@ -71,7 +71,9 @@ class DeliveryKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """A filter of deliveries made in [since, until). type: one type, or `asset.*`, or `*`."""
+    """A filter of deliveries made in [since, until). type: one type, or `asset.*`, or `*`.
+    has_tests: also of test events.
+    """
 
     endpoint_id: UUID | None = None
     event_id: UUID | None = None
@@ -79,6 +81,7 @@ class DeliveryFilter:
     state: State | None = None
     since: datetime | None = None
     until: datetime | None = None
+    has_tests: bool = True
 
     @property
     def needs_events(self) -> bool:
@@ -108,6 +111,8 @@ class DeliveryFilter:
                 last_id=_first_id(self.until, 1),
                 until=self.until,
             )
+        if not self.has_tests:
+            conditions.add("d.seq > 0")
         return conditions
 
 

@@ -310,10 +310,13 @@ async def fail_hopeless(conn: Connection, *, limit: int) -> int:
 
 
 def _health(marks: Sequence[Mark]) -> dict[str, list[UUID]]:
-    """Return the endpoints that accepted any attempt, and those that only failed."""
-    seen = {(mark.claim.org_id, mark.claim.endpoint_id) for mark in marks if not mark.is_our_fault}
+    """Return the endpoints that accepted any attempt, and those that only failed. Tests do not
+    count.
+    """
+    counted = [mark for mark in marks if not (mark.is_our_fault or mark.claim.is_test)]
+    seen = {(mark.claim.org_id, mark.claim.endpoint_id) for mark in counted}
     well = {
-        (mark.claim.org_id, mark.claim.endpoint_id) for mark in marks if mark.state == "delivered"
+        (mark.claim.org_id, mark.claim.endpoint_id) for mark in counted if mark.state == "delivered"
     }
     failing = seen - well
     return {

@@ -207,6 +207,17 @@ async def test_a_test_is_a_delivery_and_no_event_of_any_list(
     assert all(name in bad.json["errors"][0]["message"] for name in EVENT_TYPES)
 
 
+async def test_recovery_finds_no_tests(api: RunningApi, north: Organization) -> None:
+    path = f"{ENDPOINTS}/{await _endpoint(north)}"
+    sent = (await north.admin.post(f"{path}/test", {"type": "stock.low"})).json
+    api.sql(
+        "UPDATE webhook_deliveries SET state = 'failed' WHERE id = %s", parse_id("dlv", sent["id"])
+    )
+    recovery = {"since": "2020-01-01T00:00:00Z", "confirm": True}
+    answer = await north.admin.post(f"{path}/recover", recovery)
+    assert answer.json == {"failed": 0, "recovered": 0}
+
+
 async def test_an_organization_has_a_bounded_number_of_tests(
     north: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
