@@ -35,7 +35,9 @@ class WebhookMetrics:
             registry=registry,
         )
         self.pending = Gauge(
-            "opsc_webhook_pending", "Deliveries that wait, of all processes.", registry=registry
+            "opsc_webhook_pending",
+            "Deliveries that wait for active endpoints, of all processes.",
+            registry=registry,
         )
         self.queues = Gauge(
             "opsc_webhook_queues", "Endpoints for which deliveries wait.", registry=registry

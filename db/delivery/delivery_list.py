@@ -71,7 +71,9 @@ class DeliveryKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """A filter of deliveries made in [since, until). type: one type, or `asset.*`, or `*`."""
+    """A filter of deliveries made in [since, until). type: one type, or `asset.*`, or `*`.
+    has_tests: also of test events.
+    """
 
     endpoint_id: UUID | None = None
     event_id: UUID | None = None
@@ -79,6 +81,7 @@ class DeliveryFilter:
     state: State | None = None
     since: datetime | None = None
     until: datetime | None = None
+    has_tests: bool = True
 
     @property
     def needs_events(self) -> bool:
@@ -108,6 +111,8 @@ class DeliveryFilter:
                 last_id=_first_id(self.until, 1),
                 until=self.until,
             )
+        if not self.has_tests:
+            conditions.add("d.seq > 0")
         return conditions
 
 
@@ -170,14 +175,16 @@ async def attempts(conn: Connection, delivery: ListedDelivery) -> list[ListedAtt
 
 
 async def resend(conn: Connection, delivery_id: UUID) -> None:
-    """Put a delivery back, as if it were new; one that is being attempted just now stays."""
+    """Put a delivery back, as if it were new. One that is being attempted just now stays claimed;
+    if that attempt fails, its mark finds other `attempts`, changes nothing, and the claim lapses.
+    """
     await conn.execute(
         """
         UPDATE webhook_deliveries
-           SET state = 'pending', attempts = 0, next_attempt_at = now(), claimed_until = NULL,
-               delivered_at = NULL
+           SET state = 'pending', attempts = 0, next_attempt_at = now(), delivered_at = NULL,
+               claimed_until = CASE WHEN state = 'pending' AND claimed_until > now()
+                                    THEN claimed_until END
          WHERE id = %s
-           AND (state <> 'pending' OR claimed_until IS NULL OR claimed_until <= now())
         """,
         (delivery_id,),
     )

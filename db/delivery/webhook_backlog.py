@@ -7,8 +7,8 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.core.fetch import fetch_one
 
-# One or two probes of an index for each endpoint, and one look at as many pending rows as are
-# counted. What waits for a disabled endpoint, or for the plan, is not due.
+# A few probes of an index for each endpoint, and one look at as many pending rows as are counted.
+# What waits for a disabled endpoint, or for the plan, does not count.
 _BACKLOG = """
 WITH unnumbered AS (
     SELECT created_at FROM events
@@ -20,8 +20,14 @@ WITH unnumbered AS (
      WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
 ), queue AS (
     SELECT count(*) AS deliveries
-      FROM (SELECT endpoint_id FROM webhook_deliveries WHERE state = 'pending' LIMIT %(limit)s) AS d
-     GROUP BY endpoint_id
+      FROM (SELECT endpoint.id
+              FROM endpoint
+             CROSS JOIN LATERAL (
+                SELECT FROM webhook_deliveries AS d
+                 WHERE d.org_id = endpoint.org_id AND d.endpoint_id = endpoint.id
+                   AND d.state = 'pending' LIMIT %(limit)s) AS d
+             LIMIT %(limit)s) AS d
+     GROUP BY d.id
 ), due AS (
     SELECT least(
         (SELECT d.next_attempt_at FROM webhook_deliveries AS d
@@ -45,7 +51,7 @@ SELECT (SELECT count(*) FROM unnumbered),
 
 
 class DeliveryBacklog(NamedTuple):
-    """The waiting rows; each count stops at the limit that was asked for.
+    """The rows that wait for active endpoints; each count stops at the limit that was asked for.
 
     queues: endpoints for which deliveries wait. longest_queue: the deliveries of the endpoint that
     has most. oldest_due_s: since when a delivery has been due that is not accepted yet.

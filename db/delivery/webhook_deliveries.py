@@ -145,20 +145,33 @@ SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypte
 # In the same statement go the rows of the log, and what is known of failing endpoints: well_ids are
 # those that accepted any of these attempts, failing_ids those that accepted none. An endpoint with
 # no failure for 36 hours, longer than the longest delay, begins anew: nothing was tried meanwhile.
+# What is known of them is locked in one order first, as other processes do.
 _MARK = """
-WITH failing AS (
+WITH locked AS (
+    SELECT known.org_id, known.endpoint_id, m.is_well
+      FROM webhook_failures AS known
+      JOIN (SELECT org_id, endpoint_id, true AS is_well
+              FROM unnest(%(well_org_ids)s::uuid[], %(well_ids)s::uuid[]) AS w (org_id, endpoint_id)
+             UNION ALL
+            SELECT org_id, endpoint_id, false
+              FROM unnest(%(failing_org_ids)s::uuid[], %(failing_ids)s::uuid[])
+                   AS f (org_id, endpoint_id)) AS m USING (org_id, endpoint_id)
+     ORDER BY known.org_id, known.endpoint_id
+       FOR UPDATE OF known
+), failing AS (
     INSERT INTO webhook_failures AS known (org_id, endpoint_id)
     SELECT org_id, endpoint_id
       FROM unnest(%(failing_org_ids)s::uuid[], %(failing_ids)s::uuid[]) AS f (org_id, endpoint_id)
+     WHERE (SELECT count(*) FROM locked) >= 0
      ORDER BY org_id, endpoint_id
         ON CONFLICT (org_id, endpoint_id) DO UPDATE
        SET failed_at = excluded.failed_at,
            failing_since = CASE WHEN known.failed_at < now() - interval '36 hours'
                                 THEN excluded.failing_since ELSE known.failing_since END
 ), well AS (
-    DELETE FROM webhook_failures AS known
-     USING unnest(%(well_org_ids)s::uuid[], %(well_ids)s::uuid[]) AS w (org_id, endpoint_id)
-     WHERE known.org_id = w.org_id AND known.endpoint_id = w.endpoint_id
+    DELETE FROM webhook_failures AS known USING locked
+     WHERE known.org_id = locked.org_id AND known.endpoint_id = locked.endpoint_id
+       AND locked.is_well
 ), logged AS (
     INSERT INTO webhook_attempts (org_id, delivery_id, attempted_at, status, duration_ms, error,
                                   response_headers, response_body, next_attempt_at)
@@ -297,10 +310,13 @@ async def fail_hopeless(conn: Connection, *, limit: int) -> int:
 
 
 def _health(marks: Sequence[Mark]) -> dict[str, list[UUID]]:
-    """Return the endpoints that accepted any attempt, and those that only failed."""
-    seen = {(mark.claim.org_id, mark.claim.endpoint_id) for mark in marks if not mark.is_our_fault}
+    """Return the endpoints that accepted any attempt, and those that only failed. Tests do not
+    count.
+    """
+    counted = [mark for mark in marks if not (mark.is_our_fault or mark.claim.is_test)]
+    seen = {(mark.claim.org_id, mark.claim.endpoint_id) for mark in counted}
     well = {
-        (mark.claim.org_id, mark.claim.endpoint_id) for mark in marks if mark.state == "delivered"
+        (mark.claim.org_id, mark.claim.endpoint_id) for mark in counted if mark.state == "delivered"
     }
     failing = seen - well
     return {

@@ -82,7 +82,7 @@ $$;
 CREATE FUNCTION uuid7_of_now() RETURNS uuid
     LANGUAGE sql VOLATILE AS $$
     SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
-               substring(int8send((extract(epoch FROM now()) * 1000)::bigint) FROM 3)
+               substring(int8send(floor(extract(epoch FROM now()) * 1000)::bigint) FROM 3)
                FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
 $$;
 

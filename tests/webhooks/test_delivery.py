@@ -14,6 +14,7 @@ from db.core.connect import connect
 from db.delivery import sequencer, webhook_deliveries
 from db.delivery.webhook_deliveries import Mark, WantedDeliveries
 from telemetry.ids import format_id, parse_id
+from telemetry.times import to_us
 from tests.webhooks import receivers
 from tests.webhooks.world import delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
@@ -405,6 +406,57 @@ async def test_failures_after_a_long_pause_begin_anew(world, claimed, hours_ago,
     await webhook_deliveries.mark(conn, [Mark(claim, "pending", 503, None, retry_s=5.0)])
     known = "failed_at > now() - interval '1 hour', failing_since > now() - interval '1 hour'"
     assert await world.rows("webhook_failures", known, "1", claim.org_id) == [(True, begins_anew)]
+
+
+async def test_opposite_outcomes_that_are_marked_at_once_do_not_deadlock(world, database):
+    org_id = await world.organization()
+    endpoints = [await world.endpoint(org_id, "https://example.com/") for _ in range(3)]
+    held, first, second = sorted(endpoint.id for endpoint in endpoints)
+    await world.events(org_id, 2)
+    for endpoint in endpoints:
+        await world.admin.execute(
+            "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)"
+            " SELECT org_id, %s, id, row_number() OVER () FROM events WHERE org_id = %s",
+            (endpoint.id, org_id),
+        )
+        await world.admin.execute(
+            "INSERT INTO webhook_failures (org_id, endpoint_id) VALUES (%s, %s)",
+            (org_id, endpoint.id),
+        )
+    url = database.url("opsc_deliver")
+    async with await connect(url, "one") as one, await connect(url, "two") as two:
+        claims = {
+            (claim.endpoint_id, claim.seq): claim
+            for claim in await webhook_deliveries.claim(one, WANTED)
+        }
+
+        def marks(seq, well, failing):
+            return [Mark(claims[well, seq], "delivered", 200, None)] + [
+                Mark(claims[each, seq], "pending", 503, None, retry_s=60.0) for each in failing
+            ]
+
+        async with asyncio.TaskGroup() as markers, world.admin.transaction():
+            await world.admin.execute(
+                "SELECT FROM webhook_failures WHERE endpoint_id = %s FOR UPDATE", (held,)
+            )
+            markers.create_task(webhook_deliveries.mark(one, marks(1, first, [held, second])))
+            await until(lambda: _waits(world, one))
+            other = markers.create_task(webhook_deliveries.mark(two, marks(2, second, [first])))
+            await until(lambda: other.done() or _waits(world, two))
+    assert sorted(await world.states(org_id)) == ["delivered"] * 2 + ["pending"] * 4
+
+
+async def _waits(world, conn):
+    locks = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
+    cursor = await world.ingest.execute(locks, (conn.info.backend_pid,))
+    return (await cursor.fetchone())[0]
+
+
+async def test_the_id_of_a_delivery_is_of_the_millisecond_in_which_it_was_made(world):
+    for _ in range(30):
+        cursor = await world.ingest.execute("SELECT uuid7_of_now(), now()")
+        made, now = await cursor.fetchone()
+        assert made.int >> 80 == to_us(now) // 1_000
 
 
 async def test_a_limit_does_not_always_favour_the_same_endpoints(world, database):

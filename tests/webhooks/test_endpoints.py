@@ -160,6 +160,20 @@ async def test_a_test_is_sent_to_its_endpoint_alone_and_marked(world, database):
     assert (endpoint.id,) not in counted
 
 
+async def test_the_answer_to_a_test_disables_no_endpoint(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(statuses=[410, 500]) as receiver:
+        endpoint = await world.endpoint(org_id, receiver.url)
+        async with rows.transaction(database, "opsc_app", org_id) as conn:
+            for _ in range(2):
+                now = datetime.now(UTC)
+                await delivery_list.insert_test(conn, endpoint.id, "quote.sent", "{}", now)
+        async with delivering(database):
+            await until(lambda: _has_attempts(world, org_id, 2))
+    assert await world.rows("webhook_endpoints", "state", "id", org_id) == [("active",)]
+    assert await _no_failures(world, org_id)
+
+
 # Filters ------------------------------------------------------------------------------------
 
 

@@ -85,6 +85,19 @@ async def test_a_survey_does_not_read_all_that_waits(world, deliver):
     assert backlog.oldest_due_s == pytest.approx(3 * 3_600, abs=300)
 
 
+async def test_only_what_waits_for_active_endpoints_counts(world, deliver):
+    org_id = await world.organization()
+    await _pending(world, 3, is_ordered=False, org_id=org_id)
+    await _pending(world, 4, is_ordered=True, org_id=org_id)
+    await _pending(world, 5, is_ordered=True, org_id=await world.organization("team"))
+    deleted = await _pending(world, 6, is_ordered=False, due="9 hours")
+    await world.delete(deleted)
+    backlog = await webhook_backlog.read(deliver, limit=100)
+    assert (backlog.pending, backlog.queues, backlog.longest_queue) == (7, 2, 4)
+    assert backlog.oldest_due_s == pytest.approx(2 * 3_600, abs=300)
+    assert (await webhook_backlog.read(deliver, limit=5)).pending == 5
+
+
 async def test_a_survey_that_fails_is_not_the_work_of_each_pass(world, database):
     endpoint = await world.endpoint(await world.organization(), "https://example.com/")
     await world.admin.execute(

@@ -143,7 +143,11 @@ class Deliverer:
         if not marks:
             return
         # First, so that an endpoint that is gone is disabled whatever happens in between.
-        gone = {(m.claim.org_id, m.claim.endpoint_id) for m in marks if m.status == GONE}
+        gone = {
+            (mark.claim.org_id, mark.claim.endpoint_id)
+            for mark in marks
+            if mark.status == GONE and not mark.claim.is_test
+        }
         await endpoint_health.disable(conn, gone, "gone")
         await webhook_deliveries.mark(conn, marks)
         del self._marks[: len(marks)]  # attempts have added to the end meanwhile

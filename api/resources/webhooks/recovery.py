@@ -142,11 +142,13 @@ async def send_test(
 async def recover_endpoint(
     access: Admin, endpoint_id: EndpointPath, body: Annotated[Recovery, Body()]
 ) -> Response:
-    """Send the failed deliveries of an active endpoint again. Without `confirm`, only say how many
-    there are.
+    """Send the failed deliveries of an active endpoint again, without its tests. Without `confirm`,
+    only say how many there are.
     """
     await check_webhook_plan(access)
-    wanted = DeliveryFilter(endpoint_id, state="failed", since=body.since, until=body.until)
+    wanted = DeliveryFilter(
+        endpoint_id, state="failed", since=body.since, until=body.until, has_tests=False
+    )
     async with endpoints.locked(access, endpoint_id) as (conn, endpoint):
         failed = await delivery_list.count(conn, wanted, MAX_COUNTED)
         recovered = 0

@@ -132,7 +132,12 @@ async def test_what_is_being_attempted_is_not_sent_twice(
         parse_id("dlv", delivery),
     )
     answer = await north.admin.send("POST", f"{DELIVERIES}/{delivery}/resend")
-    assert (answer.status, answer.json["attempt_count"]) == (202, 8)
+    assert (answer.status, answer.json["attempt_count"]) == (202, 0)
+    ((is_claimed,),) = api.sql(
+        "SELECT claimed_until > now() FROM webhook_deliveries WHERE id = %s",
+        parse_id("dlv", delivery),
+    )
+    assert is_claimed
 
 
 async def test_nothing_is_sent_to_an_endpoint_that_is_disabled(
@@ -200,6 +205,17 @@ async def test_a_test_is_a_delivery_and_no_event_of_any_list(
     bad = await north.admin.post(path, {"type": "stock.*"})
     assert [fault["pointer"] for fault in bad.json["errors"]] == ["/type"]
     assert all(name in bad.json["errors"][0]["message"] for name in EVENT_TYPES)
+
+
+async def test_recovery_finds_no_tests(api: RunningApi, north: Organization) -> None:
+    path = f"{ENDPOINTS}/{await _endpoint(north)}"
+    sent = (await north.admin.post(f"{path}/test", {"type": "stock.low"})).json
+    api.sql(
+        "UPDATE webhook_deliveries SET state = 'failed' WHERE id = %s", parse_id("dlv", sent["id"])
+    )
+    recovery = {"since": "2020-01-01T00:00:00Z", "confirm": True}
+    answer = await north.admin.post(f"{path}/recover", recovery)
+    assert answer.json == {"failed": 0, "recovered": 0}
 
 
 async def test_an_organization_has_a_bounded_number_of_tests(
