@@ -185,6 +185,16 @@ async def test_a_client_that_only_trickles_is_cut_off_once_its_stream_ends(
         await loop.sock_sendall(own, request.encode())
         assert (await loop.sock_recv(own, 12)).endswith(b"200")
         await until(lambda: api.live.streams.open == before + 1)
+        (stream,) = (
+            each for each in api.live.streams.all() if each.credential.caller.org_id == org.org_id
+        )
+        assert isinstance(stream, event_stream.EventStream)
+        assert stream._events is not None
+        seq = -1
+        while seq != stream._events.seq:  # until the server waits for the client
+            seq = stream._events.seq
+            await asyncio.sleep(0.3)
+        assert 0 < seq < 500
         api.sql("UPDATE sign_ins SET ended_at = now() WHERE org_id = %s", org.org_id)
 
         async def trickle() -> None:
