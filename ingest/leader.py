@@ -69,10 +69,11 @@ async def _lead_again_and_again(runtime: IngestRuntime) -> None:
         except* TERM_ERRORS as group:
             runtime.smaller_by = min(runtime.smaller_by * 4, runtime.limits.messages)
             lost = "leadership lost" if runtime.leads else "cannot become the leader"
-            for error in _leaves(group):
-                told = {"error": type(error).__name__, "detail": message(error)}
-                _log.warning(f"{lost}, retrying", **told)
-                runtime.metrics.failures.labels(type(error).__name__).inc()
+            # Several tasks of a term may find out the same: it is told and counted once.
+            told = {type(error).__name__: message(error) for error in _leaves(group)}
+            for name, detail in told.items():
+                _log.warning(f"{lost}, retrying", error=name, detail=detail)
+                runtime.metrics.failures.labels(name).inc()
         if time.monotonic() - started > _RETRY_MAX_S:
             delay_s = _RETRY_MIN_S
         await _pause(runtime.stopping, delay_s)
