@@ -188,7 +188,7 @@ async def test_the_feed_survives_the_database(api: RunningApi, north: Organizati
         assert await reader.seqs(1) == [first]
         api.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'test-api'"
+            " WHERE application_name = 'test-api' AND datname = current_database()"
         )
         seqs = emit(api, north, 3)
         assert await reader.seqs(3) == seqs
