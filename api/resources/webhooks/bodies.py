@@ -138,7 +138,9 @@ class EndpointChange(fields.Body):
 class SecretRotation(fields.Body):
     """The time for which the secret from before signs, too."""
 
-    overlap_hours: Annotated[int, Field(ge=0, le=168, description="0: not at all")] = 24
+    overlap_hours: Annotated[
+        int, Field(ge=0, le=168, description="0: not at all"), fields.WHOLE
+    ] = 24
 
 
 class Recovery(fields.Body):
