@@ -7,7 +7,7 @@ where it is further behind, page by page from the table. `seq` has no gaps, so b
 gap or a repeat. A wake-up only shortens the wait for the next look: the table is the truth.
 
 A subscription is pulled: `on_ready` says that `take` may return something, and a reader that is
-slow takes later. Memory is bounded by RECENT_BYTES an organization and one page a subscription.
+slow takes later. Memory is bounded by MOST_RECENT_BYTES and one page a subscription.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from db.core.tenant import reading
 from db.history import event_feed
 from db.history.events import ListedEvent
 
-RECENT_BYTES = 1024 * 1024  # of an organization, twice as much for a moment
+RECENT_BYTES = 4 * 1024 * 1024  # of an organization, twice as much for a moment
+MOST_RECENT_BYTES = 128 * 1024 * 1024  # of the process
 PAGE_ROWS = 200
 PAGE_BYTES = 128 * 1024  # and one event
 SPAN = 20_000  # of seqs that one statement looks through, where few types are wanted
@@ -78,6 +79,17 @@ class EventFeed:
     def recent_bytes(self) -> int:
         """The bytes of recent events in memory."""
         return sum(each.recent_bytes for each in self._organizations.values())
+
+    def trim(self) -> None:
+        """Remove recent events of those with most of them, once the process has too many."""
+        excess = self.recent_bytes - MOST_RECENT_BYTES
+        if excess <= 0:
+            return
+        by_size = sorted(self._organizations.values(), key=lambda one: one.recent_bytes)
+        while excess > 0:
+            largest = by_size.pop()
+            excess -= largest.recent_bytes
+            largest.trim(0)
 
     def wake(self, org_id: UUID | None) -> None:
         """Look for new events now. org_id: the organization that has some; None: not known."""
@@ -368,21 +380,21 @@ class _Organization:
             self.recent_bytes = 0
         else:
             self._recent += events
-            self.recent_bytes += sum(event.size for event in events)
-            self._trim()
+            self.recent_bytes += sum(event.memory_bytes for event in events)
+            if self.recent_bytes > 2 * RECENT_BYTES:
+                self.trim(RECENT_BYTES)
+            self.feed.trim()
         self.seq = seq
         for number, subscription in enumerate(tuple(self.subscriptions), 1):
             subscription.notify()
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _trim(self) -> None:
-        """Remove the oldest, once there is twice as much as is kept."""
-        if self.recent_bytes <= 2 * RECENT_BYTES:
-            return
+    def trim(self, most_bytes: int) -> None:
+        """Remove the oldest until the others need at most `most_bytes`."""
         removed = 0
-        while self.recent_bytes > RECENT_BYTES:
-            self.recent_bytes -= self._recent[removed].size
+        while self.recent_bytes > most_bytes:
+            self.recent_bytes -= self._recent[removed].memory_bytes
             removed += 1
         del self._recent[:removed]
 

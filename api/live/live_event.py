@@ -8,6 +8,9 @@ from api.live.frames import text_frame
 from api.request.event_envelope import event_item
 from db.history.events import ListedEvent
 
+_COPIES = 3  # its JSON, its frame and its chunk
+_OBJECTS_BYTES = 400  # of the event and its three byte strings, beside their contents
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -31,6 +34,11 @@ class LiveEvent:
     def size(self) -> int:
         """The bytes of its JSON."""
         return len(self.content)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The bytes of memory that it needs at most, frame and chunk included."""
+        return _OBJECTS_BYTES + _COPIES * len(self.content)
 
     @property
     def frame(self) -> bytes:

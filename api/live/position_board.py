@@ -6,13 +6,14 @@ subscription keeps two bits for each place: whether the asset is among those wan
 newest position was taken. So a reader that is slow takes fewer positions, and no queue grows. A
 position is encoded once, however many subscriptions take it.
 
-An asset that leaves the box, or the client, of a subscription is sent once more, with the position
-outside. An asset that has no position any more, or is deleted, is sent once with a null position.
+An asset that leaves the box of a subscription is sent once more, with the position outside. One
+that leaves the client of a subscription, has no position any more, or is deleted, is sent once with
+a null position.
 """
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -32,6 +33,7 @@ each page of changes.
 """
 _GONE_ROWS = 500
 _AT_ONCE = 100  # subscriptions that are served without a pause
+_PLACES_AT_ONCE = 5_000  # that a new subscription looks at without a pause, about a millisecond
 
 _encoder = msgspec.json.Encoder()
 
@@ -64,8 +66,6 @@ class PositionSubscription:
         self._is_chosen = np.zeros(0, bool)  # by its id
         self._next_place = 0
         self._is_ready = False
-        places = np.arange(len(board))
-        self.see(places, places.tolist())
 
     def take(self, most_bytes: float = math.inf) -> list[bytes]:
         """Return the newest position of each asset that has changed since it was last taken, as
@@ -82,7 +82,7 @@ class PositionSubscription:
                     return bodies
                 self._is_due[place] = False
                 self._next_place = int(place) + 1
-                bodies.append(self._board.body(int(place)))
+                bodies.append(self._body(int(place)))
                 size += len(bodies[-1])
         self._next_place = 0
         return bodies
@@ -95,6 +95,16 @@ class PositionSubscription:
     def due(self) -> NDArray[np.intp]:
         """Return the places that `take` would return."""
         return np.flatnonzero(self._is_due)
+
+    async def see_first(self) -> None:
+        """Look at all places, or at those of the wanted ids alone, with pauses."""
+        if (asset_ids := self._wanted.asset_ids) is not None:
+            chosen = self._board.places_of(asset_ids)
+            self.see(np.array(chosen, np.intp), chosen)
+            return
+        for first in range(0, len(self._board), _PLACES_AT_ONCE):
+            self.see(np.arange(first, min(first + _PLACES_AT_ONCE, len(self._board))), ())
+            await asyncio.sleep(0)
 
     def see(self, places: NDArray[np.integer], new: Sequence[int]) -> NDArray[np.bool_]:
         """Look at places that have changed, and return which of them are due.
@@ -110,6 +120,13 @@ class PositionSubscription:
         self._is_due[places[is_due]] = True
         self._is_ready |= bool(is_due.any())
         return is_due
+
+    def _body(self, place: int) -> bytes:
+        """Return what is sent of an asset: another client's has no position."""
+        client_id = self._wanted.client_id
+        if client_id is None or self._board.is_of_client(place, client_id):
+            return self._board.body(place)
+        return self._board.gone_body(place)
 
     def announce(self) -> None:
         """Call `on_ready` if something is due that was not announced yet."""
@@ -165,12 +182,12 @@ class PositionBoard:
     def __len__(self) -> int:
         return len(self.asset_ids)
 
-    def subscribe(
+    async def subscribe(
         self, wanted: WantedPositions, on_ready: Callable[[], None]
     ) -> PositionSubscription:
         """Return a subscription to which all wanted positions are due.
 
-        Raises TooManySubscriptions.
+        Nothing may be taken in meanwhile. Raises TooManySubscriptions.
         """
         if len(self.subscriptions) >= MOST_SUBSCRIPTIONS:
             raise TooManySubscriptions(
@@ -178,6 +195,11 @@ class PositionBoard:
             )
         subscription = PositionSubscription(self, wanted, on_ready)
         self.subscriptions.add(subscription)
+        try:
+            await subscription.see_first()
+        except asyncio.CancelledError:
+            subscription.close()
+            raise
         return subscription
 
     async def take(self, rows: Sequence[KeptPosition]) -> None:
@@ -243,6 +265,20 @@ class PositionBoard:
             asset_id, name, _, position = self._rows[place]
             body = self._bodies[place] = _encoder.encode(asset_position(asset_id, name, position))
         return body
+
+    def gone_body(self, place: int) -> bytes:
+        """Return what is sent of an asset to those who may not, or do not, see it any more."""
+        row = self._rows[place]
+        return _encoder.encode(asset_position(row.asset_id, row.name, None))
+
+    def places_of(self, asset_ids: Iterable[UUID]) -> list[int]:
+        """Return the places of the assets that have one."""
+        known = map(self._place_of.get, asset_ids)
+        return sorted(place for place in known if place is not None)
+
+    def is_of_client(self, place: int, client_id: UUID) -> bool:
+        """Return whether the asset at a place is a client's."""
+        return bool(self.client[place] == self.number_of_client(client_id))
 
     def number_of_client(self, client_id: UUID) -> int:
         """Return the number of a client; -2 where no asset is the client's."""

@@ -107,7 +107,7 @@ class PositionFeed:
             async with organization.reading:
                 if organization.as_of is None:
                     await self._read(organization)
-                subscription = organization.board.subscribe(wanted, on_ready)
+                subscription = await organization.board.subscribe(wanted, on_ready)
         finally:
             organization.subscribing -= 1
         try:

@@ -1,6 +1,7 @@
 """The feed of one process: no organization and no reader holds up the others."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from api.live import event_feed as live_event_feed
 from api.live.event_feed import BeyondNewest, EventFeed, EventSubscription
 from db.core.connect import Connection, Pool, pool
 from db.core.fetch import value_of
@@ -68,6 +70,35 @@ def ignore() -> None: ...
 
 def taken(subscription: EventSubscription) -> list[int]:
     return [event.seq for event in subscription.take(ALL_BYTES)]
+
+
+@pytest.mark.usefixtures("running")
+async def test_recent_events_of_all_organizations_together_are_bounded(
+    api: RunningApi,
+    north: Organization,
+    south: Organization,
+    feed: EventFeed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = await feed.subscribe(north.org_id, None, None, ignore)
+    other = await feed.subscribe(south.org_id, None, None, ignore)
+    of_one = emit(api, north, 5)
+    await until(lambda: one.organization.seq == of_one[-1])
+    kept_bytes = feed.recent_bytes
+    event = one.organization.since(of_one[0] - 1)[0]  # pyright: ignore[reportOptionalSubscript]
+    needed = sys.getsizeof(event.content) + sys.getsizeof(event.frame) + sys.getsizeof(event.chunk)
+    assert needed + sys.getsizeof(event) <= event.memory_bytes
+
+    monkeypatch.setattr(live_event_feed, "MOST_RECENT_BYTES", kept_bytes)
+    of_other = emit(api, south, 1)
+    await until(lambda: other.organization.seq == of_other[-1])
+    assert feed.recent_bytes < kept_bytes
+    assert one.organization.since(of_one[0] - 1) is None
+    assert taken(other) == of_other
+    assert taken(one) == []  # they are read from the table
+    got: list[int] = []
+    await until(lambda: got.extend(taken(one)) or len(got) == 5)
+    assert got == of_one
 
 
 @pytest.mark.usefixtures("running")

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.live.position_board import PositionBoard, TooManySubscriptions, WantedPositions
+from api.live import position_board
+from api.live.position_board import (
+    PositionBoard,
+    PositionSubscription,
+    TooManySubscriptions,
+    WantedPositions,
+)
 from db.history.last_positions import LastPosition
 from db.history.latest_positions import KeptPosition
 from telemetry.ids import format_id
@@ -49,7 +55,7 @@ def ignore() -> None: ...
 async def test_the_first_time_all_are_taken_and_then_the_newest_of_what_has_changed() -> None:
     board = PositionBoard()
     await board.take([row(0, 1.0), row(1, 2.0), row(2, None)])
-    subscription = board.subscribe(WantedPositions(), ignore)
+    subscription = await board.subscribe(WantedPositions(), ignore)
     assert places(subscription.take()) == [(0, 1.0), (1, 2.0)]
     assert subscription.take() == []
     await board.take([row(1, 3.0), row(0, 1.0)])
@@ -66,7 +72,7 @@ async def test_the_first_time_all_are_taken_and_then_the_newest_of_what_has_chan
 async def test_a_reader_takes_a_part_at_a_time_and_never_an_old_position() -> None:
     board = PositionBoard()
     await board.take([row(number, 1.0) for number in range(4)])
-    subscription = board.subscribe(WantedPositions(), ignore)
+    subscription = await board.subscribe(WantedPositions(), ignore)
     size = len(board.body(0))
     assert places(subscription.take(2 * size)) == [(0, 1.0), (1, 1.0)]
     await board.take([row(0, 2.0), row(1, 2.0), row(2, 2.0)])
@@ -80,7 +86,7 @@ async def test_a_reader_takes_a_part_at_a_time_and_never_an_old_position() -> No
 async def test_an_asset_that_leaves_is_sent_once_more() -> None:
     board = PositionBoard()
     await board.take([row(0, 1.0), row(1, 50.0), row(2, 2.0)])
-    subscription = board.subscribe(WantedPositions(bbox=(-5, 0, 5, 10)), ignore)
+    subscription = await board.subscribe(WantedPositions(bbox=(-5, 0, 5, 10)), ignore)
     assert places(subscription.take()) == [(0, 1.0), (2, 2.0)]
     await board.take([row(0, 11.0), row(1, 51.0)])
     assert places(subscription.take()) == [(0, 11.0)]
@@ -119,14 +125,14 @@ async def test_boxes_have_their_edges_and_may_cross_the_180th_meridian(
 ) -> None:
     board = PositionBoard()
     await board.take([row(0, 0.0, lon)])
-    assert bool(board.subscribe(WantedPositions(bbox=bbox), ignore).take()) is is_in
+    assert bool((await board.subscribe(WantedPositions(bbox=bbox), ignore)).take()) is is_in
 
 
 async def test_a_reader_hears_once_that_something_is_due() -> None:
     board, heard = PositionBoard(), list[str]()
     await board.take([row(0, 1.0)])
-    one = board.subscribe(WantedPositions(), lambda: heard.append("one"))
-    board.subscribe(
+    one = await board.subscribe(WantedPositions(), lambda: heard.append("one"))
+    await board.subscribe(
         WantedPositions(asset_ids=frozenset({asset_id(1)})), lambda: heard.append("two")
     )
     await board.announce()
@@ -145,7 +151,7 @@ async def test_a_reader_hears_once_that_something_is_due() -> None:
 
 async def test_a_position_is_encoded_once_for_all() -> None:
     board = PositionBoard()
-    subscriptions = [board.subscribe(WantedPositions(), ignore) for _ in range(3)]
+    subscriptions = [await board.subscribe(WantedPositions(), ignore) for _ in range(3)]
     await board.take([row(0, 1.0)])
     first, *others = [subscription.take()[0] for subscription in subscriptions]
     assert all(other is first for other in others)
@@ -156,7 +162,7 @@ async def test_others_work_while_many_subscriptions_are_served(
 ) -> None:
     monkeypatch.setattr("api.live.position_board._AT_ONCE", 2)
     board = PositionBoard()
-    subscriptions = [board.subscribe(WantedPositions(), ignore) for _ in range(6)]
+    subscriptions = [await board.subscribe(WantedPositions(), ignore) for _ in range(6)]
     pauses = 0
 
     async def work() -> None:
@@ -178,7 +184,8 @@ async def test_who_unsubscribes_meanwhile_is_not_served(monkeypatch: pytest.Monk
     monkeypatch.setattr("api.live.position_board._AT_ONCE", 1)
     board, heard = PositionBoard(), list[int]()
     subscriptions = [
-        board.subscribe(WantedPositions(), partial(heard.append, number)) for number in range(3)
+        await board.subscribe(WantedPositions(), partial(heard.append, number))
+        for number in range(3)
     ]
 
     async def close_all() -> None:
@@ -196,17 +203,71 @@ async def test_who_unsubscribes_meanwhile_is_not_served(monkeypatch: pytest.Monk
 async def test_subscriptions_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.live.position_board.MOST_SUBSCRIPTIONS", 2)
     board = PositionBoard()
-    first, _ = [board.subscribe(WantedPositions(), ignore) for _ in range(2)]
+    first, _ = [await board.subscribe(WantedPositions(), ignore) for _ in range(2)]
     with pytest.raises(TooManySubscriptions, match="may have 2 subscriptions"):
-        board.subscribe(WantedPositions(), ignore)
+        await board.subscribe(WantedPositions(), ignore)
     first.close()
-    board.subscribe(WantedPositions(), ignore)
+    await board.subscribe(WantedPositions(), ignore)
+
+
+async def test_an_asset_that_leaves_the_client_is_sent_without_a_position() -> None:
+    board = PositionBoard()
+    await board.take([row(0, 1.0, client=CLIENTS[0]), row(1, 1.0, client=CLIENTS[0])])
+    subscription = await board.subscribe(WantedPositions(client_id=CLIENTS[0]), ignore)
+    assert places(subscription.take()) == [(0, 1.0), (1, 1.0)]
+    await board.take([row(0, 2.0, client=CLIENTS[1])])
+    assert places(subscription.take()) == [(0, None)]
+    await board.take([row(0, 3.0, client=CLIENTS[1])])
+    assert subscription.take() == []
+
+
+async def test_who_asks_for_a_few_assets_looks_at_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    board = PositionBoard()
+    await board.take([row(number, 1.0) for number in range(20)])
+    seen: list[int] = []
+    see = PositionSubscription.see
+
+    def note(self: PositionSubscription, places: Any, new: Any) -> Any:
+        seen.extend(places.tolist())
+        return see(self, places, new)
+
+    monkeypatch.setattr(PositionSubscription, "see", note)
+    wanted = frozenset([asset_id(3), asset_id(7), asset_id(99)])
+    subscription = await board.subscribe(WantedPositions(asset_ids=wanted), ignore)
+    assert seen == [3, 7]
+    assert places(subscription.take()) == [(3, 1.0), (7, 1.0)]
+    await board.take([row(number, 2.0) for number in (3, 4)])
+    assert places(subscription.take()) == [(3, 2.0)]
+
+
+async def test_who_asks_for_all_assets_lets_others_work_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(position_board, "_PLACES_AT_ONCE", 5)
+    board = PositionBoard()
+    await board.take([row(number, 1.0) for number in range(20)])
+    subscribing = asyncio.create_task(board.subscribe(WantedPositions(), ignore))
+    turns = 0
+    while not subscribing.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 4
+    assert len((await subscribing).take()) == 20
+
+    cancelled = asyncio.create_task(board.subscribe(WantedPositions(), ignore))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    assert board.subscriptions == {await subscribing}
 
 
 async def test_a_client_that_is_asked_for_is_not_kept() -> None:
     board = PositionBoard()
     wanted = [WantedPositions(client_id=UUID(int=number)) for number in range(1000, 1100)]
-    subscriptions = [board.subscribe(each, ignore) for each in wanted]
+    subscriptions = [await board.subscribe(each, ignore) for each in wanted]
     await board.take([row(0, 1.0, client=UUID(int=1005))])
     assert len(board._client_numbers) == 1  # pyright: ignore[reportPrivateUsage]
     assert [len(each.take()) for each in subscriptions[4:7]] == [0, 1, 0]
@@ -216,7 +277,7 @@ async def test_an_organization_of_too_many_assets_shows_the_first_ones() -> None
     board = PositionBoard(most_assets=2)
     await board.take([row(0, 1.0), row(1, 1.0)])
     await board.take([row(2, 1.0)])
-    assert places(board.subscribe(WantedPositions(), ignore).take()) == [(0, 1.0), (1, 1.0)]
+    assert places((await board.subscribe(WantedPositions(), ignore)).take()) == [(0, 1.0), (1, 1.0)]
     assert len(board) == 2
 
 
@@ -224,8 +285,8 @@ async def test_places_of_assets_that_are_gone_are_another_s_once_all_readers_kno
     board = PositionBoard(most_assets=2)
     await board.take([row(0, 1.0), row(1, 1.0), row(2, 1.0)])
     assert len(board) == 2
-    reader = board.subscribe(WantedPositions(), ignore)
-    chooser = board.subscribe(
+    reader = await board.subscribe(WantedPositions(), ignore)
+    chooser = await board.subscribe(
         WantedPositions(asset_ids=frozenset([asset_id(1), asset_id(2)])), ignore
     )
     reader.take()
@@ -295,7 +356,7 @@ async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_ol
             gone = truth.keys() - step
             truth |= {each: truth[each]._replace(position=None) for each in gone}
         elif isinstance(step, WantedPositions):
-            readers.append((board.subscribe(step, ignore), step, {}))
+            readers.append((await board.subscribe(step, ignore), step, {}))
         elif step < len(readers):
             subscription, wanted, known = readers[step]
             bodies = [json.loads(body) for body in subscription.take()]
@@ -306,5 +367,7 @@ async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_ol
                 if meets(one, wanted):
                     assert one.position is not None
                     assert (sent["lat"], sent["lon"]) == one.position[2:4]
-                elif sent is not None and wanted.client_id is None:
+                elif sent is not None and wanted.client_id in (None, one.client_id):
                     assert not is_within(wanted.bbox, sent["lat"], sent["lon"])
+                else:
+                    assert sent is None
