@@ -39,6 +39,27 @@ class QuoteFiles(NamedTuple):
     signature_png: bytes | None
 
 
+class SentQuote(NamedTuple):
+    """What the row of a quote says that was sent; all but the state stand in its document, too."""
+
+    state: str
+    quote_id: str
+    number: int
+    revision: int
+    currency: str
+    subtotal_cents: int
+    discount_cents: int
+    tax_cents: int
+    total_cents: int
+
+
+_ENDS: Mapping[str, tuple[EvidenceKind, ...]] = {
+    "accepted": ("accepted", "accepted_by_hand"),
+    "declined": ("declined",),
+}
+"""The kinds of the last entry, by the state of the quote."""
+
+
 def canonical(value: Mapping[str, Any]) -> bytes:
     """Return the JSON text of a value by RFC 8785."""
     return rfc8785.dumps(dict(value))
@@ -58,22 +79,56 @@ def next_entry(
     return EvidenceEntry(content, sha256(content).digest())
 
 
-def evidence_faults(files: QuoteFiles, chain: Sequence[EvidenceEntry]) -> tuple[str, ...]:
-    """Return each thing that is not as it was, as a sentence; nothing where all is well."""
+def evidence_faults(
+    quote: SentQuote, files: QuoteFiles | None, chain: Sequence[EvidenceEntry]
+) -> tuple[str, ...]:
+    """Return each thing that is not as it was, as a sentence; nothing where all is well.
+
+    quote: what its own row says, so that nothing at the end of the chain can be left away.
+    """
+    if files is None:
+        return ("The document is missing.",)
     faults: list[str] = []
-    if not _is_canonical(files.document):
+    if _is_canonical(files.document):
+        faults += _other_facts(quote, msgspec.json.decode(files.document))
+    else:
         faults.append("The document is not canonical JSON.")
+    kinds: list[object] = []
     previous: str | None = None
     for place, entry in enumerate(chain, 1):
         if sha256(entry.content).digest() != entry.sha256 or not _is_canonical(entry.content):
             faults.append(f"Entry {place} is not as it was written.")
             break
         facts = entry.facts()
-        if facts["previous_sha256"] != previous:
+        if facts.get("previous_sha256") != previous or "kind" not in facts:
             faults.append(f"Entry {place} does not follow the entry before.")
         faults += _changed_files(place, facts, files)
         previous = entry.sha256.hex()
+        kinds.append(facts.get("kind"))
+    if not faults:
+        faults += _missing_entries(quote.state, kinds)
     return tuple(dict.fromkeys(faults))
+
+
+def _other_facts(quote: SentQuote, document: Mapping[str, Any]) -> list[str]:
+    facts = quote._asdict()
+    del facts["state"]
+    return [
+        f"The document's {field} is not the quote's."
+        for field, value in facts.items()
+        if document.get(field) != value
+    ]
+
+
+def _missing_entries(state: str, kinds: Sequence[object]) -> list[str]:
+    if not kinds or kinds[0] != "sent":
+        return ["The entry of its sending is missing."]
+    if state == "viewed" and "viewed" not in kinds:
+        return ["The entry of its first view is missing."]
+    ends = _ENDS.get(state, ())
+    if ends and kinds[-1] not in ends:
+        return [f"The quote is {state}, and the last entry does not say so."]
+    return []
 
 
 def _changed_files(place: int, facts: Mapping[str, Any], files: QuoteFiles) -> list[str]:
@@ -92,6 +147,6 @@ def _changed_files(place: int, facts: Mapping[str, Any], files: QuoteFiles) -> l
 
 def _is_canonical(content: bytes) -> bool:
     try:
-        return rfc8785.dumps(msgspec.json.decode(content)) == content
+        return rfc8785.dumps(msgspec.json.decode(content, type=dict[str, Any])) == content
     except (msgspec.DecodeError, UnicodeDecodeError, rfc8785.CanonicalizationError):
         return False

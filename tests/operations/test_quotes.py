@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from operations.quotes.evidence import (
     EvidenceEntry,
     QuoteFiles,
+    SentQuote,
     canonical,
     evidence_faults,
     hex_hash,
@@ -132,8 +133,13 @@ class _Kept:
     chain: list[EvidenceEntry]
 
 
+QUOTE = SentQuote("accepted", "quo_1", 1042, 1, "EUR", 1000, 0, 190, 1190)
+
+
 def kept() -> _Kept:
-    files = QuoteFiles(canonical({"b": 1, "a": "é"}), b"%PDF", b"\x89PNG")
+    facts = QUOTE._asdict()
+    del facts["state"]
+    files = QuoteFiles(canonical({"title": "é"} | facts), b"%PDF", b"\x89PNG")
     chain: list[EvidenceEntry] = []
     hashes = {
         "document_sha256": hex_hash(files.document),
@@ -147,7 +153,7 @@ def kept() -> _Kept:
 
 
 def test_evidence_that_is_as_it_was_has_no_faults() -> None:
-    assert evidence_faults(kept().files, kept().chain) == ()
+    assert evidence_faults(QUOTE, kept().files, kept().chain) == ()
 
 
 @pytest.mark.parametrize("part", ["document", "pdf", "signature_png"])
@@ -158,7 +164,7 @@ def test_any_changed_byte_of_a_file_is_found(part: str) -> None:
         changed = bytearray(content)
         changed[place] ^= 1 << bit
         files = whole.files._replace(**{part: bytes(changed)})
-        assert evidence_faults(files, whole.chain), (part, place, bit)
+        assert evidence_faults(QUOTE, files, whole.chain), (part, place, bit)
 
 
 def test_any_changed_byte_of_an_entry_is_found_even_with_a_new_hash() -> None:
@@ -169,19 +175,57 @@ def test_any_changed_byte_of_an_entry_is_found_even_with_a_new_hash() -> None:
             changed[place] ^= 1
             as_it_was = entry._replace(content=bytes(changed))
             assert evidence_faults(
-                whole.files, [*whole.chain[:number], as_it_was, *whole.chain[number + 1 :]]
+                QUOTE, whole.files, [*whole.chain[:number], as_it_was, *whole.chain[number + 1 :]]
             )
     first = whole.chain[0].facts() | {"sent_to": "x@b.c"}
     content = canonical(first)
     forged = EvidenceEntry(content, bytes.fromhex(hex_hash(content)))
-    faults = evidence_faults(whole.files, [forged, *whole.chain[1:]])
+    faults = evidence_faults(QUOTE, whole.files, [forged, *whole.chain[1:]])
     assert faults == ("Entry 2 does not follow the entry before.",)
 
 
 def test_a_missing_entry_is_found() -> None:
     whole = kept()
-    assert evidence_faults(whole.files, whole.chain[1:])
-    assert evidence_faults(whole.files, [whole.chain[0], whole.chain[2]])
+    assert evidence_faults(QUOTE, whole.files, whole.chain[1:])
+    assert evidence_faults(QUOTE, whole.files, [whole.chain[0], whole.chain[2]])
+
+
+@pytest.mark.parametrize(
+    ("state", "entries", "fault"),
+    [
+        ("accepted", 0, "The entry of its sending is missing."),
+        ("sent", 0, "The entry of its sending is missing."),
+        ("accepted", 1, "The quote is accepted, and the last entry does not say so."),
+        ("accepted", 2, "The quote is accepted, and the last entry does not say so."),
+        ("declined", 3, "The quote is declined, and the last entry does not say so."),
+        ("viewed", 1, "The entry of its first view is missing."),
+        ("viewed", 2, None),
+        ("expired", 1, None),
+        ("superseded", 2, None),
+    ],
+)
+def test_entries_missing_at_the_end_are_found(state: str, entries: int, fault: str | None) -> None:
+    whole = kept()
+    faults = evidence_faults(QUOTE._replace(state=state), whole.files, whole.chain[:entries])
+    assert faults == (() if fault is None else (fault,))
+
+
+def test_a_missing_document_and_a_strange_entry_are_faults() -> None:
+    whole = kept()
+    assert evidence_faults(QUOTE, None, []) == ("The document is missing.",)
+    content = canonical({"kind": "sent"})
+    first = EvidenceEntry(content, bytes.fromhex(hex_hash(content)))
+    no_object = EvidenceEntry(b"[]", bytes.fromhex(hex_hash(b"[]")))
+    assert evidence_faults(QUOTE, whole.files, [no_object])
+    assert evidence_faults(QUOTE, whole.files, [first, *whole.chain[1:]])
+
+
+@pytest.mark.parametrize("field", ["quote_id", "revision", "currency", "total_cents"])
+def test_a_row_that_is_not_as_the_document_is_found(field: str) -> None:
+    whole = kept()
+    changed = QUOTE._replace(**{field: 7})
+    faults = evidence_faults(changed, whole.files, whole.chain)
+    assert faults == (f"The document's {field} is not the quote's.",)
 
 
 def test_a_canonical_text_does_not_depend_on_the_order_of_fields() -> None:

@@ -66,7 +66,7 @@ from db.quotes.quotes import (
 from db.resources.quotas import check_room
 from operations.quotes.document import QuoteDocument
 from operations.quotes.events import QUOTE_CREATED, QUOTE_EXPIRED
-from operations.quotes.evidence import evidence_faults, hex_hash
+from operations.quotes.evidence import SentQuote, evidence_faults, hex_hash
 from operations.quotes.states import QUOTES, check_editable, check_revisable
 
 router = APIRouter(prefix="/v1/quotes", tags=["quotes"], route_class=TenantRoute)
@@ -230,7 +230,7 @@ async def get_quote_evidence(access: Reader, quote_id: _QuotePath) -> Response:
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)
         kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
-    return ok(_checked(kept))
+    return ok(_checked(row, kept))
 
 
 # Parts --------------------------------------------------------------------------------------------
@@ -351,20 +351,31 @@ def _noted_by(access: Access) -> dict[str, Any]:
     return {"user_id": id_text("usr", access.caller.user_id)}
 
 
-def _checked(kept: StoredEvidence | None) -> dict[str, Any]:
-    """Return an EvidenceCheck."""
-    if kept is None:
-        names = ("document", "document_sha256", "pdf_sha256", "signature_png_base64")
-        return {"is_intact": True, "faults": [], **dict.fromkeys(names), "entries": []}
-    files = kept.files
-    faults = evidence_faults(files, kept.chain)
-    png = files.signature_png
+def _checked(row: QuoteRow, kept: StoredEvidence | None) -> dict[str, Any]:
+    """Return an EvidenceCheck; that of a draft is empty."""
+    files, chain = (None, []) if kept is None else kept
+    faults = () if row.state == "draft" else evidence_faults(_sent_quote(row), files, chain)
+    png = files and files.signature_png
     return {
         "is_intact": not faults,
         "faults": list(faults),
-        "document": files.document.decode(errors="replace"),
-        "document_sha256": hex_hash(files.document),
-        "pdf_sha256": hex_hash(files.pdf),
+        "document": files and files.document.decode(errors="replace"),
+        "document_sha256": files and hex_hash(files.document),
+        "pdf_sha256": files and hex_hash(files.pdf),
         "signature_png_base64": None if png is None else base64.b64encode(png).decode(),
-        "entries": [entry_item(entry.content) for entry in kept.chain],
+        "entries": [entry_item(entry.content) for entry in chain],
     }
+
+
+def _sent_quote(row: QuoteRow) -> SentQuote:
+    return SentQuote(
+        row.state,
+        id_text("quo", row.id),
+        row.number,
+        row.revision,
+        row.currency,
+        row.subtotal_cents,
+        row.discount_cents,
+        row.tax_cents,
+        row.total_cents,
+    )
