@@ -110,13 +110,14 @@ class _Pictures:
         names: list[str] = []
         missing: list[str] = []
         for each in attachment_ids:
-            if each not in self._report.photos:
-                missing.append(each)
-            elif self._photos >= MAX_PRINTED_PHOTOS:
+            if self._photos >= MAX_PRINTED_PHOTOS:
                 self.left_out += 1
-            else:
-                self._photos += 1
+                continue
+            self._photos += 1
+            if each in self._report.photos:
                 names.append(self._named(self._report.photos[each]))
+            else:
+                missing.append(each)
         text = f"Cannot be shown: {', '.join(missing)}" if missing else ""
         return tuple(names), text
 

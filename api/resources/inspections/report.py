@@ -65,9 +65,9 @@ async def signatures_of(access: Access, report: InspectionReport) -> Mapping[str
 
 
 async def _photos(conn: Connection, row: Inspection) -> Mapping[str, bytes]:
-    """Return the thumbnails of the photos, not many more than are printed."""
+    """Return the thumbnails of the photos that are printed."""
     texts = [text for _, text in photo_ids(questions_of(row.sections), row.answers)]
-    ids = [parse_id("att", text) for text in dict.fromkeys(texts)][: MAX_PRINTED_PHOTOS + 1]
+    ids = [parse_id("att", text) for text in dict.fromkeys(texts)][:MAX_PRINTED_PHOTOS]
     thumbs = await photo_copies.thumbs(conn, ids)
     return {id_text("att", attachment_id): content for attachment_id, content in thumbs.items()}
 

@@ -73,17 +73,19 @@ def test_an_inspection_says_what_it_is_worth(changes: dict[str, Any], says: str)
 
 
 def test_an_inspection_shows_a_bounded_number_of_photos() -> None:
-    ids = [f"att_{number}" for number in range(MAX_PRINTED_PHOTOS + 5)]
+    ids = [f"att_{number}" for number in range(MAX_PRINTED_PHOTOS + 105)]
     asked = [question(f"p{number}", "photo", "Photos") for number in range(0, len(ids), 10)]
     answers = {
         each["id"]: {"value": ids[10 * number : 10 * number + 10]}
         for number, each in enumerate(asked)
     }
     sections = [{"title": "All", "questions": asked}]
-    photos = dict.fromkeys(ids, picture())
+    photos = dict.fromkeys(ids[1:MAX_PRINTED_PHOTOS], picture())
     content = _inspections.pdf(inspection(sections=sections, answers=answers, photos=photos))
     read = pages(content)
-    assert "5 more photos are kept with the form." in read[-1]
+    assert "105 more photos are kept with the form." in read[-1]
+    assert [text for text in read if "Cannot be shown" in text] == [read[0]]
+    assert "Cannot be shown: att_0 " in read[0]
     assert f"Page {len(read)} of {len(read)}" in read[-1]
     assert len(read) > 10
 
