@@ -5,6 +5,7 @@ its row stays for a while, for whoever asks. `claim` and what follows it is for 
 under row-level security.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
@@ -77,8 +78,13 @@ async def add_endpoint_disabled(conn: Connection, org_id: UUID, endpoint_id: UUI
     conn.note(Channel.LETTERS)
 
 
-async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list[Letter]:
-    """Claim letters that are due, which nobody else gets before `again_after`.
+async def claim(
+    conn: Connection, *, served: Sequence[UUID], again_after: timedelta
+) -> Letter | None:
+    """Claim a letter that is due, which nobody else gets before `again_after`.
+
+    Letters to users come before quotes. served: organizations in the order in which they were
+    served last; those that are not among them come first, so none waits for all letters of another.
 
     An invitation is for a user who has not accepted one, a reset for one who has a password. What
     tells of a disabled endpoint has no `disabled_reason` once that is enabled again or deleted.
@@ -89,7 +95,9 @@ async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list
             WITH due AS (
                 SELECT org_id, id FROM mail_outbox
                  WHERE gave_up_at IS NULL AND next_attempt_at <= now()
-                 ORDER BY next_attempt_at LIMIT %s FOR UPDATE SKIP LOCKED
+                 ORDER BY purpose = 'quote', coalesce(array_position(%s::uuid[], org_id), 0),
+                          next_attempt_at
+                 LIMIT 1 FOR UPDATE SKIP LOCKED
             ), claimed AS (
                 UPDATE mail_outbox AS m
                    SET attempts = m.attempts + 1, next_attempt_at = now() + %s
@@ -106,11 +114,10 @@ async def claim(conn: Connection, *, limit: int, again_after: timedelta) -> list
                    AND c.purpose <> 'quote'
                    AND u.deactivated_at IS NULL
                    AND (u.password_hash IS NULL) = (c.purpose = 'invitation')
-             ORDER BY c.created_at
             """,
-            (limit, again_after),
+            (list(served), again_after),
         )
-        return await cursor.fetchall()
+        return await cursor.fetchone()
 
 
 async def done(conn: Connection, letter: Letter) -> None:

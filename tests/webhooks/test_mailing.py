@@ -168,6 +168,31 @@ async def test_two_processes_send_a_letter_once(
     assert len(sender.sent) == 6
 
 
+async def test_organizations_take_turns_and_quotes_come_last(
+    world: World, mailing: Mailing, sender: _Sender
+) -> None:
+    many = await _waiting(world, name="Many")
+    await world.admin.execute(
+        """
+        INSERT INTO mail_outbox (org_id, id, purpose, email, quote_id, next_attempt_at)
+        VALUES (%(org)s, gen_random_uuid(), 'quote', 'b@example.com', gen_random_uuid(),
+                now() - interval '1 hour'),
+               (%(org)s, gen_random_uuid(), 'password_reset', 'a@example.com', NULL, now()),
+               (%(org)s, gen_random_uuid(), 'password_reset', 'a@example.com', NULL, now())
+        """,
+        {"org": many},
+    )
+    few = await _waiting(world, name="Few")
+    for _ in range(2):
+        await mailing.send_next()
+    assert len(await _rows(world, many)) == 3
+    assert await _rows(world, few) == []
+    for _ in range(2):
+        await mailing.send_next()
+    assert len(sender.sent) == 4
+    assert await world.rows("mail_outbox", "purpose", "id", many) == [("quote",)]
+
+
 async def test_a_name_of_several_lines_puts_no_header_into_a_letter(
     world: World, mailing: Mailing, sender: _Sender
 ) -> None:

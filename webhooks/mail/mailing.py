@@ -2,9 +2,10 @@
 
 A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever dies. Whoever claims
 it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
-with another link. What cannot be sent is tried again less and less often, eight times in a day. A
-quote becomes sent in the transaction that takes its letter away. The same loop takes away what has
-expired: sign-ins, tokens, links, and answers that were kept; and it expires quotes.
+with another link. Letters to users come before quotes, and organizations take turns, so nobody
+waits for all quotes of another. What cannot be sent is tried again less and less often, eight times
+in a day. A quote becomes sent in the transaction that takes its letter away. The same loop takes
+away what has expired: sign-ins, tokens, links, and answers that were kept; and it expires quotes.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ from webhooks.outages import TROUBLE, Outage, pause
 
 _log = structlog.get_logger("webhooks")
 _IDLE_S = 1.0
+_MOST_SERVED = 1_000  # organizations whose turn is remembered
 _CLAIM = timedelta(minutes=2)  # longer than any sender takes
 _LINK_LIFETIMES: dict[Purpose, timedelta] = {
     "invitation": timedelta(days=7),
@@ -65,6 +67,7 @@ class Mailing:
         self._mail_from = mail_from
         self._public_url = public_url
         self._work = asyncio.Event()
+        self._served: dict[UUID, None] = {}  # organizations, that served last at the end
         self._outage = Outage("mailing", random.Random())
 
     def wake(self, _: UUID | None = None) -> None:
@@ -91,10 +94,15 @@ class Mailing:
     async def send_next(self) -> bool:
         """Send one letter that is due; False where none is."""
         async with self._connections.connection() as conn, conn.transaction():
-            claimed = await mail_outbox.claim(conn, limit=1, again_after=_CLAIM)
-        for letter in claimed:
-            await self._send(letter)
-        return bool(claimed)
+            letter = await mail_outbox.claim(conn, served=list(self._served), again_after=_CLAIM)
+        if letter is None:
+            return False
+        self._served.pop(letter.org_id, None)
+        self._served[letter.org_id] = None
+        if len(self._served) > _MOST_SERVED:
+            del self._served[next(iter(self._served))]
+        await self._send(letter)
+        return True
 
     async def _send(self, letter: Letter) -> None:
         try:
