@@ -30,7 +30,7 @@ from db.hours.punches import PunchTimes
 from db.punches.evidence import PunchTerms, lock_employees, places_of_employees
 from db.punches.rows import WORK_ORDER, NewPunch, nearest_s
 from db.punches.sites import NearZone, PunchPlace, near_zones
-from geofence.event_data import PunchAmendment
+from geofence.event_data.punches import PunchAmendment
 from geofence.punches.claim import (
     PUNCH_AMENDED,
     AmendmentCause,
