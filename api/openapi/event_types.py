@@ -13,6 +13,14 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from api.openapi.examples import example_of
 from geofence.event_data.inspections import INSPECTION_SUBMITTED, SubmittedInspection
 from geofence.event_data.punches import PunchAmendment, Punched
+from geofence.event_data.quotes import (
+    QUOTE_ACCEPTED,
+    QUOTE_CREATED,
+    QUOTE_DECLINED,
+    QUOTE_EXPIRED,
+    QUOTE_SENT,
+    QuoteEvent,
+)
 from geofence.event_data.stock import STOCK_LOW, LowStock
 from geofence.event_data.timesheets import TIMESHEET_APPROVED, ApprovedTimesheet
 from geofence.event_data.visits import Alert, Overspeed, VisitAmendment
@@ -28,14 +36,6 @@ from geofence.event_data.work_orders import (
 )
 from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
 from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
-from operations.quotes.events import (
-    QUOTE_ACCEPTED,
-    QUOTE_CREATED,
-    QUOTE_DECLINED,
-    QUOTE_EXPIRED,
-    QUOTE_SENT,
-    QuoteEvent,
-)
 
 
 class EventKind(NamedTuple):
