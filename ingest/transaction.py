@@ -27,7 +27,7 @@ from ingest.late.lookup import NO_PAST, LookupNeeded
 from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import refuse_punches
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.leftovers import finished, leave, left_over
+from ingest.planning.deferral import defer, deferred_of, finished
 from ingest.planning.memory import Memory
 from ingest.planning.plan import WritePlan, make_plan
 from ingest.planning.shares import much_refused
@@ -115,7 +115,7 @@ async def store(
 
 def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan) -> None:
     term.memory.apply(plan)
-    leave(term.memory, left_over(arrivals, plan))
+    defer(term.memory, deferred_of(arrivals, plan))
 
 
 async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
