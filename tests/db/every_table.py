@@ -166,7 +166,7 @@ def _fill(
         ("stock_movements", ", kind, quantity_milli, on_hand_change_milli, reserved_change_milli"),
     ):
         conn.execute(
-            f"INSERT INTO {table} (org_id, id, part_id, warehouse_id{more})"  # noqa: S608
+            f"INSERT INTO {table} (org_id, id, part_id, warehouse_id{more})"
             f" VALUES (%s, %s, %s, %s{', %s, 1, 1, 0' if more else ''})",
             (org_id, new_id(), part_id, warehouse_id, *(["adjust"] if more else [])),
         )
@@ -215,7 +215,7 @@ def _fill(
         ),
     ):
         conn.execute(
-            f"INSERT INTO {columns} SELECT org_id, %s, %s, id, {values} FROM users"  # noqa: S608
+            f"INSERT INTO {columns} SELECT org_id, %s, %s, id, {values} FROM users"
             " WHERE org_id = %s LIMIT 1",
             (new_id(), order_id, org_id),
         )

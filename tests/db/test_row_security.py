@@ -260,7 +260,7 @@ def test_only_the_application_may_look_credentials_up(
     database: DatabaseUnderTest, function: str, role: str
 ) -> None:
     values = {"hash": bytes(32), "org_id": new_id(), "id": new_id()}
-    query = f"SELECT * FROM {function}({LOOK_UPS[function]})".encode()  # noqa: S608
+    query = f"SELECT * FROM {function}({LOOK_UPS[function]})".encode()
     with psycopg.connect(database.url("opsc_app")) as conn:
         assert [row for row in conn.execute(query, values) if row != (None,)] == []
     with (

@@ -41,7 +41,7 @@ async def deliver(database) -> AsyncIterator[Connection]:
 async def _set(world: World, endpoint: Endpoint, **columns: Any) -> None:
     for name, value in columns.items():
         await world.admin.execute(
-            f"UPDATE webhook_endpoints SET {name} = %s WHERE id = %s",  # noqa: S608
+            f"UPDATE webhook_endpoints SET {name} = %s WHERE id = %s",
             (value, endpoint.id),
         )
 

@@ -54,7 +54,7 @@ async def in_state(org: Organization, state: str) -> dict[str, Any]:
 
 
 def order_events(api: RunningApi, org: Organization) -> list[tuple[str, dict[str, Any]]]:
-    return api.sql(  # type: ignore[return-value]
+    return api.sql(
         "SELECT type, data FROM events WHERE org_id = %s AND type LIKE 'work_order.%%'"
         " ORDER BY position",
         org.org_id,

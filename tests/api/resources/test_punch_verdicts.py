@@ -23,7 +23,7 @@ def told(api: RunningApi, org: Organization) -> list[tuple[str, dict[str, Any]]]
         "SELECT type, data FROM events WHERE org_id = %s AND type LIKE 'employee.%%'"
         " ORDER BY position",
         org.org_id,
-    )  # type: ignore[return-value]
+    )
 
 
 async def anna(api: RunningApi, org: Organization, case: PunchCase) -> Worker:

@@ -38,7 +38,7 @@ def events(api: RunningApi, org: Organization) -> list[tuple[str, dict[str, Any]
         "SELECT type, data FROM events WHERE org_id = %s AND type LIKE 'employee.%%'"
         " ORDER BY position",
         org.org_id,
-    )  # type: ignore[return-value]
+    )
 
 
 # Verdicts -----------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ async def test_moves_are_those_of_the_table_by_verb_and_by_status(
         answer = await org.admin.post(f"{path}/{verb}", None)
         if then is None:
             assert (answer.status, answer.json["code"]) == (409, "illegal_move")
-            assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))  # type: ignore[arg-type]
+            assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))
         else:
             assert (answer.status, answer.json["approval_status"]) == (200, then)
             assert (await org.viewer.get(path)).json == answer.json
@@ -75,7 +75,7 @@ async def test_moves_are_those_of_the_table_by_verb_and_by_status(
         leads = wanted == state or any((m.state, m.then) == (state, wanted) for m in MOVES)
         assert answer.status == (200 if leads else 409), answer.json
         if not leads:
-            assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))  # type: ignore[arg-type]
+            assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))
 
 
 async def test_who_did_what_is_kept_and_written_down(

@@ -159,7 +159,7 @@ async def test_the_plan_bounds_how_many_there_are(api: RunningApi) -> None:
     org = api.organization("Full")
     await made_order(org)
     counted = "table_name = 'work_orders' AND org_id = %s"
-    api.sql(f"UPDATE row_counts SET stored = 10000000 WHERE {counted}", org.org_id)  # noqa: S608
+    api.sql(f"UPDATE row_counts SET stored = 10000000 WHERE {counted}", org.org_id)
     answer = await org.dispatcher.post("/v1/work-orders", {"title": "x"})
     assert is_problem(answer, 403, "quota_exceeded")
     said = {name: answer.json[name] for name in ("quota", "limit", "used")}
