@@ -29,7 +29,7 @@ from api.http.etags import Preconditions
 from api.http.headers import authorization
 from api.http.middleware import request_id
 from api.http.problems import Problem, forbidden, unauthorized
-from api.request.idempotency import Attempt
+from api.request.idempotency import KeyedRequest
 from db.core.connect import Connection
 from db.core.secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
 from db.core.tenant import Actor, reading, tenant
@@ -46,7 +46,7 @@ class Access:
     state: ApiState
     preconditions: Preconditions
     request_id: str
-    attempt: Attempt | None
+    keyed: KeyedRequest | None
     reads: bool
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
@@ -58,7 +58,7 @@ class Access:
             return reading(self.state.connections, caller.org_id)
         actor = Actor(caller.user_id, caller.via, caller.credential_id, self.request_id)
         transaction = tenant(self.state.connections, caller.org_id, actor)
-        return transaction if self.attempt is None else self.attempt.transaction(transaction)
+        return transaction if self.keyed is None else self.keyed.transaction(transaction)
 
     def check_unchanged(self, item: object) -> None:
         """Raise Problem (412) where the client wants to change something else than `item`, which is
@@ -207,7 +207,7 @@ class Permission(SecurityBase):
             request.app.state.api,
             Preconditions.of(request),
             request_id(request),
-            getattr(request.state, "attempt", None),
+            getattr(request.state, "keyed", None),
             request.method == "GET",
         )
 

@@ -28,7 +28,7 @@ from api.http.headers import media_type
 from api.http.problems import Fault, Problem, bad_parameter, unavailable
 from api.request.access import authenticate
 from api.request.handler_arguments import Handle, handle_of, query_names
-from api.request.idempotency import Attempt, fingerprint, read_key
+from api.request.idempotency import KeyedRequest, fingerprint, read_key
 from api.request.paging import fields_of
 from api.settings import ApiSettings
 from geofence.shapes.geojson import MAX_VERTICES
@@ -136,9 +136,9 @@ class TenantRoute(PublicRoute):
             return await handle(request)
         caller: Caller = request.state.caller
         asked = fingerprint(caller, request, self.asked(request))
-        attempt = Attempt(request.app.state.api, caller, self.unique_id, key, asked)
-        request.state.attempt = attempt
-        return await attempt.run(request, handle)
+        keyed = KeyedRequest(request.app.state.api, caller, self.unique_id, key, asked)
+        request.state.keyed = keyed
+        return await keyed.run(request, handle)
 
     def asked(self, request: Request) -> object:
         """Return what distinguishes a request from another of the same path: its body."""

@@ -34,7 +34,7 @@ from geofence.event_data.punches import PunchAmendment
 from geofence.punches.claim import (
     PUNCH_AMENDED,
     AmendmentCause,
-    Claim,
+    ClaimedPunch,
     PunchReason,
     PunchSite,
     TimedPosition,
@@ -194,10 +194,10 @@ class _Stored(NamedTuple):
         )
 
     @property
-    def claim(self) -> Claim:
+    def claim(self) -> ClaimedPunch:
         new = self.as_new
         fix = position(new.fix_time_us, new.lon, new.lat, new.accuracy_m)
-        return Claim(new.kind, new.claimed_us, fix, new.mock)
+        return ClaimedPunch(new.kind, new.claimed_us, fix, new.mock)
 
     @property
     def told(self) -> object:
