@@ -1,8 +1,8 @@
 """The way of a batch, on one screen: plan, one transaction, acknowledge.
 
-    messages -> decoded -> accepted -> new | late or doubled -> judged        (a Plan, values only)
+    messages -> decoded -> accepted -> new | late | known -> judged    (a `WritePlan`, values only)
              -> one transaction (`ingest.transaction`)
-             -> after COMMIT: the source and the tracker are told
+             -> after COMMIT: acknowledged to the source, receipts to trackers, wake-ups
 
 While the database works on one batch, the next is planned, from the memory that the first will
 leave behind. Nothing of it is written before the first has committed, and nothing is acknowledged.
@@ -138,7 +138,7 @@ class Pipeline:
         return shared(joined(memory.deferred, arrived), memory, most_fixes)
 
     def _acknowledge(self, stored: Stored) -> None:
-        """Tell the sources, the trackers and who waits for events, after COMMIT."""
+        """Acknowledge to the sources, send receipts to trackers, and wake up readers of events."""
         done, codes = finished(stored.arrivals, stored.plan), results(*stored)
         for source in self._sources:
             source.acknowledge(done, codes)

@@ -1,4 +1,4 @@
-"""One transaction: a plan, carried out.
+"""The transaction that carries out a plan.
 
 The lease and the revision are checked, then fixes, visits, events, saved states, checkpoints,
 punches and quarantine are written. A revision that moved is no failure: it is seen before anything
@@ -119,8 +119,8 @@ def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan) -> None:
 
 
 async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
-    """Return a plan by what has changed. The transaction holds the revision: it
-    cannot move again.
+    """Return a plan made with the changes of the registry. The transaction locks the revision,
+    which cannot move again.
     """
     changes = await changes_since(term.conn, term.memory.registry.revision)
     await asyncio.to_thread(term.memory.registry.take, changes)
@@ -155,8 +155,8 @@ async def _write(
     if len(plan.new):
         await gps_events.copy_new(term.conn, plan.new_stream)
         await note_new_fixes(term.conn, _fixes_on_no_asset(plan, term.memory.registry))
-    if plan.tells:
-        await _write_told(term.conn, plan)
+    if plan.has_effects:
+        await _write_effects(term.conn, plan)
     if plan.punches:
         plan = await _record_punches(term, plan, arrivals)
     received_at = to_datetime(arrivals.received_us)
@@ -204,7 +204,7 @@ async def _record_punches(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBa
     return replace(plan, punches=kept, refusals=refusals)
 
 
-async def _write_told(conn: Connection, plan: WritePlan) -> None:
+async def _write_effects(conn: Connection, plan: WritePlan) -> None:
     """Write what the fixes change.
 
     Statements whose result we do not need are pipelined: every awaited reply competes with the

@@ -1,12 +1,12 @@
 """The permission of a caller, and the one transaction in which a request does its work.
 
 `Reader`, `Technician`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter:
-naming one is what protects a route. Everybody reads. A technician also writes what is their own
-(`Access.check_own`), a dispatcher writes for everybody, and what is sent out of the house (webhook
-endpoints), users and API keys are the admin's. What somebody else has to judge, nobody may do to
-their own (`Access.check_not_own`). A thing is a user's own by the employee that the user is linked
-to. The role is the user's present one, whatever the credential was given for; an API key may be
-narrower (`api.auth.caller`).
+the type is what protects a route. Everybody reads. A technician also writes what is their own
+(`Access.check_own`). A dispatcher writes for everybody. Only an admin changes users, API keys and
+webhook endpoints, which send data out of the system. Nobody approves or reviews what is their own
+(`Access.check_not_own`). A thing is a user's own if it belongs to the employee that the user is
+linked to. The role is the user's present one, whichever role they had when the credential was made;
+an API key may be narrower (`api.auth.caller`).
 """
 
 from contextlib import AbstractAsyncContextManager

@@ -3,6 +3,12 @@
 A plan is made from the memory and changes nothing in it; `Memory.apply` does, once the plan's
 transaction has begun and found nothing changed. `make_plan` is the list of steps. Where a step
 needs what only the database knows, it returns a `LookupNeeded`, and so does `make_plan`.
+
+    accept     -> fixes and punches of known trackers; refusals of the others
+    _fresh     -> without the fixes that are stored already
+    _work      -> late fixes apart from those in order
+    _judged    -> transitions, and the state afterwards
+    outcome_of -> rows of visits and events
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,11 +99,11 @@ class WritePlan:
     @property
     def writes(self) -> bool:
         """Whether there is anything for the database."""
-        return self.tells or bool(len(self.new) or self.refusals or self.punches)
+        return self.has_effects or bool(len(self.new) or self.refusals or self.punches)
 
     @property
-    def tells(self) -> bool:
-        """Whether fixes change anything that is kept beside them."""
+    def has_effects(self) -> bool:
+        """Whether the fixes change anything beside their own rows: visits, events, states."""
         found = (self.outcome, self.saved_states, self.checkpoints, self.backlogs)
         return any(map(bool, (*found, self.suspect, self.late.fixes)))
 
