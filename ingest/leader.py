@@ -29,7 +29,7 @@ from ingest.positions.writer import keep_positions
 from ingest.receipts import WaysBack
 from ingest.recovery import recover
 from ingest.registry.registry import Registry
-from ingest.runtime import SHARED_LEFT_BATCHES, IngestRuntime
+from ingest.runtime import SHARED_DEFERRED_BATCHES, IngestRuntime
 from ingest.sources.link import LinkServer
 from ingest.sources.source import BrokerSource, InboxSource, Source
 from ingest.standby import Standby
@@ -144,7 +144,7 @@ async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
     async with _connection(runtime, _RESTORE_LIMITS) as conn:
         memory = await recover(conn, registry)
     memory.most_transitions = runtime.batch_transitions
-    memory.most_left = SHARED_LEFT_BATCHES * runtime.batch_fixes
+    memory.most_deferred = SHARED_DEFERRED_BATCHES * runtime.batch_fixes
     memory.rates = Rates(runtime.acceptance.max_fixes_per_s)
     give_back()
     gc.freeze()

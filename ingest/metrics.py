@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from db.core.wakeups import WakeUps
 from geofence.model.transitions import Inferred, Transition
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.leftovers import finished
+from ingest.planning.deferral import finished
 from ingest.planning.plan import WritePlan
 from mqtt import Published, Session
 from service.collected import WAKE_UP_NUMBERS, Collected

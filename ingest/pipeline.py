@@ -1,8 +1,8 @@
 """The way of a batch, on one screen: plan, one transaction, acknowledge.
 
-    messages -> decoded -> accepted -> new | late or doubled -> judged        (a Plan, values only)
+    messages -> decoded -> accepted -> new | late | known -> judged    (a `WritePlan`, values only)
              -> one transaction (`ingest.transaction`)
-             -> after COMMIT: the source and the tracker are told
+             -> after COMMIT: acknowledged to the source, receipts to trackers, wake-ups
 
 While the database works on one batch, the next is planned, from the memory that the first will
 leave behind. Nothing of it is written before the first has committed, and nothing is acknowledged.
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from db.core.connect import Connection
 from ingest.late.lookup import LookupNeeded
 from ingest.planning.decoded_batch import DecodedBatch, read
-from ingest.planning.leftovers import finished, joined, shared
+from ingest.planning.deferral import finished, joined, shared
 from ingest.planning.plan import WritePlan, make_plan
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.receipts import WaysBack, receipts, send
@@ -32,7 +32,7 @@ from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 class Planned(NamedTuple):
     """A batch on its way into the database.
 
-    arrived: what was taken from its source; arrivals: with what was left over before it.
+    arrived: what was taken from its source; arrivals: with what was deferred before it.
     reverted: `Memory.reverted` when it was planned.
     """
 
@@ -115,7 +115,7 @@ class Pipeline:
         arrived = read(taken.messages, taken_us, runtime.acceptance.oldest_us(taken_us))
         payload_bytes = sum(len(message.payload) for message in taken.messages)
         runtime.fix_size.saw(len(arrived.decoded.batch), payload_bytes)
-        arrivals = self._with_left(arrived)
+        arrivals = self._with_deferred(arrived)
         memory.smaller_by = runtime.smaller_by
         plan = make_plan(arrivals, memory, self._term.now_us())
         if isinstance(plan, LookupNeeded):
@@ -123,22 +123,22 @@ class Pipeline:
         return arrived, Planned(arrived, arrivals, plan, memory.reverted)
 
     async def _plan_anew(self, conn: Connection, arrived: DecodedBatch) -> Planned:
-        """Plan a batch again, with the present leftovers and with look-ups."""
-        arrivals = self._with_left(arrived)
+        """Plan a batch again, with the fixes deferred now and with look-ups."""
+        arrivals = self._with_deferred(arrived)
         plan = await plan_with_lookups(conn, arrivals, self._memory, self._term.now_us)
         return Planned(arrived, arrivals, plan, self._memory.reverted)
 
-    def _with_left(self, arrived: DecodedBatch) -> DecodedBatch:
-        """Return the leftovers followed by what has arrived, cut to the size of a batch."""
+    def _with_deferred(self, arrived: DecodedBatch) -> DecodedBatch:
+        """Return the deferred fixes followed by what has arrived, cut to the size of a batch."""
         memory = self._memory
         is_plain = not (memory.suspects or memory.slow or arrived.decoded.punches)
-        if memory.left is None and is_plain:
+        if memory.deferred is None and is_plain:
             return arrived
         most_fixes = self._runtime.batch_fixes // self._runtime.smaller_by
-        return shared(joined(memory.left, arrived), memory, most_fixes)
+        return shared(joined(memory.deferred, arrived), memory, most_fixes)
 
     def _acknowledge(self, stored: Stored) -> None:
-        """Tell the sources, the trackers and who waits for events, after COMMIT."""
+        """Acknowledge to the sources, send receipts to trackers, and wake up readers of events."""
         done, codes = finished(stored.arrivals, stored.plan), results(*stored)
         for source in self._sources:
             source.acknowledge(done, codes)

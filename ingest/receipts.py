@@ -17,7 +17,7 @@ import numpy as np
 
 from ingest.metrics import IngestMetrics
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.leftovers import before_of, counts_of, reasons_of
+from ingest.planning.deferral import before_of, counts_of, reasons_of
 from ingest.planning.plan import WritePlan
 from ingest.planning.senders import senders_of
 from ingest.registry.registry import Registry
@@ -59,7 +59,7 @@ def receipts(arrivals: DecodedBatch, plan: WritePlan, registry: Registry) -> lis
     """Make the receipts for the finished messages of a committed plan, in order of receipt."""
     if not registry.wanting_receipts:
         return []
-    left = set(plan.postponed.rows["message"].tolist())
+    left = set(plan.deferred.rows["message"].tolist())
     senders = senders_of(arrivals.messages, registry).tolist()
     wanted = [
         (number, message)

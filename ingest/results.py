@@ -12,7 +12,7 @@ from telemetry.result import Result
 
 
 def results(arrivals: DecodedBatch, plan: WritePlan, counted: Collection[bytes]) -> list[int]:
-    """Return the `Result` of each message that `ingest.planning.leftovers.finished` gives, in its
+    """Return the `Result` of each message that `ingest.planning.deferral.finished` gives, in its
     order.
 
     counted: digests of the refusals that quarantine only counts. A message of which a fix or punch
@@ -30,8 +30,8 @@ def results(arrivals: DecodedBatch, plan: WritePlan, counted: Collection[bytes])
         if before.reasons:
             codes[number] = _code(before.reasons[0])
     codes[is_stored] = Result.STORED
-    if len(plan.postponed):
-        codes = np.delete(codes, np.unique(plan.postponed.rows["message"]))
+    if len(plan.deferred):
+        codes = np.delete(codes, np.unique(plan.deferred.rows["message"]))
     return codes.tolist()
 
 

@@ -17,8 +17,8 @@ from ingest.sources.link import LinkOptions
 from mqtt import BrokerAddress, Session, SessionOptions
 
 STANDS_BY = "standing by: another process is the leader"  # and we may follow it at once
-MOST_LEFT_BATCHES = 4  # batches of fixes that may be left over before no more are taken
-SHARED_LEFT_BATCHES = 3  # of these organizations have shares, which one more batch may exceed
+MOST_DEFERRED_BATCHES = 4  # batches of fixes that may be deferred before no more are taken
+SHARED_DEFERRED_BATCHES = 3  # of these organizations have shares, which one more batch may exceed
 
 
 @dataclass(slots=True)
@@ -65,20 +65,20 @@ class IngestRuntime:
         """Return the limits of the next batch: smaller for some batches after a failure; about
         `batch_fixes` at most.
 
-        Where fixes are left over, others are not waited for. Nothing is taken of organizations of
+        Where fixes are deferred, others are not waited for. Nothing is taken of organizations of
         which too many are, and where too many are in all, none from sources that cannot tell
-        organizations apart. None where MOST_LEFT_BATCHES are left over, or after a failure: then
+        organizations apart. None where MOST_DEFERRED_BATCHES are deferred, or after a failure: then
         those come alone.
         """
-        left = memory.left
+        deferred = memory.deferred
         most_bytes = self.fix_size.bytes_of(self.batch_fixes)
         limits = self.limits.within(most_bytes).divided(self.smaller_by)
-        if left is None:
+        if deferred is None:
             return limits
-        if self.smaller_by > 1 or left.load >= MOST_LEFT_BATCHES * self.batch_fixes:
+        if self.smaller_by > 1 or deferred.load >= MOST_DEFERRED_BATCHES * self.batch_fixes:
             return None
-        is_crowded = left.load >= memory.most_left
-        return replace(limits, idle_s=0.0, held=memory.crowding, is_crowded=is_crowded)
+        is_full = deferred.load >= memory.most_deferred
+        return replace(limits, idle_s=0.0, paused=memory.paused, is_full=is_full)
 
     def trouble(self) -> str | None:
         """Return why no fix is stored just now; None while this process is the leader and

@@ -5,10 +5,10 @@ resource. The term goes on meanwhile: memory is undone, and the batch is stored 
 transaction of its own, down to the one message, which goes into quarantine. The first cuts are
 between organizations, and the groups of organizations that come of them take turns: one that is not
 refused is stored after a few transactions, whatever becomes of the others. After SEARCH_S, or
-MOST_FAILURES transactions that failed, the rest is left over for the next batch: others wait for no
+MOST_FAILURES transactions that failed, the rest is deferred to the next batch: others wait for no
 more than these, however many messages are refused. The organizations of which something was refused
 are suspects: they are cut off first, and a batch has little of them
-(`ingest.planning.leftovers.shared`), until one has passed with nothing refused.
+(`ingest.planning.deferral.shared`), until one has passed with nothing refused.
 
 A row that is there although memory does not know it may mean that memory is wrong: the first time
 this ends the term, so that memory is read back. A message that fails so once more is refused.
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from db.core.errors import DatabaseError, UniqueViolation
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.leftovers import joined, leave, part_of
+from ingest.planning.deferral import defer, joined, part_of
 from ingest.planning.memory import Memory
 from ingest.planning.poison_messages import DATA_ERRORS, refuse
 from ingest.planning.senders import organizations_of
@@ -37,9 +37,9 @@ from telemetry.rejection import Reason
 
 MOST_FAILURES = 32
 MOST_SEARCHED_FIXES = 5_000
-"""More of one organization are left over, to be searched in smaller batches."""
+"""More of one organization are deferred, to be searched in smaller batches."""
 SEARCH_S = 0.5
-"""Once a message was found, the rest is left over after so long."""
+"""Once a message was found, the rest is deferred after so long."""
 MOST_DOUBTED = 1_000
 
 _log = structlog.get_logger("ingest")
@@ -85,13 +85,13 @@ async def store_in_parts(
                 _check_not_new(term, part.messages[0], failure)
             refused = True
             on_committed(await _store(term, _refused(part, failure), sources))
-        if term.memory.left is not None:  # what follows of the group has to wait behind it
-            rest += [term.memory.left, *reversed(group)]
+        if term.memory.deferred is not None:  # what follows of the group has to wait behind it
+            rest += [term.memory.deferred, *reversed(group)]
         elif group:
             groups.append(group)
     term.memory.suspects = frozenset(suspects) or term.memory.suspects
     rest += [part for group in groups for part in reversed(group)]
-    _leave(term.memory, rest if arrivals.behind is None else [*rest, arrivals.behind])
+    _defer(term.memory, rest if arrivals.behind is None else [*rest, arrivals.behind])
 
 
 def acquit(memory: Memory, arrivals: DecodedBatch) -> None:
@@ -100,11 +100,11 @@ def acquit(memory: Memory, arrivals: DecodedBatch) -> None:
         memory.suspects -= set(organizations_of(arrivals.messages, memory.registry).tolist())
 
 
-def _leave(memory: Memory, parts: Sequence[DecodedBatch]) -> None:
-    left: DecodedBatch | None = None
+def _defer(memory: Memory, parts: Sequence[DecodedBatch]) -> None:
+    deferred: DecodedBatch | None = None
     for part in parts:
-        left = joined(left, part)
-    leave(memory, left)
+        deferred = joined(deferred, part)
+    defer(memory, deferred)
 
 
 async def _store(term: LeaderTerm, part: DecodedBatch, sources: Sequence[Source]) -> Stored:

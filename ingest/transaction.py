@@ -1,4 +1,4 @@
-"""One transaction: a plan, carried out.
+"""The transaction that carries out a plan.
 
 The lease and the revision are checked, then fixes, visits, events, saved states, checkpoints,
 punches and quarantine are written. A revision that moved is no failure: it is seen before anything
@@ -27,7 +27,7 @@ from ingest.late.lookup import NO_PAST, LookupNeeded
 from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import refuse_punches
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.leftovers import finished, leave, left_over
+from ingest.planning.deferral import defer, deferred_of, finished
 from ingest.planning.memory import Memory
 from ingest.planning.plan import WritePlan, make_plan
 from ingest.planning.shares import much_refused
@@ -115,12 +115,12 @@ async def store(
 
 def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan) -> None:
     term.memory.apply(plan)
-    leave(term.memory, left_over(arrivals, plan))
+    defer(term.memory, deferred_of(arrivals, plan))
 
 
 async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
-    """Return a plan by what has changed. The transaction holds the revision: it
-    cannot move again.
+    """Return a plan made with the changes of the registry. The transaction locks the revision,
+    which cannot move again.
     """
     changes = await changes_since(term.conn, term.memory.registry.revision)
     await asyncio.to_thread(term.memory.registry.take, changes)
@@ -155,8 +155,8 @@ async def _write(
     if len(plan.new):
         await gps_events.copy_new(term.conn, plan.new_stream)
         await note_new_fixes(term.conn, _fixes_on_no_asset(plan, term.memory.registry))
-    if plan.tells:
-        await _write_told(term.conn, plan)
+    if plan.has_effects:
+        await _write_effects(term.conn, plan)
     if plan.punches:
         plan = await _record_punches(term, plan, arrivals)
     received_at = to_datetime(arrivals.received_us)
@@ -204,7 +204,7 @@ async def _record_punches(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBa
     return replace(plan, punches=kept, refusals=refusals)
 
 
-async def _write_told(conn: Connection, plan: WritePlan) -> None:
+async def _write_effects(conn: Connection, plan: WritePlan) -> None:
     """Write what the fixes change.
 
     Statements whose result we do not need are pipelined: every awaited reply competes with the

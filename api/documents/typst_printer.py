@@ -70,7 +70,7 @@ class TypstPrinter:
             for name, picture in (pictures or {}).items():
                 Path(folder, name).write_bytes(picture)
             content = compiler.compile(
-                {"main.typ": template, "common.typ": _COMMON},  # type: ignore[arg-type]
+                {"main.typ": template, "common.typ": _COMMON},  # type: ignore[arg-type]  # not in its stub
                 root=folder,
                 sys_inputs={"document": data},
                 timestamp=int(made_at.timestamp()),

@@ -97,7 +97,7 @@ class LiveConnection:
         return self._events is not None and self._lag.is_too_long(self._events, now_s)
 
     def end(self, why: Closing) -> None:
-        """Close the connection. Who reads events is told the seq to go on from."""
+        """Close the connection. The close says the seq from which a reader of events goes on."""
         if self._socket.close_sent:
             return
         if self._events is not None:

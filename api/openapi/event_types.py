@@ -11,31 +11,9 @@ import msgspec
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from api.openapi.examples import example_of
-from geofence.event_data import (
-    ENDPOINT_DISABLED,
-    INSPECTION_SUBMITTED,
-    STOCK_LOW,
-    TIMESHEET_APPROVED,
-    WORK_ORDER_ASSIGNED,
-    WORK_ORDER_CANCELLED,
-    WORK_ORDER_COMPLETED,
-    WORK_ORDER_CREATED,
-    WORK_ORDER_STARTED,
-    WORK_ORDER_UPDATED,
-    Alert,
-    ApprovedTimesheet,
-    ChangedWorkOrder,
-    DisabledEndpoint,
-    LowStock,
-    Overspeed,
-    PunchAmendment,
-    Punched,
-    SubmittedInspection,
-    VisitAmendment,
-)
-from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
-from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
-from operations.quotes.events import (
+from geofence.event_data.inspections import INSPECTION_SUBMITTED, SubmittedInspection
+from geofence.event_data.punches import PunchAmendment, Punched
+from geofence.event_data.quotes import (
     QUOTE_ACCEPTED,
     QUOTE_CREATED,
     QUOTE_DECLINED,
@@ -43,6 +21,21 @@ from operations.quotes.events import (
     QUOTE_SENT,
     QuoteEvent,
 )
+from geofence.event_data.stock import STOCK_LOW, LowStock
+from geofence.event_data.timesheets import TIMESHEET_APPROVED, ApprovedTimesheet
+from geofence.event_data.visits import Alert, Overspeed, VisitAmendment
+from geofence.event_data.webhook_endpoints import ENDPOINT_DISABLED, DisabledEndpoint
+from geofence.event_data.work_orders import (
+    WORK_ORDER_ASSIGNED,
+    WORK_ORDER_CANCELLED,
+    WORK_ORDER_COMPLETED,
+    WORK_ORDER_CREATED,
+    WORK_ORDER_STARTED,
+    WORK_ORDER_UPDATED,
+    ChangedWorkOrder,
+)
+from geofence.model.policy import AMENDED, BREACH, DWELL, OVERSPEED
+from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
 
 
 class EventKind(NamedTuple):

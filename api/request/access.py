@@ -1,12 +1,12 @@
 """The permission of a caller, and the one transaction in which a request does its work.
 
 `Reader`, `Technician`, `Dispatcher` and `Admin` are the types of a handler's `access` parameter:
-naming one is what protects a route. Everybody reads. A technician also writes what is their own
-(`Access.check_own`), a dispatcher writes for everybody, and what is sent out of the house (webhook
-endpoints), users and API keys are the admin's. What somebody else has to judge, nobody may do to
-their own (`Access.check_not_own`). A thing is a user's own by the employee that the user is linked
-to. The role is the user's present one, whatever the credential was given for; an API key may be
-narrower (`api.auth.caller`).
+the type is what protects a route. Everybody reads. A technician also writes what is their own
+(`Access.check_own`). A dispatcher writes for everybody. Only an admin changes users, API keys and
+webhook endpoints, which send data out of the system. Nobody approves or reviews what is their own
+(`Access.check_not_own`). A thing is a user's own if it belongs to the employee that the user is
+linked to. The role is the user's present one, whichever role they had when the credential was made;
+an API key may be narrower (`api.auth.caller`).
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -29,7 +29,7 @@ from api.http.etags import Preconditions
 from api.http.headers import authorization
 from api.http.middleware import request_id
 from api.http.problems import Problem, forbidden, unauthorized
-from api.request.idempotency import Attempt
+from api.request.idempotency import KeyedRequest
 from db.core.connect import Connection
 from db.core.secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
 from db.core.tenant import Actor, reading, tenant
@@ -46,7 +46,7 @@ class Access:
     state: ApiState
     preconditions: Preconditions
     request_id: str
-    attempt: Attempt | None
+    keyed: KeyedRequest | None
     reads: bool
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
@@ -58,7 +58,7 @@ class Access:
             return reading(self.state.connections, caller.org_id)
         actor = Actor(caller.user_id, caller.via, caller.credential_id, self.request_id)
         transaction = tenant(self.state.connections, caller.org_id, actor)
-        return transaction if self.attempt is None else self.attempt.transaction(transaction)
+        return transaction if self.keyed is None else self.keyed.transaction(transaction)
 
     def check_unchanged(self, item: object) -> None:
         """Raise Problem (412) where the client wants to change something else than `item`, which is
@@ -207,7 +207,7 @@ class Permission(SecurityBase):
             request.app.state.api,
             Preconditions.of(request),
             request_id(request),
-            getattr(request.state, "attempt", None),
+            getattr(request.state, "keyed", None),
             request.method == "GET",
         )
 

@@ -1,8 +1,9 @@
 """The arguments of a handler, read from its request.
 
-FastAPI knows it from the handler's signature, and documents it; to read it, it looks at every
-annotation anew for each request, which costs more than many a handler does. Here that is done once,
-when the route is made, and what cannot be read is refused then. A handler may take
+FastAPI documents the arguments from the handler's signature. To read them, FastAPI would look at
+every annotation again for each request, which costs more than many handlers do. Here the signature
+is read once, when the route is made, and a handler with any other argument is refused then. A
+handler may take
 
     access: Reader                             who asks, where they may (`api.request.access`)
     asset_id: Annotated[AssetId, Path(...)]    a part of the path
@@ -11,7 +12,8 @@ when the route is made, and what cannot be read is refused then. A handler may t
                                                with a body as its default, it may be left out
     request: Request
 
-Who may not do it hears of no fault; who may hears of all at once, up to MOST_FAULTS.
+Permission is checked first (403). Then all validation errors are reported together, up to
+MOST_FAULTS.
 """
 
 from collections.abc import Callable, Coroutine, Sequence

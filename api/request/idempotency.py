@@ -55,7 +55,7 @@ class _Replay(Exception):
         self.response = response
 
 
-class Attempt:
+class KeyedRequest:
     """One run of a request with a key. Its transaction is open from the handler's first one on to
     the end; those of the handler are parts of it."""
 

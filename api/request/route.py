@@ -1,10 +1,11 @@
-"""Routes: they read a request before its handler runs, in this order: who asks, whether they may
-ask that much, which parameters, the body. `api.request.handler_arguments` makes of it what the
-handler takes.
+"""Routes: the steps of a request before its handler runs.
 
-The body is bounded while it arrives, to 16 KiB where anybody may ask. It must be called JSON, and
-is read by the letter of RFC 8259: no NaN, no infinity, UTF-8 only, nesting and the number of values
-bounded, since the event loop stands while a body is read.
+`read_then_handle` is the list of steps: the caller and their limits (`admit`), the names of the
+parameters, the body, then the handler, whose arguments `api.request.handler_arguments` reads.
+
+The body is bounded while it arrives, to 16 KiB on routes that need no token. Its Content-Type must
+be JSON, and it must follow RFC 8259 strictly: no NaN, no infinity, UTF-8 only. Nesting and the
+number of values are bounded, since the event loop stands still while a body is decoded.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from api.http.headers import media_type
 from api.http.problems import Fault, Problem, bad_parameter, unavailable
 from api.request.access import authenticate
 from api.request.handler_arguments import Handle, handle_of, query_names
-from api.request.idempotency import Attempt, fingerprint, read_key
+from api.request.idempotency import KeyedRequest, fingerprint, read_key
 from api.request.paging import fields_of
 from api.settings import ApiSettings
 from geofence.shapes.geojson import MAX_VERTICES
@@ -65,8 +66,8 @@ class PublicRoute(APIRoute):
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer without FastAPI's own way, which would hold stacks for what handlers here never
-        depend on.
+        """Answer without FastAPI's own steps, which would keep exit stacks for dependencies that
+        handlers here never have.
         """
         response = await self._handle(Request(scope, receive, send))
         await response(scope, receive, send)
@@ -119,7 +120,7 @@ class TenantRoute(PublicRoute):
     is_gated: ClassVar[bool] = True
 
     async def admit(self, request: Request) -> None:
-        """Admit who brings a good token, within their plan and its limit."""
+        """Admit a caller with a good token, within their plan and its limit."""
         state: ApiState = request.app.state.api
         try:
             await authenticate(request)
@@ -136,9 +137,9 @@ class TenantRoute(PublicRoute):
             return await handle(request)
         caller: Caller = request.state.caller
         asked = fingerprint(caller, request, self.asked(request))
-        attempt = Attempt(request.app.state.api, caller, self.unique_id, key, asked)
-        request.state.attempt = attempt
-        return await attempt.run(request, handle)
+        keyed = KeyedRequest(request.app.state.api, caller, self.unique_id, key, asked)
+        request.state.keyed = keyed
+        return await keyed.run(request, handle)
 
     def asked(self, request: Request) -> object:
         """Return what distinguishes a request from another of the same path: its body."""

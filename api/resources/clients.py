@@ -1,7 +1,7 @@
-"""Clients: whom the organization works for.
+"""Clients: the organization's customers.
 
-A client that is deleted is kept: it is not listed any more, its ids are free for others, and it can
-be restored. One that still has sites, assets or quotes cannot be deleted.
+A deleted client is kept and can be restored. It is not listed, and another client may take its
+`external_id`. A client that still has sites, assets or quotes cannot be deleted.
 """
 
 from typing import Annotated

@@ -76,7 +76,7 @@ def tables(conn: SyncConnection) -> list[StoredTable]:
 
 
 def content(conn: SyncConnection, table: StoredTable, on_rows: Callable[[int], None]) -> Content:
-    """Read the table; `on_rows` hears of each some thousand rows how many more they are."""
+    """Read the table; `on_rows` is called with the number of each few thousand more rows."""
     statement = sql.SQL("COPY (SELECT {} FROM ONLY {} ORDER BY {}) TO STDOUT").format(
         sql.SQL(", ").join(map(sql.Identifier, table.columns)),
         sql.Identifier(table.schema, table.name),

@@ -8,12 +8,19 @@ and by id where these agree. A page goes on behind the key of the last row of th
 that keeps its key while a list is walked is shown once; rows never change when they were made.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, LiteralString, NamedTuple, Protocol, TypeAlias
+from typing import Generic, Literal, LiteralString, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from psycopg import sql
+from psycopg.rows import args_row
+
+from db.core.connect import Connection
+from db.core.fetch import value_of
+
+_ROW = TypeVar("_ROW")
 
 _FOLDED = '(lower(%(prefix)s::text COLLATE pg_c_utf8) COLLATE "C")'
 _BEHIND = r"""((lower(%(prefix)s::text COLLATE pg_c_utf8) || U&'\+10FFFF') COLLATE "C")"""
@@ -166,3 +173,58 @@ def page(conditions: Conditions, limit: int, offset: int) -> sql.Composable:
         conditions.values.update(limit=limit, offset=offset)
         return sql.SQL("LIMIT %(limit)s OFFSET %(offset)s")
     return sql.SQL("LIMIT {} OFFSET {}").format(sql.Literal(limit), sql.Literal(offset))
+
+
+class ListFilter(Protocol):
+    """The filters that a reader asks for."""
+
+    def conditions(self) -> Conditions: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredList(Generic[_ROW]):
+    """Rows of a table, filtered and by pages. row: makes a row of the columns."""
+
+    row: Callable[..., _ROW]
+    columns: sql.Composable
+    table: LiteralString
+    keys: Columns
+
+    async def listing(
+        self,
+        conn: Connection,
+        wanted: ListFilter,
+        *,
+        order: Order = NEWEST_FIRST,
+        after: ListKey | None,
+        limit: int,
+        offset: int,
+    ) -> list[_ROW]:
+        """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
+        conditions = wanted.conditions()
+        cut = page(conditions, limit, offset)
+        self.keys.go_on(conditions, order, after)
+        statement = sql.SQL("SELECT {} FROM {} {} {} {}").format(
+            self.columns,
+            sql.SQL(self.table),
+            conditions.where(),
+            self.keys.order_by(order),
+            cut,
+        )
+        async with conn.cursor(row_factory=args_row(self.row)) as cursor:
+            await cursor.execute(statement, conditions.values)
+            return await cursor.fetchall()
+
+    async def count(self, conn: Connection, wanted: ListFilter, at_most: int) -> int:
+        """Count the rows; counting ends at `at_most`."""
+        return await count_rows(conn, sql.SQL(self.table), wanted.conditions(), at_most)
+
+
+async def count_rows(
+    conn: Connection, source: sql.Composable, conditions: Conditions, at_most: int
+) -> int:
+    """Count the rows of tables that the conditions let through; counting ends at `at_most`."""
+    statement = sql.SQL(
+        "SELECT count(*) FROM (SELECT FROM {} {} LIMIT %(at_most)s) AS counted"
+    ).format(source, conditions.where())
+    return await value_of(conn, statement, conditions.values | {"at_most": at_most})

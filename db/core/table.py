@@ -1,9 +1,8 @@
 """Tables whose columns are the fields of a NamedTuple, listed newest first unless another order is
 asked for.
 
-What all of them do the same way: find one row, list a page, count, write. A row has `id`,
-`created_at` and, where its table is one of things that are deleted softly, `deleted_at`. Names of
-tables and columns are the program's own.
+`Table` finds one row, lists a page, counts and writes. A row has `id`, `created_at` and, if it can
+be soft-deleted, `deleted_at`. Names of tables and columns are constants, never input.
 """
 
 from collections.abc import Callable, Mapping, Sequence

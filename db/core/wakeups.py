@@ -1,4 +1,4 @@
-"""Wake-ups: who wrote something tells the loops that wait for it, after COMMIT.
+"""Wake-ups: a writer notifies the loops that wait for its rows, after COMMIT.
 
 A wake-up is a hint, and the tables are the truth: each loop also polls, so one that is lost costs a
 quarter of a second and nothing else. Whoever writes notes the wake-up on its connection

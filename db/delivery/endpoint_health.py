@@ -18,7 +18,7 @@ from db.core.ids import new_id
 from db.delivery import mail_outbox
 from db.history import events
 from db.history.events import Event
-from geofence.event_data import ENDPOINT_DISABLED, DisabledEndpoint
+from geofence.event_data.webhook_endpoints import ENDPOINT_DISABLED, DisabledEndpoint
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 

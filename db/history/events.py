@@ -16,7 +16,7 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.core.exchange import Exchange, columns
 from db.core.fetch import value_of
-from db.core.listing import Conditions, page
+from db.core.listing import Conditions, count_rows, page
 from db.core.wakeups import Channel
 
 
@@ -175,11 +175,7 @@ async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
     """
     if wanted.is_plain:
         return min(await _count_by_seq(conn, wanted.after_seq or 0), at_most)
-    conditions = wanted.conditions()
-    statement = sql.SQL(
-        "SELECT count(*) FROM (SELECT FROM {} {} LIMIT %(at_most)s) AS counted"
-    ).format(wanted.source(), conditions.where())
-    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
+    return await count_rows(conn, wanted.source(), wanted.conditions(), at_most)
 
 
 async def gone_up_to(conn: Connection) -> int:

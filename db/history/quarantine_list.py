@@ -12,8 +12,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
+from db.core.listing import Columns, Conditions, FilteredList
 from db.history import inbox
 from db.history.inbox import NewMessage
 
@@ -22,7 +21,6 @@ _COLUMNS = sql.SQL(
     " payload IS NOT NULL, counts_only, seen, releases, released_at, first_received_at,"
     " last_received_at"
 )
-_KEY = Columns(time="last_received_at")
 
 Released = Literal["released", "not found", "waiting", "not kept"]
 
@@ -69,34 +67,8 @@ class QuarantineFilter:
         return conditions
 
 
-async def listing(
-    conn: Connection,
-    wanted: QuarantineFilter,
-    *,
-    order: Order = NEWEST_FIRST,
-    after: RowKey | None,
-    limit: int,
-    offset: int,
-) -> list[QuarantinedMessage]:
-    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
-    conditions = wanted.conditions()
-    cut = page(conditions, limit, offset)
-    _KEY.go_on(conditions, order, after)
-    statement = sql.SQL("SELECT {} FROM quarantine {} {} {}").format(
-        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
-    )
-    async with conn.cursor(row_factory=args_row(QuarantinedMessage)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
-
-
-async def count(conn: Connection, wanted: QuarantineFilter, at_most: int) -> int:
-    """Count the rows; counting ends at `at_most`."""
-    conditions = wanted.conditions()
-    statement = sql.SQL(
-        "SELECT count(*) FROM (SELECT FROM quarantine {} LIMIT %(at_most)s) AS counted"
-    ).format(conditions.where())
-    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
+_LIST = FilteredList(QuarantinedMessage, _COLUMNS, "quarantine", Columns(time="last_received_at"))
+listing, count = _LIST.listing, _LIST.count
 
 
 async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> QuarantinedMessage | None:

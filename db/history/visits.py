@@ -14,8 +14,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
+from db.core.listing import Columns, Conditions, FilteredList
 
 
 class VisitRow(NamedTuple):
@@ -244,7 +243,6 @@ _LISTED = sql.SQL(
     " entry_cause, entry_inferred, dwelled_at, left_at, exit_lat, exit_lon, exit_cause,"
     " exit_inferred, exit_tracker_id, revision, retracted, overspeed_at, overspeed_mps"
 )
-_KEY = Columns(time="entered_at")
 
 
 class ListedVisit(NamedTuple):
@@ -316,31 +314,5 @@ async def find(conn: Connection, visit_id: UUID) -> ListedVisit | None:
         return await cursor.fetchone()
 
 
-async def listing(
-    conn: Connection,
-    wanted: VisitFilter,
-    *,
-    order: Order = NEWEST_FIRST,
-    after: RowKey | None,
-    limit: int,
-    offset: int,
-) -> list[ListedVisit]:
-    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
-    conditions = wanted.conditions()
-    cut = page(conditions, limit, offset)
-    _KEY.go_on(conditions, order, after)
-    statement = sql.SQL("SELECT {} FROM visits {} {} {}").format(
-        _LISTED, conditions.where(), _KEY.order_by(order), cut
-    )
-    async with conn.cursor(row_factory=args_row(ListedVisit)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
-
-
-async def count(conn: Connection, wanted: VisitFilter, at_most: int) -> int:
-    """Count the visits; counting ends at `at_most`."""
-    conditions = wanted.conditions()
-    statement = sql.SQL(
-        "SELECT count(*) FROM (SELECT FROM visits {} LIMIT %(at_most)s) AS counted"
-    ).format(conditions.where())
-    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
+_LIST = FilteredList(ListedVisit, _LISTED, "visits", Columns(time="entered_at"))
+listing, count = _LIST.listing, _LIST.count

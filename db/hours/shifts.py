@@ -16,12 +16,9 @@ from uuid import UUID
 
 import msgspec
 from psycopg import sql
-from psycopg.rows import args_row
 
-from db.core.connect import Connection
 from db.core.exchange import Exchange, columns
-from db.core.fetch import value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
+from db.core.listing import Columns, Conditions, FilteredList
 from db.hours.periods import add_missing, timesheets_around
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import EmployeeKey, HourRules, rules_of_employees
@@ -225,7 +222,6 @@ def _stored(org_id: UUID, row: ShiftRow, derived: _Derived) -> dict[str, Any]:
 
 # Lists --------------------------------------------------------------------------------------------
 
-_KEY = Columns(time="started_at")
 _HAS_LAPSED = "lapses_at < date_trunc('second', now())"
 _LISTED = sql.SQL("{}, lapsed, CASE WHEN " + _HAS_LAPSED + " THEN lapses_at END").format(
     sql.SQL(", ").join(map(sql.Identifier, ShiftRow._fields))
@@ -262,37 +258,11 @@ class ShiftFilter:
         return conditions
 
 
-async def listing(
-    conn: Connection,
-    wanted: ShiftFilter,
-    *,
-    order: Order = NEWEST_FIRST,
-    after: RowKey | None,
-    limit: int,
-    offset: int,
-) -> list[ShiftRow]:
-    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
-    conditions = wanted.conditions()
-    cut = page(conditions, limit, offset)
-    _KEY.go_on(conditions, order, after)
-    statement = sql.SQL("SELECT {} FROM shifts {} {} {}").format(
-        _LISTED, conditions.where(), _KEY.order_by(order), cut
-    )
-    async with conn.cursor(row_factory=args_row(_read)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
-
-
 def _read(*columns: Any) -> ShiftRow:
     *stored, lapsed, lapsed_at = columns
     row = ShiftRow(*stored)
     return row if lapsed_at is None else row._replace(ended_at=lapsed_at, **lapsed)
 
 
-async def count(conn: Connection, wanted: ShiftFilter, at_most: int) -> int:
-    """Count the shifts; counting ends at `at_most`."""
-    conditions = wanted.conditions()
-    statement = sql.SQL(
-        "SELECT count(*) FROM (SELECT FROM shifts {} LIMIT %(at_most)s) AS counted"
-    ).format(conditions.where())
-    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
+_LIST = FilteredList(_read, _LISTED, "shifts", Columns(time="started_at"))
+listing, count = _LIST.listing, _LIST.count

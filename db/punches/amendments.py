@@ -30,11 +30,11 @@ from db.hours.punches import PunchTimes
 from db.punches.evidence import PunchTerms, lock_employees, places_of_employees
 from db.punches.rows import WORK_ORDER, NewPunch, nearest_s
 from db.punches.sites import NearZone, PunchPlace, near_zones
-from geofence.event_data import PunchAmendment
+from geofence.event_data.punches import PunchAmendment
 from geofence.punches.claim import (
     PUNCH_AMENDED,
     AmendmentCause,
-    Claim,
+    ClaimedPunch,
     PunchReason,
     PunchSite,
     TimedPosition,
@@ -194,10 +194,10 @@ class _Stored(NamedTuple):
         )
 
     @property
-    def claim(self) -> Claim:
+    def claim(self) -> ClaimedPunch:
         new = self.as_new
         fix = position(new.fix_time_us, new.lon, new.lat, new.accuracy_m)
-        return Claim(new.kind, new.claimed_us, fix, new.mock)
+        return ClaimedPunch(new.kind, new.claimed_us, fix, new.mock)
 
     @property
     def told(self) -> object:

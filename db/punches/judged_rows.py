@@ -11,7 +11,7 @@ from db.history.events import Event
 from db.punches.evidence import PunchTerms
 from db.punches.rows import NewPunch, PunchRow
 from db.punches.sites import NearZone
-from geofence.event_data import Punched
+from geofence.event_data.punches import Punched
 from geofence.punches.claim import EVENT_TYPES, PunchReason, TimedPosition, punch_event_id
 from geofence.punches.verdict import Verdict
 from telemetry.ids import format_id

@@ -14,8 +14,7 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange
-from db.core.fetch import value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
+from db.core.listing import Columns, Conditions, FilteredList
 from db.hours import shifts
 from db.hours.punches import PunchTimes
 
@@ -60,7 +59,6 @@ class StoredPunch(NamedTuple):
 
 
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, StoredPunch._fields))
-_KEY = Columns("claimed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,34 +101,8 @@ async def of_ids(conn: Connection, punch_ids: Sequence[UUID]) -> list[StoredPunc
         return await cursor.fetchall()
 
 
-async def listing(
-    conn: Connection,
-    wanted: PunchFilter,
-    *,
-    order: Order = NEWEST_FIRST,
-    after: RowKey | None,
-    limit: int,
-    offset: int,
-) -> list[StoredPunch]:
-    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
-    conditions = wanted.conditions()
-    cut = page(conditions, limit, offset)
-    _KEY.go_on(conditions, order, after)
-    statement = sql.SQL("SELECT {} FROM punches {} {} {}").format(
-        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
-    )
-    async with conn.cursor(row_factory=args_row(StoredPunch)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
-
-
-async def count(conn: Connection, wanted: PunchFilter, at_most: int) -> int:
-    """Count the punches; counting ends at `at_most`."""
-    conditions = wanted.conditions()
-    statement = sql.SQL(
-        "SELECT count(*) FROM (SELECT FROM punches {} LIMIT %(at_most)s) AS counted"
-    ).format(conditions.where())
-    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
+_LIST = FilteredList(StoredPunch, _COLUMNS, "punches", Columns("claimed_at"))
+listing, count = _LIST.listing, _LIST.count
 
 
 async def write_review(

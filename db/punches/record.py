@@ -40,7 +40,7 @@ from db.punches.sites import (
     nearest_zones,
 )
 from geofence.punches.claim import (
-    Claim,
+    ClaimedPunch,
     Evidence,
     PunchSite,
     TimedPosition,
@@ -243,7 +243,7 @@ def _judged(
             machine=rows.nearest_s(fix, known.machine_places.get(number, ()))[1],
         )
         verdict = judge_punch(
-            Claim(one.kind, one.claimed_us, fix, one.mock),
+            ClaimedPunch(one.kind, one.claimed_us, fix, one.mock),
             [PunchSite(zone.zone_id, zone.distance_m, zone.tolerance_m) for zone in zones],
             evidence,
             rights[one.employee].rules,

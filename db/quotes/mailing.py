@@ -14,7 +14,7 @@ from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
 from db.quotes.quotes import event_of, quotes
-from operations.quotes.events import QUOTE_EXPIRED, QUOTE_SENT
+from geofence.event_data.quotes import QUOTE_EXPIRED, QUOTE_SENT
 from operations.quotes.evidence import hex_hash, next_entry
 from operations.quotes.states import QUOTES
 from telemetry.times import format_time, to_us

@@ -12,7 +12,7 @@ from db.core.ids import new_id
 from db.core.listing import Conditions
 from db.core.table import Table
 from db.history.events import Event
-from operations.quotes.events import QuoteEvent
+from geofence.event_data.quotes import QuoteEvent
 from operations.quotes.states import QuoteState
 from telemetry.ids import format_id
 

@@ -9,8 +9,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
-from db.core.listing import Conditions, page
+from db.core.listing import Conditions, count_rows, page
 
 _COLUMNS = sql.SQL(
     "seq, occurred_at, user_id, via, credential_id, request_id, resource_type, resource_id,"
@@ -83,11 +82,7 @@ async def listing(
 
 async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:
     """Count the events; counting ends at `at_most`."""
-    conditions = wanted.conditions()
-    statement = sql.SQL(
-        "SELECT count(*) FROM (SELECT FROM audit_events {} LIMIT %(at_most)s) AS counted"
-    ).format(conditions.where())
-    return await value_of(conn, statement, conditions.values | {"at_most": at_most})
+    return await count_rows(conn, sql.SQL("audit_events"), wanted.conditions(), at_most)
 
 
 async def is_known(conn: Connection, resource_id: UUID) -> bool:

@@ -33,7 +33,7 @@ class SearchedKind(NamedTuple):
 
 
 class SearchResult(NamedTuple):
-    """A thing that was found. subtitle: what tells it from others of the same name."""
+    """A thing that was found. subtitle: what distinguishes it from others of the same name."""
 
     kind: str
     id: UUID

@@ -19,7 +19,7 @@ from db.history import events
 from db.history.events import Event
 from db.resources.quotas import A_DAY, MOVEMENTS_A_DAY, check, plan_of
 from db.stock.inventory import InventoryRow, locked, write_level
-from geofence.event_data import STOCK_LOW, LowStock
+from geofence.event_data.stock import STOCK_LOW, LowStock
 from operations.stock import (
     MICROCENTS,
     MILLI,

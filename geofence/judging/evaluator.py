@@ -51,7 +51,7 @@ class Evaluation:
     were left out.
     suspect: bool, (n,): which fixes could only be reached too fast, and changed nothing.
     healed: PLACE_DTYPE: earlier suspect fixes that have turned out to be good.
-    postponed: bool, (n,): which fixes were not judged: the organization has had its transitions.
+    deferred: bool, (n,): which fixes were not judged: the organization has had its transitions.
     """
 
     transitions: NDArray[np.void]
@@ -59,7 +59,7 @@ class Evaluation:
     late: NDArray[np.bool_]
     suspect: NDArray[np.bool_]
     healed: NDArray[np.void]
-    postponed: NDArray[np.bool_]
+    deferred: NDArray[np.bool_]
 
 
 def evaluate(
@@ -200,7 +200,7 @@ def _walked(
     has_room, is_all = walk(scratch, work, memberships, limits, now_us, marks, budget, count)
     if not has_room:
         return None
-    # If some assets were postponed, the tick does not advance: they are found again next time.
+    # If some assets were deferred, the tick does not advance: they are found again next time.
     ticked_us, mark = (ticked_us, index.arrays.mark) if is_all else (state.ticked_us, state.mark)
     cursor = scratch.cursor[0]
     members = found.member[: cursor["base"]]
@@ -210,7 +210,7 @@ def _walked(
         marks.late,
         marks.suspect,
         found.healed[: cursor["healed"]],
-        marks.postponed,
+        marks.deferred,
     )
 
 

@@ -49,11 +49,11 @@ class Memberships(NamedTuple):
 
 
 class FixMarks(NamedTuple):
-    """The marks of each fix, written by the walk: late, suspect, postponed."""
+    """The marks of each fix, written by the walk: late, suspect, deferred."""
 
     late: NDArray[np.bool_]
     suspect: NDArray[np.bool_]
-    postponed: NDArray[np.bool_]
+    deferred: NDArray[np.bool_]
 
 
 class Budget(NamedTuple):
@@ -132,7 +132,7 @@ def walk(
     """Judge the fixes of the assets, then what has fallen due by now_us.
 
     An asset whose organization has spent its budget stays as its last judged fix left it: the fixes
-    behind are postponed, and so is what has fallen due.
+    behind are deferred, and so is what has fallen due.
 
     scratch.asset holds the rows of the assets, in order of work.asset, before and after. count: how
     many memberships each asset has afterwards, written. Returns whether the arrays that are written
@@ -166,7 +166,7 @@ def walk(
         else:
             is_all = False
         while number >= 0:
-            marks.postponed[number] = True
+            marks.deferred[number] = True
             number = work.following[number]
         budget.spent[organization] = spent + cursor.transitions - begin
         count[group] = cursor.members

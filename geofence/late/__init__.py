@@ -1,1 +1,1 @@
-"""Fixes that come late: the past judged again, and what is told of it."""
+"""Late fixes: their asset's past judged again, and the amendments that follow."""

@@ -99,7 +99,7 @@ def position(
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedPunch:
     """The statements of the punch itself. fix: the position that the device gives as proof, if it
     can.
     """

@@ -13,7 +13,7 @@ from pyproj import Geod
 
 from geofence.punches.claim import (
     RULES,
-    Claim,
+    ClaimedPunch,
     Evidence,
     PunchReason,
     PunchRules,
@@ -41,7 +41,9 @@ class BestSite:
     accuracy_m: float | None
 
     @classmethod
-    def of(cls, claim: Claim, sites: Sequence[PunchSite], rules: PunchRules) -> "BestSite | None":
+    def of(
+        cls, claim: ClaimedPunch, sites: Sequence[PunchSite], rules: PunchRules
+    ) -> "BestSite | None":
         """Return the place of the greatest margin: the accuracy is the same beside all sites, so no
         other site has a better verdict. None without a fix or a site.
         """
@@ -87,7 +89,9 @@ def _where(distance_m: float, accuracy_m: float, tolerance_m: float) -> str:
     return "outside" if is_outside else "uncertain"
 
 
-def of_place(claim: Claim, place: BestSite | None, rules: PunchRules) -> Iterator[PunchReason]:
+def of_place(
+    claim: ClaimedPunch, place: BestSite | None, rules: PunchRules
+) -> Iterator[PunchReason]:
     """Yield where the fix lies. An outside fix of another time is `stale` instead."""
     if claim.fix is None:
         yield _reason("no_fix")
@@ -100,7 +104,7 @@ def of_place(claim: Claim, place: BestSite | None, rules: PunchRules) -> Iterato
         yield _reason(where, place.figures, lambda shown: _where(**shown) == where)
 
 
-def is_of_claimed_time(claim: Claim, rules: PunchRules) -> bool:
+def is_of_claimed_time(claim: ClaimedPunch, rules: PunchRules) -> bool:
     """Return whether the fix is from about the time that the punch claims."""
     if claim.fix is None or claim.fix.time_us is None:
         return False
@@ -110,7 +114,7 @@ def is_of_claimed_time(claim: Claim, rules: PunchRules) -> bool:
 # Honesty ------------------------------------------------------------------------------------------
 
 
-def of_honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[PunchReason]:
+def of_honesty(claim: ClaimedPunch, evidence: Evidence, rules: PunchRules) -> Iterator[PunchReason]:
     """Yield the reasons that speak against a punch wherever its fix lies."""
     if claim.mock:
         yield _reason("mock")
@@ -120,7 +124,7 @@ def of_honesty(claim: Claim, evidence: Evidence, rules: PunchRules) -> Iterator[
 
 
 def of_leap(
-    claim: Claim, previous: TimedPosition | None, rules: PunchRules
+    claim: ClaimedPunch, previous: TimedPosition | None, rules: PunchRules
 ) -> Iterator[PunchReason]:
     """Yield a leap that nobody makes. It is only a doubt where a fix may be far off, or where the
     employee may have flown.
@@ -163,7 +167,7 @@ def _unexplained_m(one: TimedPosition, other: TimedPosition) -> float:
 
 
 def of_times(
-    claim: Claim, place: BestSite | None, evidence: Evidence, rules: PunchRules
+    claim: ClaimedPunch, place: BestSite | None, evidence: Evidence, rules: PunchRules
 ) -> Iterator[PunchReason]:
     """Yield the reasons that follow from the times of the fix and of the punch."""
     limit_s = rules.max_clock_error_s
@@ -182,7 +186,7 @@ def of_times(
 
 
 def of_age(
-    claim: Claim, place: BestSite | None, age_s: float | None, rules: PunchRules
+    claim: ClaimedPunch, place: BestSite | None, age_s: float | None, rules: PunchRules
 ) -> Iterator[PunchReason]:
     """Yield that a fix is too old to prove a place, or that its age is not known.
 
@@ -222,7 +226,7 @@ def _beyond(rule: str, name: str, figure_s: float, limit_s: float) -> Iterator[P
         yield _reason(rule, figures, lambda shown: shown[name] > shown["limit_s"])
 
 
-def fix_age_s(claim: Claim, evidence: Evidence) -> float | None:
+def fix_age_s(claim: ClaimedPunch, evidence: Evidence) -> float | None:
     """Return the age of the fix when the punch was received; negative for a fix of the future."""
     if claim.fix is None or claim.fix.time_us is None:
         return None

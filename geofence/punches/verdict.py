@@ -20,7 +20,7 @@ from uuid import UUID
 from geofence.punches.claim import (
     DEFAULT_RULES,
     WORTHS,
-    Claim,
+    ClaimedPunch,
     Evidence,
     PaySource,
     PunchReason,
@@ -71,7 +71,7 @@ class Verdict:
 
 
 def judge_punch(
-    claim: Claim,
+    claim: ClaimedPunch,
     sites: Sequence[PunchSite],
     evidence: Evidence,
     rules: PunchRules = DEFAULT_RULES,
@@ -117,7 +117,7 @@ _PLACES = {rule: place for place, rule in enumerate((*_PLACE, *_HONESTY, *_TIMES
 
 def with_leap(
     earlier: Iterable[PunchReason],
-    claim: Claim,
+    claim: ClaimedPunch,
     previous: TimedPosition | None,
     rules: PunchRules,
 ) -> tuple[PunchReason, ...]:
@@ -138,7 +138,7 @@ class NewPlace(NamedTuple):
 
 def with_sites(
     earlier: Iterable[PunchReason],
-    claim: Claim,
+    claim: ClaimedPunch,
     sites: Sequence[PunchSite],
     received_us: int,
     rules: PunchRules,
@@ -158,7 +158,7 @@ def _in_order(reasons: Iterable[PunchReason]) -> tuple[PunchReason, ...]:
 # Pay ----------------------------------------------------------------------------------------------
 
 
-def _pay(claim: Claim, evidence: Evidence, rules: PunchRules) -> tuple[int, PaySource]:
+def _pay(claim: ClaimedPunch, evidence: Evidence, rules: PunchRules) -> tuple[int, PaySource]:
     """Return the time that counts for pay, and where it is from.
 
     A claimed time that nothing confirms is proposed all the same: being offline takes no hours. It
@@ -174,7 +174,7 @@ def _pay(claim: Claim, evidence: Evidence, rules: PunchRules) -> tuple[int, PayS
     return proposed_us, "disputed"
 
 
-def _is_credible(claim: Claim, evidence: Evidence, rules: PunchRules) -> bool:
+def _is_credible(claim: ClaimedPunch, evidence: Evidence, rules: PunchRules) -> bool:
     """Return whether the server saw the claimed time itself, or an honest fix confirms the time."""
     if abs(evidence.received_us - claim.time_us) <= rules.max_clock_error_s * _SECOND_US:
         return True
@@ -185,7 +185,7 @@ def _is_credible(claim: Claim, evidence: Evidence, rules: PunchRules) -> bool:
 # The machine --------------------------------------------------------------------------------------
 
 
-def _machine_distance_m(claim: Claim, evidence: Evidence, rules: PunchRules) -> float | None:
+def _machine_distance_m(claim: ClaimedPunch, evidence: Evidence, rules: PunchRules) -> float | None:
     fix, machine = claim.fix, evidence.machine
     if fix is None or machine is None or fix.time_us is None or machine.time_us is None:
         return None

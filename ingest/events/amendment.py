@@ -3,7 +3,7 @@
 import msgspec
 
 from db.history.events import Event
-from geofence.event_data import VisitAmendment
+from geofence.event_data.visits import VisitAmendment
 from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import AMENDED
 from geofence.model.visit_ids import amendment_event_id

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from geofence.event_data import Alert, Overspeed
+from geofence.event_data.visits import Alert, Overspeed
 from geofence.model.transitions import CAUSE_WORDS, INFERRED_WORDS, Cause
 from ingest.events.transition_rows import TransitionRow
 from ingest.registry.registry import Registry, ZoneFacts

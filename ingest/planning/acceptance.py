@@ -90,17 +90,20 @@ def accept(
     return Accepted(batch, _refusals(rejected, arrivals, senders, registry), buckets, punches)
 
 
-def refuse_twins(twins: FixBatch, arrivals: DecodedBatch, registry: Registry) -> list[Refusal]:
+def refuse_conflicts(
+    conflicts: FixBatch, arrivals: DecodedBatch, registry: Registry
+) -> list[Refusal]:
     """Refuse fixes whose time and seq an earlier fix has, from another place."""
-    if not len(twins):
+    if not len(conflicts):
         return []
     rejections = [
         reject_row(
-            twins.rows[row],
+            conflicts.rows[row],
             Reason.CONFLICT,
-            f"{describe_position(twins.rows, row)}: another fix with this time and seq came first",
+            f"{describe_position(conflicts.rows, row)}: another fix with this time and seq came"
+            " first",
         )
-        for row in range(len(twins))
+        for row in range(len(conflicts))
     ]
     senders = senders_of(arrivals.messages, registry)
     return _refusals(in_order(rejections), arrivals, senders, registry)

@@ -32,8 +32,8 @@ class DecodedBatch:
     """Messages in order of receipt, and what their payloads say.
 
     received_us: when they were taken, microseconds since 1970. oldest_us: fixes of before are not
-    kept. before: of the first messages, which an earlier batch left over in part
-    (`ingest.planning.leftovers`). behind: messages that wait for the next plan, because those
+    kept. before: of the first messages, which an earlier batch deferred in part
+    (`ingest.planning.deferral`). behind: messages that wait for the next plan, because those
     before them of their organizations are enough for this one. alone: what has fallen due and what
     waits to be judged is not looked at (`ingest.splitting`).
     """

@@ -3,7 +3,7 @@
 A late fix is judged again with all that follows it, up to the next checkpoint. One can cost as much
 as thousands of others if a tracker sends from late to early, and the acknowledgements of all
 devices wait for the plan. So each organization has a share of a fixed time, by the cost of its last
-late fixes. The rest is left over (`ingest.planning.leftovers`).
+late fixes. The rest is deferred (`ingest.planning.deferral`).
 """
 
 from collections.abc import Mapping

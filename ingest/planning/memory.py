@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ingest.planning.plan import WritePlan
 
 MOST_TRANSITIONS = 10_000  # of a plan: some 50 MB of events, a second of the database
-MOST_LEFT_FIXES = 120_000  # fixes that organizations may have left over, in shares
+MOST_DEFERRED_FIXES = 120_000  # fixes of all organizations, in shares
 
 
 @dataclass(slots=True)
@@ -49,12 +49,12 @@ class Memory:
     late_pace: LatePace = field(default_factory=LatePace)
     most_transitions: int = MOST_TRANSITIONS
     """The transitions of one plan; see `geofence.judging.evaluator.evaluate`."""
-    left: DecodedBatch | None = None
-    """The fixes that the plan applied last left over; see `ingest.planning.leftovers`."""
-    most_left: int = MOST_LEFT_FIXES
-    """The fixes that organizations may have left over, in shares."""
-    crowding: frozenset[UUID] = frozenset()
-    """The organizations that have too many fixes left over."""
+    deferred: DecodedBatch | None = None
+    """The fixes that the plan applied last deferred; see `ingest.planning.deferral`."""
+    most_deferred: int = MOST_DEFERRED_FIXES
+    """The deferred fixes that organizations may have, in shares."""
+    paused: frozenset[UUID] = frozenset()
+    """The organizations of which nothing is taken: they have too many deferred fixes."""
     suspects: frozenset[int] = frozenset()
     """Organizations whose newest messages the database refused; see `ingest.splitting`."""
     slow: frozenset[int] = frozenset()
@@ -105,7 +105,7 @@ class Memory:
         """Revert the plan that was applied last: memory is as it was before."""
         for undo in self._undo:
             undo()
-        self._undo, self.left = (), None
+        self._undo, self.deferred = (), None
         self.reverted += 1
 
     def _undo_of(self, plan: "WritePlan") -> Sequence[Undo]:

@@ -3,6 +3,12 @@
 A plan is made from the memory and changes nothing in it; `Memory.apply` does, once the plan's
 transaction has begun and found nothing changed. `make_plan` is the list of steps. Where a step
 needs what only the database knows, it returns a `LookupNeeded`, and so does `make_plan`.
+
+    accept     -> fixes and punches of known trackers; refusals of the others
+    _fresh     -> without the fixes that are stored already
+    _work      -> late fixes apart from those in order
+    _judged    -> transitions, and the state afterwards
+    outcome_of -> rows of visits and events
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +32,9 @@ from ingest.events.detected import in_order
 from ingest.events.visits import Outcome, outcome_of
 from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
 from ingest.late.rejudge import Rejudged, judge, rows_by_asset
-from ingest.planning.acceptance import accept, refuse_twins
+from ingest.planning.acceptance import accept, refuse_conflicts
 from ingest.planning.backlogs import BacklogProgress
+from ingest.planning.conflicts import new_and_conflicting
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.memory import Memory
 from ingest.planning.positions import PlanPositions, positions_of
@@ -41,7 +48,6 @@ from ingest.planning.shares import (
     with_equals,
     without_rows,
 )
-from ingest.planning.twins import sort_known
 from ingest.registry.registry import Registry
 from ingest.saved_states.saved_state import SavedStateChanges
 from telemetry.fix import FixBatch, Flag
@@ -57,12 +63,12 @@ class WritePlan:
 
     revision: int
     batch: FixBatch
-    """All fixes that may be stored, in order of arrival, also stored ones, but no twins."""
+    """All fixes that may be stored, in order of arrival, also stored ones, but no conflicts."""
     new: FixBatch
     """The fixes of `batch` that are not stored yet."""
     new_stream: bytes
     """The COPY stream of `new`."""
-    postponed: FixBatch
+    deferred: FixBatch
     """New fixes that are left for another plan; neither `batch` nor `new` has them."""
     evaluation: Evaluation
     """The result for the new fixes in order, and for all that has fallen due."""
@@ -93,11 +99,11 @@ class WritePlan:
     @property
     def writes(self) -> bool:
         """Whether there is anything for the database."""
-        return self.tells or bool(len(self.new) or self.refusals or self.punches)
+        return self.has_effects or bool(len(self.new) or self.refusals or self.punches)
 
     @property
-    def tells(self) -> bool:
-        """Whether fixes change anything that is kept beside them."""
+    def has_effects(self) -> bool:
+        """Whether the fixes change anything beside their own rows: visits, events, states."""
         found = (self.outcome, self.saved_states, self.checkpoints, self.backlogs)
         return any(map(bool, (*found, self.suspect, self.late.fixes)))
 
@@ -122,22 +128,22 @@ def make_plan(
     if isinstance(judged, LookupNeeded):
         return judged
     evaluation, late = judged.evaluation, judged.late
-    cut_off = work.new.take(np.flatnonzero(evaluation.postponed))
-    cut = FixBatch.concat([cut_off, work.postponed, fresh.postponed])
-    postponed = with_equals(cut, accepted.batch)
-    new, twins = without_rows(work.new, postponed), without_rows(fresh.twins, postponed)
-    batch = without_rows(without_rows(accepted.batch, postponed), twins)
+    cut_off = work.new.take(np.flatnonzero(evaluation.deferred))
+    cut = FixBatch.concat([cut_off, work.deferred, fresh.deferred])
+    deferred = with_equals(cut, accepted.batch)
+    new, conflicts = without_rows(work.new, deferred), without_rows(fresh.conflicts, deferred)
+    batch = without_rows(without_rows(accepted.batch, deferred), conflicts)
     outcome = outcome_of(evaluation.transitions, registry, now_us, memory.announced)
     checkpoints = memory.checkpoints.due(judged.delta, registry)
-    refusals = [*accepted.refusals, *refuse_twins(twins, arrivals, registry)]
+    refusals = [*accepted.refusals, *refuse_conflicts(conflicts, arrivals, registry)]
     progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.new_backlogs, now_us)
-    slow = cut_organizations(batch, work.postponed, fresh.postponed)
+    slow = cut_organizations(batch, work.deferred, fresh.deferred)
     return WritePlan(
         revision=registry.revision,
         batch=batch,
         new=new,
         new_stream=_stream(new, registry, arrivals.received_us),
-        postponed=postponed,
+        deferred=deferred,
         evaluation=evaluation,
         late=late,
         unjudged=judged.unjudged,
@@ -162,28 +168,28 @@ class _Fresh(NamedTuple):
 
     batch: FixBatch
     """The fixes that are not stored, with their assets."""
-    twins: FixBatch
+    conflicts: FixBatch
     """Fixes that were refused for an earlier one."""
-    postponed: FixBatch
+    deferred: FixBatch
     """Doubtful fixes that are too many to be looked up for this plan."""
 
 
 def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded:
     """Take out the fixes that are stored already; of several with one identity the first counts."""
-    postponed = beyond_most_doubtful(batch, memory.watermarks)
-    batch = without_rows(batch, postponed)
+    deferred = beyond_most_doubtful(batch, memory.watermarks)
+    batch = without_rows(batch, deferred)
     is_new = memory.watermarks.surely_new(batch)
     if is_new.all():
-        return _Fresh(batch, FixBatch.empty(), postponed)
+        return _Fresh(batch, FixBatch.empty(), deferred)
     doubtful = np.flatnonzero(~is_new)
     rows, trackers = batch.rows[doubtful], memory.registry.trackers
     keys = [FixKey(trackers[tracker], *of) for tracker, *of in rows[_IDENTITY].tolist()]
     if past.stored is None:
         return LookupNeeded(fixes=keys)
     places = map(Place, rows["lat"].tolist(), rows["lon"].tolist())
-    is_new[doubtful], is_twin = sort_known(zip(keys, places, strict=True), past.stored)
-    twins = batch.take(doubtful[is_twin])
-    return _Fresh(batch.take(np.flatnonzero(is_new)), twins, postponed)
+    is_new[doubtful], is_conflict = new_and_conflicting(zip(keys, places, strict=True), past.stored)
+    conflicts = batch.take(doubtful[is_conflict])
+    return _Fresh(batch.take(np.flatnonzero(is_new)), conflicts, deferred)
 
 
 class _Work(NamedTuple):
@@ -199,7 +205,7 @@ class _Work(NamedTuple):
     """The backlogs that begin with this plan."""
     in_backlog: Sequence[int]
     """The assets with a backlog; nothing happens to them without a fix."""
-    postponed: FixBatch
+    deferred: FixBatch
     """Late fixes beyond the share of their organization."""
 
 
@@ -219,8 +225,8 @@ def _work(
     new = _detached_from(batch, [one for one in in_backlog if not _is_last(pieces.get(one))])
     with_late = late_assets(new, state)
     with_late = with_late[~np.isin(with_late, list(pieces))]
-    postponed = beyond_most_late(new, with_late, memory.late_pace)
-    new = without_rows(new, postponed)
+    deferred = beyond_most_late(new, with_late, memory.late_pace)
+    new = without_rows(new, deferred)
     with_late = with_late[np.isin(with_late, new.rows["asset"])]
     late_pasts = _past_of(with_late, new, past)
     if isinstance(late_pasts, LookupNeeded):
@@ -230,7 +236,7 @@ def _work(
     judged_apart = [*(one for one in with_late.tolist() if one not in too_long), *pieces]
     new_backlogs = _new_backlogs([*reassigned_us, *too_long], reassigned_us, batch, state, registry)
     new = _detached_from(new, too_long)
-    return _Work(new, pasts, judged_apart, new_backlogs, [*in_backlog, *too_long], postponed)
+    return _Work(new, pasts, judged_apart, new_backlogs, [*in_backlog, *too_long], deferred)
 
 
 def _piece(

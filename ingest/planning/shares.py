@@ -1,6 +1,6 @@
-"""The most that one plan takes of an asset and of an organization. The rest is left over.
+"""The most that one plan takes of an asset and of an organization. The rest is deferred.
 
-The fixes that arrived last are cut off. See `ingest.planning.leftovers`.
+The fixes that arrived last are cut off. See `ingest.planning.deferral`.
 """
 
 from collections import Counter

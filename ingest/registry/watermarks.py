@@ -1,4 +1,4 @@
-"""Per tracker the newest stored fix: what tells a new fix from a late or a doubled one."""
+"""The newest stored fix of each tracker, which separates new fixes from late and duplicate ones."""
 
 from collections.abc import Iterable
 

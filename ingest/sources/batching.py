@@ -15,16 +15,16 @@ class BatchLimits:
     """The limits of a batch, which ends at the first one that it reaches.
 
     age_ms: counted from the batch's first message. idle_s: the longest wait for the first message.
-    held: organizations whose messages are not taken. is_crowded: take messages only from sources
-    that know the organization of each message.
+    paused: organizations whose messages are not taken. is_full: too many fixes are deferred: take
+    messages only from sources that know the organization of each message.
     """
 
     messages: int
     bytes: int
     age_ms: float
     idle_s: float = IDLE_S
-    held: frozenset[UUID] = frozenset()
-    is_crowded: bool = False
+    paused: frozenset[UUID] = frozenset()
+    is_full: bool = False
 
     def divided(self, by: int) -> "BatchLimits":
         """Return smaller batches: at least one message each."""

@@ -293,7 +293,7 @@ class LinkServer:
 
     async def batch(self, limits: BatchLimits) -> Sequence[LinkMessage]:
         """Return the next messages; none where none came within a fraction of a second."""
-        self.queue.held = {self.organizations.find(org_id) for org_id in limits.held}
+        self.queue.paused = {self.organizations.find(org_id) for org_id in limits.paused}
         return await batch(self.queue, limits)
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:

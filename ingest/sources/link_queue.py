@@ -3,10 +3,10 @@
     queue.put(messages)
     messages = await queue.receive(max_messages, max_bytes)
 
-An organization that sends without end fills its own lane, and has no more of a batch than its
-turns. They are those of a deficit round robin (Shreedhar and Varghese, 1996): QUANTUM_BYTES a turn,
-and what a large message takes beyond them is owed. Messages of one organization stay in order of
-arrival.
+An organization that sends without end fills its own flow, and has no more of a batch than its
+turns. This is a fair queue by deficit round robin (Shreedhar and Varghese, 1996): QUANTUM_BYTES a
+turn, and what a large message takes beyond them is owed. Messages of one organization stay in order
+of arrival.
 """
 
 import asyncio
@@ -35,32 +35,32 @@ M = TypeVar("M", bound=Waiting)
 
 
 @dataclass(slots=True)
-class _Lane(Generic[M]):
-    """The messages of one organization. balance: bytes that it may take; below 0 it owes."""
+class _Flow(Generic[M]):
+    """The messages of one organization. credit_bytes: what it may take; below 0 it owes."""
 
     messages: deque[M] = field(default_factory=deque[M])
-    balance: int = 0
+    credit_bytes: int = 0
 
 
 class Queue(Generic[M]):
-    """The lanes of all organizations. held: organizations that nothing is taken of."""
+    """The flows of all organizations. paused: organizations that nothing is taken of."""
 
     def __init__(self) -> None:
-        self._lanes: dict[int, _Lane[M]] = {}  # none is empty; the next in turn comes first
+        self._flows: dict[int, _Flow[M]] = {}  # none is empty; the next in turn comes first
         self._arrived = asyncio.Event()
-        self.held: Collection[int] = ()
+        self.paused: Collection[int] = ()
 
     def __len__(self) -> int:
-        return sum(len(lane.messages) for lane in self._lanes.values())
+        return sum(len(flow.messages) for flow in self._flows.values())
 
     def put(self, messages: Iterable[M]) -> None:
-        """Append messages to the lanes of their organizations."""
-        lanes = self._lanes
+        """Append messages to the flows of their organizations."""
+        flows = self._flows
         for message in messages:
-            lane = lanes.get(message.organization)
-            if lane is None:
-                lane = lanes[message.organization] = _Lane()
-            lane.messages.append(message)
+            flow = flows.get(message.organization)
+            if flow is None:
+                flow = flows[message.organization] = _Flow()
+            flow.messages.append(message)
         self._arrived.set()
 
     async def receive(self, max_messages: int, max_bytes: int) -> list[M]:
@@ -72,27 +72,27 @@ class Queue(Generic[M]):
 
     def drop(self, peer: object) -> None:
         """Forget what came from a link."""
-        for number, lane in list(self._lanes.items()):
-            lane.messages = deque(one for one in lane.messages if one.peer is not peer)
-            if not lane.messages:
-                del self._lanes[number]
+        for number, flow in list(self._flows.items()):
+            flow.messages = deque(one for one in flow.messages if one.peer is not peer)
+            if not flow.messages:
+                del self._flows[number]
 
     def _take(self, max_messages: int, max_bytes: int) -> list[M]:
         taken, room = list[M](), max_bytes
-        turns = deque(number for number in self._lanes if number not in self.held)
+        turns = deque(number for number in self._flows if number not in self.paused)
         while turns:
             number = turns.popleft()
-            lane = self._lanes.pop(number)
-            lane.balance += QUANTUM_BYTES
-            while lane.messages and lane.balance > 0:
-                size = len(lane.messages[0].payload)
+            flow = self._flows.pop(number)
+            flow.credit_bytes += QUANTUM_BYTES
+            while flow.messages and flow.credit_bytes > 0:
+                size = len(flow.messages[0].payload)
                 if taken and (len(taken) >= max_messages or size > room):
-                    self._lanes[number] = lane
+                    self._flows[number] = flow
                     return taken
                 room -= size
-                lane.balance -= size + MESSAGE_BYTES
-                taken.append(lane.messages.popleft())
-            if lane.messages:
-                self._lanes[number] = lane
+                flow.credit_bytes -= size + MESSAGE_BYTES
+                taken.append(flow.messages.popleft())
+            if flow.messages:
+                self._flows[number] = flow
                 turns.append(number)
         return taken

@@ -55,7 +55,7 @@ class Source(Protocol):
         """Return the next messages, or none if none came within a fraction of a second.
 
         A source that does not know the organization of each message gives none where
-        `limits.is_crowded`. Raises one of the errors that end the term.
+        `limits.is_full`. Raises one of the errors that end the term.
         """
         ...
 
@@ -114,7 +114,7 @@ class BrokerSource:
         self._session = session
 
     async def batch(self, limits: BatchLimits) -> Sequence[Message]:
-        return () if limits.is_crowded else await batch(self._session, limits)
+        return () if limits.is_full else await batch(self._session, limits)
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Do nothing: the broker gets its acknowledgements after COMMIT."""
@@ -139,7 +139,7 @@ class InboxSource:
     async def batch(self, limits: BatchLimits) -> Sequence[InboxMessage]:
         now_s = asyncio.get_running_loop().time()
         room = limits.messages - len(self._under_way)
-        if room <= 0 or now_s < self._due_s or limits.is_crowded:
+        if room <= 0 or now_s < self._due_s or limits.is_full:
             return ()
         under_way = list(self._under_way)
         messages = await inbox.waiting(self._conn, room, limits.bytes, under_way)

@@ -42,7 +42,7 @@ class Holding:
         self._of_organization[organization] += size
 
     def has_room(self, organization: int, messages: int, size: int) -> bool:
-        """Return whether a connection that holds so much may be read on."""
+        """Return whether a connection that holds these messages and bytes may be read on."""
         if size > CONNECTION_BYTES:
             return False
         if messages <= SHARE_MESSAGES and size <= SHARE_BYTES:
@@ -63,7 +63,7 @@ class Unsigned:
         self.bytes = 0
 
     def has_room(self, size: int) -> bool:
-        """Return whether a connection may hold so much."""
+        """Return whether a connection may hold this number of bytes."""
         return size <= UNSIGNED_SHARE_BYTES or self.bytes <= self._max_bytes
 
 

@@ -23,7 +23,7 @@ COMPLETING_MAX = 1024
 _ACK = bytes((PUBACK, 2))
 _COMP = bytes((PUBCOMP, 2))
 _FIELDS_COMPARED = slice(1, None)
-_new: Callable[[type[Publish], tuple[object, ...]], Publish] = tuple.__new__  # type: ignore
+_new: Callable[[type[Publish], tuple[object, ...]], Publish] = tuple.__new__  # type: ignore[assignment]  # typed as of any tuple
 """Makes a Publish in half the time that its own constructor takes."""
 
 

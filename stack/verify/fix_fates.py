@@ -75,7 +75,7 @@ def fates(arrived: Arrived) -> Fates:
     _mend(rows, arrived.sent_us, reasons == "")
     _refuse(reasons, rows["time_us"] < _YEAR_2000_US, Reason.ANCIENT)
     _refuse(reasons, rows["time_us"] > arrived.sent_us + _AHEAD_US, Reason.FUTURE)
-    _refuse(reasons, _twins(rows, reasons == ""), Reason.CONFLICT)
+    _refuse(reasons, _conflicts(rows, reasons == ""), Reason.CONFLICT)
     is_stored = reasons == ""
     return Fates(rows[is_stored], _counted(arrived, reasons, np.flatnonzero(~is_stored).tolist()))
 
@@ -97,7 +97,7 @@ def _nowhere(rows: NDArray[np.void]) -> NDArray[np.bool_]:
     return ~((np.abs(rows["lat"]) <= 90) & (np.abs(rows["lon"]) <= 180)) | at_zero
 
 
-def _twins(rows: NDArray[np.void], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _conflicts(rows: NDArray[np.void], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask of good fixes that say another place than the first good one of their tracker,
     time and seq.
     """

@@ -5,9 +5,11 @@ that looks at more than its organizations, or changes it, is marked `own_api`.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.api.mailbox import Mailbox
 from tests.api.running import Organization, RunningApi, running_api
 from tests.servers import PostgresUnderTest
 
@@ -40,3 +42,9 @@ def north(api: RunningApi) -> Organization:
 def south(api: RunningApi) -> Organization:
     """Another organization of the same name, with the same users."""
     return api.organization("Acme")
+
+
+@pytest.fixture
+def mailbox(api: RunningApi, tmp_path: Path) -> Mailbox:
+    """The letters that the API's deliverer sends, to whomever."""
+    return Mailbox(api, tmp_path / "mail")

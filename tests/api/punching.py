@@ -38,6 +38,15 @@ class Worker:
         return await self.send(self.claim(kind, **more))
 
 
+def punch_events(api: RunningApi, org: Organization) -> list[tuple[Any, ...]]:
+    """Return type and data of the events of punches, in their order."""
+    return api.sql(
+        "SELECT type, data FROM events WHERE org_id = %s AND type LIKE 'employee.%%'"
+        " ORDER BY position",
+        org.org_id,
+    )
+
+
 def user_of(api: RunningApi, org: Organization, role: str) -> str:
     """Return the id of the organization's user of a role."""
     rows = api.sql("SELECT id FROM users WHERE org_id = %s AND role = %s", org.org_id, role)

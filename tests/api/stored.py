@@ -91,7 +91,7 @@ def store_fixes(
     places = ", ".join(["%s"] * len(values))
     for time in times:
         api.sql(
-            f"INSERT INTO gps_events (org_id, tracker_id, time, seq, {names})"  # noqa: S608
+            f"INSERT INTO gps_events (org_id, tracker_id, time, seq, {names})"
             f" VALUES (%s, %s, %s, 0, {places})",
             org.org_id,
             parse_id("trk", tracker_id),

@@ -16,8 +16,8 @@ import pytest
 import pytest_asyncio
 
 from tests.api.punching import Worker, by_hand, employee, jobsite, worker
+from tests.api.resources.quoting import draft
 from tests.api.resources.test_attachments import upload
-from tests.api.resources.test_quotes import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.stocked import stocked
 

@@ -156,7 +156,7 @@ def rows_of(api: RunningApi, org: Organization) -> dict[str, str]:
     assert len(tables) > 10
     return {
         table: api.sql(
-            f"SELECT md5(coalesce(string_agg(t::text, ' ' ORDER BY t::text), ''))"  # noqa: S608
+            f"SELECT md5(coalesce(string_agg(t::text, ' ' ORDER BY t::text), ''))"
             f" FROM {table} t WHERE org_id = %s",
             org.org_id,
         )[0][0]

@@ -108,7 +108,7 @@ def test_secrets_that_older_versions_issued_stay_good(empty_database: DatabaseUn
     migrate.migrate(admin)
     with psycopg.connect(admin) as conn:
         for table, count in (("trackers", 2), ("gateways", 1)):
-            rows = conn.execute(f"SELECT secret_hash FROM {table}").fetchall()  # noqa: S608
+            rows = conn.execute(f"SELECT secret_hash FROM {table}").fetchall()
             assert [bytes(row[0]) for row in rows] == [known] * count
 
 

@@ -16,7 +16,7 @@ from geofence.punches.claim import (
     PAY_SOURCES,
     RULES,
     WORTHS,
-    Claim,
+    ClaimedPunch,
     Evidence,
     PunchRules,
     PunchSite,
@@ -52,7 +52,7 @@ def named(site: str) -> UUID:
 def judged(case):
     fix_age_s = case.get("fix_age_s", 5)
     fix = TimedPosition(before(fix_age_s), LON, LAT, case.get("accuracy_m", 8))
-    claim = Claim(
+    claim = ClaimedPunch(
         case.get("kind", "in"),
         before(case.get("delay_s", 2)),
         fix if case.get("fix", True) else None,
@@ -178,7 +178,7 @@ def test_the_figures_of_a_reason_explain_it(
 ):
     fix = TimedPosition(RECEIVED_US - fix_age_s, LON, LAT, accuracy_m)
     previous = away(metres, RECEIVED_US - fix_age_s - seconds_before * 1_000_000, 10.0)
-    claim = Claim("in", RECEIVED_US - delay_s, fix)
+    claim = ClaimedPunch("in", RECEIVED_US - delay_s, fix)
     sites = [PunchSite(UUID(int=1), distance_m)]
     found = judge_punch(claim, sites, Evidence(RECEIVED_US, previous=previous))
     for reason in found.reasons:
@@ -207,7 +207,7 @@ def test_the_figures_of_a_reason_explain_it(
 )
 def test_a_time_that_nothing_confirms_is_bounded(delay_s, fix_age_s, previous_pay_s, mock):
     fix = None if fix_age_s is None else TimedPosition(before(fix_age_s), LON, LAT, 8)
-    claim = Claim("out", before(delay_s), fix, mock)
+    claim = ClaimedPunch("out", before(delay_s), fix, mock)
     evidence = Evidence(RECEIVED_US, previous_pay_us=before(previous_pay_s))
     found = judge_punch(claim, [], evidence)
     confirmed = fix_age_s is not None and not mock and abs(fix_age_s - delay_s) <= 120
@@ -231,12 +231,12 @@ def test_the_machine_is_evidence_where_it_was_seen_at_about_that_time(
 ):
     fix = TimedPosition(before(5), LON, LAT, 8)
     machine = away(metres, before(5 - seconds_later))
-    claim = Claim("out", before(2), fix)
+    claim = ClaimedPunch("out", before(2), fix)
     verdict = judge_punch(claim, [], Evidence(RECEIVED_US, machine=machine))
     assert verdict.machine_distance_m == (
         None if expected is None else pytest.approx(expected, abs=1e-6)
     )
-    blind = Claim("out", before(2), None)
+    blind = ClaimedPunch("out", before(2), None)
     without_fix = judge_punch(blind, [], Evidence(RECEIVED_US, machine=machine))
     assert without_fix.machine_distance_m is None
 
@@ -252,7 +252,7 @@ def test_the_machine_is_evidence_where_it_was_seen_at_about_that_time(
 def test_the_verdict_is_that_of_the_rules_said_in_one_sentence(
     distances_m, accuracy_m, fix_age_s, delay_s, mock, tolerance_m
 ):
-    claim = Claim(
+    claim = ClaimedPunch(
         "in", before(delay_s), TimedPosition(before(fix_age_s), LON, LAT, accuracy_m), mock
     )
     sites = [PunchSite(UUID(int=i), distance_m) for i, distance_m in enumerate(distances_m)]
@@ -282,7 +282,7 @@ def test_the_verdict_is_that_of_the_rules_said_in_one_sentence(
     accuracy_m=st.floats(1e-6, 300),
 )
 def test_of_several_sites_the_best_verdict_counts(distances_m, accuracy_m):
-    claim = Claim("in", before(1), TimedPosition(before(1), LON, LAT, accuracy_m))
+    claim = ClaimedPunch("in", before(1), TimedPosition(before(1), LON, LAT, accuracy_m))
     evidence = Evidence(RECEIVED_US)
     sites = [PunchSite(UUID(int=i), distance_m) for i, distance_m in enumerate(distances_m)]
     together = judge_punch(claim, sites, evidence)

@@ -85,7 +85,7 @@ class Planned:
             if isinstance(plan, WritePlan):
                 break
             known = self._look_up(plan, known)
-        assert not len(plan.postponed)
+        assert not len(plan.deferred)
         self.memory.apply(plan)
         self.rows = np.concatenate((self.rows, plan.new.rows))
         self.events += plan.events

@@ -167,7 +167,7 @@ async def take(term: LeaderTerm, messages: list[Message], now: datetime) -> None
     while arrivals is not None:
         plan = await plan_with_lookups(term.conn, arrivals, term.memory, lambda: microseconds(now))
         await store(term, arrivals, plan)
-        arrivals = term.memory.left
+        arrivals = term.memory.deferred
 
 
 def all_known(memory: Memory) -> dict[UUID, Any]:

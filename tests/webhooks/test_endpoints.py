@@ -1,4 +1,4 @@
-"""What the options of an endpoint do, what is known of its attempts, and when it is disabled."""
+"""What the options of an endpoint do, and what is known of its attempts."""
 
 import asyncio
 import base64
@@ -6,28 +6,35 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import standardwebhooks
 import svix.webhooks
 
-from db.core.connect import Connection, connect, pool
+from db.core.connect import Connection, connect
 from db.core.ids import new_id
 from db.core.secrets import SecretBox
-from db.delivery import delivery_list, endpoint_health, endpoint_hours, webhook_deliveries
+from db.delivery import delivery_list, endpoint_hours, webhook_deliveries
 from db.delivery.webhook_deliveries import WantedDeliveries
 from db.delivery.webhook_headers import seal_headers
 from telemetry.ids import format_id
 from tests.db import rows
 from tests.webhooks import receivers
-from tests.webhooks.world import SECRET_KEY, Endpoint, World, delivering, until
+from tests.webhooks.endpoints import (
+    all_have_seq,
+    attempts_of,
+    change_endpoint,
+    disable,
+    has_attempts,
+    no_failures,
+)
+from tests.webhooks.world import SECRET_KEY, World, delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
-from webhooks.mail.mailing import Mailing
-from webhooks.metrics import WebhookMetrics
 
 BOX = SecretBox(SECRET_KEY)
+
 TOKEN = "a-token-of-the-receiver"
 
 
@@ -38,14 +45,6 @@ async def deliver(database) -> AsyncIterator[Connection]:
         yield conn
 
 
-async def _set(world: World, endpoint: Endpoint, **columns: Any) -> None:
-    for name, value in columns.items():
-        await world.admin.execute(
-            f"UPDATE webhook_endpoints SET {name} = %s WHERE id = %s",  # noqa: S608
-            (value, endpoint.id),
-        )
-
-
 async def _event(world: World, org_id, data: dict[str, Any], kind="asset.geofence_breach") -> str:
     event_id = new_id()
     await world.ingest.execute(
@@ -53,14 +52,6 @@ async def _event(world: World, org_id, data: dict[str, Any], kind="asset.geofenc
         (org_id, event_id, kind, json.dumps(data)),
     )
     return format_id("evt", event_id)
-
-
-async def _attempts(world: World, org_id) -> list[Any]:
-    columns = (
-        "status, error, duration_ms IS NOT NULL, response_headers, response_body,"
-        " next_attempt_at IS NOT NULL"
-    )
-    return await world.rows("webhook_attempts", columns, "attempted_at", org_id)
 
 
 # Secrets, headers and payload ---------------------------------------------------------------
@@ -83,7 +74,7 @@ async def test_while_a_secret_is_rotated_both_verify_and_afterwards_the_new_one(
         await world.events(org_id, 1)
         async with delivering(database):
             await until(lambda: receiver.requests)
-            await _set(world, endpoint, previous_secret_until="2020-01-01T00:00:00Z")
+            await change_endpoint(world, endpoint, previous_secret_until="2020-01-01T00:00:00Z")
             await world.events(org_id, 1)
             await until(lambda: len(receiver.requests) == 2)
     during, after = receiver.requests
@@ -100,7 +91,6 @@ async def test_headers_of_the_owner_are_sent_and_an_echo_of_them_is_not_logged(w
         writer.write((head + TOKEN).encode())
         await writer.drain()
 
-    TOKEN = "a-token-of-the-receiver"
     org_id = await world.organization()
     async with receivers.well_behaved() as receiver, receivers.raw(echoes) as echo:
         for url in (receiver.url, echo):
@@ -114,22 +104,18 @@ async def test_headers_of_the_owner_are_sent_and_an_echo_of_them_is_not_logged(w
         await world.events(org_id, 1)
         async with delivering(database):
             await until(lambda: receiver.requests)
-            await until(lambda: _has_attempts(world, org_id, 2))
+            await until(lambda: has_attempts(world, org_id, 2))
     assert receiver.requests[0].headers["x-api-key"] == TOKEN
-    (refused,) = [each for each in await _attempts(world, org_id) if each[0] == 500]
+    (refused,) = [each for each in await attempts_of(world, org_id) if each[0] == 500]
     assert refused[4] == "*" * len(TOKEN)
     assert TOKEN not in json.dumps(refused)
-
-
-async def _has_attempts(world: World, org_id, number: int) -> bool:
-    return len(await _attempts(world, org_id)) >= number
 
 
 async def test_a_thin_payload_has_ids_and_nothing_else_of_the_data(world, database):
     org_id = await world.organization()
     data = {"asset_id": "ast_1", "asset_name": "Truck 7", "lat": 47.0, "asset_ids": ["ast_1"]}
     async with receivers.well_behaved() as receiver:
-        await _set(world, await world.endpoint(org_id, receiver.url), payload="thin")
+        await change_endpoint(world, await world.endpoint(org_id, receiver.url), payload="thin")
         event_id = await _event(world, org_id, data)
         async with delivering(database):
             await until(lambda: receiver.requests)
@@ -169,9 +155,9 @@ async def test_the_answer_to_a_test_disables_no_endpoint(world, database):
                 now = datetime.now(UTC)
                 await delivery_list.insert_test(conn, endpoint.id, "quote.sent", "{}", now)
         async with delivering(database):
-            await until(lambda: _has_attempts(world, org_id, 2))
+            await until(lambda: has_attempts(world, org_id, 2))
     assert await world.rows("webhook_endpoints", "state", "id", org_id) == [("active",)]
-    assert await _no_failures(world, org_id)
+    assert await no_failures(world, org_id)
 
 
 # Filters ------------------------------------------------------------------------------------
@@ -216,17 +202,17 @@ async def test_an_endpoint_with_filters_gets_what_passes_all_of_them(world, data
     endpoints = {}
     for column, (values, _) in wanted.items():
         endpoints[column] = await world.endpoint(org_id, "http://127.0.0.1:9/")
-        await _set(world, endpoints[column], **{column: values})
+        await change_endpoint(world, endpoints[column], **{column: values})
     old = await world.endpoint(org_id, "http://127.0.0.1:9/")
-    await _set(world, old, tags=["digger"])
+    await change_endpoint(world, old, tags=["digger"])
     both = await world.endpoint(org_id, "http://127.0.0.1:9/")
-    await _set(world, both, tags=["crane"], zone_ids=[zone])
+    await change_endpoint(world, both, tags=["crane"], zone_ids=[zone])
     every = await world.endpoint(org_id, "http://127.0.0.1:9/")
     off = await world.endpoint(org_id, "http://127.0.0.1:9/")
-    await _set_disabled(world, off)
+    await disable(world, off)
     ids = {await _event(world, org_id, data): name for name, data in events.items()}
     async with delivering(database, limits=DeliverLimits(claims=0)):
-        await until(lambda: _all_have_seq(world, org_id))
+        await until(lambda: all_have_seq(world, org_id))
     found = await world.rows("webhook_deliveries", "endpoint_id, event_id", "seq", org_id)
     got = {endpoint_id: set() for endpoint_id, _ in found}
     for endpoint_id, event_id in found:
@@ -239,25 +225,13 @@ async def test_an_endpoint_with_filters_gets_what_passes_all_of_them(world, data
     assert off.id not in got
 
 
-async def _set_disabled(world: World, endpoint: Endpoint) -> None:
-    await world.admin.execute(
-        "UPDATE webhook_endpoints SET state = 'disabled', disabled_reason = 'user',"
-        " disabled_at = now() WHERE id = %s",
-        (endpoint.id,),
-    )
-
-
-async def _all_have_seq(world: World, org_id) -> bool:
-    return None not in await world.seqs(org_id)
-
-
 # Order --------------------------------------------------------------------------------------
 
 
 async def test_an_ordered_endpoint_gets_one_event_after_the_other(world, database):
     org_id = await world.organization()
     async with receivers.well_behaved(statuses=[204, 500, 503]) as receiver:
-        await _set(world, await world.endpoint(org_id, receiver.url), is_ordered=True)
+        await change_endpoint(world, await world.endpoint(org_id, receiver.url), is_ordered=True)
         await world.events(org_id, 30)
         async with delivering(database), delivering(database):
             await until(lambda: len(receiver.requests) >= 2)
@@ -280,10 +254,10 @@ async def _failed_tries(world: World, org_id, tries: int) -> bool:
 async def test_the_first_of_ordered_deliveries_is_not_passed_while_it_is_locked(world, database):
     org_id = await world.organization()
     endpoint = await world.endpoint(org_id, "http://127.0.0.1:9/")
-    await _set(world, endpoint, is_ordered=True)
+    await change_endpoint(world, endpoint, is_ordered=True)
     await world.events(org_id, 3)
     async with delivering(database, limits=DeliverLimits(claims=0)):
-        await until(lambda: _all_have_seq(world, org_id))
+        await until(lambda: all_have_seq(world, org_id))
     wanted = WantedDeliveries(10, 10, {}, endpoint.id, lease_s=60, claimer=1)
     async with (
         await connect(database.url("opsc_deliver"), "one") as one,
@@ -305,10 +279,10 @@ async def test_each_attempt_is_a_row_of_the_log(world, database):
         await world.endpoint(org_id, receiver.url)
         await world.events(org_id, 1)
         async with delivering(database):
-            await until(lambda: _has_attempts(world, org_id, 1))
+            await until(lambda: has_attempts(world, org_id, 1))
             await world.make_due()
-            await until(lambda: _has_attempts(world, org_id, 2))
-    refused, accepted = await _attempts(world, org_id)
+            await until(lambda: has_attempts(world, org_id, 2))
+    refused, accepted = await attempts_of(world, org_id)
     assert refused[:3] == (503, None, True)
     assert json.loads(refused[3])["Content-Length"] == "0"
     assert refused[5]
@@ -344,7 +318,7 @@ async def test_the_log_does_not_tell_a_closed_port_from_a_filtered_one_or_a_wron
                 await asyncio.sleep(0.02)
         told = set()
         for name, org_id in orgs.items():
-            told.update(await _attempts(world, org_id))
+            told.update(await attempts_of(world, org_id))
             deliveries = await world.deliveries(org_id)
             assert deliveries == [("pending", 1, None, "no answer", False)], name
         assert told == {(None, "no answer", False, None, None, True)}
@@ -360,7 +334,7 @@ async def test_statistics_count_attempts_by_hour_and_how_long_answers_took(
         endpoint = await world.endpoint(org_id, receiver.url)
         await world.events(org_id, 9)
         async with delivering(database):
-            await until(lambda: _has_attempts(world, org_id, 9))
+            await until(lambda: has_attempts(world, org_id, 9))
     found = await world.rows(
         "webhook_endpoint_hours", "endpoint_id, attempts, accepted, durations", "hour", org_id
     )
@@ -375,127 +349,3 @@ async def test_statistics_count_attempts_by_hour_and_how_long_answers_took(
     found = await world.rows("webhook_endpoint_hours", "attempts, durations", "hour", org_id)
     assert sum(row[0] for row in found) == 10
     assert sum(sum(row[1]) for row in found) == 10
-
-
-# Disabled endpoints -------------------------------------------------------------------------
-
-
-async def test_410_disables_the_endpoint_and_the_others_are_told(world, database):
-    org_id = await world.organization()
-    await world.admin.execute("UPDATE users SET password_hash = 'x' WHERE org_id = %s", (org_id,))
-    async with receivers.well_behaved(statuses=[410]) as gone, receivers.well_behaved() as other:
-        endpoint = await world.endpoint(org_id, gone.url)
-        await world.endpoint(org_id, other.url, ["webhook_endpoint.*"])
-        await world.events(org_id, 1)
-        async with delivering(database):
-            await until(lambda: other.requests)
-            await world.events(org_id, 1)
-            await until(lambda: _all_have_seq(world, org_id))
-    assert len(gone.requests) == 1
-    event = json.loads(other.requests[0].body)
-    assert event["type"] == "webhook_endpoint.disabled"
-    assert event["data"]["endpoint_id"] == format_id("whe", endpoint.id)
-    assert event["data"]["reason"] == "gone"
-    assert gone.url not in other.requests[0].body.decode()
-    found = await world.rows(
-        "webhook_endpoints", "state, disabled_reason, disabled_at IS NOT NULL", "created_at", org_id
-    )
-    assert found == [("disabled", "gone", True), ("active", None, False)]
-
-
-class _Sender:
-    """A sender that takes letters."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    async def send(self, letter: Any) -> None:
-        self.sent.append(letter)
-
-
-async def test_failures_alone_for_days_disable_an_endpoint_and_admins_get_a_letter(
-    world, database, deliver
-):
-    org_id = await world.organization()
-    await world.admin.execute("UPDATE users SET password_hash = 'x' WHERE org_id = %s", (org_id,))
-    failing, lately, recovered = [
-        await world.endpoint(org_id, "http://127.0.0.1:9/") for _ in range(3)
-    ]
-    await _set(world, failing, description="to the\nERP")
-    for endpoint, hours in ((failing, 121), (lately, 119)):
-        await world.admin.execute(
-            "INSERT INTO webhook_failures (org_id, endpoint_id, failing_since)"
-            " VALUES (%s, %s, now() - %s)",
-            (org_id, endpoint.id, timedelta(hours=hours)),
-        )
-    after_s = DeliverLimits().disable_after_s
-    assert await endpoint_health.disable_failing(deliver, after_s=after_s, limit=10) == 1
-    assert await endpoint_health.disable_failing(deliver, after_s=after_s, limit=10) == 0
-    states = dict(await world.rows("webhook_endpoints", "id, disabled_reason", "id", org_id))
-    assert states == {failing.id: "failures", lately.id: None, recovered.id: None}
-    ((kind, data),) = await world.rows("events", "type, data", "position", org_id)
-    assert (kind, data["reason"]) == ("webhook_endpoint.disabled", "failures")
-    sender = _Sender()
-    async with pool(database.url("opsc_deliver"), "test", max_size=2) as connections:
-        mailing = Mailing(
-            connections, sender, WebhookMetrics(), mail_from="o@example.com", public_url="https://x"
-        )
-        while await mailing.send_next():
-            pass
-    (letter,) = sender.sent
-    assert letter["To"] == "a@example.com"
-    text = letter.get_content()
-    assert format_id("whe", failing.id) in text
-    assert '("to the ERP")' in text
-
-
-def _pool(database):
-    from db.core.connect import pool
-
-    return pool(database.url("opsc_deliver"), "test", max_size=2)
-
-
-async def test_an_accepted_attempt_ends_what_is_known_of_failures(world, database):
-    org_id = await world.organization()
-    async with receivers.well_behaved(statuses=[500]) as receiver:
-        await world.endpoint(org_id, receiver.url)
-        await world.events(org_id, 1)
-        columns = "failed_at >= failing_since"
-        async with delivering(database):
-            await until(lambda: world.rows("webhook_failures", columns, "failed_at", org_id))
-            await world.make_due()
-            await until(lambda: _no_failures(world, org_id))
-
-
-async def _no_failures(world: World, org_id) -> bool:
-    return not await world.rows("webhook_failures", "true", "failed_at", org_id)
-
-
-async def test_a_disabled_endpoint_keeps_what_waits_for_three_days(world, database, deliver):
-    org_id = await world.organization()
-    async with receivers.well_behaved(statuses=[500, 500]) as receiver:
-        endpoint = await world.endpoint(org_id, receiver.url)
-        await world.events(org_id, 2)
-        async with delivering(database):
-            await until(lambda: _has_attempts(world, org_id, 2))
-            await _set_disabled(world, endpoint)
-            await world.make_due()
-            await _set(world, endpoint, disabled_at=datetime.now(UTC) - timedelta(hours=73))
-            await world.admin.execute(
-                "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '73 hours'"
-                " WHERE seq = 1"
-            )
-            await until(lambda: _is_failed(world, org_id))
-            assert len(receiver.requests) == 2
-            await world.admin.execute(
-                "UPDATE webhook_endpoints SET state = 'active', disabled_reason = NULL,"
-                " disabled_at = NULL WHERE id = %s",
-                (endpoint.id,),
-            )
-            await until(lambda: len(receiver.requests) == 3)
-    errors = [row[3] for row in await world.deliveries(org_id)]
-    assert errors == ["the endpoint is disabled", None]
-
-
-async def _is_failed(world: World, org_id) -> bool:
-    return (await world.states(org_id))[0] == "failed"

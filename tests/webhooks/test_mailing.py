@@ -235,7 +235,7 @@ async def test_what_has_expired_is_taken_away(world: World, mailing: Mailing) ->
     stop = asyncio.Event()
     running = asyncio.create_task(mailing.run(stop))
     async with asyncio.timeout(20):
-        while len(await world.rows("sign_ins", "id", "id", org_id)) > 1:  # noqa: ASYNC110
+        while len(await world.rows("sign_ins", "id", "id", org_id)) > 1:  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(0.05)
     stop.set()
     await running

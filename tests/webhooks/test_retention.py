@@ -371,7 +371,7 @@ async def test_test_events_go_after_a_day_and_no_other_event_with_them(
     old = "created_at = created_at - interval '25 hours'"
     for change in (f"is_test = true, {old}", old):
         await world.admin.execute(
-            f"UPDATE events SET {change} WHERE position ="  # noqa: S608
+            f"UPDATE events SET {change} WHERE position ="
             " (SELECT min(position) FROM events WHERE org_id = %s AND NOT is_test)",
             (org_id,),
         )

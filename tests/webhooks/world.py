@@ -103,7 +103,7 @@ class World:
 
     async def rows(self, table: str, columns: str, order: str, org_id: UUID) -> list[Any]:
         cursor = await self.admin.execute(
-            f"SELECT {columns} FROM {table} WHERE org_id = %s ORDER BY {order}",  # noqa: S608
+            f"SELECT {columns} FROM {table} WHERE org_id = %s ORDER BY {order}",
             (org_id,),
         )
         return await cursor.fetchall()

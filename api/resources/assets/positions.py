@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/assets/positions", tags=["asset-positions"], rout
 
 
 class AssetPosition(BaseModel):
-    """An asset and where it was last; null where no fix of the last 30 days tells."""
+    """An asset and where it was last; null if no fix of the last 30 days shows it."""
 
     id: fields.AssetId
     name: fields.Name

@@ -16,7 +16,7 @@ from db.core.table import db_now
 from db.history import events
 from db.history.events import Event
 from db.resources.inspection_forms import Inspection, image_ids, inspection_forms, keep_photos
-from geofence.event_data import INSPECTION_SUBMITTED, SubmittedInspection
+from geofence.event_data.inspections import INSPECTION_SUBMITTED, SubmittedInspection
 from operations.inspections.answers import (
     FormFault,
     Question,

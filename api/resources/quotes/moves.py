@@ -11,8 +11,8 @@ from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
 from db.quotes.quotes import QuoteRevision, QuoteRow, event_of, quotes
+from geofence.event_data.quotes import QUOTE_ACCEPTED, QUOTE_DECLINED
 from operations.quotes.document import QuoteDocument, document_line
-from operations.quotes.events import QUOTE_ACCEPTED, QUOTE_DECLINED
 from operations.quotes.evidence import EvidenceKind, hex_hash, next_entry
 from operations.quotes.states import QUOTES, QuoteVerb
 from operations.quotes.sums import QuoteLine

@@ -64,8 +64,8 @@ from db.quotes.quotes import (
     quotes,
 )
 from db.resources.quotas import check_room
+from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument
-from operations.quotes.events import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.evidence import SentQuote, evidence_faults, hex_hash
 from operations.quotes.states import QUOTES, check_editable, check_revisable
 

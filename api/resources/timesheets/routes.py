@@ -53,7 +53,7 @@ from db.history import events
 from db.history.events import Event
 from db.hours.timesheets import AdjustmentRow, TimesheetRow, insert_adjustment, timesheets
 from db.punches import punch_list
-from geofence.event_data import TIMESHEET_APPROVED, ApprovedTimesheet
+from geofence.event_data.timesheets import TIMESHEET_APPROVED, ApprovedTimesheet
 from operations.hours.timesheet_states import TIMESHEETS, Verb, check_adjustable
 from operations.hours.timesheets import MAX_ADJUSTMENT_S, ApprovalBlockedError
 from telemetry.ids import format_id

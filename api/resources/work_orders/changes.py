@@ -22,7 +22,7 @@ from db.history.events import Event
 from db.resources import work_orders as stored
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
 from db.stock.work_order_parts import OrderStock, release_reserved, reserve_planned
-from geofence.event_data import (
+from geofence.event_data.work_orders import (
     WORK_ORDER_ASSIGNED,
     WORK_ORDER_CANCELLED,
     WORK_ORDER_COMPLETED,

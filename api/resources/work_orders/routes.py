@@ -63,7 +63,7 @@ from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import release_reserved
-from geofence.event_data import WORK_ORDER_UPDATED
+from geofence.event_data.work_orders import WORK_ORDER_UPDATED
 from operations.work_orders.states import WORK_ORDERS, Verb
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)

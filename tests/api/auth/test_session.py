@@ -175,7 +175,7 @@ async def test_a_session_ends_when_it_is_not_used_and_at_its_end(
     api: RunningApi, south: Organization, change: str
 ) -> None:
     browser = (await _signed_in(api, south)).browser
-    api.sql(f"UPDATE sign_ins SET {change} WHERE kind = 'session' AND org_id = %s", south.org_id)  # noqa: S608
+    api.sql(f"UPDATE sign_ins SET {change} WHERE kind = 'session' AND org_id = %s", south.org_id)
     assert (await browser.get("/v1/assets")).status == 401
 
 

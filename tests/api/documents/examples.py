@@ -57,7 +57,7 @@ def document(
         "days": days,
         "decision": TimesheetDecision("Maria Brunner", at(last_day, 33.2)),
     }
-    return TimesheetDocument(**(values | changes))  # type: ignore[arg-type]
+    return TimesheetDocument(**(values | changes))
 
 
 def plain_week() -> TimesheetDocument:

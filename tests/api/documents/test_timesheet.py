@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "a day twice": ("days", {"days": (DocumentDay(MONDAY),) * 2}),
     "an unknown time zone": ("timezone", {"timezone": "Europe/Bern"}),
     "a time zone that is a path": ("timezone", {"timezone": "../Zurich"}),
-    "a time without a zone": ("generated_at", {"generated_at": datetime(2026, 4, 1)}),  # noqa: DTZ001
+    "a time without a zone": ("generated_at", {"generated_at": datetime(2026, 4, 1)}),  # noqa: DTZ001  # the fault that is tried
     "a long name": ("employee", {"employee": "x" * (MAX_TEXT_LENGTH + 1)}),
 }
 
@@ -87,9 +87,9 @@ def test_a_document_has_a_bounded_number_of_characters() -> None:
         lambda: adjusted(60, "x" * (MAX_TEXT_LENGTH + 1)),
         lambda: DocumentDay(MONDAY, PaidHours(-1)),
         lambda: DocumentDay(MONDAY, shifts=(worked(1),) * (MAX_LINES_OF_A_DAY + 1)),
-        lambda: replace(worked(1), started_at=datetime(2026, 3, 2)),  # noqa: DTZ001
+        lambda: replace(worked(1), started_at=datetime(2026, 3, 2)),  # noqa: DTZ001  # the fault that is tried
         lambda: replace(worked(1), flags=("open",) * 21),
-        lambda: TimesheetDecision("Maria", datetime(2026, 3, 2)),  # noqa: DTZ001
+        lambda: TimesheetDecision("Maria", datetime(2026, 3, 2)),  # noqa: DTZ001  # the fault that is tried
     ],
 )
 def test_a_line_refuses_what_no_line_has(make: Any) -> None:

@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from tests.api.http.test_problems import is_problem
+from tests.api.resources.quoting import draft
 from tests.api.resources.test_attachments import upload
-from tests.api.resources.test_quotes import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked

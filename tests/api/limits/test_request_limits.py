@@ -48,7 +48,7 @@ class Processes:
     async def row(self, changes: str) -> None:
         """Change the row of the minute, as if something had happened to it."""
         await self._admin.execute(
-            f"UPDATE request_minutes SET {changes} WHERE org_id = %s",  # noqa: S608
+            f"UPDATE request_minutes SET {changes} WHERE org_id = %s",
             (self.org_id,),
         )
 

@@ -42,8 +42,8 @@ from api.resources.work_orders.bodies import (
 )
 from api.resources.zones.routes import VersionItem, ZoneItem
 from api.settings import ApiSettings
+from tests.api.resources.quoting import draft
 from tests.api.resources.test_attachments import upload
-from tests.api.resources.test_quotes import draft
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked

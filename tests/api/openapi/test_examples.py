@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from api.openapi.examples import example_of
-from tests.api.resources.test_quotes import draft
+from tests.api.resources.quoting import draft
 from tests.api.running import Organization, RunningApi
 from tests.api.stocked import stocked
 

@@ -100,7 +100,7 @@ def test_colours_are_those_that_the_profile_says() -> None:
 
 
 def _red_and_blue(image: Image.Image) -> tuple[bool, bool]:
-    red, _, blue = image.getpixel((5, 5))  # type: ignore[misc]
+    red, _, blue = image.getpixel((5, 5))
     return red > 200, blue > 200
 
 

@@ -390,7 +390,7 @@ async def test_a_photo_is_shown_upright_and_does_not_say_where_it_was_taken(
 
 
 def _is_red(image: Image.Image, x: float, y: float) -> bool:
-    red, _, blue = image.getpixel((int(image.width * x), int(image.height * y)))  # type: ignore[misc]
+    red, _, blue = image.getpixel((int(image.width * x), int(image.height * y)))
     return red > 200 and blue < 50
 
 

@@ -56,7 +56,7 @@ async def test_the_rows_are_those_that_each_alone_would_have(api: RunningApi) ->
         await org.admin.post(f"/v1/{name}/batch", [body])
     for table in ("assets", "asset_tags", "trackers", "zones", "zone_versions"):
         kinds = api.sql(
-            f"SELECT DISTINCT to_jsonb(t) - {own} FROM {table} t WHERE org_id = %s",  # noqa: S608
+            f"SELECT DISTINCT to_jsonb(t) - {own} FROM {table} t WHERE org_id = %s",
             org.org_id,
         )
         assert len(kinds) == 1, table

@@ -62,9 +62,7 @@ async def test_an_organization_is_named_in_the_form_by_basic_or_not_at_all(
     body = {"email": "one@example.com", "role": "viewer"}
     assert (await north.admin.post("/v1/users", body)).status == 201
     hashed = "(SELECT max(password_hash) FROM users WHERE email = 'boss@example.com')"
-    api.sql(
-        f"UPDATE users SET password_hash = {hashed} WHERE email = 'one@example.com'"  # noqa: S608
-    )
+    api.sql(f"UPDATE users SET password_hash = {hashed} WHERE email = 'one@example.com'")
     alone = password(north) | {"username": "one@example.com"}
     assert (await sent(api, alone, basic(""))).status == 200
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.punching import Worker, employee, jobsite, rules, worker
+from tests.api.punching import Worker, employee, jobsite, punch_events, rules, worker
 from tests.api.running import Organization, RunningApi
 from tests.ingest.punches.cases import CASES, PunchCase
 from tests.ingest.punches.punching import AWAY
@@ -15,15 +15,6 @@ from tests.ingest.tenants import square
 def org(api: RunningApi) -> Organization:
     """An organization of one test's own."""
     return api.organization("Quarries")
-
-
-def told(api: RunningApi, org: Organization) -> list[tuple[str, dict[str, Any]]]:
-    """Return the events of punches, in their order."""
-    return api.sql(
-        "SELECT type, data FROM events WHERE org_id = %s AND type LIKE 'employee.%%'"
-        " ORDER BY position",
-        org.org_id,
-    )  # type: ignore[return-value]
 
 
 async def anna(api: RunningApi, org: Organization, case: PunchCase) -> Worker:
@@ -55,7 +46,9 @@ async def test_a_punch_over_rest_has_its_verdict_once(
     answers = [await sender.client.post("/v1/punches", claim) for _ in range(2)]
     assert [one.status for one in answers] == [case.rest.status] * 2
     if case.rest.status != 201:
-        assert (await org.viewer.get("/v1/punches")).json["total"] == len(told(api, org)) == 0
+        assert (
+            (await org.viewer.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 0
+        )
         return
     stored, again = (one.json for one in answers)
     assert again == stored == (await org.viewer.get(f"/v1/punches/{stored['id']}")).json
@@ -70,7 +63,7 @@ async def test_a_punch_over_rest_has_its_verdict_once(
     assert stored["server_time"] == (stored["received_at"] if is_disputed else None)
     assert (stored["tracker_id"], stored["revision"]) == (None, 1)
     assert (stored["entered_by"] is not None) == case.is_by_hand
-    events = told(api, org)
+    events = punch_events(api, org)
     assert [event_type for event_type, _ in events] == case.events
     data = events[-1][1]
     names = ("verdict", "reasons", "zone_id", "margin_m")

@@ -9,7 +9,16 @@ import pytest
 from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from telemetry.times import parse_time_us
-from tests.api.punching import Worker, by_hand, employee, jobsite, rules, user_of, worker
+from tests.api.punching import (
+    Worker,
+    by_hand,
+    employee,
+    jobsite,
+    punch_events,
+    rules,
+    user_of,
+    worker,
+)
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import store_fixes
 from tests.ingest.punches.punching import AWAY, HOME
@@ -32,15 +41,6 @@ async def anna(api: RunningApi, org: Organization) -> Worker:
     return await worker(api, org)
 
 
-def events(api: RunningApi, org: Organization) -> list[tuple[str, dict[str, Any]]]:
-    """Return the events of punches, in their order."""
-    return api.sql(
-        "SELECT type, data FROM events WHERE org_id = %s AND type LIKE 'employee.%%'"
-        " ORDER BY position",
-        org.org_id,
-    )  # type: ignore[return-value]
-
-
 # Verdicts -----------------------------------------------------------------------------------------
 
 
@@ -51,7 +51,7 @@ async def test_a_second_in_and_breaks_are_stored_and_breaks_have_no_event(
     sent = [await anna.punch(kind, ago_s=50 - number) for number, kind in enumerate(kinds)]
     assert [punch["kind"] for punch in sent] == kinds
     assert {punch["verdict"] for punch in sent} == {"verified"}
-    told = [event_type.rpartition("_")[2] for event_type, _ in events(api, org)]
+    told = [event_type.rpartition("_")[2] for event_type, _ in punch_events(api, org)]
     assert told == ["in", "in", "out"]
 
 
@@ -151,7 +151,7 @@ async def test_a_dispatcher_enters_a_punch_by_hand_and_says_why(
     assert (punch["reason"], punch["note"]) == ("forgotten", "told by phone")
     assert (punch["verdict"], rules(punch)) == ("unverified", ["no_fix", "offline"])
     assert (punch["pay_time"], punch["pay_time_source"]) == (punch["time"], "entered")
-    ((_, data),) = events(api, org)
+    ((_, data),) = punch_events(api, org)
     assert data["entered_by"] == punch["entered_by"]
 
 
@@ -224,7 +224,7 @@ async def test_a_punch_that_comes_again_is_the_stored_one_without_a_second_event
     assert again == [first] * 4
     entered = await org.dispatcher.post("/v1/punches", claim | {"reason": "forgotten"})
     assert entered.json == first
-    assert len(events(api, org)) == 1
+    assert len(punch_events(api, org)) == 1
     assert (await org.viewer.get("/v1/punches")).json["total"] == 1
 
 
@@ -239,7 +239,7 @@ async def test_an_idempotency_key_answers_again(
     assert answers[0].json == answers[1].json
     other = await anna.client.send("POST", "/v1/punches", headers=key, json=claim | {"kind": "out"})
     assert (other.status, other.json["code"]) == (422, "idempotency_mismatch")
-    assert len(events(api, org)) == 1
+    assert len(punch_events(api, org)) == 1
 
 
 async def test_many_who_punch_at_once_have_one_punch_each(
@@ -247,7 +247,7 @@ async def test_many_who_punch_at_once_have_one_punch_each(
 ) -> None:
     claims = [anna.claim(ago_s=number + 1) for number in range(8)]
     await asyncio.gather(*(anna.send(claim) for claim in claims * 2))
-    assert (await org.viewer.get("/v1/punches")).json["total"] == len(events(api, org)) == 8
+    assert (await org.viewer.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 8
 
 
 async def test_more_than_the_bound_of_a_day_is_a_429_until_the_next_one(
@@ -360,7 +360,7 @@ async def test_a_review_says_who_when_and_why_and_may_be_changed(
         (changed["reviewed_by"], {"old": "accepted", "new": "rejected"}),
         (seen.json["reviewed_by"], {"old": None, "new": "accepted"}),
     ]
-    assert len(events(api, org)) == 1
+    assert len(punch_events(api, org)) == 1
 
 
 async def test_a_rejected_punch_bounds_no_time_of_the_next(org: Organization, anna: Worker) -> None:

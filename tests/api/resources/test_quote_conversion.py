@@ -1,14 +1,13 @@
 """The work order of a quote that was accepted."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.http.test_problems import is_problem
 from tests.api.mailbox import Mailbox
-from tests.api.resources.test_quotes import LINE, client_of, done, draft, read, sent
+from tests.api.resources.quoting import LINE, client_of, done, draft, read, sent
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stocked import stocked
 
@@ -19,12 +18,6 @@ BY_HAND = {"name": "Ann Lee", "reason": "By a signed letter."}
 def org(api: RunningApi) -> Organization:
     """An organization of one test's own."""
     return api.organization("Quarries")
-
-
-@pytest.fixture
-def mailbox(api: RunningApi, tmp_path: Path) -> Mailbox:
-    """Everybody's."""
-    return Mailbox(api, tmp_path / "mail")
 
 
 async def accepted(org: Organization, mailbox: Mailbox, **more: Any) -> dict[str, Any]:

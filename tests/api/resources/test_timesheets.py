@@ -1,110 +1,39 @@
-"""Shifts and timesheets, through HTTP: counted from punches, adjusted, approved, exported."""
+"""Shifts and timesheets, through HTTP: counted from punches, adjusted and listed."""
 
-import asyncio
-import csv
-import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from pypdf import PdfReader
 
-from db.core.connect import connect
-from db.core.tenant import act_for
-from db.punches.record import record
-from db.punches.rows import NewPunch
-from operations.hours.timesheet_states import MOVES, STATES, TIMESHEETS, VERBS
-from telemetry.ids import format_id
-from telemetry.times import to_us
-from tests.api.punching import Worker, by_hand, employee, user_of, worker
-from tests.api.running import Answer, Client, Organization, RunningApi
-
-ZURICH = ZoneInfo("Europe/Zurich")
-HOUR_S = 3600
+from tests.api.punching import Worker, worker
+from tests.api.resources.timekeeping import (
+    HOUR_S,
+    adjust,
+    day_of_work,
+    enter,
+    export,
+    punched,
+    quarries,
+    read,
+    rows_of_csv,
+    say,
+    sheet,
+    sheets,
+    zurich,
+)
+from tests.api.running import Organization, RunningApi
 
 
 @pytest.fixture
 async def org(api: RunningApi) -> Organization:
     """An organization of one test's own, in Zurich."""
-    made = api.organization("Quarries")
-    answer = await made.admin.patch("/v1/organization", {"timezone": "Europe/Zurich"})
-    assert answer.status == 200, answer.json
-    return made
+    return await quarries(api)
 
 
 @pytest.fixture
 async def anna(api: RunningApi, org: Organization) -> Worker:
     """The technician."""
     return await worker(api, org, external_id="E-204")
-
-
-def zurich(day: int, hour: int = 0, minute: int = 0, *, month: int = 3, fold: int = 0) -> datetime:
-    """Return a local time of 2026. 2 March is a Monday."""
-    return datetime(2026, month, day, hour, minute, tzinfo=ZURICH, fold=fold)
-
-
-async def enter(org: Organization, who: Worker, *punches: tuple[str, datetime]) -> list[str]:
-    """Enter punches by hand, and return their ids."""
-    ids: list[str] = []
-    for kind, at in punches:
-        answer = await by_hand(org, who.id, kind=kind, time=at.astimezone(UTC).isoformat())
-        assert answer.status == 201, answer.json
-        ids.append(answer.json["id"])
-    return ids
-
-
-async def punched(api: RunningApi, org: Organization, who: Worker, *punches: Any) -> list[str]:
-    """Record punches that were received when they were made, and return their ids."""
-    new = [
-        NewPunch(org.org_id, who.employee_id, kind, to_us(at), to_us(at)) for kind, at in punches
-    ]
-    async with await connect(api.database.url("opsc_app"), "test") as conn, conn.transaction():
-        await act_for(conn, org.org_id)
-        return [format_id("pun", one.id) for one in await record(conn, new)]
-
-
-def day_of_work(day: int, **more: Any) -> list[tuple[str, datetime]]:
-    """Return punches of eight hours with a break of one."""
-    return [
-        ("in", zurich(day, 7, **more)),
-        ("break_start", zurich(day, 12, **more)),
-        ("break_end", zurich(day, 13, **more)),
-        ("out", zurich(day, 16, **more)),
-    ]
-
-
-async def sheets(org: Organization, who: Worker, **filters: Any) -> list[dict[str, Any]]:
-    """Return the timesheets of an employee, by first day."""
-    rows = await org.viewer.walk("/v1/timesheets", employee_id=who.id, **filters)
-    return sorted(rows, key=lambda row: row["first_day"])
-
-
-async def sheet(org: Organization, who: Worker) -> dict[str, Any]:
-    """Return the only timesheet of an employee, with everything on it."""
-    (row,) = await sheets(org, who)
-    return await read(org, row["id"])
-
-
-async def read(org: Organization, timesheet_id: str) -> dict[str, Any]:
-    answer = await org.viewer.get(f"/v1/timesheets/{timesheet_id}")
-    assert answer.status == 200, answer.json
-    return answer.json
-
-
-async def say(caller: Client, timesheet_id: str, *verbs: str) -> Answer:
-    """Say verbs of a timesheet; all but the last must be good. Return the last answer."""
-    answer = None
-    for verb in verbs:
-        assert answer is None or answer.status == 200, answer.json
-        answer = await caller.post(f"/v1/timesheets/{timesheet_id}/{verb}", None)
-    assert answer is not None
-    return answer
-
-
-async def adjust(org: Organization, timesheet_id: str, **body: Any) -> Answer:
-    whole = {"day": "2026-03-02", "seconds": 900, "reason": "Loading before the shift."} | body
-    return await org.dispatcher.post(f"/v1/timesheets/{timesheet_id}/adjustments", whole)
 
 
 # Counting -----------------------------------------------------------------------------------------
@@ -352,171 +281,7 @@ async def test_an_approved_timesheet_takes_no_adjustment_until_it_is_reopened(
     assert (await adjust(org, timesheet_id)).status == 201
 
 
-# Moves --------------------------------------------------------------------------------------------
-
-WAYS: dict[str, tuple[str, ...]] = {
-    "open": (),
-    "submitted": ("submit",),
-    "rejected": ("submit", "reject"),
-    "approved": ("submit", "approve"),
-    "locked": ("submit", "approve", "lock"),
-}
-
-
-@pytest.mark.parametrize("state", STATES)
-async def test_moves_are_those_of_the_table_by_verb_and_by_status(
-    api: RunningApi, org: Organization, state: str
-) -> None:
-    for verb in VERBS:
-        who = Worker(await employee(org), org.admin)
-        await enter(org, who, *day_of_work(2))
-        path = f"/v1/timesheets/{(await sheet(org, who))['id']}"
-        for step in WAYS[state]:
-            assert (await org.admin.post(f"{path}/{step}", None)).status == 200
-        then = next((m.then for m in MOVES if (m.state, m.verb) == (state, verb)), None)
-        answer = await org.admin.post(f"{path}/{verb}", None)
-        if then is None:
-            assert (answer.status, answer.json["code"]) == (409, "illegal_move")
-            assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))  # type: ignore[arg-type]
-        else:
-            assert (answer.status, answer.json["approval_status"]) == (200, then)
-            assert (await org.viewer.get(path)).json == answer.json
-    for wanted in STATES:
-        who = Worker(await employee(org), org.admin)
-        await enter(org, who, *day_of_work(2))
-        path = f"/v1/timesheets/{(await sheet(org, who))['id']}"
-        for step in WAYS[state]:
-            assert (await org.admin.post(f"{path}/{step}", None)).status == 200
-        answer = await org.admin.patch(path, {"approval_status": wanted})
-        leads = wanted == state or any((m.state, m.then) == (state, wanted) for m in MOVES)
-        assert answer.status == (200 if leads else 409), answer.json
-        if not leads:
-            assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))  # type: ignore[arg-type]
-
-
-async def test_who_did_what_is_kept_and_written_down(
-    api: RunningApi, org: Organization, anna: Worker
-) -> None:
-    await enter(org, anna, *day_of_work(2))
-    timesheet_id = (await sheet(org, anna))["id"]
-    assert (await say(anna.client, timesheet_id, "submit")).status == 200
-    assert (await say(org.dispatcher, timesheet_id, "approve")).status == 200
-    found = (await say(org.admin, timesheet_id, "lock")).json
-    roles = ("technician", "dispatcher", "admin")
-    fields = ("submitted_by", "decided_by", "locked_by")
-    assert [found[name] for name in fields] == [user_of(api, org, role) for role in roles]
-    events = await org.admin.get("/v1/audit-events", resource_id=timesheet_id)
-    said = [event["changes"]["state"]["new"] for event in events.json["data"]]
-    assert said == ["locked", "approved", "submitted"]
-    reopened = (await say(org.admin, timesheet_id, "reopen")).json
-    assert [reopened[name] for name in fields] == [None] * 3
-
-
-async def test_nobody_approves_their_own_hours(api: RunningApi, org: Organization) -> None:
-    for role in ("dispatcher", "admin"):
-        who = await worker(api, org, role)
-        await enter(org, Worker(who.id, org.admin), *day_of_work(2))
-        timesheet_id = (await sheet(org, who))["id"]
-        answer = await say(who.client, timesheet_id, "submit", "approve")
-        assert (answer.status, answer.json["code"]) == (403, "forbidden")
-        other = org.admin if role == "dispatcher" else org.dispatcher
-        path = f"/v1/timesheets/{timesheet_id}"
-        answer = await who.client.patch(path, {"approval_status": "approved"})
-        assert answer.status == 403
-        assert (await say(other, timesheet_id, "approve")).status == 200
-
-
-async def test_a_period_that_lasts_is_neither_submitted_nor_approved(
-    org: Organization, anna: Worker
-) -> None:
-    await enter(org, anna, ("in", datetime.now(UTC) - timedelta(minutes=5)))
-    timesheet_id = (await sheets(org, anna))[-1]["id"]
-    answer = await say(org.dispatcher, timesheet_id, "submit")
-    assert (answer.status, answer.json["code"]) == (409, "period_not_over")
-
-
-async def test_a_policy_blocks_the_approval_until_all_is_reviewed(
-    api: RunningApi, org: Organization, anna: Worker
-) -> None:
-    ids = await punched(api, org, anna, *day_of_work(2))
-    timesheet_id = (await sheet(org, anna))["id"]
-    await org.admin.patch("/v1/organization", {"punch_policy": "block"})
-    answer = await say(org.dispatcher, timesheet_id, "submit", "approve")
-    assert (answer.status, answer.json["code"]) == (409, "approval_blocked")
-    assert set(answer.json["punch_ids"]) == set(ids)
-    for number, punch_id in enumerate(ids):
-        await org.dispatcher.post(f"/v1/punches/{punch_id}/review", {"decision": "accept"})
-        answer = await say(org.dispatcher, timesheet_id, "approve")
-        assert answer.status == (200 if number == 3 else 409), number
-
-
-async def test_of_two_who_approve_at_once_one_does(
-    api: RunningApi, org: Organization, anna: Worker
-) -> None:
-    await enter(org, anna, *day_of_work(2))
-    timesheet_id = (await sheet(org, anna))["id"]
-    await say(org.dispatcher, timesheet_id, "submit")
-    answers = await asyncio.gather(
-        *(say(caller, timesheet_id, "approve") for caller in (org.admin, org.dispatcher) * 3)
-    )
-    assert sorted(answer.status for answer in answers) == [200] + [409] * 5
-    assert len(approvals(api, org)) == 1
-
-
-async def test_a_change_to_what_the_client_has_not_seen_is_refused(
-    org: Organization, anna: Worker
-) -> None:
-    await enter(org, anna, *day_of_work(2))
-    path = f"/v1/timesheets/{(await sheet(org, anna))['id']}"
-    tag = (await org.admin.get(path)).headers["ETag"]
-    await adjust(org, path.rpartition("/")[2])
-    for method, under in (("POST", "/submit"), ("PATCH", "")):
-        body = {"json": {"approval_status": "submitted"}} if method == "PATCH" else {}
-        answer = await org.admin.send(method, path + under, {"If-Match": tag}, **body)
-        assert answer.status == 412
-    tag = (await org.admin.get(path)).headers["ETag"]
-    assert (await org.admin.send("POST", path + "/submit", {"If-Match": tag})).status == 200
-
-
-def approvals(api: RunningApi, org: Organization) -> list[dict[str, Any]]:
-    """Return the data of the events of approvals."""
-    statement = "SELECT data FROM events WHERE org_id = %s AND type = 'timesheet.approved'"
-    return [data for (data,) in api.sql(statement + " ORDER BY position", org.org_id)]
-
-
 # What is approved ---------------------------------------------------------------------------------
-
-
-async def test_an_approved_timesheet_keeps_its_figures_and_says_that_they_would_change(
-    api: RunningApi, org: Organization, anna: Worker
-) -> None:
-    await enter(org, anna, *day_of_work(2))
-    timesheet_id = (await sheet(org, anna))["id"]
-    approved = (await say(org.dispatcher, timesheet_id, "submit", "approve")).json
-    assert approved["changed_since_approval"] is False
-    (data,) = approvals(api, org)
-    assert data["timesheet_id"] == timesheet_id
-    assert (data["worked_s"], data["regular_s"]) == (8 * HOUR_S, 8 * HOUR_S)
-    assert data["approved_by"] == user_of(api, org, "dispatcher")
-
-    await org.admin.patch("/v1/organization", {"timesheet_rules": {"shortest_break_s": 7200}})
-    assert (await read(org, timesheet_id))["changed_since_approval"] is False  # rules of then
-    (late,) = await enter(org, anna, ("out", zurich(2, 15)))
-    found = await read(org, timesheet_id)
-    assert found["changed_since_approval"] is True
-    assert {name: found[name] for name in ("worked_s", "days", "shifts")} == {
-        name: approved[name] for name in ("worked_s", "days", "shifts")
-    }
-    assert late in [punch["id"] for punch in found["punches"]]
-    (listed,) = await sheets(org, anna)
-    assert (listed["worked_s"], listed["approval_status"]) == (8 * HOUR_S, "approved")
-    await org.dispatcher.post(f"/v1/punches/{late}/review", {"decision": "reject"})
-    assert (await read(org, timesheet_id))["changed_since_approval"] is False
-
-    reopened = (await say(org.dispatcher, timesheet_id, "reopen")).json
-    assert (reopened["worked_s"], reopened["changed_since_approval"]) == (9 * HOUR_S, None)
-    (listed,) = await sheets(org, anna)
-    assert listed["worked_s"] is None
 
 
 async def test_timesheets_are_filtered_by_days_and_status(org: Organization, anna: Worker) -> None:
@@ -533,65 +298,3 @@ async def test_timesheets_are_filtered_by_days_and_status(org: Organization, ann
     ):
         found = await sheets(org, anna, **filters)
         assert [row["id"] for row in found] == [row["id"] for row in expected], filters
-
-
-# Files --------------------------------------------------------------------------------------------
-
-
-async def export(org: Organization, timesheet_id: str, form: str, **query: str) -> Answer:
-    headers = {"Accept": form}
-    return await org.viewer.get(f"/v1/timesheets/{timesheet_id}", headers, **query)
-
-
-async def rows_of_csv(org: Organization, timesheet_id: str) -> list[dict[str, str]]:
-    answer = await export(org, timesheet_id, "text/csv")
-    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
-    return list(csv.DictReader(io.StringIO(answer.content.decode())))
-
-
-async def test_a_timesheet_is_exported_as_csv(org: Organization, anna: Worker) -> None:
-    await enter(org, anna, *day_of_work(2))
-    timesheet_id = (await sheet(org, anna))["id"]
-    await adjust(org, timesheet_id, seconds=900)
-    shift, adjustment = await rows_of_csv(org, timesheet_id)
-    assert (shift["entry"], shift["in"], shift["hours_s"]) == (
-        "shift",
-        "2026-03-02 07:00:00",
-        str(8 * HOUR_S),
-    )
-    assert (adjustment["entry"], adjustment["hours_s"]) == ("adjustment", "900")
-    assert adjustment["reason"] == "Loading before the shift."
-
-
-@pytest.mark.parametrize(("paper", "width"), [("a4", 595), ("us-letter", 612)])
-async def test_a_timesheet_is_exported_as_pdf(
-    api: RunningApi, org: Organization, anna: Worker, paper: str, width: int
-) -> None:
-    await punched(api, org, anna, *day_of_work(2), ("in", zurich(7, 7)), ("out", zurich(8, 1)))
-    timesheet_id = (await sheet(org, anna))["id"]
-    await say(org.dispatcher, timesheet_id, "submit", "approve")
-    answer = await export(org, timesheet_id, "application/pdf", paper=paper)
-    assert answer.status == 200, answer.content
-    assert answer.headers["Content-Type"] == "application/pdf"
-    assert timesheet_id in answer.headers["Content-Disposition"]
-    assert answer.headers["Vary"].startswith("Accept,")
-    reader = PdfReader(io.BytesIO(answer.content))
-    assert round(float(reader.pages[0].mediabox.width)) == width
-    text = " ".join(page.extract_text() for page in reader.pages)
-    for said in ("Anna Keller", "E-204", "Quarries", "Approved", "missing out", timesheet_id):
-        assert said in text, said
-
-
-async def test_a_list_is_exported_as_csv_page_by_page(org: Organization, anna: Worker) -> None:
-    await enter(org, anna, *day_of_work(2), *day_of_work(9))
-    names: list[str] = []
-    path: str | None = "/v1/timesheets?limit=1"
-    while path is not None:
-        answer = await org.viewer.get(path, {"Accept": "text/csv"})
-        (row,) = csv.DictReader(io.StringIO(answer.content.decode()))
-        names.append(row["first_day"])
-        link = answer.headers.get("Link")
-        path = None if link is None else link.partition(">")[0].removeprefix("<")
-    assert names == ["2026-03-09", "2026-03-02"]
-    answer = await org.viewer.get("/v1/timesheets", {"Accept": "text/csv"}, employee_id=anna.id)
-    assert len(answer.content.decode().splitlines()) == 3

@@ -1,7 +1,6 @@
 """Users: invited, changed, deactivated, and never without an admin."""
 
 import asyncio
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -23,12 +22,6 @@ NEW_PASSWORD = "a quite new pass phrase"
 def org(api: RunningApi) -> Organization:
     """One of the test's own."""
     return api.organization("Acme")
-
-
-@pytest.fixture
-def mailbox(api: RunningApi, tmp_path: Path) -> Mailbox:
-    """The letters that are sent."""
-    return Mailbox(api, tmp_path / "mail")
 
 
 async def _invited(org: Organization, email: str = "new@example.com", **fields: Any) -> Any:

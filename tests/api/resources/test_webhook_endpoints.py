@@ -289,7 +289,7 @@ async def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_while(
     box = SecretBox(api.settings.secret_key_bytes)
 
     def stored() -> list[str | None]:
-        (row,) = api.sql(f"SELECT {columns} FROM webhook_endpoints WHERE id = %s", endpoint_id)  # noqa: S608
+        (row,) = api.sql(f"SELECT {columns} FROM webhook_endpoints WHERE id = %s", endpoint_id)
         return [one and box.open(bytes(one), endpoint_id.bytes).decode() for one in row]
 
     assert stored() == [secret, made["secret"]]

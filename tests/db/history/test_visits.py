@@ -28,7 +28,7 @@ class Stay:
     visit: VisitRow
 
     def row(self, columns: str) -> tuple[Any, ...]:
-        (row,) = self.tenant.rows(f"SELECT {columns} FROM visits WHERE id = '{self.visit.id}'")  # noqa: S608
+        (row,) = self.tenant.rows(f"SELECT {columns} FROM visits WHERE id = '{self.visit.id}'")
         return row
 
 

@@ -53,7 +53,7 @@ async def acting(crew: Crew, role: str = "opsc_app") -> AsyncIterator[Connection
 def punched(crew: Crew, employee_id: UUID, kind: str, at: datetime) -> NewPunch:
     """Return a punch that is received when it is made."""
     time_us = to_us(at)
-    return NewPunch(crew.tenant.org_id, employee_id, kind, time_us, time_us)  # type: ignore[arg-type]
+    return NewPunch(crew.tenant.org_id, employee_id, kind, time_us, time_us)
 
 
 async def all_punches(conn: Connection) -> list[CreditedPunch]:
@@ -117,7 +117,7 @@ async def review_any(conn: Connection, crew: Crew, random_: random.Random) -> No
     review = random_.choice(("accepted", "rejected", "rejected"))
     by = (await (await conn.execute("SELECT id FROM users")).fetchall())[0][0]
     at = await db_now(conn)
-    await punch_list.write_review(conn, crew.tenant.org_id, punch, review, None, by, at)  # type: ignore[arg-type]
+    await punch_list.write_review(conn, crew.tenant.org_id, punch, review, None, by, at)
 
 
 async def test_a_thousand_punches_of_an_employee(crew: Crew) -> None:
@@ -288,7 +288,7 @@ WAY |= {"approved": ["submitted", "approved"], "locked": ["submitted", "approved
 
 
 def to(state: str) -> str:
-    return f"UPDATE timesheets SET state = '{state}', {WHO[state]} FROM users AS u"  # noqa: S608
+    return f"UPDATE timesheets SET state = '{state}', {WHO[state]} FROM users AS u"
 
 
 @pytest.mark.parametrize("then", STATES)

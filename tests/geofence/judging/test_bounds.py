@@ -68,4 +68,4 @@ def test_an_organization_that_has_its_share_leaves_the_others_theirs():
     rows["lat"][(rows["organization"] == 1) & (rows["asset"] > 1)] = 50.0
     evaluation = evaluate(FixBatch(rows), State(), index, NO_TIMERS_US, most_transitions=60)
     assert np.bincount(evaluation.transitions["organization"]).tolist() == [40, 20]
-    assert rows["asset"][evaluation.postponed].tolist() == [4, 6, 8, 10, 12, 14, 16, 18]
+    assert rows["asset"][evaluation.deferred].tolist() == [4, 6, 8, 10, 12, 14, 16, 18]

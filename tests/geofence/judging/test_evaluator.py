@@ -121,7 +121,7 @@ def in_pieces(world: World, most: int, now_us: int) -> list[list[dict]]:
         for told in comparable(evaluation):
             row = told["row"]
             found.append(told | {"row": int(numbers[row]) if row >= 0 else -1})
-        left = np.flatnonzero(evaluation.postponed)
+        left = np.flatnonzero(evaluation.deferred)
         rest, numbers = rest.take(left), numbers[left]
         if not len(rest) and now_us <= state.ticked_us:
             return by_asset(found)

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from ingest import splitting
-from ingest.planning import leftovers
+from ingest.planning import deferral
 from ingest.planning.decoded_batch import read
-from ingest.planning.leftovers import finished, shared
+from ingest.planning.deferral import finished, shared
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.results import results
 from ingest.runtime import IngestRuntime
@@ -165,10 +165,10 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
     async with term_of(picky) as term:
         await stored_anyhow(term, [*flood, good], told)
         assert told.results[good] == Result.STORED, "it waits for none of what is refused"
-        assert term.memory.left is not None
-        while term.memory.left is not None:
+        assert term.memory.deferred is not None
+        while term.memory.deferred is not None:
             rounds += 1
-            left, term.memory.left = term.memory.left, None
+            left, term.memory.deferred = term.memory.deferred, None
             await store_in_parts(term, left, (), psycopg.errors.CheckViolation(), told)
     assert rounds < 40
     assert len(told.results) == 41
@@ -179,7 +179,7 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
 async def test_a_suspect_has_little_of_a_batch_until_one_passes(
     tenant: Tenant, picky: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leftovers, "SUSPECTS_FIXES", 10)
+    monkeypatch.setattr(deferral, "SUSPECTS_FIXES", 10)
     other = await Tenant.create(picky)
     poisoned, quiet = await tenant.vehicle(), await other.vehicle()
     async with term_of(picky) as term:
@@ -200,13 +200,13 @@ async def test_of_whom_too_much_is_left_over_is_known_by_organization(
     tenant: Tenant, picky: DatabaseUnderTest
 ) -> None:
     other = await Tenant.create(picky)
-    crowd, quiet = await tenant.vehicle(), await other.vehicle()
-    messages = [sent(crowd, n - 90) for n in range(40)]
+    busy, quiet = await tenant.vehicle(), await other.vehicle()
+    messages = [sent(busy, n - 90) for n in range(40)]
     async with term_of(picky) as term:
         for few, most, held in ((5, 100, []), (5, 80, [tenant]), (30, 100, [tenant, other])):
             left = read([*messages, *(sent(quiet, n - 90) for n in range(few))], now_us())
-            crowding = leftovers.crowding(left, term.memory.registry, most)
-            assert crowding == {one.org_id for one in held}
+            paused = deferral.over_threshold(left, term.memory.registry, most)
+            assert paused == {one.org_id for one in held}
 
 
 async def test_a_running_ingest_goes_on_in_its_turn(

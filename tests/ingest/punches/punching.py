@@ -134,7 +134,7 @@ class Crew:
 
     def stored(self, columns: str) -> list[tuple[Any, ...]]:
         """Read columns of the stored punches, by claimed time."""
-        return self.tenant.rows(f"SELECT {columns} FROM punches ORDER BY claimed_at, id")  # noqa: S608
+        return self.tenant.rows(f"SELECT {columns} FROM punches ORDER BY claimed_at, id")
 
     def events(self) -> list[tuple[Any, ...]]:
         """Read type and data of the events, in order."""

@@ -45,16 +45,16 @@ async def test_a_batch_is_shared_out_by_bytes_not_by_messages() -> None:
     assert abs(by_organization[1] - by_organization[2]) < 100_000 + 2 * QUANTUM_BYTES
 
 
-async def test_nothing_is_taken_of_an_organization_that_is_held() -> None:
+async def test_nothing_is_taken_of_an_organization_that_is_paused() -> None:
     queue = queue_of(sent(1, 3), sent(2, 2))
-    queue.held = {1}
+    queue.paused = {1}
     assert [one.organization for one in await queue.receive(10, 1 << 20)] == [2, 2]
     waiting = asyncio.create_task(queue.receive(10, 1 << 20))
     await asyncio.sleep(0)
     assert not waiting.done()
     queue.put(sent(3, 1))
     assert [one.organization for one in await waiting] == [3]
-    queue.held = ()
+    queue.paused = ()
     assert len(await queue.receive(10, 1 << 20)) == 3
 
 

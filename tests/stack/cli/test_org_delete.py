@@ -16,7 +16,7 @@ from stack.cli.organizations.org import org
 from stack.cli.organizations.user import user
 from stack.errors import StackError
 from telemetry.ids import format_id, parse_id
-from tests.db.test_row_security import EVERY_TABLE, _make_tenant
+from tests.db.every_table import EVERY_TABLE, make_tenant
 from tests.servers import DatabaseUnderTest
 
 
@@ -58,7 +58,7 @@ def rows_of(database: DatabaseUnderTest, org_id: UUID) -> dict[str, int]:
 def test_everything_of_one_organization_goes_and_nothing_of_another(
     database: DatabaseUnderTest, login: str
 ) -> None:
-    gone, stays = (asyncio.run(_make_tenant(database)) for _ in range(2))
+    gone, stays = (asyncio.run(make_tenant(database)) for _ in range(2))
     before = rows_of(database, stays)
     assert rows_of(database, gone).keys() == before.keys()
     assert len(before) > 20
@@ -83,7 +83,7 @@ def test_what_is_much_goes_in_pieces(
     database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(organization_removal, "PIECE_ROWS", 2)
-    org_id = asyncio.run(_make_tenant(database))
+    org_id = asyncio.run(make_tenant(database))
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute(
             "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon, flags)"
@@ -105,7 +105,7 @@ def test_what_is_much_goes_in_pieces(
 def test_a_deletion_that_was_cut_short_is_completed(
     database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    org_id = asyncio.run(_make_tenant(database))
+    org_id = asyncio.run(make_tenant(database))
 
     async def fails(*_: object) -> None:
         raise psycopg.OperationalError("the connection is lost")
@@ -121,7 +121,7 @@ def test_a_deletion_that_was_cut_short_is_completed(
 
 
 def test_the_name_is_asked_for(database: DatabaseUnderTest) -> None:
-    org_id = asyncio.run(_make_tenant(database))
+    org_id = asyncio.run(make_tenant(database))
     arguments = ("delete", format_id("org", org_id))
     refused = call(org, database, "opsc_owner", *arguments, typed="Acne\n")
     assert "nothing is deleted" in str(refused.exception)

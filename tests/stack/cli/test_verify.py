@@ -137,7 +137,7 @@ def test_what_differs_is_printed_and_the_exit_code_is_1(
     asyncio.run(receive())
     assert _verify(database).exit_code == 0
     with psycopg.connect(database.url("admin")) as conn:
-        conn.execute(f"UPDATE inventory SET {change} WHERE org_id = %s".encode(), (org_id,))  # noqa: S608
+        conn.execute(f"UPDATE inventory SET {change} WHERE org_id = %s".encode(), (org_id,))
     result = _verify(database, "--json")
     assert result.exit_code == 1
     (difference,) = json.loads(result.stdout)["differences"]

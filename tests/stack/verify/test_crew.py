@@ -97,11 +97,11 @@ def _first(rows: Any, **wanted: Any) -> Json:
 
 
 def lose(found: CrewFound) -> None:
-    found.punches.pop()  # type: ignore[attr-defined]
+    found.punches.pop()
 
 
 def double(found: CrewFound) -> None:
-    found.punches.append(found.punches[0])  # type: ignore[attr-defined]
+    found.punches.append(found.punches[0])
 
 
 def other_rule(found: CrewFound) -> None:
@@ -119,11 +119,11 @@ def no_disputed_time(found: CrewFound) -> None:
 
 
 def event_twice(found: CrewFound) -> None:
-    found.events.append(found.events[0])  # type: ignore[attr-defined]
+    found.events.append(found.events[0])
 
 
 def no_event(found: CrewFound) -> None:
-    found.events.pop()  # type: ignore[attr-defined]
+    found.events.pop()
 
 
 def closed_silently(found: CrewFound) -> None:

@@ -13,7 +13,7 @@ import pytest
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.history.inbox import NewMessage, put
-from ingest.planning import leftovers, shares
+from ingest.planning import deferral, shares
 from ingest.planning.decoded_batch import read
 from ingest.runtime import IngestRuntime
 from telemetry.topics import fixes_topic
@@ -199,7 +199,7 @@ async def test_late_fixes_of_one_are_cut_where_others_have_fixes_and_nothing_els
 ) -> None:
     monkeypatch.setattr(shares, "MOST_LATE_SHARE", share)
     monkeypatch.setattr(shares, "MOST_DOUBTFUL_SHARE", share)
-    monkeypatch.setattr(leftovers, "SLOW_FIXES", share)
+    monkeypatch.setattr(deferral, "SLOW_FIXES", share)
     many, of_many, _ = await tenant_with_zones(database)
     few, of_few, _ = await tenant_with_zones(database)
     leader = runtime_of(database, broker, 10_000)
@@ -224,27 +224,27 @@ async def test_whose_messages_are_refused_has_little_of_the_next_batch(
     async with term_of(database) as term:
         await settle(term, refused[: shares.MOST_REFUSED_SHARE])
         await settle(term, [*refused, *good[:20]])
-        batch = leftovers.shared(read([*refused, *good[20:]], now_us()), term.memory, 1_000)
+        batch = deferral.shared(read([*refused, *good[20:]], now_us()), term.memory, 1_000)
         of_each = Counter(one.identity for one in batch.messages)
-        assert of_each == {of_many.tracker_id: leftovers.SLOW_FIXES, of_few.tracker_id: 20}
+        assert of_each == {of_many.tracker_id: deferral.SLOW_FIXES, of_few.tracker_id: 20}
         assert batch.behind is not None
-        assert len(batch.behind.messages) == 150 - leftovers.SLOW_FIXES
+        assert len(batch.behind.messages) == 150 - deferral.SLOW_FIXES
         await settle(term, [*refused[:1], *good[20:]])
-        assert leftovers.shared(read(refused, now_us()), term.memory, 1_000).behind is None
+        assert deferral.shared(read(refused, now_us()), term.memory, 1_000).behind is None
     assert many.rows("SELECT count(*), sum(seen) FROM quarantine") == [(150, 215)]
 
 
-async def test_whose_fixes_are_twins_has_little_of_the_next_batch(
+async def test_whose_fixes_conflict_has_little_of_the_next_batch(
     database: DatabaseUnderTest,
 ) -> None:
     many, few = await Tenant.create(database), await Tenant.create(database)
     of_many, of_few = await many.vehicle(), await few.vehicle()
     moment = soon(-9)
-    twins = [sent(of_many, fix(moment, 13.0, 50 + n / 100)) for n in range(150)]
+    conflicts = [sent(of_many, fix(moment, 13.0, 50 + n / 100)) for n in range(150)]
     good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(20)]
     async with term_of(database) as term:
-        await settle(term, [*twins, *good[:10]])
-        batch = leftovers.shared(read([*twins, *good[10:]], now_us()), term.memory, 1_000)
+        await settle(term, [*conflicts, *good[:10]])
+        batch = deferral.shared(read([*conflicts, *good[10:]], now_us()), term.memory, 1_000)
         assert batch.behind is not None
-        assert len(batch.behind.messages) == 150 - leftovers.SLOW_FIXES
+        assert len(batch.behind.messages) == 150 - deferral.SLOW_FIXES
     assert many.rows("SELECT count(*) FROM quarantine WHERE reason = 'conflict'") == [(149,)]

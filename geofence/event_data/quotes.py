@@ -1,9 +1,10 @@
-"""`data` of events of quotes: its fields, what each means, an example."""
+"""`data` of events of quotes."""
 
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from geofence.event_data.fields import id_field
 from operations.quotes.states import QUOTE_STATES
 
 QUOTE_CREATED = "quote.created"
@@ -11,15 +12,6 @@ QUOTE_SENT = "quote.sent"
 QUOTE_ACCEPTED = "quote.accepted"
 QUOTE_DECLINED = "quote.declined"
 QUOTE_EXPIRED = "quote.expired"
-
-
-def _id(prefix: str, description: str) -> Meta:
-    return Meta(
-        description=description,
-        pattern=f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
-        max_length=len(prefix) + 27,
-        examples=[f"{prefix}_01jd8x0k2m4n6p8q0r2s4t6v8w"],
-    )
 
 
 def _text(description: str, example: str, most: int = 200) -> Meta:
@@ -33,10 +25,10 @@ def _number(description: str, example: int) -> Meta:
 class QuoteEvent(Struct):
     """A quote as it was after what happened to it."""
 
-    quote_id: Annotated[str, _id("quo", "the quote")]
+    quote_id: Annotated[str, id_field("quo", "the quote")]
     number: Annotated[int, _number("its number in the organization", 1042)]
     revision: Annotated[int, _number("its revision, from 1", 1)]
-    client_id: Annotated[str, _id("cli", "the client")]
+    client_id: Annotated[str, id_field("cli", "the client")]
     client_name: Annotated[str, _text("their name", "Keller Civil Works")]
     title: Annotated[str, _text("its title", "Excavation, lot 4")]
     status: Annotated[

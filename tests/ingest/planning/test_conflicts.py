@@ -14,14 +14,14 @@ from db.core.connect import connect
 from db.history import inbox
 from db.history.gps_events import FixKey, Place
 from db.history.quarantine import Bounds, DailyBound
-from ingest.planning.twins import SAME_PLACE_DEG, is_elsewhere, sort_known
+from ingest.planning.conflicts import SAME_PLACE_DEG, is_elsewhere, new_and_conflicting
 from telemetry.fix import FixBatch, blank_rows
 from telemetry.formats.encode import encode_packed
 from telemetry.result import Result
 from telemetry.times import to_us
 from telemetry.topics import fixes_topic, packed_topic
 from tests.ingest.conftest import Device, fix, running, until
-from tests.ingest.planning.test_leftovers import in_and_out, runtime_of, tenant_with_zones
+from tests.ingest.planning.test_deferral import in_and_out, runtime_of, tenant_with_zones
 from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
@@ -67,28 +67,28 @@ SPOTS = st.builds(Place, st.sampled_from([1.0, 1 + SAME_PLACE_DEG / 2, 2.0]), st
     st.lists(st.tuples(KEYS, SPOTS), max_size=12),
     st.dictionaries(KEYS, SPOTS, max_size=3),
 )
-def test_the_first_of_each_identity_counts_and_the_others_repeat_it_or_are_twins(fixes, stored):
-    is_new, is_twin = sort_known(fixes, stored)
-    assert len(is_new) == len(is_twin) == len(fixes)
+def test_the_first_of_each_identity_counts_and_the_others_repeat_it_or_conflict(fixes, stored):
+    is_new, is_conflict = new_and_conflicting(fixes, stored)
+    assert len(is_new) == len(is_conflict) == len(fixes)
     for number, (key, place) in enumerate(fixes):
         before = [p for k, p in [*stored.items(), *fixes[:number]] if k == key]
         assert is_new[number] == (not before)
-        assert is_twin[number] == (bool(before) and round(before[0].lat) != round(place.lat))
+        assert is_conflict[number] == (bool(before) and round(before[0].lat) != round(place.lat))
 
 
 # Through ingest ------------------------------------------------------------------------------
 
 
-async def test_the_twin_of_a_stored_fix_is_in_quarantine_and_judged_by_nobody(
+async def test_a_fix_that_conflicts_with_a_stored_one_is_in_quarantine_and_judged_by_nobody(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-9)
     await tenant.zone(square(*ELSEWHERE))
     async with term_of(database) as term:
         assert await settle(term, [sent(vehicle, fix(at, *PLACE))]) == [Result.STORED]
-        twin = sent(vehicle, fix(at, *ELSEWHERE))
-        assert await settle(term, [twin]) == [Result.CONFLICT]
-        assert await settle(term, [twin, sent(vehicle, fix(at, *PLACE))]) == [
+        conflict = sent(vehicle, fix(at, *ELSEWHERE))
+        assert await settle(term, [conflict]) == [Result.CONFLICT]
+        assert await settle(term, [conflict, sent(vehicle, fix(at, *PLACE))]) == [
             Result.CONFLICT,
             Result.STORED,
         ]
@@ -100,7 +100,7 @@ async def test_the_twin_of_a_stored_fix_is_in_quarantine_and_judged_by_nobody(
     assert tenant.rows("SELECT FROM visits") == tenant.rows("SELECT FROM events") == []
 
 
-async def test_of_twins_in_one_batch_the_first_is_stored(
+async def test_of_conflicts_in_one_batch_the_first_is_stored(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at, later = await tenant.vehicle(), soon(-9), soon(-8)
@@ -123,7 +123,7 @@ async def test_of_twins_in_one_batch_the_first_is_stored(
     ]
 
 
-async def test_one_fix_in_two_formats_is_no_twin(
+async def test_one_fix_in_two_formats_is_no_conflict(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-9)
@@ -143,20 +143,20 @@ def packed(vehicle: Vehicle, at: datetime) -> DeviceMessage:
     return DeviceMessage(vehicle.tracker_id, packed_topic(vehicle.name), payload)
 
 
-async def test_what_is_kept_of_twins_is_bounded(
+async def test_what_is_kept_of_conflicts_is_bounded(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-9)
     async with term_of(database) as term:
         narrow = replace(term, bounds=Bounds(of_tracker=DailyBound(2, 10_000)))
-        twins = [sent(vehicle, fix(at, 14.0 + number, 52.5)) for number in range(4)]
-        told = await settle(narrow, [sent(vehicle, fix(at, *PLACE)), *twins])
+        conflicts = [sent(vehicle, fix(at, 14.0 + number, 52.5)) for number in range(4)]
+        told = await settle(narrow, [sent(vehicle, fix(at, *PLACE)), *conflicts])
     assert told == [Result.STORED, *[Result.CONFLICT] * 2, *[Result.BEYOND_QUARANTINE] * 2]
     counted = "SELECT seen FROM quarantine WHERE counts_only"
     assert tenant.rows(counted) == [(2,)]
 
 
-async def test_a_twin_that_is_released_is_refused_again(
+async def test_a_conflict_that_is_released_is_refused_again(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     vehicle, at = await tenant.vehicle(), soon(-9)
@@ -170,14 +170,14 @@ async def test_a_twin_that_is_released_is_refused_again(
     assert tenant.rows("SELECT id, reason FROM quarantine") == [(row_id, "conflict")]
 
 
-async def test_a_twin_waits_for_a_fix_that_is_left_over_and_is_refused_once(
+async def test_a_conflict_waits_for_a_fix_that_is_deferred_and_is_refused_once(
     database: DatabaseUnderTest, broker: BrokerUnderTest, device: Device
 ) -> None:
     tenant, vehicle, _ = await tenant_with_zones(database)
     fixes = in_and_out(soon(-300), 46)
-    twin = {**fixes[-1], "lat": 52.6}
+    conflict = {**fixes[-1], "lat": 52.6}
     async with running(runtime_of(database, broker, 1)):
-        await device.send(vehicle, *fixes, twin)
+        await device.send(vehicle, *fixes, conflict)
         await until(lambda: ("conflict", [46], 1) in tenant.rows(REFUSED))
     assert tenant.rows(REFUSED) == [("bad_coordinate", [3], 1), ("conflict", [46], 1)]
     assert len(tenant.rows(PLACES)) == 45

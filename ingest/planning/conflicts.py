@@ -1,4 +1,4 @@
-"""Twins: fixes of one tracker with one time and seq, from different places.
+"""Conflicts: fixes of one tracker with the same time and seq, from different places.
 
 Only the first to arrive is stored. A later one from the same place is a duplicate. A later one from
 another place goes into quarantine, so that its loss is seen.
@@ -16,20 +16,20 @@ SAME_PLACE_DEG = 1e-6
 by the rounding of one of them."""
 
 
-def sort_known(
+def new_and_conflicting(
     fixes: Iterable[tuple[FixKey, Place]], stored: Mapping[FixKey, Place]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which of n fixes in order of arrival are new, and which are twins of an earlier one.
+    """Return which of n fixes in order of arrival are new, and which conflict with an earlier one.
 
     Shape (n,) each.
     """
     places = dict(stored)
     is_new: list[bool] = []
-    is_twin: list[bool] = []
+    is_conflict: list[bool] = []
     for key, place in fixes:
         is_new.append(key not in places)
-        is_twin.append(is_elsewhere(place, places.setdefault(key, place)))
-    return np.array(is_new, np.bool_), np.array(is_twin, np.bool_)
+        is_conflict.append(is_elsewhere(place, places.setdefault(key, place)))
+    return np.array(is_new, np.bool_), np.array(is_conflict, np.bool_)
 
 
 def is_elsewhere(place: Place, other: Place) -> bool:

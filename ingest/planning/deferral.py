@@ -1,10 +1,10 @@
-"""Leftovers: fixes that a plan postponed, because their organization has used up its share of it.
+"""Deferral: a plan leaves to the next one what is beyond an organization's share of it.
 
-A message is finished, and acknowledged, when the last of its fixes is stored. Leftovers go before
-the next batch, where each organization has a share again. So a tenant who makes very many events
-pays for them alone. Organizations share the leftovers of a batch, too; the rest waits behind it,
-while others' messages are taken and acknowledged. No messages are taken of an organization with too
-many leftovers. Of an asset with late fixes a fixed number is judged at once
+A message is finished, and acknowledged, when the last of its fixes is stored. Deferred fixes go
+before the next batch, where each organization has a share again. So a tenant who makes very many
+events pays for them alone. Organizations share what is deferred, too; the rest waits behind it,
+while others' messages are taken and acknowledged. An organization with too many deferred fixes is
+paused: no messages are taken of it. Of an asset with late fixes a fixed number is judged at once
 (`ingest.planning.shares`), and of an organization as many as take some milliseconds
 (`ingest.planning.late_pace`).
 """
@@ -38,20 +38,20 @@ _NOTHING = Before(0, 0, (), was_let_in=False)
 
 
 def finished(arrivals: DecodedBatch, plan: WritePlan) -> list[RawMessage]:
-    """Return the messages without leftovers."""
-    if not len(plan.postponed):
+    """Return the messages without deferred fixes."""
+    if not len(plan.deferred):
         return list(arrivals.messages)
-    left = set(plan.postponed.rows["message"].tolist())
-    return [message for number, message in enumerate(arrivals.messages) if number not in left]
+    deferred = set(plan.deferred.rows["message"].tolist())
+    return [message for number, message in enumerate(arrivals.messages) if number not in deferred]
 
 
-def left_over(arrivals: DecodedBatch, plan: WritePlan) -> DecodedBatch | None:
-    """Return the fixes that `plan` postponed, with their messages, and the messages behind; None
+def deferred_of(arrivals: DecodedBatch, plan: WritePlan) -> DecodedBatch | None:
+    """Return the fixes that `plan` deferred, with their messages, and the messages behind; None
     where there are none.
     """
-    if not len(plan.postponed):
+    if not len(plan.deferred):
         return arrivals.behind
-    rows = plan.postponed.rows.copy()
+    rows = plan.deferred.rows.copy()
     numbers, rows["message"] = np.unique(rows["message"], return_inverse=True)
     stored, unassigned = counts_of(arrivals, plan)
     reasons = reasons_of(plan)
@@ -61,26 +61,28 @@ def left_over(arrivals: DecodedBatch, plan: WritePlan) -> DecodedBatch | None:
         why = (*had.reasons, *reasons.get(number, ()))
         counts = (had.stored + stored[number], had.unassigned + unassigned[number])
         before.append(Before(*counts, why))
-    decoded = Decoded(FixBatch(rows, plan.postponed.attributes))
-    left = DecodedBatch(messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before)
-    return left if arrivals.behind is None else joined(left, arrivals.behind)
+    decoded = Decoded(FixBatch(rows, plan.deferred.attributes))
+    deferred = DecodedBatch(
+        messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before
+    )
+    return deferred if arrivals.behind is None else joined(deferred, arrivals.behind)
 
 
-def joined(left: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
-    """Return the leftovers followed by what has arrived."""
-    if left is None:
+def joined(deferred: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
+    """Return the deferred fixes followed by what has arrived."""
+    if deferred is None:
         return arrivals
     rows = arrivals.decoded.batch.rows.copy()
-    rows["message"] += len(left.messages)
+    rows["message"] += len(deferred.messages)
     arrived = FixBatch(rows, arrivals.decoded.batch.attributes)
-    shift = len(left.messages)
-    rejections = [*left.decoded.rejections, *_moved(arrivals.decoded.rejections, shift)]
-    punches = [*left.decoded.punches, *_moved(arrivals.decoded.punches, shift)]
-    before = [before_of(left, number) for number in range(len(left.messages))]
+    shift = len(deferred.messages)
+    rejections = [*deferred.decoded.rejections, *_moved(arrivals.decoded.rejections, shift)]
+    punches = [*deferred.decoded.punches, *_moved(arrivals.decoded.punches, shift)]
+    before = [before_of(deferred, number) for number in range(len(deferred.messages))]
     return replace(
         arrivals,
-        messages=[*left.messages, *arrivals.messages],
-        decoded=Decoded(FixBatch.concat([left.decoded.batch, arrived]), rejections, punches),
+        messages=[*deferred.messages, *arrivals.messages],
+        decoded=Decoded(FixBatch.concat([deferred.decoded.batch, arrived]), rejections, punches),
         before=[*before, *arrivals.before],
     )
 
@@ -114,24 +116,27 @@ def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBa
     return replace(part_of(arrivals, np.flatnonzero(is_now).tolist()), behind=behind)
 
 
-def leave(memory: Memory, left: DecodedBatch | None) -> None:
-    """Keep leftovers for the next batch, and note the organizations with too many."""
-    memory.left = left
-    is_any = left is not None
-    memory.crowding = crowding(left, memory.registry, memory.most_left) if is_any else frozenset()
+def defer(memory: Memory, deferred: DecodedBatch | None) -> None:
+    """Keep fixes for the next batch, and pause the organizations with too many."""
+    memory.deferred, memory.paused = deferred, frozenset()
+    if deferred is not None:
+        memory.paused = over_threshold(deferred, memory.registry, memory.most_deferred)
 
 
-def crowding(left: DecodedBatch, registry: Registry, most_fixes: int) -> frozenset[UUID]:
-    """Return the organizations that have as many fixes left over as there is room for beside all,
-    or more.
+def over_threshold(deferred: DecodedBatch, registry: Registry, most_fixes: int) -> frozenset[UUID]:
+    """Return the organizations that have as many deferred fixes as there is room for beside all, or
+    more.
 
-    One alone has half of `most_fixes`, two have a third each (Choudhury and Hahne, 1998).
+    These are the dynamic thresholds of a shared buffer (Choudhury and Hahne, 1998): one alone
+    has half of `most_fixes`, two have a third each.
     """
-    fixes = left.loads()
-    organizations, place = np.unique(organizations_of(left.messages, registry), return_inverse=True)
+    fixes = deferred.loads()
+    organizations, place = np.unique(
+        organizations_of(deferred.messages, registry), return_inverse=True
+    )
     of_each = np.bincount(place, weights=fixes, minlength=len(organizations))
-    crowds = organizations[(of_each >= most_fixes - fixes.sum()) & (organizations != UNKNOWN)]
-    return frozenset(registry.organizations[number] for number in crowds.tolist())
+    over = organizations[(of_each >= most_fixes - fixes.sum()) & (organizations != UNKNOWN)]
+    return frozenset(registry.organizations[number] for number in over.tolist())
 
 
 def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:

@@ -1,0 +1,70 @@
+"""A work order as a PDF."""
+
+import base64
+import io
+
+import pytest
+from pypdf import PdfReader
+
+from tests.api.pictures import bomb, photo, signature
+from tests.api.punching import Worker, worker
+from tests.api.resources.dispatching import (
+    made_order,
+    say,
+)
+from tests.api.resources.test_attachments import upload
+from tests.api.running import Organization, RunningApi
+
+
+@pytest.fixture
+async def anna(api: RunningApi) -> tuple[Organization, Worker]:
+    """The technician of an organization of one test's own, who punches by phone."""
+    made = api.organization("Sites")
+    return made, await worker(api, made)
+
+
+async def test_a_work_order_is_a_pdf_for_those_who_accept_it(
+    anna: tuple[Organization, Worker],
+) -> None:
+    org, worker_ = anna
+    client = {"name": "Frei Immobilien", "address": "Pilatusstrasse 3"}
+    order = await made_order(
+        org,
+        client_id=(await org.admin.post("/v1/clients", client)).json["id"],
+        assignee_ids=[worker_.id],
+        checklist=[{"text": "Lock the switch.", "done": True}],
+    )
+    photo_id = (await upload(org.technician, photo(), work_order_id=order["id"])).json["id"]
+    await upload(org.technician, b"hello", "notes.txt", work_order_id=order["id"])
+    path = f"/v1/work-orders/{order['id']}"
+    text, images = await _printed(org, path)
+    for line in ("Work order 1", "Frei Immobilien", "Pilatusstrasse 3", "Anna Keller", "notes.txt"):
+        assert line in text
+    assert (images, "Sign-off Name Signature Date" in text) == (1, True)
+    await say(org, order, "assign")
+    await say(org, order, "start")
+    drawn = base64.b64encode(signature()).decode()
+    for given, shown in (
+        ({"signature": drawn}, 2),
+        ({"signature_attachment_id": photo_id}, 2),
+        ({"signature": base64.b64encode(bomb(50_000, 50_000)).decode()}, 1),
+        ({}, 1),
+    ):
+        body = {"signer_name": "Peter Frei"} | given
+        assert (await say(org, order, "complete", body)).status == 200
+        text, images = await _printed(org, path)
+        assert (images, "Peter Frei" in text, "Completed" in text) == (shown, True, True)
+        await say(org, order, "reopen")
+        assert "Peter Frei" not in (await _printed(org, path))[0]
+        await say(org, order, "start")
+    await say(org, order, "cannot-complete")
+    assert "Cannot complete The part is missing." in (await _printed(org, path))[0]
+    assert (await org.viewer.get(path)).json["id"] == order["id"]
+
+
+async def _printed(org: Organization, path: str) -> tuple[str, int]:
+    """Return the text of the one page of a work order, and how many images it has."""
+    answer = await org.viewer.get(path, {"Accept": "application/pdf"})
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")
+    (page,) = PdfReader(io.BytesIO(answer.content)).pages
+    return " ".join(page.extract_text().split()), len(page.images)
