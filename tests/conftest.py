@@ -24,6 +24,7 @@ from hypothesis import settings
 
 from stack.host.programs import Programs, provision
 from tests.data import LACKING
+from tests.fork_server import STARTS
 from tests.servers import (
     BrokerUnderTest,
     DatabaseUnderTest,
@@ -60,8 +61,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (-seconds[group_of[_file_of(item)]], group_of[_file_of(item)]))
 
 
+def pytest_configure() -> None:
+    """Fork roles and `opsc` from here on."""
+    STARTS.install()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Start programs as a user starts them, where the test says so."""
+    STARTS.is_on = item.get_closest_marker("fresh_start") is None
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say in the last line of all which data the tests went without."""
+    STARTS.remove()
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None:  # a worker
         return
@@ -76,6 +89,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def programs() -> Programs:
     """The servers' programs, fetched once where the system has none."""
+    STARTS.prepare()  # it is ready when the first server is
     return provision()
 
 
