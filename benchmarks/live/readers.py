@@ -5,7 +5,8 @@
 Without a token a reader connects and counts what comes; with tokens it opens a WebSocket,
 authenticates with one of them and subscribes, where EVENTS is more than 0. Prints `ready` when all
 readers are, and then, once each has EVENTS events, the times of the first and of the last arrival,
-in nanoseconds of the monotonic clock. Ends when its input ends.
+in nanoseconds of the monotonic clock. Ends when its input ends, and with 1 where a connection does,
+or says something else.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import cast
 import uvloop
 
 _MARK = b'{"op":"event"'
+_PING, _PONG = 0x89, 0x8A
 _UPGRADE = (
     b"GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -26,15 +28,15 @@ _SUBSCRIBE = b'{"op":"subscribe","id":1,"channel":"events"}'
 _AT_ONCE = 50
 
 
-def masked(text: bytes) -> bytes:
+def masked(text: bytes, kind: int = 0x81) -> bytes:
     """Return a frame of a client. The mask is zero: the text stays as it is."""
     if len(text) < 126:
-        return bytes((0x81, 0x80 | len(text))) + bytes(4) + text
+        return bytes((kind, 0x80 | len(text))) + bytes(4) + text
     return bytes((0x81, 0xFE)) + len(text).to_bytes(2, "big") + bytes(4) + text
 
 
 class Arrivals:
-    """The count of all readers."""
+    """The count of all readers. failure: why there is no use in waiting."""
 
     def __init__(self, readers: int, events: int) -> None:
         self.waiting = readers
@@ -43,12 +45,25 @@ class Arrivals:
         self.left = readers * events
         self.ready, self.done = asyncio.Event(), asyncio.Event()
         self.first_ns = self.last_ns = 0
+        self.failure: str | None = None
 
     async def come(self, number: int) -> None:
         """Wait until `number` are ready: the server answers connections in their order."""
         self._wanted, self._come = number, asyncio.Event()
         if self.ready_readers < number:
-            await self._come.wait()
+            await self.until(self._come)
+
+    async def until(self, event: asyncio.Event) -> None:
+        """Wait for an event. Raises SystemExit where a reader has failed."""
+        if self.failure is None:
+            await event.wait()
+        if self.failure is not None:
+            raise SystemExit(f"readers: {self.failure}")
+
+    def fail(self, text: str) -> None:
+        self.failure = self.failure or text
+        for event in (self._come, self.ready, self.done):
+            event.set()
 
     def is_ready(self) -> None:
         self.waiting -= 1
@@ -82,7 +97,11 @@ class Reader(asyncio.Protocol):
             self._transport.write(_UPGRADE)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_ready:
+        if data[0] == _PING and len(data) == 2 + data[1]:
+            # Alone, since nothing else comes while a reader waits. One among events is not
+            # answered: they have all come before the server misses the pong.
+            self._transport.write(masked(data[2:], _PONG))
+        elif self._is_ready:
             text = self._tail + data
             found = text.count(_MARK)
             self._tail = text[-len(_MARK) + 1 :]
@@ -96,7 +115,10 @@ class Reader(asyncio.Protocol):
         elif b'"op":"subscribed"' in data or b'"op":"authenticated"' in data:
             self._becomes_ready()
         else:
-            raise SystemExit(f"unexpected: {data[:200]!r}")
+            self._arrivals.fail(f"unexpected: {data[:200]!r}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrivals.fail(f"a connection was lost: {exc or 'closed by the server'}")
 
     def _becomes_ready(self) -> None:
         self._is_ready = True
@@ -122,10 +144,10 @@ async def main(port: int, readers: int, events: int, tokens: list[str]) -> None:
             )
         )
         await arrivals.come(numbers.stop - _AT_ONCE)
-    await arrivals.ready.wait()
+    await arrivals.until(arrivals.ready)
     print("ready", flush=True)
     if events:
-        await arrivals.done.wait()
+        await arrivals.until(arrivals.done)
         print(arrivals.first_ns, arrivals.last_ns, flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 

@@ -12,15 +12,15 @@ import argparse
 import base64
 import json
 import os
+import resource
 import secrets
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
 from api.auth.access_tokens import Grant, Tokens
 from api.limits.plans import LIVE_CONNECTIONS
@@ -28,12 +28,17 @@ from benchmarks.common import machine
 from benchmarks.common.environment import Environment, running_environment
 from benchmarks.common.rows import Admin
 from benchmarks.common.subject import SubjectPlan, cpu_s, running
+from benchmarks.live.children import Children
 from db.core.ids import new_id
 from db.core.secrets import read_secret_key
+from stack.errors import StackError
 from stack.servers.postgres import free_port
 
 RESULTS = Path("benchmarks/results")
 GOAL = 0.5
+_WITHIN_S = 120.0  # most that the processes of a measurement take to the next thing they say
+_CONNECTS_PER_S = 50  # at least: a quiet machine opens some ten times as many
+_OTHER_FILES = 200  # of a process beside its connections
 _DATA = json.dumps({"asset_name": "Truck 7", "zone_name": "Depot", "text": "x" * 500})
 _EMIT = """
 WITH raised AS (
@@ -55,25 +60,27 @@ class Fanout(NamedTuple):
 
 
 class Readers:
-    """A process of readers that are ready."""
+    """A process of readers."""
 
     def __init__(
-        self, ending: ExitStack, port: int, readers: int, events: int, tokens: Sequence[str]
+        self, children: Children, port: int, readers: int, events: int, tokens: Sequence[str]
     ):
-        argv = [sys.executable, "-m", "benchmarks.live.readers"]
-        self._process = _started(ending, [*argv, str(port), str(readers), str(events), *tokens])
-        self._deliveries = readers * events
+        self._children, self._readers, self._deliveries = children, readers, readers * events
+        self._child = children.start("benchmarks.live.readers", port, readers, events, *tokens)
 
     def are_ready(self) -> None:
-        assert _line(self._process) == "ready"
+        self._line("all readers are connected", _WITHIN_S + self._readers / _CONNECTS_PER_S)
 
     def per_s(self) -> float:
         """Wait for all, and return the deliveries a second."""
         return self._deliveries / self.seconds()
 
     def seconds(self) -> float:
-        first_ns, last_ns = map(int, _line(self._process).split())
+        first_ns, last_ns = map(int, self._line("all readers have all events").split())
         return max(last_ns - first_ns, 1) / 1e9
+
+    def _line(self, what: str, within_s: float = _WITHIN_S) -> str:
+        return self._children.line(self._child, what, within_s)
 
 
 class LiveBench:
@@ -106,7 +113,7 @@ class LiveBench:
         """Commit a burst of events."""
         org_id, token = self.organization()
         with ExitStack() as ending:
-            reading = Readers(ending, self._port, readers, events, [token])
+            reading = Readers(Children(ending), self._port, readers, events, [token])
             reading.are_ready()
             used_s = cpu_s(self._pid)
             self._admin.execute(_EMIT, {"org": org_id, "count": events, "data": _DATA})
@@ -117,7 +124,7 @@ class LiveBench:
         """Return the time from the first to the last arrival of one event."""
         org_id, token = self.organization()
         with ExitStack() as ending:
-            reading = Readers(ending, self._port, readers, 1, [token])
+            reading = Readers(Children(ending), self._port, readers, 1, [token])
             reading.are_ready()
             self._admin.execute(_EMIT, {"org": org_id, "count": 1, "data": _DATA})
             return reading.seconds() * 1e3
@@ -128,7 +135,7 @@ class LiveBench:
         tokens = [self.organization()[1] for _ in range(-(-readers // most))]
         before = _resident_bytes(self._pid)
         with ExitStack() as ending:
-            reading = Readers(ending, self._port, readers, 0, tokens)
+            reading = Readers(Children(ending), self._port, readers, 0, tokens)
             reading.are_ready()
             return (_resident_bytes(self._pid) - before) / readers
 
@@ -137,14 +144,13 @@ def raw(readers: int, events: int, size: int) -> Fanout:
     """Measure the ceiling."""
     port = free_port(0)
     with ExitStack() as ending:
-        argv = [sys.executable, "-m", "benchmarks.live.raw"]
-        server = _started(ending, [*argv, *map(str, (port, readers, events, size))])
-        assert _line(server) == "listening"
-        reading = Readers(ending, port, readers, events, [])
+        children = Children(ending)
+        server = children.start("benchmarks.live.raw", port, readers, events, size)
+        children.line(server, "the server of raw frames listens", _WITHIN_S)
+        reading = Readers(children, port, readers, events, [])
         reading.are_ready()
         used_s = cpu_s(server.pid)
-        cast(IO[str], server.stdin).write("go\n")
-        cast(IO[str], server.stdin).flush()
+        server.write_line("go")
         per_s = reading.per_s()
         return Fanout(per_s, (cpu_s(server.pid) - used_s) / (readers * events) * 1e6)
 
@@ -167,24 +173,20 @@ def served(environment: Environment) -> Iterator[LiveBench]:
         yield LiveBench(environment, port, subject.pid, Tokens(read_secret_key(key), 86_400))
 
 
-def _started(ending: ExitStack, argv: Sequence[str]) -> subprocess.Popen[str]:
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def end() -> None:
-        cast(IO[str], process.stdin).close()
-        process.kill()
-        process.wait()
-
-    ending.callback(end)
-    return process
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    return cast(IO[str], process.stdout).readline().strip()
-
-
 def _resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def check_open_files(connections: int) -> None:
+    """Raise StackError where a process may not have that many connections."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + _OTHER_FILES
+    if most < needed:
+        raise StackError(
+            f"{connections:,} connections take {needed:,} open files in a process, and the hard"
+            f" limit is {most:,}: raise it (`ulimit -Hn {needed}` as root) or choose fewer with"
+            " --idle and --readers"
+        )
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -202,7 +204,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    options, load_before = parse(arguments), os.getloadavg()
+    options = parse(arguments)
+    try:
+        check_open_files(max(options.idle, options.readers))
+        measure(options)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(options: argparse.Namespace) -> None:
+    load_before = os.getloadavg()
     rounds: list[dict[str, float]] = []
     with running_environment() as environment, served(environment) as bench:
         for number in range(1, options.rounds + 1):
@@ -244,7 +257,6 @@ def main(arguments: Sequence[str]) -> int:
         path = RESULTS / f"live-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
         path.write_text(json.dumps(about, indent=2) + "\n")
         print(f"written: {path}")
-    return 0
 
 
 if __name__ == "__main__":
