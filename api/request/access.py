@@ -72,6 +72,11 @@ class Access:
         """The caller is a dispatcher or an admin: they see what work costs."""
         return self.caller.role in ("dispatcher", "admin")
 
+    @property
+    def writes_own(self) -> bool:
+        """The caller is a technician: they write what is their own."""
+        return self.caller.role == "technician"
+
     def is_own(self, user_id: UUID | None) -> bool:
         """Return whether a thing is the caller's own. user_id: the user of its employee."""
         return user_id == self.caller.user_id
@@ -80,7 +85,7 @@ class Access:
         """Raise Problem (403) where a technician wants to write what is not their own. things: what
         it is, in the plural.
         """
-        if self.caller.role == "technician" and not self.is_own(user_id):
+        if self.writes_own and not self.is_own(user_id):
             detail = f"A technician may only write {things} of their own: of the employee who has"
             raise forbidden(f"{detail} the technician's user_id.")
 

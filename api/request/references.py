@@ -6,7 +6,7 @@ or a 422 that points at each such id of a list. What a body names must not be de
 until the transaction ends.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 from uuid import UUID
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from api.http.fields import Query, kind_in, parts_of
 from api.http.problems import Fault, Problem, conflict, not_found
 from db.core.connect import Connection
+from db.core.exchange import Exchange
 from db.resources.kinds import KINDS, Kind
 
 
@@ -37,13 +38,28 @@ async def check_references(conn: Connection, body: BaseModel) -> None:
     """Raise Problem where an id of the body names nothing: 404 for the first of single ids, 422 for
     all that stand in lists.
     """
-    missing = await missing_references(conn, references_in(body))
-    for each in missing:
-        if not each.is_in_list:
-            raise not_found(each.kind.noun, fault=each.fault)
-    if missing:
-        faults = tuple(each.fault for each in missing)
-        raise Problem(422, "invalid_body", "The body is not valid.", faults=faults)
+    exchange = Exchange(conn)
+    check = ask_references(exchange, body)
+    await exchange.send()
+    check()
+
+
+def ask_references(exchange: Exchange, body: BaseModel) -> Callable[[], None]:
+    """Look up the ids of the body when `exchange` is sent. The function that is returned raises as
+    `check_references` does; it is to be called then.
+    """
+    find_missing = _ask_missing(exchange, list(references_in(body)))
+
+    def check() -> None:
+        missing = find_missing()
+        for each in missing:
+            if not each.is_in_list:
+                raise not_found(each.kind.noun, fault=each.fault)
+        if missing:
+            faults = tuple(each.fault for each in missing)
+            raise Problem(422, "invalid_body", "The body is not valid.", faults=faults)
+
+    return check
 
 
 async def check_reference(conn: Connection, kind: Kind, row_id: UUID) -> None:
@@ -95,12 +111,20 @@ async def missing_references(
     """Return the references that name nothing. The things of the others stay until the transaction
     ends.
     """
-    references = list(references)
-    there: set[tuple[Kind, UUID]] = set()
-    for kind in dict.fromkeys(each.kind for each in references):
-        ids = {each.id for each in references if each.kind is kind}
-        there |= {(kind, row_id) for row_id in await kind.lock_existing(conn, ids)}
-    return [each for each in references if (each.kind, each.id) not in there]
+    exchange = Exchange(conn)
+    find_missing = _ask_missing(exchange, list(references))
+    await exchange.send()
+    return find_missing()
+
+
+def _ask_missing(
+    exchange: Exchange, references: Sequence[Reference]
+) -> Callable[[], list[Reference]]:
+    ids: dict[Kind, set[UUID]] = {}
+    for each in references:
+        ids.setdefault(each.kind, set()).add(each.id)
+    there = {kind: kind.ask_existing(exchange, ids[kind]) for kind in ids}
+    return lambda: [each for each in references if each.id not in there[each.kind].value]
 
 
 async def check_owners(conn: Connection, kind: Kind, row: object, owners: Sequence[str]) -> None:

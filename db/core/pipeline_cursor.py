@@ -74,6 +74,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         super().__init__(*args, **options)
         self.exchanges = _Exchanges(self)
         self._wake_ups: set[WakeUp] = set()
+        self.queued: list[Asked] = []  # what `later` was given and has not gone out
 
     def note(self, channel: Channel, org_id: UUID | None = None) -> None:
         """Note a wake-up, for whoever commits to send (`db.core.wakeups`)."""
@@ -84,6 +85,23 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         taken, self._wake_ups = self._wake_ups, set()
         return taken
 
+    def later(self, *asked: Asked) -> None:
+        """Queue statements whose rows nobody needs, on a connection of a pool. They go out ahead of
+        the next statement, in its exchange; what is wrong with them is raised there.
+        """
+        assert self.prepare_threshold is None, "only a connection of a pool has a queue"
+        self.queued += asked
+
+    def take_queued(self) -> list[Asked]:
+        """Return what is queued, and forget it."""
+        taken, self.queued = self.queued, []
+        return taken
+
+    async def send_queued(self) -> None:
+        """Send what is queued. Raises psycopg.Error."""
+        if queued := self.take_queued():
+            await self.together(*queued)
+
     def read_for(self, org_id: UUID | None) -> None:
         """Let each single statement from now on read what `org_id` has. None: no longer."""
         self.exchanges.read_for(org_id)
@@ -93,10 +111,13 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> AsyncIterator[AsyncTransaction]:
         begun: AsyncTransaction | None = None
+        await self.send_queued()
         try:
             async with super().transaction(savepoint_name, force_rollback) as begun:
                 yield begun
+                await self.send_queued()
         finally:
+            self.queued.clear()
             is_committed = begun is not None and begun.status == AsyncTransaction.Status.COMMITTED
             if self.prepare_threshold is not None and not is_committed:
                 self.exchanges.forget_prepared()
@@ -147,9 +168,10 @@ class ExchangeCursor(AsyncCursor[Row]):
         assert isinstance(conn, Connection)
         async with conn.lock:
             transformer = conn.exchanges.transformer
-            results = await conn.wait(conn.exchanges.exchange(asked, prepare=prepare))
+            queued = conn.take_queued()
+            results = await conn.wait(conn.exchanges.exchange([*queued, *asked], prepare=prepare))
             rows: list[list[Row]] = []
-            for result in results:
+            for result in results[len(queued) :]:
                 transformer.set_pgresult(result)
                 rows.append(transformer.load_rows(0, result.ntuples, self.row_factory(self)))
         self._rows, self._affected = iter(rows[-1]), results[-1].command_tuples or 0

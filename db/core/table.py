@@ -15,6 +15,7 @@ from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange, Reply
 from db.core.fetch import value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, ListKey, Order, page
 from db.core.pipeline_cursor import Asked
@@ -76,6 +77,11 @@ class Table(Generic[_ROW]):
         self._jsonb = frozenset(jsonb)
         self._fixed = frozenset({"id", "created_at", *fixed})
         self._filters: Mapping[str, Filter] = {**_FILTERS, **(filters or {})}
+        by_id: LiteralString = f"{name}.id = %s"
+        self._finding = self.selection(by_id)
+        self._locking = self.selection(f"{by_id} FOR NO KEY UPDATE OF {name}")
+        self._insertions: dict[tuple[str, ...], bytes] = {}
+        self._changes: dict[tuple[str, ...], bytes] = {}
 
     def _expression(self, field: str) -> sql.Composable:
         computed = self._computed.get(field)
@@ -83,17 +89,21 @@ class Table(Generic[_ROW]):
 
     async def find(self, conn: Connection, row_id: UUID, *, lock: bool = False) -> _ROW | None:
         """Return the tenant's row of this id, deleted or not. `lock`: against other writers."""
-        statement = sql.SQL(
-            "SELECT {columns} FROM {name} {joins} WHERE {name}.id = %s {lock}"
-        ).format(
-            columns=self._columns,
-            name=self._name,
-            joins=self._joins,
-            lock=sql.SQL("FOR NO KEY UPDATE OF {}" if lock else "").format(self._name),
-        )
         async with conn.cursor(row_factory=args_row(self.row)) as cursor:
-            await cursor.execute(statement, (row_id,))
+            await cursor.execute(self._locking if lock else self._finding, (row_id,))
             return await cursor.fetchone()
+
+    def ask(self, exchange: Exchange, row_id: UUID) -> Reply[_ROW | None]:
+        """Ask as `find` does, when `exchange` is sent."""
+        return exchange.ask(
+            self._finding, (row_id,), lambda rows: self.row(*rows[0]) if rows else None
+        )
+
+    def selection(self, condition: LiteralString) -> bytes:
+        """Return the statement that reads the rows of a condition."""
+        statement = sql.SQL("SELECT {} FROM {} {} WHERE {}")
+        condition_sql = sql.SQL(condition)
+        return statement.format(self._columns, self._name, self._joins, condition_sql).as_bytes()
 
     async def listing(
         self,
@@ -166,25 +176,42 @@ class Table(Generic[_ROW]):
     def insertion(self, row: _ROW, **more: object) -> Asked:
         """Return the statement of `insert`, to go out together with others."""
         values = self._values(row) | more
-        statement = sql.SQL("INSERT INTO {} (org_id, {}) VALUES (current_org_id(), {})").format(
-            self._name,
-            sql.SQL(", ").join(map(sql.Identifier, values)),
-            sql.SQL(", ").join(map(sql.Placeholder, values)),
+        names = tuple(values)
+        if names not in self._insertions:
+            self._insertions[names] = self._insertion(names)
+        return self._insertions[names], values
+
+    def _insertion(self, names: Sequence[str]) -> bytes:
+        return (
+            sql.SQL("INSERT INTO {} (org_id, {}) VALUES (current_org_id(), {})")
+            .format(
+                self._name,
+                sql.SQL(", ").join(map(sql.Identifier, names)),
+                sql.SQL(", ").join(map(sql.Placeholder, names)),
+            )
+            .as_bytes()
         )
-        return statement, values
 
     async def update(self, conn: Connection, row: _ROW, **more: object) -> None:
         """Write all columns but the fixed ones. Raises as `insert` does."""
+        await conn.execute(*self.change(row, **more))
+
+    def change(self, row: _ROW, **more: object) -> Asked:
+        """Return the statement of `update`, to go out together with others."""
         values = self._values(row) | more
+        names = tuple(values)
+        if names not in self._changes:
+            self._changes[names] = self._change(names)
+        return self._changes[names], values
+
+    def _change(self, names: Sequence[str]) -> bytes:
         changes = [
             sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
-            for name in values
+            for name in names
             if name not in self._fixed
         ]
-        statement = sql.SQL("UPDATE {} SET {} WHERE id = %(id)s").format(
-            self._name, sql.SQL(", ").join(changes)
-        )
-        await conn.execute(statement, values)
+        statement = sql.SQL("UPDATE {} SET {} WHERE id = %(id)s")
+        return statement.format(self._name, sql.SQL(", ").join(changes)).as_bytes()
 
     def _values(self, row: _ROW) -> dict[str, Any]:
         return {

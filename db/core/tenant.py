@@ -42,12 +42,17 @@ async def tenant(
 ) -> AsyncIterator[Connection]:
     """Provide a connection inside one transaction that sees the rows of `org_id` alone.
 
-    Commits at the end; an exception rolls back. Raises psycopg_pool.PoolTimeout where no connection
-    comes free in time.
+    Commits at the end; an exception rolls back. BEGIN goes out with the first statement, and COMMIT
+    with what is still queued (`Connection.later`). Raises psycopg_pool.PoolTimeout where no
+    connection comes free in time.
     """
-    async with connections.connection() as conn:  # which commits, or rolls back
-        await conn.together(("BEGIN", None), acting_for(org_id, actor))
-        yield conn
+    async with connections.connection() as conn:  # which rolls back
+        conn.later(("BEGIN", None), acting_for(org_id, actor))
+        try:
+            yield conn
+            await conn.together(("COMMIT", None))
+        finally:
+            conn.take_queued()
 
 
 @asynccontextmanager

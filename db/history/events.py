@@ -52,6 +52,13 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
     await _write(conn, _INSERT, events)
 
 
+def insert_later(conn: Connection, events: Sequence[Event]) -> None:
+    """Queue what `insert` does (`Connection.later`)."""
+    if events:
+        conn.later((_INSERT, columns(events)))
+        conn.note(Channel.EVENTS)
+
+
 def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:
     """Do as `insert`, when `exchange` is sent."""
     if events:

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange, Reply
 from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.listing import Conditions
@@ -118,6 +119,15 @@ async def is_in_use(conn: Connection, quote_id: UUID) -> bool:
                           AND (state IN ('sent', 'viewed', 'accepted') OR mail_state = 'queued'))
         """,
         (quote_id,),
+    )
+
+
+def ask_client_name(exchange: Exchange, client_id: UUID) -> Reply[str | None]:
+    """Ask for the name of a client, when `exchange` is sent; None where there is no such client."""
+    return exchange.ask(
+        "SELECT name FROM clients WHERE id = %s",
+        (client_id,),
+        lambda rows: rows[0][0] if rows else None,
     )
 
 

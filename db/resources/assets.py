@@ -15,6 +15,7 @@ from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.listing import Conditions
+from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 
 
@@ -106,13 +107,18 @@ async def zones_inside(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID
     return dict(await cursor.fetchall())
 
 
-async def insert(conn: Connection, asset: Asset) -> None:
-    """Insert a new asset, whose tags count for all times before, too.
+def insertion(asset: Asset) -> list[Asked]:
+    """Return the statements that insert a new asset, whose tags count for all times before, too.
 
-    Raises psycopg.errors.UniqueViolation for an external_id that is taken.
+    They raise psycopg.errors.UniqueViolation for an external_id that is taken.
     """
     tags = (asset.id, asset.tags, "-infinity", 0)
-    await conn.together(table.insertion(asset, revision=0), (_INSERT_TAGS, tags))
+    return [table.insertion(asset, revision=0), (_INSERT_TAGS, tags)]
+
+
+async def insert(conn: Connection, asset: Asset) -> None:
+    """Insert a new asset, as `insertion` has it."""
+    await conn.together(*insertion(asset))
 
 
 async def update(conn: Connection, asset: Asset, revision: int | None) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions
+from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 from operations.inspections.states import State
 
@@ -144,18 +145,18 @@ async def image_ids(conn: Connection, attachment_ids: Collection[UUID]) -> Mappi
     return dict(await cursor.fetchall())
 
 
-async def keep_photos(conn: Connection, form_id: UUID, attachment_ids: Collection[UUID]) -> None:
-    """Keep the attachments of a submitted form from being deleted.
+_INSERT_PHOTOS = """
+INSERT INTO inspection_photos (org_id, form_id, attachment_id)
+SELECT current_org_id(), %s, unnest(%s::uuid[])
+"""
 
-    Raises psycopg.errors.ForeignKeyViolation for an attachment that is gone.
+
+def photo_insertion(form_id: UUID, attachment_ids: Collection[UUID]) -> Asked:
+    """Return the statement that keeps the attachments of a submitted form from being deleted.
+
+    It raises psycopg.errors.ForeignKeyViolation for an attachment that is gone.
     """
-    await conn.execute(
-        """
-        INSERT INTO inspection_photos (org_id, form_id, attachment_id)
-        SELECT current_org_id(), %s, unnest(%s::uuid[])
-        """,
-        (form_id, sorted(set(attachment_ids))),
-    )
+    return _INSERT_PHOTOS, (form_id, sorted(set(attachment_ids)))
 
 
 async def is_photo(conn: Connection, attachment_id: UUID) -> bool:

@@ -6,12 +6,14 @@ filters (`api.request.references`), its name in the audit, the conflict of its `
 """
 
 from collections.abc import Collection
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange, Reply
 
 
 class Kind(NamedTuple):
@@ -40,22 +42,36 @@ class Kind(NamedTuple):
 
     async def existed(self, conn: Connection, row_id: UUID) -> bool:
         """Return whether the tenant has a thing of this id, soft-deleted or not."""
-        statement = sql.SQL("SELECT FROM {} WHERE id = %s").format(self._identifier)
+        statement = sql.SQL("SELECT FROM {} WHERE id = %s").format(self.identifier)
         return await (await conn.execute(statement, (row_id,))).fetchone() is not None
 
     async def lock_existing(self, conn: Connection, row_ids: Collection[UUID]) -> set[UUID]:
         """Return the ids whose things are there and not soft-deleted, and keep these things so
         until the transaction ends.
         """
-        is_live = sql.SQL("AND deleted_at IS NULL" if self.is_soft_deleted else "")
-        statement = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s) {} ORDER BY id FOR SHARE")
-        cursor = await conn.execute(statement.format(self._identifier, is_live), (list(row_ids),))
-        return {row_id for (row_id,) in await cursor.fetchall()}
+        exchange = Exchange(conn)
+        there = self.ask_existing(exchange, row_ids)
+        await exchange.send()
+        return there.value
+
+    def ask_existing(self, exchange: Exchange, row_ids: Collection[UUID]) -> Reply[set[UUID]]:
+        """Lock as `lock_existing` does, when `exchange` is sent."""
+        return exchange.ask(
+            _locking(self), (list(row_ids),), lambda rows: {row_id for (row_id,) in rows}
+        )
 
     @property
-    def _identifier(self) -> sql.Identifier:
+    def identifier(self) -> sql.Identifier:
+        """The name of the table."""
         assert self.table is not None  # ids of others are not looked up
         return sql.Identifier(self.table)
+
+
+@cache
+def _locking(kind: Kind) -> bytes:
+    is_live = sql.SQL("AND deleted_at IS NULL" if kind.is_soft_deleted else "")
+    statement = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s) {} ORDER BY id FOR SHARE")
+    return statement.format(kind.identifier, is_live).as_bytes()
 
 
 KINDS = {

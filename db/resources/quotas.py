@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from db.core.connect import Connection
-from db.core.fetch import fetch_one, value_of
+from db.core.exchange import Exchange, Reply
+from db.core.fetch import value_of
 from db.core.table import db_now
 from db.resources.plans import PlanName
 
@@ -54,6 +55,11 @@ A_DAY: dict[str, Mapping[PlanName, int]] = {
 WEBHOOK_TESTS = 1_000
 """The most test events of webhooks that are kept: each for a day."""
 _DAY = timedelta(days=1)
+_ROOM = """
+SELECT clock_timestamp(), plan,
+       coalesce((SELECT stored FROM row_counts WHERE table_name = %s), 0)
+  FROM organizations
+"""
 
 
 class QuotaExceeded(Exception):
@@ -62,6 +68,23 @@ class QuotaExceeded(Exception):
     def __init__(self, quota: str, limit: int, used: int) -> None:
         super().__init__(f"{quota}: {used} of {limit}")
         self.quota, self.limit, self.used = quota, limit, used
+
+
+class Room(NamedTuple):
+    """The facts of a quota. now: the present time, as `db_now` returns it. used: the stored rows; 0
+    for a table whose rows are not counted.
+    """
+
+    table: str
+    now: datetime
+    plan: PlanName
+    used: int
+
+    def check(self, more: int = 1) -> datetime:
+        """Return the time where the plan has room for `more` rows. Raises QuotaExceeded."""
+        if self.table in ROWS:
+            check(self.table, ROWS[self.table][self.plan], self.used, more=more)
+        return self.now
 
 
 class QuotaUsage(NamedTuple):
@@ -76,19 +99,15 @@ async def check_room(conn: Connection, table: str, *, more: int = 1) -> datetime
     """Return the present time, as `db_now` does, where the tenant's plan has room for `more` rows
     of the table. Raises QuotaExceeded.
     """
-    if table not in ROWS:
-        return await db_now(conn)
-    cursor = await conn.execute(
-        """
-        SELECT clock_timestamp(), plan,
-               coalesce((SELECT stored FROM row_counts WHERE table_name = %s), 0)
-          FROM organizations
-        """,
-        (table,),
-    )
-    now, plan, used = await fetch_one(cursor)
-    check(table, ROWS[table][plan], used, more=more)
-    return now
+    exchange = Exchange(conn)
+    room = ask_room(exchange, table)
+    await exchange.send()
+    return room.value.check(more)
+
+
+def ask_room(exchange: Exchange, table: str) -> Reply[Room]:
+    """Ask for the room that the tenant's plan has in a table, when `exchange` is sent."""
+    return exchange.ask(_ROOM, (table,), lambda rows: Room(table, *rows[0]))
 
 
 def check(quota: str, limit: int, used: int, *, more: int = 1) -> None:
@@ -97,10 +116,14 @@ def check(quota: str, limit: int, used: int, *, more: int = 1) -> None:
         raise QuotaExceeded(quota, limit, used)
 
 
-async def check_forms_a_day(conn: Connection, now: datetime) -> None:
-    """Raise QuotaExceeded where the tenant's plan allows no more inspection forms at `now`."""
-    limit = A_DAY[FORMS_A_DAY][await plan_of(conn)]
-    check(FORMS_A_DAY, limit, await _forms_since(conn, now - _DAY, limit))
+async def check_forms_a_day(conn: Connection, room: Room) -> datetime:
+    """Return the time of `room`, which is that of inspection forms, where the tenant's plan allows
+    one more then. Raises QuotaExceeded.
+    """
+    limit = A_DAY[FORMS_A_DAY][room.plan]
+    if room.used >= limit:  # else those of a day are fewer, too
+        check(FORMS_A_DAY, limit, await _forms_since(conn, room.now - _DAY, limit))
+    return room.now
 
 
 async def plan_of(conn: Connection) -> PlanName:

@@ -1,7 +1,7 @@
 """Work orders: jobs of employees at sites, with their comments and the ways that they took.
 
 Who makes an order takes its number in the same transaction (`db.core.numbers`). Who gives an order
-a parent holds the numbers, so that two of them never make a circle together.
+a parent locks the tree first, so that two of them never make a circle together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from psycopg import sql
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions
+from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 from operations.work_orders.states import State
 
@@ -200,6 +201,36 @@ async def _replace(
         " SELECT current_org_id(), %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING"
     ).format(**names)
     await conn.together((removal, (order_id, ids)), (insertion, (order_id, ids)))
+
+
+_INSERT_ASSIGNEES = """
+INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)
+SELECT current_org_id(), %s, unnest(%s::uuid[])
+"""
+_INSERT_ASSETS = """
+INSERT INTO work_order_assets (org_id, work_order_id, asset_id)
+SELECT current_org_id(), %s, unnest(%s::uuid[])
+"""
+_LOCK_TREE = """
+SELECT pg_advisory_xact_lock(hashtextextended(concat_ws('/', current_org_id(), 'orders'), 10))
+"""
+
+
+def insertion(row: WorkOrder) -> list[Asked]:
+    """Return the statements that insert a new order with its assignees and assets."""
+    made = [work_orders.insertion(row)]
+    if row.assignee_ids:
+        made.append((_INSERT_ASSIGNEES, (row.id, row.assignee_ids)))
+    if row.asset_ids:
+        made.append((_INSERT_ASSETS, (row.id, row.asset_ids)))
+    return made
+
+
+def lock_tree(conn: Connection) -> None:
+    """Keep others from giving orders of the tenant a parent, or deleting or restoring one, from the
+    next statement on until the transaction ends. To be called before any other lock is taken.
+    """
+    conn.later((_LOCK_TREE, None))
 
 
 async def set_assignees(conn: Connection, order_id: UUID, employee_ids: list[UUID]) -> None:

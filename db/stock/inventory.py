@@ -1,17 +1,22 @@
 """The stock of each part in each warehouse. Movements alone change quantities."""
 
+from collections.abc import Collection
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.fetch import fetch_one
+from db.core.exchange import Exchange, Reply
 from db.core.ids import new_id
 from db.core.listing import Conditions
+from db.core.pipeline_cursor import Asked
 from db.core.table import Table
-from db.resources.quotas import check_room
+from db.resources.quotas import Room, ask_room
 from db.stock.parts import fits_model
 from operations.stock import StockLevel
+
+StockPlace: TypeAlias = tuple[UUID, UUID]
+"""A part and a warehouse."""
 
 
 class InventoryRow(NamedTuple):
@@ -80,37 +85,55 @@ inventory = Table(
 )
 
 
-async def locked(conn: Connection, part_id: UUID, warehouse_id: UUID) -> InventoryRow:
-    """Return the stock of a part in a warehouse, locked against other movements; empty stock is
-    made where there is none yet. Raises QuotaExceeded.
-    """
-    cursor = await conn.execute(
-        """
-        INSERT INTO inventory AS kept (org_id, id, part_id, warehouse_id)
-        VALUES (current_org_id(), %s, %s, %s)
+_FIND = inventory.selection("inventory.part_id = %s AND inventory.warehouse_id = %s")
+_LOCK = """
+WITH there AS MATERIALIZED (
+    SELECT id FROM inventory WHERE part_id = %(part_id)s AND warehouse_id = %(warehouse_id)s
+       FOR NO KEY UPDATE),
+made AS (
+    INSERT INTO inventory AS kept (org_id, id, part_id, warehouse_id)
+    SELECT current_org_id(), %(new_id)s::uuid, %(part_id)s::uuid, %(warehouse_id)s::uuid
+     WHERE NOT EXISTS (SELECT FROM there)
         ON CONFLICT (org_id, part_id, warehouse_id) DO UPDATE SET updated_at = kept.updated_at
-        RETURNING id
-        """,
-        (made := new_id(), part_id, warehouse_id),
-    )
-    (row_id,) = await fetch_one(cursor)
-    if row_id == made:
-        await check_room(conn, "inventory")
-    row = await inventory.find(conn, row_id)
-    assert row is not None
-    return row
+    RETURNING id)
+SELECT id FROM there UNION ALL SELECT id FROM made
+"""
 
 
-async def write_level(
-    conn: Connection, row_id: UUID, level: StockLevel, at: datetime, moved_times: int
-) -> None:
-    """Write what a movement leaves. moved_times: with this movement, on the day of `at`."""
-    await conn.execute(
-        """
-        UPDATE inventory
-           SET on_hand_milli = %s, reserved_milli = %s, average_microcents = %s, updated_at = %s,
-               moved_on = %s, moved_times = %s
-         WHERE id = %s
-        """,
-        (*level, at, at.date(), moved_times, row_id),
-    )
+async def lock_levels(
+    conn: Connection, places: Collection[StockPlace]
+) -> tuple[dict[StockPlace, InventoryRow], Room]:
+    """Return the stock of parts in warehouses, locked against other movements one after another in
+    the order of parts, then of warehouses; empty stock is made where there is none yet. The room is
+    read after that. Raises QuotaExceeded.
+    """
+    exchange, rows = Exchange(conn), dict[StockPlace, Reply[InventoryRow]]()
+    made = {place: new_id() for place in sorted(set(places))}
+    locked: list[Reply[UUID]] = []
+    for (part_id, warehouse_id), row_id in made.items():
+        values = {"part_id": part_id, "warehouse_id": warehouse_id, "new_id": row_id}
+        locked.append(exchange.ask(_LOCK, values, lambda rows: rows[0][0]))
+    for place in made:  # read when all are locked, so that all that was committed before is seen
+        rows[place] = exchange.ask(_FIND, place, lambda rows: InventoryRow(*rows[0]))
+    room = ask_room(exchange, "inventory")
+    await exchange.send()
+    if more := sum(
+        each.value == row_id for each, row_id in zip(locked, made.values(), strict=True)
+    ):
+        room.value.check(more)
+    return {place: row.value for place, row in rows.items()}, room.value
+
+
+_WRITE = """
+UPDATE inventory
+   SET on_hand_milli = %s, reserved_milli = %s, average_microcents = %s, updated_at = %s,
+       moved_on = %s, moved_times = %s
+ WHERE id = %s
+"""
+
+
+def level_change(row_id: UUID, level: StockLevel, at: datetime, moved_times: int) -> Asked:
+    """Return the statement that writes what a movement leaves. moved_times: with this movement, on
+    the day of `at`.
+    """
+    return _WRITE, (*level, at, at.date(), moved_times, row_id)

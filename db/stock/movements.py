@@ -14,11 +14,11 @@ from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.listing import Conditions
-from db.core.table import Table, db_now
+from db.core.table import Table
 from db.history import events
 from db.history.events import Event
-from db.resources.quotas import A_DAY, MOVEMENTS_A_DAY, check, plan_of
-from db.stock.inventory import InventoryRow, locked, write_level
+from db.resources.quotas import A_DAY, MOVEMENTS_A_DAY, Room, check
+from db.stock.inventory import InventoryRow, level_change, lock_levels
 from geofence.event_data.stock import STOCK_LOW, LowStock
 from operations.stock import (
     MICROCENTS,
@@ -105,13 +105,14 @@ movements = Table(
 
 
 async def record(conn: Connection, wish: MovementWish) -> MovementRow:
-    """Move stock, and return the row of the ledger.
+    """Move stock, and return the row of the ledger, which is queued with the levels that it leaves
+    (`Connection.later`).
 
     Raises StockError, RuleError and QuotaExceeded: the transaction is to be rolled back.
     """
-    places = {wish.warehouse_id, wish.to_warehouse_id} - {None}
-    rows = {each: await locked(conn, wish.part_id, each) for each in sorted(places)}
-    at = await db_now(conn)
+    warehouses = [each for each in (wish.warehouse_id, wish.to_warehouse_id) if each is not None]
+    levels, room = await lock_levels(conn, [(wish.part_id, each) for each in warehouses])
+    rows, at = {warehouse_id: row for (_, warehouse_id), row in levels.items()}, room.now
     row = rows[wish.warehouse_id]
     change = change_of(
         row.level,
@@ -124,10 +125,10 @@ async def record(conn: Connection, wish: MovementWish) -> MovementRow:
         held_milli = await value_of(conn, _HELD, (wish.part_id, wish.warehouse_id))
         check_held(row.level, change, held_milli)
     movement = _row(wish, change, at)
-    await movements.insert(conn, movement)
-    await _apply(conn, wish, row, change, at)
+    conn.later(movements.insertion(movement))
+    _apply(conn, wish, row, change, room)
     if wish.to_warehouse_id is not None:
-        await _apply(conn, wish, rows[wish.to_warehouse_id], arriving(change), at)
+        _apply(conn, wish, rows[wish.to_warehouse_id], arriving(change), room)
     return movement
 
 
@@ -160,19 +161,20 @@ def _row(wish: MovementWish, change: StockChange, at: datetime) -> MovementRow:
     )
 
 
-async def _apply(
-    conn: Connection, wish: MovementWish, row: InventoryRow, change: StockChange, at: datetime
+def _apply(
+    conn: Connection, wish: MovementWish, row: InventoryRow, change: StockChange, room: Room
 ) -> None:
     check_after(row.level, change)
+    at = room.now
     before = row.moved_times if row.moved_on == at.date() else 0
     # Whoever ends an order is not kept from it: each release was a reservation before.
     if wish.kind != "release" or wish.work_order_id is None:
-        check(MOVEMENTS_A_DAY, A_DAY[MOVEMENTS_A_DAY][await plan_of(conn)], before)
+        check(MOVEMENTS_A_DAY, A_DAY[MOVEMENTS_A_DAY][room.plan], before)
     after = changed(row.level, change)
-    await write_level(conn, row.id, after, at, before + 1)
+    conn.later(level_change(row.id, after, at, before + 1))
     point = row.reorder_point_milli
     if after.is_low(point) and not row.level.is_low(point):
-        await events.insert(conn, [_low_stock(wish.org_id, row, after, at)])
+        events.insert_later(conn, [_low_stock(wish.org_id, row, after, at)])
 
 
 def _low_stock(org_id: UUID, row: InventoryRow, level: StockLevel, at: datetime) -> Event:

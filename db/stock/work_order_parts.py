@@ -4,15 +4,16 @@ Who calls these holds the order's row. Levels are locked in the order of parts, 
 so no two orders wait for each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
+from db.core.ids import new_id
 from db.core.table import Table, db_now
-from db.stock.inventory import locked
+from db.stock.inventory import lock_levels
 from db.stock.movements import MovementWish, record
 from operations.stock import MovementKind, StockError
 from operations.work_orders.parts import PartUse, returned, used
@@ -125,13 +126,33 @@ async def plan(
     return row
 
 
+async def plan_new(
+    conn: Connection,
+    stock: OrderStock,
+    planned: Mapping[UUID, int],
+    warehouse_id: UUID | None,
+    at: datetime,
+) -> None:
+    """Write the parts of a new order that is to be done, by part how much in thousandths, and
+    reserve them where a warehouse is chosen. Raises StockError, QuotaExceeded.
+    """
+    nothing = PartUse(0, 0, 0, 0)
+    for part_id, planned_milli in planned.items():
+        use = nothing._replace(planned_milli=planned_milli)
+        ids = (new_id(), stock.work_order_id, part_id, warehouse_id)
+        conn.later(order_parts.insertion(OrderPartRow(*ids, *use, at, at, "", "", "", "")))
+    if warehouse_id is not None:
+        await reserve_planned(conn, stock)
+
+
 async def reserve_planned(conn: Connection, stock: OrderStock) -> None:
     """Reserve all that an order plans where a warehouse is chosen. Raises StockError,
     QuotaExceeded.
     """
     for row in await _parts_of(conn, stock.work_order_id):
         if row.warehouse_id is not None:
-            await _write_use(conn, await _settle(conn, stock, row, row.use.outstanding_milli))
+            row = await _settle(conn, stock, row, row.use.outstanding_milli)
+            await _write_use(conn, row)
 
 
 async def release_reserved(conn: Connection, stock: OrderStock) -> None:
@@ -202,8 +223,7 @@ async def _write_use(conn: Connection, row: OrderPartRow) -> OrderPartRow:
 
 async def _lock_levels(conn: Connection, part_id: UUID, warehouse_ids: set[UUID | None]) -> None:
     """Lock the levels of a part in the order in which movements lock them."""
-    for warehouse_id in sorted(each for each in warehouse_ids if each is not None):
-        await locked(conn, part_id, warehouse_id)
+    await lock_levels(conn, [(part_id, each) for each in warehouse_ids if each is not None])
 
 
 async def _parts_of(conn: Connection, order_id: UUID) -> Sequence[OrderPartRow]:

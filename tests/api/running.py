@@ -37,7 +37,7 @@ from api.live.live import Live
 from api.settings import ApiSettings
 from db.core.connect import Limits, connect, pool
 from db.core.ids import new_id
-from db.core.pipeline_cursor import Asked, ExchangeCursor
+from db.core.pipeline_cursor import Asked, Connection, ExchangeCursor
 from db.identity.users import Role
 from db.resources.organizations import create_organization
 from service import logs
@@ -275,9 +275,12 @@ def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
             self, asked: Sequence[Asked], *, prepare: bool = True
         ) -> list[list[Any]]:
             if "request_id" in get_contextvars():
-                statements.extend(each.text.decode() for each in self.connection.exchanges.ahead)
-                for query, _ in asked:
-                    text = query.as_string() if isinstance(query, Composable) else str(query)
+                conn = self.connection
+                assert isinstance(conn, Connection)
+                statements.extend(each.text.decode() for each in conn.exchanges.ahead)
+                for query, _ in [*conn.queued, *asked]:
+                    text = query.as_string() if isinstance(query, Composable) else query
+                    text = text.decode() if isinstance(text, bytes) else text
                     statements.append(" ".join(text.split()))
             return await super().execute_all(asked, prepare=prepare)
 

@@ -14,7 +14,7 @@ from api.http import fields
 from api.http.encoding import created, no_content, ok
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf
-from api.request.references import check_owners, check_references
+from api.request.references import ask_references, check_owners, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.assets.bodies import (
@@ -29,12 +29,13 @@ from api.resources.assets.bodies import (
     new_asset,
 )
 from db.core.connect import Connection
+from db.core.exchange import Exchange
 from db.core.registry_revision import bump
 from db.core.table import db_now
 from db.resources import assets, trackers
 from db.resources.assets import Asset
 from db.resources.kinds import KINDS
-from db.resources.quotas import check_room
+from db.resources.quotas import ask_room
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"], route_class=TenantRoute)
 _AssetPath = Annotated[fields.AssetId, Path(alias="id")]
@@ -67,9 +68,13 @@ async def list_assets(access: Reader, query: Annotated[AssetQuery, Query()]) -> 
 async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) -> Response:
     """Create an asset."""
     async with access.transaction() as conn:
-        await check_references(conn, body)
-        asset = new_asset(body, await check_room(conn, "assets"))
-        await assets.insert(conn, asset)
+        exchange = Exchange(conn)
+        check = ask_references(exchange, body)
+        room = ask_room(exchange, "assets")
+        await exchange.send()
+        check()
+        asset = new_asset(body, room.value.check())
+        conn.later(*assets.insertion(asset))
     return created(asset_item(asset), router.prefix)
 
 

@@ -6,6 +6,7 @@ emits `inspection.submitted`.
 """
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from api.request.document_answers import (
     wants_pdf,
 )
 from api.request.paging import ListOf
-from api.request.references import check_references
+from api.request.references import ask_references, check_references
 from api.request.resource import Item, Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.inspections.form_bodies import (
@@ -47,14 +48,14 @@ from api.resources.inspections.submission import (
 )
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from api.resources.work_orders.changes import check_own_order
-from api.resources.work_orders.creation import take_number
 from db.core.connect import Connection
+from db.core.exchange import Exchange
 from db.core.table import db_now
 from db.resources import inspection_forms as table
 from db.resources.employees import employees
 from db.resources.inspection_forms import Inspection, ListedInspection, inspection_forms
-from db.resources.inspection_templates import inspection_templates
-from db.resources.quotas import check_forms_a_day
+from db.resources.inspection_templates import InspectionTemplate, inspection_templates
+from db.resources.quotas import Room, ask_room, check_forms_a_day
 from operations.inspections.states import INSPECTIONS, check_changeable
 
 router = APIRouter(
@@ -96,16 +97,14 @@ async def create_form(access: Technician, body: Annotated[NewInspectionForm, Bod
     """Make a form and submit it, unless it is to be a draft."""
     is_complete = body.status == "submitted"
     async with access.transaction() as conn:
-        await _check_new(conn, access, body)
-        template = await inspection_templates.find(conn, body.template_id)
-        assert template is not None  # its row is locked
+        template, room = await _check_new(conn, access, body)
         checked = await checked_answers(
             conn, template.sections, body.answers, is_complete=is_complete
         )
-        row = await _inserted(conn, access, body, template.version, checked)
+        at = await check_forms_a_day(conn, room)
+        row = _inserted(conn, access, body, template, checked, at)
         if is_complete:
-            await submit(conn, access, row, checked)
-            row = await _forms.found(conn, row.id)
+            row = await submit(conn, access, row, checked, at)
     return created(_forms.item(row), router.prefix)
 
 
@@ -159,8 +158,7 @@ async def submit_form(access: Technician, form_id: _FormPath) -> Response:
         check_own(access, row)
         INSPECTIONS.move(row.state, "submit")
         checked = await checked_answers(conn, row.sections, row.answers, is_complete=True)
-        await submit(conn, access, row, checked)
-        row = await _forms.found(conn, row.id)
+        row = await submit(conn, access, row, checked, await db_now(conn))
     return ok(_forms.item(row))
 
 
@@ -177,50 +175,65 @@ async def repair_defect(
     site are those of the form, and the client is that of its work order.
     """
     async with access.transaction() as conn:
-        number = await take_number(conn)
         row = await _forms.found(conn, form_id, lock=True)
         access.check_unchanged(_forms.item(row))
         await check_references(conn, body)
-        order = await order_repair(conn, access, row, number, body)
+        order = await order_repair(conn, access, row, body)
     return created(work_order_item(order), "/v1/work-orders")
 
 
-async def _check_new(conn: Connection, access: Access, body: NewInspectionForm) -> None:
-    """Raise Problem (403, 404, 422) or IllegalMoveError for a form that cannot be made."""
+async def _check_new(
+    conn: Connection, access: Access, body: NewInspectionForm
+) -> tuple[InspectionTemplate, Room]:
+    """Return the template of a new form, which is locked, and the room for forms. Raises Problem
+    (403, 404, 422) or IllegalMoveError for a form that cannot be made.
+    """
     corrected = None
     if body.supersedes_id is not None:  # locked first, as those who submit lock it
         corrected = await inspection_forms.find(conn, body.supersedes_id, lock=True)
-    await check_references(conn, body)
+    exchange = Exchange(conn)
+    check = ask_references(exchange, body)
+    template = inspection_templates.ask(exchange, body.template_id)
+    room = ask_room(exchange, inspection_forms.name)
+    await exchange.send()
+    check()
     await _check_employee(conn, access, body.employee_id)
     await check_own_order(conn, access, body.work_order_id)
     if corrected is not None:
         check_correction(access, corrected, body.template_id)
+    assert template.value is not None  # its row is locked
+    return template.value, room.value
 
 
-async def _inserted(
+def _inserted(
     conn: Connection,
     access: Access,
     body: NewInspectionForm,
-    template_version: int,
+    template: InspectionTemplate,
     checked: CheckedAnswers,
+    at: datetime,
 ) -> Inspection:
-    """Insert a draft, and return it. Raises QuotaExceeded."""
+    """Queue a draft, and return it."""
     columns = {
         **body.model_dump(exclude={"status", "answers"}),
         **checked.columns,
-        "template_version": template_version,
+        "template_version": template.version,
+        "template_name": template.name,
+        "sections": template.sections,
+        "failed_items": len(checked.defects),
+        "orders": {},
         "state": "draft",
         "created_by": access.caller.user_id,
     }
-    now = await db_now(conn)
-    await check_forms_a_day(conn, now)
-    row = _forms.new(columns, now)
-    await inspection_forms.insert(conn, row)
-    return await _forms.found(conn, row.id)
+    row = _forms.new(columns, at)
+    conn.later(inspection_forms.insertion(row))
+    return row
 
 
 async def _check_employee(conn: Connection, access: Access, employee_id: UUID | None) -> None:
     """Raise Problem (403) where a technician names another employee."""
-    employee = None if employee_id is None else await employees.find(conn, employee_id)
+    if employee_id is None or not access.writes_own:
+        return
+    employee = await employees.find(conn, employee_id)
     if employee is not None:
         access.check_own(employee.user_id, "inspections")

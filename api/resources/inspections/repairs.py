@@ -7,7 +7,7 @@ from api.http.encoding import id_text
 from api.http.problems import Problem, bad_field
 from api.request.access import Access
 from api.resources.inspections.form_bodies import DefectRepair
-from api.resources.work_orders.creation import insert_order
+from api.resources.work_orders.creation import insert_order, take_number
 from db.core.connect import Connection
 from db.resources import work_orders
 from db.resources.inspection_forms import Inspection
@@ -17,7 +17,7 @@ from operations.inspections.states import check_repairable
 
 
 async def order_repair(
-    conn: Connection, access: Access, row: Inspection, number: int, body: DefectRepair
+    conn: Connection, access: Access, row: Inspection, body: DefectRepair
 ) -> WorkOrder:
     """Make the order that mends a defect of a form. Raises Problem (409, 422), IllegalMoveError."""
     check_repairable(row.state)
@@ -38,7 +38,9 @@ async def order_repair(
         "inspection_form_id": row.id,
         "question_id": body.question_id,
     }
-    return await insert_order(conn, access, number, columns | await _place(conn, row))
+    columns |= await _place(conn, row)
+    number, at = await take_number(conn)
+    return await insert_order(conn, access, number, columns, at)
 
 
 async def _place(conn: Connection, row: Inspection) -> dict[str, Any]:

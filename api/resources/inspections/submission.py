@@ -1,6 +1,7 @@
 """The check of a form's answers, and its submission: state, photos, correction and event."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,10 +13,9 @@ from api.request.access import Access
 from api.resources.inspections.templates import refuse_faults
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.core.table import db_now
 from db.history import events
 from db.history.events import Event
-from db.resources.inspection_forms import Inspection, image_ids, inspection_forms, keep_photos
+from db.resources.inspection_forms import Inspection, image_ids, inspection_forms, photo_insertion
 from geofence.event_data.inspections import INSPECTION_SUBMITTED, SubmittedInspection
 from operations.inspections.answers import (
     FormFault,
@@ -92,19 +92,29 @@ def check_correction(access: Access, corrected: Inspection, template_id: UUID) -
 
 
 async def submit(
-    conn: Connection, access: Access, row: Inspection, checked: CheckedAnswers
-) -> None:
-    """Submit a stored draft. Raises IllegalMoveError."""
-    state, by, at = INSPECTIONS.move(row.state, "submit"), access.caller.user_id, await db_now(conn)
-    row = row._replace(state=state, submitted_by=by, submitted_at=at, updated_at=at)
-    await inspection_forms.update(conn, row._replace(**checked.columns))
+    conn: Connection, access: Access, row: Inspection, checked: CheckedAnswers, at: datetime
+) -> Inspection:
+    """Submit a draft that is stored or queued, and return it; what is written is queued. Raises
+    IllegalMoveError.
+    """
+    state, by = INSPECTIONS.move(row.state, "submit"), access.caller.user_id
+    row = row._replace(
+        state=state,
+        submitted_by=by,
+        submitted_at=at,
+        updated_at=at,
+        failed_items=len(checked.defects),
+        **checked.columns,
+    )
+    conn.later(inspection_forms.change(row))
     if checked.photos:
-        await keep_photos(conn, row.id, checked.photos)
+        conn.later(photo_insertion(row.id, checked.photos))
     if row.supersedes_id is not None:
         await _supersede(conn, row.supersedes_id, row)
     data = msgspec.json.encode(_event_data(row, checked)).decode()
     event = Event(access.caller.org_id, new_id(), INSPECTION_SUBMITTED, at, data)
-    await events.insert(conn, [event])
+    events.insert_later(conn, [event])
+    return row
 
 
 async def _supersede(conn: Connection, form_id: UUID, by: Inspection) -> None:

@@ -8,13 +8,13 @@ from api.http.problems import Problem
 from api.request.access import Access
 from api.resources.quotes.bodies import QuoteConversion, lines_of
 from api.resources.work_orders.changes import stock_of
-from api.resources.work_orders.creation import insert_order
-from api.resources.work_orders.parts import new_part
+from api.resources.work_orders.creation import insert_order, take_number
 from db.core.connect import Connection
 from db.quotes.quotes import QuoteRow
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
-from db.stock import work_order_parts
+from db.stock.inventory import lock_levels
+from db.stock.work_order_parts import plan_new
 from operations.quotes.states import check_convertible
 from operations.quotes.sums import QuoteLine
 
@@ -22,7 +22,7 @@ _MOST_CHARACTERS = 500  # of a task
 
 
 async def convert(
-    conn: Connection, access: Access, row: QuoteRow, number: int, body: QuoteConversion
+    conn: Connection, access: Access, row: QuoteRow, body: QuoteConversion
 ) -> WorkOrder:
     """Make the order of a quote, whose row is locked. The order is to be done (`created`): the
     customer has ordered the work. Raises Problem (409), IllegalMoveError, StockError.
@@ -39,12 +39,12 @@ async def convert(
         "quote_id": row.id,
         "checklist": [_task(line) for line in lines if _part(line) not in parts],
     }
-    order = await insert_order(conn, access, number, columns)
-    for part_id in sorted(+parts):  # those of quantity 0 are left out
-        planned = (await new_part(conn, order, part_id))._replace(
-            planned_milli=parts[part_id], warehouse_id=body.warehouse_id
-        )
-        await work_order_parts.plan(conn, stock_of(access, order), planned, is_reserved=True)
+    wanted = dict(+parts)  # those of quantity 0 are left out
+    if body.warehouse_id is not None:
+        await lock_levels(conn, [(part_id, body.warehouse_id) for part_id in wanted])
+    number, at = await take_number(conn)  # all that others may hold is locked by now
+    order = await insert_order(conn, access, number, columns, at)
+    await plan_new(conn, stock_of(access, order), wanted, body.warehouse_id, at)
     return order
 
 

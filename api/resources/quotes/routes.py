@@ -8,6 +8,7 @@ change: a later revision takes its place. Its customer accepts or declines on a 
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from api.http.problems import bad_field, conflict, forbidden
 from api.request.access import Access, Dispatcher, Reader
 from api.request.document_answers import PDF_TYPES, rendered
 from api.request.paging import ListOf
-from api.request.references import check_references
+from api.request.references import ask_references, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.quotes.bodies import (
@@ -46,10 +47,9 @@ from api.resources.quotes.moves import (
     document_of,
 )
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
-from api.resources.work_orders.creation import take_number
 from db.core.connect import Connection
-from db.core.ids import new_id
-from db.core.numbers import next_number
+from db.core.exchange import Exchange
+from db.core.numbers import ask_number
 from db.core.table import db_now
 from db.delivery import mail_outbox
 from db.history import events
@@ -58,12 +58,13 @@ from db.quotes.evidence import StoredEvidence
 from db.quotes.quotes import (
     QuoteRevision,
     QuoteRow,
+    ask_client_name,
     event_of,
     is_in_use,
     lock_revisions,
     quotes,
 )
-from db.resources.quotas import check_room
+from db.resources.quotas import ask_room, check_room
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument
 from operations.quotes.evidence import SentQuote, evidence_faults, hex_hash
@@ -77,6 +78,8 @@ _UNSENT: dict[str, Any] = {
     "state": "draft",
     **dict.fromkeys(("mail_state", "send_error", "sent_to", "sent_at", "viewed_at")),
     **dict.fromkeys(("decided_at", "decided_by", "decline_reason", "deleted_at")),
+    "evidence": [],
+    "work_order_id": None,
 }
 _PDF: dict[int | str, dict[str, Any]] = {200: {"description": "The PDF", **PDF_TYPES[200]}}
 
@@ -100,10 +103,15 @@ async def list_quotes(access: Reader, query: Annotated[QuoteQuery, Query()]) -> 
 async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) -> Response:
     """Create a quote, as a draft with the next number."""
     async with access.transaction() as conn:
-        await check_references(conn, body)
-        columns = quote_columns(dict(body))
-        number = await next_number(conn, "quote")
-        return await _inserted(conn, access, {**columns, "number": number, "revision": 1})
+        exchange = Exchange(conn)
+        check = ask_references(exchange, body)
+        client_name = ask_client_name(exchange, body.client_id)
+        room, number = ask_room(exchange, "quotes"), ask_number(exchange, "quote")
+        await exchange.send()
+        check()
+        columns = quote_columns(dict(body)) | {"client_name": client_name.value}
+        columns |= {"number": number.value, "revision": 1}
+        return _inserted(conn, access, columns, room.value.check())
 
 
 @router.get("/{id}", operation_id="getQuote", response_model=QuoteItem)
@@ -156,7 +164,7 @@ async def revise_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
             detail = f"A quote has at most {_MOST_REVISIONS} revisions: make another quote."
             raise conflict("too_many_revisions", detail)
         columns = row._asdict() | {"revision": revisions[-1].revision + 1}
-        return await _inserted(conn, access, columns)
+        return _inserted(conn, access, columns, await check_room(conn, "quotes"))
 
 
 @router.post("/{id}/accept", operation_id="acceptQuote", response_model=QuoteItem)
@@ -204,11 +212,11 @@ async def convert_quote(
     others are its checklist.
     """
     async with access.transaction() as conn:
-        number = await take_number(conn)
-        row = await _quotes.found(conn, quote_id, lock=True)
+        await _quotes.found(conn, quote_id, lock=True)
+        row = await _quotes.found(conn, quote_id)  # with the order that another made meanwhile
         access.check_unchanged(quote_item(row))
         await check_references(conn, body)
-        order = await convert(conn, access, row, number, body)
+        order = await convert(conn, access, row, body)
     return created(work_order_item(order), "/v1/work-orders")
 
 
@@ -251,13 +259,11 @@ async def _in_turn(
         yield conn, row, revisions
 
 
-async def _inserted(conn: Connection, access: Access, columns: dict[str, Any]) -> Response:
-    """Insert a draft and answer with it. Raises QuotaExceeded."""
-    now = await check_room(conn, "quotes")
-    new = _quotes.new({**columns, **_UNSENT, "id": new_id()}, now)
-    await quotes.insert(conn, new)
-    row = await _quotes.found(conn, new.id)
-    await events.insert(conn, [event_of(access.caller.org_id, QUOTE_CREATED, row, now)])
+def _inserted(conn: Connection, access: Access, columns: dict[str, Any], now: datetime) -> Response:
+    """Queue a draft and its event, and answer with it."""
+    row = _quotes.new({**columns, **_UNSENT}, now)
+    conn.later(quotes.insertion(row))
+    events.insert_later(conn, [event_of(access.caller.org_id, QUOTE_CREATED, row, now)])
     return created(quote_item(row), router.prefix)
 
 

@@ -85,7 +85,9 @@ def check_own(access: Access, row: WorkOrder) -> None:
 
 async def check_own_order(conn: Connection, access: Access, order_id: UUID | None) -> None:
     """Raise Problem (403) where a technician names an order of which they are no assignee."""
-    row = None if order_id is None else await work_orders.find(conn, order_id)
+    if order_id is None or not access.writes_own:
+        return
+    row = await work_orders.find(conn, order_id)
     if row is not None:
         check_own(access, row)
 
@@ -183,13 +185,13 @@ def _transition(
     )
 
 
-async def write_creation(conn: Connection, access: Access, row: WorkOrder) -> None:
-    """Write the first transition of a new order, and its event unless it is a draft."""
+def write_creation(conn: Connection, access: Access, row: WorkOrder) -> None:
+    """Queue the first transition of a new order, and its event unless it is a draft."""
     user_id, at = access.caller.user_id, row.created_at
     made = WorkOrderTransition(new_id(), row.id, "create", None, row.state, user_id, at)
-    await transitions.insert(conn, made)
+    conn.later(transitions.insertion(made))
     if row.state != "draft":
-        await events.insert(conn, [event_of(access, WORK_ORDER_CREATED, row, at)])
+        events.insert_later(conn, [event_of(access, WORK_ORDER_CREATED, row, at)])
 
 
 def event_of(
@@ -246,8 +248,8 @@ def check_row(row: WorkOrder) -> None:
 
 
 async def check_parent(conn: Connection, row: WorkOrder) -> None:
-    """Raise Problem (422) for a parent that makes a circle, or too many levels. The numbers must be
-    locked.
+    """Raise Problem (422) for a parent that makes a circle, or too many levels. The tree must be
+    locked (`lock_tree`).
     """
     if row.parent_id is None:
         return

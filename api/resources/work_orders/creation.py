@@ -1,19 +1,21 @@
 """The making of work orders: of a body, of a quote that was accepted, of a defect.
 
-Who makes an order takes its number first, and so takes turns with others who do.
+Who makes an order takes its number last, when all that it names is locked: others who make orders
+wait for the rest of the transaction (`db.core.numbers`). What is written goes out with COMMIT.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from api.request.access import Access
 from api.resources.work_orders.changes import check_parent, check_row, write_creation
 from db.core.connect import Connection
+from db.core.exchange import Exchange
 from db.core.ids import new_id
-from db.core.numbers import next_number
-from db.core.table import db_now
+from db.core.numbers import ask_number
 from db.resources import work_orders as table
-from db.resources.quotas import check_room
+from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 
 _UNSAID: Mapping[str, Any] = {
@@ -22,30 +24,31 @@ _UNSAID: Mapping[str, Any] = {
     "checklist": [],
     "assignee_ids": [],
     "asset_ids": [],
+    "user_ids": [],
+    "worked_s": 0,
 }
 
 
-async def take_number(conn: Connection) -> int:
-    """Take the number of a new order. Raises QuotaExceeded where the plan has no room for it."""
-    number = await next_number(conn, "work_order")
-    await check_room(conn, "work_orders")
-    return number
+async def take_number(conn: Connection) -> tuple[int, datetime]:
+    """Take the number of a new order, and return it with the present time. Raises QuotaExceeded
+    where the plan has no room for the order.
+    """
+    exchange = Exchange(conn)
+    room, number = ask_room(exchange, "work_orders"), ask_number(exchange, "work_order")
+    await exchange.send()
+    return number.value, room.value.check()
 
 
 async def insert_order(
-    conn: Connection, access: Access, number: int, columns: Mapping[str, Any]
+    conn: Connection, access: Access, number: int, columns: Mapping[str, Any], at: datetime
 ) -> WorkOrder:
-    """Insert a new order with its first transition and its event. Raises Problem (422)."""
-    at = await db_now(conn)
+    """Queue a new order, made at `at`, with its first transition and its event. Raises Problem
+    (422). Whoever gives it a parent has locked the tree.
+    """
     fixed = {"id": new_id(), "number": number, "created_at": at, "updated_at": at}
-    values = {**dict.fromkeys(WorkOrder._fields), **_UNSAID, **columns, **fixed}
-    row = WorkOrder(**values)
+    row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_UNSAID, **columns, **fixed})
     check_row(row)
     await check_parent(conn, row)
-    await table.work_orders.insert(conn, row)
-    await table.set_assignees(conn, row.id, row.assignee_ids)
-    await table.set_assets(conn, row.id, row.asset_ids)
-    await write_creation(conn, access, row)
-    made = await table.work_orders.find(conn, row.id)
-    assert made is not None
-    return made
+    conn.later(*table.insertion(row))
+    write_creation(conn, access, row)
+    return row

@@ -25,7 +25,7 @@ from api.request.document_answers import (
     wants_pdf,
 )
 from api.request.paging import ListOf, Page
-from api.request.references import check_filters, check_owners, check_references
+from api.request.references import ask_references, check_filters, check_owners, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.work_orders.bodies import (
@@ -52,14 +52,16 @@ from api.resources.work_orders.changes import (
     said_in,
     stock_of,
 )
-from api.resources.work_orders.creation import insert_order, take_number
+from api.resources.work_orders.creation import insert_order
 from api.resources.work_orders.sheet import decoded, sheet_of
 from db.core.connect import Connection
-from db.core.numbers import lock_numbers
+from db.core.exchange import Exchange
+from db.core.numbers import ask_number
 from db.core.table import db_now
 from db.history import events
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
+from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import release_reserved
@@ -99,12 +101,17 @@ async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Quer
 async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Body()]) -> Response:
     """Create a work order, as a draft or as one that is to be done."""
     async with access.transaction() as conn:
-        number = await take_number(conn)
-        await check_references(conn, body)
+        if body.parent_id is not None:
+            table.lock_tree(conn)
+        exchange = Exchange(conn)
+        check = ask_references(exchange, body)
+        room, number = ask_room(exchange, "work_orders"), ask_number(exchange, "work_order")
+        await exchange.send()
+        check()
+        at = room.value.check()
         columns = _columns(dict(body)) | {"state": body.status}
-        user_id, at = access.caller.user_id, await db_now(conn)
-        columns["checklist"] = checked_off([], body.checklist, user_id, at)
-        row = await insert_order(conn, access, number, columns)
+        columns["checklist"] = checked_off([], body.checklist, access.caller.user_id, at)
+        row = await insert_order(conn, access, number.value, columns, at)
     return created(work_order_item(row), router.prefix)
 
 
@@ -152,7 +159,7 @@ async def update_work_order(
     given = body.given()
     async with access.transaction() as conn:
         if given.get("parent_id") is not None:
-            await lock_numbers(conn, "work_order")
+            table.lock_tree(conn)
         row = await orders.found(conn, work_order_id, lock=True)
         _check_may_change(access, row, given)
         access.check_unchanged(work_order_item(row))
@@ -167,7 +174,7 @@ async def update_work_order(
 async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
     """Delete a work order that has no children. It can be restored."""
     async with access.transaction() as conn:
-        await lock_numbers(conn, "work_order")  # nobody gives it a child meanwhile
+        table.lock_tree(conn)  # nobody gives it a child meanwhile
         row = await orders.found(conn, work_order_id, lock=True)
         access.check_unchanged(work_order_item(row))
         if await table.has_children(conn, row.id):
@@ -182,7 +189,7 @@ async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) ->
 async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
     """Restore a deleted work order, unless its client, its site or its parent is deleted."""
     async with access.transaction() as conn:
-        await lock_numbers(conn, "work_order")
+        table.lock_tree(conn)
         row = await orders.found(conn, work_order_id, lock=True, deleted=True)
         access.check_unchanged(work_order_item(row))
         if row.deleted_at is not None:
