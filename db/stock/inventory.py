@@ -11,7 +11,7 @@ from db.core.listing import Conditions
 from db.core.table import Table
 from db.resources.quotas import check_room
 from db.stock.parts import fits_model
-from operations.stock import StockLevel
+from operations.stock import PartTracking, StockLevel
 
 
 class InventoryRow(NamedTuple):
@@ -20,6 +20,7 @@ class InventoryRow(NamedTuple):
     id: UUID
     part_id: UUID
     warehouse_id: UUID
+    tracking: PartTracking
     on_hand_milli: int
     reserved_milli: int
     average_microcents: int | None
@@ -57,6 +58,7 @@ inventory = Table(
     fixed=[
         "part_id",
         "warehouse_id",
+        "tracking",
         "on_hand_milli",
         "reserved_milli",
         "average_microcents",
@@ -81,17 +83,17 @@ inventory = Table(
 
 
 async def locked(conn: Connection, part_id: UUID, warehouse_id: UUID) -> InventoryRow:
-    """Return the stock of a part in a warehouse, locked against other movements; empty stock is
-    made where there is none yet. Raises QuotaExceeded.
+    """Return the stock of a part, which there is, in a warehouse, locked against other movements;
+    empty stock is made where there is none yet. Raises QuotaExceeded.
     """
     cursor = await conn.execute(
         """
-        INSERT INTO inventory AS kept (org_id, id, part_id, warehouse_id)
-        VALUES (current_org_id(), %s, %s, %s)
+        INSERT INTO inventory AS kept (org_id, id, part_id, warehouse_id, tracking)
+        SELECT current_org_id(), %s, id, %s, tracking FROM parts WHERE id = %s
         ON CONFLICT (org_id, part_id, warehouse_id) DO UPDATE SET updated_at = kept.updated_at
         RETURNING id
         """,
-        (made := new_id(), part_id, warehouse_id),
+        (made := new_id(), warehouse_id, part_id),
     )
     (row_id,) = await fetch_one(cursor)
     if row_id == made:
