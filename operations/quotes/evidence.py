@@ -32,11 +32,14 @@ class EvidenceEntry(NamedTuple):
 
 
 class QuoteFiles(NamedTuple):
-    """The things that entries have the hashes of. signature_png: None where none was drawn."""
+    """The things that entries have the hashes of. signature_png: None where none was drawn. logo: a
+    small one, whose hash the document has.
+    """
 
     document: bytes
     pdf: bytes
     signature_png: bytes | None
+    logo: bytes | None = None
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
@@ -63,6 +66,8 @@ def evidence_faults(files: QuoteFiles, chain: Sequence[EvidenceEntry]) -> tuple[
     faults: list[str] = []
     if not _is_canonical(files.document):
         faults.append("The document is not canonical JSON.")
+    elif msgspec.json.decode(files.document).get("logo_sha256") != _hash_of(files.logo):
+        faults.append("The logo is not the one of the document.")
     previous: str | None = None
     for place, entry in enumerate(chain, 1):
         if sha256(entry.content).digest() != entry.sha256 or not _is_canonical(entry.content):
@@ -77,17 +82,20 @@ def evidence_faults(files: QuoteFiles, chain: Sequence[EvidenceEntry]) -> tuple[
 
 
 def _changed_files(place: int, facts: Mapping[str, Any], files: QuoteFiles) -> list[str]:
-    signature = None if files.signature_png is None else hex_hash(files.signature_png)
     hashes = {
         "document_sha256": ("document", hex_hash(files.document)),
         "pdf_sha256": ("PDF", hex_hash(files.pdf)),
-        "signature_sha256": ("signature", signature),
+        "signature_sha256": ("signature", _hash_of(files.signature_png)),
     }
     return [
         f"The {name} is not the one of entry {place}."
         for field, (name, found) in hashes.items()
         if field in facts and facts[field] != found
     ]
+
+
+def _hash_of(content: bytes | None) -> str | None:
+    return None if content is None else hex_hash(content)
 
 
 def _is_canonical(content: bytes) -> bool:

@@ -13,7 +13,7 @@ Serials = Annotated[list[SerialName], Field(min_length=1, max_length=MAX_SERIALS
 
 
 class LotFields(BaseModel):
-    """What a movement of a tracked part names."""
+    """The lot or the serials in a body: of a tracked part a movement names them."""
 
     lot: LotName | None = Field(default=None, description="of a part that is tracked by lots")
     serials: Serials | None = Field(
