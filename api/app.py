@@ -39,6 +39,7 @@ from api.resources import (
     gps_events,
     health,
     organization,
+    organization_logo,
     organization_usage,
     password_links,
     quarantine,
@@ -56,7 +57,7 @@ from api.resources.inspections import templates as inspection_templates
 from api.resources.punches import routes as punches
 from api.resources.quotes import acceptance
 from api.resources.quotes import routes as quotes
-from api.resources.stock import inventory, movements, parts, warehouses
+from api.resources.stock import inventory, lots, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
 from api.resources.webhooks import deliveries as webhook_deliveries
@@ -81,6 +82,7 @@ RESOURCES = (
     users,
     api_keys,
     organization,
+    organization_logo,
     organization_usage,
     search,
     clients,
@@ -99,6 +101,7 @@ RESOURCES = (
     parts,
     warehouses,
     inventory,
+    lots,
     movements,
     quotes,
     work_orders,

@@ -12,6 +12,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from api.documents.letterhead import (
+    NO_LETTERHEAD,
+    Letterhead,
+    PrintedLetterhead,
+    printed_letterhead,
+)
 from api.documents.texts import full_day, full_time, number, one_line, paragraph
 from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
 from operations.inspections.answers import Defect, Question, questions_of, shown_ids
@@ -32,6 +38,7 @@ class InspectionReport:
 
     form_id: str
     organization: str
+    letterhead: Letterhead = NO_LETTERHEAD
     timezone: ZoneInfo
     template_name: str
     template_version: int
@@ -74,6 +81,7 @@ class PrintedInspection(msgspec.Struct, frozen=True, kw_only=True):
     """The texts of a whole report. facts: label and text. more: what was left out."""
 
     organization: str
+    letterhead: PrintedLetterhead
     title: str
     state: str
     remark: str
@@ -93,7 +101,8 @@ class InspectionPrinter(TypstPrinter):
         pictures = _Pictures(report)
         texts = _printed(report, pictures)
         check_length(texts)
-        return self.printed(_TEMPLATE, texts, report.changed_at, pictures.files)
+        files = pictures.files | report.letterhead.files
+        return self.printed(_TEMPLATE, texts, report.changed_at, files)
 
 
 class _Pictures:
@@ -152,6 +161,7 @@ def _printed(report: InspectionReport, pictures: _Pictures) -> PrintedInspection
     left_out = pictures.left_out
     return PrintedInspection(
         organization=one_line(report.organization),
+        letterhead=printed_letterhead(report.organization, report.letterhead),
         title=one_line(report.template_name),
         state=_STATES[report.state] or result,
         remark=_remark(report, result),

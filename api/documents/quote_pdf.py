@@ -7,6 +7,13 @@ from datetime import UTC, datetime, time
 
 import msgspec
 
+from api.documents.letterhead import (
+    NO_LETTERHEAD,
+    Letterhead,
+    Logo,
+    PrintedLetterhead,
+    printed_letterhead,
+)
 from api.documents.texts import full_day, one_line, paragraph
 from api.documents.typst_printer import TypstPrinter, template
 from operations.quotes.document import DocumentLine, QuoteDocument
@@ -30,6 +37,8 @@ class PrintedQuote(msgspec.Struct, frozen=True, kw_only=True):
 
     label: str
     organization: str
+    organization_address: str
+    letterhead: PrintedLetterhead
     client_name: str
     client_address: str
     title: str
@@ -45,14 +54,17 @@ class PrintedQuote(msgspec.Struct, frozen=True, kw_only=True):
 class QuotePrinter(TypstPrinter):
     """A printer of quotes."""
 
-    def pdf(self, document: QuoteDocument) -> bytes:
-        """Return the PDF of a document."""
+    def pdf(self, document: QuoteDocument, logo: Logo | None = None) -> bytes:
+        """Return the PDF of a document, whose address is its own."""
+        letterhead = Letterhead(document.organization_address, logo)
         made_at = datetime.combine(document.issued_on, time(), UTC)
-        return self.printed(_TEMPLATE, printed_quote(document), made_at)
+        return self.printed(
+            _TEMPLATE, printed_quote(document, letterhead), made_at, letterhead.files
+        )
 
 
-def printed_quote(document: QuoteDocument) -> PrintedQuote:
-    """Return the texts of a document."""
+def printed_quote(document: QuoteDocument, letterhead: Letterhead = NO_LETTERHEAD) -> PrintedQuote:
+    """Return the texts of a document. letterhead: of the PDF."""
     before_tax = document.subtotal_cents - document.discount_cents
     sums = [("Subtotal", money(document.subtotal_cents))]
     if document.discount_cents:
@@ -62,6 +74,8 @@ def printed_quote(document: QuoteDocument) -> PrintedQuote:
     return PrintedQuote(
         label=document.label,
         organization=one_line(document.organization),
+        organization_address=paragraph(document.organization_address),
+        letterhead=printed_letterhead(document.organization, letterhead),
         client_name=one_line(document.client_name),
         client_address=paragraph(document.client_address),
         title=one_line(document.title),

@@ -10,6 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from api.documents.inspection_pdf import InspectionPrinter, InspectionReport
+from api.documents.letterhead import NO_LETTERHEAD, Letterhead
 from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_csv import timesheet_csv
@@ -35,16 +36,21 @@ class Renderer:
         self._work_orders = WorkOrderPrinter()
 
     async def render(
-        self, org_id: UUID, document: TimesheetDocument, form: Form, paper: Paper = "a4"
+        self,
+        org_id: UUID,
+        document: TimesheetDocument,
+        form: Form,
+        paper: Paper = "a4",
+        letterhead: Letterhead = NO_LETTERHEAD,
     ) -> bytes:
-        """Return the document's bytes, in the organization's turn. paper: of a PDF.
+        """Return the document's bytes, in the organization's turn. paper, letterhead: of a PDF.
 
         Raises TooManyOfOne or TooManyOfAll at once where too many wait.
         """
         async with self._turns.turn(org_id):
             if form == "csv":
                 return await self._thread.run(timesheet_csv, document)
-            return await self._thread.run(self._printer.pdf, document, paper)
+            return await self._thread.run(self._printer.pdf, document, paper, letterhead)
 
     async def inspection(
         self, org_id: UUID, read: Callable[[], Awaitable[InspectionReport]]
@@ -62,10 +68,10 @@ class Renderer:
         async with self._turns.turn(org_id):
             return await self._thread.run(self._work_orders.pdf, await read())
 
-    async def quote(self, org_id: UUID, document: QuoteDocument) -> bytes:
+    async def quote(self, org_id: UUID, document: QuoteDocument, letterhead: Letterhead) -> bytes:
         """Return the PDF of a quote. Raises as `render` does."""
         async with self._turns.turn(org_id):
-            return await self._thread.run(self._quotes.pdf, document)
+            return await self._thread.run(self._quotes.pdf, document, letterhead.logo)
 
     def close(self) -> None:
         """End the thread."""

@@ -12,6 +12,12 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from api.documents.letterhead import (
+    NO_LETTERHEAD,
+    Letterhead,
+    PrintedLetterhead,
+    printed_letterhead,
+)
 from api.documents.texts import (
     Clock,
     day_of_week,
@@ -89,6 +95,7 @@ class Printed(msgspec.Struct, frozen=True):
     paper: Paper
     document_id: str
     organization: str
+    letterhead: PrintedLetterhead
     employee: str
     state: str
     is_final: bool
@@ -101,7 +108,9 @@ class Printed(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...]
 
 
-def printed(document: TimesheetDocument, paper: Paper) -> Printed:
+def printed(
+    document: TimesheetDocument, paper: Paper, letterhead: Letterhead = NO_LETTERHEAD
+) -> Printed:
     """Return the texts of a document."""
     writer = _Writer(document)
     rows = tuple(chain.from_iterable(map(writer.rows, document.every_day())))
@@ -110,6 +119,7 @@ def printed(document: TimesheetDocument, paper: Paper) -> Printed:
         paper=paper,
         document_id=one_line(document.document_id),
         organization=one_line(document.organization),
+        letterhead=printed_letterhead(document.organization, letterhead),
         employee=one_line(document.employee),
         state=_STATES[document.state],
         is_final=document.state in ("approved", "locked"),

@@ -11,6 +11,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from api.documents.letterhead import (
+    NO_LETTERHEAD,
+    Letterhead,
+    PrintedLetterhead,
+    printed_letterhead,
+)
 from api.documents.texts import duration, full_time, listed, one_line, paragraph, words
 from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
 from operations.work_orders.states import ENDED, State
@@ -46,6 +52,7 @@ class WorkOrderSheet:
 
     order_id: str
     organization: str
+    letterhead: Letterhead = NO_LETTERHEAD
     timezone: ZoneInfo
     number: int
     title: str
@@ -85,6 +92,7 @@ class PrintedWorkOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     label: str
     organization: str
+    letterhead: PrintedLetterhead
     title: str
     state: str
     remark: str
@@ -111,6 +119,7 @@ class WorkOrderPrinter(TypstPrinter):
         if texts.signature:
             assert sheet.signature is not None
             files[texts.signature] = sheet.signature.picture
+        files |= sheet.letterhead.files
         return self.printed(_TEMPLATE, texts, sheet.changed_at, files)
 
 
@@ -121,6 +130,7 @@ def _printed(sheet: WorkOrderSheet, photos: tuple[str, ...]) -> PrintedWorkOrder
     return PrintedWorkOrder(
         label=f"Work order {sheet.number}",
         organization=one_line(sheet.organization),
+        letterhead=printed_letterhead(sheet.organization, sheet.letterhead),
         title=one_line(sheet.title),
         state=words(sheet.state).capitalize(),
         remark=one_line(sheet.reason),

@@ -13,11 +13,20 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api.http.middleware import refuse
-from api.http.problems import MOST_FAULTS, Fault, Problem, bad_parameter, conflict, unavailable
+from api.http.problems import (
+    MOST_FAULTS,
+    Fault,
+    Problem,
+    bad_field,
+    bad_parameter,
+    conflict,
+    unavailable,
+)
 from db.core.errors import IntegrityError, OperationalError, QueryCanceled
 from db.resources.kinds import KINDS
 from db.resources.quotas import QuotaExceeded
 from db.resources.zones import PageTooLarge
+from operations.errors import RuleError
 from operations.states import IllegalMoveError
 from operations.stock import MILLI, StockError
 from service.exceptions import message
@@ -52,6 +61,21 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/part_id",
         "The part has a stock record in this warehouse already.",
     ),
+    "inventory_tracking_stays": (
+        "in_stock",
+        "/tracking",
+        "The part is in stock: its tracking changes only while there is none.",
+    ),
+    "inventory_part_tracking": (
+        "changed_meanwhile",
+        "/part_id",
+        "The part's tracking was changed at the same time.",
+    ),
+    "stock_lots_serial_place": (
+        "serial_in_stock",
+        "/serials",
+        "A serial was received in another warehouse at the same time.",
+    ),
     "employees_user": ("user_taken", "/user_id", "The user is another employee's."),
     "tracker_has_one_asset": (
         "assignment_overlaps",
@@ -79,6 +103,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IllegalMoveError, _on_illegal_move)
     app.add_exception_handler(QuotaExceeded, _on_quota_exceeded)
     app.add_exception_handler(StockError, _on_stock_error)
+    app.add_exception_handler(RuleError, _on_rule_error)
     app.add_exception_handler(IntegrityError, _on_conflict)
     app.add_exception_handler(PageTooLarge, _on_page_too_large)
     app.add_exception_handler(OperationalError, _on_database_trouble)
@@ -115,8 +140,14 @@ async def _on_stock_error(request: Request, error: Exception) -> Response:
         "on_hand": level.on_hand_milli / MILLI,
         "reserved": level.reserved_milli / MILLI,
     }
-    faults = (Fault(str(error), pointer="/quantity"),)
+    faults = (Fault(str(error), pointer=f"/{error.field}"),)
     return refuse(request.scope, Problem(409, error.code, str(error), faults=faults, more=more))
+
+
+async def _on_rule_error(request: Request, error: Exception) -> Response:
+    """Answer a field that no rule can have: 422."""
+    assert isinstance(error, RuleError)
+    return refuse(request.scope, bad_field(f"/{error.field}", error.problem))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

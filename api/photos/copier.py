@@ -18,6 +18,7 @@ from api.photos.copying import (
 )
 
 SIGNATURE_SIDE_PX = 640
+LOGO_SIDE_PX = 1_000
 _TOO_DEAR = f"it cannot be decoded within {LIMITS.cpu_s} s"
 
 
@@ -42,8 +43,8 @@ class PhotoCopies(NamedTuple):
 class PhotoCopier:
     """Copies photos. The process is started when the first one comes.
 
-    One photo is in memory at a time. Organizations take turns. Both methods raise PhotoError, and
-    TooManyOfOne or TooManyOfAll at once where too many wait.
+    One photo is in memory at a time. Organizations take turns. `copies`, `logo` and `signature`
+    raise PhotoError, and TooManyOfOne or TooManyOfAll at once where too many wait.
     """
 
     def __init__(self) -> None:
@@ -52,6 +53,10 @@ class PhotoCopier:
     async def copies(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopies:
         """Return the copies of a photo. read: returns the file, when it is next."""
         return PhotoCopies(*await self._copied(org_id, read, (FULL_SIDE_PX, THUMB_SIDE_PX)))
+
+    async def logo(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopies:
+        """Return the copies of a logo, as `copies` does, the full one at the size of a logo."""
+        return PhotoCopies(*await self._copied(org_id, read, (LOGO_SIDE_PX, THUMB_SIDE_PX)))
 
     async def signature(self, org_id: UUID, png: bytes) -> PhotoCopy:
         """Return a signature at the size in which it is printed."""

@@ -1,10 +1,10 @@
-"""The organization itself: its name, its plan and what it has set."""
+"""The organization itself: its name, its address, its plan and what it has set."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from starlette.responses import Response
 
 from api.http import fields
@@ -42,6 +42,17 @@ _PATH = "/v1/organization"
 _TimeZone = Annotated[str, fields.text(64, "Europe/Zurich")]
 _Name = Annotated[fields.Name, Field(examples=["Alpine Crane Hire"])]
 
+_MAX_ADDRESS_LINES = 8
+
+
+def _check_lines(address: str) -> str:
+    if len(address.splitlines()) > _MAX_ADDRESS_LINES:
+        raise ValueError(f"must have at most {_MAX_ADDRESS_LINES} lines")
+    return address
+
+
+_Address = Annotated[fields.Address, AfterValidator(_check_lines)]
+
 
 class OrganizationItem(SettingFields):
     """The caller's organization. Of settings, null is the default."""
@@ -58,6 +69,10 @@ class OrganizationItem(SettingFields):
     max_speed_mps: MaxSpeeds
     punch_rules: PunchNumbers
     timesheet_rules: TimesheetRuleFields
+    address: _Address | None = Field(description="as documents show it")
+    logo_sha256: Annotated[str, fields.text(64, "0f" * 32, "^[0-9a-f]{64}$")] | None = Field(
+        description="of the logo at /v1/organization/logo"
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -76,6 +91,9 @@ class OrganizationChange(fields.Body, SettingFields):
     timesheet_rules: TimesheetRulesChange | None = Field(
         default=None, description="all of them; null: the defaults"
     )
+    address: _Address | None = Field(
+        default=None, description=f"for documents, of up to {_MAX_ADDRESS_LINES} lines"
+    )
 
 
 @_always.get(_PATH, operation_id="getOrganization", response_model=OrganizationItem)
@@ -93,7 +111,7 @@ async def update_organization(
     sent = body.given()
     if "timezone" in sent:
         _check_timezone(body.timezone)
-    others = {name: sent.pop(name) for name in ("name", "timezone") if name in sent}
+    others = {name: sent.pop(name) for name in ("name", "timezone", "address") if name in sent}
     if "timesheet_rules" in sent:
         rules: TimesheetRulesChange | None = sent.pop("timesheet_rules")
         others["timesheet_rules"] = {} if rules is None else rules.stored()
@@ -126,6 +144,8 @@ def _item(organization: Organization) -> dict[str, Any]:
         "timezone": organization.timezone,
         **shown_settings(organization),
         "timesheet_rules": shown_rules(organization.timesheet_rules),
+        "address": organization.address,
+        "logo_sha256": None if (logo := organization.logo_sha256) is None else logo.hex(),
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
     }

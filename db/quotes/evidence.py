@@ -15,16 +15,20 @@ class StoredEvidence(NamedTuple):
     chain: list[EvidenceEntry]
 
 
-async def write_document(conn: Connection, quote_id: UUID, content: bytes, pdf: bytes) -> None:
-    """Write the document that is to be sent, in place of the one of an earlier try."""
+async def write_document(
+    conn: Connection, quote_id: UUID, content: bytes, pdf: bytes, logo: bytes | None
+) -> None:
+    """Write the document that is to be sent, in place of the one of an earlier try. logo: a small
+    one, for the customer's page.
+    """
     await conn.execute(
         """
-        INSERT INTO quote_documents (org_id, quote_id, content, pdf)
-        VALUES (current_org_id(), %s, %s, %s)
+        INSERT INTO quote_documents (org_id, quote_id, content, pdf, logo)
+        VALUES (current_org_id(), %s, %s, %s, %s)
         ON CONFLICT (org_id, quote_id)
-        DO UPDATE SET content = excluded.content, pdf = excluded.pdf
+        DO UPDATE SET content = excluded.content, pdf = excluded.pdf, logo = excluded.logo
         """,
-        (quote_id, content, pdf),
+        (quote_id, content, pdf, logo),
     )
 
 
@@ -43,7 +47,7 @@ async def find(conn: Connection, quote_id: UUID) -> StoredEvidence | None:
         """
         SELECT content, pdf, (SELECT signature_png FROM quote_evidence AS entry
                                WHERE entry.quote_id = document.quote_id
-                                 AND signature_png IS NOT NULL LIMIT 1)
+                                 AND signature_png IS NOT NULL LIMIT 1), logo
           FROM quote_documents AS document WHERE quote_id = %s
         """,
         (quote_id,),

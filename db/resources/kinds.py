@@ -97,6 +97,7 @@ KINDS = {
         Kind("warehouse", "whs", "warehouses"),
         Kind("inventory", "inv", "inventory", "stock record", is_soft_deleted=False),
         Kind("stock_movement", "mov", "stock_movements", is_soft_deleted=False, is_audited=False),
+        Kind("stock_lot", "lot", "stock_lots", is_soft_deleted=False, is_audited=False),
         Kind("quote", "quo", "quotes"),
         Kind("work_order", "wo", "work_orders"),
         Kind("work_order_comment", "woc", words="comment", is_audited=False),

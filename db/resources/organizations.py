@@ -16,7 +16,7 @@ from db.resources.plans import PlanName
 _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
     " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules,"
-    " timesheet_rules FROM organizations"
+    " timesheet_rules, address, logo_sha256 FROM organizations"
 )
 
 
@@ -25,7 +25,7 @@ class Organization(NamedTuple):
 
     rules: the fields of geofence.model.rules.Rules that were given. max_speed_mps: by class of
     asset, as far as it was given. punch_rules: the fields of geofence.punches.claim.PunchRules that
-    were given. timesheet_rules: see db.hours.rules.
+    were given. timesheet_rules: see db.hours.rules. logo_sha256: of the logo, if there is one.
     """
 
     id: UUID
@@ -43,6 +43,8 @@ class Organization(NamedTuple):
     punch_policy: str | None
     punch_rules: dict[str, float]
     timesheet_rules: dict[str, Any]
+    address: str | None
+    logo_sha256: bytes | None
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
@@ -53,7 +55,7 @@ async def find(conn: Connection, *, lock: bool = False) -> Organization:
 
 
 async def update(conn: Connection, organization: Organization, revision: int | None) -> None:
-    """Update name, timezone and settings. revision: None where the settings stay as they are."""
+    """Update name, address, timezone and settings. revision: None where settings stay the same."""
     await conn.execute(
         """
         UPDATE organizations
@@ -61,7 +63,7 @@ async def update(conn: Connection, organization: Organization, revision: int | N
                rules = %(rules)s, max_accuracy_m = %(max_accuracy_m)s,
                max_speed_mps = %(max_speed_mps)s, punch_tolerance_m = %(punch_tolerance_m)s,
                punch_policy = %(punch_policy)s, punch_rules = %(punch_rules)s,
-               timesheet_rules = %(timesheet_rules)s,
+               timesheet_rules = %(timesheet_rules)s, address = %(address)s,
                revision = coalesce(%(revision)s, revision)
         """,
         organization._asdict()

@@ -13,7 +13,7 @@ from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 from db.resources.quotas import Room, ask_room
 from db.stock.parts import fits_model
-from operations.stock import StockLevel
+from operations.stock import PartTracking, StockLevel
 
 StockPlace: TypeAlias = tuple[UUID, UUID]
 """A part and a warehouse."""
@@ -25,6 +25,7 @@ class InventoryRow(NamedTuple):
     id: UUID
     part_id: UUID
     warehouse_id: UUID
+    tracking: PartTracking
     on_hand_milli: int
     reserved_milli: int
     average_microcents: int | None
@@ -62,6 +63,7 @@ inventory = Table(
     fixed=[
         "part_id",
         "warehouse_id",
+        "tracking",
         "on_hand_milli",
         "reserved_milli",
         "average_microcents",
@@ -91,9 +93,9 @@ WITH there AS MATERIALIZED (
     SELECT id FROM inventory WHERE part_id = %(part_id)s AND warehouse_id = %(warehouse_id)s
        FOR NO KEY UPDATE),
 made AS (
-    INSERT INTO inventory AS kept (org_id, id, part_id, warehouse_id)
-    SELECT current_org_id(), %(new_id)s::uuid, %(part_id)s::uuid, %(warehouse_id)s::uuid
-     WHERE NOT EXISTS (SELECT FROM there)
+    INSERT INTO inventory AS kept (org_id, id, part_id, warehouse_id, tracking)
+    SELECT current_org_id(), %(new_id)s::uuid, id, %(warehouse_id)s::uuid, tracking
+      FROM parts WHERE id = %(part_id)s AND NOT EXISTS (SELECT FROM there)
         ON CONFLICT (org_id, part_id, warehouse_id) DO UPDATE SET updated_at = kept.updated_at
     RETURNING id)
 SELECT id FROM there UNION ALL SELECT id FROM made

@@ -1,5 +1,6 @@
-"""The check of stock: levels and parts of work orders, worked out anew from the ledger."""
+"""The check of stock: levels, lots and parts of work orders, worked out anew from the ledger."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from uuid import UUID
@@ -13,12 +14,16 @@ from operations.work_orders.parts import PartUse, PartUseError, returned, used
 
 _LEDGER = """
 SELECT work_order_id, kind, quantity_milli, part_id, warehouse_id, to_warehouse_id,
-       on_hand_change_milli, reserved_change_milli, unit_cost_microcents
+       on_hand_change_milli, reserved_change_milli, unit_cost_microcents,
+       coalesce(serials, array_remove(ARRAY[lot], NULL)) AS lots
   FROM stock_movements WHERE org_id = current_org_id() ORDER BY number
 """
 _LEVELS = """
 SELECT part_id, warehouse_id, on_hand_milli, reserved_milli, average_microcents
   FROM inventory WHERE org_id = current_org_id()
+"""
+_LOTS = """
+SELECT part_id, warehouse_id, lot, on_hand_milli FROM stock_lots WHERE org_id = current_org_id()
 """
 _ORDER_PARTS = """
 SELECT work_order_id, part_id, planned_milli, reserved_milli, used_milli, cost_cents
@@ -34,6 +39,16 @@ class LevelDifference(NamedTuple):
     warehouse_id: UUID
     stored: StockLevel | None
     worked_out: StockLevel
+
+
+class LotDifference(NamedTuple):
+    """A lot or serial that is not what its movements make. In thousandths."""
+
+    part_id: UUID
+    warehouse_id: UUID
+    lot: str
+    stored_milli: int
+    worked_out_milli: int
 
 
 class OrderPartDifference(NamedTuple):
@@ -55,6 +70,8 @@ class StockCheck(NamedTuple):
     differences: list[LevelDifference]
     order_parts: int
     order_part_differences: list[OrderPartDifference]
+    lots: int
+    lot_differences: list[LotDifference]
 
 
 class _Entry(NamedTuple):
@@ -69,6 +86,7 @@ class _Entry(NamedTuple):
     on_hand_milli: int
     reserved_milli: int
     unit_cost_microcents: int | None
+    lots: list[str]
 
     @property
     def change(self) -> StockChange:
@@ -82,9 +100,12 @@ async def begin_snapshot(conn: Connection) -> None:
 
 
 async def check_stock(conn: Connection) -> StockCheck:
-    """Compare the tenant's levels with its ledger, after `begin_snapshot`."""
+    """Compare the tenant's levels, lots and parts of work orders with its ledger, after
+    `begin_snapshot`.
+    """
     levels: dict[tuple[UUID, UUID], StockLevel] = {}
     uses: dict[tuple[UUID, UUID], PartUse] = {}
+    lots: Counter[tuple[UUID, UUID, str]] = Counter()
     movements = 0
     async for entry in _ledger(conn):
         movements += 1
@@ -95,6 +116,11 @@ async def check_stock(conn: Connection) -> StockCheck:
         _add(levels, (entry.part_id, entry.warehouse_id), change)
         if entry.to_warehouse_id is not None:
             _add(levels, (entry.part_id, entry.to_warehouse_id), arriving(change))
+        for lot in entry.lots:
+            each_milli = entry.on_hand_milli // len(entry.lots)
+            lots[entry.part_id, entry.warehouse_id, lot] += each_milli
+            if entry.to_warehouse_id is not None:
+                lots[entry.part_id, entry.to_warehouse_id, lot] -= each_milli
     rows = await (await conn.execute(_LEVELS)).fetchall()
     stored = {(part, warehouse): StockLevel(*level) for part, warehouse, *level in rows}
     differences = [
@@ -103,7 +129,28 @@ async def check_stock(conn: Connection) -> StockCheck:
         if stored.get(key) != (level := levels.get(key, StockLevel()))
     ]
     order_parts, order_part_differences = await _compared_uses(conn, uses)
-    return StockCheck(len(stored), movements, differences, order_parts, order_part_differences)
+    return StockCheck(
+        len(stored),
+        movements,
+        differences,
+        order_parts,
+        order_part_differences,
+        *await _compared_lots(conn, lots),
+    )
+
+
+async def _compared_lots(
+    conn: Connection, lots: Mapping[tuple[UUID, UUID, str], int]
+) -> tuple[int, list[LotDifference]]:
+    """Return how many lots and serials are stored, and those that are not as worked out."""
+    rows = await (await conn.execute(_LOTS)).fetchall()
+    stored = {(part, warehouse, lot): milli for part, warehouse, lot, milli in rows}
+    differences = [
+        LotDifference(*key, stored.get(key, 0), lots.get(key, 0))
+        for key in sorted(stored.keys() | lots.keys())
+        if stored.get(key, 0) != lots.get(key, 0)
+    ]
+    return len(stored), differences
 
 
 async def _compared_uses(

@@ -4,7 +4,8 @@ Levels are locked one after another in the order of their warehouses, so no two 
 each other. Where a movement makes stock low, the transaction emits `stock.low`.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -23,16 +24,26 @@ from geofence.event_data.stock import STOCK_LOW, LowStock
 from operations.stock import (
     MICROCENTS,
     MILLI,
+    NOTHING_NAMED,
     MovementKind,
+    NamedLots,
     StockChange,
     StockLevel,
     change_of,
     changed,
     check_after,
     check_held,
+    check_lots,
+    check_named,
 )
 from telemetry.ids import format_id
 
+# A lot may be in many warehouses, and a serial is in one.
+_LOTS = """
+SELECT lot, on_hand_milli, is_here
+  FROM stock_lots, LATERAL (SELECT warehouse_id = %s AS is_here)
+ WHERE part_id = %s AND lot = ANY (%s) AND is_in_stock AND (is_serial OR is_here)
+"""
 # What work orders have reserved at a level; its row is locked, so nobody adds to it meanwhile.
 _HELD = """
 SELECT coalesce(sum(reserved_milli), 0)::bigint FROM work_order_parts
@@ -54,6 +65,9 @@ class MovementRow(NamedTuple):
     unit_cost_microcents: int | None
     work_order_id: UUID | None
     reason: str | None
+    lot: str | None
+    serials: Sequence[str] | None
+    expires_on: date | None
     created_by: UUID | None
     created_at: datetime
 
@@ -79,6 +93,7 @@ class MovementWish(NamedTuple):
     reason: str | None = None
     created_by: UUID | None = None
     work_order_id: UUID | None = None
+    named: NamedLots = NOTHING_NAMED
 
 
 def _since(conditions: Conditions, at: datetime) -> None:
@@ -97,16 +112,28 @@ def _warehouse(conditions: Conditions, warehouse_id: UUID) -> None:
     )
 
 
+def _serial(conditions: Conditions, serial: str) -> None:
+    conditions.add(
+        "id IN (SELECT movement_id FROM stock_movement_serials WHERE serial = %(serial)s)",
+        serial=serial,
+    )
+
+
 movements = Table(
     "stock_movements",
     MovementRow,
-    filters={"since": _since, "until": _until, "warehouse_id": _warehouse},
+    filters={
+        "since": _since,
+        "until": _until,
+        "warehouse_id": _warehouse,
+        "serial": _serial,
+    },
 )
 
 
 async def record(conn: Connection, wish: MovementWish) -> MovementRow:
     """Move stock, and return the row of the ledger, which is queued with the levels that it leaves
-    (`Connection.later`).
+    (`Connection.later`). A trigger keeps the lots that it names.
 
     Raises StockError, RuleError and QuotaExceeded: the transaction is to be rolled back.
     """
@@ -114,13 +141,18 @@ async def record(conn: Connection, wish: MovementWish) -> MovementRow:
     levels, room = await lock_levels(conn, [(wish.part_id, each) for each in warehouses])
     rows, at = {warehouse_id: row for (_, warehouse_id), row in levels.items()}, room.now
     row = rows[wish.warehouse_id]
+    check_named(row.tracking, wish.kind, wish.quantity_milli, wish.named)
+    lots, elsewhere = await _lots_named(conn, wish)
+    lot = wish.named.lot
     change = change_of(
         row.level,
         wish.kind,
         wish.quantity_milli,
         unit_cost_microcents=_cost(wish, row),
         from_reserved=wish.from_reserved,
+        lot_milli=None if lot is None else lots.get(lot, 0),
     )
+    check_lots(row.level, change, wish.named, lots, elsewhere)
     if wish.work_order_id is None and change.reserved_milli < 0:
         held_milli = await value_of(conn, _HELD, (wish.part_id, wish.warehouse_id))
         check_held(row.level, change, held_milli)
@@ -130,6 +162,18 @@ async def record(conn: Connection, wish: MovementWish) -> MovementRow:
     if wish.to_warehouse_id is not None:
         _apply(conn, wish, rows[wish.to_warehouse_id], arriving(change), room)
     return movement
+
+
+async def _lots_named(conn: Connection, wish: MovementWish) -> tuple[dict[str, int], set[str]]:
+    """Return what is on hand of the lots that a movement names, at its level, in thousandths, and
+    the serials that are in stock elsewhere.
+    """
+    if not wish.named.names:
+        return {}, set()
+    cursor = await conn.execute(_LOTS, (wish.warehouse_id, wish.part_id, wish.named.names))
+    found = await cursor.fetchall()
+    here = {lot: on_hand for lot, on_hand, is_here in found if is_here}
+    return here, {lot for lot, _, is_here in found if not is_here}
 
 
 def arriving(change: StockChange) -> StockChange:
@@ -156,6 +200,7 @@ def _row(wish: MovementWish, change: StockChange, at: datetime) -> MovementRow:
         *change,
         wish.work_order_id,
         wish.reason,
+        *wish.named,
         wish.created_by,
         at,
     )
@@ -165,13 +210,14 @@ def _apply(
     conn: Connection, wish: MovementWish, row: InventoryRow, change: StockChange, room: Room
 ) -> None:
     check_after(row.level, change)
+    moves = max(len(wish.named.serials or ()), 1)  # each serial counts
     at = room.now
     before = row.moved_times if row.moved_on == at.date() else 0
     # Whoever ends an order is not kept from it: each release was a reservation before.
     if wish.kind != "release" or wish.work_order_id is None:
-        check(MOVEMENTS_A_DAY, A_DAY[MOVEMENTS_A_DAY][room.plan], before)
+        check(MOVEMENTS_A_DAY, A_DAY[MOVEMENTS_A_DAY][room.plan], before, more=moves)
     after = changed(row.level, change)
-    conn.later(level_change(row.id, after, at, before + 1))
+    conn.later(level_change(row.id, after, at, before + moves))
     point = row.reorder_point_milli
     if after.is_low(point) and not row.level.is_low(point):
         events.insert_later(conn, [_low_stock(wish.org_id, row, after, at)])

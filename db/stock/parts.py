@@ -9,13 +9,14 @@ from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.table import Table
+from operations.stock import PartTracking
 
 
 class PartRow(NamedTuple):
     """One row.
 
-    number: unique in the organization. unit: what a quantity of 1 is. fits: objects with make and
-    model, or asset_id.
+    number: unique in the organization. unit: what a quantity of 1 is. tracking: what movements
+    name. fits: objects with make and model, or asset_id.
     """
 
     id: UUID
@@ -24,6 +25,7 @@ class PartRow(NamedTuple):
     unit: str
     unit_cost_cents: int | None
     currency: str
+    tracking: PartTracking
     fits: Sequence[Mapping[str, str | None]]
     notes: str | None
     created_at: datetime

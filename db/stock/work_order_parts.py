@@ -15,7 +15,15 @@ from db.core.ids import new_id
 from db.core.table import Table, db_now
 from db.stock.inventory import lock_levels
 from db.stock.movements import MovementWish, record
-from operations.stock import MovementKind, StockError
+from operations.stock import (
+    MILLI,
+    NOTHING_NAMED,
+    MovementKind,
+    NamedLots,
+    PartTracking,
+    StockError,
+    check_named,
+)
 from operations.work_orders.parts import PartUse, returned, used
 
 MAX_ORDER_PARTS = 200
@@ -38,6 +46,7 @@ class OrderPartRow(NamedTuple):
     part_name: str
     unit: str
     currency: str
+    tracking: PartTracking
 
     @property
     def use(self) -> PartUse:
@@ -54,6 +63,7 @@ order_parts = Table(
         "part_name": "parts.name",
         "unit": "parts.unit",
         "currency": "parts.currency",
+        "tracking": "parts.tracking",
     },
     joins="JOIN parts ON parts.org_id = work_order_parts.org_id"
     " AND parts.id = work_order_parts.part_id",
@@ -76,9 +86,10 @@ class OrderStock(NamedTuple):
         quantity_milli: int,
         *,
         from_reserved: bool = False,
+        named: NamedLots = NOTHING_NAMED,
     ) -> int | None:
         """Record a movement, and return its cost of a unit in microcents. Raises StockError,
-        QuotaExceeded.
+        RuleError, QuotaExceeded.
         """
         wish = MovementWish(
             self.org_id,
@@ -89,12 +100,13 @@ class OrderStock(NamedTuple):
             from_reserved=from_reserved,
             created_by=self.user_id,
             work_order_id=self.work_order_id,
+            named=named,
         )
         try:
             return (await record(conn, wish)).unit_cost_microcents
         except StockError as error:
             detail = f"{row.part_name} ({row.part_number}): {error}"
-            raise StockError(error.code, detail, error.level) from None
+            raise StockError(error.code, detail, error.level, error.field) from None
 
 
 async def part_of(conn: Connection, order_id: UUID, part_id: UUID) -> OrderPartRow | None:
@@ -163,20 +175,30 @@ async def release_reserved(conn: Connection, stock: OrderStock) -> None:
 
 
 async def consume(
-    conn: Connection, stock: OrderStock, row: OrderPartRow, warehouse_id: UUID, quantity_milli: int
+    conn: Connection,
+    stock: OrderStock,
+    row: OrderPartRow,
+    warehouse_id: UUID,
+    quantity_milli: int,
+    named: NamedLots,
 ) -> OrderPartRow:
     """Take a part out of a warehouse: what is reserved there first. Then no more stays reserved
-    than is still to be used. Raises StockError, PartUseError, QuotaExceeded.
+    than is still to be used. Raises StockError, RuleError, PartUseError, QuotaExceeded.
     """
+    check_named(row.tracking, "consume", quantity_milli, named)  # all that is named is used
     await _lock_levels(conn, row.part_id, {row.warehouse_id, warehouse_id})
     is_there = row.warehouse_id == warehouse_id
     reserved = min(row.reserved_milli, quantity_milli) if is_there else 0
     row = row._replace(reserved_milli=row.reserved_milli - reserved)
     use = row.use
-    for quantity, from_reserved in ((reserved, True), (quantity_milli - reserved, False)):
+    first, others = named.parted(reserved // MILLI)
+    for quantity, is_reserved, some in (
+        (reserved, True, first),
+        (quantity_milli - reserved, False, others),
+    ):
         if quantity:
             cost = await stock.move(
-                conn, "consume", row, warehouse_id, quantity, from_reserved=from_reserved
+                conn, "consume", row, warehouse_id, quantity, from_reserved=is_reserved, named=some
             )
             use = used(use, quantity, cost)
     row = row._replace(**use._asdict())
@@ -185,11 +207,18 @@ async def consume(
 
 
 async def bring_back(
-    conn: Connection, stock: OrderStock, row: OrderPartRow, warehouse_id: UUID, quantity_milli: int
+    conn: Connection,
+    stock: OrderStock,
+    row: OrderPartRow,
+    warehouse_id: UUID,
+    quantity_milli: int,
+    named: NamedLots,
 ) -> OrderPartRow:
-    """Put a part that was used into a warehouse. Raises StockError, PartUseError, QuotaExceeded."""
+    """Put a part that was used into a warehouse. Raises StockError, RuleError, PartUseError,
+    QuotaExceeded.
+    """
     use = returned(row.use, quantity_milli)
-    await stock.move(conn, "return", row, warehouse_id, quantity_milli)
+    await stock.move(conn, "return", row, warehouse_id, quantity_milli, named=named)
     return await _write_use(conn, row._replace(**use._asdict()))
 
 

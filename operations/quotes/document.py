@@ -23,13 +23,17 @@ class DocumentLine(Struct, frozen=True):
 
 
 class QuoteDocument(Struct, frozen=True, kw_only=True):
-    """The whole document. issued_on, valid_until: local days of `timezone`."""
+    """The whole document. issued_on, valid_until: local days of `timezone`. logo_sha256: of the
+    small logo that is kept beside it. A `quote-1` has no logo and no address of the organization.
+    """
 
-    format: str = "quote-1"
+    format: str = "quote-2"
     quote_id: str
     number: int
     revision: int
     organization: str
+    organization_address: str | None = None
+    logo_sha256: str | None = None
     client_name: str
     client_address: str | None
     title: str

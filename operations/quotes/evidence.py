@@ -32,11 +32,14 @@ class EvidenceEntry(NamedTuple):
 
 
 class QuoteFiles(NamedTuple):
-    """The things that entries have the hashes of. signature_png: None where none was drawn."""
+    """The things that entries have the hashes of. signature_png: None where none was drawn. logo: a
+    small one, whose hash the document has.
+    """
 
     document: bytes
     pdf: bytes
     signature_png: bytes | None
+    logo: bytes | None = None
 
 
 class SentQuote(NamedTuple):
@@ -90,7 +93,10 @@ def evidence_faults(
         return ("The document is missing.",)
     faults: list[str] = []
     if _is_canonical(files.document):
-        faults += _other_facts(quote, msgspec.json.decode(files.document))
+        document: dict[str, Any] = msgspec.json.decode(files.document)
+        faults += _other_facts(quote, document)
+        if document.get("logo_sha256") != _hash_of(files.logo):
+            faults.append("The logo is not the one of the document.")
     else:
         faults.append("The document is not canonical JSON.")
     kinds: list[object] = []
@@ -132,17 +138,20 @@ def _missing_entries(state: str, kinds: Sequence[object]) -> list[str]:
 
 
 def _changed_files(place: int, facts: Mapping[str, Any], files: QuoteFiles) -> list[str]:
-    signature = None if files.signature_png is None else hex_hash(files.signature_png)
     hashes = {
         "document_sha256": ("document", hex_hash(files.document)),
         "pdf_sha256": ("PDF", hex_hash(files.pdf)),
-        "signature_sha256": ("signature", signature),
+        "signature_sha256": ("signature", _hash_of(files.signature_png)),
     }
     return [
         f"The {name} is not the one of entry {place}."
         for field, (name, found) in hashes.items()
         if field in facts and facts[field] != found
     ]
+
+
+def _hash_of(content: bytes | None) -> str | None:
+    return None if content is None else hex_hash(content)
 
 
 def _is_canonical(content: bytes) -> bool:

@@ -17,6 +17,7 @@ from db.resources import organization_removal
 from db.resources.organizations import listing
 from db.stock.ledger_check import (
     LevelDifference,
+    LotDifference,
     OrderPartDifference,
     StockCheck,
     begin_snapshot,
@@ -57,22 +58,27 @@ def stock(
             for org_id, check in checks
             for one in check.order_part_differences
         ),
+        *(_described_lot(org_id, one) for org_id, check in checks for one in check.lot_differences),
     ]
     levels = sum(check.levels for _, check in checks)
     movements = sum(check.movements for _, check in checks)
     parts = sum(check.order_parts for _, check in checks)
+    lots = sum(check.lots for _, check in checks)
     counts = {
         "organizations": len(checks),
         "levels": levels,
         "movements": movements,
         "work_order_parts": parts,
+        "lots": lots,
     }
     if as_json:
         print(json.dumps(counts | {"differences": found}))
     else:
         for one in found:
             print("  ".join(f"{name}: {value}" for name, value in one.items()))
-        compared = f"{levels} levels, {movements} movements, {parts} parts of work orders"
+        compared = (
+            f"{levels} levels, {movements} movements, {parts} parts of work orders, {lots} lots"
+        )
         print(f"{compared}: {len(found)} differ")
     if found:
         raise typer.Exit(1)
@@ -108,6 +114,17 @@ def _described(org_id: UUID, difference: LevelDifference) -> dict[str, Any]:
         "warehouse_id": format_id("whs", difference.warehouse_id),
         "stored": None if stored is None else stored._asdict(),
         "worked_out": difference.worked_out._asdict(),
+    }
+
+
+def _described_lot(org_id: UUID, difference: LotDifference) -> dict[str, Any]:
+    return {
+        "organization_id": format_id("org", org_id),
+        "part_id": format_id("prt", difference.part_id),
+        "warehouse_id": format_id("whs", difference.warehouse_id),
+        "lot": difference.lot,
+        "stored_milli": difference.stored_milli,
+        "worked_out_milli": difference.worked_out_milli,
     }
 
 

@@ -14,7 +14,7 @@ from db.resources.kinds import KINDS
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
-from tests.api.stocked import stocked
+from tests.api.stocked import stocked, tracked
 from tests.api.stored import (
     carried,
     minute,
@@ -62,6 +62,7 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
             if path == "inventory":
                 made = await stocked(org, name)
                 ids |= {"inv": made["inventory"], "mov": made["stock-movements"]}
+                ids["lot"] = (await tracked(org, "lot", lot=f"{name} lot"))["stock-lots"]
                 continue
             body = new_body(document, f"/v1/{path}")
             body = with_ids({field: body[field] for field in body if field not in FIRST}, ids)

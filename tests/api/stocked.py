@@ -33,6 +33,21 @@ async def stocked(
     }
 
 
+async def tracked(org: Organization, tracking: str, **named: Any) -> dict[str, str]:
+    """Return the ids of a new part that is tracked by lots or serials, and of what is received of
+    it: what is named, of a lot 3.
+    """
+    part = {"number": f"T {next(_numbers)}", "name": "Sling", "tracking": tracking}
+    part_id = await _made(org.admin, "parts", part)
+    warehouse_id = await _made(org.admin, "warehouses", {"name": "Sling store"})
+    ids = {"parts": part_id, "warehouses": warehouse_id}
+    received = await move(org.admin, ids, "receive", len(named.get("serials", "123")), **named)
+    assert received.status == 201, received.json
+    lots = (await org.admin.get("/v1/stock-lots", part_id=part_id)).json["data"]
+    (record,) = (await org.admin.get("/v1/inventory", part_id=part_id)).json["data"]
+    return ids | {"stock-lots": lots[0]["id"], "inventory": record["id"]}
+
+
 async def move(
     client: Client, ids: dict[str, str], kind: str, quantity: float, **more: Any
 ) -> Answer:

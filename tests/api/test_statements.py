@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
-from tests.api.stocked import stocked
+from tests.api.stocked import stocked, tracked
 from tests.api.stored import (
     START,
     Carried,
@@ -71,6 +71,9 @@ LISTS = [
     "parts?asset_model=M",
     "warehouses",
     "inventory",
+    "stock-lots",
+    "stock-lots?warehouse_id={warehouse}&expires_before=2030-01-01",
+    "stock-movements?serial=x",
     "inventory?warehouse_id={warehouse}&low=true&asset_model=M",
     "stock-movements",
     "stock-movements?warehouse_id={warehouse}&kind=count",
@@ -102,6 +105,7 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
     warehouse = (await north.admin.post("/v1/warehouses", {"name": "W"})).json["id"]
     for number in range(MANY):
         await stocked(north, f"{number}", warehouse)
+        await tracked(north, "serial", serials=["x"])
         assert (await north.admin.post("/v1/warehouses", {"name": "W"})).status == 201
         who = await _one_more(api, north, zone, client)
         store_refusal(api, north, who.tracker_id, str(number).encode())

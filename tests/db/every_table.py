@@ -171,6 +171,16 @@ def _fill(
             (org_id, new_id(), part_id, warehouse_id, *(["adjust"] if more else [])),
         )
     conn.execute(
+        "INSERT INTO stock_lots (org_id, id, part_id, warehouse_id, lot, is_serial, on_hand_milli,"
+        " created_at, updated_at) VALUES (%s, %s, %s, %s, 'x', false, 0, now(), now())",
+        (org_id, new_id(), part_id, warehouse_id),
+    )
+    conn.execute(
+        "INSERT INTO stock_movement_serials SELECT org_id, 'x', id FROM stock_movements"
+        " WHERE org_id = %s",
+        (org_id,),
+    )
+    conn.execute(
         "INSERT INTO attachments (org_id, id, site_id, file_name, media_type, size_bytes, sha256,"
         " created_by) VALUES (%s, %s, %s, 'x', 'text/plain', 1, sha256('x'), %s)",
         (org_id, attachment_id, site_id, new_id()),

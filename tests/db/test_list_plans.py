@@ -5,7 +5,7 @@ as the application's role.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from db.resources.inspection_forms import listed_inspections
 from db.resources.search import SEARCHED, search
 from db.resources.work_orders import work_orders
 from db.stock.inventory import inventory
+from db.stock.lots import stock_lots
 from db.stock.movements import movements
 from db.stock.parts import parts
 from tests.ingest.tenants import Tenant
@@ -68,6 +69,14 @@ INSERT INTO stock_movements (org_id, id, kind, part_id, warehouse_id, to_warehou
 SELECT {org}, {made}(9, n), CASE WHEN n % 2000 = 0 THEN 'transfer' ELSE 'receive' END,
        {made}(7, n / 10), {made}(6, n % 100),
        CASE WHEN n % 2000 = 0 THEN {made}(6, 1) END, 1000, 1000, 0, {at}
+  FROM generate_series(0, {rows} - 1) AS n;
+UPDATE stock_movements SET lot = 'L' || substr(id::text, 30) WHERE org_id = {org};
+INSERT INTO stock_movement_serials SELECT org_id, lot, id FROM stock_movements
+ WHERE org_id = {org};
+INSERT INTO stock_lots (org_id, id, part_id, warehouse_id, lot, is_serial, expires_on,
+                        on_hand_milli, created_at, updated_at)
+SELECT {org}, {made}(14, n), {made}(7, n / 10), {made}(6, n % 10 * 10 + n / 10 % 10), 'L' || n,
+       true, date '2026-01-01' + n, CASE WHEN n % 2000 = 0 THEN 0 ELSE 1000 END, {at}, {at}
   FROM generate_series(0, {rows} - 1) AS n;
 INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency, valid_until,
                     subtotal_cents, discount_cents, tax_cents, total_cents, state, sent_at,
@@ -208,6 +217,12 @@ LISTS = [
     listing(inventory, low=True),
     listing(inventory, low=False),
     listing(inventory, asset_model="Model 7"),
+    listing(stock_lots, in_stock=True),
+    listing(stock_lots, in_stock=False),
+    listing(stock_lots, part_id=_made(7, 7), in_stock=True),
+    listing(stock_lots, warehouse_id=_made(6, 7), in_stock=True),
+    listing(stock_lots, lot="L777", in_stock=True),
+    listing(stock_lots, expires_before=date(2026, 1, 20), in_stock=True),
     listing(parts, deleted=False),
     listing(parts, Order("name")),
     listing(parts, number="N7", deleted=False),
@@ -218,6 +233,8 @@ LISTS = [
     listing(movements, part_id=_made(7, 7)),
     listing(movements, warehouse_id=_made(6, 7)),
     listing(movements, kind="transfer"),
+    listing(movements, lot="L0000777"),
+    listing(movements, serial="L0000777"),
     listing(movements, kind="receive"),
     listing(movements, since=MIDDLE, until=MIDDLE + DAY),
     listing(quotes, deleted=False),

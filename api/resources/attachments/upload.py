@@ -73,11 +73,13 @@ class Upload:
 class UploadRoute(TenantRoute):
     """A route that takes a file: it is at `request.state.upload` while the handler runs."""
 
+    max_file_bytes = MAX_FILE_BYTES
+
     async def run(self, request: Request, handle: Handle) -> Response:
         """Run the handler, and remove the file afterwards."""
-        form = await _form(request)
+        form = await _form(request, self.max_file_bytes)
         try:
-            request.state.upload = await _upload(form)
+            request.state.upload = await _upload(form, self.max_file_bytes)
             return await super().run(request, handle)
         finally:
             await form.close()
@@ -88,13 +90,13 @@ class UploadRoute(TenantRoute):
         return [upload.sha256.hex(), upload.file_name, sorted(upload.fields.items())]
 
 
-async def _form(request: Request) -> FormData:
+async def _form(request: Request, max_file_bytes: int) -> FormData:
     if media_type(request.headers) != "multipart/form-data":
         detail = "The Content-Type must be multipart/form-data."
         raise Problem(415, "not_multipart", detail)
     parser = MultiPartParser(
         request.headers,
-        _bounded(request, MAX_FILE_BYTES + _ROOM_FOR_FIELDS_BYTES),
+        _bounded(request, max_file_bytes + _ROOM_FOR_FIELDS_BYTES),
         max_files=1,
         max_fields=_MAX_FIELDS,
         max_part_size=_MAX_FIELD_BYTES,
@@ -123,7 +125,7 @@ async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, 
         raise too_large(limit_bytes)
 
 
-async def _upload(form: FormData) -> Upload:
+async def _upload(form: FormData, max_file_bytes: int) -> Upload:
     """Raise Problem: 422 for a file that is not there, is empty or of no type that is taken, 413
     for one that is too large.
     """
@@ -134,8 +136,8 @@ async def _upload(form: FormData) -> Upload:
     if len(form.multi_items()) != len(fields) + 1:
         raise bad_field("", "A part is given twice.")
     size_bytes = file.size or 0
-    if size_bytes > MAX_FILE_BYTES:
-        raise too_large(MAX_FILE_BYTES)
+    if size_bytes > max_file_bytes:
+        raise too_large(max_file_bytes)
     if size_bytes == 0:
         raise bad_field("/file", "The file is empty.")
     name = _plain_name(file.filename or "")

@@ -9,6 +9,7 @@ from api.documents.inspection_pdf import MAX_PRINTED_PHOTOS, InspectionReport
 from api.http.encoding import id_text, optional_id_text
 from api.photos.copier import PhotoError
 from api.request.access import Access
+from api.resources.organization_logo import letterhead_of
 from db.core.connect import Connection
 from db.core.names import NamedTable, names_of
 from db.resources import organizations, photo_copies
@@ -25,6 +26,7 @@ async def report_of(conn: Connection, row: Inspection) -> InspectionReport:
     return InspectionReport(
         form_id=id_text("insp", row.id),
         organization=organization.name,
+        letterhead=await letterhead_of(conn, organization),
         timezone=ZoneInfo(organization.timezone),
         template_name=row.template_name,
         template_version=row.template_version,

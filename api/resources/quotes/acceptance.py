@@ -276,7 +276,7 @@ async def _viewed(conn: Connection, row: QuoteRow, request: Request) -> None:
 async def _shown(conn: Connection, quote_id: UUID, token: str, fault: str = "") -> Response:
     kept = await evidence.find(conn, quote_id)
     assert kept is not None  # it was sent
-    return quote_page(read_document(kept.files.document), token, fault=fault)
+    return quote_page(read_document(kept.files.document), kept.files.logo, token, fault=fault)
 
 
 def _fault_of(answer: CustomerAnswer) -> tuple[str, bytes | None]:

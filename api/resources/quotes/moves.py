@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from api.documents.letterhead import Letterhead
 from api.http.encoding import id_text, time_text
 from api.http.problems import conflict
 from db.core.connect import Connection
@@ -18,13 +19,16 @@ from operations.quotes.states import QUOTES, QuoteVerb
 from operations.quotes.sums import QuoteLine
 
 
-def document_of(row: QuoteRow) -> QuoteDocument:
+def document_of(row: QuoteRow, letterhead: Letterhead) -> QuoteDocument:
     """Return the document of a quote, issued today."""
+    logo = letterhead.logo
     return QuoteDocument(
         quote_id=id_text("quo", row.id),
         number=row.number,
         revision=row.revision,
         organization=row.organization_name,
+        organization_address=letterhead.address,
+        logo_sha256=None if logo is None else hex_hash(logo.thumb),
         client_name=row.client_name,
         client_address=row.client_address,
         title=row.title,

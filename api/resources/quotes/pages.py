@@ -1,9 +1,10 @@
 """The customer's page as HTML: texts in, a response out. Every text is escaped.
 
 The page loads nothing but a style sheet and the script of the signature pad, both from this server,
-and works without the script.
+and works without the script. A logo is in the page itself.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 
@@ -14,7 +15,7 @@ from operations.quotes.document import QuoteDocument
 from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
 
 _POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self';"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {"Content-Security-Policy": _POLICY, "X-Robots-Tag": "noindex, nofollow"}
@@ -58,14 +59,18 @@ _FIGURES: Mapping[str, str] = {
 }
 
 
-def quote_page(document: QuoteDocument, token: str, *, fault: str = "") -> Response:
-    """Return the page on which a customer answers. fault: of the answer before, with status 422."""
+def quote_page(
+    document: QuoteDocument, logo: bytes | None, token: str, *, fault: str = ""
+) -> Response:
+    """Return the page on which a customer answers. logo: a small JPEG. fault: of the answer before,
+    with status 422.
+    """
     printed = printed_quote(document)
     mistake = f'<p class="fault" role="alert">{escape(fault)}</p>\n' if fault else ""
     forms = _ACCEPT.format(
         token=escape(token), version=escape(CONSENT_VERSION), consent=escape(CONSENT_TEXT)
     )
-    body = mistake + _document(printed, token) + forms
+    body = mistake + _letterhead(printed, logo) + _document(printed, token) + forms
     return _page(f"{printed.label}: {printed.title}", body, 422 if fault else 200)
 
 
@@ -77,6 +82,18 @@ def note_page(title: str, text: str, status: int) -> Response:
 def _page(title: str, body: str, status: int) -> Response:
     content = _TOP.format(title=escape(title)) + body
     return Response(content, status, media_type="text/html", headers=_HEADERS)
+
+
+def _letterhead(printed: PrintedQuote, logo: bytes | None) -> str:
+    """Return the logo, which is part of the page itself, and the address."""
+    name, parts = escape(printed.organization), ""
+    if logo is not None:
+        source = f"data:image/jpeg;base64,{b64encode(logo).decode()}"
+        parts = f'<p><img class="logo" alt="{name}" src="{source}"></p>\n'
+    if printed.organization_address:
+        address = escape(printed.organization_address)
+        parts += f'<p class="words address">{name}\n{address}</p>\n'
+    return parts
 
 
 def _document(printed: PrintedQuote, token: str) -> str:

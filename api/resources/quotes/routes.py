@@ -15,6 +15,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Path, Query
 from starlette.responses import Response
 
+from api.documents.letterhead import NO_LETTERHEAD, Letterhead
 from api.http import fields
 from api.http.encoding import accepted, created, id_text, ok
 from api.http.etags import tag_of
@@ -25,6 +26,7 @@ from api.request.paging import ListOf
 from api.request.references import ask_references, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
+from api.resources.organization_logo import letterhead_of
 from api.resources.quotes.bodies import (
     AcceptanceByHand,
     DeclineByHand,
@@ -64,6 +66,7 @@ from db.quotes.quotes import (
     lock_revisions,
     quotes,
 )
+from db.resources import organizations
 from db.resources.quotas import ask_room, check_room
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument
@@ -226,7 +229,11 @@ async def get_quote_pdf(access: Reader, quote_id: _QuotePath) -> Response:
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)
         kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
-    pdf = await _rendered(access, document_of(row)) if kept is None else kept.files.pdf
+        letterhead = await _letterhead(conn) if kept is None else NO_LETTERHEAD
+    if kept is None:
+        pdf = await _rendered(access, document_of(row, letterhead), letterhead)
+    else:
+        pdf = kept.files.pdf
     name = f"quote-{row.number}-{row.revision}.pdf"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": tag_of(pdf)}
     return Response(pdf, media_type="application/pdf", headers=headers)
@@ -304,21 +311,24 @@ async def _queued(access: Access, quote_id: UUID, email: str | None) -> dict[str
     """
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)
+        letterhead = await _letterhead(conn)
     QUOTES.move(row.state, "send")
     _check_not_queued(row)
     check_in_time(row)
     email = email or row.client_email
     if email is None:
         raise bad_field("/email", "is needed: the client has no address")
-    document = document_of(row)
-    pdf = await _rendered(access, document)
+    document = document_of(row, letterhead)
+    pdf = await _rendered(access, document, letterhead)
+    logo = None if letterhead.logo is None else letterhead.logo.thumb
     async with _in_turn(access, quote_id) as (conn, locked, revisions):
-        if locked.updated_at != row.updated_at or document_of(locked) != document:
+        now_document = document_of(locked, await _letterhead(conn))
+        if locked.updated_at != row.updated_at or now_document != document:
             raise conflict("changed_meanwhile", "The quote was changed meanwhile: look again.")
         _check_newest(row, revisions)
         if any(each.state == "accepted" for each in revisions):
             raise conflict("already_accepted", "An earlier revision of the quote is accepted.")
-        await evidence.write_document(conn, quote_id, document.canonical(), pdf)
+        await evidence.write_document(conn, quote_id, document.canonical(), pdf, logo)
         await mail_outbox.add_quote(conn, quote_id, email)
         sending = locked._replace(mail_state="queued", send_error=None, sent_to=email)
         return quote_item(await _quotes.write(conn, sending))
@@ -333,9 +343,14 @@ async def _expired(access: Access, quote_id: UUID) -> dict[str, Any]:
         return quote_item(row)
 
 
-async def _rendered(access: Access, document: QuoteDocument) -> bytes:
+async def _letterhead(conn: Connection) -> Letterhead:
+    """Return the letterhead of the organization as it is now."""
+    return await letterhead_of(conn, await organizations.find(conn))
+
+
+async def _rendered(access: Access, document: QuoteDocument, letterhead: Letterhead) -> bytes:
     """Return the PDF of a document. Raises Problem (429, 503)."""
-    return await rendered(access.state.renderer.quote(access.caller.org_id, document))
+    return await rendered(access.state.renderer.quote(access.caller.org_id, document, letterhead))
 
 
 def _check_editable(row: QuoteRow) -> None:

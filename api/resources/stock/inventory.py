@@ -31,7 +31,8 @@ from api.resources.stock.quantities import (
 from db.resources.quotas import check_room
 from db.stock.inventory import InventoryRow, inventory
 from db.stock.movements import MovementWish, record
-from operations.stock import MILLI, cents_of
+from db.stock.parts import parts
+from operations.stock import MILLI, PartTracking, cents_of
 
 router = APIRouter(prefix="/v1/inventory", tags=["inventory"], route_class=TenantRoute)
 _InventoryPath = Annotated[fields.InventoryId, Path(alias="id")]
@@ -52,6 +53,7 @@ class InventoryItem(BaseModel):
     part_number: _PartNumber
     part_name: _PartName
     unit: _Unit = Field(description="what a quantity of 1 is")
+    tracking: PartTracking = Field(description="of the part; `/v1/stock-lots` lists its lots")
     warehouse_id: fields.WarehouseId
     warehouse_name: _Place
     on_hand: ShownQuantity
@@ -120,6 +122,7 @@ def inventory_item(row: InventoryRow) -> dict[str, Any]:
         "part_number": row.part_number,
         "part_name": row.part_name,
         "unit": row.unit,
+        "tracking": row.tracking,
         "warehouse_id": id_text("whs", row.warehouse_id),
         "warehouse_name": row.warehouse_name,
         "on_hand": shown_quantity(level.on_hand_milli),
@@ -155,16 +158,22 @@ async def create_inventory(access: Dispatcher, body: Annotated[NewInventory, Bod
     async with access.transaction() as conn:
         await check_references(conn, body)
         now = await check_room(conn, "inventory")
+        part = await parts.find(conn, body.part_id)
+        assert part is not None  # `check_references` holds it
+        if part.tracking != "none" and body.opening_quantity:
+            text = "The part has lots or serials: receive them by POST /v1/stock-movements."
+            raise bad_field("/opening_quantity", text)
         columns = _columns(dict(body)) | {
             "part_id": body.part_id,
             "warehouse_id": body.warehouse_id,
+            "tracking": part.tracking,
             "on_hand_milli": 0,
             "reserved_milli": 0,
             "moved_times": 0,
         }
         row = _inventory.new(columns, now)
         await inventory.insert(conn, row)
-        if body.opening_quantity is not None:
+        if body.opening_quantity is not None and part.tracking == "none":
             wish = MovementWish(
                 access.caller.org_id,
                 "count",

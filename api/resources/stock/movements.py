@@ -19,6 +19,7 @@ from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
+from api.resources.stock.named_lots import LotFields, LotName, SerialName, Serials
 from api.resources.stock.quantities import (
     Cents,
     ShownQuantity,
@@ -27,7 +28,6 @@ from api.resources.stock.quantities import (
     shown_quantity,
 )
 from db.stock.movements import MovementRow, MovementWish, movements, record
-from operations.errors import RuleError
 from operations.stock import FROM_RESERVED, MovementKind, check_quantity
 
 router = APIRouter(prefix="/v1/stock-movements", tags=["inventory"], route_class=TenantRoute)
@@ -53,11 +53,14 @@ class StockMovementItem(BaseModel):
     )
     work_order_id: fields.WorkOrderId | None = Field(description="the one that it was made for")
     reason: _Reason | None
+    lot: LotName | None
+    serials: Serials | None
+    expires_on: fields.Day | None = Field(description="of the lot or the serials")
     created_by: fields.UserId | None
     created_at: datetime
 
 
-class NewStockMovement(fields.Body):
+class NewStockMovement(LotFields, fields.Body):
     """A movement of stock."""
 
     kind: MovementKind
@@ -76,6 +79,9 @@ class NewStockMovement(fields.Body):
         default=False, description="of an issue or a consume: take it from what is reserved"
     )
     reason: _Reason | None = None
+    expires_on: fields.Day | None = Field(
+        default=None, description="of a receive of a tracked part: the last day of the lot"
+    )
 
 
 class StockMovementQuery(SortedQuery):
@@ -87,13 +93,15 @@ class StockMovementQuery(SortedQuery):
     part_id: fields.PartId | None = None
     work_order_id: fields.WorkOrderId | None = None
     kind: MovementKind | None = None
+    lot: LotName | None = None
+    serial: SerialName | None = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
 
 
 def _check(body: NewStockMovement) -> None:
-    """Raise Problem (422) for fields that do not go with the kind, or a quantity that it cannot
-    have.
+    """Raise Problem (422), or RuleError, for fields that do not go with the kind, or a quantity
+    that it cannot have.
     """
     if (body.kind == "transfer") != (body.to_warehouse_id is not None):
         raise bad_field("/to_warehouse_id", "A transfer has one, and no other kind does.")
@@ -103,10 +111,7 @@ def _check(body: NewStockMovement) -> None:
         raise bad_field("/unit_cost_cents", "Only a receive has one: the rest is at the average.")
     if body.from_reserved and body.kind not in FROM_RESERVED:
         raise bad_field("/from_reserved", f"Only {' and '.join(FROM_RESERVED)} have it.")
-    try:
-        check_quantity(body.kind, body.quantity)
-    except RuleError as error:
-        raise bad_field("/quantity", error.problem) from None
+    check_quantity(body.kind, body.quantity)
 
 
 def _item(row: MovementRow) -> dict[str, Any]:
@@ -122,6 +127,9 @@ def _item(row: MovementRow) -> dict[str, Any]:
         "unit_cost_cents": shown_cents(row.unit_cost_microcents),
         "work_order_id": optional_id_text("wo", row.work_order_id),
         "reason": row.reason,
+        "lot": row.lot,
+        "serials": row.serials,
+        "expires_on": None if row.expires_on is None else row.expires_on.isoformat(),
         "created_by": optional_id_text("usr", row.created_by),
         "created_at": time_text(row.created_at),
     }
@@ -159,6 +167,7 @@ async def create_stock_movement(
             body.from_reserved,
             body.reason,
             access.caller.user_id,
+            named=body.named_lots()._replace(expires_on=body.expires_on),
         )
         row = await record(conn, wish)
     return created(_item(row), "/v1/stock-movements")

@@ -20,6 +20,7 @@ from api.request.route import TenantRoute
 from api.resources.stock.quantities import Cents, Currency
 from db.stock import parts as table
 from db.stock.parts import PartRow
+from operations.stock import PartTracking
 
 router = APIRouter(prefix="/v1/parts", tags=["parts"], route_class=TenantRoute)
 _PartPath = Annotated[fields.PartId, Path(alias="id")]
@@ -27,6 +28,13 @@ _MAX_FITS = 100
 _Name = Annotated[fields.Name, Field(examples=["Oil filter"])]
 _Number = Annotated[fields.Name, Field(examples=["OF-2210"])]
 _Unit = Annotated[fields.Name, Field(max_length=20, examples=["piece"])]
+_Tracking = Annotated[
+    PartTracking,
+    Field(
+        description="what each movement names: nothing, a lot, or a serial for each piece; changes"
+        " only while none is in stock"
+    ),
+]
 _Make = Annotated[fields.Name, Field(examples=["Liebherr"])]
 _Model = Annotated[fields.Name, Field(examples=["LTM 1090"])]
 
@@ -67,6 +75,7 @@ class PartItem(fields.StoredItem):
     unit: _Unit = Field(description="what a quantity of 1 is")
     unit_cost_cents: Cents | None = Field(description="of a purchase, as a rule")
     currency: Currency = Field(description="of all costs of the part; it stays")
+    tracking: _Tracking
     fits: Annotated[list[PartFitItem], Field(max_length=_MAX_FITS)]
     notes: fields.Notes | None
 
@@ -84,6 +93,7 @@ class PartChange(PartBody):
     number: _Number = Field(default_factory=fields.absent)
     name: _Name = Field(default_factory=fields.absent)
     unit: _Unit = Field(default_factory=fields.absent)
+    tracking: _Tracking = Field(default_factory=fields.absent)
     fits: _Fits = Field(
         default_factory=fields.absent,
         examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],
@@ -97,6 +107,7 @@ class NewPart(PartBody):
     name: _Name
     unit: _Unit = "piece"
     currency: Currency = "EUR"
+    tracking: _Tracking = "none"
     fits: _Fits = Field(
         default_factory=list,
         examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.documents.csv_text import MEDIA_TYPE, csv_bytes
+from api.documents.letterhead import Letterhead
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_print import Paper
 from api.http import fields
@@ -78,9 +79,14 @@ def _cell(value: Any) -> str | int | None:
 
 
 async def exported(
-    access: Access, document: TimesheetDocument, form: Literal["pdf", "csv"], paper: Paper
+    access: Access,
+    document: TimesheetDocument,
+    form: Literal["pdf", "csv"],
+    paper: Paper,
+    letterhead: Letterhead,
 ) -> Response:
     """Answer with a document. Raises Problem (429, 503)."""
-    rendering = access.state.renderer.render(access.caller.org_id, document, form, paper)
+    org_id = access.caller.org_id
+    rendering = access.state.renderer.render(org_id, document, form, paper, letterhead)
     name = f"timesheet-{document.first_day}-{document.document_id}.{form}"
     return file_answer(await rendered(rendering), _MEDIA_TYPES[form], name)

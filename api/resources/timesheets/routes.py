@@ -13,6 +13,7 @@ from fastapi import APIRouter, Body, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.documents.letterhead import NO_LETTERHEAD
 from api.http import fields
 from api.http.encoding import created, id_text, ok
 from api.http.problems import Problem, bad_field, conflict, forbidden, not_found
@@ -21,6 +22,7 @@ from api.request.document_answers import varying
 from api.request.paging import ListOf, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
+from api.resources.organization_logo import letterhead_of
 from api.resources.punches.bodies import punch_item
 from api.resources.timesheets.bodies import (
     NewAdjustment,
@@ -53,6 +55,7 @@ from db.history import events
 from db.history.events import Event
 from db.hours.timesheets import AdjustmentRow, TimesheetRow, insert_adjustment, timesheets
 from db.punches import punch_list
+from db.resources import organizations
 from geofence.event_data.timesheets import TIMESHEET_APPROVED, ApprovedTimesheet
 from operations.hours.timesheet_states import TIMESHEETS, Verb, check_adjustable
 from operations.hours.timesheets import MAX_ADJUSTMENT_S, ApprovalBlockedError
@@ -119,11 +122,14 @@ async def get_timesheet(
         row = await _found(conn, timesheet_id)
         count = await counted(conn, access.caller.org_id, row)
         detail = await _detail(conn, row, count)
-        names = None if form == "json" else await names_in(conn, detail)
+        names, letterhead = None, NO_LETTERHEAD
+        if form != "json":
+            names = await names_in(conn, detail)
+            letterhead = await letterhead_of(conn, await organizations.find(conn))
     if form == "json" or names is None:
         return varying(ok(detail))
     document = document_of(row, detail, names, count.now)
-    return await exported(access, document, form, query.paper)
+    return await exported(access, document, form, query.paper, letterhead)
 
 
 @router.patch("/{id}", operation_id="updateTimesheet", response_model=TimesheetDetail)

@@ -14,9 +14,11 @@ from api.http.encoding import id_text
 from api.request.paging import ListQuery
 from api.request.resource import Item, item_of
 from api.resources.inspections.template_bodies import QuestionId
+from api.resources.stock.named_lots import LotFields
 from api.resources.stock.quantities import ShownQuantity, SomeQuantity, StockQuantity
 from db.core.listing import Order
 from db.resources.work_orders import WorkOrder, WorkOrderTransition
+from operations.stock import PartTracking
 from operations.work_orders.costs import OrderCosts
 from operations.work_orders.states import STATES, Priority, State, Verb
 
@@ -260,7 +262,7 @@ class OrderPartChange(PartPlan):
     quantity: StockQuantity = Field(default_factory=fields.absent)
 
 
-class PartMove(fields.Body):
+class PartMove(LotFields, fields.Body):
     """A quantity of a part that is used, or that was not needed after all."""
 
     quantity: SomeQuantity
@@ -277,6 +279,7 @@ class OrderPartItem(BaseModel):
     part_number: Annotated[fields.Name, Field(examples=["OF-2210"])]
     part_name: Annotated[fields.Name, Field(examples=["Oil filter"])]
     unit: Annotated[fields.Name, Field(max_length=20, examples=["piece"])]
+    tracking: PartTracking = Field(description="what a use of the part names")
     warehouse_id: fields.WarehouseId | None = Field(description="where it is reserved")
     planned: ShownQuantity
     reserved: ShownQuantity

@@ -52,6 +52,7 @@ def order_part_item(row: OrderPartRow) -> dict[str, Any]:
         "part_number": row.part_number,
         "part_name": row.part_name,
         "unit": row.unit,
+        "tracking": row.tracking,
         "warehouse_id": optional_id_text("whs", row.warehouse_id),
         "planned": shown_quantity(row.planned_milli),
         "reserved": shown_quantity(row.reserved_milli),
@@ -141,7 +142,7 @@ async def consume_part(
         row = row or await new_part(conn, order, part_id)
         warehouse_id = await _warehouse(conn, body, row)
         stock = stock_of(access, order)
-        row = await table.consume(conn, stock, row, warehouse_id, body.quantity)
+        row = await table.consume(conn, stock, row, warehouse_id, body.quantity, body.named_lots())
     return ok(order_part_item(row))
 
 
@@ -160,7 +161,8 @@ async def return_part(
             raise not_found("part of the work order")
         warehouse_id = await _warehouse(conn, body, row)
         stock = stock_of(access, order)
-        row = await table.bring_back(conn, stock, row, warehouse_id, body.quantity)
+        named = body.named_lots()
+        row = await table.bring_back(conn, stock, row, warehouse_id, body.quantity, named)
     return ok(order_part_item(row))
 
 
@@ -171,7 +173,7 @@ async def new_part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPa
     at, row_id = await db_now(conn), new_id()
     await order_parts.insert(
         conn,
-        OrderPartRow(row_id, order.id, part_id, None, 0, 0, 0, 0, at, at, "", "", "", ""),
+        OrderPartRow(row_id, order.id, part_id, None, 0, 0, 0, 0, at, at, "", "", "", "", "none"),
     )
     row = await order_parts.find(conn, row_id)
     assert row is not None

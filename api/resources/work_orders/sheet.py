@@ -14,6 +14,7 @@ from api.http.encoding import id_text
 from api.http.fields import read_time
 from api.photos.copier import PhotoError
 from api.request.access import Access
+from api.resources.organization_logo import letterhead_of
 from db.core.connect import Connection
 from db.core.names import names_of
 from db.resources import organizations, photo_copies
@@ -39,6 +40,7 @@ async def sheet_of(conn: Connection, row: WorkOrder) -> WorkOrderSheet:
     return WorkOrderSheet(
         order_id=id_text("wo", row.id),
         organization=organization.name,
+        letterhead=await letterhead_of(conn, organization),
         timezone=ZoneInfo(organization.timezone),
         number=row.number,
         title=row.title,

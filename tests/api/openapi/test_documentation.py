@@ -26,6 +26,7 @@ from api.resources.quotes.bodies import EvidenceCheck, QuoteItem
 from api.resources.shifts import ShiftItem
 from api.resources.sites import SiteItem
 from api.resources.stock.inventory import InventoryItem
+from api.resources.stock.lots import StockLotItem
 from api.resources.stock.movements import StockMovementItem
 from api.resources.stock.parts import PartItem
 from api.resources.stock.warehouses import WarehouseItem
@@ -46,7 +47,7 @@ from tests.api.resources.quoting import draft
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
-from tests.api.stocked import stocked
+from tests.api.stocked import stocked, tracked
 from tests.api.stored import carried, minute, store_event, store_fixes, store_visit, text
 
 
@@ -99,6 +100,7 @@ async def test_answers_have_the_fields_that_are_documented(
     punch = {"employee_id": employee, "kind": "in", "time": text(minute(0)), "reason": "forgotten"}
     assert agrees(PunchDetail, (await north.admin.post("/v1/punches", punch)).json)
     await stocked(north)
+    await tracked(north, "lot", lot="A", expires_on="2030-01-31")
     quote = await draft(north)
     checked = await north.viewer.get(f"/v1/quotes/{quote['id']}/evidence")
     assert agrees(EvidenceCheck, checked.json)
@@ -129,6 +131,7 @@ async def test_answers_have_the_fields_that_are_documented(
         "parts": PartItem,
         "warehouses": WarehouseItem,
         "inventory": InventoryItem,
+        "stock-lots": StockLotItem,
         "stock-movements": StockMovementItem,
         "punches": PunchItem,
         "shifts": ShiftItem,

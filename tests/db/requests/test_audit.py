@@ -57,6 +57,8 @@ NOT_AUDITED = {
     "row_counts",
     "search_terms",
     "shifts",
+    "stock_lots",
+    "stock_movement_serials",
     "stock_movements",
     "visits",
     "webhook_attempts",

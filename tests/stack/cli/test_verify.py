@@ -16,7 +16,14 @@ from db.core.ids import new_id
 from db.core.tenant import act_for
 from db.stock.movements import MovementWish, record
 from operations.errors import RuleError
-from operations.stock import FROM_RESERVED, MovementKind, StockError
+from operations.stock import (
+    FROM_RESERVED,
+    NOTHING_NAMED,
+    MovementKind,
+    NamedLots,
+    PartTracking,
+    StockError,
+)
 from stack.cli.verify import verify
 from stack.errors import StackError
 from telemetry.ids import format_id
@@ -31,16 +38,18 @@ def _verify(database: DatabaseUnderTest, *arguments: str) -> Result:
     return CliRunner().invoke(verify, ["stock", *arguments], env=environment)
 
 
-def _with_places(database: DatabaseUnderTest) -> tuple[UUID, list[UUID], list[UUID]]:
-    """Return a new organization, its parts and its warehouses."""
+def _with_places(
+    database: DatabaseUnderTest, second: PartTracking = "none"
+) -> tuple[UUID, list[UUID], list[UUID]]:
+    """Return a new organization, its two parts and its warehouses. second: its tracking."""
     org_id, parts, places = new_id(), [new_id(), new_id()], [new_id() for _ in range(3)]
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (org_id,))
-        for part_id in parts:
+        for part_id, tracking in zip(parts, ("none", second), strict=True):
             conn.execute(
-                "INSERT INTO parts (org_id, id, number, name, unit, currency)"
-                " VALUES (%s, %s, %s, 'x', 'piece', 'EUR')",
-                (org_id, part_id, str(part_id)),
+                "INSERT INTO parts (org_id, id, number, name, unit, currency, tracking)"
+                " VALUES (%s, %s, %s, 'x', 'piece', 'EUR', %s)",
+                (org_id, part_id, str(part_id), tracking),
             )
         for place in places:
             conn.execute(
@@ -52,15 +61,18 @@ def _with_places(database: DatabaseUnderTest) -> tuple[UUID, list[UUID], list[UU
 def _wish(dice: random.Random, org_id: UUID, parts: list[UUID], places: list[UUID]) -> MovementWish:
     kind = dice.choice((*KINDS, "receive", "receive"))
     place, to = dice.sample(places, 2)
+    part_id = dice.choice(parts)
+    has_lot = part_id == parts[1] and kind not in ("reserve", "release")
     return MovementWish(
         org_id,
         kind,
-        dice.choice(parts),
+        part_id,
         place,
         dice.randint(-5_000 if kind == "adjust" else 0, 20_000),
         to if kind == "transfer" else None,
         dice.randint(0, 5_000) if kind == "receive" and dice.random() < 0.8 else None,
         kind in FROM_RESERVED and dice.random() < 0.5,
+        named=NamedLots(dice.choice("AB")) if has_lot else NOTHING_NAMED,
     )
 
 
@@ -93,7 +105,7 @@ async def _moved(
 def test_levels_are_what_the_ledger_adds_up_to_after_random_movements_and_killed_connections(
     database: DatabaseUnderTest,
 ) -> None:
-    org_id, parts, places = _with_places(database)
+    org_id, parts, places = _with_places(database, "lot")
 
     async def run() -> list[tuple[int, int, int]]:
         workers = (_moved(database, seed, org_id, parts, places) for seed in range(WORKERS))
@@ -111,6 +123,7 @@ def test_levels_are_what_the_ledger_adds_up_to_after_random_movements_and_killed
         "levels": len(parts) * len(places),
         "movements": made,
         "work_order_parts": 0,
+        "lots": 2 * len(places),
         "differences": [],
     }
 
@@ -146,7 +159,7 @@ def test_what_differs_is_printed_and_the_exit_code_is_1(
     assert difference["stored"] != difference["worked_out"]
     printed = _verify(database, format_id("org", org_id))
     assert printed.exit_code == 1
-    assert "1 levels, 1 movements, 0 parts of work orders: 1 differ" in printed.stdout
+    assert "1 levels, 1 movements, 0 parts of work orders, 0 lots: 1 differ" in printed.stdout
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute("DELETE FROM inventory WHERE org_id = %s", (org_id,))
     result = _verify(database, "--json")
@@ -154,6 +167,28 @@ def test_what_differs_is_printed_and_the_exit_code_is_1(
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute("DELETE FROM stock_movements WHERE org_id = %s", (org_id,))
     assert _verify(database).exit_code == 0
+
+
+def test_a_lot_that_the_ledger_does_not_have_is_a_difference(database: DatabaseUnderTest) -> None:
+    org_id, (_, part_id), (place, *_) = _with_places(database, "lot")
+
+    async def receive() -> None:
+        async with await connect(database.url("opsc_app"), "moving") as conn, conn.transaction():
+            await act_for(conn, org_id)
+            named = NamedLots("A")
+            await record(conn, MovementWish(org_id, "receive", part_id, place, 5_000, named=named))
+
+    asyncio.run(receive())
+    assert _verify(database, format_id("org", org_id)).exit_code == 0
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute("UPDATE stock_lots SET on_hand_milli = 4000 WHERE org_id = %s", (org_id,))
+    result = _verify(database, format_id("org", org_id), "--json")
+    assert result.exit_code == 1
+    (difference,) = json.loads(result.stdout)["differences"]
+    assert difference["lot"] == "A"
+    assert (difference["stored_milli"], difference["worked_out_milli"]) == (4_000, 5_000)
+    with psycopg.connect(database.url("admin")) as conn:  # which the next test does not see
+        conn.execute("UPDATE stock_lots SET on_hand_milli = 5000 WHERE org_id = %s", (org_id,))
 
 
 def test_an_organization_that_is_not_there_is_an_error(database: DatabaseUnderTest) -> None:
