@@ -17,7 +17,8 @@ from api.http.cursors import MAX_CURSOR_CHARACTERS, CursorPosition
 from api.http.encoding import ok, sparse
 from api.http.problems import bad_parameter
 from api.request.access import Access
-from db.core.listing import Order
+from db.core.connect import Connection
+from db.core.listing import NEWEST_FIRST, FilteredList, ListFilter, Order, RowKey
 
 MAX_ROWS = 1_000  # of a page
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
@@ -159,6 +160,25 @@ class Page(Generic[_KEY]):
         self.fetch_limit = query.limit + 1
         self.fetch_offset = query.offset if position is None else 0
         self._offset = query.offset if position is None else position.offset
+
+    async def read(
+        self: "Page[RowKey]",
+        conn: Connection,
+        rows: FilteredList[_ROW],
+        wanted: ListFilter,
+        order: Order = NEWEST_FIRST,
+    ) -> tuple[list[_ROW], Total]:
+        """Return the rows of the page, and the total, which is counted if no cursor has it."""
+        total = self.total or Total.counted(await rows.count(conn, wanted, MAX_COUNTED + 1))
+        found = await rows.listing(
+            conn,
+            wanted,
+            order=order,
+            after=self.after,
+            limit=self.fetch_limit,
+            offset=self.fetch_offset,
+        )
+        return found, total
 
     def response(
         self,

@@ -23,7 +23,7 @@ from api.http.encoding import (
 )
 from api.http.problems import Problem, conflict, not_found
 from api.request.access import Dispatcher, Reader
-from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
+from api.request.paging import ListOf, ListQuery, Page, order_of
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.connect import Connection
@@ -101,17 +101,7 @@ async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Quer
     wanted = QuarantineFilter(query.reason, query.tracker_id, query.since, query.until)
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total.counted(
-            await quarantine_list.count(conn, wanted, MAX_COUNTED + 1)
-        )
-        rows = await quarantine_list.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        rows, total = await page.read(conn, quarantine_list.MESSAGES, wanted, query.order)
     return page.response(
         rows, total, key=lambda row: RowKey(row.last_received_at, row.id), item=_item
     )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import optional_id_text, optional_time_text, time_text
 from api.request.access import Reader
-from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
+from api.request.paging import ListOf, ListQuery, Page, order_of
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.listing import Order, RowKey
@@ -85,15 +85,7 @@ async def list_shifts(access: Reader, query: Annotated[ShiftQuery, Query()]) -> 
     wanted = ShiftFilter(query.employee_id, query.since, query.until, query.open)
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total.counted(await shifts.count(conn, wanted, MAX_COUNTED + 1))
-        rows = await shifts.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        rows, total = await page.read(conn, shifts.SHIFTS, wanted, query.order)
     return page.response(
         rows, total, key=lambda row: RowKey(row.started_at, row.id), item=shift_item
     )

@@ -11,7 +11,7 @@ from api.http import fields
 from api.http.encoding import id_text, ok, optional_id_text, optional_time_text, time_text
 from api.http.problems import not_found
 from api.request.access import Reader
-from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total, order_of
+from api.request.paging import ListOf, ListQuery, Page, order_of
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.listing import Order, RowKey
@@ -90,15 +90,7 @@ async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> 
     )
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total.counted(await visits.count(conn, wanted, MAX_COUNTED + 1))
-        rows = await visits.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        rows, total = await page.read(conn, visits.VISITS, wanted, query.order)
     return page.response(
         rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=visit_item
     )

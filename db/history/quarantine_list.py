@@ -67,8 +67,9 @@ class QuarantineFilter:
         return conditions
 
 
-_LIST = FilteredList(QuarantinedMessage, _COLUMNS, "quarantine", Columns(time="last_received_at"))
-listing, count = _LIST.listing, _LIST.count
+MESSAGES = FilteredList(
+    QuarantinedMessage, _COLUMNS, "quarantine", Columns(time="last_received_at")
+)
 
 
 async def find(conn: Connection, row_id: UUID, *, lock: bool = False) -> QuarantinedMessage | None:

@@ -314,5 +314,4 @@ async def find(conn: Connection, visit_id: UUID) -> ListedVisit | None:
         return await cursor.fetchone()
 
 
-_LIST = FilteredList(ListedVisit, _LISTED, "visits", Columns(time="entered_at"))
-listing, count = _LIST.listing, _LIST.count
+VISITS = FilteredList(ListedVisit, _LISTED, "visits", Columns(time="entered_at"))

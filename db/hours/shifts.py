@@ -264,5 +264,4 @@ def _read(*columns: Any) -> ShiftRow:
     return row if lapsed_at is None else row._replace(ended_at=lapsed_at, **lapsed)
 
 
-_LIST = FilteredList(_read, _LISTED, "shifts", Columns(time="started_at"))
-listing, count = _LIST.listing, _LIST.count
+SHIFTS = FilteredList(_read, _LISTED, "shifts", Columns(time="started_at"))

@@ -101,8 +101,7 @@ async def of_ids(conn: Connection, punch_ids: Sequence[UUID]) -> list[StoredPunc
         return await cursor.fetchall()
 
 
-_LIST = FilteredList(StoredPunch, _COLUMNS, "punches", Columns("claimed_at"))
-listing, count = _LIST.listing, _LIST.count
+PUNCHES = FilteredList(StoredPunch, _COLUMNS, "punches", Columns("claimed_at"))
 
 
 async def write_review(

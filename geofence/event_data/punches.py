@@ -17,7 +17,6 @@ _REASON = {
     },
     "required": ["rule", "makes", "figures"],
 }
-
 _MarginM = (
     Annotated[
         float,
@@ -28,7 +27,6 @@ _MarginM = (
     ]
     | None
 )
-
 _SiteDistanceM = (
     Annotated[
         float,
@@ -36,7 +34,6 @@ _SiteDistanceM = (
     ]
     | None
 )
-
 _Reasons = Annotated[
     list[dict[str, Any]],
     Meta(
@@ -54,7 +51,6 @@ _Reasons = Annotated[
         extra_json_schema={"items": _REASON},
     ),
 ]
-
 _Verdict = Annotated[str, word_field("`verified`, `unverified` or `failed`", WORTHS, "verified")]
 
 

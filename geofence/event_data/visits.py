@@ -10,42 +10,29 @@ from geofence.model.policy import DEFAULT_ALERTS
 from geofence.model.transitions import SILENT, Cause
 
 _CAUSES = [cause.word for cause in Cause if cause not in SILENT]
-
 _TOLD_FIRST = (
     AnnouncementKind.ENTER,
     AnnouncementKind.EXIT,
     AnnouncementKind.DWELL,
     AnnouncementKind.OVERSPEED,
 )
-
 _CHANGES = [one.value for one in AnnouncementKind if one not in _TOLD_FIRST]
-
 _AssetId = Annotated[str, id_field("ast", "the asset")]
-
 _AssetName = Annotated[str, name_field("its name", "Truck 7")]
-
 _ZoneId = Annotated[str, id_field("zon", "the zone")]
-
 _ZoneName = Annotated[str, name_field("its name", "Depot in Altstetten")]
-
 _ZoneKind = Annotated[str, word_field("its `kind`", DEFAULT_ALERTS, "restricted")]
-
 _ZoneVersion = Annotated[
     int, Meta(description="the version that was judged by", ge=1, le=2**31 - 1, examples=[1])
 ]
-
 _DetectedAt = Annotated[str, time_field("when it became known", "2026-03-01T12:00:00.120Z")]
-
 _Lat = Annotated[
     float, Meta(description="where the asset was, degrees", ge=-90, le=90, examples=[47.0502])
 ]
-
 _Lon = Annotated[float, Meta(description="the same", ge=-180, le=180, examples=[8.3093])]
-
 _DistanceM = Annotated[
     float, Meta(description="to the edge of the zone, metres, negative inside", examples=[-12.48])
 ]
-
 _Late = Annotated[
     bool, Meta(description="a fix that came out of order made it known", examples=[False])
 ]

@@ -8,15 +8,10 @@ from geofence.event_data.fields import id_field, name_field, time_field, word_fi
 from operations.work_orders.states import PRIORITIES, STATES, VERBS
 
 WORK_ORDER_CREATED = "work_order.created"
-
 WORK_ORDER_ASSIGNED = "work_order.assigned"
-
 WORK_ORDER_STARTED = "work_order.started"
-
 WORK_ORDER_COMPLETED = "work_order.completed"
-
 WORK_ORDER_UPDATED = "work_order.updated"
-
 WORK_ORDER_CANCELLED = "work_order.cancelled"
 
 

@@ -34,7 +34,6 @@ from tests.webhooks.world import SECRET_KEY, World, delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
 
 BOX = SecretBox(SECRET_KEY)
-
 TOKEN = "a-token-of-the-receiver"
 
 

@@ -17,7 +17,7 @@ from api.http import fields
 from api.http.encoding import created, ok
 from api.http.problems import Fault, Problem, bad_field, not_found
 from api.request.access import Access, Dispatcher, Reader, Technician
-from api.request.paging import MAX_COUNTED, ListOf, Page, Total
+from api.request.paging import ListOf, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.punches.bodies import (
@@ -55,15 +55,7 @@ async def list_punches(access: Reader, query: Annotated[PunchQuery, Query()]) ->
     )
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total.counted(await punch_list.count(conn, wanted, MAX_COUNTED + 1))
-        found = await punch_list.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        found, total = await page.read(conn, punch_list.PUNCHES, wanted, query.order)
     return page.response(
         found, total, key=lambda row: RowKey(row.claimed_at, row.id), item=punch_item
     )

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.http.encoding import created
 from api.http.problems import conflict
 from api.request.access import Access, Reader, Technician
-from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, SortedQuery, Total
+from api.request.paging import ListOf, ListQuery, Page, SortedQuery, Total
 from api.request.resource import Item
 from api.request.route import TenantRoute
 from api.resources.visits import VisitItem, visit_item
@@ -92,14 +92,7 @@ async def list_assets_on_site(
         if zone_id is None or row.started_at is None:
             return page.response([], Total(0), key=_key, item=visit_item)
         wanted = VisitFilter(zone_id=zone_id, since=row.started_at, until=row.ended_at)
-        total = page.total or Total.counted(await visits.count(conn, wanted, MAX_COUNTED + 1))
-        found = await visits.listing(
-            conn,
-            wanted,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        found, total = await page.read(conn, visits.VISITS, wanted)
     return page.response(found, total, key=_key, item=visit_item)
 
 

@@ -52,7 +52,9 @@ def show_list(
     wanted = QuarantineFilter(reason=reason)
 
     async def work(conn: Connection) -> list[QuarantinedMessage]:
-        return await quarantine_list.listing(conn, wanted, after=None, limit=limit, offset=offset)
+        return await quarantine_list.MESSAGES.listing(
+            conn, wanted, after=None, limit=limit, offset=offset
+        )
 
     rows = _run(data, work)
     if as_json:

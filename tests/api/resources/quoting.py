@@ -22,7 +22,6 @@ LINE = {
     "discount_basis_points": 500,
     "tax_basis_points": 810,
 }
-
 CONSENT = {"name": "Ann Lee", "consent": "yes", "consent_version": CONSENT_VERSION}
 
 

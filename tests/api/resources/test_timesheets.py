@@ -281,7 +281,7 @@ async def test_an_approved_timesheet_takes_no_adjustment_until_it_is_reopened(
     assert (await adjust(org, timesheet_id)).status == 201
 
 
-# What is approved ---------------------------------------------------------------------------------
+# Lists --------------------------------------------------------------------------------------------
 
 
 async def test_timesheets_are_filtered_by_days_and_status(org: Organization, anna: Worker) -> None:

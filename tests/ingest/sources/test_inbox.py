@@ -113,7 +113,7 @@ async def test_what_of_the_inbox_is_under_way_is_bounded_and_passed_over(
 
 async def _listed(conn: Connection) -> list[QuarantinedMessage]:
     wanted = QuarantineFilter()
-    return await quarantine_list.listing(conn, wanted, after=None, limit=100, offset=0)
+    return await quarantine_list.MESSAGES.listing(conn, wanted, after=None, limit=100, offset=0)
 
 
 async def test_a_message_of_an_unknown_tracker_is_released_once_the_tracker_is_there(
