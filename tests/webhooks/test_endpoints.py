@@ -22,7 +22,7 @@ from db.delivery.webhook_headers import seal_headers
 from telemetry.ids import format_id
 from tests.db import rows
 from tests.webhooks import receivers
-from tests.webhooks.world import SECRET_KEY, Endpoint, World, delivering, until
+from tests.webhooks.world import SECRET_KEY, Endpoint, World, delivering, until, world_in
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.mail.mailing import Mailing
 from webhooks.metrics import WebhookMetrics
@@ -403,6 +403,41 @@ async def test_410_disables_the_endpoint_and_the_others_are_told(world, database
     assert found == [("disabled", "gone", True), ("active", None, False)]
 
 
+async def test_an_endpoint_that_is_gone_and_locked_stops_nobody_and_is_disabled_later(
+    world, database
+):
+    """As `/recover` locks it for as long as it takes."""
+    org_id, beside = await world.organization(), await world.organization()
+    async with receivers.well_behaved(statuses=[410]) as gone, receivers.well_behaved() as other:
+        endpoint = await world.endpoint(org_id, gone.url)
+        await world.endpoint(beside, other.url)
+        async with delivering(database) as running:
+            async with world.admin.transaction():
+                await world.admin.execute(
+                    "SELECT FROM webhook_endpoints WHERE id = %s FOR NO KEY UPDATE", (endpoint.id,)
+                )
+                async with world_in(database) as meanwhile:
+                    await meanwhile.events(org_id, 1)
+                    await until(lambda: gone.requests)
+                    await meanwhile.events(beside, 20)
+                    await until(lambda: _delivered(meanwhile, beside, 20), wait_s=4)
+                    assert (await meanwhile.states(org_id)) == ["failed"]
+                    assert await meanwhile.rows("webhook_endpoints", "state", "id", org_id) == [
+                        ("active",)
+                    ]
+                assert running.deliverer.trouble() is None
+            await until(lambda: _is_disabled(world, org_id))
+    assert len(gone.requests) == 1
+
+
+async def _delivered(world: World, org_id, number: int) -> bool:
+    return await world.states(org_id) == ["delivered"] * number
+
+
+async def _is_disabled(world: World, org_id) -> bool:
+    return await world.rows("webhook_endpoints", "disabled_reason", "id", org_id) == [("gone",)]
+
+
 class _Sender:
     """A sender that takes letters."""
 
@@ -429,8 +464,8 @@ async def test_failures_alone_for_days_disable_an_endpoint_and_admins_get_a_lett
             (org_id, endpoint.id, timedelta(hours=hours)),
         )
     after_s = DeliverLimits().disable_after_s
-    assert await endpoint_health.disable_failing(deliver, after_s=after_s, limit=10) == 1
-    assert await endpoint_health.disable_failing(deliver, after_s=after_s, limit=10) == 0
+    for _ in range(2):
+        await endpoint_health.disable_failing(deliver, after_s=after_s, limit=10)
     states = dict(await world.rows("webhook_endpoints", "id, disabled_reason", "id", org_id))
     assert states == {failing.id: "failures", lately.id: None, recovered.id: None}
     ((kind, data),) = await world.rows("events", "type, data", "position", org_id)
@@ -447,12 +482,6 @@ async def test_failures_alone_for_days_disable_an_endpoint_and_admins_get_a_lett
     text = letter.get_content()
     assert format_id("whe", failing.id) in text
     assert '("to the ERP")' in text
-
-
-def _pool(database):
-    from db.core.connect import pool
-
-    return pool(database.url("opsc_deliver"), "test", max_size=2)
 
 
 async def test_an_accepted_attempt_ends_what_is_known_of_failures(world, database):

@@ -19,6 +19,7 @@ import structlog
 from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox, UnsealError
 from db.delivery import endpoint_health, endpoint_hours, webhook_backlog, webhook_deliveries
+from db.delivery.endpoint_health import KnownEndpoint
 from db.delivery.webhook_deliveries import (
     ClaimedDelivery,
     LoggedAttempt,
@@ -87,6 +88,7 @@ class Deliverer:
         self._lanes = Lanes(self._limits.lanes)
         self._marks: list[Mark] = []
         self._held: list[tuple[float, int, Mark]] = []  # a heap, by when they are to be written
+        self._gone: set[KnownEndpoint] = set()  # they answered 410, and are not yet disabled
         self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
         self._attempts: dict[int, tuple[Turn, asyncio.Task[None]]] = {}  # by the turn's number
@@ -96,6 +98,7 @@ class Deliverer:
         self._reached = False  # whether the last pass could claim
         self._after = _FIRST
         self._survey_at_s = 0.0
+        self._hopeless_at_s = 0.0
 
     def trouble(self) -> str | None:
         """Return why nothing can be delivered just now; None where deliveries go on."""
@@ -134,21 +137,23 @@ class Deliverer:
             # First: a survey that fails is not to be the work of each pass.
             self._survey_at_s = monotonic() + self._limits.survey_s
             await self._survey(conn)
+        if monotonic() >= self._hopeless_at_s:
+            await self._fail_hopeless(conn)
 
     async def _write_marks(self, conn: Connection) -> None:
         now_s = monotonic()
         while self._held and (self._held[0][0] <= now_s or len(self._held) > self._limits.held):
             self._marks.append(heappop(self._held)[2])
         marks = self._marks[:]
-        if not marks:
-            return
-        # First, so that an endpoint that is gone is disabled whatever happens in between.
-        gone = {
-            (mark.claim.org_id, mark.claim.endpoint_id)
+        self._gone |= {
+            KnownEndpoint(mark.claim.org_id, mark.claim.endpoint_id, mark.claim.endpoint_updated_at)
             for mark in marks
             if mark.status == GONE and not mark.claim.is_test
         }
-        await endpoint_health.disable(conn, gone, "gone")
+        # First, so that an endpoint that is gone is disabled whatever happens in between.
+        self._gone = await endpoint_health.disable(conn, self._gone, "gone")
+        if not marks:
+            return
         await webhook_deliveries.mark(conn, marks)
         del self._marks[: len(marks)]  # attempts have added to the end meanwhile
         for mark in marks:
@@ -191,8 +196,6 @@ class Deliverer:
             self.wake()
 
     async def _survey(self, conn: Connection) -> None:
-        given_up = await webhook_deliveries.fail_hopeless(conn, limit=self._limits.claims)
-        self._metrics.failed.inc(given_up)
         await endpoint_health.disable_failing(
             conn, after_s=self._limits.disable_after_s, limit=self._limits.claims
         )
@@ -201,6 +204,16 @@ class Deliverer:
         for pace, endpoints in self._lanes.paces().items():
             self._metrics.endpoints.labels(pace.value).set(endpoints)
         self._metrics.claimed.set(self._lanes.waiting)
+
+    async def _fail_hopeless(self, conn: Connection) -> None:
+        """Fail some of what waits without hope. As long as there is more, each pass does."""
+        limits = self._limits
+        self._hopeless_at_s = monotonic() + limits.survey_s
+        given_up = await webhook_deliveries.fail_hopeless(conn, limit=limits.claims)
+        self._metrics.failed.inc(given_up)
+        if given_up == limits.claims:
+            self._hopeless_at_s = 0.0
+            self.wake()
 
     def _start_attempts(self, attempts: asyncio.TaskGroup) -> None:
         while (turn := self._lanes.take(monotonic())) is not None:
