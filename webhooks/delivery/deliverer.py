@@ -33,7 +33,7 @@ from webhooks.delivery.claimer import Claimer, ClaimerLimits
 from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
 from webhooks.delivery.hour_counts import HourCounts
-from webhooks.delivery.post import Poster, header_lines
+from webhooks.delivery.post import Poster
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 from webhooks.retry import GONE, Answer, retry_delay_s
@@ -123,6 +123,7 @@ class Deliverer:
                     self._reached = False
                     await pause(stop, self._outage.begin(error))
                 self._start_attempts()
+                self._metrics.in_flight.set(self._lanes.in_flight)
                 await asyncio.sleep(self._limits.pass_s)
                 await pause(self._work, self._limits.idle_s)
             await self._finish()
@@ -208,7 +209,6 @@ class Deliverer:
         while (turn := self._lanes.take(monotonic())) is not None:
             self._attempts[turn.number] = turn
             self._start(turn)
-        self._metrics.in_flight.set(self._lanes.in_flight)
 
     def _start(self, turn: Turn) -> None:
         claim, began = turn.claim, datetime.now(UTC)
@@ -224,11 +224,9 @@ class Deliverer:
             answer = Answer(None, told, is_our_fault=True)
             asyncio.get_running_loop().call_soon(self._end, turn, began, (), answer)
             return
-        body = envelope.body(claim)
-        signed = signing.signed_headers(
-            secrets.keys, envelope.message_id(claim), int(began.timestamp()), body
-        )
-        headers = header_lines(signed) + secrets.header_lines
+        body, message_id = envelope.body(claim), envelope.message_id(claim)
+        signed = signing.signed_headers(secrets.keys, message_id, int(began.timestamp()), body)
+        headers = signed + secrets.header_lines
         on_answer = partial(self._end, turn, began, secrets.header_values)
         self._poster.post(claim.url, headers, body, on_answer)
 
