@@ -47,8 +47,7 @@ class ClaimedDelivery(NamedTuple):
     endpoint_updated_at: datetime = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedAttempt:
+class LoggedAttempt(NamedTuple):
     """The part of an attempt that its row in the log has beside its mark. duration_ms, headers (as
     JSON) and body are None where there was no answer.
     """
@@ -59,8 +58,7 @@ class LoggedAttempt:
     body: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """The outcome of an attempt. `retry_s`: from now to the next one, where it is pending.
 
     attempt: for the log; None where nothing was attempted. is_our_fault: the endpoint has no part

@@ -7,9 +7,10 @@ under the same id; none is lost. Several processes share the work.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from heapq import heappop, heappush
 from time import monotonic, time
 from uuid import UUID
@@ -17,7 +18,7 @@ from uuid import UUID
 import structlog
 
 from db.core.connect import Connection, Pool
-from db.core.secrets import SecretBox, UnsealError
+from db.core.secrets import SecretBox
 from db.delivery import endpoint_health, endpoint_hours, webhook_backlog, webhook_deliveries
 from db.delivery.endpoint_health import KnownEndpoint
 from db.delivery.webhook_deliveries import (
@@ -26,11 +27,11 @@ from db.delivery.webhook_deliveries import (
     Mark,
     WantedDeliveries,
 )
-from db.delivery.webhook_headers import open_headers
 from telemetry.ids import format_id
 from webhooks.delivery import envelope, signing
-from webhooks.delivery.answer_log import NOTHING, LoggedAnswer, logged_answer
+from webhooks.delivery.answer_log import NOTHING, logged_answer
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
+from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
 from webhooks.delivery.hour_counts import HourCounts
 from webhooks.delivery.post import Poster
@@ -82,7 +83,7 @@ class Deliverer:
     ) -> None:
         self._connections = connections
         self._poster = poster
-        self._secrets = secrets
+        self._secrets = EndpointSecretsBox(secrets)
         self._metrics = metrics
         self._limits = limits or DeliverLimits()
         self._lanes = Lanes(self._limits.lanes)
@@ -91,7 +92,8 @@ class Deliverer:
         self._gone: set[KnownEndpoint] = set()  # they answered 410, and are not yet disabled
         self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
-        self._attempts: dict[int, tuple[Turn, asyncio.Task[None]]] = {}  # by the turn's number
+        self._attempts: dict[int, Turn] = {}  # under way, by the turn's number
+        self._are_over = asyncio.Event()  # set when the last one ends
         self._work = asyncio.Event()
         self._chances = random.Random()
         self._outage = Outage("deliveries", self._chances)
@@ -111,8 +113,8 @@ class Deliverer:
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop`, then let attempts under way end."""
         ended = asyncio.Event()
-        async with asyncio.TaskGroup() as attempts:
-            attempts.create_task(self._claimer.run(ended))
+        async with asyncio.TaskGroup() as claimer:
+            claimer.create_task(self._claimer.run(ended))
             while not stop.is_set():
                 self._work.clear()
                 try:
@@ -123,7 +125,8 @@ class Deliverer:
                 except TROUBLE as error:
                     self._reached = False
                     await pause(stop, self._outage.begin(error))
-                self._start_attempts(attempts)
+                self._start_attempts()
+                self._metrics.in_flight.set(self._lanes.in_flight)
                 await asyncio.sleep(self._limits.pass_s)
                 await pause(self._work, self._limits.idle_s)
             await self._finish()
@@ -215,28 +218,48 @@ class Deliverer:
             self._hopeless_at_s = 0.0
             self.wake()
 
-    def _start_attempts(self, attempts: asyncio.TaskGroup) -> None:
+    def _start_attempts(self) -> None:
         while (turn := self._lanes.take(monotonic())) is not None:
-            task = attempts.create_task(self._attempt(turn, attempts))
-            self._attempts[turn.number] = turn, task
-        self._metrics.in_flight.set(self._lanes.in_flight)
+            self._attempts[turn.number] = turn
+            self._start(turn)
 
-    async def _attempt(self, turn: Turn, attempts: asyncio.TaskGroup) -> None:
-        began = datetime.now(UTC)
-        answer, logged = await self._post(turn.claim)
+    def _start(self, turn: Turn) -> None:
+        claim, began = turn.claim, datetime.now(UTC)
+        try:
+            secrets = self._secrets.of(claim)
+        except EndpointSecretsError as error:
+            _log.error(
+                "webhook secret cannot be decrypted",
+                endpoint_id=format_id("whe", claim.endpoint_id),
+                error=str(error),
+            )
+            told = "the secret of the endpoint cannot be read"
+            answer = Answer(None, told, is_our_fault=True)
+            asyncio.get_running_loop().call_soon(self._end, turn, began, (), answer)
+            return
+        body, message_id = envelope.body(claim), envelope.message_id(claim)
+        signed = signing.signed_headers(secrets.keys, message_id, int(began.timestamp()), body)
+        headers = signed + secrets.header_lines
+        on_answer = partial(self._end, turn, began, secrets.header_values)
+        self._poster.post(claim.url, headers, body, on_answer)
+
+    def _end(self, turn: Turn, began: datetime, hidden: Sequence[str], answer: Answer) -> None:
+        if self._attempts.pop(turn.number, None) is None:
+            return  # given up when the process stopped
         now_s = monotonic()
         self._metrics.count_attempt(answer, now_s - turn.started_s)
         self._lanes.finish(turn, now_s, accepted=answer.accepted)
-        has_answer = answer.status is not None
-        duration_ms = round(1000 * (now_s - turn.started_s)) if has_answer else None
-        attempt = LoggedAttempt(began, duration_ms, logged.headers, logged.body)
-        mark = self._judge(turn.claim, answer, attempt)
-        if has_answer:
-            self._marks.append(mark)
+        if answer.status is None:
+            attempt = LoggedAttempt(began, None, *NOTHING)
+            self._hold(self._judge(turn.claim, answer, attempt), turn, now_s)
         else:
-            self._hold(mark, turn, now_s)
-        del self._attempts[turn.number]
-        self._start_attempts(attempts)
+            duration_ms = round(1000 * (now_s - turn.started_s))
+            logged = logged_answer(answer.headers, answer.body, hidden)
+            attempt = LoggedAttempt(began, duration_ms, *logged)
+            self._marks.append(self._judge(turn.claim, answer, attempt))
+        self._start_attempts()
+        if not self._attempts:
+            self._are_over.set()
         self.wake()
 
     def _hold(self, mark: Mark, turn: Turn, now_s: float) -> None:
@@ -246,29 +269,6 @@ class Deliverer:
         at_s = turn.started_s + self._limits.attempt_s
         heappush(self._held, (at_s, turn.number, mark))
         asyncio.get_running_loop().call_later(max(0.0, at_s - now_s), self.wake)
-
-    async def _post(self, claim: ClaimedDelivery) -> tuple[Answer, LoggedAnswer]:
-        """Return the answer, and what the log keeps of it."""
-        box, owner = self._secrets, claim.endpoint_id.bytes
-        sealed = [claim.secret_encrypted, claim.previous_secret_encrypted]
-        try:
-            secrets = [box.open(each, owner).decode() for each in sealed if each is not None]
-            keys = [signing.signing_key(secret) for secret in secrets]
-            own = open_headers(box, claim.endpoint_id, claim.headers_encrypted)
-        except (UnsealError, UnicodeDecodeError, signing.SecretFormatError) as error:
-            _log.error(
-                "webhook secret cannot be decrypted",
-                endpoint_id=format_id("whe", claim.endpoint_id),
-                error=str(error),
-            )
-            told = "the secret of the endpoint cannot be read"
-            return Answer(None, told, is_our_fault=True), NOTHING
-        body = envelope.body(claim)
-        headers = signing.signed_headers(keys, envelope.message_id(claim), int(time()), body)
-        answer = await self._poster.post(claim.url, own | headers, body)
-        if answer.status is None:
-            return answer, NOTHING
-        return answer, logged_answer(answer.headers, answer.body, own.values())
 
     def _judge(self, claim: ClaimedDelivery, answer: Answer, attempt: LoggedAttempt) -> Mark:
         if answer.accepted:
@@ -306,12 +306,11 @@ class Deliverer:
     async def _finish(self) -> None:
         """Give back what has not begun; waits for what has, and gives back what does not end."""
         claims = self._lanes.drain()
-        tasks = [task for _, task in self._attempts.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._limits.grace_s)
-        for turn, task in self._attempts.values():
-            task.cancel()
-            claims.append(turn.claim)
+        self._are_over.clear()
+        if self._attempts:
+            await pause(self._are_over, self._limits.grace_s)
+        claims += [turn.claim for turn in self._attempts.values()]
+        self._attempts.clear()
         self._marks += [mark for _, _, mark in self._held]
         self._held.clear()
         try:
