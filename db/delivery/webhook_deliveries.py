@@ -140,6 +140,15 @@ SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypte
  ORDER BY c.next_attempt_at, c.seq
 """
 
+# Of the endpoints that `_CLAIM` would claim for.
+_LAST_CHANGES = """
+SELECT p.id, p.updated_at
+  FROM unnest(%s::uuid[]) AS wanted (id)
+  JOIN webhook_endpoints AS p USING (id)
+  JOIN organizations AS o USING (org_id)
+ WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
+"""
+
 # A mark that comes late, when the claim has lapsed and another process has marked the row, changes
 # nothing, unless it tells that the event was accepted. "Not yet decided" is written so that the
 # rows are found by their key: state = 'pending' lets the planner read all that is pending instead.
@@ -206,6 +215,7 @@ UPDATE webhook_deliveries AS d SET claimed_until = NULL
               %(attempts)s::int[]) AS m (org_id, endpoint_id, event_id, attempts)
  WHERE d.org_id = m.org_id AND d.endpoint_id = m.endpoint_id AND d.event_id = m.event_id
    AND d.state NOT IN ('delivered', 'failed') AND d.attempts = m.attempts
+   AND d.claimer = %(claimer)s
 """
 
 # Only endpoints without hope are looked at, each by the index.
@@ -282,6 +292,14 @@ async def claim(conn: Connection, wanted: WantedDeliveries) -> list[ClaimedDeliv
         return await cursor.fetchall()
 
 
+async def last_changes(conn: Connection, endpoint_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Return the last change of those of the endpoints that deliveries may go to."""
+    if not endpoint_ids:
+        return {}
+    cursor = await conn.execute(_LAST_CHANGES, (list(endpoint_ids),))
+    return dict(await cursor.fetchall())
+
+
 async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
     """Write what became of attempts, in one statement."""
     await conn.execute(
@@ -299,9 +317,9 @@ async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
     )
 
 
-async def release(conn: Connection, claims: Sequence[ClaimedDelivery]) -> None:
-    """Give back what was claimed and not attempted."""
-    await conn.execute(_RELEASE, _identities(claims))
+async def release(conn: Connection, claims: Sequence[ClaimedDelivery], claimer: int) -> None:
+    """Give back what the claimer has claimed and not attempted."""
+    await conn.execute(_RELEASE, _identities(claims) | {"claimer": claimer})
 
 
 async def fail_hopeless(conn: Connection, *, limit: int) -> int:
@@ -349,7 +367,7 @@ def _log(marks: Sequence[Mark]) -> dict[str, list[Any]]:
     }
 
 
-def _identities(claims: Sequence[ClaimedDelivery]) -> dict[str, list[UUID] | list[int]]:
+def _identities(claims: Sequence[ClaimedDelivery]) -> dict[str, Any]:
     return {
         "org_ids": [claim.org_id for claim in claims],
         "endpoint_ids": [claim.endpoint_id for claim in claims],

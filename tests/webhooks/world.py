@@ -71,6 +71,15 @@ class World:
         )
         return Endpoint(org_id, endpoint_id, secret)
 
+    async def change(self, endpoint: Endpoint, **columns: Any) -> None:
+        """Change columns of an endpoint, as the API does."""
+        values = ", ".join(f"{name} = %s" for name in columns)
+        await self.admin.execute(
+            f"UPDATE webhook_endpoints SET {values}, updated_at = clock_timestamp()"  # noqa: S608
+            " WHERE id = %s",
+            (*columns.values(), endpoint.id),
+        )
+
     async def delete(self, endpoint: Endpoint) -> None:
         await self.admin.execute(
             "UPDATE webhook_endpoints SET deleted_at = now() WHERE id = %s", (endpoint.id,)

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from heapq import heappop, heappush
 from time import monotonic, time
 from uuid import UUID
 
@@ -54,10 +53,17 @@ class DeliverLimits:
     grace_s: float = 10  # for attempts under way when the process is to stop
     survey_s: float = 10  # between counts of the backlog
     backlog: int = 100_000  # where those counts stop
-    held: int = 2_000  # marks of attempts without an answer that wait, see `_hold`
+    recheck_s: float = 0.5  # between looks whether the endpoints of waiting claims have changed
     disable_after_s: float = 120 * 3_600  # of failures alone
     lanes: LaneLimits = field(default_factory=LaneLimits)
     claimer: ClaimerLimits = field(default_factory=ClaimerLimits)
+
+    @property
+    def held_s(self) -> float:
+        """The seconds that an attempt without an answer keeps its place, whatever failed. A little
+        longer than the longest attempt: the moment at which a timer fires is not to tell anything.
+        """
+        return self.attempt_s + 0.1
 
     @property
     def claim_s(self) -> float:
@@ -88,7 +94,8 @@ class Deliverer:
         self._limits = limits or DeliverLimits()
         self._lanes = Lanes(self._limits.lanes)
         self._marks: list[Mark] = []
-        self._held: list[tuple[float, int, Mark]] = []  # a heap, by when they are to be written
+        self._held: dict[int, tuple[Turn, Mark]] = {}  # by the turn's number, see `_hold`
+        self._dropped: list[ClaimedDelivery] = []  # claims to give back
         self._gone: set[KnownEndpoint] = set()  # they answered 410, and are not yet disabled
         self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
@@ -101,6 +108,7 @@ class Deliverer:
         self._after = _FIRST
         self._survey_at_s = 0.0
         self._hopeless_at_s = 0.0
+        self._recheck_at_s = 0.0
 
     def trouble(self) -> str | None:
         """Return why nothing can be delivered just now; None where deliveries go on."""
@@ -134,6 +142,7 @@ class Deliverer:
 
     async def _pass(self, conn: Connection) -> None:
         await self._write_marks(conn)
+        await self._drop_outdated(conn)
         if self._claimer.is_held:
             await self._claim(conn)
         if monotonic() >= self._survey_at_s:
@@ -144,9 +153,6 @@ class Deliverer:
             await self._fail_hopeless(conn)
 
     async def _write_marks(self, conn: Connection) -> None:
-        now_s = monotonic()
-        while self._held and (self._held[0][0] <= now_s or len(self._held) > self._limits.held):
-            self._marks.append(heappop(self._held)[2])
         marks = self._marks[:]
         self._gone |= {
             KnownEndpoint(mark.claim.org_id, mark.claim.endpoint_id, mark.claim.endpoint_updated_at)
@@ -178,12 +184,27 @@ class Deliverer:
         await endpoint_hours.add(conn, counted)
         self._counts.added(counted)
 
+    async def _drop_outdated(self, conn: Connection) -> None:
+        """Give back what waits for endpoints that were changed or have lost the right to it since
+        it was claimed, and for those that are gone. It is claimed again as they are now.
+        """
+        if monotonic() >= self._recheck_at_s:
+            self._recheck_at_s = monotonic() + self._limits.recheck_s
+            waiting = self._lanes.waiting_endpoints()
+            changes = await webhook_deliveries.last_changes(conn, waiting)
+            for endpoint_id in waiting:
+                self._dropped += self._lanes.drop(endpoint_id, changes.get(endpoint_id))
+        dropped = self._dropped[:]
+        if dropped:
+            await webhook_deliveries.release(conn, dropped, self._claimer.number)
+            del self._dropped[: len(dropped)]
+
     async def _claim(self, conn: Connection) -> None:
         limits, began_s = self._limits, monotonic()
         wanted = WantedDeliveries(
             limit=min(limits.claims, self._lanes.free),
             room=self._lanes.room_of_new,
-            rooms=self._lanes.rooms(),
+            rooms=self._lanes.rooms() | {endpoint.id: 0 for endpoint in self._gone},
             after=self._after,
             lease_s=limits.claim_s,
             claimer=self._claimer.number,
@@ -191,7 +212,7 @@ class Deliverer:
             dead_after_s=limits.claimer.dead_after_s,
         )
         claims = await webhook_deliveries.claim(conn, wanted)
-        self._lanes.add(claims, begin_by_s=began_s + limits.claim_s - limits.attempt_s)
+        self._lanes.add(claims, begin_by_s=began_s + limits.claim_s - limits.held_s)
         if claims and len(claims) == wanted.limit:
             # Others wait behind these: they come first next time, and at once.
             endpoints = {claim.endpoint_id for claim in claims}
@@ -248,27 +269,37 @@ class Deliverer:
             return  # given up when the process stopped
         now_s = monotonic()
         self._metrics.count_attempt(answer, now_s - turn.started_s)
-        self._lanes.finish(turn, now_s, accepted=answer.accepted)
         if answer.status is None:
             attempt = LoggedAttempt(began, None, *NOTHING)
-            self._hold(self._judge(turn.claim, answer, attempt), turn, now_s)
+            self._hold(turn, self._judge(turn.claim, answer, attempt), now_s)
         else:
             duration_ms = round(1000 * (now_s - turn.started_s))
             logged = logged_answer(answer.headers, answer.body, hidden)
             attempt = LoggedAttempt(began, duration_ms, *logged)
-            self._marks.append(self._judge(turn.claim, answer, attempt))
-        self._start_attempts()
+            if answer.status == GONE and not turn.claim.is_test:
+                self._dropped += self._lanes.drop(turn.claim.endpoint_id)
+            self._close(turn, self._judge(turn.claim, answer, attempt), now_s)
         if not self._attempts:
             self._are_over.set()
+
+    def _close(self, turn: Turn, mark: Mark, now_s: float) -> None:
+        self._marks.append(mark)
+        self._lanes.finish(turn, now_s, accepted=mark.state == "delivered")
+        self._start_attempts()
         self.wake()
 
-    def _hold(self, mark: Mark, turn: Turn, now_s: float) -> None:
-        """Keep a mark until the longest attempt would have ended: how soon the log has it, and when
-        the next attempt is, would tell a closed port from a filtered one.
+    def _hold(self, turn: Turn, mark: Mark, now_s: float) -> None:
+        """Keep the place and the mark of an attempt without an answer until the longest attempt
+        would have ended. How soon the log has it, when the next attempt is, and when another
+        delivery of the endpoint is attempted would tell a closed port from a filtered one.
         """
-        at_s = turn.started_s + self._limits.attempt_s
-        heappush(self._held, (at_s, turn.number, mark))
-        asyncio.get_running_loop().call_later(max(0.0, at_s - now_s), self.wake)
+        self._held[turn.number] = turn, mark
+        rest_s = turn.started_s + self._limits.held_s - now_s
+        asyncio.get_running_loop().call_later(max(0.0, rest_s), self._let_go, turn.number)
+
+    def _let_go(self, number: int) -> None:
+        if (held := self._held.pop(number, None)) is not None:  # else it ended with the process
+            self._close(*held, monotonic())
 
     def _judge(self, claim: ClaimedDelivery, answer: Answer, attempt: LoggedAttempt) -> Mark:
         if answer.accepted:
@@ -311,13 +342,14 @@ class Deliverer:
             await pause(self._are_over, self._limits.grace_s)
         claims += [turn.claim for turn in self._attempts.values()]
         self._attempts.clear()
-        self._marks += [mark for _, _, mark in self._held]
+        claims += self._dropped
+        self._marks += [mark for _, mark in self._held.values()]
         self._held.clear()
         try:
             async with self._connections.connection() as conn:
                 await self._write_marks(conn)
                 await self._add_counts(conn)
-                await webhook_deliveries.release(conn, claims)
+                await webhook_deliveries.release(conn, claims, self._claimer.number)
         except TROUBLE as error:
             _log.warning(
                 "claimed deliveries not released, others attempt them when this process has ended",

@@ -23,6 +23,7 @@ No I/O here and no clock: `now_s` is any clock that never goes back.
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
@@ -206,15 +207,29 @@ class Lanes:
         was_good = lane.pace in _KNOWN and lane.window > self._limits.slow_window
         return Pace.STEADY if accepted or was_good else Pace.HANGING
 
+    def waiting_endpoints(self) -> list[UUID]:
+        """Return the endpoints for which claims wait."""
+        lanes = [self._lanes[endpoint] for endpoint in self._busy]
+        return [lane.endpoint for lane in lanes if lane.waiting]
+
+    def drop(self, endpoint_id: UUID, updated_at: datetime | None = None) -> list[ClaimedDelivery]:
+        """Take out what waits for an endpoint, but for claims that have its settings of
+        `updated_at`.
+        """
+        lane = self._lanes.get(endpoint_id.int)
+        if lane is None:
+            return []
+        dropped = [claim for claim, _ in lane.waiting if claim.endpoint_updated_at != updated_at]
+        if dropped:
+            kept = [each for each in lane.waiting if each[0].endpoint_updated_at == updated_at]
+            lane.waiting = deque(kept)
+            self._waiting[lane.pace] -= len(dropped)
+            self._settle(endpoint_id.int, lane)
+        return dropped
+
     def drain(self) -> list[ClaimedDelivery]:
         """Take out all that waits."""
-        claims: list[ClaimedDelivery] = []
-        for endpoint, lane in [item for item in self._lanes.items() if item[1].waiting]:
-            claims.extend(claim for claim, _ in lane.waiting)
-            self._waiting[lane.pace] -= len(lane.waiting)
-            lane.waiting.clear()
-            self._settle(endpoint, lane)
-        return claims
+        return [claim for endpoint in self.waiting_endpoints() for claim in self.drop(endpoint)]
 
     def _room(self, lane: _Lane) -> int:
         limits = self._limits
