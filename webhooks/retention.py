@@ -141,6 +141,8 @@ class Retention:
         yield _Step(
             "test_events", rows, partial(retention.remove_test_events, conn, now - _TESTS, rows)
         )
+        orphans = partial(retention.remove_orphan_failures, conn, rows)
+        yield _Step("orphan_failures", rows, orphans)
         yield _Step("checkpoints", rows, partial(retention.remove_checkpoints, conn, rows))
 
 

@@ -1,6 +1,6 @@
 """The times at which a failed attempt is repeated, and when a delivery is given up."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # After the first attempt, after the second, ...: about 31 hours in all, then the delivery fails.
 DELAYS_S = (5, 30, 120, 600, 3_600, 21_600, 86_400)
@@ -11,8 +11,7 @@ JITTER = 0.2
 GONE = 410
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The outcome of an attempt: the status of an HTTP answer, or the error that came instead.
 
     error: for the endpoint's owner. detail: for our own log, which may say more. headers and body:

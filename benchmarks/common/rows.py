@@ -152,7 +152,8 @@ def flushes(conn: Admin) -> tuple[int, float]:
 def empty(conn: Admin) -> None:
     """Empty the database of fixes, with nothing left for it to write behind our back."""
     conn.execute(
-        "TRUNCATE gps_events, visits, events, quarantine, asset_state, asset_checkpoints CASCADE"
+        "TRUNCATE gps_events, visits, events, event_subjects, quarantine, asset_state,"
+        " asset_checkpoints CASCADE"
     )
     conn.execute("UPDATE leases SET expires_at = '-infinity'")
     conn.execute("CHECKPOINT")

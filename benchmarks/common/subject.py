@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.host.process import Command, PartFailed, Process, wait_until
+from stack.host.process import Command, PartFailed, Process, how_it_ended, wait_until
 
 READY_TIMEOUT_S = 60.0
 STOP_SIGNALS = [(signal.SIGINT, 30.0)]
@@ -58,7 +58,7 @@ class Subject:
 @contextmanager
 def running(plan: SubjectPlan, log: Path) -> Iterator[Subject]:
     """Provide a process that is ready inside of the block and gone after it. Raises PartFailed
-    where it does not become ready.
+    where it does not become ready, or ends before the block does.
     """
     process = Process(
         Command(
@@ -72,7 +72,11 @@ def running(plan: SubjectPlan, log: Path) -> Iterator[Subject]:
     )
     try:
         wait_until(process, lambda: _answers(plan.ready_url), READY_TIMEOUT_S)
-        yield Subject(plan, process)
+        try:
+            yield Subject(plan, process)
+        finally:  # whatever failed in the block failed because of it
+            if (code := process.exit_code) is not None:
+                raise PartFailed(plan.name, f"ended too soon ({how_it_ended(code)})", log)
     finally:
         process.stop()
 

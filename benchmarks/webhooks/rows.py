@@ -1,15 +1,20 @@
 """Endpoints, events and deliveries for a measurement, written by a superuser."""
 
 import os
+import time
 from uuid import UUID
 
 from benchmarks.common.rows import Admin, copy_rows
+from db.core import leases
+from db.core.connect import connect
 from db.core.secrets import SecretBox
+from db.delivery import sequencer
 from telemetry.ids import derived_id
 
 SECRET_KEY = bytes(range(32))
 _SECRET = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 _DATA_BYTES = 500
+_SEQUENCED = 1_000  # events of a transaction
 ORGANIZATIONS, ENDPOINTS = 10, 100
 
 
@@ -43,7 +48,10 @@ def add_endpoints(conn: Admin, url: str, hanging_url: str | None) -> None:
 
 def clear(conn: Admin) -> None:
     """Remove events, deliveries and endpoints."""
-    conn.execute("TRUNCATE events, webhook_deliveries, webhook_endpoints CASCADE")
+    conn.execute(
+        "TRUNCATE events, event_subjects, webhook_deliveries, webhook_endpoints, webhook_attempts"
+        " CASCADE"
+    )
 
 
 def add_events(conn: Admin, count: int, first: int = 0) -> None:
@@ -67,6 +75,21 @@ def add_events(conn: Admin, count: int, first: int = 0) -> None:
             },
         )
     conn.execute("SELECT pg_notify('opsc_events', '')")
+
+
+async def give_seqs(url: str) -> float:
+    """Give the events that wait their seq, and make their deliveries, as the sequencer does; events
+    a second. url: of opsc_deliver.
+    """
+    async with await connect(url, "bench-sequencer") as conn:
+        epoch = await leases.acquire(conn, sequencer.LEASE, "bench", 600)
+        assert epoch is not None
+        began_s, events = time.monotonic(), 0
+        while more := (await sequencer.sequence(conn, epoch, limit=_SEQUENCED)).events:
+            events += more
+        took_s = time.monotonic() - began_s
+        await leases.release(conn, sequencer.LEASE, epoch)
+        return events / took_s
 
 
 def _organization(place: int) -> UUID:

@@ -5,10 +5,13 @@
 Starts private servers below var/, and writes benchmarks/results/webhooks-<date>-<commit>.json. Six
 minutes; `--quick` takes two. It is meant for a machine that has nothing else to do.
 
-- rate: deliveries a second of a backlog for 100 endpoints, beside a loop that posts the same bytes
-  over 64 connections and has no database; and the processor time of a delivery and of a post;
-- hanging: the same rate where one of the 100 endpoints never answers; and how long after an event's
-  creation its webhook arrives at half of that rate, with and without the one that hangs;
+- rate: deliveries a second of a backlog for 100 endpoints, in turn with a loop that posts the same
+  bytes over 64 connections and has no database; and the processor time of a delivery and of a post;
+- hanging: the same rate without and with one of the 100 endpoints that never answers, in turn; and
+  how long after an event's creation its webhook arrives at half of that rate, without and with it;
+
+The figures of `rate` are medians of ROUNDS rounds, and so are those of `hanging` but the latency.
+The events of a backlog have their seq before a round begins: `sequenced_per_s` is their own rate.
 - quiet: from PUBLISH to the webhook of the breach after QUIET_S without any work, one by one;
 - half: the same while devices send half as much as listener and ingest can take.
 """
@@ -52,6 +55,8 @@ RESULTS = Path("benchmarks/results")
 TRACKERS, ZONES, FIXES_PER_TRACKER = 2_000, 10_000, 120
 PROBES, FIRST_PROBE, PROBE_PAUSE_S = 10, 5_000_000, 2.0
 PROBING = derived_id(b"bench probes", b"\x00")
+ROUNDS = 3
+BACKLOG = 40_000
 LOOP_CONNECTIONS, LOOP_POSTS = 64, 50_000
 FEED_S = 0.02  # between two steps of events that come steadily
 SETTLE_S = 3.0
@@ -71,31 +76,28 @@ class WebhookBench:
 
     def rate(self) -> Figures:
         """Measure a backlog, and the loop."""
-        posts, used_s = round(LOOP_POSTS * self._size), time.process_time()
-        loop_per_s = uvloop.run(_posted(self.sink_port, posts))
-        loop_us = 1e6 * (time.process_time() - used_s) / posts
-        self._figures()
-        drained = self._drained(None)
-        self._per_s = drained["per_s"]
-        return {
-            "per_s": self._per_s,
-            "loop_per_s": loop_per_s,
-            "of_loop": self._per_s / loop_per_s,
-            "deliver_cpu_us": drained["deliver_cpu_us"],
-            "database_cpu_us": drained["database_cpu_us"],
-            "loop_cpu_us": loop_us,
+        rounds = [self._looped() | self._drained(None) for _ in range(ROUNDS)]
+        figures = _medians(rounds)
+        ratios = [each["per_s"] / each["loop_per_s"] for each in rounds]
+        self._per_s = figures["per_s"]
+        return figures | {
+            "of_loop": float(np.median(ratios)),
+            "of_loop_lowest": min(ratios),
+            "of_loop_highest": max(ratios),
         }
 
     def hanging(self) -> Figures:
         """Measure a backlog and a steady feed beside an endpoint that hangs, and without one."""
-        if not self._per_s:
-            self.rate()
         hanging = f"{self._url}/hang"
-        beside = self._drained(hanging)["per_s"]
+        rounds = [(self._drained(None), self._drained(hanging)) for _ in range(ROUNDS)]
+        ratios = [beside["per_s"] / alone["per_s"] for alone, beside in rounds]
+        self._per_s = float(np.median([alone["per_s"] for alone, _ in rounds]))
         alone, with_one = self._fed(None), self._fed(hanging)
         return {
-            "per_s_beside": beside,
-            "of_rate_alone": beside / self._per_s,
+            "per_s_beside": float(np.median([beside["per_s"] for _, beside in rounds])),
+            "of_rate_alone": float(np.median(ratios)),
+            "of_rate_alone_lowest": min(ratios),
+            "of_rate_alone_highest": max(ratios),
             "p99_ms_alone": alone["p99_ms"],
             "p99_ms_beside": with_one["p99_ms"],
         }
@@ -127,11 +129,22 @@ class WebhookBench:
         with urllib.request.urlopen(f"{self._url}/figures", timeout=30) as answer:
             return json.load(answer)
 
-    def _drained(self, hanging: str | None) -> dict[str, Any]:
+    def _looped(self) -> Figures:
+        """Post without a database."""
+        posts, used_s = round(LOOP_POSTS * self._size), time.process_time()
+        per_s = uvloop.run(_posted(self.sink_port, posts))
+        return {
+            "loop_per_s": per_s,
+            "loop_cpu_us": 1e6 * (time.process_time() - used_s) / posts,
+        }
+
+    def _drained(self, hanging: str | None) -> Figures:
         """Deliver a backlog; what hangs is left."""
-        admin, count = self._environment.admin, round(40_000 * self._size)
+        environment, admin = self._environment, self._environment.admin
+        count = round(BACKLOG * self._size)
         rows.add_endpoints(admin, self._url + "/", hanging)
         rows.add_events(admin, count)
+        sequenced_per_s = uvloop.run(rows.give_seqs(environment.deliver_url))
         self._figures()
         healthy = count - (count // rows.ENDPOINTS if hanging else 0)
         with self._delivering() as deliver:
@@ -139,7 +152,12 @@ class WebhookBench:
             _wait(lambda: deliver.stored_fixes() >= healthy)
             deliver_us = 1e6 * (cpu_s(deliver.pid) - used_s) / healthy
             database_us = 1e6 * (self._database_s() - began_s) / healthy
-        return self._figures() | {"deliver_cpu_us": deliver_us, "database_cpu_us": database_us}
+        return {
+            "per_s": self._figures()["per_s"],
+            "deliver_cpu_us": deliver_us,
+            "database_cpu_us": database_us,
+            "sequenced_per_s": sequenced_per_s,
+        }
 
     def _database_s(self) -> float:
         """Return the processor time of the database's processes that run now."""
@@ -256,6 +274,10 @@ def _square() -> workload.Floats:
     half = 0.001
     corners = [(-half, -half), (half, -half), (half, half), (-half, half), (-half, -half)]
     return np.array([(lon + east, lat + north) for east, north in corners])
+
+
+def _medians(rounds: Sequence[Figures]) -> Figures:
+    return {name: float(np.median([each[name] for each in rounds])) for name in rounds[0]}
 
 
 async def _posted(port: int, posts: int) -> float:

@@ -26,20 +26,27 @@ Reason: TypeAlias = Literal["failures", "gone"]
 
 # An endpoint whose failures began long before the last of them, and none was accepted between.
 _FAILING = """
-SELECT f.org_id, f.endpoint_id
+SELECT f.org_id, f.endpoint_id, p.updated_at
   FROM webhook_failures AS f
   JOIN webhook_endpoints AS p ON p.org_id = f.org_id AND p.id = f.endpoint_id
  WHERE f.failed_at - f.failing_since >= make_interval(secs => %s)
    AND p.state = 'active' AND p.deleted_at IS NULL
  LIMIT %s
 """
+# A row that its owner's transaction has locked is skipped: nobody's deliveries wait for it.
 _DISABLE = """
-WITH disabled AS (
+WITH free AS (
+    SELECT p.org_id, p.id
+      FROM unnest(%(org_ids)s::uuid[], %(ids)s::uuid[], %(updated_at)s::timestamptz[])
+           AS one (org_id, id, updated_at)
+      JOIN webhook_endpoints AS p USING (org_id, id, updated_at)
+     WHERE p.state = 'active' AND p.deleted_at IS NULL
+       FOR NO KEY UPDATE OF p SKIP LOCKED
+), disabled AS (
     UPDATE webhook_endpoints AS p
        SET state = 'disabled', disabled_reason = %(reason)s, disabled_at = now(),
            updated_at = clock_timestamp()
-      FROM unnest(%(org_ids)s::uuid[], %(ids)s::uuid[]) AS one (org_id, id)
-     WHERE p.org_id = one.org_id AND p.id = one.id AND p.state = 'active' AND p.deleted_at IS NULL
+      FROM free WHERE p.org_id = free.org_id AND p.id = free.id
     RETURNING p.org_id, p.id, p.description, p.disabled_at
 )
 SELECT disabled.org_id, disabled.id, disabled.description, disabled.disabled_at, f.failing_since
@@ -47,6 +54,21 @@ SELECT disabled.org_id, disabled.id, disabled.description, disabled.disabled_at,
   LEFT JOIN webhook_failures AS f
     ON f.org_id = disabled.org_id AND f.endpoint_id = disabled.id
 """
+_STILL_ACTIVE = """
+SELECT p.org_id, p.id, p.updated_at
+  FROM unnest(%(org_ids)s::uuid[], %(ids)s::uuid[], %(updated_at)s::timestamptz[])
+       AS one (org_id, id, updated_at)
+  JOIN webhook_endpoints AS p USING (org_id, id, updated_at)
+ WHERE p.state = 'active' AND p.deleted_at IS NULL
+"""
+
+
+class KnownEndpoint(NamedTuple):
+    """An endpoint as it was at its last change: what failed was attempted with these settings."""
+
+    org_id: UUID
+    id: UUID
+    updated_at: datetime
 
 
 class _Disabled(NamedTuple):
@@ -57,33 +79,38 @@ class _Disabled(NamedTuple):
     failing_since: datetime | None
 
 
-async def disable_failing(conn: Connection, *, after_s: float, limit: int) -> int:
+async def disable_failing(conn: Connection, *, after_s: float, limit: int) -> None:
     """Disable up to `limit` active endpoints that have accepted nothing for `after_s`, of which the
-    last attempt failed too; return their number.
+    last attempt failed too.
     """
-    cursor = await conn.execute(_FAILING, (after_s, limit))
-    return await disable(conn, await cursor.fetchall(), "failures")
+    async with conn.cursor(row_factory=args_row(KnownEndpoint)) as cursor:
+        await cursor.execute(_FAILING, (after_s, limit))
+        failing = await cursor.fetchall()
+    await disable(conn, failing, "failures")
 
 
 async def disable(
-    conn: Connection, endpoints: Collection[tuple[UUID, UUID]], reason: Reason
-) -> int:
-    """Disable those of the endpoints (org_id, id) that are active; return their number."""
+    conn: Connection, endpoints: Collection[KnownEndpoint], reason: Reason
+) -> set[KnownEndpoint]:
+    """Disable those of the endpoints that are active and have not been changed since. Return those
+    that could not be, because somebody else had locked them: try them again later.
+    """
     if not endpoints:
-        return 0
-    values = {
-        "reason": reason,
-        "org_ids": [org_id for org_id, _ in endpoints],
-        "ids": [endpoint_id for _, endpoint_id in endpoints],
-    }
+        return set()
+    org_ids, ids, updated_at = zip(*endpoints, strict=True)
+    values = {"org_ids": list(org_ids), "ids": list(ids), "updated_at": list(updated_at)}
     async with conn.transaction():
         async with conn.cursor(row_factory=args_row(_Disabled)) as cursor:
-            await cursor.execute(_DISABLE, values)
+            await cursor.execute(_DISABLE, {"reason": reason, **values})
             disabled = await cursor.fetchall()
         await events.insert(conn, [_event(each, reason) for each in disabled])
         for each in disabled:
             await mail_outbox.add_endpoint_disabled(conn, each.org_id, each.id)
-    return len(disabled)
+        if len(disabled) == len(endpoints):
+            return set()
+        async with conn.cursor(row_factory=args_row(KnownEndpoint)) as cursor:
+            await cursor.execute(_STILL_ACTIVE, values)
+            return set(await cursor.fetchall())
 
 
 def _event(row: _Disabled, reason: Reason) -> Event:

@@ -58,7 +58,7 @@ def percentile_ms(durations: Sequence[int], share: float) -> float | None:
 
 
 async def add(conn: Connection, counted: Sequence[CountedHour]) -> None:
-    """Add what was counted, as opsc_deliver."""
+    """Add what was counted, as opsc_deliver. Organizations that were deleted are left out."""
     if not counted:
         return
     org_ids, endpoint_ids, hours, attempts, accepted, durations = zip(
@@ -68,10 +68,11 @@ async def add(conn: Connection, counted: Sequence[CountedHour]) -> None:
         """
         INSERT INTO webhook_endpoint_hours AS known
                (org_id, endpoint_id, hour, attempts, accepted, durations)
-        SELECT org_id, endpoint_id, hour, attempts, accepted, durations::bigint[]
+        SELECT org_id, endpoint_id, hour, new.attempts, new.accepted, new.durations::bigint[]
           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::bigint[], %s::bigint[],
                       %s::text[])
                AS new (org_id, endpoint_id, hour, attempts, accepted, durations)
+          JOIN organizations USING (org_id)
          ORDER BY org_id, endpoint_id, hour
             ON CONFLICT (org_id, endpoint_id, hour) DO UPDATE
            SET attempts = known.attempts + excluded.attempts,

@@ -8,7 +8,7 @@ crash, under the same event id, and never gets lost.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -24,7 +24,8 @@ class ClaimedDelivery(NamedTuple):
 
     `attempts` counts those before this one. `data` is JSON text. Times are Unix microseconds.
     previous_secret_encrypted: signs, too, while a secret is being rotated. headers_encrypted: of
-    the endpoint's owner, as JSON. thin: `data` goes without anything but ids.
+    the endpoint's owner, as JSON. thin: `data` goes without anything but ids. endpoint_updated_at:
+    of the endpoint with these settings.
     """
 
     org_id: UUID
@@ -43,10 +44,10 @@ class ClaimedDelivery(NamedTuple):
     thin: bool = False
     id: UUID = UUID(int=0)
     is_test: bool = False
+    endpoint_updated_at: datetime = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedAttempt:
+class LoggedAttempt(NamedTuple):
     """The part of an attempt that its row in the log has beside its mark. duration_ms, headers (as
     JSON) and body are None where there was no answer.
     """
@@ -57,8 +58,7 @@ class LoggedAttempt:
     body: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """The outcome of an attempt. `retry_s`: from now to the next one, where it is pending.
 
     attempt: for the log; None where nothing was attempted. is_our_fault: the endpoint has no part
@@ -81,7 +81,7 @@ class Mark:
 # it due or not. It is found first and locked then: SKIP LOCKED would take the second one.
 _CLAIM = """
 WITH endpoint AS (
-    SELECT p.org_id, p.id, p.url, p.secret_encrypted, p.headers_encrypted,
+    SELECT p.org_id, p.id, p.updated_at, p.url, p.secret_encrypted, p.headers_encrypted,
            CASE WHEN p.previous_secret_until > now() THEN p.previous_secret_encrypted END
                AS previous_secret_encrypted,
            p.payload = 'thin' AS thin,
@@ -93,7 +93,8 @@ WITH endpoint AS (
      ORDER BY p.id <= %(after)s, p.id
 ), due AS (
     SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.url, endpoint.secret_encrypted,
-           endpoint.previous_secret_encrypted, endpoint.headers_encrypted, endpoint.thin
+           endpoint.previous_secret_encrypted, endpoint.headers_encrypted, endpoint.thin,
+           endpoint.updated_at
       FROM endpoint
      CROSS JOIN LATERAL (
         SELECT * FROM (
@@ -128,15 +129,24 @@ WITH endpoint AS (
                    = (due.org_id, due.endpoint_id, due.event_id)
     RETURNING d.org_id, d.endpoint_id, d.event_id, d.id, d.seq, d.attempts, d.next_attempt_at,
               due.url, due.secret_encrypted, due.previous_secret_encrypted,
-              due.headers_encrypted, due.thin
+              due.headers_encrypted, due.thin, due.updated_at
 )
 SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypted,
        e.type, c.seq, (extract(epoch FROM e.occurred_at) * 1000000)::bigint,
        (extract(epoch FROM e.created_at) * 1000000)::bigint, e.data::text,
-       c.previous_secret_encrypted, c.headers_encrypted, c.thin, c.id, e.is_test
+       c.previous_secret_encrypted, c.headers_encrypted, c.thin, c.id, e.is_test, c.updated_at
   FROM claimed AS c
   JOIN events AS e ON e.org_id = c.org_id AND e.id = c.event_id
  ORDER BY c.next_attempt_at, c.seq
+"""
+
+# Of the endpoints that `_CLAIM` would claim for.
+_LAST_CHANGES = """
+SELECT p.id, p.updated_at
+  FROM unnest(%s::uuid[]) AS wanted (id)
+  JOIN webhook_endpoints AS p USING (id)
+  JOIN organizations AS o USING (org_id)
+ WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
 """
 
 # A mark that comes late, when the claim has lapsed and another process has marked the row, changes
@@ -145,7 +155,8 @@ SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypte
 # In the same statement go the rows of the log, and what is known of failing endpoints: well_ids are
 # those that accepted any of these attempts, failing_ids those that accepted none. An endpoint with
 # no failure for 36 hours, longer than the longest delay, begins anew: nothing was tried meanwhile.
-# What is known of them is locked in one order first, as other processes do.
+# What is known of them is locked in one order first, as other processes do. Neither is kept of an
+# organization that has been deleted meanwhile.
 _MARK = """
 WITH locked AS (
     SELECT known.org_id, known.endpoint_id, m.is_well
@@ -162,6 +173,7 @@ WITH locked AS (
     INSERT INTO webhook_failures AS known (org_id, endpoint_id)
     SELECT org_id, endpoint_id
       FROM unnest(%(failing_org_ids)s::uuid[], %(failing_ids)s::uuid[]) AS f (org_id, endpoint_id)
+      JOIN organizations USING (org_id)
      WHERE (SELECT count(*) FROM locked) >= 0
      ORDER BY org_id, endpoint_id
         ON CONFLICT (org_id, endpoint_id) DO UPDATE
@@ -181,6 +193,7 @@ WITH locked AS (
                   %(log_statuses)s::int[], %(log_durations_ms)s::int[], %(log_errors)s::text[],
                   %(log_headers)s::text[], %(log_bodies)s::text[], %(log_retries_s)s::float8[])
            AS a (org_id, delivery_id, began, status, duration_ms, error, headers, body, retry_s)
+      JOIN organizations USING (org_id)
         ON CONFLICT DO NOTHING
 )
 UPDATE webhook_deliveries AS d
@@ -202,6 +215,7 @@ UPDATE webhook_deliveries AS d SET claimed_until = NULL
               %(attempts)s::int[]) AS m (org_id, endpoint_id, event_id, attempts)
  WHERE d.org_id = m.org_id AND d.endpoint_id = m.endpoint_id AND d.event_id = m.event_id
    AND d.state NOT IN ('delivered', 'failed') AND d.attempts = m.attempts
+   AND d.claimer = %(claimer)s
 """
 
 # Only endpoints without hope are looked at, each by the index.
@@ -278,6 +292,14 @@ async def claim(conn: Connection, wanted: WantedDeliveries) -> list[ClaimedDeliv
         return await cursor.fetchall()
 
 
+async def last_changes(conn: Connection, endpoint_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Return the last change of those of the endpoints that deliveries may go to."""
+    if not endpoint_ids:
+        return {}
+    cursor = await conn.execute(_LAST_CHANGES, (list(endpoint_ids),))
+    return dict(await cursor.fetchall())
+
+
 async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
     """Write what became of attempts, in one statement."""
     await conn.execute(
@@ -295,9 +317,9 @@ async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
     )
 
 
-async def release(conn: Connection, claims: Sequence[ClaimedDelivery]) -> None:
-    """Give back what was claimed and not attempted."""
-    await conn.execute(_RELEASE, _identities(claims))
+async def release(conn: Connection, claims: Sequence[ClaimedDelivery], claimer: int) -> None:
+    """Give back what the claimer has claimed and not attempted."""
+    await conn.execute(_RELEASE, _identities(claims) | {"claimer": claimer})
 
 
 async def fail_hopeless(conn: Connection, *, limit: int) -> int:
@@ -345,7 +367,7 @@ def _log(marks: Sequence[Mark]) -> dict[str, list[Any]]:
     }
 
 
-def _identities(claims: Sequence[ClaimedDelivery]) -> dict[str, list[UUID] | list[int]]:
+def _identities(claims: Sequence[ClaimedDelivery]) -> dict[str, Any]:
     return {
         "org_ids": [claim.org_id for claim in claims],
         "endpoint_ids": [claim.endpoint_id for claim in claims],

@@ -223,6 +223,21 @@ async def remove_endpoint_hours(conn: Connection, before: datetime, limit: int) 
     return cursor.rowcount
 
 
+async def remove_orphan_failures(conn: Connection, limit: int) -> int:
+    """Remove up to `limit` notes of failing endpoints whose organization was deleted while they
+    were written; how many it were.
+    """
+    cursor = await conn.execute(
+        """
+        DELETE FROM webhook_failures WHERE (org_id, endpoint_id) IN (
+            SELECT org_id, endpoint_id FROM webhook_failures AS known
+             WHERE NOT EXISTS (SELECT FROM organizations WHERE org_id = known.org_id) LIMIT %s)
+        """,
+        (limit,),
+    )
+    return cursor.rowcount
+
+
 _REMOVE_TESTS = """
 WITH old AS (
     SELECT org_id, id FROM events

@@ -7,6 +7,7 @@ from itertools import repeat
 import pytest
 
 from tests.webhooks import receivers
+from tests.webhooks.world import posted
 from webhooks.delivery.addresses import AddressRefused, CheckedResolver
 from webhooks.delivery.post import NO_ANSWER, Poster
 
@@ -33,9 +34,9 @@ async def _resolved(names: list[Sequence[str]], *answers: Sequence[str]) -> set[
     names[:] = answers
     resolver = CheckedResolver(allow_loopback=False)
     try:
-        return {found["host"] for found in await resolver.resolve("rebound.example", 443)}
+        return {info[4][0] for info in await resolver.resolve("rebound.example", 443)}
     finally:
-        await resolver.close()
+        resolver.close()
 
 
 async def test_of_mixed_answers_only_the_public_ones_are_called(
@@ -73,7 +74,7 @@ async def test_a_name_that_is_rebound_between_attempts_reaches_nothing_of_ours(
     ):
         port = receiver.url.split(":")[2].split("/")[0]
         for _ in repeat(None, 4):
-            answer = await poster.post(f"https://rebound.example:{port}/", {}, b"{}")
+            answer = await posted(poster, f"https://rebound.example:{port}/", b"{}")
             assert (answer.status, answer.error) == (None, NO_ANSWER)
     assert receiver.requests == []
     assert receiver.peers == set()

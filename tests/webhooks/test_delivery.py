@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from standardwebhooks import Webhook
@@ -126,6 +126,85 @@ async def test_a_receiver_that_is_gone_is_not_asked_again(world, database):
         async with delivering(database):
             await until(lambda: _attempted(world, org_id, 1))
     assert await world.deliveries(org_id) == [("failed", 1, 410, None, False)]
+
+
+ONE_AT_A_TIME = DeliverLimits(
+    attempt_s=5, recheck_s=0, lanes=LaneLimits(window=1, waiting_per_attempt=20)
+)
+
+
+async def test_after_410_nothing_more_of_what_was_claimed_is_sent(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(statuses=[204, *[410] * 20]) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 12)
+        async with delivering(database, limits=ONE_AT_A_TIME):
+            await until(lambda: _attempted(world, org_id, 2))
+            await until(lambda: _none_is_claimed(world, org_id))
+    assert len(receiver.requests) == 2
+    assert Counter(await world.states(org_id)) == {"delivered": 1, "failed": 1, "pending": 10}
+
+
+async def test_410_of_the_old_url_does_not_disable_an_endpoint_with_a_new_one(world, database):
+    asked, changed = asyncio.Event(), asyncio.Event()
+
+    async def is_gone_later(_, writer) -> None:
+        asked.set()
+        await changed.wait()
+        writer.write(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    org_id = await world.organization()
+    async with receivers.raw(is_gone_later) as old, receivers.well_behaved() as new:
+        endpoint = await world.endpoint(org_id, old)
+        await world.events(org_id, 1)
+        async with delivering(database, limits=DeliverLimits(attempt_s=20)):
+            await asked.wait()
+            await world.change(endpoint, url=new.url)
+            changed.set()
+            await until(lambda: _attempted(world, org_id, 1))
+            await world.events(org_id, 1)
+            await until(lambda: new.requests, wait_s=20)
+    assert await world.rows("webhook_endpoints", "state", "id", org_id) == [("active",)]
+
+
+@pytest.mark.parametrize("what", ["url", "deleted", "disabled", "plan"])
+async def test_what_was_claimed_before_a_change_is_not_sent_as_it_was(world, database, what):
+    org_id = await world.organization()
+    async with receivers.well_behaved(delay_s=0.2) as old, receivers.well_behaved() as new:
+        endpoint = await world.endpoint(org_id, old.url)
+        await world.events(org_id, 15)
+        async with delivering(database, limits=ONE_AT_A_TIME):
+            await until(lambda: _are_claimed(world, org_id, 9))
+            if what == "url":
+                await world.change(endpoint, url=new.url)
+            elif what == "plan":
+                await world.set_plan(org_id, "starter")
+            elif what == "deleted":
+                await world.delete(endpoint)
+            else:
+                await world.change(
+                    endpoint,
+                    state="disabled",
+                    disabled_reason="user",
+                    disabled_at=datetime.now(UTC),
+                )
+            # One is on its way, and one may have begun before the change was seen.
+            most = len(old.requests) + 1
+            if what == "url":
+                await until(lambda: _all_in(world, org_id, "delivered"))
+            else:
+                await until(lambda: _none_is_claimed(world, org_id))
+    assert len(old.requests) <= most
+    assert len(old.requests) + len(new.requests) == (15 if what == "url" else len(old.requests))
+
+
+async def _are_claimed(world, org_id, number: int) -> bool:
+    return sum(row[4] for row in await world.deliveries(org_id)) >= number
+
+
+async def _none_is_claimed(world, org_id) -> bool:
+    return not await _are_claimed(world, org_id, 1)
 
 
 async def test_endpoints_that_misbehave_delay_nobody_else(world, database):
@@ -372,6 +451,13 @@ async def test_a_claim_of_the_dead_is_free(claimed, living, dead_after_s, is_fre
     assert await webhook_deliveries.claim(conn, wanted) == [claim] * is_free
 
 
+async def test_a_claim_is_given_back_by_its_claimer_alone(world, claimed):
+    conn, claim = claimed
+    for claimer, is_claimed in ((2, True), (WANTED.claimer, False)):
+        await webhook_deliveries.release(conn, [claim], claimer)
+        assert await world.deliveries(claim.org_id) == [("pending", 0, None, None, is_claimed)]
+
+
 async def test_a_late_mark_of_a_failure_changes_nothing(world, claimed):
     conn, claim = claimed
     by_another = Mark(claim, "pending", 503, None, retry_s=60.0)
@@ -391,7 +477,7 @@ async def test_what_is_delivered_stays_delivered(world, claimed):
     conn, claim = claimed
     await webhook_deliveries.mark(conn, [Mark(claim, "delivered", 200, None)])
     await webhook_deliveries.mark(conn, [Mark(claim, "failed", 500, "late")])
-    await webhook_deliveries.release(conn, [claim])
+    await webhook_deliveries.release(conn, [claim], WANTED.claimer)
     assert await world.deliveries(claim.org_id) == [("delivered", 1, 200, None, False)]
 
 

@@ -18,7 +18,7 @@ from tests.webhooks.endpoints import (
     has_attempts,
     no_failures,
 )
-from tests.webhooks.world import World, delivering, until
+from tests.webhooks.world import World, delivering, until, world_in
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.mail.mailing import Mailing
 from webhooks.metrics import WebhookMetrics
@@ -52,6 +52,41 @@ async def test_410_disables_the_endpoint_and_the_others_are_told(world, database
         "webhook_endpoints", "state, disabled_reason, disabled_at IS NOT NULL", "created_at", org_id
     )
     assert found == [("disabled", "gone", True), ("active", None, False)]
+
+
+async def test_an_endpoint_that_is_gone_and_locked_stops_nobody_and_is_disabled_later(
+    world, database
+):
+    """As `/recover` locks it for as long as it takes."""
+    org_id, beside = await world.organization(), await world.organization()
+    async with receivers.well_behaved(statuses=[410]) as gone, receivers.well_behaved() as other:
+        endpoint = await world.endpoint(org_id, gone.url)
+        await world.endpoint(beside, other.url)
+        async with delivering(database) as running:
+            async with world.admin.transaction():
+                await world.admin.execute(
+                    "SELECT FROM webhook_endpoints WHERE id = %s FOR NO KEY UPDATE", (endpoint.id,)
+                )
+                async with world_in(database) as meanwhile:
+                    await meanwhile.events(org_id, 1)
+                    await until(lambda: gone.requests)
+                    await meanwhile.events(beside, 20)
+                    await until(lambda: _delivered(meanwhile, beside, 20), wait_s=4)
+                    assert (await meanwhile.states(org_id)) == ["failed"]
+                    assert await meanwhile.rows("webhook_endpoints", "state", "id", org_id) == [
+                        ("active",)
+                    ]
+                assert running.deliverer.trouble() is None
+            await until(lambda: _is_disabled(world, org_id))
+    assert len(gone.requests) == 1
+
+
+async def _delivered(world: World, org_id, number: int) -> bool:
+    return await world.states(org_id) == ["delivered"] * number
+
+
+async def _is_disabled(world: World, org_id) -> bool:
+    return await world.rows("webhook_endpoints", "disabled_reason", "id", org_id) == [("gone",)]
 
 
 class _Sender:

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from tests.webhooks import receivers
+from tests.webhooks.world import posted
 from webhooks.delivery.addresses import AddressRefused, CheckedResolver
 from webhooks.delivery.post import NO_ANSWER, Poster
 
@@ -20,7 +21,7 @@ async def poster():
 
 async def test_body_and_headers_arrive_as_they_are(poster):
     async with receivers.well_behaved() as receiver:
-        answer = await poster.post(receiver.url, {"webhook-id": "evt_1"}, BODY)
+        answer = await posted(poster, receiver.url, BODY, headers=b"webhook-id: evt_1\r\n")
     assert answer.accepted
     assert receiver.requests[0].body == BODY
     assert receiver.requests[0].headers["webhook-id"] == "evt_1"
@@ -30,14 +31,14 @@ async def test_body_and_headers_arrive_as_they_are(poster):
 @pytest.mark.parametrize("status", [400, 410, 500, 503])
 async def test_a_status_is_the_answer(poster, status):
     async with receivers.well_behaved(statuses=[status]) as receiver:
-        answer = await poster.post(receiver.url, {}, BODY)
+        answer = await posted(poster, receiver.url, BODY)
     assert (answer.status, answer.accepted) == (status, False)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_not_followed(poster, status):
     async with receivers.well_behaved(statuses=[status]) as receiver:
-        answer = await poster.post(receiver.url, {}, BODY)
+        answer = await posted(poster, receiver.url, BODY)
         assert (answer.status, answer.accepted) == (status, False)
         assert len(receiver.requests) == 1
 
@@ -46,15 +47,15 @@ async def test_a_redirect_is_not_followed(poster, status):
     ("behaviour", "detail"),
     [
         (receivers.hangs, "no answer within 1 s"),
-        (receivers.resets, "ServerDisconnectedError|ClientOSError|reset"),
-        (receivers.talks_nonsense, "BadStatusLine|ClientResponseError|Bad status line"),
-        (receivers.sends_headers_without_end, "no answer within 1 s|Error|limit"),
+        (receivers.resets, "no HTTP answer: the connection|reset"),
+        (receivers.talks_nonsense, "no HTTP answer: Expected HTTP"),
+        (receivers.sends_headers_without_end, "no HTTP answer: the head of the answer"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 async def test_only_our_own_log_says_why_there_was_no_answer(poster, behaviour, detail):
     async with receivers.raw(behaviour) as url:
-        answer = await poster.post(url, {}, BODY)
+        answer = await posted(poster, url, BODY)
     assert (answer.status, answer.error, answer.headers, answer.body) == (None, NO_ANSWER, (), b"")
     assert any(part in answer.detail for part in detail.split("|")), answer.detail
     assert answer.detail.isprintable()
@@ -65,7 +66,7 @@ async def test_only_our_own_log_says_why_there_was_no_answer(poster, behaviour, 
 )
 async def test_the_status_counts_and_an_endless_body_is_cut_off(poster, behaviour):
     async with receivers.raw(behaviour) as url:
-        answer = await asyncio.wait_for(poster.post(url, {}, BODY), timeout=10)
+        answer = await asyncio.wait_for(posted(poster, url, BODY), timeout=10)
     assert answer.accepted
 
 
@@ -73,7 +74,7 @@ async def test_nobody_listens(poster):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    answer = await poster.post(f"http://127.0.0.1:{port}/", {}, BODY)
+    answer = await posted(poster, f"http://127.0.0.1:{port}/", BODY)
     assert answer.error == NO_ANSWER
     assert answer.detail.startswith("no connection: ")
 
@@ -81,7 +82,7 @@ async def test_nobody_listens(poster):
 async def test_a_connection_is_used_again(poster):
     async with receivers.well_behaved() as receiver:
         for _ in range(50):
-            await poster.post(receiver.url, {}, BODY)
+            await posted(poster, receiver.url, BODY)
     assert len(receiver.peers) == 1
 
 
@@ -107,7 +108,7 @@ async def test_without_the_flag_nothing_of_ours_is_reached(url):
         Poster(allow_loopback=False, connections=10, timeout_s=2) as poster,
     ):
         port = receiver.url.split(":")[2].split("/")[0]
-        answer = await poster.post(url.format(port=port), {}, BODY)
+        answer = await posted(poster, url.format(port=port), BODY)
     assert answer.status is None
     assert receiver.requests == []
 
@@ -116,14 +117,14 @@ async def test_a_name_that_leads_to_a_private_address_is_refused():
     resolver = CheckedResolver(allow_loopback=False)
     with pytest.raises(AddressRefused):
         await resolver.resolve("localhost", 443)
-    await resolver.close()
+    resolver.close()
 
 
 async def test_with_the_flag_a_name_may_lead_to_loopback():
     resolver = CheckedResolver(allow_loopback=True)
     found = await resolver.resolve("localhost", 443)
-    await resolver.close()
-    assert {answer["host"] for answer in found} <= {"127.0.0.1", "::1"}
+    resolver.close()
+    assert {info[4][0] for info in found} <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "nowhere.invalid"])
@@ -131,4 +132,4 @@ async def test_a_name_that_leads_nowhere_is_an_error_of_the_network(host):
     resolver = CheckedResolver(allow_loopback=False)
     with pytest.raises(OSError):
         await resolver.resolve(host, 443)
-    await resolver.close()
+    resolver.close()

@@ -12,6 +12,9 @@ import pytest_asyncio
 from structlog.testing import CapturingLogger
 
 from db.core.connect import Limits, Pool, connect, pool
+from db.core.ids import new_id
+from db.delivery import endpoint_hours, webhook_deliveries
+from db.delivery.webhook_deliveries import ClaimedDelivery, LoggedAttempt, Mark
 from db.history import events, retention
 from db.history.events import EventFilter
 from db.history.retention import Days
@@ -33,7 +36,7 @@ async def world(database: DatabaseUnderTest) -> AsyncIterator[World]:
     async with world_in(database) as world:
         await world.admin.execute(
             "TRUNCATE gps_events, events, webhook_deliveries, asset_cuts, asset_checkpoints,"
-            " webhook_attempts, webhook_endpoint_hours"
+            " webhook_attempts, webhook_endpoint_hours, webhook_failures"
         )
         await world.admin.execute(
             "UPDATE organizations SET positions_days = NULL, events_days = NULL, audit_days = NULL"
@@ -378,3 +381,46 @@ async def test_test_events_go_after_a_day_and_no_other_event_with_them(
     assert await _removed(connections) == {"test_events": 1}
     assert await world.rows("events", "is_test", "position", org_id) == [(False,), (False,)]
     assert len(await world.deliveries(org_id)) == 2
+
+
+async def test_nothing_is_kept_of_the_attempts_of_a_deleted_organization(
+    world: World, connections: Pool
+) -> None:
+    org_id, other = new_id(), await world.organization()
+    endpoint = await world.endpoint(other, "https://example.com/")
+    at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    claims = [
+        ClaimedDelivery(
+            each, endpoint.id, new_id(), 0, "https://example.com/", b"", "stock.low", 1, 0, 0, "{}",
+            id=new_id(),
+        )
+        for each in (org_id, other)
+    ]  # fmt: skip
+    attempt = LoggedAttempt(at, None, None, None)
+    async with connections.connection() as conn:
+        marks = [Mark(claim, "pending", None, "no answer", 5.0, attempt) for claim in claims]
+        await webhook_deliveries.mark(conn, marks)
+        durations = [0] * endpoint_hours.CLASSES
+        await endpoint_hours.add(
+            conn,
+            [
+                endpoint_hours.CountedHour(claim.org_id, endpoint.id, at, 1, 0, durations)
+                for claim in claims
+            ],
+        )
+    for table in ("webhook_failures", "webhook_attempts", "webhook_endpoint_hours"):
+        assert await world.rows(table, "1", "1", org_id) == [], table
+        assert len(await world.rows(table, "1", "1", other)) == 1, table
+
+
+async def test_notes_of_failures_that_were_written_beside_a_deletion_go(
+    world: World, connections: Pool
+) -> None:
+    org_id, other = new_id(), await world.organization()
+    for each in (org_id, other):
+        await world.admin.execute(
+            "INSERT INTO webhook_failures (org_id, endpoint_id) VALUES (%s, %s)", (each, new_id())
+        )
+    assert await _removed(connections) == {"orphan_failures": 1}
+    assert await world.rows("webhook_failures", "1", "1", org_id) == []
+    assert await world.rows("webhook_failures", "1", "1", other) == [(1,)]

@@ -132,3 +132,16 @@ async def test_what_waits_is_kept_for_three_days_from_when_its_endpoint_was_disa
     await world.admin.execute(disable, ("73 hours", endpoint.id))
     assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 2
     assert await world.states(endpoint.org_id) == ["failed", "failed"]
+
+
+async def test_of_what_waits_for_a_deleted_endpoint_all_has_failed_soon(world, database):
+    endpoint = await _pending(world, 40, is_ordered=False)
+    await world.delete(endpoint)
+    # With the next survey an hour later, only passes one after the other come to the end.
+    async with delivering(database, limits=DeliverLimits(claims=4, survey_s=3_600)) as running:
+        await until(lambda: _all_failed(world, endpoint.org_id), wait_s=20)
+        assert running.metrics.registry.get_sample_value("opsc_webhook_failed_total") == 40
+
+
+async def _all_failed(world: World, org_id) -> bool:
+    return set(await world.states(org_id)) == {"failed"}

@@ -20,6 +20,7 @@ from tests.servers import DatabaseUnderTest
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.post import Poster
 from webhooks.metrics import WebhookMetrics
+from webhooks.retry import Answer
 from webhooks.sequencer import Sequencer, SequencerLimits
 
 SECRET_KEY = bytes(range(32))
@@ -69,6 +70,14 @@ class World:
             (org_id, endpoint_id, url, list(types), sealed),
         )
         return Endpoint(org_id, endpoint_id, secret)
+
+    async def change(self, endpoint: Endpoint, **columns: Any) -> None:
+        """Change columns of an endpoint, as the API does."""
+        values = ", ".join(f"{name} = %s" for name in columns)
+        await self.admin.execute(
+            f"UPDATE webhook_endpoints SET {values}, updated_at = clock_timestamp() WHERE id = %s",
+            (*columns.values(), endpoint.id),
+        )
 
     async def delete(self, endpoint: Endpoint) -> None:
         await self.admin.execute(
@@ -204,6 +213,13 @@ async def delivering(
 
 async def _never() -> Connection:
     raise AssertionError("wake-ups that are not running open no session")
+
+
+async def posted(poster: Poster, url: str, body: bytes, *, headers: bytes = b"") -> Answer:
+    """Return what comes of one POST."""
+    answered = asyncio.get_running_loop().create_future()
+    poster.post(url, headers, body, answered.set_result)
+    return await answered
 
 
 async def until(condition: Callable[[], Any], *, wait_s: float = 120) -> None:

@@ -1,23 +1,29 @@
 """Names to addresses that a webhook may connect to.
 
-aiohttp connects to exactly the addresses that its resolver returns, so what is checked here is what
-is called: a name cannot answer with a public address first and a private one afterwards. aiohttp
-does not ask the resolver about a host that is an IP address already; `webhooks.delivery.post`
-checks those.
+Connections are made to exactly the addresses that are returned here, of names and of hosts that are
+addresses already. So what is checked is what is called: a name cannot answer with a public address
+first and a private one afterwards.
 """
 
 import asyncio
 import socket
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, ip_address
-
-from aiohttp.abc import AbstractResolver, ResolveResult
+from typing import TypeAlias
 
 from db.delivery.webhook_urls import is_allowed_address
 
 # Threads that wait for name servers. More than the attempts of new and slow endpoints, so names
 # that hang leave threads for the others.
 RESOLVING_MAX = 48
+KEPT_S = 30.0
+KEPT_MAX = 4_096  # names whose addresses are kept
+
+AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[str, int]]
+"""An address to connect to, as `socket.getaddrinfo` returns it."""
+
+_Place: TypeAlias = tuple[str, int]
 
 
 class AddressRefused(OSError):
@@ -27,36 +33,53 @@ class AddressRefused(OSError):
         super().__init__(f"{host} has no public address")
 
 
-class CheckedResolver(AbstractResolver):
+class CheckedResolver:
     """The system's resolver, less the addresses that are refused. Close it at the end."""
 
     def __init__(self, *, allow_loopback: bool) -> None:
         self._allow_loopback = allow_loopback
         self._threads = ThreadPoolExecutor(RESOLVING_MAX, thread_name_prefix="resolve")
+        self._known: OrderedDict[_Place, tuple[float, list[AddressInfo]]] = OrderedDict()
+        self._looking: dict[_Place, asyncio.Task[list[AddressInfo]]] = {}  # one look-up a name
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int) -> list[AddressInfo]:
         """Raise OSError: AddressRefused, or what the system's resolver says."""
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _look_up, host, port, family)
-        allowed = [
-            address
+        loop, place = asyncio.get_running_loop(), (host, port)
+        at_s, addresses = self._known.get(place, (-KEPT_S, []))
+        if loop.time() - at_s < KEPT_S and addresses:
+            return addresses
+        looking = self._looking.get(place)
+        if looking is None:
+            looking = self._looking[place] = loop.create_task(self._look_up(host, port))
+            looking.add_done_callback(lambda _: self._looking.pop(place))
+        return await asyncio.shield(looking)  # others may wait for it, too
+
+    async def _look_up(self, host: str, port: int) -> list[AddressInfo]:
+        loop, place = asyncio.get_running_loop(), (host, port)
+        found = await loop.run_in_executor(self._threads, _look_up, host, port)
+        addresses = [
+            _address_info(address, port)
             for address in found
             if is_allowed_address(address, allow_loopback=self._allow_loopback)
         ]
-        if not allowed:
+        if not addresses:
             raise AddressRefused(host)
-        return [_result(host, port, address) for address in allowed]
+        self._known[place] = loop.time(), addresses
+        self._known.move_to_end(place)
+        if len(self._known) > KEPT_MAX:
+            self._known.popitem(last=False)
+        return addresses
 
-    async def close(self) -> None:
+    def close(self) -> None:
+        for looking in self._looking.values():
+            looking.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[IPv4Address | IPv6Address]:
+def _look_up(host: str, port: int) -> list[IPv4Address | IPv6Address]:
     try:
         answers = socket.getaddrinfo(
-            host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
     except UnicodeError:
         raise OSError(f"{host!r} cannot be written as a host name") from None
@@ -64,12 +87,6 @@ def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[IPv4Add
     return [ip_address(answer[4][0]) for answer in answers]
 
 
-def _result(host: str, port: int, address: IPv4Address | IPv6Address) -> ResolveResult:
-    return ResolveResult(
-        hostname=host,
-        host=str(address),
-        port=port,
-        family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
-        proto=socket.IPPROTO_TCP,
-        flags=socket.AI_NUMERICHOST,
-    )
+def _address_info(address: IPv4Address | IPv6Address, port: int) -> AddressInfo:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(address), port)

@@ -7,29 +7,30 @@ under the same id; none is lost. Several processes share the work.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from heapq import heappop, heappush
+from functools import partial
 from time import monotonic, time
 from uuid import UUID
 
 import structlog
 
 from db.core.connect import Connection, Pool
-from db.core.secrets import SecretBox, UnsealError
+from db.core.secrets import SecretBox
 from db.delivery import endpoint_health, endpoint_hours, webhook_backlog, webhook_deliveries
+from db.delivery.endpoint_health import KnownEndpoint
 from db.delivery.webhook_deliveries import (
     ClaimedDelivery,
     LoggedAttempt,
     Mark,
     WantedDeliveries,
 )
-from db.delivery.webhook_headers import open_headers
 from telemetry.ids import format_id
 from webhooks.delivery import envelope, signing
-from webhooks.delivery.answer_log import NOTHING, LoggedAnswer, logged_answer
+from webhooks.delivery.answer_log import NOTHING, logged_answer
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
+from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
 from webhooks.delivery.hour_counts import HourCounts
 from webhooks.delivery.post import Poster
@@ -52,10 +53,17 @@ class DeliverLimits:
     grace_s: float = 10  # for attempts under way when the process is to stop
     survey_s: float = 10  # between counts of the backlog
     backlog: int = 100_000  # where those counts stop
-    held: int = 2_000  # marks of attempts without an answer that wait, see `_hold`
+    recheck_s: float = 0.5  # between looks whether the endpoints of waiting claims have changed
     disable_after_s: float = 120 * 3_600  # of failures alone
     lanes: LaneLimits = field(default_factory=LaneLimits)
     claimer: ClaimerLimits = field(default_factory=ClaimerLimits)
+
+    @property
+    def held_s(self) -> float:
+        """The seconds that an attempt without an answer keeps its place, whatever failed. A little
+        longer than the longest attempt: the moment at which a timer fires is not to tell anything.
+        """
+        return self.attempt_s + 0.1
 
     @property
     def claim_s(self) -> float:
@@ -81,21 +89,26 @@ class Deliverer:
     ) -> None:
         self._connections = connections
         self._poster = poster
-        self._secrets = secrets
+        self._secrets = EndpointSecretsBox(secrets)
         self._metrics = metrics
         self._limits = limits or DeliverLimits()
         self._lanes = Lanes(self._limits.lanes)
         self._marks: list[Mark] = []
-        self._held: list[tuple[float, int, Mark]] = []  # a heap, by when they are to be written
+        self._held: dict[int, tuple[Turn, Mark]] = {}  # by the turn's number, see `_hold`
+        self._dropped: list[ClaimedDelivery] = []  # claims to give back
+        self._gone: set[KnownEndpoint] = set()  # they answered 410, and are not yet disabled
         self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
-        self._attempts: dict[int, tuple[Turn, asyncio.Task[None]]] = {}  # by the turn's number
+        self._attempts: dict[int, Turn] = {}  # under way, by the turn's number
+        self._are_over = asyncio.Event()  # set when the last one ends
         self._work = asyncio.Event()
         self._chances = random.Random()
         self._outage = Outage("deliveries", self._chances)
         self._reached = False  # whether the last pass could claim
         self._after = _FIRST
         self._survey_at_s = 0.0
+        self._hopeless_at_s = 0.0
+        self._recheck_at_s = 0.0
 
     def trouble(self) -> str | None:
         """Return why nothing can be delivered just now; None where deliveries go on."""
@@ -108,8 +121,8 @@ class Deliverer:
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop`, then let attempts under way end."""
         ended = asyncio.Event()
-        async with asyncio.TaskGroup() as attempts:
-            attempts.create_task(self._claimer.run(ended))
+        async with asyncio.TaskGroup() as claimer:
+            claimer.create_task(self._claimer.run(ended))
             while not stop.is_set():
                 self._work.clear()
                 try:
@@ -120,7 +133,8 @@ class Deliverer:
                 except TROUBLE as error:
                     self._reached = False
                     await pause(stop, self._outage.begin(error))
-                self._start_attempts(attempts)
+                self._start_attempts()
+                self._metrics.in_flight.set(self._lanes.in_flight)
                 await asyncio.sleep(self._limits.pass_s)
                 await pause(self._work, self._limits.idle_s)
             await self._finish()
@@ -128,27 +142,27 @@ class Deliverer:
 
     async def _pass(self, conn: Connection) -> None:
         await self._write_marks(conn)
+        await self._drop_outdated(conn)
         if self._claimer.is_held:
             await self._claim(conn)
         if monotonic() >= self._survey_at_s:
             # First: a survey that fails is not to be the work of each pass.
             self._survey_at_s = monotonic() + self._limits.survey_s
             await self._survey(conn)
+        if monotonic() >= self._hopeless_at_s:
+            await self._fail_hopeless(conn)
 
     async def _write_marks(self, conn: Connection) -> None:
-        now_s = monotonic()
-        while self._held and (self._held[0][0] <= now_s or len(self._held) > self._limits.held):
-            self._marks.append(heappop(self._held)[2])
         marks = self._marks[:]
-        if not marks:
-            return
-        # First, so that an endpoint that is gone is disabled whatever happens in between.
-        gone = {
-            (mark.claim.org_id, mark.claim.endpoint_id)
+        self._gone |= {
+            KnownEndpoint(mark.claim.org_id, mark.claim.endpoint_id, mark.claim.endpoint_updated_at)
             for mark in marks
             if mark.status == GONE and not mark.claim.is_test
         }
-        await endpoint_health.disable(conn, gone, "gone")
+        # First, so that an endpoint that is gone is disabled whatever happens in between.
+        self._gone = await endpoint_health.disable(conn, self._gone, "gone")
+        if not marks:
+            return
         await webhook_deliveries.mark(conn, marks)
         del self._marks[: len(marks)]  # attempts have added to the end meanwhile
         for mark in marks:
@@ -170,12 +184,27 @@ class Deliverer:
         await endpoint_hours.add(conn, counted)
         self._counts.added(counted)
 
+    async def _drop_outdated(self, conn: Connection) -> None:
+        """Give back what waits for endpoints that were changed or have lost the right to it since
+        it was claimed, and for those that are gone. It is claimed again as they are now.
+        """
+        if monotonic() >= self._recheck_at_s:
+            self._recheck_at_s = monotonic() + self._limits.recheck_s
+            waiting = self._lanes.waiting_endpoints()
+            changes = await webhook_deliveries.last_changes(conn, waiting)
+            for endpoint_id in waiting:
+                self._dropped += self._lanes.drop(endpoint_id, changes.get(endpoint_id))
+        dropped = self._dropped[:]
+        if dropped:
+            await webhook_deliveries.release(conn, dropped, self._claimer.number)
+            del self._dropped[: len(dropped)]
+
     async def _claim(self, conn: Connection) -> None:
         limits, began_s = self._limits, monotonic()
         wanted = WantedDeliveries(
             limit=min(limits.claims, self._lanes.free),
             room=self._lanes.room_of_new,
-            rooms=self._lanes.rooms(),
+            rooms=self._lanes.rooms() | {endpoint.id: 0 for endpoint in self._gone},
             after=self._after,
             lease_s=limits.claim_s,
             claimer=self._claimer.number,
@@ -183,7 +212,7 @@ class Deliverer:
             dead_after_s=limits.claimer.dead_after_s,
         )
         claims = await webhook_deliveries.claim(conn, wanted)
-        self._lanes.add(claims, begin_by_s=began_s + limits.claim_s - limits.attempt_s)
+        self._lanes.add(claims, begin_by_s=began_s + limits.claim_s - limits.held_s)
         if claims and len(claims) == wanted.limit:
             # Others wait behind these: they come first next time, and at once.
             endpoints = {claim.endpoint_id for claim in claims}
@@ -191,8 +220,6 @@ class Deliverer:
             self.wake()
 
     async def _survey(self, conn: Connection) -> None:
-        given_up = await webhook_deliveries.fail_hopeless(conn, limit=self._limits.claims)
-        self._metrics.failed.inc(given_up)
         await endpoint_health.disable_failing(
             conn, after_s=self._limits.disable_after_s, limit=self._limits.claims
         )
@@ -202,60 +229,77 @@ class Deliverer:
             self._metrics.endpoints.labels(pace.value).set(endpoints)
         self._metrics.claimed.set(self._lanes.waiting)
 
-    def _start_attempts(self, attempts: asyncio.TaskGroup) -> None:
+    async def _fail_hopeless(self, conn: Connection) -> None:
+        """Fail some of what waits without hope. As long as there is more, each pass does."""
+        limits = self._limits
+        self._hopeless_at_s = monotonic() + limits.survey_s
+        given_up = await webhook_deliveries.fail_hopeless(conn, limit=limits.claims)
+        self._metrics.failed.inc(given_up)
+        if given_up == limits.claims:
+            self._hopeless_at_s = 0.0
+            self.wake()
+
+    def _start_attempts(self) -> None:
         while (turn := self._lanes.take(monotonic())) is not None:
-            task = attempts.create_task(self._attempt(turn, attempts))
-            self._attempts[turn.number] = turn, task
-        self._metrics.in_flight.set(self._lanes.in_flight)
+            self._attempts[turn.number] = turn
+            self._start(turn)
 
-    async def _attempt(self, turn: Turn, attempts: asyncio.TaskGroup) -> None:
-        began = datetime.now(UTC)
-        answer, logged = await self._post(turn.claim)
-        now_s = monotonic()
-        self._metrics.count_attempt(answer, now_s - turn.started_s)
-        self._lanes.finish(turn, now_s, accepted=answer.accepted)
-        has_answer = answer.status is not None
-        duration_ms = round(1000 * (now_s - turn.started_s)) if has_answer else None
-        attempt = LoggedAttempt(began, duration_ms, logged.headers, logged.body)
-        mark = self._judge(turn.claim, answer, attempt)
-        if has_answer:
-            self._marks.append(mark)
-        else:
-            self._hold(mark, turn, now_s)
-        del self._attempts[turn.number]
-        self._start_attempts(attempts)
-        self.wake()
-
-    def _hold(self, mark: Mark, turn: Turn, now_s: float) -> None:
-        """Keep a mark until the longest attempt would have ended: how soon the log has it, and when
-        the next attempt is, would tell a closed port from a filtered one.
-        """
-        at_s = turn.started_s + self._limits.attempt_s
-        heappush(self._held, (at_s, turn.number, mark))
-        asyncio.get_running_loop().call_later(max(0.0, at_s - now_s), self.wake)
-
-    async def _post(self, claim: ClaimedDelivery) -> tuple[Answer, LoggedAnswer]:
-        """Return the answer, and what the log keeps of it."""
-        box, owner = self._secrets, claim.endpoint_id.bytes
-        sealed = [claim.secret_encrypted, claim.previous_secret_encrypted]
+    def _start(self, turn: Turn) -> None:
+        claim, began = turn.claim, datetime.now(UTC)
         try:
-            secrets = [box.open(each, owner).decode() for each in sealed if each is not None]
-            keys = [signing.signing_key(secret) for secret in secrets]
-            own = open_headers(box, claim.endpoint_id, claim.headers_encrypted)
-        except (UnsealError, UnicodeDecodeError, signing.SecretFormatError) as error:
+            secrets = self._secrets.of(claim)
+        except EndpointSecretsError as error:
             _log.error(
                 "webhook secret cannot be decrypted",
                 endpoint_id=format_id("whe", claim.endpoint_id),
                 error=str(error),
             )
             told = "the secret of the endpoint cannot be read"
-            return Answer(None, told, is_our_fault=True), NOTHING
-        body = envelope.body(claim)
-        headers = signing.signed_headers(keys, envelope.message_id(claim), int(time()), body)
-        answer = await self._poster.post(claim.url, own | headers, body)
+            answer = Answer(None, told, is_our_fault=True)
+            asyncio.get_running_loop().call_soon(self._end, turn, began, (), answer)
+            return
+        body, message_id = envelope.body(claim), envelope.message_id(claim)
+        signed = signing.signed_headers(secrets.keys, message_id, int(began.timestamp()), body)
+        headers = signed + secrets.header_lines
+        on_answer = partial(self._end, turn, began, secrets.header_values)
+        self._poster.post(claim.url, headers, body, on_answer)
+
+    def _end(self, turn: Turn, began: datetime, hidden: Sequence[str], answer: Answer) -> None:
+        if self._attempts.pop(turn.number, None) is None:
+            return  # given up when the process stopped
+        now_s = monotonic()
+        self._metrics.count_attempt(answer, now_s - turn.started_s)
         if answer.status is None:
-            return answer, NOTHING
-        return answer, logged_answer(answer.headers, answer.body, own.values())
+            attempt = LoggedAttempt(began, None, *NOTHING)
+            self._hold(turn, self._judge(turn.claim, answer, attempt), now_s)
+        else:
+            duration_ms = round(1000 * (now_s - turn.started_s))
+            logged = logged_answer(answer.headers, answer.body, hidden)
+            attempt = LoggedAttempt(began, duration_ms, *logged)
+            if answer.status == GONE and not turn.claim.is_test:
+                self._dropped += self._lanes.drop(turn.claim.endpoint_id)
+            self._close(turn, self._judge(turn.claim, answer, attempt), now_s)
+        if not self._attempts:
+            self._are_over.set()
+
+    def _close(self, turn: Turn, mark: Mark, now_s: float) -> None:
+        self._marks.append(mark)
+        self._lanes.finish(turn, now_s, accepted=mark.state == "delivered")
+        self._start_attempts()
+        self.wake()
+
+    def _hold(self, turn: Turn, mark: Mark, now_s: float) -> None:
+        """Keep the place and the mark of an attempt without an answer until the longest attempt
+        would have ended. How soon the log has it, when the next attempt is, and when another
+        delivery of the endpoint is attempted would tell a closed port from a filtered one.
+        """
+        self._held[turn.number] = turn, mark
+        rest_s = turn.started_s + self._limits.held_s - now_s
+        asyncio.get_running_loop().call_later(max(0.0, rest_s), self._let_go, turn.number)
+
+    def _let_go(self, number: int) -> None:
+        if (held := self._held.pop(number, None)) is not None:  # else it ended with the process
+            self._close(*held, monotonic())
 
     def _judge(self, claim: ClaimedDelivery, answer: Answer, attempt: LoggedAttempt) -> Mark:
         if answer.accepted:
@@ -293,19 +337,19 @@ class Deliverer:
     async def _finish(self) -> None:
         """Give back what has not begun; waits for what has, and gives back what does not end."""
         claims = self._lanes.drain()
-        tasks = [task for _, task in self._attempts.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._limits.grace_s)
-        for turn, task in self._attempts.values():
-            task.cancel()
-            claims.append(turn.claim)
-        self._marks += [mark for _, _, mark in self._held]
+        self._are_over.clear()
+        if self._attempts:
+            await pause(self._are_over, self._limits.grace_s)
+        claims += [turn.claim for turn in self._attempts.values()]
+        self._attempts.clear()
+        claims += self._dropped
+        self._marks += [mark for _, mark in self._held.values()]
         self._held.clear()
         try:
             async with self._connections.connection() as conn:
                 await self._write_marks(conn)
                 await self._add_counts(conn)
-                await webhook_deliveries.release(conn, claims)
+                await webhook_deliveries.release(conn, claims, self._claimer.number)
         except TROUBLE as error:
             _log.warning(
                 "claimed deliveries not released, others attempt them when this process has ended",

@@ -14,20 +14,25 @@ attempts then weigh on the pool of the others that are slow, or that hang.
 Within a pool the organization with the fewest attempts in flight comes first
 (`webhooks.delivery.line`).
 
+Endpoints and organizations are known here by the numbers of their ids (`UUID.int`): a turn looks
+them up fifty times, and a UUID takes ten times as long to hash and compare.
+
 No I/O here and no clock: `now_s` is any clock that never goes back.
 """
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from db.delivery.webhook_deliveries import ClaimedDelivery
 from webhooks.delivery.line import Line
 
 
-class Pace(Enum):
+class Pace(StrEnum):
     """The known speed of an endpoint's answers. Turns are given in this order."""
 
     PROMPT = "prompt"
@@ -36,7 +41,10 @@ class Pace(Enum):
     HANGING = "hanging"  # slow, and does not accept, or has not answered yet
 
 
+_PACES = tuple(Pace)  # iterating over the class costs more than a turn
 _KNOWN = (Pace.PROMPT, Pace.STEADY)
+_LATE = {Pace.PROMPT: Pace.STEADY, Pace.NEW: Pace.HANGING}
+"""The pace of a lane whose oldest attempt has waited too long, where it is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +78,7 @@ class LaneLimits:
         return self.in_flight - self.prompt_in_flight - self.steady_in_flight
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """An attempt that may begin now. It is handed back to `Lanes.finish`."""
 
     claim: ClaimedDelivery
@@ -81,7 +88,8 @@ class Turn:
 
 @dataclass(slots=True)
 class _Lane:
-    organization: UUID
+    endpoint: UUID
+    organization: int
     window: int = 1
     pace: Pace = Pace.NEW
     waiting: deque[tuple[ClaimedDelivery, float]] = field(default_factory=deque)  # claim, begin by
@@ -101,10 +109,10 @@ class Lanes:
 
     def __init__(self, limits: LaneLimits) -> None:
         self._limits = limits
-        self._lanes: dict[UUID, _Lane] = {}
-        self._idle: OrderedDict[UUID, None] = OrderedDict()
-        self._busy: set[UUID] = set()  # not idle now, or not when `rooms` was last asked
-        self._totals = Counter[UUID]()  # attempts in flight, by organization
+        self._lanes: dict[int, _Lane] = {}
+        self._idle: OrderedDict[int, None] = OrderedDict()
+        self._busy: set[int] = set()  # not idle now, or not when `rooms` was last asked
+        self._totals = Counter[int]()  # attempts in flight, by organization
         most = limits.organization_in_flight
         self._lines = {pace: Line(self._totals, most) for pace in Pace}
         self._lines[Pace.PROMPT] = Line(self._totals, most + limits.prompt_beside)
@@ -152,25 +160,27 @@ class Lanes:
 
         A lane is filled up when it is half empty, so that few claims fetch many deliveries.
         """
-        rooms = {endpoint: self._room(self._lanes[endpoint]) for endpoint in self._busy}
+        busy = [self._lanes[endpoint] for endpoint in self._busy]
+        rooms = {lane.endpoint: self._room(lane) for lane in busy}
         self._busy = {endpoint for endpoint in self._busy if not self._lanes[endpoint].is_idle}
         return rooms
 
     def add(self, claims: Sequence[ClaimedDelivery], begin_by_s: float) -> None:
         """Add claims that wait for a turn. An attempt that cannot begin in time is dropped."""
         for claim in claims:
-            lane = self._lanes.get(claim.endpoint_id)
+            endpoint = claim.endpoint_id.int
+            lane = self._lanes.get(endpoint)
             if lane is None:
-                lane = self._lanes[claim.endpoint_id] = _Lane(claim.org_id)
-            self._busy.add(claim.endpoint_id)
+                lane = self._lanes[endpoint] = _Lane(claim.endpoint_id, claim.org_id.int)
+            self._busy.add(endpoint)
             lane.waiting.append((claim, begin_by_s))
             self._waiting[lane.pace] += 1
-            self._settle(claim.endpoint_id, lane)
+            self._settle(endpoint, lane)
 
     def take(self, now_s: float) -> Turn | None:
         """Return the next attempt, or None while no lane may start one."""
         self._watch(now_s)
-        for pace in Pace:
+        for pace in _PACES:
             turn = self._take(pace, now_s)
             if turn is not None:
                 return turn
@@ -178,7 +188,7 @@ class Lanes:
 
     def finish(self, turn: Turn, now_s: float, *, accepted: bool) -> None:
         """Note the end of an attempt."""
-        endpoint, limits = turn.claim.endpoint_id, self._limits
+        endpoint, limits = turn.claim.endpoint_id.int, self._limits
         lane = self._lanes[endpoint]
         del lane.started_s[turn.number]
         self._count(lane, -1)
@@ -197,15 +207,29 @@ class Lanes:
         was_good = lane.pace in _KNOWN and lane.window > self._limits.slow_window
         return Pace.STEADY if accepted or was_good else Pace.HANGING
 
+    def waiting_endpoints(self) -> list[UUID]:
+        """Return the endpoints for which claims wait."""
+        lanes = [self._lanes[endpoint] for endpoint in self._busy]
+        return [lane.endpoint for lane in lanes if lane.waiting]
+
+    def drop(self, endpoint_id: UUID, updated_at: datetime | None = None) -> list[ClaimedDelivery]:
+        """Take out what waits for an endpoint, but for claims that have its settings of
+        `updated_at`.
+        """
+        lane = self._lanes.get(endpoint_id.int)
+        if lane is None:
+            return []
+        dropped = [claim for claim, _ in lane.waiting if claim.endpoint_updated_at != updated_at]
+        if dropped:
+            kept = [each for each in lane.waiting if each[0].endpoint_updated_at == updated_at]
+            lane.waiting = deque(kept)
+            self._waiting[lane.pace] -= len(dropped)
+            self._settle(endpoint_id.int, lane)
+        return dropped
+
     def drain(self) -> list[ClaimedDelivery]:
         """Take out all that waits."""
-        claims: list[ClaimedDelivery] = []
-        for endpoint, lane in [item for item in self._lanes.items() if item[1].waiting]:
-            claims.extend(claim for claim, _ in lane.waiting)
-            self._waiting[lane.pace] -= len(lane.waiting)
-            lane.waiting.clear()
-            self._settle(endpoint, lane)
-        return claims
+        return [claim for endpoint in self.waiting_endpoints() for claim in self.drop(endpoint)]
 
     def _room(self, lane: _Lane) -> int:
         limits = self._limits
@@ -236,7 +260,7 @@ class Lanes:
         unknown = lines[Pace.NEW].in_flight + lines[Pace.HANGING].in_flight
         return unknown < limits.unknown_in_flight
 
-    def _start(self, endpoint: UUID, lane: _Lane, now_s: float) -> Turn | None:
+    def _start(self, endpoint: int, lane: _Lane, now_s: float) -> Turn | None:
         turn = None
         while turn is None and lane.waiting:
             claim, begin_by_s = lane.waiting.popleft()
@@ -255,13 +279,13 @@ class Lanes:
         """Change the pace of lanes whose oldest attempt has waited too long."""
         while self._watched and now_s - self._watched[0].started_s > self._limits.prompt_s:
             turn = self._watched.popleft()
-            lane = self._lanes.get(turn.claim.endpoint_id)
+            endpoint = turn.claim.endpoint_id.int
+            lane = self._lanes.get(endpoint)
             if lane is not None and turn.number in lane.started_s:
-                pace = {Pace.PROMPT: Pace.STEADY, Pace.NEW: Pace.HANGING}.get(lane.pace, lane.pace)
-                self._set_pace(turn.claim.endpoint_id, lane, pace)
-                self._settle(turn.claim.endpoint_id, lane)
+                self._set_pace(endpoint, lane, _LATE.get(lane.pace, lane.pace))
+                self._settle(endpoint, lane)
 
-    def _set_pace(self, endpoint: UUID, lane: _Lane, pace: Pace) -> None:
+    def _set_pace(self, endpoint: int, lane: _Lane, pace: Pace) -> None:
         if lane.pace is not pace:
             self._lines[lane.pace].leave(lane.organization, endpoint)
             self._lines[lane.pace].count(lane.organization, -len(lane.started_s))
@@ -287,7 +311,7 @@ class Lanes:
             if (before < line.most) != (after < line.most):
                 line.settle(lane.organization)
 
-    def _settle(self, endpoint: UUID, lane: _Lane) -> None:
+    def _settle(self, endpoint: int, lane: _Lane) -> None:
         """Put a lane where it belongs after a change: in the line, out of it, among the idle."""
         line = self._lines[lane.pace]
         if lane.may_start:
@@ -301,6 +325,6 @@ class Lanes:
         if len(self._idle) > self._limits.idle_lanes:
             self._forget(self._idle.popitem(last=False)[0])
 
-    def _forget(self, endpoint: UUID) -> None:
+    def _forget(self, endpoint: int) -> None:
         del self._lanes[endpoint]
         self._busy.discard(endpoint)

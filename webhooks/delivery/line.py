@@ -10,7 +10,6 @@ No I/O and no clock, as in `webhooks.delivery.fair_queue`.
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from uuid import UUID
 
 
 class Line:
@@ -20,26 +19,29 @@ class Line:
     an organization that has reached it starts no attempt from this line.
     """
 
-    def __init__(self, totals: Mapping[UUID, int], most: int) -> None:
+    def __init__(self, totals: Mapping[int, int], most: int) -> None:
         self.most = most
         self._totals = totals
-        self._flights = Counter[UUID]()  # of this pool, by organization
-        self._ready: dict[UUID, OrderedDict[UUID, None]] = {}
+        self._flights = Counter[int]()  # of this pool, by organization
+        self._ready: dict[int, OrderedDict[int, None]] = {}
         # Organizations that may start an attempt, by their attempts in flight in this pool.
-        self._places: list[OrderedDict[UUID, None]] = [OrderedDict() for _ in range(most)]
-        self._place: dict[UUID, int] = {}
+        self._places: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(most)]
+        self._place: dict[int, int] = {}
         self.in_flight = 0
 
     def __bool__(self) -> bool:
         """Return whether any organization may start an attempt."""
         return bool(self._place)
 
-    def enter(self, organization: UUID, endpoint: UUID) -> None:
+    def enter(self, organization: int, endpoint: int) -> None:
         """Put the endpoint at the end of its organization's lanes, unless it stands there."""
-        self._ready.setdefault(organization, OrderedDict()).setdefault(endpoint)
+        lanes = self._ready.get(organization)
+        if lanes is None:
+            lanes = self._ready[organization] = OrderedDict()
+        lanes.setdefault(endpoint)
         self.settle(organization)
 
-    def leave(self, organization: UUID, endpoint: UUID) -> None:
+    def leave(self, organization: int, endpoint: int) -> None:
         """Take the endpoint out, if it stands here."""
         lanes = self._ready.get(organization)
         if lanes is None:
@@ -49,7 +51,7 @@ class Line:
             del self._ready[organization]
         self.settle(organization)
 
-    def count(self, organization: UUID, by: int) -> None:
+    def count(self, organization: int, by: int) -> None:
         """Note that more or fewer attempts of the organization are in flight in this pool."""
         self.in_flight += by
         self._flights[organization] += by
@@ -57,7 +59,7 @@ class Line:
             del self._flights[organization]
         self.settle(organization)
 
-    def next(self) -> UUID | None:
+    def next(self) -> int | None:
         """Return the endpoint whose turn it is, which goes to the end of its lanes."""
         if not self._place:
             return None
@@ -67,7 +69,7 @@ class Line:
         lanes.move_to_end(endpoint)
         return endpoint
 
-    def settle(self, organization: UUID) -> None:
+    def settle(self, organization: int) -> None:
         """Put the organization where it belongs after a change of its numbers."""
         is_ready = organization in self._ready and self._totals.get(organization, 0) < self.most
         place = self._flights[organization] if is_ready else None

@@ -1,8 +1,8 @@
 """One attempt: a POST that always ends, and what came of it.
 
-The HTTP client is used in this file only. An attempt ends within its time whatever the receiver
-does; it follows no redirect, keeps no cookie, uses no proxy, and reads no more of an answer than
-lets the connection be used again.
+An attempt ends within its time whatever the receiver does; it follows no redirect, keeps no cookie,
+uses no proxy, and reads no more of an answer than lets the connection be used again
+(`webhooks.delivery.connections`).
 
 The owner of an endpoint may read the error of an attempt, and could name any host and port. So all
 that can go wrong before there is an HTTP answer is one error, NO_ANSWER: whether a name is known or
@@ -10,45 +10,45 @@ private, a port closed, filtered or not speaking TLS, stands in our own log only
 """
 
 import asyncio
-from collections.abc import Mapping
-from functools import lru_cache
-from itertools import islice
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 from yarl import URL
 
 from db.delivery.webhook_urls import WebhookUrlError, check_webhook_url
 from webhooks.delivery.addresses import AddressRefused, CheckedResolver
-from webhooks.delivery.answer_log import BODY_BYTES_READ, HEADERS_MAX
+from webhooks.delivery.connections import AnswerError, Connections, HttpAnswer, Origin
 from webhooks.retry import Answer
 
 NO_ANSWER = "no answer"
 
-_ANSWER_BYTES_MAX = 16_384
-_ANSWER_READ_S = 1.0
 _ERROR_LENGTH_MAX = 300
+_LINE_BREAKS = frozenset("\r\n\0")
+_BREAKS = _LINE_BREAKS | {" "}
+_HEAD = (
+    "POST {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: ops-companion-webhooks\r\naccept: */*\r\n"
+    "accept-encoding: identity\r\ncontent-type: application/json\r\n"
+)
+
+OnAnswer = Callable[[Answer], None]
 
 
 class Poster:
-    """A pool of connections to receivers; `async with Poster(...) as poster`."""
+    """A pool of connections to receivers; `async with Poster(...) as poster`. connections: that are
+    kept open while nothing is sent.
+    """
 
     def __init__(self, *, allow_loopback: bool, connections: int, timeout_s: float) -> None:
         self._allow_loopback = allow_loopback
-        self._connections = connections
+        self._idle_max = connections
         self._timeout_s = timeout_s
 
     async def __aenter__(self) -> Self:
         self._resolver = CheckedResolver(allow_loopback=self._allow_loopback)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=self._resolver, limit=self._connections, ttl_dns_cache=30
-            ),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers={"user-agent": "ops-companion-webhooks", "accept-encoding": "identity"},
+        self._connections = Connections(
+            self._resolver, idle_max=self._idle_max, timeout_s=self._timeout_s
         )
         return self
 
@@ -58,59 +58,66 @@ class Poster:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.close()
-        await self._resolver.close()
+        self._connections.close()
+        self._resolver.close()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send `body` as JSON. What goes wrong on the way is an Answer too, never an exception."""
+    def post(self, url: str, headers: bytes, body: bytes, on_answer: OnAnswer) -> None:
+        """Send `body` as JSON. headers: further ones, of `header_lines`. on_answer is called once,
+        and never before `post` has returned; what goes wrong on the way is an Answer, too.
+        """
         try:
-            return await self._answer(url, headers, body)
-        except WebhookUrlError as error:
-            return Answer(None, f"refused: {error}")
-        except TimeoutError:
-            return Answer(None, NO_ANSWER, f"no answer within {self._timeout_s:g} s")
-        except aiohttp.ClientConnectorError as error:
-            refused = isinstance(error.os_error, AddressRefused)
-            detail = _told("refused" if refused else "no connection", error.os_error)
-            return Answer(None, NO_ANSWER, detail)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(None, NO_ANSWER, _told(type(error).__name__, error))
+            origin, head = _target(url, self._allow_loopback)
+        except ValueError as error:
+            is_refused = isinstance(error, WebhookUrlError)
+            refusal = f"refused: {error}" if is_refused else NO_ANSWER
+            answer = Answer(None, refusal, None if is_refused else _told("ValueError", error))
+            asyncio.get_running_loop().call_soon(on_answer, answer)
+            return
+        request = b"%bcontent-length: %d\r\n%b\r\n%b" % (head, len(body), headers, body)
+        self._connections.post(origin, request, partial(self._end, on_answer))
 
-    async def _answer(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        async with self._session.post(
-            _checked(url, self._allow_loopback),
-            data=body,
-            headers={"content-type": "application/json", **headers},
-            allow_redirects=False,
-        ) as response:
-            beginning = await _read_little(response)
-            shown = tuple(islice(response.headers.items(), HEADERS_MAX))
-            return Answer(response.status, None, headers=shown, body=beginning)
+    def _end(self, on_answer: OnAnswer, outcome: HttpAnswer | Exception) -> None:
+        if isinstance(outcome, HttpAnswer):
+            headers = tuple([(_text(name), _text(value)) for name, value in outcome.headers])
+            on_answer(Answer(outcome.status, None, None, headers, outcome.body))
+        else:
+            on_answer(Answer(None, NO_ANSWER, self._detail(outcome)))
+
+    def _detail(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"no answer within {self._timeout_s:g} s"
+        if isinstance(error, AddressRefused):
+            return _told("refused", error)
+        if isinstance(error, AnswerError):
+            return _told("no HTTP answer", error)
+        return _told("no connection", error)
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Return headers as they are sent. Raises ValueError where one would end its line."""
+    if not _LINE_BREAKS.isdisjoint("".join([*headers, *headers.values()])):
+        raise ValueError("a header has more than one line")
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
 
 
 @lru_cache(maxsize=4096)
-def _checked(url: str, allow_loopback: bool) -> URL:
-    """Return `url` as the client will read it, which may differ from how it was written."""
+def _target(url: str, allow_loopback: bool) -> tuple[Origin, bytes]:
+    """Return where a request goes, and the beginning of its head. Raises WebhookUrlError, or
+    ValueError where it is no URL.
+
+    The URL is checked as it is used here, which may differ from how it was written.
+    """
     target = URL(url)
     check_webhook_url(str(target), allow_loopback=allow_loopback)
-    return target
+    host, port = target.raw_host, target.port
+    if host is None or port is None or not _BREAKS.isdisjoint(target.raw_path_qs):
+        raise ValueError("not a URL of HTTP")
+    head = _HEAD.format(path=target.raw_path_qs, host=target.host_port_subcomponent)
+    return Origin(target.scheme == "https", host, port), head.encode("ascii")
 
 
-async def _read_little(response: aiohttp.ClientResponse) -> bytes:
-    """Read a short answer to its end, and return its beginning. The connection of any other is
-    closed, not used again: the status has told all that we want to know.
-    """
-    beginning = b""
-    try:
-        async with asyncio.timeout(_ANSWER_READ_S):
-            left = _ANSWER_BYTES_MAX
-            while left > 0 and (chunk := await response.content.read(left)):
-                left -= len(chunk)
-                if len(beginning) < BODY_BYTES_READ:
-                    beginning += chunk[: BODY_BYTES_READ - len(beginning)]
-    except (TimeoutError, aiohttp.ClientError):
-        response.close()
-    return beginning
+def _text(written: bytes) -> str:
+    return written.decode("utf-8", "replace")
 
 
 def _told(what: str, error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -29,21 +28,18 @@ def signing_key(secret: str) -> bytes:
     return key
 
 
-def signed_headers(
-    keys: Sequence[bytes], message_id: str, timestamp_s: int, body: bytes
-) -> dict[str, str]:
-    """Return the three headers that let a receiver verify `body`, by any of the keys: two while a
-    secret is being rotated.
+def signed_headers(keys: Sequence[bytes], message_id: str, timestamp_s: int, body: bytes) -> bytes:
+    """Return the lines of the three headers that let a receiver verify `body`, by any of the keys:
+    two while a secret is being rotated.
 
     `message_id` stays the same when a message is sent again; `timestamp_s` (Unix) is the attempt's,
     since receivers refuse old ones.
     """
-    signed = b"%s.%d.%s" % (message_id.encode(), timestamp_s, body)
-    signatures = [
-        "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys
-    ]
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": " ".join(signatures),
-    }
+    signed_id = message_id.encode()
+    signed = b"%b.%d.%b" % (signed_id, timestamp_s, body)
+    signatures = [b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256")) for key in keys]
+    return b"webhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-signature: %b\r\n" % (
+        signed_id,
+        timestamp_s,
+        b" ".join(signatures),
+    )

@@ -149,8 +149,12 @@ async def recover_endpoint(
     wanted = DeliveryFilter(
         endpoint_id, state="failed", since=body.since, until=body.until, has_tests=False
     )
-    async with endpoints.locked(access, endpoint_id) as (conn, endpoint):
+    async with access.transaction() as conn:
+        await endpoints.found(conn, endpoint_id)
         failed = await delivery_list.count(conn, wanted, MAX_COUNTED)
+        # Locked after counting, which takes long.
+        endpoint = await endpoints.found(conn, endpoint_id, lock=body.confirm)
+        access.check_unchanged(endpoints.item(endpoint))
         recovered = 0
         if body.confirm:
             _check_active(endpoint)

@@ -1,0 +1,321 @@
+"""Connections to receivers over HTTP/1.1: one POST at a time on each, kept open for the next.
+
+The bytes of a request come ready. What comes back ends in one call of `on_end`, with an HttpAnswer
+or the exception that came instead. An exchange ends whatever the receiver does: within `timeout_s`,
+when the head of an answer has more than HEAD_BYTES_MAX, when a body lasts READ_S longer than its
+head or has more than BODY_BYTES_MAX. Such a body is cut off: the status says all that we want to
+know. An idle connection is closed after IDLE_S, or when there are more than `idle_max`. The number
+of exchanges under way is for the caller to bound.
+
+No task, no future and no stream stands between the socket and `on_end`: they would cost more than
+the rest (docs/benchmarks.md).
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+from aiohappyeyeballs import start_connection
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from webhooks.delivery.addresses import CheckedResolver
+
+HEADERS_MAX = 20  # of an answer that are kept
+HEAD_BYTES_MAX = 65_536
+BODY_BYTES_KEPT = 4_096
+BODY_BYTES_MAX = 16_384
+READ_S = 1.0
+IDLE_S = 15.0
+_NEXT_ADDRESS_S = 0.25  # until the next address of a host is tried beside the first
+
+
+class Origin(NamedTuple):
+    """The server of a URL. host: a name, or an address without brackets."""
+
+    is_tls: bool
+    host: str
+    port: int
+
+
+class HttpAnswer(NamedTuple):
+    """The beginning of an answer. headers: the first HEADERS_MAX, as they came."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+class AnswerError(Exception):
+    """The receiver's bytes are no HTTP answer, or its connection ended before there was one."""
+
+
+OnEnd = Callable[[HttpAnswer | Exception], None]
+
+
+class _Exchange:
+    """A request, and what is to be told of it. It ends once."""
+
+    __slots__ = ("_on_end", "_timer", "connection", "opening", "origin", "request")
+
+    def __init__(self, origin: Origin, request: bytes, on_end: OnEnd) -> None:
+        self.origin = origin
+        self.request = request
+        self.opening: asyncio.Task[None] | None = None
+        self.connection: _Connection | None = None
+        self._on_end: OnEnd | None = on_end
+        self._timer: asyncio.TimerHandle | None = None
+
+    def limit(self, seconds: float, on_timeout: Callable[..., None], *arguments: object) -> None:
+        """Call on_timeout unless the exchange ends sooner; any earlier limit is void."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, on_timeout, *arguments)
+
+    def end(self, outcome: HttpAnswer | Exception) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._on_end is not None:
+            on_end, self._on_end = self._on_end, None
+            on_end(outcome)
+
+
+class Connections:
+    """A pool of connections; `close` it at the end."""
+
+    def __init__(self, resolver: CheckedResolver, *, idle_max: int, timeout_s: float) -> None:
+        self._resolver = resolver
+        self._idle_max = idle_max
+        self._timeout_s = timeout_s
+        self._tls = ssl.create_default_context()
+        self._tls.set_alpn_protocols(["http/1.1"])
+        self._idle: dict[Origin, list[_Connection]] = defaultdict(list)  # the last used at the end
+        self._since_s: OrderedDict[_Connection, float] = OrderedDict()  # idle ones, oldest first
+        self._sweep: asyncio.TimerHandle | None = None
+        self._exchanges: set[_Exchange] = set()
+
+    def post(self, origin: Origin, request: bytes, on_end: OnEnd) -> None:
+        """Send `request`. on_end is called once, and never before `post` has returned."""
+        exchange = _Exchange(origin, request, on_end)
+        exchange.limit(self._timeout_s, self._cut, exchange, TimeoutError())
+        self._exchanges.add(exchange)
+        connection = self._take(origin)
+        if connection is not None:
+            connection.begin(exchange)
+        else:
+            exchange.opening = asyncio.get_running_loop().create_task(self._open(exchange))
+
+    def close(self) -> None:
+        """Cut all connections. The exchanges that are under way end with an exception."""
+        for connection in list(self._since_s):
+            self.forget(connection)
+            connection.cut()
+        for exchange in list(self._exchanges):
+            self._cut(exchange, AnswerError("the attempt was given up"))
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def ended(self, exchange: _Exchange, outcome: HttpAnswer | Exception) -> None:
+        """End an exchange."""
+        self._exchanges.discard(exchange)
+        exchange.end(outcome)
+
+    def keep(self, connection: "_Connection") -> None:
+        """Keep a connection for the next exchange with its origin."""
+        loop = asyncio.get_running_loop()
+        self._idle[connection.origin].append(connection)
+        self._since_s[connection] = loop.time()
+        if len(self._since_s) > self._idle_max:
+            self._close_oldest()
+        if self._sweep is None:
+            self._sweep = loop.call_later(IDLE_S, self._close_old)
+
+    def forget(self, connection: "_Connection") -> None:
+        """Take an idle connection out, if it is one."""
+        if self._since_s.pop(connection, None) is not None:
+            same = self._idle[connection.origin]
+            same.remove(connection)
+            if not same:
+                del self._idle[connection.origin]
+
+    def _take(self, origin: Origin) -> "_Connection | None":
+        while (same := self._idle.get(origin)) is not None:
+            connection = same[-1]
+            self.forget(connection)
+            if not connection.is_closing:
+                return connection
+        return None
+
+    def _close_oldest(self) -> None:
+        connection = next(iter(self._since_s))
+        self.forget(connection)
+        connection.close()
+
+    def _close_old(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweep = None
+        while self._since_s:
+            rest_s = next(iter(self._since_s.values())) + IDLE_S - loop.time()
+            if rest_s > 0:
+                self._sweep = loop.call_later(rest_s, self._close_old)
+                return
+            self._close_oldest()
+
+    def _cut(self, exchange: _Exchange, error: Exception) -> None:
+        if exchange.opening is not None:
+            exchange.opening.cancel()
+        if exchange.connection is not None:
+            exchange.connection.cut()
+        self.ended(exchange, error)
+
+    async def _open(self, exchange: _Exchange) -> None:
+        origin = exchange.origin
+        try:
+            addresses = await self._resolver.resolve(origin.host, origin.port)
+            sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: _Connection(self, origin),
+                sock=sock,
+                ssl=self._tls if origin.is_tls else None,
+                server_hostname=origin.host.rstrip(".") if origin.is_tls else None,
+            )
+        # A wrong certificate is both, and uvloop raises RuntimeError for some addresses.
+        except (OSError, ValueError, RuntimeError) as error:
+            exchange.opening = None
+            self.ended(exchange, error)
+            return
+        exchange.opening = None
+        connection.begin(exchange)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; called back by its transport, and by the parser of the answer."""
+
+    def __init__(self, pool: Connections, origin: Origin) -> None:
+        self.origin = origin
+        self._pool = pool
+        self._exchange: _Exchange | None = None
+        self._parser = HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._reset()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def begin(self, exchange: _Exchange) -> None:
+        """Send a request on a connection where nothing is under way."""
+        self._exchange, exchange.connection = exchange, self
+        self._reset()
+        if self._transport is None or self._transport.is_closing():
+            self._end(AnswerError("the connection was closed without an answer"))
+        else:
+            self._transport.write(exchange.request)
+
+    def close(self) -> None:
+        """Close a connection where nothing is under way."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def cut(self) -> None:
+        """Close at once. The exchange is no longer ours."""
+        self._exchange = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _reset(self) -> None:
+        self._status = 0  # of the answer, once its head was read; an interim answer does not count
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0
+        self._body = b""
+        self._body_bytes = 0
+        self._is_complete = False
+        self._is_reusable = False
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is another class
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.forget(self)
+        if self._exchange is None:
+            return
+        if self._status:  # a body without a length ends with its connection
+            self._end_with_answer()
+        else:
+            self._end(exc or AnswerError("the connection was closed without an answer"))
+
+    def data_received(self, data: bytes) -> None:
+        if self._exchange is None:  # nothing was asked
+            self._pool.forget(self)
+            self.cut()
+            return
+        if not self._status:
+            self._head_bytes += len(data)
+        had_head = self._status
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._is_complete, self._is_reusable = True, False
+        except HttpParserError as error:
+            self._is_reusable = False
+            if not self._status:
+                self._end(AnswerError(str(error)))
+                return
+            self._is_complete = True
+        if self._is_complete or self._body_bytes > BODY_BYTES_MAX:
+            self._end_with_answer()
+        elif not self._status and self._head_bytes > HEAD_BYTES_MAX:
+            self._end(AnswerError(f"the head of the answer has more than {HEAD_BYTES_MAX} bytes"))
+        elif self._status and not had_head:
+            self._exchange.limit(READ_S, self._end_with_answer)
+
+    # Called by the parser.
+
+    def on_message_begin(self) -> None:
+        if self._is_complete:  # more than one answer to one request
+            self._is_reusable = False
+        else:
+            self._headers = []  # of an interim answer
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._status and len(self._headers) < HEADERS_MAX:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if self._status or (100 <= status < 200 and status != 101):
+            return
+        self._status = status
+        self._is_reusable = self._parser.should_keep_alive()
+
+    def on_body(self, chunk: bytes) -> None:
+        if not self._is_complete:
+            self._body_bytes += len(chunk)
+            if len(self._body) < BODY_BYTES_KEPT:
+                self._body += chunk[: BODY_BYTES_KEPT - len(self._body)]
+
+    def on_message_complete(self) -> None:
+        self._is_complete = bool(self._status)
+
+    # The end of an exchange.
+
+    def _end_with_answer(self) -> None:
+        answer = HttpAnswer(self._status, tuple(self._headers), self._body)
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        if self._is_complete and self._is_reusable:
+            self._pool.keep(self)
+        else:
+            self.cut()
+        self._pool.ended(exchange, answer)
+
+    def _end(self, error: Exception) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        self.cut()
+        self._pool.ended(exchange, error)

@@ -1,0 +1,60 @@
+"""The secrets of endpoints, decrypted: the keys that sign their webhooks, and their own headers.
+
+An endpoint's are decrypted once and kept while it is among those that were attempted last. What is
+kept was made of the very bytes that are stored, so another secret or header is another entry.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+from db.core.secrets import SecretBox, UnsealError
+from db.delivery.webhook_deliveries import ClaimedDelivery
+from db.delivery.webhook_headers import open_headers
+from webhooks.delivery.post import header_lines
+from webhooks.delivery.signing import SecretFormatError, signing_key
+
+KEPT_MAX = 2_048
+
+
+class EndpointSecretsError(Exception):
+    """What is stored cannot be decrypted, or is no secret."""
+
+
+class EndpointSecrets(NamedTuple):
+    """keys: two while a secret is being rotated. header_lines: as they are sent; header_values:
+    those that nobody may read.
+    """
+
+    keys: tuple[bytes, ...]
+    header_lines: bytes
+    header_values: tuple[str, ...]
+
+
+class EndpointSecretsBox:
+    """Decrypts the secrets of endpoints."""
+
+    def __init__(self, box: SecretBox) -> None:
+        self._box = box
+        self._opened = lru_cache(KEPT_MAX)(self._open)
+
+    def of(self, claim: ClaimedDelivery) -> EndpointSecrets:
+        """Return the secrets of the delivery's endpoint. Raises EndpointSecretsError."""
+        return self._opened(
+            claim.endpoint_id,
+            claim.secret_encrypted,
+            claim.previous_secret_encrypted,
+            claim.headers_encrypted,
+        )
+
+    def _open(
+        self, endpoint_id: UUID, secret: bytes, previous: bytes | None, headers: bytes | None
+    ) -> EndpointSecrets:
+        sealed = [each for each in (secret, previous) if each is not None]
+        try:
+            texts = [self._box.open(each, endpoint_id.bytes).decode() for each in sealed]
+            keys = tuple([signing_key(text) for text in texts])
+            own = open_headers(self._box, endpoint_id, headers)
+            return EndpointSecrets(keys, header_lines(own), tuple(own.values()))
+        except (UnsealError, SecretFormatError, ValueError) as error:
+            raise EndpointSecretsError(str(error)) from error
