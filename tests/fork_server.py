@@ -239,6 +239,16 @@ class _Starts:
 STARTS = _Starts()
 
 
+@contextlib.contextmanager
+def fresh_starts() -> Iterator[None]:
+    """Start programs as a user starts them, while the block lasts."""
+    was_on, STARTS.is_on = STARTS.is_on, False
+    try:
+        yield
+    finally:
+        STARTS.is_on = was_on
+
+
 def _started_server() -> ForkServer:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:

@@ -74,7 +74,12 @@ async def answers(url: str, process: subprocess.Popen[str], **options: Any) -> s
 
 
 @pytest.mark.parametrize(
-    ("workers", "end"), [("1", signal.SIGTERM), ("1", signal.SIGINT), ("2", signal.SIGTERM)]
+    ("workers", "end"),
+    [
+        pytest.param("1", signal.SIGTERM, marks=pytest.mark.fresh_start),
+        ("1", signal.SIGINT),
+        ("2", signal.SIGTERM),
+    ],
 )
 async def test_a_signal_ends_it_in_order(
     database: DatabaseUnderTest, workers: str, end: signal.Signals

@@ -3,6 +3,8 @@
 import json
 import secrets
 
+import pytest
+
 from mqtt import BrokerAddress, Session, SessionOptions
 from tests.ingest.conftest import fix
 from tests.ingest.tenants import Tenant, soon
@@ -10,6 +12,7 @@ from tests.listener.conftest import rotate
 from tests.listener.running import running
 
 
+@pytest.mark.fresh_start
 async def test_what_is_acknowledged_is_stored_over_a_killed_ingest(tenant: Tenant) -> None:
     vehicle, secret = await tenant.vehicle(), secrets.token_urlsafe(32)
     await rotate(tenant, vehicle.tracker_id, secret)

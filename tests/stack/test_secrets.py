@@ -34,7 +34,8 @@ from stack.servers.runtime import StackInfo, load_secrets, read_stack
 from tests.stack.cli.test_up import descendants
 from tests.stack.command import Up, opsc, plain_environment
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
+# Not forked, since command lines are looked at.
+pytestmark = [pytest.mark.fresh_start, pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 
 PATIENCE_S = 120.0
 MADE_UP = {

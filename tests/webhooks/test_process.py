@@ -102,7 +102,9 @@ async def test_what_a_killed_process_had_claimed_is_sent_long_before_its_claims_
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.fresh_start), signal.SIGINT]
+)
 async def test_it_stops_in_order(world, database, number):
     org_id = await world.organization()
     async with receivers.well_behaved(delay_s=0.3) as receiver:

@@ -24,6 +24,7 @@ def completed(line: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.fresh_start
 def test_the_version_is_that_of_the_package() -> None:
     assert opsc("--version").stdout == f"opsc {version('ops-companion')}\n"
 
@@ -61,5 +62,6 @@ def test_a_shell_completes_commands_and_their_options(line: str, offered: str) -
     assert completed(line) == [offered]
 
 
+@pytest.mark.fresh_start
 def test_a_shell_gets_its_script() -> None:
     assert "_OPSC_COMPLETE" in opsc("--show-completion", "bash").stdout

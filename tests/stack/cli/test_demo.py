@@ -98,6 +98,7 @@ def test_what_does_not_arrive_is_lost(changed: dict[str, int], lost: int) -> Non
 
 
 @pytest.mark.acceptance
+@pytest.mark.fresh_start
 @pytest.mark.usefixtures("programs")
 def test_the_demo_ends_by_itself_with_nothing_lost(data_dir: Path) -> None:
     done = opsc("demo", "--seconds", "5", "--json", "--data", data_dir)

@@ -19,6 +19,7 @@ import pytest
 
 from mqtt import BrokerAddress, ConnectRefusedError, Session, SessionOptions
 from stack.servers.runtime import StackInfo, read_stack
+from tests.fork_server import fresh_starts
 from tests.stack.command import OPSC, WAIT_S, opsc, plain_environment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
@@ -112,11 +113,13 @@ def test_a_restored_system_goes_on_where_it_was(data_dir: Path, tmp_path: Path) 
         _send(stack, tracker, PLACE)
         (visit,) = _until(lambda: _call(stack, "/v1/visits", None, key)["data"])
         (enter,) = _until(lambda: _call(stack, "/v1/events", None, key)["data"])
-        made = opsc("backup", folder, "--secret-key", key_file, "--data", data_dir)
+        with fresh_starts():
+            made = opsc("backup", folder, "--secret-key", key_file, "--data", data_dir)
         assert made.returncode == 0, made.stderr
     elsewhere = data_dir.with_name("elsewhere")
     restore = ("restore", folder, "--secret-key", key_file, "--data", elsewhere)
-    restored = opsc(*restore)
+    with fresh_starts():
+        restored = opsc(*restore)
     assert restored.returncode == 0, restored.stderr
     again = opsc(*restore)
     assert again.returncode == 1

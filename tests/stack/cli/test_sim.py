@@ -307,6 +307,7 @@ async def sim(
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
+@pytest.mark.fresh_start
 async def test_a_run_against_a_running_system_comes_out_as_expected(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def is_root(pid: int | None) -> bool:
     return status["Uid"].split()[1] == "0" or bool(int(status["CapBnd"], 16) & ~allowed)
 
 
+@pytest.mark.fresh_start
 def test_up_runs_everything_once_and_leaves_nothing(
     start: Callable[..., Up], data_dir: Path
 ) -> None:
@@ -324,6 +325,7 @@ def test_commands_that_need_a_running_system_say_so(tmp_path: Path, command: lis
     assert f"opsc up --data {tmp_path}" in done.stderr
 
 
+@pytest.mark.fresh_start
 def test_migrate_check_fails_until_the_schema_is_there(empty_database: DatabaseUnderTest) -> None:
     environment = {**os.environ, "OPSC_DATABASE_URL": empty_database.url("admin")}
 
