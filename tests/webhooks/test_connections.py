@@ -143,12 +143,15 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used(poster: Poste
 
 
 async def test_what_comes_unasked_ends_a_connection(poster: Poster) -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     async with scripted(ACCEPTS, ACCEPTS) as receiver:
         assert (await posted(poster, receiver.url, BODY)).accepted
         receiver.writers[0].write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
         await asyncio.sleep(0.05)
         assert (await posted(poster, receiver.url, BODY)).status == 204
         assert receiver.opened == 2
+    assert errors == []
 
 
 async def test_idle_connections_are_few_and_do_not_last(
@@ -166,33 +169,38 @@ async def test_idle_connections_are_few_and_do_not_last(
         await until(lambda: are_closed(3), wait_s=5)
 
 
-async def test_each_exchange_ends_within_its_own_time(poster: Poster) -> None:
-    async with scripted() as receiver:
-        receiver.answers = [b"HTTP/1.1 100 Continue\r\n\r\n"] * 3
-        loop = asyncio.get_running_loop()
-        took_s: list[float] = []
+async def test_each_exchange_ends_within_its_own_time() -> None:
+    """Also one that begins while another ends, and one that begins when all have ended."""
+    loop = asyncio.get_running_loop()
+    took_s: list[float] = []
+    async with (
+        scripted(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 4) as receiver,
+        Poster(allow_loopback=True, connections=2, timeout_s=0.6) as poster,
+    ):
 
-        def begin(*, again: bool) -> asyncio.Future[Answer]:
-            began_s, ended = loop.time(), loop.create_future()
+        def begin(ended: asyncio.Event, *, again: int = 0) -> None:
+            began_s = loop.time()
 
             def end(answer: Answer) -> None:
                 took_s.append(loop.time() - began_s)
-                assert answer.detail == "no answer within 1 s"
+                assert answer.detail == "no answer within 0.6 s"
                 if again:
-                    begin(again=False).add_done_callback(
-                        lambda each: ended.set_result(each.result())
-                    )
+                    begin(ended, again=again - 1)
                 else:
-                    ended.set_result(answer)
+                    ended.set()
 
             poster.post(receiver.url, b"", BODY, end)
-            return ended
 
-        first = begin(again=True)
-        await asyncio.sleep(0.5)
-        await asyncio.gather(first, begin(again=False))
-    assert len(took_s) == 3
-    assert all(0.95 < each < 1.4 for each in took_s), took_s
+        first, second, third = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        begin(first, again=1)
+        await asyncio.sleep(0.3)
+        begin(second)
+        async with asyncio.timeout(5):
+            await asyncio.gather(first.wait(), second.wait())
+            begin(third)
+            await third.wait()
+    assert len(took_s) == 4
+    assert all(0.55 < each < 0.85 for each in took_s), took_s
 
 
 async def test_a_poster_that_ends_lets_nothing_wait() -> None:
