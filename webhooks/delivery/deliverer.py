@@ -170,7 +170,7 @@ class Deliverer:
 
     def _count(self, mark: Mark) -> None:
         claim, attempt = mark.claim, mark.attempt
-        if attempt is not None and not claim.is_test:
+        if attempt.began is not None and not claim.is_test:
             self._counts.count(
                 claim.org_id,
                 claim.endpoint_id,
