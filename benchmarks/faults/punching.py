@@ -37,7 +37,7 @@ PunchKey = tuple[str, int]  # employee, claimed time
 
 
 async def punched_beside(system: FaultSystem, action: Callable[[], Awaitable[None]]) -> None:
-    """Punch until the action has ended. Raises Broken, and what the action raises."""
+    """Let employees punch until the action has ended. Raises Broken, and what the action raises."""
     async with new_organization(system.stack) as client:
         crew = await hire(client, system.device_broker, CrewPlan(EMPLOYEES, LEAST_SECONDS))
         began_us = time.time_ns() // 1000 - _MOST_PUNCHES * _SECOND_US
