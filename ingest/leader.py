@@ -97,7 +97,7 @@ async def _term(runtime: IngestRuntime) -> None:
                 await _lead(runtime, epoch, registry)
                 renewing.cancel()
         finally:
-            runtime.works, runtime.session = False, None
+            runtime.works, runtime.session, runtime.inbox = False, None, None
             runtime.metrics.active.set(0)
         await leases.release(lease_conn, LEASE, epoch)
         _log.info("stopped cleanly", epoch=epoch)
@@ -113,7 +113,8 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
     ):
         bounds = runtime.acceptance.bounds
         term = LeaderTerm(conn, epoch, memory, runtime.metrics, _now_us, bounds, runtime.doubted)
-        sources: list[Source] = [InboxSource(side)]
+        runtime.inbox = InboxSource(side)
+        sources: list[Source] = [runtime.inbox]
         if ways.session is not None:
             sources.append(BrokerSource(ways.session))
         if ways.links is not None:

@@ -6,14 +6,16 @@ import secrets
 import socket
 from dataclasses import dataclass, field, replace
 from functools import partial
+from uuid import UUID
 
 from db.core.connect import connect
-from db.core.wakeups import WakeUps
+from db.core.wakeups import Channel, WakeUps
 from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import Acceptance
 from ingest.planning.memory import Memory
 from ingest.sources.batching import BatchLimits, FixSize
 from ingest.sources.link import LinkOptions
+from ingest.sources.source import InboxSource
 from mqtt import BrokerAddress, Session, SessionOptions
 
 STANDS_BY = "standing by: another process is the leader"  # and we may follow it at once
@@ -50,11 +52,17 @@ class IngestRuntime:
     doubted: set[bytes] = field(default_factory=set[bytes])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     link: LinkOptions | None = None
+    inbox: InboxSource | None = None  # while this process is the leader
     wake_ups: WakeUps = field(init=False)
 
     def __post_init__(self) -> None:
         self.wake_ups = WakeUps(partial(connect, self.database_url, "opsc-ingest-wakeups"))
+        self.wake_ups.on(Channel.INBOX, self._wake_inbox)
         self.metrics.watch_wake_ups(self.wake_ups)
+
+    def _wake_inbox(self, _: UUID | None) -> None:
+        if self.inbox is not None:
+            self.inbox.wake()
 
     @property
     def address(self) -> str | None:

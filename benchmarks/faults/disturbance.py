@@ -13,17 +13,25 @@ import psycopg
 from psycopg import sql
 
 from db.core.connect import Connection
+from stack.errors import StackError
 
 
-async def terminate_sessions(conn: Connection) -> int:
-    """End every other session of a client of this database; returns how many."""
+class Broken(StackError):
+    """A promise is broken, in words."""
+
+
+async def terminate_sessions(conn: Connection, login: str | None = None) -> int:
+    """End every other session of a client of this database, or those of a login; returns how
+    many.
+    """
     cursor = await conn.execute(
         """
         SELECT count(pg_terminate_backend(pid))
           FROM pg_stat_activity
          WHERE datname = current_database() AND backend_type = 'client backend'
-           AND pid <> pg_backend_pid()
-        """
+           AND pid <> pg_backend_pid() AND usename = coalesce(%s, usename)
+        """,
+        (login,),
     )
     row = await cursor.fetchone()
     return 0 if row is None else row[0]
@@ -72,6 +80,30 @@ async def slowest_delivery_s(
     row = await cursor.fetchone()
     assert row is not None  # an aggregate has one
     return None if row[0] else row[1] or 0.0
+
+
+async def torn_punches(conn: Connection) -> list[str]:
+    """Return what is never to be seen, in words: an employee whose last punch is not `out` without
+    one open shift, another employee with one, or punches without their events.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT format('an employee with %s as the last punch has %s open shifts',
+                      last.kind, shifts.open)
+          FROM employees
+         CROSS JOIN LATERAL (SELECT kind FROM punches WHERE employee_id = employees.id
+                              ORDER BY claimed_at DESC LIMIT 1) AS last
+         CROSS JOIN LATERAL (SELECT count(*) AS open FROM shifts
+                              WHERE employee_id = employees.id AND ended_at IS NULL) AS shifts
+         WHERE shifts.open <> (last.kind <> 'out')::int
+         UNION ALL
+        SELECT format('%s punches have %s events', punches.count, told.count)
+          FROM (SELECT count(*) FROM punches WHERE kind IN ('in', 'out')) AS punches,
+               (SELECT count(*) FROM events WHERE type LIKE 'employee.punched%%') AS told
+         WHERE punches.count <> told.count
+        """
+    )
+    return [text for (text,) in await cursor.fetchall()]
 
 
 @asynccontextmanager

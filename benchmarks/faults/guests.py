@@ -20,13 +20,12 @@ from itertools import count
 import numpy as np
 import psycopg
 
-from benchmarks.faults.disturbance import drop_chunks
+from benchmarks.faults.disturbance import Broken, drop_chunks
 from benchmarks.faults.load import new_organization
 from benchmarks.faults.system import FaultSystem
 from db.core.connect import Connection
 from device_sim.plan import SimTracker
 from mqtt import MqttError, PublishRefusedError, Session, SessionOptions
-from stack.errors import StackError
 from stack.scenario.api_client import ApiClient
 from stack.scenario.registration import known_to_broker
 from telemetry.times import format_time, parse_time_us
@@ -34,10 +33,6 @@ from telemetry.topics import fixes_topic
 
 _SETTLED_S = 30.0
 _DAY_US = 86_400_000_000
-
-
-class Broken(StackError):
-    """A promise is broken, in words."""
 
 
 @dataclass(slots=True)

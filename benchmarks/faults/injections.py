@@ -9,17 +9,25 @@ import errno
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import psycopg
 
-from benchmarks.faults.disturbance import is_writable, slowest_delivery_s, terminate_sessions
-from benchmarks.faults.guests import Broken, old_days_dropped, revoked, rubbish
+from benchmarks.faults.disturbance import (
+    Broken,
+    is_writable,
+    slowest_delivery_s,
+    terminate_sessions,
+)
+from benchmarks.faults.guests import old_days_dropped, revoked, rubbish
 from benchmarks.faults.neighbour import flooded_beside
+from benchmarks.faults.punching import punched_beside
 from benchmarks.faults.system import FaultSystem, Ingest, set_clock
 from stack.errors import StackError
 
@@ -69,6 +77,11 @@ async def ingest_killed_at_work(system: FaultSystem, extent: Extent) -> None:
         system.ingest.start()
     await system.ingest.ready()
     await asyncio.sleep(5)
+
+
+async def ingest_killed_beside_punches(system: FaultSystem, extent: Extent) -> None:
+    """Kill ingest while employees punch, in turn quickly and slowly."""
+    await punched_beside(system, partial(ingest_killed, system, extent))
 
 
 async def ingest_frozen(system: FaultSystem, extent: Extent) -> None:
@@ -142,6 +155,39 @@ async def deliver_killed(system: FaultSystem, extent: Extent) -> None:
         await asyncio.sleep(random.uniform(8.0, 14.0))
         await system.hit("deliver", signal.SIGKILL)
     await _check_delivered_soon(system, began)
+
+
+async def sessions_of_deliver_terminated(system: FaultSystem, extent: Extent) -> None:
+    """Terminate the sessions that number events, claim deliveries and mark what was posted."""
+    began, ends = datetime.now(UTC), time.monotonic() + extent.of(15, 4)
+    async with system.admin() as conn:
+        while time.monotonic() < ends:
+            system.done["sessions of deliver terminated"] += await terminate_sessions(
+                conn, "opsc_deliver"
+            )
+            await asyncio.sleep(0.2)
+    await _check_delivered_soon(system, began)
+
+
+async def api_killed(system: FaultSystem, extent: Extent) -> None:
+    """Kill the API while readers of live events are connected, and end it in order in turn."""
+    random, readers = extent.random, system.live_readers
+    for number in range(extent.of(10, 2)):
+        await asyncio.sleep(random.uniform(1.0, 4.0))
+        await system.hit("api", (signal.SIGKILL, signal.SIGTERM)[number % 2])
+        await system.until(lambda: _answers(system.stack.api_url), "the API answers again")
+        await system.until(partial(readers.has_more_than, readers.read), "a reader has gone on")
+    if not readers.cuts:
+        raise Broken("no reader was cut off")
+    system.measured["cuts"] = readers.cuts
+
+
+def _answers(api_url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{api_url}/healthz", timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 async def receivers_err(system: FaultSystem, extent: Extent) -> None:

@@ -12,13 +12,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.faults.bad_receivers import BadReceivers
 from benchmarks.faults.system import Running
 from device_sim.devices import Qos, Version, devices
 from device_sim.faults import Faults, parse_faults, with_faults
@@ -38,6 +37,7 @@ AT_MOST_S = 150.0
 TAIL_S = 2.0  # traffic after the last fault
 DRAIN_S = 60.0
 _ZONES_S = 40.0
+Beside = Callable[[ApiClient], AbstractAsyncContextManager[None]]
 _EDITS = 1000  # more than fit into a run: its end ends them
 
 
@@ -120,10 +120,9 @@ async def loaded(
     load: Load,
     seed: int,
     action: Callable[[], Awaitable[None]],
-    bad_receivers: BadReceivers | None = None,
+    beside: Sequence[Beside] = (),
 ) -> Loaded:
-    """Send to `broker` while the action goes on. bad_receivers: endpoints beside the one that is
-    verified.
+    """Send to `broker` while the action goes on. beside: what else is in the organization.
 
     Raises stack.scenario.api_client.ApiError, device_sim.fleet.FleetError, and what the action
     raises.
@@ -138,8 +137,8 @@ async def loaded(
         stop.set()
 
     async with new_organization(system) as client, AsyncExitStack() as ending:
-        if bad_receivers is not None:
-            await ending.enter_async_context(bad_receivers.endpoints(client))
+        for enter in beside:
+            await ending.enter_async_context(enter(client))
         async with asyncio.TaskGroup() as group:
             acting = group.create_task(act())
             outcome = await simulate(

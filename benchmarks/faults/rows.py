@@ -14,6 +14,7 @@ from string import ascii_lowercase
 from benchmarks.faults.injections import (
     Extent,
     all_reconnect,
+    api_killed,
     clock_jumps,
     data_folder_filled,
     database_away,
@@ -26,6 +27,7 @@ from benchmarks.faults.injections import (
     ingest_frozen,
     ingest_killed,
     ingest_killed_at_work,
+    ingest_killed_beside_punches,
     ingest_rolled,
     links_broken,
     listener_frozen,
@@ -36,6 +38,7 @@ from benchmarks.faults.injections import (
     only_devices_err,
     receivers_err,
     rubbish_arrives,
+    sessions_of_deliver_terminated,
     sessions_terminated,
     stopped_while_full,
     trackers_revoked,
@@ -57,6 +60,7 @@ class Row:
     setting: Setting = field(default_factory=Setting)
     has_standby: bool = False
     has_bad_receivers: bool = False
+    has_live_readers: bool = False
     why_not: Callable[[], str | None] = lambda: None
 
 
@@ -70,6 +74,9 @@ _ALL_FAULTS = (
 
 ROWS: Mapping[str, Row] = {
     "1": Row("ingest killed at random moments", ingest_killed, Load(at_most_s=400)),
+    "1p": Row(
+        "ingest killed while employees punch", ingest_killed_beside_punches, Load(at_most_s=400)
+    ),
     "2": Row("ingest frozen, a standby takes over", ingest_frozen, has_standby=True),
     "3": Row("listener killed", listener_killed, Load(at_most_s=300)),
     "3a": Row("listener killed while ingest is away", listener_killed_with_a_queue),
@@ -120,6 +127,17 @@ ROWS: Mapping[str, Row] = {
     ),
     "17": Row("webhook endpoints err", receivers_err, has_bad_receivers=True),
     "18": Row("delivery killed while it sends", deliver_killed, Load(webhook_answer_s=1.0)),
+    "18s": Row(
+        "sessions of delivery terminated every 200 ms",
+        sessions_of_deliver_terminated,
+        Load(webhook_answer_s=1.0),
+    ),
+    "19": Row(
+        "API killed with readers of live events",
+        api_killed,
+        Load(at_most_s=300),
+        has_live_readers=True,
+    ),
     "20": Row("trackers revoked while they send", trackers_revoked),
     "21": Row(
         "all trackers reconnect at once",

@@ -14,12 +14,14 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from benchmarks.faults.bad_receivers import BadReceivers
-from benchmarks.faults.load import Loaded, loaded
+from benchmarks.faults.live_readers import LiveReaders
+from benchmarks.faults.load import Beside, Loaded, loaded
 from benchmarks.faults.rows import ROWS, Extent, Row
 from benchmarks.faults.system import FaultSystem, Setting, fault_system
 from device_sim.fleet import FleetError
@@ -121,7 +123,7 @@ async def _run(key: str, row: Row, system: FaultSystem, extent: Extent) -> RowRe
     """Run a row; a row that cannot be brought to its end is not good, and `trouble` says why."""
     system.done.clear()
     system.measured.clear()
-    system.bad_receivers = BadReceivers()
+    system.bad_receivers, system.live_readers = BadReceivers(), LiveReaders()
     began = time.monotonic()
     came: Loaded | None = None
     trouble: str | None = None
@@ -152,8 +154,12 @@ async def _done(row: Row, system: FaultSystem, extent: Extent) -> Loaded:
     async def action() -> None:
         await row.do(system, extent)
 
-    bad = system.bad_receivers if row.has_bad_receivers else None
-    return await loaded(system.stack, system.device_broker, load, extent.seed, action, bad)
+    beside: list[Beside] = []
+    if row.has_bad_receivers:
+        beside.append(system.bad_receivers.endpoints)
+    if row.has_live_readers:
+        beside.append(partial(system.live_readers.beside, api_url=system.stack.api_url))
+    return await loaded(system.stack, system.device_broker, load, extent.seed, action, beside)
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -26,6 +26,7 @@ from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from benchmarks.faults.bad_receivers import BadReceivers
+from benchmarks.faults.live_readers import LiveReaders
 from benchmarks.faults.proxy import Link
 from benchmarks.faults.up import Up
 from db.core.connect import Connection, Limits, connect
@@ -176,6 +177,7 @@ class FaultSystem:
     done: Counter[str] = field(default_factory=Counter[str])
     measured: dict[str, float] = field(default_factory=dict[str, float])
     bad_receivers: BadReceivers = field(default_factory=BadReceivers)
+    live_readers: LiveReaders = field(default_factory=LiveReaders)
 
     @property
     def stack(self) -> Running:

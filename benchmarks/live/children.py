@@ -1,4 +1,4 @@
-"""Processes that take part in one measurement: where one ends, the measurement fails at once.
+"""The processes that take part in one measurement: where one ends, the measurement fails at once.
 
 Each says what it has to say in single lines, and ends when its input ends.
 """

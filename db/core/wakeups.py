@@ -38,6 +38,8 @@ class Channel(StrEnum):
     """Deliveries are due."""
     LETTERS = "opsc_letters"
     """Mail is due."""
+    INBOX = "opsc_inbox"
+    """Messages wait in the inbox of ingest."""
 
 
 class WakeUp(NamedTuple):

@@ -53,6 +53,13 @@ def check_webhook_url(url: str, *, allow_loopback: bool) -> None:
         raise WebhookUrlError("the URL must begin with https://")
 
 
+def webhook_origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL that `check_webhook_url` has let through."""
+    parts = _split(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    return parts.scheme, parts.hostname or "", port
+
+
 def is_allowed_address(address: IPv4Address | IPv6Address, *, allow_loopback: bool = False) -> bool:
     """Return whether a webhook may connect to `address`."""
     return is_public_address(address) or (allow_loopback and _is_loopback(address))

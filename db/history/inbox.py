@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.wakeups import Channel
 from db.history import quarantine
 
 
@@ -40,13 +41,14 @@ class NewMessage:
 
 
 async def put(conn: Connection, message: NewMessage) -> None:
-    """Put a message into the inbox: ingest reads it once the caller's transaction commits. Not
-    under a tenant: None.
+    """Put a message into the inbox: ingest reads it once the caller's transaction commits, and is
+    woken up then. Not under a tenant: None.
     """
     await conn.execute(
         "INSERT INTO inbox (org_id, topic, payload, quarantine_id) VALUES (%s, %s, %s, %s)",
         (message.org_id, message.topic, message.payload, message.released_id),
     )
+    conn.note(Channel.INBOX)
 
 
 async def waiting(

@@ -1,7 +1,9 @@
 """Messages put together into batches, bounded by count, bytes and age."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -10,13 +12,36 @@ from telemetry.formats.packed import RECORD_BYTES
 IDLE_S = 0.25  # time passes for assets without messages too
 
 
+class FirstWait:
+    """The wait for the first message of a batch, which another source may cut short."""
+
+    def __init__(self) -> None:
+        self._timeout: asyncio.Timeout | None = None
+
+    def cut(self, at_s: float) -> None:
+        """End the wait, if there is one, no later than at that time of the event loop."""
+        timeout = self._timeout
+        if timeout is not None and not timeout.expired():
+            until_s = timeout.when()
+            timeout.reschedule(at_s if until_s is None else min(until_s, at_s))
+
+    @asynccontextmanager
+    async def of(self, seconds: float) -> AsyncIterator[None]:
+        """Raise TimeoutError where the block takes so long, or is cut short."""
+        try:
+            async with asyncio.timeout(seconds) as self._timeout:
+                yield
+        finally:
+            self._timeout = None
+
+
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
     """The limits of a batch, which ends at the first one that it reaches.
 
-    age_ms: counted from the batch's first message. idle_s: the longest wait for the first message.
-    paused: organizations whose messages are not taken. is_full: too many fixes are deferred: take
-    messages only from sources that know the organization of each message.
+    age_ms: counted from the batch's first message. idle_s: the longest wait for the first message,
+    and wait: that wait itself. paused: organizations whose messages are not taken. is_full: too
+    many fixes are deferred: take messages only from sources that know the organization of each.
     """
 
     messages: int
@@ -25,6 +50,7 @@ class BatchLimits:
     idle_s: float = IDLE_S
     paused: frozenset[UUID] = frozenset()
     is_full: bool = False
+    wait: FirstWait = field(default_factory=FirstWait, compare=False)
 
     def divided(self, by: int) -> "BatchLimits":
         """Return smaller batches: at least one message each."""
@@ -100,9 +126,9 @@ async def batch(session: Receiver[M], limits: BatchLimits) -> list[M]:
 
 
 async def _first(session: Receiver[M], limits: BatchLimits) -> list[M]:
-    """Wait for at least one message, or return none after `idle_s`."""
+    """Wait for at least one message, or return none after `idle_s` or where the wait is cut."""
     try:
-        async with asyncio.timeout(limits.idle_s):
+        async with limits.wait.of(limits.idle_s):
             return await session.receive(limits.messages, limits.bytes)
     except TimeoutError:
         return []

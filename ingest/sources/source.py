@@ -13,6 +13,7 @@ several, and each source looks for its own messages in it.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -21,10 +22,11 @@ from uuid import UUID
 from db.core.connect import Connection
 from db.history import inbox
 from db.history.inbox import InboxMessage
-from ingest.sources.batching import BatchLimits, batch
+from ingest.sources.batching import BatchLimits, FirstWait, batch
 from mqtt import Message, Session
 
 POLL_S = 0.25
+WOKEN_S = 0.01  # between two looks into the inbox because of wake-ups
 SHARED_IDLE_S = 0.02
 
 
@@ -80,14 +82,15 @@ class Taken(NamedTuple):
 async def in_turn(
     sources: Sequence[Source], current_limits: Callable[[], BatchLimits | None]
 ) -> AsyncIterator[Taken]:
-    """Yield batches of one source after the other, for ever.
+    """Yield batches of one source after the other, for ever. One of them is the inbox.
 
     Where none of them has a message the batch is empty, and comes after `IDLE_S`. Where several
-    sources wait for messages, each is waited for only a moment. No limits: nothing more is taken
-    just now.
+    sources wait for messages, each is waited for only a moment, and never beyond the next look into
+    the inbox. No limits: nothing more is taken just now.
     """
     clock = asyncio.get_running_loop()
-    waiting = [one for one in sources if not isinstance(one, InboxSource)]
+    inbox_source = next(one for one in sources if isinstance(one, InboxSource))
+    most_idle_s = SHARED_IDLE_S if len(sources) > 2 else math.inf
     idle_since_s = clock.time()
     while True:
         is_idle = True
@@ -95,14 +98,15 @@ async def in_turn(
             limits = current_limits()
             if limits is None:
                 continue
-            if len(waiting) > 1:
-                limits = replace(limits, idle_s=min(limits.idle_s, SHARED_IDLE_S))
+            until_s = min(idle_since_s + limits.idle_s, inbox_source.due_s)
+            idle_s = min(most_idle_s, max(0.0, until_s - clock.time()))
+            limits = replace(limits, idle_s=idle_s, wait=inbox_source.others_wait)
             if messages := await source.batch(limits):
                 is_idle, idle_since_s = False, clock.time()
                 yield Taken(source, messages)
         limits = current_limits()
         due_s = idle_since_s + (0.0 if limits is None else limits.idle_s)
-        if is_idle and (len(waiting) == 1 or clock.time() >= due_s):
+        if is_idle and clock.time() >= due_s:
             idle_since_s = clock.time()
             yield Taken(sources[-1], ())
 
@@ -125,26 +129,38 @@ class BrokerSource:
 
 
 class InboxSource:
-    """The inbox table, read four times a second, or as soon as a batch is stored. It does not wait.
+    """The inbox table, read four times a second, soon after a wake-up, or as soon as a batch is
+    stored. It does not wait, and cuts short the wait of another source where there is work.
 
     Rows are removed in the transaction that stores their last fix; until then they are not read
-    again. At most the rows of one batch are in work at a time.
+    again. At most the rows of one batch are in work at a time. due_s: when it is read next, in time
+    of the event loop.
     """
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self._under_way: set[int] = set()
-        self._due_s = 0.0
+        self._looked_s = 0.0
+        self.due_s = 0.0
+        self.others_wait = FirstWait()
+
+    def wake(self) -> None:
+        """Look soon, because a message was put in; at most every `WOKEN_S`."""
+        self._be_due(self._looked_s + WOKEN_S)
 
     async def batch(self, limits: BatchLimits) -> Sequence[InboxMessage]:
         now_s = asyncio.get_running_loop().time()
+        if now_s < self.due_s:
+            return ()
+        self._looked_s, self.due_s = now_s, now_s + POLL_S  # before the look: `wake` may come in it
         room = limits.messages - len(self._under_way)
-        if room <= 0 or now_s < self._due_s or limits.is_full:
+        if room <= 0 or limits.is_full:
             return ()
         under_way = list(self._under_way)
         messages = await inbox.waiting(self._conn, room, limits.bytes, under_way)
         self._under_way.update(one.id for one in messages)
-        self._due_s = now_s if messages else now_s + POLL_S
+        if messages:
+            self.due_s = now_s
         return messages
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
@@ -152,7 +168,13 @@ class InboxSource:
             await inbox.remove(conn, own)
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
-        self._under_way.difference_update(one.id for one in _of_inbox(finished))
+        if own := _of_inbox(finished):
+            self._under_way.difference_update(one.id for one in own)
+            self._be_due(self._looked_s)
+
+    def _be_due(self, at_s: float) -> None:
+        self.due_s = min(self.due_s, at_s)
+        self.others_wait.cut(self.due_s)
 
 
 def _of_inbox(messages: Sequence[RawMessage]) -> list[InboxMessage]:

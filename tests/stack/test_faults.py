@@ -20,12 +20,12 @@ from benchmarks.faults.run import RowResult, run_rows
 from benchmarks.faults.system import set_clock
 from stack.verify.comparison import Comparison
 
-IN_SHORT = ["1", "3", "3a", "4", "6", "7", "11", "13k", "14"]
+IN_SHORT = ["1", "1p", "3", "3a", "4", "6", "7", "11", "13k", "14", "18", "18s", "19"]
 
 
 @pytest.mark.acceptance
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("programs")
 async def test_whatever_is_broken_nothing_is_lost_doubled_disordered_or_untold() -> None:
     results: dict[str, RowResult] = {}

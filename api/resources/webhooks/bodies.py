@@ -18,7 +18,13 @@ from db.delivery.webhook_headers import (
     WebhookHeaderError,
     check_webhook_headers,
 )
-from db.delivery.webhook_urls import URL_LENGTH_MAX, WebhookUrlError, check_webhook_url
+from db.delivery.webhook_urls import (
+    URL_LENGTH_MAX,
+    WebhookUrlError,
+    check_webhook_url,
+    webhook_origin,
+)
+from db.resources.webhook_endpoints import WebhookEndpoint
 
 SECRET_BYTES = 32
 _HIDDEN = "***"  # in the place of a value that is not shown
@@ -118,7 +124,9 @@ class NewEndpoint(fields.Body):
 
 
 class EndpointChange(fields.Body):
-    """The fields to change. `headers` and each filter replace what there was."""
+    """The fields to change. `headers` and each filter replace what there was. Where `url` gets
+    another origin and there are headers, `headers` must be given, too.
+    """
 
     url: _Url = Field(default_factory=fields.absent)
     types: TypePatterns = Field(default_factory=fields.absent)
@@ -195,6 +203,20 @@ def check_url(url: str | None, *, allow_loopback: bool) -> None:
         check_webhook_url(url, allow_loopback=allow_loopback)
     except WebhookUrlError as error:
         raise bad_field("/url", f"{error}.") from None
+
+
+def check_headers_stay(endpoint: WebhookEndpoint, url: str | None, *, are_given: bool) -> None:
+    """Raise Problem (422) where hidden values of headers would go to another origin: whoever may
+    change a URL must not learn them. url: the new one; None: it stays.
+    """
+    if url is None or are_given or not endpoint.header_names:
+        return
+    if webhook_origin(url) != webhook_origin(endpoint.url):
+        raise bad_field(
+            "/headers",
+            "The new URL has another origin: give all headers with their values again, or {} for"
+            " none.",
+        )
 
 
 def checked_headers(headers: dict[str, str] | None) -> dict[str, str] | None:

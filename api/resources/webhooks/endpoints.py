@@ -25,6 +25,7 @@ from api.resources.webhooks.bodies import (
     NewEndpointItem,
     SecretRotation,
     State,
+    check_headers_stay,
     check_url,
     checked_headers,
     columns_of,
@@ -106,6 +107,7 @@ async def update_endpoint(
     if headers is not None:
         hidden["headers_encrypted"] = seal_headers(access.state.secrets, endpoint_id, headers)
     async with endpoints.locked(access, endpoint_id) as (conn, row):
+        check_headers_stay(row, body.url, are_given=headers is not None)
         await check_references(conn, body)
         at = await db_now(conn)
         changed = row._replace(**columns_of(given))

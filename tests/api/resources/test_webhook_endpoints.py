@@ -232,6 +232,37 @@ async def test_headers_are_sealed_and_shown_without_their_values(
     assert gone.json["headers"] == {}
 
 
+HERE = "https://hooks.example.com/ops"
+ORIGINS = [
+    ("https://hooks.example.com/other?a=b", True),
+    ("https://HOOKS.example.com:443/", True),
+    ("https://hooks.example.com:8443/ops", False),
+    ("https://hooks.example.org/ops", False),
+    ("https://example.com/ops", False),
+]
+
+
+@pytest.mark.parametrize(("url", "is_same"), ORIGINS)
+async def test_hidden_headers_go_to_no_other_origin(
+    api: RunningApi, north: Organization, url: str, is_same: bool
+) -> None:
+    endpoint = await _made(north, url=HERE, headers={"X-Api-Key": "a-secret"})
+    path = f"{PATH}/{endpoint['id']}"
+    before = (await north.admin.get(path)).json
+    answer = await north.admin.patch(path, {"url": url})
+    if is_same:
+        assert (answer.status, answer.json["headers"]) == (200, {"x-api-key": "***"})
+        return
+    assert answer.status == 422
+    assert [fault["pointer"] for fault in answer.json["errors"]] == ["/headers"]
+    assert (await north.admin.get(path)).json == before
+    again = await north.admin.patch(path, {"url": url, "headers": {"x-api-key": "another"}})
+    assert (again.status, again.json["headers"]) == (200, {"x-api-key": "***"})
+    gone = await north.admin.patch(path, {"url": HERE, "headers": {}})
+    assert (gone.status, gone.json["headers"]) == (200, {})
+    assert (await north.admin.patch(path, {"url": url})).status == 200, "nothing is hidden"
+
+
 async def test_an_endpoint_is_disabled_and_enabled(api: RunningApi, north: Organization) -> None:
     endpoint = await _made(north)
     path = f"{PATH}/{endpoint['id']}"

@@ -7,17 +7,20 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+import pytest
 
-from db.core.connect import Connection, connect
+from db.core.connect import Connection, connect, pool
 from db.core.ids import new_id
 from db.core.tenant import act_for
 from db.history import quarantine_list
-from db.history.inbox import NewMessage, put
+from db.history.inbox import InboxMessage, NewMessage, put
 from db.history.quarantine_list import QuarantinedMessage, QuarantineFilter
 from ingest.planning.acceptance import Acceptance
 from ingest.runtime import IngestRuntime
-from ingest.sources.batching import BatchLimits
+from ingest.sources import source
+from ingest.sources.batching import BatchLimits, batch
 from ingest.sources.source import InboxSource
+from tests.db.core.hearing import wake_ups_at
 from tests.ingest.conftest import Device, fix, running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
@@ -68,6 +71,66 @@ async def test_the_inbox_is_read_while_the_broker_is_away(
         await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1)
 
 
+async def test_a_message_wakes_up_ingest_which_would_not_look_for_long(
+    tenant: Tenant,
+    database: DatabaseUnderTest,
+    broker: BrokerUnderTest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "POLL_S", 3600.0)
+    vehicle = await tenant.vehicle()
+    sender = wake_ups_at(database.url("opsc_app"))
+    reader = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    async with (
+        sender.running(),
+        pool(database.url("opsc_app"), "test", max_size=1) as connections,
+        running(reader),
+    ):
+        connections.on_committed = sender.send
+        await until(lambda: reader.wake_ups.is_listening)
+        for number in range(3):
+            message = NewMessage(
+                tenant.org_id,
+                f"trackers/{vehicle.name}/fixes",
+                _body(fix(soon(number - 9), *PLACE)),
+            )
+            async with connections.connection() as conn, conn.transaction():
+                await act_for(conn, tenant.org_id)
+                await put(conn, message)
+            await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == number + 1)  # noqa: B023
+
+
+async def test_wake_ups_make_the_inbox_due_at_most_a_hundred_times_a_second(
+    tenant: Tenant, database: DatabaseUnderTest
+) -> None:
+    clock = asyncio.get_running_loop()
+    async with await connect(database.url("opsc_ingest"), "test") as conn:
+        inbox, limits = InboxSource(conn), BatchLimits(messages=3, bytes=100, age_ms=0)
+        before_s = clock.time()
+        assert not await inbox.batch(limits)
+        assert inbox.due_s >= before_s + source.POLL_S
+        inbox.wake()
+        assert before_s + source.WOKEN_S <= inbox.due_s < before_s + source.POLL_S
+
+
+class _Silent:
+    """A source whose messages never come."""
+
+    async def receive(self, max_messages: int, max_bytes: int) -> list[InboxMessage]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_work_in_the_inbox_ends_the_wait_for_another_source() -> None:
+    limits = BatchLimits(messages=3, bytes=100, age_ms=0, idle_s=3600)
+    waiting = asyncio.create_task(batch(_Silent(), limits))
+    await asyncio.sleep(0)
+    limits.wait.cut(asyncio.get_running_loop().time())
+    limits.wait.cut(asyncio.get_running_loop().time())
+    assert await asyncio.wait_for(waiting, 30) == []
+    limits.wait.cut(0.0)  # nobody waits
+
+
 async def test_sessions_that_are_terminated_lose_and_double_nothing_of_the_inbox(
     tenant: Tenant, ingest: IngestRuntime, database: DatabaseUnderTest
 ) -> None:
@@ -95,19 +158,19 @@ async def test_what_of_the_inbox_is_under_way_is_bounded_and_passed_over(
     vehicle = await tenant.vehicle()
     await _put(tenant, vehicle, b"1" * 60, b"2" * 60, b"3" * 60, b"4")
     async with await connect(database.url("opsc_ingest"), "test") as conn:
-        source, limits = InboxSource(conn), BatchLimits(messages=3, bytes=100, age_ms=0)
-        first = await source.batch(limits)
+        of_inbox, limits = InboxSource(conn), BatchLimits(messages=3, bytes=100, age_ms=0)
+        first = await of_inbox.batch(limits)
         assert [message.payload[:1] for message in first] == [b"1", b"2"]
-        second = await source.batch(limits)
+        second = await of_inbox.batch(limits)
         assert [message.payload[:1] for message in second] == [b"3"]
-        assert await source.batch(limits) == (), "as many as a batch may have are under way"
+        assert await of_inbox.batch(limits) == (), "as many as a batch may have are under way"
         async with conn.transaction():
-            await source.remove_finished(conn, first)
-        source.acknowledge(first, [0, 0])
+            await of_inbox.remove_finished(conn, first)
+        of_inbox.acknowledge(first, [0, 0])
         rest = await InboxSource(conn).batch(limits)
         assert [message.payload[:1] for message in rest] == [b"3", b"4"]
         async with conn.transaction():
-            await source.remove_finished(conn, rest)
+            await of_inbox.remove_finished(conn, rest)
     assert _inbox(database) == 0
 
 
