@@ -1,6 +1,7 @@
 """Queued statements: they go out with the next one, or with COMMIT, and never without a tenant."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import LiteralString
 from uuid import UUID
 
@@ -88,28 +89,42 @@ async def _queue_and_fail(connections: Pool, org: UUID, *, asks_first: bool) -> 
         raise LookupError
 
 
+Part = Callable[[Connection], AbstractAsyncContextManager[object]]
+
+
+@pytest.mark.parametrize("part", [Connection.part, Connection.transaction])
 async def test_a_part_of_a_transaction_sends_its_own_and_forgets_its_own(
-    connections: Pool, org: UUID
+    connections: Pool, org: UUID, part: Part
 ) -> None:
     async with tenant(connections, org) as conn:
         conn.later((RENAME, ("Before",)))
-        with pytest.raises(LookupError):
-            await _fail_in_a_part(conn)
+        for asks in (False, True):
+            with pytest.raises(LookupError):
+                await _fail_in_a_part(conn, part(conn), asks=asks)
         assert await _name(conn) == "Before"
         with pytest.raises(psycopg.errors.DivisionByZero):
-            async with conn.transaction():
-                conn.later((RENAME, ("Undone",)), FAIL)
+            await _queue_what_fails(conn, part(conn))
         assert await _name(conn) == "Before"
-        async with conn.transaction():
+        async with part(conn):
             conn.later((RENAME, ("Inside",)))
         assert not conn.queued
     assert await _stored(connections, org) == "Inside"
 
 
-async def _fail_in_a_part(conn: Connection) -> None:
-    async with conn.transaction():
+async def _fail_in_a_part(
+    conn: Connection, part: AbstractAsyncContextManager[object], *, asks: bool
+) -> None:
+    async with part:
         conn.later((RENAME, ("Never",)))
+        if asks:
+            await _name(conn)
+            conn.later((RENAME, ("Nor this",)))
         raise LookupError
+
+
+async def _queue_what_fails(conn: Connection, part: AbstractAsyncContextManager[object]) -> None:
+    async with part:
+        conn.later((RENAME, ("Undone",)), FAIL)
 
 
 async def test_a_connection_of_its_own_has_no_queue(database: DatabaseUnderTest) -> None:
