@@ -270,7 +270,7 @@ class _Exchanges:
     def _send(self, statements: Sequence[_Statement]) -> list[_Sent]:
         """Queue statements, and return one entry for each answer that will come."""
         pgconn, sent = self._conn.pgconn, self._send_closing()
-        if len(self._prepared) >= MOST_PREPARED:
+        while len(self._prepared) >= MOST_PREPARED:
             _, oldest = self._prepared.popitem(last=False)
             pgconn.send_query_params(b"DEALLOCATE " + oldest, None)
             sent.append(_Sent())

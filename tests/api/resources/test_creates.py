@@ -140,7 +140,7 @@ def _locked_level(api: RunningApi, ids: dict[str, str]) -> Iterator[None]:
 
 
 async def _until_waiting(api: RunningApi, sessions: int) -> None:
-    """Wait until so many sessions of the API wait for a lock."""
+    """Wait until this number of sessions waits for a lock."""
     counted = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
     )

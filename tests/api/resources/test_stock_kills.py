@@ -182,7 +182,7 @@ async def test_the_ledger_has_what_was_acknowledged_and_levels_are_its_sum(
 
 
 async def _check_uses(org: Organization, movers: list[Mover]) -> None:
-    """What each order used of each part is the sum of what was acknowledged."""
+    """Compare what each order used of each part with what was acknowledged."""
     for order in {order for each in movers for order, _ in each.used}:
         for row in (await org.viewer.get(f"/v1/work-orders/{order}/parts")).json["data"]:
             acknowledged = sum(each.used[order, row["part_id"]] for each in movers)
@@ -190,7 +190,7 @@ async def _check_uses(org: Organization, movers: list[Mover]) -> None:
 
 
 def _check_verified(api: RunningApi, org: Organization) -> None:
-    """`opsc verify stock` finds no difference."""
+    """Run `opsc verify stock`, which finds no difference."""
     environment = {"OPSC_DATABASE_URL": api.database.url("opsc_owner")}
     result = CliRunner().invoke(verify, ["stock", org.id, "--json"], env=environment)
     assert result.exit_code == 0, result.output
