@@ -15,11 +15,14 @@ from api.limits.gate import Admission
 from api.limits.geometry_checks import Shapes
 from api.limits.last_used import Usage
 from api.limits.login_throttle import Throttle
+from api.limits.turns import Turns
 from api.photos.copier import PhotoCopier
 from api.settings import ApiSettings
 from db.core.connect import Pool, connect
 from db.core.secrets import SecretBox
 from db.core.wakeups import WakeUps
+
+_MOST_MOVEMENTS = 1_000  # of a part that wait, and parts that they wait for, in a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class ApiState:
     metrics: Metrics
     renderer: Renderer
     photos: PhotoCopier
+    stock_turns: Turns
 
     @classmethod
     def build(
@@ -71,6 +75,7 @@ class ApiState:
             metrics=Metrics(connections, wake_ups),
             renderer=Renderer(),
             photos=PhotoCopier(),
+            stock_turns=Turns(at_once=2, most_of_each=_MOST_MOVEMENTS, most=_MOST_MOVEMENTS),
         )
 
     async def close(self) -> None:

@@ -97,12 +97,11 @@ class KeyedRequest:
             conn = await self._stack.enter_async_context(whole)
             await self._claim(conn)
             self._conn = conn
-        async with self._conn.transaction():
+        async with self._conn.part():
             yield self._conn
 
     async def _claim(self, conn: Connection) -> None:
-        is_ours = await idempotency.claim(conn, self._operation, self._key)
-        kept = await idempotency.find(conn, self._operation, self._key)
+        is_ours, kept = await idempotency.claim(conn, self._operation, self._key)
         if kept is None:
             if not is_ours:
                 detail = "A request with this Idempotency-Key is still running: try again later."
@@ -128,7 +127,7 @@ class KeyedRequest:
         answer = _Answer(response.status_code, headers, bytes(response.body))
         sealed = self._state.kept_answers.seal(msgspec.msgpack.encode(answer), self._owner)
         kept = KeptAnswer(self._fingerprint, sealed)
-        await idempotency.keep(conn, self._operation, self._key, kept)
+        conn.later(idempotency.keeping(self._operation, self._key, kept))
         if sealed[-1] % _TRIM_EVERY == 0:  # at random: the last byte of a seal is
             await idempotency.trim(conn)
 

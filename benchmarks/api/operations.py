@@ -101,12 +101,13 @@ def _work(assets: int) -> list[Operation]:
         "warehouse_id": format_id("whs", work_rows.warehouse_uuid(7)),
         "quantity": 1,
     }
-    made = {
-        "work-orders": order,
-        "quotes": offer,
-        "inspection-forms": form,
-        "stock-movements": movement,
-    }
+    made = [
+        ("create work-orders", "work-orders", order),
+        ("create work-orders, a title alone", "work-orders", {"title": order["title"]}),
+        ("create quotes", "quotes", offer),
+        ("create inspection-forms", "inspection-forms", form),
+        ("create stock-movements", "stock-movements", movement),
+    ]
     return [
         *(
             Operation(f"list of {name}", "GET", [f"/v1/{name}"])
@@ -114,14 +115,9 @@ def _work(assets: int) -> list[Operation]:
         ),
         *(
             Operation(
-                f"create {name}",
-                "POST",
-                [f"/v1/{name}"],
-                msgspec.json.encode(body),
-                json_body,
-                status=201,
+                name, "POST", [f"/v1/{path}"], msgspec.json.encode(body), json_body, status=201
             )
-            for name, body in made.items()
+            for name, path, body in made
         ),
         Operation("search", "GET", [f"/v1/search?q=crane+{n * 7 % assets}" for n in range(100)]),
     ]

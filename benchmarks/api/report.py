@@ -24,6 +24,7 @@ AGAINST = {
     "list of quotes": "list",
     "list of inspection-forms": "list",
     "create work-orders": "create",
+    "create work-orders, a title alone": "create",
     "create quotes": "create",
     "create inspection-forms": "create",
     "create stock-movements": "create",

@@ -18,14 +18,14 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, LiteralString, NamedTuple, Self, TypeAlias
 from uuid import UUID
 
 import psycopg
 from psycopg import AsyncCursor, AsyncTransaction, errors, generators
 from psycopg.abc import Buffer, Params, PQGen, Query, QueryNoTemplate
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import Row
 from psycopg.sql import Composable
@@ -38,6 +38,8 @@ _READS_FOR = (
     b"SELECT set_config('app.org_id', $1, true), set_config('transaction_read_only', 'on', true)"
 )
 _TEXT_OID = 25
+_SAVEPOINT: tuple[LiteralString, None] = ("SAVEPOINT part", None)
+_IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _PLACE = re.compile(r"%(?:%|([sb])|\((\w+)\)([sb]))")
 Asked: TypeAlias = tuple[QueryNoTemplate, Params | None]
 _Key: TypeAlias = tuple[bytes, tuple[int, ...]]
@@ -121,6 +123,23 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             is_committed = begun is not None and begun.status == AsyncTransaction.Status.COMMITTED
             if self.prepare_threshold is not None and not is_committed:
                 self.exchanges.forget_prepared()
+
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """Undo what the block does where it raises, inside a transaction on a connection of a pool.
+        The savepoint goes out with the block's first statement; what the block queued, at its end.
+        """
+        self.later(_SAVEPOINT)
+        try:
+            yield
+            await self.send_queued()
+        except BaseException:
+            queued = self.take_queued()
+            if _SAVEPOINT in queued:  # nothing of the block went out
+                self.queued = queued[: queued.index(_SAVEPOINT)]
+            elif self.pgconn.transaction_status in _IN_TRANSACTION:
+                await self.execute("ROLLBACK TO SAVEPOINT part")
+            raise
 
     async def answers(self, asked: Sequence[Asked]) -> list[list[tuple[Any, ...]]]:
         """Execute statements in their order, in one exchange; the rows of each."""
@@ -251,7 +270,7 @@ class _Exchanges:
     def _send(self, statements: Sequence[_Statement]) -> list[_Sent]:
         """Queue statements, and return one entry for each answer that will come."""
         pgconn, sent = self._conn.pgconn, self._send_closing()
-        if len(self._prepared) >= MOST_PREPARED:
+        while len(self._prepared) >= MOST_PREPARED:
             _, oldest = self._prepared.popitem(last=False)
             pgconn.send_query_params(b"DEALLOCATE " + oldest, None)
             sent.append(_Sent())

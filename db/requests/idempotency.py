@@ -7,10 +7,9 @@ process.
 
 from typing import NamedTuple
 
-from psycopg.rows import args_row
-
 from db.core.connect import Connection
-from db.core.fetch import value_of
+from db.core.exchange import Exchange
+from db.core.pipeline_cursor import Asked
 
 KEPT_HOURS = 24
 MOST_ANSWERS = 10_000  # of an organization; the oldest go first
@@ -24,44 +23,39 @@ class KeptAnswer(NamedTuple):
     answer_encrypted: bytes
 
 
-async def claim(conn: Connection, operation: str, key: str) -> bool:
-    """Return whether nobody else runs it. It is the caller's until the transaction ends."""
-    return await value_of(
-        conn,
-        """
-        SELECT pg_try_advisory_xact_lock(
-            hashtextextended(concat_ws('/', current_org_id(), %s::text, %s::text), 9))
-        """,
-        (operation, key),
+_CLAIM = """
+SELECT pg_try_advisory_xact_lock(
+    hashtextextended(concat_ws('/', current_org_id(), %s::text, %s::text), 9))
+"""
+_FIND = """
+SELECT fingerprint, answer_encrypted FROM idempotency_keys
+ WHERE operation = %s AND key = %s AND expires_at > now()
+"""
+_KEEP = """
+INSERT INTO idempotency_keys (org_id, operation, key, fingerprint, answer_encrypted, expires_at)
+VALUES (current_org_id(), %s, %s, %s, %s, now() + make_interval(hours => %s))
+ON CONFLICT (org_id, operation, key) DO UPDATE
+   SET fingerprint = excluded.fingerprint, answer_encrypted = excluded.answer_encrypted,
+       created_at = excluded.created_at, expires_at = excluded.expires_at
+"""
+
+
+async def claim(conn: Connection, operation: str, key: str) -> tuple[bool, KeptAnswer | None]:
+    """Return whether nobody else runs it, and what is kept. The key is the caller's until the
+    transaction ends. The kept answer is read after the claim, so what ended before it is seen.
+    """
+    exchange = Exchange(conn)
+    is_ours = exchange.ask(_CLAIM, (operation, key), lambda rows: bool(rows[0][0]))
+    kept = exchange.ask(
+        _FIND, (operation, key), lambda rows: KeptAnswer(*rows[0]) if rows else None
     )
+    await exchange.send()
+    return is_ours.value, kept.value
 
 
-async def find(conn: Connection, operation: str, key: str) -> KeptAnswer | None:
-    """Find what is kept. To be asked after `claim`, so that what ended before it is seen."""
-    async with conn.cursor(row_factory=args_row(KeptAnswer)) as cursor:
-        await cursor.execute(
-            """
-            SELECT fingerprint, answer_encrypted FROM idempotency_keys
-             WHERE operation = %s AND key = %s AND expires_at > now()
-            """,
-            (operation, key),
-        )
-        return await cursor.fetchone()
-
-
-async def keep(conn: Connection, operation: str, key: str, answer: KeptAnswer) -> None:
-    """Keep an answer, over one that has expired."""
-    await conn.execute(
-        """
-        INSERT INTO idempotency_keys (org_id, operation, key, fingerprint, answer_encrypted,
-                                      expires_at)
-        VALUES (current_org_id(), %s, %s, %s, %s, now() + make_interval(hours => %s))
-        ON CONFLICT (org_id, operation, key) DO UPDATE
-           SET fingerprint = excluded.fingerprint, answer_encrypted = excluded.answer_encrypted,
-               created_at = excluded.created_at, expires_at = excluded.expires_at
-        """,
-        (operation, key, answer.fingerprint, answer.answer_encrypted, KEPT_HOURS),
-    )
+def keeping(operation: str, key: str, answer: KeptAnswer) -> Asked:
+    """Return the statement that keeps an answer, over one that has expired."""
+    return _KEEP, (operation, key, answer.fingerprint, answer.answer_encrypted, KEPT_HOURS)
 
 
 async def trim(conn: Connection) -> None:

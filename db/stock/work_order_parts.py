@@ -148,9 +148,8 @@ async def plan_new(
     """Write the parts of a new order that is to be done, by part how much in thousandths, and
     reserve them where a warehouse is chosen. Raises StockError, QuotaExceeded.
     """
-    nothing = PartUse(0, 0, 0, 0)
     for part_id, planned_milli in planned.items():
-        use = nothing._replace(planned_milli=planned_milli)
+        use = PartUse(planned_milli)
         ids = (new_id(), stock.work_order_id, part_id, warehouse_id)
         conn.later(order_parts.insertion(OrderPartRow(*ids, *use, at, at, "", "", "", "")))
     if warehouse_id is not None:

@@ -142,7 +142,7 @@ class Organization:
 
 class RunningApi:
     """A server with its database. `statements`: what its requests have sent there so far, without
-    what the server sends now and then by itself.
+    what the server sends now and then by itself. `exchanges`: how many went out together each time.
     """
 
     def __init__(
@@ -158,6 +158,7 @@ class RunningApi:
         self.anonymous = Client("", None)
         self.statements: list[str] = []
         self._admin: psycopg.Connection[tuple[Any, ...]] | None = None
+        self.exchanges: list[int] = []
         connections = pool(
             database.url("opsc_app"),
             "test-api",
@@ -166,7 +167,7 @@ class RunningApi:
         )
         connections.kwargs = {
             **(connections.kwargs or {}),
-            "cursor_factory": _recording(self.statements),
+            "cursor_factory": _recording(self.statements, self.exchanges),
         }
         config = uvicorn.Config(
             create_app(
@@ -282,7 +283,7 @@ class RunningApi:
         return user_id
 
 
-def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
+def _recording(statements: list[str], exchanges: list[int]) -> type[ExchangeCursor[Any]]:
     """Return a class of cursors that write down what they send for a request."""
 
     class Recording(ExchangeCursor[Any]):
@@ -293,6 +294,7 @@ def _recording(statements: list[str]) -> type[ExchangeCursor[Any]]:
                 conn = self.connection
                 assert isinstance(conn, Connection)
                 statements.extend(each.text.decode() for each in conn.exchanges.ahead)
+                exchanges.append(len(conn.queued) + len(asked))
                 for query, _ in [*conn.queued, *asked]:
                     text = query.as_string() if isinstance(query, Composable) else query
                     text = text.decode() if isinstance(text, bytes) else text

@@ -104,7 +104,8 @@ async def create_form(access: Technician, body: Annotated[NewInspectionForm, Bod
         at = await check_forms_a_day(conn, room)
         row = _inserted(conn, access, body, template, checked, at)
         if is_complete:
-            row = await submit(conn, access, row, checked, at)
+            await submit(conn, access, row, checked, at)
+        row = await _forms.found(conn, row.id)  # answers as the database writes them
     return created(_forms.item(row), router.prefix)
 
 
@@ -158,7 +159,8 @@ async def submit_form(access: Technician, form_id: _FormPath) -> Response:
         check_own(access, row)
         INSPECTIONS.move(row.state, "submit")
         checked = await checked_answers(conn, row.sections, row.answers, is_complete=True)
-        row = await submit(conn, access, row, checked, await db_now(conn))
+        await submit(conn, access, row, checked, await db_now(conn))
+        row = await _forms.found(conn, row.id)
     return ok(_forms.item(row))
 
 
@@ -219,9 +221,6 @@ def _inserted(
         **checked.columns,
         "template_version": template.version,
         "template_name": template.name,
-        "sections": template.sections,
-        "failed_items": len(checked.defects),
-        "orders": {},
         "state": "draft",
         "created_by": access.caller.user_id,
     }

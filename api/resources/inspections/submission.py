@@ -93,20 +93,11 @@ def check_correction(access: Access, corrected: Inspection, template_id: UUID) -
 
 async def submit(
     conn: Connection, access: Access, row: Inspection, checked: CheckedAnswers, at: datetime
-) -> Inspection:
-    """Submit a draft that is stored or queued, and return it; what is written is queued. Raises
-    IllegalMoveError.
-    """
+) -> None:
+    """Queue that a draft is submitted, which is stored or queued. Raises IllegalMoveError."""
     state, by = INSPECTIONS.move(row.state, "submit"), access.caller.user_id
-    row = row._replace(
-        state=state,
-        submitted_by=by,
-        submitted_at=at,
-        updated_at=at,
-        failed_items=len(checked.defects),
-        **checked.columns,
-    )
-    conn.later(inspection_forms.change(row))
+    row = row._replace(state=state, submitted_by=by, submitted_at=at, updated_at=at)
+    conn.later(inspection_forms.change(row._replace(**checked.columns)))
     if checked.photos:
         conn.later(photo_insertion(row.id, checked.photos))
     if row.supersedes_id is not None:
@@ -114,7 +105,6 @@ async def submit(
     data = msgspec.json.encode(_event_data(row, checked)).decode()
     event = Event(access.caller.org_id, new_id(), INSPECTION_SUBMITTED, at, data)
     events.insert_later(conn, [event])
-    return row
 
 
 async def _supersede(conn: Connection, form_id: UUID, by: Inspection) -> None:

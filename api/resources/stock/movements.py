@@ -27,6 +27,7 @@ from api.resources.stock.quantities import (
     shown_cents,
     shown_quantity,
 )
+from api.resources.stock.turns import stock_transaction
 from db.stock.movements import MovementRow, MovementWish, movements, record
 from operations.stock import FROM_RESERVED, MovementKind, check_quantity
 
@@ -153,7 +154,7 @@ async def create_stock_movement(
     access: Dispatcher, body: Annotated[NewStockMovement, Body()]
 ) -> Response:
     """Move stock. Where there is not enough, nothing changes."""
-    async with access.transaction() as conn:
+    async with stock_transaction(access, body.part_id) as conn:
         await check_references(conn, body)
         _check(body)
         wish = MovementWish(

@@ -383,7 +383,12 @@ class WorkOrderQuery(ListQuery):
 
 def _checklist(row: WorkOrder) -> list[Item]:
     return [
-        {**task, "by": None if task["by"] is None else id_text("usr", UUID(task["by"]))}
+        {
+            "text": task["text"],
+            "done": task["done"],
+            "by": None if task["by"] is None else id_text("usr", UUID(task["by"])),
+            "at": task["at"],
+        }
         for task in row.checklist
     ]
 

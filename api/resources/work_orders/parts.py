@@ -21,6 +21,7 @@ from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_reference, check_references
 from api.request.route import TenantRoute
 from api.resources.stock.quantities import shown_quantity
+from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import (
     NewOrderPart,
     OrderPartChange,
@@ -187,7 +188,7 @@ async def _using(
     """Provide the transaction of a use, with the order, which is locked, and what it has of the
     part. Raises Problem (403, 404, 409, 412), IllegalMoveError.
     """
-    async with access.transaction() as conn:
+    async with stock_transaction(access, part_id) as conn:
         order = await orders.found(conn, order_id, lock=True)
         check_own(access, order)
         row = await table.part_of(conn, order.id, part_id)

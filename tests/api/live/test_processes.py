@@ -45,7 +45,7 @@ class Process:
         self.process.wait(30)
 
     async def is_up(self) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     async with aiohttp.request("GET", f"{self.url}/healthz") as answer:

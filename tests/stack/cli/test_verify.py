@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from db.core.connect import connect
+from db.core.connect import Pool, pool
 from db.core.errors import DatabaseError
 from db.core.ids import new_id
-from db.core.tenant import act_for
+from db.core.tenant import tenant
 from db.stock.movements import MovementWish, record
 from operations.errors import RuleError
 from operations.stock import (
@@ -77,17 +77,15 @@ def _wish(dice: random.Random, org_id: UUID, parts: list[UUID], places: list[UUI
 
 
 async def _moved(
-    database: DatabaseUnderTest, seed: int, org_id: UUID, parts: list[UUID], places: list[UUID]
+    connections: Pool, seed: int, org_id: UUID, parts: list[UUID], places: list[UUID]
 ) -> tuple[int, int, int]:
     """Move stock at random, while some connections are killed in the middle of a movement. Returns
     how many movements were made, refused and cut off.
     """
     dice, done = random.Random(seed), [0, 0, 0]
-    conn = await connect(database.url("opsc_app"), "moving")
     for _ in range(MOVES):
         try:
-            async with conn.transaction():
-                await act_for(conn, org_id)
+            async with tenant(connections, org_id) as conn:
                 await record(conn, _wish(dice, org_id, parts, places))
                 if dice.random() < 0.1:
                     await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -96,9 +94,6 @@ async def _moved(
             done[1] += 1
         except DatabaseError:
             done[2] += 1
-            await conn.close()
-            conn = await connect(database.url("opsc_app"), "moving")
-    await conn.close()
     return done[0], done[1], done[2]
 
 
@@ -108,8 +103,9 @@ def test_levels_are_what_the_ledger_adds_up_to_after_random_movements_and_killed
     org_id, parts, places = _with_places(database, "lot")
 
     async def run() -> list[tuple[int, int, int]]:
-        workers = (_moved(database, seed, org_id, parts, places) for seed in range(WORKERS))
-        return await asyncio.gather(*workers)
+        async with pool(database.url("opsc_app"), "moving", max_size=WORKERS) as connections:
+            workers = (_moved(connections, seed, org_id, parts, places) for seed in range(WORKERS))
+            return await asyncio.gather(*workers)
 
     made, refused, cut = (sum(each) for each in zip(*asyncio.run(run()), strict=True))
     assert made > 100
@@ -142,9 +138,11 @@ def test_what_differs_is_printed_and_the_exit_code_is_1(
     org_id, (part_id, _), (place, *_) = _with_places(database)
 
     async def receive() -> None:
-        async with await connect(database.url("opsc_app"), "moving") as conn, conn.transaction():
-            await act_for(conn, org_id)
-            wish = MovementWish(org_id, "receive", part_id, place, 5_000, unit_cost_cents=3)
+        wish = MovementWish(org_id, "receive", part_id, place, 5_000, unit_cost_cents=3)
+        async with (
+            pool(database.url("opsc_app"), "moving", max_size=1) as connections,
+            tenant(connections, org_id) as conn,
+        ):
             await record(conn, wish)
 
     asyncio.run(receive())
