@@ -201,6 +201,9 @@ def _fill(
         "INSERT INTO photo_copies VALUES (%s, %s, 'thumb', 'image/png', 1, 1, sha256('x'), 'x')",
         (org_id, attachment_id),
     )
+    conn.execute(
+        "INSERT INTO organization_logos VALUES (%s, 'image/png', 1, 1, 'x', 'x')", (org_id,)
+    )
     quote_id = new_id()
     conn.execute(
         "INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency,"
