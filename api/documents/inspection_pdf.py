@@ -101,7 +101,7 @@ class InspectionPrinter(TypstPrinter):
         pictures = _Pictures(report)
         texts = _printed(report, pictures)
         check_length(texts)
-        files = pictures.files | report.letterhead.files
+        files = {**pictures.files, **report.letterhead.files}
         return self.printed(_TEMPLATE, texts, report.changed_at, files)
 
 

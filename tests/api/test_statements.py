@@ -72,7 +72,7 @@ LISTS = [
     "warehouses",
     "inventory",
     "stock-lots",
-    "stock-lots?warehouse_id={warehouse}&expires_before=2030-01-01",
+    "stock-lots?lot=x&expires_before=2030-01-01",
     "stock-movements?serial=x",
     "inventory?warehouse_id={warehouse}&low=true&asset_model=M",
     "stock-movements",
@@ -105,7 +105,7 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
     warehouse = (await north.admin.post("/v1/warehouses", {"name": "W"})).json["id"]
     for number in range(MANY):
         await stocked(north, f"{number}", warehouse)
-        await tracked(north, "serial", serials=["x"])
+        await tracked(north, "serial", serials=["x"], expires_on="2029-12-31")
         assert (await north.admin.post("/v1/warehouses", {"name": "W"})).status == 201
         who = await _one_more(api, north, zone, client)
         store_refusal(api, north, who.tracker_id, str(number).encode())

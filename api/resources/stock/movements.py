@@ -81,7 +81,9 @@ class NewStockMovement(LotFields, fields.Body):
     )
     reason: _Reason | None = None
     expires_on: fields.Day | None = Field(
-        default=None, description="of a receive of a tracked part: the last day of the lot"
+        default=None,
+        description="of a receive of a tracked part: the last day of the lot",
+        examples=[None],
     )
 
 

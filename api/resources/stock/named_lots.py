@@ -15,11 +15,13 @@ Serials = Annotated[list[SerialName], Field(min_length=1, max_length=MAX_SERIALS
 class LotFields(BaseModel):
     """The lot or the serials in a body: of a tracked part a movement names them."""
 
-    lot: LotName | None = Field(default=None, description="of a part that is tracked by lots")
+    lot: LotName | None = Field(
+        default=None, description="of a part that is tracked by lots", examples=[None]
+    )
     serials: Serials | None = Field(
         default=None,
         description="of a part that is tracked by serials, one for each piece",
-        examples=[["SN-1001", "SN-1002"]],
+        examples=[None],
     )
 
     def named_lots(self) -> NamedLots:

@@ -18,6 +18,7 @@ NOT_BY_NATURE = {
     "acceptInvitation": "a token that was mailed",
     "confirmPasswordReset": "a token that was mailed",
     "createAttachment": "the id of what the file belongs to",
+    "putLogo": "an image",
     "createPunch": "the id of the employee",
     "createInventory": "the ids of a part and a warehouse",
     "createStockMovement": "the ids of a part and a warehouse",

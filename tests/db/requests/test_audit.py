@@ -43,6 +43,7 @@ NOT_AUDITED = {
     "latest_positions",
     "mail_outbox",
     "number_counters",
+    "organization_logos",
     "part_fits",
     "photo_copies",
     "punch_evidence",
