@@ -171,9 +171,11 @@ def test_a_lot_that_the_ledger_does_not_have_is_a_difference(database: DatabaseU
     org_id, (_, part_id), (place, *_) = _with_places(database, "lot")
 
     async def receive() -> None:
-        async with await connect(database.url("opsc_app"), "moving") as conn, conn.transaction():
-            await act_for(conn, org_id)
-            named = NamedLots("A")
+        named = NamedLots("A")
+        async with (
+            pool(database.url("opsc_app"), "moving", max_size=1) as connections,
+            tenant(connections, org_id) as conn,
+        ):
             await record(conn, MovementWish(org_id, "receive", part_id, place, 5_000, named=named))
 
     asyncio.run(receive())
