@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """Fork roles and `opsc` from here on."""
+    """Let roles and `opsc` be forked from here on."""
     STARTS.install()
 
 

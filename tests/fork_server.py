@@ -168,7 +168,7 @@ class ForkServer:
 
 @contextlib.contextmanager
 def _adopting_orphans() -> Iterator[None]:
-    """Become the parent of descendants whose parent ends (PR_SET_CHILD_SUBREAPER)."""
+    """Make this process the parent of descendants whose parent ends (PR_SET_CHILD_SUBREAPER)."""
     _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)
     try:
         yield
@@ -177,20 +177,23 @@ def _adopting_orphans() -> Iterator[None]:
 
 
 class _Starts:
-    """What stands for `subprocess._fork_exec`. server: None until the first start."""
+    """The stand-in for `subprocess._fork_exec`. server: None until it is needed."""
 
     def __init__(self, server: ForkServer | None = None) -> None:
         self.server = server
         self.is_on = True
         self.forks = 0
         self._program_start: Any = subprocess._fork_exec  # pyright: ignore
+        self._spawns: Any = subprocess._USE_POSIX_SPAWN  # pyright: ignore
         self._lock = threading.Lock()
 
     def install(self) -> None:
         subprocess._fork_exec = self  # pyright: ignore
+        subprocess._USE_POSIX_SPAWN = False  # pyright: ignore  # it would pass us by (Python 3.13)
 
     def remove(self) -> None:
         subprocess._fork_exec = self._program_start  # pyright: ignore
+        subprocess._USE_POSIX_SPAWN = self._spawns  # pyright: ignore
         if self.server is not None:
             self.server.end()
             self.server = None
@@ -286,7 +289,7 @@ def load() -> None:
 
 
 def serve(connection: socket.socket) -> Start:
-    """Fork until the other side ends. Returns in the forks only, each of which is to run."""
+    """Make forks until the other side ends. Returns in the forks only, each of which is to run."""
     while message := _received(connection):
         text, files = message
         start = Start(*json.loads(text))
@@ -424,7 +427,7 @@ def _exit(code: int) -> NoReturn:
 
 
 def _own_server() -> ForkServer:
-    """Fork a server that has what this process has loaded, before it does anything else."""
+    """Start a server that has what this process has loaded, before it does anything else."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
         ours.close()
