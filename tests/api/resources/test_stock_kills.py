@@ -151,7 +151,7 @@ async def _break(api: RunningApi, servers: list[Process]) -> tuple[int, int]:
     return killed, ended
 
 
-@pytest.mark.timeout(SECONDS * 2 + 300)
+@pytest.mark.timeout(SECONDS * 2 + 900)
 async def test_the_ledger_has_what_was_acknowledged_and_levels_are_its_sum(
     api: RunningApi,
 ) -> None:
