@@ -65,6 +65,12 @@ async def scripted(*answers: bytes, tls: ssl.SSLContext | None = None) -> AsyncI
 
 @pytest.fixture
 async def poster() -> AsyncIterator[Poster]:
+    async with Poster(allow_loopback=True, connections=2, timeout_s=20) as poster:
+        yield poster
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Poster]:
     async with Poster(allow_loopback=True, connections=2, timeout_s=1) as poster:
         yield poster
 
@@ -108,9 +114,9 @@ async def test_an_answer_is_read_and_its_connection_kept_if_it_is_clean(
         (b"", "the connection was closed without an answer"),
     ],
 )
-async def test_what_is_no_answer_is_none(poster: Poster, answer: bytes, detail: str) -> None:
+async def test_what_is_no_answer_is_none(hasty: Poster, answer: bytes, detail: str) -> None:
     async with scripted(answer) as receiver:
-        outcome = await posted(poster, receiver.url, BODY)
+        outcome = await posted(hasty, receiver.url, BODY)
     assert (outcome.status, outcome.error) == (None, NO_ANSWER)
     assert detail in (outcome.detail or "")
 
@@ -125,11 +131,11 @@ async def test_a_body_ends_with_its_connection(poster: Poster) -> None:
 
 
 async def test_a_status_counts_when_the_time_ends_within_the_body(
-    poster: Poster, monkeypatch: pytest.MonkeyPatch
+    hasty: Poster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "READ_S", 30)
     async with scripted(b"HTTP/1.1 202 Accepted\r\ncontent-length: 9\r\n\r\nok") as receiver:
-        answer = await posted(poster, receiver.url, BODY)
+        answer = await posted(hasty, receiver.url, BODY)
     assert (answer.status, answer.body) == (202, b"ok")
 
 
@@ -154,19 +160,25 @@ async def test_what_comes_unasked_ends_a_connection(poster: Poster) -> None:
     assert errors == []
 
 
-async def test_idle_connections_are_few_and_do_not_last(
-    poster: Poster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "IDLE_S", 0.2)
+def _closed(receiver: Scripted) -> int:
+    return sum(writer.transport.is_closing() for writer in receiver.writers)
+
+
+async def test_idle_connections_are_few(poster: Poster) -> None:
     async with scripted(ACCEPTS, ACCEPTS, ACCEPTS) as receiver:
         answers = [posted(poster, receiver.url, BODY) for _ in range(3)]
         assert all(answer.accepted for answer in await asyncio.gather(*answers))
+        await until(lambda: _closed(receiver), wait_s=5)
+        assert _closed(receiver) == 1
 
-        def are_closed(count: int) -> bool:
-            return sum(writer.transport.is_closing() for writer in receiver.writers) >= count
 
-        await until(lambda: are_closed(1), wait_s=5)  # beyond the two that are kept
-        await until(lambda: are_closed(3), wait_s=5)
+async def test_an_idle_connection_does_not_last(
+    poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_S", 0.1)
+    async with scripted(ACCEPTS) as receiver:
+        assert (await posted(poster, receiver.url, BODY)).accepted
+        await until(lambda: _closed(receiver), wait_s=5)
 
 
 async def test_each_exchange_ends_within_its_own_time() -> None:

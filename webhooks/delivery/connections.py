@@ -167,7 +167,7 @@ class Connections:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         late = list(takewhile(lambda each: self._exchanges[each] <= now_s, self._exchanges))
-        for exchange in late:  # others may begin meanwhile, of which the timer is not to be
+        for exchange in late:  # one that begins meanwhile is not to set the timer
             self._cut(exchange, TimeoutError())
         self._watch = None
         if self._exchanges:

@@ -101,6 +101,7 @@ class Deliverer:
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
         self._attempts: dict[int, Turn] = {}  # under way, by the turn's number
         self._are_over = asyncio.Event()  # set when the last one ends
+        self._failure: Exception | None = None  # a fault of ours at the end of an attempt
         self._work = asyncio.Event()
         self._chances = random.Random()
         self._outage = Outage("deliveries", self._chances)
@@ -124,6 +125,8 @@ class Deliverer:
         async with asyncio.TaskGroup() as claimer:
             claimer.create_task(self._claimer.run(ended))
             while not stop.is_set():
+                if self._failure is not None:
+                    raise self._failure
                 self._work.clear()
                 try:
                     async with self._connections.connection() as conn:
@@ -256,13 +259,23 @@ class Deliverer:
             )
             told = "the secret of the endpoint cannot be read"
             answer = Answer(None, told, is_our_fault=True)
-            asyncio.get_running_loop().call_soon(self._end, turn, began, (), answer)
+            asyncio.get_running_loop().call_soon(self._on_answer, turn, began, (), answer)
             return
         body, message_id = envelope.body(claim), envelope.message_id(claim)
         signed = signing.signed_headers(secrets.keys, message_id, int(began.timestamp()), body)
         headers = signed + secrets.header_lines
-        on_answer = partial(self._end, turn, began, secrets.header_values)
+        on_answer = partial(self._on_answer, turn, began, secrets.header_values)
         self._poster.post(claim.url, headers, body, on_answer)
+
+    def _on_answer(
+        self, turn: Turn, began: datetime, hidden: Sequence[str], answer: Answer
+    ) -> None:
+        """End an attempt. Who calls back would log an exception and go on, so `run` raises it."""
+        try:
+            self._end(turn, began, hidden, answer)
+        except Exception as error:  # noqa: BLE001
+            self._failure = error
+            self.wake()
 
     def _end(self, turn: Turn, began: datetime, hidden: Sequence[str], answer: Answer) -> None:
         if self._attempts.pop(turn.number, None) is None:
