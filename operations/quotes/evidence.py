@@ -43,7 +43,7 @@ class QuoteFiles(NamedTuple):
 
 
 class SentQuote(NamedTuple):
-    """What the row of a quote says that was sent; all but the state stand in its document, too."""
+    """The facts in the row of a quote that was sent; all but the state stand in its document, too."""
 
     state: str
     quote_id: str
