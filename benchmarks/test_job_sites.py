@@ -88,7 +88,7 @@ def test_near_zones(
     benchmark: Any, environment: Environment, runner: asyncio.Runner, size: int, use: str
 ) -> None:
     conn = runner.run(connect(environment.ingest_url, "benchmark"))
-    place = PunchPlace(organization(size), LON, LAT, START_US, None)
+    place = PunchPlace(organization(size), LON, LAT, START_US)
 
     async def ask() -> int:
         async with conn.transaction():

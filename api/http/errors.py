@@ -87,6 +87,16 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/asset_id",
         "The asset has another tracker in that time.",
     ),
+    "parts_unit": (
+        "unit_in_use",
+        "/unit",
+        "The part was moved in stock already: make another part for another unit.",
+    ),
+    "work_order_signature_is_there": (
+        "changed_meanwhile",
+        "/signature_attachment_id",
+        "The attachment was deleted, or signed with, at the same time.",
+    ),
     "inspection_photo_is_there": (
         "changed_meanwhile",
         "/answers",

@@ -175,11 +175,22 @@ class Resource(Generic[_ROW]):
             return {}
         return await self._included(conn, include, [row.id for row in rows])
 
-    async def update(self, access: Access, row_id: UUID, body: fields.Body) -> Response:
-        """Change the fields that are given. Raises Problem (404, 412, 422)."""
+    async def update(
+        self,
+        access: Access,
+        row_id: UUID,
+        body: fields.Body,
+        *,
+        check_may: Callable[[_ROW, _ROW], None] | None = None,
+    ) -> Response:
+        """Change the fields that are given. check_may: raises Problem where the caller may not make
+        the second row of the first. Raises Problem (404, 412, 422).
+        """
         async with self.locked(access, row_id) as (conn, row):
             await check_references(conn, body)
             changed = row._replace(**self._columns(body.given()))
+            if check_may is not None:
+                check_may(row, changed)
             self._check(changed)
             if changed != row:
                 changed = await self.write(conn, changed)

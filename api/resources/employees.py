@@ -1,12 +1,14 @@
 """Employees: people who work, with what they are certified for and how they may punch.
 
-An employee may be linked to a user, who signs in; a user is one employee's at most. `punch_rights`
-say with what and where an employee may punch (`db.punches.record`). Deleting and restoring are as
-those of clients.
+An employee may be linked to a user, who signs in; a user is one employee's at most. Since nobody
+judges their own hours, admins alone make links, and nobody ends their own. `punch_rights` say with
+what and where an employee may punch (`db.punches.record`). Deleting and restoring are as those of
+clients.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, Field, StringConstraints, model_validator
@@ -14,7 +16,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, no_content
-from api.http.problems import bad_field
+from api.http.problems import bad_field, forbidden
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
@@ -97,7 +99,9 @@ class EmployeeItem(fields.StoredItem):
     role: _Title | None = Field(description="a title")
     email: fields.Email | None
     phone: fields.Phone | None
-    user_id: fields.UserId | None = Field(description="who signs in as this employee")
+    user_id: fields.UserId | None = Field(
+        description="who signs in as this employee; admins change it"
+    )
     timezone: fields.TimeZone | None = Field(
         description="where the days of their timesheets begin; null: the organization's"
     )
@@ -194,6 +198,16 @@ def _check(employee: Employee) -> None:
         raise bad_field(f"/{missing}", "hourly_cost_cents and currency go together")
 
 
+def _check_link(access: Access, before: UUID | None, then: UUID | None) -> None:
+    """Raise Problem (403) where the caller may not link an employee to another user."""
+    if then == before:
+        return
+    if access.caller.role != "admin":
+        raise forbidden(f"The role {access.caller.role} may not change user_id: an admin does.")
+    if access.is_own(before):
+        raise forbidden("Nobody ends the link to their own employee: ask another admin.")
+
+
 def _without_cost(employee: Employee) -> dict[str, Any]:
     return _item(employee._replace(hourly_cost_cents=None, currency=None))
 
@@ -216,7 +230,8 @@ async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()
 
 @router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)
 async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body()]) -> Response:
-    """Create an employee."""
+    """Create an employee. An admin alone may give `user_id`."""
+    _check_link(access, None, body.user_id)
     return await _employees.create(access, body)
 
 
@@ -230,8 +245,14 @@ async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
 async def update_employee(
     access: Dispatcher, employee_id: _EmployeePath, body: Annotated[EmployeeChange, Body()]
 ) -> Response:
-    """Change the fields that are given."""
-    return await _employees.update(access, employee_id, body)
+    """Change the fields that are given. An admin alone may give another `user_id`, but not to their
+    own employee.
+    """
+
+    def check_may(employee: Employee, changed: Employee) -> None:
+        _check_link(access, employee.user_id, changed.user_id)
+
+    return await _employees.update(access, employee_id, body, check_may=check_may)
 
 
 @router.delete("/{id}", operation_id="deleteEmployee", status_code=204)

@@ -6,7 +6,8 @@ first `in` that opens a stored shift and comes so long after any other `in` that
 whatever was before. So the shifts of the wanted time are those that all punches of the employee
 would make (`operations.hours.shifts`), and of somebody who never punches out no more is read.
 
-A punch that somebody else entered by hand counts as accepted until a review says otherwise.
+A punch that somebody else entered by hand counts as accepted until a review says otherwise:
+somebody who was not linked to the employee at that time.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ _AROUND = """
 SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
        (extract(epoch FROM punch.pay_time) * 1000000)::bigint, punch.verdict,
        (extract(epoch FROM punch.server_time) * 1000000)::bigint,
-       CASE WHEN punch.review IS NULL AND punch.entered_by <> coalesce(employee.user_id, punch.id)
+       CASE WHEN punch.review IS NULL AND punch.entered_by IS NOT NULL AND NOT punch.is_own_entry
             THEN 'accepted' ELSE punch.review END,
        punch.site_id, punch.asset_id, punch.work_order_id
   FROM unnest(%(org_ids)b::uuid[], %(employee_ids)b::uuid[], %(since)b::timestamptz[],

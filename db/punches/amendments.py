@@ -29,7 +29,7 @@ from db.hours import shifts
 from db.hours.punches import PunchTimes
 from db.punches.evidence import PunchTerms, lock_employees, places_of_employees
 from db.punches.rows import WORK_ORDER, NewPunch, nearest_s
-from db.punches.sites import NearZone, PunchPlace, near_zones
+from db.punches.sites import NearZone, PunchPlace, PunchSites, near_zones
 from geofence.event_data.punches import PunchAmendment
 from geofence.punches.claim import (
     PUNCH_AMENDED,
@@ -216,8 +216,9 @@ _READ = sql.SQL(
     )
 )
 _EMPLOYEES = """
-SELECT DISTINCT org_id, employee_id FROM punches
+SELECT org_id, employee_id, min(claimed_at) FROM punches
   JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, id) USING (org_id, id)
+ GROUP BY org_id, employee_id
 """
 
 
@@ -226,7 +227,7 @@ async def _amend(conn: Connection, keys: Sequence[tuple[UUID, UUID]], cause: Ame
     columns = [list(column) for column in zip(*keys, strict=True)]
     employees = await (await conn.execute(_EMPLOYEES, columns)).fetchall()
     exchange = Exchange(conn)
-    locked = lock_employees(exchange, employees)
+    locked = lock_employees(exchange, {(org_id, own): at for org_id, own, at in employees})
     await exchange.send()
     terms = locked.value
     async with conn.cursor(row_factory=args_row(_Stored)) as cursor:
@@ -294,7 +295,9 @@ async def _at_jobsites(
         place = PunchPlace(punch.org_id, claim.fix.lon, claim.fix.lat, at_us, sites)
         asked[number] = place
         if punch.site_id is not None:
-            asked[number + len(punches)] = place._replace(site_ids=frozenset({punch.site_id}))
+            asked[number + len(punches)] = place._replace(
+                sites=PunchSites(frozenset({punch.site_id}))
+            )
     zones = await near_zones(conn, asked)
     judged: list[_Stored] = []
     for number, punch in enumerate(punches):
@@ -371,6 +374,7 @@ async def _write(
             "id": new.id,
             "employee_id": new.employee_id,
             "kind": new.kind,
+            "claimed_at": new.claimed_at,
             **{name: getattr(new, name) for name in _VERDICT},
             "reasons": json.loads(new.reasons),
         }

@@ -6,7 +6,7 @@ of all organizations.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,24 +14,39 @@ from psycopg import sql
 
 from db.core.exchange import Exchange, Reply, Rows, columns, known
 from db.punches.rows import NewPunch
+from db.punches.sites import PunchSites
 from geofence.punches.claim import PunchRules, TimedPosition, position
 from telemetry.fix import Flag
 from telemetry.times import to_datetime, to_us
 
 _PREVIOUS_WITHIN = timedelta(days=1)  # a leap of longer than this may have been a flight
 _MACHINE_WITHIN = timedelta(minutes=5)
+_ORDER_SLACK_US = 3_600_000_000
 # Nobody knows where the employee was at a time like this: it is the clock that is wrong.
 _KNOWN_BEFORE, _KNOWN_AFTER = timedelta(days=60), timedelta(days=1)
 
 
 class OrderedSite(NamedTuple):
-    """A site of a work order that an employee has. from_us, to_us: its planned time and an hour
-    around it, microseconds since 1970; None: at any time.
+    """A site of a work order that an employee has or had. All times are microseconds since 1970.
+
+    from_us, to_us: the planned time and an hour around it, of work that has begun without an end;
+    None: not bounded. assigned_us: when the order was assigned first. ended_us: None: it goes on.
     """
 
     site_id: UUID
     from_us: int | None
     to_us: int | None
+    assigned_us: int | None
+    ended_us: int | None
+
+    def counts_at(self, time_us: int, slack_us: int = 0) -> bool:
+        """Return whether the order was in somebody's hands, and was planned for about then."""
+        return (
+            (self.from_us is None or self.from_us <= time_us)
+            and (self.to_us is None or time_us <= self.to_us)
+            and (self.assigned_us is None or self.assigned_us - slack_us <= time_us)
+            and (self.ended_us is None or time_us <= self.ended_us + slack_us)
+        )
 
 
 class PunchTerms(NamedTuple):
@@ -46,15 +61,16 @@ class PunchTerms(NamedTuple):
     ordered: Sequence[OrderedSite]
     rules: PunchRules
 
-    def sites_at(self, time_us: int) -> frozenset[UUID] | None:
-        """Return the sites at which a punch of a claimed time counts; None for any jobsite."""
-        ordered = {
-            one.site_id
-            for one in self.ordered
-            if (one.from_us is None or one.from_us <= time_us)
-            and (one.to_us is None or time_us <= one.to_us)
-        }
-        return (self.site_ids or frozenset()) | ordered or None
+    def sites_at(self, time_us: int) -> PunchSites:
+        """Return where a punch of a claimed time counts.
+
+        An order counts for an hour more at either end, for clocks and for the way out. That hour
+        takes nobody the right to punch elsewhere.
+        """
+        ordered = {one.site_id for one in self.ordered if one.counts_at(time_us, _ORDER_SLACK_US)}
+        site_ids = (self.site_ids or frozenset()) | ordered
+        is_limited = self.site_ids or any(one.counts_at(time_us) for one in self.ordered)
+        return PunchSites(site_ids or None, or_jobsites=bool(site_ids) and not is_limited)
 
 
 class PunchSender(NamedTuple):
@@ -76,21 +92,35 @@ class KnownPlace(NamedTuple):
     position: TimedPosition
 
 
+# The times of an order depend on its end, not on whether it has ended when a punch arrives: a punch
+# that waited in a phone counts as it would have at once. `since`: of the first punch.
 _LOCK = """
 SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.punch_site_ids,
        organization.punch_rules,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(
                    job.site_id,
-                   floor(extract(epoch FROM job.planned_start - interval '1 hour') * 1000000),
-                   ceil(extract(epoch FROM job.planned_end + interval '1 hour') * 1000000))), '[]')
-          FROM work_order_assignees AS assignee
+                   floor(extract(epoch FROM CASE WHEN job.planned_start IS NOT NULL THEN
+                       least(job.planned_start - interval '1 hour', job.started_at) END) * 1000000),
+                   ceil(extract(epoch FROM CASE WHEN job.started_at IS NULL THEN
+                       job.planned_end + interval '1 hour' END) * 1000000),
+                   floor(extract(epoch FROM assigned.at) * 1000000),
+                   ceil(extract(epoch FROM job.ended_at) * 1000000))), '[]')
+          FROM (SELECT org_id, work_order_id FROM work_order_assignees
+                 WHERE org_id = employee.org_id AND employee_id = employee.id
+                 ORDER BY work_order_id DESC LIMIT 500) AS assignee
           JOIN work_orders AS job
             ON job.org_id = assignee.org_id AND job.id = assignee.work_order_id
           JOIN sites AS site ON site.org_id = job.org_id AND site.id = job.site_id
-         WHERE assignee.org_id = employee.org_id AND assignee.employee_id = employee.id
-           AND job.state IN ('assigned', 'started', 'on_hold') AND job.deleted_at IS NULL
-           AND site.zone_id IS NOT NULL AND site.deleted_at IS NULL)
-  FROM unnest(%b::uuid[], %b::uuid[]) AS wanted (org_id, id)
+          LEFT JOIN LATERAL (
+               SELECT made.created_at AS at FROM work_order_transitions AS made
+                WHERE made.org_id = job.org_id AND made.work_order_id = job.id
+                  AND made.state = 'assigned'
+                ORDER BY made.created_at, made.id LIMIT 1) AS assigned ON true
+         WHERE job.deleted_at IS NULL AND site.zone_id IS NOT NULL AND site.deleted_at IS NULL
+           AND job.state <> 'draft'
+           AND (job.state NOT IN ('created', 'cancelled') OR assigned.at IS NOT NULL)
+           AND (job.ended_at IS NULL OR job.ended_at >= wanted.since - interval '1 hour'))
+  FROM unnest(%b::uuid[], %b::uuid[], %b::timestamptz[]) AS wanted (org_id, id, since)
   JOIN employees AS employee USING (org_id, id)
   JOIN organizations AS organization USING (org_id)
  ORDER BY employee.id
@@ -99,14 +129,16 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
 
 
 def lock_employees(
-    exchange: Exchange, employees: Iterable[tuple[UUID, UUID]]
+    exchange: Exchange, since: Mapping[tuple[UUID, UUID], datetime]
 ) -> Reply[dict[tuple[UUID, UUID], PunchTerms]]:
     """Lock the employees that exist until the transaction ends, in the order of their ids.
 
-    Their punches are recorded by one transaction after the other: what is asked behind this sees
-    the punches of those before. A soft-deleted employee exists: what their phone still has is kept.
+    since: the earliest claimed time that is asked about, by organization and employee. Of the work
+    orders of an employee the newest 500 count. Their punches are recorded by one transaction after
+    the other: what is asked behind this sees the punches of those before. A soft-deleted employee
+    exists: what their phone still has is kept.
     """
-    wanted = sorted(set(employees), key=lambda one: one[1])
+    wanted = sorted(((*employee, at) for employee, at in since.items()), key=lambda one: one[1])
     return exchange.ask(_LOCK, columns(wanted), _terms)
 
 

@@ -35,6 +35,7 @@ from db.punches.rows import Fate, NewPunch, PunchRow, Recorded
 from db.punches.sites import (
     NearZone,
     PunchPlace,
+    PunchSites,
     ask_all_jobsites,
     ask_zones_of_sites,
     nearest_zones,
@@ -104,13 +105,14 @@ class _Asked(NamedTuple):
 def _ask(exchange: Exchange, punches: Sequence[NewPunch]) -> _Asked:
     """Lock the employees, and ask all that can be asked without their rights."""
     ids = [one.id for one in punches]
-    employees = sorted({one.employee for one in punches})
+    since = _earliest(punches)
+    employees = sorted(since)
     days = sorted({(*one.employee, _day(one)) for one in punches})
     places = [place for one in punches if (place := _place(one, None)) is not None]
     return _Asked(
         punches,
         ids,
-        lock_employees(exchange, employees),
+        lock_employees(exchange, since),
         rows.stored(exchange, [(one.org_id, own) for one, own in zip(punches, ids, strict=True)]),
         rows.received_in_day(exchange, days, MAX_PUNCHES_PER_DAY),
         senders(exchange, punches),
@@ -118,6 +120,14 @@ def _ask(exchange: Exchange, punches: Sequence[NewPunch]) -> _Asked:
         rows.last_pay_us(exchange, employees),
         ask_all_jobsites(exchange, places),
     )
+
+
+def _earliest(punches: Sequence[NewPunch]) -> dict[tuple[UUID, UUID], datetime]:
+    """Return the first claimed time of each employee."""
+    since_us: dict[tuple[UUID, UUID], int] = {}
+    for one in punches:
+        since_us[one.employee] = min(one.claimed_us, since_us.get(one.employee, one.claimed_us))
+    return {employee: to_datetime(at_us) for employee, at_us in since_us.items()}
 
 
 def _fates(asked: _Asked, rights: Mapping[tuple[UUID, UUID], PunchTerms]) -> list[Fate]:
@@ -192,7 +202,7 @@ def _place(
     if fix is None:
         return None
     at_us = one.claimed_us if fix.time_us is None else fix.time_us
-    sites = None if rights is None else rights[one.employee].sites_at(one.claimed_us)
+    sites = PunchSites() if rights is None else rights[one.employee].sites_at(one.claimed_us)
     return PunchPlace(one.org_id, fix.lon, fix.lat, at_us, sites)
 
 

@@ -122,27 +122,53 @@ def _array_type(column: str) -> sql.SQL:
 
 WORK_ORDER: LiteralString = """
 CASE WHEN punch.kind = 'in' AND punch.verdict <> 'failed' THEN (
-    SELECT min(job.id::text)::uuid FROM work_order_assignees AS assignee
-      JOIN work_orders AS job ON job.org_id = assignee.org_id AND job.id = assignee.work_order_id
-     WHERE assignee.org_id = punch.org_id AND assignee.employee_id = punch.employee_id
-       AND job.site_id = punch.site_id AND job.state IN ('assigned', 'started')
-       AND job.deleted_at IS NULL
+    SELECT min(ranked.id::text)::uuid FROM (
+           SELECT job.id, place.rank, min(place.rank) OVER () AS first
+             FROM (SELECT org_id, work_order_id FROM work_order_assignees
+                    WHERE org_id = punch.org_id AND employee_id = punch.employee_id
+                    ORDER BY work_order_id DESC LIMIT 500) AS assignee
+             JOIN work_orders AS job
+               ON job.org_id = assignee.org_id AND job.id = assignee.work_order_id
+            CROSS JOIN LATERAL (SELECT (
+                  SELECT made.state FROM work_order_transitions AS made
+                   WHERE made.org_id = job.org_id AND made.work_order_id = job.id
+                     AND made.created_at <= punch.claimed_at
+                   ORDER BY made.created_at DESC, made.id DESC LIMIT 1) AS state) AS known
+            CROSS JOIN LATERAL (SELECT CASE
+                  WHEN known.state IN ('assigned', 'started') THEN 1
+                  WHEN known.state = 'on_hold' THEN 2
+                  WHEN job.state <> 'cancelled' THEN 3 END AS rank) AS place
+            WHERE job.site_id = punch.site_id AND job.deleted_at IS NULL
+              AND (job.state IN ('assigned', 'started', 'on_hold')
+                   OR job.ended_at > punch.claimed_at)
+              AND place.rank IS NOT NULL) AS ranked
+     WHERE ranked.rank = ranked.first
     HAVING count(*) = 1) END
 """
 """The order that the employee of `punch` begins to work on: theirs at the site, if there is exactly
-one."""
+one. Of several it is the one that was assigned or started at the claimed time, else on hold, else
+assigned since. Only the newest 500 orders of an employee are looked at."""
+_OWN_ENTRY: LiteralString = """
+CASE WHEN punch.entered_by IS NULL THEN false ELSE EXISTS (
+    SELECT FROM employees AS employee
+     WHERE employee.org_id = punch.org_id AND employee.id = punch.employee_id
+       AND employee.user_id = punch.entered_by) END
+"""
+"""Whether the employee of `punch` entered it by hand themselves."""
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, PunchRow._fields))
 _INSERT = (
     sql.SQL(
         """
-    INSERT INTO punches ({columns}, work_order_id)
-    SELECT {values}, {work_order} FROM unnest({arrays}) WITH ORDINALITY AS punch ({columns}, place)
+    INSERT INTO punches ({columns}, work_order_id, is_own_entry)
+    SELECT {values}, {work_order}, {own_entry}
+      FROM unnest({arrays}) WITH ORDINALITY AS punch ({columns}, place)
      ORDER BY place
     """
     )
     .format(
         columns=_COLUMNS,
         work_order=sql.SQL(WORK_ORDER),
+        own_entry=sql.SQL(_OWN_ENTRY),
         values=sql.SQL(", ").join(
             sql.SQL("{}::jsonb" if name == "reasons" else "{}").format(sql.Identifier(name))
             for name in PunchRow._fields

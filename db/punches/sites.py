@@ -39,16 +39,28 @@ _MOST_BYTES_AT_ONCE = 64 * 1024
 thread: a few milliseconds at most."""
 
 
-class PunchPlace(NamedTuple):
-    """A place, and where its punch counts. at_us: microseconds since 1970. site_ids: None for any
-    jobsite.
+class PunchSites(NamedTuple):
+    """The sites at which a punch counts. site_ids: None for any jobsite. or_jobsites: at any
+    jobsite, too.
     """
+
+    site_ids: frozenset[UUID] | None = None
+    or_jobsites: bool = False
+
+    @property
+    def has_jobsites(self) -> bool:
+        """Any jobsite counts."""
+        return self.or_jobsites or self.site_ids is None
+
+
+class PunchPlace(NamedTuple):
+    """A place, and where its punch counts. at_us: microseconds since 1970."""
 
     org_id: UUID
     lon: float
     lat: float
     at_us: int
-    site_ids: frozenset[UUID] | None
+    sites: PunchSites = PunchSites()
 
 
 class NearZone(NamedTuple):
@@ -122,10 +134,10 @@ def ask_all_jobsites(exchange: Exchange, places: Iterable[PunchPlace]) -> dict[U
 
 def ask_zones_of_sites(exchange: Exchange, places: Iterable[PunchPlace]) -> Reply[_OfSites]:
     """Ask for the zones of the sites that places are limited to."""
-    limited = [place for place in places if place.site_ids is not None]
+    limited = [place for place in places if place.sites.site_ids is not None]
     if not limited:
         return known({})
-    sites = {(place.org_id, site_id) for place in limited for site_id in place.site_ids or ()}
+    sites = {(place.org_id, site_id) for place in limited for site_id in place.sites.site_ids or ()}
     times_us = [place.at_us for place in limited]
     values: dict[str, object] = dict(
         zip(("org_ids", "site_ids"), columns(sorted(sites)), strict=True)
@@ -153,15 +165,22 @@ async def nearest_zones(
         anywhere = {
             number: _place(place)
             for number, place in asked.items()
-            if place.org_id == org_id and place.site_ids is None
+            if place.org_id == org_id and place.sites.has_jobsites
         }
         if anywhere:
             best |= await best_jobsites(exchange, of_organization, anywhere, MOST_ZONES)
-    at_sites = {number: place for number, place in asked.items() if place.site_ids is not None}
-    if sum(len(place.site_ids or ()) for place in at_sites.values()) <= _MOST_SITES_AT_ONCE:
-        best |= _best_of_sites(of_sites, at_sites)
+    at_sites = {
+        number: place for number, place in asked.items() if place.sites.site_ids is not None
+    }
+    if sum(len(place.sites.site_ids or ()) for place in at_sites.values()) <= _MOST_SITES_AT_ONCE:
+        of_best = _best_of_sites(of_sites, at_sites)
     else:
-        best |= await asyncio.to_thread(_best_of_sites, of_sites, at_sites)
+        of_best = await asyncio.to_thread(_best_of_sites, of_sites, at_sites)
+    for number, zones in of_best.items():
+        if number in best:
+            both = list({*best[number], *zones})
+            zones = ranked(both, _place(asked[number]))[:MOST_ZONES]
+        best[number] = zones
     places: dict[tuple[UUID, SiteBox], list[int]] = defaultdict(list)
     for number, place in asked.items():
         for zone in _bounded(best.get(number, [])):
@@ -190,7 +209,7 @@ def _best_of_sites(
 ) -> dict[int, list[SiteBox]]:
     best: dict[int, list[SiteBox]] = {}
     for number, question in questions.items():
-        sites = ((question.org_id, site_id) for site_id in question.site_ids or ())
+        sites = ((question.org_id, site_id) for site_id in question.sites.site_ids or ())
         zones = {zone for site in sites for zone in of_sites.get(site, ())}
         in_force = [zone for zone in zones if zone.from_us <= question.at_us < zone.to_us]
         best[number] = ranked(in_force, _place(question))[:MOST_ZONES]
@@ -230,6 +249,8 @@ def _measure(
         distances_m = signed_distance_m(read[key], lon, lat).tolist()
         for number, distance_m in zip(numbers, distances_m, strict=True):
             site_ids = shapes[key].site_ids
-            site_ids &= questions[number].site_ids or site_ids
+            sites = questions[number].sites
+            if not sites.has_jobsites:
+                site_ids &= sites.site_ids or site_ids
             of_zone = (*key[1:], shapes[key].name, min(site_ids, default=None))
             found[number].append(NearZone(*of_zone, distance_m, zone.tolerance_m))

@@ -301,6 +301,15 @@ async def last_transition(
     return found[0] if found else None
 
 
+async def is_signature(conn: Connection, attachment_id: UUID) -> bool:
+    """Return whether somebody signed with the attachment."""
+    return await value_of(
+        conn,
+        "SELECT EXISTS (SELECT FROM work_order_transitions WHERE signature_attachment_id = %s)",
+        (attachment_id,),
+    )
+
+
 async def zone_of_site(conn: Connection, site_id: UUID) -> UUID | None:
     """Return the geofence of a site that there is."""
     return await value_of(conn, "SELECT zone_id FROM sites WHERE id = %s", (site_id,))

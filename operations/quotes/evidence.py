@@ -43,7 +43,7 @@ class QuoteFiles(NamedTuple):
 
 
 class SentQuote(NamedTuple):
-    """The facts in the row of a quote that was sent; all but the state stand in its document, too."""
+    """The facts in the row of a quote that was sent; its document has all but the state, too."""
 
     state: str
     quote_id: str

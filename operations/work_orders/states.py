@@ -42,6 +42,10 @@ USING: tuple[State, ...] = ("assigned", "started", "on_hold", "completed")
 RELEASING: tuple[State, ...] = ("closed", "cancelled", "cannot_complete")
 """The states that release what is still reserved."""
 ENDED: tuple[State, ...] = ("completed", "closed", "cancelled", "cannot_complete")
+FIXED: tuple[State, ...] = ("completed", "closed", "cancelled")
+"""The states in which the content does not change: somebody signed for it, or it is over."""
+ENDING: tuple[Verb, ...] = ("complete", "close", "cancel", "cannot-complete")
+"""The verbs by which a work order ends."""
 NEEDING_A_REASON: tuple[Verb, ...] = ("hold", "cancel", "cannot-complete")
 
 MAX_DEPTH = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from telemetry.ids import format_id, parse_id
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.ingest.punches.punching import HOME, punch
 from tests.ingest.tenants import square
+
+_emails = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,14 @@ def user_of(api: RunningApi, org: Organization, role: str) -> str:
     """Return the id of the organization's user of a role."""
     rows = api.sql("SELECT id FROM users WHERE org_id = %s AND role = %s", org.org_id, role)
     return format_id("usr", rows[0][0])
+
+
+async def new_user(org: Organization) -> str:
+    """Return the id of a new user, who is invited."""
+    body = {"email": f"u{next(_emails)}@example.com", "role": "technician"}
+    answer = await org.admin.post("/v1/users", body)
+    assert answer.status == 201, answer.json
+    return answer.json["id"]
 
 
 async def employee(org: Organization, **body: Any) -> str:

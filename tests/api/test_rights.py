@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.api.punching import Worker, by_hand, employee, jobsite, worker
+from tests.api.punching import Worker, by_hand, employee, jobsite, new_user, worker
 from tests.api.resources.quoting import draft
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Client, Organization, RunningApi
@@ -59,6 +59,7 @@ class Place:
     async def order_of(self, who: Worker, *verbs: str) -> str:
         """Return the path of a new work order of an employee, after these verbs."""
         order = {"title": "Grease the crane", "assignee_ids": [who.id]}
+        order |= {"checklist": [{"text": "x"}]}
         path = (await self.org.admin.post("/v1/work-orders", order)).headers["Location"]
         for verb in verbs:
             answer = await self.org.admin.post(f"{path}/{verb}", VERB_BODIES.get(verb))
@@ -273,6 +274,25 @@ async def _attach(place: Place, caller: Client, who: Worker) -> Answer:
     return await upload(caller, b"What was found.", "notes.txt", work_order_id=order_id)
 
 
+async def _link(place: Place, caller: Client, who: Worker) -> Answer:
+    """Ask for an employee who is linked to a new user."""
+    return await caller.post("/v1/employees", {"name": "Ben", "user_id": await new_user(place.org)})
+
+
+async def _relink(place: Place, caller: Client, who: Worker) -> Answer:
+    """Ask for another user of an employee who has one."""
+    other = who
+    if who is place.other:
+        user = await new_user(place.org)
+        other = Worker(await employee(place.org, user_id=user), place.org.admin)
+    user = await new_user(place.org)
+    return await caller.patch(f"/v1/employees/{other.id}", {"user_id": user})
+
+
+async def _unlink(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.patch(f"/v1/employees/{who.id}", {"user_id": None})
+
+
 _ALL_MAY = (200, 200, 200, 200)
 _LEADS_MAY = (403, 403, 200, 200)
 _OWN_MAY = (403, 200, 200, 200)
@@ -291,6 +311,11 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_get_punch, "another's", (200, 200, 200, 200)),
     (_give_a_tracker, "own", (403, 403, 201, 201)),
     (_give_a_tracker, "another's", (403, 403, 201, 201)),
+    (_link, "another's", (403, 403, 403, 201)),
+    (_relink, "own", (403, 403, 403, 403)),
+    (_relink, "another's", (403, 403, 403, 200)),
+    (_unlink, "own", (403, 403, 403, 403)),
+    (_unlink, "another's", (403, 403, 200, 200)),  # nobody is linked to them
     (_list_shifts, "own", (200, 200, 200, 200)),
     (_list_shifts, "another's", (200, 200, 200, 200)),
     (_list_timesheets, "own", (200, 200, 200, 200)),
@@ -349,6 +374,8 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_order_patch({"title": "y"}), "another's", _LEADS_MAY),
     (_order_patch({"checklist": [{"text": "x", "done": True}]}), "own", _OWN_MAY),
     (_order_patch({"checklist": [{"text": "x", "done": True}]}), "another's", _LEADS_MAY),
+    (_order_patch({"checklist": [{"text": "y"}]}), "own", _LEADS_MAY),
+    (_order_patch({"checklist": []}), "own", _LEADS_MAY),
     (_order_patch({"status": "started"}, "assign"), "own", _OWN_MAY),
     (_order_patch({"status": "started"}, "assign"), "another's", _LEADS_MAY),
     (_order_patch({"status": "assigned"}), "own", _LEADS_MAY),

@@ -45,6 +45,7 @@ from db.resources.inspection_forms import is_photo
 from db.resources.kinds import KINDS, Kind
 from db.resources.photo_copies import PhotoSize
 from db.resources.quotas import ATTACHMENT_BYTES, check, check_room
+from db.resources.work_orders import is_signature
 from telemetry.ids import IdError, parse_id
 
 router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=TenantRoute)
@@ -227,12 +228,16 @@ async def download_attachment(
 
 @router.delete("/{id}", operation_id="deleteAttachment", status_code=204)
 async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) -> Response:
-    """Delete an attachment and its bytes, for ever."""
+    """Delete an attachment and its bytes, for ever; not one that a submitted form shows, or with
+    which somebody signed.
+    """
     async with access.transaction() as conn:
         attachment = await _attachments.found(conn, attachment_id)
         access.check_unchanged(_attachments.item(attachment))
         if await is_photo(conn, attachment_id):
             raise conflict("in_use", "A submitted inspection form shows the attachment.")
+        if await is_signature(conn, attachment_id):
+            raise conflict("in_use", "A work order was signed with the attachment.")
         if not await files.delete(conn, attachment_id):
             raise not_found("attachment")
     return no_content()

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, id_text, optional_id_text, time_text
 from api.http.problems import bad_field
-from api.request.access import Dispatcher, Reader
+from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_references
 from api.request.resource import Resource
@@ -50,7 +50,8 @@ class StockMovementItem(BaseModel):
     )
     reserved_change: ShownQuantity = Field(description="at warehouse_id")
     unit_cost_cents: fields.Count | None = Field(
-        description="of what came in or went out, rounded; null: not known, or nothing did"
+        description="of what came in or went out, rounded; null: not known, or nothing did; null"
+        " for viewers and technicians"
     )
     work_order_id: fields.WorkOrderId | None = Field(description="the one that it was made for")
     reason: _Reason | None
@@ -138,7 +139,17 @@ def _item(row: MovementRow) -> dict[str, Any]:
     }
 
 
+def _without_cost(row: MovementRow) -> dict[str, Any]:
+    return _item(row._replace(unit_cost_microcents=None))
+
+
+def _shown_to(access: Access) -> Resource[MovementRow]:
+    """Return the ledger as the caller may see it."""
+    return _movements if access.leads else _movements_without_cost
+
+
 _movements = Resource(movements, _item)
+_movements_without_cost = Resource(movements, _without_cost)
 
 
 @router.get("", operation_id="listStockMovements", response_model=ListOf[StockMovementItem])
@@ -146,7 +157,7 @@ async def list_stock_movements(
     access: Reader, query: Annotated[StockMovementQuery, Query()]
 ) -> Response:
     """List movements, newest first."""
-    return await _movements.list(access, query)
+    return await _shown_to(access).list(access, query)
 
 
 @router.post(
@@ -179,4 +190,4 @@ async def create_stock_movement(
 @router.get("/{id}", operation_id="getStockMovement", response_model=StockMovementItem)
 async def get_stock_movement(access: Reader, movement_id: _MovementPath) -> Response:
     """Return one movement."""
-    return await _movements.get(access, movement_id)
+    return await _shown_to(access).get(access, movement_id)

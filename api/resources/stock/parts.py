@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text
-from api.request.access import Dispatcher, Reader
+from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
@@ -73,7 +73,9 @@ class PartItem(fields.StoredItem):
     number: _Number = Field(description="unique in the organization")
     name: _Name
     unit: _Unit = Field(description="what a quantity of 1 is")
-    unit_cost_cents: Cents | None = Field(description="of a purchase, as a rule")
+    unit_cost_cents: Cents | None = Field(
+        description="of a purchase, as a rule; null for viewers and technicians"
+    )
     currency: Currency = Field(description="of all costs of the part; it stays")
     tracking: _Tracking
     fits: Annotated[list[PartFitItem], Field(max_length=_MAX_FITS)]
@@ -153,19 +155,30 @@ def _fits(part: PartRow) -> list[dict[str, str | None]]:
     ]
 
 
+def _without_cost(part: PartRow) -> dict[str, Any]:
+    return _item(part._replace(unit_cost_cents=None))
+
+
+def _shown_to(access: Access) -> Resource[PartRow]:
+    """Return parts as the caller may see them."""
+    return _parts if access.leads else _parts_without_cost
+
+
+_item = item_of(PartItem, fits=_fits)
 _parts = Resource(
     table.parts,
-    item_of(PartItem, fits=_fits),
+    _item,
     columns=_columns,
     is_in_use=table.is_in_use,
     in_use="The part is in stock.",
 )
+_parts_without_cost = Resource(table.parts, _without_cost)
 
 
 @router.get("", operation_id="listParts", response_model=ListOf[PartItem])
 async def list_parts(access: Reader, query: Annotated[PartQuery, Query()]) -> Response:
     """List parts, newest first."""
-    return await _parts.list(access, query)
+    return await _shown_to(access).list(access, query)
 
 
 @router.post("", operation_id="createPart", status_code=201, response_model=PartItem)
@@ -177,7 +190,7 @@ async def create_part(access: Dispatcher, body: Annotated[NewPart, Body()]) -> R
 @router.get("/{id}", operation_id="getPart", response_model=PartItem)
 async def get_part(access: Reader, part_id: _PartPath) -> Response:
     """Return one part."""
-    return await _parts.get(access, part_id)
+    return await _shown_to(access).get(access, part_id)
 
 
 @router.patch("/{id}", operation_id="updatePart", response_model=PartItem)

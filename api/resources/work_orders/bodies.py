@@ -118,8 +118,10 @@ class WorkOrderItem(fields.StoredItem):
     )
     question_id: QuestionId | None = Field(description="the failed question of that form")
     worked_s: fields.Count = Field(description="by the shifts on it that ended", examples=[28_800])
-    labour_cost_cents: _Cents | None
-    currency: _Currency | None
+    labour_cost_cents: _Cents | None = Field(
+        description="as somebody entered it; null for viewers and technicians"
+    )
+    currency: _Currency | None = Field(description="of that cost; null as that")
     started_at: datetime | None = Field(description="when work on it began first")
     ended_at: datetime | None = Field(
         description="when it was completed, cancelled, or found to be impossible"
@@ -284,7 +286,9 @@ class OrderPartItem(BaseModel):
     planned: ShownQuantity
     reserved: ShownQuantity
     used: ShownQuantity = Field(description="less what came back")
-    cost_cents: fields.Count = Field(description="of what was used, as it was then")
+    cost_cents: fields.Count | None = Field(
+        description="of what was used, as it was then; null for viewers and technicians"
+    )
     currency: _Currency
     created_at: datetime
     updated_at: datetime
@@ -401,6 +405,13 @@ def order_costs_item(costs: OrderCosts) -> Item:
 
 work_order_item = item_of(WorkOrderItem, status=lambda row: row.state, checklist=_checklist)
 """Return a WorkOrderItem."""
+
+
+def work_order_without_cost(row: WorkOrder) -> Item:
+    """Return a WorkOrderItem for whoever does not see what work costs."""
+    return work_order_item(row._replace(labour_cost_cents=None, currency=None))
+
+
 comment_item = item_of(CommentItem)
 """Return a CommentItem."""
 

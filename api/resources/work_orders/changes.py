@@ -20,7 +20,9 @@ from db.core.ids import new_id
 from db.history import events
 from db.history.events import Event
 from db.resources import work_orders as stored
+from db.resources.attachments import attachments
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
+from db.stock.work_order_costs import forget_rates, keep_rates
 from db.stock.work_order_parts import OrderStock, release_reserved, reserve_planned
 from geofence.event_data.work_orders import (
     WORK_ORDER_ASSIGNED,
@@ -34,6 +36,7 @@ from geofence.event_data.work_orders import (
 from operations.stock import StockError
 from operations.work_orders.states import (
     ENDED,
+    ENDING,
     IN_HANDS,
     MAX_DEPTH,
     NEEDING_A_REASON,
@@ -108,6 +111,7 @@ async def move(
     """
     then = WORK_ORDERS.move(row.state, verb)
     _check_said(row, verb, said, at)
+    await _check_signature(conn, row, said.sign_off)
     changed = row._replace(state=then, updated_at=at)
     check_assignees(changed)
     if verb == "start" and row.started_at is None:
@@ -116,13 +120,34 @@ async def move(
         changed = changed._replace(ended_at=at if then in ENDED else None)
     await work_orders.update(conn, changed)
     await _move_parts(conn, access, row, changed)
-    if await transitions.count(conn, {"work_order_id": row.id}) >= MAX_TRANSITIONS:
-        detail = f"A work order has at most {MAX_TRANSITIONS} transitions: make another one."
-        raise conflict("too_many_transitions", detail)
+    if then == "closed":
+        await keep_rates(conn, row.id)
+    elif row.state == "closed":
+        await forget_rates(conn, row.id)
+    await _check_room(conn, row, verb)
     await transitions.insert(conn, _transition(access, row, changed, verb, said, at))
     type_ = _EVENTS.get(verb, WORK_ORDER_UPDATED)
     await events.insert(conn, [event_of(access, type_, changed, at, verb=verb, said=said)])
     return changed
+
+
+async def _check_room(conn: Connection, row: WorkOrder, verb: Verb) -> None:
+    """Raise Problem (409) where an order has taken too many ways. It can always be ended."""
+    if verb in ENDING:
+        return
+    if await transitions.count(conn, {"work_order_id": row.id}) >= MAX_TRANSITIONS:
+        detail = f"A work order has at most {MAX_TRANSITIONS} transitions, and those that end it."
+        raise conflict("too_many_transitions", f"{detail} Make another one.")
+
+
+async def _check_signature(conn: Connection, row: WorkOrder, sign_off: SignOff | None) -> None:
+    """Raise Problem (422) for a signature that is no image of the order."""
+    if sign_off is None or sign_off.signature_attachment_id is None:
+        return
+    file = await attachments.find(conn, sign_off.signature_attachment_id)
+    is_image = file is not None and file.media_type.startswith("image/")
+    if file is None or not is_image or file.work_order_id != row.id:
+        raise bad_field("/signature_attachment_id", "must be an image of this work order")
 
 
 def stock_of(access: Access, row: WorkOrder) -> OrderStock:

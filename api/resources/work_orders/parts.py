@@ -7,6 +7,7 @@ when the order is closed, cancelled, given up or deleted.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -45,8 +46,8 @@ router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=T
 _PartPath = Annotated[fields.PartId, Path(alias="part_id")]
 
 
-def order_part_item(row: OrderPartRow) -> dict[str, Any]:
-    """Return the JSON of a row: an OrderPartItem."""
+def order_part_item(access: Access, row: OrderPartRow) -> dict[str, Any]:
+    """Return the JSON of a row as the caller may see it: an OrderPartItem."""
     return {
         "work_order_id": id_text("wo", row.work_order_id),
         "part_id": id_text("prt", row.part_id),
@@ -58,7 +59,7 @@ def order_part_item(row: OrderPartRow) -> dict[str, Any]:
         "planned": shown_quantity(row.planned_milli),
         "reserved": shown_quantity(row.reserved_milli),
         "used": shown_quantity(row.used_milli),
-        "cost_cents": row.cost_cents,
+        "cost_cents": row.cost_cents if access.leads else None,
         "currency": row.currency,
         "created_at": time_text(row.created_at),
         "updated_at": time_text(row.updated_at),
@@ -70,7 +71,8 @@ async def list_order_parts(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
 ) -> Response:
     """List the parts that a work order plans or uses, newest first."""
-    return await listed_records(access, work_order_id, query, order_parts, order_part_item)
+    item = partial(order_part_item, access)
+    return await listed_records(access, work_order_id, query, order_parts, item)
 
 
 @router.post("/{id}/parts", operation_id="planPart", status_code=201, response_model=OrderPartItem)
@@ -88,7 +90,7 @@ async def plan_part(
         row = row._replace(warehouse_id=body.warehouse_id, planned_milli=body.quantity)
         is_reserved = order.state in RESERVING
         row = await table.plan(conn, stock_of(access, order), row, is_reserved=is_reserved)
-    item = order_part_item(row)
+    item = order_part_item(access, row)
     return created(item, f"{router.prefix}/{item['work_order_id']}/parts", key="part_id")
 
 
@@ -100,7 +102,7 @@ async def get_order_part(
     async with access.transaction() as conn:
         order = await orders.found(conn, work_order_id)
         row = await _part(conn, order, part_id)
-    return ok(order_part_item(row))
+    return ok(order_part_item(access, row))
 
 
 @router.patch("/{id}/parts/{part_id}", operation_id="updateOrderPart", response_model=OrderPartItem)
@@ -117,7 +119,7 @@ async def update_order_part(
     async with access.transaction() as conn:
         order = await orders.found(conn, work_order_id, lock=True)
         row = await _part(conn, order, part_id)
-        access.check_unchanged(order_part_item(row))
+        access.check_unchanged(order_part_item(access, row))
         await check_references(conn, body)
         _check_plannable(order)
         planned = row._replace(
@@ -126,7 +128,7 @@ async def update_order_part(
         )
         is_reserved = order.state in RESERVING
         row = await table.plan(conn, stock_of(access, order), planned, is_reserved=is_reserved)
-    return ok(order_part_item(row))
+    return ok(order_part_item(access, row))
 
 
 @router.post(
@@ -144,7 +146,7 @@ async def consume_part(
         warehouse_id = await _warehouse(conn, body, row)
         stock = stock_of(access, order)
         row = await table.consume(conn, stock, row, warehouse_id, body.quantity, body.named_lots())
-    return ok(order_part_item(row))
+    return ok(order_part_item(access, row))
 
 
 @router.post(
@@ -164,7 +166,7 @@ async def return_part(
         stock = stock_of(access, order)
         named = body.named_lots()
         row = await table.bring_back(conn, stock, row, warehouse_id, body.quantity, named)
-    return ok(order_part_item(row))
+    return ok(order_part_item(access, row))
 
 
 async def new_part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPartRow:
@@ -195,7 +197,7 @@ async def _using(
         if row is None and not await KINDS["part"].lock_existing(conn, [part_id]):
             raise not_found("part")
         if row is not None:
-            access.check_unchanged(order_part_item(row))
+            access.check_unchanged(order_part_item(access, row))
         await check_references(conn, body)
         if order.state not in USING:
             raise WORK_ORDERS.illegal(order.state, "use parts for")

@@ -30,6 +30,7 @@ from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.work_orders.bodies import (
     NewWorkOrder,
+    Task,
     WorkOrderAssignment,
     WorkOrderChange,
     WorkOrderDetail,
@@ -39,6 +40,7 @@ from api.resources.work_orders.bodies import (
     WorkOrderShown,
     order_costs_item,
     work_order_item,
+    work_order_without_cost,
 )
 from api.resources.work_orders.changes import (
     Said,
@@ -66,7 +68,7 @@ from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import release_reserved
 from geofence.event_data.work_orders import WORK_ORDER_UPDATED
-from operations.work_orders.states import WORK_ORDERS, Verb
+from operations.work_orders.states import FIXED, WORK_ORDERS, Verb
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]
@@ -74,8 +76,15 @@ _SAID = ("reason", "sign_off", "lat", "lon")
 _OF_MOVES = {"status", *_SAID}
 _OF_TECHNICIANS = {"checklist", *_OF_MOVES}
 _LISTS = {"assignee_ids", "asset_ids"}
+_COSTS = {"labour_cost_cents", "currency"}  # nobody signs for them
 
 orders = Resource(table.work_orders, work_order_item, is_in_use=table.has_children)
+_orders_without_cost = Resource(table.work_orders, work_order_without_cost)
+
+
+def _shown_to(access: Access) -> Resource[WorkOrder]:
+    """Return work orders as the caller may see them."""
+    return orders if access.leads else _orders_without_cost
 
 
 @router.get("", operation_id="listWorkOrders", response_model=ListOf[WorkOrderItem])
@@ -94,7 +103,7 @@ async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Quer
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=query.order.key, item=work_order_item)
+    return page.response(rows, total, key=query.order.key, item=_shown_to(access).item)
 
 
 @router.post("", operation_id="createWorkOrder", status_code=201, response_model=WorkOrderItem)
@@ -130,7 +139,7 @@ async def get_work_order(
     if wants_pdf(request):
         return await _printed(access, work_order_id)
     if query.include is None:
-        return varying(await orders.get(access, work_order_id))
+        return varying(await _shown_to(access).get(access, work_order_id))
     if not access.leads:
         raise forbidden(f"The role {access.caller.role} may not see what a work order costs.")
     async with access.transaction() as conn:
@@ -156,18 +165,18 @@ async def update_work_order(
     """Change the fields that are given, and bring the work order to a status by the verb that leads
     to it. A technician may give `status` and `checklist` of those that are assigned to them.
     """
-    given = body.given()
+    given, item = body.given(), _shown_to(access).item
     async with access.transaction() as conn:
         if given.get("parent_id") is not None:
             table.lock_tree(conn)
         row = await orders.found(conn, work_order_id, lock=True)
         _check_may_change(access, row, given)
-        access.check_unchanged(work_order_item(row))
+        access.check_unchanged(item(row))
         await check_references(conn, body)
         row = await _change(conn, access, row, given)
         row = await _move(conn, access, row, body)
         row = await orders.found(conn, row.id)
-    return ok(work_order_item(row))
+    return ok(item(row))
 
 
 @router.delete("/{id}", operation_id="deleteWorkOrder", status_code=204)
@@ -222,8 +231,16 @@ def _check_may_change(access: Access, row: WorkOrder, given: Mapping[str, Any]) 
     """Raise Problem (403) for a technician who may not give these fields."""
     check_own(access, row)
     others = sorted(given.keys() - _OF_TECHNICIANS)
-    if access.caller.role == "technician" and others:
+    if access.caller.role != "technician":
+        return
+    if others:
         raise forbidden(f"A technician may only change status and checklist, not {others[0]}.")
+    tasks: list[Task] | None = given.get("checklist")
+    if tasks is not None and [task.text for task in tasks] != [
+        task["text"] for task in row.checklist
+    ]:
+        detail = "A technician says which items of the checklist are done"
+        raise forbidden(f"{detail}, and does not change, add or remove any.")
 
 
 async def _change(
@@ -238,7 +255,7 @@ async def _change(
     names = [name for name, value in columns.items() if getattr(row, name) != value]
     if not names:
         return row
-    if row.state in ("closed", "cancelled"):
+    if row.state in FIXED and not (row.state == "completed" and _COSTS.issuperset(names)):
         raise WORK_ORDERS.illegal(row.state, "change")
     changed = row._replace(**columns, updated_at=at)
     check_row(changed)
@@ -273,14 +290,15 @@ async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMo
     """Say a verb to an order, and answer with it. Raises Problem (403, 404, 409, 412, 422),
     IllegalMoveError.
     """
+    item = _shown_to(access).item
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id, lock=True)
         check_may(access, row, verb)
-        access.check_unchanged(work_order_item(row))
+        access.check_unchanged(item(row))
         await check_references(conn, body)
         if isinstance(body, WorkOrderAssignment) and body.assignee_ids is not None:
             row = row._replace(assignee_ids=sorted(set(body.assignee_ids)))
         moved = await move(conn, access, row, verb, said_in(body), await db_now(conn))
         await _write_lists(conn, moved, _LISTS & body.given().keys())
         row = await orders.found(conn, moved.id)
-    return ok(work_order_item(row))
+    return ok(item(row))

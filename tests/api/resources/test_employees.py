@@ -6,6 +6,7 @@ import pytest
 
 from db.core.ids import new_id
 from telemetry.ids import format_id
+from tests.api.punching import by_hand, worker
 from tests.api.running import Organization, RunningApi
 
 CRANE = {"name": "Crane", "number": "C-1", "issued_on": "2020-02-29", "expires_on": "2026-06-30"}
@@ -17,7 +18,7 @@ def _user(api: RunningApi, org: Organization, role: str = "technician") -> str:
 
 
 async def _made(org: Organization, **body: Any) -> dict[str, Any]:
-    answer = await org.dispatcher.post("/v1/employees", {"name": "Eve"} | body)
+    answer = await org.admin.post("/v1/employees", {"name": "Eve"} | body)
     assert answer.status == 201, answer.json
     return answer.json
 
@@ -203,3 +204,16 @@ async def test_a_viewer_and_a_technician_only_read(north: Organization) -> None:
         ):
             assert answer.status == 403
         assert (await caller.get(path)).status == 200
+
+
+async def test_hours_that_somebody_entered_for_themselves_wait_for_another_whoever_they_are_later(
+    api: RunningApi,
+) -> None:
+    org = api.organization("Unlinked")
+    who = await worker(api, org, "dispatcher")
+    await by_hand(org, who.id, ago_s=7_200)
+    assert (await org.admin.patch(f"/v1/employees/{who.id}", {"user_id": None})).status == 200
+    await by_hand(org, who.id, kind="out", ago_s=3_600)
+    ((flags,),) = api.sql("SELECT flags FROM shifts WHERE org_id = %s", org.org_id)
+    unverified = [flag["is_settled"] for flag in flags if flag["name"] == "unverified"]
+    assert unverified == [False, True]  # of the second nobody was the employee any more

@@ -11,7 +11,7 @@ from pypdf import PdfReader
 
 from tests.api.mailbox import Mailbox
 from tests.api.pictures import bomb, opened, photo, picture, saved
-from tests.api.resources.test_quotes import draft, sent
+from tests.api.resources.quoting import draft, sent
 from tests.api.running import Answer, Client, Organization, RunningApi
 
 _PATH = "/v1/organization/logo"

@@ -12,7 +12,7 @@ from api.resources.zones.crowds import box_of
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.punches import sites
-from db.punches.sites import NearZone, PunchPlace, near_zones
+from db.punches.sites import NearZone, PunchPlace, PunchSites, near_zones
 from geofence.geometry.measures import measures
 from geofence.geometry.queries import signed_distance_m
 from geofence.shapes.geojson import read_shape
@@ -70,7 +70,7 @@ async def test_the_zone_of_the_greatest_margin_is_found(
     for number in range(60):
         lon, lat = LON + random_.uniform(-0.05, 0.05), LAT + random_.uniform(-0.05, 0.05)
         lon -= 360 if lon > 180 else 0
-        places[number] = PunchPlace(tenant.org_id, lon, lat, now_us, None)
+        places[number] = PunchPlace(tenant.org_id, lon, lat, now_us)
     for role in ("opsc_app", "opsc_ingest"):
         found = await near(tenant, role, places)
         for number, place in places.items():
@@ -89,7 +89,7 @@ async def test_versions_count_while_they_are_in_force(tenant: Tenant) -> None:
     moments = {"before": -1, "at": 0, "after": 1}
     asked = {
         number: PunchPlace(
-            tenant.org_id, 8.54, 47.37, to_us(changed + timedelta(microseconds=step)), None
+            tenant.org_id, 8.54, 47.37, to_us(changed + timedelta(microseconds=step))
         )
         for number, step in enumerate(moments.values())
     }
@@ -104,7 +104,12 @@ async def test_only_zones_of_the_sites_that_are_asked_for_count(tenant: Tenant) 
     await crew.execute("UPDATE sites SET deleted_at = now() WHERE id = %s", (deleted,))
     site = await crew.site(yard)
     at_us = to_us(soon(0))
-    wanted = [None, frozenset({site}), frozenset({deleted})]
+    wanted = [
+        PunchSites(),
+        PunchSites(frozenset({site})),
+        PunchSites(frozenset({deleted})),
+        PunchSites(frozenset({site}), or_jobsites=True),
+    ]
     asked = {
         number: PunchPlace(tenant.org_id, 8.54, 47.37, at_us, sites_of)
         for number, sites_of in enumerate(wanted)
@@ -114,6 +119,7 @@ async def test_only_zones_of_the_sites_that_are_asked_for_count(tenant: Tenant) 
         [(jobsite, None)],
         [(yard, site)],
         [],
+        sorted([(jobsite, None), (yard, site)]),
     ]
 
 
@@ -124,5 +130,5 @@ async def test_a_second_shape_that_is_too_large_is_not_looked_at(
     large = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
     zones = [await made(tenant, large), await made(tenant, square(8.56, 47.37))]
     monkeypatch.setattr(sites, "MOST_BYTES", 100)
-    asked = {0: PunchPlace(tenant.org_id, 8.54, 47.37, to_us(soon(0)), None)}
+    asked = {0: PunchPlace(tenant.org_id, 8.54, 47.37, to_us(soon(0)))}
     assert [one.zone_id for one in (await near(tenant, "opsc_app", asked))[0]] == zones[:1]

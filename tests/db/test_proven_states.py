@@ -1,0 +1,196 @@
+"""The application's role cannot put a thing into a state of which the proof is missing."""
+
+import asyncio
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.abc import Params
+from psycopg.types.json import Jsonb
+
+from db.core.ids import new_id
+from operations.quotes.evidence import EvidenceKind, next_entry
+from tests.db.rows import transaction
+from tests.ingest.tenants import Tenant
+from tests.servers import DatabaseUnderTest
+
+Statement = tuple[str, Params]
+
+
+@pytest.fixture(scope="module")
+def org_id(database: DatabaseUnderTest) -> UUID:
+    """An organization."""
+    return asyncio.run(Tenant.create(database)).org_id
+
+
+def _put(database: DatabaseUnderTest, *statements: Statement) -> None:
+    """Write rows in whatever state, without triggers."""
+    with psycopg.connect(database.url("admin")) as conn:
+        conn.execute("SET session_replication_role = replica")
+        for statement, values in statements:
+            conn.execute(statement.encode(), values)
+
+
+async def _refusal(database: DatabaseUnderTest, org_id: UUID, *statements: Statement) -> str | None:
+    """Return the constraint that refuses the statements of one transaction; None: they are done."""
+    try:
+        async with transaction(database, "opsc_app", org_id) as conn:
+            for statement, values in statements:
+                await conn.execute(statement.encode(), values)
+    except psycopg.errors.CheckViolation as error:
+        return error.diag.constraint_name
+    return None
+
+
+# Work orders --------------------------------------------------------------------------------------
+
+
+def _order(database: DatabaseUnderTest, org_id: UUID, state: str, *, assigned: bool) -> UUID:
+    order_id, employee_id = new_id(), new_id()
+    _put(
+        database,
+        (
+            "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
+            " SELECT %s, %s, coalesce(max(number), 0) + 1, 'x', 'normal', %s FROM work_orders"
+            " WHERE org_id = %s",
+            (org_id, order_id, state, org_id),
+        ),
+    )
+    if assigned:
+        _put(
+            database,
+            (
+                "INSERT INTO employees (org_id, id, name) VALUES (%s, %s, 'Anna Keller')",
+                (org_id, employee_id),
+            ),
+            (
+                "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
+                " VALUES (%s, %s, %s)",
+                (org_id, order_id, employee_id),
+            ),
+        )
+    return order_id
+
+
+def _to(order_id: UUID, state: str) -> Statement:
+    return "UPDATE work_orders SET state = %s, ended_at = now() WHERE id = %s", (state, order_id)
+
+
+def _signed(order_id: UUID, days_ago: int = 0) -> Statement:
+    return (
+        "INSERT INTO work_order_transitions (org_id, id, work_order_id, verb, state, user_id,"
+        " created_at, signer_name, signed_at) SELECT current_org_id(), %s, %s, 'complete',"
+        " 'completed', id, now() - make_interval(days => %s), 'Peter Frei', now() FROM users",
+        (new_id(), order_id, days_ago),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [("created", "assigned"), ("assigned", "started"), ("on_hold", "started")],
+)
+async def test_an_order_in_somebodys_hands_has_an_assignee(
+    database: DatabaseUnderTest, org_id: UUID, before: str, then: str
+) -> None:
+    nobodys = _order(database, org_id, before, assigned=False)
+    annas = _order(database, org_id, before, assigned=True)
+    assert await _refusal(database, org_id, _to(nobodys, then)) == "work_orders_assignee"
+    assert await _refusal(database, org_id, _to(annas, then)) is None
+
+
+async def test_the_last_assignee_stays_while_an_order_is_in_their_hands(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    order_id = _order(database, org_id, "assigned", assigned=True)
+    free = "DELETE FROM work_order_assignees WHERE work_order_id = %s", (order_id,)
+    assert await _refusal(database, org_id, free) == "work_orders_assignee"
+    assert await _refusal(database, org_id, free, _to(order_id, "cancelled")) is None
+
+
+async def test_an_order_is_completed_with_a_sign_off_of_that_time(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    order_id = _order(database, org_id, "started", assigned=True)
+    done = _to(order_id, "completed")
+    earlier = _signed(order_id, days_ago=1)
+    assert await _refusal(database, org_id, done) == "work_orders_sign_off"
+    assert await _refusal(database, org_id, done, earlier) == "work_orders_sign_off"
+    assert await _refusal(database, org_id, done, _signed(order_id)) is None
+
+
+# Quotes -------------------------------------------------------------------------------------------
+
+
+def _quote(database: DatabaseUnderTest, org_id: UUID, state: str, *, document: bool) -> UUID:
+    quote_id = new_id()
+    _put(
+        database,
+        (
+            "INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency,"
+            " valid_until, subtotal_cents, discount_cents, tax_cents, total_cents, state, sent_at)"
+            " SELECT %(org)s, %(id)s, coalesce(max(number), 0) + 1, 1, %(id)s, 'x', %(lines)s,"
+            " 'EUR', '2099-01-01', 0, 0, 0, 0, %(state)s, CASE WHEN %(state)s <> 'draft' THEN now()"
+            " END FROM quotes",
+            {"org": org_id, "id": quote_id, "lines": Jsonb([{}]), "state": state},
+        ),
+    )
+    if document:
+        _put(
+            database,
+            (
+                "INSERT INTO quote_documents (org_id, quote_id, content, pdf)"
+                " VALUES (%s, %s, 'x', 'x')",
+                (org_id, quote_id),
+            ),
+        )
+    return quote_id
+
+
+def _become(quote_id: UUID, state: str) -> Statement:
+    decided = "" if state == "sent" else ", decided_at = now()"
+    statement = f"UPDATE quotes SET state = %s, sent_at = now(){decided} WHERE id = %s"
+    return statement, (state, quote_id)
+
+
+def _evidence(quote_id: UUID, kind: EvidenceKind) -> Statement:
+    entry = next_entry([], kind, "2026-03-01T12:00:00Z", {"name": "Peter Frei"})
+    return (
+        "INSERT INTO quote_evidence (org_id, quote_id, place, content, sha256)"
+        " SELECT current_org_id(), %s, 1 + count(*), %s, %s FROM quote_evidence"
+        "  WHERE quote_id = %s",
+        (quote_id, *entry, quote_id),
+    )
+
+
+async def test_a_quote_is_sent_with_its_document(database: DatabaseUnderTest, org_id: UUID) -> None:
+    without = _quote(database, org_id, "draft", document=False)
+    sent = _become(without, "sent"), _evidence(without, "sent")
+    assert await _refusal(database, org_id, *sent) == "quotes_document"
+    quote_id = _quote(database, org_id, "draft", document=True)
+    sent = _become(quote_id, "sent"), _evidence(quote_id, "sent")
+    assert await _refusal(database, org_id, sent[0]) == "quotes_evidence"
+    assert await _refusal(database, org_id, *sent) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "proof", "other"),
+    [
+        ("accepted", "accepted", "viewed"),
+        ("accepted", "accepted_by_hand", "declined"),
+        ("declined", "declined", "accepted"),
+    ],
+)
+async def test_a_quote_is_decided_with_the_evidence_of_it(
+    database: DatabaseUnderTest,
+    org_id: UUID,
+    state: str,
+    proof: EvidenceKind,
+    other: EvidenceKind,
+) -> None:
+    quote_id = _quote(database, org_id, "sent", document=True)
+    decided = _become(quote_id, state)
+    assert await _refusal(database, org_id, decided) == "quotes_evidence"
+    assert await _refusal(database, org_id, decided, _evidence(quote_id, other)) == (
+        "quotes_evidence"
+    )
+    assert await _refusal(database, org_id, decided, _evidence(quote_id, proof)) is None
