@@ -7,7 +7,7 @@ under the same id; none is lost. Several processes share the work.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +28,7 @@ from db.delivery.webhook_deliveries import (
 )
 from telemetry.ids import format_id
 from webhooks.delivery import envelope, signing
-from webhooks.delivery.answer_log import NOTHING, logged_answer
+from webhooks.delivery.answer_log import NOTHING, logged_answer, url_secrets
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
 from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
@@ -261,10 +261,10 @@ class Deliverer:
         body, message_id = envelope.body(claim), envelope.message_id(claim)
         signed = signing.signed_headers(secrets.keys, message_id, int(began.timestamp()), body)
         headers = signed + secrets.header_lines
-        on_answer = partial(self._end, turn, began, secrets.header_values)
+        on_answer = partial(self._end, turn, began, secrets.hidden)
         self._poster.post(claim.url, headers, body, on_answer)
 
-    def _end(self, turn: Turn, began: datetime, hidden: Sequence[str], answer: Answer) -> None:
+    def _end(self, turn: Turn, began: datetime, hidden: tuple[str, ...], answer: Answer) -> None:
         if self._attempts.pop(turn.number, None) is None:
             return  # given up when the process stopped
         now_s = monotonic()
@@ -274,7 +274,9 @@ class Deliverer:
             self._hold(turn, self._judge(turn.claim, answer, attempt), now_s)
         else:
             duration_ms = round(1000 * (now_s - turn.started_s))
-            logged = logged_answer(answer.headers, answer.body, hidden)
+            logged = logged_answer(
+                answer.headers, answer.body, hidden + url_secrets(turn.claim.url)
+            )
             attempt = LoggedAttempt(began, duration_ms, *logged)
             if answer.status == GONE and not turn.claim.is_test:
                 self._dropped += self._lanes.drop(turn.claim.endpoint_id)

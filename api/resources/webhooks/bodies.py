@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
@@ -19,6 +20,7 @@ from db.delivery.webhook_headers import (
     check_webhook_headers,
 )
 from db.delivery.webhook_urls import URL_LENGTH_MAX, WebhookUrlError, check_webhook_url
+from db.resources.webhook_endpoints import WebhookEndpoint
 
 SECRET_BYTES = 32
 _HIDDEN = "***"  # in the place of a value that is not shown
@@ -63,7 +65,9 @@ class EndpointItem(fields.StoredItem):
     """An endpoint."""
 
     id: fields.EndpointId
-    url: Annotated[str, fields.text(URL_LENGTH_MAX, "https://hooks.example.com/ops")]
+    url: Annotated[str, fields.text(URL_LENGTH_MAX, "https://hooks.example.com/ops")] = Field(
+        description="whole for who may change it; for others *** stands for its path and query"
+    )
     types: StoredPatterns
     description: Annotated[str, fields.text(500, "to the ERP")] | None
     state: State
@@ -174,6 +178,14 @@ endpoint_item = item_of(
     headers=lambda row: dict.fromkeys(row.header_names, _HIDDEN),
     ordered=lambda row: row.is_ordered,
 )
+
+
+def masked_endpoint_item(row: WebhookEndpoint) -> dict[str, Any]:
+    """Return the JSON of an endpoint for who may not change it: path and query of its URL may be a
+    secret of the receiver.
+    """
+    parts = urlsplit(row.url)
+    return endpoint_item(row) | {"url": f"{parts.scheme}://{parts.netloc}/{_HIDDEN}"}
 
 
 def columns_of(given: Mapping[str, Any]) -> dict[str, Any]:
