@@ -24,6 +24,7 @@ LATEST_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 ANCIENT_BEFORE_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z: no clock that is set is behind it
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_UTC = _EPOCH.replace(tzinfo=None)  # what is made of it is written with Z
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _SECOND_US = 1_000_000
@@ -70,7 +71,7 @@ def format_time(time_us: int) -> str:
     """Format a time by RFC 3339 in UTC with Z: no fraction if it is zero, else three digits or six,
     as it needs.
     """
-    moment = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
+    moment = _EPOCH_UTC + timedelta(microseconds=time_us)
     if time_us % _SECOND_US == 0:
         timespec = "seconds"
     else:

@@ -130,7 +130,7 @@ class WebhookBench:
             return json.load(answer)
 
     def _looped(self) -> Figures:
-        """Post without a database."""
+        """Measure the loop."""
         posts, used_s = round(LOOP_POSTS * self._size), time.process_time()
         per_s = uvloop.run(_posted(self.sink_port, posts))
         return {

@@ -19,6 +19,7 @@ from tests.webhooks import receivers
 from tests.webhooks.world import delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.delivery.fair_queue import LaneLimits
+from webhooks.metrics import WebhookMetrics
 from webhooks.retry import ATTEMPTS_MAX
 
 
@@ -239,16 +240,33 @@ async def test_an_endpoint_that_answers_slowly_gets_many_at_a_time_and_delays_no
     ):
         await world.endpoint(org_id, slow.url)
         beside = await world.endpoint(await world.organization(), fast.url)
-        await world.events(org_id, 300)
+        await world.events(org_id, 500)
         limits = DeliverLimits(attempt_s=6, lanes=LaneLimits(prompt_s=0.2, good_s=2))
         async with delivering(database, limits=limits):
             await until(lambda: len(slow.requests) >= 60)
             await world.events(beside.org_id, 200)
             await until(lambda: len(fast.requests) >= 200)
-            assert len(slow.requests) < 300
-            await until(lambda: len(slow.requests) >= 300)
+            assert len(slow.requests) < 500
+            await until(lambda: len(slow.requests) >= 500)
     assert slow.open_most > 32
     assert set(slow.ids.values()) == set(fast.ids.values()) == {1}
+
+
+async def test_a_fault_of_ours_at_the_end_of_an_attempt_ends_the_process(
+    world, database, monkeypatch
+):
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(WebhookMetrics, "count_attempt", fail)
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        with pytest.raises(ExceptionGroup) as caught:
+            async with delivering(database), asyncio.timeout(60):
+                await asyncio.Event().wait()
+    assert caught.group_contains(ZeroDivisionError)
 
 
 async def test_what_no_receiver_answers_is_told(world, database):

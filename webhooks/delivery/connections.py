@@ -16,6 +16,7 @@ import socket
 import ssl
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from itertools import takewhile
 from typing import NamedTuple, cast
 
 from aiohappyeyeballs import start_connection
@@ -58,28 +59,23 @@ OnEnd = Callable[[HttpAnswer | Exception], None]
 class _Exchange:
     """A request, and what is to be told of it. It ends once."""
 
-    __slots__ = ("_on_end", "_timer", "connection", "opening", "origin", "request")
+    __slots__ = ("_on_end", "connection", "is_over", "opening", "origin", "reading", "request")
 
     def __init__(self, origin: Origin, request: bytes, on_end: OnEnd) -> None:
         self.origin = origin
         self.request = request
         self.opening: asyncio.Task[None] | None = None
         self.connection: _Connection | None = None
-        self._on_end: OnEnd | None = on_end
-        self._timer: asyncio.TimerHandle | None = None
-
-    def limit(self, seconds: float, on_timeout: Callable[..., None], *arguments: object) -> None:
-        """Call on_timeout unless the exchange ends sooner; any earlier limit is void."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, on_timeout, *arguments)
+        self.reading: asyncio.TimerHandle | None = None  # the end of a body that takes long
+        self._on_end = on_end
+        self.is_over = False
 
     def end(self, outcome: HttpAnswer | Exception) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._on_end is not None:
-            on_end, self._on_end = self._on_end, None
-            on_end(outcome)
+        if self.reading is not None:
+            self.reading.cancel()
+        if not self.is_over:
+            self.is_over = True
+            self._on_end(outcome)
 
 
 class Connections:
@@ -94,18 +90,20 @@ class Connections:
         self._idle: dict[Origin, list[_Connection]] = defaultdict(list)  # the last used at the end
         self._since_s: OrderedDict[_Connection, float] = OrderedDict()  # idle ones, oldest first
         self._sweep: asyncio.TimerHandle | None = None
-        self._exchanges: set[_Exchange] = set()
+        self._exchanges: dict[_Exchange, float] = {}  # with its deadline, the oldest first
+        self._watch: asyncio.TimerHandle | None = None  # of deadlines, while there are exchanges
 
     def post(self, origin: Origin, request: bytes, on_end: OnEnd) -> None:
         """Send `request`. on_end is called once, and never before `post` has returned."""
-        exchange = _Exchange(origin, request, on_end)
-        exchange.limit(self._timeout_s, self._cut, exchange, TimeoutError())
-        self._exchanges.add(exchange)
+        loop, exchange = asyncio.get_running_loop(), _Exchange(origin, request, on_end)
+        self._exchanges[exchange] = loop.time() + self._timeout_s
+        if self._watch is None:
+            self._watch = loop.call_later(self._timeout_s, self._time_out)
         connection = self._take(origin)
         if connection is not None:
             connection.begin(exchange)
         else:
-            exchange.opening = asyncio.get_running_loop().create_task(self._open(exchange))
+            exchange.opening = loop.create_task(self._open(exchange))
 
     def close(self) -> None:
         """Cut all connections. The exchanges that are under way end with an exception."""
@@ -114,12 +112,13 @@ class Connections:
             connection.cut()
         for exchange in list(self._exchanges):
             self._cut(exchange, AnswerError("the attempt was given up"))
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._watch):
+            if timer is not None:
+                timer.cancel()
 
     def ended(self, exchange: _Exchange, outcome: HttpAnswer | Exception) -> None:
         """End an exchange."""
-        self._exchanges.discard(exchange)
+        self._exchanges.pop(exchange, None)
         exchange.end(outcome)
 
     def keep(self, connection: "_Connection") -> None:
@@ -163,12 +162,24 @@ class Connections:
                 return
             self._close_oldest()
 
+    def _time_out(self) -> None:
+        """End the exchanges whose time is over, and look again when the next one's is."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        late = list(takewhile(lambda each: self._exchanges[each] <= now_s, self._exchanges))
+        for exchange in late:  # one that begins meanwhile is not to set the timer
+            self._cut(exchange, TimeoutError())
+        self._watch = None
+        if self._exchanges:
+            self._watch = loop.call_at(next(iter(self._exchanges.values())), self._time_out)
+
     def _cut(self, exchange: _Exchange, error: Exception) -> None:
         if exchange.opening is not None:
             exchange.opening.cancel()
         if exchange.connection is not None:
-            exchange.connection.cut()
-        self.ended(exchange, error)
+            exchange.connection.give_up(error)
+        else:
+            self.ended(exchange, error)
 
     async def _open(self, exchange: _Exchange) -> None:
         origin = exchange.origin
@@ -220,6 +231,13 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def give_up(self, error: Exception) -> None:
+        """End the exchange that is under way: with its answer, if the head of that was read."""
+        if self._status:
+            self._end_with_answer()
+        else:
+            self._end(error)
+
     def cut(self) -> None:
         """Close at once. The exchange is no longer ours."""
         self._exchange = None
@@ -242,12 +260,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
-        if self._exchange is None:
-            return
-        if self._status:  # a body without a length ends with its connection
-            self._end_with_answer()
-        else:
-            self._end(exc or AnswerError("the connection was closed without an answer"))
+        if self._exchange is not None:  # a body without a length ends with its connection
+            self.give_up(exc or AnswerError("the connection was closed without an answer"))
 
     def data_received(self, data: bytes) -> None:
         if self._exchange is None:  # nothing was asked
@@ -272,7 +286,8 @@ class _Connection(asyncio.Protocol):
         elif not self._status and self._head_bytes > HEAD_BYTES_MAX:
             self._end(AnswerError(f"the head of the answer has more than {HEAD_BYTES_MAX} bytes"))
         elif self._status and not had_head:
-            self._exchange.limit(READ_S, self._end_with_answer)
+            loop = asyncio.get_running_loop()
+            self._exchange.reading = loop.call_later(READ_S, self._end_with_answer)
 
     # Called by the parser.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, time
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -101,6 +102,7 @@ class Deliverer:
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
         self._attempts: dict[int, Turn] = {}  # under way, by the turn's number
         self._are_over = asyncio.Event()  # set when the last one ends
+        self._failure: Exception | None = None  # a fault of ours at the end of an attempt
         self._work = asyncio.Event()
         self._chances = random.Random()
         self._outage = Outage("deliveries", self._chances)
@@ -124,6 +126,8 @@ class Deliverer:
         async with asyncio.TaskGroup() as claimer:
             claimer.create_task(self._claimer.run(ended))
             while not stop.is_set():
+                if self._failure is not None:
+                    raise self._failure
                 self._work.clear()
                 try:
                     async with self._connections.connection() as conn:
@@ -170,7 +174,7 @@ class Deliverer:
 
     def _count(self, mark: Mark) -> None:
         claim, attempt = mark.claim, mark.attempt
-        if attempt is not None and not claim.is_test:
+        if attempt.began is not None and not claim.is_test:
             self._counts.count(
                 claim.org_id,
                 claim.endpoint_id,
@@ -256,13 +260,24 @@ class Deliverer:
             )
             told = "the secret of the endpoint cannot be read"
             answer = Answer(None, told, is_our_fault=True)
-            asyncio.get_running_loop().call_soon(self._end, turn, began, (), answer)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._guarded, self._end, turn, began, (), answer)
             return
         body, message_id = envelope.body(claim), envelope.message_id(claim)
         signed = signing.signed_headers(secrets.keys, message_id, int(began.timestamp()), body)
         headers = signed + secrets.header_lines
-        on_answer = partial(self._end, turn, began, secrets.hidden)
+        on_answer = partial(self._guarded, self._end, turn, began, secrets.hidden)
         self._poster.post(claim.url, headers, body, on_answer)
+
+    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Take a step at the end of an attempt. Who calls back would log an exception and go on, so
+        `run` raises it.
+        """
+        try:
+            step(*arguments)
+        except Exception as error:  # noqa: BLE001
+            self._failure = error
+            self.wake()
 
     def _end(self, turn: Turn, began: datetime, hidden: tuple[str, ...], answer: Answer) -> None:
         if self._attempts.pop(turn.number, None) is None:
@@ -297,7 +312,9 @@ class Deliverer:
         """
         self._held[turn.number] = turn, mark
         rest_s = turn.started_s + self._limits.held_s - now_s
-        asyncio.get_running_loop().call_later(max(0.0, rest_s), self._let_go, turn.number)
+        asyncio.get_running_loop().call_later(
+            max(0.0, rest_s), self._guarded, self._let_go, turn.number
+        )
 
     def _let_go(self, number: int) -> None:
         if (held := self._held.pop(number, None)) is not None:  # else it ended with the process

@@ -18,7 +18,7 @@ KEPT_MAX = 2_048
 
 
 class EndpointSecretsError(Exception):
-    """What is stored cannot be decrypted, or is no secret."""
+    """Stored secrets or headers that cannot be decrypted, or are none."""
 
 
 class EndpointSecrets(NamedTuple):

@@ -125,6 +125,7 @@ class Lanes:
         self._waiting = dict.fromkeys(Pace, 0)
         self._watched: deque[Turn] = deque()  # in order of starting
         self._number = 0
+        self.in_flight = 0  # attempts that have begun and not ended
 
     def __len__(self) -> int:
         """Return endpoints of which something is known."""
@@ -134,11 +135,6 @@ class Lanes:
         """Count the endpoints of each pace."""
         counted = Counter(lane.pace for lane in self._lanes.values())
         return {pace: counted[pace] for pace in Pace}
-
-    @property
-    def in_flight(self) -> int:
-        """Attempts that have begun and not ended."""
-        return sum(line.in_flight for line in self._lines.values())
 
     @property
     def waiting(self) -> int:
@@ -302,6 +298,7 @@ class Lanes:
 
     def _count(self, lane: _Lane, by: int) -> None:
         """Count an attempt that has begun or ended."""
+        self.in_flight += by
         before = self._totals[lane.organization]
         after = self._totals[lane.organization] = before + by
         if not after:

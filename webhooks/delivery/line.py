@@ -27,6 +27,7 @@ class Line:
         # Organizations that may start an attempt, by their attempts in flight in this pool.
         self._places: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(most)]
         self._place: dict[int, int] = {}
+        self._first = 0  # no organization has a smaller place
         self.in_flight = 0
 
     def __bool__(self) -> bool:
@@ -63,8 +64,9 @@ class Line:
         """Return the endpoint whose turn it is, which goes to the end of its lanes."""
         if not self._place:
             return None
-        places = next(places for places in self._places if places)
-        lanes = self._ready[next(iter(places))]
+        while not self._places[self._first]:
+            self._first += 1
+        lanes = self._ready[next(iter(self._places[self._first]))]
         endpoint = next(iter(lanes))
         lanes.move_to_end(endpoint)
         return endpoint
@@ -81,3 +83,4 @@ class Line:
         if place is not None:
             self._places[place][organization] = None
             self._place[organization] = place
+            self._first = min(self._first, place)

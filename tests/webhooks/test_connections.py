@@ -1,0 +1,293 @@
+"""Connections to receivers, by what the receivers write and when they close."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from stack.servers.tls import Certificate, development_certificate
+from tests.webhooks.world import posted, until
+from webhooks.delivery import connections
+from webhooks.delivery.post import NO_ANSWER, Poster, header_lines
+from webhooks.retry import Answer
+
+BODY = b'{"id":"evt_1"}'
+ACCEPTS = b"HTTP/1.1 204 No Content\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+FAILS = b"HTTP/1.1 500 No\r\n"
+
+
+@dataclass
+class Scripted:
+    """A receiver that writes the next text to each request. b"": it closes instead."""
+
+    answers: list[bytes]
+    port: int = 0
+    opened: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
+        self.writers.append(writer)
+        try:
+            while self.answers:
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(len(BODY))
+                answer = self.answers.pop(0)
+                if not answer:
+                    break
+                writer.write(answer)
+            else:
+                await reader.read()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def scripted(*answers: bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[Scripted]:
+    receiver = Scripted(list(answers))
+    server = await asyncio.start_server(receiver.serve, "0.0.0.0", 0, ssl=tls)
+    receiver.port = server.sockets[0].getsockname()[1]
+    try:
+        yield receiver
+    finally:
+        server.close()
+
+
+@pytest.fixture
+async def poster() -> AsyncIterator[Poster]:
+    async with Poster(allow_loopback=True, connections=2, timeout_s=20) as poster:
+        yield poster
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Poster]:
+    async with Poster(allow_loopback=True, connections=2, timeout_s=1) as poster:
+        yield poster
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body", "is_kept"),
+    [
+        (ACCEPTS, 204, b"", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, b"ok", True),
+        (CHUNKED + b"2\r\nok\r\n0\r\n\r\n", 200, b"ok", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + ACCEPTS, 204, b"", True),
+        (b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 3 + ACCEPTS, 204, b"", True),
+        (b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n", 204, b"", False),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, b"ok", False),
+        (ACCEPTS + ACCEPTS, 204, b"", False),
+        (ACCEPTS + b"220 ESMTP\r\n", 204, b"", False),
+        (b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nx", 101, b"", False),
+        (FAILS + b"content-length: 99999\r\n\r\n" + b"x" * 20_000, 500, b"x" * 4_096, False),
+        (CHUNKED + b"zz", 200, b"", False),
+    ],
+)  # fmt: skip
+async def test_an_answer_is_read_and_its_connection_kept_if_it_is_clean(
+    poster: Poster, answer: bytes, status: int, body: bytes, is_kept: bool
+) -> None:
+    async with scripted(answer, ACCEPTS) as receiver:
+        first = await posted(poster, receiver.url, BODY)
+        second = await posted(poster, receiver.url, BODY)
+        assert (first.status, first.body) == (status, body)
+        assert second.status == 204
+        assert receiver.opened == (1 if is_kept else 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "no answer within 1 s"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000, "has more than 65536 bytes"),
+        (b"HTTP/1.1 204 No Content\r\nx: " + b"x" * 70_000, "has more than 65536 bytes"),
+        (b"HTTP/1.1 20 OK\r\n\r\n", "no HTTP answer"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nok", "no HTTP answer"),
+        (b"", "the connection was closed without an answer"),
+    ],
+)
+async def test_what_is_no_answer_is_none(hasty: Poster, answer: bytes, detail: str) -> None:
+    async with scripted(answer) as receiver:
+        outcome = await posted(hasty, receiver.url, BODY)
+    assert (outcome.status, outcome.error) == (None, NO_ANSWER)
+    assert detail in (outcome.detail or "")
+
+
+async def test_a_body_ends_with_its_connection(poster: Poster) -> None:
+    async with scripted(b"HTTP/1.1 200 OK\r\n\r\nok") as receiver:
+        asked = asyncio.ensure_future(posted(poster, receiver.url, BODY))
+        await until(lambda: receiver.writers and not receiver.answers)
+        receiver.writers[0].close()
+        answer = await asked
+    assert (answer.status, answer.body) == (200, b"ok")
+
+
+async def test_a_status_counts_when_the_time_ends_within_the_body(
+    hasty: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "READ_S", 30)
+    async with scripted(b"HTTP/1.1 202 Accepted\r\ncontent-length: 9\r\n\r\nok") as receiver:
+        answer = await posted(hasty, receiver.url, BODY)
+    assert (answer.status, answer.body) == (202, b"ok")
+
+
+async def test_a_connection_that_was_closed_while_idle_is_not_used(poster: Poster) -> None:
+    async with scripted(ACCEPTS, ACCEPTS) as receiver:
+        assert (await posted(poster, receiver.url, BODY)).accepted
+        receiver.writers[0].close()
+        await asyncio.sleep(0.05)
+        assert (await posted(poster, receiver.url, BODY)).accepted
+        assert receiver.opened == 2
+
+
+async def test_what_comes_unasked_ends_a_connection(poster: Poster) -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with scripted(ACCEPTS, ACCEPTS) as receiver:
+        assert (await posted(poster, receiver.url, BODY)).accepted
+        receiver.writers[0].write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        await asyncio.sleep(0.05)
+        assert (await posted(poster, receiver.url, BODY)).status == 204
+        assert receiver.opened == 2
+    assert errors == []
+
+
+def _closed(receiver: Scripted) -> int:
+    return sum(writer.transport.is_closing() for writer in receiver.writers)
+
+
+async def test_idle_connections_are_few(poster: Poster) -> None:
+    async with scripted(ACCEPTS, ACCEPTS, ACCEPTS) as receiver:
+        answers = [posted(poster, receiver.url, BODY) for _ in range(3)]
+        assert all(answer.accepted for answer in await asyncio.gather(*answers))
+        await until(lambda: _closed(receiver), wait_s=5)
+        assert _closed(receiver) == 1
+
+
+async def test_an_idle_connection_does_not_last(
+    poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_S", 0.1)
+    async with scripted(ACCEPTS) as receiver:
+        assert (await posted(poster, receiver.url, BODY)).accepted
+        await until(lambda: _closed(receiver), wait_s=5)
+
+
+async def test_each_exchange_ends_within_its_own_time() -> None:
+    """Also one that begins while another ends, and one that begins when all have ended."""
+    loop = asyncio.get_running_loop()
+    took_s: list[float] = []
+    async with (
+        scripted(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 4) as receiver,
+        Poster(allow_loopback=True, connections=2, timeout_s=0.6) as poster,
+    ):
+
+        def begin(ended: asyncio.Event, *, again: int = 0) -> None:
+            began_s = loop.time()
+
+            def end(answer: Answer) -> None:
+                took_s.append(loop.time() - began_s)
+                assert answer.detail == "no answer within 0.6 s"
+                if again:
+                    begin(ended, again=again - 1)
+                else:
+                    ended.set()
+
+            poster.post(receiver.url, b"", BODY, end)
+
+        first, second, third = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        begin(first, again=1)
+        await asyncio.sleep(0.3)
+        begin(second)
+        async with asyncio.timeout(5):
+            await asyncio.gather(first.wait(), second.wait())
+            begin(third)
+            await third.wait()
+    assert len(took_s) == 4
+    assert all(0.55 < each < 0.85 for each in took_s), took_s
+
+
+async def test_a_poster_that_ends_lets_nothing_wait() -> None:
+    async with scripted(b"HTTP/1.1 100 Continue\r\n\r\n") as receiver:
+        async with Poster(allow_loopback=True, connections=2, timeout_s=60) as poster:
+            asked = asyncio.ensure_future(posted(poster, receiver.url, BODY))
+            opening = asyncio.ensure_future(posted(poster, receiver.url, BODY))
+            await until(lambda: receiver.writers)
+        assert {(await each).error for each in (asked, opening)} == {NO_ANSWER}
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return development_certificate(tmp_path_factory.mktemp("tls"))
+
+
+def _tls(certificate: Certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    return context
+
+
+async def test_https_is_for_a_certificate_of_that_host_by_a_known_authority(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.chain))
+    async with (
+        scripted(ACCEPTS, ACCEPTS, tls=_tls(certificate)) as receiver,
+        Poster(allow_loopback=True, connections=2, timeout_s=5) as poster,
+    ):
+        for host in ("127.0.0.1", "localhost"):
+            answer = await posted(poster, f"https://{host}:{receiver.port}/", BODY)
+            assert answer.accepted, answer
+        other = await posted(poster, f"https://127.0.0.2:{receiver.port}/", BODY)
+        assert other.error == NO_ANSWER
+
+
+async def test_https_with_another_authority_is_no_answer(certificate: Certificate) -> None:
+    async with (
+        scripted(ACCEPTS, tls=_tls(certificate)) as receiver,
+        Poster(allow_loopback=True, connections=2, timeout_s=5) as poster,
+    ):
+        answer = await posted(poster, f"https://127.0.0.1:{receiver.port}/", BODY)
+    assert (answer.status, answer.error) == (None, NO_ANSWER)
+    assert "CERTIFICATE_VERIFY_FAILED" in (answer.detail or "")
+    assert len(receiver.answers) == 1
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "a\rb", "a\0b"])
+def test_a_header_keeps_to_its_line(value: str) -> None:
+    with pytest.raises(ValueError, match="more than one line"):
+        header_lines({"x-own": value})
+
+
+async def test_a_request_is_what_its_url_says(poster: Poster) -> None:
+    received: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(ACCEPTS)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://localhost:{port}/a b/ä?q=1&r=x y%0d%0a"
+        assert (await posted(poster, url, BODY, headers=b"x-own: 1\r\n")).accepted
+    assert received[0].decode().split("\r\n") == [
+        "POST /a%20b/%C3%A4?q=1&r=x+y%0D%0A HTTP/1.1",
+        f"host: localhost:{port}",
+        "user-agent: ops-companion-webhooks",
+        "accept: */*",
+        "accept-encoding: identity",
+        "content-type: application/json",
+        f"content-length: {len(BODY)}",
+        "x-own: 1",
+        "",
+        "",
+    ]
