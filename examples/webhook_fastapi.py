@@ -38,11 +38,14 @@ async def receive(request: Request, after_answer: BackgroundTasks) -> None:
     after_answer.add_task(take, event)
 
 
-def take(event: dict[str, object]) -> None:
-    """The same event may come twice: its id says so."""
+async def take(event: dict[str, object]) -> None:
+    """The same event may come twice, even at once: its id says so. Nothing is awaited between the
+    look at `seen` and its change; in threads this would need a lock.
+    """
     identity = str(event["id"])
-    if identity not in seen:
-        print(json.dumps(event), flush=True)
+    if identity in seen:
+        return
     seen[identity] = None
+    print(json.dumps(event), flush=True)
     if len(seen) > REMEMBERED:
         seen.popitem(last=False)

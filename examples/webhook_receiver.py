@@ -13,6 +13,7 @@ import http.server
 import json
 import os
 import sys
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     timeout = 20
     seen: ClassVar[OrderedDict[str, None]] = OrderedDict()
+    lock: ClassVar[threading.Lock] = threading.Lock()
 
     def do_POST(self) -> None:
         length = self.headers.get("content-length", "")
@@ -65,13 +67,15 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         self._take(json.loads(body))
 
     def _take(self, event: dict[str, object]) -> None:
-        """The same event may come twice: its id says so."""
+        """The same event may come twice, even at once in two threads: its id says so."""
         identity = str(event["id"])
-        if identity not in self.seen:
+        with self.lock:
+            if identity in self.seen:
+                return
+            self.seen[identity] = None
+            if len(self.seen) > REMEMBERED:
+                self.seen.popitem(last=False)
             print(json.dumps(event), flush=True)
-        self.seen[identity] = None
-        if len(self.seen) > REMEMBERED:
-            self.seen.popitem(last=False)
 
     def _answer(self, status: int) -> None:
         self.send_response(status)

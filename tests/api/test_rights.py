@@ -293,9 +293,53 @@ async def _unlink(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.patch(f"/v1/employees/{who.id}", {"user_id": None})
 
 
+_ENDPOINTS = "/v1/webhook-endpoints"
+
+
+async def _make_endpoint(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.post(_ENDPOINTS, {"url": "https://hooks.example.com/", "types": ["*"]})
+
+
+def _endpoint(method: str, verb: str = "", body: Any = None) -> Ask:
+    """Return the operation on a webhook endpoint."""
+
+    async def ask(place: Place, caller: Client, who: Worker) -> Answer:
+        made = await _make_endpoint(place, place.org.admin, who)
+        path = made.headers["Location"]
+        if verb == "restore":
+            await place.org.admin.delete(path)
+        return await caller.send(method, f"{path}/{verb}".rstrip("/"), json=body)
+
+    ask.__name__ = f"_{method.lower()}_endpoint_{verb}".rstrip("_")
+    return ask
+
+
+def _delivery(method: str, verb: str = "", body: Any = None) -> Ask:
+    """Return the operation on a delivery, which is a test."""
+
+    async def ask(place: Place, caller: Client, who: Worker) -> Answer:
+        made = await _make_endpoint(place, place.org.admin, who)
+        path = f"{made.headers['Location']}/test"
+        test = await place.org.admin.post(path, {"type": "stock.low"})
+        path = f"/v1/webhook-deliveries/{test.json['id']}/{verb}"
+        return await caller.send(method, path.rstrip("/"), json=body)
+
+    ask.__name__ = f"_{method.lower()}_delivery_{verb}".rstrip("_")
+    return ask
+
+
+async def _list_endpoints(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get(_ENDPOINTS)
+
+
+async def _list_deliveries(place: Place, caller: Client, who: Worker) -> Answer:
+    return await caller.get("/v1/webhook-deliveries")
+
+
 _ALL_MAY = (200, 200, 200, 200)
 _LEADS_MAY = (403, 403, 200, 200)
 _OWN_MAY = (403, 200, 200, 200)
+_ADMIN_MAY = (403, 403, 403, 200)
 
 # The statuses of ROLES, in their order.
 RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
@@ -393,6 +437,19 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_order("cancel"), "own", _LEADS_MAY),
     (_order("close", "assign", "start", "complete"), "own", _LEADS_MAY),
     (_order("reopen", "assign", "start", "complete"), "own", _LEADS_MAY),
+    (_list_endpoints, "another's", _ALL_MAY),
+    (_make_endpoint, "another's", (403, 403, 403, 201)),
+    (_endpoint("GET"), "another's", _ALL_MAY),
+    (_endpoint("PATCH", body={"description": "x"}), "another's", _ADMIN_MAY),
+    (_endpoint("DELETE"), "another's", (403, 403, 403, 204)),
+    (_endpoint("POST", "restore"), "another's", _ADMIN_MAY),
+    (_endpoint("POST", "rotate-secret", {}), "another's", _ADMIN_MAY),
+    (_endpoint("POST", "recover", {"since": "2026-01-01T00:00:00Z"}), "another's", _ADMIN_MAY),
+    (_endpoint("POST", "test", {"type": "stock.low"}), "another's", (403, 403, 403, 202)),
+    (_endpoint("GET", "statistics"), "another's", _ALL_MAY),
+    (_list_deliveries, "another's", _ALL_MAY),
+    (_delivery("GET"), "another's", _ALL_MAY),
+    (_delivery("POST", "resend"), "another's", (403, 403, 403, 202)),
 ]
 
 

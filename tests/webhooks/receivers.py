@@ -31,6 +31,7 @@ class Receiver:
     requests: list[Received] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     delay_s: float = 0
+    location: str = "http://127.0.0.1:1/elsewhere"  # of redirects
     peers: set[tuple[str, int]] = field(default_factory=set)
     open_now: int = 0
     open_most: int = 0
@@ -51,7 +52,7 @@ class Receiver:
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
         self.open_now -= 1
-        location = {"location": "http://127.0.0.1:1/elsewhere"} if 300 <= status < 400 else {}
+        location = {"location": self.location} if 300 <= status < 400 else {}
         return web.Response(status=status, headers=location)
 
 

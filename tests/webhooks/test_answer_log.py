@@ -11,13 +11,14 @@ from webhooks.delivery.answer_log import (
     BODY_CHARACTERS,
     HEADERS_MAX,
     logged_answer,
+    url_secrets,
 )
 
 SECRET = 'tok_"9\\f3a-of-the-receiver'
 
 
 def test_an_answer_without_secrets_is_kept_as_it_is():
-    logged = logged_answer([("Content-Type", "text/plain")], "zu spät\n".encode(), [SECRET])
+    logged = logged_answer([("Content-Type", "text/plain")], "zu spät\n".encode(), (SECRET,))
     assert (logged.headers, logged.body) == ('{"Content-Type": "text/plain"}', "zu spät\n")
 
 
@@ -26,7 +27,7 @@ def test_an_answer_without_secrets_is_kept_as_it_is():
     ["Set-Cookie", "Authorization", "X-Api-Key", "WWW-Authenticate", "x-csrf", "Session-Id"],
 )
 def test_a_header_whose_name_tells_of_a_secret_has_no_value(name):
-    assert json.loads(logged_answer([(name, "abc")], b"", []).headers or "") == {name: "***"}
+    assert json.loads(logged_answer([(name, "abc")], b"", ()).headers or "") == {name: "***"}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_a_header_whose_name_tells_of_a_secret_has_no_value(name):
     ],
 )
 def test_what_is_a_secret_is_masked_wherever_it_stands(text):
-    logged = logged_answer([("X-Echo", f"got {text}")], f"<b>{text}</b>".encode(), [SECRET])
+    logged = logged_answer([("X-Echo", f"got {text}")], f"<b>{text}</b>".encode(), (SECRET,))
     assert logged.body == f"<b>{'*' * len(text)}</b>"
     assert json.loads(logged.headers or "") == {"X-Echo": "got " + "*" * len(text)}
 
@@ -61,20 +62,48 @@ def test_what_is_a_secret_is_masked_wherever_it_stands(text):
     ],
 )
 def test_a_part_of_a_secret_is_masked_too(header, echoed):
-    logged = logged_answer([("X-Echo", f"no {echoed}")], f"invalid {echoed}!".encode(), [header])
+    logged = logged_answer([("X-Echo", f"no {echoed}")], f"invalid {echoed}!".encode(), (header,))
     assert logged.body == f"invalid {'*' * len(echoed)}!"
     assert json.loads(logged.headers or "") == {"X-Echo": "no " + "*" * len(echoed)}
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic ?", "Basic é", "Basic YW5uYQ=", "Basic :", ""])
 def test_what_is_no_credential_masks_nothing_else(header):
-    assert logged_answer([], b"invalid user", [header]).body == "invalid user"
+    assert logged_answer([], b"invalid user", (header,)).body == "invalid user"
+
+
+@pytest.mark.parametrize(
+    "echoed",
+    [
+        "/services/T0AB12/x%C3%A9-9f8e7d6c5b4a",
+        "/services/T0AB12/xé-9f8e7d6c5b4a",
+        "x%C3%A9-9f8e7d6c5b4a",
+        "/services/T0AB12/x%C3%A9-9f8e7d6c5b4a?code=AbC%2FdEf123&n=1",
+        "AbC%2FdEf123",
+        "AbC/dEf123",
+    ],
+)
+def test_a_part_of_the_url_that_may_be_a_secret_is_masked(echoed):
+    url = "https://hooks.example.com/services/T0AB12/x%C3%A9-9f8e7d6c5b4a?code=AbC%2FdEf123&n=1"
+    location = [("Location", f"<{echoed}>"), ("Content-Type", "text/plain")]
+    logged = logged_answer(location, f"no {echoed}!".encode(), url_secrets(url))
+    assert logged.body == f"no {'*' * len(echoed)}!"
+    assert json.loads(logged.headers or "") == {
+        "Location": f"<{'*' * len(echoed)}>",
+        "Content-Type": "text/plain",
+    }
+
+
+@pytest.mark.parametrize("url", ["https://a.example", "https://a.example/json?x=plain"])
+def test_short_words_of_a_url_mask_nothing(url):
+    logged = logged_answer([("Content-Type", "text/plain")], b'{"json": "plain"}', url_secrets(url))
+    assert (logged.headers, logged.body) == ('{"Content-Type": "text/plain"}', '{"json": "plain"}')
 
 
 @given(before=st.integers(0, 1_100), more=st.integers(0, 3))
 def test_no_part_of_a_secret_comes_into_what_is_kept(before, more):
     body = (SECRET * more + "x" * before + SECRET).encode()
-    kept = logged_answer([], body, [SECRET]).body or ""
+    kept = logged_answer([], body, (SECRET,)).body or ""
     assert set(kept) <= {"x", "*"}
     assert len(kept) == min(len(body), BODY_CHARACTERS)
 
@@ -86,7 +115,7 @@ def test_no_part_of_a_secret_comes_into_what_is_kept(before, more):
     body=st.binary(max_size=2 * BODY_BYTES_READ),
 )
 def test_everything_is_bounded_and_can_be_stored(headers, body):
-    logged = logged_answer(headers, body, [])
+    logged = logged_answer(headers, body, ())
     kept = json.loads(logged.headers or "")
     assert len(kept) <= HEADERS_MAX
     assert len(logged.headers or "") <= 12_000  # as the table has it

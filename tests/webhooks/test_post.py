@@ -43,6 +43,20 @@ async def test_a_redirect_is_not_followed(poster, status):
         assert len(receiver.requests) == 1
 
 
+@pytest.mark.parametrize("status", [302, 307])
+async def test_a_redirect_to_what_a_cloud_tells_its_machines_is_not_followed(poster, status):
+    metadata = "http://169.254.169.254/latest/meta-data/"
+    async with (
+        receivers.well_behaved() as inside,
+        receivers.well_behaved(statuses=[status, status]) as receiver,
+    ):
+        for receiver.location in (metadata, inside.url):
+            answer = await posted(poster, receiver.url, BODY)
+            assert (answer.status, answer.body) == (status, b"")
+        assert len(receiver.requests) == 2
+        assert inside.requests == []
+
+
 @pytest.mark.parametrize(
     ("behaviour", "detail"),
     [

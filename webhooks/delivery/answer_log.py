@@ -10,9 +10,10 @@ No I/O and no clock.
 import base64
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 BODY_CHARACTERS = 1_024
 BODY_BYTES_READ = 4_096  # more than is kept: a secret that begins in the kept part ends in this one
@@ -42,7 +43,7 @@ NOTHING = LoggedAnswer(None, None)
 
 
 def logged_answer(
-    headers: Iterable[tuple[str, str]], body: bytes, secrets: Collection[str]
+    headers: Iterable[tuple[str, str]], body: bytes, secrets: tuple[str, ...]
 ) -> LoggedAnswer:
     """Return what is kept of an answer. secrets: texts of the request that nobody may read."""
     hidden = _forms_of(secrets)
@@ -60,11 +61,26 @@ def logged_answer(
 
 
 @lru_cache(maxsize=4096)
+def url_secrets(url: str) -> tuple[str, ...]:
+    """Return what may be a secret of a URL: its path and its query, whole and in parts. Short parts
+    are words: they are none.
+    """
+    split = urlsplit(url)
+    target = f"{split.path}?{split.query}" if split.query else split.path
+    values = [value for _, value in parse_qsl(split.query)]
+    values += [pair.partition("=")[2] for pair in split.query.split("&")]
+    texts = {target, split.path, split.query, *split.path.split("/"), *values}
+    texts |= {unquote(text) for text in texts}
+    return tuple(sorted(text for text in texts if len(text) >= _SHORTEST_PART))
+
+
+@lru_cache(maxsize=4096)
 def _is_secret(name: str) -> bool:
     return _SECRET_NAMES.search(name) is not None
 
 
-def _forms_of(secrets: Collection[str]) -> Sequence[str]:
+@lru_cache(maxsize=4096)
+def _forms_of(secrets: tuple[str, ...]) -> Sequence[str]:
     """Return the secrets and their parts, as they are and as JSON writes them, the longest first:
     one may hold another.
     """

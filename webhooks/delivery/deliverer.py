@@ -7,11 +7,12 @@ under the same id; none is lost. Several processes share the work.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, time
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -28,7 +29,7 @@ from db.delivery.webhook_deliveries import (
 )
 from telemetry.ids import format_id
 from webhooks.delivery import envelope, signing
-from webhooks.delivery.answer_log import NOTHING, logged_answer
+from webhooks.delivery.answer_log import NOTHING, logged_answer, url_secrets
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
 from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
@@ -259,25 +260,26 @@ class Deliverer:
             )
             told = "the secret of the endpoint cannot be read"
             answer = Answer(None, told, is_our_fault=True)
-            asyncio.get_running_loop().call_soon(self._on_answer, turn, began, (), answer)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._guarded, self._end, turn, began, (), answer)
             return
         body, message_id = envelope.body(claim), envelope.message_id(claim)
         signed = signing.signed_headers(secrets.keys, message_id, int(began.timestamp()), body)
         headers = signed + secrets.header_lines
-        on_answer = partial(self._on_answer, turn, began, secrets.header_values)
+        on_answer = partial(self._guarded, self._end, turn, began, secrets.hidden)
         self._poster.post(claim.url, headers, body, on_answer)
 
-    def _on_answer(
-        self, turn: Turn, began: datetime, hidden: Sequence[str], answer: Answer
-    ) -> None:
-        """End an attempt. Who calls back would log an exception and go on, so `run` raises it."""
+    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Take a step at the end of an attempt. Who calls back would log an exception and go on, so
+        `run` raises it.
+        """
         try:
-            self._end(turn, began, hidden, answer)
+            step(*arguments)
         except Exception as error:  # noqa: BLE001
             self._failure = error
             self.wake()
 
-    def _end(self, turn: Turn, began: datetime, hidden: Sequence[str], answer: Answer) -> None:
+    def _end(self, turn: Turn, began: datetime, hidden: tuple[str, ...], answer: Answer) -> None:
         if self._attempts.pop(turn.number, None) is None:
             return  # given up when the process stopped
         now_s = monotonic()
@@ -287,7 +289,9 @@ class Deliverer:
             self._hold(turn, self._judge(turn.claim, answer, attempt), now_s)
         else:
             duration_ms = round(1000 * (now_s - turn.started_s))
-            logged = logged_answer(answer.headers, answer.body, hidden)
+            logged = logged_answer(
+                answer.headers, answer.body, hidden + url_secrets(turn.claim.url)
+            )
             attempt = LoggedAttempt(began, duration_ms, *logged)
             if answer.status == GONE and not turn.claim.is_test:
                 self._dropped += self._lanes.drop(turn.claim.endpoint_id)
@@ -308,7 +312,9 @@ class Deliverer:
         """
         self._held[turn.number] = turn, mark
         rest_s = turn.started_s + self._limits.held_s - now_s
-        asyncio.get_running_loop().call_later(max(0.0, rest_s), self._let_go, turn.number)
+        asyncio.get_running_loop().call_later(
+            max(0.0, rest_s), self._guarded, self._let_go, turn.number
+        )
 
     def _let_go(self, number: int) -> None:
         if (held := self._held.pop(number, None)) is not None:  # else it ended with the process

@@ -22,13 +22,13 @@ class EndpointSecretsError(Exception):
 
 
 class EndpointSecrets(NamedTuple):
-    """keys: two while a secret is being rotated. header_lines: as they are sent; header_values:
-    those that nobody may read.
+    """keys: two while a secret is being rotated. header_lines: as they are sent. hidden: the texts
+    that nobody may read, where a receiver answers with them.
     """
 
     keys: tuple[bytes, ...]
     header_lines: bytes
-    header_values: tuple[str, ...]
+    hidden: tuple[str, ...]
 
 
 class EndpointSecretsBox:
@@ -55,6 +55,7 @@ class EndpointSecretsBox:
             texts = [self._box.open(each, endpoint_id.bytes).decode() for each in sealed]
             keys = tuple([signing_key(text) for text in texts])
             own = open_headers(self._box, endpoint_id, headers)
-            return EndpointSecrets(keys, header_lines(own), tuple(own.values()))
+            hidden = (*own.values(), *texts, *[text.removeprefix("whsec_") for text in texts])
+            return EndpointSecrets(keys, header_lines(own), hidden)
         except (UnsealError, SecretFormatError, ValueError) as error:
             raise EndpointSecretsError(str(error)) from error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
@@ -69,7 +70,9 @@ class EndpointItem(fields.StoredItem):
     """An endpoint."""
 
     id: fields.EndpointId
-    url: Annotated[str, fields.text(URL_LENGTH_MAX, "https://hooks.example.com/ops")]
+    url: Annotated[str, fields.text(URL_LENGTH_MAX, "https://hooks.example.com/ops")] = Field(
+        description="whole for who may change it; for others *** stands for its path and query"
+    )
     types: StoredPatterns
     description: Annotated[str, fields.text(500, "to the ERP")] | None
     state: State
@@ -182,6 +185,14 @@ endpoint_item = item_of(
     headers=lambda row: dict.fromkeys(row.header_names, _HIDDEN),
     ordered=lambda row: row.is_ordered,
 )
+
+
+def masked_endpoint_item(row: WebhookEndpoint) -> dict[str, Any]:
+    """Return the JSON of an endpoint for who may not change it: path and query of its URL may be a
+    secret of the receiver.
+    """
+    parts = urlsplit(row.url)
+    return endpoint_item(row) | {"url": f"{parts.scheme}://{parts.netloc}/{_HIDDEN}"}
 
 
 def columns_of(given: Mapping[str, Any]) -> dict[str, Any]:

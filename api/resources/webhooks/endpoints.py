@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
+from api.auth.caller import lets_through
 from api.http import fields
 from api.http.encoding import created, ok
 from api.limits.plans import check_api_access
@@ -30,18 +31,20 @@ from api.resources.webhooks.bodies import (
     checked_headers,
     columns_of,
     endpoint_item,
+    masked_endpoint_item,
 )
 from db.core.table import db_now
 from db.delivery.webhook_headers import seal_headers
 from db.resources import webhook_endpoints as stored
 from db.resources.quotas import check_room
-from db.resources.webhook_endpoints import webhook_endpoints
+from db.resources.webhook_endpoints import WebhookEndpoint, webhook_endpoints
 
 router = APIRouter(
     prefix="/v1/webhook-endpoints", tags=["webhook-endpoints"], route_class=TenantRoute
 )
 EndpointPath = Annotated[fields.EndpointId, Path(alias="id")]
 endpoints = Resource(webhook_endpoints, endpoint_item)
+_masked_endpoints = Resource(webhook_endpoints, masked_endpoint_item)
 
 
 class EndpointQuery(SortedQuery):
@@ -56,10 +59,19 @@ async def check_webhook_plan(access: Access) -> None:
     check_api_access(await access.state.admission.plans.find(access.caller.org_id))
 
 
+def _shown_to(access: Access) -> Resource[WebhookEndpoint]:
+    """Return the endpoints as a caller may see them: with whole URLs if they may change them."""
+    caller = access.caller
+    may_write = caller.role == "admin" and (
+        caller.scopes is None or lets_through(caller.scopes, "webhook-endpoints:write")
+    )
+    return endpoints if may_write else _masked_endpoints
+
+
 @router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])
 async def list_endpoints(access: Reader, query: Annotated[EndpointQuery, Query()]) -> Response:
     """List endpoints, newest first."""
-    return await endpoints.list(access, query)
+    return await _shown_to(access).list(access, query)
 
 
 @router.post(
@@ -88,7 +100,7 @@ async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -
 @router.get("/{id}", operation_id="getWebhookEndpoint", response_model=EndpointItem)
 async def get_endpoint(access: Reader, endpoint_id: EndpointPath) -> Response:
     """Return one endpoint."""
-    return await endpoints.get(access, endpoint_id)
+    return await _shown_to(access).get(access, endpoint_id)
 
 
 @router.patch("/{id}", operation_id="updateWebhookEndpoint", response_model=EndpointItem)

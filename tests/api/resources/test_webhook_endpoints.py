@@ -12,7 +12,7 @@ from db.core.ids import new_id
 from db.core.secrets import SecretBox
 from db.delivery.webhook_headers import open_headers
 from telemetry.ids import format_id, parse_id
-from tests.api.running import Organization, RunningApi, running_api
+from tests.api.running import Client, Organization, RunningApi, running_api
 from tests.servers import DatabaseUnderTest
 
 pytestmark = pytest.mark.own_api
@@ -32,11 +32,20 @@ async def test_an_endpoint_gets_a_secret_that_is_shown_once(
     assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
     assert endpoint["id"].startswith("whe_")
     assert {name: endpoint[name] for name in BODY} == BODY
-    shown = await north.viewer.get(f"{PATH}/{endpoint['id']}")
-    listed = await north.viewer.get(PATH)
-    assert shown.json == endpoint
-    assert endpoint in listed.json["data"]
-    assert secret not in (shown.content + listed.content).decode()
+    path = f"{PATH}/{endpoint['id']}"
+    reading = (await north.admin.post("/v1/api-keys", {"name": "r", "scopes": ["*:read"]})).json
+    reader = Client(api.url, reading["secret"])
+    masked = endpoint | {"url": "https://hooks.example.com/***"}
+    for caller, seen in (
+        (north.admin, endpoint),
+        (north.dispatcher, masked),
+        (north.viewer, masked),
+        (reader, masked),
+    ):
+        shown, listed = await caller.get(path), await caller.get(PATH)
+        assert shown.json == seen
+        assert seen in listed.json["data"]
+        assert secret not in (shown.content + listed.content).decode()
 
 
 async def test_the_secret_is_stored_sealed_for_its_endpoint(
@@ -161,7 +170,7 @@ async def test_the_given_fields_are_changed(north: Organization) -> None:
     assert {name: changed.json[name] for name in change} == change
     assert changed.json["updated_at"] > before["updated_at"]
     assert changed.json["created_at"] == before["created_at"]
-    assert (await north.viewer.get(path)).json == changed.json
+    assert (await north.admin.get(path)).json == changed.json
     assert (await north.admin.patch(path, {})).json == changed.json
     for client in (north.viewer, north.technician, north.dispatcher):
         assert (await client.patch(path, {"types": ["*"]})).status == 403
@@ -281,7 +290,7 @@ async def test_an_endpoint_is_disabled_and_enabled(api: RunningApi, north: Organ
     on = (await north.admin.patch(path, {"state": "active"})).json
     assert on["state"] == "active"
     assert on["disabled_reason"] is on["disabled_at"] is on["failing_since"] is None
-    assert (await north.viewer.get(path)).json == on
+    assert (await north.admin.get(path)).json == on
 
 
 async def test_a_restored_endpoint_begins_without_failures(
@@ -297,7 +306,7 @@ async def test_a_restored_endpoint_begins_without_failures(
     assert (await north.admin.delete(path)).status == 204
     restored = (await north.admin.send("POST", f"{path}/restore")).json
     assert restored["failing_since"] is None
-    assert (await north.viewer.get(path)).json == restored
+    assert (await north.admin.get(path)).json == restored
 
 
 async def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_while(
@@ -312,7 +321,7 @@ async def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_while(
     rotated = answer.json
     secret = rotated.pop("secret")
     assert secret != made["secret"]
-    shown = await north.viewer.get(path)
+    shown = await north.admin.get(path)
     assert shown.json == rotated
     assert shown.json["previous_secret_until"] is not None
     columns = "secret_encrypted, previous_secret_encrypted"
