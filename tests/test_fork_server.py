@@ -59,7 +59,7 @@ def started(
         {"env": {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "OPSC_X": "y=ä"}},
         {"env": {**os.environ, "PYTHONUNBUFFERED": "1"}},
     ],
-    ids=str,
+    ids=["nothing", "folder", "session", "input", "environment", "more environment"],
 )
 def test_a_fork_is_what_was_asked_for(options: dict[str, Any]) -> None:
     _are_alike(**options)

@@ -19,7 +19,7 @@ from db.core.table import db_now
 from db.hours.periods import KnownTimesheets, add_missing
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import read_rules
-from db.hours.shifts import ShiftFilter, ShiftRow, count, listing, shift_rows
+from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow, shift_rows
 from db.punches import punch_list
 from db.punches.record import record
 from db.punches.rows import NewPunch
@@ -67,8 +67,8 @@ async def all_punches(conn: Connection) -> list[CreditedPunch]:
 
 
 async def stored(conn: Connection, **wanted: Any) -> list[ShiftRow]:
-    rows = await listing(conn, ShiftFilter(**wanted), after=None, limit=1000, offset=0)
-    assert await count(conn, ShiftFilter(**wanted), 1001) == len(rows)
+    rows = await SHIFTS.listing(conn, ShiftFilter(**wanted), after=None, limit=1000, offset=0)
+    assert await SHIFTS.count(conn, ShiftFilter(**wanted), 1001) == len(rows)
     return sorted(rows, key=lambda row: (row.started_at, row.id))
 
 
