@@ -187,5 +187,5 @@ async def test_movements_of_a_part_wait_in_turn_and_leave_the_others_connections
         assert (await org.viewer.get("/v1/clients")).status == 200
         assert not any(task.done() for task in waiting)
     assert {answer.status for answer in await asyncio.gather(*waiting)} == {201}
-    rows = (await org.viewer.get("/v1/inventory", part_id=ids["parts"])).json["data"]
+    rows = (await org.dispatcher.get("/v1/inventory", part_id=ids["parts"])).json["data"]
     assert sorted(row["on_hand"] for row in rows) == [100, 900]

@@ -13,7 +13,7 @@ from tests.api.stocked import move, stocked
 
 
 async def _stock(org: Organization, ids: dict[str, str]) -> dict[str, Any]:
-    return (await org.viewer.get(f"/v1/inventory/{ids['inventory']}")).json
+    return (await org.dispatcher.get(f"/v1/inventory/{ids['inventory']}")).json
 
 
 def _low_events(api: RunningApi, org: Organization) -> list[dict[str, Any]]:
@@ -34,10 +34,10 @@ async def test_a_part_is_made_read_changed_and_found_by_its_machines(north: Orga
     assert (made["unit"], made["currency"]) == ("piece", "EUR")
     assert made["fits"] == [fits[0] | {"asset_id": None}]
     path = f"/v1/parts/{made['id']}"
-    assert (await north.viewer.get(path)).json == made
+    assert (await north.dispatcher.get(path)).json == made
 
     async def found(**wanted: str) -> bool:
-        listed = (await north.viewer.get("/v1/parts", **wanted)).json["data"]
+        listed = (await north.dispatcher.get("/v1/parts", **wanted)).json["data"]
         return made["id"] in [row["id"] for row in listed]
 
     assert await found(asset_model="LTM 1090")
@@ -81,16 +81,16 @@ async def test_every_kind_of_movement_changes_the_level_and_is_in_the_ledger(
     for kind, quantity, more, then in steps:
         answer = await move(north.dispatcher, ids, kind, quantity, **more)
         assert answer.status == 201, answer.json
-        assert (await north.viewer.get(answer.headers["Location"])).json == answer.json
+        assert (await north.dispatcher.get(answer.headers["Location"])).json == answer.json
         row = await _stock(north, ids)
         assert (row["on_hand"], row["reserved"], row["average_cost_cents"]) == then, kind
-    listed = await north.viewer.walk("/v1/stock-movements", part_id=ids["parts"], limit=4)
+    listed = await north.dispatcher.walk("/v1/stock-movements", part_id=ids["parts"], limit=4)
     assert [row["kind"] for row in listed] == [*[kind for kind, *_ in steps][::-1], "count"]
-    arrived = (await north.viewer.get("/v1/inventory", warehouse_id=store)).json["data"]
+    arrived = (await north.dispatcher.get("/v1/inventory", warehouse_id=store)).json["data"]
     assert [(row["on_hand"], row["average_cost_cents"], row["value_cents"]) for row in arrived] == [
         (5, 300, 1500)
     ]
-    at_store = (await north.viewer.get("/v1/stock-movements", warehouse_id=store)).json["data"]
+    at_store = (await north.dispatcher.get("/v1/stock-movements", warehouse_id=store)).json["data"]
     assert [row["kind"] for row in at_store] == ["transfer"]
 
 
@@ -124,7 +124,9 @@ async def test_a_movement_that_cannot_be_says_why_and_changes_nothing(
     assert answer.status == status, answer.json
     assert answer.json["errors"][0]["pointer"] == pointer
     assert await _stock(north, ids) == before
-    assert (await north.viewer.get("/v1/stock-movements", part_id=ids["parts"])).json["total"] == 1
+    assert (await north.dispatcher.get("/v1/stock-movements", part_id=ids["parts"])).json[
+        "total"
+    ] == 1
 
 
 async def test_a_transfer_goes_to_another_warehouse(north: Organization) -> None:
@@ -170,7 +172,7 @@ async def test_inventory_is_filtered(api: RunningApi) -> None:
     none = await stocked(org, "none", reorder_point=None)
 
     async def found(**wanted: Any) -> list[str]:
-        listed = (await org.viewer.get("/v1/inventory", **wanted)).json
+        listed = (await org.dispatcher.get("/v1/inventory", **wanted)).json
         assert listed["total"] == len(listed["data"])
         return [row["id"] for row in listed["data"]]
 
@@ -260,7 +262,7 @@ async def test_consumers_of_the_same_moment_never_oversell(north: Organization) 
     statuses = await asyncio.gather(*(consume() for _ in range(1_000)))
     assert (statuses.count(201), statuses.count(409)) == (700, 300)
     assert (await _stock(north, ids))["on_hand"] == 0
-    ledger = await north.viewer.get("/v1/stock-movements", part_id=ids["parts"], kind="consume")
+    ledger = await north.dispatcher.get("/v1/stock-movements", part_id=ids["parts"], kind="consume")
     assert ledger.json["total"] == 700
 
 
@@ -279,7 +281,7 @@ async def test_transfers_both_ways_at_the_same_moment_wait_for_nobody(north: Org
     ways = [(one, there), (there, one)] * 50
     statuses = await asyncio.gather(*(transfer(*way) for way in ways))
     assert set(statuses) == {201}
-    rows = (await north.viewer.get("/v1/inventory", part_id=one["parts"])).json["data"]
+    rows = (await north.dispatcher.get("/v1/inventory", part_id=one["parts"])).json["data"]
     assert [row["on_hand"] for row in rows] == [100, 100]
 
 

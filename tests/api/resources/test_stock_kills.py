@@ -157,7 +157,7 @@ async def test_the_ledger_has_what_was_acknowledged_and_levels_are_its_sum(
 ) -> None:
     org = api.organization("Stores")
     stock = await _stock(org)
-    before = {row["id"] for row in await org.viewer.walk("/v1/stock-movements")}
+    before = {row["id"] for row in await org.dispatcher.walk("/v1/stock-movements")}
     token = org.dispatcher.token
     assert token is not None
     with processes(api, 2) as servers:
@@ -175,7 +175,7 @@ async def test_the_ledger_has_what_was_acknowledged_and_levels_are_its_sum(
     print(f"{killed} processes killed, {ended} sessions ended")
     assert min(len(done), refused) > 50
     assert min(ended, repeated) > LEAST_KILLS
-    ledger = await org.viewer.walk("/v1/stock-movements", limit=1000)
+    ledger = await org.dispatcher.walk("/v1/stock-movements", limit=1000)
     own = {row["id"] for row in ledger if row["work_order_id"] is None} - before
     assert own == set(done)
     assert len(own) == len(done)
@@ -188,7 +188,7 @@ async def test_the_ledger_has_what_was_acknowledged_and_levels_are_its_sum(
 async def _check_uses(org: Organization, movers: list[Mover]) -> None:
     """Compare what each order used of each part with what was acknowledged."""
     for order in {order for each in movers for order, _ in each.used}:
-        for row in (await org.viewer.get(f"/v1/work-orders/{order}/parts")).json["data"]:
+        for row in (await org.dispatcher.get(f"/v1/work-orders/{order}/parts")).json["data"]:
             acknowledged = sum(each.used[order, row["part_id"]] for each in movers)
             assert row["used"] * 1000 == acknowledged, row
 

@@ -66,7 +66,7 @@ async def _take(
 
 async def _stock(org: Organization, ids: dict[str, str]) -> tuple[float, float]:
     """Return what is on hand and what is reserved."""
-    row = (await org.viewer.get(f"/v1/inventory/{ids['inventory']}")).json
+    row = (await org.dispatcher.get(f"/v1/inventory/{ids['inventory']}")).json
     return row["on_hand"], row["reserved"]
 
 
@@ -96,7 +96,7 @@ async def test_parts_are_planned_reserved_used_brought_back_and_released(
     assert planned.status == 201, planned.json
     assert _quantities(planned.json) == (4, 4, 0, 0)
     assert planned.json["part_name"] == "x part"
-    assert (await org.viewer.get(planned.headers["Location"])).json == planned.json
+    assert (await org.dispatcher.get(planned.headers["Location"])).json == planned.json
     assert await _stock(org, ids) == (10, 4)
     assert _quantities((await _take(org.dispatcher, path, ids, 3)).json) == (4, 1, 3, 750)
     assert await _stock(org, ids) == (7, 1)
@@ -109,7 +109,7 @@ async def test_parts_are_planned_reserved_used_brought_back_and_released(
     assert await _stock(org, ids) == (7, 2)
     await _said(org, path, "cannot-complete")
     assert await _stock(org, ids) == (7, 0)
-    ledger = await org.viewer.walk("/v1/stock-movements", work_order_id=path.rsplit("/", 1)[1])
+    ledger = await org.dispatcher.walk("/v1/stock-movements", work_order_id=path.rsplit("/", 1)[1])
     told = [(row["kind"], row["quantity"]) for row in ledger][::-1]
     assert told == [
         ("reserve", 4),
@@ -120,7 +120,7 @@ async def test_parts_are_planned_reserved_used_brought_back_and_released(
         ("reserve", 2),
         ("release", 2),
     ]
-    listed = (await org.viewer.get(f"{path}/parts")).json["data"]
+    listed = (await org.dispatcher.get(f"{path}/parts")).json["data"]
     assert [_quantities(row) for row in listed] == [(5, 0, 3, 750)]
     assert await _stock_differences(api, org) == []
 
@@ -165,7 +165,7 @@ async def test_a_draft_reserves_when_it_is_issued_all_or_nothing(org: Organizati
     refused = await org.dispatcher.post(f"{path}/issue", None)
     assert is_problem(refused, 409, "insufficient_stock")
     assert "x part" in refused.json["detail"]
-    assert (await org.viewer.get(path)).json["status"] == "draft"
+    assert (await org.dispatcher.get(path)).json["status"] == "draft"
     assert await _stock(org, enough) == (3, 0)
     unplaced = {"warehouse_id": None}  # to be ordered
     await org.dispatcher.patch(f"{path}/parts/{short['parts']}", unplaced)
@@ -220,7 +220,7 @@ async def test_a_plan_that_the_stock_does_not_allow_changes_nothing(org: Organiz
     path = await _order(org)
     refused = await _plan(org, path, ids, 4)
     assert is_problem(refused, 409, "insufficient_stock")
-    assert (await org.viewer.get(f"{path}/parts")).json["data"] == []
+    assert (await org.dispatcher.get(f"{path}/parts")).json["data"] == []
     await _plan(org, path, ids, 1)
     assert is_problem(await _plan(org, path, ids, 1), 409, "part_planned")
     more = await org.dispatcher.patch(f"{path}/parts/{ids['parts']}", {"quantity": 4})
@@ -273,7 +273,7 @@ async def test_a_part_is_changed_as_it_was_seen_alone(org: Organization) -> None
     await _take(org.dispatcher, path, ids, 1)
     late = await org.dispatcher.send("PATCH", part, headers=seen, json={"quantity": 3})
     assert late.status == 412
-    fresh = {"If-Match": (await org.viewer.get(part)).headers["ETag"]}
+    fresh = {"If-Match": (await org.dispatcher.get(part)).headers["ETag"]}
     done = await org.dispatcher.send("PATCH", part, headers=fresh, json={"quantity": 3})
     assert done.status == 200
 
@@ -311,7 +311,7 @@ async def test_orders_that_want_the_same_parts_at_once_never_take_more_than_ther
     assert any(409 in each for each in seen)
     used = [0.0, 0.0]
     for path in paths:
-        for row in (await org.viewer.get(f"{path}/parts")).json["data"]:
+        for row in (await org.dispatcher.get(f"{path}/parts")).json["data"]:
             used[[ids["parts"] for ids in parts].index(row["part_id"])] += row["used"]
     assert [await _stock(org, ids) for ids in parts] == [(6 - each, 0) for each in used]
     assert await _stock_differences(api, org) == []
@@ -369,7 +369,7 @@ async def test_those_who_use_a_part_of_one_order_at_once_take_turns(
     answers = await asyncio.gather(*uses[:6], cancel, *uses[6:])
     used = sum("used" in answer.json for answer in answers)
     assert {answer.status for answer in answers} <= {200, 409}
-    (row,) = (await org.viewer.get(f"{path}/parts")).json["data"]
+    (row,) = (await org.dispatcher.get(f"{path}/parts")).json["data"]
     assert _quantities(row) == (5, 0, used, 250 * used)
     assert await _stock(org, ids) == (12 - used, 0)
     assert await _stock_differences(api, org) == []
