@@ -38,7 +38,7 @@ _UNLESS_SET = (
 _SECURED = (b"strict-transport-security", b"max-age=31536000")
 # What a page of another origin may send and read where its origin is set (CORS, of the Fetch
 # standard). It brings a token: cookies are not asked for from elsewhere.
-_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _TAKEN_HEADERS = (
     *("Accept", "Authorization", "Content-Type", "Idempotency-Key"),
     *("If-Match", "If-None-Match", "X-Request-Id"),
