@@ -253,7 +253,7 @@ def _methods_at(request: Request, path: str | None = None) -> set[str]:
     """Return the methods of the path of the request, or of another one."""
     methods: set[str] = set()
     at = {} if path is None else {"path": path}
-    for method in ("GET", "POST", "PATCH", "DELETE"):
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         scope = {**request.scope, "method": method, **at}
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
             methods.add(method)

@@ -152,6 +152,9 @@ def _fill(
         " VALUES (%s, %s, 'x', 'tts', sha256('x'))",
         (org_id, new_id()),
     )
+    conn.execute(
+        "INSERT INTO organization_logos VALUES (%s, 'image/png', 1, 1, 'x', 'x')", (org_id,)
+    )
     part_id, warehouse_id = new_id(), new_id()
     conn.execute(
         "INSERT INTO parts (org_id, id, number, name, unit, currency, fits)"

@@ -33,7 +33,7 @@ IDLE_S = 15.0
 _NEXT_ADDRESS_S = 0.25  # until the next address of a host is tried beside the first
 
 
-class Origin(NamedTuple):
+class ReceiverOrigin(NamedTuple):
     """The server of a URL. host: a name, or an address without brackets."""
 
     is_tls: bool
@@ -61,7 +61,7 @@ class _Exchange:
 
     __slots__ = ("_on_end", "connection", "is_over", "opening", "origin", "reading", "request")
 
-    def __init__(self, origin: Origin, request: bytes, on_end: OnEnd) -> None:
+    def __init__(self, origin: ReceiverOrigin, request: bytes, on_end: OnEnd) -> None:
         self.origin = origin
         self.request = request
         self.opening: asyncio.Task[None] | None = None
@@ -78,7 +78,7 @@ class _Exchange:
             self._on_end(outcome)
 
 
-class Connections:
+class PostConnections:
     """A pool of connections; `close` it at the end."""
 
     def __init__(self, resolver: CheckedResolver, *, idle_max: int, timeout_s: float) -> None:
@@ -87,13 +87,15 @@ class Connections:
         self._timeout_s = timeout_s
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
-        self._idle: dict[Origin, list[_Connection]] = defaultdict(list)  # the last used at the end
+        self._idle: dict[ReceiverOrigin, list[_Connection]] = defaultdict(
+            list
+        )  # the last used at the end
         self._since_s: OrderedDict[_Connection, float] = OrderedDict()  # idle ones, oldest first
         self._sweep: asyncio.TimerHandle | None = None
         self._exchanges: dict[_Exchange, float] = {}  # with its deadline, the oldest first
         self._watch: asyncio.TimerHandle | None = None  # of deadlines, while there are exchanges
 
-    def post(self, origin: Origin, request: bytes, on_end: OnEnd) -> None:
+    def post(self, origin: ReceiverOrigin, request: bytes, on_end: OnEnd) -> None:
         """Send `request`. on_end is called once, and never before `post` has returned."""
         loop, exchange = asyncio.get_running_loop(), _Exchange(origin, request, on_end)
         self._exchanges[exchange] = loop.time() + self._timeout_s
@@ -139,7 +141,7 @@ class Connections:
             if not same:
                 del self._idle[connection.origin]
 
-    def _take(self, origin: Origin) -> "_Connection | None":
+    def _take(self, origin: ReceiverOrigin) -> "_Connection | None":
         while (same := self._idle.get(origin)) is not None:
             connection = same[-1]
             self.forget(connection)
@@ -205,7 +207,7 @@ class Connections:
 class _Connection(asyncio.Protocol):
     """One connection; called back by its transport, and by the parser of the answer."""
 
-    def __init__(self, pool: Connections, origin: Origin) -> None:
+    def __init__(self, pool: PostConnections, origin: ReceiverOrigin) -> None:
         self.origin = origin
         self._pool = pool
         self._exchange: _Exchange | None = None

@@ -19,7 +19,7 @@ from yarl import URL
 
 from db.delivery.webhook_urls import WebhookUrlError, check_webhook_url
 from webhooks.delivery.addresses import AddressRefused, CheckedResolver
-from webhooks.delivery.connections import AnswerError, Connections, HttpAnswer, Origin
+from webhooks.delivery.connections import AnswerError, HttpAnswer, PostConnections, ReceiverOrigin
 from webhooks.retry import Answer
 
 NO_ANSWER = "no answer"
@@ -47,7 +47,7 @@ class Poster:
 
     async def __aenter__(self) -> Self:
         self._resolver = CheckedResolver(allow_loopback=self._allow_loopback)
-        self._connections = Connections(
+        self._connections = PostConnections(
             self._resolver, idle_max=self._idle_max, timeout_s=self._timeout_s
         )
         return self
@@ -101,7 +101,7 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _target(url: str, allow_loopback: bool) -> tuple[Origin, bytes]:
+def _target(url: str, allow_loopback: bool) -> tuple[ReceiverOrigin, bytes]:
     """Return where a request goes, and the beginning of its head. Raises WebhookUrlError, or
     ValueError where it is no URL.
 
@@ -113,7 +113,7 @@ def _target(url: str, allow_loopback: bool) -> tuple[Origin, bytes]:
     if host is None or port is None or not _BREAKS.isdisjoint(target.raw_path_qs):
         raise ValueError("not a URL of HTTP")
     head = _HEAD.format(path=target.raw_path_qs, host=target.host_port_subcomponent)
-    return Origin(target.scheme == "https", host, port), head.encode("ascii")
+    return ReceiverOrigin(target.scheme == "https", host, port), head.encode("ascii")
 
 
 def _text(written: bytes) -> str:
