@@ -57,7 +57,7 @@ class NewQuoteLine(fields.Body):
 
     description: Annotated[fields.Notes, Field(max_length=1_000, examples=["Excavation"])]
     quantity_thousandths: Annotated[
-        int, Field(ge=0, le=MAX_QUANTITY_THOUSANDTHS, examples=[12_500]), fields.WHOLE
+        int, Field(ge=1, le=MAX_QUANTITY_THOUSANDTHS, examples=[12_500]), fields.WHOLE
     ] = Field(description="12.5 is 12500")
     unit_price_cents: Annotated[
         int, Field(ge=0, le=MAX_UNIT_PRICE_CENTS, examples=[24_000]), fields.WHOLE

@@ -39,7 +39,7 @@ async def convert(
         "quote_id": row.id,
         "checklist": [_task(line) for line in lines if _part(line) not in parts],
     }
-    wanted = dict(+parts)  # those of quantity 0 are left out
+    wanted = dict(parts)
     if body.warehouse_id is not None:
         await lock_levels(conn, [(part_id, body.warehouse_id) for part_id in wanted])
     number, at = await take_number(conn)  # all that others may hold is locked by now

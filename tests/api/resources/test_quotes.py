@@ -71,6 +71,7 @@ async def test_a_draft_is_changed_with_its_sums(org: Organization) -> None:
         ({"lines": [LINE] * 201}, "/lines"),
         ({"lines": [LINE | {"unit_price_cents": -1}]}, "/lines/0/unit_price_cents"),
         ({"lines": [LINE | {"quantity_thousandths": 0.5}]}, "/lines/0/quantity_thousandths"),
+        ({"lines": [LINE | {"quantity_thousandths": 0}]}, "/lines/0/quantity_thousandths"),
         ({"lines": [LINE | {"tax_basis_points": 10_001}]}, "/lines/0/tax_basis_points"),
         ({"lines": [{"description": "Much", "quantity_thousandths": 10**9,
                      "unit_price_cents": 10**9}]}, "/lines"),
