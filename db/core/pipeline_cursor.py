@@ -272,7 +272,7 @@ class _Exchanges:
         pgconn, sent = self._conn.pgconn, self._send_closing()
         while len(self._prepared) >= MOST_PREPARED:
             _, oldest = self._prepared.popitem(last=False)
-            pgconn.send_query_params(b"DEALLOCATE " + oldest, None)
+            pgconn.send_close_prepared(oldest)  # not DEALLOCATE: that fails after an error
             sent.append(_Sent())
         new: dict[_Key, bytes] = {}
         for statement in statements:

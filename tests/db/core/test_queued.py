@@ -11,6 +11,7 @@ import pytest_asyncio
 from psycopg.pq import TransactionStatus
 
 from db.core.connect import Connection, Pool, connect, pool
+from db.core.pipeline_cursor import MOST_PREPARED
 from db.core.tenant import reading, tenant
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
@@ -109,6 +110,18 @@ async def test_a_part_of_a_transaction_sends_its_own_and_forgets_its_own(
             conn.later((RENAME, ("Inside",)))
         assert not conn.queued
     assert await _stored(connections, org) == "Inside"
+
+
+async def test_a_part_is_undone_where_no_more_statements_can_stay_prepared(
+    connections: Pool, org: UUID
+) -> None:
+    async with tenant(connections, org) as conn:
+        for number in range(MOST_PREPARED):
+            await conn.execute(f"SELECT {number}".encode())
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await _queue_what_fails(conn, conn.part())
+        conn.later((RENAME, ("After",)))
+    assert await _stored(connections, org) == "After"
 
 
 async def _fail_in_a_part(
