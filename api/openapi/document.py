@@ -170,7 +170,7 @@ def _error_statuses(
         statuses |= {412}
     if IDEMPOTENCY_KEY in parameters:
         statuses |= {422}
-    if _takes_ids(document, operation):
+    if _takes_ids(document, operation) or "404" in operation["responses"]:
         statuses |= {404}
     return sorted(statuses)
 

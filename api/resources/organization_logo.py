@@ -52,6 +52,7 @@ _BYTES = {
         }
     },
 }
+_NONE: dict[int | str, dict[str, Any]] = {404: {"description": "There is no logo"}}
 _Pixels = Annotated[int, Field(ge=1, le=LOGO_SIDE_PX, examples=[600])]
 
 
@@ -104,7 +105,7 @@ async def put_logo(request: Request, access: Admin) -> Response:
     return ok(_logo_item(logo))
 
 
-@router.get("", operation_id="getLogo", response_class=Response, responses={200: _BYTES})
+@router.get("", operation_id="getLogo", response_class=Response, responses={200: _BYTES, **_NONE})
 async def get_logo(access: Reader) -> Response:
     """Return the logo, as documents show it."""
     async with access.transaction() as conn:
@@ -119,7 +120,7 @@ async def get_logo(access: Reader) -> Response:
     return Response(logo.content, headers=headers)
 
 
-@router.delete("", operation_id="deleteLogo", status_code=204)
+@router.delete("", operation_id="deleteLogo", status_code=204, responses={**_NONE})
 async def delete_logo(access: Admin) -> Response:
     """Remove the logo. Documents that were sent keep it."""
     async with access.transaction() as conn:
