@@ -345,14 +345,14 @@ def _become(start: Start, files: list[int]) -> None:
         os.chdir(start.folder)
     _give_up(start.rights)
     is_unbuffered = bool(start.environment.get("PYTHONUNBUFFERED"))
-    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
+    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115  # stays open
     sys.stdout = _writer(1, is_unbuffered, "strict")
     sys.stderr = _writer(2, is_unbuffered, "backslashreplace")
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
 
 
 def _writer(file: int, is_unbuffered: bool, errors: str) -> io.TextIOWrapper:
-    raw = open(file, "wb", 0 if is_unbuffered else -1, closefd=False)  # noqa: SIM115
+    raw = open(file, "wb", 0 if is_unbuffered else -1, closefd=False)  # noqa: SIM115  # as this
     by_line = file == 2 or os.isatty(file)
     return io.TextIOWrapper(
         raw, "utf-8", errors, line_buffering=by_line, write_through=is_unbuffered

@@ -120,7 +120,7 @@ async def get_logo(access: Reader) -> Response:
     return Response(logo.content, headers=headers)
 
 
-@router.delete("", operation_id="deleteLogo", status_code=204, responses={**_NONE})
+@router.delete("", operation_id="deleteLogo", status_code=204, responses=_NONE)
 async def delete_logo(access: Admin) -> Response:
     """Remove the logo. Documents that were sent keep it."""
     async with access.transaction() as conn:

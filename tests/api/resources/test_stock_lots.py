@@ -284,7 +284,7 @@ async def test_sql_as_the_application_does_not_get_around_lots(
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(text.encode())
             return
-        with pytest.raises(psycopg.errors.CheckViolation) as refused:  # noqa: PT012
+        with pytest.raises(psycopg.errors.CheckViolation) as refused:  # noqa: PT012  # at COMMIT, or before
             conn.execute(text.encode())
             conn.commit()
         assert refused.value.diag.constraint_name == constraint

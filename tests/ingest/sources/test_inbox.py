@@ -97,7 +97,8 @@ async def test_a_message_wakes_up_ingest_which_would_not_look_for_long(
             async with connections.connection() as conn, conn.transaction():
                 await act_for(conn, tenant.org_id)
                 await put(conn, message)
-            await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == number + 1)  # noqa: B023
+            stored = number + 1
+            await until(lambda n=stored: len(tenant.rows("SELECT FROM gps_events")) == n)
 
 
 async def test_wake_ups_make_the_inbox_due_at_most_a_hundred_times_a_second(
