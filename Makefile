@@ -105,7 +105,7 @@ fuzz: setup $(FUZZ)
 # In namespaces of their own, so that whatever it mounts and starts ends with it.
 fresh: $(BIN)/pip
 	@test "$$(id -u)" = 0 || { echo 'make fresh needs root: it makes a Debian root' >&2; exit 1; }
-	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh_machine
+	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh.machine
 
 setup: $(INSTALLED)
 

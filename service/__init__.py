@@ -1,1 +1,1 @@
-"""The common parts of every long-running role: logs, and the page of health and metrics."""
+"""The common parts of long-running roles: logs, health and metrics, bounded caches and threads."""

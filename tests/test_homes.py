@@ -1,10 +1,11 @@
-"""SQL is written in `db` alone; ARCHITECTURE.md names the exceptions.
+"""SQL is written in `db` alone; ARCHITECTURE.md names the exceptions. Folders stay small.
 
 The homes of third parties are contracts of import-linter in pyproject.toml.
 """
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,15 @@ def test_sql_is_written_in_db_alone() -> None:
         if any(sql_in(path.read_text("utf-8")))
     }
     assert found == set(EXCEPTIONS)
+
+
+def test_no_folder_has_more_modules_than_a_reader_takes_in() -> None:
+    """A folder `resources/` may: it lists the kinds. Pages, migrations and data are no modules."""
+    numbers = Counter(
+        path.parent.relative_to(ROOT)
+        for package in ROOT.glob("*/__init__.py")
+        for path in package.parent.rglob("*.py")
+        if path.name != "__init__.py" and path.parent.name != "resources"
+    )
+    assert sum(numbers.values()) > 1000
+    assert {str(folder): number for folder, number in numbers.items() if number > 15} == {}

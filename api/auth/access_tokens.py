@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.http.ttl_cache import TtlCache
 from db.core.secrets import derived_key
+from service.ttl_cache import TtlCache
 from telemetry.ids import IdError, format_id, parse_id
 
 _ISSUER = "ops-companion"

@@ -9,9 +9,9 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from api.http.ttl_cache import LookupCache
 from db.core.connect import Connection, Pool
 from db.identity.credentials import Principal
+from service.ttl_cache import LookupCache
 
 FRESH_S = 2.0
 _MAX_CREDENTIALS = 10_000

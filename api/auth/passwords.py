@@ -19,7 +19,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import Field
 
 from api.http.problems import busy
-from api.http.worker_thread import OneThread, QueueFull
+from service.worker_thread import OneThread, QueueFull
 
 MIN_PASSWORD_CHARACTERS = 12
 MAX_PASSWORD_CHARACTERS = 256

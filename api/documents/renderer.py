@@ -17,9 +17,9 @@ from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_pdf import TimesheetPrinter
 from api.documents.timesheet_print import Paper
 from api.documents.work_order_pdf import WorkOrderPrinter, WorkOrderSheet
-from api.http.worker_thread import OneThread
 from api.limits.turns import MOST_ORGANIZATIONS, Turns
 from operations.quotes.document import QuoteDocument
+from service.worker_thread import OneThread
 
 Form = Literal["pdf", "csv"]
 

@@ -10,12 +10,12 @@ from uuid import UUID
 
 import msgspec
 
-from api.http.worker_thread import OneThread
 from api.limits.forking_process import ForkingProcess
 from api.limits.geometry_process import LIMITS, ShapeAnswer, ShapeRequest, judge
 from api.limits.turns import MOST_ORGANIZATIONS, Turns
 from geofence.geometry.measures import Measures
 from geofence.shapes.errors import ShapeError
+from service.worker_thread import OneThread
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -12,11 +12,11 @@ from uuid import UUID
 import structlog
 
 from api.auth.caller import Caller
-from api.http.ttl_cache import TtlCache
 from db.core.connect import Pool
 from db.core.errors import OperationalError
 from db.core.tenant import tenant
 from db.identity import api_keys, sign_ins
+from service.ttl_cache import TtlCache
 
 _log = structlog.get_logger("api")
 _EVERY_S = 60.0

@@ -8,10 +8,10 @@ from functools import partial
 from uuid import UUID
 
 from api.http.problems import Problem
-from api.http.ttl_cache import LookupCache
 from db.core.connect import Pool
 from db.resources import plans
 from db.resources.plans import Plan, PlanName
+from service.ttl_cache import LookupCache
 
 FRESH_S = 2.0
 REQUESTS_PER_MINUTE: Mapping[PlanName, int | None] = {

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 
 from api.http.rate_limit_headers import Policy, Quota
-from api.http.ttl_cache import TtlCache
+from service.ttl_cache import TtlCache
 
 _REMEMBERED = 20_000  # of those least recently seen a bucket is taken to be full
 _MINUTE_S = 60.0

@@ -23,9 +23,10 @@ from api.http.websocket import HIGH_BYTES, MOST_UNSENT_BYTES, BoundedWebSocket
 from api.live import closing
 from api.live.closing import Closing
 from api.live.credential import LiveCredential, credential_of_bearer, credential_of_cookie
-from api.live.event_feed import BeyondNewest, EventsGone, EventSubscription
+from api.live.feeds.event_feed import BeyondNewest, EventsGone, EventSubscription
+from api.live.feeds.lag import Lag
+from api.live.feeds.positions import PositionSubscription, TooManySubscriptions
 from api.live.frames import text_frame
-from api.live.lag import Lag
 from api.live.live import Live
 from api.live.messages import (
     Authenticate,
@@ -36,7 +37,6 @@ from api.live.messages import (
     Unsubscribe,
     read_message,
 )
-from api.live.positions import PositionSubscription, TooManySubscriptions
 from db.core.errors import InternalError, OperationalError
 
 MOST_SUBSCRIPTIONS = 8  # one of events, the rest of positions

@@ -26,8 +26,8 @@ from api.http.websocket import LINGER_S
 from api.live import closing
 from api.live.closing import Closing
 from api.live.credential import LiveCredential, credential_of_request
-from api.live.event_feed import BeyondNewest, EventsGone, EventSubscription
-from api.live.lag import Lag
+from api.live.feeds.event_feed import BeyondNewest, EventsGone, EventSubscription
+from api.live.feeds.lag import Lag
 from api.live.live import Live
 from api.openapi.event_types import TypeList, chosen_types
 from api.request.access import Reader

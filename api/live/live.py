@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import structlog
 
 from api.context import ApiState
-from api.live.event_feed import EventFeed
+from api.live.feeds.event_feed import EventFeed
+from api.live.feeds.positions import PositionFeed
 from api.live.limits import LiveLimits
 from api.live.metrics import LiveMetrics
-from api.live.positions import PositionFeed
 from api.live.streams import Streams
 from db.core.wakeups import Channel
 

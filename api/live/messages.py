@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from api.live.positions import WantedPositions
+from api.live.feeds.positions import WantedPositions
 from api.openapi.event_types import chosen_types
 from telemetry.ids import IdError, parse_id
 

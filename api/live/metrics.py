@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from api.live.event_feed import EventFeed
+from api.live.feeds.event_feed import EventFeed
 from api.live.streams import Streams
 
 

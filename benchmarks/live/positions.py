@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.console import Console
 
-from api.live.positions import PositionFeed, PositionSubscription, WantedPositions
+from api.live.feeds.positions import PositionFeed, PositionSubscription, WantedPositions
 from benchmarks.common import rows as setup_rows
 from benchmarks.common.environment import Environment, running_environment
 from benchmarks.common.rows import ORGANIZATION, asset_uuid

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply
-from db.core.fetch import value_of
+from db.core.fetch import fetch_one, value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, ListKey, Order, page
 from db.core.pipeline_cursor import Asked
 
@@ -92,6 +92,12 @@ class Table(Generic[_ROW]):
         async with conn.cursor(row_factory=args_row(self.row)) as cursor:
             await cursor.execute(self._locking if lock else self._finding, (row_id,))
             return await cursor.fetchone()
+
+    async def get(self, conn: Connection, row_id: UUID, *, lock: bool = False) -> _ROW:
+        """Return a row that is there for sure: locked, referenced, or just inserted."""
+        async with conn.cursor(row_factory=args_row(self.row)) as cursor:
+            await cursor.execute(self._locking if lock else self._finding, (row_id,))
+            return await fetch_one(cursor)
 
     def ask(self, exchange: Exchange, row_id: UUID) -> Reply[_ROW | None]:
         """Ask as `find` does, when `exchange` is sent."""

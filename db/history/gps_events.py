@@ -16,8 +16,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from db.core.binary_arrays import POSTGRES_EPOCH_US
 from db.core.connect import Connection
+from db.history.binary_arrays import POSTGRES_EPOCH_US
 from telemetry.fix import OPTIONAL_COLUMNS, FixBatch, Flag
 from telemetry.times import to_datetime
 

@@ -16,7 +16,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from db.core.binary_arrays import (
+from db.core.connect import Connection
+from db.history.binary_arrays import (
     FLOAT4,
     FLOAT8,
     INT4,
@@ -24,8 +25,7 @@ from db.core.binary_arrays import (
     TIMESTAMPTZ,
     packed_array,
 )
-from db.core.binary_arrays import UUID as UUIDS
-from db.core.connect import Connection
+from db.history.binary_arrays import UUID as UUIDS
 from db.history.last_positions import HORIZON, RECENT, LastPosition
 from telemetry.fix import Flag
 

@@ -131,8 +131,7 @@ async def expire(conn: Connection, *, limit: int) -> int:
     )
     due = await cursor.fetchall()
     for org_id, quote_id in due:
-        row = await quotes.find(conn, quote_id)
-        assert row is not None  # its row is locked
+        row = await quotes.get(conn, quote_id)
         now = await db_now(conn)
         state = QUOTES.move(row.state, "expire")
         await conn.execute(

@@ -1,7 +1,7 @@
 """Work orders: jobs of employees at sites, with their comments and the ways that they took.
 
-Who makes an order takes its number in the same transaction (`db.core.numbers`). Who gives an order
-a parent locks the tree first, so that two of them never make a circle together.
+Who makes an order takes its number in the same transaction (`db.resources.numbers`). Who gives an
+order a parent locks the tree first, so that two of them never make a circle together.
 """
 
 from collections.abc import Mapping, Sequence

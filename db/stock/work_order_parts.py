@@ -116,7 +116,7 @@ async def part_of(conn: Connection, order_id: UUID, part_id: UUID) -> OrderPartR
         "SELECT (SELECT id FROM work_order_parts WHERE work_order_id = %s AND part_id = %s)",
         (order_id, part_id),
     )
-    return None if row_id is None else await order_parts.find(conn, row_id)
+    return None if row_id is None else await order_parts.get(conn, row_id)
 
 
 async def plan(
@@ -125,8 +125,7 @@ async def plan(
     """Write what is planned of a part now, and reserve as much where that is to be. Raises
     StockError, QuotaExceeded.
     """
-    before = await order_parts.find(conn, row.id)
-    assert before is not None
+    before = await order_parts.get(conn, row.id)
     await _lock_levels(conn, row.part_id, {before.warehouse_id, row.warehouse_id})
     if before.warehouse_id != row.warehouse_id:
         await _settle(conn, stock, before, 0)

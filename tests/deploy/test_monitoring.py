@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from api.context import ApiState
 from api.http.metrics import Metrics as ApiMetrics
-from api.live.event_feed import EventFeed
+from api.live.feeds.event_feed import EventFeed
 from api.live.limits import LiveLimits
 from api.live.metrics import LiveMetrics
 from api.live.streams import Streams

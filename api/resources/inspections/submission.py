@@ -108,8 +108,7 @@ async def submit(
 
 
 async def _supersede(conn: Connection, form_id: UUID, by: Inspection) -> None:
-    corrected = await inspection_forms.find(conn, form_id, lock=True)
-    assert corrected is not None  # no form is ever removed
+    corrected = await inspection_forms.get(conn, form_id, lock=True)
     state = INSPECTIONS.move(corrected.state, "supersede")
     changed = corrected._replace(state=state, superseded_by_id=by.id, updated_at=by.updated_at)
     await inspection_forms.update(conn, changed)

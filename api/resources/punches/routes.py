@@ -98,8 +98,7 @@ async def review_punch(
     """
     async with access.transaction() as conn:
         punch = await _found(conn, punch_id)
-        employee = await employees.find(conn, punch.employee_id, lock=True)
-        assert employee is not None  # whose punch it is
+        employee = await employees.get(conn, punch.employee_id, lock=True)
         access.check_not_own(employee.user_id, "reviews punches")
         punch = await _found(conn, punch_id)  # as it is now that nobody else writes it
         access.check_unchanged(await _detail(conn, punch))

@@ -51,7 +51,6 @@ from api.resources.quotes.moves import (
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.core.exchange import Exchange
-from db.core.numbers import ask_number
 from db.core.table import db_now
 from db.delivery import mail_outbox
 from db.history import events
@@ -67,6 +66,7 @@ from db.quotes.quotes import (
     quotes,
 )
 from db.resources import organizations
+from db.resources.numbers import ask_number
 from db.resources.quotas import ask_room, check_room
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument

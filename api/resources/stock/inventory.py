@@ -171,8 +171,7 @@ async def create_inventory(access: Dispatcher, body: Annotated[NewInventory, Bod
     async with access.transaction() as conn:
         await check_references(conn, body)
         now = await check_room(conn, "inventory")
-        part = await parts.find(conn, body.part_id)
-        assert part is not None  # `check_references` holds it
+        part = await parts.get(conn, body.part_id)
         if part.tracking != "none" and body.opening_quantity:
             text = "The part has lots or serials: receive them by POST /v1/stock-movements."
             raise bad_field("/opening_quantity", text)

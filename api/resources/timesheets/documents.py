@@ -22,8 +22,8 @@ from api.documents.timesheet import (
 from api.http.fields import read_time
 from api.http.problems import conflict
 from db.core.connect import Connection
-from db.core.names import names_of
 from db.hours.timesheets import TimesheetRow
+from db.resources.names import names_of
 from operations.hours.local_days import Span, day_start_s
 from telemetry.ids import parse_id
 

@@ -111,7 +111,7 @@ async def list_deliveries(access: Reader, query: Annotated[DeliveryQuery, Query(
 async def get_delivery(access: Reader, delivery_id: _DeliveryPath) -> Response:
     """Return one delivery with its attempts."""
     async with access.transaction() as conn:
-        return ok(await _whole(conn, await _found(conn, delivery_id)))
+        return ok(await _whole(conn, await found_delivery(conn, delivery_id)))
 
 
 @router.post(
@@ -126,7 +126,7 @@ async def resend_delivery(access: Admin, delivery_id: _DeliveryPath) -> Response
     """
     await check_webhook_plan(access)
     async with access.transaction() as conn:
-        row = await _found(conn, delivery_id, lock=True)
+        row = await found_delivery(conn, delivery_id, lock=True)
         access.check_unchanged(await _whole(conn, row))
         endpoint = await webhook_endpoints.find(conn, row.endpoint_id)
         if endpoint is None or endpoint.deleted_at is not None or endpoint.state != "active":
@@ -135,11 +135,14 @@ async def resend_delivery(access: Admin, delivery_id: _DeliveryPath) -> Response
                 "The webhook endpoint is disabled or deleted: enable or restore it first.",
             )
         await delivery_list.resend(conn, delivery_id)
-        row = await _found(conn, delivery_id)
+        row = await found_delivery(conn, delivery_id)
     return accepted(delivery_item(row))
 
 
-async def _found(conn: Connection, delivery_id: UUID, *, lock: bool = False) -> ListedDelivery:
+async def found_delivery(
+    conn: Connection, delivery_id: UUID, *, lock: bool = False
+) -> ListedDelivery:
+    """Return the tenant's delivery of this id. Raises Problem (404)."""
     row = await delivery_list.find(conn, delivery_id, lock=lock)
     if row is None:
         raise not_found("delivery")

@@ -17,7 +17,7 @@ from api.request.access import Admin, Reader
 from api.request.paging import MAX_COUNTED
 from api.request.route import TenantRoute
 from api.resources.webhooks.bodies import EndpointTest, Recovery, RecoveryItem
-from api.resources.webhooks.deliveries import DeliveryItem, delivery_item
+from api.resources.webhooks.deliveries import DeliveryItem, delivery_item, found_delivery
 from api.resources.webhooks.endpoints import EndpointPath, check_webhook_plan, endpoints
 from db.core.table import db_now
 from db.delivery import delivery_list, endpoint_hours
@@ -133,8 +133,7 @@ async def send_test(
         delivery_id = await delivery_list.insert_test(
             conn, endpoint_id, kind.name, data, await db_now(conn)
         )
-        row = await delivery_list.find(conn, delivery_id)
-    assert row is not None  # it was just inserted
+        row = await found_delivery(conn, delivery_id)
     return accepted(delivery_item(row))
 
 

@@ -178,9 +178,7 @@ async def new_part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPa
         conn,
         OrderPartRow(row_id, order.id, part_id, None, 0, 0, 0, 0, at, at, "", "", "", "", "none"),
     )
-    row = await order_parts.find(conn, row_id)
-    assert row is not None
-    return row
+    return await order_parts.get(conn, row_id)
 
 
 @asynccontextmanager

@@ -16,10 +16,10 @@ from api.photos.copier import PhotoError
 from api.request.access import Access
 from api.resources.organization_logo import letterhead_of
 from db.core.connect import Connection
-from db.core.names import names_of
 from db.resources import organizations, photo_copies
 from db.resources.attachments import attachments
 from db.resources.clients import clients
+from db.resources.names import names_of
 from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder, last_transition
 

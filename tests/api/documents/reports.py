@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from api.documents.inspection_pdf import InspectionReport
 from api.documents.work_order_pdf import SheetSignature, SheetTask, WorkOrderSheet
 from operations.inspections.answers import defects_of, questions_of
-from tests.api.pictures import picture, signature
+from tests.api.photos.pictures import picture, signature
 
 ZURICH = ZoneInfo("Europe/Zurich")
 AT = datetime(2026, 3, 2, 7, 5, tzinfo=UTC)

@@ -13,7 +13,7 @@ from api.documents.typst_printer import MAX_CHARACTERS
 from api.documents.work_order_pdf import SheetTask, WorkOrderPrinter
 from tests.api.documents.reports import AT, inspection, question, work_order
 from tests.api.documents.test_timesheet_pdf import NAMES
-from tests.api.pictures import picture
+from tests.api.photos.pictures import picture
 
 _inspections = InspectionPrinter(uses_system_fonts=False)
 _work_orders = WorkOrderPrinter(uses_system_fonts=False)

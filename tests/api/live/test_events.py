@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import websockets
 
-from api.live import event_feed
+from api.live.feeds import event_feed
 from tests.api.live.reading import BREACH, Reader, emit, signed_in, subscribed, until
 from tests.api.running import Organization, RunningApi
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.live.positions import LOOK_S
+from api.live.feeds.positions import LOOK_S
 from telemetry.ids import parse_id
 from tests.api.live.reading import Reader, signed_in
 from tests.api.running import Organization, RunningApi
@@ -108,7 +108,7 @@ async def test_subscriptions_of_a_connection_take_turns(api: RunningApi) -> None
 async def test_an_organization_has_a_number_of_subscriptions_to_positions(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.live.position_board.MOST_SUBSCRIPTIONS", 1)
+    monkeypatch.setattr("api.live.feeds.position_board.MOST_SUBSCRIPTIONS", 1)
     org = api.organization("Many maps")
     async with signed_in(api.url, org.viewer) as one, signed_in(api.url, org.admin) as other:
         await watch(one)

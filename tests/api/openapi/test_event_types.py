@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from api.openapi.event_types import EVENT_KINDS, EventKind
-from tests.api.event_tables import field_tables, type_table
+from tests.api.openapi.event_tables import field_tables, type_table
 from tests.audit.document import document
 
 PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"
@@ -52,4 +52,4 @@ def test_every_field_says_what_it_means_and_has_an_example(kind: EventKind) -> N
 def test_the_page_has_the_tables_of_the_list() -> None:
     page = PAGE.read_text("utf-8")
     for table in [type_table(), *field_tables()]:
-        assert table in page, "write what `python -m tests.api.event_tables` prints"
+        assert table in page, "write what `python -m tests.api.openapi.event_tables` prints"

@@ -22,7 +22,7 @@ from api.photos.copying import (
     PhotoRequest,
     copied,
 )
-from tests.api.pictures import bomb, opened, photo, picture, saved
+from tests.api.photos.pictures import bomb, opened, photo, picture, saved
 
 NORTH, SOUTH = UUID(int=1), UUID(int=2)
 SIDES = (FULL_SIDE_PX, THUMB_SIDE_PX)

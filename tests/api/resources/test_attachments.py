@@ -10,7 +10,7 @@ from PIL import Image
 
 from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
-from tests.api.pictures import bomb, opened, photo, picture
+from tests.api.photos.pictures import bomb, opened, photo, picture
 from tests.api.running import Answer, Client, Organization, RunningApi, running_api
 from tests.api.shapes import square
 from tests.servers import DatabaseUnderTest

@@ -10,7 +10,7 @@ from pypdf import PdfReader
 
 from db.core.ids import new_id
 from telemetry.ids import format_id
-from tests.api.pictures import bomb, photo, signature
+from tests.api.photos.pictures import bomb, photo, signature
 from tests.api.punching import worker
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Client, Organization, RunningApi

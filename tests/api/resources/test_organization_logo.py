@@ -10,7 +10,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from tests.api.mailbox import Mailbox
-from tests.api.pictures import bomb, opened, photo, picture, saved
+from tests.api.photos.pictures import bomb, opened, photo, picture, saved
 from tests.api.resources.quoting import draft, sent
 from tests.api.running import Answer, Client, Organization, RunningApi
 

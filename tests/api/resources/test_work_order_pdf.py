@@ -6,7 +6,7 @@ import io
 import pytest
 from pypdf import PdfReader
 
-from tests.api.pictures import bomb, photo, signature
+from tests.api.photos.pictures import bomb, photo, signature
 from tests.api.punching import Worker, worker
 from tests.api.resources.dispatching import (
     made_order,

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from telemetry.ids import parse_id
 from tests.api.http.test_problems import is_problem
-from tests.api.pictures import photo
+from tests.api.photos.pictures import photo
 from tests.api.punching import Worker, worker
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Organization, RunningApi

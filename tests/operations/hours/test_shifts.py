@@ -113,5 +113,5 @@ def test_settings_that_cannot_be_are_refused_by_name(rule, field):
 
 
 def test_operations_stand_on_the_standard_library_and_two_pure_packages():
-    assert Path(__file__).parents[2].joinpath("operations").is_dir()
+    assert Path(__file__).parents[3].joinpath("operations").is_dir()
     assert imports_of("operations") <= sys.stdlib_module_names | {"msgspec", "rfc8785"}

@@ -3,7 +3,7 @@
 Makes a minimal Debian root (debootstrap and all updates), installs there what README names as
 needed, and nothing else. In it an ordinary user and then root each take a clean clone of the
 committed state and run the demo, then `opsc up` with a simulator that verifies. Last comes a
-server: `tests/fresh_install.py`.
+server: `tests/fresh/install.py`.
 
 - Exits with 1 if a command fails or the demo delivered no webhook, and shows the end of the
   command's output. All output is kept in `var/fresh/`; the Debian root is kept if the run failed.
@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
 RELEASE = "trixie"
 FOLDER = REPOSITORY / "var" / "fresh"
@@ -108,7 +108,7 @@ class DebianRoot:
 
 
 def main() -> None:
-    from tests.fresh_install import install_server  # it stands on this module
+    from tests.fresh.install import install_server  # it stands on this module
 
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, mode=0o700)  # the address of a package index may hold a password
@@ -273,6 +273,6 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    import tests.fresh_machine  # by its name, as tests.fresh_install knows it
+    import tests.fresh.machine  # by its name, as tests.fresh.install knows it
 
-    tests.fresh_machine.main()
+    tests.fresh.machine.main()

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from api.live import event_feed as live_event_feed
-from api.live.event_feed import BeyondNewest, EventFeed, EventSubscription
+from api.live.feeds import event_feed as live_event_feed
+from api.live.feeds.event_feed import BeyondNewest, EventFeed, EventSubscription
 from db.core.connect import Connection, Pool, pool
 from db.core.fetch import value_of
 from db.history import event_feed

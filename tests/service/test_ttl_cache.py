@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.ttl_cache import LookupCache, TtlCache
+from service.ttl_cache import LookupCache, TtlCache
 
 MAX_ENTRIES = 3
 

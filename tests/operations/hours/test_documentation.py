@@ -8,7 +8,7 @@ from operations.hours.shifts import FLAGS, STEPS
 from operations.hours.timesheet_states import MOVES, STATES
 from operations.hours.timesheets import ROUNDING_STEPS_S
 
-PAGE = (Path(__file__).parents[2] / "docs" / "timesheets.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "timesheets.md").read_text()
 
 
 def rows_after(heading: str) -> list[list[str]]:

@@ -1,4 +1,7 @@
-"""The tables of docs/webhooks.md: `python -m tests.api.event_tables` prints what they should be."""
+"""The tables of docs/webhooks.md.
+
+`python -m tests.api.openapi.event_tables` prints what they should be.
+"""
 
 from typing import Any
 

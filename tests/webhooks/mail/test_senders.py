@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack.servers.tls import certificate_of
-from tests.webhooks.mail_server import PASSWORD, USERNAME, mail_server
+from tests.webhooks.mail.mail_server import PASSWORD, USERNAME, mail_server
 from webhooks.mail.senders import FileSender, SendError, SmtpSender, SmtpServer
 
 

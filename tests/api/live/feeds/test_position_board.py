@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.live import position_board
-from api.live.position_board import (
+from api.live.feeds import position_board
+from api.live.feeds.position_board import (
     PositionBoard,
     PositionSubscription,
     TooManySubscriptions,
@@ -160,7 +160,7 @@ async def test_a_position_is_encoded_once_for_all() -> None:
 async def test_others_work_while_many_subscriptions_are_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("api.live.position_board._AT_ONCE", 2)
+    monkeypatch.setattr("api.live.feeds.position_board._AT_ONCE", 2)
     board = PositionBoard()
     subscriptions = [await board.subscribe(WantedPositions(), ignore) for _ in range(6)]
     pauses = 0
@@ -181,7 +181,7 @@ async def test_others_work_while_many_subscriptions_are_served(
 
 
 async def test_who_unsubscribes_meanwhile_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.live.position_board._AT_ONCE", 1)
+    monkeypatch.setattr("api.live.feeds.position_board._AT_ONCE", 1)
     board, heard = PositionBoard(), list[int]()
     subscriptions = [
         await board.subscribe(WantedPositions(), partial(heard.append, number))
@@ -201,7 +201,7 @@ async def test_who_unsubscribes_meanwhile_is_not_served(monkeypatch: pytest.Monk
 
 
 async def test_subscriptions_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.live.position_board.MOST_SUBSCRIPTIONS", 2)
+    monkeypatch.setattr("api.live.feeds.position_board.MOST_SUBSCRIPTIONS", 2)
     board = PositionBoard()
     first, _ = [await board.subscribe(WantedPositions(), ignore) for _ in range(2)]
     with pytest.raises(TooManySubscriptions, match="may have 2 subscriptions"):

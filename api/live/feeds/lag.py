@@ -1,6 +1,6 @@
 """The time that a reader of events is behind."""
 
-from api.live.event_feed import EventSubscription
+from api.live.feeds.event_feed import EventSubscription
 
 
 class Lag:

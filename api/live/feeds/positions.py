@@ -25,7 +25,7 @@ from uuid import UUID
 
 import structlog
 
-from api.live.position_board import (
+from api.live.feeds.position_board import (
     PositionBoard,
     PositionSubscription,
     TooManySubscriptions,

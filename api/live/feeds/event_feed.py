@@ -18,7 +18,7 @@ from uuid import UUID
 
 import structlog
 
-from api.live.live_event import LiveEvent
+from api.live.feeds.live_event import LiveEvent
 from db.core.connect import Connection, Pool
 from db.core.errors import InternalError, OperationalError
 from db.core.tenant import reading

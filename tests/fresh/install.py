@@ -1,8 +1,8 @@
 """`make fresh`, the server: every command of docs/install.md, typed in the Debian root.
 
-Services run as their units say (tests/systemctl.py), in a network that has loopback alone, so that
-their usual ports are free whatever the machine runs. Then a tracker's fix goes in, a plan's limit
-is asked of both API processes through nginx, and the tools of others read what is in deploy/.
+Services run as their units say (tests/fresh/systemctl.py), in a network that has loopback alone, so
+that their usual ports are free whatever the machine runs. Then a tracker's fix goes in, a plan's
+limit is asked of both API processes through nginx, and the tools of others read what is in deploy/.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.fresh_machine import REPOSITORY, ROOT_USER, DebianRoot, FreshError
+from tests.fresh.machine import REPOSITORY, ROOT_USER, DebianRoot, FreshError
 
 BLOCKS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INSTALLS = re.compile(r"^apt-get install .*$", re.MULTILINE)
@@ -132,7 +132,9 @@ def _prepare(root: DebianRoot) -> None:
         # Installed by the page itself: PostgreSQL takes the first port that is free there.
         root.run(ROOT_USER, command if command == TOOLS else f"{command} --download-only")
     root.run(ROOT_USER, "echo '127.0.0.1 localhost ops.example.com' > /etc/hosts")
-    shutil.copy(REPOSITORY / "tests" / "systemctl.py", root.path / "usr/local/lib/systemctl.py")
+    shutil.copy(
+        REPOSITORY / "tests" / "fresh" / "systemctl.py", root.path / "usr/local/lib/systemctl.py"
+    )
     _program(root, "usr/local/bin/systemctl", 'exec python3 /usr/local/lib/systemctl.py "$@"')
     source = root.path / SOURCE.lstrip("/")
     subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(source)], check=True)

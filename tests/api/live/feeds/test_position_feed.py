@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from api.live.positions import PositionFeed, PositionSubscription, WantedPositions
+from api.live.feeds.positions import PositionFeed, PositionSubscription, WantedPositions
 from db.core.connect import Pool, pool
 from db.core.errors import DatabaseError
 from db.history.last_positions import HORIZON
@@ -134,7 +134,7 @@ async def test_only_what_may_be_new_is_read_again(
 async def test_many_pages_are_read_and_others_wait_for_the_first_reading(
     database: DatabaseUnderTest, feed: PositionFeed, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.live.positions.PAGE_ROWS", 2)
+    monkeypatch.setattr("api.live.feeds.positions.PAGE_ROWS", 2)
     with writer(database) as conn:
         for number in range(5):
             move(conn, tenant, await tenant.asset(), number)

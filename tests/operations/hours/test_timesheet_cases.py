@@ -8,7 +8,7 @@ from operations.hours.overtime import Hours
 from operations.hours.shifts import FLAGS, shifts_of
 from operations.hours.timesheet_states import TIMESHEETS, check_adjustable
 from operations.hours.timesheets import ApprovalBlockedError, period_of, timesheet
-from tests.operations.punch_lines import (
+from tests.operations.hours.punch_lines import (
     CASES,
     instant_us,
     read_adjustments,

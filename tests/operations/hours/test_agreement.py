@@ -13,7 +13,7 @@ from operations.hours.overtime import OvertimeRules, split_week
 from operations.hours.shift_rules import AutomaticBreak, ShiftRules
 from operations.hours.shifts import CreditedPunch, shifts_of
 from operations.hours.timesheets import Adjustment, TimesheetRules, period_of, timesheet
-from tests.operations.reference import shown_day, split_units, worked_seconds
+from tests.operations.hours.reference import shown_day, split_units, worked_seconds
 
 # Midnights and changes of the clocks, as zone and local day; the walk goes over their first hours.
 PLACES = [

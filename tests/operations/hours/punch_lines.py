@@ -17,7 +17,7 @@ from operations.hours.shift_rules import AutomaticBreak, ShiftRules
 from operations.hours.shifts import CreditedPunch, ShiftFlag
 from operations.hours.timesheets import Adjustment, Rounding, TimesheetRules
 
-CASES = json.loads((Path(__file__).parents[1] / "cases" / "timesheets.json").read_text())
+CASES = json.loads((Path(__file__).parents[2] / "cases" / "timesheets.json").read_text())
 NOBODY = UUID(int=0)
 
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from api.http.worker_thread import OneThread, QueueFull
+from service.worker_thread import OneThread, QueueFull
 
 
 async def test_a_call_gives_what_it_returns_or_raises() -> None:
