@@ -112,7 +112,7 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
         _ways_in(runtime, epoch) as ways,
     ):
         bounds = runtime.acceptance.bounds
-        term = LeaderTerm(conn, epoch, memory, runtime.metrics, _now_us, bounds, runtime.doubted)
+        term = LeaderTerm(conn, epoch, memory, runtime.metrics, _now_us, bounds, runtime.retried)
         runtime.inbox = InboxSource(side)
         sources: list[Source] = [runtime.inbox]
         if ways.session is not None:

@@ -25,7 +25,7 @@ from ingest.receipts import WaysBack, receipts, send
 from ingest.results import results
 from ingest.runtime import IngestRuntime
 from ingest.sources.source import Source, Taken, in_turn
-from ingest.splitting import acquit, store_in_parts
+from ingest.splitting import clear_poisoned, store_in_parts
 from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 
 
@@ -100,7 +100,7 @@ class Pipeline:
             on_applied = self._memory_is_current.set
             try:
                 self._acknowledge(await store(*batch, planned.plan, self._sources, on_applied))
-                acquit(self._memory, planned.arrivals)
+                clear_poisoned(self._memory, planned.arrivals)
             except DATA_ERRORS as error:
                 async with self._uses_memory:
                     await store_in_parts(*batch, self._sources, error, self._acknowledge)
@@ -131,7 +131,7 @@ class Pipeline:
     def _with_deferred(self, arrived: DecodedBatch) -> DecodedBatch:
         """Return the deferred fixes followed by what has arrived, cut to the size of a batch."""
         memory = self._memory
-        is_plain = not (memory.suspects or memory.slow or arrived.decoded.punches)
+        is_plain = not (memory.poisoned or memory.slow or arrived.decoded.punches)
         if memory.deferred is None and is_plain:
             return arrived
         most_fixes = self._runtime.batch_fixes // self._runtime.smaller_by

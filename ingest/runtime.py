@@ -27,7 +27,7 @@ SHARED_DEFERRED_BATCHES = 3  # of these organizations have shares, which one mor
 class IngestRuntime:
     """The settings of one ingest process, and its state over all its terms as the leader.
 
-    smaller_by: batches are divided by it, after failures. doubted: see
+    smaller_by: batches are divided by it, after failures. retried: see
     `ingest.transaction.LeaderTerm`.
     """
 
@@ -49,7 +49,7 @@ class IngestRuntime:
     session: Session | None = None
     smaller_by: int = 1
     fix_size: FixSize = field(default_factory=FixSize)
-    doubted: set[bytes] = field(default_factory=set[bytes])
+    retried: set[bytes] = field(default_factory=set[bytes])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     link: LinkOptions | None = None
     inbox: InboxSource | None = None  # while this process is the leader

@@ -7,7 +7,7 @@ between organizations, and the groups of organizations that come of them take tu
 refused is stored after a few transactions, whatever becomes of the others. After SEARCH_S, or
 MOST_FAILURES transactions that failed, the rest is deferred to the next batch: others wait for no
 more than these, however many messages are refused. The organizations of which something was refused
-are suspects: they are cut off first, and a batch has little of them
+are called poisoned: they are cut off first, and a batch has little of them
 (`ingest.planning.deferral.shared`), until one has passed with nothing refused.
 
 A row that is there although memory does not know it may mean that memory is wrong: the first time
@@ -40,7 +40,7 @@ MOST_SEARCHED_FIXES = 5_000
 """More of one organization are deferred, to be searched in smaller batches."""
 SEARCH_S = 0.5
 """Once a message was found, the rest is deferred after so long."""
-MOST_DOUBTED = 1_000
+MOST_RETRIED = 1_000  # messages that may end a term once
 
 _log = structlog.get_logger("ingest")
 
@@ -60,7 +60,7 @@ async def store_in_parts(
         raise error
     term.memory.revert()
     groups, failures = deque(_groups(term.memory, [], arrivals)), 1
-    rest, suspects, refused = list[DecodedBatch](), set[int](), False
+    rest, poisoned, refused = list[DecodedBatch](), set[int](), False
     ends_s = time.monotonic() + SEARCH_S
     while groups and failures < MOST_FAILURES:
         if refused and time.monotonic() > ends_s:
@@ -74,7 +74,7 @@ async def store_in_parts(
             term.memory.revert()
             whose = set(organizations_of(part.messages, term.memory.registry).tolist())
             if len(whose) == 1:
-                suspects |= whose
+                poisoned |= whose
             if len(whose) == 1 and len(part.decoded.batch) > MOST_SEARCHED_FIXES:
                 rest += [part, *reversed(group)]
                 continue
@@ -89,15 +89,15 @@ async def store_in_parts(
             rest += [term.memory.deferred, *reversed(group)]
         elif group:
             groups.append(group)
-    term.memory.suspects = frozenset(suspects) or term.memory.suspects
+    term.memory.poisoned = frozenset(poisoned) or term.memory.poisoned
     rest += [part for group in groups for part in reversed(group)]
     _defer(term.memory, rest if arrivals.behind is None else [*rest, arrivals.behind])
 
 
-def acquit(memory: Memory, arrivals: DecodedBatch) -> None:
-    """Clear of suspicion the organizations of messages that were all stored."""
-    if memory.suspects and arrivals.messages:
-        memory.suspects -= set(organizations_of(arrivals.messages, memory.registry).tolist())
+def clear_poisoned(memory: Memory, arrivals: DecodedBatch) -> None:
+    """Note that messages were all stored: their organizations are poisoned no more."""
+    if memory.poisoned and arrivals.messages:
+        memory.poisoned -= set(organizations_of(arrivals.messages, memory.registry).tolist())
 
 
 def _defer(memory: Memory, parts: Sequence[DecodedBatch]) -> None:
@@ -122,10 +122,10 @@ def _groups(
         return [[*group, replace(part_of(part, [0]), alone=True)]]
     organization = organizations_of(part.messages, memory.registry)
     order = np.argsort(organization, kind="stable")
-    is_suspect = np.isin(organization[order], list(memory.suspects))
-    if is_mixed := 0 < is_suspect.sum() < len(order):
-        order = np.concatenate((order[~is_suspect], order[is_suspect]))
-        middle = int(len(order) - is_suspect.sum())
+    is_poisoned = np.isin(organization[order], list(memory.poisoned))
+    if is_mixed := 0 < is_poisoned.sum() < len(order):
+        order = np.concatenate((order[~is_poisoned], order[is_poisoned]))
+        middle = int(len(order) - is_poisoned.sum())
     else:
         middle = _middle(organization[order])
         is_mixed = organization[order[0]] != organization[order[-1]]
@@ -150,12 +150,12 @@ def _middle(organization: NDArray[np.int32]) -> int:
 def _check_not_new(term: LeaderTerm, refused: RawMessage, error: UniqueViolation) -> None:
     """Raise `error` where the message has not ended a term yet."""
     digest = sha256(refused.topic.encode() + b"\0" + refused.payload).digest()
-    if digest in term.doubted:
-        term.doubted.remove(digest)
+    if digest in term.retried:
+        term.retried.remove(digest)
         return
-    if len(term.doubted) >= MOST_DOUBTED:
-        term.doubted.clear()
-    term.doubted.add(digest)
+    if len(term.retried) >= MOST_RETRIED:
+        term.retried.clear()
+    term.retried.add(digest)
     raise error
 
 

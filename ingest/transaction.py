@@ -44,7 +44,7 @@ LEASE = leases.INGEST
 class LeaderTerm:
     """The time during which this process holds the lease: it alone stores fixes.
 
-    epoch: the number of the term. bounds: of what is kept in quarantine. doubted: digests of
+    epoch: the number of the term. bounds: of what is kept in quarantine. retried: digests of
     messages that once ended a term, perhaps because memory was wrong about them; a second time the
     message is refused. The set outlives the term. positions: written beside the batches.
     """
@@ -55,7 +55,7 @@ class LeaderTerm:
     metrics: IngestMetrics
     now_us: Callable[[], int]
     bounds: Bounds = DEFAULT_BOUNDS
-    doubted: set[bytes] = field(default_factory=set[bytes])
+    retried: set[bytes] = field(default_factory=set[bytes])
     positions: NewestPositions = field(default_factory=NewestPositions)
 
 

@@ -1,11 +1,12 @@
-"""Data beside the repository: real traces and zones, and cases of other projects.
+"""Data of tests: pages of docs/, and real traces, zones and cases beside the repository.
 
-In $OPSC_TEST_DATA and $OPSC_TEST_VECTORS, else in ../shared beside the checkout. Without them their
-tests are skipped, and the last line that pytest prints says so.
+These are in $OPSC_TEST_DATA and $OPSC_TEST_VECTORS, else in ../shared beside the checkout. Without
+them their tests are skipped, and the last line that pytest prints says so.
 """
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +36,16 @@ def cases_of(name: str, folder: Path = VECTORS) -> list[dict[str, Any]]:
     """Return the cases of one file; none where the file is not there."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text())["cases"] if path.exists() else []
+
+
+def rows_after(heading: str, page: str) -> list[list[str]]:
+    """Return the cells of a table whose first line begins with `heading`, below its two lines."""
+    lines = page[page.index(heading) :].splitlines()[2:]
+    table = lines[: next(i for i, line in enumerate(lines) if not line.startswith("|"))]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table]
+
+
+def examples_in(page: str) -> list[tuple[str, str]]:
+    """Return the programs of a page, each with what it prints."""
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    return list(zip(programs, re.findall(r"```text\n(.*?)```", page, re.DOTALL), strict=True))

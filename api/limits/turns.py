@@ -1,4 +1,8 @@
-"""Turns: costly work of one organization, or on one thing, waits for its own and for no others."""
+"""Turns: a bounded queue for each organization, or thing, of the requests for costly work.
+
+A request waits for those of its own key. Where keys share one process or thread, each has one
+request there at most: they are served round robin.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
@@ -10,18 +14,18 @@ MOST_ORGANIZATIONS = 64
 
 
 class TooManyOfOne(Exception):
-    """The organization, or the thing, has reached its bound of requests in work."""
+    """The queue of the organization, or the thing, is full."""
 
 
 class TooManyOfAll(Exception):
-    """The queue has reached its bound of waiting organizations, or things."""
+    """There are as many queues as there may be."""
 
 
 @dataclass(slots=True)
-class _Line:
-    """The requests of a key."""
+class _Queue:
+    """The requests of a key. slots: of those that are under way."""
 
-    head: asyncio.Semaphore
+    slots: asyncio.Semaphore
     length: int = 0
 
 
@@ -37,23 +41,23 @@ class Turns:
         most_of_each: int = MOST_OF_EACH,
         most: int = MOST_ORGANIZATIONS,
     ) -> None:
-        self._lines: dict[Hashable, _Line] = {}
+        self._queues: dict[Hashable, _Queue] = {}
         self._at_once, self._most_of_each, self._most = at_once, most_of_each, most
 
     @asynccontextmanager
     async def turn(self, key: Hashable) -> AsyncIterator[None]:
         """Wait for the key's turn. Raises TooManyOfOne or TooManyOfAll at once."""
-        line = self._lines.get(key) or _Line(asyncio.Semaphore(self._at_once))
-        if line.length >= self._most_of_each:
+        queue = self._queues.get(key) or _Queue(asyncio.Semaphore(self._at_once))
+        if queue.length >= self._most_of_each:
             raise TooManyOfOne
-        if line.length == 0 and len(self._lines) >= self._most:
+        if queue.length == 0 and len(self._queues) >= self._most:
             raise TooManyOfAll
-        self._lines[key] = line
-        line.length += 1
+        self._queues[key] = queue
+        queue.length += 1
         try:
-            async with line.head:
+            async with queue.slots:
                 yield
         finally:
-            line.length -= 1
-            if line.length == 0:
-                del self._lines[key]
+            queue.length -= 1
+            if queue.length == 0:
+                del self._queues[key]

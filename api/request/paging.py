@@ -4,7 +4,7 @@
 in its cursor: it says how many rows there were then, and costs nothing on the pages that follow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
@@ -18,7 +18,8 @@ from api.http.encoding import ok, sparse
 from api.http.problems import bad_parameter
 from api.request.access import Access
 from db.core.connect import Connection
-from db.core.listing import NEWEST_FIRST, FilteredList, ListFilter, Order, RowKey
+from db.core.listing import NEWEST_FIRST, FilteredList, ListFilter, ListKey, Order, RowKey
+from db.core.table import Row, Table
 
 MAX_ROWS = 1_000  # of a page
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
@@ -26,6 +27,7 @@ MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading
 _CURSOR = "^[A-Za-z0-9_-]+$"
 _KEY = TypeVar("_KEY", bound=tuple[Any, ...])
 _ROW = TypeVar("_ROW")
+_TABLE_ROW = TypeVar("_TABLE_ROW", bound=Row)
 _ITEM = TypeVar("_ITEM", bound=BaseModel)
 
 
@@ -171,6 +173,29 @@ class Page(Generic[_KEY]):
         """Return the rows of the page, and the total, which is counted if no cursor has it."""
         total = self.total or Total.counted(await rows.count(conn, wanted, MAX_COUNTED + 1))
         found = await rows.listing(
+            conn,
+            wanted,
+            order=order,
+            after=self.after,
+            limit=self.fetch_limit,
+            offset=self.fetch_offset,
+        )
+        return found, total
+
+    async def read_table(
+        self: "Page[ListKey]",
+        conn: Connection,
+        table: Table[_TABLE_ROW],
+        wanted: Mapping[str, Any],
+        order: Order,
+    ) -> tuple[list[_TABLE_ROW], Total]:
+        """Read from a table as `read` does. The total is exact where the database keeps it."""
+        total = self.total
+        if total is None and table.keeps_count(wanted):
+            total = Total(await table.count(conn, wanted))
+        elif total is None:
+            total = Total.counted(await table.count(conn, wanted, MAX_COUNTED + 1))
+        found = await table.listing(
             conn,
             wanted,
             order=order,

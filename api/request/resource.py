@@ -20,7 +20,7 @@ from api.http import fields
 from api.http.encoding import created, id_text, no_content, ok, time_text
 from api.http.problems import conflict, not_found
 from api.request.access import Access
-from api.request.paging import MAX_COUNTED, Page, SortedByNameQuery, SortedQuery, Total
+from api.request.paging import Page, SortedByNameQuery, SortedQuery
 from api.request.references import ask_references, check_filters, check_owners, check_references
 from db.core.connect import Connection
 from db.core.exchange import Exchange
@@ -107,26 +107,10 @@ class Resource(Generic[_ROW]):
         wanted = query.wanted()
         async with access.transaction() as conn:
             await check_filters(conn, query)
-            total = page.total or await self.total(conn, wanted)
-            rows = await self.table.listing(
-                conn,
-                wanted,
-                order=query.order,
-                after=page.after,
-                limit=page.fetch_limit,
-                offset=page.fetch_offset,
-            )
+            rows, total = await page.read_table(conn, self.table, wanted, query.order)
             more = await self._more(conn, query, rows)
         item = self.item if not more else lambda row: self.item(row) | more[row.id]
         return page.response(rows, total, key=query.order.key, item=item)
-
-    async def total(self, conn: Connection, wanted: Mapping[str, Any]) -> Total:
-        """Return how many rows the filters let through, from MAX_COUNTED on an estimate unless the
-        database keeps the number.
-        """
-        if self.table.keeps_count(wanted):
-            return Total(await self.table.count(conn, wanted))
-        return Total.counted(await self.table.count(conn, wanted, MAX_COUNTED + 1))
 
     async def create(
         self,

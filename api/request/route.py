@@ -11,7 +11,7 @@ number of values are bounded, since the event loop stands still while a body is 
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, ClassVar
 
 import msgspec
@@ -200,19 +200,25 @@ async def _all(request: Request, limit_bytes: int) -> bytes:
     if announced.isdecimal() and int(announced[:20]) > limit_bytes + _DISCARDED_BYTES:
         raise too_large(limit_bytes)
     content = bytearray()
+    async for chunk in body_chunks(request, limit_bytes):
+        content += chunk
+    return bytes(content)
+
+
+async def body_chunks(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it arrives. Raises Problem: 413 beyond the bound, 400 if it ends early."""
     arrived_bytes = 0
     try:
         async for chunk in request.stream():
             arrived_bytes += len(chunk)
             if arrived_bytes <= limit_bytes:
-                content += chunk
+                yield chunk
             elif arrived_bytes > limit_bytes + _DISCARDED_BYTES:
                 break
     except ClientDisconnect:
         raise Problem(400, "body_incomplete", "The body ended before it was complete.") from None
     if arrived_bytes > limit_bytes:
         raise too_large(limit_bytes)
-    return bytes(content)
 
 
 def too_large(limit_bytes: int) -> Problem:

@@ -26,7 +26,7 @@ from ingest.sources.source import RawMessage
 from telemetry.fix import FixBatch
 from telemetry.formats.decoded import Arrived, Decoded, in_order
 
-SUSPECTS_FIXES = 1_000
+POISONED_FIXES = 1_000
 """Of an organization whose messages the database refused a batch has no more: all of a batch waits
 while they are looked for."""
 
@@ -95,18 +95,18 @@ def _moved(them: Sequence[Arrived], shift: int) -> list[Arrived]:
 def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
     """Cut the arrivals to about `most_fixes`, with the rest as `behind`.
 
-    Organizations have equal shares, but suspects at most SUSPECTS_FIXES and slow ones at most
+    Organizations have equal shares, but poisoned ones at most POISONED_FIXES and slow ones at most
     SLOW_FIXES. Each gets its first messages. The message in which a share ends is not cut.
     """
     fixes = np.maximum(arrivals.loads(), 1)
-    if fixes.sum() <= most_fixes and not memory.suspects and not memory.slow:
+    if fixes.sum() <= most_fixes and not memory.poisoned and not memory.slow:
         return arrivals
     organization = organizations_of(arrivals.messages, memory.registry)
     order = np.argsort(organization, kind="stable")
     before = np.cumsum(fixes[order]) - fixes[order]
     each, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
     share = np.full(len(each), max(1, most_fixes // max(1, len(each))))
-    share[np.isin(each, list(memory.suspects))] = min(SUSPECTS_FIXES, most_fixes)
+    share[np.isin(each, list(memory.poisoned))] = min(POISONED_FIXES, most_fixes)
     share[np.isin(each, list(memory.slow))] = min(SLOW_FIXES, most_fixes)
     is_now = np.empty(len(order), np.bool_)
     is_now[order] = before - before[first][place] < share[place]

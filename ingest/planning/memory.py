@@ -55,7 +55,7 @@ class Memory:
     """The deferred fixes that organizations may have, in shares."""
     paused: frozenset[UUID] = frozenset()
     """The organizations of which nothing is taken: they have too many deferred fixes."""
-    suspects: frozenset[int] = frozenset()
+    poisoned: frozenset[int] = frozenset()
     """Organizations whose newest messages the database refused; see `ingest.splitting`."""
     slow: frozenset[int] = frozenset()
     """Organizations that had more late fixes than one plan judges, or more refusals, while others

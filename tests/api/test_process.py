@@ -12,20 +12,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from api.__main__ import main
 from stack.servers.postgres import free_port
+from stack.servers.tls import development_certificate
 from tests.servers import DatabaseUnderTest, PostgresUnderTest, beside
 
 SECRET_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -94,9 +89,9 @@ async def test_a_signal_ends_it_in_order(
 async def test_it_speaks_tls_1_3_and_nothing_older(
     database: DatabaseUnderTest, tmp_path: Path
 ) -> None:
-    certificate, key = _self_signed(tmp_path)
-    trusting = ssl.create_default_context(cafile=certificate)
-    with serving(database, OPSC_TLS_CERT=str(certificate), OPSC_TLS_KEY=str(key)) as (
+    made = development_certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=made.chain)
+    with serving(database, OPSC_TLS_CERT=str(made.chain), OPSC_TLS_KEY=str(made.key)) as (
         process,
         port,
     ):
@@ -224,32 +219,3 @@ async def test_a_login_that_sees_every_organization_is_not_served_later_either(
 async def status(url: str, **headers: str) -> int:
     async with aiohttp.request("GET", url, headers=headers) as response:
         return response.status
-
-
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(private, hashes.SHA256())
-    )
-    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate_file, key_file

@@ -10,6 +10,7 @@ from geofence.model.policy import DEFAULT_ALERTS, SCHEDULE_START_BREACHES, SILEN
 from geofence.model.rules import Rules
 from geofence.model.schedule import MAX_WINDOWS, parse_schedule
 from geofence.model.transitions import DECISIONS, Says, Was
+from tests.data import examples_in
 
 PAGE = (Path(__file__).parents[2] / "docs" / "geofence.md").read_text()
 
@@ -99,9 +100,8 @@ def test_the_schedule_on_the_page_is_one():
 
 
 def test_the_examples_print_what_the_page_says(capsys):
-    examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    printed = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == len(printed) == 2
-    for example, lines in zip(examples, printed, strict=True):
-        exec(compile(example, "docs/geofence.md", "exec"), {})
-        assert capsys.readouterr().out == lines
+    examples = examples_in(PAGE)
+    assert len(examples) == 2
+    for program, printed in examples:
+        exec(compile(program, "docs/geofence.md", "exec"), {})
+        assert capsys.readouterr().out == printed

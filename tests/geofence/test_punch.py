@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID, uuid5
@@ -27,6 +26,7 @@ from geofence.punches.claim import (
 )
 from geofence.punches.verdict import judge_punch
 from telemetry.punch import PUNCH_KINDS
+from tests.data import examples_in
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "punches.json").read_text())
 PAGE = (Path(__file__).parents[2] / "docs" / "punches.md").read_text()
@@ -353,9 +353,6 @@ def test_the_page_has_the_sources_of_a_time_for_pay():
 
 
 def test_the_example_prints_what_the_page_says(capsys):
-    example = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    printed = re.search(r"```text\n(.*?)```", PAGE, re.DOTALL)
-    assert example is not None
-    assert printed is not None
-    exec(compile(example[1], "docs/punches.md", "exec"), {})
-    assert capsys.readouterr().out == printed[1]
+    ((program, printed),) = examples_in(PAGE)
+    exec(compile(program, "docs/punches.md", "exec"), {})
+    assert capsys.readouterr().out == printed

@@ -1,12 +1,15 @@
 """Trackers of an organization, changed as the API changes them."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from db.core.connect import connect
+from db.core.connect import Connection, connect
 from db.core.registry_revision import bump
 from db.core.tenant import act_for
 from db.resources import trackers
@@ -16,12 +19,7 @@ from tests.servers import DatabaseUnderTest
 
 async def rotate(tenant: Tenant, tracker_id: UUID, secret: str) -> None:
     """Give a tracker another secret."""
-    conn = await connect(tenant.database.url("opsc_app"), "test")
-    async with conn, conn.transaction():
-        await act_for(conn, tenant.org_id)
-        revision, at = await bump(conn)
-        tracker = await trackers.table.find(conn, tracker_id)
-        assert tracker is not None
+    async with _changing(tenant, tracker_id) as (conn, revision, tracker, at):
         await trackers.update(conn, tracker._replace(updated_at=at), revision, secret=secret)
 
 
@@ -34,13 +32,20 @@ async def registered(tenant: Tenant) -> Vehicle:
 
 async def revoke(tenant: Tenant, tracker_id: UUID) -> None:
     """Revoke a tracker."""
+    async with _changing(tenant, tracker_id) as (conn, revision, tracker, at):
+        await trackers.update(conn, tracker._replace(revoked_at=at, updated_at=at), revision)
+
+
+@asynccontextmanager
+async def _changing(
+    tenant: Tenant, tracker_id: UUID
+) -> AsyncIterator[tuple[Connection, int, trackers.Tracker, datetime]]:
+    """Provide the transaction of a change, its revision, the tracker and the time."""
     conn = await connect(tenant.database.url("opsc_app"), "test")
     async with conn, conn.transaction():
         await act_for(conn, tenant.org_id)
         revision, at = await bump(conn)
-        tracker = await trackers.table.find(conn, tracker_id)
-        assert tracker is not None
-        await trackers.update(conn, tracker._replace(revoked_at=at, updated_at=at), revision)
+        yield conn, revision, await trackers.table.get(conn, tracker_id), at
 
 
 def rows(tenant: Tenant, query: str, *values: object) -> list[tuple[Any, ...]]:

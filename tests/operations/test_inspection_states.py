@@ -10,16 +10,10 @@ import pytest
 from operations.inspections.answers import TYPES
 from operations.inspections.states import INSPECTIONS, MOVES, State, Verb, check_changeable
 from operations.states import IllegalMoveError
+from tests.data import rows_after
 
 PAGE = (Path(__file__).parents[2] / "docs" / "inspections.md").read_text("utf-8")
 LEGAL = {(each.state, each.verb): each.then for each in MOVES}
-
-
-def first_cells(heading: str) -> list[list[str]]:
-    """Return the rows of the table below a heading."""
-    lines = PAGE[PAGE.index(heading) :].splitlines()[2:]
-    rows = lines[: next(n for n, line in enumerate(lines) if not line.startswith("|"))]
-    return [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in rows]
 
 
 @pytest.mark.parametrize(("state", "verb"), list(product(get_args(State), get_args(Verb))))
@@ -41,11 +35,11 @@ def test_a_draft_alone_can_be_changed(state):
 
 
 def test_the_page_has_the_moves_and_the_types_of_the_code():
-    assert first_cells("| state | verb |") == [
+    assert rows_after("| state | verb |", PAGE) == [
         [each.state, each.verb, each.then, ", ".join(each.roles), ", ".join(each.own_roles)]
         for each in MOVES
     ]
-    assert [row[0] for row in first_cells("| type | the value |")] == list(TYPES)
+    assert [row[0] for row in rows_after("| type | the value |", PAGE)] == list(TYPES)
 
 
 def test_the_page_draws_the_moves_of_the_code():

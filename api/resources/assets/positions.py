@@ -14,7 +14,7 @@ from api.http import fields
 from api.request.access import Reader
 from api.request.asset_positions import asset_position
 from api.request.geojson import Feature, documented, listed
-from api.request.paging import MAX_ROWS, ListOf, Page, Total
+from api.request.paging import MAX_ROWS, ListOf, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.assets.bodies import AssetFilters, PositionItem
@@ -52,15 +52,7 @@ async def list_positions(
     wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total(await assets.table.count(conn, wanted))
-        rows = await assets.table.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        rows, total = await page.read_table(conn, assets.table, wanted, query.order)
         positions = await last_positions.of_assets(conn, [row.id for row in rows])
 
     def item(row: assets.Asset) -> dict[str, Any]:

@@ -9,7 +9,6 @@ would run (HTML, SVG) is refused, and so is an image that is another kind of fil
 import codecs
 import re
 import unicodedata
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -17,13 +16,13 @@ import puremagic
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http.headers import media_type
 from api.http.problems import Fault, Problem, bad_field
 from api.request.handler_arguments import Handle
-from api.request.route import TenantRoute, too_large
+from api.request.route import TenantRoute, body_chunks, too_large
 
 MAX_FILE_BYTES = 25 * 1024 * 1024
 # Recognized by their first bytes; all others are text or refused.
@@ -41,7 +40,6 @@ TEXT_TYPES = ("text/plain", "text/csv")
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 _ROOM_FOR_FIELDS_BYTES = 64 * 1024
-_DISCARDED_BYTES = 16 * 1024 * 1024
 _MAX_FIELDS = 10
 _MAX_FIELD_BYTES = 1000
 _HEAD_BYTES = 4096
@@ -96,7 +94,7 @@ async def _form(request: Request, max_file_bytes: int) -> FormData:
         raise Problem(415, "not_multipart", detail)
     parser = MultiPartParser(
         request.headers,
-        _bounded(request, max_file_bytes + _ROOM_FOR_FIELDS_BYTES),
+        body_chunks(request, max_file_bytes + _ROOM_FOR_FIELDS_BYTES),
         max_files=1,
         max_fields=_MAX_FIELDS,
         max_part_size=_MAX_FIELD_BYTES,
@@ -105,24 +103,6 @@ async def _form(request: Request, max_file_bytes: int) -> FormData:
         return await parser.parse()
     except MultiPartException as error:
         raise Problem(400, "invalid_multipart", f"The body cannot be read: {error}.") from None
-
-
-async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, None]:
-    """Yield the body as it arrives. Raises Problem (413) behind its bound, (400) where it breaks
-    off.
-    """
-    arrived_bytes = 0
-    try:
-        async for chunk in request.stream():
-            arrived_bytes += len(chunk)
-            if arrived_bytes <= limit_bytes:
-                yield chunk
-            elif arrived_bytes > limit_bytes + _DISCARDED_BYTES:
-                break
-    except ClientDisconnect:
-        raise Problem(400, "body_incomplete", "The body ended before it was complete.") from None
-    if arrived_bytes > limit_bytes:
-        raise too_large(limit_bytes)
 
 
 async def _upload(form: FormData, max_file_bytes: int) -> Upload:

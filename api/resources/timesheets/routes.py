@@ -19,7 +19,7 @@ from api.http.encoding import created, id_text, ok
 from api.http.problems import Problem, bad_field, conflict, forbidden, not_found
 from api.request.access import Access, Admin, Dispatcher, Reader, Technician
 from api.request.document_answers import varying
-from api.request.paging import ListOf, Page, Total
+from api.request.paging import ListOf, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.organization_logo import letterhead_of
@@ -89,15 +89,7 @@ async def list_timesheets(
     wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total(await timesheets.count(conn, wanted))
-        rows = await timesheets.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        rows, total = await page.read_table(conn, timesheets, wanted, query.order)
     envelope = page.envelope(rows, total, key=query.order.key, item=timesheet_item)
     return listed(request, envelope)
 

@@ -112,13 +112,5 @@ async def listed_records(
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id)
         wanted = {"work_order_id": row.id}
-        total = page.total or Total(await of.count(conn, wanted))
-        rows = await of.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        rows, total = await page.read_table(conn, of, wanted, query.order)
     return page.response(rows, total, key=query.order.key, item=item)

@@ -94,15 +94,7 @@ async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Quer
     wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or await orders.total(conn, wanted)
-        rows = await table.work_orders.listing(
-            conn,
-            wanted,
-            order=query.order,
-            after=page.after,
-            limit=page.fetch_limit,
-            offset=page.fetch_offset,
-        )
+        rows, total = await page.read_table(conn, table.work_orders, wanted, query.order)
     return page.response(rows, total, key=query.order.key, item=_shown_to(access).item)
 
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from tests.api.mailbox import Mailbox
+from tests.api.resources.quotes.test_quote_conversion import accepted
 from tests.api.resources.quoting import LINE, done
-from tests.api.resources.test_quote_conversion import accepted
 from tests.api.running import Organization, RunningApi
 from tests.api.stocked import move, stocked
 

@@ -16,7 +16,7 @@ from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.results import results
 from ingest.runtime import IngestRuntime
 from ingest.sources.source import RawMessage
-from ingest.splitting import acquit, store_in_parts
+from ingest.splitting import clear_poisoned, store_in_parts
 from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 from telemetry.result import Result
 from telemetry.topics import fixes_topic
@@ -176,10 +176,10 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
     assert other.rows(FIXES) == [(1,)]
 
 
-async def test_a_suspect_has_little_of_a_batch_until_one_passes(
+async def test_a_poisoned_organization_has_little_of_a_batch_until_one_passes(
     tenant: Tenant, picky: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deferral, "SUSPECTS_FIXES", 10)
+    monkeypatch.setattr(deferral, "POISONED_FIXES", 10)
     other = await Tenant.create(picky)
     poisoned, quiet = await tenant.vehicle(), await other.vehicle()
     async with term_of(picky) as term:
@@ -190,9 +190,9 @@ async def test_a_suspect_has_little_of_a_batch_until_one_passes(
         assert [one.identity for one in batch.messages].count(quiet.tracker_id) == 30
         assert batch.behind is not None
         assert len(batch.behind.messages) == 20
-        acquit(term.memory, read([sent(quiet, -5)], now_us()))
-        assert term.memory.suspects
-        acquit(term.memory, batch)
+        clear_poisoned(term.memory, read([sent(quiet, -5)], now_us()))
+        assert term.memory.poisoned
+        clear_poisoned(term.memory, batch)
         assert shared(read(both, now_us()), term.memory, 1_000).behind is None
 
 

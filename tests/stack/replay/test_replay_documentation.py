@@ -15,14 +15,9 @@ from stack.replay.output.formats import COLUMNS
 from stack.replay.output.map_page import MAX_ZONES
 from stack.replay.output.map_sample import MAX_POINTS, MAX_TRANSITIONS
 from telemetry.traces.trace import COLUMNS as TRACE_COLUMNS
+from tests.data import rows_after
 
 PAGE = (Path(__file__).parents[3] / "docs" / "replay.md").read_text()
-
-
-def rows_after(heading: str) -> list[list[str]]:
-    lines = PAGE[PAGE.index(heading) :].splitlines()[2:]
-    table = lines[: next(i for i, line in enumerate(lines) if not line.startswith("|"))]
-    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table]
 
 
 def test_every_option_is_on_the_page_and_no_other():
@@ -36,7 +31,7 @@ def test_the_rules_on_the_page_have_their_defaults():
     def shown(value: float | None) -> str:
         return "off" if value is None else f"{value:g}"
 
-    assert rows_after("| option | property | default |") == [
+    assert rows_after("| option | property | default |", PAGE) == [
         ["--" + field.name.replace("_", "-"), field.name, shown(field.default)]
         for field in dataclasses.fields(Rules)
     ]
@@ -45,12 +40,14 @@ def test_the_rules_on_the_page_have_their_defaults():
 
 
 def test_the_formats_and_columns_of_traces_are_on_the_page():
-    assert [row[0] for row in rows_after("| suffix | what is in it |")] == list(TRACE_SUFFIXES)
-    assert [row[0] for row in rows_after("| column | unit | |")] == list(TRACE_COLUMNS)
+    assert [row[0] for row in rows_after("| suffix | what is in it |", PAGE)] == list(
+        TRACE_SUFFIXES
+    )
+    assert [row[0] for row in rows_after("| column | unit | |", PAGE)] == list(TRACE_COLUMNS)
 
 
 def test_the_columns_of_transitions_are_on_the_page():
-    assert [row[0] for row in rows_after("| column | |")] == list(COLUMNS)
+    assert [row[0] for row in rows_after("| column | |", PAGE)] == list(COLUMNS)
 
 
 def test_the_bounds_on_the_page_are_those_of_the_code():
@@ -60,7 +57,7 @@ def test_the_bounds_on_the_page_are_those_of_the_code():
 
 
 def test_the_properties_that_decide_what_is_told_are_on_the_page():
-    rows = {row[0]: row for row in rows_after("| property | default | |")}
+    rows = {row[0]: row for row in rows_after("| property | default | |", PAGE)}
     assert set(rows) == {field.name for field in dataclasses.fields(Policy)} | {"assets"}
     assert rows["kind"][1] == DEFAULT_KIND
     for kind in DEFAULT_ALERTS:

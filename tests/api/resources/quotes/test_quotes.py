@@ -22,13 +22,6 @@ from tests.api.resources.quoting import (
 )
 from tests.api.running import Client, Organization, RunningApi
 
-
-@pytest.fixture
-def org(api: RunningApi) -> Organization:
-    """An organization of one test's own."""
-    return api.organization("Quarries")
-
-
 # Drafts -------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import io
 import pytest
 from pypdf import PdfReader
 
-from tests.api.punching import Worker, worker
+from tests.api.punching import Worker
 from tests.api.resources.timekeeping import (
     HOUR_S,
     adjust,
@@ -14,25 +14,12 @@ from tests.api.resources.timekeeping import (
     enter,
     export,
     punched,
-    quarries,
     rows_of_csv,
     say,
     sheet,
     zurich,
 )
 from tests.api.running import Organization, RunningApi
-
-
-@pytest.fixture
-async def org(api: RunningApi) -> Organization:
-    """An organization of one test's own, in Zurich."""
-    return await quarries(api)
-
-
-@pytest.fixture
-async def anna(api: RunningApi, org: Organization) -> Worker:
-    """The technician."""
-    return await worker(api, org, external_id="E-204")
 
 
 async def test_a_timesheet_is_exported_as_csv(org: Organization, anna: Worker) -> None:

@@ -3,24 +3,16 @@
 import base64
 import io
 
-import pytest
 from pypdf import PdfReader
 
 from tests.api.photos.pictures import bomb, photo, signature
-from tests.api.punching import Worker, worker
+from tests.api.punching import Worker
 from tests.api.resources.dispatching import (
     made_order,
     say,
 )
 from tests.api.resources.test_attachments import upload
-from tests.api.running import Organization, RunningApi
-
-
-@pytest.fixture
-async def anna(api: RunningApi) -> tuple[Organization, Worker]:
-    """The technician of an organization of one test's own, who punches by phone."""
-    made = api.organization("Sites")
-    return made, await worker(api, made)
+from tests.api.running import Organization
 
 
 async def test_a_work_order_is_a_pdf_for_those_who_accept_it(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.punching import Worker, worker
+from tests.api.punching import Worker
 from tests.api.resources.timekeeping import (
     HOUR_S,
     adjust,
@@ -13,7 +13,6 @@ from tests.api.resources.timekeeping import (
     enter,
     export,
     punched,
-    quarries,
     read,
     rows_of_csv,
     say,
@@ -22,19 +21,6 @@ from tests.api.resources.timekeeping import (
     zurich,
 )
 from tests.api.running import Organization, RunningApi
-
-
-@pytest.fixture
-async def org(api: RunningApi) -> Organization:
-    """An organization of one test's own, in Zurich."""
-    return await quarries(api)
-
-
-@pytest.fixture
-async def anna(api: RunningApi, org: Organization) -> Worker:
-    """The technician."""
-    return await worker(api, org, external_id="E-204")
-
 
 # Counting -----------------------------------------------------------------------------------------
 

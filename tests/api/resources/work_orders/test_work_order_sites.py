@@ -5,26 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.api.punching import Worker, employee, jobsite, worker
+from tests.api.punching import Worker, employee, jobsite
 from tests.api.resources.dispatching import made_order, moved
 from tests.api.running import Organization, RunningApi
 from tests.api.stocked import stocked
 from tests.api.stored import carried, minute, store_visit, text
 from tests.ingest.punches.punching import HOME
-
-
-@pytest.fixture(scope="module")
-def org(api: RunningApi) -> Organization:
-    """The organization of this module."""
-    return api.organization("Jobs")
-
-
-@pytest.fixture
-async def anna(api: RunningApi) -> tuple[Organization, Worker]:
-    """The technician of an organization of one test's own, who punches by phone."""
-    made = api.organization("Sites")
-    return made, await worker(api, made)
-
 
 # Punches and machines -----------------------------------------------------------------------------
 

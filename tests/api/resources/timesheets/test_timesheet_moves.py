@@ -14,7 +14,6 @@ from tests.api.resources.timekeeping import (
     day_of_work,
     enter,
     punched,
-    quarries,
     read,
     say,
     sheet,
@@ -22,19 +21,6 @@ from tests.api.resources.timekeeping import (
     zurich,
 )
 from tests.api.running import Organization, RunningApi
-
-
-@pytest.fixture
-async def org(api: RunningApi) -> Organization:
-    """An organization of one test's own, in Zurich."""
-    return await quarries(api)
-
-
-@pytest.fixture
-async def anna(api: RunningApi, org: Organization) -> Worker:
-    """The technician."""
-    return await worker(api, org, external_id="E-204")
-
 
 # Moves --------------------------------------------------------------------------------------------
 

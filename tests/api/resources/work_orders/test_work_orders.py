@@ -9,7 +9,7 @@ from db.core.ids import new_id
 from operations.work_orders.states import MAX_DEPTH
 from telemetry.ids import format_id
 from tests.api.http.test_problems import is_problem
-from tests.api.punching import Worker, employee, worker
+from tests.api.punching import employee
 from tests.api.resources.dispatching import (
     listed_ids,
     made_order,
@@ -17,20 +17,6 @@ from tests.api.resources.dispatching import (
     order_events,
 )
 from tests.api.running import Organization, RunningApi
-
-
-@pytest.fixture(scope="module")
-def org(api: RunningApi) -> Organization:
-    """The organization of this module."""
-    return api.organization("Jobs")
-
-
-@pytest.fixture
-async def anna(api: RunningApi) -> tuple[Organization, Worker]:
-    """The technician of an organization of one test's own, who punches by phone."""
-    made = api.organization("Sites")
-    return made, await worker(api, made)
-
 
 # Fields -------------------------------------------------------------------------------------------
 

@@ -21,12 +21,6 @@ from tests.api.resources.quoting import (
 from tests.api.running import Organization, RunningApi
 
 
-@pytest.fixture
-def org(api: RunningApi) -> Organization:
-    """An organization of one test's own."""
-    return api.organization("Quarries")
-
-
 async def test_a_customer_sees_and_accepts_a_quote_once(
     api: RunningApi, org: Organization, mailbox: Mailbox
 ) -> None:

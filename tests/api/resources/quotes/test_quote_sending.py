@@ -27,12 +27,6 @@ from webhooks.mail.senders import SendError
 from webhooks.metrics import WebhookMetrics
 
 
-@pytest.fixture
-def org(api: RunningApi) -> Organization:
-    """An organization of one test's own."""
-    return api.organization("Quarries")
-
-
 async def test_a_quote_is_sent_when_the_mail_server_took_its_letter(
     api: RunningApi, org: Organization, mailbox: Mailbox
 ) -> None:

@@ -15,13 +15,7 @@ from tests.api.resources.dispatching import (
     made_order,
     say,
 )
-from tests.api.running import Organization, RunningApi
-
-
-@pytest.fixture(scope="module")
-def org(api: RunningApi) -> Organization:
-    """The organization of this module."""
-    return api.organization("Jobs")
+from tests.api.running import Organization
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from telemetry.ids import parse_id
-from tests.api.punching import Worker, jobsite, rules, worker
+from tests.api.punching import Worker, jobsite, rules
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import text
 from tests.ingest.punches.punching import AWAY, HOME
@@ -30,13 +30,6 @@ WITH made AS (
 INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)
 SELECT org_id, id, %(employee)s FROM made RETURNING 1
 """
-
-
-@pytest.fixture
-async def anna(api: RunningApi) -> tuple[Organization, Worker]:
-    """The technician of an organization of one test's own, who punches by phone."""
-    made = api.organization("Sites")
-    return made, await worker(api, made)
 
 
 async def _site(org: Organization, place: tuple[float, float] = HOME, **more: Any) -> str:

@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
-
 from tests.api.http.test_problems import is_problem
 from tests.api.mailbox import Mailbox
 from tests.api.resources.quoting import LINE, client_of, done, draft, read, sent
@@ -12,12 +10,6 @@ from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stocked import stocked
 
 BY_HAND = {"name": "Ann Lee", "reason": "By a signed letter."}
-
-
-@pytest.fixture
-def org(api: RunningApi) -> Organization:
-    """An organization of one test's own."""
-    return api.organization("Quarries")
 
 
 async def accepted(org: Organization, mailbox: Mailbox, **more: Any) -> dict[str, Any]:
