@@ -13,6 +13,7 @@ from db.core.connect import pool
 from db.core.ids import new_id
 from db.core.table import db_now
 from db.core.tenant import tenant
+from db.stock.inventory import lock_levels
 from db.stock.movements import MovementWish, record
 from db.stock.work_order_parts import OrderPartRow, OrderStock, consume, order_parts, plan
 from operations.stock import NOTHING_NAMED, StockChange, StockLevel, changed
@@ -33,7 +34,7 @@ class Stored(NamedTuple):
 @pytest.fixture(scope="module")
 def stored(database: DatabaseUnderTest) -> Stored:
     """The stock of an organization."""
-    ids = Stored(*(new_id() for _ in range(5)), UUID(int=0))
+    ids = Stored(new_id(), new_id(), new_id(), new_id(), new_id(), UUID(int=0))
     with psycopg.connect(database.url("admin")) as conn:
         conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (ids.org,))
         user_id = new_id()
@@ -66,7 +67,8 @@ def stored(database: DatabaseUnderTest) -> Stored:
             await record(conn, wish)
             stock, at = OrderStock(ids.org, ids.order, user_id), await db_now(conn)
             row = OrderPartRow(
-                new_id(), ids.order, ids.part, ids.place, 0, 0, 0, 0, at, at, *[""] * 4, "none"
+                *(new_id(), ids.order, ids.part, ids.place),
+                *(0, 0, 0, 0, at, at, "", "", "", "", "none"),
             )
             await order_parts.insert(conn, row)
             row = await plan(conn, stock, row._replace(planned_milli=5_000), is_reserved=True)
@@ -230,3 +232,36 @@ def test_the_average_is_that_of_the_rules(
             [list(column) for column in zip(*cases, strict=True)],
         ).fetchall()
     assert [value for (value,) in found] == wanted
+
+
+async def test_a_change_of_tracking_waits_for_whoever_has_locked_a_level(
+    database: DatabaseUnderTest, stored: Stored
+) -> None:
+    """Whoever locks levels locks their part first: else both would wait for each other."""
+    part_id = new_id()
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'opsc_app'"
+    with psycopg.connect(database.url("admin"), autocommit=True) as admin:
+        admin.execute(
+            "INSERT INTO parts (org_id, id, number, name, unit, currency)"
+            " VALUES (%s, %s, 'y', 'y', 'piece', 'EUR')",
+            (stored.org, part_id),
+        )
+        wish = MovementWish(stored.org, "receive", part_id, stored.place, 1_000)
+        async with pool(database.url("opsc_app"), "locking", max_size=2) as connections:
+
+            async def change() -> None:
+                async with tenant(connections, stored.org) as conn:
+                    await conn.execute(
+                        "UPDATE parts SET tracking = 'lot' WHERE id = %s", (part_id,)
+                    )
+
+            async with tenant(connections, stored.org) as conn:
+                await lock_levels(conn, [(part_id, stored.place)])
+                changing = asyncio.create_task(change())
+                async with asyncio.timeout(20):
+                    while not admin.execute(waiting).fetchall():  # noqa: ASYNC110  # it has no event
+                        await asyncio.sleep(0.01)
+                await record(conn, wish)
+            with pytest.raises(psycopg.errors.CheckViolation) as refused:
+                await changing
+    assert refused.value.diag.constraint_name == "inventory_tracking_stays"

@@ -154,6 +154,41 @@ async def test_tracking_changes_only_while_there_is_no_stock(north: Organization
     assert await _lots(north, ids) == {"A": 1}
 
 
+async def test_tracking_is_changed_while_orders_move_the_part(
+    api: RunningApi, north: Organization
+) -> None:
+    ids = await stocked(north, quantity=0)
+    path = f"/v1/parts/{ids['parts']}"
+    body = {"title": "x", "assignee_ids": [await employee(north)]}
+    order = (await north.admin.post("/v1/work-orders", body)).headers["Location"]
+    await north.admin.post(f"{order}/assign", None)
+    plan = {"part_id": ids["parts"], "warehouse_id": ids["warehouses"], "quantity": 1}
+    assert (await north.admin.post(f"{order}/parts", plan | {"quantity": 0})).status == 201
+
+    async def use() -> set[int]:
+        seen: set[int] = set()
+        for kind, more in (("receive", {}), ("receive", {"lot": "A"})):
+            seen.add((await move(north.admin, ids, kind, 1, **more)).status)
+            for named in ({}, {"lot": "A"}):
+                taken = await north.admin.post(
+                    f"{order}/parts/{ids['parts']}/consume", {"quantity": 1} | named
+                )
+                seen.add(taken.status)
+            seen.add(
+                (await north.admin.patch(f"{order}/parts/{ids['parts']}", {"quantity": 0})).status
+            )
+        return seen
+
+    async def change() -> set[int]:
+        return {
+            (await north.admin.patch(path, {"tracking": tracking})).status
+            for tracking in ("lot", "none") * 4
+        }
+
+    seen = await asyncio.gather(use(), use(), use(), change(), change())
+    assert set().union(*seen) <= {200, 201, 409, 422}
+
+
 async def test_an_opening_quantity_of_lots_is_received(north: Organization) -> None:
     ids = await tracked(north, "lot", lot="A")
     body = {"part_id": ids["parts"], "warehouse_id": await _van(north)}
