@@ -246,6 +246,10 @@ async def test_a_change_of_tracking_waits_for_whoever_has_locked_a_level(
             " VALUES (%s, %s, 'y', 'y', 'piece', 'EUR')",
             (stored.org, part_id),
         )
+        admin.execute(
+            "INSERT INTO inventory (org_id, id, part_id, warehouse_id) VALUES (%s, %s, %s, %s)",
+            (stored.org, new_id(), part_id, stored.place),
+        )
         wish = MovementWish(stored.org, "receive", part_id, stored.place, 1_000)
         async with pool(database.url("opsc_app"), "locking", max_size=2) as connections:
 
