@@ -164,6 +164,8 @@ def _fill(
     conn.execute(
         "INSERT INTO warehouses (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, warehouse_id)
     )
+    # The trigger of movements changes the level of the tenant.
+    conn.execute("SELECT set_config('app.org_id', %s, false)", (str(org_id),))
     for table, more in (
         ("inventory", ""),
         ("stock_movements", ", kind, quantity_milli, on_hand_change_milli, reserved_change_milli"),

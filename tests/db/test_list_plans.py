@@ -68,7 +68,8 @@ INSERT INTO stock_movements (org_id, id, kind, part_id, warehouse_id, to_warehou
                              created_at)
 SELECT {org}, {made}(9, n), CASE WHEN n % 2000 = 0 THEN 'transfer' ELSE 'receive' END,
        {made}(7, n / 10), {made}(6, n % 100),
-       CASE WHEN n % 2000 = 0 THEN {made}(6, 1) END, 1000, 1000, 0, {at}
+       CASE WHEN n % 2000 = 0 THEN {made}(6, 1) END, 1000,
+       CASE WHEN n % 2000 = 0 THEN -1000 ELSE 1000 END, 0, {at}
   FROM generate_series(0, {rows} - 1) AS n;
 UPDATE stock_movements SET lot = 'L' || substr(id::text, 30) WHERE org_id = {org};
 INSERT INTO stock_movement_serials SELECT org_id, lot, id FROM stock_movements

@@ -41,17 +41,19 @@ from api.resources.quotes.bodies import (
     quote_columns,
     quote_item,
 )
-from api.resources.quotes.conversion import convert
+from api.resources.quotes.conversion import convert, part_ids_in
 from api.resources.quotes.moves import (
     check_in_time,
     check_not_overtaken,
     decide,
     document_of,
 )
+from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.core.exchange import Exchange
 from db.core.table import db_now
+from db.core.tenant import reading
 from db.delivery import mail_outbox
 from db.history import events
 from db.quotes import evidence
@@ -214,7 +216,10 @@ async def convert_quote(
     """Make the work order of an accepted quote, once. Lines with a part are planned parts, and the
     others are its checklist.
     """
-    async with access.transaction() as conn:
+    async with reading(access.state.connections, access.caller.org_id) as conn:
+        part_ids = part_ids_in(await _quotes.found(conn, quote_id))
+    moved = [] if body.warehouse_id is None else part_ids
+    async with stock_transaction(access, *moved) as conn:
         await _quotes.found(conn, quote_id, lock=True)
         row = await _quotes.found(conn, quote_id)  # with the order that another made meanwhile
         access.check_unchanged(quote_item(row))
