@@ -154,7 +154,8 @@ class Explaining(AsyncCursor[Any]):
     plans: list[dict[str, Any]]
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> "Explaining":
-        text = query if isinstance(query, str) else query.as_string(self.connection)
+        text = query.decode() if isinstance(query, bytes) else query
+        text = text if isinstance(text, str) else text.as_string(self.connection)
         explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {text}"
         async with psycopg.AsyncCursor(self.connection) as cursor:
             await cursor.execute(explain.encode(), params)

@@ -144,8 +144,8 @@ async def see_quote(request: Request, token: _TokenPath) -> Response:
         async with tenant(request.app.state.api.connections, org_id) as conn:
             row = await _locked(conn, quote_id)
             if row.state == "sent":
-                await _viewed(conn, row, request)
-            return await _shown(conn, quote_id, token)
+                await _viewed(conn, org_id, row, request)
+            return await _shown(conn, org_id, quote_id, token)
     except _ClosedError as closed:
         return closed.response
 
@@ -157,7 +157,7 @@ async def see_quote_pdf(request: Request, token: _TokenPath) -> Response:
         org_id, quote_id = await _opened(request, token)
         async with reading(request.app.state.api.connections, org_id) as conn:
             _check_open(await quotes.find(conn, quote_id))
-            kept = await evidence.find(conn, quote_id)
+            kept = await evidence.find(conn, org_id, quote_id)
     except _ClosedError as closed:
         return closed.response
     assert kept is not None  # it was sent
@@ -183,7 +183,7 @@ async def accept_by_customer(
             row = await _locked(conn, quote_id)
             fault, png = _fault_of(body)
             if fault:
-                return await _shown(conn, quote_id, token, fault)
+                return await _shown(conn, org_id, quote_id, token, fault)
             facts = {
                 "name": _line(body.name, _MAX_NAME),
                 "signature": "typed" if png is None else "drawn",
@@ -208,7 +208,7 @@ async def decline_by_customer(
             row = await _locked(conn, quote_id)
             name = _line(body.name, _MAX_NAME)
             if not name:
-                return await _shown(conn, quote_id, token, "Please write your name.")
+                return await _shown(conn, org_id, quote_id, token, "Please write your name.")
             reason = body.reason.replace("\x00", "").strip()[:_MAX_REASON] or None
             facts = {"name": name, "reason": reason, **_origin(request)}
             await decide(conn, org_id, row, "declined", facts)
@@ -266,15 +266,17 @@ def _check_open(row: QuoteRow | None) -> QuoteRow:
     return row
 
 
-async def _viewed(conn: Connection, row: QuoteRow, request: Request) -> None:
+async def _viewed(conn: Connection, org_id: UUID, row: QuoteRow, request: Request) -> None:
     now = await db_now(conn)
     state = QUOTES.move(row.state, "view")
     await quotes.update(conn, row._replace(state=state, viewed_at=now, updated_at=now))
-    await append_entry(conn, row.id, "viewed", time_text(now), _origin(request))
+    await append_entry(conn, org_id, row.id, "viewed", time_text(now), _origin(request))
 
 
-async def _shown(conn: Connection, quote_id: UUID, token: str, fault: str = "") -> Response:
-    kept = await evidence.find(conn, quote_id)
+async def _shown(
+    conn: Connection, org_id: UUID, quote_id: UUID, token: str, fault: str = ""
+) -> Response:
+    kept = await evidence.find(conn, org_id, quote_id)
     assert kept is not None  # it was sent
     return quote_page(read_document(kept.files.document), kept.files.logo, token, fault=fault)
 

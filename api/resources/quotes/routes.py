@@ -69,7 +69,7 @@ from db.quotes.quotes import (
 )
 from db.resources import organizations
 from db.resources.numbers import ask_number
-from db.resources.quotas import ask_room, check_room
+from db.resources.quotas import ask_room, check_room, count_letter
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument
 from operations.quotes.evidence import SentQuote, evidence_faults, hex_hash
@@ -157,6 +157,21 @@ async def send_quote(
     return accepted(await _queued(access, quote_id, body.email))
 
 
+@router.post("/{id}/withdraw", operation_id="withdrawQuote", response_model=QuoteItem)
+async def withdraw_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
+    """Take back the letter of a quote while the mail server has not taken it. The draft can be
+    changed then, and sent again.
+    """
+    async with _in_turn(access, quote_id) as (conn, row, _):
+        if row.mail_state != "queued":
+            raise conflict("not_queued", "No letter with the quote waits to be sent.")
+        if not await mail_outbox.withdraw(conn, quote_id):
+            detail = "The letter is just being handed to the mail server: try again in two minutes."
+            raise conflict("being_sent", detail)
+        row = await _quotes.write(conn, row._replace(mail_state="withdrawn", send_error=None))
+    return ok(quote_item(row))
+
+
 @router.post("/{id}/revise", operation_id="reviseQuote", status_code=201, response_model=QuoteItem)
 async def revise_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
     """Make the next revision, a draft with the same number and content. This one is superseded when
@@ -233,7 +248,7 @@ async def get_quote_pdf(access: Reader, quote_id: _QuotePath) -> Response:
     """Return the PDF: as it was sent, or of a draft as it would be."""
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)
-        kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
+        kept = await _kept(access, conn, row)
         letterhead = await _letterhead(conn) if kept is None else NO_LETTERHEAD
     if kept is None:
         pdf = await _rendered(access, document_of(row, letterhead), letterhead)
@@ -249,7 +264,7 @@ async def get_quote_evidence(access: Reader, quote_id: _QuotePath) -> Response:
     """Verify the evidence: work out each hash anew from what is stored."""
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)
-        kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
+        kept = await _kept(access, conn, row)
     return ok(_checked(row, kept))
 
 
@@ -333,6 +348,7 @@ async def _queued(access: Access, quote_id: UUID, email: str | None) -> dict[str
         _check_newest(row, revisions)
         if any(each.state == "accepted" for each in revisions):
             raise conflict("already_accepted", "An earlier revision of the quote is accepted.")
+        await count_letter(conn)
         await evidence.write_document(conn, quote_id, document.canonical(), pdf, logo)
         await mail_outbox.add_quote(conn, quote_id, email)
         sending = locked._replace(mail_state="queued", send_error=None, sent_to=email)
@@ -346,6 +362,13 @@ async def _expired(access: Access, quote_id: UUID) -> dict[str, Any]:
         row = await _quotes.write(conn, row, now)
         await events.insert(conn, [event_of(access.caller.org_id, QUOTE_EXPIRED, row, now)])
         return quote_item(row)
+
+
+async def _kept(access: Access, conn: Connection, row: QuoteRow) -> StoredEvidence | None:
+    """Return what is kept about a quote that was sent; None of a draft."""
+    if row.state == "draft":
+        return None
+    return await evidence.find(conn, access.caller.org_id, row.id)
 
 
 async def _letterhead(conn: Connection) -> Letterhead:
