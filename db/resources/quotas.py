@@ -143,7 +143,7 @@ async def check_forms_a_day(conn: Connection, room: Room) -> datetime:
 
 
 async def claim_bytes(conn: Connection, more: int, limit: int, *, files: int = 0) -> None:
-    """Count bytes that the tenant keeps more, of so many new attachments. Others who keep more wait
+    """Count bytes that the tenant keeps more. files: the new attachments. Others who keep more wait
     for the outcome. Raises QuotaExceeded.
     """
     kept = await value_of(
