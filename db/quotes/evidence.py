@@ -17,10 +17,19 @@ class StoredEvidence(NamedTuple):
 
 async def write_document(
     conn: Connection, quote_id: UUID, content: bytes, pdf: bytes, logo: bytes | None
-) -> None:
-    """Write the document that is to be sent, in place of the one of an earlier try. logo: a small
-    one, for the customer's page.
+) -> int:
+    """Write the document that is to be sent, in place of the one of an earlier try; return how many
+    bytes more than before are kept of the quote, whose row is locked. logo: a small one, for the
+    customer's page.
     """
+    before = await value_of(
+        conn,
+        """
+        SELECT coalesce(sum(length(content) + length(pdf) + coalesce(length(logo), 0)), 0)::bigint
+          FROM quote_documents WHERE quote_id = %s
+        """,
+        (quote_id,),
+    )
     await conn.execute(
         """
         INSERT INTO quote_documents (org_id, quote_id, content, pdf, logo)
@@ -30,6 +39,7 @@ async def write_document(
         """,
         (quote_id, content, pdf, logo),
     )
+    return len(content) + len(pdf) + len(logo or b"") - before
 
 
 async def chain_of(conn: Connection, org_id: UUID, quote_id: UUID) -> list[EvidenceEntry]:

@@ -17,7 +17,9 @@ from db.core.table import db_now
 from db.resources.plans import PlanName
 
 ATTACHMENT_BYTES = "attachment_bytes"
-"""A quota that is a setting of the installation, whatever the plan."""
+"""Bytes of attachments with their copies, and of the documents of quotes: a setting of the
+installation, whatever the plan.
+"""
 FORMS_A_DAY = "inspection_forms_a_day"
 """Inspection forms that are made in any 24 hours."""
 LETTERS_A_DAY = "letters_a_day"
@@ -138,6 +140,25 @@ async def check_forms_a_day(conn: Connection, room: Room) -> datetime:
     if room.used >= limit:  # else those of a day are fewer, too
         check(FORMS_A_DAY, limit, await _forms_since(conn, room.now - _DAY, limit))
     return room.now
+
+
+async def claim_bytes(conn: Connection, more: int, limit: int, *, files: int = 0) -> None:
+    """Count bytes that the tenant keeps more. files: the new attachments. Others who keep more wait
+    for the outcome. Raises QuotaExceeded.
+    """
+    kept = await value_of(
+        conn,
+        """
+        INSERT INTO attachment_usage AS usage (org_id, files, bytes)
+        VALUES (current_org_id(), %(files)s, greatest(%(more)s, 0))
+        ON CONFLICT (org_id) DO UPDATE
+           SET files = usage.files + %(files)s, bytes = usage.bytes + %(more)s
+        RETURNING bytes
+        """,
+        {"files": files, "more": more},
+    )
+    if more > 0:
+        check(ATTACHMENT_BYTES, limit, kept - more, more=more)
 
 
 async def count_letter(conn: Connection) -> None:

@@ -69,7 +69,7 @@ from db.quotes.quotes import (
 )
 from db.resources import organizations
 from db.resources.numbers import ask_number
-from db.resources.quotas import ask_room, check_room, count_letter
+from db.resources.quotas import ask_room, check_room, claim_bytes, count_letter
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument
 from operations.quotes.evidence import SentQuote, evidence_faults, hex_hash
@@ -349,7 +349,8 @@ async def _queued(access: Access, quote_id: UUID, email: str | None) -> dict[str
         if any(each.state == "accepted" for each in revisions):
             raise conflict("already_accepted", "An earlier revision of the quote is accepted.")
         await count_letter(conn)
-        await evidence.write_document(conn, quote_id, document.canonical(), pdf, logo)
+        more = await evidence.write_document(conn, quote_id, document.canonical(), pdf, logo)
+        await claim_bytes(conn, more, access.state.settings.attachments_quota_bytes)
         await mail_outbox.add_quote(conn, quote_id, email)
         sending = locked._replace(mail_state="queued", send_error=None, sent_to=email)
         return quote_item(await _quotes.write(conn, sending))
@@ -377,8 +378,9 @@ async def _letterhead(conn: Connection) -> Letterhead:
 
 
 async def _rendered(access: Access, document: QuoteDocument, letterhead: Letterhead) -> bytes:
-    """Return the PDF of a document. Raises Problem (429, 503)."""
-    return await rendered(access.state.renderer.quote(access.caller.org_id, document, letterhead))
+    """Return the PDF of a document. Raises Problem (409, 429, 503)."""
+    rendering = access.state.renderer.quote(access.caller.org_id, document, letterhead)
+    return await rendered(rendering, "Write shorter texts.")
 
 
 def _check_editable(row: QuoteRow) -> None:

@@ -26,7 +26,6 @@ NOT_BY_NATURE = {
     "acceptQuote": "a quote that was sent",
     "declineQuote": "a quote that was sent",
     "convertQuote": "a quote that was accepted",
-    "withdrawQuote": "a quote whose letter waits",
     "createInspectionForm": "the id of the template",
     "repairDefect": "a failed question",
     "reviewPunch": "the id of a punch of an employee",

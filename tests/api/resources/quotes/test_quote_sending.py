@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import date
 from email.message import EmailMessage
 from typing import Any
 
@@ -10,14 +11,19 @@ import pytest
 from psycopg import AsyncCursor
 from pypdf import PdfReader
 
+from api.documents.quote_pdf import QuotePrinter
+from api.documents.timesheet import DocumentError
 from db.core.connect import Connection, conninfo, pool
 from db.core.ids import new_id
 from db.quotes import mailing as quote_mailing
-from db.resources.quotas import A_DAY, LETTERS_A_DAY
+from db.resources.quotas import A_DAY, ATTACHMENT_BYTES, LETTERS_A_DAY
+from operations.quotes.document import QuoteDocument, document_line
 from operations.quotes.states import QUOTE_STATES
+from operations.quotes.sums import QuoteLine, quote_sums
 from telemetry.ids import parse_id
 from tests.api.mailbox import Mailbox
 from tests.api.resources.quoting import (
+    LINE,
     client_of,
     delivering,
     done,
@@ -362,3 +368,76 @@ async def test_quotes_expire_in_steps(
         await running
     assert max(steps) <= 2
     assert len(steps) >= 2
+
+
+# Documents ----------------------------------------------------------------------------------------
+
+
+async def test_the_document_of_a_quote_counts_as_storage_once(
+    api: RunningApi, org: Organization, mailbox: Mailbox
+) -> None:
+    async def used() -> int:
+        rows = (await org.viewer.get("/v1/organization/usage")).json["quotas"]
+        return next(row["used"] for row in rows if row["quota"] == ATTACHMENT_BYTES)
+
+    async def kept() -> int:
+        lengths = "length(content) + length(pdf) + coalesce(length(logo), 0)"
+        statement = f"SELECT sum({lengths}) FROM quote_documents WHERE org_id = %s"
+        return api.sql(statement, org.org_id)[0][0]
+
+    quote = await draft(org, notes="x" * 9_000)
+    await done(org, quote, "send")
+    assert await used() == await kept() > 9_000
+    await done(org, quote, "withdraw")
+    await org.dispatcher.patch(f"/v1/quotes/{quote['id']}", {"notes": "x"})
+    await mailed(org, mailbox, quote)
+    assert 1_000 < await used() == await kept()
+    limit = api.settings.attachments_quota_bytes
+    api.sql("UPDATE attachment_usage SET bytes = %s WHERE org_id = %s", limit - 999, org.org_id)
+    other = await draft(org)
+    refused = await done(org, other, "send")
+    told = {name: refused.json.get(name) for name in ("code", "quota", "limit", "used")}
+    expected = {"code": "quota_exceeded", "quota": ATTACHMENT_BYTES, "limit": limit}
+    assert (refused.status, told) == (403, expected | {"used": limit - 999})
+    assert (await read(org, other))["mail_state"] is None
+    assert await used() == limit - 999
+
+
+async def test_a_quote_of_many_lines_is_not_printed_without_end(org: Organization) -> None:
+    blank = await draft(org, notes="Begin.\n" + "\n" * 9_000 + "End.", terms="\n" * 9_000 + "x")
+    answer = await org.viewer.get(f"/v1/quotes/{blank['id']}/pdf")
+    (page,) = PdfReader(io.BytesIO(answer.content)).pages
+    assert "Begin.\nEnd." in page.extract_text()
+    line = LINE | {"description": "a\n" * 499}
+    long = await draft(org, lines=[line] * 50)
+    for refused in (
+        await org.viewer.get(f"/v1/quotes/{long['id']}/pdf"),
+        await done(org, long, "send"),
+    ):
+        assert (refused.status, refused.json["code"]) == (409, "document_too_large")
+        assert refused.json["detail"].endswith("at most 400,000. Write shorter texts.")
+
+
+def test_a_pdf_of_too_many_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = QuoteLine("Excavation", 1_000, 100)
+    document = QuoteDocument(
+        quote_id="quo_01jd8x0k2m4n6p8q0r2s4t6v8w",
+        number=1,
+        revision=1,
+        organization="Keller Tiefbau AG",
+        client_name="Frei Immobilien AG",
+        client_address=None,
+        title="Lot 4",
+        currency="CHF",
+        issued_on=date(2026, 3, 2),
+        valid_until=date(2026, 4, 2),
+        timezone="Europe/Zurich",
+        lines=(document_line(line),),
+        **quote_sums([line])._asdict(),
+        terms=None,
+        notes=None,
+    )
+    content = QuotePrinter(uses_system_fonts=False).pdf(document)
+    monkeypatch.setattr("api.documents.quote_pdf.MAX_PDF_BYTES", len(content) - 1)
+    with pytest.raises(DocumentError, match=f"bytes: there are {len(content):,}; a PDF has at"):
+        QuotePrinter(uses_system_fonts=False).pdf(document)
