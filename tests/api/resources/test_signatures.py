@@ -13,7 +13,7 @@ from api.resources.quotes.signatures import (
     SignatureError,
     read_signature,
 )
-from tests.api.pictures import bomb, picture, saved, signature
+from tests.api.photos.pictures import bomb, picture, saved, signature
 from tests.api.resources.quoting import data_url
 
 SIGNED = signature((200, 80))

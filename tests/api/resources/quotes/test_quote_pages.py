@@ -9,7 +9,7 @@ from PIL import Image
 from db.quotes import mailing as quote_mailing
 from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
 from tests.api.mailbox import Mailbox
-from tests.api.pictures import bomb, saved, signature
+from tests.api.photos.pictures import bomb, saved, signature
 from tests.api.resources.quoting import (
     CONSENT,
     data_url,
