@@ -49,6 +49,13 @@ def logged_answer(
     headers: Iterable[tuple[str, str]], body: bytes, secrets: tuple[str, ...]
 ) -> LoggedAnswer:
     """Return what is kept of an answer. secrets: texts of the request that nobody may read."""
+    return _logged(tuple(headers), body, secrets)
+
+
+@lru_cache(maxsize=256)  # a receiver answers the same again and again, but for the time
+def _logged(
+    headers: tuple[tuple[str, str], ...], body: bytes, secrets: tuple[str, ...]
+) -> LoggedAnswer:
     hidden = _forms_of(secrets)
     kept: dict[str, str] = {}
     rest = HEADER_BYTES_READ

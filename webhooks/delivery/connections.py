@@ -164,8 +164,10 @@ class PostConnections:
 
     def _take(self, origin: ReceiverOrigin) -> "_Connection | None":
         while (same := self._idle.get(origin)) is not None:
-            connection = same[-1]
-            self.forget(connection)
+            connection = same.pop()
+            if not same:
+                del self._idle[origin]
+            del self._since_s[connection]
             if not connection.is_closing:
                 return connection
         return None
