@@ -3,22 +3,18 @@
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
-from db.core.connect import connect
 from db.core.registry_revision import bump
-from db.core.tenant import act_for
 from db.resources import trackers
+from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
 
 
 async def rotate(tenant: Tenant, tracker_id: UUID, secret: str) -> None:
     """Give a tracker another secret."""
-    conn = await connect(tenant.database.url("opsc_app"), "test")
-    async with conn, conn.transaction():
-        await act_for(conn, tenant.org_id)
+    async with transaction(tenant.database, "opsc_app", tenant.org_id) as conn:
         revision, at = await bump(conn)
         tracker = await trackers.table.find(conn, tracker_id)
         assert tracker is not None
@@ -34,9 +30,7 @@ async def registered(tenant: Tenant) -> Vehicle:
 
 async def revoke(tenant: Tenant, tracker_id: UUID) -> None:
     """Revoke a tracker."""
-    conn = await connect(tenant.database.url("opsc_app"), "test")
-    async with conn, conn.transaction():
-        await act_for(conn, tenant.org_id)
+    async with transaction(tenant.database, "opsc_app", tenant.org_id) as conn:
         revision, at = await bump(conn)
         tracker = await trackers.table.find(conn, tracker_id)
         assert tracker is not None
@@ -45,8 +39,7 @@ async def revoke(tenant: Tenant, tracker_id: UUID) -> None:
 
 def rows(tenant: Tenant, query: str, *values: object) -> list[tuple[Any, ...]]:
     """Read what the listener may see."""
-    with psycopg.connect(tenant.database.url("opsc_listen")) as conn:
-        return conn.execute(query.encode(), values).fetchall()
+    return tenant.database.run("opsc_listen", query, values)
 
 
 @pytest.fixture
