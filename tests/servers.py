@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import select
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
 from db.core import migrate
+from db.core.connect import Connection, connect
 from stack.host.process import Process
 from stack.host.programs import Programs
 from stack.servers.postgres import Postgres, free_port
@@ -100,12 +104,29 @@ class BrokerUnderTest(_Restartable):
         self.host, self.url = "127.0.0.1", broker.url
 
 
+class _Kept(NamedTuple):
+    """A connection that is kept. loop: what it was opened in."""
+
+    loop: asyncio.AbstractEventLoop
+    connection: Connection
+
+    def is_of(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Return whether the connection can be used in `loop`; not where the server ended it."""
+        if self.loop is not loop or self.connection.closed:
+            return False
+        waiting = select.poll()
+        waiting.register(self.connection.fileno(), select.POLLIN)
+        return not waiting.poll(0)
+
+
 class DatabaseUnderTest:
     """One database of a cluster, with a URL for each role."""
 
     def __init__(self, postgres: PostgresUnderTest, name: str) -> None:
         self.name = name
         self._postgres = postgres
+        self._sessions: dict[str, psycopg.Connection[tuple[Any, ...]]] = {}
+        self._connections: dict[str, _Kept] = {}
 
     def url(self, role: str) -> str:
         """Return the URL of ``role``: admin (a superuser), or one of `db.core.migrate.ROLES`."""
@@ -113,6 +134,72 @@ class DatabaseUnderTest:
             return self._postgres.admin_url(self.name)
         password = self._postgres.passwords[role]
         return f"postgresql://{role}:{password}@127.0.0.1:{self._postgres.port}/{self.name}"
+
+    def run(
+        self,
+        role: str,
+        statement: str,
+        values: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        org_id: UUID | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement as `role`, for an organization, and return its rows.
+
+        The session is kept: each new one costs the server 10 ms, and tests ask until something is
+        so.
+        """
+        try:
+            return self._run(role, statement, values, org_id)
+        except psycopg.OperationalError:
+            if role not in self._sessions or not self._sessions[role].closed:
+                raise
+            return self._run(role, statement, values, org_id)  # the session was ended
+
+    @asynccontextmanager
+    async def connection(self, role: str) -> AsyncIterator[Connection]:
+        """Provide a connection of `role` that nobody else uses; kept for the event loop."""
+        loop = asyncio.get_running_loop()
+        kept = self._connections.pop(role, None)
+        if kept is not None and kept.is_of(loop):
+            conn = kept.connection
+            await conn.execute("RESET ALL")
+        else:
+            if kept is not None:
+                kept.connection.pgconn.finish()
+            conn = await connect(self.url(role), "test")
+        try:
+            yield conn
+        finally:
+            is_idle = conn.info.transaction_status is TransactionStatus.IDLE
+            if is_idle and role not in self._connections:
+                conn.take_wake_ups()
+                self._connections[role] = _Kept(loop, conn)
+            else:
+                await conn.close()
+
+    def close(self) -> None:
+        """Close the sessions that are kept."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+        while self._connections:
+            self._connections.popitem()[1].connection.pgconn.finish()
+
+    def _run(
+        self, role: str, statement: str, values: Any, org_id: UUID | None
+    ) -> list[tuple[Any, ...]]:
+        session = self._sessions.get(role)
+        if session is None or session.closed:
+            session = psycopg.connect(self.url(role), autocommit=True, prepare_threshold=None)
+            self._sessions[role] = session
+        if org_id is None:
+            return _rows(session.execute(statement.encode(), values))
+        with session.transaction():
+            session.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
+            return _rows(session.execute(statement.encode(), values))
+
+
+def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [] if cursor.description is None else cursor.fetchall()
 
 
 class PostgresUnderTest(_Restartable):
@@ -148,6 +235,7 @@ class PostgresUnderTest(_Restartable):
         return database
 
     def drop(self, database: DatabaseUnderTest) -> None:
+        database.close()
         statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         self._execute(statement.format(sql.Identifier(database.name)))
 

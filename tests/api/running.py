@@ -21,7 +21,6 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-import psycopg
 import uvicorn
 from psycopg.sql import Composable
 from structlog.contextvars import get_contextvars
@@ -157,7 +156,6 @@ class RunningApi:
         self.settings = settings
         self.anonymous = Client("", None)
         self.statements: list[str] = []
-        self._admin: psycopg.Connection[tuple[Any, ...]] | None = None
         self.exchanges: list[int] = []
         connections = pool(
             database.url("opsc_app"),
@@ -201,8 +199,7 @@ class RunningApi:
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join()
-        if self._admin is not None:
-            self._admin.close()
+        self.database.close()
 
     def organization(self, name: str) -> Organization:
         """Return a new tenant."""
@@ -234,29 +231,11 @@ class RunningApi:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement as superuser, to prepare what no route makes."""
-        return self._as_admin(statement, values)
+        return self.database.run("admin", statement, values)
 
     def sql_named(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run a statement with named values."""
-        return self._as_admin(statement, values)
-
-    def _as_admin(
-        self, statement: str, values: Sequence[Any] | Mapping[str, Any]
-    ) -> list[tuple[Any, ...]]:
-        """Run it in a session that is kept: each new one takes the server 10 ms."""
-        try:
-            cursor = self._admin_session().execute(statement.encode(), values)
-        except psycopg.OperationalError:
-            if self._admin is None or not self._admin.closed:
-                raise
-            cursor = self._admin_session().execute(statement.encode(), values)  # it was killed
-        return cursor.fetchall() if cursor.description else []
-
-    def _admin_session(self) -> psycopg.Connection[tuple[Any, ...]]:
-        if self._admin is None or self._admin.closed:
-            url = self.database.url("admin")
-            self._admin = psycopg.connect(url, autocommit=True, prepare_threshold=None)
-        return self._admin
+        return self.database.run("admin", statement, values)
 
     async def _create(self, name: str, email: str) -> UUID:
         conn = await connect(self.database.url("opsc_owner"), "test")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from db.core.connect import Connection, connect
+from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.tenant import act_for
 from db.resources.assets import Asset
@@ -21,7 +21,7 @@ async def transaction(
     database: DatabaseUnderTest, role: str, org_id: UUID | None = None
 ) -> AsyncIterator[Connection]:
     """Provide one transaction as a role, for a tenant where one is given."""
-    async with await connect(database.url(role), "test") as conn, conn.transaction():
+    async with database.connection(role) as conn, conn.transaction():
         if org_id is not None:
             await act_for(conn, org_id)
         yield conn

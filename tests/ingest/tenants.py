@@ -1,6 +1,7 @@
 """An organization with trackers, assets and zones, written as the API writes them."""
 
 import json
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,16 +10,15 @@ from uuid import UUID
 import psycopg
 
 from api.resources.trackers.assignment import Assignment, assign
-from db.core.connect import connect
+from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.registry_revision import bump
-from db.core.tenant import act_for
 from db.history import quarantine_list
 from db.resources import assets, organizations, trackers, zones
 from db.resources.organizations import create_organization
 from db.resources.trackers import Tracker
 from telemetry.ids import format_id
-from tests.db.rows import asset, zone
+from tests.db.rows import asset, transaction, zone
 from tests.servers import DatabaseUnderTest
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ class Tenant:
 
     @classmethod
     async def create(cls, database: DatabaseUnderTest, name: str = "Acme") -> "Tenant":
-        async with await connect(database.url("opsc_owner"), "test") as conn, conn.transaction():
+        async with transaction(database, "opsc_owner") as conn:
             org_id = await create_organization(
                 conn, name=name, email="a@example.com", password_hash="-", plan="unlimited"
             )
@@ -61,8 +61,7 @@ class Tenant:
     async def vehicle(self, assigned_from: datetime = LONG_AGO, **fields: Any) -> Vehicle:
         """Return a new asset with a new tracker on it. fields: of the asset."""
         vehicle = Vehicle(new_id(), new_id())
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             await assets.insert(conn, asset(id=vehicle.asset_id, **fields))
             revision, _ = await bump(conn)
             await self._put_on(conn, vehicle, assigned_from, revision)
@@ -71,8 +70,7 @@ class Tenant:
     async def tracker(self, asset_id: UUID, assigned_from: datetime) -> Vehicle:
         """Return a new tracker on an asset that has none from then on."""
         vehicle = Vehicle(new_id(), asset_id)
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, _ = await bump(conn)
             await self._put_on(conn, vehicle, assigned_from, revision)
         return vehicle
@@ -80,8 +78,7 @@ class Tenant:
     async def loose_tracker(self) -> UUID:
         """Return a new tracker on no asset."""
         tracker_id = new_id()
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, at = await bump(conn)
             row = Tracker(tracker_id, None, None, False, None, None, None, at, at)
             await trackers.insert(conn, row, "secret", revision)
@@ -95,8 +92,7 @@ class Tenant:
         at: datetime | None = None,
     ) -> datetime | None:
         """Put a tracker on an asset as the API does; returns what that reaches back to."""
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, now = await bump(conn)
             tracker = await trackers.table.find(conn, tracker_id)
             assert tracker is not None
@@ -106,8 +102,7 @@ class Tenant:
     async def asset(self, **fields: Any) -> UUID:
         """Return a new asset without a tracker."""
         asset_id = new_id()
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             await assets.insert(conn, asset(id=asset_id, **fields))
         return asset_id
 
@@ -124,8 +119,7 @@ class Tenant:
         valid_from: None for now, as the API does. made_now: else as long ago as the tests need it.
         """
         zone_id = new_id()
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, at = await bump(conn)
             version = zone(
                 id=zone_id,
@@ -142,8 +136,7 @@ class Tenant:
         """Set other settings of the organization: fields of
         db.resources.organizations.Organization.
         """
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, _ = await bump(conn)
             known = await organizations.find(conn)
             await organizations.update(conn, known._replace(**changed), revision)
@@ -159,8 +152,7 @@ class Tenant:
 
         at: now, unless given, here and below.
         """
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, now = await bump(conn)
             at = at or now
             if geometry is None:
@@ -173,8 +165,7 @@ class Tenant:
         return at
 
     async def revoke(self, vehicle: Vehicle) -> None:
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, _ = await bump(conn)
             await conn.execute(
                 "UPDATE trackers SET revoked_at = now(), revision = %s WHERE id = %s",
@@ -183,8 +174,7 @@ class Tenant:
 
     async def wants_receipts(self, vehicle: Vehicle) -> None:
         """Let the vehicle's tracker have receipts."""
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, _ = await bump(conn)
             tracker = await trackers.table.find(conn, vehicle.tracker_id)
             assert tracker is not None
@@ -192,8 +182,7 @@ class Tenant:
 
     async def reassign(self, vehicle: Vehicle, asset_id: UUID, at: datetime) -> None:
         """Put the vehicle's tracker on another asset from `at`."""
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, _ = await bump(conn)
             await conn.execute(
                 "UPDATE tracker_assignments SET assigned_to = %s, revision = %s"
@@ -211,8 +200,7 @@ class Tenant:
 
     async def take_off(self, tracker_id: UUID, at: datetime | None = None) -> datetime:
         """Take the tracker off its asset from then on; returns the instant."""
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, now = await bump(conn)
             at = at or now
             await trackers.end_assignment(
@@ -224,8 +212,7 @@ class Tenant:
         self, tracker_id: UUID, asset_id: UUID, at: datetime | None = None
     ) -> datetime:
         """Put a tracker without an asset on one from then on; returns the instant."""
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, now = await bump(conn)
             at = at or now
             await trackers.begin_assignment(
@@ -239,8 +226,7 @@ class Tenant:
 
     async def tag(self, asset_id: UUID, *tags: str, at: datetime | None = None) -> datetime:
         """Give the asset these tags from then on; returns the instant."""
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             revision, now = await bump(conn)
             at = at or now
             await assets.change_tags(conn, asset_id, tags, at, revision)
@@ -248,15 +234,12 @@ class Tenant:
 
     async def release(self, quarantine_id: UUID) -> str:
         """Release a message in quarantine, which is judged again."""
-        async with await self._connect() as conn, conn.transaction():
-            await act_for(conn, self.org_id)
+        async with self._transaction() as conn:
             return await quarantine_list.release(conn, quarantine_id)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Read what opsc_app sees of this organization."""
-        with psycopg.connect(self.database.url("opsc_app")) as conn:
-            conn.execute("SELECT set_config('app.org_id', %s, true)", (str(self.org_id),))
-            return conn.execute(query.encode()).fetchall()
+        return self.database.run("opsc_app", query, org_id=self.org_id)
 
     async def _put_on(
         self,
@@ -278,8 +261,8 @@ class Tenant:
             (self.org_id, new_id(), *_ids(vehicle), assigned_from, revision),
         )
 
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        return await connect(self.database.url("opsc_app"), "test")
+    def _transaction(self) -> AbstractAsyncContextManager[Connection]:
+        return transaction(self.database, "opsc_app", self.org_id)
 
 
 def _ids(vehicle: Vehicle) -> tuple[UUID, UUID]:

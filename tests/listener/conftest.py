@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
-from db.core.connect import Connection, connect
+from db.core.connect import Connection
 from db.core.registry_revision import bump
-from db.core.tenant import act_for
 from db.resources import trackers
+from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
 
@@ -41,17 +40,14 @@ async def _changing(
     tenant: Tenant, tracker_id: UUID
 ) -> AsyncIterator[tuple[Connection, int, trackers.Tracker, datetime]]:
     """Provide the transaction of a change, its revision, the tracker and the time."""
-    conn = await connect(tenant.database.url("opsc_app"), "test")
-    async with conn, conn.transaction():
-        await act_for(conn, tenant.org_id)
+    async with transaction(tenant.database, "opsc_app", tenant.org_id) as conn:
         revision, at = await bump(conn)
         yield conn, revision, await trackers.table.get(conn, tracker_id), at
 
 
 def rows(tenant: Tenant, query: str, *values: object) -> list[tuple[Any, ...]]:
     """Read what the listener may see."""
-    with psycopg.connect(tenant.database.url("opsc_listen")) as conn:
-        return conn.execute(query.encode(), values).fetchall()
+    return tenant.database.run("opsc_listen", query, values)
 
 
 @pytest.fixture
