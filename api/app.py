@@ -204,13 +204,10 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.router.routes.append(
         ByResource(route for resource in RESOURCES for route in resource.router.routes)
     )
-    for resource in RESOURCES:
-        app.include_router(resource.router)
+    for module in (*RESOURCES, batches, acceptance, health, docs_page):
+        # As they are: FastAPI's `include_router` would build each route anew, and its schemas.
+        app.router.routes.extend(module.router.routes)
     app.router.routes.append(websocket.route)
-    app.include_router(batches.router)
-    app.include_router(acceptance.router)
-    app.include_router(health.router)
-    app.include_router(docs_page.router)
     return app
 
 

@@ -38,9 +38,12 @@ from typing import Any, NamedTuple, NoReturn
 
 OPSC = Path(sys.executable).with_name("opsc")
 ROLES = ("api", "ingest", "listener", "webhooks")
-MODULES = (*ROLES, "tests.own_state")
+BESIDE_THE_API = ("api.limits.geometry_process", "api.photos.copying")
+MODULES = (*ROLES, *BESIDE_THE_API, "tests.own_state")
 STARTS_ROLES = ("up", "demo")
 """The commands of `opsc` that get a fork server of their own."""
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+"""The environment of the fork server, beside ours: a fork has none of our threads."""
 READ_AT_IMPORT = ("PYTHON", "LC_", "LD_", "MALLOC_", "NUMBA_", "OMP_", "OPENBLAS_", "PROJ_")
 REQUEST_BYTES = 200_000  # a kernel takes 212,992 in one piece
 FIRST_PASSED = 3
@@ -106,7 +109,8 @@ def start_of(argv: Sequence[str], environment: Mapping[str, str], **more: Any) -
 def _is_read_at_import(name: str, text: str) -> bool:
     if name == "PYTHONUNBUFFERED":
         return False
-    return name.startswith(READ_AT_IMPORT) and os.environ.get(name) != text
+    has = os.environ.get(name)
+    return name.startswith(READ_AT_IMPORT) and text not in (has, ENVIRONMENT.get(name))
 
 
 def _rights(options: Sequence[str]) -> Rights | None:
@@ -259,7 +263,7 @@ def _started_server() -> ForkServer:
         process = subprocess.Popen(
             command,
             cwd=Path(__file__).parent.parent,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # a fork has none of our threads
+            env=os.environ | ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
@@ -274,11 +278,11 @@ def load() -> None:
     """Import whatever a role or a command imports, and load compiled code."""
     from stack.cli.main import COMMANDS
 
-    for role in ROLES:
-        importlib.import_module(f"{role}.__main__")
-        del sys.modules[f"{role}.__main__"]  # it will run as `__main__`
-    for name in ("up", "demo", "status", "org", "migrate"):
-        importlib.import_module(COMMANDS[name].module)
+    for name in (*(f"{role}.__main__" for role in ROLES), *BESIDE_THE_API):
+        importlib.import_module(name)
+    for name, command in COMMANDS.items():
+        if name != "replay":  # pyarrow has a thread
+            importlib.import_module(command.module)
     from geofence.judging.warmup import prepare
 
     prepare()
@@ -409,6 +413,8 @@ def run(start: Start) -> NoReturn:
             runpy.run_path(str(OPSC), run_name="__main__")
         else:
             sys.argv = [start.program]  # `runpy` puts the file's name there
+            module = start.program if "." in start.program else f"{start.program}.__main__"
+            sys.modules.pop(module, None)  # it runs as `__main__`
             runpy.run_module(start.program, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if isinstance(end.code, int):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.fork_server import OPSC, STARTS
+from tests.fork_server import BESIDE_THE_API, ENVIRONMENT, OPSC, STARTS
 
 PROGRAM = [sys.executable, "-P", "-m", "tests.own_state"]
 NOBODY = ["--reuid", "65534", "--regid", "65534", "--clear-groups"]
@@ -58,8 +58,9 @@ def started(
         {"stdin": subprocess.DEVNULL},
         {"env": {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "OPSC_X": "y=ä"}},
         {"env": {**os.environ, "PYTHONUNBUFFERED": "1"}},
+        {"env": {**os.environ, "OPENBLAS_NUM_THREADS": "1"}},
     ],
-    ids=["nothing", "folder", "session", "input", "environment", "more environment"],
+    ids=["nothing", "folder", "session", "input", "environment", "unbuffered", "one thread"],
 )
 def test_a_fork_is_what_was_asked_for(options: dict[str, Any]) -> None:
     _are_alike(**options)
@@ -124,6 +125,7 @@ def test_a_fork_ends_with_the_process_that_started_it() -> None:
         (["setpriv", "--ptracer", "any", "--", *PROGRAM], {}),
         (PROGRAM, {"PYTHONHASHSEED": "3"}),
         (PROGRAM, {"NUMBA_DISABLE_JIT": "1"}),
+        (PROGRAM, {"OPENBLAS_NUM_THREADS": "2"}),
     ],
     ids=str,
 )
@@ -141,6 +143,17 @@ def test_opsc_is_forked() -> None:
     answered = subprocess.run([OPSC, "org", "list", "--no"], capture_output=True, text=True)
     assert (answered.returncode, STARTS.forks) == (2, before + 1)
     assert "No such option: --no" in answered.stderr
+
+
+@pytest.mark.parametrize("module", BESIDE_THE_API)
+def test_what_the_api_runs_beside_itself_is_forked(module: str) -> None:
+    before = STARTS.forks
+    program, environment = [sys.executable, "-P", "-m", module], {**os.environ, **ENVIRONMENT}
+    ended = subprocess.run(
+        program, env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert STARTS.forks == before + 1
 
 
 def _are_alike(argv: Sequence[str] = PROGRAM, **options: Any) -> None:

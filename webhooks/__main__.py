@@ -1,6 +1,7 @@
 """The delivering role: the sequencer, the deliverer, the mail and retention in one process."""
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -30,6 +31,9 @@ from webhooks.metrics import WebhookMetrics
 from webhooks.retention import Retention
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
+
+# Objects between looks for garbage: thousands of deliveries are held at a time, none in circles.
+GARBAGE = 50_000, 20, 50
 
 _log = structlog.get_logger("webhooks")
 
@@ -95,6 +99,8 @@ async def _run(settings: DeliverSettings) -> None:
         wake_ups.on(Channel.DELIVERIES, deliverer.wake)
         wake_ups.on(Channel.LETTERS, mailing.wake)
         await stack.enter_async_context(wake_ups.running())
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
         _log.info("started", http=settings.deliver_http)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(sequencer.run(stop))

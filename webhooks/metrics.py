@@ -72,6 +72,7 @@ class WebhookMetrics:
             ["outcome"],
             registry=registry,
         )
+        self._outcomes: dict[int | None, Counter] = {}  # looked up once
         self.delivered = Counter(
             "opsc_webhook_delivered", "Deliveries that were accepted.", registry=registry
         )
@@ -119,8 +120,12 @@ class WebhookMetrics:
 
     def count_attempt(self, answer: Answer, took_s: float) -> None:
         """Count an attempt that has ended."""
-        outcome = "no_answer" if answer.status is None else f"{answer.status // 100}xx"
-        self.attempts.labels(outcome).inc()
+        status_class = None if answer.status is None else answer.status // 100
+        counter = self._outcomes.get(status_class)
+        if counter is None:
+            outcome = "no_answer" if status_class is None else f"{status_class}xx"
+            counter = self._outcomes[status_class] = self.attempts.labels(outcome)
+        counter.inc()
         self.attempt_s.observe(took_s)
 
     def text(self) -> bytes:

@@ -15,9 +15,11 @@ from api.documents.letterhead import (
     printed_letterhead,
 )
 from api.documents.texts import full_day, one_line, paragraph
-from api.documents.typst_printer import TypstPrinter, template
+from api.documents.timesheet import DocumentError
+from api.documents.typst_printer import TypstPrinter, check_length, template
 from operations.quotes.document import DocumentLine, QuoteDocument
 
+MAX_PDF_BYTES = 5_000_000  # with a logo of a megabyte, several times what texts within bounds take
 _TEMPLATE = template("quote")
 
 
@@ -55,12 +57,18 @@ class QuotePrinter(TypstPrinter):
     """A printer of quotes."""
 
     def pdf(self, document: QuoteDocument, logo: Logo | None = None) -> bytes:
-        """Return the PDF of a document, whose address is its own."""
+        """Return the PDF of a document, whose address is its own. Raises DocumentError where it is
+        too long.
+        """
         letterhead = Letterhead(document.organization_address, logo)
         made_at = datetime.combine(document.issued_on, time(), UTC)
-        return self.printed(
-            _TEMPLATE, printed_quote(document, letterhead), made_at, letterhead.files
-        )
+        texts = printed_quote(document, letterhead)
+        check_length(texts)
+        content = self.printed(_TEMPLATE, texts, made_at, letterhead.files)
+        if len(content) > MAX_PDF_BYTES:
+            problem = f"there are {len(content):,}; a PDF has at most {MAX_PDF_BYTES:,}"
+            raise DocumentError("bytes", problem)
+        return content
 
 
 def printed_quote(document: QuoteDocument, letterhead: Letterhead = NO_LETTERHEAD) -> PrintedQuote:

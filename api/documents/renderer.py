@@ -69,7 +69,7 @@ class Renderer:
             return await self._thread.run(self._work_orders.pdf, await read())
 
     async def quote(self, org_id: UUID, document: QuoteDocument, letterhead: Letterhead) -> bytes:
-        """Return the PDF of a quote. Raises as `render` does."""
+        """Return the PDF of a quote. Raises as `render` does, and DocumentError."""
         async with self._turns.turn(org_id):
             return await self._thread.run(self._quotes.pdf, document, letterhead.logo)
 

@@ -3,6 +3,7 @@
 Nothing here depends on the locale of the process.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ _DIRECTIONS = dict.fromkeys(
     [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 )
 _UNITS = {"_m": " m", "_mps": " m/s"}
+_BLANK_LINES = re.compile("\n{3,}")
 _CLOCK_FROM_S = 120  # seconds beyond it are shown as a clock
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -27,8 +29,11 @@ def one_line(text: str) -> str:
 
 
 def paragraph(text: str | None) -> str:
-    """Return a text with its line breaks, without other control characters."""
-    return "\n".join(map(one_line, (text or "").splitlines()))
+    """Return a text with its line breaks, without other control characters. Several blank lines are
+    one, and none at either end.
+    """
+    lines = "\n".join(map(one_line, (text or "").splitlines()))
+    return _BLANK_LINES.sub("\n\n", lines).strip("\n")
 
 
 def number(value: float) -> str:

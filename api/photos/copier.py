@@ -43,8 +43,8 @@ class PhotoCopies(NamedTuple):
 class PhotoCopier:
     """Copies photos. The process is started when the first one comes.
 
-    One photo is in memory at a time. Organizations take turns. `copies`, `logo` and `signature`
-    raise PhotoError, and TooManyOfOne or TooManyOfAll at once where too many wait.
+    One photo is in memory at a time. Organizations take turns. All that ask raise PhotoError, and
+    TooManyOfOne or TooManyOfAll at once where too many wait.
     """
 
     def __init__(self) -> None:
@@ -52,27 +52,36 @@ class PhotoCopier:
 
     async def copies(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopies:
         """Return the copies of a photo. read: returns the file, when it is next."""
-        return PhotoCopies(*await self._copied(org_id, read, (FULL_SIDE_PX, THUMB_SIDE_PX)))
+        found = await self._answer(org_id, read, (FULL_SIDE_PX, THUMB_SIDE_PX))
+        return PhotoCopies(*found.copies)
 
     async def logo(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopies:
         """Return the copies of a logo, as `copies` does, the full one at the size of a logo."""
-        return PhotoCopies(*await self._copied(org_id, read, (LOGO_SIDE_PX, THUMB_SIDE_PX)))
+        found = await self._answer(org_id, read, (LOGO_SIDE_PX, THUMB_SIDE_PX))
+        return PhotoCopies(*found.copies)
 
     async def signature(self, org_id: UUID, png: bytes) -> PhotoCopy:
         """Return a signature at the size in which it is printed."""
+        return (await self._signature(org_id, png)).copies[0]
 
-        async def read() -> bytes:
-            return png
-
-        return (await self._copied(org_id, read, (SIGNATURE_SIDE_PX,)))[0]
+    async def check_signature(self, org_id: UUID, png: bytes) -> None:
+        """Decode a signature. Raises PhotoError where nothing is to be seen, too."""
+        if (await self._signature(org_id, png)).is_blank:
+            raise PhotoError("nothing is drawn")
 
     async def close(self) -> None:
         """End the process."""
         await self._process.close()
 
-    async def _copied(
+    async def _signature(self, org_id: UUID, png: bytes) -> PhotoAnswer:
+        async def read() -> bytes:
+            return png
+
+        return await self._answer(org_id, read, (SIGNATURE_SIDE_PX,))
+
+    async def _answer(
         self, org_id: UUID, read: Callable[[], Awaitable[bytes]], sides_px: tuple[int, ...]
-    ) -> tuple[PhotoCopy, ...]:
+    ) -> PhotoAnswer:
         async def request() -> bytes:
             return msgspec.msgpack.encode(PhotoRequest(await read(), sides_px))
 
@@ -82,4 +91,4 @@ class PhotoCopier:
         found = msgspec.msgpack.decode(answer, type=PhotoAnswer)
         if found.problem:
             raise PhotoError(found.problem, is_too_large=found.is_too_large)
-        return found.copies
+        return found

@@ -72,10 +72,12 @@ class PhotoCopy(msgspec.Struct, frozen=True):
 class PhotoAnswer(msgspec.Struct, frozen=True):
     """The copies in the order of their sides, or what is wrong with the file.
 
-    problem: for whoever sent the file. is_too_large: it is not damaged, it has too many pixels.
+    is_blank: on white, all of it is one colour. problem: for whoever sent the file. is_too_large:
+    it is not damaged, it has too many pixels.
     """
 
     copies: tuple[PhotoCopy, ...] = ()
+    is_blank: bool = False
     problem: str = ""
     is_too_large: bool = False
 
@@ -90,7 +92,7 @@ def copied(request: PhotoRequest) -> PhotoAnswer:
         _check_size(_webp_size(request.content))  # since Pillow takes memory for it at once
         image = Image.open(BytesIO(request.content), formats=FORMATS)
         _check_size(image.size)
-        return PhotoAnswer(_copies(image, request.sides_px))
+        return _copies(image, request.sides_px)
     except _TooLargeError as error:
         return PhotoAnswer(problem=str(error), is_too_large=True)
     except MemoryError:
@@ -132,7 +134,7 @@ def _plain(error: BaseException) -> str:
     return "it is damaged, or not what its first bytes say"
 
 
-def _copies(image: Image.Image, sides_px: tuple[int, ...]) -> tuple[PhotoCopy, ...]:
+def _copies(image: Image.Image, sides_px: tuple[int, ...]) -> PhotoAnswer:
     """Return the copies, each made of the one before: of a JPEG only as many pixels are decoded as
     the largest one needs.
     """
@@ -146,7 +148,7 @@ def _copies(image: Image.Image, sides_px: tuple[int, ...]) -> tuple[PhotoCopy, .
         if number == 0:
             image = _in_srgb(image if turn is None else image.transpose(turn), profile)
         copies.append(_encoded(image, side_px, keeps_png=keeps_png))
-    return tuple(copies)
+    return PhotoAnswer(tuple(copies), _on_white(image).getcolors(1) is not None)
 
 
 def _orientation(image: Image.Image) -> object:
@@ -192,12 +194,18 @@ def _encoded(image: Image.Image, side_px: int, *, keeps_png: bool) -> PhotoCopy:
         image.save(stream, "PNG", compress_level=4)
         if stream.tell() <= MAX_COPY_BYTES:
             return PhotoCopy("image/png", image.width, image.height, stream.getvalue())
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
     stream = BytesIO()
+    image = _on_white(image)
     image.save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return PhotoCopy("image/jpeg", image.width, image.height, stream.getvalue())
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return an image in mode RGB or RGBA as it looks on white."""
+    if image.mode == "RGB":
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _load() -> None:

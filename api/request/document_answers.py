@@ -37,8 +37,10 @@ def wants_pdf(request: Request) -> bool:
     return wanted(request, {"application/json": False, "application/pdf": True})
 
 
-async def rendered(rendering: Awaitable[bytes]) -> bytes:
-    """Return a document when it is rendered. Raises Problem (409, 429, 503)."""
+async def rendered(rendering: Awaitable[bytes], advice: str = "Read it as JSON.") -> bytes:
+    """Return a document when it is rendered. advice: what to do where it is too long. Raises
+    Problem (409, 429, 503).
+    """
     try:
         return await rendering
     except TooManyOfOne:
@@ -46,7 +48,7 @@ async def rendered(rendering: Awaitable[bytes]) -> bytes:
     except TooManyOfAll:
         raise unavailable("Too many documents at once: try again in a second.") from None
     except DocumentError as error:
-        detail = f"It cannot be printed: {error}. Read it as JSON."
+        detail = f"It cannot be printed: {error}. {advice}"
         raise conflict("document_too_large", detail) from None
 
 

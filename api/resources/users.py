@@ -20,7 +20,7 @@ from db.core.connect import Connection
 from db.delivery import mail_outbox
 from db.identity import api_keys, sign_ins, user_links, users
 from db.identity.users import Role, User
-from db.resources.quotas import check_room
+from db.resources.quotas import check_room, count_letter
 
 router = APIRouter(prefix="/v1/users", tags=["users"], route_class=TenantRoute)
 _UserPath = Annotated[fields.UserId, Path(alias="id")]
@@ -138,6 +138,7 @@ async def create_user(access: Admin, body: Annotated[NewUser, Body()]) -> Respon
     user = _users.new(dict(body) | {"is_invited": True}, datetime.now(UTC))
     async with access.transaction() as conn:
         await check_room(conn, "users")
+        await count_letter(conn)
         await users.table.insert(conn, user)
         await mail_outbox.add(conn, "invitation", user.email)
     return created(_users.item(user), router.prefix)
@@ -177,6 +178,7 @@ async def invite_user(access: Admin, user_id: _UserPath) -> Response:
             raise conflict(
                 "not_invited", "The user is deactivated or has already accepted the invitation."
             )
+        await count_letter(conn)
         await mail_outbox.add(conn, "invitation", user.email)
     return accepted(_users.item(user))
 

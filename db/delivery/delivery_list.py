@@ -63,6 +63,15 @@ class ListedAttempt(NamedTuple):
     next_attempt_at: datetime | None
 
 
+class WaitingDeliveries(NamedTuple):
+    """The deliveries that wait for an endpoint, without tests. oldest_due_at: since when the first
+    of them has been due; None: none is.
+    """
+
+    pending: int
+    oldest_due_at: datetime | None
+
+
 class DeliveryKey(NamedTuple):
     """The place of a row in the list."""
 
@@ -145,6 +154,28 @@ async def count(conn: Connection, wanted: DeliveryFilter, at_most: int) -> int:
         "SELECT count(*) FROM (SELECT FROM {} {} LIMIT %(at_most)s) AS counted"
     ).format(_WITH_EVENTS if wanted.needs_events else _DELIVERIES, conditions.where())
     return await value_of(conn, statement, conditions.values | {"at_most": at_most})
+
+
+async def waiting(conn: Connection, endpoint_id: UUID, at_most: int) -> WaitingDeliveries:
+    """Count what waits for the tenant's endpoint; counting ends at `at_most`."""
+    async with conn.cursor(row_factory=args_row(WaitingDeliveries)) as cursor:
+        await cursor.execute(
+            """
+            SELECT (SELECT count(*)
+                      FROM (SELECT FROM webhook_deliveries
+                             WHERE endpoint_id = %(endpoint_id)s AND state = 'pending' AND seq > 0
+                             LIMIT %(at_most)s) AS counted),
+                   (SELECT min(first.next_attempt_at)
+                      FROM (VALUES (false), (true)) AS kind (is_ordered)
+                     CROSS JOIN LATERAL (
+                        SELECT next_attempt_at FROM webhook_deliveries AS d
+                         WHERE endpoint_id = %(endpoint_id)s AND state = 'pending' AND seq > 0
+                           AND d.is_ordered = kind.is_ordered AND next_attempt_at <= now()
+                         ORDER BY next_attempt_at LIMIT 1) AS first)
+            """,
+            {"endpoint_id": endpoint_id, "at_most": at_most},
+        )
+        return await fetch_one(cursor)
 
 
 async def find(conn: Connection, delivery_id: UUID, *, lock: bool = False) -> ListedDelivery | None:

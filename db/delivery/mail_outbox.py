@@ -1,11 +1,11 @@
 """Mail that is to be sent: written in the transaction that wants it, sent by the delivering role.
 
 A letter that could not be sent is tried again, less and less often; at the end it is given up, and
-its row stays for a while, for whoever asks. `claim` and what follows it is for a role that is not
-under row-level security.
+its row stays for a while, for whoever asks. `claim` and the marks of its outcome are for a role
+that is not under row-level security.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
@@ -13,12 +13,61 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.wakeups import Channel
 from db.identity.user_links import Purpose
 
 LetterPurpose: TypeAlias = Literal[Purpose, "quote", "endpoint_disabled"]
+LetterKind: TypeAlias = Literal["user", "quote"]
+"""Whom a letter is for: a user, or the customer of a quote."""
 MOST_ADMINS = 20  # of an organization, that get one letter each
+FIRST = UUID(int=0)  # before all organizations
+
+# The first organization that has letters, then from each the next one, and of the first of these
+# that has one that is due, the oldest. That any is due at all is looked up before.
+_CLAIM = """
+WITH RECURSIVE waiting AS (
+    (SELECT org_id FROM mail_outbox
+      WHERE gave_up_at IS NULL AND {of_kind} AND org_id > %(after)s
+        AND EXISTS (SELECT FROM mail_outbox AS other
+                     WHERE other.gave_up_at IS NULL AND other.next_attempt_at <= now())
+      ORDER BY org_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT org_id FROM mail_outbox
+             WHERE gave_up_at IS NULL AND {of_kind} AND org_id > waiting.org_id
+             ORDER BY org_id LIMIT 1)
+      FROM waiting WHERE waiting.org_id IS NOT NULL
+), due AS MATERIALIZED (
+    SELECT letter.org_id, letter.id
+      FROM waiting CROSS JOIN LATERAL (
+           SELECT org_id, id FROM mail_outbox
+            WHERE gave_up_at IS NULL AND {of_kind} AND org_id = waiting.org_id
+              AND next_attempt_at <= now()
+            ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED) AS letter
+     LIMIT 1
+), claimed AS (
+    UPDATE mail_outbox AS m
+       SET attempts = m.attempts + 1, next_attempt_at = now() + %(again_after)s,
+           claimed_until = now() + %(again_after)s
+      FROM due WHERE m.org_id = due.org_id AND m.id = due.id
+    RETURNING m.*
+)
+SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, c.quote_id, o.name, u.id,
+       u.name, c.endpoint_id, p.description, p.disabled_reason
+  FROM claimed AS c
+  LEFT JOIN webhook_endpoints AS p ON p.org_id = c.org_id AND p.id = c.endpoint_id
+       AND p.deleted_at IS NULL
+  LEFT JOIN organizations AS o ON o.org_id = c.org_id
+  LEFT JOIN users AS u ON u.org_id = c.org_id AND u.email = c.email
+       AND c.purpose <> 'quote'
+       AND u.deactivated_at IS NULL
+       AND (u.password_hash IS NULL) = (c.purpose = 'invitation')
+"""
+_CLAIMS: Mapping[LetterKind, bytes] = {
+    "user": _CLAIM.format(of_kind="purpose <> 'quote'").encode(),
+    "quote": _CLAIM.format(of_kind="purpose = 'quote'").encode(),
+}
 
 
 class Letter(NamedTuple):
@@ -79,65 +128,60 @@ async def add_endpoint_disabled(conn: Connection, org_id: UUID, endpoint_id: UUI
 
 
 async def claim(
-    conn: Connection, *, served: Sequence[UUID], again_after: timedelta
+    conn: Connection, kind: LetterKind, *, after: UUID, again_after: timedelta
 ) -> Letter | None:
-    """Claim a letter that is due, which nobody else gets before `again_after`.
+    """Claim a letter of a kind that is due, which nobody else gets before `again_after`: the oldest
+    one of the first organization behind `after` that has one.
 
-    Letters to users come before quotes. served: organizations in the order in which they were
-    served last; those that are not among them come first, so none waits for all letters of another.
+    Whoever passes the organization of the letter before lets organizations take turns. A claim
+    costs a look at each organization that is passed, however many letters these have.
 
     An invitation is for a user who has not accepted one, a reset for one who has a password. What
     tells of a disabled endpoint has no `disabled_reason` once that is enabled again or deleted.
     """
     async with conn.cursor(row_factory=args_row(Letter)) as cursor:
-        await cursor.execute(
-            """
-            WITH due AS (
-                SELECT org_id, id FROM mail_outbox
-                 WHERE gave_up_at IS NULL AND next_attempt_at <= now()
-                 ORDER BY purpose = 'quote', coalesce(array_position(%s::uuid[], org_id), 0),
-                          next_attempt_at
-                 LIMIT 1 FOR UPDATE SKIP LOCKED
-            ), claimed AS (
-                UPDATE mail_outbox AS m
-                   SET attempts = m.attempts + 1, next_attempt_at = now() + %s
-                  FROM due WHERE m.org_id = due.org_id AND m.id = due.id
-                RETURNING m.*
-            )
-            SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, c.quote_id, o.name, u.id,
-                   u.name, c.endpoint_id, p.description, p.disabled_reason
-              FROM claimed AS c
-              LEFT JOIN webhook_endpoints AS p ON p.org_id = c.org_id AND p.id = c.endpoint_id
-                   AND p.deleted_at IS NULL
-              LEFT JOIN organizations AS o ON o.org_id = c.org_id
-              LEFT JOIN users AS u ON u.org_id = c.org_id AND u.email = c.email
-                   AND c.purpose <> 'quote'
-                   AND u.deactivated_at IS NULL
-                   AND (u.password_hash IS NULL) = (c.purpose = 'invitation')
-            """,
-            (list(served), again_after),
-        )
+        await cursor.execute(_CLAIMS[kind], {"after": after, "again_after": again_after})
         return await cursor.fetchone()
 
 
-async def done(conn: Connection, letter: Letter) -> None:
-    """Remove a letter that was sent, or that nobody wants."""
+async def withdraw(conn: Connection, quote_id: UUID) -> bool:
+    """Remove the letter that waits with a quote of the tenant. False where a process is just
+    sending it. The quote is locked, as it is for whoever marks the outcome of a letter.
+    """
     await conn.execute(
+        "DELETE FROM mail_outbox WHERE quote_id = %s AND gave_up_at IS NULL"
+        " AND coalesce(claimed_until < now(), true)",
+        (quote_id,),
+    )
+    return await value_of(
+        conn,
+        "SELECT NOT EXISTS (SELECT FROM mail_outbox WHERE quote_id = %s AND gave_up_at IS NULL)",
+        (quote_id,),
+    )
+
+
+async def done(conn: Connection, letter: Letter) -> bool:
+    """Remove a letter that was sent, or that nobody wants. False where it is gone already."""
+    cursor = await conn.execute(
         "DELETE FROM mail_outbox WHERE org_id = %s AND id = %s", (letter.org_id, letter.id)
     )
+    return cursor.rowcount > 0
 
 
-async def put_off(conn: Connection, letter: Letter, pause: timedelta) -> None:
-    """Put a letter off: it is tried again after `pause`."""
-    await conn.execute(
-        "UPDATE mail_outbox SET next_attempt_at = now() + %s WHERE org_id = %s AND id = %s",
+async def put_off(conn: Connection, letter: Letter, pause: timedelta) -> bool:
+    """Put a letter off: it is tried again after `pause`. False where it is gone already."""
+    cursor = await conn.execute(
+        "UPDATE mail_outbox SET next_attempt_at = now() + %s, claimed_until = NULL"
+        " WHERE org_id = %s AND id = %s",
         (pause, letter.org_id, letter.id),
     )
+    return cursor.rowcount > 0
 
 
-async def give_up(conn: Connection, letter: Letter) -> None:
-    """Give a letter up: it is not tried again."""
-    await conn.execute(
+async def give_up(conn: Connection, letter: Letter) -> bool:
+    """Give a letter up: it is not tried again. False where it is gone already."""
+    cursor = await conn.execute(
         "UPDATE mail_outbox SET gave_up_at = now() WHERE org_id = %s AND id = %s",
         (letter.org_id, letter.id),
     )
+    return cursor.rowcount > 0

@@ -15,6 +15,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.errors import UniqueViolation
 
 State = Literal["pending", "delivered", "failed"]
 
@@ -23,7 +24,7 @@ class ClaimedDelivery(NamedTuple):
     """One delivery to attempt, with what its attempt needs.
 
     `attempts` counts those before this one. `data` is JSON text. Times are Unix microseconds.
-    previous_secret_encrypted: signs, too, while a secret is being rotated. headers_encrypted: of
+    previous_secret_encrypted: signs, too, until previous_secret_until. headers_encrypted: of
     the endpoint's owner, as JSON. thin: `data` goes without anything but ids. endpoint_updated_at:
     of the endpoint with these settings.
     """
@@ -45,6 +46,7 @@ class ClaimedDelivery(NamedTuple):
     id: UUID = UUID(int=0)
     is_test: bool = False
     endpoint_updated_at: datetime = datetime.min.replace(tzinfo=UTC)
+    previous_secret_until: datetime | None = None
 
 
 class LoggedAttempt(NamedTuple):
@@ -78,12 +80,14 @@ class Mark(NamedTuple):
 #
 # Of ordered deliveries an endpoint has one turn at a time: that of the smallest seq which waits, be
 # it due or not. It is found first and locked then: SKIP LOCKED would take the second one.
+#
+# Rows that are locked stay where they are, so they are found again by their place. One that was
+# changed just before it was locked has another place than this statement sees: the next claim takes
+# it.
 _CLAIM = """
 WITH endpoint AS (
     SELECT p.org_id, p.id, p.updated_at, p.url, p.secret_encrypted, p.headers_encrypted,
-           CASE WHEN p.previous_secret_until > now() THEN p.previous_secret_encrypted END
-               AS previous_secret_encrypted,
-           p.payload = 'thin' AS thin,
+           p.previous_secret_encrypted, p.previous_secret_until, p.payload = 'thin' AS thin,
            least(coalesce(known.room, %(room)s), %(room_max)s) AS room
       FROM webhook_endpoints AS p
       JOIN organizations AS o USING (org_id)
@@ -91,13 +95,13 @@ WITH endpoint AS (
      WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
      ORDER BY p.id <= %(after)s, p.id
 ), due AS (
-    SELECT d.org_id, d.endpoint_id, d.event_id, endpoint.url, endpoint.secret_encrypted,
-           endpoint.previous_secret_encrypted, endpoint.headers_encrypted, endpoint.thin,
+    SELECT d.ctid, endpoint.url, endpoint.secret_encrypted, endpoint.previous_secret_encrypted,
+           endpoint.previous_secret_until, endpoint.headers_encrypted, endpoint.thin,
            endpoint.updated_at
       FROM endpoint
      CROSS JOIN LATERAL (
         SELECT * FROM (
-         SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
+         SELECT ctid FROM webhook_deliveries
           WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
             AND NOT is_ordered AND next_attempt_at <= now()
             AND (claimed_until IS NULL OR claimed_until <= now()
@@ -107,7 +111,7 @@ WITH endpoint AS (
             FOR UPDATE SKIP LOCKED) AS unordered
         UNION ALL
         SELECT * FROM (
-         SELECT org_id, endpoint_id, event_id FROM webhook_deliveries
+         SELECT ctid FROM webhook_deliveries
           WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
             AND is_ordered AND next_attempt_at <= now()
             AND (claimed_until IS NULL OR claimed_until <= now()
@@ -124,16 +128,16 @@ WITH endpoint AS (
 ), claimed AS (
     UPDATE webhook_deliveries AS d
        SET claimed_until = now() + make_interval(secs => %(lease_s)s), claimer = %(claimer)s
-      FROM due WHERE (d.org_id, d.endpoint_id, d.event_id)
-                   = (due.org_id, due.endpoint_id, due.event_id)
+      FROM due WHERE d.ctid = due.ctid
     RETURNING d.org_id, d.endpoint_id, d.event_id, d.id, d.seq, d.attempts, d.next_attempt_at,
               due.url, due.secret_encrypted, due.previous_secret_encrypted,
-              due.headers_encrypted, due.thin, due.updated_at
+              due.previous_secret_until, due.headers_encrypted, due.thin, due.updated_at
 )
 SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypted,
        e.type, c.seq, (extract(epoch FROM e.occurred_at) * 1000000)::bigint,
        (extract(epoch FROM e.created_at) * 1000000)::bigint, e.data::text,
-       c.previous_secret_encrypted, c.headers_encrypted, c.thin, c.id, e.is_test, c.updated_at
+       c.previous_secret_encrypted, c.headers_encrypted, c.thin, c.id, e.is_test, c.updated_at,
+       c.previous_secret_until
   FROM claimed AS c
   JOIN events AS e ON e.org_id = c.org_id AND e.id = c.event_id
  ORDER BY c.next_attempt_at, c.seq
@@ -150,7 +154,7 @@ SELECT p.id, p.updated_at
 
 # A mark that comes late, when the claim has lapsed and another process has marked the row, changes
 # nothing, unless it tells that the event was accepted. "Not yet decided" is written so that the
-# rows are found by their key: state = 'pending' lets the planner read all that is pending instead.
+# rows are found by their ids: state = 'pending' lets the planner read all that is pending instead.
 # In the same statement go the rows of the log, and what is known of failing endpoints: well_ids are
 # those that accepted any of these attempts, failing_ids those that accepted none. An endpoint with
 # no failure for 36 hours, longer than the longest delay, begins anew: nothing was tried meanwhile.
@@ -159,11 +163,11 @@ SELECT p.id, p.updated_at
 _MARK = """
 WITH m AS MATERIALIZED (
     SELECT * FROM unnest(
-        %(org_ids)s::uuid[], %(endpoint_ids)s::uuid[], %(event_ids)s::uuid[], %(attempts)s::int[],
-        %(ids)s::uuid[], %(states)s::text[], %(statuses)s::int[], %(errors)s::text[],
-        %(retries_s)s::float8[], %(began)s::timestamptz[], %(durations_ms)s::int[],
+        %(org_ids)s::uuid[], %(ids)s::uuid[], %(attempts)s::int[], %(states)s::text[],
+        %(statuses)s::int[], %(errors)s::text[], %(retries_s)s::float8[],
+        %(began)s::timestamptz[], %(durations_ms)s::int[],
         %(headers)s::text[], %(bodies)s::text[])
-        AS m (org_id, endpoint_id, event_id, attempts, id, state, status, error, retry_s, began,
+        AS m (org_id, id, attempts, state, status, error, retry_s, began,
               duration_ms, headers, body)
 ), locked AS (
     SELECT known.org_id, known.endpoint_id, m.is_well
@@ -197,7 +201,7 @@ WITH m AS MATERIALIZED (
     SELECT m.org_id, m.id, m.began, m.status, m.duration_ms, left(m.error, 500), m.headers, m.body,
            CASE WHEN m.state = 'pending' THEN now() + make_interval(secs => m.retry_s) END
       FROM m JOIN organizations USING (org_id) WHERE m.began IS NOT NULL
-        ON CONFLICT DO NOTHING
+        {on_conflict}
 )
 UPDATE webhook_deliveries AS d
    SET state = m.state, attempts = d.attempts + 1, claimed_until = NULL,
@@ -205,15 +209,19 @@ UPDATE webhook_deliveries AS d
        last_status = m.status, last_error = left(m.error, 500),
        delivered_at = CASE WHEN m.state = 'delivered' THEN now() END
   FROM m
- WHERE d.org_id = m.org_id AND d.endpoint_id = m.endpoint_id AND d.event_id = m.event_id
+ WHERE d.org_id = m.org_id AND d.id = m.id
    AND d.state NOT IN ('delivered', 'failed') AND (d.attempts = m.attempts OR m.state = 'delivered')
 """
 
+# Rows of the log are written at once where none of them is there yet: each costs less.
+_MARK_ONCE = _MARK.replace("{on_conflict}", "")
+_MARK_AGAIN = _MARK.replace("{on_conflict}", "ON CONFLICT DO NOTHING")
+
 _RELEASE = """
 UPDATE webhook_deliveries AS d SET claimed_until = NULL
-  FROM unnest(%(org_ids)s::uuid[], %(endpoint_ids)s::uuid[], %(event_ids)s::uuid[],
-              %(attempts)s::int[]) AS m (org_id, endpoint_id, event_id, attempts)
- WHERE d.org_id = m.org_id AND d.endpoint_id = m.endpoint_id AND d.event_id = m.event_id
+  FROM unnest(%(org_ids)s::uuid[], %(ids)s::uuid[], %(attempts)s::int[])
+       AS m (org_id, id, attempts)
+ WHERE d.org_id = m.org_id AND d.id = m.id
    AND d.state NOT IN ('delivered', 'failed') AND d.attempts = m.attempts
    AND d.claimer = %(claimer)s
 """
@@ -302,11 +310,11 @@ async def last_changes(conn: Connection, endpoint_ids: Sequence[UUID]) -> dict[U
 
 async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
     """Write what became of attempts, in one statement."""
-    await conn.execute(
-        _MARK,
-        _identities([mark.claim for mark in marks]) | _outcomes(marks) | _health(marks),
-        prepare=False,  # as in `claim`
-    )
+    values = _identities([mark.claim for mark in marks]) | _outcomes(marks) | _health(marks)
+    try:
+        await conn.execute(_MARK_ONCE, values, prepare=False)  # as in `claim`
+    except UniqueViolation:  # the connection broke before we heard that they were written
+        await conn.execute(_MARK_AGAIN, values, prepare=False)
 
 
 async def release(conn: Connection, claims: Sequence[ClaimedDelivery], claimer: int) -> None:
@@ -345,7 +353,6 @@ def _outcomes(marks: Sequence[Mark]) -> dict[str, str]:
     """Return the columns of the outcomes, and of the rows of the log."""
     attempts = [mark.attempt for mark in marks]
     return {
-        "ids": _array([mark.claim.id.hex for mark in marks]),
         "states": _array([mark.state for mark in marks]),
         "statuses": _array([mark.status for mark in marks]),
         "errors": _text_array([mark.error for mark in marks]),
@@ -360,8 +367,7 @@ def _outcomes(marks: Sequence[Mark]) -> dict[str, str]:
 def _identities(claims: Sequence[ClaimedDelivery]) -> dict[str, str]:
     return {
         "org_ids": _array([claim.org_id.hex for claim in claims]),
-        "endpoint_ids": _array([claim.endpoint_id.hex for claim in claims]),
-        "event_ids": _array([claim.event_id.hex for claim in claims]),
+        "ids": _array([claim.id.hex for claim in claims]),
         "attempts": _array([claim.attempts for claim in claims]),
     }
 

@@ -14,7 +14,9 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.exchange import columns
 from db.core.listing import Columns, Conditions, FilteredList
+from operations.work_orders.site_windows import SiteWindow
 
 
 class VisitRow(NamedTuple):
@@ -274,6 +276,7 @@ class ListedVisit(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class VisitFilter:
     """A filter of visits: those that share an instant with [since, until), of an asset, in a zone.
+    windows: with one of these, in its zone.
 
     open: True for visits that are open, False for visits that have ended. retracted: only retracted
     visits, instead of the others.
@@ -285,6 +288,7 @@ class VisitFilter:
     until: datetime | None = None
     retracted: bool = False
     open: bool | None = None
+    windows: Sequence[SiteWindow] = ()
 
     def conditions(self) -> Conditions:
         conditions = Conditions()
@@ -302,7 +306,20 @@ class VisitFilter:
             )
         if self.until is not None:
             conditions.add("entered_at < %(until)s", until=self.until)
+        if self.windows:
+            zone_ids, since, until = columns(self.windows)
+            conditions.add("zone_id = ANY (%(zone_ids)s)", zone_ids=zone_ids)
+            conditions.add(_IN_WINDOW, starts=since, ends=until)
         return conditions
+
+
+_IN_WINDOW: LiteralString = """
+EXISTS (SELECT FROM unnest(%(zone_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])
+                 AS spent (zone_id, since, until)
+         WHERE spent.zone_id = visits.zone_id
+           AND (left_at IS NULL OR left_at > spent.since OR entered_at >= spent.since)
+           AND (spent.until IS NULL OR entered_at < spent.until))
+"""
 
 
 async def find(conn: Connection, visit_id: UUID) -> ListedVisit | None:

@@ -17,10 +17,19 @@ class StoredEvidence(NamedTuple):
 
 async def write_document(
     conn: Connection, quote_id: UUID, content: bytes, pdf: bytes, logo: bytes | None
-) -> None:
-    """Write the document that is to be sent, in place of the one of an earlier try. logo: a small
-    one, for the customer's page.
+) -> int:
+    """Write the document that is to be sent, in place of the one of an earlier try; return how many
+    bytes more than before are kept of the quote, whose row is locked. logo: a small one, for the
+    customer's page.
     """
+    before = await value_of(
+        conn,
+        """
+        SELECT coalesce(sum(length(content) + length(pdf) + coalesce(length(logo), 0)), 0)::bigint
+          FROM quote_documents WHERE quote_id = %s
+        """,
+        (quote_id,),
+    )
     await conn.execute(
         """
         INSERT INTO quote_documents (org_id, quote_id, content, pdf, logo)
@@ -30,34 +39,42 @@ async def write_document(
         """,
         (quote_id, content, pdf, logo),
     )
+    return len(content) + len(pdf) + len(logo or b"") - before
 
 
-async def chain_of(conn: Connection, quote_id: UUID) -> list[EvidenceEntry]:
+async def chain_of(conn: Connection, org_id: UUID, quote_id: UUID) -> list[EvidenceEntry]:
     """Return the entries about a quote, the first first."""
     cursor = await conn.execute(
-        "SELECT content, sha256 FROM quote_evidence WHERE quote_id = %s ORDER BY place",
-        (quote_id,),
+        "SELECT content, sha256 FROM quote_evidence WHERE org_id = %s AND quote_id = %s"
+        " ORDER BY place",
+        (org_id, quote_id),
     )
     return [EvidenceEntry(*row) for row in await cursor.fetchall()]
 
 
-async def find(conn: Connection, quote_id: UUID) -> StoredEvidence | None:
-    """Return what is kept about a quote of the tenant; None where it was never sent."""
+async def find(conn: Connection, org_id: UUID, quote_id: UUID) -> StoredEvidence | None:
+    """Return what is kept about a quote; None where it was never sent. org_id: for the role that
+    delivers, which is not under row-level security.
+    """
     cursor = await conn.execute(
         """
         SELECT content, pdf, (SELECT signature_png FROM quote_evidence AS entry
-                               WHERE entry.quote_id = document.quote_id
+                               WHERE entry.org_id = document.org_id
+                                 AND entry.quote_id = document.quote_id
                                  AND signature_png IS NOT NULL LIMIT 1), logo
-          FROM quote_documents AS document WHERE quote_id = %s
+          FROM quote_documents AS document WHERE org_id = %s AND quote_id = %s
         """,
-        (quote_id,),
+        (org_id, quote_id),
     )
     row = await cursor.fetchone()
-    return None if row is None else StoredEvidence(QuoteFiles(*row), await chain_of(conn, quote_id))
+    if row is None:
+        return None
+    return StoredEvidence(QuoteFiles(*row), await chain_of(conn, org_id, quote_id))
 
 
 async def append(
     conn: Connection,
+    org_id: UUID,
     quote_id: UUID,
     place: int,
     entry: EvidenceEntry,
@@ -66,8 +83,8 @@ async def append(
     """Append an entry about a quote, whose row is locked. place: from 1."""
     await conn.execute(
         "INSERT INTO quote_evidence (org_id, quote_id, place, content, sha256, signature_png)"
-        " SELECT org_id, id, %s, %s, %s, %s FROM quotes WHERE id = %s",
-        (place, entry.content, entry.sha256, signature_png, quote_id),
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (org_id, quote_id, place, entry.content, entry.sha256, signature_png),
     )
 
 

@@ -4,6 +4,7 @@ A quote is sent when the mail server has taken its letter: then its state, the e
 entry of the evidence are written in one transaction.
 """
 
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,27 +14,51 @@ from db.core.connect import Connection
 from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
-from db.quotes.quotes import event_of, quotes
+from db.quotes.quotes import QuoteRow, event_of, quotes
 from geofence.event_data.quotes import QUOTE_EXPIRED, QUOTE_SENT
 from operations.quotes.evidence import hex_hash, next_entry
 from operations.quotes.states import QUOTES
 from telemetry.times import format_time, to_us
 
+_FIND = quotes.selection("quotes.org_id = %s AND quotes.id = %s")
+
 
 class QuoteLetter(NamedTuple):
-    """The contents of the letter of a quote."""
+    """The contents of the letter of a quote, and what speaks against sending it.
+
+    is_over: its last day is over where the organization is. is_overtaken: a later revision was
+    sent, or is on its way.
+    """
 
     content: bytes
     pdf: bytes
+    valid_until: date
+    is_over: bool
+    is_overtaken: bool
+
+    @property
+    def fault(self) -> str:
+        """The reason why it is not sent any more; "" where there is none."""
+        if self.is_over:
+            return f"Not sent: the quote was valid until {self.valid_until}."
+        return "Not sent: there is a later revision of the quote." if self.is_overtaken else ""
 
 
 async def letter_of(conn: Connection, org_id: UUID, quote_id: UUID) -> QuoteLetter | None:
-    """Return what is to be sent; None where nobody wants it sent any more."""
+    """Return what is to be sent; None where nobody wants it sent any more. It stays so while its
+    letter is claimed.
+    """
     async with conn.cursor(row_factory=args_row(QuoteLetter)) as cursor:
         await cursor.execute(
             """
-            SELECT document.content, document.pdf
+            SELECT document.content, document.pdf, quote.valid_until,
+                   quote.valid_until < (now() AT TIME ZONE organizations.timezone)::date,
+                   EXISTS (SELECT FROM quotes AS later
+                            WHERE later.org_id = quote.org_id AND later.number = quote.number
+                              AND later.revision > quote.revision
+                              AND (later.state <> 'draft' OR later.mail_state = 'queued'))
               FROM quotes AS quote
+              JOIN organizations ON organizations.org_id = quote.org_id
               JOIN quote_documents AS document
                 ON document.org_id = quote.org_id AND document.quote_id = quote.id
              WHERE quote.org_id = %s AND quote.id = %s
@@ -66,12 +91,13 @@ async def take_turn(conn: Connection, org_id: UUID, quote_id: UUID) -> None:
 
 async def was_taken(conn: Connection, org_id: UUID, quote_id: UUID) -> None:
     """Write that the mail server has taken the letter of a quote: its state, its event and its
-    evidence. Earlier revisions are superseded. What is written already stays as it is.
+    evidence. Earlier revisions are superseded. What is written already stays as it is, and so does
+    a quote that waits for no letter.
     """
     await take_turn(conn, org_id, quote_id)
-    row = await quotes.find(conn, quote_id)
-    kept = await evidence.find(conn, quote_id)
-    if row is None or row.state != "draft" or kept is None:
+    row = await _found(conn, org_id, quote_id)
+    kept = await evidence.find(conn, org_id, quote_id)
+    if row.state != "draft" or row.mail_state != "queued" or kept is None:
         return
     now = await db_now(conn)
     sent = row._replace(state=QUOTES.move(row.state, "send"), sent_at=now)
@@ -97,7 +123,7 @@ async def was_taken(conn: Connection, org_id: UUID, quote_id: UUID) -> None:
         "pdf_sha256": hex_hash(kept.files.pdf),
     }
     entry = next_entry(kept.chain, "sent", format_time(to_us(now)), facts)
-    await evidence.append(conn, quote_id, len(kept.chain) + 1, entry)
+    await evidence.append(conn, org_id, quote_id, len(kept.chain) + 1, entry)
     await events.insert(conn, [event_of(org_id, QUOTE_SENT, sent, now)])
 
 
@@ -131,7 +157,7 @@ async def expire(conn: Connection, *, limit: int) -> int:
     )
     due = await cursor.fetchall()
     for org_id, quote_id in due:
-        row = await quotes.get(conn, quote_id)
+        row = await _found(conn, org_id, quote_id)
         now = await db_now(conn)
         state = QUOTES.move(row.state, "expire")
         await conn.execute(
@@ -140,3 +166,12 @@ async def expire(conn: Connection, *, limit: int) -> int:
         )
         await events.insert(conn, [event_of(org_id, QUOTE_EXPIRED, row._replace(state=state), now)])
     return len(due)
+
+
+async def _found(conn: Connection, org_id: UUID, quote_id: UUID) -> QuoteRow:
+    """Return a quote whose row is locked."""
+    async with conn.cursor(row_factory=args_row(QuoteRow)) as cursor:
+        await cursor.execute(_FIND, (org_id, quote_id))
+        row = await cursor.fetchone()
+    assert row is not None
+    return row

@@ -17,7 +17,7 @@ from geofence.event_data.quotes import QuoteEvent
 from operations.quotes.states import QuoteState
 from telemetry.ids import format_id
 
-MailState = Literal["queued", "sent", "failed"]
+MailState = Literal["queued", "sent", "failed", "withdrawn"]
 
 
 class QuoteRow(NamedTuple):

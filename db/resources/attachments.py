@@ -49,23 +49,6 @@ attachments = Table(
 )
 
 
-async def claim_room(conn: Connection, size_bytes: int) -> int:
-    """Count a new file with its copies; return how many bytes the tenant keeps with it. Others wait
-    for the outcome.
-    """
-    return await value_of(
-        conn,
-        """
-        INSERT INTO attachment_usage AS usage (org_id, files, bytes)
-        VALUES (current_org_id(), 1, %s)
-        ON CONFLICT (org_id) DO UPDATE
-           SET files = usage.files + 1, bytes = usage.bytes + excluded.bytes
-        RETURNING bytes
-        """,
-        (size_bytes,),
-    )
-
-
 async def write_piece(conn: Connection, attachment_id: UUID, number: int, content: bytes) -> None:
     """Write piece `number`, from 0; all but the last have PIECE_BYTES."""
     await conn.execute(

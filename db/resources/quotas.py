@@ -17,9 +17,13 @@ from db.core.table import db_now
 from db.resources.plans import PlanName
 
 ATTACHMENT_BYTES = "attachment_bytes"
-"""A quota that is a setting of the installation, whatever the plan."""
+"""Bytes of attachments with their copies, and of the documents of quotes: a setting of the
+installation, whatever the plan.
+"""
 FORMS_A_DAY = "inspection_forms_a_day"
 """Inspection forms that are made in any 24 hours."""
+LETTERS_A_DAY = "letters_a_day"
+"""Letters that users ask for, with quotes and invitations, in a day in UTC."""
 MOVEMENTS_A_DAY = "stock_movements_a_day"
 """Movements of one part in one warehouse, in a day in UTC."""
 
@@ -50,6 +54,7 @@ ROWS: dict[str, Mapping[PlanName, int]] = {
 """The most rows, by table."""
 A_DAY: dict[str, Mapping[PlanName, int]] = {
     FORMS_A_DAY: _plans(1_000, 10_000, 50_000),
+    LETTERS_A_DAY: _plans(500, 2_000, 10_000),
     MOVEMENTS_A_DAY: _plans(1_000, 5_000, 20_000),
 }
 WEBHOOK_TESTS = 1_000
@@ -59,6 +64,17 @@ _ROOM = """
 SELECT clock_timestamp(), plan,
        coalesce((SELECT stored FROM row_counts WHERE table_name = %s), 0)
   FROM organizations
+"""
+_COUNT_LETTER = """
+WITH counted AS (
+    INSERT INTO letter_counts AS kept (org_id, day, letters)
+    VALUES (current_org_id(), (clock_timestamp() AT TIME ZONE 'UTC')::date, 1)
+    ON CONFLICT (org_id) DO UPDATE
+       SET letters = CASE WHEN kept.day < excluded.day THEN 1 ELSE kept.letters + 1 END,
+           day = greatest(kept.day, excluded.day)
+    RETURNING letters
+)
+SELECT letters, plan FROM counted CROSS JOIN organizations
 """
 
 
@@ -126,6 +142,34 @@ async def check_forms_a_day(conn: Connection, room: Room) -> datetime:
     return room.now
 
 
+async def claim_bytes(conn: Connection, more: int, limit: int, *, files: int = 0) -> None:
+    """Count bytes that the tenant keeps more. files: the new attachments. Others who keep more wait
+    for the outcome. Raises QuotaExceeded.
+    """
+    kept = await value_of(
+        conn,
+        """
+        INSERT INTO attachment_usage AS usage (org_id, files, bytes)
+        VALUES (current_org_id(), %(files)s, greatest(%(more)s, 0))
+        ON CONFLICT (org_id) DO UPDATE
+           SET files = usage.files + %(files)s, bytes = usage.bytes + %(more)s
+        RETURNING bytes
+        """,
+        {"files": files, "more": more},
+    )
+    if more > 0:
+        check(ATTACHMENT_BYTES, limit, kept - more, more=more)
+
+
+async def count_letter(conn: Connection) -> None:
+    """Count a letter that the tenant asks for. Others who ask for one wait for the outcome. Raises
+    QuotaExceeded.
+    """
+    cursor = await conn.execute(_COUNT_LETTER)
+    for letters, plan in await cursor.fetchall():
+        check(LETTERS_A_DAY, A_DAY[LETTERS_A_DAY][plan], letters - 1)
+
+
 async def plan_of(conn: Connection) -> PlanName:
     """Return the plan of the tenant."""
     return await value_of(conn, "SELECT plan FROM organizations")
@@ -143,6 +187,11 @@ async def usage(conn: Connection, attachment_bytes: int) -> list[QuotaUsage]:
             conn, "SELECT coalesce(max(bytes), 0)::bigint FROM attachment_usage"
         ),
         FORMS_A_DAY: await _forms_since(conn, now - _DAY, limits[FORMS_A_DAY]),
+        LETTERS_A_DAY: await value_of(
+            conn,
+            "SELECT coalesce(max(letters), 0) FROM letter_counts WHERE day = %s",
+            (now.date(),),
+        ),
         MOVEMENTS_A_DAY: await value_of(
             conn,
             "SELECT coalesce(max(moved_times), 0) FROM inventory WHERE moved_on = %s",

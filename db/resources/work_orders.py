@@ -16,6 +16,7 @@ from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.pipeline_cursor import Asked
 from db.core.table import Table
+from operations.work_orders.site_windows import SiteStep, SiteWindow, site_windows
 from operations.work_orders.states import State
 
 
@@ -73,7 +74,8 @@ class Comment(NamedTuple):
 class WorkOrderTransition(NamedTuple):
     """A way from a state to another that a user took. from_state None: the order was made.
 
-    lat, lon: where the user was. signer_name to signature_attachment_id: of a completion.
+    lat, lon: where the user was. signer_name to signature_attachment_id: of a completion. zone_id:
+    the geofence of the site, of a start or a resumption.
     """
 
     id: UUID
@@ -90,6 +92,7 @@ class WorkOrderTransition(NamedTuple):
     signed_at: datetime | None = None
     signature: bytes | None = None
     signature_attachment_id: UUID | None = None
+    zone_id: UUID | None = None
 
 
 def _status(conditions: Conditions, states: str) -> None:
@@ -313,3 +316,13 @@ async def is_signature(conn: Connection, attachment_id: UUID) -> bool:
 async def zone_of_site(conn: Connection, site_id: UUID) -> UUID | None:
     """Return the geofence of a site that there is."""
     return await value_of(conn, "SELECT zone_id FROM sites WHERE id = %s", (site_id,))
+
+
+async def windows_at_site(conn: Connection, order_id: UUID) -> list[SiteWindow]:
+    """Return the times in which work on an order went on at its site."""
+    cursor = await conn.execute(
+        "SELECT verb, state, zone_id, created_at FROM work_order_transitions"
+        " WHERE work_order_id = %s ORDER BY created_at, id",
+        (order_id,),
+    )
+    return site_windows([SiteStep(*row) for row in await cursor.fetchall()])

@@ -1,4 +1,8 @@
-"""The stock of each part in each warehouse. Movements alone change quantities."""
+"""The stock of each part in each warehouse.
+
+Movements alone change quantities and costs: a trigger of theirs does, and the application has no
+right to (`0043_levels_by_movements.sql`).
+"""
 
 from collections.abc import Collection
 from datetime import date, datetime
@@ -9,7 +13,6 @@ from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply
 from db.core.ids import new_id
 from db.core.listing import Conditions
-from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 from db.resources.quotas import Room, ask_room
 from db.stock.parts import fits_model
@@ -60,17 +63,13 @@ def _fits_model(conditions: Conditions, model: str) -> None:
 inventory = Table(
     "inventory",
     InventoryRow,
-    fixed=[
-        "part_id",
-        "warehouse_id",
-        "tracking",
-        "on_hand_milli",
-        "reserved_milli",
-        "average_microcents",
-        "moved_on",
-        "moved_times",
-    ],
+    fixed=["part_id", "warehouse_id", "tracking"],
     computed={
+        "on_hand_milli": "inventory.on_hand_milli",  # these five: by the trigger of movements
+        "reserved_milli": "inventory.reserved_milli",
+        "average_microcents": "inventory.average_microcents",
+        "moved_on": "inventory.moved_on",
+        "moved_times": "inventory.moved_times",
         "part_number": "parts.number",
         "part_name": "parts.name",
         "unit": "parts.unit",
@@ -88,14 +87,18 @@ inventory = Table(
 
 
 _FIND = inventory.selection("inventory.part_id = %s AND inventory.warehouse_id = %s")
+# The part is locked first, as by whoever changes its tracking.
 _LOCK = """
-WITH there AS MATERIALIZED (
-    SELECT id FROM inventory WHERE part_id = %(part_id)s AND warehouse_id = %(warehouse_id)s
+WITH part AS MATERIALIZED (
+    SELECT id, tracking FROM parts WHERE id = %(part_id)s FOR SHARE),
+there AS MATERIALIZED (
+    SELECT id FROM inventory
+     WHERE part_id = (SELECT id FROM part) AND warehouse_id = %(warehouse_id)s
        FOR NO KEY UPDATE),
 made AS (
     INSERT INTO inventory AS kept (org_id, id, part_id, warehouse_id, tracking)
     SELECT current_org_id(), %(new_id)s::uuid, id, %(warehouse_id)s::uuid, tracking
-      FROM parts WHERE id = %(part_id)s AND NOT EXISTS (SELECT FROM there)
+      FROM part WHERE NOT EXISTS (SELECT FROM there)
         ON CONFLICT (org_id, part_id, warehouse_id) DO UPDATE SET updated_at = kept.updated_at
     RETURNING id)
 SELECT id FROM there UNION ALL SELECT id FROM made
@@ -106,8 +109,8 @@ async def lock_levels(
     conn: Connection, places: Collection[StockPlace]
 ) -> tuple[dict[StockPlace, InventoryRow], Room]:
     """Return the stock of parts in warehouses, locked against other movements one after another in
-    the order of parts, then of warehouses; empty stock is made where there is none yet. The room is
-    read after that. Raises QuotaExceeded.
+    the order of parts, then of warehouses, each behind its part; empty stock is made where there is
+    none yet. The room is read after that. Raises QuotaExceeded.
     """
     exchange, rows = Exchange(conn), dict[StockPlace, Reply[InventoryRow]]()
     made = {place: new_id() for place in sorted(set(places))}
@@ -124,18 +127,3 @@ async def lock_levels(
     ):
         room.value.check(more)
     return {place: row.value for place, row in rows.items()}, room.value
-
-
-_WRITE = """
-UPDATE inventory
-   SET on_hand_milli = %s, reserved_milli = %s, average_microcents = %s, updated_at = %s,
-       moved_on = %s, moved_times = %s
- WHERE id = %s
-"""
-
-
-def level_change(row_id: UUID, level: StockLevel, at: datetime, moved_times: int) -> Asked:
-    """Return the statement that writes what a movement leaves. moved_times: with this movement, on
-    the day of `at`.
-    """
-    return _WRITE, (*level, at, at.date(), moved_times, row_id)

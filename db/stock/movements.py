@@ -1,4 +1,4 @@
-"""The ledger of stock: each movement is a row, and changes its levels in the same transaction.
+"""The ledger of stock: each movement is a row, and a trigger changes its levels.
 
 Levels are locked one after another in the order of their warehouses, so no two movements wait for
 each other. Where a movement makes stock low, the transaction emits `stock.low`.
@@ -19,7 +19,7 @@ from db.core.table import Table
 from db.history import events
 from db.history.events import Event
 from db.resources.quotas import A_DAY, MOVEMENTS_A_DAY, Room, check
-from db.stock.inventory import InventoryRow, level_change, lock_levels
+from db.stock.inventory import InventoryRow, lock_levels
 from geofence.event_data.stock import STOCK_LOW, LowStock
 from operations.stock import (
     MICROCENTS,
@@ -132,8 +132,8 @@ movements = Table(
 
 
 async def record(conn: Connection, wish: MovementWish) -> MovementRow:
-    """Move stock, and return the row of the ledger, which is queued with the levels that it leaves
-    (`Connection.later`). A trigger keeps the lots that it names.
+    """Move stock, and return the row of the ledger, which is queued (`Connection.later`). Triggers
+    keep the levels, the lots that it names, and the part of its work order.
 
     Raises StockError, RuleError and QuotaExceeded: the transaction is to be rolled back.
     """
@@ -158,9 +158,9 @@ async def record(conn: Connection, wish: MovementWish) -> MovementRow:
         check_held(row.level, change, held_milli)
     movement = _row(wish, change, at)
     conn.later(movements.insertion(movement))
-    _apply(conn, wish, row, change, room)
+    _check_level(conn, wish, row, change, room)
     if wish.to_warehouse_id is not None:
-        _apply(conn, wish, rows[wish.to_warehouse_id], arriving(change), room)
+        _check_level(conn, wish, rows[wish.to_warehouse_id], arriving(change), room)
     return movement
 
 
@@ -206,9 +206,12 @@ def _row(wish: MovementWish, change: StockChange, at: datetime) -> MovementRow:
     )
 
 
-def _apply(
+def _check_level(
     conn: Connection, wish: MovementWish, row: InventoryRow, change: StockChange, room: Room
 ) -> None:
+    """Check what a movement leaves, and queue `stock.low` where that is low. Raises StockError,
+    QuotaExceeded.
+    """
     check_after(row.level, change)
     moves = max(len(wish.named.serials or ()), 1)  # each serial counts
     at = room.now
@@ -217,7 +220,6 @@ def _apply(
     if wish.kind != "release" or wish.work_order_id is None:
         check(MOVEMENTS_A_DAY, A_DAY[MOVEMENTS_A_DAY][room.plan], before, more=moves)
     after = changed(row.level, change)
-    conn.later(level_change(row.id, after, at, before + moves))
     point = row.reorder_point_milli
     if after.is_low(point) and not row.level.is_low(point):
         events.insert_later(conn, [_low_stock(wish.org_id, row, after, at)])

@@ -1,7 +1,8 @@
 """The parts of work orders: each is planned, reserved and used by movements of the ledger.
 
-Who calls these holds the order's row. Levels are locked in the order of parts, then of warehouses,
-so no two orders wait for each other.
+A trigger of movements keeps what is reserved, used and spent (`0043_levels_by_movements.sql`). Who
+calls these holds the order's row. Levels are locked in the order of parts, then of warehouses, so
+no two orders wait for each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.table import Table, db_now
 from db.stock.inventory import lock_levels
-from db.stock.movements import MovementWish, record
+from db.stock.movements import MovementRow, MovementWish, record
 from operations.stock import (
     MILLI,
     NOTHING_NAMED,
@@ -59,6 +60,9 @@ order_parts = Table(
     OrderPartRow,
     fixed=["work_order_id", "part_id"],
     computed={
+        "reserved_milli": "work_order_parts.reserved_milli",  # these three: by the trigger
+        "used_milli": "work_order_parts.used_milli",
+        "cost_cents": "work_order_parts.cost_cents",
         "part_number": "parts.number",
         "part_name": "parts.name",
         "unit": "parts.unit",
@@ -87,10 +91,8 @@ class OrderStock(NamedTuple):
         *,
         from_reserved: bool = False,
         named: NamedLots = NOTHING_NAMED,
-    ) -> int | None:
-        """Record a movement, and return its cost of a unit in microcents. Raises StockError,
-        RuleError, QuotaExceeded.
-        """
+    ) -> MovementRow:
+        """Record a movement, which is queued. Raises StockError, RuleError, QuotaExceeded."""
         wish = MovementWish(
             self.org_id,
             kind,
@@ -103,7 +105,7 @@ class OrderStock(NamedTuple):
             named=named,
         )
         try:
-            return (await record(conn, wish)).unit_cost_microcents
+            return await record(conn, wish)
         except StockError as error:
             detail = f"{row.part_name} ({row.part_number}): {error}"
             raise StockError(error.code, detail, error.level, error.field) from None
@@ -119,6 +121,15 @@ async def part_of(conn: Connection, order_id: UUID, part_id: UUID) -> OrderPartR
     return None if row_id is None else await order_parts.get(conn, row_id)
 
 
+async def part_ids_of(conn: Connection, order_id: UUID) -> list[UUID]:
+    """Return the ids of the parts of an order."""
+    return await value_of(
+        conn,
+        "SELECT array(SELECT part_id FROM work_order_parts WHERE work_order_id = %s)",
+        (order_id,),
+    )
+
+
 async def plan(
     conn: Connection, stock: OrderStock, row: OrderPartRow, *, is_reserved: bool
 ) -> OrderPartRow:
@@ -127,14 +138,14 @@ async def plan(
     """
     before = await order_parts.get(conn, row.id)
     await _lock_levels(conn, row.part_id, {before.warehouse_id, row.warehouse_id})
-    if before.warehouse_id != row.warehouse_id:
-        await _settle(conn, stock, before, 0)
-        row = row._replace(reserved_milli=0)
     is_placed = is_reserved and row.warehouse_id is not None
-    row = await _settle(conn, stock, row, row.use.outstanding_milli if is_placed else 0)
-    row = row._replace(updated_at=await db_now(conn))
+    wanted_milli = row.use.outstanding_milli if is_placed else 0
+    stays = before.warehouse_id == row.warehouse_id
+    kept_milli = min(before.reserved_milli, wanted_milli) if stays else 0
+    await _settle(conn, stock, before, kept_milli)  # what is planned is never less than is reserved
+    row = row._replace(reserved_milli=kept_milli, updated_at=await db_now(conn))
     await order_parts.update(conn, row)
-    return row
+    return await _settle(conn, stock, row, wanted_milli)
 
 
 async def plan_new(
@@ -161,15 +172,13 @@ async def reserve_planned(conn: Connection, stock: OrderStock) -> None:
     """
     for row in await _parts_of(conn, stock.work_order_id):
         if row.warehouse_id is not None:
-            row = await _settle(conn, stock, row, row.use.outstanding_milli)
-            await _write_use(conn, row)
+            await _settle(conn, stock, row, row.use.outstanding_milli)
 
 
 async def release_reserved(conn: Connection, stock: OrderStock) -> None:
     """Release all that is reserved for an order."""
     for row in await _parts_of(conn, stock.work_order_id):
-        if row.reserved_milli:
-            await _write_use(conn, await _settle(conn, stock, row, 0))
+        await _settle(conn, stock, row, 0)
 
 
 async def consume(
@@ -187,21 +196,22 @@ async def consume(
     await _lock_levels(conn, row.part_id, {row.warehouse_id, warehouse_id})
     is_there = row.warehouse_id == warehouse_id
     reserved = min(row.reserved_milli, quantity_milli) if is_there else 0
-    row = row._replace(reserved_milli=row.reserved_milli - reserved)
-    use = row.use
+    left_milli = max(row.planned_milli - row.used_milli - quantity_milli, 0)
     first, others = named.parted(reserved // MILLI)
     for quantity, is_reserved, some in (
         (reserved, True, first),
         (quantity_milli - reserved, False, others),
     ):
+        if not is_reserved:  # before more is used
+            row = await _settle(conn, stock, row, min(row.reserved_milli, left_milli))
         if quantity:
-            cost = await stock.move(
+            moved = await stock.move(
                 conn, "consume", row, warehouse_id, quantity, from_reserved=is_reserved, named=some
             )
-            use = used(use, quantity, cost)
-    row = row._replace(**use._asdict())
-    row = await _settle(conn, stock, row, min(row.reserved_milli, use.outstanding_milli))
-    return await _write_use(conn, row)
+            if is_reserved:
+                row = row._replace(reserved_milli=row.reserved_milli - quantity)
+            row = _after(row, used(row.use, quantity, moved.unit_cost_microcents), moved)
+    return row
 
 
 async def bring_back(
@@ -216,36 +226,26 @@ async def bring_back(
     QuotaExceeded.
     """
     use = returned(row.use, quantity_milli)
-    await stock.move(conn, "return", row, warehouse_id, quantity_milli, named=named)
-    return await _write_use(conn, row._replace(**use._asdict()))
+    moved = await stock.move(conn, "return", row, warehouse_id, quantity_milli, named=named)
+    return _after(row, use, moved)
 
 
 async def _settle(
     conn: Connection, stock: OrderStock, row: OrderPartRow, reserved_milli: int
 ) -> OrderPartRow:
-    """Reserve or release at the row's warehouse until this much is reserved. The row is not written
-    yet.
-    """
+    """Reserve or release at the row's warehouse until this much is reserved."""
     more = reserved_milli - row.reserved_milli
-    if more:
-        assert row.warehouse_id is not None  # the database holds this
-        kind: MovementKind = "reserve" if more > 0 else "release"
-        await stock.move(conn, kind, row, row.warehouse_id, abs(more))
-    return row._replace(reserved_milli=reserved_milli)
+    if not more:
+        return row
+    assert row.warehouse_id is not None  # the database holds this
+    kind: MovementKind = "reserve" if more > 0 else "release"
+    moved = await stock.move(conn, kind, row, row.warehouse_id, abs(more))
+    return _after(row, row.use._replace(reserved_milli=reserved_milli), moved)
 
 
-async def _write_use(conn: Connection, row: OrderPartRow) -> OrderPartRow:
-    """Write what is reserved and used, but not what is planned: that is in the audit."""
-    row = row._replace(updated_at=await db_now(conn))
-    await conn.execute(
-        """
-        UPDATE work_order_parts
-           SET reserved_milli = %s, used_milli = %s, cost_cents = %s, updated_at = %s
-         WHERE id = %s
-        """,
-        (row.reserved_milli, row.used_milli, row.cost_cents, row.updated_at, row.id),
-    )
-    return row
+def _after(row: OrderPartRow, use: PartUse, moved: MovementRow) -> OrderPartRow:
+    """Return the row as a movement leaves it."""
+    return row._replace(**use._asdict(), updated_at=moved.created_at)
 
 
 async def _lock_levels(conn: Connection, part_id: UUID, warehouse_ids: set[UUID | None]) -> None:

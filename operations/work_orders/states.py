@@ -41,6 +41,8 @@ USING: tuple[State, ...] = ("assigned", "started", "on_hold", "completed")
 """The states in which parts are used and brought back."""
 RELEASING: tuple[State, ...] = ("closed", "cancelled", "cannot_complete")
 """The states that release what is still reserved."""
+MOVING_STOCK: tuple[Verb, ...] = ("issue", "close", "cancel", "cannot-complete")
+"""The verbs that reserve planned parts or release them."""
 ENDED: tuple[State, ...] = ("completed", "closed", "cancelled", "cannot_complete")
 FIXED: tuple[State, ...] = ("completed", "closed", "cancelled")
 """The states in which the content does not change: somebody signed for it, or it is over."""

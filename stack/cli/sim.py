@@ -43,7 +43,6 @@ from stack.sim.outcome import RunOutcome, verdict_line
 from stack.sim.progress import run_view
 from stack.sim.run import Hooks, Wanted, simulate
 from telemetry.fix import FixBatch
-from telemetry.traces.files import read_trace
 
 TRACKERS = 10
 RATE_HZ = 1.0
@@ -388,6 +387,8 @@ async def _end_at_once_when_told_again(stop: asyncio.Event) -> None:
 
 def _trace_of_file(path: Path) -> Trace:
     batches: list[FixBatch] = []
+    from telemetry.traces.files import read_trace  # a third of a second, which others need not take
+
     devices: list[str] = []
     try:
         with _opened(path) as file:

@@ -269,6 +269,11 @@ async def _convert_a_quote(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.post(f"/v1/quotes/{quote['id']}/convert", None)
 
 
+async def _withdraw_a_quote(place: Place, caller: Client, who: Worker) -> Answer:
+    quote = await draft(place.org)
+    return await caller.post(f"/v1/quotes/{quote['id']}/withdraw", None)
+
+
 async def _attach(place: Place, caller: Client, who: Worker) -> Answer:
     order_id = (await place.order_of(who)).rpartition("/")[2]
     return await upload(caller, b"What was found.", "notes.txt", work_order_id=order_id)
@@ -412,6 +417,7 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_inspect_an_order, "another's", (403, 403, 201, 201)),
     (_repair_a_defect, "own", (403, 403, 201, 201)),
     (_convert_a_quote, "another's", (403, 403, 409, 409)),  # it is not accepted
+    (_withdraw_a_quote, "another's", (403, 403, 409, 409)),  # no letter waits
     (_attach, "own", (403, 201, 201, 201)),
     (_attach, "another's", (403, 403, 201, 201)),
     (_order_patch({"title": "y"}), "own", _LEADS_MAY),

@@ -164,6 +164,8 @@ def _fill(
     conn.execute(
         "INSERT INTO warehouses (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, warehouse_id)
     )
+    # The trigger of movements changes the level of the tenant.
+    conn.execute("SELECT set_config('app.org_id', %s, false)", (str(org_id),))
     for table, more in (
         ("inventory", ""),
         ("stock_movements", ", kind, quantity_milli, on_hand_change_milli, reserved_change_milli"),
@@ -211,6 +213,7 @@ def _fill(
     )
     conn.execute("INSERT INTO number_counters VALUES (%s, 'quote', 1)", (org_id,))
     conn.execute("INSERT INTO attachment_usage VALUES (%s, 1, 1)", (org_id,))
+    conn.execute("INSERT INTO letter_counts VALUES (%s, '2026-03-02', 1)", (org_id,))
     conn.execute("INSERT INTO request_minutes (org_id) VALUES (%s)", (org_id,))
     conn.execute("INSERT INTO request_usage VALUES (%s, now(), 1, 1)", (org_id,))
     _fill_identity(conn, org_id)

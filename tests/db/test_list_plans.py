@@ -65,10 +65,13 @@ SELECT {org}, {made}(8, n), {made}(7, n / 10), {made}(6, n % 10 * 10 + n / 10 % 
   FROM generate_series(0, {rows} - 1) AS n;
 INSERT INTO stock_movements (org_id, id, kind, part_id, warehouse_id, to_warehouse_id,
                              quantity_milli, on_hand_change_milli, reserved_change_milli,
-                             created_at)
-SELECT {org}, {made}(9, n), CASE WHEN n % 2000 = 0 THEN 'transfer' ELSE 'receive' END,
+                             created_at, work_order_id)
+SELECT {org}, {made}(9, n),
+       CASE WHEN n % 2000 = 0 THEN 'transfer' WHEN n % 20 = 7 THEN 'return' ELSE 'receive' END,
        {made}(7, n / 10), {made}(6, n % 100),
-       CASE WHEN n % 2000 = 0 THEN {made}(6, 1) END, 1000, 1000, 0, {at}
+       CASE WHEN n % 2000 = 0 THEN {made}(6, 1) END, 1000,
+       CASE WHEN n % 2000 = 0 THEN -1000 ELSE 1000 END, 0, {at},
+       CASE WHEN n % 20 = 7 THEN {made}(11, n % 2000) END
   FROM generate_series(0, {rows} - 1) AS n;
 UPDATE stock_movements SET lot = 'L' || substr(id::text, 30) WHERE org_id = {org};
 INSERT INTO stock_movement_serials SELECT org_id, lot, id FROM stock_movements
@@ -104,11 +107,11 @@ SELECT {org}, {made}(12, n), 1, 'Daily ' || n, '[]', 1, {made}(1, 0)
   FROM generate_series(0, 1999) AS n;
 INSERT INTO inspection_forms (org_id, id, template_id, template_version, asset_id, site_id,
                               employee_id, state, answers, defects, created_by, submitted_by,
-                              submitted_at, created_at)
+                              submitted_at, created_at, work_order_id)
 SELECT {org}, {made}(13, n), {made}(12, n % 2000), 1, {made}(5, n % 2000), {made}(3, n % 2000),
        {made}(4, n % 2000), CASE WHEN n % 2000 = 0 THEN 'draft' ELSE 'submitted' END, '{{}}', '[]',
        {made}(1, 0), CASE WHEN n % 2000 > 0 THEN {made}(1, 0) END,
-       CASE WHEN n % 2000 > 0 THEN {at} END, {at}
+       CASE WHEN n % 2000 > 0 THEN {at} END, {at}, {made}(11, n % 2000)
   FROM generate_series(0, {rows} - 1) AS n;
 INSERT INTO search_terms (org_id, kind, place, term, row_id)
 SELECT {org}, 'work_order', 1, 'grease the crane ' || n, {made}(11, n)
@@ -153,7 +156,8 @@ class Explaining(AsyncCursor[Any]):
     plans: list[dict[str, Any]]
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> "Explaining":
-        text = query if isinstance(query, str) else query.as_string(self.connection)
+        text = query.decode() if isinstance(query, bytes) else query
+        text = text if isinstance(text, str) else text.as_string(self.connection)
         explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {text}"
         async with psycopg.AsyncCursor(self.connection) as cursor:
             await cursor.execute(explain.encode(), params)
@@ -232,6 +236,7 @@ LISTS = [
     listing(movements),
     listing(movements, part_id=_made(7, 7)),
     listing(movements, warehouse_id=_made(6, 7)),
+    listing(movements, work_order_id=_made(11, 7)),
     listing(movements, kind="transfer"),
     listing(movements, lot="L0000777"),
     listing(movements, serial="L0000777"),
@@ -248,6 +253,7 @@ LISTS = [
     listing(listed_inspections, asset_id=_made(5, 7)),
     listing(listed_inspections, site_id=_made(3, 7)),
     listing(listed_inspections, employee_id=_made(4, 7)),
+    listing(listed_inspections, work_order_id=_made(11, 7)),
     listing(listed_inspections, status="draft"),
     listing(listed_inspections, status="submitted"),
     listing(listed_inspections, since=MIDDLE, until=MIDDLE + DAY),

@@ -14,9 +14,10 @@ from typing import TypeAlias
 
 from db.delivery.webhook_urls import is_allowed_address
 
-# Threads that wait for name servers. More than the attempts of new and slow endpoints, so names
-# that hang leave threads for the others.
-RESOLVING_MAX = 48
+# Threads that wait for name servers. A look-up may last twice as long as its attempt, so these are
+# more than twice the attempts of new and hanging endpoints: names that hang leave threads for the
+# others.
+RESOLVING_MAX = 160
 KEPT_S = 30.0
 KEPT_MAX = 4_096  # names whose addresses are kept
 

@@ -18,14 +18,17 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 BODY_CHARACTERS = 1_024
 BODY_BYTES_READ = 4_096  # more than is kept: a secret that begins in the kept part ends in this one
 HEADERS_MAX = 20
+HEADER_BYTES_READ = 8_192  # of all values together; 4,096 of one, as of the body
 _NAME_CHARACTERS = 64
 _VALUE_CHARACTERS = 200
 _SECRET_NAMES = re.compile(
     r"cookie|auth|token|secret|key|session|signature|password|passwd|credential|csrf|jwt", re.I
 )
+# The receiver chooses the text, so each alternative goes through it once: a JWT is what begins like
+# one, with a dot in it or not.
 _CREDENTIALS = re.compile(
     r"whsec_[A-Za-z0-9+/=]+|opsk_[A-Za-z0-9_-]+|v1,[A-Za-z0-9+/=]{20,}"
-    r"|(?i:bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+"
+    r"|(?i:bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}|eyJ[A-Za-z0-9_.-]{8,}"
 )
 _SHORTEST_SECRET = 4
 _SHORTEST_PART = 8
@@ -46,11 +49,21 @@ def logged_answer(
     headers: Iterable[tuple[str, str]], body: bytes, secrets: tuple[str, ...]
 ) -> LoggedAnswer:
     """Return what is kept of an answer. secrets: texts of the request that nobody may read."""
+    return _logged(tuple(headers), body, secrets)
+
+
+@lru_cache(maxsize=256)  # a receiver answers the same again and again, but for the time
+def _logged(
+    headers: tuple[tuple[str, str], ...], body: bytes, secrets: tuple[str, ...]
+) -> LoggedAnswer:
     hidden = _forms_of(secrets)
     kept: dict[str, str] = {}
+    rest = HEADER_BYTES_READ
     for name, value in headers:
-        if len(kept) == HEADERS_MAX:
+        if len(kept) == HEADERS_MAX or rest <= 0:
             break
+        value = value[:BODY_BYTES_READ]
+        rest -= len(value)
         shown = "***" if _is_secret(name) else _masked(_printed(value), hidden)
         kept[_printed(name[:_NAME_CHARACTERS])] = shown[:_VALUE_CHARACTERS]
     text = body[:BODY_BYTES_READ].decode("utf-8", "replace")

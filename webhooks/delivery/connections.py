@@ -3,9 +3,15 @@
 The bytes of a request come ready. What comes back ends in one call of `on_end`, with an HttpAnswer
 or the exception that came instead. An exchange ends whatever the receiver does: within `timeout_s`,
 when the head of an answer has more than HEAD_BYTES_MAX, when a body lasts READ_S longer than its
-head or has more than BODY_BYTES_MAX. Such a body is cut off: the status says all that we want to
-know. An idle connection is closed after IDLE_S, or when there are more than `idle_max`. The number
-of exchanges under way is for the caller to bound.
+head or has more than BODY_BYTES_MAX, with all that is around it more than ANSWER_BYTES_MAX. Such a
+body is cut off: the status says all that we want to know. An idle connection is closed after
+IDLE_S, or when there are more than `idle_max`. The number of exchanges under way is for the caller
+to bound.
+
+A connection is used again only after one whole answer with nothing behind it, to a request that is
+sent to its last byte. A receiver may close a connection that it has kept just as the next request
+is on its way. Such a request, of which no byte was answered, is sent once more over a new
+connection, within the time of its exchange.
 
 No task, no future and no stream stands between the socket and `on_end`: they would cost more than
 the rest (docs/benchmarks.md).
@@ -16,6 +22,7 @@ import socket
 import ssl
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from functools import partial
 from itertools import takewhile
 from typing import NamedTuple, cast
 
@@ -28,9 +35,13 @@ HEADERS_MAX = 20  # of an answer that are kept
 HEAD_BYTES_MAX = 65_536
 BODY_BYTES_KEPT = 4_096
 BODY_BYTES_MAX = 16_384
+ANSWER_BYTES_MAX = HEAD_BYTES_MAX + 2 * BODY_BYTES_MAX  # with the frame of chunks, and trailers
 READ_S = 1.0
 IDLE_S = 15.0
 _NEXT_ADDRESS_S = 0.25  # until the next address of a host is tried beside the first
+_STALL_S = 0.05  # a timer that fires so late shows that this process stood still
+_LAST_LOOK_S = 0.01  # for answers that came meanwhile
+_NO_BODY = (204, 304)  # an answer of these ends with its head, whatever that says of a body
 
 
 class ReceiverOrigin(NamedTuple):
@@ -59,7 +70,9 @@ OnEnd = Callable[[HttpAnswer | Exception], None]
 class _Exchange:
     """A request, and what is to be told of it. It ends once."""
 
-    __slots__ = ("_on_end", "connection", "is_over", "opening", "origin", "reading", "request")
+    __slots__ = (
+        "_on_end", "connection", "is_over", "may_repeat", "opening", "origin", "reading", "request"
+    )  # fmt: skip
 
     def __init__(self, origin: ReceiverOrigin, request: bytes, on_end: OnEnd) -> None:
         self.origin = origin
@@ -67,6 +80,7 @@ class _Exchange:
         self.opening: asyncio.Task[None] | None = None
         self.connection: _Connection | None = None
         self.reading: asyncio.TimerHandle | None = None  # the end of a body that takes long
+        self.may_repeat = False  # its connection was kept, and may have been closed meanwhile
         self._on_end = on_end
         self.is_over = False
 
@@ -87,6 +101,7 @@ class PostConnections:
         self._timeout_s = timeout_s
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
+        self._tls.options |= ssl.OP_NO_RENEGOTIATION  # a receiver could ask for it without end
         self._idle: dict[ReceiverOrigin, list[_Connection]] = defaultdict(
             list
         )  # the last used at the end
@@ -103,9 +118,15 @@ class PostConnections:
             self._watch = loop.call_later(self._timeout_s, self._time_out)
         connection = self._take(origin)
         if connection is not None:
+            exchange.may_repeat = True
             connection.begin(exchange)
         else:
-            exchange.opening = loop.create_task(self._open(exchange))
+            self.open(exchange)
+
+    def open(self, exchange: _Exchange) -> None:
+        """Begin an exchange over a new connection."""
+        exchange.may_repeat, exchange.connection = False, None
+        exchange.opening = asyncio.get_running_loop().create_task(self._open(exchange))
 
     def close(self) -> None:
         """Cut all connections. The exchanges that are under way end with an exception."""
@@ -143,8 +164,10 @@ class PostConnections:
 
     def _take(self, origin: ReceiverOrigin) -> "_Connection | None":
         while (same := self._idle.get(origin)) is not None:
-            connection = same[-1]
-            self.forget(connection)
+            connection = same.pop()
+            if not same:
+                del self._idle[origin]
+            del self._since_s[connection]
             if not connection.is_closing:
                 return connection
         return None
@@ -164,10 +187,19 @@ class PostConnections:
                 return
             self._close_oldest()
 
-    def _time_out(self) -> None:
-        """End the exchanges whose time is over, and look again when the next one's is."""
+    def _time_out(self, *, is_last_look: bool = False) -> None:
+        """End the exchanges whose time is over, and look again when the next one's is.
+
+        uvloop's timers come before what it reads. Where this process has stood still, the answers
+        that came meanwhile are read first.
+        """
         loop = asyncio.get_running_loop()
         now_s = loop.time()
+        first_s = next(iter(self._exchanges.values()), now_s)
+        if now_s - first_s > _STALL_S and not is_last_look:
+            last_look = partial(self._time_out, is_last_look=True)
+            self._watch = loop.call_later(_LAST_LOOK_S, last_look)
+            return
         late = list(takewhile(lambda each: self._exchanges[each] <= now_s, self._exchanges))
         for exchange in late:  # one that begins meanwhile is not to set the timer
             self._cut(exchange, TimeoutError())
@@ -249,7 +281,7 @@ class _Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._status = 0  # of the answer, once its head was read; an interim answer does not count
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
+        self._bytes = 0  # of the answer, and of interim ones
         self._body = b""
         self._body_bytes = 0
         self._is_complete = False
@@ -262,7 +294,13 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
-        if self._exchange is not None:  # a body without a length ends with its connection
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.may_repeat and not self._bytes:
+            self._exchange = None
+            self._pool.open(exchange)
+        else:  # a body without a length ends with its connection
             self.give_up(exc or AnswerError("the connection was closed without an answer"))
 
     def data_received(self, data: bytes) -> None:
@@ -270,8 +308,7 @@ class _Connection(asyncio.Protocol):
             self._pool.forget(self)
             self.cut()
             return
-        if not self._status:
-            self._head_bytes += len(data)
+        self._bytes += len(data)
         had_head = self._status
         try:
             self._parser.feed_data(data)
@@ -283,9 +320,10 @@ class _Connection(asyncio.Protocol):
                 self._end(AnswerError(str(error)))
                 return
             self._is_complete = True
-        if self._is_complete or self._body_bytes > BODY_BYTES_MAX:
+        is_cut_off = self._body_bytes > BODY_BYTES_MAX or self._bytes > ANSWER_BYTES_MAX
+        if self._is_complete or (self._status and is_cut_off):
             self._end_with_answer()
-        elif not self._status and self._head_bytes > HEAD_BYTES_MAX:
+        elif not self._status and self._bytes > HEAD_BYTES_MAX:
             self._end(AnswerError(f"the head of the answer has more than {HEAD_BYTES_MAX} bytes"))
         elif self._status and not had_head:
             loop = asyncio.get_running_loop()
@@ -307,8 +345,20 @@ class _Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if self._status or (100 <= status < 200 and status != 101):
             return
+        if status < 100:
+            raise ValueError(f"{status} is no status")
         self._status = status
-        self._is_reusable = self._parser.should_keep_alive()
+        self._is_reusable = self._parser.should_keep_alive() and not self._announces_too_much()
+
+    def _announces_too_much(self) -> bool:
+        """Return whether an answer without a body may say that it has one: that would come behind
+        it, in the place of the next answer.
+        """
+        if self._status not in _NO_BODY:
+            return False
+        names = [name.lower() for name, value in self._headers if value != b"0"]
+        is_framed = b"content-length" in names or b"transfer-encoding" in names
+        return is_framed or len(self._headers) == HEADERS_MAX
 
     def on_body(self, chunk: bytes) -> None:
         if not self._is_complete:
@@ -325,11 +375,14 @@ class _Connection(asyncio.Protocol):
         answer = HttpAnswer(self._status, tuple(self._headers), self._body)
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
-        if self._is_complete and self._is_reusable:
+        if self._is_complete and self._is_reusable and self._has_sent_all():
             self._pool.keep(self)
         else:
             self.cut()
         self._pool.ended(exchange, answer)
+
+    def _has_sent_all(self) -> bool:
+        return self._transport is not None and not self._transport.get_write_buffer_size()
 
     def _end(self, error: Exception) -> None:
         exchange = self._exchange

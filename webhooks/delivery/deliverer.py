@@ -47,7 +47,7 @@ _FIRST = UUID(int=0)
 class DeliverLimits:
     """Every bound of the loop."""
 
-    claims: int = 500  # of one statement
+    claims: int = 1_000  # of one statement
     attempt_s: float = 15  # the longest attempt
     idle_s: float = 0.25  # between claims while nothing is due, and no wake-up
     pass_s: float = 0.01  # between passes, so that marks and claims are bulk
@@ -68,12 +68,19 @@ class DeliverLimits:
 
     @property
     def claim_s(self) -> float:
-        """The seconds that a claim holds: its wait for a turn, and then the longest attempt.
+        """The seconds that a claim holds: its wait for a turn, the longest attempt, its mark.
 
         What a process had claimed that was cut off is claimable again after this; where it was
         killed, as soon as its lock is missed (`webhooks.delivery.claimer`).
         """
         return 3 * self.attempt_s
+
+    @property
+    def begin_s(self) -> float:
+        """The seconds after a claim within which its attempt begins or never does, so that a third
+        of the longest attempt is left for the mark. Others claim what is not marked in time.
+        """
+        return self.claim_s - self.held_s - self.attempt_s / 3
 
 
 class Deliverer:
@@ -101,6 +108,7 @@ class Deliverer:
         self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
         self._attempts: dict[int, Turn] = {}  # under way, by the turn's number
+        self._unmarked: set[int] = set()  # deliveries whose attempt has begun, by their numbers
         self._are_over = asyncio.Event()  # set when the last one ends
         self._failure: Exception | None = None  # a fault of ours at the end of an attempt
         self._work = asyncio.Event()
@@ -170,6 +178,7 @@ class Deliverer:
         await webhook_deliveries.mark(conn, marks)
         del self._marks[: len(marks)]  # attempts have added to the end meanwhile
         for mark in marks:
+            self._unmarked.discard(mark.claim.id.int)
             self._count(mark)
 
     def _count(self, mark: Mark) -> None:
@@ -216,7 +225,9 @@ class Deliverer:
             dead_after_s=limits.claimer.dead_after_s,
         )
         claims = await webhook_deliveries.claim(conn, wanted)
-        self._lanes.add(claims, begin_by_s=began_s + limits.claim_s - limits.held_s)
+        # A database that stood still may return what we have attempted and not yet marked.
+        claims_to_attempt = [claim for claim in claims if claim.id.int not in self._unmarked]
+        self._lanes.add(claims_to_attempt, begin_by_s=began_s + limits.begin_s)
         if claims and len(claims) == wanted.limit:
             # Others wait behind these: they come first next time, and at once.
             endpoints = {claim.endpoint_id for claim in claims}
@@ -250,6 +261,7 @@ class Deliverer:
 
     def _start(self, turn: Turn) -> None:
         claim, began = turn.claim, datetime.now(UTC)
+        self._unmarked.add(claim.id.int)
         try:
             secrets = self._secrets.of(claim)
         except EndpointSecretsError as error:
@@ -263,8 +275,11 @@ class Deliverer:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._guarded, self._end, turn, began, (), answer)
             return
-        body, message_id = envelope.body(claim), envelope.message_id(claim)
-        signed = signing.signed_headers(secrets.keys, message_id, int(began.timestamp()), body)
+        message_id = envelope.message_id(claim)
+        body = envelope.body(claim, message_id)
+        until = claim.previous_secret_until
+        keys = secrets.keys if until is not None and began < until else secrets.keys[:1]
+        signed = signing.signed_headers(keys, message_id, int(began.timestamp()), body)
         headers = signed + secrets.header_lines
         on_answer = partial(self._guarded, self._end, turn, began, secrets.hidden)
         self._poster.post(claim.url, headers, body, on_answer)

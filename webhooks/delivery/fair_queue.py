@@ -94,6 +94,7 @@ class _Lane:
     pace: Pace = Pace.NEW
     waiting: deque[tuple[ClaimedDelivery, float]] = field(default_factory=deque)  # claim, begin by
     started_s: dict[int, float] = field(default_factory=dict)  # attempts in flight, oldest first
+    is_in_line: bool = False  # that of its pace
 
     @property
     def may_start(self) -> bool:
@@ -116,6 +117,7 @@ class Lanes:
         most = limits.organization_in_flight
         self._lines = {pace: Line(self._totals, most) for pace in Pace}
         self._lines[Pace.PROMPT] = Line(self._totals, most + limits.prompt_beside)
+        self._bounds = {line.most for line in self._lines.values()}
         self._pools = {
             Pace.PROMPT: limits.prompt_in_flight,
             Pace.STEADY: limits.steady_in_flight,
@@ -241,7 +243,7 @@ class Lanes:
 
     def _take(self, pace: Pace, now_s: float) -> Turn | None:
         line = self._lines[pace]
-        while line and self._pool_has_more(pace) and (endpoint := line.next()) is not None:
+        while line.place and self._pool_has_more(pace) and (endpoint := line.next()) is not None:
             turn = self._start(endpoint, self._lanes[endpoint], now_s)
             if turn is not None:
                 return turn
@@ -283,7 +285,9 @@ class Lanes:
 
     def _set_pace(self, endpoint: int, lane: _Lane, pace: Pace) -> None:
         if lane.pace is not pace:
-            self._lines[lane.pace].leave(lane.organization, endpoint)
+            if lane.is_in_line:
+                lane.is_in_line = False
+                self._lines[lane.pace].leave(lane.organization, endpoint)
             self._lines[lane.pace].count(lane.organization, -len(lane.started_s))
             self._lines[pace].count(lane.organization, len(lane.started_s))
             self._waiting[lane.pace] -= len(lane.waiting)
@@ -299,28 +303,33 @@ class Lanes:
     def _count(self, lane: _Lane, by: int) -> None:
         """Count an attempt that has begun or ended."""
         self.in_flight += by
-        before = self._totals[lane.organization]
-        after = self._totals[lane.organization] = before + by
-        if not after:
-            del self._totals[lane.organization]
-        self._lines[lane.pace].count(lane.organization, by)
-        for line in self._lines.values():
-            if (before < line.most) != (after < line.most):
-                line.settle(lane.organization)
+        organization, totals = lane.organization, self._totals
+        before = totals.get(organization, 0)
+        after = before + by
+        if after:
+            totals[organization] = after
+        else:
+            del totals[organization]
+        self._lines[lane.pace].count(organization, by)
+        if max(before, after) in self._bounds:
+            for line in self._lines.values():
+                line.settle(organization)
 
     def _settle(self, endpoint: int, lane: _Lane) -> None:
         """Put a lane where it belongs after a change: in the line, out of it, among the idle."""
-        line = self._lines[lane.pace]
-        if lane.may_start:
-            line.enter(lane.organization, endpoint)
-        else:
-            line.leave(lane.organization, endpoint)
+        line, may_start = self._lines[lane.pace], lane.may_start
+        if may_start != lane.is_in_line:
+            lane.is_in_line = may_start
+            if may_start:
+                line.enter(lane.organization, endpoint)
+            else:
+                line.leave(lane.organization, endpoint)
         if lane.is_idle:
             self._idle.setdefault(endpoint)
-        else:
-            self._idle.pop(endpoint, None)
-        if len(self._idle) > self._limits.idle_lanes:
-            self._forget(self._idle.popitem(last=False)[0])
+            if len(self._idle) > self._limits.idle_lanes:
+                self._forget(self._idle.popitem(last=False)[0])
+        elif endpoint in self._idle:
+            del self._idle[endpoint]
 
     def _forget(self, endpoint: int) -> None:
         del self._lanes[endpoint]

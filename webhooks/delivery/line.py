@@ -8,7 +8,7 @@ have stands in no line.
 No I/O and no clock, as in `webhooks.delivery.fair_queue`.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping
 
 
@@ -22,17 +22,13 @@ class Line:
     def __init__(self, totals: Mapping[int, int], most: int) -> None:
         self.most = most
         self._totals = totals
-        self._flights = Counter[int]()  # of this pool, by organization
+        self._flights: dict[int, int] = {}  # of this pool, by organization
         self._ready: dict[int, OrderedDict[int, None]] = {}
         # Organizations that may start an attempt, by their attempts in flight in this pool.
         self._places: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(most)]
-        self._place: dict[int, int] = {}
+        self.place: dict[int, int] = {}  # where an organization stands that may start an attempt
         self._first = 0  # no organization has a smaller place
         self.in_flight = 0
-
-    def __bool__(self) -> bool:
-        """Return whether any organization may start an attempt."""
-        return bool(self._place)
 
     def enter(self, organization: int, endpoint: int) -> None:
         """Put the endpoint at the end of its organization's lanes, unless it stands there."""
@@ -55,14 +51,16 @@ class Line:
     def count(self, organization: int, by: int) -> None:
         """Note that more or fewer attempts of the organization are in flight in this pool."""
         self.in_flight += by
-        self._flights[organization] += by
-        if not self._flights[organization]:
-            del self._flights[organization]
+        flights = self._flights.get(organization, 0) + by
+        if flights:
+            self._flights[organization] = flights
+        else:
+            self._flights.pop(organization, None)
         self.settle(organization)
 
     def next(self) -> int | None:
         """Return the endpoint whose turn it is, which goes to the end of its lanes."""
-        if not self._place:
+        if not self.place:
             return None
         while not self._places[self._first]:
             self._first += 1
@@ -74,13 +72,13 @@ class Line:
     def settle(self, organization: int) -> None:
         """Put the organization where it belongs after a change of its numbers."""
         is_ready = organization in self._ready and self._totals.get(organization, 0) < self.most
-        place = self._flights[organization] if is_ready else None
-        before = self._place.get(organization)
+        place = self._flights.get(organization, 0) if is_ready else None
+        before = self.place.get(organization)
         if place == before:
             return
         if before is not None:
-            del self._places[before][organization], self._place[organization]
+            del self._places[before][organization], self.place[organization]
         if place is not None:
             self._places[place][organization] = None
-            self._place[organization] = place
+            self.place[organization] = place
             self._first = min(self._first, place)

@@ -38,7 +38,7 @@ _PAGES: dict[Purpose, str] = {"invitation": "invitation", "password_reset": "pas
 
 
 class LetterError(Exception):
-    """Nobody could get this letter: its address is none."""
+    """Nobody is to get this letter: its address is none, or its quote is not valid any more."""
 
 
 def compose(letter: Letter, token: str, sender: str, public_url: str) -> EmailMessage:
@@ -63,6 +63,8 @@ def compose_quote(
 
     Raises LetterError.
     """
+    if quote.fault:
+        raise LetterError(quote.fault)
     document = read_document(quote.content)
     organization = " ".join(document.organization.split())
     paragraphs = [

@@ -4,8 +4,10 @@ A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever d
 it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
 with another link. Letters to users come before quotes, and organizations take turns, so nobody
 waits for all quotes of another. What cannot be sent is tried again less and less often, eight times
-in a day. A quote becomes sent in the transaction that takes its letter away. The same loop takes
-away what has expired: sign-ins, tokens, links, and answers that were kept; and it expires quotes.
+in a day. Whether a quote is still to be sent is read in the transaction that claims its letter, and
+nobody withdraws it while it is claimed. A quote becomes sent in the transaction that takes its
+letter away. The same loop takes away what has expired: sign-ins, tokens, links, and answers that
+were kept; and it expires quotes.
 """
 
 import asyncio
@@ -17,13 +19,14 @@ from uuid import UUID
 
 import structlog
 
-from db.core.connect import Pool
+from db.core.connect import Connection, Pool
 from db.core.secrets import LINK, new_secret, secret_hash
 from db.delivery import mail_outbox
-from db.delivery.mail_outbox import Letter
+from db.delivery.mail_outbox import FIRST, Letter, LetterKind
 from db.identity import user_links
 from db.identity.user_links import Purpose
 from db.quotes import mailing as quote_mailing
+from db.quotes.mailing import QuoteLetter
 from db.requests import expired
 from webhooks.mail.letters import (
     LetterError,
@@ -37,8 +40,9 @@ from webhooks.outages import TROUBLE, Outage, pause
 
 _log = structlog.get_logger("webhooks")
 _IDLE_S = 1.0
-_MOST_SERVED = 1_000  # organizations whose turn is remembered
-_CLAIM = timedelta(minutes=2)  # longer than any sender takes
+_SENDING_S = 90.0
+_CLAIM = timedelta(minutes=2)  # longer than sending takes
+_KINDS: tuple[LetterKind, ...] = ("user", "quote")  # in the order in which they are sent
 _LINK_LIFETIMES: dict[Purpose, timedelta] = {
     "invitation": timedelta(days=7),
     "password_reset": timedelta(hours=1),
@@ -46,7 +50,8 @@ _LINK_LIFETIMES: dict[Purpose, timedelta] = {
 _PAUSES = [timedelta(seconds=seconds) for seconds in (30, 120, 480, 1800, 7200, 21_600, 43_200)]
 _CLEAN_EVERY_S = 600.0
 _CLEANED_ROWS = 5_000  # of each kind at a time
-_EXPIRED_QUOTES = 500  # at a time
+_EXPIRED_QUOTES = 500  # at a time, of which
+_EXPIRED_TOGETHER = 25  # in one transaction
 
 
 class Mailing:
@@ -67,7 +72,7 @@ class Mailing:
         self._mail_from = mail_from
         self._public_url = public_url
         self._work = asyncio.Event()
-        self._served: dict[UUID, None] = {}  # organizations, that served last at the end
+        self._turns: dict[LetterKind, UUID] = {}  # the organizations that were served last
         self._outage = Outage("mailing", random.Random())
 
     def wake(self, _: UUID | None = None) -> None:
@@ -93,32 +98,49 @@ class Mailing:
 
     async def send_next(self) -> bool:
         """Send one letter that is due; False where none is."""
+        quote: QuoteLetter | None = None
         async with self._connections.connection() as conn, conn.transaction():
-            letter = await mail_outbox.claim(conn, served=list(self._served), again_after=_CLAIM)
+            letter = await self._claimed(conn)
+            if letter is not None and letter.quote_id is not None:
+                quote = await quote_mailing.letter_of(conn, letter.org_id, letter.quote_id)
         if letter is None:
             return False
-        self._served.pop(letter.org_id, None)
-        self._served[letter.org_id] = None
-        if len(self._served) > _MOST_SERVED:
-            del self._served[next(iter(self._served))]
-        await self._send(letter)
+        await self._send(letter, quote)
         return True
 
-    async def _send(self, letter: Letter) -> None:
+    async def _claimed(self, conn: Connection) -> Letter | None:
+        """Claim the next letter: behind the organization whose turn was last, or from the first."""
+        for kind in _KINDS:
+            for after in dict.fromkeys((self._turns.get(kind, FIRST), FIRST)):
+                letter = await mail_outbox.claim(conn, kind, after=after, again_after=_CLAIM)
+                if letter is not None:
+                    self._turns[kind] = letter.org_id
+                    return letter
+        return None
+
+    async def _send(self, letter: Letter, quote: QuoteLetter | None) -> None:
         try:
-            message = await self._message(letter)
+            message = await self._message(letter, quote)
             if message is not None:
-                await self._sender.send(message)
+                await self._hand_over(message)
         except (SendError, LetterError) as error:
             await self._failed(letter, error)
         else:
             self._metrics.letters_sent.inc(0 if message is None else 1)
             await self._done(letter, is_sent=message is not None)
 
-    async def _message(self, letter: Letter) -> EmailMessage | None:
+    async def _hand_over(self, message: EmailMessage) -> None:
+        """Send a message while its letter is claimed. Raises SendError."""
+        try:
+            async with asyncio.timeout(_SENDING_S):
+                await self._sender.send(message)
+        except TimeoutError as error:
+            raise SendError(f"not taken within {_SENDING_S:g} s", is_final=False) from error
+
+    async def _message(self, letter: Letter, quote: QuoteLetter | None) -> EmailMessage | None:
         """Return what to send, with a new link; None where nobody wants it. Raises LetterError."""
         if letter.purpose == "quote":
-            return await self._quote_message(letter)
+            return None if quote is None else await self._quote_message(letter, quote)
         if letter.user_id is None:
             return None
         if letter.purpose == "endpoint_disabled":
@@ -134,14 +156,11 @@ class Mailing:
             )
         return message
 
-    async def _quote_message(self, letter: Letter) -> EmailMessage | None:
+    async def _quote_message(self, letter: Letter, quote: QuoteLetter) -> EmailMessage:
         assert letter.quote_id is not None  # the database sees to it
         token = new_secret(LINK)
+        message = compose_quote(letter, quote, token, self._mail_from, self._public_url)
         async with self._connections.connection() as conn:
-            quote = await quote_mailing.letter_of(conn, letter.org_id, letter.quote_id)
-            if quote is None:
-                return None
-            message = compose_quote(letter, quote, token, self._mail_from, self._public_url)
             await quote_mailing.insert_link(
                 conn, letter.org_id, letter.quote_id, secret_hash(token)
             )
@@ -149,9 +168,10 @@ class Mailing:
 
     async def _done(self, letter: Letter, *, is_sent: bool) -> None:
         async with self._connections.connection() as conn, conn.transaction():
-            if is_sent and letter.quote_id is not None:
+            await _take_turn(conn, letter)
+            is_own = await mail_outbox.done(conn, letter)
+            if is_own and is_sent and letter.quote_id is not None:
                 await quote_mailing.was_taken(conn, letter.org_id, letter.quote_id)
-            await mail_outbox.done(conn, letter)
 
     async def _failed(self, letter: Letter, error: SendError | LetterError) -> None:
         is_final = isinstance(error, LetterError) or error.is_final
@@ -161,17 +181,27 @@ class Mailing:
             "email not sent", letter=str(letter.id), gave_up=gives_up, reason=str(error)[:500]
         )
         async with self._connections.connection() as conn, conn.transaction():
-            if letter.quote_id is not None:
+            await _take_turn(conn, letter)
+            if gives_up:
+                is_own = await mail_outbox.give_up(conn, letter)
+            else:
+                is_own = await mail_outbox.put_off(conn, letter, _PAUSES[letter.attempts - 1])
+            if is_own and letter.quote_id is not None:
                 await quote_mailing.was_not_taken(
                     conn, letter.org_id, letter.quote_id, str(error), gives_up=gives_up
                 )
-            if gives_up:
-                await mail_outbox.give_up(conn, letter)
-            else:
-                await mail_outbox.put_off(conn, letter, _PAUSES[letter.attempts - 1])
 
     async def _clean(self) -> None:
         async with self._connections.connection() as conn:
             await expired.remove(conn, limit=_CLEANED_ROWS)
-        async with self._connections.connection() as conn, conn.transaction():
-            await quote_mailing.expire(conn, limit=_EXPIRED_QUOTES)
+        for _ in range(_EXPIRED_QUOTES // _EXPIRED_TOGETHER):
+            async with self._connections.connection() as conn, conn.transaction():
+                expired_quotes = await quote_mailing.expire(conn, limit=_EXPIRED_TOGETHER)
+            if expired_quotes < _EXPIRED_TOGETHER:
+                return
+
+
+async def _take_turn(conn: Connection, letter: Letter) -> None:
+    """Lock the quote of a letter before the letter, as who withdraws it does."""
+    if letter.quote_id is not None:
+        await quote_mailing.take_turn(conn, letter.org_id, letter.quote_id)

@@ -44,7 +44,7 @@ from db.resources.attachments import PIECE_BYTES, attachments
 from db.resources.inspection_forms import is_photo
 from db.resources.kinds import KINDS, Kind
 from db.resources.photo_copies import PhotoSize
-from db.resources.quotas import ATTACHMENT_BYTES, check, check_room
+from db.resources.quotas import check_room, claim_bytes
 from db.resources.work_orders import is_signature
 from telemetry.ids import IdError, parse_id
 
@@ -177,9 +177,8 @@ async def create_attachment(request: Request, access: Technician) -> Response:
         if owner.name == "work_order":
             await check_own_order(conn, access, owner_id)
         now, more = await check_room(conn, "attachments"), upload.size_bytes + copied_bytes
-        kept = await files.claim_room(conn, more) - more
         most = access.state.settings.attachments_quota_bytes
-        check(ATTACHMENT_BYTES, most, kept, more=more)
+        await claim_bytes(conn, more, most, files=1)
         columns = {
             f"{owner.name}_id": owner_id,
             "file_name": upload.file_name,

@@ -2,7 +2,8 @@
 
 The token in the link is the only key. It opens one quote and nothing else, until the quote is
 decided, over or superseded; then the page says so and shows no more. Requests are counted by
-address and by token.
+address and by token. The first GET makes the quote viewed; a HEAD does not, and what a browser
+fetches before its user asks for it is refused, so that it asks again.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,10 @@ from api.http import fields
 from api.http.encoding import time_text
 from api.http.errors import database_trouble
 from api.http.headers import media_type
-from api.http.middleware import note_refusal
-from api.http.problems import Problem
+from api.http.middleware import is_head, note_refusal
+from api.http.problems import Problem, busy, unavailable
+from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.photos.copier import PhotoError
 from api.request.handler_arguments import Handle
 from api.request.route import PublicRoute
 from api.resources.quotes.moves import append_entry, check_not_overtaken, decide
@@ -46,6 +49,7 @@ _A_DAY = {"Cache-Control": "public, max-age=86400"}
 _STYLE = files("api.resources.quotes").joinpath("page.css").read_bytes()
 _SCRIPT = files("api.resources.quotes").joinpath("signature.js").read_bytes()
 _TokenPath = Annotated[str, Path()]
+_PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")  # of browsers, the first by WHATWG
 _CLOSED: dict[QuoteState, str] = {
     "accepted": "This quote is accepted already.",
     "declined": "This quote is declined already.",
@@ -58,6 +62,8 @@ _SAYS: Mapping[str, str] = {
     "rate_limited": "This page was opened too often. Please wait a minute, and open it again.",
     "unknown_parameter": "Something was added to the address of this page. Please open the link as"
     " it is in the letter.",
+    "too_many_requests": "Too many answers arrive just now. Please open the link in the letter"
+    " again in a minute.",
     "unavailable": "This page cannot be shown just now. Please open it again in a minute.",
 }
 _NOT_READ = "Your answer could not be read. Please open the link in the letter, and answer again."
@@ -139,13 +145,15 @@ async def page_script() -> Response:
 @router.get("/{token}")
 async def see_quote(request: Request, token: _TokenPath) -> Response:
     """Show a quote to its customer. The first look makes it viewed."""
+    if _is_ahead(request):
+        return note_page("Quote", "This page is shown when you open it.", 503)
     try:
         org_id, quote_id = await _opened(request, token)
         async with tenant(request.app.state.api.connections, org_id) as conn:
             row = await _locked(conn, quote_id)
-            if row.state == "sent":
-                await _viewed(conn, row, request)
-            return await _shown(conn, quote_id, token)
+            if row.state == "sent" and not is_head(request.scope):
+                await _viewed(conn, org_id, row, request)
+            return await _shown(conn, org_id, quote_id, token)
     except _ClosedError as closed:
         return closed.response
 
@@ -157,7 +165,7 @@ async def see_quote_pdf(request: Request, token: _TokenPath) -> Response:
         org_id, quote_id = await _opened(request, token)
         async with reading(request.app.state.api.connections, org_id) as conn:
             _check_open(await quotes.find(conn, quote_id))
-            kept = await evidence.find(conn, quote_id)
+            kept = await evidence.find(conn, org_id, quote_id)
     except _ClosedError as closed:
         return closed.response
     assert kept is not None  # it was sent
@@ -179,11 +187,11 @@ async def accept_by_customer(
     """Accept a quote with a typed or drawn signature, once."""
     try:
         org_id, quote_id = await _opened(request, token)
+        fault, png = await _fault_of(request.app.state.api, org_id, body)
         async with tenant(request.app.state.api.connections, org_id) as conn:
             row = await _locked(conn, quote_id)
-            fault, png = _fault_of(body)
             if fault:
-                return await _shown(conn, quote_id, token, fault)
+                return await _shown(conn, org_id, quote_id, token, fault)
             facts = {
                 "name": _line(body.name, _MAX_NAME),
                 "signature": "typed" if png is None else "drawn",
@@ -208,7 +216,7 @@ async def decline_by_customer(
             row = await _locked(conn, quote_id)
             name = _line(body.name, _MAX_NAME)
             if not name:
-                return await _shown(conn, quote_id, token, "Please write your name.")
+                return await _shown(conn, org_id, quote_id, token, "Please write your name.")
             reason = body.reason.replace("\x00", "").strip()[:_MAX_REASON] or None
             facts = {"name": name, "reason": reason, **_origin(request)}
             await decide(conn, org_id, row, "declined", facts)
@@ -266,21 +274,27 @@ def _check_open(row: QuoteRow | None) -> QuoteRow:
     return row
 
 
-async def _viewed(conn: Connection, row: QuoteRow, request: Request) -> None:
+async def _viewed(conn: Connection, org_id: UUID, row: QuoteRow, request: Request) -> None:
     now = await db_now(conn)
     state = QUOTES.move(row.state, "view")
     await quotes.update(conn, row._replace(state=state, viewed_at=now, updated_at=now))
-    await append_entry(conn, row.id, "viewed", time_text(now), _origin(request))
+    await append_entry(conn, org_id, row.id, "viewed", time_text(now), _origin(request))
 
 
-async def _shown(conn: Connection, quote_id: UUID, token: str, fault: str = "") -> Response:
-    kept = await evidence.find(conn, quote_id)
+async def _shown(
+    conn: Connection, org_id: UUID, quote_id: UUID, token: str, fault: str = ""
+) -> Response:
+    kept = await evidence.find(conn, org_id, quote_id)
     assert kept is not None  # it was sent
     return quote_page(read_document(kept.files.document), kept.files.logo, token, fault=fault)
 
 
-def _fault_of(answer: CustomerAnswer) -> tuple[str, bytes | None]:
-    """Return what an acceptance lacks, or the PNG of its signature if one is drawn."""
+async def _fault_of(
+    state: ApiState, org_id: UUID, answer: CustomerAnswer
+) -> tuple[str, bytes | None]:
+    """Return what an acceptance lacks, or the PNG of its signature if one is drawn. Raises Problem
+    (429, 503) where too many are decoded at once.
+    """
     if not _line(answer.name, _MAX_NAME):
         return "Please write your name.", None
     if answer.consent != "yes" or answer.consent_version != CONSENT_VERSION:
@@ -288,13 +302,27 @@ def _fault_of(answer: CustomerAnswer) -> tuple[str, bytes | None]:
     if not answer.signature:
         return "", None
     try:
-        return "", read_signature(answer.signature)
+        png = read_signature(answer.signature)
+        await state.photos.check_signature(org_id, png)
     except SignatureError as error:
         return str(error), None
+    except PhotoError as error:
+        return f"The drawn signature cannot be used, since {error}: please draw it again.", None
+    except TooManyOfOne:
+        raise busy("Too many images of the organization at once.") from None
+    except TooManyOfAll:
+        raise unavailable("Too many images at once.") from None
+    return "", png
 
 
 def _line(text: str, most: int) -> str:
     return " ".join(text.replace("\x00", "").split())[:most]
+
+
+def _is_ahead(request: Request) -> bool:
+    """Return whether a browser fetches a page before its user asks for it."""
+    purposes = (request.headers.get(name, "").lower() for name in _PURPOSES)
+    return any("prefetch" in purpose or "preview" in purpose for purpose in purposes)
 
 
 def _origin(request: Request) -> dict[str, Any]:

@@ -130,7 +130,8 @@ class QuoteItem(fields.StoredItem):
         description="those that lead to another status"
     )
     mail_state: MailState | None = Field(
-        description="of the letter; null: none was asked for. failed: send it again"
+        description="of the letter; null: none was asked for. failed, withdrawn: it was not sent,"
+        " and can be sent again"
     )
     send_error: Annotated[str, fields.text(500, "The mailbox is full.")] | None = Field(
         description="why the last try to send the letter failed"

@@ -53,6 +53,11 @@ def _converted(order_id: UUID) -> Problem:
     return Problem(409, "converted", detail, more={"work_order_id": id_text("wo", order_id)})
 
 
+def part_ids_in(row: QuoteRow) -> list[UUID]:
+    """Return the parts in a quote's lines."""
+    return [part_id for line in lines_of(row) if (part_id := _part(line)) is not None]
+
+
 def _part(line: QuoteLine) -> UUID | None:
     return None if line.part_id is None else UUID(line.part_id)
 

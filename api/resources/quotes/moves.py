@@ -82,13 +82,14 @@ async def decide(
         updated_at=now,
     )
     await quotes.update(conn, decided)
-    await append_entry(conn, row.id, kind, time_text(now), facts, signature_png)
+    await append_entry(conn, org_id, row.id, kind, time_text(now), facts, signature_png)
     event_type = QUOTE_DECLINED if verb == "decline" else QUOTE_ACCEPTED
     await events.insert(conn, [event_of(org_id, event_type, decided, now)])
 
 
 async def append_entry(
     conn: Connection,
+    org_id: UUID,
     quote_id: UUID,
     kind: EvidenceKind,
     at: str,
@@ -96,10 +97,10 @@ async def append_entry(
     signature_png: bytes | None = None,
 ) -> None:
     """Append an entry to the evidence of a quote that was sent, with the hash of its document."""
-    kept = await evidence.find(conn, quote_id)
+    kept = await evidence.find(conn, org_id, quote_id)
     assert kept is not None  # it was sent
     hashes: dict[str, Any] = {"document_sha256": hex_hash(kept.files.document)}
     if signature_png is not None:
         hashes["signature_sha256"] = hex_hash(signature_png)
     entry = next_entry(kept.chain, kind, at, {**facts, **hashes})
-    await evidence.append(conn, quote_id, len(kept.chain) + 1, entry, signature_png)
+    await evidence.append(conn, org_id, quote_id, len(kept.chain) + 1, entry, signature_png)

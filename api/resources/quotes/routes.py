@@ -41,17 +41,19 @@ from api.resources.quotes.bodies import (
     quote_columns,
     quote_item,
 )
-from api.resources.quotes.conversion import convert
+from api.resources.quotes.conversion import convert, part_ids_in
 from api.resources.quotes.moves import (
     check_in_time,
     check_not_overtaken,
     decide,
     document_of,
 )
+from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.core.exchange import Exchange
 from db.core.table import db_now
+from db.core.tenant import reading
 from db.delivery import mail_outbox
 from db.history import events
 from db.quotes import evidence
@@ -67,7 +69,7 @@ from db.quotes.quotes import (
 )
 from db.resources import organizations
 from db.resources.numbers import ask_number
-from db.resources.quotas import ask_room, check_room
+from db.resources.quotas import ask_room, check_room, claim_bytes, count_letter
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument
 from operations.quotes.evidence import SentQuote, evidence_faults, hex_hash
@@ -155,6 +157,21 @@ async def send_quote(
     return accepted(await _queued(access, quote_id, body.email))
 
 
+@router.post("/{id}/withdraw", operation_id="withdrawQuote", response_model=QuoteItem)
+async def withdraw_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
+    """Take back the letter of a quote while the mail server has not taken it. The draft can be
+    changed then, and sent again.
+    """
+    async with _in_turn(access, quote_id) as (conn, row, _):
+        if row.mail_state != "queued":
+            raise conflict("not_queued", "No letter with the quote waits to be sent.")
+        if not await mail_outbox.withdraw(conn, quote_id):
+            detail = "The letter is just being handed to the mail server: try again in two minutes."
+            raise conflict("being_sent", detail)
+        row = await _quotes.write(conn, row._replace(mail_state="withdrawn", send_error=None))
+    return ok(quote_item(row))
+
+
 @router.post("/{id}/revise", operation_id="reviseQuote", status_code=201, response_model=QuoteItem)
 async def revise_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
     """Make the next revision, a draft with the same number and content. This one is superseded when
@@ -214,7 +231,10 @@ async def convert_quote(
     """Make the work order of an accepted quote, once. Lines with a part are planned parts, and the
     others are its checklist.
     """
-    async with access.transaction() as conn:
+    async with reading(access.state.connections, access.caller.org_id) as conn:
+        part_ids = part_ids_in(await _quotes.found(conn, quote_id))
+    moved = [] if body.warehouse_id is None else part_ids
+    async with stock_transaction(access, *moved) as conn:
         await _quotes.found(conn, quote_id, lock=True)
         row = await _quotes.found(conn, quote_id)  # with the order that another made meanwhile
         access.check_unchanged(quote_item(row))
@@ -228,7 +248,7 @@ async def get_quote_pdf(access: Reader, quote_id: _QuotePath) -> Response:
     """Return the PDF: as it was sent, or of a draft as it would be."""
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)
-        kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
+        kept = await _kept(access, conn, row)
         letterhead = await _letterhead(conn) if kept is None else NO_LETTERHEAD
     if kept is None:
         pdf = await _rendered(access, document_of(row, letterhead), letterhead)
@@ -244,7 +264,7 @@ async def get_quote_evidence(access: Reader, quote_id: _QuotePath) -> Response:
     """Verify the evidence: work out each hash anew from what is stored."""
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)
-        kept = None if row.state == "draft" else await evidence.find(conn, quote_id)
+        kept = await _kept(access, conn, row)
     return ok(_checked(row, kept))
 
 
@@ -328,7 +348,9 @@ async def _queued(access: Access, quote_id: UUID, email: str | None) -> dict[str
         _check_newest(row, revisions)
         if any(each.state == "accepted" for each in revisions):
             raise conflict("already_accepted", "An earlier revision of the quote is accepted.")
-        await evidence.write_document(conn, quote_id, document.canonical(), pdf, logo)
+        await count_letter(conn)
+        more = await evidence.write_document(conn, quote_id, document.canonical(), pdf, logo)
+        await claim_bytes(conn, more, access.state.settings.attachments_quota_bytes)
         await mail_outbox.add_quote(conn, quote_id, email)
         sending = locked._replace(mail_state="queued", send_error=None, sent_to=email)
         return quote_item(await _quotes.write(conn, sending))
@@ -343,14 +365,22 @@ async def _expired(access: Access, quote_id: UUID) -> dict[str, Any]:
         return quote_item(row)
 
 
+async def _kept(access: Access, conn: Connection, row: QuoteRow) -> StoredEvidence | None:
+    """Return what is kept about a quote that was sent; None of a draft."""
+    if row.state == "draft":
+        return None
+    return await evidence.find(conn, access.caller.org_id, row.id)
+
+
 async def _letterhead(conn: Connection) -> Letterhead:
     """Return the letterhead of the organization as it is now."""
     return await letterhead_of(conn, await organizations.find(conn))
 
 
 async def _rendered(access: Access, document: QuoteDocument, letterhead: Letterhead) -> bytes:
-    """Return the PDF of a document. Raises Problem (429, 503)."""
-    return await rendered(access.state.renderer.quote(access.caller.org_id, document, letterhead))
+    """Return the PDF of a document. Raises Problem (409, 429, 503)."""
+    rendering = access.state.renderer.quote(access.caller.org_id, document, letterhead)
+    return await rendered(rendering, "Write shorter texts.")
 
 
 def _check_editable(row: QuoteRow) -> None:

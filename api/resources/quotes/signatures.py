@@ -1,4 +1,6 @@
-"""Drawn signatures: PNG images within bounds. They are kept and handed out, never decoded here."""
+"""Drawn signatures: PNG images within bounds, by their first and last bytes. They are kept and
+handed out as they came, and decoded by `api.photos` alone.
+"""
 
 import base64
 import binascii

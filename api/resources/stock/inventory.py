@@ -28,6 +28,7 @@ from api.resources.stock.quantities import (
     shown_cents,
     shown_quantity,
 )
+from api.resources.stock.turns import stock_transaction
 from db.resources.quotas import check_room
 from db.stock.inventory import InventoryRow, inventory
 from db.stock.movements import MovementWish, record
@@ -168,7 +169,7 @@ async def list_inventory(access: Reader, query: Annotated[InventoryQuery, Query(
 @router.post("", operation_id="createInventory", status_code=201, response_model=InventoryItem)
 async def create_inventory(access: Dispatcher, body: Annotated[NewInventory, Body()]) -> Response:
     """Create the stock record of a part in a warehouse, with what is there already."""
-    async with access.transaction() as conn:
+    async with stock_transaction(access, body.part_id) as conn:
         await check_references(conn, body)
         now = await check_room(conn, "inventory")
         part = await parts.get(conn, body.part_id)
@@ -179,9 +180,6 @@ async def create_inventory(access: Dispatcher, body: Annotated[NewInventory, Bod
             "part_id": body.part_id,
             "warehouse_id": body.warehouse_id,
             "tracking": part.tracking,
-            "on_hand_milli": 0,
-            "reserved_milli": 0,
-            "moved_times": 0,
         }
         row = _inventory.new(columns, now)
         await inventory.insert(conn, row)

@@ -18,6 +18,7 @@ from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.stock.quantities import Cents, Currency
+from api.resources.stock.turns import stock_turns
 from db.stock import parts as table
 from db.stock.parts import PartRow
 from operations.stock import PartTracking
@@ -198,7 +199,9 @@ async def update_part(
     access: Dispatcher, part_id: _PartPath, body: Annotated[PartChange, Body()]
 ) -> Response:
     """Change the fields that are given."""
-    return await _parts.update(access, part_id, body)
+    moving = [part_id] if "tracking" in body.given() else []
+    async with stock_turns(access, moving):
+        return await _parts.update(access, part_id, body)
 
 
 @router.delete("/{id}", operation_id="deletePart", status_code=204)

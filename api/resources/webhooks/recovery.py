@@ -60,8 +60,14 @@ class HourItem(FigureItem):
 
 
 class StatisticsItem(FigureItem):
-    """An endpoint's attempts in a window, and by the hour."""
+    """An endpoint's attempts in a window, and by the hour; and what waits for it now."""
 
+    pending: fields.Count = Field(
+        description=f"deliveries that wait now, without tests; counted up to {MAX_COUNTED:,}"
+    )
+    oldest_due_at: datetime | None = Field(
+        description="since when the first of these has been due; null: none is"
+    )
     hours: list[HourItem] = Field(
         description="those with attempts, the oldest first", max_length=_HOURS
     )
@@ -81,7 +87,9 @@ class StatisticsQuery(fields.Query):
 async def get_statistics(
     access: Reader, endpoint_id: EndpointPath, query: Annotated[StatisticsQuery, Query()]
 ) -> Response:
-    """Show how an endpoint answers. The last ten seconds may be missing."""
+    """Show how an endpoint answers, and what waits for it. Attempts of the last ten seconds may be
+    missing.
+    """
     async with access.transaction() as conn:
         await endpoints.found(conn, endpoint_id)
         until = max(query.until or await db_now(conn), _FIRST)
@@ -91,8 +99,13 @@ async def get_statistics(
         if until - since > _WINDOW:
             raise bad_parameter("from", "must not be more than 31 days before to.")
         hours = await endpoint_hours.between(conn, endpoint_id, since, until)
+        waiting = await delivery_list.waiting(conn, endpoint_id, MAX_COUNTED)
     by_hour = [{"hour": time_text(each.hour)} | _figures([each]) for each in hours]
-    return ok(_figures(hours) | {"hours": by_hour})
+    waits = {
+        "pending": waiting.pending,
+        "oldest_due_at": waiting.oldest_due_at and time_text(waiting.oldest_due_at),
+    }
+    return ok(_figures(hours) | waits | {"hours": by_hour})
 
 
 def _figures(hours: Sequence[EndpointHour]) -> dict[str, Any]:

@@ -125,7 +125,10 @@ async def move(
     elif row.state == "closed":
         await forget_rates(conn, row.id)
     await _check_room(conn, row, verb)
-    await transitions.insert(conn, _transition(access, row, changed, verb, said, at))
+    made = _transition(access, row, changed, verb, said, at)
+    if then == "started" and row.site_id is not None:
+        made = made._replace(zone_id=await stored.zone_of_site(conn, row.site_id))
+    await transitions.insert(conn, made)
     type_ = _EVENTS.get(verb, WORK_ORDER_UPDATED)
     await events.insert(conn, [event_of(access, type_, changed, at, verb=verb, said=said)])
     return changed

@@ -80,7 +80,7 @@ async def plan_part(
     access: Dispatcher, work_order_id: WorkOrderPath, body: Annotated[NewOrderPart, Body()]
 ) -> Response:
     """Plan a part. In a work order that is to be done, it is reserved in its warehouse."""
-    async with access.transaction() as conn:
+    async with stock_transaction(access, body.part_id) as conn:
         order = await orders.found(conn, work_order_id, lock=True)
         await check_references(conn, body)
         _check_plannable(order)
@@ -116,7 +116,7 @@ async def update_order_part(
     reserved then; a quantity of 0 releases it.
     """
     given = body.given()
-    async with access.transaction() as conn:
+    async with stock_transaction(access, part_id) as conn:
         order = await orders.found(conn, work_order_id, lock=True)
         row = await _part(conn, order, part_id)
         access.check_unchanged(order_part_item(access, row))
@@ -192,8 +192,8 @@ async def _using(
         order = await orders.found(conn, order_id, lock=True)
         check_own(access, order)
         row = await table.part_of(conn, order.id, part_id)
-        if row is None and not await KINDS["part"].lock_existing(conn, [part_id]):
-            raise not_found("part")
+        if not await KINDS["part"].lock_existing(conn, [part_id]):
+            raise not_found("part")  # nothing comes back of a part that is deleted
         if row is not None:
             access.check_unchanged(order_part_item(access, row))
         await check_references(conn, body)

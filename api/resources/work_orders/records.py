@@ -82,16 +82,18 @@ async def list_transitions(
 async def list_assets_on_site(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[ListQuery, Query()]
 ) -> Response:
-    """List the visits of machines to the geofence of the site, from the first start of the work
-    order until its end, newest entry first.
+    """List the visits of machines to the geofence of the site while the work order was started or
+    on hold, newest entry first. The geofence is that of the last start or resumption before.
     """
     page = Page(access, query, f"work-orders/{work_order_id}/assets-on-site", RowKey)
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id)
-        zone_id = None if row.site_id is None else await table.zone_of_site(conn, row.site_id)
-        if zone_id is None or row.started_at is None:
+        windows = await table.windows_at_site(conn, row.id)
+        if not windows:
             return page.response([], Total(0), key=_key, item=visit_item)
-        wanted = VisitFilter(zone_id=zone_id, since=row.started_at, until=row.ended_at)
+        wanted = VisitFilter(windows=windows)
+        if len(windows) == 1:  # which the index of a zone's visits has in order
+            wanted = VisitFilter(**windows[0]._asdict())
         found, total = await page.read(conn, visits.VISITS, wanted)
     return page.response(found, total, key=_key, item=visit_item)
 

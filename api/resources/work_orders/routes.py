@@ -5,6 +5,7 @@ the comments of those that are assigned to them. Deleting and restoring are as t
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from api.request.paging import ListOf, Page
 from api.request.references import ask_references, check_filters, check_owners, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
+from api.resources.stock.turns import order_stock_transaction
 from api.resources.work_orders.bodies import (
     NewWorkOrder,
     Task,
@@ -68,7 +70,7 @@ from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import release_reserved
 from geofence.event_data.work_orders import WORK_ORDER_UPDATED
-from operations.work_orders.states import FIXED, WORK_ORDERS, Verb
+from operations.work_orders.states import FIXED, MOVES, MOVING_STOCK, WORK_ORDERS, Verb
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]
@@ -77,6 +79,7 @@ _OF_MOVES = {"status", *_SAID}
 _OF_TECHNICIANS = {"checklist", *_OF_MOVES}
 _LISTS = {"assignee_ids", "asset_ids"}
 _COSTS = {"labour_cost_cents", "currency"}  # nobody signs for them
+_STOCK_STATES = {each.then for each in MOVES if each.verb in MOVING_STOCK}
 
 orders = Resource(table.work_orders, work_order_item, is_in_use=table.has_children)
 _orders_without_cost = Resource(table.work_orders, work_order_without_cost)
@@ -158,7 +161,7 @@ async def update_work_order(
     to it. A technician may give `status` and `checklist` of those that are assigned to them.
     """
     given, item = body.given(), _shown_to(access).item
-    async with access.transaction() as conn:
+    async with _transaction(access, work_order_id, given.get("status") in _STOCK_STATES) as conn:
         if given.get("parent_id") is not None:
             table.lock_tree(conn)
         row = await orders.found(conn, work_order_id, lock=True)
@@ -174,7 +177,7 @@ async def update_work_order(
 @router.delete("/{id}", operation_id="deleteWorkOrder", status_code=204)
 async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
     """Delete a work order that has no children. It can be restored."""
-    async with access.transaction() as conn:
+    async with order_stock_transaction(access, work_order_id) as conn:
         table.lock_tree(conn)  # nobody gives it a child meanwhile
         row = await orders.found(conn, work_order_id, lock=True)
         access.check_unchanged(work_order_item(row))
@@ -210,6 +213,13 @@ def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of a body as columns of the row, but for the checklist's history."""
     columns = {name: value for name, value in given.items() if name not in _OF_MOVES}
     return columns | {name: sorted(set(given[name])) for name in _LISTS & given.keys()}
+
+
+def _transaction(
+    access: Access, order_id: UUID, moves_stock: bool
+) -> AbstractAsyncContextManager[Connection]:
+    """Return the transaction of a change, which takes the turns of stock where it may move any."""
+    return order_stock_transaction(access, order_id) if moves_stock else access.transaction()
 
 
 async def _write_lists(conn: Connection, row: WorkOrder, names: set[str]) -> None:
@@ -264,12 +274,16 @@ async def _change(
 async def _move(
     conn: Connection, access: Access, row: WorkOrder, body: WorkOrderChange
 ) -> WorkOrder:
-    """Bring the order to the status of the body, if it has another one."""
+    """Bring the order to the status of the body, if it has another one. Raises Problem (422),
+    IllegalMoveError; both for what only another status has.
+    """
     given = body.given()
     status = given.get("status", row.state)
     if status == row.state:
         for name in _SAID:
-            if "status" not in given and given.get(name) is not None:
+            if given.get(name) is not None:
+                if "status" in given:
+                    raise WORK_ORDERS.illegal(row.state, f"give {name} again to")
                 raise bad_field(f"/{name}", "goes with another status")
         return row
     verb = WORK_ORDERS.verb_between(row.state, status)
@@ -283,7 +297,7 @@ async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMo
     IllegalMoveError.
     """
     item = _shown_to(access).item
-    async with access.transaction() as conn:
+    async with _transaction(access, work_order_id, verb in MOVING_STOCK) as conn:
         row = await orders.found(conn, work_order_id, lock=True)
         check_may(access, row, verb)
         access.check_unchanged(item(row))

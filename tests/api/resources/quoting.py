@@ -102,7 +102,7 @@ def png(width: int = 4, height: int = 2) -> bytes:
         return struct.pack(">I", len(data)) + whole + struct.pack(">I", zlib.crc32(whole))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = zlib.compress(b"".join(b"\0" * (width + 1) for _ in range(height)))
+    rows = zlib.compress(b"".join(b"\0\xff" + b"\0" * (width - 1) for _ in range(height)))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 

@@ -189,3 +189,37 @@ async def test_movements_of_a_part_wait_in_turn_and_leave_the_others_connections
     assert {answer.status for answer in await asyncio.gather(*waiting)} == {201}
     rows = (await org.dispatcher.get("/v1/inventory", part_id=ids["parts"])).json["data"]
     assert sorted(row["on_hand"] for row in rows) == [100, 900]
+
+
+async def test_plans_and_conversions_wait_in_the_turns_of_their_parts(
+    api: RunningApi, org: Organization, tmp_path: Path
+) -> None:
+    ids = await _hot(org)
+    plan = {"part_id": ids["parts"], "warehouse_id": ids["warehouses"], "quantity": 1}
+    quote = await accepted(
+        org, Mailbox(api, tmp_path / "mail"), lines=[LINE | {"part_id": ids["parts"]}]
+    )
+    planned: list[str] = []
+    for number in range(10):
+        body = {"title": "x", "status": "draft" if number % 2 else "created"}
+        order = (await org.dispatcher.post("/v1/work-orders", body)).headers["Location"]
+        planned.append(order)
+        if number % 2:
+            assert (await org.dispatcher.post(f"{order}/parts", plan)).status == 201
+    with _locked_level(api, ids):
+        waiting = [
+            asyncio.create_task(
+                org.dispatcher.post(f"{order}/issue", None)
+                if number % 2
+                else org.dispatcher.post(f"{order}/parts", plan)
+            )
+            for number, order in enumerate(planned)
+        ]
+        body = {"warehouse_id": ids["warehouses"]}
+        waiting.append(asyncio.create_task(done(org, quote, "convert", body)))
+        await _until_waiting(api, 1)
+        assert (await org.viewer.get("/v1/clients")).status == 200
+        assert not any(task.done() for task in waiting)
+    assert {answer.status for answer in await asyncio.gather(*waiting)} == {200, 201}
+    rows = (await org.dispatcher.get("/v1/inventory", part_id=ids["parts"])).json["data"]
+    assert [row["reserved"] for row in rows] == [10 + LINE["quantity_thousandths"] / 1000]

@@ -277,12 +277,41 @@ async def test_statistics_are_by_the_hour_and_of_the_window(
     empty = (await north.viewer.get(path)).json
     assert empty == {
         "attempts": 0, "accepted": 0, "success_rate": None, "p50_ms": None, "p99_ms": None,
-        "hours": [],
+        "pending": 0, "oldest_due_at": None, "hours": [],
     }  # fmt: skip
     long = await north.viewer.get(
         path, **{"from": "2026-01-01T00:00:00Z", "to": "2026-03-01T00:00:00Z"}
     )
     assert long.status == 400
+
+
+async def test_statistics_show_what_waits_and_since_when(
+    api: RunningApi, north: Organization
+) -> None:
+    endpoint, other = await _endpoint(north), await _endpoint(north)
+    path = f"{ENDPOINTS}/{endpoint}/statistics"
+    due = [("2026-03-02", False), ("2026-03-01", True), ("2026-03-03", True), ("2999-01-01", False)]
+    for at, is_ordered in due:
+        api.sql(
+            "UPDATE webhook_deliveries SET next_attempt_at = %s, is_ordered = %s WHERE id = %s",
+            at,
+            is_ordered,
+            parse_id("dlv", _delivery(api, north, endpoint, state="pending")),
+        )
+    _delivery(api, north, endpoint)
+    _delivery(api, north, other, state="pending")
+    assert (
+        await north.admin.post(f"{ENDPOINTS}/{endpoint}/test", {"type": "stock.low"})
+    ).status == 202
+    shown = (await north.viewer.get(path)).json
+    assert (shown["pending"], shown["oldest_due_at"]) == (4, "2026-03-01T00:00:00Z")
+    api.sql(
+        "UPDATE webhook_deliveries SET next_attempt_at = '2999-01-01'"
+        " WHERE endpoint_id = %s AND seq > 0",
+        parse_id("whe", endpoint),
+    )
+    shown = (await north.viewer.get(path)).json
+    assert (shown["pending"], shown["oldest_due_at"]) == (4, None)
 
 
 @pytest.mark.parametrize(

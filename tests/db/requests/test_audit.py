@@ -41,6 +41,7 @@ NOT_AUDITED = {
     "inspection_template_versions",
     "jobsite_corrections",
     "latest_positions",
+    "letter_counts",
     "mail_outbox",
     "number_counters",
     "organization_logos",

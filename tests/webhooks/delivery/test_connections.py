@@ -1,12 +1,16 @@
 """Connections to receivers, by what the receivers write and when they close."""
 
 import asyncio
+import socket
 import ssl
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 
 from stack.servers.tls import Certificate, development_certificate
 from tests.webhooks.world import posted, until
@@ -90,12 +94,25 @@ async def hasty() -> AsyncIterator[Poster]:
         (b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nx", 101, b"", False),
         (FAILS + b"content-length: 99999\r\n\r\n" + b"x" * 20_000, 500, b"x" * 4_096, False),
         (CHUNKED + b"zz", 200, b"", False),
+        (CHUNKED + b"1;" + b"x" * 200_000, 200, b"", False),
+        (CHUNKED + b"0\r\n" + b"x-more: y\r\n" * 20_000, 200, b"", False),
+        (ACCEPTS + b"H", 204, b"", False),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", 204, b"", True),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 99\r\n\r\n", 204, b"", False),
+        (b"HTTP/1.1 304 No\r\ntransfer-encoding: chunked\r\n\r\n", 304, b"", False),
+        (b"HTTP/1.1 204 No\r\n" + b"x: y\r\n" * 20 + b"content-length: 9\r\n\r\n", 204, b"", False),
     ],
 )  # fmt: skip
 async def test_an_answer_is_read_and_its_connection_kept_if_it_is_clean(
-    poster: Poster, answer: bytes, status: int, body: bytes, is_kept: bool
+    poster: Poster,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bytes,
+    status: int,
+    body: bytes,
+    is_kept: bool,
 ) -> None:
-    async with scripted(answer, ACCEPTS) as receiver:
+    monkeypatch.setattr(connections, "READ_S", 60)
+    async with scripted(answer, ACCEPTS) as receiver, asyncio.timeout(15):
         first = await posted(poster, receiver.url, BODY)
         second = await posted(poster, receiver.url, BODY)
         assert (first.status, first.body) == (status, body)
@@ -110,6 +127,8 @@ async def test_an_answer_is_read_and_its_connection_kept_if_it_is_clean(
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000, "has more than 65536 bytes"),
         (b"HTTP/1.1 204 No Content\r\nx: " + b"x" * 70_000, "has more than 65536 bytes"),
         (b"HTTP/1.1 20 OK\r\n\r\n", "no HTTP answer"),
+        (b"HTTP/1.1 000 OK\r\ncontent-length: 0\r\n\r\n", "no HTTP answer"),
+        (b"HTTP/1.1 099 OK\r\ncontent-length: 0\r\n\r\n", "no HTTP answer"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nok", "no HTTP answer"),
         (b"", "the connection was closed without an answer"),
     ],
@@ -146,6 +165,87 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used(poster: Poste
         await asyncio.sleep(0.05)
         assert (await posted(poster, receiver.url, BODY)).accepted
         assert receiver.opened == 2
+
+
+async def test_a_request_that_meets_the_end_of_a_kept_connection_is_sent_once_more(
+    poster: Poster,
+) -> None:
+    async with scripted(ACCEPTS, b"", ACCEPTS) as receiver:
+        assert (await posted(poster, receiver.url, BODY)).accepted
+        assert (await posted(poster, receiver.url, BODY)).accepted
+        assert receiver.opened == 2
+
+
+@pytest.mark.parametrize("last", [b"", b"HTTP/1.1 1"])
+async def test_a_request_is_sent_twice_at_most_and_not_where_anything_was_answered(
+    poster: Poster, last: bytes
+) -> None:
+    async with scripted(ACCEPTS, last, b"") as receiver:
+        assert (await posted(poster, receiver.url, BODY)).accepted
+        asked = asyncio.ensure_future(posted(poster, receiver.url, BODY))
+        await until(lambda: len(receiver.answers) == (0 if not last else 1))
+        for writer in receiver.writers:
+            writer.close()
+        answer = await asked
+    assert (answer.status, answer.error) == (None, NO_ANSWER)
+    assert receiver.opened == (1 if last else 2)
+
+
+async def test_a_connection_whose_request_is_not_all_sent_is_not_used_again(
+    poster: Poster,
+) -> None:
+    """The receiver answers at once and reads nothing: requests would pile up here."""
+    opened: list[asyncio.StreamWriter] = []
+    read = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ACCEPTS)
+        await read.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, limit=1_024) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        for _ in range(2):
+            assert (await posted(poster, url, b"x" * 20_000_000)).accepted
+        read.set()
+    assert len(opened) == 2
+
+
+def test_an_answer_that_came_while_the_process_stood_still_counts() -> None:
+    """With uvloop, as in production: its timers come before what it reads next."""
+    asked, has_stood_still = threading.Event(), threading.Event()
+
+    def answer_each(server: socket.socket) -> None:
+        connections = [server.accept()[0] for _ in range(2)]
+        for connection in connections:
+            connection.recv(65_536)
+        connections[0].sendall(ACCEPTS)
+        asked.wait()
+        connections[1].sendall(ACCEPTS)
+        has_stood_still.wait()
+
+    def stand_still(_: Answer) -> None:
+        asked.set()
+        time.sleep(1.2)
+
+    async def answered(server: socket.socket) -> Answer:
+        async with Poster(allow_loopback=True, connections=2, timeout_s=1) as poster:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+            second = asyncio.get_running_loop().create_future()
+            poster.post(url, b"", BODY, stand_still)
+            poster.post(url, b"", BODY, second.set_result)
+            return await second
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer_each, args=(server,))
+        thread.start()
+        try:
+            assert uvloop.run(answered(server)).accepted
+        finally:
+            has_stood_still.set()
+            thread.join()
 
 
 async def test_what_comes_unasked_ends_a_connection(poster: Poster) -> None:

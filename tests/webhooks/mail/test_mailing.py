@@ -193,6 +193,20 @@ async def test_organizations_take_turns_and_quotes_come_last(
     assert await world.rows("mail_outbox", "purpose", "id", many) == [("quote",)]
 
 
+async def test_what_is_not_taken_in_time_is_tried_again(
+    world: World, mailing: Mailing, sender: _Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: EmailMessage) -> None:
+        await asyncio.Event().wait()
+
+    org_id = await _waiting(world)
+    monkeypatch.setattr("webhooks.mail.mailing._SENDING_S", 0.01)
+    monkeypatch.setattr(sender, "send", never)
+    assert await mailing.send_next()
+    assert await _rows(world, org_id) == [(1, False)]
+    assert not await mailing.send_next()
+
+
 async def test_a_name_of_several_lines_puts_no_header_into_a_letter(
     world: World, mailing: Mailing, sender: _Sender
 ) -> None:

@@ -4,10 +4,12 @@ import asyncio
 import base64
 
 import pytest
+from PIL import Image
 
 from db.quotes import mailing as quote_mailing
 from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
 from tests.api.mailbox import Mailbox
+from tests.api.photos.pictures import bomb, saved, signature
 from tests.api.resources.quoting import (
     CONSENT,
     data_url,
@@ -84,6 +86,10 @@ async def test_a_customer_declines_with_a_reason(
         {"signature": data_url(png()[:-4])},
         {"signature": data_url(png(2001, 1))},
         {"signature": data_url(png() + b"<script>")},
+        {"signature": data_url(bomb(1_999, 1_999))},
+        {"signature": data_url(saved(Image.new("RGBA", (600, 160)), "PNG"))},
+        {"signature": data_url(saved(Image.new("L", (600, 160), 255), "PNG"))},
+        {"signature": data_url(signature()[:300] + signature()[-12:])},
     ],
 )
 async def test_an_acceptance_that_lacks_something_is_asked_for_again(
@@ -93,6 +99,28 @@ async def test_an_acceptance_that_lacks_something_is_asked_for_again(
     answer = await form(api, f"{path}/accept", **(CONSENT | fault))
     assert (answer.status, b'class="fault"' in answer.content) == (422, True)
     assert (await read(org, quote))["status"] == "sent"
+
+
+async def test_only_a_get_that_somebody_waits_for_makes_a_quote_viewed(
+    api: RunningApi, org: Organization, mailbox: Mailbox
+) -> None:
+    quote, path = await sent(org, mailbox)
+    assert (await api.anonymous.send("HEAD", path)).status == 200
+    for name, purpose in (
+        ("Sec-Purpose", "prefetch;prerender"),
+        ("Purpose", "prefetch"),
+        ("X-Purpose", "preview"),
+        ("X-Moz", "prefetch"),
+    ):
+        ahead = await api.anonymous.get(path, {name: purpose})
+        assert (ahead.status, b"when you open it" in ahead.content) == (503, True)
+        assert ahead.headers["Cache-Control"] == "no-store"
+    assert (await api.anonymous.get(f"{path}/quote.pdf")).status == 200
+    now = await read(org, quote)
+    assert (now["status"], len(now["evidence"])) == ("sent", 1)
+    assert (await api.anonymous.get(path)).status == 200
+    now = await read(org, quote)
+    assert (now["status"], len(now["evidence"])) == ("viewed", 2)
 
 
 async def test_other_links_lead_nowhere(

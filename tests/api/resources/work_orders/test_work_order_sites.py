@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from telemetry.ids import parse_id
 from tests.api.punching import Worker, employee, jobsite
 from tests.api.resources.dispatching import made_order, moved
 from tests.api.running import Organization, RunningApi
@@ -97,14 +98,67 @@ async def test_machines_at_the_site_are_listed_from_the_start_to_the_end(
     store_visit(api, org, truck, zone, minute(50), minute(60))
     assert (await org.viewer.get(path)).json["data"] == []  # not started
     await moved(org, order, "start", "complete")
-    api.sql(
-        "UPDATE work_orders SET started_at = %s, ended_at = %s WHERE org_id = %s",
-        minute(15),
-        minute(30),
-        org.org_id,
-    )
+    _at_minutes(api, org, start=15, complete=30)
     rows = await org.viewer.walk(path, limit=1)
     assert [row["id"] for row in rows] == stays[::-1]
+
+
+def _at_minutes(api: RunningApi, org: Organization, **minutes: int) -> None:
+    """Give the last transition by each verb its time."""
+    for verb, of_hour in minutes.items():
+        api.sql(
+            "UPDATE work_order_transitions SET created_at = %s WHERE id = (SELECT max(id::text)"
+            "::uuid FROM work_order_transitions WHERE org_id = %s AND verb = %s)",
+            minute(of_hour),
+            org.org_id,
+            verb,
+        )
+
+
+async def test_machines_stay_listed_when_the_site_has_another_geofence(
+    anna: tuple[Organization, Worker], api: RunningApi
+) -> None:
+    """The site has a second geofence from minute 20 on; work ends at 40, and goes on at 50."""
+    org, who = anna
+    site = await _site(org)
+    first = (await org.viewer.get(f"/v1/sites/{site}")).json["zone_id"]
+    second = (await jobsite(org, HOME))["id"]
+    order = await _order_at(org, who, site)
+    path = f"/v1/work-orders/{order['id']}/assets-on-site"
+    truck, car = await carried(org), await carried(org)
+    stays = {
+        name: store_visit(api, org, machine, zone, minute(since), minute(until))
+        for name, machine, zone, since, until in [
+            ("before", truck, first, 1, 5),
+            ("at first", truck, first, 8, 15),
+            ("there too early", car, second, 11, 19),
+            ("over the change", truck, first, 16, 25),
+            ("there too long", truck, first, 31, 34),
+            ("at second", car, second, 32, 36),
+            ("meanwhile", car, second, 42, 46),
+            ("again", car, second, 52, 56),
+        ]
+    }
+
+    async def listed() -> list[str]:
+        rows = await org.viewer.walk(path, limit=2)
+        names = {visit_id: name for name, visit_id in stays.items()}
+        return [names[row["id"]] for row in rows][::-1]
+
+    await moved(org, order, "start")
+    _at_minutes(api, org, start=10)
+    await org.admin.patch(f"/v1/sites/{site}", {"zone_id": second})
+    assert await listed() == ["at first", "over the change", "there too long"]
+    await moved(org, order, "hold", "resume", "complete", "reopen", "start")
+    api.sql(
+        "UPDATE work_order_transitions SET created_at = %s WHERE org_id = %s AND verb = 'start'"
+        " AND zone_id = %s",
+        minute(10),
+        org.org_id,
+        parse_id("zon", first),
+    )
+    _at_minutes(api, org, hold=15, resume=20, complete=40, reopen=45, start=50)
+    assert await listed() == ["at first", "over the change", "at second", "again"]
 
 
 # Costs --------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """States of work orders, through HTTP: the table of moves, and what each move needs."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,29 @@ async def test_a_change_of_status_says_where_the_user_is(org: Organization) -> N
     assert [(move["status"], move["lat"], move["lon"]) for move in moves] == [
         ("started", 47.4, 8.5)
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("completed", {"sign_off": {"signer_name": "Eva Roth"}}),
+        ("on_hold", {"reason": "It rains."}),
+        ("started", {"lat": 47.0, "lon": 8.0}),
+    ],
+)
+async def test_the_present_status_is_not_said_again(
+    org: Organization, state: str, said: dict[str, Any]
+) -> None:
+    order = await in_state(org, state)
+    path = f"/v1/work-orders/{order['id']}"
+    before = (await org.viewer.get(f"{path}/transitions")).json
+    refused = await org.dispatcher.patch(path, {"status": state} | said)
+    assert is_problem(refused, 409, "illegal_move")
+    assert refused.json["legal_verbs"] == list(WORK_ORDERS.legal_verbs(state))
+    assert (await org.viewer.get(path)).json == order
+    same = await org.dispatcher.patch(path, {"status": state} | dict.fromkeys(said))
+    assert (same.status, same.json) == (200, order)
+    assert (await org.viewer.get(f"{path}/transitions")).json == before
 
 
 async def test_a_completion_is_signed(org: Organization) -> None:
