@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from typing import Any
 from benchmarks.common import machine
 from tests.fuzz.targets import CORPUS, TARGETS, corpus, seeds, write_corpus
 
-RESULTS = Path(__file__).parent / "results"
 FOLDER = Path("var") / "fuzz"
 SHARES = {"machine": 0.55, "payloads": 0.2, "frames": 0.2, "proxy": 0.05}
 """What part of the time each target has."""
@@ -154,10 +152,8 @@ def main(arguments: Sequence[str]) -> int:
         for target in TARGETS:
             keep(target, found["enough"][target])
     facts = {
+        **machine.about({"atheris": version("atheris")}),
         "commit": commit,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine.machine(),
-        "versions": {**machine.library_versions(), "atheris": version("atheris")},
         "configuration": {"seconds": options.seconds, "seed": options.seed,
                           "memory_max_mib": MEMORY_MAX_MIB, "input_max_s": INPUT_MAX_S},
         "targets": [asdict(run) for run in runs],
@@ -166,7 +162,7 @@ def main(arguments: Sequence[str]) -> int:
         "corpus_of_the_tests_bytes": sum(path.stat().st_size for path in CORPUS.iterdir()),
         "lines_reached": found["files"],
     }  # fmt: skip
-    path = RESULTS / f"fuzz-{datetime.now(UTC):%Y-%m-%d}-{commit}.json"
+    path = machine.result_path("fuzz", facts)
     path.write_text(json.dumps(facts, indent=2) + "\n")
     print(f"written: {path}")
     return 1 if facts["findings"] else 0

@@ -24,7 +24,7 @@ from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.receipts import WaysBack, receipts, send
 from ingest.results import results
 from ingest.runtime import IngestRuntime
-from ingest.sources.source import Source, Taken, in_turn
+from ingest.sources.source import Source, SourceBatch, in_turn
 from ingest.splitting import clear_poisoned, store_in_parts
 from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 
@@ -32,11 +32,11 @@ from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 class Planned(NamedTuple):
     """A batch on its way into the database.
 
-    arrived: what was taken from its source; arrivals: with what was deferred before it.
+    taken: what came from its source, decoded; arrivals: the deferred fixes, and then `taken`.
     reverted: `Memory.reverted` when it was planned.
     """
 
-    arrived: DecodedBatch
+    taken: DecodedBatch
     arrivals: DecodedBatch
     plan: WritePlan
     reverted: int
@@ -81,13 +81,13 @@ class Pipeline:
         less.
         """
         limits = self._runtime.current_limits
-        async for taken in in_turn(self._sources, lambda: limits(self._memory)):
+        async for received in in_turn(self._sources, lambda: limits(self._memory)):
             async with self._uses_memory:
                 self._memory_is_current.clear()
-                arrived, planned = await asyncio.to_thread(self._plan, taken)
+                taken, planned = await asyncio.to_thread(self._plan, received)
             if planned is None:
                 await self._handover.join()  # what was planned before has to be committed
-                planned = await self._plan_anew(self._side, arrived)
+                planned = await self._plan_anew(self._side, taken)
             await self._handover.put(planned)
             await self._memory_is_current.wait()
 
@@ -95,7 +95,7 @@ class Pipeline:
         while True:
             planned = await self._handover.get()
             if planned.reverted != self._memory.reverted:
-                planned = await self._plan_anew(self._term.conn, planned.arrived)
+                planned = await self._plan_anew(self._term.conn, planned.taken)
             batch = (self._term, planned.arrivals)
             on_applied = self._memory_is_current.set
             try:
@@ -107,35 +107,35 @@ class Pipeline:
             self._runtime.smaller_by = max(1, self._runtime.smaller_by // 2)
             self._handover.task_done()
 
-    def _plan(self, taken: Taken) -> tuple[DecodedBatch, Planned | None]:
+    def _plan(self, received: SourceBatch) -> tuple[DecodedBatch, Planned | None]:
         """Decode and plan a batch. Returns no plan if something has to be looked up first."""
         runtime, memory = self._runtime, self._memory
         # A known zone was made before what arrives now, also where our clock is behind.
         taken_us = max(self._term.now_us(), memory.registry.newest_made_us)
-        arrived = read(taken.messages, taken_us, runtime.acceptance.oldest_us(taken_us))
-        payload_bytes = sum(len(message.payload) for message in taken.messages)
-        runtime.fix_size.saw(len(arrived.decoded.batch), payload_bytes)
-        arrivals = self._with_deferred(arrived)
+        taken = read(received.messages, taken_us, runtime.acceptance.oldest_us(taken_us))
+        payload_bytes = sum(len(message.payload) for message in received.messages)
+        runtime.fix_size.saw(len(taken.decoded.batch), payload_bytes)
+        arrivals = self._with_deferred(taken)
         memory.smaller_by = runtime.smaller_by
         plan = make_plan(arrivals, memory, self._term.now_us())
         if isinstance(plan, LookupNeeded):
-            return arrived, None
-        return arrived, Planned(arrived, arrivals, plan, memory.reverted)
+            return taken, None
+        return taken, Planned(taken, arrivals, plan, memory.reverted)
 
-    async def _plan_anew(self, conn: Connection, arrived: DecodedBatch) -> Planned:
+    async def _plan_anew(self, conn: Connection, taken: DecodedBatch) -> Planned:
         """Plan a batch again, with the fixes deferred now and with look-ups."""
-        arrivals = self._with_deferred(arrived)
+        arrivals = self._with_deferred(taken)
         plan = await plan_with_lookups(conn, arrivals, self._memory, self._term.now_us)
-        return Planned(arrived, arrivals, plan, self._memory.reverted)
+        return Planned(taken, arrivals, plan, self._memory.reverted)
 
-    def _with_deferred(self, arrived: DecodedBatch) -> DecodedBatch:
-        """Return the deferred fixes followed by what has arrived, cut to the size of a batch."""
+    def _with_deferred(self, taken: DecodedBatch) -> DecodedBatch:
+        """Return the deferred fixes followed by what was taken, cut to the size of a batch."""
         memory = self._memory
-        is_plain = not (memory.poisoned or memory.slow or arrived.decoded.punches)
+        is_plain = not (memory.poisoned or memory.slow or taken.decoded.punches)
         if memory.deferred is None and is_plain:
-            return arrived
+            return taken
         most_fixes = self._runtime.batch_fixes // self._runtime.smaller_by
-        return shared(joined(memory.deferred, arrived), memory, most_fixes)
+        return shared(joined(memory.deferred, taken), memory, most_fixes)
 
     def _acknowledge(self, stored: Stored) -> None:
         """Acknowledge to the sources, send receipts to trackers, and wake up readers of events."""

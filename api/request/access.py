@@ -40,7 +40,7 @@ from db.identity.users import Role
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A caller who may, and what the application has."""
+    """A caller who may use the route, with what the application shares (`ApiState`)."""
 
     caller: Caller
     state: ApiState

@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 from rich.console import Console
 
@@ -32,7 +31,6 @@ from benchmarks.common.drive import DriveFailed
 from benchmarks.common.environment import Environment, running_environment
 from stack.errors import StackError
 
-RESULTS = Path("benchmarks/results")
 ASSETS = 10_000
 ZONES = 1_000
 
@@ -101,14 +99,7 @@ def measure(environment: Environment, options: argparse.Namespace, console: Cons
     if options.no_result:
         return
     about = {
-        "commit": machine.commit(),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine.machine(),
-        "versions": {
-            **machine.library_versions(),
-            **setup_rows.server_versions(environment.admin),
-        },
-        "load_average": {"before": load_before, "after": os.getloadavg()},
+        **machine.about(setup_rows.server_versions(environment.admin), load_before=load_before),
         "configuration": {
             "assets": ASSETS,
             "zones": ZONES,
@@ -118,7 +109,7 @@ def measure(environment: Environment, options: argparse.Namespace, console: Cons
             "connections": CONNECTIONS,
         },
     }
-    path = RESULTS / f"api-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
+    path = machine.result_path("api", about)
     api_report.write(path, by_workers, about)
     console.print(f"written: {path}")
 

@@ -1,12 +1,38 @@
-"""The machine of a measurement: without it a figure says nothing."""
+"""The machine of a measurement, and the file of its result: without the machine a figure says
+nothing.
+"""
 
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 LIBRARIES = ("aiomqtt", "mqtt5", "msgspec", "numpy", "psycopg", "rtree", "shapely", "uvloop")
+
+RESULTS = Path("benchmarks/results")
+
+
+def about(
+    versions: Mapping[str, str] | None = None, load_before: tuple[float, ...] | None = None
+) -> dict[str, object]:
+    """Return the facts with which a result file begins. versions: of servers."""
+    facts: dict[str, object] = {
+        "commit": commit(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": {**library_versions(), **(versions or {})},
+    }
+    if load_before is not None:
+        facts["load_average"] = {"before": load_before, "after": os.getloadavg()}
+    return facts
+
+
+def result_path(name: str, facts: Mapping[str, object]) -> Path:
+    """Return the result file of a measurement that ends today. facts: those of `about`."""
+    return RESULTS / f"{name}-{datetime.now(UTC):%Y-%m-%d}-{facts['commit']}.json"
 
 
 def machine() -> dict[str, str | int]:

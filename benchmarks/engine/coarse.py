@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from benchmarks.engine.coarse_world import (
 )
 from geofence.judging.warmup import prepare
 
-RESULTS = Path("benchmarks/results")
 ACCURACIES_M = (5.0, 10.0, 20.0, 30.0, 50.0, 65.0, 80.0, 100.0, 150.0, None)
 NOISES: tuple[Noise, ...] = ("independent", "walking")
 READINGS: tuple[Reading, ...] = ("radius", "axis")
@@ -106,7 +104,7 @@ def tables(result: dict[str, Any]) -> list[str]:
     return [*(table(rows, 2) for rows in by_reading), table(result["visits"], 0)]
 
 
-def newest_result(folder: Path = RESULTS) -> dict[str, Any]:
+def newest_result(folder: Path = machine.RESULTS) -> dict[str, Any]:
     """Read what was measured last."""
     return json.loads(max(folder.glob("coarse-*.json")).read_text())
 
@@ -114,9 +112,7 @@ def newest_result(folder: Path = RESULTS) -> dict[str, Any]:
 def measure(devices: int) -> dict[str, Any]:
     prepare()
     return {
-        "commit": machine.commit(),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": machine.library_versions(),
+        **machine.about(),
         "configuration": {"devices": devices, "fixes": FIXES},
         "parked": list(parked_rows(devices)),
         "visits": list(visit_rows(5 * devices)),
@@ -141,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
     result = measure(options.devices)
     print("\n\n".join(tables(result)))
     if not options.no_result:
-        path = RESULTS / f"coarse-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
+        path = machine.result_path("coarse", result)
         path.write_text(json.dumps(result, indent=1) + "\n")
         print(f"written: {path}")
     return 0

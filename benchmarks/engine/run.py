@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from benchmarks.engine import parts as ours
 from benchmarks.engine import peers, report
 from geofence.judging.warmup import prepare
 
-RESULTS = Path("benchmarks/results")
 ZONES = (100, 10_000, 100_000)
 BATCHES = (1, 100, 1_000, 20_000)
 VERTICES = (20, 200, 2_000, 20_000)
@@ -126,14 +124,10 @@ def main(arguments: Sequence[str]) -> int:
     report.show(rounds, units, console)
     if not options.no_result:
         about = {
-            "commit": machine.commit(),
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine.machine(),
-            "versions": machine.library_versions(),
-            "load_average": {"before": load_before, "after": os.getloadavg()},
+            **machine.about(load_before=load_before),
             "configuration": {"rounds": options.rounds, "batch": ours.BATCH, "workload": "W1"},
         }
-        path = RESULTS / f"engine-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
+        path = machine.result_path("engine", about)
         report.write(path, rounds, units, about)
         console.print(f"written: {path}")
     return 0

@@ -11,8 +11,6 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 
 import uvloop
 from rich.console import Console
@@ -24,8 +22,6 @@ from benchmarks.faults.run import RowResult, run_rows
 from stack.cli.options import say
 from stack.errors import StackError
 from stack.servers.system import allow_open_files
-
-RESULTS = Path("benchmarks/results")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -56,10 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     facts = {
+        **machine.about(),
         "commit": commit,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine.machine(),
-        "versions": machine.library_versions(),
         "configuration": {"seed": options.seed, "short": options.short},
         "rows": [one.as_json() for one in results],
     }
@@ -68,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         show(results, Console(width=140))
     if not options.no_result:
-        path = RESULTS / f"faults-{datetime.now(UTC):%Y-%m-%d}-{commit}.json"
+        path = machine.result_path("faults", facts)
         path.write_text(json.dumps(facts, indent=2) + "\n")
         say(f"written: {path}")
     return 0 if all(one.is_good for one in results) else 1

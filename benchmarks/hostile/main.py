@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,6 @@ from stack.errors import StackError
 from stack.servers.postgres import free_port
 from telemetry.ids import derived_id
 
-RESULTS = Path("benchmarks/results")
 ATTACKERS = derived_id(b"hostile org", b"\x00")
 ZONES = 100
 VICTIMS = 50
@@ -310,13 +308,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     show(rows, console)
     if not options.no_result:
-        path = RESULTS / f"hostile-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
         facts = {
-            "commit": machine.commit(),
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine.machine(),
-            "versions": machine.library_versions(),
-            "load_average": {"before": load_before, "after": os.getloadavg()},
+            **machine.about(load_before=load_before),
             "configuration": {
                 "attackers_share_of_a_core": options.share,
                 "attack_s": options.seconds,
@@ -327,6 +320,7 @@ def main(arguments: Sequence[str]) -> int:
             },
             "rows": [row.facts() for row in rows],
         }
+        path = machine.result_path("hostile", facts)
         path.write_text(json.dumps(facts, indent=2) + "\n")
         console.print(f"written: {path}")
     return 0 if not any(row.trouble for row in rows) else 1

@@ -20,8 +20,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 import uvloop
 from rich.console import Console
@@ -39,7 +37,6 @@ from stack.errors import StackError
 from stack.servers.postgres import free_port
 from stack.servers.tls import pinned
 
-RESULTS = Path("benchmarks/results")
 ZONES = 100
 ROUND_TRIP_S = 0.2
 FIXES_PER_MESSAGE = 20
@@ -171,16 +168,13 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     show(rows, waits, options.connections, console)
     if not options.no_result:
-        path = RESULTS / f"devices-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
         facts = {
-            "commit": machine.commit(),
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine.machine(),
-            "load_average": {"before": load_before, "after": os.getloadavg()},
+            **machine.about(load_before=load_before),
             "connections": options.connections,
             "storms": [asdict(row) for row in rows],
             "backlog_s": waits,
         }
+        path = machine.result_path("devices", facts)
         path.write_text(json.dumps(facts, indent=2) + "\n")
         console.print(f"written: {path}")
     return 0

@@ -14,7 +14,6 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +35,6 @@ from benchmarks.pipeline.parts import (
 )
 from stack.errors import StackError
 
-RESULTS = Path("benchmarks/results")
 SHAPES = {"2000x1": (2_000, 1), "400x4": (400, 4), "100x20": (100, 20)}
 ALONE = SHAPES["2000x1"]
 PARTS: dict[str, Callable[[Bench], Figure]] = {
@@ -111,10 +109,7 @@ def about(environment: Environment, plan: Plan, options: argparse.Namespace) -> 
         "mosquitto": environment.broker_version,
     }
     return {
-        "commit": machine.commit(),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine.machine(),
-        "versions": versions,
+        **machine.about(versions),
         "configuration": {
             **asdict(plan),
             **asdict(timing(options.quick)),
@@ -147,7 +142,7 @@ def measure(options: argparse.Namespace, console: Console) -> None:
         facts = about(environment, plan, options)
     report.show(rounds, console)
     if not options.no_result:
-        path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
+        path = machine.result_path("end-to-end", facts)
         report.write(path, rounds, facts)
         console.print(f"written: {path}")
 

@@ -30,7 +30,6 @@ from benchmarks.pipeline import ready_rows
 from benchmarks.pipeline.leader_change import longest_waits
 from benchmarks.pipeline.ready_rows import Past
 
-RESULTS = Path("benchmarks/results")
 REMEMBERED = "state loaded"  # ingest's log
 
 
@@ -58,16 +57,12 @@ def main(arguments: Sequence[str]) -> int:
     print(json.dumps(changes, indent=1))
     if not options.no_result:
         facts = {
-            "commit": machine.commit(),
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine.machine(),
-            "versions": {**machine.library_versions(), **versions},
+            **machine.about(versions),
             "configuration": asdict(past),
             "starts": starts,
             "changes_of_the_owner": changes,
         }
-        day = datetime.now(UTC).date()
-        path = RESULTS / f"ready-{past.zones}-{day}-{machine.commit()}.json"
+        path = machine.result_path(f"ready-{past.zones}", facts)
         path.write_text(json.dumps(facts, indent=2) + "\n")
         print(f"written: {path}")
     return 0

@@ -12,9 +12,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from math import lcm
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +29,6 @@ from benchmarks.pipeline.planning import PlanningLoad, split
 from geofence.judging.warmup import prepare
 from stack.errors import StackError
 
-RESULTS = Path("benchmarks/results")
 SHARES = (0.1, 0.5, 0.9)  # of what the system can do
 PROCESSES = ("load", "broker", "ingest", "database")
 LATENCY_GOAL_MS = 30.0  # p99 at half load
@@ -171,8 +168,9 @@ def measure(options: argparse.Namespace, console: Console) -> None:
     split_ns = planning_ns(options.quick)
     _show(figures, delays, split_ns, console)
     if not options.no_result:
-        path = RESULTS / f"sweep-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
-        path.write_text(json.dumps(_result(figures, delays, split_ns, versions), indent=2) + "\n")
+        facts = _result(figures, delays, split_ns, versions)
+        path = machine.result_path("sweep", facts)
+        path.write_text(json.dumps(facts, indent=2) + "\n")
         console.print(f"written: {path}")
 
 
@@ -229,10 +227,7 @@ def _result(
     versions: Mapping[str, str],
 ) -> dict[str, object]:
     return {
-        "commit": machine.commit(),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine.machine(),
-        "versions": {**machine.library_versions(), **versions},
+        **machine.about(versions),
         "points": {
             name: {**asdict(POINTS[name]), **asdict(figure), "us_per_fix": costs_us(figure)}
             for name, figure in figures.items()

@@ -21,8 +21,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -48,7 +46,6 @@ from benchmarks.soak.watch import Held, Incarnation
 from stack.cli.options import say
 from stack.servers.system import allow_open_files
 
-RESULTS = Path("benchmarks/results")
 ROW_BYTES = 320  # with its index and the events
 SPARE_BYTES = 8 << 30  # the database's log, and what must stay free
 LEAST_S = 240.0  # that a process must live to be judged
@@ -174,10 +171,8 @@ def main(arguments: Sequence[str]) -> int:
     came = uvloop.run(soak(options.plan, say))
     verdict = judged(came)
     facts = {
+        **machine.about(),
         "commit": commit,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine.machine(),
-        "versions": machine.library_versions(),
         "configuration": asdict(options.plan) | {"fleet": asdict(options.plan.fleet)},
         **as_json(came, verdict),
     }
@@ -186,7 +181,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         show(came, verdict, Console(width=140))
     if not options.no_result:
-        path = RESULTS / f"soak-{datetime.now(UTC):%Y-%m-%d}-{commit}.json"
+        path = machine.result_path("soak", facts)
         path.write_text(json.dumps(facts, indent=2) + "\n")
         say(f"written: {path}")
     return 1 if verdict.wrong else 0

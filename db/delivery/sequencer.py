@@ -3,7 +3,7 @@
 What an event is about (`event_subjects`) is written with its seq, for the filters of lists.
 
 `events.position` is drawn before an event's transaction commits, so a reader that goes on from a
-position misses what commits late. `seq` is given afterwards, by one owner at a time (the lease
+position misses what commits late. `seq` is given afterwards, by one leader at a time (the lease
 "sequencer"), to what is visible: without gaps per organization, in the order of `position`.
 """
 

@@ -14,7 +14,7 @@ from telemetry.times import format_time, to_datetime
 
 
 def amendment_event(
-    step: TransitionRow,
+    transition: TransitionRow,
     change: AnnouncementKind,
     revision: int,
     left_us: int | None,
@@ -25,30 +25,33 @@ def amendment_event(
 ) -> Event:
     """Build the event of an amended visit.
 
-    step: the end or the beginning that is another one now. revision: of the visit, from now on.
-    left_us: when it ends, None while it lasts.
+    transition: the end or the beginning that is another one now. revision: of the visit, from now
+    on. left_us: when it ends, None while it lasts.
     """
-    visit, facts = visit_of(step, registry), registry.zone_facts(step.zone, step.entered_version)
+    visit, facts = (
+        visit_of(transition, registry),
+        registry.zone_facts(transition.zone, transition.entered_version),
+    )
     data = VisitAmendment(
         visit_id=format_id("vis", visit),
         change=change.value,
         revision=revision,
-        asset_id=registry.assets.text(step.asset),
-        asset_name=registry.asset_name(step.asset),
-        zone_id=registry.zones.text(step.zone),
+        asset_id=registry.assets.text(transition.asset),
+        asset_name=registry.asset_name(transition.asset),
+        zone_id=registry.zones.text(transition.zone),
         zone_name=facts.name,
         zone_kind=facts.policy.kind,
-        zone_version=step.entered_version,
-        entered_at=format_time(step.entered_us),
+        zone_version=transition.entered_version,
+        entered_at=format_time(transition.entered_us),
         left_at=None if left_us is None else format_time(left_us),
         retracted=change is AnnouncementKind.RETRACTED,
         detected_at=detected_at,
         late=late,
     )
     return Event(
-        org_id=registry.organizations[step.organization],
+        org_id=registry.organizations[transition.organization],
         id=amendment_event_id(visit, revision),
         type=AMENDED,
-        occurred_at=to_datetime(step.time_us),
+        occurred_at=to_datetime(transition.time_us),
         data=msgspec.json.encode(data).decode(),
     )

@@ -12,8 +12,8 @@ from telemetry.ids import format_id
 
 
 def data(
-    step: TransitionRow,
-    transition: str,
+    transition: TransitionRow,
+    word: str,
     visit: UUID | None,
     facts: ZoneFacts,
     detected_at: str,
@@ -23,38 +23,38 @@ def data(
 ) -> str:
     """Return the event's `data` as JSON text.
 
-    visit: None where the asset is in no visit of the zone. late: whether a fix out of order made
-    the event known.
+    word: of the transition. visit: None where the asset is in no visit of the zone. late: whether a
+    fix out of order made the event known.
     """
-    in_visit = visit is not None and transition != "enter"
+    in_visit = visit is not None and word != "enter"
     alert = Alert(
-        asset_id=registry.assets.text(step.asset),
-        asset_name=registry.asset_name(step.asset),
-        tracker_id=registry.trackers.text(step.tracker),
-        zone_id=registry.zones.text(step.zone),
+        asset_id=registry.assets.text(transition.asset),
+        asset_name=registry.asset_name(transition.asset),
+        tracker_id=registry.trackers.text(transition.tracker),
+        zone_id=registry.zones.text(transition.zone),
         zone_name=facts.name,
         zone_kind=facts.policy.kind,
-        zone_version=step.version,
+        zone_version=transition.version,
         visit_id=None if visit is None else format_id("vis", visit),
-        transition=transition,
-        occurred_at=step.occurred_at,
+        transition=word,
+        occurred_at=transition.occurred_at,
         detected_at=detected_at,
-        lat=step.lat,
-        lon=step.lon,
-        accuracy_m=step.accuracy_m,
-        speed_mps=step.speed_mps,
-        distance_m=step.distance_m,
-        initial=step.cause == Cause.INITIAL,
-        inferred=INFERRED_WORDS[step.inferred],
+        lat=transition.lat,
+        lon=transition.lon,
+        accuracy_m=transition.accuracy_m,
+        speed_mps=transition.speed_mps,
+        distance_m=transition.distance_m,
+        initial=transition.cause == Cause.INITIAL,
+        inferred=INFERRED_WORDS[transition.inferred],
         late=late,
-        cause=CAUSE_WORDS[step.cause],
-        dwell_s=(step.time_us - step.entered_us) / 1_000_000 if in_visit else None,
+        cause=CAUSE_WORDS[transition.cause],
+        dwell_s=(transition.time_us - transition.entered_us) / 1_000_000 if in_visit else None,
     )
     return msgspec.json.encode(alert).decode()
 
 
 def overspeed_data(
-    step: TransitionRow,
+    transition: TransitionRow,
     visit: UUID,
     facts: ZoneFacts,
     detected_at: str,
@@ -65,24 +65,24 @@ def overspeed_data(
     """Return the event's `data` as JSON text. late: whether a fix out of order made the event
     known.
     """
-    assert step.speed_mps is not None  # it is what the step tells of
+    assert transition.speed_mps is not None  # it is what the transition tells of
     overspeed = Overspeed(
-        asset_id=registry.assets.text(step.asset),
-        asset_name=registry.asset_name(step.asset),
-        tracker_id=registry.trackers.text(step.tracker),
-        zone_id=registry.zones.text(step.zone),
+        asset_id=registry.assets.text(transition.asset),
+        asset_name=registry.asset_name(transition.asset),
+        tracker_id=registry.trackers.text(transition.tracker),
+        zone_id=registry.zones.text(transition.zone),
         zone_name=facts.name,
         zone_kind=facts.policy.kind,
-        zone_version=step.version,
+        zone_version=transition.version,
         visit_id=format_id("vis", visit),
-        occurred_at=step.occurred_at,
+        occurred_at=transition.occurred_at,
         detected_at=detected_at,
-        lat=step.lat,
-        lon=step.lon,
-        accuracy_m=step.accuracy_m,
-        speed_mps=step.speed_mps,
+        lat=transition.lat,
+        lon=transition.lon,
+        accuracy_m=transition.accuracy_m,
+        speed_mps=transition.speed_mps,
         speed_limit_mps=facts.rules["speed_limit_mps"],
-        distance_m=step.distance_m,
+        distance_m=transition.distance_m,
         late=late,
     )
     return msgspec.json.encode(overspeed).decode()

@@ -15,7 +15,8 @@ from telemetry.times import format_times
 class TransitionRow(NamedTuple):
     """One transition: the columns of TRANSITION_DTYPE, and computed columns.
 
-    accuracy_m, speed_mps, distance_m: rounded; None where unknown.
+    Things are numbers here: the registry knows the id of each. kind: a `Transition`. accuracy_m,
+    speed_mps, distance_m: rounded; None where unknown.
     """
 
     row: int
@@ -24,7 +25,7 @@ class TransitionRow(NamedTuple):
     zone: int
     version: int
     organization: int
-    transition: int
+    kind: int
     cause: int
     inferred: int
     returning: bool
@@ -49,7 +50,7 @@ class TransitionRow(NamedTuple):
     occurred_at: str
 
 
-def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[TransitionRow]:
+def read_transitions(transitions: NDArray[np.void], registry: Registry) -> list[TransitionRow]:
     """Read transitions (TRANSITION_DTYPE), in their order."""
     if not len(transitions):
         return []
@@ -69,16 +70,16 @@ def read_steps(transitions: NDArray[np.void], registry: Registry) -> list[Transi
     ]
 
 
-def visit_of(step: TransitionRow, registry: Registry) -> UUID:
+def visit_of(transition: TransitionRow, registry: Registry) -> UUID:
     """Return the id of the visit."""
     return visit_id(
-        registry.assets[step.asset],
-        registry.zones[step.zone],
-        registry.trackers[step.first_fix_tracker],
-        step.first_fix_us,
-        step.first_fix_seq,
-        step.change_us,
-        step.again,
+        registry.assets[transition.asset],
+        registry.zones[transition.zone],
+        registry.trackers[transition.first_fix_tracker],
+        transition.first_fix_us,
+        transition.first_fix_seq,
+        transition.change_us,
+        transition.again,
     )
 
 

@@ -24,7 +24,7 @@ from geofence.model.visit_ids import event_id, schedule_start_event_id
 from ingest.events.amendment import amendment_event
 from ingest.events.breach import data, overspeed_data
 from ingest.events.detected import AFTER_FIXES, DetectedEvent
-from ingest.events.transition_rows import TransitionRow, read_steps, visit_of
+from ingest.events.transition_rows import TransitionRow, read_transitions, visit_of
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
 
@@ -57,75 +57,91 @@ def outcome_of(
     """
     outcome = Outcome()
     detected_at = format_time(detected_us)
-    for step in _in_order(read_steps(transitions, registry), registry):
-        if step.transition == Transition.SCHEDULE:
-            event = _schedule_start_event(step, detected_at, registry)
+    for transition in _in_order(read_transitions(transitions, registry), registry):
+        if transition.kind == Transition.SCHEDULE:
+            event = _schedule_start_event(transition, detected_at, registry)
         else:
-            visit = visit_of(step, registry)
+            visit = visit_of(transition, registry)
             before = announced.get(visit) if announced else None
-            _note(outcome, step, visit, registry, amends=before is not None and before.exit)
-            event = _event(step, visit, before, detected_at, registry)
+            _note(outcome, transition, visit, registry, amends=before is not None and before.exit)
+            event = _event(transition, visit, before, detected_at, registry)
         if event is not None:
-            outcome.events.append(DetectedEvent(AFTER_FIXES if step.row < 0 else step.row, event))
+            outcome.events.append(
+                DetectedEvent(AFTER_FIXES if transition.row < 0 else transition.row, event)
+            )
     return outcome
 
 
 def _event(
-    step: TransitionRow,
+    transition: TransitionRow,
     visit: UUID,
     before: AnnouncedState | None,
     detected_at: str,
     registry: Registry,
 ) -> Event | None:
-    kind = AnnouncementKind(TRANSITION_WORDS[step.transition])
+    kind = AnnouncementKind(TRANSITION_WORDS[transition.kind])
     instead = kind if before is None else before.instead_of(kind)
     if instead is kind:
-        return visit_event(step, visit, detected_at, registry, late=False)
+        return visit_event(transition, visit, detected_at, registry, late=False)
     if before is None or instead is None:
         return None
-    end = (instead, before.revision + 1, step.time_us)
-    return amendment_event(step, *end, detected_at, registry, late=False)
+    end = (instead, before.revision + 1, transition.time_us)
+    return amendment_event(transition, *end, detected_at, registry, late=False)
 
 
-def _in_order(steps: list[TransitionRow], registry: Registry) -> Iterator[TransitionRow]:
-    """Keep the order, but sort steps of one kind and one instant by zone id."""
+def _in_order(transitions: list[TransitionRow], registry: Registry) -> Iterator[TransitionRow]:
+    """Keep the order, but sort transitions of one kind and one instant by zone id."""
     place = 0
-    while place < len(steps):
-        first, moment = place, _moment(steps[place])
-        while place < len(steps) and _moment(steps[place]) == moment:
+    while place < len(transitions):
+        first, moment = place, _moment(transitions[place])
+        while place < len(transitions) and _moment(transitions[place]) == moment:
             place += 1
-        yield from sorted(steps[first:place], key=lambda step: registry.zones[step.zone])
+        yield from sorted(
+            transitions[first:place], key=lambda transition: registry.zones[transition.zone]
+        )
 
 
-def _moment(step: TransitionRow) -> tuple[int, int, int, int]:
-    rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
-    return step.row, step.step, step.time_us, rank
+def _moment(transition: TransitionRow) -> tuple[int, int, int, int]:
+    rank = rank_in_instant(transition.kind, transition.entered_us, transition.time_us)
+    return transition.row, transition.step, transition.time_us, rank
 
 
 def _note(
-    outcome: Outcome, step: TransitionRow, visit: UUID, registry: Registry, *, amends: bool
+    outcome: Outcome, transition: TransitionRow, visit: UUID, registry: Registry, *, amends: bool
 ) -> None:
     """Note the visit that begins, goes on or ends. amends: another end was published before."""
-    at, org_id = to_datetime(step.time_us), registry.organizations[step.organization]
+    at, org_id = to_datetime(transition.time_us), registry.organizations[transition.organization]
     opened = outcome.visits.get(visit)
-    if step.transition == Transition.ENTER:
-        outcome.visits[visit] = opened_visit(step, visit, registry)
-    elif step.transition == Transition.DWELL:
+    if transition.kind == Transition.ENTER:
+        outcome.visits[visit] = opened_visit(transition, visit, registry)
+    elif transition.kind == Transition.DWELL:
         if opened is None:
             outcome.dwellings.append(Dwelling(org_id, visit, at))
         else:
             outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_told=True)
-    elif step.transition == Transition.OVERSPEED:
-        assert step.speed_mps is not None  # an overspeed always has one
-        overspeed = FirstOverspeed(org_id, visit, at, step.lat, step.lon, step.speed_mps)
+    elif transition.kind == Transition.OVERSPEED:
+        assert transition.speed_mps is not None  # an overspeed always has one
+        overspeed = FirstOverspeed(
+            org_id, visit, at, transition.lat, transition.lon, transition.speed_mps
+        )
         if opened is None:
             outcome.overspeeds.append(overspeed)
         else:
             outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
     else:
-        how = (at, step.lat, step.lon, CAUSE_WORDS[step.cause], INFERRED_WORDS[step.inferred])
-        fix = (registry.trackers[step.tracker], to_datetime(step.fix_us), step.fix_seq)
-        is_told = step.cause not in SILENT
+        how = (
+            at,
+            transition.lat,
+            transition.lon,
+            CAUSE_WORDS[transition.cause],
+            INFERRED_WORDS[transition.inferred],
+        )
+        fix = (
+            registry.trackers[transition.tracker],
+            to_datetime(transition.fix_us),
+            transition.fix_seq,
+        )
+        is_told = transition.cause not in SILENT
         departure = Departure(org_id, visit, *how, *fix, told=is_told, amends=amends)
         if opened is None:
             outcome.departures.append(departure)
@@ -143,65 +159,67 @@ def _of_visit(told: Departure | FirstOverspeed) -> dict[str, Any]:
 _FILLED = frozenset(VisitRow._fields) - {"org_id"}
 
 
-def opened_visit(step: TransitionRow, visit: UUID, registry: Registry) -> VisitRow:
+def opened_visit(transition: TransitionRow, visit: UUID, registry: Registry) -> VisitRow:
     """Return the row of a visit that begins."""
-    change_us = step.change_us
+    change_us = transition.change_us
     return VisitRow(
-        org_id=registry.organizations[step.organization],
+        org_id=registry.organizations[transition.organization],
         id=visit,
-        asset_id=registry.assets[step.asset],
-        zone_id=registry.zones[step.zone],
-        zone_version=step.version,
-        tracker_id=registry.trackers[step.first_fix_tracker],
-        opening_time=to_datetime(step.first_fix_us),
-        opening_seq=step.first_fix_seq,
+        asset_id=registry.assets[transition.asset],
+        zone_id=registry.zones[transition.zone],
+        zone_version=transition.version,
+        tracker_id=registry.trackers[transition.first_fix_tracker],
+        opening_time=to_datetime(transition.first_fix_us),
+        opening_seq=transition.first_fix_seq,
         opening_change=to_datetime(change_us) if change_us else None,
-        entered_at=to_datetime(step.time_us),
-        entry_lat=step.lat,
-        entry_lon=step.lon,
-        entry_cause=CAUSE_WORDS[step.cause],
-        entry_inferred=INFERRED_WORDS[step.inferred],
-        opening_again=step.again,
+        entered_at=to_datetime(transition.time_us),
+        entry_lat=transition.lat,
+        entry_lon=transition.lon,
+        entry_cause=CAUSE_WORDS[transition.cause],
+        entry_inferred=INFERRED_WORDS[transition.inferred],
+        opening_again=transition.again,
     )
 
 
 def visit_event(
-    step: TransitionRow, visit: UUID, detected_at: str, registry: Registry, *, late: bool
+    transition: TransitionRow, visit: UUID, detected_at: str, registry: Registry, *, late: bool
 ) -> Event | None:
     """Return the event of a transition of a visit, if it has one."""
-    facts = registry.zone_facts(step.zone, step.version)
-    word = TRANSITION_WORDS[step.transition]
-    cause, inferred = CAUSE_WORDS[step.cause], INFERRED_WORDS[step.inferred]
-    kind = event_type(facts.policy, word, cause, inferred, step.time_us, left_before=step.returning)
+    facts = registry.zone_facts(transition.zone, transition.version)
+    word = TRANSITION_WORDS[transition.kind]
+    cause, inferred = CAUSE_WORDS[transition.cause], INFERRED_WORDS[transition.inferred]
+    kind = event_type(
+        facts.policy, word, cause, inferred, transition.time_us, left_before=transition.returning
+    )
     if kind is None:
         return None
     return Event(
-        org_id=registry.organizations[step.organization],
+        org_id=registry.organizations[transition.organization],
         id=event_id(visit, word),
         type=kind,
-        occurred_at=to_datetime(step.time_us),
-        data=overspeed_data(step, visit, facts, detected_at, registry, late=late)
+        occurred_at=to_datetime(transition.time_us),
+        data=overspeed_data(transition, visit, facts, detected_at, registry, late=late)
         if word == "overspeed"
-        else data(step, word, visit, facts, detected_at, registry, late=late),
+        else data(transition, word, visit, facts, detected_at, registry, late=late),
     )
 
 
 def _schedule_start_event(
-    step: TransitionRow, detected_at: str, registry: Registry
+    transition: TransitionRow, detected_at: str, registry: Registry
 ) -> Event | None:
     """Return the event of an asset that is in the wrong place when the zone's hours begin."""
-    facts = registry.zone_facts(step.zone, step.version)
+    facts = registry.zone_facts(transition.zone, transition.version)
     word = schedule_start_breach(facts.policy, inside=True)
-    visit = None if word is None else visit_of(step, registry)
+    visit = None if word is None else visit_of(transition, registry)
     word = word or schedule_start_breach(facts.policy, inside=False)
     if word is None:
         return None
     return Event(
-        org_id=registry.organizations[step.organization],
+        org_id=registry.organizations[transition.organization],
         id=schedule_start_event_id(
-            registry.assets[step.asset], registry.zones[step.zone], step.time_us
+            registry.assets[transition.asset], registry.zones[transition.zone], transition.time_us
         ),
         type=BREACH,
-        occurred_at=to_datetime(step.time_us),
-        data=data(step, word, visit, facts, detected_at, registry),
+        occurred_at=to_datetime(transition.time_us),
+        data=data(transition, word, visit, facts, detected_at, registry),
     )

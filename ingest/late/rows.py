@@ -21,7 +21,7 @@ from geofence.model.transitions import (
 from geofence.model.visit_ids import visit_id
 from ingest.events.amendment import amendment_event
 from ingest.events.detected import DetectedEvent
-from ingest.events.transition_rows import TransitionRow, read_steps, visit_of
+from ingest.events.transition_rows import TransitionRow, read_transitions, visit_of
 from ingest.events.visits import opened_visit, outcome_of, visit_event
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
@@ -44,9 +44,9 @@ def events(
     """
     detected_at = format_time(clock_us)
     found: list[tuple[_Order, DetectedEvent]] = []
-    steps = read_steps(_rows(asset, revision.announcements, registry), registry)
-    for step, one in zip(steps, revision.announcements, strict=True):
-        event = _event(step, one, detected_at, registry)
+    transitions = read_transitions(_rows(asset, revision.announcements, registry), registry)
+    for transition, one in zip(transitions, revision.announcements, strict=True):
+        event = _event(transition, one, detected_at, registry)
         if event is not None:
             order = (*one.order, registry.zones[one.visit.key.zone])
             found.append((order, DetectedEvent(fixes[one.fix], event)))
@@ -66,14 +66,14 @@ def _order(start: np.void, registry: Registry) -> _Order:
 
 
 def _event(
-    step: TransitionRow, one: Announcement, detected_at: str, registry: Registry
+    transition: TransitionRow, one: Announcement, detected_at: str, registry: Registry
 ) -> Event | None:
     if one.kind in _FIRST:
-        visit = visit_of(step, registry)
-        return visit_event(step, visit, detected_at, registry, late=one.late)
+        visit = visit_of(transition, registry)
+        return visit_event(transition, visit, detected_at, registry, late=one.late)
     left_us = None if one.visit.left is None else one.visit.left.time_us
     amended = (one.kind, one.visit.revision, left_us)
-    return amendment_event(step, *amended, detected_at, registry, late=one.late)
+    return amendment_event(transition, *amended, detected_at, registry, late=one.late)
 
 
 def _rows(
@@ -109,10 +109,10 @@ def visit_id_of(asset: int, key: VisitKey, registry: Registry) -> UUID:
 
 def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> VisitRow:
     """Return the whole present row of a visit."""
-    (step,) = read_steps(
+    (transition,) = read_transitions(
         _rows(asset, [Announcement(AnnouncementKind.ENTER, visit, late=True)], registry), registry
     )
-    row = opened_visit(step, visit_of(step, registry), registry)._replace(
+    row = opened_visit(transition, visit_of(transition, registry), registry)._replace(
         zone_version=visit.version,
         revision=visit.revision,
         retracted=visit.retracted,

@@ -72,7 +72,7 @@ class Source(Protocol):
         ...
 
 
-class Taken(NamedTuple):
+class SourceBatch(NamedTuple):
     """A batch and its source. Without messages: only time has passed."""
 
     source: Source
@@ -81,7 +81,7 @@ class Taken(NamedTuple):
 
 async def in_turn(
     sources: Sequence[Source], current_limits: Callable[[], BatchLimits | None]
-) -> AsyncIterator[Taken]:
+) -> AsyncIterator[SourceBatch]:
     """Yield batches of one source after the other, for ever. One of them is the inbox.
 
     Where none of them has a message the batch is empty, and comes after `IDLE_S`. Where several
@@ -103,12 +103,12 @@ async def in_turn(
             limits = replace(limits, idle_s=idle_s, wait=inbox_source.others_wait)
             if messages := await source.batch(limits):
                 is_idle, idle_since_s = False, clock.time()
-                yield Taken(source, messages)
+                yield SourceBatch(source, messages)
         limits = current_limits()
         due_s = idle_since_s + (0.0 if limits is None else limits.idle_s)
         if is_idle and clock.time() >= due_s:
             idle_since_s = clock.time()
-            yield Taken(sources[-1], ())
+            yield SourceBatch(sources[-1], ())
 
 
 class BrokerSource:

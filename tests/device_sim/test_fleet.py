@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from benchmarks.faults.proxy import Link
 from device_sim.faults import Faults
 from device_sim.fleet import FleetError, FleetProgress, RunResult, Stage, run_fleet
 from device_sim.motion import StreetPlan
@@ -16,7 +17,6 @@ from device_sim.plan import FleetPlan, SimTracker
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.formats.decode import SUBSCRIPTIONS, Format, decode, format_of
 from telemetry.topics import ack_topic
-from tests.mqtt.proxy import Proxy
 from tests.servers import BrokerUnderTest
 
 FLEET = 5
@@ -87,12 +87,12 @@ async def test_cut_connections_lose_nothing_and_keep_the_order(broker: BrokerUnd
     streets = StreetPlan(vehicles=FLEET, rate_hz=100, seconds=1, seed=4)
     plan = FleetPlan(trackers(), streets.slices)
     ids = [tracker.tracker_id for tracker in plan.trackers]
-    async with Proxy(broker.host, broker.port) as proxy, observer(broker) as session:
+    async with Link(broker.port) as link, observer(broker) as session:
         await session.connected.wait()
-        run = asyncio.create_task(run_fleet(plan, BrokerAddress.parse(proxy.url)))
+        run = asyncio.create_task(run_fleet(plan, BrokerAddress("127.0.0.1", link.port)))
         for _ in range(3):
             await asyncio.sleep(0.3)
-            proxy.cut()
+            link.reset()
         result = await run
         assert result.final.acknowledged == 100 * FLEET
         found = await arrived(session, ids, 100 * FLEET)

@@ -14,13 +14,13 @@ from datetime import datetime
 import psycopg
 import pytest
 
+from benchmarks.faults.proxy import Link
 from stack.servers.postgres import free_port
 from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import revoke, rotate
 from tests.listener.raw_devices import Device
 from tests.listener.running import RoleProcess, System, running
-from tests.mqtt.proxy import Proxy
 from tests.servers import ANY_PORT, DatabaseUnderTest, PostgresUnderTest, beside
 
 KINDS = [(version, qos) for version in (4, 5) for qos in (1, 2)]
@@ -132,38 +132,38 @@ async def test_a_listener_that_is_frozen_while_devices_go_to_another_costs_nothi
 
 
 @asynccontextmanager
-async def linked_by_proxy(tenant: Tenant) -> AsyncIterator[tuple[System, Proxy]]:
+async def linked_by_proxy(tenant: Tenant) -> AsyncIterator[tuple[System, Link]]:
     """Provide a system whose listener finds ingest behind a proxy."""
     port = free_port(ANY_PORT)
-    link, key = f"tcp://127.0.0.1:{port}", {"OPSC_LINK_KEY": secrets.token_urlsafe(32)}
-    async with Proxy("127.0.0.1", port) as proxy:
-        detour = {"OPSC_INGEST_LINK_ADVERTISED": proxy.url.replace("mqtt", "tcp")}
-        system = running(tenant.database, key, {**key, "OPSC_INGEST_LINK": link, **detour})
+    address, key = f"tcp://127.0.0.1:{port}", {"OPSC_LINK_KEY": secrets.token_urlsafe(32)}
+    async with Link(port) as link:
+        detour = {"OPSC_INGEST_LINK_ADVERTISED": f"tcp://127.0.0.1:{link.port}"}
+        system = running(tenant.database, key, {**key, "OPSC_INGEST_LINK": address, **detour})
         started = await beside(system.__enter__)
         try:
-            yield started, proxy
+            yield started, link
         finally:
-            proxy.let_flow()
+            link.go_on()
             await asyncio.to_thread(system.__exit__, None, None, None)
 
 
 async def test_a_link_that_is_cut_stalled_or_slow_costs_nothing(tenant: Tenant) -> None:
-    async with linked_by_proxy(tenant) as (system, proxy):
+    async with linked_by_proxy(tenant) as (system, link):
         async with sending(tenant, system.port) as fleet:
             for _ in range(3):
-                proxy.cut()
+                link.reset()
                 await fleet.progress()
             for _ in range(2):
-                proxy.stall()
+                link.stall()
                 await asyncio.sleep(1)
-                proxy.let_flow()
+                link.go_on()
                 await fleet.progress()
-            proxy.stall()
-            proxy.cut()  # the next one is not welcomed in time
+            link.stall()
+            link.reset()  # the next one is not welcomed in time
             await asyncio.sleep(6)
-            proxy.let_flow()
+            link.go_on()
             await fleet.progress()
-            proxy.dribble()
+            link.dribble()
             await fleet.progress()
         await nothing_is_left(system.listener)
 

@@ -23,7 +23,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
@@ -48,7 +47,6 @@ from benchmarks.pipeline.punches.crowd import Crowd, Told
 from stack.errors import StackError
 from stack.servers.postgres import free_port
 
-RESULTS = Path("benchmarks/results")
 WITHIN_S = 5.0
 TIMING = Timing(warm_up_s=2.0, window_s=WITHIN_S + 1.0)
 LOAD = ONE_JSON.spread(400, 4)
@@ -228,13 +226,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     show(runs, console)
     if not options.no_result:
-        path = RESULTS / f"punches-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
         about: dict[str, object] = {
-            "commit": machine.commit(),
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine.machine(),
-            "versions": {**machine.library_versions(), **versions},
-            "load_average": {"before": load_before, "after": os.getloadavg()},
+            **machine.about(versions, load_before=load_before),
             "configuration": {
                 **asdict(PLAN),
                 **asdict(TIMING),
@@ -246,6 +239,7 @@ def main(arguments: Sequence[str]) -> int:
                 "took_s": round(time.monotonic() - began_s, 1),
             },
         }
+        path = machine.result_path("punches", about)
         write(path, runs, about)
         console.print(f"written: {path}")
     return 0

@@ -1,7 +1,9 @@
 """Walking through a list while it changes, and what a cursor is good for."""
 
+import pytest
 import pytest_asyncio
 
+from api.request import paging
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_fixes, text
@@ -41,6 +43,24 @@ async def test_the_total_is_that_of_the_beginning(api: RunningApi) -> None:
     assert (first["total"], second["total"]) == (5, 5)
     assert (first["offset"], second["offset"]) == (0, 2)
     assert (await org.viewer.get("/v1/zones", limit=2)).json["total"] == 6
+
+
+async def test_counting_ends_at_a_bound_unless_the_database_keeps_the_number(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "MAX_COUNTED", 2)
+    org = api.organization("Many")
+    for number in range(3):
+        body = {"name": f"Truck {number}", "asset_class": "vehicle"}
+        assert (await org.admin.post("/v1/assets", body)).status == 201
+    for path, filters, total in (
+        ("/v1/assets", {}, (3, False)),
+        ("/v1/assets", {"q": "truck 1"}, (1, False)),
+        ("/v1/assets", {"q": "truck"}, (2, True)),
+        ("/v1/assets/positions", {"q": "truck"}, (2, True)),
+    ):
+        page = (await org.viewer.get(path, **filters)).json
+        assert (page["total"], page["total_is_estimate"]) == total, (path, filters)
 
 
 async def test_offset_and_cursor_walk_the_same_way(api: RunningApi) -> None:

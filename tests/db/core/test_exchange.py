@@ -1,36 +1,21 @@
 """Statements on a connection of a pool: what goes out together, and what stays prepared."""
 
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 import pytest
-import pytest_asyncio
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from db.core.connect import Connection, Pool, connect, pool
+from db.core.connect import Connection, Pool, connect
 from db.core.exchange import Exchange
 from db.core.pipeline_cursor import MOST_PREPARED
 from db.core.tenant import acting_for, reading, tenant
-from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
 ORGANIZATION: LiteralString = "SELECT org_id FROM organizations"
-
-
-@pytest_asyncio.fixture
-async def org(database: DatabaseUnderTest) -> UUID:
-    return (await Tenant.create(database)).org_id
-
-
-@pytest_asyncio.fixture
-async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """A pool of one connection, so that all is asked on the same."""
-    async with pool(database.url("opsc_app"), "test", max_size=1) as opened:
-        yield opened
 
 
 async def _numbers(conn: Connection, *numbers: int) -> None:

@@ -1,36 +1,22 @@
 """Queued statements: they go out with the next one, or with COMMIT, and never without a tenant."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 import pytest
-import pytest_asyncio
 from psycopg.pq import TransactionStatus
 
-from db.core.connect import Connection, Pool, connect, pool
+from db.core.connect import Connection, Pool, connect
 from db.core.pipeline_cursor import MOST_PREPARED
 from db.core.tenant import reading, tenant
-from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
 NAME: LiteralString = "SELECT name FROM organizations"
 RENAME: LiteralString = "UPDATE organizations SET name = %s"
 FAIL = ("SELECT 1 / 0", None)
-
-
-@pytest_asyncio.fixture
-async def org(database: DatabaseUnderTest) -> UUID:
-    return (await Tenant.create(database)).org_id
-
-
-@pytest_asyncio.fixture
-async def connections(database: DatabaseUnderTest) -> AsyncIterator[Pool]:
-    """A pool of one connection, so that the next user gets that of the last one."""
-    async with pool(database.url("opsc_app"), "test", max_size=1) as opened:
-        yield opened
 
 
 async def _name(conn: Connection) -> str:

@@ -11,17 +11,11 @@ import pytest_asyncio
 
 from db.core.connect import Connection, Limits, Pool, pool
 from db.core.tenant import reading, tenant
-from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
 Transaction = Callable[[Pool, UUID], AbstractAsyncContextManager[Connection]]
 TRANSACTIONS = [tenant, reading]
 COUNT = "SELECT count(*) FROM organizations"
-
-
-@pytest_asyncio.fixture
-async def org(database: DatabaseUnderTest) -> UUID:
-    return (await Tenant.create(database)).org_id
 
 
 @pytest_asyncio.fixture
