@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import socket as sockets
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import websockets
@@ -103,3 +104,17 @@ async def subscribed(
         answer = await reader.ask("subscribe", id=1, channel="events", **wanted)
         assert answer["op"] == "subscribed", answer
         yield reader
+
+
+async def stalled(api: RunningApi, opened: AsyncExitStack, org: Organization) -> Reader:
+    """Return a reader of events that does not read its socket."""
+    port = int(api.url.rpartition(":")[2])
+    own = sockets.socket()
+    own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 16 * 1024)
+    own.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(own, ("127.0.0.1", port))
+    reader = await opened.enter_async_context(
+        subscribed(api.url, org.viewer, sock=own, max_queue=1, ping_interval=None)
+    )
+    reader.socket.transport.pause_reading()
+    return reader

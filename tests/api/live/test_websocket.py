@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,12 +13,12 @@ import websockets
 from websockets.asyncio.client import connect
 
 from api.auth.access_tokens import Tokens
-from api.http.websocket import MOST_FRAGMENTS, MOST_MESSAGE_BYTES
+from api.http.websocket import MOST_FRAGMENTS, MOST_MESSAGE_BYTES, BoundedWebSocket
 from api.limits import gate
 from api.limits.plans import LIVE_CONNECTIONS
 from api.live.connection import MESSAGES_AT_ONCE, MOST_BAD_MESSAGES
 from db.core.ids import new_id
-from tests.api.live.reading import emit, signed_in, stranger, subscribed
+from tests.api.live.reading import emit, signed_in, stalled, stranger, subscribed, until
 from tests.api.running import CLOCK, Client, Organization, RunningApi
 
 UNAUTHORIZED = (4001, {"code": "unauthorized"})
@@ -410,3 +411,44 @@ async def test_an_organization_has_a_number_of_connections(
                 pass
     finally:
         api.sql("UPDATE organizations SET plan = 'unlimited' WHERE org_id = %s", south.org_id)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server ping often, and wait for a pong no longer."""
+    made = BoundedWebSocket.__init__
+
+    def make(connection: BoundedWebSocket, *args: Any, **kwargs: Any) -> None:
+        made(connection, *args, **kwargs)
+        connection.ping_interval = connection.ping_timeout = 0.3
+
+    monkeypatch.setattr(BoundedWebSocket, "__init__", make)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_answers_no_ping_must_leave(api: RunningApi, north: Organization) -> None:
+    async with subscribed(api.url, north.viewer, ping_interval=None) as reader:
+        reader.socket.transport.pause_reading()
+        await until(lambda: api.live.events.subscriptions == 0)
+        reader.socket.transport.resume_reading()
+        assert await reader.closed() == (1011, "keepalive ping timeout")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_takes_nothing_and_answers_no_ping_is_told_where_to_go_on(
+    api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = replace(api.live.limits, lag_s=60, stuck_s=60)
+    monkeypatch.setattr(api.live, "limits", patient)
+    async with AsyncExitStack() as opened:
+        reader = await stalled(api, opened, north)
+        seqs = emit(api, north, 1_000, text="x" * 2_000)
+        await until(lambda: api.live.events.subscriptions == 0)
+        reader.socket.transport.resume_reading()
+        read: list[int] = []
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                read += await reader.seqs(1)
+        assert await reader.closed() == (4008, {"code": "too_slow", "seq": read[-1]})
+    assert read == seqs[: len(read)]
+    assert len(read) < len(seqs)

@@ -1,0 +1,93 @@
+"""Every way of live data for every role: what is of its own organization, and nothing else."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.api.live.reading import BREACH, emit, signed_in, subscribed
+from tests.api.live.test_event_stream import streaming
+from tests.api.live.test_positions_channel import made, places, put, watch
+from tests.api.running import Client, Organization, RunningApi
+
+ROLES = ("admin", "dispatcher", "technician", "viewer")
+_BELONGS = {"asset_id": "ast_1"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_socket_shows_each_role_the_events_that_the_list_shows(
+    api: RunningApi, north: Organization, south: Organization, role: str
+) -> None:
+    client: Client = getattr(north, role)
+    ours = emit(api, north, 2)
+    emit(api, south, 2)
+    listed = await client.get("/v1/events", after=ours[0] - 1)
+    assert listed.status == 200
+    async with subscribed(api.url, client, after=ours[0] - 1) as reader:
+        emit(api, south, 3)
+        ours += emit(api, north, 1)
+        events = [(await reader.next())["event"] for _ in ours]
+        assert events[:2] == listed.json["data"]
+        await _nothing_more(reader.next())
+    assert [event["seq"] for event in events] == ours
+    assert {event["organization_id"] for event in events} == {north.id}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_stream_shows_each_role_the_events_that_the_list_shows(
+    api: RunningApi, north: Organization, south: Organization, role: str
+) -> None:
+    client: Client = getattr(north, role)
+    ours = emit(api, north, 2)
+    emit(api, south, 2)
+    listed = await client.get("/v1/events", after=ours[0] - 1)
+    async with streaming(api, client, ours[0] - 1) as stream:
+        emit(api, south, 3)
+        ours += emit(api, north, 1)
+        events = [(await stream.next())[2] for _ in ours]
+        assert events[:2] == listed.json["data"]
+        await _nothing_more(stream.next())
+    assert [event["seq"] for event in events] == ours
+    assert {event["organization_id"] for event in events} == {north.id}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_socket_shows_each_role_the_positions_of_its_own_assets(
+    api: RunningApi, north: Organization, south: Organization, role: str
+) -> None:
+    theirs, ours = await made(south, "Theirs"), await made(north, "Ours")
+    put(api, south, theirs, 5.0, 6.0)
+    put(api, north, ours, 7.0, 8.0)
+    async with signed_in(api.url, getattr(north, role)) as reader:
+        await watch(reader, bbox=[-180, -90, 180, 90])
+        shown: dict[str, Any] = {}
+        while ours not in shown:
+            shown |= await places(reader)
+        put(api, south, theirs, 5.5, 6.5)
+        put(api, north, ours, 7.5, 8.5)
+        while shown[ours] != (7.5, 8.5):
+            shown |= await places(reader)
+    assert theirs not in shown
+
+
+async def test_the_place_of_another_organization_opens_nothing(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    """A seq counts within an organization, so another's is only a number."""
+    far = emit(api, south, 50)[-1]
+    newest = emit(api, north, 1)[-1]
+    async with signed_in(api.url, north.viewer) as reader:
+        answer = await reader.ask("subscribe", id=1, channel="events", after=max(far, newest) + 1)
+        assert (answer["op"], answer["code"]) == ("error", "bad_message")
+        answer = await reader.ask("subscribe", id=1, channel="events", types=[BREACH])
+        assert answer["op"] == "subscribed"
+        emit(api, south, 1)
+        wanted = emit(api, north, 1)
+        assert await reader.seqs(1) == wanted
+
+
+async def _nothing_more(message: Any) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.3):
+            raise AssertionError(await message)
