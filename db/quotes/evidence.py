@@ -4,7 +4,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
+from db.core.fetch import fetch_one, value_of
 from operations.quotes.evidence import EvidenceEntry, QuoteFiles
 
 
@@ -42,6 +42,15 @@ async def write_document(
     return len(content) + len(pdf) + len(logo or b"") - before
 
 
+_FILES = """
+SELECT content, pdf, (SELECT signature_png FROM quote_evidence AS entry
+                       WHERE entry.org_id = document.org_id
+                         AND entry.quote_id = document.quote_id
+                         AND signature_png IS NOT NULL LIMIT 1), logo
+  FROM quote_documents AS document WHERE org_id = %s AND quote_id = %s
+"""
+
+
 async def chain_of(conn: Connection, org_id: UUID, quote_id: UUID) -> list[EvidenceEntry]:
     """Return the entries about a quote, the first first."""
     cursor = await conn.execute(
@@ -56,19 +65,15 @@ async def find(conn: Connection, org_id: UUID, quote_id: UUID) -> StoredEvidence
     """Return what is kept about a quote; None where it was never sent. org_id: for the role that
     delivers, which is not under row-level security.
     """
-    cursor = await conn.execute(
-        """
-        SELECT content, pdf, (SELECT signature_png FROM quote_evidence AS entry
-                               WHERE entry.org_id = document.org_id
-                                 AND entry.quote_id = document.quote_id
-                                 AND signature_png IS NOT NULL LIMIT 1), logo
-          FROM quote_documents AS document WHERE org_id = %s AND quote_id = %s
-        """,
-        (org_id, quote_id),
-    )
-    row = await cursor.fetchone()
+    row = await (await conn.execute(_FILES, (org_id, quote_id))).fetchone()
     if row is None:
         return None
+    return StoredEvidence(QuoteFiles(*row), await chain_of(conn, org_id, quote_id))
+
+
+async def get(conn: Connection, org_id: UUID, quote_id: UUID) -> StoredEvidence:
+    """Return what is kept about a quote that was sent."""
+    row = await fetch_one(await conn.execute(_FILES, (org_id, quote_id)))
     return StoredEvidence(QuoteFiles(*row), await chain_of(conn, org_id, quote_id))
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import fetch_one
 from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
@@ -172,6 +173,4 @@ async def _found(conn: Connection, org_id: UUID, quote_id: UUID) -> QuoteRow:
     """Return a quote whose row is locked."""
     async with conn.cursor(row_factory=args_row(QuoteRow)) as cursor:
         await cursor.execute(_FIND, (org_id, quote_id))
-        row = await cursor.fetchone()
-    assert row is not None
-    return row
+        return await fetch_one(cursor)

@@ -165,10 +165,9 @@ async def see_quote_pdf(request: Request, token: _TokenPath) -> Response:
         org_id, quote_id = await _opened(request, token)
         async with reading(request.app.state.api.connections, org_id) as conn:
             _check_open(await quotes.find(conn, quote_id))
-            kept = await evidence.find(conn, org_id, quote_id)
+            kept = await evidence.get(conn, org_id, quote_id)
     except _ClosedError as closed:
         return closed.response
-    assert kept is not None  # it was sent
     headers = {"Content-Disposition": 'attachment; filename="quote.pdf"'}
     return Response(kept.files.pdf, media_type="application/pdf", headers=headers)
 
@@ -284,8 +283,7 @@ async def _viewed(conn: Connection, org_id: UUID, row: QuoteRow, request: Reques
 async def _shown(
     conn: Connection, org_id: UUID, quote_id: UUID, token: str, fault: str = ""
 ) -> Response:
-    kept = await evidence.find(conn, org_id, quote_id)
-    assert kept is not None  # it was sent
+    kept = await evidence.get(conn, org_id, quote_id)
     return quote_page(read_document(kept.files.document), kept.files.logo, token, fault=fault)
 
 

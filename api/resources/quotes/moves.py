@@ -97,8 +97,7 @@ async def append_entry(
     signature_png: bytes | None = None,
 ) -> None:
     """Append an entry to the evidence of a quote that was sent, with the hash of its document."""
-    kept = await evidence.find(conn, org_id, quote_id)
-    assert kept is not None  # it was sent
+    kept = await evidence.get(conn, org_id, quote_id)
     hashes: dict[str, Any] = {"document_sha256": hex_hash(kept.files.document)}
     if signature_png is not None:
         hashes["signature_sha256"] = hex_hash(signature_png)
