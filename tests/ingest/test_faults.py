@@ -3,13 +3,15 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
 import pytest
 
 from db.core import leases
-from db.core.connect import connect
+from db.core.connect import Limits, connect
+from ingest import leader
 from ingest.leader import run
 from ingest.runtime import IngestRuntime
 from mqtt import BrokerAddress, Session, SessionOptions
@@ -218,15 +220,33 @@ async def _change_for_ever(tenant: Tenant) -> None:
 
 
 async def test_a_batch_that_the_database_cannot_take_at_once_is_taken_in_parts(
-    tenant: Tenant, device: Device, ingest: IngestRuntime
+    device: Device,
+    broker: BrokerUnderTest,
+    postgres: PostgresUnderTest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(leader, "_LIMITS", Limits(transaction_s=1))
+    database = postgres.migrated_database()
+    database.run("admin", _SLOWLY)
+    tenant = await Tenant.create(database)
     vehicle, other = await tenant.vehicle(), await tenant.vehicle()
-    old = soon(-2_000 * 86_400)
-    for message in range(4):
-        days = range(message * 400, message * 400 + 400)
-        await device.send(vehicle, *(fix(old + timedelta(days=day), *AWAY) for day in days))
-    await device.send(other, fix(soon(-1), *AWAY))
-    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 1_601)
+    slow = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
+    slow.limits = replace(slow.limits, messages=32)
+    async with running(slow):
+        for first in range(0, 320, 20):
+            times = (_START + timedelta(seconds=number) for number in range(first, first + 20))
+            await device.send(vehicle, *(fix(at, *AWAY) for at in times))
+        await device.send(other, fix(soon(-1), *AWAY))
+        await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == 321)
+    assert b'failures_total{error="TransactionTimeout"}' in slow.metrics.page()
+    postgres.drop(database)
+
+
+_SLOWLY = """
+CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$;
+CREATE TRIGGER slowly BEFORE INSERT ON gps_events FOR EACH ROW EXECUTE FUNCTION take_time();
+"""
 
 
 async def test_a_visit_whose_fix_is_of_another_asset_by_now_does_not_go_on(

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import shapely
@@ -38,18 +40,23 @@ def least_m(rows, lon, lat) -> float:
     first = np.repeat(np.arange(_PARTS) / _PARTS, np.count_nonzero(whole))
     last = first + 1 / _PARTS
     start, step = np.tile(start[whole], (_PARTS, 1)), np.tile((end - start)[whole], (_PARTS, 1))
-    least = np.full(len(start), np.inf)
+    best_m = np.inf
     for _ in range(13):
         along = np.linspace(first, last, 9)
         place = start + along[:, :, None] * step
         here = np.full(along.shape, lon), np.full(along.shape, lat)
         metres = WGS84.inv(*here, place[:, :, 0], place[:, :, 1])[2]
-        nearest = metres.argmin(axis=0)
-        least = np.minimum(least, metres.min(axis=0))
+        nearest, nearest_m = metres.argmin(axis=0), metres.min(axis=0)
+        best_m = min(best_m, nearest_m.min())
+        # Between two places of a part nothing is nearer than either by half their distance.
+        lons, lats = place[:, :, 0], place[:, :, 1]
+        apart_m = WGS84.inv(lons[:-1], lats[:-1], lons[1:], lats[1:])[2].max(axis=0)
         width = (last - first) / 8
         best = along[nearest, np.arange(len(start))]
         first, last = np.maximum(best - width, first), np.minimum(best + width, last)
-    return float(least.min())
+        near = nearest_m - apart_m <= best_m
+        start, step, first, last = start[near], step[near], first[near], last[near]
+    return float(best_m)
 
 
 def beside(rng, rows, most_m, count):
@@ -73,17 +80,16 @@ RINGS = {
 }
 
 
-@pytest.mark.parametrize("slabs", [False, True])
 @pytest.mark.parametrize("name", RINGS)
 @pytest.mark.parametrize(("most_m", "error_m"), [(2e4, 1e-3), (3e5, 0.5)])
-def test_the_distance_to_an_area_is_the_least_geodesic_one(name, slabs, most_m, error_m):
+def test_the_distance_to_an_area_is_the_least_geodesic_one(name, most_m, error_m):
     rows = RINGS[name]
     rng = np.random.default_rng(len(rows))
     lon, lat = beside(rng, rows, most_m, 30)
-    arena, shape = packed_rows(rows, slabs=slabs)
+    packed = [packed_rows(rows, slabs=slabs) for slabs in (False, True)]
     for at_lon, at_lat in zip(lon, lat, strict=True):
         truth_m = least_m(rows, at_lon, at_lat)
-        for turns in (-360, 0):
+        for (arena, shape), turns in product(packed, (-360, 0)):
             mine_m = edge_distance_m(arena, shape, at_lon + turns, at_lat)
             assert mine_m == pytest.approx(truth_m, abs=error_m)
 
