@@ -67,13 +67,14 @@ async def test_a_claim_reads_a_few_of_all_letters_that_are_due(
     admin: psycopg.Connection, conn: Connection
 ) -> None:
     first, second, third = ORGS
-    _quotes(admin, first, LETTERS // 2)
-    _quotes(admin, second, LETTERS // 2, due_in_s=3_600)
+    _quotes(admin, UUID(int=1), due_in_s=3_600)
+    _quotes(admin, first, LETTERS // 2, due_in_s=3_600)
+    _quotes(admin, second, LETTERS // 2)
     _quotes(admin, third)
     admin.execute("ANALYZE mail_outbox")
     for kind, after, org_id in (
-        ("quote", FIRST, first),
-        ("quote", first, None),  # the plan was executed before, which claimed that of `third`
+        ("quote", FIRST, second),
+        ("quote", second, None),  # the plan was executed before, which claimed that of `third`
         ("user", FIRST, None),
     ):
         letter = await _claim(conn, kind, after)
