@@ -19,6 +19,7 @@ from api.documents.letterhead import (
 )
 from api.documents.texts import duration, full_time, listed, one_line, paragraph, words
 from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
+from operations.stock import quantity_text
 from operations.work_orders.states import ENDED, State
 
 MAX_PRINTED_FILES = 100
@@ -32,6 +33,16 @@ class SheetTask(NamedTuple):
     done: bool
     by: str
     at: datetime | None
+
+
+class SheetPart(NamedTuple):
+    """A part that is planned or used; what it costs is not on paper."""
+
+    number: str
+    name: str
+    unit: str
+    planned_milli: int
+    used_milli: int
 
 
 class SheetSignature(NamedTuple):
@@ -73,6 +84,7 @@ class WorkOrderSheet:
     ended_at: datetime | None
     worked_s: int
     checklist: Sequence[SheetTask]
+    parts: Sequence[SheetPart]
     signature: SheetSignature | None
     photos: Sequence[bytes]
     files: Sequence[str]
@@ -85,6 +97,16 @@ class PrintedTask(msgspec.Struct, frozen=True):
     done: bool
     text: str
     remark: str
+
+
+class PrintedPart(msgspec.Struct, frozen=True):
+    """A row of the table of parts. used: room to write where nothing is used yet."""
+
+    number: str
+    name: str
+    planned: str
+    used: str
+    unit: str
 
 
 class PrintedWorkOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +122,7 @@ class PrintedWorkOrder(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...]
     description: str
     checklist: tuple[PrintedTask, ...]
+    parts: tuple[PrintedPart, ...]
     photos: tuple[str, ...]
     files: str
     signed_by: str
@@ -141,12 +164,24 @@ def _printed(sheet: WorkOrderSheet, photos: tuple[str, ...]) -> PrintedWorkOrder
             PrintedTask(task.done, paragraph(task.text), _by(sheet, task.by, task.at))
             for task in sheet.checklist
         ),
+        parts=tuple(_part(sheet, part) for part in sheet.parts),
         photos=photos,
         files=listed(map(one_line, sheet.files)),
         signed_by="" if signature is None else _by(sheet, signature.name, signature.at),
         signature=name,
         signature_lines=sheet.state not in ENDED,
         document_id=sheet.order_id,
+    )
+
+
+def _part(sheet: WorkOrderSheet, part: SheetPart) -> PrintedPart:
+    is_open = sheet.state not in ENDED and not part.used_milli
+    return PrintedPart(
+        number=one_line(part.number),
+        name=one_line(part.name),
+        planned=quantity_text(part.planned_milli) if part.planned_milli else "–",
+        used="" if is_open else quantity_text(part.used_milli),
+        unit=one_line(part.unit),
     )
 
 

@@ -4,7 +4,8 @@
 
 A copy has the pixels and nothing else: no position, no time, no name of a camera, and nothing that
 hangs behind the image. It stands upright, in the colours of sRGB. Of a moving image it is the first
-frame. The size is read from the head of a file, and what is too large is never decoded.
+frame, of a TIFF the first page. The size is read from the head of a file, and what is too large is
+never decoded.
 """
 
 import struct
@@ -18,7 +19,8 @@ import msgspec
 from PIL import (
     Image,
     ImageCms,
-    WebPImagePlugin,  # noqa: F401  it is registered by being imported
+    TiffImagePlugin,  # noqa: F401  both are registered by being imported
+    WebPImagePlugin,  # noqa: F401
 )
 from PIL.Image import Transpose
 
@@ -29,7 +31,7 @@ MAX_PIXELS = 64_000_000
 MAX_COPY_BYTES = 16 * 1024 * 1024
 FULL_SIDE_PX = 4_096
 THUMB_SIDE_PX = 320
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")
 
 Image.MAX_IMAGE_PIXELS = None  # ours is checked in its place
 _ORIENTATION = 0x0112
@@ -140,7 +142,9 @@ def _copies(image: Image.Image, sides_px: tuple[int, ...]) -> PhotoAnswer:
     """
     keeps_png = image.format in ("PNG", "GIF")
     image.draft("RGB", (sides_px[0], sides_px[0]))  # changes a JPEG alone
-    turn, profile = _TURNS.get(_orientation(image)), image.info.get("icc_profile")
+    # Pillow turns a TIFF by itself when it is decoded.
+    turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image))
+    profile = image.info.get("icc_profile")
     image = _in_plain_mode(image)
     copies: list[PhotoCopy] = []
     for number, side_px in enumerate(sides_px):

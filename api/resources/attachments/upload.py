@@ -36,8 +36,8 @@ MEDIA_TYPES = (
     "application/pdf",
 )
 TEXT_TYPES = ("text/plain", "text/csv")
-# Shown by copies; other images are too seldom seen to have decoders.
-PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+# Shown by copies. HEIF has no decoder here: it is kept, and never shown.
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff")
 
 _ROOM_FOR_FIELDS_BYTES = 64 * 1024
 _MAX_FIELDS = 10

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from api.documents.work_order_pdf import (
     MAX_PRINTED_FILES,
+    SheetPart,
     SheetSignature,
     SheetTask,
     WorkOrderSheet,
@@ -22,6 +23,7 @@ from db.resources.clients import clients
 from db.resources.names import names_of
 from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder, last_transition
+from db.stock.work_order_parts import MAX_ORDER_PARTS, order_parts
 
 _SIGNED = ("completed", "closed")
 _EXPLAINED = ("on_hold", "cancelled", "cannot_complete")
@@ -61,6 +63,7 @@ async def sheet_of(conn: Connection, row: WorkOrder) -> WorkOrderSheet:
         ended_at=row.ended_at,
         worked_s=row.worked_s,
         checklist=await _tasks(conn, row),
+        parts=await _parts(conn, row),
         signature=await _signature(conn, row),
         photos=photos,
         files=files,
@@ -99,6 +102,18 @@ async def _tasks(conn: Connection, row: WorkOrder) -> list[SheetTask]:
             None if task["at"] is None else read_time(task["at"]),
         )
         for task in row.checklist
+    ]
+
+
+async def _parts(conn: Connection, row: WorkOrder) -> list[SheetPart]:
+    """Return the parts that are planned or used, in the order in which they came."""
+    newest = await order_parts.listing(
+        conn, {"work_order_id": row.id}, after=None, limit=MAX_ORDER_PARTS, offset=0
+    )
+    return [
+        SheetPart(each.part_number, each.part_name, each.unit, each.planned_milli, each.used_milli)
+        for each in newest[::-1]
+        if each.planned_milli or each.used_milli
     ]
 
 

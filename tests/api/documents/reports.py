@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from api.documents.inspection_pdf import InspectionReport
-from api.documents.work_order_pdf import SheetSignature, SheetTask, WorkOrderSheet
+from api.documents.work_order_pdf import SheetPart, SheetSignature, SheetTask, WorkOrderSheet
 from operations.inspections.answers import defects_of, questions_of
 from tests.api.photos.pictures import picture, signature
 
@@ -127,6 +127,11 @@ def work_order(**changes: Any) -> WorkOrderSheet:
         "checklist": [
             SheetTask("Lock the main switch.", True, "Anna Keller", AT),
             SheetTask("Measure the new cable.", False, "", None),
+        ],
+        "parts": [
+            SheetPart("ROPE-20-1770", "Wire rope 20 mm, 1770 N/mm2", "m", 62_500, 61_000),
+            SheetPart("CLAMP 4", "Clamp", "piece", 4_000, 0),
+            SheetPart("GREASE", "Grease for wire ropes", "kg", 0, 750),
         ],
         "signature": SheetSignature("Peter Frei", AT.replace(hour=14, minute=38), signature()),
         "photos": [picture("JPEG", (320, 240)), picture("JPEG", (180, 320))],

@@ -10,7 +10,7 @@ from pypdf import PdfReader
 from api.documents.inspection_pdf import MAX_PRINTED_PHOTOS, InspectionPrinter
 from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import MAX_CHARACTERS
-from api.documents.work_order_pdf import SheetTask, WorkOrderPrinter
+from api.documents.work_order_pdf import SheetPart, SheetTask, WorkOrderPrinter
 from tests.api.documents.reports import AT, inspection, question, work_order
 from tests.api.documents.test_timesheet_pdf import NAMES
 from tests.api.photos.pictures import picture
@@ -104,6 +104,9 @@ def test_a_work_order_shows_what_is_to_be_done_and_who_signed() -> None:
         "7:35 h",
         "Bring the spare drum.",
         "Lock the main switch. Anna Keller, 2 Mar 2026 08:05",
+        "Number Part Planned Used Unit ROPE-20-1770",
+        "Wire rope 20 mm, 1770 N/mm2 62.5 61 m CLAMP 4 Clamp 4 0 piece",
+        "GREASE Grease for wire ropes – 0.75 kg",
         "Certificate of the cable.pdf, Notes.txt",
         "Peter Frei, 2 Mar 2026 15:38",
     ):
@@ -114,6 +117,7 @@ def test_a_work_order_shows_what_is_to_be_done_and_who_signed() -> None:
 def test_a_work_order_that_is_not_done_has_room_for_a_signature() -> None:
     (text,) = pages(_work_orders.pdf(work_order(state="assigned", signature=None)))
     assert "Sign-off Name Signature Date" in text
+    assert "CLAMP 4 Clamp 4 piece GREASE Grease for wire ropes – 0.75 kg" in text
     (text,) = pages(_work_orders.pdf(work_order(state="cancelled", signature=None, reason="Rain.")))
     assert "Cancelled Rain." in text
     assert "Sign-off" not in text
@@ -131,8 +135,10 @@ def test_a_text_is_never_markup(name: str) -> None:
     )
     assert flat(_inspections.pdf(report)).count(wanted) >= 7
     task = SheetTask(name, True, name, AT)
-    sheet = work_order(organization=name, title=name, client=name, checklist=[task], files=[name])
-    assert flat(_work_orders.pdf(sheet)).count(wanted) >= 6
+    part = SheetPart("N 1", name, "piece", 1_000, 0)
+    named: dict[str, Any] = {"checklist": [task], "parts": [part], "files": [name]}
+    sheet = work_order(organization=name, title=name, client=name, **named)
+    assert flat(_work_orders.pdf(sheet)).count(wanted) >= 7
 
 
 @pytest.mark.parametrize("word", ["W", "word ", "語", "شغل ", "👩\u200d👩\u200d👧", "a\n"])
@@ -142,7 +148,8 @@ def test_texts_may_be_long_and_of_any_letters(word: str) -> None:
     answers = {each["id"]: {"value": long, "note": long[:1_000]} for each in asked}
     sections = [{"title": long[:200], "questions": asked}]
     report = inspection(sections=sections, answers=answers, asset=long[:200], organization=long)
-    sheet = work_order(title=long[:200], description=long, assignees=[long[:200]] * 5)
+    parts = [SheetPart(long[:100], long[:200], long[:20], 1, 10**9)] * 3
+    sheet = work_order(title=long[:200], description=long, assignees=[long[:200]] * 5, parts=parts)
     for content in (_inspections.pdf(report), _work_orders.pdf(sheet)):
         read = PdfReader(io.BytesIO(content)).pages
         assert f"Page {len(read)} of {len(read)}" in read[-1].extract_text()

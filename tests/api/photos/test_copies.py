@@ -26,15 +26,16 @@ from tests.api.photos.pictures import bomb, opened, photo, picture, saved
 
 NORTH, SOUTH = UUID(int=1), UUID(int=2)
 SIDES = (FULL_SIDE_PX, THUMB_SIDE_PX)
-KINDS = ("JPEG", "PNG", "WEBP", "GIF")
+KINDS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")
 
 
 def answered(content: bytes, *sides_px: int) -> PhotoAnswer:
     return copied(PhotoRequest(content, sides_px or SIDES))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_is_upright_however_it_was_held(orientation: int) -> None:
+def test_a_photo_is_upright_however_it_was_held(orientation: int, kind: str) -> None:
     upright = opened(picture("PNG", (60, 40)))
     held = {
         1: None,
@@ -48,9 +49,13 @@ def test_a_photo_is_upright_however_it_was_held(orientation: int) -> None:
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    sent = saved(upright if held is None else upright.transpose(held), "PNG", exif=exif)
+    sent = saved(upright if held is None else upright.transpose(held), kind, exif=exif)
     full, _ = answered(sent).copies
-    assert opened(full.content).tobytes() == upright.tobytes()
+    shown = opened(full.content)
+    if kind == "PNG":
+        assert shown.tobytes() == upright.tobytes()
+    for place in ((5, 5), (50, 5), (5, 35), (50, 35)):
+        assert _red_and_blue(shown, place) == _red_and_blue(upright, place)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,14 @@ def test_a_photo_is_upright_however_it_was_held(orientation: int) -> None:
         ("RGB", "WEBP", "image/jpeg"),
         ("RGBA", "WEBP", "image/png"),
         ("P", "GIF", "image/png"),
+        ("1", "TIFF", "image/jpeg"),
+        ("RGB", "TIFF", "image/jpeg"),
+        ("RGBA", "TIFF", "image/png"),
+        ("CMYK", "TIFF", "image/jpeg"),
+        ("YCbCr", "TIFF", "image/jpeg"),
+        ("LAB", "TIFF", "image/jpeg"),
+        ("I;16", "TIFF", "image/jpeg"),
+        ("F", "TIFF", "image/jpeg"),
     ],
 )
 def test_every_kind_of_pixels_has_copies(mode: str, kind: str, media_type: str) -> None:
@@ -99,8 +112,8 @@ def test_colours_are_those_that_the_profile_says() -> None:
     assert "icc_profile" not in other.info
 
 
-def _red_and_blue(image: Image.Image) -> tuple[bool, bool]:
-    red, _, blue = image.getpixel((5, 5))
+def _red_and_blue(image: Image.Image, place: tuple[int, int] = (5, 5)) -> tuple[bool, bool]:
+    red, _, blue = image.getpixel(place)
     return red > 200, blue > 200
 
 
@@ -122,7 +135,7 @@ def test_a_copy_that_would_be_too_large_as_png_is_a_jpeg(monkeypatch: pytest.Mon
 
 def test_the_first_picture_of_several_is_the_copy() -> None:
     frames = [opened(picture("PNG")), Image.new("RGB", (60, 40), "green")]
-    for kind in ("GIF", "WEBP", "MPO"):
+    for kind in ("GIF", "WEBP", "TIFF", "MPO"):
         sent = saved(frames[0], kind, save_all=True, append_images=frames[1:])
         copy = opened(answered(sent).copies[0].content).convert("RGB")
         assert _red_and_blue(copy) == (True, False)
@@ -162,6 +175,7 @@ def test_the_size_of_a_webp_is_read_before_anything_is_decoded(
     assert answered(sent).problem.startswith("it has 16383 x 16383 pixels")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_truncation_is_a_problem_or_a_photo(kind: str) -> None:
     sent = picture(kind)
@@ -171,12 +185,13 @@ def test_every_truncation_is_a_problem_or_a_photo(kind: str) -> None:
     assert answered(sent[: len(sent) // 2]).problem
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @given(
     kind=st.sampled_from(KINDS),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
 )
 def test_no_damage_raises(kind: str, changes: list[tuple[float, int]]) -> None:
-    sent = bytearray(photo(kind) if kind != "GIF" else picture(kind))
+    sent = bytearray(photo(kind) if kind not in ("GIF", "TIFF") else picture(kind))
     for place, value in changes:
         sent[int(place * len(sent))] = value
     answer = answered(bytes(sent))
@@ -184,7 +199,7 @@ def test_no_damage_raises(kind: str, changes: list[tuple[float, int]]) -> None:
 
 
 def test_what_is_no_photo_is_a_problem() -> None:
-    for content in (b"", b"<svg/>", b"%PDF-1.7", saved(Image.new("RGB", (9, 9)), "TIFF")):
+    for content in (b"", b"<svg/>", b"%PDF-1.7", saved(Image.new("RGB", (9, 9)), "BMP")):
         assert answered(content).problem == "it is damaged, or not what its first bytes say"
 
 

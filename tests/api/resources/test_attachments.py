@@ -124,7 +124,7 @@ async def test_a_file_belongs_to_one_thing_and_is_listed_by_it(
         (JPEG, "evil.html", "image/jpeg"),
         (picture("GIF"), "a.gif", "image/gif"),
         (picture("WEBP"), "a.webp", "image/webp"),
-        (b"II*\x00" + b"\x00" * 50, "a.tif", "image/tiff"),
+        (picture("TIFF"), "a.tif", "image/tiff"),
         (PDF, "a.pdf", "application/pdf"),
         (b"id,name\n1,Z\xc3\xbcrich\n", "LIST.CSV", "text/csv"),
         ("Zürich\r\n\tline".encode(), "a", "text/plain"),
@@ -406,7 +406,7 @@ async def test_the_original_of_a_photo_is_for_dispatchers_and_admins(north: Orga
 
 
 async def test_an_image_without_a_copy_is_for_dispatchers_and_admins(north: Organization) -> None:
-    sent = b"II*\x00" + b"\x00" * 50
+    sent = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(50)
     path = f"/v1/attachments/{(await _made(north, sent))['id']}/content"
     assert (await north.viewer.get(path)).status == 403
     assert (await north.dispatcher.get(path)).content == sent
@@ -423,6 +423,7 @@ async def test_an_image_without_a_copy_is_for_dispatchers_and_admins(north: Orga
         (picture("JPEG")[:-20], "image_unreadable", "it ends too early"),
         (picture("WEBP")[:-20], "image_unreadable", "it is damaged"),
         (PNG[:40] + bytes(50), "image_unreadable", "it is damaged"),
+        (b"II*\x00" + bytes(50), "image_unreadable", "it is damaged"),
         (bomb(50_000, 50_000), "image_too_large", "it has 50000 x 50000 pixels; at most 64 mega"),
     ],
 )

@@ -202,7 +202,8 @@ async def test_what_is_not_taken_in_time_is_tried_again(
     org_id = await _waiting(world)
     monkeypatch.setattr("webhooks.mail.mailing._SENDING_S", 0.01)
     monkeypatch.setattr(sender, "send", never)
-    assert await mailing.send_next()
+    async with asyncio.timeout(20):
+        assert await mailing.send_next()
     assert await _rows(world, org_id) == [(1, False)]
     assert not await mailing.send_next()
 

@@ -12,7 +12,8 @@ from tests.api.resources.dispatching import (
     say,
 )
 from tests.api.resources.test_attachments import upload
-from tests.api.running import Organization
+from tests.api.running import Client, Organization
+from tests.api.stocked import stocked
 
 
 async def test_a_work_order_is_a_pdf_for_those_who_accept_it(
@@ -54,9 +55,35 @@ async def test_a_work_order_is_a_pdf_for_those_who_accept_it(
     assert (await org.viewer.get(path)).json["id"] == order["id"]
 
 
-async def _printed(org: Organization, path: str) -> tuple[str, int]:
+async def test_the_parts_of_an_order_are_printed_without_their_costs(
+    anna: tuple[Organization, Worker],
+) -> None:
+    org, worker_ = anna
+    order = await made_order(org, assignee_ids=[worker_.id])
+    path = f"/v1/work-orders/{order['id']}"
+    used = await stocked(org, "Cable", quantity=20)
+    planned = await stocked(org, "Clamp", quantity=20)
+    for part, quantity in ((used, 2), (planned, 4)):
+        plan = {"part_id": part["parts"], "quantity": quantity, "warehouse_id": part["warehouses"]}
+        assert (await org.admin.post(f"{path}/parts", plan)).status == 201
+    await say(org, order, "assign")
+    use = {"quantity": 3.5, "warehouse_id": used["warehouses"]}
+    consumed = await org.admin.post(f"{path}/parts/{used['parts']}/consume", use)
+    assert consumed.json["cost_cents"] == 875
+    for caller in (org.viewer, org.technician, org.dispatcher, org.admin):
+        text, _ = await _printed(org, path, caller)
+        assert "Cable part 2 3.5 piece" in text
+        assert "Clamp part 4 piece" in text
+        for cost in ("875", "8.75", "2.5", "250"):
+            assert cost not in text.replace("3.5", "")
+    clear = {"quantity": 0}
+    await org.admin.patch(f"{path}/parts/{planned['parts']}", clear)
+    assert "Clamp" not in (await _printed(org, path))[0]
+
+
+async def _printed(org: Organization, path: str, caller: Client | None = None) -> tuple[str, int]:
     """Return the text of the one page of a work order, and how many images it has."""
-    answer = await org.viewer.get(path, {"Accept": "application/pdf"})
+    answer = await (caller or org.viewer).get(path, {"Accept": "application/pdf"})
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")
     (page,) = PdfReader(io.BytesIO(answer.content)).pages
     return " ".join(page.extract_text().split()), len(page.images)
