@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from operations.errors import RuleError
@@ -155,6 +155,14 @@ _MOVES = st.builds(
 
 
 @given(st.sampled_from(["lot", "serial"]), st.lists(_MOVES, max_size=40))
+@example(
+    "lot",
+    [
+        Move("receive", 0, 2_000, ["A"]),
+        Move("receive", 0, 1_000, ["B"]),
+        Move("count", 0, 5_000, ["B"]),
+    ],
+)
 def test_lots_add_up_to_the_level_and_a_serial_is_in_one_place(
     tracking: PartTracking, moves: list[Move]
 ) -> None:
