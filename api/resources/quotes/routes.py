@@ -52,7 +52,7 @@ from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.core.exchange import Exchange
-from db.core.numbers import ask_number
+from db.core.numbers import take_later
 from db.core.table import db_now
 from db.core.tenant import reading
 from db.delivery import mail_outbox
@@ -111,12 +111,16 @@ async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) ->
         exchange = Exchange(conn)
         check = ask_references(exchange, body)
         client_name = ask_client_name(exchange, body.client_id)
-        room, number = ask_room(exchange, "quotes"), ask_number(exchange, "quote")
+        room = ask_room(exchange, "quotes")
         await exchange.send()
         check()
         columns = quote_columns(dict(body)) | {"client_name": client_name.value}
-        columns |= {"number": number.value, "revision": 1}
-        return _inserted(conn, access, columns, room.value.check())
+        row = _new_quote(columns | {"number": 0, "revision": 1}, room.value.check())
+        number = take_later(conn, "quote")
+        conn.later(quotes.insertion(row))
+        told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
+        events.insert_numbered_later(conn, told, "quote")
+    return created(quote_item(row._replace(number=number.value)), router.prefix)
 
 
 @router.get("/{id}", operation_id="getQuote", response_model=QuoteItem)
@@ -169,7 +173,11 @@ async def revise_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
             detail = f"A quote has at most {_MOST_REVISIONS} revisions: make another quote."
             raise conflict("too_many_revisions", detail)
         columns = row._asdict() | {"revision": revisions[-1].revision + 1}
-        return _inserted(conn, access, columns, await check_room(conn, "quotes"))
+        row = _new_quote(columns, await check_room(conn, "quotes"))
+        conn.later(quotes.insertion(row))
+        told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
+        events.insert_later(conn, [told])
+        return created(quote_item(row), router.prefix)
 
 
 @router.post("/{id}/accept", operation_id="acceptQuote", response_model=QuoteItem)
@@ -271,12 +279,9 @@ async def _in_turn(
         yield conn, row, revisions
 
 
-def _inserted(conn: Connection, access: Access, columns: dict[str, Any], now: datetime) -> Response:
-    """Queue a draft and its event, and answer with it."""
-    row = _quotes.new({**columns, **_UNSENT}, now)
-    conn.later(quotes.insertion(row))
-    events.insert_later(conn, [event_of(access.caller.org_id, QUOTE_CREATED, row, now)])
-    return created(quote_item(row), router.prefix)
+def _new_quote(columns: dict[str, Any], now: datetime) -> QuoteRow:
+    """Return a draft."""
+    return _quotes.new({**columns, **_UNSENT}, now)
 
 
 async def _edited(access: Access, quote_id: UUID, body: QuoteChange) -> Response:
