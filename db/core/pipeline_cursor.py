@@ -15,7 +15,7 @@ prepare them again.
 
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, LiteralString, NamedTuple, Self, TypeAlias
@@ -42,6 +42,7 @@ _SAVEPOINT: tuple[LiteralString, None] = ("SAVEPOINT part", None)
 _IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _PLACE = re.compile(r"%(?:%|([sb])|\((\w+)\)([sb]))")
 Asked: TypeAlias = tuple[QueryNoTemplate, Params | None]
+Take: TypeAlias = Callable[[list[tuple[Any, ...]]], None]
 _Key: TypeAlias = tuple[bytes, tuple[int, ...]]
 
 
@@ -77,6 +78,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         self.exchanges = _Exchanges(self)
         self._wake_ups: set[WakeUp] = set()
         self.queued: list[Asked] = []  # what `later` was given and has not gone out
+        self._takers: list[tuple[Asked, Take]] = []  # who takes the rows of some of it
 
     def note(self, channel: Channel, org_id: UUID | None = None) -> None:
         """Note a wake-up, for whoever commits to send (`db.core.wakeups`)."""
@@ -94,10 +96,28 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         assert self.prepare_threshold is None, "only a connection of a pool has a queue"
         self.queued += asked
 
+    def later_taken(self, asked: Asked, take: Take) -> None:
+        """Queue a statement as `later` does. take: is given its rows when it has gone out."""
+        self.later(asked)
+        self._takers.append((asked, take))
+
     def take_queued(self) -> list[Asked]:
         """Return what is queued, and forget it."""
         taken, self.queued = self.queued, []
         return taken
+
+    def forget_queued(self) -> None:
+        """Forget what is queued, and who would take its rows."""
+        self.queued.clear()
+        self._takers.clear()
+
+    def taker_of(self, asked: Asked) -> Take | None:
+        """Return who takes the rows of a statement that was queued, and forget them."""
+        for place, (queued, take) in enumerate(self._takers):
+            if queued is asked:
+                del self._takers[place]
+                return take
+        return None
 
     async def send_queued(self) -> None:
         """Send what is queued. Raises psycopg.Error."""
@@ -119,7 +139,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
                 yield begun
                 await self.send_queued()
         finally:
-            self.queued.clear()
+            self.forget_queued()
             is_committed = begun is not None and begun.status == AsyncTransaction.Status.COMMITTED
             if self.prepare_threshold is not None and not is_committed:
                 self.exchanges.forget_prepared()
@@ -188,8 +208,13 @@ class ExchangeCursor(AsyncCursor[Row]):
         async with conn.lock:
             transformer = conn.exchanges.transformer
             queued = conn.take_queued()
-            results = await conn.wait(conn.exchanges.exchange([*queued, *asked], prepare=prepare))
+            sent = [*queued, *asked]
+            results = await conn.wait(conn.exchanges.exchange(sent, prepare=prepare))
             rows: list[list[Row]] = []
+            for statement, result in zip(sent, results, strict=True):
+                if take := conn.taker_of(statement):
+                    transformer.set_pgresult(result)
+                    take(transformer.load_rows(0, result.ntuples, tuple))
             for result in results[len(queued) :]:
                 transformer.set_pgresult(result)
                 rows.append(transformer.load_rows(0, result.ntuples, self.row_factory(self)))

@@ -18,6 +18,7 @@ from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply
 from db.core.fetch import fetch_one, value_of
 from db.core.listing import NEWEST_FIRST, Columns, Conditions, ListKey, Order, page
+from db.core.numbers import Numbered, last_number
 from db.core.pipeline_cursor import Asked
 
 Filter: TypeAlias = Callable[[Conditions, Any], None]
@@ -52,7 +53,8 @@ class Table(Generic[_ROW]):
     their expression. joins: the tables that these expressions read. fixed: the columns that never
     change. filters: by the name of a list's parameter, the condition that it adds; a
     parameter without one is a column and its value. has_row_count: the database keeps the number
-    of rows (`row_count`).
+    of rows (`row_count`). numbered: the kind whose number a new row has; a `number` of 0 becomes
+    the one that was just taken (`db.core.numbers`).
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Table(Generic[_ROW]):
         fixed: Sequence[str] = (),
         filters: Mapping[str, Filter] | None = None,
         has_row_count: bool = False,
+        numbered: Numbered | None = None,
     ) -> None:
         self.name: LiteralString = name
         self.row = row
@@ -74,6 +77,7 @@ class Table(Generic[_ROW]):
         self._columns = sql.SQL(", ").join(map(self._expression, row._fields))
         self._joins = sql.SQL(joins)
         self._has_row_count = has_row_count
+        self._numbered: Numbered | None = numbered
         self._jsonb = frozenset(jsonb)
         self._fixed = frozenset({"id", "created_at", *fixed})
         self._filters: Mapping[str, Filter] = {**_FILTERS, **(filters or {})}
@@ -193,10 +197,17 @@ class Table(Generic[_ROW]):
             .format(
                 self._name,
                 sql.SQL(", ").join(map(sql.Identifier, names)),
-                sql.SQL(", ").join(map(sql.Placeholder, names)),
+                sql.SQL(", ").join(map(self._inserted, names)),
             )
             .as_bytes()
         )
+
+    def _inserted(self, name: str) -> sql.Composable:
+        """Return the value of a column of a new row."""
+        if name != "number" or self._numbered is None:
+            return sql.Placeholder(name)
+        taken = sql.SQL(last_number(self._numbered))
+        return sql.SQL("coalesce(nullif({}::integer, 0), {})").format(sql.Placeholder(name), taken)
 
     async def update(self, conn: Connection, row: _ROW, **more: object) -> None:
         """Write all columns but the fixed ones. Raises as `insert` does."""

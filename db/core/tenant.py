@@ -52,7 +52,7 @@ async def tenant(
             yield conn
             await conn.together(("COMMIT", None))
         finally:
-            conn.take_queued()
+            conn.forget_queued()
 
 
 @asynccontextmanager

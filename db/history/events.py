@@ -17,6 +17,7 @@ from db.core.connect import Connection
 from db.core.exchange import Exchange, columns
 from db.core.fetch import value_of
 from db.core.listing import Conditions, count_rows, page
+from db.core.numbers import Numbered, last_number
 from db.core.wakeups import Channel
 
 
@@ -57,6 +58,24 @@ def insert_later(conn: Connection, events: Sequence[Event]) -> None:
     if events:
         conn.later((_INSERT, columns(events)))
         conn.note(Channel.EVENTS)
+
+
+_NUMBER = '"number":0,'
+_INSERT_NUMBERED: LiteralString = """
+INSERT INTO events (org_id, id, type, occurred_at, data)
+VALUES (%s, %s, %s, %s, (%s::text || {} || %s)::json)
+"""
+
+
+def insert_numbered_later(conn: Connection, event: Event, kind: Numbered) -> None:
+    """Queue the event of a new thing, whose `number` of 0 becomes the one that was just taken
+    (`db.core.numbers.take_later`).
+    """
+    before, found, after = event.data.partition(_NUMBER)
+    assert found, "the event has a number of 0"
+    values = (*event[:-1], f'{before}"number":', f",{after}")
+    conn.later((_INSERT_NUMBERED.format(last_number(kind)), values))
+    conn.note(Channel.EVENTS)
 
 
 def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:

@@ -164,6 +164,9 @@ def _statement(places: Sequence[sql.Composed]) -> sql.Composed:
     return sql.SQL(_SEARCH).format(places=union.join(places), shown=shown)
 
 
-_OF_TEXT = [_terms(place, "%(text)s::text", "%(most)s * 4") for place in range(3)]
+# By place, as many terms as the rows to be shown may have there: two codes, two names, and eleven
+# further words of each name (`write_search_terms`).
+_MOST_TERMS: Sequence[LiteralString] = ("%(most)s * 2", "%(most)s * 2", "%(most)s * 22")
+_OF_TEXT = [_terms(place, "%(text)s::text", most) for place, most in enumerate(_MOST_TERMS)]
 _BY_TEXT = _statement(_OF_TEXT)
 _BY_WORDS = _statement(_OF_TEXT + [_of_words(place) for place in range(3)])

@@ -68,7 +68,7 @@ from db.quotes.quotes import (
     quotes,
 )
 from db.resources import organizations
-from db.resources.numbers import ask_number
+from db.resources.numbers import take_later
 from db.resources.quotas import ask_room, check_room, claim_bytes, count_letter
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument
@@ -111,12 +111,16 @@ async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) ->
         exchange = Exchange(conn)
         check = ask_references(exchange, body)
         client_name = ask_client_name(exchange, body.client_id)
-        room, number = ask_room(exchange, "quotes"), ask_number(exchange, "quote")
+        room = ask_room(exchange, "quotes")
         await exchange.send()
         check()
         columns = quote_columns(dict(body)) | {"client_name": client_name.value}
-        columns |= {"number": number.value, "revision": 1}
-        return _inserted(conn, access, columns, room.value.check())
+        row = _new_quote(columns | {"number": 0, "revision": 1}, room.value.check())
+        number = take_later(conn, "quote")
+        conn.later(quotes.insertion(row))
+        told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
+        events.insert_numbered_later(conn, told, "quote")
+    return created(quote_item(row._replace(number=number.value)), router.prefix)
 
 
 @router.get("/{id}", operation_id="getQuote", response_model=QuoteItem)
@@ -184,7 +188,11 @@ async def revise_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
             detail = f"A quote has at most {_MOST_REVISIONS} revisions: make another quote."
             raise conflict("too_many_revisions", detail)
         columns = row._asdict() | {"revision": revisions[-1].revision + 1}
-        return _inserted(conn, access, columns, await check_room(conn, "quotes"))
+        row = _new_quote(columns, await check_room(conn, "quotes"))
+        conn.later(quotes.insertion(row))
+        told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
+        events.insert_later(conn, [told])
+        return created(quote_item(row), router.prefix)
 
 
 @router.post("/{id}/accept", operation_id="acceptQuote", response_model=QuoteItem)
@@ -286,12 +294,9 @@ async def _in_turn(
         yield conn, row, revisions
 
 
-def _inserted(conn: Connection, access: Access, columns: dict[str, Any], now: datetime) -> Response:
-    """Queue a draft and its event, and answer with it."""
-    row = _quotes.new({**columns, **_UNSENT}, now)
-    conn.later(quotes.insertion(row))
-    events.insert_later(conn, [event_of(access.caller.org_id, QUOTE_CREATED, row, now)])
-    return created(quote_item(row), router.prefix)
+def _new_quote(columns: dict[str, Any], now: datetime) -> QuoteRow:
+    """Return a draft."""
+    return _quotes.new({**columns, **_UNSENT}, now)
 
 
 async def _edited(access: Access, quote_id: UUID, body: QuoteChange) -> Response:

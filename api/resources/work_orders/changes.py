@@ -214,12 +214,18 @@ def _transition(
 
 
 def write_creation(conn: Connection, access: Access, row: WorkOrder) -> None:
-    """Queue the first transition of a new order, and its event unless it is a draft."""
+    """Queue the first transition of a new order, and its event unless it is a draft. The number is
+    0 where it is taken with COMMIT.
+    """
     user_id, at = access.caller.user_id, row.created_at
     made = WorkOrderTransition(new_id(), row.id, "create", None, row.state, user_id, at)
     conn.later(transitions.insertion(made))
     if row.state != "draft":
-        events.insert_later(conn, [event_of(access, WORK_ORDER_CREATED, row, at)])
+        told = event_of(access, WORK_ORDER_CREATED, row, at)
+        if row.number:
+            events.insert_later(conn, [told])
+        else:
+            events.insert_numbered_later(conn, told, "work_order")
 
 
 def event_of(

@@ -43,7 +43,8 @@ async def insert_order(
     conn: Connection, access: Access, number: int, columns: Mapping[str, Any], at: datetime
 ) -> WorkOrder:
     """Queue a new order, made at `at`, with its first transition and its event. Raises Problem
-    (422). Whoever gives it a parent has locked the tree.
+    (422). Whoever gives it a parent has locked the tree. number: 0 for one that is queued
+    (`db.core.numbers.take_later`).
     """
     fixed = {"id": new_id(), "number": number, "created_at": at, "updated_at": at}
     row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_UNSAID, **columns, **fixed})

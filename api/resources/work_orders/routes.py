@@ -64,7 +64,7 @@ from db.core.table import db_now
 from db.history import events
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
-from db.resources.numbers import ask_number
+from db.resources.numbers import take_later
 from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
@@ -109,14 +109,15 @@ async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Bo
             table.lock_tree(conn)
         exchange = Exchange(conn)
         check = ask_references(exchange, body)
-        room, number = ask_room(exchange, "work_orders"), ask_number(exchange, "work_order")
+        room = ask_room(exchange, "work_orders")
         await exchange.send()
         check()
         at = room.value.check()
         columns = _columns(dict(body)) | {"state": body.status}
         columns["checklist"] = checked_off([], body.checklist, access.caller.user_id, at)
-        row = await insert_order(conn, access, number.value, columns, at)
-    return created(work_order_item(row), router.prefix)
+        number = take_later(conn, "work_order")
+        row = await insert_order(conn, access, 0, columns, at)
+    return created(work_order_item(row._replace(number=number.value)), router.prefix)
 
 
 @router.get(

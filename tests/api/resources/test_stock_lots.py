@@ -226,6 +226,15 @@ async def test_a_work_order_uses_lots_and_serials(north: Organization) -> None:
     assert await _lots(north, ids) == {"S2": 1, "S3": 1}
 
 
+async def test_a_lot_keeps_its_day_wherever_it_comes_back_to(north: Organization) -> None:
+    ids, van = await tracked(north, "lot", lot="A", expires_on="2030-01-31"), await _van(north)
+    await move(north.admin, ids, "issue", 2, lot="A")
+    there = ids | {"warehouses": van}
+    assert (await move(north.admin, there, "return", 2, lot="A")).status == 201
+    (back,) = (await north.viewer.get("/v1/stock-lots", warehouse_id=van)).json["data"]
+    assert back["expires_on"] == "2030-01-31"
+
+
 async def test_each_serial_counts_towards_the_movements_of_a_day(api: RunningApi) -> None:
     org = api.organization("Serials")
     ids = await tracked(org, "serial", serials=["S1", "S2", "S3"])

@@ -341,6 +341,19 @@ async def test_nothing_comes_back_into_a_warehouse_that_is_deleted(org: Organiza
     assert (back.status, back.json["errors"][0]["pointer"]) == (404, "/warehouse_id")
 
 
+async def test_nothing_comes_back_of_a_part_that_is_deleted(org: Organization) -> None:
+    ids = await stocked(org, quantity=2)
+    path = await _order(org, "assign")
+    await _plan(org, path, ids, 2)
+    await _take(org.dispatcher, path, ids, 2)
+    assert (await org.dispatcher.delete(f"/v1/parts/{ids['parts']}")).status == 204
+    assert is_problem(await _take(org.dispatcher, path, ids, 1, "return"), 404, "not_found")
+    planned = await org.dispatcher.patch(f"{path}/parts/{ids['parts']}", {"quantity": 0})
+    assert _quantities(planned.json) == (0, 0, 2, 500)
+    assert (await org.dispatcher.post(f"/v1/parts/{ids['parts']}/restore", None)).status == 200
+    assert (await _take(org.dispatcher, path, ids, 1, "return")).status == 200
+
+
 async def test_what_is_planned_is_in_the_audit_and_what_is_used_in_the_ledger(
     api: RunningApi, org: Organization
 ) -> None:
