@@ -318,6 +318,24 @@ async def test_what_waits_for_a_deleted_endpoint_fails(world, database):
     assert await world.deliveries(org_id) == [("failed", 1, 500, "the endpoint was deleted", False)]
 
 
+async def test_what_has_not_failed_when_a_deleted_endpoint_is_restored_is_sent(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        endpoint = await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 30)
+        async with await connect(database.url("opsc_deliver"), "test") as deliver:
+            epoch = await leases.acquire(deliver, sequencer.LEASE, "test", 60)
+            await sequencer.sequence(deliver, epoch, limit=100)
+            await world.delete(endpoint)
+            assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 10
+            await world.change(endpoint, deleted_at=None)
+            assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 0
+        async with delivering(database):
+            await until(lambda: len(receiver.requests) == 20)
+            await until(lambda: _none_is_claimed(world, org_id))
+    assert Counter(await world.states(org_id)) == {"delivered": 20, "failed": 10}
+
+
 async def test_what_waits_when_the_plan_ends_stays_until_it_is_back(world, database):
     org_id, other = await world.organization(), await world.organization()
     async with receivers.well_behaved(statuses=[500]) as receiver:
