@@ -107,7 +107,8 @@ def test_ordered_claims_are_attempted_one_at_a_time_and_fetched_in_a_row():
         assert lanes.waiting == left
         if not left:
             assert start_all(lanes) == []
-    assert lanes.rooms() == {UUID(int=1): 3}
+    rooms = [lanes.rooms() for _ in range(3)]
+    assert rooms == [{UUID(int=1): 3}, {UUID(int=1): 3}, {}]  # the last mark may be late
 
 
 def test_ordered_claims_of_a_slow_endpoint_are_fetched_one_by_one():

@@ -119,7 +119,8 @@ class Lanes:
         self._limits = limits
         self._lanes: dict[int, _Lane] = {}
         self._idle: OrderedDict[int, None] = OrderedDict()
-        self._busy: set[int] = set()  # not idle now, or not when `rooms` was last asked
+        self._busy: set[int] = set()  # not idle when `rooms` was asked the last two times, or now
+        self._calm: set[int] = set()  # of these, idle when it was last asked
         self._totals = Counter[int]()  # attempts in flight, by organization
         most = limits.organization_in_flight
         self._lines = {pace: Line(self._totals, most) for pace in Pace}
@@ -162,12 +163,15 @@ class Lanes:
 
     def rooms(self) -> dict[UUID, int]:
         """Return how many more claims may wait for each endpoint with work, or with work until now.
+        An ordered one may have to be asked for twice: first its last mark has to be written.
 
         A lane is filled up when it is half empty, so that few claims fetch many deliveries.
         """
         busy = [self._lanes[endpoint] for endpoint in self._busy]
         rooms = {lane.endpoint: self._room(lane) for lane in busy}
-        self._busy = {endpoint for endpoint in self._busy if not self._lanes[endpoint].is_idle}
+        idle = {endpoint for endpoint in self._busy if self._lanes[endpoint].is_idle}
+        self._busy -= idle & self._calm
+        self._calm = idle & self._busy
         return rooms
 
     def add(self, claims: Sequence[ClaimedDelivery], begin_by_s: float) -> None:
