@@ -126,7 +126,12 @@ ROWS: Mapping[str, Row] = {
         has_standby=True,
     ),
     "17": Row("webhook endpoints err", receivers_err, has_bad_receivers=True),
-    "18": Row("delivery killed while it sends", deliver_killed, Load(webhook_answer_s=1.0)),
+    "18": Row(
+        "delivery killed while it sends, with readers of live events",
+        deliver_killed,
+        Load(webhook_answer_s=1.0),
+        has_live_readers=True,
+    ),
     "18s": Row(
         "sessions of delivery terminated every 200 ms",
         sessions_of_deliver_terminated,

@@ -26,7 +26,7 @@ class ClaimedDelivery(NamedTuple):
     `attempts` counts those before this one. `data` is JSON text. Times are Unix microseconds.
     previous_secret_encrypted: signs, too, until previous_secret_until. headers_encrypted: of
     the endpoint's owner, as JSON. thin: `data` goes without anything but ids. endpoint_updated_at:
-    of the endpoint with these settings.
+    of the endpoint with these settings. is_ordered: comes when those before it have been accepted.
     """
 
     org_id: UUID
@@ -47,6 +47,7 @@ class ClaimedDelivery(NamedTuple):
     is_test: bool = False
     endpoint_updated_at: datetime = datetime.min.replace(tzinfo=UTC)
     previous_secret_until: datetime | None = None
+    is_ordered: bool = False
 
 
 class LoggedAttempt(NamedTuple):
@@ -78,8 +79,9 @@ class Mark(NamedTuple):
 # `after` turns the order of endpoints, so that a limit does not always favour the same ones. What
 # waits for an organization without the API, or for a disabled endpoint, stays where it is.
 #
-# Of ordered deliveries an endpoint has one turn at a time: that of the smallest seq which waits, be
-# it due or not. It is found first and locked then: SKIP LOCKED would take the second one.
+# Ordered deliveries of an endpoint are claimed in a row, beginning with the smallest seq that
+# waits, be it due or not. They are found first, and locked then: SKIP LOCKED would take those
+# behind one that is locked. So a claim ends before the first that is not free.
 #
 # Rows that are locked stay where they are, so they are found again by their place. One that was
 # changed just before it was locked has another place than this statement sees: the next claim takes
@@ -111,25 +113,28 @@ WITH endpoint AS (
             FOR UPDATE SKIP LOCKED) AS unordered
         UNION ALL
         SELECT * FROM (
-         SELECT ctid FROM webhook_deliveries
-          WHERE org_id = endpoint.org_id AND endpoint_id = endpoint.id AND state = 'pending'
-            AND is_ordered AND next_attempt_at <= now()
-            AND (claimed_until IS NULL OR claimed_until <= now()
-                 OR claimer <> ALL (%(living)s::int[])
-                    AND claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
-            AND endpoint.room > 0
-            AND seq = (SELECT first.seq FROM webhook_deliveries AS first
-                        WHERE first.endpoint_id = endpoint.id AND first.state = 'pending'
-                          AND first.is_ordered
-                        ORDER BY first.seq LIMIT 1)
-          LIMIT 1
-            FOR UPDATE SKIP LOCKED) AS ordered) AS d
+         SELECT ctid FROM (
+          SELECT ctid, place = row_number() OVER (ORDER BY place) AS follows FROM (
+           SELECT known.ctid, first.place
+             FROM (SELECT seq, row_number() OVER (ORDER BY seq) AS place
+                     FROM (SELECT seq FROM webhook_deliveries
+                            WHERE endpoint_id = endpoint.id AND state = 'pending' AND is_ordered
+                            ORDER BY seq LIMIT endpoint.room) AS smallest) AS first
+             JOIN webhook_deliveries AS known USING (seq)
+            WHERE known.org_id = endpoint.org_id AND known.endpoint_id = endpoint.id
+              AND known.state = 'pending' AND known.is_ordered AND known.next_attempt_at <= now()
+              AND (known.claimed_until IS NULL OR known.claimed_until <= now()
+                   OR known.claimer <> ALL (%(living)s::int[])
+                      AND known.claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
+              FOR UPDATE OF known SKIP LOCKED) AS locked) AS in_a_row
+          WHERE follows) AS ordered) AS d
      LIMIT %(limit)s
 ), claimed AS (
     UPDATE webhook_deliveries AS d
        SET claimed_until = now() + make_interval(secs => %(lease_s)s), claimer = %(claimer)s
       FROM due WHERE d.ctid = due.ctid
-    RETURNING d.org_id, d.endpoint_id, d.event_id, d.id, d.seq, d.attempts, d.next_attempt_at,
+    RETURNING d.org_id, d.endpoint_id, d.event_id, d.id, d.seq, d.attempts, d.is_ordered,
+              CASE WHEN d.is_ordered THEN '-infinity' ELSE d.next_attempt_at END AS place,
               due.url, due.secret_encrypted, due.previous_secret_encrypted,
               due.previous_secret_until, due.headers_encrypted, due.thin, due.updated_at
 )
@@ -137,10 +142,10 @@ SELECT c.org_id, c.endpoint_id, c.event_id, c.attempts, c.url, c.secret_encrypte
        e.type, c.seq, (extract(epoch FROM e.occurred_at) * 1000000)::bigint,
        (extract(epoch FROM e.created_at) * 1000000)::bigint, e.data::text,
        c.previous_secret_encrypted, c.headers_encrypted, c.thin, c.id, e.is_test, c.updated_at,
-       c.previous_secret_until
+       c.previous_secret_until, c.is_ordered
   FROM claimed AS c
   JOIN events AS e ON e.org_id = c.org_id AND e.id = c.event_id
- ORDER BY c.next_attempt_at, c.seq
+ ORDER BY c.place, c.seq
 """
 
 # Of the endpoints that `_CLAIM` would claim for.

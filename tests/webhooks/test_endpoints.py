@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +33,7 @@ from tests.webhooks.endpoints import (
 )
 from tests.webhooks.world import SECRET_KEY, World, delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
+from webhooks.delivery.fair_queue import LaneLimits
 
 BOX = SecretBox(SECRET_KEY)
 TOKEN = "a-token-of-the-receiver"
@@ -82,6 +84,27 @@ async def test_while_a_secret_is_rotated_both_verify_and_afterwards_the_new_one(
     package.Webhook(endpoint.secret).verify(after.body.decode(), after.headers)
     with pytest.raises(package.WebhookVerificationError):
         package.Webhook(before).verify(after.body.decode(), after.headers)
+
+
+async def test_a_secret_that_ends_while_deliveries_wait_signs_no_more(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved(delay_s=0.1) as receiver:
+        endpoint = await world.endpoint(org_id, receiver.url)
+        before = BOX.seal(b"whsec_MDEyMzQ1Njc4OWFiY2RlZg==", endpoint.id.bytes)
+        await world.events(org_id, 20)
+        await world.admin.execute(
+            "UPDATE webhook_endpoints SET previous_secret_encrypted = %s,"
+            " previous_secret_until = now() + interval '1.2 seconds' WHERE id = %s",
+            (before, endpoint.id),
+        )
+        one_by_one = LaneLimits(window=1, waiting_per_attempt=20)
+        async with delivering(database, limits=DeliverLimits(attempt_s=20, lanes=one_by_one)):
+            await until(lambda: len(receiver.requests) == 20)
+    signatures = [
+        request.headers["webhook-signature"].count("v1,") for request in receiver.requests
+    ]
+    assert signatures == sorted(signatures, reverse=True)
+    assert (signatures[0], signatures[-1]) == (2, 1)
 
 
 async def test_headers_of_the_owner_are_sent_and_an_echo_of_them_is_not_logged(world, database):
@@ -263,10 +286,53 @@ async def test_the_first_of_ordered_deliveries_is_not_passed_while_it_is_locked(
         await connect(database.url("opsc_deliver"), "two") as two,
     ):
         async with one.transaction():
-            first = await webhook_deliveries.claim(one, wanted)
+            first = await webhook_deliveries.claim(one, replace(wanted, room=1))
             assert [claim.seq for claim in first] == [1]
             assert await webhook_deliveries.claim(two, wanted) == []
         assert await webhook_deliveries.claim(two, wanted) == []  # claimed now
+
+
+async def test_ordered_deliveries_are_claimed_in_a_row_up_to_the_first_that_is_not_free(
+    world, database
+):
+    org_id = await world.organization()
+    endpoint = await world.endpoint(org_id, "http://127.0.0.1:9/")
+    await change_endpoint(world, endpoint, is_ordered=True)
+    await world.events(org_id, 8)
+    async with delivering(database, limits=DeliverLimits(claims=0)):
+        await until(lambda: all_have_seq(world, org_id))
+    wanted = WantedDeliveries(10, 10, {}, endpoint.id, lease_s=60, claimer=1)
+
+    async def claimed_seqs(conn, **changes: Any) -> list[int]:
+        claims = await webhook_deliveries.claim(conn, replace(wanted, **changes))
+        return [claim.seq for claim in claims]
+
+    async with await connect(database.url("opsc_deliver"), "one") as one:
+        async with world.admin.transaction():
+            await world.admin.execute(
+                "SELECT FROM webhook_deliveries WHERE org_id = %s AND seq = 4 FOR UPDATE", (org_id,)
+            )
+            assert await claimed_seqs(one) == [1, 2, 3]
+        assert await claimed_seqs(one) == []
+        await world.make_due()
+        await world.admin.execute(
+            "UPDATE webhook_deliveries SET next_attempt_at = now() - seq * interval '1 second',"
+            " state = CASE seq WHEN 2 THEN 'delivered' ELSE 'pending' END WHERE org_id = %s",
+            (org_id,),
+        )
+        await world.admin.execute(
+            "UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 hour'"
+            " WHERE org_id = %s AND seq = 7",
+            (org_id,),
+        )
+        assert await claimed_seqs(one, room=3) == [1, 3, 4]
+        await world.make_due()
+        await world.admin.execute(
+            "UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 hour'"
+            " WHERE org_id = %s AND seq = 7",
+            (org_id,),
+        )
+        assert await claimed_seqs(one) == [1, 3, 4, 5, 6]
 
 
 # The log of attempts ------------------------------------------------------------------------

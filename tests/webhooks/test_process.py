@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import itertools
+import json
 import os
 import signal
 import sys
@@ -15,6 +17,7 @@ from stack.servers.postgres import free_port
 from tests.servers import ANY_PORT
 from tests.webhooks import receivers
 from tests.webhooks.world import SECRET_KEY, until, world_in
+from webhooks.delivery.fair_queue import LaneLimits
 
 
 @asynccontextmanager
@@ -74,6 +77,26 @@ async def test_killed_again_and_again_it_delivers_all(world, database):
             await until(lambda: _all_delivered(world, org_id))
     assert len(receiver.ids) == 2_000
     assert await world.seqs(org_id) == list(range(1, 2_001))
+
+
+async def test_killed_it_keeps_the_order(world, database):
+    patient = {"OPSC_WEBHOOK_TIMEOUT_S": "20"}
+    org_id = await world.organization()
+    async with receivers.well_behaved(delay_s=0.005) as receiver:
+        await world.change(await world.endpoint(org_id, receiver.url), is_ordered=True)
+        await world.events(org_id, 150)
+        async with process(database.url("opsc_deliver"), **patient) as victim:
+            await until(lambda: len(receiver.ids) >= 50)
+            victim.kill()
+            await victim.wait()
+        async with process(database.url("opsc_deliver"), **patient):
+            await until(lambda: _all_delivered(world, org_id))
+    seqs = [json.loads(request.body)["seq"] for request in receiver.requests]
+    assert list(dict.fromkeys(seqs)) == list(range(1, 151))
+    assert receiver.open_most == 1
+    repeats = [later - earlier for earlier, later in itertools.pairwise(seqs) if later <= earlier]
+    assert len(repeats) <= 1  # after the kill, and on in order from there
+    assert all(-LaneLimits().ordered_waiting < repeat for repeat in repeats)
 
 
 async def test_what_a_killed_process_had_claimed_is_sent_long_before_its_claims_lapse(

@@ -316,7 +316,10 @@ class Deliverer:
 
     def _close(self, turn: Turn, mark: Mark, now_s: float) -> None:
         self._marks.append(mark)
-        self._lanes.finish(turn, now_s, accepted=mark.state == "delivered")
+        is_accepted = mark.state == "delivered"
+        if turn.claim.is_ordered and not is_accepted:
+            self._dropped += self._lanes.drop(turn.claim.endpoint_id)  # they come behind this one
+        self._lanes.finish(turn, now_s, accepted=is_accepted)
         self._start_attempts()
         self.wake()
 

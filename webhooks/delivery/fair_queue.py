@@ -70,6 +70,7 @@ class LaneLimits:
     waiting: int = 5_000  # claims that wait in all lanes
     slow_waiting: int = 1_000  # claims that wait in all lanes of one pace, but for prompt ones
     waiting_per_attempt: int = 8  # claims that wait in a prompt lane, times its window
+    ordered_waiting: int = 32  # claims of a prompt lane whose deliveries are ordered
     idle_lanes: int = 10_000  # lanes without work that are kept for what is known of them
 
     @property
@@ -95,10 +96,16 @@ class _Lane:
     waiting: deque[tuple[ClaimedDelivery, float]] = field(default_factory=deque)  # claim, begin by
     started_s: dict[int, float] = field(default_factory=dict)  # attempts in flight, oldest first
     is_in_line: bool = False  # that of its pace
+    is_ordered: bool = False  # its last claim was
+    ordered: int | None = None  # the ordered attempt in flight
 
     @property
     def may_start(self) -> bool:
-        return bool(self.waiting) and len(self.started_s) < self.window
+        return (
+            bool(self.waiting)
+            and len(self.started_s) < self.window
+            and (self.ordered is None or not self.waiting[0][0].is_ordered)
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -112,7 +119,8 @@ class Lanes:
         self._limits = limits
         self._lanes: dict[int, _Lane] = {}
         self._idle: OrderedDict[int, None] = OrderedDict()
-        self._busy: set[int] = set()  # not idle now, or not when `rooms` was last asked
+        self._busy: set[int] = set()  # not idle when `rooms` was asked the last two times, or now
+        self._calm: set[int] = set()  # of these, idle when it was last asked
         self._totals = Counter[int]()  # attempts in flight, by organization
         most = limits.organization_in_flight
         self._lines = {pace: Line(self._totals, most) for pace in Pace}
@@ -155,12 +163,15 @@ class Lanes:
 
     def rooms(self) -> dict[UUID, int]:
         """Return how many more claims may wait for each endpoint with work, or with work until now.
+        An ordered one may have to be asked for twice: first its last mark has to be written.
 
         A lane is filled up when it is half empty, so that few claims fetch many deliveries.
         """
         busy = [self._lanes[endpoint] for endpoint in self._busy]
         rooms = {lane.endpoint: self._room(lane) for lane in busy}
-        self._busy = {endpoint for endpoint in self._busy if not self._lanes[endpoint].is_idle}
+        idle = {endpoint for endpoint in self._busy if self._lanes[endpoint].is_idle}
+        self._busy -= idle & self._calm
+        self._calm = idle & self._busy
         return rooms
 
     def add(self, claims: Sequence[ClaimedDelivery], begin_by_s: float) -> None:
@@ -172,6 +183,7 @@ class Lanes:
                 lane = self._lanes[endpoint] = _Lane(claim.endpoint_id, claim.org_id.int)
             self._busy.add(endpoint)
             lane.waiting.append((claim, begin_by_s))
+            lane.is_ordered = claim.is_ordered
             self._waiting[lane.pace] += 1
             self._settle(endpoint, lane)
 
@@ -189,6 +201,8 @@ class Lanes:
         endpoint, limits = turn.claim.endpoint_id.int, self._limits
         lane = self._lanes[endpoint]
         del lane.started_s[turn.number]
+        if lane.ordered == turn.number:
+            lane.ordered = None
         self._count(lane, -1)
         if not accepted:
             lane.window = max(1, lane.window // 2)
@@ -231,6 +245,11 @@ class Lanes:
 
     def _room(self, lane: _Lane) -> int:
         limits = self._limits
+        if (
+            lane.is_ordered
+        ):  # claimed in a row, all of which have been attempted when more is claimed
+            has_work = lane.waiting or lane.started_s
+            return 0 if has_work else limits.ordered_waiting if lane.pace is Pace.PROMPT else 1
         if lane.pace is Pace.PROMPT:
             target = lane.window * limits.waiting_per_attempt
         elif self._waiting[lane.pace] >= limits.slow_waiting:
@@ -268,6 +287,8 @@ class Lanes:
         if turn is not None:
             self._number += 1
             lane.started_s[turn.number] = now_s
+            if turn.claim.is_ordered:
+                lane.ordered = turn.number
             self._count(lane, 1)
             self._watched.append(turn)
         self._settle(endpoint, lane)

@@ -238,7 +238,8 @@ async def test_an_endpoint_that_answers_slowly_gets_many_at_a_time_and_delays_no
         await world.endpoint(org_id, slow.url)
         beside = await world.endpoint(await world.organization(), fast.url)
         await world.events(org_id, 500)
-        limits = DeliverLimits(attempt_s=6, lanes=LaneLimits(prompt_s=0.2, good_s=2))
+        # A machine that is very busy answers late: that is no time-out, or events come twice.
+        limits = DeliverLimits(attempt_s=30, lanes=LaneLimits(prompt_s=0.2, good_s=2))
         async with delivering(database, limits=limits):
             await until(lambda: len(slow.requests) >= 60)
             await world.events(beside.org_id, 200)
@@ -317,6 +318,24 @@ async def test_what_waits_for_a_deleted_endpoint_fails(world, database):
     assert await world.deliveries(org_id) == [("failed", 1, 500, "the endpoint was deleted", False)]
 
 
+async def test_what_has_not_failed_when_a_deleted_endpoint_is_restored_is_sent(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        endpoint = await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 30)
+        async with await connect(database.url("opsc_deliver"), "test") as deliver:
+            epoch = await leases.acquire(deliver, sequencer.LEASE, "test", 60)
+            await sequencer.sequence(deliver, epoch, limit=100)
+            await world.delete(endpoint)
+            assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 10
+            await world.change(endpoint, deleted_at=None)
+            assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 0
+        async with delivering(database):
+            await until(lambda: len(receiver.requests) == 20)
+            await until(lambda: _none_is_claimed(world, org_id))
+    assert Counter(await world.states(org_id)) == {"delivered": 20, "failed": 10}
+
+
 async def test_what_waits_when_the_plan_ends_stays_until_it_is_back(world, database):
     org_id, other = await world.organization(), await world.organization()
     async with receivers.well_behaved(statuses=[500]) as receiver:
@@ -355,6 +374,27 @@ async def test_what_waited_three_days_for_the_plan_fails(world, database):
         ("failed", 0, None, "the plan has no webhooks", False),
         ("pending", 0, None, None, False),
     ]
+
+
+async def test_a_claim_that_lapses_while_it_is_attempted_is_not_attempted_beside_itself(
+    world, database
+):
+    """As where the database answers late."""
+    org_id = await world.organization()
+    async with receivers.well_behaved(delay_s=1) as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        async with delivering(database, limits=DeliverLimits(attempt_s=20)):
+            await until(lambda: receiver.requests)
+            await world.make_due()
+            await until(lambda: _all_in(world, org_id, "delivered"))
+    assert len(receiver.requests) == 1
+
+
+def test_a_claim_leaves_time_for_its_mark():
+    limits = DeliverLimits(attempt_s=15)
+    assert limits.claim_s - limits.begin_s - limits.held_s == pytest.approx(5)
+    assert limits.begin_s > limits.attempt_s
 
 
 async def test_two_processes_share_the_work_and_do_nothing_twice(world, database):

@@ -96,6 +96,29 @@ def test_endpoints_take_turns():
     assert Counter(t.claim.endpoint_id.int for t in start_all(lanes)) == {1: 2, 2: 2, 3: 2}
 
 
+def test_ordered_claims_are_attempted_one_at_a_time_and_fetched_in_a_row():
+    lanes = warmed_up(LaneLimits(ordered_waiting=3), 1)
+    ordered = [claim._replace(is_ordered=True) for claim in claims_of(1, 3)]
+    lanes.add(ordered, NEVER)
+    for left in (2, 1, 0):
+        (turn,) = start_all(lanes)
+        assert lanes.rooms() == {UUID(int=1): 0}
+        lanes.finish(turn, 0, accepted=True)
+        assert lanes.waiting == left
+        if not left:
+            assert start_all(lanes) == []
+    rooms = [lanes.rooms() for _ in range(3)]
+    assert rooms == [{UUID(int=1): 3}, {UUID(int=1): 3}, {}]  # the last mark may be late
+
+
+def test_ordered_claims_of_a_slow_endpoint_are_fetched_one_by_one():
+    lanes = warmed_up(LaneLimits(), 1, answer_s=2)
+    lanes.add([claims_of(1, 1)[0]._replace(is_ordered=True)], NEVER)
+    (turn,) = start_all(lanes)
+    lanes.finish(turn, 2, accepted=True)
+    assert lanes.rooms() == {UUID(int=1): 1}
+
+
 def test_one_endpoint_is_served_in_order():
     lanes = Lanes(LaneLimits())
     lanes.add(claims_of(1, 20), NEVER)

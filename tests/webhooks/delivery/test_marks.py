@@ -2,13 +2,13 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from db.core.connect import connect
 from db.delivery import webhook_deliveries
-from db.delivery.webhook_deliveries import Mark, WantedDeliveries
+from db.delivery.webhook_deliveries import LoggedAttempt, Mark, WantedDeliveries
 from telemetry.ids import parse_id
 from telemetry.times import to_us
 from tests.webhooks.world import until
@@ -91,6 +91,18 @@ async def test_what_is_delivered_stays_delivered(world, claimed):
     await webhook_deliveries.mark(conn, [Mark(claim, "failed", 500, "late")])
     await webhook_deliveries.release(conn, [claim], WANTED.claimer)
     assert await world.deliveries(claim.org_id) == [("delivered", 1, 200, None, False)]
+
+
+async def test_marks_that_are_written_again_log_each_attempt_once(world, claimed):
+    """As where the connection broke before the first answer came."""
+    conn, claim = claimed
+    first, second = (LoggedAttempt(datetime(2026, 1, 1, hour, tzinfo=UTC), 5) for hour in (1, 2))
+    marks = [Mark(claim, "delivered", 200, None, attempt=attempt) for attempt in (first, second)]
+    for some in (marks[:1], marks, marks):
+        await webhook_deliveries.mark(conn, some)
+    logged = await world.rows("webhook_attempts", "attempted_at", "1", claim.org_id)
+    assert logged == [(first.began,), (second.began,)]
+    assert await world.states(claim.org_id) == ["delivered"]
 
 
 @pytest.mark.parametrize(("hours_ago", "begins_anew"), [(30, False), (37, True)])
