@@ -27,8 +27,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
-from db.core import migrate
 from db.core.connect import Connection, connect
+from db.maintenance import migrate
 from stack.host.process import Process
 from stack.host.programs import Programs
 from stack.servers.postgres import Postgres, free_port
@@ -129,7 +129,7 @@ class DatabaseUnderTest:
         self._connections: dict[str, _Kept] = {}
 
     def url(self, role: str) -> str:
-        """Return the URL of ``role``: admin (a superuser), or one of `db.core.migrate.ROLES`."""
+        """Return the URL of ``role``: admin (a superuser), or one of `ROLES` of the migrations."""
         if role == "admin":
             return self._postgres.admin_url(self.name)
         password = self._postgres.passwords[role]

@@ -15,7 +15,7 @@ import psycopg
 from benchmarks.common import rows as setup_rows
 from benchmarks.common.mosquitto import Mosquitto, broker_program
 from benchmarks.common.subject import SubjectPlan
-from db.core import migrate
+from db.maintenance import migrate
 from stack.host.os_user import reachable_home
 from stack.host.programs import provision
 from stack.servers.postgres import Postgres, free_port

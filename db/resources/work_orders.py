@@ -1,6 +1,6 @@
 """Work orders: jobs of employees at sites, with their comments and the ways that they took.
 
-Who makes an order takes its number in the same transaction (`db.resources.numbers`). Who gives an
+Who makes an order takes its number in the same transaction (`db.core.numbers`). Who gives an
 order a parent locks the tree first, so that two of them never make a circle together.
 """
 

@@ -17,9 +17,9 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from db.core import contents as database_contents
-from db.core.contents import Content, SyncConnection
 from db.core.errors import DatabaseError
+from db.maintenance import contents as database_contents
+from db.maintenance.contents import Content, SyncConnection
 from stack.cli.options import DataDir, say
 from stack.errors import StackError
 from stack.host.process import PartFailed, Process, how_it_ended

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from db.core import migrate as runner
 from db.core.errors import DatabaseError
+from db.maintenance import migrate as runner
 from stack.cli.options import DataDir
 from stack.errors import StackError
 from stack.servers.elsewhere import given_database

@@ -18,10 +18,10 @@ import psycopg
 import typer
 from psycopg import sql
 
-from db.core import contents as database_contents
-from db.core import migrate
-from db.core.contents import SyncConnection
 from db.core.errors import DatabaseError
+from db.maintenance import contents as database_contents
+from db.maintenance import migrate
+from db.maintenance.contents import SyncConnection
 from stack.cli.backup import BackupProgress, wait_for
 from stack.cli.options import DataDir, say
 from stack.errors import StackError

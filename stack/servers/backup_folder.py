@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from db.core.contents import Content, SyncConnection, content, tables
 from db.core.secrets import SecretKeyError, derived_key, read_secret_key
+from db.maintenance.contents import Content, SyncConnection, content, tables
 from stack.errors import StackError
 from stack.host.process import Command, Process
 

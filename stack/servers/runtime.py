@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from db.core.migrate import ROLES
+from db.maintenance.migrate import ROLES
 from stack.errors import StackError
 
 DEFAULT_DATA_DIR = Path("var")

@@ -23,7 +23,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from db.core import migrate
+from db.maintenance import migrate
 from mqtt import BrokerAddress
 from stack.errors import StackError
 from stack.host.os_user import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.core import migrate
 from db.core.ids import new_id
+from db.maintenance import migrate
 from tests.db.catalog import describe
 from tests.servers import DatabaseUnderTest
 

@@ -11,7 +11,7 @@ import pytest
 
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.resources.numbers import next_number
+from db.core.numbers import next_number
 from operations.work_orders.states import MOVES, STATES
 from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant

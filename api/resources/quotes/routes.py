@@ -52,6 +52,7 @@ from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.core.exchange import Exchange
+from db.core.numbers import take_later
 from db.core.table import db_now
 from db.core.tenant import reading
 from db.delivery import mail_outbox
@@ -68,7 +69,6 @@ from db.quotes.quotes import (
     quotes,
 )
 from db.resources import organizations
-from db.resources.numbers import take_later
 from db.resources.quotas import ask_room, check_room, claim_bytes, count_letter
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument

@@ -1,7 +1,7 @@
 """The making of work orders: of a body, of a quote that was accepted, of a defect.
 
 Who makes an order takes its number last, when all that it names is locked: others who make orders
-wait for the rest of the transaction (`db.resources.numbers`). What is written goes out with COMMIT.
+wait for the rest of the transaction (`db.core.numbers`). What is written goes out with COMMIT.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from api.resources.work_orders.changes import check_parent, check_row, write_cre
 from db.core.connect import Connection
 from db.core.exchange import Exchange
 from db.core.ids import new_id
+from db.core.numbers import ask_number
 from db.resources import work_orders as table
-from db.resources.numbers import ask_number
 from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 

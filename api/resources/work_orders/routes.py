@@ -60,11 +60,11 @@ from api.resources.work_orders.creation import insert_order
 from api.resources.work_orders.sheet import decoded, sheet_of
 from db.core.connect import Connection
 from db.core.exchange import Exchange
+from db.core.numbers import take_later
 from db.core.table import db_now
 from db.history import events
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
-from db.resources.numbers import take_later
 from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of

@@ -17,7 +17,7 @@ import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner, Result
 
-from db.core import migrate
+from db.maintenance import migrate
 from stack.cli.backup import backup
 from stack.cli.restore import restore
 from stack.errors import StackError

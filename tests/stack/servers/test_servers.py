@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.core import migrate
+from db.maintenance import migrate
 from stack.servers.postgres import free_port
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 
