@@ -31,6 +31,7 @@ from stack.scenario.rule_zones import CHARACTERS, RuleSet, hours_from, zones_on_
 from stack.scenario.scenario import moving_scenario, with_glitches
 from stack.scenario.zones import SimZone, zones_of_features
 from telemetry.fix import FixBatch, blank_rows
+from tests.fork_server import fresh_starts
 from tests.stack.command import OPSC, Installation, opsc, plain_environment
 
 STREETS = StreetPlan(vehicles=10, rate_hz=1, seconds=120, seed=4)
@@ -307,7 +308,6 @@ async def sim(
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
-@pytest.mark.fresh_start
 async def test_a_run_against_a_running_system_comes_out_as_expected(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -315,7 +315,8 @@ async def test_a_run_against_a_running_system_comes_out_as_expected(
     trace.write_bytes(gzip.compress(odd_trace()))
     zones.write_bytes(zone_file(feature(SQUARE, name="Square")))
     data_dir = installation.stack().data_dir
-    code, odd = await sim(data_dir, "--replay", trace, "--zones", zones, "--speed", "500")
+    with fresh_starts():
+        code, odd = await sim(data_dir, "--replay", trace, "--zones", zones, "--speed", "500")
     assert (code, odd["good"]) == (0, True), odd
     assert odd["verify"]["fixes"]["found"] == 10
     assert odd["verify"]["events"]["found"] == 5  # the late fix amends a visit
