@@ -214,6 +214,7 @@ async def convert_quote(
     """Make the work order of an accepted quote, once. Lines with a part are planned parts, and the
     others are its checklist.
     """
+    access.check_scope("work-orders:write")
     async with access.transaction() as conn:
         await _quotes.found(conn, quote_id, lock=True)
         row = await _quotes.found(conn, quote_id)  # with the order that another made meanwhile
