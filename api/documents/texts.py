@@ -67,13 +67,23 @@ def duration(seconds: int, *, shows_seconds: bool, is_signed: bool = False) -> C
     return Clock(f"{sign}{hours}:{rest // 60:02d}", f":{rest % 60:02d}" if shows_seconds else "")
 
 
+def local_time(at: datetime, zone: ZoneInfo) -> datetime:
+    """Return a time in a zone; as UTC has it where the zone's day would be before year 1, or after
+    9999.
+    """
+    try:
+        return at.astimezone(zone)
+    except OverflowError:
+        return at
+
+
 def time_of_day(at: datetime, day: date, zone: ZoneInfo, *, shows_seconds: bool) -> Clock:
     """Return a time as a reader of a day's line needs it.
 
     The midnight at which the day ends is 24:00. Another day is marked by its distance, and on a day
     on which the clocks change, the time has the name of its offset.
     """
-    local = at.astimezone(zone)
+    local = local_time(at, zone)
     away = (local.date() - day).days
     if away == 1 and (local.hour, local.minute, local.second) == (0, 0, 0):
         return Clock("24:00", ":00" if shows_seconds else "")
@@ -102,7 +112,7 @@ def full_day(day: date) -> str:
 
 def full_time(at: datetime, zone: ZoneInfo) -> str:
     """Return a time as in "2 Mar 2026 08:01"."""
-    local = at.astimezone(zone)
+    local = local_time(at, zone)
     return f"{full_day(local.date())} {local:%H:%M}"
 
 

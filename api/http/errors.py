@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, WebSocketRoute
 
 from api.http.middleware import refuse
 from api.http.problems import (
@@ -18,14 +18,12 @@ from api.http.problems import (
     Fault,
     Problem,
     bad_field,
-    bad_parameter,
     conflict,
     unavailable,
 )
 from db.core.errors import IntegrityError, OperationalError, QueryCanceled
 from db.resources.kinds import KINDS
 from db.resources.quotas import QuotaExceeded
-from db.resources.zones import PageTooLarge
 from operations.errors import RuleError
 from operations.states import IllegalMoveError
 from operations.stock import MILLI, StockError
@@ -33,6 +31,9 @@ from service.exceptions import message
 
 DOCUMENTATION = "/docs"
 """The path of the reference page."""
+
+REFUSALS = (Problem, IntegrityError, IllegalMoveError, QuotaExceeded, StockError, RuleError)
+"""The errors that are, or may be, the client's: `problem_of` says what they mean."""
 
 _log = structlog.get_logger("api")
 _WANTS_OBJECT = frozenset({"dict_type", "model_type", "model_attributes_type"})
@@ -107,43 +108,45 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
-    app.add_exception_handler(Problem, _on_problem)
+    for refusal in REFUSALS:
+        app.add_exception_handler(refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(IllegalMoveError, _on_illegal_move)
-    app.add_exception_handler(QuotaExceeded, _on_quota_exceeded)
-    app.add_exception_handler(StockError, _on_stock_error)
-    app.add_exception_handler(RuleError, _on_rule_error)
-    app.add_exception_handler(IntegrityError, _on_conflict)
-    app.add_exception_handler(PageTooLarge, _on_page_too_large)
     app.add_exception_handler(OperationalError, _on_database_trouble)
 
 
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return refuse(request.scope, error)
-
-
-async def _on_illegal_move(request: Request, error: Exception) -> Response:
-    """Answer a request that the state of a thing does not allow: 409 with the legal verbs."""
-    assert isinstance(error, IllegalMoveError)
-    text = str(error)
-    detail = f"{text[0].upper()}{text[1:]}."
-    problem = Problem(409, "illegal_move", detail, more={"legal_verbs": error.verbs})
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    if problem is None:
+        raise error
     return refuse(request.scope, problem)
 
 
-async def _on_quota_exceeded(request: Request, error: Exception) -> Response:
-    """Answer a request that wants more than the plan has room for: 403 with the figures."""
-    assert isinstance(error, QuotaExceeded)
-    more = {"quota": error.quota, "limit": error.limit, "used": error.used}
-    detail = f"The plan has room for {error.limit} {error.quota.replace('_', ' ')}."
-    return refuse(request.scope, Problem(403, "quota_exceeded", detail, more=more))
+def problem_of(error: Exception) -> Problem | None:
+    """Return what one of REFUSALS means to the client; None: it means a fault of ours."""
+    match error:
+        case Problem():
+            return error
+        case IntegrityError():
+            return _conflict_of(error)
+        case IllegalMoveError():
+            text = str(error)
+            detail = f"{text[0].upper()}{text[1:]}."
+            return Problem(409, "illegal_move", detail, more={"legal_verbs": error.verbs})
+        case QuotaExceeded():
+            more = {"quota": error.quota, "limit": error.limit, "used": error.used}
+            detail = f"The plan has room for {error.limit} {error.quota.replace('_', ' ')}."
+            return Problem(403, "quota_exceeded", detail, more=more)
+        case StockError():
+            return _not_in_stock(error)
+        case RuleError():
+            return bad_field(f"/{error.field}", error.problem)
+        case _:
+            return None
 
 
-async def _on_stock_error(request: Request, error: Exception) -> Response:
-    """Answer a movement that the stock does not allow: 409 with what is there."""
-    assert isinstance(error, StockError)
+def _not_in_stock(error: StockError) -> Problem:
+    """Return a 409 about a movement that the stock does not allow, with what is there."""
     level = error.level
     more = {
         "available": level.available_milli / MILLI,
@@ -151,13 +154,15 @@ async def _on_stock_error(request: Request, error: Exception) -> Response:
         "reserved": level.reserved_milli / MILLI,
     }
     faults = (Fault(str(error), pointer=f"/{error.field}"),)
-    return refuse(request.scope, Problem(409, error.code, str(error), faults=faults, more=more))
+    return Problem(409, error.code, str(error), faults=faults, more=more)
 
 
-async def _on_rule_error(request: Request, error: Exception) -> Response:
-    """Answer a field that no rule can have: 422."""
-    assert isinstance(error, RuleError)
-    return refuse(request.scope, bad_field(f"/{error.field}", error.problem))
+def _conflict_of(error: IntegrityError) -> Problem | None:
+    known = _CONFLICTS.get(error.diag.constraint_name or "")
+    if known is None:
+        return None
+    code, pointer, detail = known
+    return conflict(code, detail, pointer=pointer)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -226,7 +231,11 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": ", ".join(sorted(_methods_at(request)))})
-    if error.status_code == 404:
+    if error.status_code == 404 and _is_websocket_at(request):
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+        detail = "This path is a WebSocket."
+        problem = Problem(426, "upgrade_required", detail, headers=headers)
+    elif error.status_code == 404:
         problem = _nothing_at(request)
     elif error.status_code == 405:
         allowed = ", ".join(sorted(_methods_at(request)))
@@ -235,6 +244,12 @@ async def _on_http(request: Request, error: Exception) -> Response:
     else:
         problem = Problem(error.status_code, "http_error", str(error.detail))
     return refuse(request.scope, problem)
+
+
+def _is_websocket_at(request: Request) -> bool:
+    scope = {**request.scope, "type": "websocket"}
+    routes = (route for route in request.app.router.routes if isinstance(route, WebSocketRoute))
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
 
 
 def _nothing_at(request: Request) -> Problem:
@@ -258,28 +273,6 @@ def _methods_at(request: Request, path: str | None = None) -> set[str]:
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
             methods.add(method)
     return methods | _EVERY_PATH_HAS | ({"HEAD"} if "GET" in methods else set())
-
-
-async def _on_conflict(request: Request, error: Exception) -> Response:
-    assert isinstance(error, IntegrityError)
-    problem = conflict_of(error)
-    if problem is None:
-        raise error
-    return refuse(request.scope, problem)
-
-
-def conflict_of(error: IntegrityError) -> Problem | None:
-    """Return what a broken constraint means to the client; None: it means a fault of ours."""
-    known = _CONFLICTS.get(error.diag.constraint_name or "")
-    if known is None:
-        return None
-    code, pointer, detail = known
-    return conflict(code, detail, pointer=pointer)
-
-
-async def _on_page_too_large(request: Request, error: Exception) -> Response:
-    message = "The page would be too large: use a smaller limit."
-    return refuse(request.scope, bad_parameter("limit", message))
 
 
 async def _on_database_trouble(request: Request, error: Exception) -> Response:

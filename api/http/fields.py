@@ -102,6 +102,17 @@ WHOLE = BeforeValidator(_whole)
 """Behind the bounds of a whole number in a body: 5.0 is one as well, as JSON Schema has it."""
 
 
+def _digits(value: object) -> object:
+    """Refuse what Python reads as a number and nobody else: blanks, a plus, 1_000."""
+    if isinstance(value, str) and re.fullmatch("-?[0-9]+", value) is None:
+        raise ValueError("must be a whole number, in digits")
+    return value
+
+
+DIGITS = BeforeValidator(_digits)
+"""Before the bounds of a whole number in a query."""
+
+
 def absent() -> Any:
     """Return the placeholder default of a field that may be left out of a PATCH but not be null."""
     return None
@@ -248,6 +259,18 @@ FixId = Annotated[UUID, IdOf(KINDS["fix"])]
 Time = Annotated[
     datetime, BeforeValidator(read_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+_FIRST_PLANNED = datetime(1970, 1, 1, tzinfo=UTC)
+_END_OF_PLANNED = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def _in_calendars(value: datetime) -> datetime:
+    if not _FIRST_PLANNED <= value < _END_OF_PLANNED:
+        raise ValueError("must be a time from 1970 to 9998")
+    return value
+
+
+PlannedTime = Annotated[Time, AfterValidator(_in_calendars)]
+"""A time of work, which documents show as it is in any time zone."""
 _NAME = StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
 # Not only blanks, and no NUL.
 _PRINTED: dict[str, Any] = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
@@ -289,7 +312,8 @@ NamePrefix = Annotated[
         json_schema_extra=_STORED,
     ),
 ]
-_EMAIL = r"^[^@\s\x00]+@[^@\s\x00]+$"
+# As mail servers take it without SMTPUTF8; a domain of other letters is written as xn--...
+_EMAIL = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+$"
 Email = Annotated[
     str,
     StringConstraints(min_length=3, max_length=254),

@@ -5,7 +5,8 @@ What a header means to a request is decided elsewhere: in `api.http.etags`, `api
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
@@ -34,6 +35,15 @@ def media_type(headers: Headers) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def charset(headers: Headers) -> str:
+    """Return the charset of the Content-Type, in lower case; "" if there is none."""
+    for parameter in headers.get("content-type", "").lower().split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset":
+            return value.strip().strip('"')
+    return ""
+
+
 def authorization(headers: Headers) -> tuple[str, str]:
     """Return the scheme of the Authorization header, in lower case, and what follows it."""
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
@@ -55,8 +65,14 @@ def weights(header: str) -> dict[str, float]:
 
 def preferred(accept: str, offered: Sequence[str]) -> str:
     """Return the type that an Accept header weighs most; the first of those that weigh the same."""
-    weight_of = weights(accept)
-    return max(offered, key=lambda name: weight_of.get(name, 0.0))
+    return max(offered, key=partial(accepted_weight, weights(accept)))
+
+
+def accepted_weight(weight_of: Mapping[str, float], name: str) -> float:
+    """Return the weight of a media type: its own, or that of its kind, like text/*, or of */*."""
+    kind = name.partition("/")[0]
+    known = (weight_of[each] for each in (name, f"{kind}/*", "*/*") if each in weight_of)
+    return next(known, 0.0)
 
 
 def entity_tags(header: str) -> list[EntityTag] | None:

@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 
 from api.auth.caller import lets_through
 from api.http.encoding import id_text, optional_time_text
-from api.http.problems import Problem, forbidden
+from api.http.problems import Problem, forbidden, unauthorized
 from api.http.websocket import HIGH_BYTES, MOST_UNSENT_BYTES, BoundedWebSocket
 from api.live import closing
 from api.live.closing import Closing
@@ -172,6 +172,8 @@ class LiveConnection:
         """
         state, request = self._live.state, self._request
         try:
+            if token is None and state.cookies.read(request) is None:
+                raise unauthorized("A token is needed: the `token` of the first message.")
             if token is None:
                 credential = await credential_of_cookie(state, request)
             else:

@@ -172,6 +172,8 @@ def _error_statuses(
         statuses |= {422}
     if _takes_ids(document, operation) or "404" in operation["responses"]:
         statuses |= {404}
+    if "406" in operation["responses"]:
+        statuses |= {406}
     return sorted(statuses)
 
 

@@ -67,6 +67,12 @@ class Access:
         if self.preconditions != Preconditions():
             self.preconditions.check(item_tag(item))
 
+    def check_scope(self, needed: str) -> None:
+        """Raise Problem (403) where the caller's key has not a scope that what the request makes
+        needs beside that of its path.
+        """
+        _check_scope(self.caller, needed)
+
     @property
     def leads(self) -> bool:
         """The caller is a dispatcher or an admin: they see what work costs."""
@@ -188,6 +194,11 @@ def _caller(principal: Principal, via: Via) -> Caller:
     )
 
 
+def _check_scope(caller: Caller, needed: str) -> None:
+    if caller.scopes is not None and not lets_through(caller.scopes, needed):
+        raise Problem(403, "scope_missing", f"The API key has not the scope {needed}.")
+
+
 class Permission(SecurityBase):
     """The permission of the given roles; any other gets a 403, and so does a key
     without the scope.
@@ -204,9 +215,7 @@ class Permission(SecurityBase):
             raise forbidden(f"The role {caller.role} may not do this.")
         if caller.scopes is not None:
             resource = request.app.state.resources[request.scope["route"].operation_id]
-            needed = needed_scope(resource, request.method)
-            if not lets_through(caller.scopes, needed):
-                raise Problem(403, "scope_missing", f"The API key has not the scope {needed}.")
+            _check_scope(caller, needed_scope(resource, request.method))
         return Access(
             caller,
             request.app.state.api,

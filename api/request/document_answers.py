@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from api.documents.timesheet import DocumentError
 from api.http.etags import tag_of
-from api.http.headers import preferred
-from api.http.problems import busy, conflict, unavailable
+from api.http.headers import accepted_weight, preferred, weights
+from api.http.problems import Problem, busy, conflict, unavailable
 from api.limits.turns import TooManyOfAll, TooManyOfOne
 
 _T = TypeVar("_T")
@@ -30,6 +30,14 @@ def wanted(request: Request, forms: Mapping[str, _T]) -> _T:
     """Return the form whose type the Accept header weighs most; the first of the same weight."""
     accept = ",".join(request.headers.getlist("accept"))
     return forms[preferred(accept, list(forms))]
+
+
+def check_acceptable(request: Request, media_type: str) -> None:
+    """Raise Problem (406) where there is an Accept header, and it does not take the type."""
+    accept = ",".join(request.headers.getlist("accept"))
+    if accept and accepted_weight(weights(accept), media_type) == 0:
+        detail = f"This list is served as {media_type} only."
+        raise Problem(406, "not_acceptable", detail, more={"media_types": [media_type]})
 
 
 def wants_pdf(request: Request) -> bool:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api.http.encoding import ok, sparse
 from api.http.etags import tag_of
-from api.http.headers import weights
+from api.http.headers import preferred
 
 MEDIA_TYPE = "application/geo+json"
 
@@ -37,8 +37,8 @@ def documented(kind: str) -> dict[int | str, dict[str, Any]]:
 
 def prefers_geojson(request: Request) -> bool:
     """Return whether GeoJSON is accepted, and more than JSON is."""
-    accepted = weights(",".join(request.headers.getlist("accept")))
-    return accepted.get(MEDIA_TYPE, 0) > accepted.get("application/json", 0)
+    accept = ",".join(request.headers.getlist("accept"))
+    return preferred(accept, ("application/json", MEDIA_TYPE)) == MEDIA_TYPE
 
 
 def shown(request: Request, item: Mapping[str, Any], feature: ToFeature) -> Response:

@@ -21,11 +21,10 @@ from starlette.responses import Response
 
 from api.auth.caller import Caller
 from api.context import ApiState
-from api.http.errors import conflict_of
+from api.http.errors import REFUSALS, problem_of
 from api.http.middleware import refuse
 from api.http.problems import Problem, conflict
 from db.core.connect import Connection
-from db.core.errors import IntegrityError
 from db.core.secrets import UnsealError
 from db.requests import idempotency
 from db.requests.idempotency import KeptAnswer
@@ -79,8 +78,8 @@ class KeyedRequest:
                 response = await handle(request)
             except _Replay as replay:
                 return replay.response
-            except (Problem, IntegrityError) as error:
-                problem = error if isinstance(error, Problem) else conflict_of(error)
+            except REFUSALS as error:
+                problem = problem_of(error)
                 if problem is None or problem.status == 429 or problem.status >= 500:
                     raise
                 response = refuse(request.scope, problem)

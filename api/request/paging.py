@@ -2,6 +2,7 @@
 
 `limit` and `offset`, or `limit` and `cursor`. The total is counted when a walk begins and carried
 in its cursor: it says how many rows there were then, and costs nothing on the pages that follow.
+A page that would be too large ends early (`db.core.listing`), and its cursor goes on from there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +19,18 @@ from api.http.encoding import ok, sparse
 from api.http.problems import bad_parameter
 from api.request.access import Access
 from db.core.connect import Connection
-from db.core.listing import NEWEST_FIRST, FilteredList, ListFilter, ListKey, Order, RowKey
+from db.core.listing import NEWEST_FIRST, FilteredList, ListFilter, ListKey, Order, PageRows, RowKey
 from db.core.table import Row, Table
 
 MAX_ROWS = 1_000  # of a page
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
 
 _CURSOR = "^[A-Za-z0-9_-]+$"
+# Who counts on by limit would leave rows out.
+_TOO_LARGE = (
+    "There is no room for {limit} rows as large as these on a page: ask for {rows} at most, or walk"
+    " by cursor instead of offset."
+)
 _KEY = TypeVar("_KEY", bound=tuple[Any, ...])
 _ROW = TypeVar("_ROW")
 _TABLE_ROW = TypeVar("_TABLE_ROW", bound=Row)
@@ -37,7 +43,13 @@ class ListOf(BaseModel, Generic[_ITEM]):
     data: list[_ITEM] = Field(max_length=MAX_ROWS)
     total: fields.Count
     total_is_estimate: bool = Field(description="true: there are at least as many")
-    limit: int = Field(ge=1, le=MAX_ROWS, examples=[50])
+    limit: int = Field(
+        ge=1,
+        le=MAX_ROWS,
+        description="as asked for; of a page that ended early, because its rows are large, the"
+        " number of its rows",
+        examples=[50],
+    )
     offset: fields.Count = Field(examples=[0])
     next_cursor: Annotated[str, fields.text(MAX_CURSOR_CHARACTERS, "aGVyZQ", _CURSOR)] | None
 
@@ -45,8 +57,12 @@ class ListOf(BaseModel, Generic[_ITEM]):
 class ListQuery(fields.Query):
     """The query of every list."""
 
-    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = 50
-    offset: Annotated[int, Field(ge=0, le=10_000_000, description="rows to leave out")] = 0
+    limit: Annotated[int, fields.DIGITS, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = (
+        50
+    )
+    offset: Annotated[
+        int, fields.DIGITS, Field(ge=0, le=10_000_000, description="rows to leave out")
+    ] = 0
     cursor: Annotated[
         str | None,
         Field(
@@ -150,6 +166,7 @@ class Page(Generic[_KEY]):
             raise bad_parameter("cursor", "cursor and offset cannot be used together.")
         self._cursors = access.state.cursors
         self._scope = _scope(access, query, list_name)
+        self._is_by_offset = "offset" in query.model_fields_set
         self._limit = query.limit
         self._fields = query.fields
         position = (
@@ -169,7 +186,7 @@ class Page(Generic[_KEY]):
         rows: FilteredList[_ROW],
         wanted: ListFilter,
         order: Order = NEWEST_FIRST,
-    ) -> tuple[list[_ROW], Total]:
+    ) -> tuple[PageRows[_ROW], Total]:
         """Return the rows of the page, and the total, which is counted if no cursor has it."""
         total = self.total or Total.counted(await rows.count(conn, wanted, MAX_COUNTED + 1))
         found = await rows.listing(
@@ -225,10 +242,16 @@ class Page(Generic[_KEY]):
         key: Callable[[_ROW], _KEY],
         item: Callable[[_ROW], object],
     ) -> dict[str, Any]:
-        """Return what a list answers, around what was read."""
+        """Return what a list answers, around what was read. Raises Problem (400) where the rows
+        were too large for a page that began at an offset.
+        """
         shown = rows[: self._limit]
+        is_cut = isinstance(rows, PageRows) and rows.is_cut
+        ends_early = is_cut and len(rows) < self._limit
+        if ends_early and self._is_by_offset:
+            raise bad_parameter("limit", _TOO_LARGE.format(limit=self._limit, rows=len(rows)))
         next_cursor = None
-        if len(rows) > len(shown):
+        if is_cut or len(rows) > len(shown):
             behind = self._offset + len(shown)
             position = CursorPosition(key(shown[-1]), behind, total.rows, total.is_estimate)
             next_cursor = self._cursors.write(position, self._scope)
@@ -236,7 +259,7 @@ class Page(Generic[_KEY]):
             "data": [item(row) for row in shown],
             "total": total.rows,
             "total_is_estimate": total.is_estimate,
-            "limit": self._limit,
+            "limit": len(shown) if ends_early else self._limit,
             "offset": self._offset,
             "next_cursor": next_cursor,
         }

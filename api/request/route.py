@@ -18,6 +18,7 @@ import msgspec
 from fastapi.routing import APIRoute
 from msgspec import UNSET
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -25,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 from api.auth.caller import Caller
 from api.context import ApiState
 from api.http.etags import Preconditions
-from api.http.headers import media_type
+from api.http.headers import charset, media_type
 from api.http.problems import Fault, Problem, bad_parameter, unavailable
 from api.request.access import authenticate
 from api.request.handler_arguments import Handle, handle_of, query_names
@@ -38,6 +39,8 @@ _MAX_NESTING = 32
 # Escapes in JSON, one by one; those of a UTF-16 pair together.
 _ESCAPE = re.compile(rb"\\[^u]|\\u[dD][89abAB]..(?:\\u[dD][c-fC-F]..)?|\\u[dD][c-fC-F]..")
 _HALF_OF_A_PAIR_BYTES = 6
+# A text, and the colon behind it where it is a name.
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"[ \t\n\r]*(:?)')
 # Who sends too much hears so only if the connection stays open while it sends: so much is taken and
 # thrown away.
 _DISCARDED_BYTES = 16 * 1024 * 1024
@@ -231,8 +234,7 @@ def _decode(request: Request, content: bytes, most_values: int) -> object:
     """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
     if not content:
         return UNSET
-    if media_type(request.headers) != "application/json":
-        raise Problem(415, "not_json", "The Content-Type must be application/json.")
+    _check_kind(request.headers)
     if sum(map(content.count, (b",", b"[", b"{"))) > most_values:
         detail = (
             f"The body has too many values: at most {most_values} are allowed. Commas and opening"
@@ -245,9 +247,23 @@ def _decode(request: Request, content: bytes, most_values: int) -> object:
         raise Problem(400, "invalid_json", _not_json(content, error)) from None
     except RecursionError:
         raise _nested_too_deep() from None
-    if not _is_nested_within(value, _MAX_NESTING):
+    keys = _keys_within(value, _MAX_NESTING)
+    if keys is None:
         raise _nested_too_deep()
+    if keys != _keys_written(content):
+        detail = "The body has an object with the same name twice."
+        raise Problem(400, "invalid_json", detail)
     return value
+
+
+def _check_kind(headers: Headers) -> None:
+    """Raise Problem (415) for a body that is not called plain JSON in UTF-8."""
+    if media_type(headers) != "application/json" or charset(headers) not in ("", "utf-8"):
+        detail = "The Content-Type must be application/json, in UTF-8."
+        raise Problem(415, "not_json", detail)
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        detail = "The body must be sent as it is, without Content-Encoding."
+        raise Problem(415, "not_json", detail, headers={"Accept-Encoding": "identity"})
 
 
 def _not_json(content: bytes, error: Exception) -> str:
@@ -266,13 +282,21 @@ def _nested_too_deep() -> Problem:
     return Problem(400, "invalid_json", f"The body is nested more than {_MAX_NESTING} levels deep.")
 
 
-def _is_nested_within(value: object, depth: int) -> bool:
+def _keys_within(value: object, depth: int) -> int | None:
+    """Return how many names all objects have; None where they are nested deeper than `depth`."""
+    keys = 0
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(depth):
+        keys += sum(len(each) for each in level if isinstance(each, dict))
         level = [
             inner
             for outer in level
             for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, dict | list)
         ]
-    return not level
+    return None if level else keys
+
+
+def _keys_written(content: bytes) -> int:
+    """Return how many names a JSON text has, the same ones again included: texts before a colon."""
+    return _TEXT.findall(content).count(b":")

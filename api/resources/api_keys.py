@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api.auth.caller import SCOPE_PATTERN
 from api.http import fields
 from api.http.encoding import created, id_text, no_content, ok, optional_time_text, time_text
-from api.http.problems import bad_field, not_found
+from api.http.problems import Fault, bad_field, not_found
 from api.request.access import Access, Admin
 from api.request.paging import ListOf, Page, SortedQuery, Total
 from api.request.route import TenantRoute
@@ -125,7 +125,8 @@ async def create_key(
     async with access.transaction() as conn:
         owner = await users.table.find(conn, key.user_id, lock=True)
         if owner is None or owner.deactivated_at is not None:
-            raise bad_field("/user_id", "There is no such active user.")
+            fault = Fault("There is no such active user.", pointer="/user_id")
+            raise not_found("user", fault=fault)
         await check_room(conn, "api_keys")
         await api_keys.insert(conn, key, secret_hash(secret))
     return created(_item(key), router.prefix, once={"secret": secret})

@@ -35,6 +35,7 @@ from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.resources import assets, batches, trackers
+from db.resources.kinds import kind_of_table
 from db.resources.quotas import check_room
 from db.resources.trackers import EVER, Tracker
 
@@ -189,7 +190,9 @@ async def _check_external_ids(
         if external_id is None:
             continue
         if external_id in taken:
-            faults.append(Fault("Another has this external_id.", f"/{place}/external_id"))
+            noun = kind_of_table(table).noun
+            message = f"Another {noun} has this external_id."
+            faults.append(Fault(message, f"/{place}/external_id"))
         taken.add(external_id)
     _refuse(faults, 409, "external_id_taken")
 

@@ -34,6 +34,7 @@ class EventQuery(ListQuery):
 
     after: Annotated[
         int | None,
+        fields.DIGITS,
         Field(ge=0, le=_MAX_SEQ, description="the last seq seen; 0: none", examples=[17]),
     ] = None
     type: Annotated[TypePattern | None, Field(description="a type, asset.* or *")] = None
@@ -76,7 +77,7 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
     async with access.transaction() as conn:
         await check_filters(conn, query)
         if query.after and page.after is None:
-            await _check_kept(conn, query.after)
+            await _check_place(conn, query.after)
         total = page.total or Total.counted(await events.count(conn, wanted, MAX_COUNTED + 1))
         rows = await events.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
@@ -101,9 +102,13 @@ async def get_event(
     return ok(event_item(access.caller.org_id, event))
 
 
-async def _check_kept(conn: Connection, after: int) -> None:
-    """Check that events behind `after` are kept: a reader would miss events without being told."""
-    gone = await events.gone_up_to(conn)
+async def _check_place(conn: Connection, after: int) -> None:
+    """Check that events behind `after` are kept, and that `after` was given: a reader would miss
+    events, or wait for them for ever, without being told.
+    """
+    gone, newest = await events.kept_events(conn)
+    if after > newest:
+        raise bad_parameter("after", f"The newest event is {newest}: continue with after={newest}.")
     if after < gone:
         raise bad_parameter(
             "after",

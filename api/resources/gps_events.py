@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.request.access import Reader
+from api.request.document_answers import check_acceptable
 from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
@@ -60,9 +62,17 @@ class GpsEventQuery(ListQuery):
     sort: Annotated[Literal["-time", "time"], Field(description="-: the last ones first")] = "-time"
 
 
-@router.get("", operation_id="listGpsEvents", response_model=ListOf[GpsEventItem])
-async def list_gps_events(access: Reader, query: Annotated[GpsEventQuery, Query()]) -> Response:
+@router.get(
+    "",
+    operation_id="listGpsEvents",
+    response_model=ListOf[GpsEventItem],
+    responses={406: {"description": "an export that there is not"}},
+)
+async def list_gps_events(
+    request: Request, access: Reader, query: Annotated[GpsEventQuery, Query()]
+) -> Response:
     """List fixes of a tracker, of an asset, within visits of a zone, or all; newest first."""
+    check_acceptable(request, "application/json")
     page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)

@@ -6,21 +6,27 @@ and not behind an `OR parameter IS NULL`.
 A list is sorted by a time of its rows, as a rule when they were made, by a rank or by their names,
 and by id where these agree. A page goes on behind the key of the last row of the one before. A row
 that keeps its key while a list is walked is shown once; rows never change when they were made.
+
+A page has MAX_PAGE_BYTES at most, or one row: the server sends no more of it than a little.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, LiteralString, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from psycopg import sql
+from psycopg.abc import QueryNoTemplate
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
+from db.core.pipeline_cursor import ExchangeCursor
 
 _ROW = TypeVar("_ROW")
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024  # of rows as the server sends them, about as much as their JSON
 
 _FOLDED = '(lower(%(prefix)s::text COLLATE pg_c_utf8) COLLATE "C")'
 _BEHIND = r"""((lower(%(prefix)s::text COLLATE pg_c_utf8) || U&'\+10FFFF') COLLATE "C")"""
@@ -175,6 +181,30 @@ def page(conditions: Conditions, limit: int, offset: int) -> sql.Composable:
     return sql.SQL("LIMIT {} OFFSET {}").format(sql.Literal(limit), sql.Literal(offset))
 
 
+class PageRows(list[_ROW]):
+    """The rows of a page. is_cut: they end early, at MAX_PAGE_BYTES; more of the page follow."""
+
+    is_cut = False
+
+
+async def read_page(
+    conn: Connection,
+    row: Callable[..., _ROW],
+    statement: QueryNoTemplate,
+    values: Mapping[str, object],
+) -> PageRows[_ROW]:
+    """Return the rows of a page: all of them, where `conn` does not only read."""
+    async with conn.cursor(row_factory=args_row(row)) as cursor:
+        is_cut = False
+        if isinstance(cursor, ExchangeCursor) and conn.exchanges.ahead:
+            is_cut = await cursor.execute_page(statement, values, MAX_PAGE_BYTES)
+        else:
+            await cursor.execute(statement, values)
+        rows = PageRows(await cursor.fetchall())
+        rows.is_cut = is_cut
+        return rows
+
+
 class ListFilter(Protocol):
     """The filters that a reader asks for."""
 
@@ -199,7 +229,7 @@ class FilteredList(Generic[_ROW]):
         after: ListKey | None,
         limit: int,
         offset: int,
-    ) -> list[_ROW]:
+    ) -> PageRows[_ROW]:
         """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
         conditions = wanted.conditions()
         cut = page(conditions, limit, offset)
@@ -211,9 +241,7 @@ class FilteredList(Generic[_ROW]):
             self.keys.order_by(order),
             cut,
         )
-        async with conn.cursor(row_factory=args_row(self.row)) as cursor:
-            await cursor.execute(statement, conditions.values)
-            return await cursor.fetchall()
+        return await read_page(conn, self.row, statement, conditions.values)
 
     async def count(self, conn: Connection, wanted: ListFilter, at_most: int) -> int:
         """Count the rows; counting ends at `at_most`."""

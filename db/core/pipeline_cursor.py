@@ -13,10 +13,11 @@ that it was asked last. On a connection of a pool psycopg itself prepares none
 prepare them again.
 """
 
+import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any, LiteralString, NamedTuple, Self, TypeAlias
 from uuid import UUID
@@ -29,10 +30,16 @@ from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import Row
 from psycopg.sql import Composable
+from psycopg.waiting import Wait
 
 from db.core.wakeups import Channel, WakeUp
 
 MOST_PREPARED = 100  # of a connection
+_ROWS_AT_ONCE = 16  # of a page, whose bytes are counted before more are read
+_CANCEL_TIMEOUT_S = 5
+# bool, bigint, smallint, integer, real, double precision, date, times and uuid: a few bytes each.
+_SHORT_OIDS = frozenset({16, 20, 21, 23, 700, 701, 1082, 1083, 1114, 1184, 2950})
+_SHORT_BYTES = 16
 
 _READS_FOR = (
     b"SELECT set_config('app.org_id', $1, true), set_config('transaction_read_only', 'on', true)"
@@ -221,6 +228,43 @@ class ExchangeCursor(AsyncCursor[Row]):
         self._rows, self._affected = iter(rows[-1]), results[-1].command_tuples or 0
         return rows
 
+    async def execute_page(self, query: Query, params: Params, most_bytes: int) -> bool:
+        """Execute a statement, and read its rows as long as their bytes stay within `most_bytes`:
+        one row at least. Return whether there were more; the server then gives the statement up.
+
+        Only where each statement is a transaction of its own (`Connection.read_for`).
+        """
+        assert isinstance(query, str | bytes | Composable)
+        conn = self.connection
+        assert isinstance(conn, Connection)
+        assert conn.exchanges.ahead, "the end of a page would end the transaction"
+        transformer = conn.exchanges.transformer
+        rows: list[Row] = []
+        bytes_left = most_bytes
+        giving_up: asyncio.Task[None] | None = None
+
+        def keep(result: PGresult) -> bool:
+            nonlocal bytes_left, giving_up
+            fitting = 0
+            for row_bytes in _sizes(result):
+                bytes_left -= row_bytes
+                if bytes_left < 0 and (rows or fitting):
+                    giving_up = asyncio.create_task(_give_up(conn))
+                    break
+                fitting += 1
+            transformer.set_pgresult(result)
+            rows.extend(transformer.load_rows(0, fitting, self.row_factory(self)))
+            return giving_up is None
+
+        async with conn.lock:
+            try:
+                await conn.wait(conn.exchanges.exchange_page((query, params), keep))
+            finally:
+                if giving_up is not None:  # it must not meet the next statement
+                    await giving_up
+        self._rows, self._affected = iter(rows), len(rows)
+        return giving_up is not None
+
     async def fetchone(self) -> Row | None:
         return next(self._rows, None)
 
@@ -268,14 +312,47 @@ class _Exchanges:
         finally:
             if pgconn.status == ConnStatus.OK:
                 pgconn.exit_pipeline_mode()
-        for each, answer in zip(sent, answers, strict=False):  # the last answers the sync
+        self._note_answers(sent, answers)  # but for the last, which answers the sync
+        results = [one for each, one in zip(sent, answers, strict=False) if each.is_asked]
+        return results[len(self.ahead) :]
+
+    def exchange_page(self, asked: Asked, keep: Callable[[PGresult], bool]) -> PQGen[None]:
+        """Send a statement, and give its rows to `keep`, a few at once, until that returns False;
+        the rest is thrown away. Raises psycopg.Error, but not for a rest that was cancelled.
+        """
+        pgconn = self._conn.pgconn
+        pgconn.enter_pipeline_mode()
+        try:
+            sent = self._send([*self.ahead, self._statement(*asked)])
+            pgconn.pipeline_sync()
+            yield from generators.send(pgconn)
+            answers: list[PGresult] = []
+            for _ in sent[:-1]:
+                answers += yield from generators.fetch_many(pgconn)
+            pgconn.set_chunked_rows_mode(_ROWS_AT_ONCE)
+            is_wanted = True
+            while (result := (yield from generators.fetch(pgconn))) is not None:
+                if result.status == ExecStatus.TUPLES_CHUNK or (
+                    result.status == ExecStatus.TUPLES_OK and result.ntuples
+                ):
+                    is_wanted = is_wanted and keep(result)
+                    yield Wait.RW  # others have a turn, too
+                elif is_wanted or result.status != ExecStatus.FATAL_ERROR:
+                    answers.append(result)
+            yield from generators.fetch_many(pgconn)  # the sync
+        finally:
+            if pgconn.status == ConnStatus.OK:
+                pgconn.exit_pipeline_mode()
+        self._note_answers(sent, answers)
+
+    def _note_answers(self, sent: Sequence[_Sent], answers: Sequence[PGresult]) -> None:
+        """Remember what is prepared now. Raises psycopg.Error."""
+        for each, answer in zip(sent, answers, strict=False):
             if answer.status == ExecStatus.FATAL_ERROR:
                 raise errors.error_from_result(answer)
             if each.prepared is not None:
                 key, name = each.prepared
                 self._prepared[key] = name
-        results = [one for each, one in zip(sent, answers, strict=False) if each.is_asked]
-        return results[len(self.ahead) :]
 
     def _statement(self, query: QueryNoTemplate, values: Params | None) -> _Statement:
         text = query.as_bytes(self._conn) if isinstance(query, Composable) else query
@@ -320,6 +397,22 @@ class _Exchanges:
         sent = [_Sent()] * len(self._dropped)
         self._dropped.clear()
         return sent
+
+
+def _sizes(result: PGresult) -> Iterator[int]:
+    """Yield the bytes of each row as it was sent."""
+    columns = range(result.nfields)
+    long = [column for column in columns if result.ftype(column) not in _SHORT_OIDS]
+    short_bytes = _SHORT_BYTES * (result.nfields - len(long))
+    get = result.get_value
+    for row in range(result.ntuples):
+        yield short_bytes + sum([len(get(row, column) or b"") for column in long])
+
+
+async def _give_up(conn: psycopg.AsyncConnection[Any]) -> None:
+    """Ask the server to give up the statement that runs. If that fails, the rest is read."""
+    with suppress(psycopg.Error):
+        await conn.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
 
 
 @lru_cache(maxsize=1024)

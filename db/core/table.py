@@ -17,7 +17,16 @@ from psycopg.types.json import Jsonb
 from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply
 from db.core.fetch import fetch_one, value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, ListKey, Order, page
+from db.core.listing import (
+    NEWEST_FIRST,
+    Columns,
+    Conditions,
+    ListKey,
+    Order,
+    PageRows,
+    page,
+    read_page,
+)
 from db.core.numbers import Numbered, last_number
 from db.core.pipeline_cursor import Asked
 
@@ -124,7 +133,7 @@ class Table(Generic[_ROW]):
         after: ListKey | None,
         limit: int,
         offset: int,
-    ) -> list[_ROW]:
+    ) -> PageRows[_ROW]:
         """Return a page of the rows that the filters, by name, let through: `limit` rows behind
         `after`, or behind the first `offset`.
         """
@@ -141,9 +150,7 @@ class Table(Generic[_ROW]):
             keys.order_by(order),
             cut,
         )
-        async with conn.cursor(row_factory=args_row(self.row)) as cursor:
-            await cursor.execute(statement, conditions.values)
-            return await cursor.fetchall()
+        return await read_page(conn, self.row, statement, conditions.values)
 
     def keeps_count(self, wanted: Mapping[str, Any]) -> bool:
         """Return whether the database keeps how many rows the filters, by name, let through."""

@@ -15,7 +15,7 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.core.fetch import fetch_one, value_of
 from db.core.ids import new_id
-from db.core.listing import Conditions, page
+from db.core.listing import Conditions, PageRows, page, read_page
 from db.core.wakeups import Channel
 from db.delivery.webhook_deliveries import State
 from telemetry.times import to_us
@@ -133,7 +133,7 @@ def _first_id(at: datetime, later_ms: int) -> UUID:
 
 async def listing(
     conn: Connection, wanted: DeliveryFilter, *, after: DeliveryKey | None, limit: int, offset: int
-) -> list[ListedDelivery]:
+) -> PageRows[ListedDelivery]:
     """Return a page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
@@ -142,9 +142,7 @@ async def listing(
     statement = sql.SQL("SELECT {} FROM {} {} ORDER BY d.id DESC {}").format(
         _LISTED, _WITH_EVENTS, conditions.where(), cut
     )
-    async with conn.cursor(row_factory=args_row(ListedDelivery)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
+    return await read_page(conn, ListedDelivery, statement, conditions.values)
 
 
 async def count(conn: Connection, wanted: DeliveryFilter, at_most: int) -> int:

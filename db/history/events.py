@@ -15,8 +15,8 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange, columns
-from db.core.fetch import value_of
-from db.core.listing import Conditions, count_rows, page
+from db.core.fetch import fetch_one, value_of
+from db.core.listing import Conditions, PageRows, count_rows, page, read_page
 from db.core.numbers import Numbered, last_number
 from db.core.wakeups import Channel
 
@@ -174,7 +174,7 @@ async def find(conn: Connection, event_id: UUID) -> ListedEvent | None:
 
 async def listing(
     conn: Connection, wanted: EventFilter, *, after: EventKey | None, limit: int, offset: int
-) -> list[ListedEvent]:
+) -> PageRows[ListedEvent]:
     """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     ascending = wanted.after_seq is not None
@@ -189,9 +189,7 @@ async def listing(
         sql.SQL("ASC" if ascending else "DESC"),
         cut,
     )
-    async with conn.cursor(row_factory=args_row(ListedEvent)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
+    return await read_page(conn, ListedEvent, statement, conditions.values)
 
 
 async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
@@ -204,11 +202,24 @@ async def count(conn: Connection, wanted: EventFilter, at_most: int) -> int:
     return await count_rows(conn, wanted.source(), wanted.conditions(), at_most)
 
 
-async def gone_up_to(conn: Connection) -> int:
-    """Return the seq of the tenant's last event that is not kept any more, 0 where all are."""
-    return await value_of(
-        conn, "SELECT coalesce(min(seq) - 1, (SELECT event_seq FROM organizations)) FROM events"
+class KeptEvents(NamedTuple):
+    """The events that a tenant has. gone_seq: of the last one that is not kept any more, 0 where
+    all are.
+    """
+
+    gone_seq: int
+    newest_seq: int
+
+
+async def kept_events(conn: Connection) -> KeptEvents:
+    """Return which events of the tenant are kept."""
+    cursor = await conn.execute(
+        """
+        SELECT coalesce((SELECT min(seq) - 1 FROM events), event_seq), event_seq
+          FROM organizations
+        """
     )
+    return KeptEvents(*await fetch_one(cursor))
 
 
 async def _count_by_seq(conn: Connection, after_seq: int) -> int:

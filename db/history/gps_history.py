@@ -17,11 +17,10 @@ from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
-from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
-from db.core.listing import Conditions
+from db.core.listing import Conditions, PageRows, read_page
 
 _FIX = sql.SQL(
     "g.org_id, g.tracker_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags, g.altitude_m,"
@@ -192,13 +191,13 @@ class Cut:
     offset: int
 
 
-async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> list[HistoryFix]:
+async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRows[HistoryFix]:
     """Return a page."""
     spans = await _spans(conn, wanted)
     if wanted.spans() is None:
         for stretch in await _stretches(conn, wanted, cut):
             rows = await _page(conn, spans, stretch.window(), cut)
-            if len(rows) == cut.limit:
+            if len(rows) == cut.limit or rows.is_cut:
                 return rows
     return await _page(conn, spans, wanted.window(), cut)
 
@@ -251,7 +250,7 @@ async def _oldest(conn: Connection, wanted: FixFilter) -> datetime | None:
 
 async def _page(
     conn: Connection, spans: Spans, conditions: Conditions, cut: Cut
-) -> list[HistoryFix]:
+) -> PageRows[HistoryFix]:
     if cut.after is not None:
         # The first condition says nothing new, but it is the one that an index can follow.
         than: LiteralString = "<" if cut.descending else ">"
@@ -265,9 +264,7 @@ async def _page(
     source, values = _source(spans, conditions, descending=cut.descending)
     statement = _WITH_ASSET.format(source=source, order_by=_ORDER_BY[cut.descending])
     values |= {"limit": cut.limit, "offset": cut.offset, "reach": cut.limit + cut.offset}
-    async with conn.cursor(row_factory=args_row(HistoryFix)) as cursor:
-        await cursor.execute(statement, values)
-        return await cursor.fetchall()
+    return await read_page(conn, HistoryFix, statement, values)
 
 
 async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:

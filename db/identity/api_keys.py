@@ -10,7 +10,16 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import fetch_one, value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, Order, RowKey, page
+from db.core.listing import (
+    NEWEST_FIRST,
+    Columns,
+    Conditions,
+    Order,
+    PageRows,
+    RowKey,
+    page,
+    read_page,
+)
 
 _ENOUGH = timedelta(seconds=30)  # a use that was noted so lately is not noted again
 _COLUMNS = sql.SQL(
@@ -49,7 +58,7 @@ async def find(conn: Connection, key_id: UUID, *, lock: bool = False) -> ApiKey 
 
 async def listing(
     conn: Connection, *, order: Order = NEWEST_FIRST, after: RowKey | None, limit: int, offset: int
-) -> list[ApiKey]:
+) -> PageRows[ApiKey]:
     """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = Conditions()
     conditions.add("revoked_at IS NULL")
@@ -58,9 +67,7 @@ async def listing(
     statement = sql.SQL("SELECT {} FROM api_keys {} {} {}").format(
         _COLUMNS, conditions.where(), _KEY.order_by(order), cut
     )
-    async with conn.cursor(row_factory=args_row(ApiKey)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
+    return await read_page(conn, ApiKey, statement, conditions.values)
 
 
 async def count(conn: Connection) -> int:

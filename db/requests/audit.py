@@ -6,10 +6,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
-from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.listing import Conditions, count_rows, page
+from db.core.listing import Conditions, PageRows, count_rows, page, read_page
 
 _COLUMNS = sql.SQL(
     "seq, occurred_at, user_id, via, credential_id, request_id, resource_type, resource_id,"
@@ -66,7 +65,7 @@ class AuditFilter:
 
 async def listing(
     conn: Connection, wanted: AuditFilter, *, after: AuditKey | None, limit: int, offset: int
-) -> list[AuditEvent]:
+) -> PageRows[AuditEvent]:
     """Return a page, newest first: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
@@ -75,9 +74,7 @@ async def listing(
     statement = sql.SQL("SELECT {} FROM audit_events {} ORDER BY seq DESC {}").format(
         _COLUMNS, conditions.where(), cut
     )
-    async with conn.cursor(row_factory=args_row(AuditEvent)) as cursor:
-        await cursor.execute(statement, conditions.values)
-        return await cursor.fetchall()
+    return await read_page(conn, AuditEvent, statement, conditions.values)
 
 
 async def count(conn: Connection, wanted: AuditFilter, at_most: int) -> int:

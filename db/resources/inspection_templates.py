@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
+from db.core.listing import PageRows, read_page
 from db.core.table import Table
 
 
@@ -117,19 +118,24 @@ async def versions(
     after: TemplateVersionKey | None,
     limit: int,
     offset: int,
-) -> list[TemplateVersion]:
+) -> PageRows[TemplateVersion]:
     """Return a page of a template's versions, newest first."""
-    async with conn.cursor(row_factory=args_row(TemplateVersion)) as cursor:
-        await cursor.execute(
-            """
-            SELECT version, name, questions, created_by, created_at
-              FROM inspection_template_versions
-             WHERE template_id = %s AND version < %s
-             ORDER BY version DESC LIMIT %s OFFSET %s
-            """,
-            (template_id, 2**31 - 1 if after is None else after.version, limit, offset),
-        )
-        return await cursor.fetchall()
+    return await read_page(
+        conn,
+        TemplateVersion,
+        """
+        SELECT version, name, questions, created_by, created_at
+          FROM inspection_template_versions
+         WHERE template_id = %(template)s AND version < %(before)s
+         ORDER BY version DESC LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        {
+            "template": template_id,
+            "before": 2**31 - 1 if after is None else after.version,
+            "limit": limit,
+            "offset": offset,
+        },
+    )
 
 
 async def count_versions(conn: Connection, template_id: UUID) -> int:

@@ -8,7 +8,7 @@ and opens the next one; a deletion only closes. Geometries are GeoJSON texts.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -17,15 +17,21 @@ from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
-from db.core.listing import NEWEST_FIRST, Columns, Conditions, ListKey, Order, page
+from db.core.listing import (
+    NEWEST_FIRST,
+    Columns,
+    Conditions,
+    ListKey,
+    Order,
+    PageRows,
+    page,
+    read_page,
+)
 from db.core.table import row_count
 from geofence.geometry.overlap import Box
 from geofence.shapes.stored import StoredShape
 
 _COLUMNS = Columns("z.created_at", "v.name_key", "z.id")
-_COLUMNS_OF_PAGE = Columns()
-
-MAX_PAGE_BYTES = 8 * 1024 * 1024  # as stored, compressed: two to three times so much text
 
 _NEWEST_VERSION = sql.SQL(
     """
@@ -36,30 +42,18 @@ _NEWEST_VERSION = sql.SQL(
 _ZONES = (
     sql.SQL(
         """
-    SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry, v.radius_m,
+    SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry::text, v.radius_m,
            v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at,
-           z.deleted_at, v.box, v.punch_tolerance_m, v.name_key
+           z.deleted_at, v.box, v.punch_tolerance_m
       FROM zones z
     """
     )
     + _NEWEST_VERSION
 )
-_ZONE_COLUMNS = sql.SQL(
-    "id, external_id, version, name, kind, alert_on, {geometry}, radius_m, width_m, rules,"
-    " schedule, {assets}, valid_from, created_at, updated_at, deleted_at, box, punch_tolerance_m"
-)
 _VERSION_COLUMNS = sql.SQL(
-    "version, name, kind, alert_on, {geometry}, radius_m, width_m, rules, schedule, {assets},"
+    "version, name, kind, alert_on, geometry::text, radius_m, width_m, rules, schedule, assets,"
     " valid_from, valid_to, created_at, punch_tolerance_m"
 )
-# Looks at the sizes of a whole page before it unpacks anything.
-_IF_BOUNDED = sql.SQL(
-    "CASE WHEN sum(pg_column_size(geometry) + coalesce(pg_column_size(assets), 0)) OVER ()"
-    " <= %(page_bytes)s THEN {} END"
-)
-_WHOLE = {"geometry": sql.SQL("geometry::text"), "assets": sql.SQL("assets")}
-_BOUNDED = {name: _IF_BOUNDED.format(column) for name, column in _WHOLE.items()}
-
 
 MAX_BOXES = 20_000
 MAX_SHAPES_BYTES = 1024 * 1024
@@ -73,10 +67,6 @@ _OVER = sql.SQL(
         OR box[1] - 360 <= %(east)s AND box[3] - 360 >= %(west)s)
 """
 )
-
-
-class PageTooLarge(Exception):
-    """The geometries and choices of assets of a page are more than should be read at once."""
 
 
 class Zone(NamedTuple):
@@ -127,9 +117,6 @@ class PastZone(NamedTuple):
     punch_tolerance_m: float | None
 
 
-_ROW = TypeVar("_ROW", Zone, PastZone)
-
-
 @dataclass(frozen=True, slots=True)
 class ZoneFilter:
     """A filter of zones. name_prefix: the first letters. deleted: only soft-deleted zones."""
@@ -159,9 +146,7 @@ async def find(conn: Connection, zone_id: UUID, *, deleted: bool = False) -> Zon
     """Return the tenant's zone of this id; with `deleted` one that is deleted too."""
     condition = sql.SQL("" if deleted else " AND z.deleted_at IS NULL")
     async with conn.cursor(row_factory=args_row(Zone)) as cursor:
-        statement = sql.SQL("SELECT {} FROM ({} WHERE z.id = %s{}) AS found").format(
-            _ZONE_COLUMNS.format(**_WHOLE), _ZONES, condition
-        )
+        statement = sql.SQL("{} WHERE z.id = %s{}").format(_ZONES, condition)
         await cursor.execute(statement, (zone_id,))
         return await cursor.fetchone()
 
@@ -182,31 +167,15 @@ async def listing(
     after: ListKey | None,
     limit: int,
     offset: int,
-) -> list[Zone]:
-    """Return a page: `limit` rows behind `after`, or behind the first `offset`.
-
-    Raises PageTooLarge.
-    """
+) -> PageRows[Zone]:
+    """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
     conditions = wanted.conditions()
     cut = page(conditions, limit, offset)
     _COLUMNS.go_on(conditions, order, after)
-    statement = sql.SQL(
-        """
-        SELECT {columns}
-          FROM ({zones} {where} {sorted} {page}) AS page
-         {sorted_again}
-        """
-    ).format(
-        columns=_ZONE_COLUMNS.format(**_BOUNDED),
-        zones=_ZONES,
-        where=conditions.where(),
-        sorted=_COLUMNS.order_by(order),
-        page=cut,
-        sorted_again=_COLUMNS_OF_PAGE.order_by(order),
+    statement = sql.SQL("{} {} {} {}").format(
+        _ZONES, conditions.where(), _COLUMNS.order_by(order), cut
     )
-    async with conn.cursor(row_factory=args_row(Zone)) as cursor:
-        await cursor.execute(statement, conditions.values | {"page_bytes": MAX_PAGE_BYTES})
-        return _unless_too_large(await cursor.fetchall())
+    return await read_page(conn, Zone, statement, conditions.values)
 
 
 async def count(conn: Connection, wanted: ZoneFilter) -> int:
@@ -223,30 +192,17 @@ async def count(conn: Connection, wanted: ZoneFilter) -> int:
 
 async def versions(
     conn: Connection, zone_id: UUID, *, after: VersionKey | None, limit: int, offset: int
-) -> list[PastZone]:
-    """Return a page of a zone's versions, newest first. A deleted zone keeps its versions.
-
-    Raises PageTooLarge.
-    """
+) -> PageRows[PastZone]:
+    """Return a page of a zone's versions, newest first. A deleted zone keeps its versions."""
     conditions = Conditions()
     conditions.add("zone_id = %(zone_id)s", zone_id=zone_id)
     cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add("version < %(version)s", **after._asdict())
-    statement = sql.SQL(
-        """
-        SELECT {columns}
-          FROM (SELECT * FROM zone_versions {where} ORDER BY version DESC {page}) AS page
-         ORDER BY version DESC
-        """
-    ).format(
-        columns=_VERSION_COLUMNS.format(**_BOUNDED),
-        where=conditions.where(),
-        page=cut,
+    statement = sql.SQL("SELECT {} FROM zone_versions {} ORDER BY version DESC {}").format(
+        _VERSION_COLUMNS, conditions.where(), cut
     )
-    async with conn.cursor(row_factory=args_row(PastZone)) as cursor:
-        await cursor.execute(statement, conditions.values | {"page_bytes": MAX_PAGE_BYTES})
-        return _unless_too_large(await cursor.fetchall())
+    return await read_page(conn, PastZone, statement, conditions.values)
 
 
 async def count_versions(conn: Connection, zone_id: UUID) -> int:
@@ -345,12 +301,6 @@ async def restore(conn: Connection, zone: Zone, revision: int) -> None:
     """
     await update(conn, zone)
     await _open_version(conn, zone, revision)
-
-
-def _unless_too_large(rows: list[_ROW]) -> list[_ROW]:
-    if any(row.geometry is None for row in rows):
-        raise PageTooLarge
-    return rows
 
 
 async def _open_version(conn: Connection, zone: Zone, revision: int) -> None:

@@ -269,6 +269,14 @@ def _recording(statements: list[str], exchanges: list[int]) -> type[ExchangeCurs
         async def execute_all(
             self, asked: Sequence[Asked], *, prepare: bool = True
         ) -> list[list[Any]]:
+            self._write_down(asked)
+            return await super().execute_all(asked, prepare=prepare)
+
+        async def execute_page(self, query: Any, params: Any, most_bytes: int) -> bool:
+            self._write_down([(query, params)])
+            return await super().execute_page(query, params, most_bytes)
+
+        def _write_down(self, asked: Sequence[Asked]) -> None:
             if "request_id" in get_contextvars():
                 conn = self.connection
                 assert isinstance(conn, Connection)
@@ -278,7 +286,6 @@ def _recording(statements: list[str], exchanges: list[int]) -> type[ExchangeCurs
                     text = query.as_string() if isinstance(query, Composable) else query
                     text = text.decode() if isinstance(text, bytes) else text
                     statements.append(" ".join(text.split()))
-            return await super().execute_all(asked, prepare=prepare)
 
     return Recording
 

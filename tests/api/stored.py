@@ -187,6 +187,11 @@ def store_event(
     )
     if seq is not None:
         api.sql(
+            "UPDATE organizations SET event_seq = greatest(event_seq, %s) WHERE org_id = %s",
+            seq,
+            org.org_id,
+        )
+        api.sql(
             "INSERT INTO event_subjects SELECT %s, subject, %s"
             "  FROM subjects_of_event(%s::json) AS named (subject)",
             org.org_id,

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from api.openapi.examples import example_of
+from db.core import listing
 from tests.api.belongings import ID, Ids, one_of_everything, with_ids
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Organization, RunningApi
@@ -245,6 +246,27 @@ async def test_a_cursor_of_another_organization_is_a_400(
         assert cursor is not None, f"{path}: tests/api/belongings.py makes only one"
         assert (await south.admin.get(path, limit=1, cursor=cursor)).status == 200, path
         assert (await north.admin.get(path, limit=1, cursor=cursor)).status == 400, path
+
+
+async def test_every_list_ends_a_page_early_where_its_rows_are_large(
+    document: dict[str, Any], south: Organization, theirs: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {path: await south.admin.walk(path, limit=1000) for path in lists_of(document)}
+    monkeypatch.setattr(listing, "MAX_PAGE_BYTES", 1)  # one row at least there always is
+    for path, rows in whole.items():
+        first = (await south.admin.get(path, limit=1000)).json
+        assert first["limit"] == len(first["data"]) == 1 < first["total"] == len(rows), path
+        walked = await south.admin.walk(path, limit=1000)
+        assert _ids(walked) == _ids(rows), path
+        refused = await south.admin.get(path, limit=1000, offset=0)
+        assert (refused.status, refused.json["errors"][0]["parameter"]) == (400, "limit"), path
+        by_offset = await south.admin.get(path, limit=1, offset=1)
+        assert _ids(by_offset.json["data"]) == _ids(rows[1:2]), path
+
+
+def _ids(rows: list[dict[str, Any]]) -> list[Any]:
+    """Return the ids alone: of a page of one asset even an old position is looked up."""
+    return [row.get("id", row) for row in rows]
 
 
 @pytest.mark.parametrize(

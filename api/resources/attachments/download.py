@@ -94,7 +94,6 @@ def download(request: Request, access: Access, file: ServedFile) -> Response:
         "Content-Length": str(sent.end - sent.begin),
         "Content-Disposition": disposition(file.file_name),
         "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Cross-Origin-Resource-Policy": "same-origin",
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
         "ETag": tag,

@@ -173,7 +173,7 @@ class DefectRepair(fields.Body):
     assignee_ids: Annotated[list[fields.EmployeeId], Field(max_length=MAX_ASSIGNEES)] = Field(
         default_factory=list
     )
-    due_at: fields.Time | None = None
+    due_at: fields.PlannedTime | None = None
 
 
 class InspectionFormQuery(SortedQuery):

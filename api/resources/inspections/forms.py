@@ -141,9 +141,9 @@ async def update_form(
         await check_references(conn, body)
         await _check_employee(conn, access, body.employee_id)
         await check_own_order(conn, access, body.work_order_id)
-        check_changeable(row.state)
         changed = row._replace(**body.given())
         if changed != row:
+            check_changeable(row.state)
             checked = await checked_answers(conn, row.sections, changed.answers, is_complete=False)
             await _forms.write(conn, changed._replace(**checked.columns))
             changed = await _forms.found(conn, row.id)
@@ -176,6 +176,7 @@ async def repair_defect(
     """Make the work order that mends a defect, once for each failed question of a form. Asset and
     site are those of the form, and the client is that of its work order.
     """
+    access.check_scope("work-orders:write")
     async with access.transaction() as conn:
         row = await _forms.found(conn, form_id, lock=True)
         access.check_unchanged(_forms.item(row))

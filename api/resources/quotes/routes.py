@@ -239,6 +239,7 @@ async def convert_quote(
     """Make the work order of an accepted quote, once. Lines with a part are planned parts, and the
     others are its checklist.
     """
+    access.check_scope("work-orders:write")
     async with reading(access.state.connections, access.caller.org_id) as conn:
         part_ids = part_ids_in(await _quotes.found(conn, quote_id))
     moved = [] if body.warehouse_id is None else part_ids

@@ -99,7 +99,7 @@ class NewInventory(InventoryChange):
     warehouse_id: fields.WarehouseId
     opening_quantity: StockQuantity | None = None
     opening_unit_cost_cents: Cents | None = Field(
-        default=None, description="null: that of the part"
+        default=None, description="of a unit of the opening quantity; null: that of the part"
     )
 
 
@@ -172,6 +172,9 @@ async def create_inventory(access: Dispatcher, body: Annotated[NewInventory, Bod
     async with stock_transaction(access, body.part_id) as conn:
         await check_references(conn, body)
         now = await check_room(conn, "inventory")
+        if body.opening_unit_cost_cents is not None and not body.opening_quantity:
+            text = "There is no opening quantity that costs this."
+            raise bad_field("/opening_unit_cost_cents", text)
         part = await parts.get(conn, body.part_id)
         if part.tracking != "none" and body.opening_quantity:
             text = "The part has lots or serials: receive them by POST /v1/stock-movements."

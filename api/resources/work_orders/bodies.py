@@ -176,9 +176,9 @@ class WorkOrderFields(fields.Body):
     parent_id: fields.WorkOrderId | None = None
     assignee_ids: _Assignees = Field(default_factory=list)
     asset_ids: _Assets = Field(default_factory=list)
-    planned_start: fields.Time | None = None
-    planned_end: fields.Time | None = None
-    due_at: fields.Time | None = None
+    planned_start: fields.PlannedTime | None = None
+    planned_end: fields.PlannedTime | None = None
+    due_at: fields.PlannedTime | None = None
     checklist: _Checklist = Field(default_factory=list)
     labour_cost_cents: _Cents | None = None
     currency: _Currency | None = None
@@ -196,7 +196,7 @@ class SignOff(fields.Body):
     signer_name: _Signer
     signature: _Signature | None = None
     signature_attachment_id: fields.AttachmentId | None = None
-    signed_at: fields.Time | None = Field(default=None, description="now, unless given")
+    signed_at: fields.PlannedTime | None = Field(default=None, description="now, unless given")
 
 
 class WorkOrderChange(WorkOrderFields):

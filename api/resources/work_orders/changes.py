@@ -48,6 +48,7 @@ from operations.work_orders.states import (
 
 MAX_TRANSITIONS = 500
 _CLOCK_AHEAD = timedelta(minutes=5)  # of whoever signs
+_OLDEST_SIGNATURE = timedelta(days=3653)  # of an order that is entered later
 _EVENTS: Mapping[str, str] = {
     "issue": WORK_ORDER_CREATED,
     "assign": WORK_ORDER_ASSIGNED,
@@ -191,6 +192,8 @@ def _check_said(row: WorkOrder, verb: Verb, said: Said, at: datetime) -> None:
     signed_at = said.sign_off and said.sign_off.signed_at
     if signed_at is not None and signed_at > at + _CLOCK_AHEAD:
         raise bad_field("/signed_at", "must not be in the future")
+    if signed_at is not None and signed_at < at - _OLDEST_SIGNATURE:
+        raise bad_field("/signed_at", "must not be more than ten years ago")
 
 
 def _transition(

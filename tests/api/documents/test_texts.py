@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.documents.texts import clocks_change, duration, figures, one_line, time_of_day
+from api.documents.texts import clocks_change, duration, figures, full_time, one_line, time_of_day
 
 ZURICH = ZoneInfo("Europe/Zurich")
 
@@ -52,6 +52,18 @@ def test_a_time_of_day_is_read_from_its_line(day: str, utc: str, text: str) -> N
     at = datetime.fromisoformat(utc).replace(tzinfo=UTC)
     shown = time_of_day(at, date.fromisoformat(day), ZURICH, shows_seconds=False)
     assert str(shown) == text
+
+
+@pytest.mark.parametrize(
+    ("utc", "zone", "text"),
+    [
+        ("0001-01-01T00:00:00", "America/Los_Angeles", "1 Jan 1 00:00"),
+        ("9999-12-31T23:59:59", "Pacific/Auckland", "31 Dec 9999 23:59"),
+        ("2026-03-02T06:30:00", "Europe/Zurich", "2 Mar 2026 07:30"),
+    ],
+)
+def test_a_time_at_the_end_of_the_calendar_is_shown_as_utc(utc: str, zone: str, text: str) -> None:
+    assert full_time(datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == text
 
 
 def test_clocks_change_twice_a_year() -> None:

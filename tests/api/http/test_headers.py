@@ -13,6 +13,7 @@ from api.http.headers import (
     byte_span,
     entity_tags,
     media_type,
+    preferred,
     weights,
 )
 from api.openapi.components import IF_MATCH, IF_NONE_MATCH
@@ -50,6 +51,23 @@ def test_a_weight_is_never_beyond_0_and_1(header: str) -> None:
 
 def test_names_behind_the_first_twenty_do_not_count() -> None:
     assert list(weights(",".join(map(str, range(1000))))) == list(map(str, range(20)))
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("application/*", "application/json"),
+        ("application/pdf", "application/pdf"),
+        ("*/*, application/pdf;q=0.1", "application/json"),
+        ("*/*;q=0.1, application/pdf", "application/pdf"),
+        ("application/json;q=0, */*", "application/pdf"),
+        ("text/html", "application/json"),
+    ],
+)
+def test_the_most_exact_range_weighs_a_type(accept: str, chosen: str) -> None:
+    assert preferred(accept, ["application/json", "application/pdf"]) == chosen
 
 
 @given(st.lists(st.tuples(_BLANKS, _TAGS, _BLANKS), min_size=1))

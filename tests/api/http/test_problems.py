@@ -9,11 +9,14 @@ import psycopg
 import pytest
 from fastapi import Body
 from fastapi.dependencies.utils import get_dependant
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError, model_validator
 from starlette.responses import Response
 
 from api.http import fields
 from api.request.handler_arguments import body_check
+from api.request.route import _keys_within, _keys_written
 from api.resources.sign_in import Credentials
 from db.core.ids import new_id
 from telemetry.ids import format_id
@@ -21,6 +24,13 @@ from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
 
 pytestmark = pytest.mark.own_api
+
+
+_TEXTS = st.text(st.sampled_from('a\\":, {}\n\u00e9'))
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | _TEXTS,
+    lambda inner: st.lists(inner) | st.dictionaries(_TEXTS, inner),
+)
 
 
 def is_problem(answer: Answer, status: int, code: str) -> bool:
@@ -33,6 +43,12 @@ def is_problem(answer: Answer, status: int, code: str) -> bool:
         and document["request_id"] == answer.headers["X-Request-Id"]
         and {"type", "title", "detail", "errors"} <= document.keys()
     )
+
+
+async def test_a_websocket_wants_an_upgrade(north: Organization) -> None:
+    answer = await north.viewer.get("/v1/ws")
+    assert is_problem(answer, 426, "upgrade_required")
+    assert answer.headers["Upgrade"] == "websocket"
 
 
 async def test_a_path_that_is_not_there_is_a_404(north: Organization) -> None:
@@ -112,6 +128,9 @@ async def test_an_unknown_parameter_is_a_400_that_lists_the_known_ones(
         ("/v1/assets", "limit", "1001"),
         ("/v1/assets", "limit", "ten"),
         ("/v1/assets", "limit", ""),
+        ("/v1/assets", "limit", "1_0"),
+        ("/v1/assets", "limit", " 5"),
+        ("/v1/assets", "offset", "+1"),
         ("/v1/assets", "offset", "-1"),
         ("/v1/assets", "offset", "9" * 30),
         ("/v1/assets", "cursor", "x"),
@@ -158,6 +177,8 @@ async def test_a_cursor_and_an_offset_do_not_go_together(north: Organization) ->
         b'{"name": "\\ud800"}',
         b'{"name": 1e999}',
         b'{"name": "x"} {}',
+        b'{"name": "a", "name": "b"}',
+        b'{"name": "a", "mechanical_state": {"a": 1, "\\u0061" : 2}}',
         b'{"name": ' + b"[" * 40 + b"]" * 40 + b"}",
         b"[" * 10_000,
         b'{"a":' * 10_000,
@@ -177,6 +198,26 @@ async def test_a_body_that_is_not_called_json_is_a_415(
     headers = {"Content-Type": media_type}
     answer = await north.admin.send("POST", "/v1/assets", data=b"{}", headers=headers)
     assert is_problem(answer, 415, "not_json")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_a_body_of_another_charset_or_coding_is_a_415(
+    north: Organization, headers: dict[str, str]
+) -> None:
+    answer = await north.admin.send("POST", "/v1/assets", data=b'{"name":"x"}', headers=headers)
+    assert is_problem(answer, 415, "not_json")
+
+
+@given(_VALUES)
+def test_every_name_of_a_text_is_counted_once(value: Any) -> None:
+    for content in (json.dumps(value), json.dumps(value, indent=1, separators=(" ,", "\t:\n"))):
+        assert _keys_written(content.encode()) == _keys_within(value, 32)
 
 
 async def test_a_body_may_say_its_charset(north: Organization) -> None:

@@ -73,7 +73,8 @@ async def test_who_is_not_known_must_leave(api: RunningApi, token: str) -> None:
 
 async def test_without_token_and_cookie_nobody_is_let_in(api: RunningApi) -> None:
     async with stranger(api.url) as reader:
-        await reader.say("authenticate")
+        answer = await reader.ask("authenticate", id=3)
+        assert (answer["code"], "first message" in answer["detail"]) == ("unauthorized", True)
         assert await reader.closed() == UNAUTHORIZED
 
 

@@ -11,6 +11,7 @@ from db.requests import expired, idempotency
 from tests.api.http.test_problems import is_problem
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
+from tests.api.stocked import move, stocked
 from tests.db import rows
 
 pytestmark = pytest.mark.own_api
@@ -141,6 +142,24 @@ async def test_a_refusal_is_kept_once_the_request_was_begun(north: Organization)
     await north.admin.patch(taken.headers["Location"], {"external_id": None})
     assert _is_replay_of(await _post(north.admin, "/v1/assets", key, body), first)
     assert (await _post(north.admin, "/v1/assets", _key(), body)).status == 201
+
+
+async def test_refusals_of_the_rules_are_kept_as_well(north: Organization) -> None:
+    ids, key = await stocked(north, quantity=1), _key()
+    issue = {"kind": "issue", "quantity": 3, "part_id": ids["parts"]}
+    issue["warehouse_id"] = ids["warehouses"]
+    first = await _post(north.admin, "/v1/stock-movements", key, issue)
+    assert is_problem(first, 409, "insufficient_stock")
+    assert (await move(north.admin, ids, "receive", 5)).status == 201
+    assert _is_replay_of(await _post(north.admin, "/v1/stock-movements", key, issue), first)
+
+    order = (await north.admin.post("/v1/work-orders", {"title": "Grease"})).json
+    path, key = f"/v1/work-orders/{order['id']}/complete", _key()
+    first = await _post(north.admin, path, key, {"signer_name": "Peter Frei"})
+    assert is_problem(first, 409, "illegal_move")
+    await north.admin.post(f"/v1/work-orders/{order['id']}/cancel", {"reason": "Nobody wants it."})
+    again = await _post(north.admin, path, key, {"signer_name": "Peter Frei"})
+    assert _is_replay_of(again, first)  # with the verbs that were legal then
 
 
 async def test_what_a_refused_request_had_done_is_undone(north: Organization) -> None:

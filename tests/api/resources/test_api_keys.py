@@ -72,7 +72,7 @@ async def test_a_key_cannot_be_made_for_a_user_of_another_organization(
 ) -> None:
     body = {"name": "Script", "user_id": await _user_id(south.viewer)}
     answer = await north.admin.post(KEYS, body)
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/user_id")
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (404, "/user_id")
 
 
 async def test_only_admins_see_and_make_keys(north: Organization) -> None:

@@ -83,6 +83,10 @@ async def test_a_file_comes_back_as_it_was_sent(api: RunningApi, north: Organiza
     assert (await north.viewer.get(answer.headers["Location"])).json == made
     sent = await north.viewer.get(f"/v1/attachments/{made['id']}/content")
     assert (sent.status, sent.content) == (200, PDF)
+    policies = [
+        value for name, value in sent.headers.items() if name == "Cross-Origin-Resource-Policy"
+    ]
+    assert policies == ["same-origin"]
     assert {name: sent.headers[name] for name in HEADERS} == HEADERS | {
         "Content-Type": "application/pdf",
         "Content-Length": str(len(PDF)),

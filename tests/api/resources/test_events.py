@@ -64,6 +64,9 @@ async def test_after_a_seq_they_come_in_order(north: Organization) -> None:
     rest = await north.viewer.get("/v1/events", after=3, cursor=answer.json["next_cursor"])
     assert seqs(rest) == [8, 9]
     assert seqs(await north.viewer.get("/v1/events", after=9)) == []
+    beyond = await north.viewer.get("/v1/events", after=10)
+    assert (beyond.status, beyond.json["errors"][0]["parameter"]) == (400, "after")
+    assert "The newest event is 9" in beyond.json["errors"][0]["message"]
 
 
 @pytest.mark.usefixtures("stored")

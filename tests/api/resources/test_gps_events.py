@@ -243,3 +243,12 @@ async def test_two_fixes_of_one_instant_are_told_apart_by_seq(
     rows = await north.viewer.walk("/v1/gps-events", limit=1, tracker_id=who.tracker_id)
     assert [row["seq"] for row in rows] == [1, 0]
     assert rows[0]["id"] != rows[1]["id"]
+
+
+@pytest.mark.parametrize("media_type", ["text/csv", "application/geo+json", "application/json;q=0"])
+async def test_an_export_that_there_is_not_is_a_406(north: Organization, media_type: str) -> None:
+    answer = await north.viewer.get("/v1/gps-events", {"Accept": media_type})
+    assert (answer.status, answer.json["media_types"]) == (406, ["application/json"])
+    for accepted in ("*/*", "application/*", "text/csv, application/json;q=0.1"):
+        answer = await north.viewer.get("/v1/gps-events", {"Accept": accepted})
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")

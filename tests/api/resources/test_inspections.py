@@ -10,6 +10,7 @@ from pypdf import PdfReader
 
 from db.core.ids import new_id
 from telemetry.ids import format_id
+from tests.api.auth.test_scopes import key
 from tests.api.photos.pictures import bomb, photo, signature
 from tests.api.punching import worker
 from tests.api.resources.test_attachments import upload
@@ -181,6 +182,8 @@ async def test_a_draft_is_changed_and_submitted_once_with_one_event(api: Running
         "failed_items": [defect],
     }
     assert (await org.viewer.get(path)).json == done
+    unchanged = await org.admin.patch(path, {})
+    assert (unchanged.status, unchanged.json) == (200, done)
     refused = await org.admin.patch(path, {"answers": GOOD})
     assert (refused.status, refused.json["legal_verbs"]) == (409, ["supersede"])
 
@@ -420,6 +423,9 @@ async def test_a_defect_becomes_a_work_order_once(api: RunningApi) -> None:
         refused = await caller.post(f"{path}/work-orders", {"question_id": "brakes"})
         assert refused.status == 403
     body = {"question_id": "brakes"}
+    narrow = await key(api, org, "inspection-forms:write")
+    refused = await narrow.post(f"{path}/work-orders", body)
+    assert (refused.status, refused.json["code"]) == (403, "scope_missing")
     asked = [org.dispatcher.post(f"{path}/work-orders", body) for _ in range(2)]
     first, second = sorted(await asyncio.gather(*asked), key=lambda answer: answer.status)
     assert (first.status, second.status, second.json["code"]) == (201, 409, "repair_ordered")

@@ -8,6 +8,7 @@ import pytest
 
 from db.core.ids import new_id
 from telemetry.ids import format_id
+from tests.api.http.test_problems import is_problem
 from tests.api.running import Organization, RunningApi
 from tests.api.stocked import move, stocked
 
@@ -156,6 +157,18 @@ async def test_a_quantity_is_changed_by_movements_alone(north: Organization) -> 
     changed = (await north.admin.patch(path, {"reorder_point": 2.5, "reorder_quantity": 7})).json
     assert (changed["reorder_point"], changed["reorder_quantity"]) == (2.5, 7)
     assert (changed["on_hand"], changed["low"]) == (3, False)
+
+
+@pytest.mark.parametrize("opening", [{}, {"opening_quantity": 0}])
+async def test_a_cost_of_no_opening_quantity_is_a_422(
+    north: Organization, opening: dict[str, int]
+) -> None:
+    ids = await stocked(north)
+    store = (await north.admin.post("/v1/warehouses", {"name": "Second"})).json["id"]
+    body = {"part_id": ids["parts"], "warehouse_id": store, "opening_unit_cost_cents": 200}
+    answer = await north.admin.post("/v1/inventory", body | opening)
+    assert is_problem(answer, 422, "invalid_body")
+    assert answer.json["errors"][0]["pointer"] == "/opening_unit_cost_cents"
 
 
 async def test_a_part_has_one_record_in_a_warehouse(north: Organization) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from tests.api.auth.test_scopes import key
 from tests.api.http.test_problems import is_problem
 from tests.api.mailbox import Mailbox
 from tests.api.resources.quoting import LINE, client_of, done, draft, read, sent
@@ -47,6 +48,9 @@ async def test_an_accepted_quote_becomes_a_work_order_once(
     assert (await org.viewer.get(f"/v1/quotes/{quote['id']}/pdf")).status == 200
     quote = await accepted(org, mailbox, client_id=client_id, lines=lines)
     assert quote["work_order_id"] is None
+    narrow = await key(api, org, "quotes:write")
+    refused = await narrow.post(f"/v1/quotes/{quote['id']}/convert", {})
+    assert is_problem(refused, 403, "scope_missing")
     await org.admin.patch(f"/v1/inventory/{other['inventory']}", {"reorder_point": None})
     emptied = {"kind": "count", "quantity": 0, "part_id": other["parts"]}
     await org.admin.post("/v1/stock-movements", emptied | {"warehouse_id": other["warehouses"]})

@@ -14,6 +14,7 @@ from tests.api.resources.dispatching import (
     BODIES,
     in_state,
     made_order,
+    order_events,
     say,
 )
 from tests.api.running import Organization
@@ -125,6 +126,8 @@ async def test_a_completion_is_signed(org: Organization) -> None:
     assert is_problem(await say(org, order, "complete", lost), 404, "not_found")
     late = {"signer_name": "Peter Frei", "signed_at": "2099-01-01T00:00:00Z"}
     assert (await say(org, order, "complete", late)).status == 422
+    for at in ("0001-01-01T00:00:00Z", "1999-12-31T00:00:00Z"):
+        assert (await say(org, order, "complete", late | {"signed_at": at})).status == 422
     half = {"signer_name": "Peter Frei", "lat": 47.0}
     assert (await say(org, order, "complete", half)).status == 422
     body = {"signer_name": "Peter Frei", "signature": png, "lat": 47.0, "lon": 8.5}
@@ -170,3 +173,13 @@ async def test_one_of_many_who_start_at_once_does(org: Organization) -> None:
     order = await in_state(org, "assigned")
     answers = await asyncio.gather(*(say(org, order, "start") for _ in range(6)))
     assert sorted(answer.status for answer in answers) == [200] + [409] * 5
+
+
+async def test_an_event_is_written_down_after_it_occurred(
+    api: RunningApi, org: Organization
+) -> None:
+    await in_state(org, "completed")
+    early = api.sql(
+        "SELECT type FROM events WHERE org_id = %s AND created_at < occurred_at", org.org_id
+    )
+    assert (len(order_events(api, org)), early) == (4, [])
