@@ -93,6 +93,11 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/unit",
         "The part was moved in stock already: make another part for another unit.",
     ),
+    "work_orders_site_of_client": (
+        "site_of_another_client",
+        "/site_id",
+        "The site is another client's: a work order has a site of its client, or one of your own.",
+    ),
     "work_order_signature_is_there": (
         "changed_meanwhile",
         "/signature_attachment_id",

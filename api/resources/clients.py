@@ -1,7 +1,8 @@
 """Clients: the organization's customers.
 
 A deleted client is kept and can be restored. It is not listed, and another client may take its
-`external_id`. A client that still has sites, assets or quotes cannot be deleted.
+`external_id`. A client that still has sites, assets or quotes, or work orders that have not ended,
+cannot be deleted.
 """
 
 from typing import Annotated
@@ -64,7 +65,7 @@ _clients = Resource(
     table.clients,
     item_of(ClientItem),
     is_in_use=table.is_in_use,
-    in_use="The client has sites, assets or quotes.",
+    in_use="The client has sites, assets or quotes, or work orders that have not ended.",
 )
 
 
@@ -96,7 +97,9 @@ async def update_client(
 
 @router.delete("/{id}", operation_id="deleteClient", status_code=204)
 async def delete_client(access: Dispatcher, client_id: _ClientPath) -> Response:
-    """Delete a client that has no sites, assets or quotes. It can be restored."""
+    """Delete a client that has no sites, assets or quotes, and no work orders that have not ended.
+    It can be restored.
+    """
     return await _clients.delete(access, client_id)
 
 

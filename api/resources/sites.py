@@ -79,7 +79,7 @@ _sites = Resource(
     item_of(SiteItem),
     check=_check_place,
     is_in_use=table.is_in_use,
-    in_use="Assets are at the site.",
+    in_use="Assets are at the site, or work orders that have not ended.",
     owners=["client"],
 )
 
@@ -112,7 +112,9 @@ async def update_site(
 
 @router.delete("/{id}", operation_id="deleteSite", status_code=204)
 async def delete_site(access: Dispatcher, site_id: _SitePath) -> Response:
-    """Delete a site at which no asset is. It can be restored."""
+    """Delete a site at which no asset is, and no work order that has not ended. It can be
+    restored.
+    """
     return await _sites.delete(access, site_id)
 
 

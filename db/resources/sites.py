@@ -7,6 +7,7 @@ from uuid import UUID
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.table import Table
+from operations.work_orders.states import OPEN
 
 
 class Site(NamedTuple):
@@ -30,9 +31,15 @@ sites = Table("sites", Site, has_row_count=True)
 
 
 async def is_in_use(conn: Connection, site_id: UUID) -> bool:
-    """Return whether an asset that is not deleted is at the site."""
+    """Return whether an asset that is not deleted is at the site, or a work order that has not
+    ended.
+    """
     return await value_of(
         conn,
-        "SELECT EXISTS (SELECT FROM assets WHERE site_id = %s AND deleted_at IS NULL)",
-        (site_id,),
+        """
+        SELECT EXISTS (SELECT FROM assets WHERE site_id = %(id)s AND deleted_at IS NULL)
+            OR EXISTS (SELECT FROM work_orders WHERE site_id = %(id)s AND deleted_at IS NULL
+                          AND state = ANY (%(open)s))
+        """,
+        {"id": site_id, "open": list(OPEN)},
     )

@@ -17,7 +17,7 @@ from db.core.listing import Conditions
 from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 from operations.work_orders.site_windows import SiteStep, SiteWindow, site_windows
-from operations.work_orders.states import State
+from operations.work_orders.states import OPEN, State
 
 
 class WorkOrder(NamedTuple):
@@ -117,17 +117,23 @@ def _asset(conditions: Conditions, asset_id: UUID) -> None:
 
 
 def _planned(conditions: Conditions, window: tuple[datetime | None, datetime | None]) -> None:
-    """Add those whose planned time shares an instant with a window that may be open at an end.
+    """Add those whose planned time shares an instant with a window that may be open at an end. An
+    order that is planned to end when it begins is in that instant.
 
     They are found first, by an index of their own, and sorted then: PostgreSQL would look for them
     among all orders in the order of the list, which takes long where few are in the window.
     """
     since, until = window
+    if since is not None and since == until:
+        conditions.add("false")
+        return
     conditions.add(
         """
         work_orders.id = ANY (ARRAY(
             SELECT id FROM work_orders WHERE planned_start IS NOT NULL
-               AND planned_end > coalesce(%(since)s::timestamptz, '-infinity')
+               AND planned_end >= coalesce(%(since)s::timestamptz, '-infinity')
+               AND (planned_end > coalesce(%(since)s::timestamptz, '-infinity')
+                    OR planned_start = planned_end)
                AND planned_start < coalesce(%(until)s::timestamptz, 'infinity')))
         """,
         since=since,
@@ -292,6 +298,22 @@ async def has_children(conn: Connection, order_id: UUID) -> bool:
         conn,
         "SELECT EXISTS (SELECT FROM work_orders WHERE parent_id = %s AND deleted_at IS NULL)",
         (order_id,),
+    )
+
+
+async def open_numbers(conn: Connection, employee_id: UUID, most: int) -> list[int]:
+    """Return the numbers of work orders of an employee that have not ended, the first `most`."""
+    return await value_of(
+        conn,
+        """
+        SELECT ARRAY(
+            SELECT work_orders.number FROM work_order_assignees of JOIN work_orders
+                ON work_orders.org_id = of.org_id AND work_orders.id = of.work_order_id
+             WHERE of.employee_id = %s AND work_orders.deleted_at IS NULL
+               AND work_orders.state = ANY (%s)
+             ORDER BY work_orders.number LIMIT %s)
+        """,
+        (employee_id, list(OPEN), most),
     )
 
 

@@ -166,6 +166,27 @@ async def plan_new(
         await reserve_planned(conn, stock)
 
 
+async def deleted_in_plan(conn: Connection, order_id: UUID) -> tuple[str, str | None] | None:
+    """Return the name of a part that an order plans and that is deleted, and None; or of one that
+    is planned in a deleted warehouse, and the name of the warehouse. None: there are neither.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT format('%%s (%%s)', part.name, part.number),
+               CASE WHEN part.deleted_at IS NULL THEN store.name END
+          FROM work_order_parts AS planned
+          JOIN parts AS part ON part.org_id = planned.org_id AND part.id = planned.part_id
+          LEFT JOIN warehouses AS store
+            ON store.org_id = planned.org_id AND store.id = planned.warehouse_id
+         WHERE planned.work_order_id = %s AND planned.planned_milli > 0
+           AND (part.deleted_at IS NOT NULL OR store.deleted_at IS NOT NULL)
+         ORDER BY planned.part_id LIMIT 1
+        """,
+        (order_id,),
+    )
+    return await cursor.fetchone()
+
+
 async def reserve_planned(conn: Connection, stock: OrderStock) -> None:
     """Reserve all that an order plans where a warehouse is chosen. Raises StockError,
     QuotaExceeded.

@@ -50,6 +50,7 @@ class ChangedWorkOrder(Struct):
     planned_start: Annotated[str, time_field("null: not planned", "2026-03-02T07:00:00Z")] | None
     planned_end: Annotated[str, time_field("null: not planned", "2026-03-02T15:00:00Z")] | None
     due_at: Annotated[str, time_field("null: at no time", "2026-03-03T15:00:00Z")] | None
+    deleted_at: Annotated[str, time_field("null: it is there", "2026-03-04T09:00:00Z")] | None
     user_id: Annotated[str, id_field("usr", "the user who did it")]
     lat: (
         Annotated[

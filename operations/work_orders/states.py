@@ -44,6 +44,10 @@ RELEASING: tuple[State, ...] = ("closed", "cancelled", "cannot_complete")
 MOVING_STOCK: tuple[Verb, ...] = ("issue", "close", "cancel", "cannot-complete")
 """The verbs that reserve planned parts or release them."""
 ENDED: tuple[State, ...] = ("completed", "closed", "cancelled", "cannot_complete")
+OPEN: tuple[State, ...] = ("draft", "created", "assigned", "started", "on_hold")
+"""The states of a work order that has not ended: what it names is not deleted."""
+SIGNED: tuple[State, ...] = ("completed", "closed")
+"""The states in which a work order is not deleted: somebody signed for it."""
 FIXED: tuple[State, ...] = ("completed", "closed", "cancelled")
 """The states in which the content does not change: somebody signed for it, or it is over."""
 ENDING: tuple[Verb, ...] = ("complete", "close", "cancel", "cannot-complete")

@@ -1,4 +1,6 @@
-"""The application's role cannot put a thing into a state of which the proof is missing."""
+"""The application's role cannot put a thing into a state of which the proof is missing, or that
+names what is deleted.
+"""
 
 import asyncio
 from uuid import UUID
@@ -116,6 +118,111 @@ async def test_an_order_is_completed_with_a_sign_off_of_that_time(
     assert await _refusal(database, org_id, done) == "work_orders_sign_off"
     assert await _refusal(database, org_id, done, earlier) == "work_orders_sign_off"
     assert await _refusal(database, org_id, done, _signed(order_id)) is None
+
+
+# The things of work orders ------------------------------------------------------------------------
+
+
+def _insert(table: str, row_id: UUID, **columns: UUID) -> Statement:
+    """Return the statement that inserts a row of the tenant with a name."""
+    names = "".join(f", {name}" for name in columns)
+    places = ", %s" * len(columns)
+    statement = f"INSERT INTO {table} (org_id, id, name{names}) SELECT current_org_id(), %s, 'x'"
+    return statement + places, (row_id, *columns.values())
+
+
+def _new_order(order_id: UUID, state: str = "created", **columns: UUID) -> Statement:
+    names, places = "".join(f", {name}" for name in columns), ", %s" * len(columns)
+    statement = (
+        f"INSERT INTO work_orders (org_id, id, number, title, priority, state{names}) SELECT"
+        f" current_org_id(), %s, (SELECT coalesce(max(number), 0) + 1 FROM work_orders), 'x',"
+        f" 'normal', %s{places}"
+    )
+    return statement, (order_id, state, *columns.values())
+
+
+def _given(order_id: UUID, employee_id: UUID) -> Statement:
+    return (
+        "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
+        " SELECT current_org_id(), %s, %s",
+        (order_id, employee_id),
+    )
+
+
+def _delete(table: str, row_id: UUID, *, restore: bool = False) -> Statement:
+    at = "NULL" if restore else "now()"
+    return f"UPDATE {table} SET deleted_at = {at} WHERE id = %s", (row_id,)
+
+
+def _cancelled(order_id: UUID) -> Statement:
+    return "UPDATE work_orders SET state = 'cancelled' WHERE id = %s", (order_id,)
+
+
+async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, org_id: UUID) -> None:
+    """With each thing: the order is made, ends, and is open again."""
+    for table, constraint in (
+        ("clients", "work_orders_client_is_there"),
+        ("sites", "work_orders_site_is_there"),
+        ("employees", "work_orders_assignee_is_there"),
+    ):
+        thing, order_id, other = new_id(), new_id(), new_id()
+
+        def made(order_id: UUID, table: str = table, thing: UUID = thing) -> list[Statement]:
+            if table == "employees":
+                return [_new_order(order_id), _given(order_id, thing)]
+            return [_new_order(order_id, **{f"{table[:-1]}_id": thing})]
+
+        gone, back = _delete(table, thing), _delete(table, thing, restore=True)
+        order_gone, order_back = (
+            _delete("work_orders", order_id),
+            _delete("work_orders", order_id, restore=True),
+        )
+        reopened = "UPDATE work_orders SET state = 'created' WHERE id = %s", (order_id,)
+
+        async def refusal(*statements: Statement) -> str | None:
+            return await _refusal(database, org_id, *statements)
+
+        assert await refusal(_insert(table, thing), *made(order_id)) is None
+        assert await refusal(gone) == f"{table}_in_work_orders"
+        assert await refusal(order_gone, gone) is None
+        assert await refusal(order_back) == constraint
+        assert await refusal(*made(other)) == constraint
+        assert await refusal(back, order_back) is None
+        assert await refusal(_cancelled(order_id), gone) is None
+        assert await refusal(reopened) == constraint
+        assert await refusal(back, reopened) is None
+
+
+async def test_an_order_is_at_a_site_of_its_client_or_of_the_organization(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    ours, theirs, site, own, order_id = (new_id() for _ in range(5))
+    there = [
+        _insert("clients", ours),
+        _insert("clients", theirs),
+        _insert("sites", site, client_id=theirs),
+        _insert("sites", own),
+        _new_order(order_id, client_id=ours, site_id=own),
+    ]
+    assert await _refusal(database, org_id, *there) is None
+    wrong = "work_orders_site_of_client"
+    made = _new_order(new_id(), client_id=ours, site_id=site)
+    assert await _refusal(database, org_id, made) == wrong
+    moved = "UPDATE work_orders SET site_id = %s WHERE id = %s", (site, order_id)
+    assert await _refusal(database, org_id, moved) == wrong
+    other = "UPDATE work_orders SET client_id = %s WHERE id = %s", (theirs, order_id)
+    assert await _refusal(database, org_id, other, moved) is None
+    back = "UPDATE work_orders SET client_id = %s WHERE id = %s", (ours, order_id)
+    assert await _refusal(database, org_id, back) == wrong
+
+
+@pytest.mark.parametrize("state", ["completed", "closed"])
+async def test_an_order_that_somebody_signed_for_stays(
+    database: DatabaseUnderTest, org_id: UUID, state: str
+) -> None:
+    order_id = _order(database, org_id, state, assigned=True)
+    gone = _delete("work_orders", order_id)
+    assert await _refusal(database, org_id, gone) == "work_orders_signed_stay"
 
 
 # Quotes -------------------------------------------------------------------------------------------

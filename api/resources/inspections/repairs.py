@@ -12,6 +12,7 @@ from db.core.connect import Connection
 from db.resources import work_orders
 from db.resources.inspection_forms import Inspection
 from db.resources.kinds import KINDS
+from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder
 from operations.inspections.states import check_repairable
 
@@ -44,13 +45,17 @@ async def order_repair(
 
 
 async def _place(conn: Connection, row: Inspection) -> dict[str, Any]:
-    """Return client, site and assets of a repair; things that are deleted since are left out."""
+    """Return client, site and assets of a repair; things that are deleted since are left out. The
+    client of the site goes before that of the order during which the form was filled in.
+    """
     order_id = row.work_order_id
     order = None if order_id is None else await work_orders.work_orders.find(conn, order_id)
-    site_id = row.site_id or (order and order.site_id)
+    site_id = await _live(conn, "site", row.site_id or (order and order.site_id))
+    site = None if site_id is None else await sites.get(conn, site_id)
+    client_id = (site and site.client_id) or (order and order.client_id)
     return {
-        "client_id": await _live(conn, "client", order and order.client_id),
-        "site_id": await _live(conn, "site", site_id),
+        "client_id": await _live(conn, "client", client_id),
+        "site_id": site_id,
         "asset_ids": [each for each in [await _live(conn, "asset", row.asset_id)] if each],
     }
 

@@ -14,6 +14,7 @@ import msgspec
 from api.http.encoding import id_text, optional_id_text, optional_time_text
 from api.http.problems import bad_field, conflict, forbidden
 from api.request.access import Access
+from api.request.references import check_owners
 from api.resources.work_orders.bodies import Completion, ReasonedMove, SignOff, Task, WorkOrderMove
 from db.core.connect import Connection
 from db.core.ids import new_id
@@ -21,9 +22,15 @@ from db.history import events
 from db.history.events import Event
 from db.resources import work_orders as stored
 from db.resources.attachments import attachments
+from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
 from db.stock.work_order_costs import forget_rates, keep_rates
-from db.stock.work_order_parts import OrderStock, release_reserved, reserve_planned
+from db.stock.work_order_parts import (
+    OrderStock,
+    deleted_in_plan,
+    release_reserved,
+    reserve_planned,
+)
 from geofence.event_data.work_orders import (
     WORK_ORDER_ASSIGNED,
     WORK_ORDER_CANCELLED,
@@ -34,12 +41,14 @@ from geofence.event_data.work_orders import (
     ChangedWorkOrder,
 )
 from operations.stock import StockError
+from operations.work_orders.checklists import former_places
 from operations.work_orders.states import (
     ENDED,
     ENDING,
     IN_HANDS,
     MAX_DEPTH,
     NEEDING_A_REASON,
+    OPEN,
     RELEASING,
     RESERVING,
     WORK_ORDERS,
@@ -115,6 +124,8 @@ async def move(
     await _check_signature(conn, row, said.sign_off)
     changed = row._replace(state=then, updated_at=at)
     check_assignees(changed)
+    if row.state in ENDED and then in OPEN:
+        await check_there(conn, changed)
     if verb == "start" and row.started_at is None:
         changed = changed._replace(started_at=at)
     if verb != "close":
@@ -133,6 +144,35 @@ async def move(
     type_ = _EVENTS.get(verb, WORK_ORDER_UPDATED)
     await events.insert(conn, [event_of(access, type_, changed, at, verb=verb, said=said)])
     return changed
+
+
+async def check_there(conn: Connection, row: WorkOrder) -> None:
+    """Raise Problem (409) where the client, the site or, unless it has ended, an assignee of an
+    order is deleted. They stay until the transaction ends.
+    """
+    await check_owners(conn, KINDS["work_order"], row, ["client", "site"])
+    if row.state not in OPEN:
+        return
+    there = await KINDS["employee"].lock_existing(conn, row.assignee_ids)
+    if len(there) < len(row.assignee_ids):
+        detail = "An employee of the work order is deleted: restore them first."
+        raise conflict("employee_deleted", detail)
+
+
+async def tell_change(
+    conn: Connection, access: Access, before: WorkOrder, row: WorkOrder, changed: Sequence[str]
+) -> None:
+    """Emit the event of changed fields, and that of new assignees where the order is in somebody's
+    hands. A draft tells nothing.
+    """
+    if row.state == "draft":
+        return
+    types = [WORK_ORDER_UPDATED]
+    if row.state in IN_HANDS and not set(row.assignee_ids) <= set(before.assignee_ids):
+        types.append(WORK_ORDER_ASSIGNED)
+    at = row.updated_at
+    told = [event_of(access, type_, row, at, changed=changed) for type_ in types]
+    await events.insert(conn, told)
 
 
 async def _check_room(conn: Connection, row: WorkOrder, verb: Verb) -> None:
@@ -166,11 +206,24 @@ async def _move_parts(conn: Connection, access: Access, row: WorkOrder, changed:
     stock = stock_of(access, row)
     try:
         if row.state == "draft" and changed.state in RESERVING:
+            await _check_plan(conn, row)
             await reserve_planned(conn, stock)
         elif changed.state in RELEASING:
             await release_reserved(conn, stock)
     except StockError as error:
         raise conflict(error.code, str(error)) from None
+
+
+async def _check_plan(conn: Connection, row: WorkOrder) -> None:
+    """Raise Problem (409) for a draft that plans a deleted part, or one in a deleted warehouse."""
+    deleted = await deleted_in_plan(conn, row.id)
+    if deleted is not None:
+        name, warehouse = deleted
+        if warehouse is None:
+            detail = f"{name} is deleted: restore the part, or plan 0 of it."
+            raise conflict("part_deleted", detail)
+        detail = f"{name} is planned in {warehouse}, which is deleted: plan it elsewhere."
+        raise conflict("warehouse_deleted", detail)
 
 
 def check_assignees(row: WorkOrder) -> None:
@@ -259,6 +312,7 @@ def event_of(
         planned_start=optional_time_text(row.planned_start),
         planned_end=optional_time_text(row.planned_end),
         due_at=optional_time_text(row.due_at),
+        deleted_at=optional_time_text(row.deleted_at),
         user_id=id_text("usr", access.caller.user_id),
         lat=said.lat,
         lon=said.lon,
@@ -302,10 +356,13 @@ def checked_off(
     before: Sequence[Mapping[str, Any]], given: Sequence[Task], user_id: UUID, at: datetime
 ) -> list[dict[str, Any]]:
     """Return a checklist as it is stored: what was done already stays by whoever did it."""
-    known = {task["text"]: task for task in before if task["done"]}
     done_now = {"done": True, "by": str(user_id), "at": optional_time_text(at)}
     undone = {"done": False, "by": None, "at": None}
+    formers = [
+        None if place is None or not before[place]["done"] else before[place]
+        for place in former_places([each["text"] for each in before], [each.text for each in given])
+    ]
     return [
-        {"text": task.text, **({**done_now, **known.get(task.text, {})} if task.done else undone)}
-        for task in given
+        {"text": task.text, **((former or done_now) if task.done else undone)}
+        for task, former in zip(given, formers, strict=True)
     ]

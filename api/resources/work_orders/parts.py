@@ -31,7 +31,7 @@ from api.resources.work_orders.bodies import (
 )
 from api.resources.work_orders.changes import check_own, stock_of
 from api.resources.work_orders.records import listed_records
-from api.resources.work_orders.routes import WorkOrderPath, orders
+from api.resources.work_orders.routes import WorkOrderPath, check_unchanged, orders
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.table import db_now
@@ -82,6 +82,7 @@ async def plan_part(
     """Plan a part. In a work order that is to be done, it is reserved in its warehouse."""
     async with stock_transaction(access, body.part_id) as conn:
         order = await orders.found(conn, work_order_id, lock=True)
+        check_unchanged(access, order)
         await check_references(conn, body)
         _check_plannable(order)
         if await table.part_of(conn, order.id, body.part_id) is not None:

@@ -22,7 +22,7 @@ from api.resources.work_orders.bodies import (
     transition_item,
 )
 from api.resources.work_orders.changes import check_own
-from api.resources.work_orders.routes import WorkOrderPath, orders
+from api.resources.work_orders.routes import WorkOrderPath, check_unchanged, orders
 from db.core.ids import new_id
 from db.core.listing import RowKey
 from db.core.table import Table, db_now
@@ -56,6 +56,7 @@ async def create_comment(
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id, lock=True)
         check_own(access, row)
+        check_unchanged(access, row)
         if await comments.count(conn, {"work_order_id": row.id}) >= MAX_COMMENTS:
             detail = f"A work order has at most {MAX_COMMENTS} comments."
             raise conflict("too_many_comments", detail)

@@ -26,7 +26,7 @@ from api.request.document_answers import (
     wants_pdf,
 )
 from api.request.paging import ListOf, Page
-from api.request.references import ask_references, check_filters, check_owners, check_references
+from api.request.references import ask_references, check_filters, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.stock.turns import order_stock_transaction
@@ -50,11 +50,12 @@ from api.resources.work_orders.changes import (
     check_own,
     check_parent,
     check_row,
+    check_there,
     checked_off,
-    event_of,
     move,
     said_in,
     stock_of,
+    tell_change,
 )
 from api.resources.work_orders.creation import insert_order
 from api.resources.work_orders.sheet import decoded, sheet_of
@@ -62,15 +63,13 @@ from db.core.connect import Connection
 from db.core.exchange import Exchange
 from db.core.numbers import take_later
 from db.core.table import db_now
-from db.history import events
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
 from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import release_reserved
-from geofence.event_data.work_orders import WORK_ORDER_UPDATED
-from operations.work_orders.states import FIXED, MOVES, MOVING_STOCK, WORK_ORDERS, Verb
+from operations.work_orders.states import FIXED, MOVES, MOVING_STOCK, SIGNED, WORK_ORDERS, Verb
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]
@@ -88,6 +87,11 @@ _orders_without_cost = Resource(table.work_orders, work_order_without_cost)
 def _shown_to(access: Access) -> Resource[WorkOrder]:
     """Return work orders as the caller may see them."""
     return orders if access.leads else _orders_without_cost
+
+
+def check_unchanged(access: Access, row: WorkOrder) -> None:
+    """Raise Problem (412) where the order is not as the caller knows it."""
+    access.check_unchanged(_shown_to(access).item(row))
 
 
 @router.get("", operation_id="listWorkOrders", response_model=ListOf[WorkOrderItem])
@@ -167,7 +171,7 @@ async def update_work_order(
             table.lock_tree(conn)
         row = await orders.found(conn, work_order_id, lock=True)
         _check_may_change(access, row, given)
-        access.check_unchanged(item(row))
+        check_unchanged(access, row)
         await check_references(conn, body)
         row = await _change(conn, access, row, given)
         row = await _move(conn, access, row, body)
@@ -177,33 +181,40 @@ async def update_work_order(
 
 @router.delete("/{id}", operation_id="deleteWorkOrder", status_code=204)
 async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
-    """Delete a work order that has no children. It can be restored."""
+    """Delete a work order that has no children and that nobody signed for. It can be restored."""
     async with order_stock_transaction(access, work_order_id) as conn:
         table.lock_tree(conn)  # nobody gives it a child meanwhile
         row = await orders.found(conn, work_order_id, lock=True)
         access.check_unchanged(work_order_item(row))
         if await table.has_children(conn, row.id):
             raise conflict("in_use", "Other work orders are parts of it.")
+        if row.state in SIGNED:
+            raise WORK_ORDERS.illegal(row.state, "delete")
         await release_reserved(conn, stock_of(access, row))
         at = await db_now(conn)
-        await orders.write(conn, row._replace(deleted_at=at), at)
+        deleted = await orders.write(conn, row._replace(deleted_at=at), at)
+        await tell_change(conn, access, row, deleted, ["deleted_at"])
     return no_content()
 
 
 @router.post("/{id}/restore", operation_id="restoreWorkOrder", response_model=WorkOrderItem)
 async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
-    """Restore a deleted work order, unless its client, its site or its parent is deleted."""
+    """Restore a deleted work order, unless its client, its site, its parent or an assignee is
+    deleted.
+    """
     async with access.transaction() as conn:
         table.lock_tree(conn)
         row = await orders.found(conn, work_order_id, lock=True, deleted=True)
         access.check_unchanged(work_order_item(row))
         if row.deleted_at is not None:
-            await check_owners(conn, KINDS["work_order"], row, ["client", "site"])
+            await check_there(conn, row)
             parent_id = row.parent_id
             if parent_id and not await KINDS["work_order"].lock_existing(conn, [parent_id]):
                 raise conflict("parent_deleted", "Its parent is deleted: restore it first.")
             await check_parent(conn, row)
-            row = await orders.write(conn, row._replace(deleted_at=None))
+            restored = await orders.write(conn, row._replace(deleted_at=None))
+            await tell_change(conn, access, row, restored, ["deleted_at"])
+            row = restored
     return ok(work_order_item(row))
 
 
@@ -266,9 +277,7 @@ async def _change(
         await check_parent(conn, changed)
     await table.work_orders.update(conn, changed)
     await _write_lists(conn, changed, set(names))
-    if changed.state != "draft":
-        told = event_of(access, WORK_ORDER_UPDATED, changed, at, changed=names)
-        await events.insert(conn, [told])
+    await tell_change(conn, access, row, changed, names)
     return changed
 
 
@@ -301,7 +310,7 @@ async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMo
     async with _transaction(access, work_order_id, verb in MOVING_STOCK) as conn:
         row = await orders.found(conn, work_order_id, lock=True)
         check_may(access, row, verb)
-        access.check_unchanged(item(row))
+        check_unchanged(access, row)
         await check_references(conn, body)
         if isinstance(body, WorkOrderAssignment) and body.assignee_ids is not None:
             row = row._replace(assignee_ids=sorted(set(body.assignee_ids)))

@@ -13,6 +13,7 @@ from db.stock.ledger_check import begin_snapshot, check_stock
 from telemetry.ids import parse_id
 from tests.api.http.test_problems import is_problem
 from tests.api.punching import Worker, employee, worker
+from tests.api.resources.dispatching import made_order
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.stocked import move, stocked
 
@@ -173,6 +174,31 @@ async def test_a_draft_reserves_when_it_is_issued_all_or_nothing(org: Organizati
     assert [await _stock(org, each) for each in (enough, short)] == [(3, 2), (1, 0)]
 
 
+async def test_a_draft_with_a_deleted_part_or_warehouse_says_so_when_it_is_issued(
+    org: Organization,
+) -> None:
+    empty, there = await stocked(org, quantity=0), await stocked(org, quantity=5)
+    path = await _order(org, status="draft")
+    await _plan(org, path, empty, 1)
+    for name, code in (("parts", "part_deleted"), ("warehouses", "warehouse_deleted")):
+        gone = f"/v1/{name}/{empty[name]}"
+        assert (await org.admin.delete(gone)).status == 204
+        refused = await org.dispatcher.post(f"{path}/issue", None)
+        assert is_problem(refused, 409, code)
+        thing = (await org.viewer.get(f"/v1/{name}", deleted="true")).json["data"][0]
+        assert thing["name"] in refused.json["detail"]
+        assert (await org.admin.post(f"{gone}/restore", None)).status == 200
+    planned = f"{path}/parts/{empty['parts']}"
+    assert (await org.admin.delete(f"/v1/warehouses/{empty['warehouses']}")).status == 204
+    elsewhere = {"warehouse_id": there["warehouses"]}
+    assert (await org.dispatcher.patch(planned, elsewhere)).status == 200
+    short = await org.dispatcher.post(f"{path}/issue", None)
+    assert is_problem(short, 409, "insufficient_stock")
+    assert (await org.admin.delete(f"/v1/parts/{empty['parts']}")).status == 204
+    assert (await org.dispatcher.patch(planned, {"quantity": 0})).status == 200
+    assert (await org.dispatcher.post(f"{path}/issue", None)).status == 200
+
+
 @pytest.mark.parametrize(
     ("kind", "more"),
     [("release", {}), ("issue", {"from_reserved": True}), ("consume", {"from_reserved": True})],
@@ -276,6 +302,22 @@ async def test_a_part_is_changed_as_it_was_seen_alone(org: Organization) -> None
     fresh = {"If-Match": (await org.dispatcher.get(part)).headers["ETag"]}
     done = await org.dispatcher.send("PATCH", part, headers=fresh, json={"quantity": 3})
     assert done.status == 200
+
+
+async def test_a_part_is_planned_for_an_order_as_it_was_seen_alone(org: Organization) -> None:
+    order = await made_order(org)
+    path = f"/v1/work-orders/{order['id']}"
+    seen = (await org.dispatcher.get(path)).headers["ETag"]
+    await org.dispatcher.patch(path, {"title": "Other"})
+    fresh = (await org.dispatcher.get(path)).headers["ETag"]
+    for under, body in (
+        ("parts", {"part_id": (await stocked(org))["parts"], "quantity": 1}),
+        ("comments", {"text": "The key is with the foreman."}),
+    ):
+        for tag, status in ((seen, 412), (fresh, 201)):
+            headers = {"If-Match": tag}
+            answer = await org.dispatcher.send("POST", f"{path}/{under}", headers, json=body)
+            assert answer.status == status, answer.json
 
 
 async def test_what_is_used_costs_what_it_cost_then(org: Organization) -> None:

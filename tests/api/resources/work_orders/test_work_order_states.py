@@ -17,7 +17,7 @@ from tests.api.resources.dispatching import (
     order_events,
     say,
 )
-from tests.api.running import Organization
+from tests.api.running import Organization, RunningApi
 
 
 @pytest.mark.parametrize("state", STATES)

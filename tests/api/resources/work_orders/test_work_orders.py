@@ -9,8 +9,9 @@ from db.core.ids import new_id
 from operations.work_orders.states import MAX_DEPTH
 from telemetry.ids import format_id
 from tests.api.http.test_problems import is_problem
-from tests.api.punching import employee
+from tests.api.punching import Worker, employee
 from tests.api.resources.dispatching import (
+    in_state,
     listed_ids,
     made_order,
     moved,
@@ -75,6 +76,25 @@ async def test_a_checklist_keeps_who_did_what_and_when(org: Organization) -> Non
     assert same.json["checklist"] == changed
     undone = await org.dispatcher.patch(path, {"checklist": [{"text": "Grease"}]})
     assert undone.json["checklist"] == [{"text": "Grease", "done": False, "by": None, "at": None}]
+
+
+async def test_items_of_one_text_are_each_done_by_whoever_did_them(
+    anna: tuple[Organization, Worker],
+) -> None:
+    org, who = anna
+    tasks = [{"text": "Grease"}, {"text": "Grease"}, {"text": "Lock"}]
+    order = await made_order(org, checklist=tasks, assignee_ids=[who.id])
+    path = f"/v1/work-orders/{order['id']}"
+    tasks[0] |= {"done": True}
+    first = (await org.technician.patch(path, {"checklist": tasks})).json["checklist"][0]
+    tasks[1] |= {"done": True}
+    both = (await org.dispatcher.patch(path, {"checklist": tasks})).json["checklist"]
+    assert both[0] == first
+    assert (both[1]["done"], both[2]["done"]) == (True, False)
+    assert both[1]["by"] not in (None, first["by"])
+    assert both[1]["at"] > first["at"]
+    more = await org.dispatcher.patch(path, {"checklist": [{"text": "Brush"}, *tasks]})
+    assert more.json["checklist"][1:] == both
 
 
 async def test_parts_make_no_circle_and_not_too_many_levels(org: Organization) -> None:
@@ -196,6 +216,21 @@ async def test_each_filter_lets_through_what_it_says(api: RunningApi) -> None:
     ]
     for wanted in none:
         assert await listed_ids(org, **wanted) == [], wanted
+    noon = "2026-05-04T12:00:00Z"
+    brief = await made_order(org, planned_start=noon, planned_end=noon)
+    windows: list[tuple[str | None, str | None, list[str]]] = [
+        (noon, "2026-05-04T12:00:01Z", [brief["id"]]),
+        (noon, None, [brief["id"]]),
+        ("2026-05-04T11:59:59Z", noon, []),
+        ("2026-05-04T12:00:01Z", None, []),
+        (noon, noon, []),
+        ("2026-03-02T12:00:00Z", "2026-03-02T12:00:00Z", []),
+    ]
+    for since, until, ids in windows:
+        window = {"from_": since, "to": until}
+        given = {name: value for name, value in window.items() if value is not None}
+        assert await listed_ids(org, **given) == ids, window
+    assert (await org.dispatcher.delete(f"/v1/work-orders/{brief['id']}")).status == 204
     assert await listed_ids(org, overdue="false") == [done["id"], plain["id"]]
     assert await listed_ids(org, status="draft,completed") == [done["id"], plain["id"]]
     for bad in ("open", "draft,", "", "draft created"):
@@ -289,6 +324,56 @@ async def test_what_happens_is_told_and_written_down(api: RunningApi) -> None:
         ("started", "completed"),
         ("completed", "closed"),
     ]
+
+
+async def test_a_new_assignee_of_an_order_in_hands_is_told_of(api: RunningApi) -> None:
+    org = api.organization("Given")
+    ben, eva = await employee(org), await employee(org)
+    order = await made_order(org, assignee_ids=[ben])
+    path = f"/v1/work-orders/{order['id']}"
+    await moved(org, order, "assign", "start")
+    before = len(order_events(api, org))
+    for ids in ([ben, eva], [eva]):
+        answer = await org.dispatcher.patch(path, {"assignee_ids": ids, "priority": "high"})
+        assert answer.status == 200
+    told = [(type_, data["changed"]) for type_, data in order_events(api, org)[before:]]
+    assert [(type_, sorted(changed)) for type_, changed in told] == [
+        ("work_order.updated", ["assignee_ids", "priority"]),
+        ("work_order.assigned", ["assignee_ids", "priority"]),
+        ("work_order.updated", ["assignee_ids"]),  # nobody has it who had not
+    ]
+
+
+async def test_deletion_and_restoring_are_told(api: RunningApi) -> None:
+    org = api.organization("Gone")
+    order, draft = await made_order(org), await made_order(org, status="draft")
+    for one in (order, draft):
+        path = f"/v1/work-orders/{one['id']}"
+        assert (await org.dispatcher.delete(path)).status == 204
+        for _ in range(2):  # what is there already is not restored again
+            assert (await org.dispatcher.post(f"{path}/restore", None)).status == 200
+    created, deleted, restored = order_events(api, org)
+    assert created[0] == "work_order.created"
+    for type_, data in (deleted, restored):
+        assert (type_, data["changed"]) == ("work_order.updated", ["deleted_at"])
+        assert (data["work_order_id"], data["status"]) == (order["id"], "created")
+    assert (deleted[1]["deleted_at"] is None, restored[1]["deleted_at"]) == (False, None)
+
+
+@pytest.mark.parametrize("state", ["completed", "closed"])
+async def test_what_somebody_signed_for_is_not_deleted(
+    api: RunningApi, org: Organization, state: str
+) -> None:
+    order = await in_state(org, state)
+    path = f"/v1/work-orders/{order['id']}"
+    before = len(order_events(api, org))
+    refused = await org.dispatcher.delete(path)
+    assert is_problem(refused, 409, "illegal_move")
+    assert "reopen" in refused.json["legal_verbs"]
+    assert (await org.viewer.get(path)).json == order
+    assert len(order_events(api, org)) == before
+    await moved(org, order, "reopen", "cancel")
+    assert (await org.dispatcher.delete(path)).status == 204
 
 
 async def test_what_is_refused_tells_nothing(api: RunningApi) -> None:
