@@ -23,7 +23,7 @@ from db.punches.jobsites import (
     site_box,
     with_default,
 )
-from geofence.geometry.queries import signed_distance_m
+from geofence.geometry.queries import has_compiled_distances, signed_distance_m
 from geofence.shapes.stored import StoredShape, read_stored
 from geofence.zones.site_index import SiteBox, SitePlace, ranked
 from telemetry.times import to_datetime
@@ -193,7 +193,7 @@ async def nearest_zones(
         shapes = exchange.ask(_SHAPES, wanted, _shapes)
         await exchange.send()
         work = sum(zone.shape_bytes * len(numbers) for (_, zone), numbers in some.items())
-        if work <= _MOST_BYTES_AT_ONCE:
+        if work <= _MOST_BYTES_AT_ONCE and has_compiled_distances():
             _measure(shapes.value, some, asked, found)
         else:
             await asyncio.to_thread(_measure, shapes.value, some, asked, found)

@@ -11,6 +11,8 @@ The questions here are for one shape and many points; `geofence.zones.index` is 
 # pyright: reportUnknownMemberType=false
 # (shapely has no type information of its own)
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -33,6 +35,14 @@ def covers(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
     if isinstance(shape, Polygonal):
         return _area_covers(arena, repeated, *_span(shape), lon, lat)
     return covers_pairs(arena, repeated, lon, lat)
+
+
+def has_compiled_distances() -> bool:
+    """Return whether this process has the compiled code of `signed_distance_m` for all shapes. Else
+    a call may load it, which takes 0.2 s, or compile it, which takes ten or more.
+    """
+    functions: Any = (signed_distance_pairs_m, edge_distance_pairs_m)
+    return all(each.signatures for each in functions)
 
 
 def signed_distance_m(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
