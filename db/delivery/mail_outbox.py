@@ -24,27 +24,31 @@ LetterKind: TypeAlias = Literal["user", "quote"]
 MOST_ADMINS = 20  # of an organization, that get one letter each
 FIRST = UUID(int=0)  # before all organizations
 
-# The first organization that has letters, then from each the next one, and of the first of these
-# that has one that is due, the oldest. That any is due at all is looked up before.
+# The first organization that has letters, then from each the next one, with its earliest letter. Of
+# the first that has one that is due, the earliest. That any is due at all is looked up before.
+# BETWEEN, not =: else the order were that of next_attempt_at alone, by whose index PostgreSQL might
+# read all letters that are due.
 _CLAIM = """
 WITH RECURSIVE waiting AS (
-    (SELECT org_id FROM mail_outbox
+    (SELECT org_id, next_attempt_at FROM mail_outbox
       WHERE gave_up_at IS NULL AND {of_kind} AND org_id > %(after)s
-        AND EXISTS (SELECT FROM mail_outbox AS other
-                     WHERE other.gave_up_at IS NULL AND other.next_attempt_at <= now())
-      ORDER BY org_id LIMIT 1)
+        AND (SELECT min(next_attempt_at) FROM mail_outbox WHERE gave_up_at IS NULL) <= now()
+      ORDER BY org_id, next_attempt_at LIMIT 1)
     UNION ALL
-    SELECT (SELECT org_id FROM mail_outbox
-             WHERE gave_up_at IS NULL AND {of_kind} AND org_id > waiting.org_id
-             ORDER BY org_id LIMIT 1)
-      FROM waiting WHERE waiting.org_id IS NOT NULL
+    SELECT next.org_id, next.next_attempt_at
+      FROM waiting CROSS JOIN LATERAL (
+           SELECT org_id, next_attempt_at FROM mail_outbox
+            WHERE gave_up_at IS NULL AND {of_kind} AND org_id > waiting.org_id
+            ORDER BY org_id, next_attempt_at LIMIT 1) AS next
 ), due AS MATERIALIZED (
     SELECT letter.org_id, letter.id
       FROM waiting CROSS JOIN LATERAL (
            SELECT org_id, id FROM mail_outbox
-            WHERE gave_up_at IS NULL AND {of_kind} AND org_id = waiting.org_id
+            WHERE gave_up_at IS NULL AND {of_kind}
+              AND org_id BETWEEN waiting.org_id AND waiting.org_id
               AND next_attempt_at <= now()
-            ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED) AS letter
+            ORDER BY org_id, next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED) AS letter
+     WHERE waiting.next_attempt_at <= now()
      LIMIT 1
 ), claimed AS (
     UPDATE mail_outbox AS m

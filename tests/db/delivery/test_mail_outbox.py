@@ -72,11 +72,12 @@ async def test_a_claim_reads_a_few_of_all_letters_that_are_due(
     _quotes(admin, second, LETTERS // 2)
     _quotes(admin, third)
     admin.execute("ANALYZE mail_outbox")
-    for kind, after, org_id in (
+    asked: list[tuple[LetterKind, UUID, UUID | None]] = [
         ("quote", FIRST, second),
         ("quote", second, None),  # the plan was executed before, which claimed that of `third`
         ("user", FIRST, None),
-    ):
+    ]
+    for kind, after, org_id in asked:
         letter = await _claim(conn, kind, after)
         assert (letter and letter.org_id) == org_id
     for plan in Explaining.plans:

@@ -306,7 +306,7 @@ class _Planned(AsyncCursor[Any]):
             row = await cursor.fetchone()
         assert row is not None
         type(self).scans += _scans(row[0][0]["Plan"])
-        return await super().execute(query, params, **options)
+        return await super().execute(text.encode(), params, **options)
 
 
 def _scans(plan: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
