@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db.core.connect import connect
 from db.core.ids import new_id
 from db.core.registry_revision import bump
-from db.core.tenant import act_for
 from telemetry.ids import format_id
 from telemetry.topics import punches_topic
+from tests.db.rows import transaction
 from tests.ingest.seam import DeviceMessage
 from tests.ingest.tenants import LONG_AGO, Tenant, soon
 
@@ -124,9 +123,7 @@ class Crew:
         self, statement: str, values: Sequence[object] = (), *, with_revision: bool = False
     ) -> None:
         """Execute one statement. with_revision: the number of the change is its last value."""
-        conn = await connect(self.tenant.database.url("opsc_app"), "test")
-        async with conn, conn.transaction():
-            await act_for(conn, self.tenant.org_id)
+        async with transaction(self.tenant.database, "opsc_app", self.tenant.org_id) as conn:
             if with_revision:
                 revision, _ = await bump(conn)
                 values = (*values, revision)
