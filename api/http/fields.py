@@ -110,7 +110,7 @@ def _digits(value: object) -> object:
 
 
 DIGITS = BeforeValidator(_digits)
-"""Before the bounds of a whole number in a query."""
+"""Behind the bounds of a whole number in a query."""
 
 
 def absent() -> Any:

@@ -57,11 +57,11 @@ class ListOf(BaseModel, Generic[_ITEM]):
 class ListQuery(fields.Query):
     """The query of every list."""
 
-    limit: Annotated[int, fields.DIGITS, Field(ge=1, le=MAX_ROWS, description="rows of a page")] = (
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page"), fields.DIGITS] = (
         50
     )
     offset: Annotated[
-        int, fields.DIGITS, Field(ge=0, le=10_000_000, description="rows to leave out")
+        int, Field(ge=0, le=10_000_000, description="rows to leave out"), fields.DIGITS
     ] = 0
     cursor: Annotated[
         str | None,

@@ -34,8 +34,8 @@ class EventQuery(ListQuery):
 
     after: Annotated[
         int | None,
-        fields.DIGITS,
         Field(ge=0, le=_MAX_SEQ, description="the last seq seen; 0: none", examples=[17]),
+        fields.DIGITS,
     ] = None
     type: Annotated[TypePattern | None, Field(description="a type, asset.* or *")] = None
     types: TypeList | None = None

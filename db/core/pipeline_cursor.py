@@ -36,6 +36,7 @@ from db.core.wakeups import Channel, WakeUp
 
 MOST_PREPARED = 100  # of a connection
 _ROWS_AT_ONCE = 16  # of a page, whose bytes are counted before more are read
+_LARGE_BYTES = 256 * 1024  # to load so much takes some milliseconds
 _CANCEL_TIMEOUT_S = 5
 # bool, bigint, smallint, integer, real, double precision, date, times and uuid: a few bytes each.
 _SHORT_OIDS = frozenset({16, 20, 21, 23, 700, 701, 1082, 1083, 1114, 1184, 2950})
@@ -238,8 +239,7 @@ class ExchangeCursor(AsyncCursor[Row]):
         conn = self.connection
         assert isinstance(conn, Connection)
         assert conn.exchanges.ahead, "the end of a page would end the transaction"
-        transformer = conn.exchanges.transformer
-        rows: list[Row] = []
+        kept: list[tuple[PGresult, int]] = []  # with the number of rows that fit
         bytes_left = most_bytes
         giving_up: asyncio.Task[None] | None = None
 
@@ -248,12 +248,11 @@ class ExchangeCursor(AsyncCursor[Row]):
             fitting = 0
             for row_bytes in _sizes(result):
                 bytes_left -= row_bytes
-                if bytes_left < 0 and (rows or fitting):
+                if bytes_left < 0 and (kept or fitting):
                     giving_up = asyncio.create_task(_give_up(conn))
                     break
                 fitting += 1
-            transformer.set_pgresult(result)
-            rows.extend(transformer.load_rows(0, fitting, self.row_factory(self)))
+            kept.append((result, fitting))
             return giving_up is None
 
         async with conn.lock:
@@ -262,8 +261,22 @@ class ExchangeCursor(AsyncCursor[Row]):
             finally:
                 if giving_up is not None:  # it must not meet the next statement
                     await giving_up
+            rows = await self._loaded(conn, kept, is_large=bytes_left < most_bytes - _LARGE_BYTES)
         self._rows, self._affected = iter(rows), len(rows)
         return giving_up is not None
+
+    async def _loaded(
+        self, conn: Connection, kept: Sequence[tuple[PGresult, int]], *, is_large: bool
+    ) -> list[Row]:
+        """Return the rows of results. is_large: others have a turn in between."""
+        transformer, maker = conn.exchanges.transformer, self.row_factory(self)
+        rows: list[Row] = []
+        for result, fitting in kept:
+            transformer.set_pgresult(result)
+            rows += transformer.load_rows(0, fitting, maker)
+            if is_large:
+                await asyncio.sleep(0)
+        return rows
 
     async def fetchone(self) -> Row | None:
         return next(self._rows, None)
@@ -329,7 +342,8 @@ class _Exchanges:
             answers: list[PGresult] = []
             for _ in sent[:-1]:
                 answers += yield from generators.fetch_many(pgconn)
-            pgconn.set_chunked_rows_mode(_ROWS_AT_ONCE)
+            if all(answer.status != ExecStatus.FATAL_ERROR for answer in answers):
+                pgconn.set_chunked_rows_mode(_ROWS_AT_ONCE)
             is_wanted = True
             while (result := (yield from generators.fetch(pgconn))) is not None:
                 if result.status == ExecStatus.TUPLES_CHUNK or (

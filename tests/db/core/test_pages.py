@@ -5,7 +5,9 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from psycopg import DataError
 from psycopg.errors import DivisionByZero
+from psycopg.errors import SyntaxError as SqlSyntaxError
 
 from db.core.connect import Connection, Limits, Pool, pool
 from db.core.listing import MAX_PAGE_BYTES, PageRows, read_page
@@ -73,6 +75,10 @@ async def test_an_error_within_the_page_is_raised_and_the_connection_is_good(
     async with reading(connections, org) as conn:
         with pytest.raises(DivisionByZero):
             await _rows(conn, "SELECT n, 1 / (50 - n) FROM generate_series(1, %(n)s) AS n", n=99)
+        with pytest.raises(SqlSyntaxError):
+            await _rows(conn, "SELEC %(n)s", n=1)
+        with pytest.raises(DataError):
+            await _rows(conn, "SELECT %(n)s::int, '9999-12-31'::date + 1", n=1)  # no date of Python
         assert await _rows(conn, "SELECT 1, 'x' WHERE %(n)s = 1", n=1) == [(1, "x")]
 
 
