@@ -386,9 +386,9 @@ async def _end_at_once_when_told_again(stop: asyncio.Event) -> None:
 
 
 def _trace_of_file(path: Path) -> Trace:
-    batches: list[FixBatch] = []
-    from telemetry.traces.files import read_trace  # a third of a second, which others need not take
+    from telemetry.traces.files import read_trace  # a fifth of a second, which others need not take
 
+    batches: list[FixBatch] = []
     devices: list[str] = []
     try:
         with _opened(path) as file:
