@@ -415,8 +415,8 @@ async def test_an_organization_has_a_number_of_connections(
 
 
 @pytest.fixture
-def pinged_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make servers that ping often, and wait no longer for a pong."""
+def often_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that are pinged often, and have no longer for the pong."""
     made = BoundedWebSocket.__init__
 
     def make(connection: BoundedWebSocket, *args: Any, **kwargs: Any) -> None:
@@ -426,7 +426,7 @@ def pinged_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BoundedWebSocket, "__init__", make)
 
 
-@pytest.mark.usefixtures("pinged_often")
+@pytest.mark.usefixtures("often_pinged")
 async def test_who_answers_no_ping_must_leave(api: RunningApi, north: Organization) -> None:
     async with subscribed(api.url, north.viewer, ping_interval=None) as reader:
         reader.socket.transport.pause_reading()
@@ -435,7 +435,7 @@ async def test_who_answers_no_ping_must_leave(api: RunningApi, north: Organizati
         assert await reader.closed() == (1011, "keepalive ping timeout")
 
 
-@pytest.mark.usefixtures("pinged_often")
+@pytest.mark.usefixtures("often_pinged")
 async def test_who_takes_nothing_and_answers_no_ping_is_told_where_to_go_on(
     api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
