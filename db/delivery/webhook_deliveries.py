@@ -114,7 +114,7 @@ WITH endpoint AS (
         UNION ALL
         SELECT * FROM (
          SELECT ctid FROM (
-          SELECT ctid, place = row_number() OVER (ORDER BY place) AS follows FROM (
+          SELECT ctid, place, place = row_number() OVER (ORDER BY place) AS follows FROM (
            SELECT known.ctid, first.place
              FROM (SELECT seq, row_number() OVER (ORDER BY seq) AS place
                      FROM (SELECT seq FROM webhook_deliveries
@@ -127,7 +127,7 @@ WITH endpoint AS (
                    OR known.claimer <> ALL (%(living)s::int[])
                       AND known.claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
               FOR UPDATE OF known SKIP LOCKED) AS locked) AS in_a_row
-          WHERE follows) AS ordered) AS d
+          WHERE follows ORDER BY place) AS ordered) AS d
      LIMIT %(limit)s
 ), claimed AS (
     UPDATE webhook_deliveries AS d

@@ -71,8 +71,15 @@ class _Exchange:
     """A request, and what is to be told of it. It ends once."""
 
     __slots__ = (
-        "_on_end", "connection", "is_over", "may_repeat", "opening", "origin", "reading", "request"
-    )  # fmt: skip
+        "_on_end",
+        "connection",
+        "is_over",
+        "may_repeat",
+        "opening",
+        "origin",
+        "reading",
+        "request",
+    )
 
     def __init__(self, origin: ReceiverOrigin, request: bytes, on_end: OnEnd) -> None:
         self.origin = origin

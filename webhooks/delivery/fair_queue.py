@@ -182,6 +182,7 @@ class Lanes:
             if lane is None:
                 lane = self._lanes[endpoint] = _Lane(claim.endpoint_id, claim.org_id.int)
             self._busy.add(endpoint)
+            self._calm.discard(endpoint)
             lane.waiting.append((claim, begin_by_s))
             lane.is_ordered = claim.is_ordered
             self._waiting[lane.pace] += 1
@@ -245,11 +246,10 @@ class Lanes:
 
     def _room(self, lane: _Lane) -> int:
         limits = self._limits
-        if (
-            lane.is_ordered
-        ):  # claimed in a row, all of which have been attempted when more is claimed
-            has_work = lane.waiting or lane.started_s
-            return 0 if has_work else limits.ordered_waiting if lane.pace is Pace.PROMPT else 1
+        if lane.is_ordered:  # claimed in a row: the next row begins when this one is done
+            if not lane.is_idle:
+                return 0
+            return limits.ordered_waiting if lane.pace is Pace.PROMPT else 1
         if lane.pace is Pace.PROMPT:
             target = lane.window * limits.waiting_per_attempt
         elif self._waiting[lane.pace] >= limits.slow_waiting:

@@ -30,6 +30,7 @@ router = APIRouter(
     prefix="/v1/webhook-endpoints", tags=["webhook-endpoints"], route_class=TenantRoute
 )
 _RECOVERED = 10_000  # deliveries of a request
+_WAITING_COUNTED = 100_000  # where a count of those that wait stops
 
 _FIRST = datetime(2020, 1, 1, tzinfo=UTC)  # no attempt is older
 _DAY = timedelta(hours=24)
@@ -63,7 +64,7 @@ class StatisticsItem(FigureItem):
     """An endpoint's attempts in a window, and by the hour; and what waits for it now."""
 
     pending: fields.Count = Field(
-        description=f"deliveries that wait now, without tests; counted up to {MAX_COUNTED:,}"
+        description=f"deliveries that wait now, without tests; counted up to {_WAITING_COUNTED:,}"
     )
     oldest_due_at: datetime | None = Field(
         description="since when the first of these has been due; null: none is"
@@ -99,7 +100,7 @@ async def get_statistics(
         if until - since > _WINDOW:
             raise bad_parameter("from", "must not be more than 31 days before to.")
         hours = await endpoint_hours.between(conn, endpoint_id, since, until)
-        waiting = await delivery_list.waiting(conn, endpoint_id, MAX_COUNTED)
+        waiting = await delivery_list.waiting(conn, endpoint_id, _WAITING_COUNTED)
     by_hour = [{"hour": time_text(each.hour)} | _figures([each]) for each in hours]
     waits = {
         "pending": waiting.pending,
