@@ -2,7 +2,8 @@
 
 `limit` and `offset`, or `limit` and `cursor`. The total is counted when a walk begins and carried
 in its cursor: it says how many rows there were then, and costs nothing on the pages that follow.
-A page that would be too large ends early (`db.core.listing`), and its cursor goes on from there.
+With `total=none` it is neither counted nor shown. A page that would be too large ends early
+(`db.core.listing`), and its cursor goes on from there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -83,9 +84,18 @@ class ListQuery(fields.Query):
         ),
     ] = None
 
+    total: Annotated[
+        Literal["none"] | None,
+        Field(
+            description="none: count nothing. The page then has no `total` and no"
+            " `total_is_estimate`, though its schema requires them",
+            examples=["none"],
+        ),
+    ] = None
+
     def filters(self) -> dict[str, Any]:
-        """Return the parameters without those of the page and of the fields shown."""
-        return self.model_dump(mode="json", exclude={"limit", "offset", "cursor", "fields"})
+        """Return the parameters without those of the page and of what is shown of it."""
+        return self.model_dump(mode="json", exclude={*ListQuery.model_fields})
 
     def wanted(self) -> dict[str, Any]:
         """Return the filters that are given, by name."""
@@ -148,11 +158,14 @@ class Total:
         return cls(min(rows, MAX_COUNTED), rows > MAX_COUNTED)
 
 
+_NOT_COUNTED = Total(-1)
+
+
 class Page(Generic[_KEY]):
     """One page of one list.
 
     `after`, `fetch_limit` and `fetch_offset` are what to read: one row more than is shown tells
-    whether another page follows.
+    whether another page follows. `total` is what is known of it: None where it is to be counted.
     """
 
     def __init__(
@@ -175,7 +188,12 @@ class Page(Generic[_KEY]):
             else self._cursors.read(query.cursor, self._scope, key_type)
         )
         self.after = None if position is None else position.key
-        self.total = None if position is None else Total(position.total, position.total_is_estimate)
+        self.total: Total | None = None
+        self._has_total = query.total is None
+        if not self._has_total:
+            self.total = _NOT_COUNTED
+        elif position is not None and position.total >= 0:
+            self.total = Total(position.total, position.total_is_estimate)
         self.fetch_limit = query.limit + 1
         self.fetch_offset = query.offset if position is None else 0
         self._offset = query.offset if position is None else position.offset
@@ -255,10 +273,10 @@ class Page(Generic[_KEY]):
             behind = self._offset + len(shown)
             position = CursorPosition(key(shown[-1]), behind, total.rows, total.is_estimate)
             next_cursor = self._cursors.write(position, self._scope)
-        return {
-            "data": [item(row) for row in shown],
-            "total": total.rows,
-            "total_is_estimate": total.is_estimate,
+        envelope: dict[str, Any] = {"data": [item(row) for row in shown]}
+        if self._has_total:
+            envelope |= {"total": total.rows, "total_is_estimate": total.is_estimate}
+        return envelope | {
             "limit": len(shown) if ends_early else self._limit,
             "offset": self._offset,
             "next_cursor": next_cursor,

@@ -212,10 +212,11 @@ class WorkOrderChange(WorkOrderFields):
     assignee_ids: _Assignees = Field(default_factory=fields.absent)
     asset_ids: _Assets = Field(default_factory=fields.absent)
     checklist: _Checklist = Field(default_factory=fields.absent)
-    reason: _Reason | None = Field(default=None, exclude=True)
-    sign_off: SignOff | None = Field(default=None, exclude=True)
-    lat: fields.Latitude | None = Field(default=None, exclude=True)
-    lon: fields.Longitude | None = Field(default=None, exclude=True)
+    # The examples are of a change that leads to no other status.
+    reason: _Reason | None = Field(default=None, exclude=True, examples=[None])
+    sign_off: SignOff | None = Field(default=None, exclude=True, examples=[None])
+    lat: fields.Latitude | None = Field(default=None, exclude=True, examples=[None])
+    lon: fields.Longitude | None = Field(default=None, exclude=True, examples=[None])
 
 
 class WorkOrderMove(fields.Body):

@@ -112,7 +112,7 @@ async def test_an_unknown_parameter_is_a_400_that_lists_the_known_ones(
     assert is_problem(answer, 400, "unknown_parameter")
     assert [fault["parameter"] for fault in answer.json["errors"]] == ["asset", "frm"]
     known = ["asset_id", "cursor", "fields", "from", "limit", "offset", "open", "retracted"]
-    known += ["sort", "to", "zone_id"]
+    known += ["sort", "to", "total", "zone_id"]
     assert answer.json["known_parameters"] == known
     assert ", ".join(known) in answer.json["detail"]
     for path in (f"/v1/assets/{format_id('ast', new_id())}", "/v1/zones"):

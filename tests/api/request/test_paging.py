@@ -63,6 +63,38 @@ async def test_counting_ends_at_a_bound_unless_the_database_keeps_the_number(
         assert (page["total"], page["total_is_estimate"]) == total, (path, filters)
 
 
+@pytest.mark.parametrize("path", ["/v1/zones", "/v1/assets", "/v1/events", "/v1/event-types"])
+async def test_a_total_is_left_out(
+    api: RunningApi, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org = api.organization("Uncounted")
+    await _zones(org, 3)
+    for number in range(3):
+        await org.admin.post("/v1/assets", {"name": f"Truck {number}"})
+    whole = (await org.viewer.get(path)).json
+    monkeypatch.setattr(paging.Total, "counted", None)
+    page = (await org.viewer.get(path, total="none", limit=1000)).json
+    left_out = {"total", "total_is_estimate"}
+    assert page.keys() == whole.keys() - left_out
+    assert page["data"][:50] == whole["data"]
+    assert page["next_cursor"] is None
+    refused = await org.viewer.get(path, total="some")
+    assert refused.status == 400
+
+
+async def test_each_request_of_a_walk_chooses_whether_there_is_a_total(api: RunningApi) -> None:
+    org = api.organization("Choosy")
+    ids = await _zones(org, 3)
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    for wanted, total in (({"total": "none"}, None), ({}, 3), ({"total": "none"}, None)):
+        page = (await org.viewer.get("/v1/zones", limit=1, **wanted, **cursor)).json
+        assert page.get("total") == total
+        seen += [zone["id"] for zone in page["data"]]
+        cursor = {"cursor": page["next_cursor"]}
+    assert seen == ids[::-1]
+
+
 async def test_offset_and_cursor_walk_the_same_way(api: RunningApi) -> None:
     org = api.organization("Both")
     await _zones(org, 7)
