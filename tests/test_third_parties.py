@@ -129,6 +129,36 @@ async def test_psycopg_has_a_pipeline_below_its_cursors(database: DatabaseUnderT
     assert (rows, answer.command_tuples) == ([(8,)], 1)
 
 
+async def test_psycopg_gives_a_few_rows_at_a_time_within_a_pipeline(
+    database: DatabaseUnderTest,
+) -> None:
+    async with await connect(database.url("opsc_app"), "test") as conn:
+        pgconn = conn.pgconn
+
+        def exchange() -> PQGen[list[PGresult]]:
+            answers: list[PGresult] = []
+            pgconn.enter_pipeline_mode()
+            pgconn.send_query_params(b"SELECT generate_series(1, 5)", None)
+            pgconn.pipeline_sync()
+            yield from generators.send(pgconn)
+            pgconn.set_chunked_rows_mode(2)
+            while (answer := (yield from generators.fetch(pgconn))) is not None:
+                answers.append(answer)
+            answers += yield from generators.fetch_many(pgconn)
+            pgconn.exit_pipeline_mode()
+            return answers
+
+        async with conn.lock:
+            answers = await conn.wait(exchange())
+    assert [(each.status, each.ntuples) for each in answers] == [
+        (ExecStatus.TUPLES_CHUNK, 2),
+        (ExecStatus.TUPLES_CHUNK, 2),
+        (ExecStatus.TUPLES_CHUNK, 1),
+        (ExecStatus.TUPLES_OK, 0),
+        (ExecStatus.PIPELINE_SYNC, 0),
+    ]
+
+
 class Asked(BaseModel):
     """A body, or a query string."""
 

@@ -175,9 +175,8 @@ async def test_one_of_many_who_start_at_once_does(org: Organization) -> None:
     assert sorted(answer.status for answer in answers) == [200] + [409] * 5
 
 
-async def test_an_event_is_written_down_after_it_occurred(
-    api: RunningApi, org: Organization
-) -> None:
+async def test_an_event_is_written_down_after_it_occurred(api: RunningApi) -> None:
+    org = api.organization("Written down")
     await in_state(org, "completed")
     early = api.sql(
         "SELECT type FROM events WHERE org_id = %s AND created_at < occurred_at", org.org_id
