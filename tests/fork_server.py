@@ -294,7 +294,7 @@ def load() -> None:
 
 def serve(connection: socket.socket) -> Start:
     """Make forks until the other side ends. Returns in the forks only, each of which is to run."""
-    # Ctrl-C waits until a fork runs: before, its KeyboardInterrupt could be raised where it is lost.
+    # Ctrl-C waits until a fork runs: before, its KeyboardInterrupt could be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     while message := _received(connection):
         text, files = message
