@@ -64,15 +64,24 @@ def weights(header: str) -> dict[str, float]:
 
 
 def preferred(accept: str, offered: Sequence[str]) -> str:
-    """Return the type that an Accept header weighs most; the first of those that weigh the same."""
-    return max(offered, key=partial(accepted_weight, weights(accept)))
+    """Return the type that an Accept header weighs most: of those that weigh the same one that it
+    names, before one that is of a kind like text/* or */*; the first of these.
+    """
+    return max(offered, key=partial(_range_of, weights(accept)))
 
 
 def accepted_weight(weight_of: Mapping[str, float], name: str) -> float:
     """Return the weight of a media type: its own, or that of its kind, like text/*, or of */*."""
+    return _range_of(weight_of, name)[0]
+
+
+def _range_of(weight_of: Mapping[str, float], name: str) -> tuple[float, int]:
+    """Return the weight of the range that a media type is of, and how exact that is."""
     kind = name.partition("/")[0]
-    known = (weight_of[each] for each in (name, f"{kind}/*", "*/*") if each in weight_of)
-    return next(known, 0.0)
+    for exactness, each in ((2, name), (1, f"{kind}/*"), (0, "*/*")):
+        if each in weight_of:
+            return (weight_of[each], exactness) if weight_of[each] else (0.0, 0)
+    return 0.0, 0
 
 
 def entity_tags(header: str) -> list[EntityTag] | None:

@@ -163,6 +163,8 @@ async def test_positions_are_a_map_where_geojson_is_accepted(api: RunningApi) ->
         ("application/json;q=0.5, application/geo+json;q=0.4", False),
         ("text/html, APPLICATION/GEO+JSON ; q=0.1, */*;q=0.05", True),
         ("text/html, APPLICATION/GEO+JSON ; q=0.1, */*", False),
+        ("application/geo+json, */*", True),
+        ("application/json, */*, application/geo+json;q=0.9", False),
         ("application/geo+json;q=0", False),
         ("application/geo+json;q=nonsense", False),
         ("", False),
