@@ -1,7 +1,8 @@
 """Every way of live data for every role: what is of its own organization, and nothing else."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -12,42 +13,24 @@ from tests.api.live.test_positions_channel import made, places, put, watch
 from tests.api.running import Client, Organization, RunningApi
 
 ROLES = ("admin", "dispatcher", "technician", "viewer")
-_BELONGS = {"asset_id": "ast_1"}
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_a_socket_shows_each_role_the_events_that_the_list_shows(
-    api: RunningApi, north: Organization, south: Organization, role: str
+@pytest.mark.parametrize("way", ["socket", "stream"])
+async def test_each_role_sees_the_events_that_the_list_shows(
+    api: RunningApi, north: Organization, south: Organization, way: str, role: str
 ) -> None:
     client: Client = getattr(north, role)
     ours = emit(api, north, 2)
     emit(api, south, 2)
     listed = await client.get("/v1/events", after=ours[0] - 1)
     assert listed.status == 200
-    async with subscribed(api.url, client, after=ours[0] - 1) as reader:
+    async with _events(api, client, way, ours[0] - 1) as next_event:
         emit(api, south, 3)
         ours += emit(api, north, 1)
-        events = [(await reader.next())["event"] for _ in ours]
+        events = [await next_event() for _ in ours]
         assert events[:2] == listed.json["data"]
-        await _nothing_more(reader.next())
-    assert [event["seq"] for event in events] == ours
-    assert {event["organization_id"] for event in events} == {north.id}
-
-
-@pytest.mark.parametrize("role", ROLES)
-async def test_a_stream_shows_each_role_the_events_that_the_list_shows(
-    api: RunningApi, north: Organization, south: Organization, role: str
-) -> None:
-    client: Client = getattr(north, role)
-    ours = emit(api, north, 2)
-    emit(api, south, 2)
-    listed = await client.get("/v1/events", after=ours[0] - 1)
-    async with streaming(api, client, ours[0] - 1) as stream:
-        emit(api, south, 3)
-        ours += emit(api, north, 1)
-        events = [(await stream.next())[2] for _ in ours]
-        assert events[:2] == listed.json["data"]
-        await _nothing_more(stream.next())
+        await _nothing_more(next_event())
     assert [event["seq"] for event in events] == ours
     assert {event["organization_id"] for event in events} == {north.id}
 
@@ -91,3 +74,24 @@ async def _nothing_more(message: Any) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(0.3):
             raise AssertionError(await message)
+
+
+@asynccontextmanager
+async def _events(
+    api: RunningApi, client: Client, way: str, after: int
+) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
+    """Provide what returns the next event."""
+    if way == "socket":
+        async with subscribed(api.url, client, after=after) as reader:
+
+            async def next_event() -> Any:
+                return (await reader.next())["event"]
+
+            yield next_event
+    else:
+        async with streaming(api, client, after) as stream:
+
+            async def next_event() -> Any:
+                return (await stream.next())[2]
+
+            yield next_event
