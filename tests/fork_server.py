@@ -294,8 +294,8 @@ def load() -> None:
 
 def serve(connection: socket.socket) -> Start:
     """Make forks until the other side ends. Returns in the forks only, each of which is to run."""
-    # Ctrl-C waits until a fork runs: before, its KeyboardInterrupt could be lost.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # A shell that starts the tests in the background lets them ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while message := _received(connection):
         text, files = message
         start = Start(*json.loads(text))
@@ -407,7 +407,6 @@ def _prctl(option: int, *values: int) -> None:
 
 def run(start: Start) -> NoReturn:
     """Run the program as Python would."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         if start.program == "opsc":
             sys.argv = [str(OPSC), *start.arguments]
