@@ -28,6 +28,7 @@ import os
 import runpy
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -306,9 +307,12 @@ def serve(connection: socket.socket) -> Start:
             between = os.getpid()
             if (child := os.fork()) == 0:
                 _wait_for_parent(between)
+                asked_by = _peer(connection)
                 for one in (connection.detach(), reading, writing):
                     os.close(one)
                 _become(start, files)
+                if start.rights.death_signal and os.getppid() != asked_by:  # it has ended already
+                    os.kill(os.getpid(), start.rights.death_signal)
                 return start
             os.write(writing, str(child).encode())
             os._exit(0)
@@ -323,6 +327,14 @@ def serve(connection: socket.socket) -> Start:
 def _received(connection: socket.socket) -> tuple[bytes, list[int]] | None:
     text, files, _, _ = socket.recv_fds(connection, REQUEST_BYTES, 16)
     return (text, files) if text else None
+
+
+def _peer(connection: socket.socket) -> int:
+    """Return the process that made the other side."""
+    pid, _, _ = struct.unpack(
+        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    )
+    return pid
 
 
 def _wait_for_parent(between: int) -> None:
