@@ -64,4 +64,8 @@ def test_a_shell_completes_commands_and_their_options(line: str, offered: str) -
 
 @pytest.mark.fresh_start
 def test_a_shell_gets_its_script() -> None:
-    assert "_OPSC_COMPLETE" in opsc("--show-completion", "bash").stdout
+    """The command finds out by which shell it was called."""
+    called = ["bash", "-c", f"{OPSC} --show-completion; true"]
+    environment = plain_environment()
+    done = subprocess.run(called, capture_output=True, text=True, env=environment, check=True)
+    assert "_OPSC_COMPLETE" in done.stdout
