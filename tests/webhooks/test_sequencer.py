@@ -161,14 +161,15 @@ async def test_an_epoch_that_has_passed_sequences_nothing(world, deliver, epoch)
     assert await world.seqs(org_id) == [None]
 
 
-async def test_many_events_of_a_whole_run_are_sequenced(world, deliver, epoch):
+@pytest.mark.parametrize("count", [12_000, pytest.param(152_000, marks=pytest.mark.long)])
+async def test_many_events_of_a_whole_run_are_sequenced(world, deliver, epoch, count):
     org_id = await world.organization()
     await world.endpoint(org_id, "https://example.com/")
-    await world.events(org_id, 12_000)
+    await world.events(org_id, count)
     while (await sequencer.sequence(deliver, epoch, limit=5_000)).events:
         pass
-    assert await world.seqs(org_id) == list(range(1, 12_001))
-    assert len(await world.deliveries(org_id)) == 12_000
+    assert await world.seqs(org_id) == list(range(1, count + 1))
+    assert len(await world.deliveries(org_id)) == count
 
 
 async def test_two_processes_under_many_committers_leave_no_gap(world, database):
