@@ -58,8 +58,8 @@ def in_fixes(tenant: Tenant) -> dict[UUID, tuple[Any, ...]]:
 
 
 def writer_of(term: LeaderTerm, epoch: int | None = None) -> PositionWriter:
-    registry = term.memory.registry
-    return PositionWriter(epoch or term.epoch, term.positions, registry, term.metrics)
+    epoch = term.epoch if epoch is None else epoch
+    return PositionWriter(epoch, term.positions, term.memory.registry, term.metrics)
 
 
 async def write_all(term: LeaderTerm, now: datetime | None = None) -> None:
