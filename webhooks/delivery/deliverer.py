@@ -82,6 +82,13 @@ class DeliverLimits:
         """
         return self.claim_s - self.held_s - self.attempt_s / 3
 
+    @property
+    def give_back_s(self) -> float:
+        """The seconds after a claim within which it is given back where its attempt never begins.
+        Later the claim may lapse before that is written.
+        """
+        return self.claim_s - self.held_s
+
 
 class Deliverer:
     """Call `wake` when there is something new to claim. connect: makes a session of our own."""
@@ -154,7 +161,7 @@ class Deliverer:
 
     async def _pass(self, conn: Connection) -> None:
         await self._write_marks(conn)
-        await self._drop_outdated(conn)
+        await self._give_back(conn)
         if self._claimer.is_held:
             await self._claim(conn)
         if monotonic() >= self._survey_at_s:
@@ -197,10 +204,12 @@ class Deliverer:
         await endpoint_hours.add(conn, counted)
         self._counts.added(counted)
 
-    async def _drop_outdated(self, conn: Connection) -> None:
+    async def _give_back(self, conn: Connection) -> None:
         """Give back what waits for endpoints that were changed or have lost the right to it since
-        it was claimed, and for those that are gone. It is claimed again as they are now.
+        it was claimed, for those that are gone, and what has waited too long for its turn. It is
+        claimed again as the endpoints are now.
         """
+        self._dropped += self._lanes.take_late()
         if monotonic() >= self._recheck_at_s:
             self._recheck_at_s = monotonic() + self._limits.recheck_s
             waiting = self._lanes.waiting_endpoints()
@@ -227,7 +236,11 @@ class Deliverer:
         claims = await webhook_deliveries.claim(conn, wanted)
         # A database that stood still may return what we have attempted and not yet marked.
         claims_to_attempt = [claim for claim in claims if claim.id.int not in self._unmarked]
-        self._lanes.add(claims_to_attempt, begin_by_s=began_s + limits.begin_s)
+        self._lanes.add(
+            claims_to_attempt,
+            begin_by_s=began_s + limits.begin_s,
+            give_back_by_s=began_s + limits.give_back_s,
+        )
         if claims and len(claims) == wanted.limit:
             # Others wait behind these: they come first next time, and at once.
             endpoints = {claim.endpoint_id for claim in claims}

@@ -20,6 +20,7 @@ them up fifty times, and a UUID takes ten times as long to hash and compare.
 No I/O here and no clock: `now_s` is any clock that never goes back.
 """
 
+import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,12 @@ class LaneLimits:
         return self.in_flight - self.prompt_in_flight - self.steady_in_flight
 
 
+class _Waiting(NamedTuple):
+    claim: ClaimedDelivery
+    begin_by_s: float
+    give_back_by_s: float
+
+
 class Turn(NamedTuple):
     """An attempt that may begin now. It is handed back to `Lanes.finish`."""
 
@@ -93,7 +100,7 @@ class _Lane:
     organization: int
     window: int = 1
     pace: Pace = Pace.NEW
-    waiting: deque[tuple[ClaimedDelivery, float]] = field(default_factory=deque)  # claim, begin by
+    waiting: deque[_Waiting] = field(default_factory=deque[_Waiting])
     started_s: dict[int, float] = field(default_factory=dict)  # attempts in flight, oldest first
     is_in_line: bool = False  # that of its pace
     is_ordered: bool = False  # its last claim was
@@ -104,7 +111,7 @@ class _Lane:
         return (
             bool(self.waiting)
             and len(self.started_s) < self.window
-            and (self.ordered is None or not self.waiting[0][0].is_ordered)
+            and (self.ordered is None or not self.waiting[0].claim.is_ordered)
         )
 
     @property
@@ -134,6 +141,7 @@ class Lanes:
         }
         self._waiting = dict.fromkeys(Pace, 0)
         self._watched: deque[Turn] = deque()  # in order of starting
+        self._late: list[ClaimedDelivery] = []  # dropped since `take_late`
         self._number = 0
         self.in_flight = 0  # attempts that have begun and not ended
 
@@ -174,8 +182,17 @@ class Lanes:
         self._calm = idle & self._busy
         return rooms
 
-    def add(self, claims: Sequence[ClaimedDelivery], begin_by_s: float) -> None:
-        """Add claims that wait for a turn. An attempt that cannot begin in time is dropped."""
+    def add(
+        self,
+        claims: Sequence[ClaimedDelivery],
+        begin_by_s: float,
+        give_back_by_s: float = math.inf,
+    ) -> None:
+        """Add claims that wait for a turn. An attempt that cannot begin in time is dropped.
+
+        give_back_by_s: what is dropped by then comes to `take_late`. Later the claim lapses by
+        itself, and may be somebody else's.
+        """
         for claim in claims:
             endpoint = claim.endpoint_id.int
             lane = self._lanes.get(endpoint)
@@ -183,7 +200,7 @@ class Lanes:
                 lane = self._lanes[endpoint] = _Lane(claim.endpoint_id, claim.org_id.int)
             self._busy.add(endpoint)
             self._calm.discard(endpoint)
-            lane.waiting.append((claim, begin_by_s))
+            lane.waiting.append(_Waiting(claim, begin_by_s, give_back_by_s))
             lane.is_ordered = claim.is_ordered
             self._waiting[lane.pace] += 1
             self._settle(endpoint, lane)
@@ -232,13 +249,20 @@ class Lanes:
         lane = self._lanes.get(endpoint_id.int)
         if lane is None:
             return []
-        dropped = [claim for claim, _ in lane.waiting if claim.endpoint_updated_at != updated_at]
+        dropped = [
+            each.claim for each in lane.waiting if each.claim.endpoint_updated_at != updated_at
+        ]
         if dropped:
-            kept = [each for each in lane.waiting if each[0].endpoint_updated_at == updated_at]
+            kept = (each for each in lane.waiting if each.claim.endpoint_updated_at == updated_at)
             lane.waiting = deque(kept)
             self._waiting[lane.pace] -= len(dropped)
             self._settle(endpoint_id.int, lane)
         return dropped
+
+    def take_late(self) -> list[ClaimedDelivery]:
+        """Return the claims whose attempts could not begin in time, to give them back."""
+        late, self._late = self._late, []
+        return late
 
     def drain(self) -> list[ClaimedDelivery]:
         """Take out all that waits."""
@@ -280,10 +304,12 @@ class Lanes:
     def _start(self, endpoint: int, lane: _Lane, now_s: float) -> Turn | None:
         turn = None
         while turn is None and lane.waiting:
-            claim, begin_by_s = lane.waiting.popleft()
+            claim, begin_by_s, give_back_by_s = lane.waiting.popleft()
             self._waiting[lane.pace] -= 1
             if now_s <= begin_by_s:
                 turn = Turn(claim, self._number, now_s)
+            elif now_s <= give_back_by_s:
+                self._late.append(claim)
         if turn is not None:
             self._number += 1
             lane.started_s[turn.number] = now_s

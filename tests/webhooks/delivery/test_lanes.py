@@ -257,6 +257,15 @@ def test_an_attempt_that_cannot_begin_in_time_is_never_begun():
     assert lanes.waiting == 0
 
 
+def test_what_is_dropped_in_time_is_given_back_once():
+    lanes = Lanes(LaneLimits())
+    lanes.add(claims_of(1, 3), begin_by_s=10, give_back_by_s=14)
+    lanes.add(claims_of(2, 2), begin_by_s=10, give_back_by_s=15)
+    assert start_all(lanes, now_s=15) == []
+    assert {claim.endpoint_id.int for claim in lanes.take_late()} == {2}
+    assert lanes.take_late() == []
+
+
 def test_many_hanging_endpoints_leave_room_for_claims_of_others():
     limits = LaneLimits(slow_waiting=10, waiting=100)
     lanes = warmed_up(limits, 1)
