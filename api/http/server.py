@@ -20,8 +20,8 @@ HEAD_S = 10.0  # from the first byte of a connection or request to the end of it
 LINGER_S = 2.0  # what still comes after a refusal is thrown away, else the client never reads it
 TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut off
 
-EXTENSION = "opsc.abort"
-"""The key in `scope["extensions"]` of the function that cuts the connection off."""
+EXTENSION = "opsc.transport"
+"""The key in `scope["extensions"]` of the connection's transport."""
 
 _log = structlog.get_logger("api")
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
@@ -69,7 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end_head()
-        self.scope["extensions"] = {EXTENSION: self.transport.abort}  # pyright: ignore
+        self.scope["extensions"] = {EXTENSION: self.transport}  # pyright: ignore
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:

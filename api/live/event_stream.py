@@ -7,7 +7,8 @@ document; later it is a message of the type `end`, with the object that closes a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from asyncio import Transport
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -110,9 +111,9 @@ class EventStream:
 
     scopes: Sequence[str] = ("events:read",)
 
-    def __init__(self, live: Live, credential: LiveCredential, abort: Callable[[], None]) -> None:
+    def __init__(self, live: Live, credential: LiveCredential, transport: Transport) -> None:
         self.credential = credential
-        self._abort = abort
+        self._transport = transport
         self._lingering: asyncio.TimerHandle | None = None
         self._live = live
         self._loop = asyncio.get_running_loop()
@@ -120,21 +121,26 @@ class EventStream:
         self._events: EventSubscription | None = None
         self._lag = Lag(live.limits.lag_s)
         self._why: Closing | None = None
+        self._sending_since_s: float | None = None
 
     @property
     def unsent_bytes(self) -> int:
-        """The server's own buffer, which is not known here, is bounded by 64 KiB and a chunk."""
-        return 0
+        return self._transport.get_write_buffer_size()
 
     def is_too_slow(self, now_s: float) -> bool:
+        since_s = self._sending_since_s
+        if since_s is not None and now_s - since_s > self._live.limits.stuck_s:
+            return True
         return self._events is not None and self._lag.is_too_long(self._events, now_s)
 
     def end(self, why: Closing) -> None:
         """Let the stream end with a last message, for which its client has LINGER_S."""
-        self._why = self._why or why
+        if self._why is not None:
+            return
+        self._why = why
+        self._live.metrics.ended.labels(why.code).inc()
         self._ready.set()
-        if self._lingering is None:
-            self._lingering = self._loop.call_later(LINGER_S, self._abort)
+        self._lingering = self._loop.call_later(LINGER_S, self._transport.abort)
 
     async def subscribe(self, types: frozenset[str] | None, after_seq: int | None) -> None:
         """Begin. Raises Problem (400), and what the database may raise."""
@@ -157,7 +163,15 @@ class EventStream:
         self._live.streams.remove(self)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield what is sent."""
+        """Yield what is sent. The server asks for the next chunk at once while it has fewer than
+        64 KiB to send, else when 16 KiB are left.
+        """
+        async for chunk in self._messages():
+            self._sending_since_s = self._loop.time()
+            yield chunk
+            self._sending_since_s = None
+
+    async def _messages(self) -> AsyncIterator[bytes]:
         events = self._events
         assert events is not None  # it was subscribed before the response was made
         yield b"retry: %d\nid: %d\n\n" % (RECONNECT_MS, events.seq)
@@ -172,7 +186,6 @@ class EventStream:
             elif await self._is_silent_until(silent_since_s + self._live.limits.keep_alive_s):
                 yield b"id: %d\n\n" % events.seq  # which shows that the stream is alive, too
                 silent_since_s = self._loop.time()
-        self._live.metrics.ended.labels(self._why.code).inc()
         last = {"code": self._why.code, "seq": events.seq}
         yield b"id: %d\nevent: end\ndata: %b\n\n" % (events.seq, msgspec.json.encode(last))
 

@@ -5,12 +5,14 @@ import json
 import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
-from api.live import event_stream
+from api.http.websocket import HIGH_BYTES
+from api.live import closing, event_stream
 from tests.api.live.reading import BREACH, emit, until
 from tests.api.running import Client, Organization, RunningApi
 
@@ -165,13 +167,15 @@ async def test_a_stream_that_its_client_leaves_is_forgotten(
     await until(lambda: api.live.streams.open == before)
 
 
-async def test_a_client_that_only_trickles_is_cut_off_once_its_stream_ends(
-    api: RunningApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(event_stream, "LINGER_S", 0.2)
-    org = api.organization("Slow")
-    emit(api, org, 500, text="x" * 20_000)  # more than the kernel takes
-    before = api.live.streams.open
+@asynccontextmanager
+async def slow_reader(
+    api: RunningApi, org: Organization
+) -> AsyncIterator[tuple[event_stream.EventStream, sockets.socket]]:
+    """Provide a stream with more events than the kernel takes, and the socket of a client that
+    reads the head of the answer alone.
+    """
+    emit(api, org, 500, text="x" * 20_000)
+    before = set(api.live.streams.all())
     own = sockets.socket()
     own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 16 * 1024)
     own.setblocking(False)
@@ -184,17 +188,21 @@ async def test_a_client_that_only_trickles_is_cut_off_once_its_stream_ends(
         )
         await loop.sock_sendall(own, request.encode())
         assert (await loop.sock_recv(own, 12)).endswith(b"200")
-        await until(lambda: api.live.streams.open == before + 1)
-        (stream,) = (
-            each for each in api.live.streams.all() if each.credential.caller.org_id == org.org_id
-        )
+        (stream,) = set(api.live.streams.all()) - before
         assert isinstance(stream, event_stream.EventStream)
+        yield stream, own
+
+
+async def test_a_client_that_only_trickles_is_cut_off_once_its_stream_ends(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "LINGER_S", 0.2)
+    monkeypatch.setattr(api.live, "limits", replace(api.live.limits, stuck_s=60))
+    org, loop = api.organization("Slow"), asyncio.get_running_loop()
+    async with slow_reader(api, org) as (stream, own):
+        await until(lambda: stream.unsent_bytes > 0)  # the server waits for the client
         assert stream._events is not None
-        seq = -1
-        while seq != stream._events.seq:  # until the server waits for the client
-            seq = stream._events.seq
-            await asyncio.sleep(0.3)
-        assert 0 < seq < 500
+        assert 0 < stream._events.seq < 500
         api.sql("UPDATE sign_ins SET ended_at = now() WHERE org_id = %s", org.org_id)
 
         async def trickle() -> None:
@@ -203,6 +211,20 @@ async def test_a_client_that_only_trickles_is_cut_off_once_its_stream_ends(
                 await asyncio.sleep(0.01)
 
         trickling = asyncio.create_task(trickle())
-        await until(lambda: api.live.streams.open == before)
+        await until(lambda: stream not in api.live.streams.all())
         assert not trickling.done()
         trickling.cancel()
+
+
+async def test_a_client_that_takes_too_little_is_told_where_to_go_on(api: RunningApi) -> None:
+    org, loop = api.organization("Stuck"), asyncio.get_running_loop()
+    async with slow_reader(api, org) as (stream, own):
+        await until(lambda: stream.unsent_bytes > HIGH_BYTES)
+        await until(lambda: stream._why == closing.TOO_SLOW)
+        assert stream._events is not None
+        seq, read = stream._events.seq, b""
+        while not read.endswith(b"0\r\n\r\n"):  # the end of the chunks
+            read += await loop.sock_recv(own, 64 * 1024)
+    last = b'id: %d\nevent: end\ndata: {"code":"too_slow","seq":%d}\n\n' % (seq, seq)
+    assert last in read
+    assert b"id: %d\n" % (seq + 1) not in read
