@@ -24,7 +24,7 @@ LIVE_CONNECTIONS: Mapping[PlanName, int] = {
     "team": 500,
     "unlimited": 2_000,
 }
-"""The most open WebSockets and event streams of an organization in one process of the API."""
+"""The most open WebSockets and event streams of an organization, over all processes."""
 _MAX_PLANS = 10_000
 
 

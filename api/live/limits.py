@@ -10,6 +10,8 @@ class LiveLimits:
     authentication_s: float = 10  # from the handshake to a good first message
     expiry_notice_s: float = 60  # before a token expires
     rights_s: float = 2  # between two looks at the rights of all connections
+    changed_s: float = 0.05  # between two looks at those whose rights have changed, by wake-ups
+    share_s: float = 2  # between two notes of a process which connections it holds
     unchecked_s: float = 30  # that connections stay while their rights cannot be looked up
     stuck_s: float = 15  # without taking enough of what was sent
     lag_s: float = 60  # that a reader who once had all events may be behind

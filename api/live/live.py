@@ -28,7 +28,10 @@ class Live:
         self.positions = PositionFeed(state.connections)
         state.wake_ups.on(Channel.SEQUENCED, self.events.wake)
         self.streams = Streams(state, state.settings.api_live_connections, limits)
-        self.metrics = LiveMetrics(state.metrics.registry, self.streams, self.events)
+        state.wake_ups.on(Channel.RIGHTS, self.streams.wake)
+        self.metrics = LiveMetrics(
+            state.metrics.registry, self.streams, self.events, self.positions
+        )
 
     def stop(self) -> None:
         """End all connections: the server waits for them before it stops."""
@@ -42,6 +45,8 @@ class Live:
             asyncio.create_task(self.events.run(stop)),
             asyncio.create_task(self.positions.run(stop)),
             asyncio.create_task(self.streams.run(stop)),
+            asyncio.create_task(self.streams.run_woken(stop)),
+            asyncio.create_task(self.streams.slots.run(stop)),
         ]
         for task in tasks:
             task.add_done_callback(_ended)
@@ -53,6 +58,7 @@ class Live:
             for task in tasks:
                 task.cancel()  # they only read, and may wait for a database that is away
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.streams.slots.leave()
 
 
 def _ended(task: asyncio.Task[None]) -> None:

@@ -3,18 +3,26 @@
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from api.live.feeds.event_feed import EventFeed
+from api.live.feeds.positions import PositionFeed
 from api.live.streams import Streams
 
 
 class LiveMetrics:
     """All of them, of one process."""
 
-    def __init__(self, registry: CollectorRegistry, streams: Streams, events: EventFeed) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        streams: Streams,
+        events: EventFeed,
+        positions: PositionFeed,
+    ) -> None:
         self._streams = streams
         self._events = events
+        self._positions = positions
         self.ended = Counter(
             "ended",
             "Connections that were closed, by the code of the close.",
@@ -30,7 +38,20 @@ class LiveMetrics:
         for name, text, value in (
             ("connections", "Open WebSockets and event streams.", self._streams.open),
             ("subscriptions", "Open subscriptions to events.", self._events.subscriptions),
+            (
+                "position_subscriptions",
+                "Open subscriptions to positions.",
+                self._positions.subscriptions,
+            ),
             ("recent_bytes", "Bytes of recent events in memory.", self._events.recent_bytes),
             ("unsent_bytes", "Bytes that clients have not taken yet.", unsent_bytes),
         ):
             yield GaugeMetricFamily(f"opsc_live_{name}", text, value=value)
+        positions = self._positions
+        for name, text, value in (
+            ("sent", "Positions that were sent.", positions.counts.sent),
+            ("coalesced", "Positions that newer ones replaced.", positions.counts.coalesced),
+            ("snapshot_rows", "Rows read in looks at all positions.", positions.snapshot_rows),
+            ("changed_rows", "Rows read in looks for changes.", positions.changed_rows),
+        ):
+            yield CounterMetricFamily(f"opsc_live_positions_{name}", text, value=value)

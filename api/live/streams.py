@@ -2,15 +2,16 @@
 
 Every `rights_s` the rights behind all of them are looked up, in one statement for many: a
 credential that was revoked or has expired, a user who is gone, a plan without API, each ends the
-connection within about `rights_s` of its commit. The same round ends connections whose
+connection within about `rights_s` of its commit. A wake-up has the connections of one organization
+looked at sooner. The same round ends connections whose
 client cannot keep up. While the database is away access tokens expire all the same, and after
 `unchecked_s` all connections end.
 """
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol
@@ -26,6 +27,7 @@ from api.live import closing
 from api.live.closing import Closing
 from api.live.credential import LiveCredential
 from api.live.limits import LiveLimits
+from api.live.slots import LiveSlots
 from db.core.errors import InternalError, OperationalError
 from db.identity import credentials
 from db.identity.credentials import CredentialBatch, Principal
@@ -70,7 +72,9 @@ class Streams:
         self._limits = limits
         self._is_stopping = False
         self._streams: set[LiveStream] = set()
-        self._by_organization = Counter[UUID]()
+        self._changed: set[UUID] = set()  # organizations of which credentials have changed
+        self._woken = asyncio.Event()
+        self.slots = LiveSlots(state.connections, limits.share_s)
 
     @property
     def open(self) -> int:
@@ -90,26 +94,38 @@ class Streams:
         """Add a connection. Raises Problem (429, 503), and what the database may raise."""
         org_id = stream.credential.caller.org_id
         plan = await self._state.admission.plans.find(org_id)
+        most = LIVE_CONNECTIONS[plan.name]
+        if not await self.slots.take(org_id, most):
+            detail = f"The organization has {most} open connections: close some."
+            more = {"limit": most, "used": most}
+            raise Problem(429, closing.TOO_MANY_CONNECTIONS.code, detail, more=more)
+        try:
+            self._check_room()
+        except Problem:
+            self.slots.give_back(org_id)
+            raise
+        self._streams.add(stream)
+
+    def _check_room(self) -> None:
         if self._is_stopping:  # `end_all` would not find it
             raise unavailable("The server stops: connect again.")
         if self.is_full:
             raise unavailable("The server has too many open connections: try again later.")
-        most = LIVE_CONNECTIONS[plan.name]
-        if self._by_organization[org_id] >= most:
-            detail = f"The organization has {most} open connections to this server: close some."
-            more = {"limit": most, "used": most}
-            raise Problem(429, closing.TOO_MANY_CONNECTIONS.code, detail, more=more)
-        self._streams.add(stream)
-        self._by_organization[org_id] += 1
 
     def remove(self, stream: LiveStream) -> None:
         """Remove a connection, if it was added."""
         if stream in self._streams:
             self._streams.remove(stream)
-            org_id = stream.credential.caller.org_id
-            self._by_organization[org_id] -= 1
-            if not self._by_organization[org_id]:
-                del self._by_organization[org_id]
+            self.slots.give_back(stream.credential.caller.org_id)
+
+    def wake(self, org_id: UUID | None) -> None:
+        """Look at the connections of an organization now: its credentials have changed. None: of
+        any.
+        """
+        changed = self.slots.organizations & ({org_id} if org_id else self.slots.organizations)
+        if changed:
+            self._changed |= changed
+            self._woken.set()
 
     def end_all(self) -> None:
         """End all connections, since the process stops, and let no more in. The server says that it
@@ -147,9 +163,28 @@ class Streams:
         finally:
             ending.cancel()
 
-    async def check_rights(self) -> None:
-        """End the connections that may not stay. Raises what the database may raise."""
-        streams = tuple(self._streams)
+    async def run_woken(self, stop: asyncio.Event) -> None:
+        """Look at the connections of the organizations that `wake` names, until `stop` is set. A
+        look that fails is made up for by `run`.
+        """
+        while not stop.is_set():
+            await self._woken.wait()
+            self._woken.clear()
+            changed, self._changed = self._changed, set()
+            with suppress(*_TROUBLE):
+                await self.check_rights(changed)
+            await asyncio.sleep(self._limits.changed_s)
+
+    async def check_rights(self, org_ids: Collection[UUID] | None = None) -> None:
+        """End the connections that may not stay. org_ids: those of these organizations; None: all.
+
+        Raises what the database may raise.
+        """
+        streams = [
+            each
+            for each in self._streams
+            if org_ids is None or each.credential.caller.org_id in org_ids
+        ]
         by_key: dict[bytes, LiveCredential] = {}
         for stream in streams:
             by_key[stream.credential.key] = stream.credential

@@ -17,6 +17,7 @@ from api.request.paging import ListOf, SortedQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.core.connect import Connection
+from db.core.wakeups import Channel
 from db.delivery import mail_outbox
 from db.identity import api_keys, sign_ins, user_links, users
 from db.identity.users import Role, User
@@ -230,6 +231,8 @@ async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[s
         )
     changed = changed._replace(updated_at=datetime.now(UTC))
     await users.table.update(conn, changed)
+    if (changed.role, changed.deactivated_at) != (user.role, user.deactivated_at):
+        conn.note(Channel.RIGHTS, access.caller.org_id)
     if changed.deactivated_at is not None and user.deactivated_at is None:
         await _end_all(conn, user_id)
     return changed

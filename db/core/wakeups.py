@@ -40,6 +40,8 @@ class Channel(StrEnum):
     """Mail is due."""
     INBOX = "opsc_inbox"
     """Messages wait in the inbox of ingest."""
+    RIGHTS = "opsc_rights"
+    """Credentials have ended, or users have other rights: open connections are looked at."""
 
 
 class WakeUp(NamedTuple):

@@ -20,6 +20,8 @@ from db.core.listing import (
     page,
     read_page,
 )
+from db.core.wakeups import Channel
+from db.identity.credentials import note_changed
 
 _ENOUGH = timedelta(seconds=30)  # a use that was noted so lately is not noted again
 _COLUMNS = sql.SQL(
@@ -101,34 +103,39 @@ async def rotate(
            SET secret_hash = %s, last4 = %s, previous_hash = secret_hash,
                previous_expires_at = now() + %s, updated_at = now()
          WHERE id = %s
-        RETURNING {}
+        RETURNING org_id, {}
         """
     ).format(_COLUMNS)
-    async with conn.cursor(row_factory=args_row(ApiKey)) as cursor:
-        await cursor.execute(statement, (key_hash, last4, overlap, key_id))
-        return await fetch_one(cursor)
+    cursor = await conn.execute(statement, (key_hash, last4, overlap, key_id))
+    org_id, *key = await fetch_one(cursor)
+    conn.note(Channel.RIGHTS, org_id)
+    return ApiKey(*key)
 
 
 async def revoke(conn: Connection, key_id: UUID) -> None:
     """Revoke a key."""
-    await conn.execute(
+    revoked = await conn.execute(
         """
         UPDATE api_keys SET revoked_at = now(), updated_at = now()
          WHERE id = %s AND revoked_at IS NULL
+        RETURNING org_id
         """,
         (key_id,),
     )
+    await note_changed(conn, revoked)
 
 
 async def revoke_all(conn: Connection, user_id: UUID) -> None:
     """Revoke all keys that act as a user."""
-    await conn.execute(
+    revoked = await conn.execute(
         """
         UPDATE api_keys SET revoked_at = now(), updated_at = now()
          WHERE user_id = %s AND revoked_at IS NULL
+        RETURNING org_id
         """,
         (user_id,),
     )
+    await note_changed(conn, revoked)
 
 
 async def note_use(conn: Connection, key_ids: Sequence[UUID]) -> None:

@@ -7,13 +7,15 @@ credential, or it is no longer good, or its user is not.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg import AsyncCursor
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
+from db.core.wakeups import Channel
 from db.identity.users import Role
 
 
@@ -82,6 +84,15 @@ async def of_many(
         (org_ids, sign_in_ids, list(asked.key_hashes), list(asked.cookie_hashes), idle),
     )
     return {bytes(key): Principal(*rest) for key, *rest in await cursor.fetchall()}
+
+
+async def note_changed(conn: Connection, changed: AsyncCursor[tuple[Any, ...]]) -> None:
+    """Note that credentials are not what they were, if any was changed. changed: an UPDATE that
+    returns `org_id`.
+    """
+    row = await changed.fetchone()
+    if row is not None:
+        conn.note(Channel.RIGHTS, row[0])
 
 
 async def org_of_refresh_token(conn: Connection, token_hash: bytes) -> UUID | None:

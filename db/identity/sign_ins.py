@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.identity.credentials import note_changed
 
 MOST_OF_A_USER = 1_000
 _ENOUGH = timedelta(seconds=30)  # what was noted so lately is not noted again
@@ -71,20 +72,24 @@ async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
 
 async def end(conn: Connection, sign_in_id: UUID) -> None:
     """Sign out: nothing that came from this sign-in is good any more."""
-    await conn.execute(
-        "UPDATE sign_ins SET ended_at = now() WHERE id = %s AND ended_at IS NULL", (sign_in_id,)
+    ended = await conn.execute(
+        "UPDATE sign_ins SET ended_at = now() WHERE id = %s AND ended_at IS NULL RETURNING org_id",
+        (sign_in_id,),
     )
+    await note_changed(conn, ended)
 
 
 async def end_all(conn: Connection, user_id: UUID, *, but: UUID | None = None) -> None:
     """Sign a user out everywhere, but of one sign-in where that is wanted."""
-    await conn.execute(
+    ended = await conn.execute(
         """
         UPDATE sign_ins SET ended_at = now()
          WHERE user_id = %s AND ended_at IS NULL AND id IS DISTINCT FROM %s
+        RETURNING org_id
         """,
         (user_id, but),
     )
+    await note_changed(conn, ended)
 
 
 async def note_use(conn: Connection, sign_in_ids: Sequence[UUID]) -> None:

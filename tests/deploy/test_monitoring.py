@@ -3,6 +3,7 @@
 import re
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from api.context import ApiState
 from api.http.metrics import Metrics as ApiMetrics
 from api.live.feeds.event_feed import EventFeed
+from api.live.feeds.positions import PositionFeed
 from api.live.limits import LiveLimits
 from api.live.metrics import LiveMetrics
 from api.live.streams import Streams
@@ -40,8 +42,9 @@ async def known() -> dict[str, tuple[str, ...]]:
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
     wake_ups = WakeUps(partial(connect, "postgresql://nobody@127.0.0.1:1/none", "none"))
     api, ingest, deliver = ApiMetrics(connections, wake_ups), IngestMetrics(), WebhookMetrics()
-    streams = Streams(cast(ApiState, None), 1, LiveLimits())
-    LiveMetrics(api.registry, streams, EventFeed(connections, poll_s=1))
+    streams = Streams(cast(ApiState, SimpleNamespace(connections=connections)), 1, LiveLimits())
+    feeds = EventFeed(connections, poll_s=1), PositionFeed(connections)
+    LiveMetrics(api.registry, streams, *feeds)
     deliver.watch(connections, wake_ups)
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
     found: dict[str, tuple[str, ...]] = {}

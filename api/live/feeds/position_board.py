@@ -14,6 +14,7 @@ a null position.
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
@@ -50,6 +51,18 @@ class WantedPositions(NamedTuple):
     client_id: UUID | None = None
 
 
+@dataclass(slots=True)
+class PositionCounts:
+    """The work of all boards of a process so far.
+
+    sent: positions that readers took. coalesced: those that a reader never took, because a newer
+    one of the asset came first.
+    """
+
+    sent: int = 0
+    coalesced: int = 0
+
+
 class TooManySubscriptions(Exception):
     """The organization has MOST_SUBSCRIPTIONS in this process."""
 
@@ -74,6 +87,11 @@ class PositionSubscription:
         Ends with the position that reaches most_bytes. The next call goes on behind that asset, so
         assets that change all the time do not keep the others waiting.
         """
+        bodies = self._take(most_bytes)
+        self._board.counts.sent += len(bodies)
+        return bodies
+
+    def _take(self, most_bytes: float) -> list[bytes]:
         bodies: list[bytes] = []
         size, begin = 0, self._next_place
         for first, last in ((begin, len(self._is_due)), (0, begin)):
@@ -117,7 +135,9 @@ class PositionSubscription:
         is_among = self._is_wanted(places)
         is_due = is_among | self._is_among[places]
         self._is_among[places] = is_among
-        self._is_due[places[is_due]] = True
+        due = places[is_due]
+        self._board.counts.coalesced += int(np.count_nonzero(self._is_due[due]))
+        self._is_due[due] = True
         self._is_ready |= bool(is_due.any())
         return is_due
 
@@ -167,7 +187,10 @@ class PositionBoard:
     lat, lon: degrees, NaN where there is no position; client: its number, (n,).
     """
 
-    def __init__(self, most_assets: int = MOST_ASSETS) -> None:
+    def __init__(
+        self, most_assets: int = MOST_ASSETS, counts: PositionCounts | None = None
+    ) -> None:
+        self.counts = counts or PositionCounts()
         self.subscriptions: set[PositionSubscription] = set()
         self.asset_ids: list[UUID] = []
         self.lat = self.lon = np.empty(0)

@@ -27,6 +27,7 @@ import structlog
 
 from api.live.feeds.position_board import (
     PositionBoard,
+    PositionCounts,
     PositionSubscription,
     TooManySubscriptions,
     WantedPositions,
@@ -54,9 +55,9 @@ class _Organization:
     as_of: None before they were read; subscribing: those who wait for their subscription.
     """
 
-    def __init__(self, org_id: UUID) -> None:
+    def __init__(self, org_id: UUID, counts: PositionCounts) -> None:
         self.org_id = org_id
-        self.board = PositionBoard()
+        self.board = PositionBoard(counts=counts)
         self.reading = asyncio.Lock()
         self.as_of: str | None = None
         self.subscribing = 0
@@ -65,7 +66,10 @@ class _Organization:
 
 
 class PositionFeed:
-    """The positions of all organizations that have subscriptions in this process."""
+    """The positions of all organizations that have subscriptions in this process.
+
+    snapshot_rows, changed_rows: rows that were read so far, in looks at all and for changes.
+    """
 
     def __init__(
         self,
@@ -79,6 +83,13 @@ class PositionFeed:
         self._look_s, self._all_s, self._clock = look_s, all_s, clock
         self._organizations: dict[UUID, _Organization] = {}
         self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
+        self.counts = PositionCounts()
+        self.snapshot_rows = self.changed_rows = 0
+
+    @property
+    def subscriptions(self) -> int:
+        """The number of open subscriptions."""
+        return sum(len(each.board.subscriptions) for each in self._organizations.values())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look for changes until `stop`. No organization waits for another one's look."""
@@ -101,7 +112,7 @@ class PositionFeed:
         """
         organization = self._organizations.get(org_id)
         if organization is None:
-            organization = self._organizations[org_id] = _Organization(org_id)
+            organization = self._organizations[org_id] = _Organization(org_id, self.counts)
         organization.subscribing += 1
         try:
             async with organization.reading:
@@ -156,6 +167,10 @@ class PositionFeed:
         while True:
             page = await self._page(organization.org_id, since, after)
             as_of = page.as_of if after == FIRST_ASSET else as_of
+            if since == EVER:
+                self.snapshot_rows += len(page.rows)
+            else:
+                self.changed_rows += len(page.rows)
             await board.take(page.rows)
             seen |= {row.asset_id for row in page.rows}
             if len(page.rows) < PAGE_ROWS or len(seen) >= board.most_assets:

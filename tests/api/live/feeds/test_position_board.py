@@ -52,6 +52,18 @@ def places(bodies: list[bytes]) -> list[tuple[int, Any]]:
 def ignore() -> None: ...
 
 
+async def test_what_is_sent_and_what_newer_positions_replace_is_counted() -> None:
+    board = PositionBoard()
+    await board.take([row(0, 1.0), row(1, 2.0)])
+    quick, slow = [await board.subscribe(WantedPositions(), ignore) for _ in range(2)]
+    quick.take()
+    await board.take([row(0, 3.0)])
+    quick.take()
+    assert (board.counts.sent, board.counts.coalesced) == (3, 1)
+    assert len(slow.take()) == 2
+    assert (board.counts.sent, board.counts.coalesced) == (5, 1)
+
+
 async def test_the_first_time_all_are_taken_and_then_the_newest_of_what_has_changed() -> None:
     board = PositionBoard()
     await board.take([row(0, 1.0), row(1, 2.0), row(2, None)])
