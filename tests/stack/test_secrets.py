@@ -1,4 +1,5 @@
-"""No secret stands in what a system writes: logs, outputs, metrics, the API's document, problems.
+"""No secret stands in what a system writes: logs, outputs, metrics, the API's document, problems,
+the audit log, the log of attempts, backups.
 
 A whole system runs with secrets that are known here, does a bit of everything, and is broken on
 purpose. What it has written is searched for each of them, also in base64, hex and as in URLs. All
@@ -27,8 +28,12 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import psycopg
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from mqtt import BrokerAddress, MqttError, PublishRefusedError, Session, SessionOptions
+from stack.host.programs import Programs
+from stack.servers.backup_folder import DUMP
 from stack.servers.postgres import free_port
 from stack.servers.runtime import StackInfo, load_secrets, read_stack
 from tests.stack.cli.test_up import descendants
@@ -45,6 +50,8 @@ MADE_UP = {
     "a password in a broker URL": "Br0ker-Horse-Battery",
     "an API key that never was": "opsk_Wr0ngKeyT6yJ2m8rKfU1aVbC5nHsZeL4gXqYtR7iO",
     "a tracker secret that is wrong": "Wr0ngTrackerT6yJ2m8rKfU1aVbC5nHsZeL4",
+    "a header of an endpoint": "Recv-Header-T6yJ2m8rKfU1aVbC5nHsZeL4",
+    "a header that was replaced": "Recv-Header-9QwErTyUiOpAsDfGhJkL",
 }
 
 # No secrets, but they reach PostgreSQL as bound values alone.
@@ -142,16 +149,21 @@ def up(data_dir: Path) -> Iterator[Up]:
             running.end(signal.SIGTERM)
 
 
-async def test_no_secret_stands_in_what_a_system_writes(up: Up, data_dir: Path) -> None:
+async def test_no_secret_stands_in_what_a_system_writes(
+    up: Up, data_dir: Path, programs: Programs, tmp_path: Path
+) -> None:
     world = World(read_stack(data_dir), data_dir)
     log_every_statement(world)
     world.written["command lines"] = command_lines(up)
     admin = organization(world)
     keys = await sign_in(world, admin)
     await make_things(world, keys)
+    await deliver_to_an_echo(world, keys)
     await send_nonsense(world, keys)
     await invite(world, keys)
     await speak_to_the_listener(world)
+    await look_at_the_audit_log(world, keys)
+    back_up(world, programs, tmp_path / "backup")
     await break_statements(world, keys)
     await world.metrics()
     await break_the_database(world, up)
@@ -181,6 +193,9 @@ TRACES: Mapping[str, str] = {
     "api with wrong settings": r"OPSC_DATABASE_URL: must be",
     "deliver with wrong settings": r"OPSC_SECRET_KEY: must be",
     "ingest with wrong settings": r"OPSC_BROKER_URL: ",
+    "the log of attempts": r'"status": 410.*x-receiver',
+    "the audit log": r'"webhook_endpoint.*secret',
+    "a backup": r"COPY public.webhook_endpoints(?s:.*)127.0.0.1(?s:.*)x-receiver",
     "api with a wrong password": r"password authentication failed.*waiting for the database",
 }
 
@@ -246,6 +261,59 @@ async def make_things(world: World, key: str) -> None:
     rotate = f"/v1/trackers/{world.tracker_id}/rotate"
     rotated = await world.asked("POST", rotate, bearer=key, status=200)
     world.secrets["the tracker's second secret"] = rotated["secret"]
+
+
+async def deliver_to_an_echo(world: World, key: str) -> None:
+    """Send a test to a receiver that answers with all it got, and is gone then. Before that the
+    endpoint's headers are replaced and its secret is rotated.
+    """
+
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(status=410, text=str(request.headers), headers=request.headers)
+
+    receiver = TestServer(web.Application())
+    receiver.app.router.add_post("/echo", echo)
+    async with receiver:
+        url, path = str(receiver.make_url("/echo")), "/v1/webhook-endpoints"
+        headers = {"X-Receiver-Key": MADE_UP["a header that was replaced"]}
+        body = {"url": url, "types": ["*"], "headers": headers}
+        made = await world.asked("POST", path, body, bearer=key, status=201)
+        path = f"{path}/{made['id']}"
+        headers = {"X-Receiver-Key": MADE_UP["a header of an endpoint"]}
+        await world.asked("PATCH", path, {"headers": headers}, bearer=key, status=200)
+        rotated = await world.asked("POST", f"{path}/rotate-secret", {}, bearer=key, status=200)
+        world.secrets["a secret before its rotation"] = made["secret"]
+        world.secrets["a rotated secret"] = rotated["secret"]
+        for number, secret in enumerate((made["secret"], rotated["secret"])):
+            raw = base64.b64decode(secret.removeprefix("whsec_"))
+            world.secrets[f"the bytes of secret {number}"] = raw.hex()
+        body = {"type": "stock.low"}
+        sent = await world.asked("POST", f"{path}/test", body, bearer=key, status=202)
+        async with asyncio.timeout(PATIENCE_S):
+            while sent["state"] == "pending":
+                await asyncio.sleep(0.1)
+                delivery = f"/v1/webhook-deliveries/{sent['id']}"
+                sent = await world.asked("GET", delivery, bearer=key, status=200)
+        world.written["the log of attempts"] = json.dumps(sent)
+        shown = await world.asked("GET", path, bearer=key, status=200)
+        world.written["an endpoint"] = json.dumps(shown)
+
+
+async def look_at_the_audit_log(world: World, key: str) -> None:
+    page = await world.asked("GET", "/v1/audit-events?limit=1000", bearer=key, status=200)
+    world.written["the audit log"] = json.dumps(page)
+
+
+def back_up(world: World, programs: Programs, folder: Path) -> None:
+    """Write a backup, and keep all of its files, and the dump as SQL."""
+    done = opsc("backup", folder, "--data", world.data_dir)
+    assert done.returncode == 0, done.stderr
+    world.written["opsc backup"] = done.stdout + done.stderr
+    for path in folder.iterdir():
+        world.written[f"backup: {path.name}"] = path.read_text(errors="replace")
+    restore = [programs.postgres_bin / "pg_restore", "--file=-", folder / DUMP]
+    text = subprocess.run(restore, capture_output=True, check=True, timeout=PATIENCE_S).stdout
+    world.written["a backup"] = text.decode()
 
 
 async def send_nonsense(world: World, key: str) -> None:
