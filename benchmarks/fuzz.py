@@ -162,8 +162,7 @@ def main(arguments: Sequence[str]) -> int:
         "corpus_of_the_tests_bytes": sum(path.stat().st_size for path in CORPUS.iterdir()),
         "lines_reached": found["files"],
     }  # fmt: skip
-    path = machine.result_path("fuzz", facts)
-    path.write_text(json.dumps(facts, indent=2) + "\n")
+    path = machine.write_result("fuzz", facts)
     print(f"written: {path}")
     return 1 if facts["findings"] else 0
 

@@ -172,6 +172,18 @@ def test_the_index_of_documents_is_complete() -> None:
     assert missing == []
 
 
+def test_every_page_is_two_clicks_from_the_readme() -> None:
+    first = links(ROOT / "README.md")
+    second = {page for document in first if document in DOCUMENTS for page in links(document)}
+    assert set(DOCUMENTS) <= first | second | {ROOT / "README.md"}
+
+
+def links(document: Path) -> set[Path]:
+    """Return the files that a page links to."""
+    targets = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", document.read_text())
+    return {(document.parent / target).resolve() for target in targets if "://" not in target}
+
+
 def test_decisions_are_numbered_without_gaps() -> None:
     decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))

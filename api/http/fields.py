@@ -327,6 +327,13 @@ Phone = Annotated[
     shaped(_PHONE, "must be a phone number, like +41 44 123 45 67"),
     Field(examples=["+41 44 123 45 67"], json_schema_extra={"pattern": _PHONE}),
 ]
+_CURRENCY = "^[A-Z]{3}$"
+Currency = Annotated[
+    str,
+    StringConstraints(max_length=3),
+    shaped(_CURRENCY, "must be a currency of ISO 4217, like CHF"),
+    Field(examples=["CHF"], json_schema_extra={"pattern": _CURRENCY}),
+]
 Address = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=500),

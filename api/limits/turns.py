@@ -5,9 +5,11 @@ request there at most: they are served round robin.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+
+from api.http.problems import busy, unavailable
 
 MOST_OF_EACH = 16  # requests of an organization that are under way or wait
 MOST_ORGANIZATIONS = 64
@@ -19,6 +21,19 @@ class TooManyOfOne(Exception):
 
 class TooManyOfAll(Exception):
     """There are as many queues as there may be."""
+
+
+@contextmanager
+def refusing_when_full(things: str) -> Iterator[None]:
+    """Raise Problem in place of TooManyOfOne (429) and TooManyOfAll (503). things: what waits, in
+    the plural.
+    """
+    try:
+        yield
+    except TooManyOfOne:
+        raise busy(f"Too many {things} of the organization at once.") from None
+    except TooManyOfAll:
+        raise unavailable(f"Too many {things} at once: try again in a second.") from None
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from api.documents.timesheet import DocumentError
 from api.http.etags import tag_of
 from api.http.headers import accepted_weight, preferred, weights
-from api.http.problems import Problem, busy, conflict, unavailable
-from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.http.problems import Problem, conflict
+from api.limits.turns import refusing_when_full
 
 _T = TypeVar("_T")
 
@@ -50,11 +50,8 @@ async def rendered(rendering: Awaitable[bytes], advice: str = "Read it as JSON."
     Problem (409, 429, 503).
     """
     try:
-        return await rendering
-    except TooManyOfOne:
-        raise busy("Too many documents of the organization at once.") from None
-    except TooManyOfAll:
-        raise unavailable("Too many documents at once: try again in a second.") from None
+        with refusing_when_full("documents"):
+            return await rendering
     except DocumentError as error:
         detail = f"It cannot be printed: {error}. {advice}"
         raise conflict("document_too_large", detail) from None

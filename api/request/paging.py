@@ -6,7 +6,7 @@ With `total=none` it is neither counted nor shown. A page that would be too larg
 (`db.core.listing`), and its cursor goes on from there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
@@ -20,8 +20,7 @@ from api.http.encoding import ok, sparse
 from api.http.problems import bad_parameter
 from api.request.access import Access
 from db.core.connect import Connection
-from db.core.listing import NEWEST_FIRST, FilteredList, ListFilter, ListKey, Order, PageRows, RowKey
-from db.core.table import Row, Table
+from db.core.listing import NEWEST_FIRST, Listable, ListKey, Order, PageRows
 
 MAX_ROWS = 1_000  # of a page
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
@@ -34,7 +33,8 @@ _TOO_LARGE = (
 )
 _KEY = TypeVar("_KEY", bound=tuple[Any, ...])
 _ROW = TypeVar("_ROW")
-_TABLE_ROW = TypeVar("_TABLE_ROW", bound=Row)
+_LIST_KEY = TypeVar("_LIST_KEY", bound=ListKey)
+_FILTERS = TypeVar("_FILTERS")
 _ITEM = TypeVar("_ITEM", bound=BaseModel)
 
 
@@ -92,6 +92,11 @@ class ListQuery(fields.Query):
             examples=["none"],
         ),
     ] = None
+
+    @property
+    def order(self) -> Order:
+        """The order of the rows: the newest first, unless the list can be sorted."""
+        return NEWEST_FIRST
 
     def filters(self) -> dict[str, Any]:
         """Return the parameters without those of the page and of what is shown of it."""
@@ -199,38 +204,20 @@ class Page(Generic[_KEY]):
         self._offset = query.offset if position is None else position.offset
 
     async def read(
-        self: "Page[RowKey]",
+        self: "Page[_LIST_KEY]",
         conn: Connection,
-        rows: FilteredList[_ROW],
-        wanted: ListFilter,
+        source: Listable[_FILTERS, _ROW],
+        wanted: _FILTERS,
         order: Order = NEWEST_FIRST,
     ) -> tuple[PageRows[_ROW], Total]:
-        """Return the rows of the page, and the total, which is counted if no cursor has it."""
-        total = self.total or Total.counted(await rows.count(conn, wanted, MAX_COUNTED + 1))
-        found = await rows.listing(
-            conn,
-            wanted,
-            order=order,
-            after=self.after,
-            limit=self.fetch_limit,
-            offset=self.fetch_offset,
-        )
-        return found, total
-
-    async def read_table(
-        self: "Page[ListKey]",
-        conn: Connection,
-        table: Table[_TABLE_ROW],
-        wanted: Mapping[str, Any],
-        order: Order,
-    ) -> tuple[list[_TABLE_ROW], Total]:
-        """Read from a table as `read` does. The total is exact where the database keeps it."""
+        """Return the rows of the page, and the total, which is counted if no cursor has it. The
+        total is exact where the database keeps it.
+        """
         total = self.total
-        if total is None and table.keeps_count(wanted):
-            total = Total(await table.count(conn, wanted))
-        elif total is None:
-            total = Total.counted(await table.count(conn, wanted, MAX_COUNTED + 1))
-        found = await table.listing(
+        if total is None:
+            rows = await source.count(conn, wanted, MAX_COUNTED + 1)
+            total = Total(rows) if source.keeps_count(wanted) else Total.counted(rows)
+        found = await source.listing(
             conn,
             wanted,
             order=order,

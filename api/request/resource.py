@@ -20,7 +20,7 @@ from api.http import fields
 from api.http.encoding import created, id_text, no_content, ok, time_text
 from api.http.problems import conflict, not_found
 from api.request.access import Access
-from api.request.paging import Page, SortedByNameQuery, SortedQuery
+from api.request.paging import ListQuery, Page
 from api.request.references import ask_references, check_filters, check_owners, check_references
 from db.core.connect import Connection
 from db.core.exchange import Exchange
@@ -73,7 +73,8 @@ def _nothing(row: object) -> None:
 class Resource(Generic[_ROW]):
     """The rows of one table, as the API makes, shows and changes them.
 
-    item: makes the JSON of a row. columns: makes the columns of the given fields of a body. check:
+    item: makes the JSON of a row. item_for: returns what makes it as a caller may see it, where not
+    all see the same. columns: makes the columns of the given fields of a body. check:
     raises Problem for a row that cannot be. is_in_use: whether a row cannot be deleted, with
     `in_use` as the reason. owners: kinds of things that must be there for a row to be restored.
     included: reads what an `include` adds to rows, by id.
@@ -84,6 +85,7 @@ class Resource(Generic[_ROW]):
         table: Table[_ROW],
         item: Callable[[_ROW], Item],
         *,
+        item_for: Callable[[Access], Callable[[_ROW], Item]] | None = None,
         columns: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
         check: Callable[[_ROW], None] = _nothing,
         is_in_use: Callable[[Connection, UUID], Awaitable[bool]] | None = None,
@@ -95,11 +97,16 @@ class Resource(Generic[_ROW]):
         self.table, self.item = table, item
         self._kind = kind_of_table(table.name)
         self._name = table.name.replace("_", "-")
+        self._item_for = item_for
         self._columns, self._check = columns, check
         self._is_in_use, self._in_use, self._owners = is_in_use, in_use, owners
         self._included = included
 
-    async def list(self, access: Access, query: SortedQuery | SortedByNameQuery) -> Response:
+    def item_for(self, access: Access) -> Callable[[_ROW], Item]:
+        """Return what makes the JSON of a row as the caller may see it."""
+        return self.item if self._item_for is None else self._item_for(access)
+
+    async def list(self, access: Access, query: ListQuery) -> Response:
         """Answer with a page of the rows that the query asks for. Raises Problem (404) for an id in
         it that names nothing.
         """
@@ -107,9 +114,10 @@ class Resource(Generic[_ROW]):
         wanted = query.wanted()
         async with access.transaction() as conn:
             await check_filters(conn, query)
-            rows, total = await page.read_table(conn, self.table, wanted, query.order)
+            rows, total = await page.read(conn, self.table, wanted, query.order)
             more = await self._more(conn, query, rows)
-        item = self.item if not more else lambda row: self.item(row) | more[row.id]
+        shown = self.item_for(access)
+        item = shown if not more else lambda row: shown(row) | more[row.id]
         return page.response(rows, total, key=query.order.key, item=item)
 
     async def create(
@@ -132,7 +140,7 @@ class Resource(Generic[_ROW]):
             row = self.new(self._columns(dict(body)), room.value.check())
             self._check(row)
             conn.later(self.table.insertion(row, **hidden))
-        return created(self.item(row), f"/v1/{self._name}", once=once)
+        return created(self.item_for(access)(row), f"/v1/{self._name}", once=once)
 
     def new(self, columns: Mapping[str, Any], at: datetime) -> _ROW:
         """Return a new row, made at `at`. Columns that are not given are null."""
@@ -148,7 +156,7 @@ class Resource(Generic[_ROW]):
         async with access.transaction() as conn:
             row = await self.found(conn, row_id)
             more = await self._more(conn, query, [row])
-        return ok(self.item(row) | more.get(row_id, {}))
+        return ok(self.item_for(access)(row) | more.get(row_id, {}))
 
     async def _more(
         self, conn: Connection, query: fields.Query | None, rows: Sequence[_ROW]
@@ -178,7 +186,7 @@ class Resource(Generic[_ROW]):
             self._check(changed)
             if changed != row:
                 changed = await self.write(conn, changed)
-        return ok(self.item(changed))
+        return ok(self.item_for(access)(changed))
 
     async def delete(self, access: Access, row_id: UUID) -> Response:
         """Mark a row as deleted. Raises Problem (404, 409, 412)."""
@@ -197,7 +205,7 @@ class Resource(Generic[_ROW]):
             if getattr(row, "deleted_at", None) is not None:
                 await check_owners(conn, self._kind, row, self._owners)
                 row = await self.write(conn, row._replace(deleted_at=None))
-        return ok(self.item(row))
+        return ok(self.item_for(access)(row))
 
     @asynccontextmanager
     async def locked(
@@ -208,7 +216,7 @@ class Resource(Generic[_ROW]):
         """
         async with access.transaction() as conn:
             row = await self.found(conn, row_id, lock=True, deleted=deleted)
-            access.check_unchanged(self.item(row))
+            access.check_unchanged(self.item_for(access)(row))
             yield conn, row
 
     async def found(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from api.http import fields
@@ -39,12 +39,6 @@ _Number = Annotated[fields.Name, Field(examples=["K-48213"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["E-204"])]
 
 _Cents = Annotated[int, Field(ge=0, le=MAX_COST_CENTS, examples=[4_800]), fields.WHOLE]
-_Currency = Annotated[
-    str,
-    StringConstraints(max_length=3),
-    fields.shaped("^[A-Z]{3}$", "must be a currency of ISO 4217, like CHF"),
-    Field(examples=["CHF"], json_schema_extra={"pattern": "^[A-Z]{3}$"}),
-]
 
 PunchBy = Literal["terminal", "tracker", "phone"]
 
@@ -113,7 +107,7 @@ class EmployeeItem(fields.StoredItem):
     hourly_cost_cents: _Cents | None = Field(
         description="what an hour of their work costs; null for viewers and technicians"
     )
-    currency: _Currency | None = Field(description="of the hourly cost; null as that")
+    currency: fields.Currency | None = Field(description="of the hourly cost; null as that")
     active: bool
 
 
@@ -135,7 +129,7 @@ class NewEmployee(fields.Body):
     certifications: _Certifications = Field(default_factory=list)
     punch_rights: PunchRights = Field(default_factory=PunchRights)
     hourly_cost_cents: _Cents | None = None
-    currency: _Currency | None = None
+    currency: fields.Currency | None = None
     active: bool = True
 
 
@@ -215,20 +209,20 @@ def _without_cost(employee: Employee) -> dict[str, Any]:
     return _item(employee._replace(hourly_cost_cents=None, currency=None))
 
 
-def _shown_to(access: Access) -> Resource[Employee]:
-    """Return employees as the caller may see them."""
-    return _employees if access.leads else _employees_without_cost
-
-
 _item = item_of(EmployeeItem, certifications=_certifications, punch_rights=_punch_rights)
-_employees = Resource(employees, _item, columns=_columns, check=_check)
-_employees_without_cost = Resource(employees, _without_cost)
+_employees = Resource(
+    employees,
+    _item,
+    item_for=lambda access: _item if access.leads else _without_cost,
+    columns=_columns,
+    check=_check,
+)
 
 
 @router.get("", operation_id="listEmployees", response_model=ListOf[EmployeeItem])
 async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()]) -> Response:
     """List employees, newest first."""
-    return await _shown_to(access).list(access, query)
+    return await _employees.list(access, query)
 
 
 @router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)
@@ -241,7 +235,7 @@ async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body(
 @router.get("/{id}", operation_id="getEmployee", response_model=EmployeeItem)
 async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
     """Return one employee."""
-    return await _shown_to(access).get(access, employee_id)
+    return await _employees.get(access, employee_id)
 
 
 @router.patch("/{id}", operation_id="updateEmployee", response_model=EmployeeItem)

@@ -11,8 +11,8 @@ from api.documents.letterhead import Letterhead, Logo
 from api.http import fields
 from api.http.encoding import no_content, ok
 from api.http.etags import tag_of
-from api.http.problems import Fault, Problem, bad_field, busy, not_found, unavailable
-from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.http.problems import Fault, Problem, bad_field, not_found
+from api.limits.turns import refusing_when_full
 from api.photos.copier import LOGO_SIDE_PX, PhotoCopies, PhotoError
 from api.request.access import Access, Admin, Reader
 from api.request.route import TenantRoute
@@ -154,13 +154,10 @@ async def _copies(access: Access, upload: Upload) -> PhotoCopies:
         return await upload.file.read()
 
     try:
-        return await access.state.photos.logo(access.caller.org_id, read)
+        with refusing_when_full("images"):
+            return await access.state.photos.logo(access.caller.org_id, read)
     except PhotoError as error:
         raise _refused(f"The logo cannot be shown: {error}.") from None
-    except TooManyOfOne:
-        raise busy("Too many images of the organization at once.") from None
-    except TooManyOfAll:
-        raise unavailable("Too many images at once: try again in a second.") from None
 
 
 def _refused(problem: str) -> Problem:

@@ -3,10 +3,8 @@
 A ratio is taken inside each round; the median of those counts. Goals are shown, never enforced.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -68,8 +66,10 @@ def against(rounds: Rounds, operation: str, other: str) -> Spread:
     return Spread.of([r[other].per_s / r[operation].per_s for r in rounds], 4)
 
 
-def write(path: Path, by_workers: Mapping[int, Rounds], about: Mapping[str, object]) -> None:
-    """Write the result file: `about` (commit, machine, configuration) and every figure."""
+def result(by_workers: Mapping[int, Rounds], about: Mapping[str, object]) -> dict[str, object]:
+    """Return the content of the result file: `about` (commit, machine, configuration) and every
+    figure.
+    """
     figures = {
         f"{workers} workers": {
             operation: {name: asdict(spread) for name, spread in spreads(rounds, operation).items()}
@@ -78,8 +78,7 @@ def write(path: Path, by_workers: Mapping[int, Rounds], about: Mapping[str, obje
         for workers, rounds in by_workers.items()
     }
     goals = {name: {"goal": GOALS[name], "moonshot": MOONSHOTS[name]} for name in GOALS}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**about, "goals": goals, "figures": figures}, indent=2) + "\n")
+    return {**about, "goals": goals, "figures": figures}
 
 
 def _cells(operation: str, found: Mapping[str, Spread]) -> list[str]:

@@ -109,8 +109,7 @@ def measure(environment: Environment, options: argparse.Namespace, console: Cons
             "connections": CONNECTIONS,
         },
     }
-    path = machine.result_path("api", about)
-    api_report.write(path, by_workers, about)
+    path = machine.write_result("api", api_report.result(by_workers, about))
     console.print(f"written: {path}")
 
 

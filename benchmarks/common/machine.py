@@ -2,6 +2,7 @@
 nothing.
 """
 
+import json
 import os
 import platform
 import subprocess
@@ -30,9 +31,14 @@ def about(
     return facts
 
 
-def result_path(name: str, facts: Mapping[str, object]) -> Path:
-    """Return the result file of a measurement that ends today. facts: those of `about`."""
-    return RESULTS / f"{name}-{datetime.now(UTC):%Y-%m-%d}-{facts['commit']}.json"
+def write_result(name: str, facts: Mapping[str, object]) -> Path:
+    """Write the result file of a measurement that ends today, and return its path. facts: those of
+    `about`, and the figures.
+    """
+    path = RESULTS / f"{name}-{datetime.now(UTC):%Y-%m-%d}-{facts['commit']}.json"
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts, indent=2) + "\n")
+    return path
 
 
 def machine() -> dict[str, str | int]:

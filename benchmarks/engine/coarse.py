@@ -137,8 +137,7 @@ def main(arguments: Sequence[str]) -> int:
     result = measure(options.devices)
     print("\n\n".join(tables(result)))
     if not options.no_result:
-        path = machine.result_path("coarse", result)
-        path.write_text(json.dumps(result, indent=1) + "\n")
+        path = machine.write_result("coarse", result)
         print(f"written: {path}")
     return 0
 

@@ -3,10 +3,8 @@
 A ratio is taken inside each round; the median of those counts. Goals are shown, never enforced.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -73,10 +71,12 @@ def show(rounds: Rounds, units: Mapping[str, str], console: Console) -> None:
     console.print(compared)
 
 
-def write(
-    path: Path, rounds: Rounds, units: Mapping[str, str], about: Mapping[str, object]
-) -> None:
-    """Write the result file: `about` (commit, machine, load), every figure, every ratio."""
+def result(
+    rounds: Rounds, units: Mapping[str, str], about: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the content of the result file: `about` (commit, machine, load), every figure, every
+    ratio.
+    """
     figures = {
         part: {"unit": units[part], **asdict(spread)} for part, spread in spreads(rounds).items()
     }
@@ -84,8 +84,7 @@ def write(
         {"peer": peer, "ours": ours, "goal": goal, **asdict(spread)}
         for peer, ours, goal, spread in ratios(rounds)
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**about, "parts": figures, "ratios": compared}, indent=2) + "\n")
+    return {**about, "parts": figures, "ratios": compared}
 
 
 def _numbers(spread: Spread) -> list[str]:

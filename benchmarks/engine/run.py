@@ -127,8 +127,7 @@ def main(arguments: Sequence[str]) -> int:
             **machine.about(load_before=load_before),
             "configuration": {"rounds": options.rounds, "batch": ours.BATCH, "workload": "W1"},
         }
-        path = machine.result_path("engine", about)
-        report.write(path, rounds, units, about)
+        path = machine.write_result("engine", report.result(rounds, units, about))
         console.print(f"written: {path}")
     return 0
 

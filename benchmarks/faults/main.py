@@ -62,8 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         show(results, Console(width=140))
     if not options.no_result:
-        path = machine.result_path("faults", facts)
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        path = machine.write_result("faults", facts)
         say(f"written: {path}")
     return 0 if all(one.is_good for one in results) else 1
 

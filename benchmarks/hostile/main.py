@@ -320,8 +320,7 @@ def main(arguments: Sequence[str]) -> int:
             },
             "rows": [row.facts() for row in rows],
         }
-        path = machine.result_path("hostile", facts)
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        path = machine.write_result("hostile", facts)
         console.print(f"written: {path}")
     return 0 if not any(row.trouble for row in rows) else 1
 

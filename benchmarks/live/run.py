@@ -18,7 +18,6 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +33,6 @@ from db.core.secrets import read_secret_key
 from stack.errors import StackError
 from stack.servers.postgres import free_port
 
-RESULTS = Path("benchmarks/results")
 GOAL = 0.5
 _WITHIN_S = 120.0  # most that the processes of a measurement take to the next thing they say
 _CONNECTS_PER_S = 50  # at least: a quiet machine opens some ten times as many
@@ -242,20 +240,15 @@ def measure(options: argparse.Namespace) -> None:
     medians = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
     print(f"ratio {medians['ratio']:.3f} (goal {GOAL})")
     if not options.no_result:
-        about = {
-            "commit": machine.commit(),
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine.machine(),
-            "versions": machine.library_versions(),
-            "load_average": {"before": load_before, "after": os.getloadavg()},
+        facts = {
+            **machine.about(load_before=load_before),
             "configuration": vars(options),
             "goal": GOAL,
             "medians": medians,
             "rounds": rounds,
             "idle_bytes": idle_bytes,
         }
-        path = RESULTS / f"live-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
-        path.write_text(json.dumps(about, indent=2) + "\n")
+        path = machine.write_result("live", facts)
         print(f"written: {path}")
 
 

@@ -13,7 +13,6 @@ minutes with 10,000 connections. Both ends need a descriptor for each of them (`
 
 import argparse
 import asyncio
-import json
 import os
 import resource
 import sys
@@ -174,8 +173,7 @@ def main(arguments: Sequence[str]) -> int:
             "storms": [asdict(row) for row in rows],
             "backlog_s": waits,
         }
-        path = machine.result_path("devices", facts)
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        path = machine.write_result("devices", facts)
         console.print(f"written: {path}")
     return 0
 

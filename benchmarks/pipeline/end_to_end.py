@@ -142,8 +142,7 @@ def measure(options: argparse.Namespace, console: Console) -> None:
         facts = about(environment, plan, options)
     report.show(rounds, console)
     if not options.no_result:
-        path = machine.result_path("end-to-end", facts)
-        report.write(path, rounds, facts)
+        path = machine.write_result("end-to-end", report.result(rounds, facts))
         console.print(f"written: {path}")
 
 

@@ -62,8 +62,7 @@ def main(arguments: Sequence[str]) -> int:
             "starts": starts,
             "changes_of_the_owner": changes,
         }
-        path = machine.result_path(f"ready-{past.zones}", facts)
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        path = machine.write_result(f"ready-{past.zones}", facts)
         print(f"written: {path}")
     return 0
 

@@ -4,10 +4,8 @@ A ratio is taken inside each round, where both sides met the same machine in the
 median of those is what counts. Goals are shown, never enforced.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 
 from rich.console import Console
@@ -61,9 +59,9 @@ def show(rounds: Rounds, console: Console) -> None:
         console.print(_ratios_table(found))
 
 
-def write(path: Path, rounds: Rounds, about: Mapping[str, object]) -> None:
-    """Write the result file: `about` (commit, machine, configuration), every figure,
-    every ratio.
+def result(rounds: Rounds, about: Mapping[str, object]) -> dict[str, object]:
+    """Return the content of the result file: `about` (commit, machine, configuration), every
+    figure, every ratio.
     """
     parts = {
         part: {
@@ -78,8 +76,7 @@ def write(path: Path, rounds: Rounds, about: Mapping[str, object]) -> None:
         for part, spread in rates(rounds).items()
     }
     compared = [{**asdict(goal), **asdict(spread)} for goal, spread in ratios(rounds)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**about, "parts": parts, "ratios": compared}, indent=2) + "\n")
+    return {**about, "parts": parts, "ratios": compared}
 
 
 def _rates_table(rounds: Rounds) -> Table:

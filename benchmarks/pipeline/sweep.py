@@ -8,7 +8,6 @@ benchmarks/results/sweep-<date>-<commit>.json. About seven minutes.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -169,8 +168,7 @@ def measure(options: argparse.Namespace, console: Console) -> None:
     _show(figures, delays, split_ns, console)
     if not options.no_result:
         facts = _result(figures, delays, split_ns, versions)
-        path = machine.result_path("sweep", facts)
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        path = machine.write_result("sweep", facts)
         console.print(f"written: {path}")
 
 

@@ -181,8 +181,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         show(came, verdict, Console(width=140))
     if not options.no_result:
-        path = machine.result_path("soak", facts)
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        path = machine.write_result("soak", facts)
         say(f"written: {path}")
     return 1 if verdict.wrong else 0
 

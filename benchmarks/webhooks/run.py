@@ -28,7 +28,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,6 @@ from stack.errors import StackError
 from stack.servers.postgres import free_port
 from telemetry.ids import derived_id
 
-RESULTS = Path("benchmarks/results")
 TRACKERS, ZONES, FIXES_PER_TRACKER = 2_000, 10_000, 120
 PROBES, FIRST_PROBE, PROBE_PAUSE_S = 10, 5_000_000, 2.0
 QUIET_BETWEEN_S = 3.0  # on the average, at random: whatever waits for work has long gone to sleep
@@ -369,16 +367,12 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     if not options.no_result:
-        path = RESULTS / f"webhooks-{datetime.now(UTC):%Y-%m-%d}-{machine.commit()}.json"
         facts = {
-            "commit": machine.commit(),
-            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine.machine(),
-            "load_average": {"before": load_before, "after": os.getloadavg()},
+            **machine.about(load_before=load_before),
             "is_quick": options.quick,
             "figures": figures,
         }
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        path = machine.write_result("webhooks", facts)
         console.print(f"written: {path}")
     return 0
 

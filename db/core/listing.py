@@ -25,6 +25,7 @@ from db.core.fetch import value_of
 from db.core.pipeline_cursor import ExchangeCursor
 
 _ROW = TypeVar("_ROW")
+_FILTERS = TypeVar("_FILTERS", contravariant=True)
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of rows as the server sends them, about as much as their JSON
 
@@ -205,6 +206,25 @@ async def read_page(
         return rows
 
 
+class Listable(Protocol[_FILTERS, _ROW]):
+    """Rows that are counted and read by pages: a `Table` or a `FilteredList`."""
+
+    def keeps_count(self, wanted: _FILTERS) -> bool: ...
+
+    async def count(self, conn: Connection, wanted: _FILTERS, at_most: int) -> int: ...
+
+    async def listing(
+        self,
+        conn: Connection,
+        wanted: _FILTERS,
+        *,
+        order: Order,
+        after: ListKey | None,
+        limit: int,
+        offset: int,
+    ) -> PageRows[_ROW]: ...
+
+
 class ListFilter(Protocol):
     """The filters that a reader asks for."""
 
@@ -242,6 +262,10 @@ class FilteredList(Generic[_ROW]):
             cut,
         )
         return await read_page(conn, self.row, statement, conditions.values)
+
+    def keeps_count(self, wanted: ListFilter) -> bool:
+        """Return whether the database keeps how many rows there are: it never does."""
+        return False
 
     async def count(self, conn: Connection, wanted: ListFilter, at_most: int) -> int:
         """Count the rows; counting ends at `at_most`."""

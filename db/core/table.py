@@ -157,10 +157,10 @@ class Table(Generic[_ROW]):
         return self._has_row_count and wanted.items() <= {"deleted": False}.items()
 
     async def count(
-        self, conn: Connection, wanted: Mapping[str, Any], most: int | None = None
+        self, conn: Connection, wanted: Mapping[str, Any], at_most: int | None = None
     ) -> int:
-        """Count the rows that the filters, by name, let through; up to `most` unless the database
-        keeps the number.
+        """Count the rows that the filters, by name, let through; up to `at_most` unless the
+        database keeps the number.
         """
         if self.keeps_count(wanted):
             return await row_count(conn, self.name)
@@ -170,7 +170,7 @@ class Table(Generic[_ROW]):
             self._joins if wanted.keys() - own or wanted.keys() & self._computed else sql.SQL("")
         )
         statement = sql.SQL("SELECT count(*) FROM (SELECT FROM {} {} {} LIMIT {}) AS found").format(
-            self._name, joins, conditions.where(), sql.Literal(most)
+            self._name, joins, conditions.where(), sql.Literal(at_most)
         )
         return await value_of(conn, statement, conditions.values)
 

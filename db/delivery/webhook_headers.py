@@ -15,7 +15,6 @@ import msgspec
 from db.core.secrets import SecretBox, UnsealError
 
 HEADERS_MAX = 10
-NAME_LENGTH_MAX = 64
 VALUE_LENGTH_MAX = 500
 
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"

@@ -377,14 +377,6 @@ def _refuse_too_many(connections: int) -> None:
         )
 
 
-async def _end_at_once_when_told_again(stop: asyncio.Event) -> None:
-    """Count Ctrl-C: the first ends the sending, and what was sent is verified; the second ends
-    everything.
-    """
-    await stop.wait()
-    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-
-
 def _trace_of_file(path: Path) -> Trace:
     from telemetry.traces.files import read_trace  # a fifth of a second, which others need not take
 

@@ -35,7 +35,6 @@ from telemetry.traces.trace import (
 
 _BATCH_ROWS = 65_536
 _BUFFER_BYTES = 1024 * 1024
-_DEVICE_ID = pa.dictionary(pa.int32(), pa.string())
 
 
 @runtime_checkable

@@ -11,7 +11,6 @@ from typing import Any
 from api.openapi.examples import example_of
 from db.core.ids import new_id
 from db.resources.kinds import KINDS
-from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked, tracked
@@ -25,6 +24,7 @@ from tests.api.stored import (
     store_session,
     store_visit,
 )
+from tests.api.uploading import upload
 
 Ids = dict[str, str]
 ID = re.compile(r"([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}")

@@ -45,6 +45,12 @@ def south(api: RunningApi) -> Organization:
 
 
 @pytest.fixture
+def org(api: RunningApi) -> Organization:
+    """An organization of one test's own."""
+    return api.organization("Quarries")
+
+
+@pytest.fixture
 def mailbox(api: RunningApi, tmp_path: Path) -> Mailbox:
     """The letters that the API's deliverer sends, to whomever."""
     return Mailbox(api, tmp_path / "mail")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.api.resources.test_attachments import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked, tracked
@@ -21,6 +20,7 @@ from tests.api.stored import (
     store_visit,
     text,
 )
+from tests.api.uploading import upload
 
 pytestmark = pytest.mark.own_api
 

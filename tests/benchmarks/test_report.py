@@ -1,10 +1,12 @@
 """From rounds to medians, ratios and a result file."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from benchmarks.common import machine
 from benchmarks.pipeline import report
 from benchmarks.pipeline.end_to_end import PARTS, parse
 from benchmarks.pipeline.parts import Figure
@@ -40,10 +42,18 @@ def test_goals_speak_of_parts_that_exist() -> None:
     )
 
 
-def test_the_result_file_says_what_was_measured_where(tmp_path: Path) -> None:
-    path = tmp_path / "results" / "one.json"
-    report.write(path, ROUNDS, {"commit": "abc", "configuration": {"zones": 1}})
-    result = json.loads(path.read_text())
+def test_a_result_file_is_named_by_its_day_and_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "RESULTS", tmp_path / "results")
+    path = machine.write_result("one", {"commit": "abc"})
+    assert re.fullmatch(r"one-\d{4}-\d\d-\d\d-abc\.json", path.name)
+    assert json.loads(path.read_text()) == {"commit": "abc"}
+
+
+def test_the_result_file_says_what_was_measured_where() -> None:
+    about = {"commit": "abc", "configuration": {"zones": 1}}
+    result = json.loads(json.dumps(report.result(ROUNDS, about)))
     assert result["commit"] == "abc"
     assert result["parts"]["broker-2000x1"]["unit"] == "messages/s"
     assert result["parts"]["listener-1-json-2000x1"]["values"] == [80_000, 41_000, 60_000]

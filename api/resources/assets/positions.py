@@ -52,7 +52,7 @@ async def list_positions(
     wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        rows, total = await page.read_table(conn, assets.table, wanted, query.order)
+        rows, total = await page.read(conn, assets.table, wanted, query.order)
         positions = await last_positions.of_assets(conn, [row.id for row in rows])
 
     def item(row: assets.Asset) -> dict[str, Any]:

@@ -20,13 +20,11 @@ from api.http.problems import (
     Fault,
     Problem,
     bad_field,
-    busy,
     conflict,
     forbidden,
     not_found,
-    unavailable,
 )
-from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.limits.turns import refusing_when_full
 from api.photos.copier import PhotoError
 from api.photos.copying import FULL_SIDE_PX, PhotoCopy
 from api.request.access import Access, Dispatcher, Reader, Technician
@@ -279,15 +277,12 @@ async def _copies(access: Access, upload: Upload) -> dict[PhotoSize, PhotoCopy]:
         return content
 
     try:
-        copies = await access.state.photos.copies(access.caller.org_id, read)
+        with refusing_when_full("photos"):
+            copies = await access.state.photos.copies(access.caller.org_id, read)
     except PhotoError as error:
         code = "image_too_large" if error.is_too_large else "image_unreadable"
         fault = Fault(f"The image cannot be read: {error}.", pointer="/file")
         raise Problem(422, code, "The image cannot be read.", faults=(fault,)) from None
-    except TooManyOfOne:
-        raise busy("Too many photos of the organization at once.") from None
-    except TooManyOfAll:
-        raise unavailable("Too many photos at once: try again in a second.") from None
     return {"full": copies.full, "thumb": copies.thumb}
 
 

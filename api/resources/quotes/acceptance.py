@@ -23,8 +23,8 @@ from api.http.encoding import time_text
 from api.http.errors import database_trouble
 from api.http.headers import media_type
 from api.http.middleware import is_head, note_refusal
-from api.http.problems import Problem, busy, unavailable
-from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.http.problems import Problem
+from api.limits.turns import refusing_when_full
 from api.photos.copier import PhotoError
 from api.request.handler_arguments import Handle
 from api.request.route import PublicRoute
@@ -301,15 +301,12 @@ async def _fault_of(
         return "", None
     try:
         png = read_signature(answer.signature)
-        await state.photos.check_signature(org_id, png)
+        with refusing_when_full("images"):
+            await state.photos.check_signature(org_id, png)
     except SignatureError as error:
         return str(error), None
     except PhotoError as error:
         return f"The drawn signature cannot be used, since {error}: please draw it again.", None
-    except TooManyOfOne:
-        raise busy("Too many images of the organization at once.") from None
-    except TooManyOfAll:
-        raise unavailable("Too many images at once.") from None
     return "", png
 
 

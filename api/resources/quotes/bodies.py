@@ -31,13 +31,6 @@ from operations.quotes.sums import (
 _Title = Annotated[fields.Name, Field(examples=["Excavation, lot 4"])]
 _Cents = Annotated[int, Field(ge=0, le=MAX_TOTAL_CENTS, examples=[324_300])]
 _Rate = Annotated[int, Field(ge=0, le=WHOLE_IN_BASIS_POINTS, examples=[810]), fields.WHOLE]
-_CURRENCY = "^[A-Z]{3}$"
-_Currency = Annotated[
-    str,
-    StringConstraints(max_length=3),
-    fields.shaped(_CURRENCY, "must be a currency of ISO 4217, like CHF"),
-    Field(examples=["CHF"], json_schema_extra={"pattern": _CURRENCY}),
-]
 _Reason = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000),
@@ -117,7 +110,7 @@ class QuoteItem(fields.StoredItem):
     )
     title: _Title
     lines: Annotated[list[QuoteLineItem], Field(max_length=MAX_LINES)]
-    currency: _Currency
+    currency: fields.Currency
     valid_until: _Day = Field(description="the last day, in the organization's time zone")
     terms: fields.Notes | None
     notes: fields.Notes | None
@@ -167,7 +160,7 @@ class NewQuote(fields.Body):
     client_id: fields.ClientId
     title: _Title
     lines: Annotated[list[NewQuoteLine], Field(min_length=1, max_length=MAX_LINES)]
-    currency: _Currency
+    currency: fields.Currency
     valid_until: _Day = Field(description="the last day, in the organization's time zone")
     terms: fields.Notes | None = None
     notes: fields.Notes | None = Field(default=None, description="the customer sees them too")
@@ -181,7 +174,7 @@ class QuoteChange(NewQuote):
     lines: Annotated[list[NewQuoteLine], Field(min_length=1, max_length=MAX_LINES)] = Field(
         default_factory=fields.absent
     )
-    currency: _Currency = Field(default_factory=fields.absent)
+    currency: fields.Currency = Field(default_factory=fields.absent)
     valid_until: _Day = Field(default_factory=fields.absent)
     status: QuoteState = Field(
         default_factory=fields.absent,

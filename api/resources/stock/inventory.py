@@ -14,14 +14,13 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, id_text, ok, time_text
 from api.http.problems import bad_field
-from api.request.access import Access, Dispatcher, Reader
+from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.stock.quantities import (
     Cents,
-    Currency,
     ShownQuantity,
     SomeQuantity,
     StockQuantity,
@@ -70,7 +69,7 @@ class InventoryItem(BaseModel):
     value_cents: fields.Count | None = Field(
         description="of what is on hand, at that average; null as that"
     )
-    currency: Currency
+    currency: fields.Currency
     created_at: datetime
     updated_at: datetime
 
@@ -151,19 +150,18 @@ def _without_cost(row: InventoryRow) -> dict[str, Any]:
     return inventory_item(row._replace(average_microcents=None))
 
 
-def _shown_to(access: Access) -> Resource[InventoryRow]:
-    """Return stock as the caller may see it."""
-    return _inventory if access.leads else _inventory_without_cost
-
-
-_inventory = Resource(inventory, inventory_item, columns=_columns)
-_inventory_without_cost = Resource(inventory, _without_cost)
+_inventory = Resource(
+    inventory,
+    inventory_item,
+    item_for=lambda access: inventory_item if access.leads else _without_cost,
+    columns=_columns,
+)
 
 
 @router.get("", operation_id="listInventory", response_model=ListOf[InventoryItem])
 async def list_inventory(access: Reader, query: Annotated[InventoryQuery, Query()]) -> Response:
     """List the stock of parts in warehouses, the newest record first."""
-    return await _shown_to(access).list(access, query)
+    return await _inventory.list(access, query)
 
 
 @router.post("", operation_id="createInventory", status_code=201, response_model=InventoryItem)
@@ -205,7 +203,7 @@ async def create_inventory(access: Dispatcher, body: Annotated[NewInventory, Bod
 @router.get("/{id}", operation_id="getInventory", response_model=InventoryItem)
 async def get_inventory(access: Reader, inventory_id: _InventoryPath) -> Response:
     """Return the stock of one part in one warehouse."""
-    return await _shown_to(access).get(access, inventory_id)
+    return await _inventory.get(access, inventory_id)
 
 
 @router.patch("/{id}", operation_id="updateInventory", response_model=InventoryItem)

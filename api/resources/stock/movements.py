@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, id_text, optional_id_text, time_text
 from api.http.problems import bad_field
-from api.request.access import Access, Dispatcher, Reader
+from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_references
 from api.request.resource import Resource
@@ -143,13 +143,9 @@ def _without_cost(row: MovementRow) -> dict[str, Any]:
     return _item(row._replace(unit_cost_microcents=None))
 
 
-def _shown_to(access: Access) -> Resource[MovementRow]:
-    """Return the ledger as the caller may see it."""
-    return _movements if access.leads else _movements_without_cost
-
-
-_movements = Resource(movements, _item)
-_movements_without_cost = Resource(movements, _without_cost)
+_movements = Resource(
+    movements, _item, item_for=lambda access: _item if access.leads else _without_cost
+)
 
 
 @router.get("", operation_id="listStockMovements", response_model=ListOf[StockMovementItem])
@@ -157,7 +153,7 @@ async def list_stock_movements(
     access: Reader, query: Annotated[StockMovementQuery, Query()]
 ) -> Response:
     """List movements, newest first."""
-    return await _shown_to(access).list(access, query)
+    return await _movements.list(access, query)
 
 
 @router.post(
@@ -190,4 +186,4 @@ async def create_stock_movement(
 @router.get("/{id}", operation_id="getStockMovement", response_model=StockMovementItem)
 async def get_stock_movement(access: Reader, movement_id: _MovementPath) -> Response:
     """Return one movement."""
-    return await _shown_to(access).get(access, movement_id)
+    return await _movements.get(access, movement_id)

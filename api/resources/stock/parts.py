@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text
-from api.request.access import Access, Dispatcher, Reader
+from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
-from api.resources.stock.quantities import Cents, Currency
+from api.resources.stock.quantities import Cents
 from api.resources.stock.turns import stock_turns
 from db.stock import parts as table
 from db.stock.parts import PartRow
@@ -77,7 +77,7 @@ class PartItem(fields.StoredItem):
     unit_cost_cents: Cents | None = Field(
         description="of a purchase, as a rule; null for viewers and technicians"
     )
-    currency: Currency = Field(description="of all costs of the part; it stays")
+    currency: fields.Currency = Field(description="of all costs of the part; it stays")
     tracking: _Tracking
     fits: Annotated[list[PartFitItem], Field(max_length=_MAX_FITS)]
     notes: fields.Notes | None
@@ -109,7 +109,7 @@ class NewPart(PartBody):
     number: _Number
     name: _Name
     unit: _Unit = "piece"
-    currency: Currency = "EUR"
+    currency: fields.Currency = "EUR"
     tracking: _Tracking = "none"
     fits: _Fits = Field(
         default_factory=list,
@@ -160,26 +160,21 @@ def _without_cost(part: PartRow) -> dict[str, Any]:
     return _item(part._replace(unit_cost_cents=None))
 
 
-def _shown_to(access: Access) -> Resource[PartRow]:
-    """Return parts as the caller may see them."""
-    return _parts if access.leads else _parts_without_cost
-
-
 _item = item_of(PartItem, fits=_fits)
 _parts = Resource(
     table.parts,
     _item,
+    item_for=lambda access: _item if access.leads else _without_cost,
     columns=_columns,
     is_in_use=table.is_in_use,
     in_use="The part is in stock.",
 )
-_parts_without_cost = Resource(table.parts, _without_cost)
 
 
 @router.get("", operation_id="listParts", response_model=ListOf[PartItem])
 async def list_parts(access: Reader, query: Annotated[PartQuery, Query()]) -> Response:
     """List parts, newest first."""
-    return await _shown_to(access).list(access, query)
+    return await _parts.list(access, query)
 
 
 @router.post("", operation_id="createPart", status_code=201, response_model=PartItem)
@@ -191,7 +186,7 @@ async def create_part(access: Dispatcher, body: Annotated[NewPart, Body()]) -> R
 @router.get("/{id}", operation_id="getPart", response_model=PartItem)
 async def get_part(access: Reader, part_id: _PartPath) -> Response:
     """Return one part."""
-    return await _shown_to(access).get(access, part_id)
+    return await _parts.get(access, part_id)
 
 
 @router.patch("/{id}", operation_id="updatePart", response_model=PartItem)

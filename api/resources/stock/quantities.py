@@ -54,11 +54,6 @@ StockQuantity = Annotated[int, _at_least(0), _schema(0, "in the part's unit", 4)
 SomeQuantity = Annotated[int, _at_least(1), _schema(0.001, "in the part's unit", 20)]
 ShownQuantity = Annotated[float, Field(ge=-_MOST, le=_MOST, examples=[2.5])]
 Cents = Annotated[int, Field(ge=0, le=MAX_COST_CENTS, examples=[1250]), fields.WHOLE]
-Currency = Annotated[
-    str,
-    Field(max_length=3, examples=["EUR"], json_schema_extra={"pattern": "^[A-Z]{3}$"}),
-    fields.shaped("^[A-Z]{3}$", "must be a currency of ISO 4217, like EUR"),
-]
 
 
 def shown_quantity(milli: int | None) -> float | None:

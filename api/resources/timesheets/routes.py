@@ -89,7 +89,7 @@ async def list_timesheets(
     wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        rows, total = await page.read_table(conn, timesheets, wanted, query.order)
+        rows, total = await page.read(conn, timesheets, wanted, query.order)
     envelope = page.envelope(rows, total, key=query.order.key, item=timesheet_item)
     return listed(request, envelope)
 

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from api.limits.plans import check_api_access
 from api.request.access import Access, Admin, Reader
 from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_references
-from api.request.resource import Resource
+from api.request.resource import Item, Resource
 from api.request.route import TenantRoute
 from api.resources.webhooks.bodies import (
     SECRET_BYTES,
@@ -43,8 +44,18 @@ router = APIRouter(
     prefix="/v1/webhook-endpoints", tags=["webhook-endpoints"], route_class=TenantRoute
 )
 EndpointPath = Annotated[fields.EndpointId, Path(alias="id")]
-endpoints = Resource(webhook_endpoints, endpoint_item)
-_masked_endpoints = Resource(webhook_endpoints, masked_endpoint_item)
+
+
+def _item_for(access: Access) -> Callable[[WebhookEndpoint], Item]:
+    """Return what makes the JSON of endpoints: with whole URLs for callers who may change them."""
+    caller = access.caller
+    may_write = caller.role == "admin" and (
+        caller.scopes is None or lets_through(caller.scopes, "webhook-endpoints:write")
+    )
+    return endpoint_item if may_write else masked_endpoint_item
+
+
+endpoints = Resource(webhook_endpoints, endpoint_item, item_for=_item_for)
 
 
 class EndpointQuery(SortedQuery):
@@ -59,19 +70,10 @@ async def check_webhook_plan(access: Access) -> None:
     check_api_access(await access.state.admission.plans.find(access.caller.org_id))
 
 
-def _shown_to(access: Access) -> Resource[WebhookEndpoint]:
-    """Return the endpoints as a caller may see them: with whole URLs if they may change them."""
-    caller = access.caller
-    may_write = caller.role == "admin" and (
-        caller.scopes is None or lets_through(caller.scopes, "webhook-endpoints:write")
-    )
-    return endpoints if may_write else _masked_endpoints
-
-
 @router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])
 async def list_endpoints(access: Reader, query: Annotated[EndpointQuery, Query()]) -> Response:
     """List endpoints, newest first."""
-    return await _shown_to(access).list(access, query)
+    return await endpoints.list(access, query)
 
 
 @router.post(
@@ -100,7 +102,7 @@ async def create_endpoint(access: Admin, body: Annotated[NewEndpoint, Body()]) -
 @router.get("/{id}", operation_id="getWebhookEndpoint", response_model=EndpointItem)
 async def get_endpoint(access: Reader, endpoint_id: EndpointPath) -> Response:
     """Return one endpoint."""
-    return await _shown_to(access).get(access, endpoint_id)
+    return await endpoints.get(access, endpoint_id)
 
 
 @router.patch("/{id}", operation_id="updateWebhookEndpoint", response_model=EndpointItem)

@@ -62,12 +62,6 @@ _Remark = Annotated[fields.Notes, Field(examples=["The key is with the foreman."
 _Status = Annotated[State, Field(examples=["created"])]
 _Priority = Annotated[Priority, Field(examples=["normal"])]
 _Cents = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[48_000]), fields.WHOLE]
-_Currency = Annotated[
-    str,
-    StringConstraints(max_length=3),
-    fields.shaped("^[A-Z]{3}$", "must be a currency of ISO 4217, like CHF"),
-    Field(examples=["CHF"], json_schema_extra={"pattern": "^[A-Z]{3}$"}),
-]
 _Signature = Annotated[
     str,
     StringConstraints(max_length=MAX_SIGNATURE_BYTES * 4 // 3 + 4),
@@ -121,7 +115,7 @@ class WorkOrderItem(fields.StoredItem):
     labour_cost_cents: _Cents | None = Field(
         description="as somebody entered it; null for viewers and technicians"
     )
-    currency: _Currency | None = Field(description="of that cost; null as that")
+    currency: fields.Currency | None = Field(description="of that cost; null as that")
     started_at: datetime | None = Field(description="when work on it began first")
     ended_at: datetime | None = Field(
         description="when it was completed, cancelled, or found to be impossible"
@@ -131,7 +125,7 @@ class WorkOrderItem(fields.StoredItem):
 class CostSumItem(BaseModel):
     """The costs in one currency, in whole cents."""
 
-    currency: _Currency
+    currency: fields.Currency
     labour_cents: fields.Count
     parts_cents: fields.Count = Field(description="of what was used, as it was then")
     total_cents: fields.Count
@@ -181,7 +175,7 @@ class WorkOrderFields(fields.Body):
     due_at: fields.PlannedTime | None = None
     checklist: _Checklist = Field(default_factory=list)
     labour_cost_cents: _Cents | None = None
-    currency: _Currency | None = None
+    currency: fields.Currency | None = None
 
 
 class NewWorkOrder(WorkOrderFields):
@@ -290,7 +284,7 @@ class OrderPartItem(BaseModel):
     cost_cents: fields.Count | None = Field(
         description="of what was used, as it was then; null for viewers and technicians"
     )
-    currency: _Currency
+    currency: fields.Currency
     created_at: datetime
     updated_at: datetime
 

@@ -115,5 +115,5 @@ async def listed_records(
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id)
         wanted = {"work_order_id": row.id}
-        rows, total = await page.read_table(conn, of, wanted, query.order)
+        rows, total = await page.read(conn, of, wanted, query.order)
     return page.response(rows, total, key=query.order.key, item=item)

@@ -25,8 +25,8 @@ from api.request.document_answers import (
     varying,
     wants_pdf,
 )
-from api.request.paging import ListOf, Page
-from api.request.references import ask_references, check_filters, check_references
+from api.request.paging import ListOf
+from api.request.references import ask_references, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.stock.turns import order_stock_transaction
@@ -80,29 +80,22 @@ _LISTS = {"assignee_ids", "asset_ids"}
 _COSTS = {"labour_cost_cents", "currency"}  # nobody signs for them
 _STOCK_STATES = {each.then for each in MOVES if each.verb in MOVING_STOCK}
 
-orders = Resource(table.work_orders, work_order_item, is_in_use=table.has_children)
-_orders_without_cost = Resource(table.work_orders, work_order_without_cost)
-
-
-def _shown_to(access: Access) -> Resource[WorkOrder]:
-    """Return work orders as the caller may see them."""
-    return orders if access.leads else _orders_without_cost
+orders = Resource(
+    table.work_orders,
+    work_order_item,
+    item_for=lambda access: work_order_item if access.leads else work_order_without_cost,
+)
 
 
 def check_unchanged(access: Access, row: WorkOrder) -> None:
     """Raise Problem (412) where the order is not as the caller knows it."""
-    access.check_unchanged(_shown_to(access).item(row))
+    access.check_unchanged(orders.item_for(access)(row))
 
 
 @router.get("", operation_id="listWorkOrders", response_model=ListOf[WorkOrderItem])
 async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Query()]) -> Response:
     """List work orders, newest first."""
-    page = Page(access, query, "work-orders", query.order.key_type)
-    wanted = query.wanted()
-    async with access.transaction() as conn:
-        await check_filters(conn, query)
-        rows, total = await page.read_table(conn, table.work_orders, wanted, query.order)
-    return page.response(rows, total, key=query.order.key, item=_shown_to(access).item)
+    return await orders.list(access, query)
 
 
 @router.post("", operation_id="createWorkOrder", status_code=201, response_model=WorkOrderItem)
@@ -139,7 +132,7 @@ async def get_work_order(
     if wants_pdf(request):
         return await _printed(access, work_order_id)
     if query.include is None:
-        return varying(await _shown_to(access).get(access, work_order_id))
+        return varying(await orders.get(access, work_order_id))
     if not access.leads:
         raise forbidden(f"The role {access.caller.role} may not see what a work order costs.")
     async with access.transaction() as conn:
@@ -165,7 +158,7 @@ async def update_work_order(
     """Change the fields that are given, and bring the work order to a status by the verb that leads
     to it. A technician may give `status` and `checklist` of those that are assigned to them.
     """
-    given, item = body.given(), _shown_to(access).item
+    given, item = body.given(), orders.item_for(access)
     async with _transaction(access, work_order_id, given.get("status") in _STOCK_STATES) as conn:
         if given.get("parent_id") is not None:
             table.lock_tree(conn)
@@ -306,7 +299,7 @@ async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMo
     """Say a verb to an order, and answer with it. Raises Problem (403, 404, 409, 412, 422),
     IllegalMoveError.
     """
-    item = _shown_to(access).item
+    item = orders.item_for(access)
     async with _transaction(access, work_order_id, verb in MOVING_STOCK) as conn:
         row = await orders.found(conn, work_order_id, lock=True)
         check_may(access, row, verb)

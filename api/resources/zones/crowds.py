@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from api.http.problems import Fault, Problem, busy, conflict, unavailable
-from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.http.problems import Fault, Problem, conflict
+from api.limits.turns import refusing_when_full
 from api.request.access import Access
 from db.core import registry_revision
 from db.core.connect import Connection
@@ -213,12 +213,8 @@ class _Search:
 
     async def _beside(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         shapes, org_id = self._access.state.shapes, self._access.caller.org_id
-        try:
+        with refusing_when_full("geometries"):
             return await shapes.beside(org_id, call, *args, **kwargs)
-        except TooManyOfOne:
-            raise busy("Too many geometries of the organization at once.") from None
-        except TooManyOfAll:
-            raise unavailable("Too many geometries at once: try again in a second.") from None
 
 
 def _likely(one: NewShape, boxes: NDArray[np.float64], most: int, looked_at: int) -> Likely:

@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import ok
-from api.http.problems import Fault, Problem, bad_field, busy, unavailable
-from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.http.problems import Fault, Problem, bad_field
+from api.limits.turns import refusing_when_full
 from api.request.access import Access, Dispatcher
 from api.request.route import LargeBodyRoute
 from api.resources.zones.bodies import Geometry, NewZone
@@ -71,15 +71,12 @@ async def check_shape(
     or 503 where too many shapes are checked at once.
     """
     try:
-        return await access.state.shapes.measure(
-            access.caller.org_id, geometry, radius_m=radius_m, width_m=width_m
-        )
+        with refusing_when_full("geometries"):
+            return await access.state.shapes.measure(
+                access.caller.org_id, geometry, radius_m=radius_m, width_m=width_m
+            )
     except ShapeError as error:
         raise _shape_problem(error) from None
-    except TooManyOfOne:
-        raise busy("Too many geometries of the organization at once.") from None
-    except TooManyOfAll:
-        raise unavailable("Too many geometries at once: try again in a second.") from None
 
 
 @router.post("", operation_id="validateZone", response_model=ZoneVerdict)

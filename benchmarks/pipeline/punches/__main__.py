@@ -15,7 +15,6 @@ shift, and each fix its row. Else the measurement fails.
 """
 
 import argparse
-import json
 import os
 import resource
 import sys
@@ -23,7 +22,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -199,11 +197,11 @@ def show(runs: dict[str, list[PunchRun]], console: Console) -> None:
     console.print(table)
 
 
-def write(path: Path, runs: dict[str, list[PunchRun]], about: dict[str, object]) -> None:
-    """Write the result file: `about`, every run, every rate."""
+def result(runs: dict[str, list[PunchRun]], about: dict[str, object]) -> dict[str, object]:
+    """Return the content of the result file: `about`, every run, every rate."""
     every = {name: [asdict(run) for run in some] for name, some in runs.items()}
     spreads = {name: asdict(spread) for name, spread in rates(runs).items()}
-    path.write_text(json.dumps({**about, "fixes_per_s": spreads, "runs": every}, indent=2) + "\n")
+    return {**about, "fixes_per_s": spreads, "runs": every}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -239,8 +237,7 @@ def main(arguments: Sequence[str]) -> int:
                 "took_s": round(time.monotonic() - began_s, 1),
             },
         }
-        path = machine.result_path("punches", about)
-        write(path, runs, about)
+        path = machine.write_result("punches", result(runs, about))
         console.print(f"written: {path}")
     return 0
 

@@ -15,7 +15,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -83,13 +83,6 @@ def _seconds(dwell_s: float) -> float | int | None:
     if dwell_s != dwell_s:
         return None
     return int(dwell_s) if dwell_s.is_integer() else round(dwell_s, 3)
-
-
-class TransitionWriter(Protocol):
-    """A writer onto the stream that it was made with; `close` ends what was begun."""
-
-    def write(self, rows: TransitionRows) -> None: ...
-    def close(self) -> None: ...
 
 
 class CsvWriter:

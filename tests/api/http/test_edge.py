@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from api.http import compression, server
 from telemetry.ids import parse_id
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.running import Answer, Organization, RunningApi, running_api
 from tests.servers import DatabaseUnderTest
 

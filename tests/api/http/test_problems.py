@@ -20,7 +20,8 @@ from api.request.route import _keys_within, _keys_written
 from api.resources.sign_in import Credentials
 from db.core.ids import new_id
 from telemetry.ids import format_id
-from tests.api.running import Answer, Organization, RunningApi
+from tests.api.problems import is_problem
+from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 
 pytestmark = pytest.mark.own_api
@@ -31,18 +32,6 @@ _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | _TEXTS,
     lambda inner: st.lists(inner) | st.dictionaries(_TEXTS, inner),
 )
-
-
-def is_problem(answer: Answer, status: int, code: str) -> bool:
-    """Return whether all members are there and agree with the response."""
-    document = answer.json
-    return (
-        answer.status == status == document["status"]
-        and answer.headers["Content-Type"] == "application/problem+json"
-        and document["code"] == code
-        and document["request_id"] == answer.headers["X-Request-Id"]
-        and {"type", "title", "detail", "errors"} <= document.keys()
-    )
 
 
 async def test_a_websocket_wants_an_upgrade(north: Organization) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from db.requests.request_usage import Count
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi, running_api
 from tests.api.waiting import until_let_in, until_refused
 from tests.servers import DatabaseUnderTest

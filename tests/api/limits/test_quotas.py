@@ -8,8 +8,8 @@ import pytest_asyncio
 from db.core.ids import new_id
 from db.resources.quotas import A_DAY, ATTACHMENT_BYTES, ROWS
 from tests.api.belongings import Ids, new_body, one_of_everything, with_ids
-from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Organization, RunningApi
+from tests.api.uploading import upload
 
 BATCHES = ("assets", "trackers", "zones")
 

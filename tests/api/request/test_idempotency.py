@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from db.requests import expired, idempotency
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import move, stocked

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from telemetry.ids import parse_id
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.running import Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_refusal, store_visit

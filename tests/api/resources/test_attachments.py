@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
-import aiohttp
 import pytest
 from PIL import Image
 
 from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.photos.pictures import bomb, opened, photo, picture
-from tests.api.running import Answer, Client, Organization, RunningApi, running_api
+from tests.api.running import Organization, RunningApi, running_api
 from tests.api.shapes import square
+from tests.api.uploading import upload
 from tests.servers import DatabaseUnderTest
 
 pytestmark = pytest.mark.own_api
@@ -21,21 +21,6 @@ PNG, JPEG = picture("PNG"), picture("JPEG")
 PDF = b"%PDF-1.7\n" + b"\xe2\xe3\xcf\xd3\n" * 20
 MIB = 1024 * 1024
 SIZES = ("full", "thumb", "original")
-
-
-async def upload(
-    client: Client,
-    content: bytes,
-    name: str = "a.bin",
-    headers: dict[str, str] | None = None,
-    **parts: str,
-) -> Answer:
-    """Return a file, and the fields beside it."""
-    form = aiohttp.FormData(quote_fields=False)
-    for field, value in parts.items():
-        form.add_field(field, value)
-    form.add_field("file", content, filename=name, content_type="text/html")
-    return await client.send("POST", "/v1/attachments", headers=headers, data=form)
 
 
 async def _asset(org: Organization) -> str:

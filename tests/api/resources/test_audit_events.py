@@ -3,7 +3,7 @@
 from api.resources.audit_events import _AUDITED
 from db.core.ids import new_id
 from telemetry.ids import format_id
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.running import Organization, RunningApi
 
 

@@ -7,7 +7,7 @@ import pytest
 from api.resources.batches import MOST
 from db.core.ids import new_id
 from telemetry.ids import format_id
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.punching import employee
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import BOW_TIE, line, point, square

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.punching import jobsite, worker
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.stocked import stocked

@@ -13,8 +13,8 @@ from telemetry.ids import format_id
 from tests.api.auth.test_scopes import key
 from tests.api.photos.pictures import bomb, photo, signature
 from tests.api.punching import worker
-from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Client, Organization, RunningApi
+from tests.api.uploading import upload
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -18,12 +18,6 @@ _PATH = "/v1/organization/logo"
 _ADDRESS = "Hafenstrasse 1\n8000 Zurich"
 
 
-@pytest.fixture
-def org(api: RunningApi) -> Organization:
-    """An organization of one test's own."""
-    return api.organization("Alpine")
-
-
 async def _put(client: Client, content: bytes, headers: dict[str, str] | None = None) -> Answer:
     form = aiohttp.FormData()
     form.add_field("file", content, filename="logo.png", content_type="text/html")

@@ -11,12 +11,6 @@ from tests.ingest.punches.punching import AWAY
 from tests.ingest.tenants import square
 
 
-@pytest.fixture
-def org(api: RunningApi) -> Organization:
-    """An organization of one test's own."""
-    return api.organization("Quarries")
-
-
 async def anna(api: RunningApi, org: Organization, case: PunchCase) -> Worker:
     """Return the employee of a case, and who sends the punch."""
     rights: dict[str, Any] = {"punch_rights": {"by": ["phone"] if case.by is None else case.by}}

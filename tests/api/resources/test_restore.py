@@ -6,7 +6,7 @@ import pytest
 
 from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried

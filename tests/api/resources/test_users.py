@@ -18,12 +18,6 @@ RESET = "/v1/auth/password-reset"
 NEW_PASSWORD = "a quite new pass phrase"
 
 
-@pytest.fixture
-def org(api: RunningApi) -> Organization:
-    """One of the test's own."""
-    return api.organization("Acme")
-
-
 async def _invited(org: Organization, email: str = "new@example.com", **fields: Any) -> Any:
     answer = await org.admin.post(USERS, {"email": email, "role": "viewer"} | fields)
     assert answer.status == 201, answer.json
@@ -75,7 +69,7 @@ async def test_an_invited_user_chooses_a_password_and_signs_in(
     assert (await _sign_in(api, org, "new.user@example.com", "")).status == 422
     (letter,) = await mailbox.letters()
     assert letter["To"] == "new.user@example.com"
-    assert "Acme" in letter["Subject"]
+    assert "Quarries" in letter["Subject"]
     assert "https://ops.example.com/invitation#token=" in letter.get_content()
     body = {"token": token_of(letter), "password": NEW_PASSWORD}
     accepted = await api.anonymous.post(ACCEPT, body)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from operations.work_orders.states import OPEN, SIGNED, STATES
-from tests.api.http.test_problems import is_problem
 from tests.api.mailbox import Mailbox
+from tests.api.problems import is_problem
 from tests.api.punching import employee
 from tests.api.resources.dispatching import in_state, made_order, moved, say
 from tests.api.resources.quoting import client_of, done, sent

@@ -20,11 +20,6 @@ def api(database: DatabaseUnderTest) -> Iterator[RunningApi]:
         yield running
 
 
-@pytest.fixture
-def org(api: RunningApi) -> Organization:
-    return api.organization("Crowded")
-
-
 def circle(lon: float, lat: float = 47.0, radius_m: float = 200.0) -> dict[str, Any]:
     point = {"type": "Point", "coordinates": [lon, lat]}
     return {"name": "circle", "geometry": point, "radius_m": radius_m}

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from tests.api.auth.test_scopes import key
-from tests.api.http.test_problems import is_problem
 from tests.api.mailbox import Mailbox
+from tests.api.problems import is_problem
 from tests.api.resources.quoting import LINE, client_of, done, draft, read, sent
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stocked import stocked

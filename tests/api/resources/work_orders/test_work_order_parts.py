@@ -11,7 +11,7 @@ from db.core.connect import connect
 from db.core.tenant import act_for
 from db.stock.ledger_check import begin_snapshot, check_stock
 from telemetry.ids import parse_id
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.punching import Worker, employee, worker
 from tests.api.resources.dispatching import made_order
 from tests.api.running import Answer, Client, Organization, RunningApi

@@ -11,9 +11,9 @@ from tests.api.resources.dispatching import (
     made_order,
     say,
 )
-from tests.api.resources.test_attachments import upload
 from tests.api.running import Client, Organization
 from tests.api.stocked import stocked
+from tests.api.uploading import upload
 
 
 async def test_a_work_order_is_a_pdf_for_those_who_accept_it(

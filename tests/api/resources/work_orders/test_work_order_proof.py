@@ -6,11 +6,11 @@ import pytest
 import pytest_asyncio
 
 from telemetry.ids import parse_id
-from tests.api.http.test_problems import is_problem
 from tests.api.photos.pictures import photo
+from tests.api.problems import is_problem
 from tests.api.punching import Worker, worker
-from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Organization, RunningApi
+from tests.api.uploading import upload
 
 BODIES: dict[str, Any] = {
     "cancel": {"reason": "Nobody wants it."},

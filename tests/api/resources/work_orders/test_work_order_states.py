@@ -8,7 +8,7 @@ import pytest
 from db.core.ids import new_id
 from operations.work_orders.states import MOVES, STATES, VERBS, WORK_ORDERS
 from telemetry.ids import format_id
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.punching import employee
 from tests.api.resources.dispatching import (
     BODIES,

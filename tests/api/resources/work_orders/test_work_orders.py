@@ -8,7 +8,7 @@ import pytest
 from db.core.ids import new_id
 from operations.work_orders.states import MAX_DEPTH
 from telemetry.ids import format_id
-from tests.api.http.test_problems import is_problem
+from tests.api.problems import is_problem
 from tests.api.punching import Worker, employee
 from tests.api.resources.dispatching import (
     in_state,
