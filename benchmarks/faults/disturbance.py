@@ -82,9 +82,43 @@ async def slowest_delivery_s(
     return None if row[0] else row[1] or 0.0
 
 
+_WATCH_COMMITS = """
+CREATE TABLE torn_commits (punches bigint, events bigint);
+CREATE FUNCTION note_torn_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    own xid := pg_current_xact_id()::xid;
+    stored bigint := (SELECT count(*) FROM punches WHERE kind IN ('in', 'out') AND xmin = own);
+    told bigint := (SELECT count(*) FROM events
+                     WHERE seq IS NULL AND type LIKE 'employee.punched%' AND xmin = own);
+BEGIN
+    IF stored <> told THEN
+        INSERT INTO torn_commits VALUES (stored, told);
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER torn_commit AFTER INSERT ON punches DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION note_torn_commit();
+"""
+_WATCH_NO_MORE = "DROP FUNCTION note_torn_commit CASCADE; DROP TABLE torn_commits"
+
+
+@asynccontextmanager
+async def watched_commits(conn: Connection) -> AsyncIterator[None]:
+    """Let the database note each transaction that commits punches without their events, or the
+    other way round, while the block runs. A look from outside hardly ever meets such a moment.
+    """
+    await conn.execute(_WATCH_COMMITS)
+    try:
+        yield
+    finally:
+        await conn.execute(_WATCH_NO_MORE)
+
+
 async def torn_punches(conn: Connection) -> list[str]:
     """Return what is never to be seen, in words: an employee whose last punch is not `out` without
-    one open shift, another employee with one, or punches without their events.
+    one open shift, another employee with one, or punches without their events, also in one
+    transaction (`watched_commits`).
     """
     cursor = await conn.execute(
         """
@@ -101,6 +135,9 @@ async def torn_punches(conn: Connection) -> list[str]:
           FROM (SELECT count(*) FROM punches WHERE kind IN ('in', 'out')) AS punches,
                (SELECT count(*) FROM events WHERE type LIKE 'employee.punched%%') AS told
          WHERE punches.count <> told.count
+         UNION ALL
+        SELECT format('a transaction has stored %s punches and %s events', punches, events)
+          FROM torn_commits
         """
     )
     return [text for (text,) in await cursor.fetchall()]

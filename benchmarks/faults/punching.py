@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks.faults.disturbance import Broken, torn_punches
+from benchmarks.faults.disturbance import Broken, torn_punches, watched_commits
 from benchmarks.faults.load import new_organization
 from benchmarks.faults.system import FaultSystem
 from device_sim.crew import HOME, LEAST_SECONDS, CrewPlan
@@ -38,7 +38,11 @@ PunchKey = tuple[str, int]  # employee, claimed time
 
 async def punched_beside(system: FaultSystem, action: Callable[[], Awaitable[None]]) -> None:
     """Let employees punch until the action has ended. Raises Broken, and what the action raises."""
-    async with new_organization(system.stack) as client:
+    async with (
+        new_organization(system.stack) as client,
+        system.admin() as watching,
+        watched_commits(watching),
+    ):
         crew = await hire(client, system.device_broker, CrewPlan(EMPLOYEES, LEAST_SECONDS))
         began_us = time.time_ns() // 1000 - _MOST_PUNCHES * _SECOND_US
         stop, settled = asyncio.Event(), asyncio.Event()

@@ -49,7 +49,8 @@ class WebhookReceiver:
 
     `expect(secret)` must be told the endpoint's secret before signatures can be checked; requests
     that come earlier wait for it. `keep` says whether requests are remembered in `received` and
-    `ids`; a receiver that runs without end must not. Each request is answered after `delay_s`.
+    `ids`; a receiver that runs without end must not. Each request is answered after `delay_s`, and
+    counts only if its sender is still there: what a killed sender did not send again is missing.
     """
 
     def __init__(
@@ -113,12 +114,15 @@ class WebhookReceiver:
             return web.Response(status=503)
         body = await request.read()
         headers = {name: request.headers.get(name, "") for name in _SIGNED_HEADERS}
-        self._unchecked.append((headers, body, time.time_ns() // 1000))
+        received_us = time.time_ns() // 1000
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
+            if request.transport is None or request.transport.is_closing():
+                return web.Response(status=503)
+        self._unchecked.append((headers, body, received_us))
         self._idle.clear()
         if self._check is not None:
             self._work.set()
-        if self._delay_s:
-            await asyncio.sleep(self._delay_s)
         return web.Response(status=204)
 
     async def _check_all(self) -> None:

@@ -6,6 +6,7 @@ import hmac
 import time
 
 import aiohttp
+import pytest
 
 from stack.verify.webhook_receiver import Received, WebhookReceiver
 
@@ -68,3 +69,16 @@ async def test_a_request_without_signature_is_a_problem_not_an_error() -> None:
         await http.post(receiver.url, data=b"{}")
         await receiver.checked()
         assert receiver.received[0].signature_problem is not None
+
+
+async def test_what_a_sender_does_not_wait_for_is_not_received() -> None:
+    async with WebhookReceiver(delay_s=0.2) as receiver, aiohttp.ClientSession() as http:
+        receiver.expect(SECRET)
+        given_up = aiohttp.ClientTimeout(total=0.1)
+        with pytest.raises(TimeoutError):
+            await http.post(
+                receiver.url, data=b"{}", headers=signed("evt_1", b"{}"), timeout=given_up
+            )
+        await http.post(receiver.url, data=b"{}", headers=signed("evt_2", b"{}"))
+        await receiver.checked()
+        assert receiver.ids == {"evt_2"}
