@@ -30,11 +30,15 @@ def test_a_file_and_files_of_one_group_are_run_by_one_worker(tmp_path: Path) -> 
     for name in ("a", "d"):
         with (tmp_path / f"test_{name}.py").open("a") as file:
             file.write(f"# {MARK}\n")
-    options = ("-p", "groups", "-n", "2", "-v", "-p", "no:cacheprovider", "-o", "addopts=")
+    options = ("-p", "xdist", "-p", "groups", "-n", "2", "-v", "-p", "no:cacheprovider")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, tmp_path],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        env={
+            **os.environ,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": f"{tmp_path}:{ROOT}",
+        },
         capture_output=True,
         text=True,
         check=False,
