@@ -29,6 +29,7 @@ from tests.servers import (
     DatabaseUnderTest,
     PostgresUnderTest,
     Servers,
+    folder_for_data,
     running_servers,
 )
 from tests.stack.command import Installation
@@ -118,7 +119,9 @@ def broker(servers: Servers) -> BrokerUnderTest:
 @pytest.fixture(scope="session")
 def installation(programs: Programs) -> Iterator[Installation]:
     """A whole system for tests that do not mind what others have made in it."""
-    with tempfile.TemporaryDirectory(prefix="opsc-test-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="opsc-test-", dir=folder_for_data(), ignore_cleanup_errors=True
+    ) as name:
         Path(name).chmod(0o755)
         shared = Installation(Path(name) / "data")
         yield shared
