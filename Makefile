@@ -24,7 +24,7 @@
 PYTHON ?= python3
 WORKERS ?= 3
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 INSTALLED := .venv/.installed
 TOOLS := .venv/tools/.installed
 FUZZ := .venv/fuzz/.installed

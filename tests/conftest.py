@@ -5,17 +5,14 @@
 - ``installation``: a whole system for the session; ``.up()`` starts it where a test has ended it.
 - ``private_broker(...)``, ``private_postgres()``: servers of one test's own, to kill and restart.
 
-`make test` runs files side by side, the longest first, by ``durations.json``, and those that run
-whole systems one after the other. `make test-all` runs the long forms: tests marked ``long``, and
-properties with more examples.
+Files run side by side, in the order of ``scheduling.py``. `make test-all` runs the long forms:
+tests marked ``long``, and properties with more examples.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +21,7 @@ import pytest
 from hypothesis import settings
 
 from stack.host.programs import Programs, provision
+from tests import scheduling
 from tests.data import LACKING
 from tests.fork_server import STARTS
 from tests.servers import (
@@ -31,6 +29,7 @@ from tests.servers import (
     DatabaseUnderTest,
     PostgresUnderTest,
     Servers,
+    folder_for_data,
     running_servers,
 )
 from tests.stack.command import Installation
@@ -39,32 +38,11 @@ settings.register_profile("short", max_examples=50, deadline=None)
 settings.register_profile("long", max_examples=600, deadline=None)
 settings.load_profile("short")  # unless --hypothesis-profile names another
 
-DURATIONS_S: dict[str, float] = json.loads(
-    Path(__file__).with_name("durations.json").read_text(encoding="utf-8")
-)
-"""By file, written by `python -m tests.durations`."""
 
-
-def _file_of(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group files for the workers, and put what takes longest first."""
-    group_of = {_file_of(item): _file_of(item) for item in items}
-    whole_systems = (item for item in items if item.get_closest_marker("acceptance"))
-    group_of |= {_file_of(item): "whole systems" for item in whole_systems}
-    seconds: dict[str, float] = defaultdict(float)
-    for file, group in group_of.items():
-        seconds[group] += DURATIONS_S.get(file, 0.0)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of[_file_of(item)]))
-    items.sort(key=lambda item: (-seconds[group_of[_file_of(item)]], group_of[_file_of(item)]))
-
-
-def pytest_configure() -> None:
-    """Let roles and `opsc` be forked from here on."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let roles and `opsc` be forked from here on; order the tests."""
     STARTS.install()
+    config.pluginmanager.register(scheduling)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -141,7 +119,9 @@ def broker(servers: Servers) -> BrokerUnderTest:
 @pytest.fixture(scope="session")
 def installation(programs: Programs) -> Iterator[Installation]:
     """A whole system for tests that do not mind what others have made in it."""
-    with tempfile.TemporaryDirectory(prefix="opsc-test-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="opsc-test-", dir=folder_for_data(), ignore_cleanup_errors=True
+    ) as name:
         Path(name).chmod(0o755)
         shared = Installation(Path(name) / "data")
         yield shared

@@ -16,8 +16,12 @@ from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
 KIB = 1024
-# Ten gigabytes: whoever reads to the end of it does not end in time.
-ENDLESS = "SELECT n, repeat('x', %(bytes)s) FROM generate_series(1, 10000000) AS n"
+# Ten gigabytes: whoever reads to the end of it does not end in time. Not in FROM, where PostgreSQL
+# would write all ten million numbers to a file before the first row; and a row at a time, since all
+# that was sent before the statement was given up is read.
+ENDLESS = (
+    "SELECT generate_series(1, 10000000), repeat('x', %(bytes)s) || pg_sleep(0.002)::text AS text"
+)
 
 
 @pytest_asyncio.fixture

@@ -1,0 +1,61 @@
+"""Which worker runs which tests, and in which order: whole files, the longest first.
+
+Tests of a file share a database, so one worker runs them, one after the other. Files that run whole
+systems share one, and belong to one worker all together. The hooks are for `conftest.py`.
+
+pytest-xdist has groups of its own (`--dist loadgroup`), which pytest 9.2 ignores without a word.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+ROOT = Path(__file__).parent.parent
+DURATIONS_S: dict[str, float] = json.loads(
+    Path(__file__).with_name("durations.json").read_text(encoding="utf-8")
+)
+"""By file, written by `python -m tests.durations`."""
+
+WHOLE_SYSTEMS = "whole systems"
+MARK = "pytest.mark.acceptance"
+
+
+def file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+@cache
+def group_of(file: str) -> str:
+    """Return the group of a file, from its text: who hands out the work has not imported it."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    return WHOLE_SYSTEMS if MARK in text else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first."""
+    group = {item: group_of(file_of(item.nodeid)) for item in items}
+    seconds: dict[str, float] = defaultdict(float)
+    for file in {file_of(item.nodeid) for item in items}:
+        seconds[group_of(file)] += DURATIONS_S.get(file, 0.0)
+    items.sort(key=lambda item: (-seconds[group[item]], group[item]))
+
+
+class FileScheduling(LoadScopeScheduling):
+    """Gives each worker a group at a time, in their order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(file_of(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """Hand out the files in their order, and not by their numbers of tests."""
+    config.option.loadscopereorder = False
+    return FileScheduling(config, log)

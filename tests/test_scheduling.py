@@ -1,0 +1,61 @@
+"""Workers of pytest-xdist run whole files; `tests/scheduling.py`."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.scheduling import MARK, ROOT, WHOLE_SYSTEMS, group_of
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("number", range(5))
+def test_it(number):
+    pass
+"""
+
+
+def test_a_file_and_files_of_one_group_are_run_by_one_worker(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / f"test_{name}.py").write_text(TESTS)
+    (tmp_path / "groups.py").write_text(
+        "from pathlib import Path\n"
+        "from tests import scheduling\n"
+        "scheduling.ROOT = Path(__file__).parent\n"
+        "scheduling.DURATIONS_S = {'test_b.py': 9.0}\n"
+        "from tests.scheduling import *\n"
+    )
+    for name in ("a", "d"):
+        with (tmp_path / f"test_{name}.py").open("a") as file:
+            file.write(f"# {MARK}\n")
+    options = ("-p", "xdist", "-p", "groups", "-n", "2", "-v", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, tmp_path],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": f"{tmp_path}:{ROOT}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ran = re.findall(r"\[(gw\d)\] .* PASSED test_(\w)\.py", done.stdout)
+    assert len(ran) == 20, done.stdout + done.stderr
+    workers = {name: {worker for worker, file in ran if file == name} for name in "abcd"}
+    assert all(len(each) == 1 for each in workers.values()), workers
+    assert workers["a"] == workers["d"]
+
+
+def test_files_that_use_the_shared_system_are_of_its_group() -> None:
+    """Else another worker starts a second one."""
+    users = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"installation: Installation[,)\n]", path.read_text(encoding="utf-8"))
+    ]
+    assert len(users) > 5
+    assert {group_of(file) for file in users} == {WHOLE_SYSTEMS}
