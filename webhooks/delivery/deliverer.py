@@ -9,9 +9,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from time import monotonic, time
+from time import monotonic, time, time_ns
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +27,7 @@ from db.delivery.webhook_deliveries import (
     WantedDeliveries,
 )
 from telemetry.ids import format_id
+from telemetry.times import to_us
 from webhooks.delivery import envelope, signing
 from webhooks.delivery.answer_log import NOTHING, logged_answer, url_secrets
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
@@ -167,9 +167,10 @@ class Deliverer:
     async def _write_marks(self, conn: Connection) -> None:
         marks = self._marks[:]
         self._gone |= {
-            KnownEndpoint(mark.claim.org_id, mark.claim.endpoint_id, mark.claim.endpoint_updated_at)
+            KnownEndpoint(endpoint.org_id, endpoint.id, endpoint.updated_at)
             for mark in marks
             if mark.status == GONE and not mark.claim.is_test
+            for endpoint in (mark.claim.endpoint,)
         }
         # First, so that an endpoint that is gone is disabled whatever happens in between.
         self._gone = await endpoint_health.disable(conn, self._gone, "gone")
@@ -183,11 +184,11 @@ class Deliverer:
 
     def _count(self, mark: Mark) -> None:
         claim, attempt = mark.claim, mark.attempt
-        if attempt.began is not None and not claim.is_test:
+        if attempt.began_us is not None and not claim.is_test:
             self._counts.count(
-                claim.org_id,
-                claim.endpoint_id,
-                attempt.began,
+                claim.endpoint.org_id,
+                claim.endpoint.id,
+                attempt.began_us,
                 accepted=mark.state == "delivered",
                 duration_ms=attempt.duration_ms,
             )
@@ -230,8 +231,10 @@ class Deliverer:
         self._lanes.add(claims_to_attempt, begin_by_s=began_s + limits.begin_s)
         if claims and len(claims) == wanted.limit:
             # Others wait behind these: they come first next time, and at once.
-            endpoints = {claim.endpoint_id for claim in claims}
-            self._after = max(endpoints, key=lambda endpoint: (endpoint <= wanted.after, endpoint))
+            endpoints = {claim.endpoint.id.int: claim.endpoint.id for claim in claims}
+            self._after = max(
+                endpoints.values(), key=lambda endpoint: (endpoint <= wanted.after, endpoint)
+            )
             self.wake()
 
     async def _survey(self, conn: Connection) -> None:
@@ -260,29 +263,30 @@ class Deliverer:
             self._start(turn)
 
     def _start(self, turn: Turn) -> None:
-        claim, began = turn.claim, datetime.now(UTC)
+        claim, endpoint, began_us = turn.claim, turn.claim.endpoint, time_ns() // 1_000
         self._unmarked.add(claim.id.int)
         try:
-            secrets = self._secrets.of(claim)
+            secrets = self._secrets.of(endpoint)
         except EndpointSecretsError as error:
             _log.error(
                 "webhook secret cannot be decrypted",
-                endpoint_id=format_id("whe", claim.endpoint_id),
+                endpoint_id=format_id("whe", endpoint.id),
                 error=str(error),
             )
             told = "the secret of the endpoint cannot be read"
             answer = Answer(None, told, is_our_fault=True)
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._guarded, self._end, turn, began, (), answer)
+            loop.call_soon(self._guarded, self._end, turn, began_us, (), answer)
             return
         message_id = envelope.message_id(claim)
         body = envelope.body(claim, message_id)
-        until = claim.previous_secret_until
-        keys = secrets.keys if until is not None and began < until else secrets.keys[:1]
-        signed = signing.signed_headers(keys, message_id, int(began.timestamp()), body)
+        until = endpoint.previous_secret_until
+        is_over = until is None or began_us >= to_us(until)
+        keys = secrets.keys[:1] if is_over else secrets.keys
+        signed = signing.signed_headers(keys, message_id, began_us // 1_000_000, body)
         headers = signed + secrets.header_lines
-        on_answer = partial(self._guarded, self._end, turn, began, secrets.hidden)
-        self._poster.post(claim.url, headers, body, on_answer)
+        on_answer = partial(self._guarded, self._end, turn, began_us, secrets.hidden)
+        self._poster.post(endpoint.url, headers, body, on_answer)
 
     def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
         """Take a step at the end of an attempt. Who calls back would log an exception and go on, so
@@ -294,22 +298,22 @@ class Deliverer:
             self._failure = error
             self.wake()
 
-    def _end(self, turn: Turn, began: datetime, hidden: tuple[str, ...], answer: Answer) -> None:
+    def _end(self, turn: Turn, began_us: int, hidden: tuple[str, ...], answer: Answer) -> None:
         if self._attempts.pop(turn.number, None) is None:
             return  # given up when the process stopped
         now_s = monotonic()
         self._metrics.count_attempt(answer, now_s - turn.started_s)
         if answer.status is None:
-            attempt = LoggedAttempt(began, None, *NOTHING)
+            attempt = LoggedAttempt(began_us, None, *NOTHING)
             self._hold(turn, self._judge(turn.claim, answer, attempt), now_s)
         else:
             duration_ms = round(1000 * (now_s - turn.started_s))
             logged = logged_answer(
-                answer.headers, answer.body, hidden + url_secrets(turn.claim.url)
+                answer.headers, answer.body, hidden + url_secrets(turn.claim.endpoint.url)
             )
-            attempt = LoggedAttempt(began, duration_ms, *logged)
+            attempt = LoggedAttempt(began_us, duration_ms, *logged)
             if answer.status == GONE and not turn.claim.is_test:
-                self._dropped += self._lanes.drop(turn.claim.endpoint_id)
+                self._dropped += self._lanes.drop(turn.claim.endpoint.id)
             self._close(turn, self._judge(turn.claim, answer, attempt), now_s)
         if not self._attempts:
             self._are_over.set()
@@ -318,7 +322,7 @@ class Deliverer:
         self._marks.append(mark)
         is_accepted = mark.state == "delivered"
         if turn.claim.is_ordered and not is_accepted:
-            self._dropped += self._lanes.drop(turn.claim.endpoint_id)  # they come behind this one
+            self._dropped += self._lanes.drop(turn.claim.endpoint.id)  # they come behind this one
         self._lanes.finish(turn, now_s, accepted=is_accepted)
         self._start_attempts()
         self.wake()
@@ -357,7 +361,7 @@ class Deliverer:
         self._metrics.failed.inc()
         _log.warning(
             "delivery given up",
-            endpoint_id=format_id("whe", claim.endpoint_id),
+            endpoint_id=format_id("whe", claim.endpoint.id),
             event_id=envelope.message_id(claim),
             status=answer.status,
             error=answer.detail or answer.error,

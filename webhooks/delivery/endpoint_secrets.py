@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.secrets import SecretBox, UnsealError
-from db.delivery.webhook_deliveries import ClaimedDelivery
+from db.delivery.webhook_deliveries import ClaimedEndpoint
 from db.delivery.webhook_headers import open_headers
 from webhooks.delivery.post import header_lines
 from webhooks.delivery.signing import SecretFormatError, signing_key
@@ -38,13 +38,13 @@ class EndpointSecretsBox:
         self._box = box
         self._opened = lru_cache(KEPT_MAX)(self._open)
 
-    def of(self, claim: ClaimedDelivery) -> EndpointSecrets:
-        """Return the secrets of the delivery's endpoint. Raises EndpointSecretsError."""
+    def of(self, endpoint: ClaimedEndpoint) -> EndpointSecrets:
+        """Return the secrets of an endpoint. Raises EndpointSecretsError."""
         return self._opened(
-            claim.endpoint_id.int,  # a UUID takes ten times as long to hash
-            claim.secret_encrypted,
-            claim.previous_secret_encrypted,
-            claim.headers_encrypted,
+            endpoint.id.int,  # a UUID takes ten times as long to hash
+            endpoint.secret_encrypted,
+            endpoint.previous_secret_encrypted,
+            endpoint.headers_encrypted,
         )
 
     def _open(

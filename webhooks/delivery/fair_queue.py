@@ -177,10 +177,10 @@ class Lanes:
     def add(self, claims: Sequence[ClaimedDelivery], begin_by_s: float) -> None:
         """Add claims that wait for a turn. An attempt that cannot begin in time is dropped."""
         for claim in claims:
-            endpoint = claim.endpoint_id.int
+            endpoint = claim.endpoint.id.int
             lane = self._lanes.get(endpoint)
             if lane is None:
-                lane = self._lanes[endpoint] = _Lane(claim.endpoint_id, claim.org_id.int)
+                lane = self._lanes[endpoint] = _Lane(claim.endpoint.id, claim.endpoint.org_id.int)
             self._busy.add(endpoint)
             self._calm.discard(endpoint)
             lane.waiting.append((claim, begin_by_s))
@@ -199,7 +199,7 @@ class Lanes:
 
     def finish(self, turn: Turn, now_s: float, *, accepted: bool) -> None:
         """Note the end of an attempt."""
-        endpoint, limits = turn.claim.endpoint_id.int, self._limits
+        endpoint, limits = turn.claim.endpoint.id.int, self._limits
         lane = self._lanes[endpoint]
         del lane.started_s[turn.number]
         if lane.ordered == turn.number:
@@ -232,9 +232,9 @@ class Lanes:
         lane = self._lanes.get(endpoint_id.int)
         if lane is None:
             return []
-        dropped = [claim for claim, _ in lane.waiting if claim.endpoint_updated_at != updated_at]
+        dropped = [claim for claim, _ in lane.waiting if claim.endpoint.updated_at != updated_at]
         if dropped:
-            kept = [each for each in lane.waiting if each[0].endpoint_updated_at == updated_at]
+            kept = [each for each in lane.waiting if each[0].endpoint.updated_at == updated_at]
             lane.waiting = deque(kept)
             self._waiting[lane.pace] -= len(dropped)
             self._settle(endpoint_id.int, lane)
@@ -298,7 +298,7 @@ class Lanes:
         """Change the pace of lanes whose oldest attempt has waited too long."""
         while self._watched and now_s - self._watched[0].started_s > self._limits.prompt_s:
             turn = self._watched.popleft()
-            endpoint = turn.claim.endpoint_id.int
+            endpoint = turn.claim.endpoint.id.int
             lane = self._lanes.get(endpoint)
             if lane is not None and turn.number in lane.started_s:
                 self._set_pace(endpoint, lane, _LATE.get(lane.pace, lane.pace))
