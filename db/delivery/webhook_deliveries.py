@@ -56,22 +56,12 @@ class ClaimedDelivery(NamedTuple):
     is_ordered: bool = False
 
 
-class LoggedAttempt(NamedTuple):
-    """The part of an attempt that its row in the log has beside its mark. duration_ms, headers (as
-    JSON) and body are None where there was no answer. began_us: Unix microseconds; None where there
-    was no attempt.
-    """
-
-    began_us: int | None = None
-    duration_ms: int | None = None
-    headers: str | None = None
-    body: str | None = None
-
-
 class Mark(NamedTuple):
     """The outcome of an attempt. `retry_s`: from now to the next one, where it is pending.
 
-    attempt: for the log. is_our_fault: the endpoint has no part in the failure.
+    The log has a row of it. began_us: Unix microseconds; None: there was no attempt, and is no row.
+    duration_ms, headers (as JSON) and body are None where there was no answer. is_our_fault: the
+    endpoint has no part in the failure.
     """
 
     claim: ClaimedDelivery
@@ -79,7 +69,10 @@ class Mark(NamedTuple):
     status: int | None
     error: str | None
     retry_s: float = 0.0
-    attempt: LoggedAttempt = LoggedAttempt()
+    began_us: int | None = None
+    duration_ms: int | None = None
+    headers: str | None = None
+    body: str | None = None
     is_our_fault: bool = False
 
 
@@ -380,16 +373,15 @@ def _health(marks: Sequence[Mark]) -> dict[str, list[UUID]]:
 
 def _outcomes(marks: Sequence[Mark]) -> dict[str, str]:
     """Return the columns of the outcomes, and of the rows of the log."""
-    attempts = [mark.attempt for mark in marks]
     return {
         "states": _array([mark.state for mark in marks]),
         "statuses": _array([mark.status for mark in marks]),
         "errors": _text_array([mark.error for mark in marks]),
         "retries_s": _array([mark.retry_s for mark in marks]),
-        "began_us": _array([attempt.began_us for attempt in attempts]),
-        "durations_ms": _array([attempt.duration_ms for attempt in attempts]),
-        "headers": _text_array([attempt.headers for attempt in attempts]),
-        "bodies": _text_array([attempt.body for attempt in attempts]),
+        "began_us": _array([mark.began_us for mark in marks]),
+        "durations_ms": _array([mark.duration_ms for mark in marks]),
+        "headers": _text_array([mark.headers for mark in marks]),
+        "bodies": _text_array([mark.body for mark in marks]),
     }
 
 

@@ -14,7 +14,7 @@ from structlog.testing import CapturingLogger
 from db.core.connect import Limits, Pool, connect, pool
 from db.core.ids import new_id
 from db.delivery import endpoint_hours, webhook_deliveries
-from db.delivery.webhook_deliveries import ClaimedDelivery, ClaimedEndpoint, LoggedAttempt, Mark
+from db.delivery.webhook_deliveries import ClaimedDelivery, ClaimedEndpoint, Mark
 from db.history import events, retention
 from db.history.events import EventFilter
 from db.history.retention import Days
@@ -397,9 +397,8 @@ async def test_nothing_is_kept_of_the_attempts_of_a_deleted_organization(
         )
         for each in (org_id, other)
     ]  # fmt: skip
-    attempt = LoggedAttempt(to_us(at), None, None, None)
     async with connections.connection() as conn:
-        marks = [Mark(claim, "pending", None, "no answer", 5.0, attempt) for claim in claims]
+        marks = [Mark(claim, "pending", None, "no answer", 5.0, to_us(at)) for claim in claims]
         await webhook_deliveries.mark(conn, marks)
         durations = [0] * endpoint_hours.CLASSES
         await endpoint_hours.add(

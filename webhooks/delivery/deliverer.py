@@ -20,16 +20,11 @@ from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox
 from db.delivery import endpoint_health, endpoint_hours, webhook_backlog, webhook_deliveries
 from db.delivery.endpoint_health import KnownEndpoint
-from db.delivery.webhook_deliveries import (
-    ClaimedDelivery,
-    LoggedAttempt,
-    Mark,
-    WantedDeliveries,
-)
+from db.delivery.webhook_deliveries import ClaimedDelivery, Mark, WantedDeliveries
 from telemetry.ids import format_id
 from telemetry.times import to_us
 from webhooks.delivery import envelope, signing
-from webhooks.delivery.answer_log import NOTHING, logged_answer, url_secrets
+from webhooks.delivery.answer_log import NOTHING, LoggedAnswer, logged_answer
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
 from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
@@ -108,6 +103,7 @@ class Deliverer:
         self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
         self._attempts: dict[int, Turn] = {}  # under way, by the turn's number
+        self._starts_soon = False  # `_start_attempts` is called in this turn of the event loop
         self._unmarked: set[int] = set()  # deliveries whose attempt has begun, by their numbers
         self._are_over = asyncio.Event()  # set when the last one ends
         self._failure: Exception | None = None  # a fault of ours at the end of an attempt
@@ -183,14 +179,13 @@ class Deliverer:
             self._count(mark)
 
     def _count(self, mark: Mark) -> None:
-        claim, attempt = mark.claim, mark.attempt
-        if attempt.began_us is not None and not claim.is_test:
+        if mark.began_us is not None and not mark.claim.is_test:
             self._counts.count(
-                claim.endpoint.org_id,
-                claim.endpoint.id,
-                attempt.began_us,
+                mark.claim.endpoint.org_id,
+                mark.claim.endpoint.id,
+                mark.began_us,
                 accepted=mark.state == "delivered",
-                duration_ms=attempt.duration_ms,
+                duration_ms=mark.duration_ms,
             )
 
     async def _add_counts(self, conn: Connection) -> None:
@@ -258,6 +253,7 @@ class Deliverer:
             self.wake()
 
     def _start_attempts(self) -> None:
+        self._starts_soon = False
         while (turn := self._lanes.take(monotonic())) is not None:
             self._attempts[turn.number] = turn
             self._start(turn)
@@ -301,20 +297,17 @@ class Deliverer:
     def _end(self, turn: Turn, began_us: int, hidden: tuple[str, ...], answer: Answer) -> None:
         if self._attempts.pop(turn.number, None) is None:
             return  # given up when the process stopped
-        now_s = monotonic()
-        self._metrics.count_attempt(answer, now_s - turn.started_s)
+        claim, now_s = turn.claim, monotonic()
+        took_s = now_s - turn.started_s
+        self._metrics.count_attempt(answer, took_s)
         if answer.status is None:
-            attempt = LoggedAttempt(began_us, None, *NOTHING)
-            self._hold(turn, self._judge(turn.claim, answer, attempt), now_s)
+            self._hold(turn, self._mark_of(claim, answer, began_us), now_s)
         else:
-            duration_ms = round(1000 * (now_s - turn.started_s))
-            logged = logged_answer(
-                answer.headers, answer.body, hidden + url_secrets(turn.claim.endpoint.url)
-            )
-            attempt = LoggedAttempt(began_us, duration_ms, *logged)
-            if answer.status == GONE and not turn.claim.is_test:
-                self._dropped += self._lanes.drop(turn.claim.endpoint.id)
-            self._close(turn, self._judge(turn.claim, answer, attempt), now_s)
+            if answer.status == GONE and not claim.is_test:
+                self._dropped += self._lanes.drop(claim.endpoint.id)
+            logged = logged_answer(answer.headers, answer.body, hidden)
+            mark = self._mark_of(claim, answer, began_us, round(1000 * took_s), logged)
+            self._close(turn, mark, now_s)
         if not self._attempts:
             self._are_over.set()
 
@@ -324,7 +317,9 @@ class Deliverer:
         if turn.claim.is_ordered and not is_accepted:
             self._dropped += self._lanes.drop(turn.claim.endpoint.id)  # they come behind this one
         self._lanes.finish(turn, now_s, accepted=is_accepted)
-        self._start_attempts()
+        if not self._starts_soon:  # once for all that end in one turn of the event loop
+            self._starts_soon = True
+            asyncio.get_running_loop().call_soon(self._guarded, self._start_attempts)
         self.wake()
 
     def _hold(self, turn: Turn, mark: Mark, now_s: float) -> None:
@@ -342,37 +337,40 @@ class Deliverer:
         if (held := self._held.pop(number, None)) is not None:  # else it ended with the process
             self._close(*held, monotonic())
 
-    def _judge(self, claim: ClaimedDelivery, answer: Answer, attempt: LoggedAttempt) -> Mark:
+    def _mark_of(
+        self,
+        claim: ClaimedDelivery,
+        answer: Answer,
+        began_us: int,
+        duration_ms: int | None = None,
+        logged: LoggedAnswer = NOTHING,
+    ) -> Mark:
+        status, (headers, body) = answer.status, logged
         if answer.accepted:
             self._metrics.delivered.inc()
             self._metrics.lag_s.observe(max(0.0, time() - claim.created_us / 1e6))
-            return Mark(claim, "delivered", answer.status, None, attempt=attempt)
+            return Mark(claim, "delivered", status, None, 0.0, began_us, duration_ms, headers, body)
         delay_s = retry_delay_s(answer, claim.attempts + 1, self._chances.random())
-        if delay_s is not None:
-            return Mark(
-                claim,
-                "pending",
-                answer.status,
-                answer.error,
-                delay_s,
-                attempt=attempt,
-                is_our_fault=answer.is_our_fault,
+        if delay_s is None:
+            self._metrics.failed.inc()
+            _log.warning(
+                "delivery given up",
+                endpoint_id=format_id("whe", claim.endpoint.id),
+                event_id=envelope.message_id(claim),
+                status=status,
+                error=answer.detail or answer.error,
             )
-        self._metrics.failed.inc()
-        _log.warning(
-            "delivery given up",
-            endpoint_id=format_id("whe", claim.endpoint.id),
-            event_id=envelope.message_id(claim),
-            status=answer.status,
-            error=answer.detail or answer.error,
-        )
         return Mark(
             claim,
-            "failed",
-            answer.status,
+            "failed" if delay_s is None else "pending",
+            status,
             answer.error,
-            attempt=attempt,
-            is_our_fault=answer.is_our_fault,
+            delay_s or 0.0,
+            began_us,
+            duration_ms,
+            headers,
+            body,
+            answer.is_our_fault,
         )
 
     async def _finish(self) -> None:

@@ -176,16 +176,19 @@ class Lanes:
 
     def add(self, claims: Sequence[ClaimedDelivery], begin_by_s: float) -> None:
         """Add claims that wait for a turn. An attempt that cannot begin in time is dropped."""
+        fuller: dict[int, _Lane] = {}
         for claim in claims:
             endpoint = claim.endpoint.id.int
             lane = self._lanes.get(endpoint)
             if lane is None:
                 lane = self._lanes[endpoint] = _Lane(claim.endpoint.id, claim.endpoint.org_id.int)
-            self._busy.add(endpoint)
-            self._calm.discard(endpoint)
             lane.waiting.append((claim, begin_by_s))
             lane.is_ordered = claim.is_ordered
             self._waiting[lane.pace] += 1
+            fuller[endpoint] = lane
+        for endpoint, lane in fuller.items():
+            self._busy.add(endpoint)
+            self._calm.discard(endpoint)
             self._settle(endpoint, lane)
 
     def take(self, now_s: float) -> Turn | None:

@@ -8,7 +8,7 @@ import pytest
 
 from db.core.connect import connect
 from db.delivery import webhook_deliveries
-from db.delivery.webhook_deliveries import LoggedAttempt, Mark, WantedDeliveries
+from db.delivery.webhook_deliveries import Mark, WantedDeliveries
 from telemetry.ids import parse_id
 from telemetry.times import to_us
 from tests.webhooks.world import until
@@ -99,8 +99,7 @@ async def test_marks_that_are_written_again_log_each_attempt_once(world, claimed
     """As where the connection broke before the first answer came."""
     conn, claim = claimed
     times = [datetime(2026, 1, 1, hour, 2, 3, 456_789, tzinfo=UTC) for hour in (1, 2)]
-    attempts = [LoggedAttempt(to_us(at), 5) for at in times]
-    marks = [Mark(claim, "delivered", 200, None, attempt=attempt) for attempt in attempts]
+    marks = [Mark(claim, "delivered", 200, None, began_us=to_us(at), duration_ms=5) for at in times]
     for some in (marks[:1], marks, marks):
         await webhook_deliveries.mark(conn, some)
     logged = await world.rows("webhook_attempts", "attempted_at", "1", claim.endpoint.org_id)
