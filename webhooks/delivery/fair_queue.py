@@ -100,14 +100,6 @@ class _Lane:
     ordered: int | None = None  # the ordered attempt in flight
 
     @property
-    def may_start(self) -> bool:
-        return (
-            bool(self.waiting)
-            and len(self.started_s) < self.window
-            and (self.ordered is None or not self.waiting[0][0].is_ordered)
-        )
-
-    @property
     def is_idle(self) -> bool:
         return not self.waiting and not self.started_s
 
@@ -131,6 +123,12 @@ class Lanes:
             Pace.STEADY: limits.steady_in_flight,
             Pace.NEW: limits.new_in_flight,
             Pace.HANGING: limits.hanging_in_flight,
+        }
+        self._windows = {
+            Pace.PROMPT: limits.window,
+            Pace.STEADY: limits.steady_window,
+            Pace.NEW: limits.slow_window,
+            Pace.HANGING: limits.slow_window,
         }
         self._waiting = dict.fromkeys(Pace, 0)
         self._watched: deque[Turn] = deque()  # in order of starting
@@ -217,8 +215,9 @@ class Lanes:
 
     def _pace_after(self, turn: Turn, lane: _Lane, now_s: float, *, accepted: bool) -> Pace:
         """Return its next pace. A steady lane hangs once failures made its window small."""
-        oldest_s = min(turn.started_s, next(iter(lane.started_s.values()), now_s))
-        if now_s - oldest_s <= self._limits.prompt_s:
+        prompt_from_s = now_s - self._limits.prompt_s
+        oldest_s = next(iter(lane.started_s.values()), now_s)
+        if turn.started_s >= prompt_from_s and oldest_s >= prompt_from_s:
             return Pace.PROMPT
         was_good = lane.pace in _KNOWN and lane.window > self._limits.slow_window
         return Pace.STEADY if accepted or was_good else Pace.HANGING
@@ -265,7 +264,7 @@ class Lanes:
 
     def _take(self, pace: Pace, now_s: float) -> Turn | None:
         line = self._lines[pace]
-        while line.place and self._pool_has_more(pace) and (endpoint := line.next()) is not None:
+        while self._pool_has_more(pace) and (endpoint := line.next()) is not None:
             turn = self._start(endpoint, self._lanes[endpoint], now_s)
             if turn is not None:
                 return turn
@@ -317,38 +316,38 @@ class Lanes:
             self._waiting[lane.pace] -= len(lane.waiting)
             self._waiting[pace] += len(lane.waiting)
             lane.pace = pace
-        lane.window = min(lane.window, self._window_max(pace))
-
-    def _window_max(self, pace: Pace) -> int:
-        if pace is Pace.PROMPT:
-            return self._limits.window
-        return self._limits.steady_window if pace is Pace.STEADY else self._limits.slow_window
+        if lane.window > self._windows[pace]:
+            lane.window = self._windows[pace]
 
     def _count(self, lane: _Lane, by: int) -> None:
         """Count an attempt that has begun or ended."""
         self.in_flight += by
         organization, totals = lane.organization, self._totals
-        before = totals.get(organization, 0)
-        after = before + by
+        after = totals.get(organization, 0) + by
         if after:
             totals[organization] = after
         else:
             del totals[organization]
         self._lines[lane.pace].count(organization, by)
-        if max(before, after) in self._bounds:
+        if (after if by > 0 else after + 1) in self._bounds:
             for line in self._lines.values():
-                line.settle(organization)
+                line.changed(organization)
 
     def _settle(self, endpoint: int, lane: _Lane) -> None:
         """Put a lane where it belongs after a change: in the line, out of it, among the idle."""
-        line, may_start = self._lines[lane.pace], lane.may_start
-        if may_start != lane.is_in_line:
-            lane.is_in_line = may_start
+        waiting, started_s = lane.waiting, lane.started_s
+        may_start = (
+            len(started_s) < lane.window
+            and bool(waiting)
+            and (lane.ordered is None or not waiting[0][0].is_ordered)
+        )
+        if may_start is not lane.is_in_line:
+            lane.is_in_line, line = may_start, self._lines[lane.pace]
             if may_start:
                 line.enter(lane.organization, endpoint)
             else:
                 line.leave(lane.organization, endpoint)
-        if lane.is_idle:
+        if not waiting and not started_s:
             self._idle.setdefault(endpoint)
             if len(self._idle) > self._limits.idle_lanes:
                 self._forget(self._idle.popitem(last=False)[0])
