@@ -302,8 +302,8 @@ async def claim(conn: Connection, wanted: WantedDeliveries) -> list[ClaimedDeliv
                 "limit": wanted.limit,
                 "room": wanted.room,
                 "room_max": wanted.limit,
-                "endpoint_ids": list(wanted.rooms),
-                "rooms": list(wanted.rooms.values()),
+                "endpoint_ids": _array([endpoint_id.hex for endpoint_id in wanted.rooms]),
+                "rooms": _array([*wanted.rooms.values()]),
                 "after": wanted.after,
                 "lease_s": wanted.lease_s,
                 "claimer": wanted.claimer,
@@ -353,7 +353,7 @@ async def fail_hopeless(conn: Connection, *, limit: int) -> int:
     return cursor.rowcount
 
 
-def _health(marks: Sequence[Mark]) -> dict[str, list[UUID]]:
+def _health(marks: Sequence[Mark]) -> dict[str, str]:
     """Return the endpoints that accepted any attempt, and those that only failed. Tests do not
     count.
     """
@@ -364,10 +364,10 @@ def _health(marks: Sequence[Mark]) -> dict[str, list[UUID]]:
     accepting = [seen[number] for number in well]
     failing = [seen[number] for number in seen.keys() - well]
     return {
-        "well_org_ids": [endpoint.org_id for endpoint in accepting],
-        "well_ids": [endpoint.id for endpoint in accepting],
-        "failing_org_ids": [endpoint.org_id for endpoint in failing],
-        "failing_ids": [endpoint.id for endpoint in failing],
+        "well_org_ids": _array([endpoint.org_id.hex for endpoint in accepting]),
+        "well_ids": _array([endpoint.id.hex for endpoint in accepting]),
+        "failing_org_ids": _array([endpoint.org_id.hex for endpoint in failing]),
+        "failing_ids": _array([endpoint.id.hex for endpoint in failing]),
     }
 
 
@@ -401,8 +401,9 @@ def _array(values: Sequence[object]) -> str:
 
 
 def _text_array(values: Sequence[str | None]) -> str:
-    """Return an array of any texts."""
-    return _array([None if value is None else _quoted(value) for value in values])
+    """Return an array of any texts. Most are the same."""
+    quoted = {value: None if value is None else _quoted(value) for value in set(values)}
+    return _array([quoted[value] for value in values])
 
 
 def _quoted(text: str) -> str:

@@ -68,13 +68,12 @@ OnEnd = Callable[[HttpAnswer | Exception], None]
 
 
 class _Exchange:
-    """A request, and what is to be told of it. It ends once."""
+    """A request that is under way."""
 
     __slots__ = (
-        "_on_end",
         "connection",
-        "is_over",
         "may_repeat",
+        "on_end",
         "opening",
         "origin",
         "reading",
@@ -88,15 +87,7 @@ class _Exchange:
         self.connection: _Connection | None = None
         self.reading: asyncio.TimerHandle | None = None  # the end of a body that takes long
         self.may_repeat = False  # its connection was kept, and may have been closed meanwhile
-        self._on_end = on_end
-        self.is_over = False
-
-    def end(self, outcome: HttpAnswer | Exception) -> None:
-        if self.reading is not None:
-            self.reading.cancel()
-        if not self.is_over:
-            self.is_over = True
-            self._on_end(outcome)
+        self.on_end = on_end
 
 
 class PostConnections:
@@ -148,9 +139,12 @@ class PostConnections:
                 timer.cancel()
 
     def ended(self, exchange: _Exchange, outcome: HttpAnswer | Exception) -> None:
-        """End an exchange."""
-        self._exchanges.pop(exchange, None)
-        exchange.end(outcome)
+        """End an exchange, if it has not ended."""
+        if self._exchanges.pop(exchange, None) is None:
+            return
+        if exchange.reading is not None:
+            exchange.reading.cancel()
+        exchange.on_end(outcome)
 
     def keep(self, connection: "_Connection") -> None:
         """Keep a connection for the next exchange with its origin."""
@@ -238,7 +232,10 @@ class PostConnections:
             self.ended(exchange, error)
             return
         exchange.opening = None
-        connection.begin(exchange)
+        if connection.is_closing:
+            self.ended(exchange, AnswerError("the connection was closed without an answer"))
+        else:
+            connection.begin(exchange)
 
 
 class _Connection(asyncio.Protocol):
@@ -257,13 +254,11 @@ class _Connection(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     def begin(self, exchange: _Exchange) -> None:
-        """Send a request on a connection where nothing is under way."""
+        """Send a request on a connection that is open and where nothing is under way."""
+        assert self._transport is not None
         self._exchange, exchange.connection = exchange, self
         self._reset()
-        if self._transport is None or self._transport.is_closing():
-            self._end(AnswerError("the connection was closed without an answer"))
-        else:
-            self._transport.write(exchange.request)
+        self._transport.write(exchange.request)
 
     def close(self) -> None:
         """Close a connection where nothing is under way."""

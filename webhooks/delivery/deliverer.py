@@ -42,10 +42,12 @@ _FIRST = UUID(int=0)
 class DeliverLimits:
     """Every bound of the loop."""
 
-    claims: int = 1_000  # of one statement
+    claims: int = 2_000  # of one statement
     attempt_s: float = 15  # the longest attempt
     idle_s: float = 0.25  # between claims while nothing is due, and no wake-up
     pass_s: float = 0.01  # between passes, so that marks and claims are bulk
+    busy_pass_s: float = 0.04  # the same while `busy_waiting` claims wait: larger bulks cost less
+    busy_waiting: int = 1_000
     grace_s: float = 10  # for attempts under way when the process is to stop
     survey_s: float = 10  # between counts of the backlog
     backlog: int = 100_000  # where those counts stop
@@ -143,7 +145,8 @@ class Deliverer:
                     await pause(stop, self._outage.begin(error))
                 self._start_attempts()
                 self._metrics.in_flight.set(self._lanes.in_flight)
-                await asyncio.sleep(self._limits.pass_s)
+                is_busy = self._lanes.waiting >= self._limits.busy_waiting
+                await asyncio.sleep(self._limits.busy_pass_s if is_busy else self._limits.pass_s)
                 await pause(self._work, self._limits.idle_s)
             await self._finish()
             ended.set()
@@ -347,7 +350,6 @@ class Deliverer:
     ) -> Mark:
         status, (headers, body) = answer.status, logged
         if answer.accepted:
-            self._metrics.delivered.inc()
             self._metrics.lag_s.observe(max(0.0, time() - claim.created_us / 1e6))
             return Mark(claim, "delivered", status, None, 0.0, began_us, duration_ms, headers, body)
         delay_s = retry_delay_s(answer, claim.attempts + 1, self._chances.random())
