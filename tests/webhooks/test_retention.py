@@ -14,10 +14,11 @@ from structlog.testing import CapturingLogger
 from db.core.connect import Limits, Pool, connect, pool
 from db.core.ids import new_id
 from db.delivery import endpoint_hours, webhook_deliveries
-from db.delivery.webhook_deliveries import ClaimedDelivery, LoggedAttempt, Mark
+from db.delivery.webhook_deliveries import ClaimedDelivery, ClaimedEndpoint, Mark
 from db.history import events, retention
 from db.history.events import EventFilter
 from db.history.retention import Days
+from telemetry.times import to_us
 from tests.db import rows
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
@@ -391,20 +392,19 @@ async def test_nothing_is_kept_of_the_attempts_of_a_deleted_organization(
     at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     claims = [
         ClaimedDelivery(
-            each, endpoint.id, new_id(), 0, "https://example.com/", b"", "stock.low", 1, 0, 0, "{}",
-            id=new_id(),
+            ClaimedEndpoint(each, endpoint.id, "https://example.com/", b""),
+            new_id(), new_id(), 0, "stock.low", 1, 0, 0, "{}",
         )
         for each in (org_id, other)
     ]  # fmt: skip
-    attempt = LoggedAttempt(at, None, None, None)
     async with connections.connection() as conn:
-        marks = [Mark(claim, "pending", None, "no answer", 5.0, attempt) for claim in claims]
+        marks = [Mark(claim, "pending", None, "no answer", 5.0, to_us(at)) for claim in claims]
         await webhook_deliveries.mark(conn, marks)
         durations = [0] * endpoint_hours.CLASSES
         await endpoint_hours.add(
             conn,
             [
-                endpoint_hours.CountedHour(claim.org_id, endpoint.id, at, 1, 0, durations)
+                endpoint_hours.CountedHour(claim.endpoint.org_id, endpoint.id, at, 1, 0, durations)
                 for claim in claims
             ],
         )

@@ -73,7 +73,6 @@ def _logged(
     )
 
 
-@lru_cache(maxsize=4096)
 def url_secrets(url: str) -> tuple[str, ...]:
     """Return what may be a secret of a URL: its path and its query, whole and in parts. Short parts
     are words: they are none.

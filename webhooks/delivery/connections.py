@@ -68,13 +68,12 @@ OnEnd = Callable[[HttpAnswer | Exception], None]
 
 
 class _Exchange:
-    """A request, and what is to be told of it. It ends once."""
+    """A request that is under way."""
 
     __slots__ = (
-        "_on_end",
         "connection",
-        "is_over",
         "may_repeat",
+        "on_end",
         "opening",
         "origin",
         "reading",
@@ -88,21 +87,14 @@ class _Exchange:
         self.connection: _Connection | None = None
         self.reading: asyncio.TimerHandle | None = None  # the end of a body that takes long
         self.may_repeat = False  # its connection was kept, and may have been closed meanwhile
-        self._on_end = on_end
-        self.is_over = False
-
-    def end(self, outcome: HttpAnswer | Exception) -> None:
-        if self.reading is not None:
-            self.reading.cancel()
-        if not self.is_over:
-            self.is_over = True
-            self._on_end(outcome)
+        self.on_end = on_end
 
 
 class PostConnections:
     """A pool of connections; `close` it at the end."""
 
     def __init__(self, resolver: CheckedResolver, *, idle_max: int, timeout_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
         self._resolver = resolver
         self._idle_max = idle_max
         self._timeout_s = timeout_s
@@ -119,10 +111,10 @@ class PostConnections:
 
     def post(self, origin: ReceiverOrigin, request: bytes, on_end: OnEnd) -> None:
         """Send `request`. on_end is called once, and never before `post` has returned."""
-        loop, exchange = asyncio.get_running_loop(), _Exchange(origin, request, on_end)
-        self._exchanges[exchange] = loop.time() + self._timeout_s
+        exchange = _Exchange(origin, request, on_end)
+        self._exchanges[exchange] = self._loop.time() + self._timeout_s
         if self._watch is None:
-            self._watch = loop.call_later(self._timeout_s, self._time_out)
+            self._watch = self._loop.call_later(self._timeout_s, self._time_out)
         connection = self._take(origin)
         if connection is not None:
             exchange.may_repeat = True
@@ -133,7 +125,7 @@ class PostConnections:
     def open(self, exchange: _Exchange) -> None:
         """Begin an exchange over a new connection."""
         exchange.may_repeat, exchange.connection = False, None
-        exchange.opening = asyncio.get_running_loop().create_task(self._open(exchange))
+        exchange.opening = self._loop.create_task(self._open(exchange))
 
     def close(self) -> None:
         """Cut all connections. The exchanges that are under way end with an exception."""
@@ -147,19 +139,21 @@ class PostConnections:
                 timer.cancel()
 
     def ended(self, exchange: _Exchange, outcome: HttpAnswer | Exception) -> None:
-        """End an exchange."""
-        self._exchanges.pop(exchange, None)
-        exchange.end(outcome)
+        """End an exchange, if it has not ended."""
+        if self._exchanges.pop(exchange, None) is None:
+            return
+        if exchange.reading is not None:
+            exchange.reading.cancel()
+        exchange.on_end(outcome)
 
     def keep(self, connection: "_Connection") -> None:
         """Keep a connection for the next exchange with its origin."""
-        loop = asyncio.get_running_loop()
         self._idle[connection.origin].append(connection)
-        self._since_s[connection] = loop.time()
+        self._since_s[connection] = self._loop.time()
         if len(self._since_s) > self._idle_max:
             self._close_oldest()
         if self._sweep is None:
-            self._sweep = loop.call_later(IDLE_S, self._close_old)
+            self._sweep = self._loop.call_later(IDLE_S, self._close_old)
 
     def forget(self, connection: "_Connection") -> None:
         """Take an idle connection out, if it is one."""
@@ -185,12 +179,11 @@ class PostConnections:
         connection.close()
 
     def _close_old(self) -> None:
-        loop = asyncio.get_running_loop()
         self._sweep = None
         while self._since_s:
-            rest_s = next(iter(self._since_s.values())) + IDLE_S - loop.time()
+            rest_s = next(iter(self._since_s.values())) + IDLE_S - self._loop.time()
             if rest_s > 0:
-                self._sweep = loop.call_later(rest_s, self._close_old)
+                self._sweep = self._loop.call_later(rest_s, self._close_old)
                 return
             self._close_oldest()
 
@@ -200,8 +193,7 @@ class PostConnections:
         uvloop's timers come before what it reads. Where this process has stood still, the answers
         that came meanwhile are read first.
         """
-        loop = asyncio.get_running_loop()
-        now_s = loop.time()
+        loop, now_s = self._loop, self._loop.time()
         first_s = next(iter(self._exchanges.values()), now_s)
         if now_s - first_s > _STALL_S and not is_last_look:
             last_look = partial(self._time_out, is_last_look=True)
@@ -228,7 +220,7 @@ class PostConnections:
             addresses = await self._resolver.resolve(origin.host, origin.port)
             sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _, connection = await asyncio.get_running_loop().create_connection(
+            _, connection = await self._loop.create_connection(
                 lambda: _Connection(self, origin),
                 sock=sock,
                 ssl=self._tls if origin.is_tls else None,
@@ -240,7 +232,10 @@ class PostConnections:
             self.ended(exchange, error)
             return
         exchange.opening = None
-        connection.begin(exchange)
+        if connection.is_closing:
+            self.ended(exchange, AnswerError("the connection was closed without an answer"))
+        else:
+            connection.begin(exchange)
 
 
 class _Connection(asyncio.Protocol):
@@ -259,13 +254,11 @@ class _Connection(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     def begin(self, exchange: _Exchange) -> None:
-        """Send a request on a connection where nothing is under way."""
+        """Send a request on a connection that is open and where nothing is under way."""
+        assert self._transport is not None
         self._exchange, exchange.connection = exchange, self
         self._reset()
-        if self._transport is None or self._transport.is_closing():
-            self._end(AnswerError("the connection was closed without an answer"))
-        else:
-            self._transport.write(exchange.request)
+        self._transport.write(exchange.request)
 
     def close(self) -> None:
         """Close a connection where nothing is under way."""

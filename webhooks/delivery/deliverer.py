@@ -9,9 +9,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from time import monotonic, time
+from time import monotonic, time, time_ns
 from typing import Any
 from uuid import UUID
 
@@ -21,15 +20,11 @@ from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox
 from db.delivery import endpoint_health, endpoint_hours, webhook_backlog, webhook_deliveries
 from db.delivery.endpoint_health import KnownEndpoint
-from db.delivery.webhook_deliveries import (
-    ClaimedDelivery,
-    LoggedAttempt,
-    Mark,
-    WantedDeliveries,
-)
+from db.delivery.webhook_deliveries import ClaimedDelivery, Mark, WantedDeliveries
 from telemetry.ids import format_id
+from telemetry.times import to_us
 from webhooks.delivery import envelope, signing
-from webhooks.delivery.answer_log import NOTHING, logged_answer, url_secrets
+from webhooks.delivery.answer_log import NOTHING, LoggedAnswer, logged_answer
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
 from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
 from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
@@ -47,10 +42,12 @@ _FIRST = UUID(int=0)
 class DeliverLimits:
     """Every bound of the loop."""
 
-    claims: int = 1_000  # of one statement
+    claims: int = 2_000  # of one statement
     attempt_s: float = 15  # the longest attempt
     idle_s: float = 0.25  # between claims while nothing is due, and no wake-up
     pass_s: float = 0.01  # between passes, so that marks and claims are bulk
+    busy_pass_s: float = 0.04  # the same while `busy_waiting` claims wait: larger bulks cost less
+    busy_waiting: int = 1_000
     grace_s: float = 10  # for attempts under way when the process is to stop
     survey_s: float = 10  # between counts of the backlog
     backlog: int = 100_000  # where those counts stop
@@ -115,6 +112,7 @@ class Deliverer:
         self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
         self._attempts: dict[int, Turn] = {}  # under way, by the turn's number
+        self._starts_soon = False  # `_start_attempts` is called in this turn of the event loop
         self._unmarked: set[int] = set()  # deliveries whose attempt has begun, by their numbers
         self._are_over = asyncio.Event()  # set when the last one ends
         self._failure: Exception | None = None  # a fault of ours at the end of an attempt
@@ -154,7 +152,8 @@ class Deliverer:
                     await pause(stop, self._outage.begin(error))
                 self._start_attempts()
                 self._metrics.in_flight.set(self._lanes.in_flight)
-                await asyncio.sleep(self._limits.pass_s)
+                is_busy = self._lanes.waiting >= self._limits.busy_waiting
+                await asyncio.sleep(self._limits.busy_pass_s if is_busy else self._limits.pass_s)
                 await pause(self._work, self._limits.idle_s)
             await self._finish()
             ended.set()
@@ -174,9 +173,10 @@ class Deliverer:
     async def _write_marks(self, conn: Connection) -> None:
         marks = self._marks[:]
         self._gone |= {
-            KnownEndpoint(mark.claim.org_id, mark.claim.endpoint_id, mark.claim.endpoint_updated_at)
+            KnownEndpoint(endpoint.org_id, endpoint.id, endpoint.updated_at)
             for mark in marks
             if mark.status == GONE and not mark.claim.is_test
+            for endpoint in (mark.claim.endpoint,)
         }
         # First, so that an endpoint that is gone is disabled whatever happens in between.
         self._gone = await endpoint_health.disable(conn, self._gone, "gone")
@@ -189,14 +189,13 @@ class Deliverer:
             self._count(mark)
 
     def _count(self, mark: Mark) -> None:
-        claim, attempt = mark.claim, mark.attempt
-        if attempt.began is not None and not claim.is_test:
+        if mark.began_us is not None and not mark.claim.is_test:
             self._counts.count(
-                claim.org_id,
-                claim.endpoint_id,
-                attempt.began,
+                mark.claim.endpoint.org_id,
+                mark.claim.endpoint.id,
+                mark.began_us,
                 accepted=mark.state == "delivered",
-                duration_ms=attempt.duration_ms,
+                duration_ms=mark.duration_ms,
             )
 
     async def _add_counts(self, conn: Connection) -> None:
@@ -243,8 +242,10 @@ class Deliverer:
         )
         if claims and len(claims) == wanted.limit:
             # Others wait behind these: they come first next time, and at once.
-            endpoints = {claim.endpoint_id for claim in claims}
-            self._after = max(endpoints, key=lambda endpoint: (endpoint <= wanted.after, endpoint))
+            endpoints = {claim.endpoint.id.int: claim.endpoint.id for claim in claims}
+            self._after = max(
+                endpoints.values(), key=lambda endpoint: (endpoint <= wanted.after, endpoint)
+            )
             self.wake()
 
     async def _survey(self, conn: Connection) -> None:
@@ -268,34 +269,36 @@ class Deliverer:
             self.wake()
 
     def _start_attempts(self) -> None:
+        self._starts_soon = False
         while (turn := self._lanes.take(monotonic())) is not None:
             self._attempts[turn.number] = turn
             self._start(turn)
 
     def _start(self, turn: Turn) -> None:
-        claim, began = turn.claim, datetime.now(UTC)
+        claim, endpoint, began_us = turn.claim, turn.claim.endpoint, time_ns() // 1_000
         self._unmarked.add(claim.id.int)
         try:
-            secrets = self._secrets.of(claim)
+            secrets = self._secrets.of(endpoint)
         except EndpointSecretsError as error:
             _log.error(
                 "webhook secret cannot be decrypted",
-                endpoint_id=format_id("whe", claim.endpoint_id),
+                endpoint_id=format_id("whe", endpoint.id),
                 error=str(error),
             )
             told = "the secret of the endpoint cannot be read"
             answer = Answer(None, told, is_our_fault=True)
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._guarded, self._end, turn, began, (), answer)
+            loop.call_soon(self._guarded, self._end, turn, began_us, (), answer)
             return
         message_id = envelope.message_id(claim)
         body = envelope.body(claim, message_id)
-        until = claim.previous_secret_until
-        keys = secrets.keys if until is not None and began < until else secrets.keys[:1]
-        signed = signing.signed_headers(keys, message_id, int(began.timestamp()), body)
+        until = endpoint.previous_secret_until
+        is_over = until is None or began_us >= to_us(until)
+        keys = secrets.keys[:1] if is_over else secrets.keys
+        signed = signing.signed_headers(keys, message_id, began_us // 1_000_000, body)
         headers = signed + secrets.header_lines
-        on_answer = partial(self._guarded, self._end, turn, began, secrets.hidden)
-        self._poster.post(claim.url, headers, body, on_answer)
+        on_answer = partial(self._guarded, self._end, turn, began_us, secrets.hidden)
+        self._poster.post(endpoint.url, headers, body, on_answer)
 
     def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
         """Take a step at the end of an attempt. Who calls back would log an exception and go on, so
@@ -307,23 +310,20 @@ class Deliverer:
             self._failure = error
             self.wake()
 
-    def _end(self, turn: Turn, began: datetime, hidden: tuple[str, ...], answer: Answer) -> None:
+    def _end(self, turn: Turn, began_us: int, hidden: tuple[str, ...], answer: Answer) -> None:
         if self._attempts.pop(turn.number, None) is None:
             return  # given up when the process stopped
-        now_s = monotonic()
-        self._metrics.count_attempt(answer, now_s - turn.started_s)
+        claim, now_s = turn.claim, monotonic()
+        took_s = now_s - turn.started_s
+        self._metrics.count_attempt(answer, took_s)
         if answer.status is None:
-            attempt = LoggedAttempt(began, None, *NOTHING)
-            self._hold(turn, self._judge(turn.claim, answer, attempt), now_s)
+            self._hold(turn, self._mark_of(claim, answer, began_us), now_s)
         else:
-            duration_ms = round(1000 * (now_s - turn.started_s))
-            logged = logged_answer(
-                answer.headers, answer.body, hidden + url_secrets(turn.claim.url)
-            )
-            attempt = LoggedAttempt(began, duration_ms, *logged)
-            if answer.status == GONE and not turn.claim.is_test:
-                self._dropped += self._lanes.drop(turn.claim.endpoint_id)
-            self._close(turn, self._judge(turn.claim, answer, attempt), now_s)
+            if answer.status == GONE and not claim.is_test:
+                self._dropped += self._lanes.drop(claim.endpoint.id)
+            logged = logged_answer(answer.headers, answer.body, hidden)
+            mark = self._mark_of(claim, answer, began_us, round(1000 * took_s), logged)
+            self._close(turn, mark, now_s)
         if not self._attempts:
             self._are_over.set()
 
@@ -331,9 +331,11 @@ class Deliverer:
         self._marks.append(mark)
         is_accepted = mark.state == "delivered"
         if turn.claim.is_ordered and not is_accepted:
-            self._dropped += self._lanes.drop(turn.claim.endpoint_id)  # they come behind this one
+            self._dropped += self._lanes.drop(turn.claim.endpoint.id)  # they come behind this one
         self._lanes.finish(turn, now_s, accepted=is_accepted)
-        self._start_attempts()
+        if not self._starts_soon:  # once for all that end in one turn of the event loop
+            self._starts_soon = True
+            asyncio.get_running_loop().call_soon(self._guarded, self._start_attempts)
         self.wake()
 
     def _hold(self, turn: Turn, mark: Mark, now_s: float) -> None:
@@ -351,37 +353,39 @@ class Deliverer:
         if (held := self._held.pop(number, None)) is not None:  # else it ended with the process
             self._close(*held, monotonic())
 
-    def _judge(self, claim: ClaimedDelivery, answer: Answer, attempt: LoggedAttempt) -> Mark:
+    def _mark_of(
+        self,
+        claim: ClaimedDelivery,
+        answer: Answer,
+        began_us: int,
+        duration_ms: int | None = None,
+        logged: LoggedAnswer = NOTHING,
+    ) -> Mark:
+        status, (headers, body) = answer.status, logged
         if answer.accepted:
-            self._metrics.delivered.inc()
             self._metrics.lag_s.observe(max(0.0, time() - claim.created_us / 1e6))
-            return Mark(claim, "delivered", answer.status, None, attempt=attempt)
+            return Mark(claim, "delivered", status, None, 0.0, began_us, duration_ms, headers, body)
         delay_s = retry_delay_s(answer, claim.attempts + 1, self._chances.random())
-        if delay_s is not None:
-            return Mark(
-                claim,
-                "pending",
-                answer.status,
-                answer.error,
-                delay_s,
-                attempt=attempt,
-                is_our_fault=answer.is_our_fault,
+        if delay_s is None:
+            self._metrics.failed.inc()
+            _log.warning(
+                "delivery given up",
+                endpoint_id=format_id("whe", claim.endpoint.id),
+                event_id=envelope.message_id(claim),
+                status=status,
+                error=answer.detail or answer.error,
             )
-        self._metrics.failed.inc()
-        _log.warning(
-            "delivery given up",
-            endpoint_id=format_id("whe", claim.endpoint_id),
-            event_id=envelope.message_id(claim),
-            status=answer.status,
-            error=answer.detail or answer.error,
-        )
         return Mark(
             claim,
-            "failed",
-            answer.status,
+            "failed" if delay_s is None else "pending",
+            status,
             answer.error,
-            attempt=attempt,
-            is_our_fault=answer.is_our_fault,
+            delay_s or 0.0,
+            began_us,
+            duration_ms,
+            headers,
+            body,
+            answer.is_our_fault,
         )
 
     async def _finish(self) -> None:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.secrets import SecretBox, UnsealError
-from db.delivery.webhook_deliveries import ClaimedDelivery
+from db.delivery.webhook_deliveries import ClaimedEndpoint
 from db.delivery.webhook_headers import open_headers
+from webhooks.delivery.answer_log import url_secrets
 from webhooks.delivery.post import header_lines
 from webhooks.delivery.signing import SecretFormatError, signing_key
 
@@ -38,17 +39,18 @@ class EndpointSecretsBox:
         self._box = box
         self._opened = lru_cache(KEPT_MAX)(self._open)
 
-    def of(self, claim: ClaimedDelivery) -> EndpointSecrets:
-        """Return the secrets of the delivery's endpoint. Raises EndpointSecretsError."""
+    def of(self, endpoint: ClaimedEndpoint) -> EndpointSecrets:
+        """Return the secrets of an endpoint. Raises EndpointSecretsError."""
         return self._opened(
-            claim.endpoint_id.int,  # a UUID takes ten times as long to hash
-            claim.secret_encrypted,
-            claim.previous_secret_encrypted,
-            claim.headers_encrypted,
+            endpoint.id.int,  # a UUID takes ten times as long to hash
+            endpoint.url,
+            endpoint.secret_encrypted,
+            endpoint.previous_secret_encrypted,
+            endpoint.headers_encrypted,
         )
 
     def _open(
-        self, number: int, secret: bytes, previous: bytes | None, headers: bytes | None
+        self, number: int, url: str, secret: bytes, previous: bytes | None, headers: bytes | None
     ) -> EndpointSecrets:
         endpoint_id = UUID(int=number)
         sealed = [each for each in (secret, previous) if each is not None]
@@ -56,7 +58,8 @@ class EndpointSecretsBox:
             texts = [self._box.open(each, endpoint_id.bytes).decode() for each in sealed]
             keys = tuple([signing_key(text) for text in texts])
             own = open_headers(self._box, endpoint_id, headers)
-            hidden = (*own.values(), *texts, *[text.removeprefix("whsec_") for text in texts])
+            bare = [text.removeprefix("whsec_") for text in texts]
+            hidden = (*own.values(), *texts, *bare, *url_secrets(url))
             return EndpointSecrets(keys, header_lines(own), hidden)
         except (UnsealError, SecretFormatError, ValueError) as error:
             raise EndpointSecretsError(str(error)) from error

@@ -31,8 +31,8 @@ def body(claim: ClaimedDelivery, message: str) -> bytes:
     return (
         f'{{"id":"{message}","type":{_json_text(claim.type)},"seq":{claim.seq},'
         f'"occurred_at":"{_time(claim.occurred_us)}","created_at":"{_time(claim.created_us)}",'
-        f'"organization_id":"{_organization_id(claim.org_id.int)}",'
-        f'"data":{_ids_of(claim.data) if claim.thin else claim.data}'
+        f'"organization_id":"{_organization_id(claim.endpoint.org_id.int)}",'
+        f'"data":{_ids_of(claim.data) if claim.endpoint.thin else claim.data}'
         f"{_IS_TEST if claim.is_test else '}'}"
     ).encode()
 

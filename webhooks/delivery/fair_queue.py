@@ -107,14 +107,6 @@ class _Lane:
     ordered: int | None = None  # the ordered attempt in flight
 
     @property
-    def may_start(self) -> bool:
-        return (
-            bool(self.waiting)
-            and len(self.started_s) < self.window
-            and (self.ordered is None or not self.waiting[0].claim.is_ordered)
-        )
-
-    @property
     def is_idle(self) -> bool:
         return not self.waiting and not self.started_s
 
@@ -138,6 +130,12 @@ class Lanes:
             Pace.STEADY: limits.steady_in_flight,
             Pace.NEW: limits.new_in_flight,
             Pace.HANGING: limits.hanging_in_flight,
+        }
+        self._windows = {
+            Pace.PROMPT: limits.window,
+            Pace.STEADY: limits.steady_window,
+            Pace.NEW: limits.slow_window,
+            Pace.HANGING: limits.slow_window,
         }
         self._waiting = dict.fromkeys(Pace, 0)
         self._watched: deque[Turn] = deque()  # in order of starting
@@ -193,16 +191,19 @@ class Lanes:
         give_back_by_s: what is dropped by then comes to `take_late`. Later the claim lapses by
         itself, and may be somebody else's.
         """
+        fuller: dict[int, _Lane] = {}
         for claim in claims:
-            endpoint = claim.endpoint_id.int
+            endpoint = claim.endpoint.id.int
             lane = self._lanes.get(endpoint)
             if lane is None:
-                lane = self._lanes[endpoint] = _Lane(claim.endpoint_id, claim.org_id.int)
-            self._busy.add(endpoint)
-            self._calm.discard(endpoint)
+                lane = self._lanes[endpoint] = _Lane(claim.endpoint.id, claim.endpoint.org_id.int)
             lane.waiting.append(_Waiting(claim, begin_by_s, give_back_by_s))
             lane.is_ordered = claim.is_ordered
             self._waiting[lane.pace] += 1
+            fuller[endpoint] = lane
+        for endpoint, lane in fuller.items():
+            self._busy.add(endpoint)
+            self._calm.discard(endpoint)
             self._settle(endpoint, lane)
 
     def take(self, now_s: float) -> Turn | None:
@@ -216,7 +217,7 @@ class Lanes:
 
     def finish(self, turn: Turn, now_s: float, *, accepted: bool) -> None:
         """Note the end of an attempt."""
-        endpoint, limits = turn.claim.endpoint_id.int, self._limits
+        endpoint, limits = turn.claim.endpoint.id.int, self._limits
         lane = self._lanes[endpoint]
         del lane.started_s[turn.number]
         if lane.ordered == turn.number:
@@ -231,8 +232,9 @@ class Lanes:
 
     def _pace_after(self, turn: Turn, lane: _Lane, now_s: float, *, accepted: bool) -> Pace:
         """Return its next pace. A steady lane hangs once failures made its window small."""
-        oldest_s = min(turn.started_s, next(iter(lane.started_s.values()), now_s))
-        if now_s - oldest_s <= self._limits.prompt_s:
+        prompt_from_s = now_s - self._limits.prompt_s
+        oldest_s = next(iter(lane.started_s.values()), now_s)
+        if turn.started_s >= prompt_from_s and oldest_s >= prompt_from_s:
             return Pace.PROMPT
         was_good = lane.pace in _KNOWN and lane.window > self._limits.slow_window
         return Pace.STEADY if accepted or was_good else Pace.HANGING
@@ -250,10 +252,10 @@ class Lanes:
         if lane is None:
             return []
         dropped = [
-            each.claim for each in lane.waiting if each.claim.endpoint_updated_at != updated_at
+            each.claim for each in lane.waiting if each.claim.endpoint.updated_at != updated_at
         ]
         if dropped:
-            kept = (each for each in lane.waiting if each.claim.endpoint_updated_at == updated_at)
+            kept = (each for each in lane.waiting if each.claim.endpoint.updated_at == updated_at)
             lane.waiting = deque(kept)
             self._waiting[lane.pace] -= len(dropped)
             self._settle(endpoint_id.int, lane)
@@ -286,7 +288,7 @@ class Lanes:
 
     def _take(self, pace: Pace, now_s: float) -> Turn | None:
         line = self._lines[pace]
-        while line.place and self._pool_has_more(pace) and (endpoint := line.next()) is not None:
+        while self._pool_has_more(pace) and (endpoint := line.next()) is not None:
             turn = self._start(endpoint, self._lanes[endpoint], now_s)
             if turn is not None:
                 return turn
@@ -324,7 +326,7 @@ class Lanes:
         """Change the pace of lanes whose oldest attempt has waited too long."""
         while self._watched and now_s - self._watched[0].started_s > self._limits.prompt_s:
             turn = self._watched.popleft()
-            endpoint = turn.claim.endpoint_id.int
+            endpoint = turn.claim.endpoint.id.int
             lane = self._lanes.get(endpoint)
             if lane is not None and turn.number in lane.started_s:
                 self._set_pace(endpoint, lane, _LATE.get(lane.pace, lane.pace))
@@ -340,38 +342,38 @@ class Lanes:
             self._waiting[lane.pace] -= len(lane.waiting)
             self._waiting[pace] += len(lane.waiting)
             lane.pace = pace
-        lane.window = min(lane.window, self._window_max(pace))
-
-    def _window_max(self, pace: Pace) -> int:
-        if pace is Pace.PROMPT:
-            return self._limits.window
-        return self._limits.steady_window if pace is Pace.STEADY else self._limits.slow_window
+        if lane.window > self._windows[pace]:
+            lane.window = self._windows[pace]
 
     def _count(self, lane: _Lane, by: int) -> None:
         """Count an attempt that has begun or ended."""
         self.in_flight += by
         organization, totals = lane.organization, self._totals
-        before = totals.get(organization, 0)
-        after = before + by
+        after = totals.get(organization, 0) + by
         if after:
             totals[organization] = after
         else:
             del totals[organization]
         self._lines[lane.pace].count(organization, by)
-        if max(before, after) in self._bounds:
+        if (after if by > 0 else after + 1) in self._bounds:
             for line in self._lines.values():
-                line.settle(organization)
+                line.changed(organization)
 
     def _settle(self, endpoint: int, lane: _Lane) -> None:
         """Put a lane where it belongs after a change: in the line, out of it, among the idle."""
-        line, may_start = self._lines[lane.pace], lane.may_start
-        if may_start != lane.is_in_line:
-            lane.is_in_line = may_start
+        waiting, started_s = lane.waiting, lane.started_s
+        may_start = (
+            len(started_s) < lane.window
+            and bool(waiting)
+            and (lane.ordered is None or not waiting[0][0].is_ordered)
+        )
+        if may_start is not lane.is_in_line:
+            lane.is_in_line, line = may_start, self._lines[lane.pace]
             if may_start:
                 line.enter(lane.organization, endpoint)
             else:
                 line.leave(lane.organization, endpoint)
-        if lane.is_idle:
+        if not waiting and not started_s:
             self._idle.setdefault(endpoint)
             if len(self._idle) > self._limits.idle_lanes:
                 self._forget(self._idle.popitem(last=False)[0])

@@ -5,10 +5,13 @@ the attempts themselves are in the log. No I/O and no clock.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from db.delivery.endpoint_hours import CLASSES, CountedHour, duration_class
+from telemetry.times import to_us
+
+_HOUR_US = 3_600_000_000
 
 
 @dataclass(slots=True)
@@ -25,23 +28,23 @@ class HourCounts:
     """Counts by endpoint and hour."""
 
     def __init__(self) -> None:
-        # By the endpoint's number and the hour: a UUID takes ten times as long to hash.
-        self._counts: dict[tuple[int, int, datetime], _Count] = {}
+        # By the endpoint's number and the hours since 1970: a UUID takes ten times as long to hash.
+        self._counts: dict[tuple[int, int], _Count] = {}
 
     def count(
         self,
         org_id: UUID,
         endpoint_id: UUID,
-        began: datetime,
+        began_us: int,
         *,
         accepted: bool,
         duration_ms: int | None,
     ) -> None:
-        """Count an attempt. duration_ms: None where it had no answer."""
-        hour = began.replace(minute=0, second=0, microsecond=0)
-        key = org_id.int, endpoint_id.int, hour
+        """Count an attempt. began_us: since 1970. duration_ms: None where it had no answer."""
+        key = endpoint_id.int, began_us // _HOUR_US
         count = self._counts.get(key)
         if count is None:
+            hour = datetime.fromtimestamp(key[1] * 3_600, UTC)
             count = self._counts[key] = _Count(org_id, endpoint_id, hour)
         count.attempts += 1
         count.accepted += accepted
@@ -65,7 +68,7 @@ class HourCounts:
     def added(self, counted: list[CountedHour]) -> None:
         """Forget what was added. Attempts may have been counted meanwhile."""
         for one in counted:
-            key = one.org_id.int, one.endpoint_id.int, one.hour
+            key = one.endpoint_id.int, to_us(one.hour) // _HOUR_US
             count = self._counts[key]
             count.attempts -= one.attempts
             count.accepted -= one.accepted

@@ -23,10 +23,11 @@ class Line:
         self.most = most
         self._totals = totals
         self._flights: dict[int, int] = {}  # of this pool, by organization
+        self._changed: dict[int, None] = {}  # organizations that `next` puts where they belong
         self._ready: dict[int, OrderedDict[int, None]] = {}
         # Organizations that may start an attempt, by their attempts in flight in this pool.
         self._places: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(most)]
-        self.place: dict[int, int] = {}  # where an organization stands that may start an attempt
+        self._place: dict[int, int] = {}  # where an organization stands that may start an attempt
         self._first = 0  # no organization has a smaller place
         self.in_flight = 0
 
@@ -36,7 +37,7 @@ class Line:
         if lanes is None:
             lanes = self._ready[organization] = OrderedDict()
         lanes.setdefault(endpoint)
-        self.settle(organization)
+        self._changed[organization] = None
 
     def leave(self, organization: int, endpoint: int) -> None:
         """Take the endpoint out, if it stands here."""
@@ -46,7 +47,7 @@ class Line:
         lanes.pop(endpoint, None)
         if not lanes:
             del self._ready[organization]
-        self.settle(organization)
+        self._changed[organization] = None
 
     def count(self, organization: int, by: int) -> None:
         """Note that more or fewer attempts of the organization are in flight in this pool."""
@@ -56,11 +57,14 @@ class Line:
             self._flights[organization] = flights
         else:
             self._flights.pop(organization, None)
-        self.settle(organization)
+        self._changed[organization] = None
 
     def next(self) -> int | None:
         """Return the endpoint whose turn it is, which goes to the end of its lanes."""
-        if not self.place:
+        for organization in self._changed:
+            self._settle(organization)
+        self._changed.clear()
+        if not self._place:
             return None
         while not self._places[self._first]:
             self._first += 1
@@ -69,16 +73,19 @@ class Line:
         lanes.move_to_end(endpoint)
         return endpoint
 
-    def settle(self, organization: int) -> None:
-        """Put the organization where it belongs after a change of its numbers."""
+    def changed(self, organization: int) -> None:
+        """Note that the organization's total has changed."""
+        self._changed[organization] = None
+
+    def _settle(self, organization: int) -> None:
         is_ready = organization in self._ready and self._totals.get(organization, 0) < self.most
         place = self._flights.get(organization, 0) if is_ready else None
-        before = self.place.get(organization)
+        before = self._place.get(organization)
         if place == before:
             return
         if before is not None:
-            del self._places[before][organization], self.place[organization]
+            del self._places[before][organization], self._place[organization]
         if place is not None:
             self._places[place][organization] = None
-            self.place[organization] = place
+            self._place[organization] = place
             self._first = min(self._first, place)

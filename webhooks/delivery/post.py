@@ -78,8 +78,7 @@ class Poster:
 
     def _end(self, on_answer: OnAnswer, outcome: HttpAnswer | Exception) -> None:
         if isinstance(outcome, HttpAnswer):
-            headers = tuple([(_text(name), _text(value)) for name, value in outcome.headers])
-            on_answer(Answer(outcome.status, None, None, headers, outcome.body))
+            on_answer(_answer(outcome))
         else:
             on_answer(Answer(None, NO_ANSWER, self._detail(outcome)))
 
@@ -91,6 +90,12 @@ class Poster:
         if isinstance(error, AnswerError):
             return _told("no HTTP answer", error)
         return _told("no connection", error)
+
+
+@lru_cache(maxsize=256)  # a receiver answers the same again and again, but for the time
+def _answer(answer: HttpAnswer) -> Answer:
+    headers = tuple([(_text(name), _text(value)) for name, value in answer.headers])
+    return Answer(answer.status, None, None, headers, answer.body)
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:

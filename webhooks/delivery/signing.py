@@ -37,7 +37,8 @@ def signed_headers(keys: Sequence[bytes], message_id: str, timestamp_s: int, bod
     """
     signed_id = message_id.encode()
     signed = b"%b.%d.%b" % (signed_id, timestamp_s, body)
-    signatures = [b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256")) for key in keys]
+    digests = [hmac.digest(key, signed, "sha256") for key in keys]
+    signatures = [b"v1," + binascii.b2a_base64(digest, newline=False) for digest in digests]
     return b"webhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-signature: %b\r\n" % (
         signed_id,
         timestamp_s,

@@ -9,21 +9,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from db.delivery.webhook_deliveries import ClaimedDelivery
+from db.delivery.webhook_deliveries import ClaimedDelivery, ClaimedEndpoint
 from webhooks.delivery.fair_queue import LaneLimits, Lanes
 
 NEVER = 1e9
 
 
 def claims_of(endpoint: int, count: int, organization: int = 1) -> list[ClaimedDelivery]:
+    known = ClaimedEndpoint(
+        UUID(int=organization), UUID(int=endpoint), "https://example.com/", secret_encrypted=b""
+    )
     return [
         ClaimedDelivery(
-            org_id=UUID(int=organization),
-            endpoint_id=UUID(int=endpoint),
+            endpoint=known,
+            id=UUID(int=number),
             event_id=UUID(int=number),
             attempts=0,
-            url="https://example.com/",
-            secret_encrypted=b"",
             type="asset.geofence_breach",
             seq=number,
             occurred_us=0,
@@ -93,7 +94,7 @@ def test_endpoints_take_turns():
     lanes = warmed_up(LaneLimits(window=3, prompt_in_flight=6), 1, 2, 3)
     for endpoint in (1, 2, 3):
         lanes.add(claims_of(endpoint, 50), NEVER)
-    assert Counter(t.claim.endpoint_id.int for t in start_all(lanes)) == {1: 2, 2: 2, 3: 2}
+    assert Counter(t.claim.endpoint.id.int for t in start_all(lanes)) == {1: 2, 2: 2, 3: 2}
 
 
 def test_ordered_claims_are_attempted_one_at_a_time_and_fetched_in_a_row():
@@ -136,7 +137,7 @@ def test_however_many_hang_a_prompt_endpoint_goes_on():
         lanes.add(claims_of(endpoint, 5), NEVER)
     assert len(start_all(lanes)) == 4
     lanes.add(claims_of(1, 50), NEVER)
-    assert {turn.claim.endpoint_id.int for turn in start_all(lanes)} == {1}
+    assert {turn.claim.endpoint.id.int for turn in start_all(lanes)} == {1}
 
 
 def test_however_many_hang_a_new_endpoint_is_tried_soon():
@@ -144,7 +145,7 @@ def test_however_many_hang_a_new_endpoint_is_tried_soon():
     for endpoint in range(100, 110):
         lanes.add(claims_of(endpoint, 5), NEVER)
     lanes.add(claims_of(1, 1), NEVER)
-    tried = [turn.claim.endpoint_id.int for now_s in (0, 2, 4) for turn in start_all(lanes, now_s)]
+    tried = [turn.claim.endpoint.id.int for now_s in (0, 2, 4) for turn in start_all(lanes, now_s)]
     assert 1 in tried
     assert len(tried) == 11
 
@@ -156,7 +157,7 @@ def test_prompt_endpoints_that_begin_to_hang_leave_the_large_pool_before_they_ti
     assert len(start_all(lanes, now_s=0)) == 8
     lanes.add(claims_of(2, 50), NEVER)
     assert start_all(lanes, now_s=0.5) == []
-    assert {turn.claim.endpoint_id.int for turn in start_all(lanes, now_s=1.1)} == {2}
+    assert {turn.claim.endpoint.id.int for turn in start_all(lanes, now_s=1.1)} == {2}
 
 
 @pytest.mark.parametrize(("answer_s", "most"), [(1.1, 64), (5, 64), (6, 4), (14, 4)])
@@ -203,7 +204,7 @@ def test_an_endpoint_that_begins_to_hang_gives_its_places_back():
     assert start_all(lanes, now_s=16) == []
     for turn in hanging:
         lanes.finish(turn, 17, accepted=False)
-    assert Counter(turn.claim.endpoint_id.int for turn in start_all(lanes, 17)) == {1: 1, 2: 8}
+    assert Counter(turn.claim.endpoint.id.int for turn in start_all(lanes, 17)) == {1: 1, 2: 8}
 
 
 # Organizations -------------------------------------------------------------------------------
@@ -221,7 +222,7 @@ def test_places_go_to_the_organization_that_has_the_fewest():
     for turn in flight[:6]:
         lanes.finish(turn, 4, accepted=True)
         flight += start_all(lanes, 4)
-    assert Counter(turn.claim.org_id.int for turn in flight[6:]) == {1: 6, 2: 6}
+    assert Counter(turn.claim.endpoint.org_id.int for turn in flight[6:]) == {1: 6, 2: 6}
 
 
 def test_an_organization_has_a_bound_however_many_endpoints_it_has():
@@ -235,7 +236,7 @@ def test_an_organization_has_a_bound_however_many_endpoints_it_has():
     lanes.add(claims_of(9, 50, organization=2), NEVER)
     assert len(start_all(lanes, now_s=2)) == 5
     lanes.add(claims_of(4, 50), NEVER)
-    assert [turn.claim.endpoint_id.int for turn in start_all(lanes, now_s=2)] == [4, 4]
+    assert [turn.claim.endpoint.id.int for turn in start_all(lanes, now_s=2)] == [4, 4]
 
 
 def test_an_organization_below_its_bound_again_goes_on():
@@ -353,9 +354,9 @@ class AnyOrderOfThings(RuleBasedStateMachine):
     @invariant()
     def bounds_hold(self):
         assert self.lanes.in_flight <= self.limits.in_flight
-        per_endpoint = Counter(turn.claim.endpoint_id for turn in self.flight)
+        per_endpoint = Counter(turn.claim.endpoint.id for turn in self.flight)
         assert max(per_endpoint.values(), default=0) <= self.limits.steady_window
-        per_organization = Counter(turn.claim.org_id for turn in self.flight)
+        per_organization = Counter(turn.claim.endpoint.org_id for turn in self.flight)
         most = self.limits.organization_in_flight + self.limits.prompt_beside
         assert max(per_organization.values(), default=0) <= most
 

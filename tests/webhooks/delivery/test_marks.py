@@ -8,7 +8,7 @@ import pytest
 
 from db.core.connect import connect
 from db.delivery import webhook_deliveries
-from db.delivery.webhook_deliveries import LoggedAttempt, Mark, WantedDeliveries
+from db.delivery.webhook_deliveries import Mark, WantedDeliveries
 from telemetry.ids import parse_id
 from telemetry.times import to_us
 from tests.webhooks.world import until
@@ -67,7 +67,9 @@ async def test_a_claim_is_given_back_by_its_claimer_alone(world, claimed):
     conn, claim = claimed
     for claimer, is_claimed in ((2, True), (WANTED.claimer, False)):
         await webhook_deliveries.release(conn, [claim], claimer)
-        assert await world.deliveries(claim.org_id) == [("pending", 0, None, None, is_claimed)]
+        assert await world.deliveries(claim.endpoint.org_id) == [
+            ("pending", 0, None, None, is_claimed)
+        ]
 
 
 async def test_a_late_mark_of_a_failure_changes_nothing(world, claimed):
@@ -75,14 +77,14 @@ async def test_a_late_mark_of_a_failure_changes_nothing(world, claimed):
     by_another = Mark(claim, "pending", 503, None, retry_s=60.0)
     await webhook_deliveries.mark(conn, [by_another])
     await webhook_deliveries.mark(conn, [Mark(claim, "failed", 500, "late")])
-    assert await world.deliveries(claim.org_id) == [("pending", 1, 503, None, False)]
+    assert await world.deliveries(claim.endpoint.org_id) == [("pending", 1, 503, None, False)]
 
 
 async def test_a_late_mark_of_acceptance_counts(world, claimed):
     conn, claim = claimed
     await webhook_deliveries.mark(conn, [Mark(claim, "pending", 503, None, retry_s=60.0)])
     await webhook_deliveries.mark(conn, [Mark(claim, "delivered", 200, None)])
-    assert await world.states(claim.org_id) == ["delivered"]
+    assert await world.states(claim.endpoint.org_id) == ["delivered"]
 
 
 async def test_what_is_delivered_stays_delivered(world, claimed):
@@ -90,19 +92,19 @@ async def test_what_is_delivered_stays_delivered(world, claimed):
     await webhook_deliveries.mark(conn, [Mark(claim, "delivered", 200, None)])
     await webhook_deliveries.mark(conn, [Mark(claim, "failed", 500, "late")])
     await webhook_deliveries.release(conn, [claim], WANTED.claimer)
-    assert await world.deliveries(claim.org_id) == [("delivered", 1, 200, None, False)]
+    assert await world.deliveries(claim.endpoint.org_id) == [("delivered", 1, 200, None, False)]
 
 
 async def test_marks_that_are_written_again_log_each_attempt_once(world, claimed):
     """As where the connection broke before the first answer came."""
     conn, claim = claimed
-    first, second = (LoggedAttempt(datetime(2026, 1, 1, hour, tzinfo=UTC), 5) for hour in (1, 2))
-    marks = [Mark(claim, "delivered", 200, None, attempt=attempt) for attempt in (first, second)]
+    times = [datetime(2026, 1, 1, hour, 2, 3, 456_789, tzinfo=UTC) for hour in (1, 2)]
+    marks = [Mark(claim, "delivered", 200, None, began_us=to_us(at), duration_ms=5) for at in times]
     for some in (marks[:1], marks, marks):
         await webhook_deliveries.mark(conn, some)
-    logged = await world.rows("webhook_attempts", "attempted_at", "1", claim.org_id)
-    assert logged == [(first.began,), (second.began,)]
-    assert await world.states(claim.org_id) == ["delivered"]
+    logged = await world.rows("webhook_attempts", "attempted_at", "1", claim.endpoint.org_id)
+    assert logged == [(at,) for at in times]
+    assert await world.states(claim.endpoint.org_id) == ["delivered"]
 
 
 @pytest.mark.parametrize(("hours_ago", "begins_anew"), [(30, False), (37, True)])
@@ -111,11 +113,13 @@ async def test_failures_after_a_long_pause_begin_anew(world, claimed, hours_ago,
     await world.admin.execute(
         "INSERT INTO webhook_failures (org_id, endpoint_id, failing_since, failed_at)"
         " VALUES (%s, %s, now() - interval '10 days', now() - %s)",
-        (claim.org_id, claim.endpoint_id, timedelta(hours=hours_ago)),
+        (claim.endpoint.org_id, claim.endpoint.id, timedelta(hours=hours_ago)),
     )
     await webhook_deliveries.mark(conn, [Mark(claim, "pending", 503, None, retry_s=5.0)])
     known = "failed_at > now() - interval '1 hour', failing_since > now() - interval '1 hour'"
-    assert await world.rows("webhook_failures", known, "1", claim.org_id) == [(True, begins_anew)]
+    assert await world.rows("webhook_failures", known, "1", claim.endpoint.org_id) == [
+        (True, begins_anew)
+    ]
 
 
 async def test_opposite_outcomes_that_are_marked_at_once_do_not_deadlock(world, database):
@@ -136,7 +140,7 @@ async def test_opposite_outcomes_that_are_marked_at_once_do_not_deadlock(world, 
     url = database.url("opsc_deliver")
     async with await connect(url, "one") as one, await connect(url, "two") as two:
         claims = {
-            (claim.endpoint_id, claim.seq): claim
+            (claim.endpoint.id, claim.seq): claim
             for claim in await webhook_deliveries.claim(one, WANTED)
         }
 
