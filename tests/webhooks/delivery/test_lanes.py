@@ -263,7 +263,7 @@ def test_what_is_dropped_in_time_is_given_back_once():
     lanes.add(claims_of(1, 3), begin_by_s=10, give_back_by_s=14)
     lanes.add(claims_of(2, 2), begin_by_s=10, give_back_by_s=15)
     assert start_all(lanes, now_s=15) == []
-    assert {claim.endpoint_id.int for claim in lanes.take_late()} == {2}
+    assert {claim.endpoint.id.int for claim in lanes.take_late()} == {2}
     assert lanes.take_late() == []
 
 
