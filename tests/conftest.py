@@ -30,7 +30,7 @@ from tests.servers import (
     DatabaseUnderTest,
     PostgresUnderTest,
     Servers,
-    folder_for_data,
+    data_folder,
     running_servers,
 )
 from tests.stack.command import Installation
@@ -143,11 +143,8 @@ def broker(servers: Servers) -> BrokerUnderTest:
 @pytest.fixture(scope="session")
 def installation(request: pytest.FixtureRequest, programs: Programs) -> Iterator[Installation]:
     """A whole system for tests that do not mind what others have made in it."""
-    with tempfile.TemporaryDirectory(
-        prefix="opsc-test-", dir=folder_for_data(), ignore_cleanup_errors=True
-    ) as name:
-        Path(name).chmod(0o755)
-        shared = Installation(Path(name) / "data")
+    with data_folder() as folder:
+        shared = Installation(folder / "data")
         request.config.stash[INSTALLATION] = shared
         yield shared
         shared.end()
