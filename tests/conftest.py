@@ -24,15 +24,19 @@ from stack.host.programs import Programs, provision
 from tests import scheduling
 from tests.data import LACKING
 from tests.fork_server import STARTS
+from tests.scheduling import WHOLE_SYSTEMS, group_of
 from tests.servers import (
     BrokerUnderTest,
     DatabaseUnderTest,
     PostgresUnderTest,
     Servers,
-    folder_for_data,
+    data_folder,
     running_servers,
 )
 from tests.stack.command import Installation
+
+INSTALLATION = pytest.StashKey[Installation]()
+_freeze = gc.freeze
 
 settings.register_profile("short", max_examples=50, deadline=None)
 settings.register_profile("long", max_examples=600, deadline=None)
@@ -57,14 +61,34 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.enable()
-        gc.freeze()
+        _freeze()
         gc.freeze = gc.unfreeze = lambda: None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object],
+) -> Generator[None, object, object]:
+    """Keep it away from what a fixture of the session makes, such as an API, too."""
+    made = yield
+    if fixturedef.scope == "session":
+        gc.collect()
+        _freeze()
+    return made
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Start programs as a user starts them, where the test says so."""
     STARTS.is_on = item.get_closest_marker("fresh_start") is None
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the shared system after the last of its tests: it is busy where it has nothing to do."""
+    shared = item.config.stash.get(INSTALLATION, None)
+    next_group = None if nextitem is None else group_of(nextitem.nodeid)
+    if shared is not None and next_group != WHOLE_SYSTEMS:
+        shared.end()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -117,13 +141,11 @@ def broker(servers: Servers) -> BrokerUnderTest:
 
 
 @pytest.fixture(scope="session")
-def installation(programs: Programs) -> Iterator[Installation]:
+def installation(request: pytest.FixtureRequest, programs: Programs) -> Iterator[Installation]:
     """A whole system for tests that do not mind what others have made in it."""
-    with tempfile.TemporaryDirectory(
-        prefix="opsc-test-", dir=folder_for_data(), ignore_cleanup_errors=True
-    ) as name:
-        Path(name).chmod(0o755)
-        shared = Installation(Path(name) / "data")
+    with data_folder() as folder:
+        shared = Installation(folder / "data")
+        request.config.stash[INSTALLATION] = shared
         yield shared
         shared.end()
 

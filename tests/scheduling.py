@@ -27,23 +27,24 @@ WHOLE_SYSTEMS = "whole systems"
 MARK = "pytest.mark.acceptance"
 
 
-def file_of(nodeid: str) -> str:
-    return nodeid.partition("::")[0]
+def group_of(nodeid: str) -> str:
+    """Return the group of a test or file."""
+    return _group_of_file(nodeid.partition("::")[0])
 
 
 @cache
-def group_of(file: str) -> str:
-    """Return the group of a file, from its text: who hands out the work has not imported it."""
+def _group_of_file(file: str) -> str:
+    """Return its group, from its text: who hands out the work has not imported it."""
     text = (ROOT / file).read_text(encoding="utf-8")
     return WHOLE_SYSTEMS if MARK in text else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what takes longest first."""
-    group = {item: group_of(file_of(item.nodeid)) for item in items}
     seconds: dict[str, float] = defaultdict(float)
-    for file in {file_of(item.nodeid) for item in items}:
+    for file in {item.nodeid.partition("::")[0] for item in items}:
         seconds[group_of(file)] += DURATIONS_S.get(file, 0.0)
+    group = {item: group_of(item.nodeid) for item in items}
     items.sort(key=lambda item: (-seconds[group[item]], group[item]))
 
 
@@ -51,7 +52,7 @@ class FileScheduling(LoadScopeScheduling):
     """Gives each worker a group at a time, in their order."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return group_of(file_of(nodeid))
+        return group_of(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -49,20 +49,34 @@ IN_MEMORY = Path("/dev/shm")
 ROOM_IN_MEMORY_BYTES = 2 << 30  # `make test` takes half of it
 
 
-def folder_for_data() -> Path | None:
-    """Return where tests keep the data of servers: in memory where there is room, else None, which
-    is the folder of temporary files.
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """Provide a folder for the data of servers, which their user can walk through.
 
-    A copy of a database is 900 files. Where others were removed lately, ext4 looks long for a place
-    for each: a seventh of the processor's time of `make test`.
+    It is in memory where there is room, and else beside other temporary files. A copy of a database
+    is 900 files. Where others were removed lately, ext4 looks long for a place for each: a seventh
+    of the processor's time of `make test`.
     """
+    for left in IN_MEMORY.glob("opsc-test-*-*"):  # by a process that was killed
+        if not Path(f"/proc/{left.name.split('-')[2]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    parent = IN_MEMORY if _is_there_room() else None
+    folder = Path(tempfile.mkdtemp(prefix=f"opsc-test-{os.getpid()}-", dir=parent))
+    folder.chmod(0o755)
     try:
-        has_room = shutil.disk_usage(IN_MEMORY).free >= ROOM_IN_MEMORY_BYTES
-        available = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_there_room() -> bool:
+    try:
+        free_bytes = shutil.disk_usage(IN_MEMORY).free
+        available_kb = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text())
     except OSError:
-        return None
-    has_memory = available is not None and int(available[1]) << 10 >= 2 * ROOM_IN_MEMORY_BYTES
-    return IN_MEMORY if has_room and has_memory and os.access(IN_MEMORY, os.W_OK) else None
+        return False
+    has_memory = available_kb and int(available_kb[1]) * 1024 >= 2 * ROOM_IN_MEMORY_BYTES
+    return bool(has_memory) and free_bytes >= ROOM_IN_MEMORY_BYTES and os.access(IN_MEMORY, os.W_OK)
 
 
 def _is_running(pid: str) -> bool:
@@ -339,11 +353,9 @@ class Servers:
 @contextmanager
 def running_servers(programs: Programs) -> Iterator[Servers]:
     """Provide a place to start servers in; none is left at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="opsc-test-", dir=folder_for_data()))
-    folder.chmod(0o755)  # the servers' user has to walk through
-    servers = Servers(programs, folder)
-    try:
-        yield servers
-    finally:
-        servers.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with data_folder() as folder:
+        servers = Servers(programs, folder)
+        try:
+            yield servers
+        finally:
+            servers.stop()
