@@ -1,11 +1,14 @@
 """Rows in whatever state, and what the database says to changes of the application's role."""
 
+import asyncio
+from contextlib import AsyncExitStack
 from uuid import UUID
 
 import psycopg
 from psycopg.abc import Params
 from psycopg.types.json import Jsonb
 
+from db.core.connect import Connection
 from db.core.ids import new_id
 from operations.quotes.evidence import EvidenceEntry, EvidenceKind, hex_hash, next_entry
 from operations.work_orders.states import MOVES
@@ -13,6 +16,7 @@ from tests.db.rows import transaction
 from tests.servers import DatabaseUnderTest
 
 Statement = tuple[str, Params]
+_WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'opsc_app'"
 
 
 def put(database: DatabaseUnderTest, *statements: Statement) -> None:
@@ -32,6 +36,37 @@ async def refusal(database: DatabaseUnderTest, org_id: UUID, *statements: Statem
     except psycopg.errors.CheckViolation as error:
         return error.diag.constraint_name
     return None
+
+
+async def at_once(
+    database: DatabaseUnderTest, org_id: UUID, first: list[Statement], second: list[Statement]
+) -> list[str | None]:
+    """Check two transactions before either commits, unless the second waits for the first; return
+    what refused each.
+    """
+    async with AsyncExitStack() as stack:
+        both = [await stack.enter_async_context(database.connection("opsc_app")) for _ in range(2)]
+
+        async def begin(conn: Connection, statements: list[Statement]) -> str | None:
+            try:
+                await conn.execute("BEGIN")
+                await conn.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
+                for statement, values in statements:
+                    await conn.execute(statement.encode(), values)
+                await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            except psycopg.errors.CheckViolation as error:
+                return error.diag.constraint_name
+            return None
+
+        refusals = [await begin(both[0], first)]
+        waiting = asyncio.create_task(begin(both[1], second))
+        async with asyncio.timeout(20):
+            while not (waiting.done() or database.run("admin", _WAITING)):  # noqa: ASYNC110  # no event
+                await asyncio.sleep(0.01)
+        await both[0].execute("COMMIT")
+        refusals.append(await waiting)
+        await both[1].execute("COMMIT")  # which rolls back what was refused
+        return refusals
 
 
 # Work orders --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from db.core.ids import new_id
 from operations.quotes.evidence import EvidenceKind
+from operations.work_orders.states import OPEN, STATES
 from tests.db.proving import (
     Statement,
     become,
@@ -19,6 +20,7 @@ from tests.db.proving import (
     moved,
     new_order,
     order_in,
+    put,
     quote_in,
     refusal,
     said,
@@ -112,6 +114,29 @@ async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, or
         assert await refused(back, *reopened) is None
 
 
+@pytest.mark.parametrize("state", STATES)
+async def test_what_an_order_names_is_deleted_when_it_has_ended(
+    database: DatabaseUnderTest, org_id: UUID, state: str
+) -> None:
+    for table in ("clients", "sites", "employees"):
+        thing, order_id = new_id(), order_in(database, org_id, state, assigned=True)
+        named = (
+            "UPDATE work_order_assignees SET employee_id = %s WHERE work_order_id = %s"
+            if table == "employees"
+            else f"UPDATE work_orders SET {table[:-1]}_id = %s WHERE id = %s"
+        )
+        assert await refusal(database, org_id, insert_named(table, thing)) is None
+        put(database, (named, (thing, order_id)))
+        gone = deletion(table, thing)
+        wanted = f"{table}_in_work_orders" if state in OPEN else None
+        assert await refusal(database, org_id, gone) == wanted
+        if state == "cannot_complete":
+            away = deletion("work_orders", order_id)
+            back = deletion("work_orders", order_id, restore=True)
+            assert await refusal(database, org_id, away) is None
+            assert (await refusal(database, org_id, back) is None) == (table == "employees")
+
+
 async def test_an_order_is_at_a_site_of_its_client_or_of_the_organization(
     database: DatabaseUnderTest, org_id: UUID
 ) -> None:
@@ -133,6 +158,11 @@ async def test_an_order_is_at_a_site_of_its_client_or_of_the_organization(
     assert await refusal(database, org_id, other, there) is None
     back = "UPDATE work_orders SET client_id = %s WHERE id = %s", (ours, order_id)
     assert await refusal(database, org_id, back) == wrong
+    # A site goes to another client: the order keeps both, and is opened again.
+    given = "UPDATE sites SET client_id = %s WHERE id = %s", (ours, site)
+    ended = moved(order_id, "created", "cancelled")
+    assert await refusal(database, org_id, given, *ended) is None
+    assert await refusal(database, org_id, *moved(order_id, "cancelled", "created")) is None
 
 
 @pytest.mark.parametrize("state", ["completed", "closed"])

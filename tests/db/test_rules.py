@@ -1,7 +1,6 @@
 """SQL as the application's role cannot do what the rules of the API forbid."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from uuid import UUID
 
 import psycopg
@@ -10,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from db.core.connect import Connection
 from db.core.ids import new_id
 from operations.quotes.sums import QuoteLine, quote_sums
 from operations.work_orders.states import MOVES, STATES, VERBS
 from tests.db.proving import (
     LINE,
     Statement,
+    at_once,
     become,
     deletion,
     evidence_of,
@@ -36,7 +35,6 @@ from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
 FIXED = ("completed", "closed", "cancelled")
-_WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'opsc_app'"
 _ELSEWHERE = "SELECT set_config('app.org_id', gen_random_uuid()::text, true)", ()
 
 
@@ -245,38 +243,7 @@ async def test_orders_make_a_tree_of_five_levels(database: DatabaseUnderTest, or
 # Two at the same time -----------------------------------------------------------------------------
 
 
-async def _at_once(
-    database: DatabaseUnderTest, org_id: UUID, first: list[Statement], second: list[Statement]
-) -> list[str | None]:
-    """Check two transactions before either commits, unless the second waits for the first; return
-    what refused each.
-    """
-    async with AsyncExitStack() as stack:
-        both = [await stack.enter_async_context(database.connection("opsc_app")) for _ in range(2)]
-
-        async def begin(conn: Connection, statements: list[Statement]) -> str | None:
-            try:
-                await conn.execute("BEGIN")
-                await conn.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
-                for statement, values in statements:
-                    await conn.execute(statement.encode(), values)
-                await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            except psycopg.errors.CheckViolation as error:
-                return error.diag.constraint_name
-            return None
-
-        refusals = [await begin(both[0], first)]
-        waiting = asyncio.create_task(begin(both[1], second))
-        async with asyncio.timeout(20):
-            while not (waiting.done() or database.run("admin", _WAITING)):  # noqa: ASYNC110  # no event
-                await asyncio.sleep(0.01)
-        await both[0].execute("COMMIT")
-        refusals.append(await waiting)
-        await both[1].execute("COMMIT")  # which rolls back what was refused
-        return refusals
-
-
-async def test_two_do_not_take_the_last_two_assignees_away_at_once(
+async def test_two_do_not_take_the_last_two_assignees_awayat_once(
     database: DatabaseUnderTest, org_id: UUID
 ) -> None:
     order_id, other = order_in(database, org_id, "assigned", assigned=True), new_id()
@@ -291,7 +258,7 @@ async def test_two_do_not_take_the_last_two_assignees_away_at_once(
             )
         ]
 
-    found = await _at_once(database, org_id, free("="), free("<>"))
+    found = await at_once(database, org_id, free("="), free("<>"))
     assert sorted(found, key=str) == [None, "work_orders_assignee"]
 
 
@@ -300,8 +267,89 @@ async def test_the_last_assignee_does_not_go_while_an_order_is_assigned(
 ) -> None:
     order_id = order_in(database, org_id, "created", assigned=True)
     free = "DELETE FROM work_order_assignees WHERE work_order_id = %s", (order_id,)
-    found = await _at_once(database, org_id, moved(order_id, "created", "assigned"), [free])
+    found = await at_once(database, org_id, moved(order_id, "created", "assigned"), [free])
     assert found == [None, "work_orders_assignee"]
+
+
+@pytest.mark.parametrize("table", ["clients", "employees", "sites"])
+async def test_a_thing_is_not_deleted_while_an_order_is_given_it(
+    database: DatabaseUnderTest, org_id: UUID, table: str
+) -> None:
+    there = {"clients": "client_is_there", "sites": "site_is_there"}.get(table, "assignee_is_there")
+    for is_given_first in (True, False):
+        thing = new_id()
+        order_id = order_in(database, org_id, "created", assigned=False)
+        assert await refusal(database, org_id, insert_named(table, thing)) is None
+        given = (
+            given_to(order_id, thing)
+            if table == "employees"
+            else new_order(new_id(), **{f"{table[:-1]}_id": thing})
+        )
+        gone = deletion(table, thing)
+        first, second = (given, gone) if is_given_first else (gone, given)
+        wanted = f"{table}_in_work_orders" if is_given_first else f"work_orders_{there}"
+        assert await at_once(database, org_id, [first], [second]) == [None, wanted]
+
+
+@pytest.mark.parametrize("is_stocked_first", [True, False])
+async def test_a_warehouse_is_not_deleted_while_something_comes_in(
+    database: DatabaseUnderTest, org_id: UUID, is_stocked_first: bool
+) -> None:
+    part_id, store_id = _stocked(database, org_id)
+    comes_in, gone = _moved(part_id, store_id, "receive"), deletion("warehouses", store_id)
+    first, second = (comes_in, gone) if is_stocked_first else (gone, comes_in)
+    wanted = "warehouses_in_stock" if is_stocked_first else "stock_movements_place"
+    assert await at_once(database, org_id, [first], [second]) == [None, wanted]
+
+
+async def test_nothing_is_reserved_for_an_order_while_it_is_cancelled(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    part_id, store_id = _stocked(database, org_id)
+    order_id = order_in(database, org_id, "created", assigned=False)
+    plan = (
+        "INSERT INTO work_order_parts (org_id, id, work_order_id, part_id, warehouse_id,"
+        " planned_milli) VALUES (current_org_id(), gen_random_uuid(), %s, %s, %s, 1000)",
+        (order_id, part_id, store_id),
+    )
+    stock = _moved(part_id, store_id, "receive")
+    assert await refusal(database, org_id, plan, stock) is None
+    cancelled = moved(order_id, "created", "cancelled")
+    reserved = _moved(part_id, store_id, "reserve", order_id)
+    found = await at_once(database, org_id, cancelled, [reserved])
+    assert found == [None, "stock_movements_order_state"]
+
+
+def _stocked(database: DatabaseUnderTest, org_id: UUID) -> tuple[UUID, UUID]:
+    """Return a part and a warehouse with an empty level."""
+    part_id, store_id = new_id(), new_id()
+    put(
+        database,
+        (
+            "INSERT INTO parts (org_id, id, number, name, unit, currency)"
+            " VALUES (%s, %s, %s, 'x', 'piece', 'EUR')",
+            (org_id, part_id, str(part_id)),
+        ),
+        (
+            "INSERT INTO warehouses (org_id, id, name) VALUES (%s, %s, 'x')",
+            (org_id, store_id),
+        ),
+        (
+            "INSERT INTO inventory (org_id, id, part_id, warehouse_id) VALUES (%s, %s, %s, %s)",
+            (org_id, new_id(), part_id, store_id),
+        ),
+    )
+    return part_id, store_id
+
+
+def _moved(part_id: UUID, store_id: UUID, kind: str, order_id: UUID | None = None) -> Statement:
+    changes = (0, 1000) if kind == "reserve" else (1000, 0)
+    return (
+        "INSERT INTO stock_movements (org_id, id, part_id, warehouse_id, kind, quantity_milli,"
+        " on_hand_change_milli, reserved_change_milli, work_order_id)"
+        " VALUES (current_org_id(), gen_random_uuid(), %s, %s, %s, 1000, %s, %s, %s)",
+        (part_id, store_id, kind, *changes, order_id),
+    )
 
 
 # Quotes -------------------------------------------------------------------------------------------
@@ -614,7 +662,7 @@ async def test_hours_are_not_adjusted_while_they_are_approved(
 ) -> None:
     sheet_id = _timesheet(database, org_id, own_user, "submitted")
     approved, adjusted = _approved(sheet_id, "<>"), _adjusted(sheet_id)
-    found = await _at_once(database, org_id, [approved], [adjusted])
+    found = await at_once(database, org_id, [approved], [adjusted])
     assert found == [None, "timesheet_takes_adjustments"]
 
 
@@ -641,6 +689,20 @@ async def test_what_never_changes_cannot_be_changed(
     database: DatabaseUnderTest, org_id: UUID, statement: str
 ) -> None:
     assert await _denied(database, org_id, statement)
+
+
+async def test_an_attachment_stays_as_it_is(database: DatabaseUnderTest, org_id: UUID) -> None:
+    put(
+        database,
+        (
+            "INSERT INTO attachments (org_id, id, site_id, file_name, media_type, size_bytes,"
+            " sha256, created_by) VALUES (%(org)s, %(id)s, %(id)s, 'x', 'text/plain', 1,"
+            " sha256('x'), %(id)s)",
+            {"org": org_id, "id": new_id()},
+        ),
+    )
+    assert not await _denied(database, org_id, "SELECT FROM attachments FOR UPDATE")
+    assert await _denied(database, org_id, "UPDATE attachments SET file_name = 'y'")
 
 
 async def test_nothing_can_be_truncated_and_no_trigger_be_silenced(
