@@ -136,8 +136,9 @@ async def torn_punches(conn: Connection) -> list[str]:
                (SELECT count(*) FROM events WHERE type LIKE 'employee.punched%%') AS told
          WHERE punches.count <> told.count
          UNION ALL
-        SELECT format('a transaction has stored %s punches and %s events', punches, events)
-          FROM torn_commits
+        SELECT format('%s transactions have stored %s punches and %s events', count(*), punches,
+                      events)
+          FROM torn_commits GROUP BY punches, events
         """
     )
     return [text for (text,) in await cursor.fetchall()]
