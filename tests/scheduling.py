@@ -1,4 +1,4 @@
-"""Which worker runs which tests, and in which order: whole files, the longest first.
+"""The order of tests, and the worker that runs them: whole files, the longest first.
 
 Tests of a file share a database, so one worker runs them, one after the other. Files that run whole
 systems share one, and belong to one worker all together. The hooks are for `conftest.py`.
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class FileScheduling(LoadScopeScheduling):
-    """Gives each worker a group at a time, in their order."""
+    """A scheduler that gives each worker a group at a time, in their order."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)
