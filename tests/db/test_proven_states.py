@@ -123,7 +123,7 @@ async def test_an_order_is_completed_with_a_sign_off_of_that_time(
 # The things of work orders ------------------------------------------------------------------------
 
 
-def _insert(table: str, row_id: UUID, **columns: UUID) -> Statement:
+def _insert(table: str, row_id: UUID, **columns: UUID | int) -> Statement:
     """Return the statement that inserts a row of the tenant with a name."""
     names = "".join(f", {name}" for name in columns)
     places = ", %s" * len(columns)
@@ -141,11 +141,13 @@ def _new_order(order_id: UUID, state: str = "created", **columns: UUID) -> State
     return statement, (order_id, state, *columns.values())
 
 
-def _given(order_id: UUID, employee_id: UUID) -> Statement:
+def _given(order_id: UUID, thing_id: UUID, table: str = "employees") -> Statement:
+    names = {"employees": ("assignees", "employee_id"), "assets": ("assets", "asset_id")}
+    things, column = names[table]
     return (
-        "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
+        f"INSERT INTO work_order_{things} (org_id, work_order_id, {column})"
         " SELECT current_org_id(), %s, %s",
-        (order_id, employee_id),
+        (order_id, thing_id),
     )
 
 
@@ -164,12 +166,13 @@ async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, or
         ("clients", "work_orders_client_is_there"),
         ("sites", "work_orders_site_is_there"),
         ("employees", "work_orders_assignee_is_there"),
+        ("assets", "work_orders_asset_is_there"),
     ):
         thing, order_id, other = new_id(), new_id(), new_id()
 
         def made(order_id: UUID, table: str = table, thing: UUID = thing) -> list[Statement]:
-            if table == "employees":
-                return [_new_order(order_id), _given(order_id, thing)]
+            if table in ("employees", "assets"):
+                return [_new_order(order_id), _given(order_id, thing, table)]
             return [_new_order(order_id, **{f"{table[:-1]}_id": thing})]
 
         gone, back = _delete(table, thing), _delete(table, thing, restore=True)
@@ -182,7 +185,8 @@ async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, or
         async def refusal(*statements: Statement) -> str | None:
             return await _refusal(database, org_id, *statements)
 
-        assert await refusal(_insert(table, thing), *made(order_id)) is None
+        columns = {"revision": 0} if table == "assets" else {}
+        assert await refusal(_insert(table, thing, **columns), *made(order_id)) is None
         assert await refusal(gone) == f"{table}_in_work_orders"
         assert await refusal(order_gone, gone) is None
         assert await refusal(order_back) == constraint
@@ -191,6 +195,68 @@ async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, or
         assert await refusal(_cancelled(order_id), gone) is None
         assert await refusal(reopened) == constraint
         assert await refusal(back, reopened) is None
+
+
+def _planned(order_id: UUID, part_id: UUID, place_id: UUID, milli: int = 1000) -> Statement:
+    return (
+        "INSERT INTO work_order_parts (org_id, id, work_order_id, part_id, warehouse_id,"
+        " planned_milli) SELECT current_org_id(), %s, %s, %s, %s, %s",
+        (new_id(), order_id, part_id, place_id, milli),
+    )
+
+
+def _replanned(order_id: UUID, milli: int) -> Statement:
+    return "UPDATE work_order_parts SET planned_milli = %s WHERE work_order_id = %s", (
+        milli,
+        order_id,
+    )
+
+
+async def test_what_an_open_order_plans_is_there(database: DatabaseUnderTest, org_id: UUID) -> None:
+    for table, constraint in (
+        ("parts", "work_order_parts_part_is_there"),
+        ("warehouses", "work_order_parts_warehouse_is_there"),
+    ):
+        part, place, order_id, other = (new_id() for _ in range(4))
+        thing = part if table == "parts" else place
+        gone, back = _delete(table, thing), _delete(table, thing, restore=True)
+
+        async def refusal(*statements: Statement) -> str | None:
+            return await _refusal(database, org_id, *statements)
+
+        there = [_part(part), _insert("warehouses", place)]
+        planned = _planned(order_id, part, place)
+        assert await refusal(*there, _new_order(order_id), planned) is None
+        assert await refusal(gone) == f"{table}_in_work_orders"
+        assert await refusal(_replanned(order_id, 0), gone) is None
+        assert await refusal(_replanned(order_id, 1)) == constraint
+        assert await refusal(_new_order(other), _planned(other, part, place)) == constraint
+        assert await refusal(back, _replanned(order_id, 1)) is None
+        assert await refusal(_cancelled(order_id), gone) is None
+
+
+async def test_what_is_planned_of_serials_is_whole(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    part, place, order_id = new_id(), new_id(), new_id()
+    there = [_part(part), _insert("warehouses", place), _new_order(order_id)]
+
+    async def refusal(*statements: Statement) -> str | None:
+        return await _refusal(database, org_id, *statements)
+
+    by_serials = "UPDATE parts SET tracking = 'serial' WHERE id = %s", (part,)
+    assert await refusal(*there, _planned(order_id, part, place, 1500)) is None
+    assert await refusal(by_serials) == "parts_planned_in_fractions"
+    assert await refusal(_replanned(order_id, 2000), by_serials) is None
+    assert await refusal(_replanned(order_id, 2500)) == "work_order_parts_whole"
+
+
+def _part(part_id: UUID) -> Statement:
+    return (
+        "INSERT INTO parts (org_id, id, number, name, unit, currency)"
+        " SELECT current_org_id(), %s, %s, 'x', 'piece', 'EUR'",
+        (part_id, str(part_id)),
+    )
 
 
 async def test_an_order_is_at_a_site_of_its_client_or_of_the_organization(
