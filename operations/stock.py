@@ -120,6 +120,12 @@ def check_quantity(kind: MovementKind, quantity_milli: int) -> None:
         raise RuleError("quantity", f"must be above 0; kind {kind} says which way it goes")
 
 
+def check_plannable(tracking: PartTracking, quantity_milli: int) -> None:
+    """Raise RuleError where a work order cannot plan the quantity of a part."""
+    if tracking == "serial" and quantity_milli % MILLI:
+        raise RuleError("quantity", "must be whole: the part is tracked by serials")
+
+
 def check_named(
     tracking: PartTracking, kind: MovementKind, quantity_milli: int, named: NamedLots
 ) -> None:
@@ -141,8 +147,7 @@ def check_named(
 
 
 def _check_serials(kind: MovementKind, quantity_milli: int, serials: Sequence[str] | None) -> None:
-    if quantity_milli % MILLI:
-        raise RuleError("quantity", "must be whole: the part is tracked by serials")
+    check_plannable("serial", quantity_milli)
     if kind == "count":
         problem = "adjust by the serials that are found or missing: a count names none"
         raise RuleError("kind", problem)
@@ -182,14 +187,15 @@ def check_lots(
     if change.on_hand_milli < 0:
         missing = [each for each in serials if each not in in_stock]
         if missing:
-            detail = f"Not in stock in this warehouse: {_listed(missing)}."
+            detail = f"Not in stock in this warehouse: {listed_serials(missing)}."
             raise StockError("serial_not_in_stock", detail, level, "serials")
     elif known := [each for each in serials if each in in_stock or each in elsewhere]:
-        detail = f"In stock already: {_listed(known)}."
+        detail = f"In stock already: {listed_serials(known)}."
         raise StockError("serial_in_stock", detail, level, "serials")
 
 
-def _listed(serials: Sequence[str]) -> str:
+def listed_serials(serials: Sequence[str]) -> str:
+    """Return the first serials as people write them, and how many more there are."""
     shown = ", ".join(serials[:_MOST_NAMED])
     more = len(serials) - _MOST_NAMED
     return shown if more <= 0 else f"{shown} and {more} more"

@@ -77,6 +77,21 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/serials",
         "A serial was received in another warehouse at the same time.",
     ),
+    "parts_planned_in_fractions": (
+        "in_use",
+        "/tracking",
+        "A work order that has not ended plans a fraction of the part: plan whole ones first.",
+    ),
+    "work_order_parts_part_is_there": (
+        "part_deleted",
+        "/part_id",
+        "The part is deleted: restore it, or plan 0 of it.",
+    ),
+    "work_order_parts_warehouse_is_there": (
+        "warehouse_deleted",
+        "/warehouse_id",
+        "The warehouse in which the part is planned is deleted: plan it elsewhere.",
+    ),
     "employees_user": ("user_taken", "/user_id", "The user is another employee's."),
     "tracker_has_one_asset": (
         "assignment_overlaps",

@@ -8,7 +8,7 @@ until the transaction ends.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -17,7 +17,10 @@ from api.http.fields import Query, kind_in, parts_of
 from api.http.problems import Fault, Problem, conflict, not_found
 from db.core.connect import Connection
 from db.core.exchange import Exchange
-from db.resources.kinds import KINDS, Kind
+from db.resources.kinds import KINDS, Kind, ask_all_existing
+from db.resources.work_orders import open_numbers
+
+_MOST_ORDERS_TOLD = 10
 
 
 class Reference(NamedTuple):
@@ -123,8 +126,10 @@ def _ask_missing(
     ids: dict[Kind, set[UUID]] = {}
     for each in references:
         ids.setdefault(each.kind, set()).add(each.id)
-    there = {kind: kind.ask_existing(exchange, ids[kind]) for kind in ids}
-    return lambda: [each for each in references if each.id not in there[each.kind].value]
+    if not ids:
+        return list
+    there = ask_all_existing(exchange, ids)
+    return lambda: [each for each in references if each.id not in there.value[each.kind]]
 
 
 async def check_owners(conn: Connection, kind: Kind, row: object, owners: Sequence[str]) -> None:
@@ -137,6 +142,20 @@ async def check_owners(conn: Connection, kind: Kind, row: object, owners: Sequen
             noun = KINDS[name].noun
             detail = f"The {kind.noun}'s {noun} is deleted: restore it first."
             raise conflict(f"{name}_deleted", detail)
+
+
+async def check_in_no_open_order(
+    conn: Connection, things: Literal["assignees", "assets"], thing_id: UUID, verb: str
+) -> None:
+    """Raise Problem (409) for a thing that is to be deleted and that work orders name which have
+    not ended. verb: what they do, like "are assigned to them".
+    """
+    numbers = await open_numbers(conn, things, thing_id, _MOST_ORDERS_TOLD + 1)
+    if numbers:
+        told = ", ".join(map(str, numbers[:_MOST_ORDERS_TOLD]))
+        more = " and more" if len(numbers) > _MOST_ORDERS_TOLD else ""
+        detail = f"Work orders that have not ended {verb}: {told}{more}."
+        raise conflict("in_use", f"{detail} Give these others first.")
 
 
 async def check_filters(conn: Connection, query: Query) -> None:

@@ -16,22 +16,20 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, no_content
-from api.http.problems import bad_field, conflict, forbidden
+from api.http.problems import bad_field, forbidden
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
+from api.request.references import check_in_no_open_order
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
-from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.resources import trackers
 from db.resources.employees import Employee, employees
-from db.resources.work_orders import open_numbers
 from operations.stock import MAX_COST_CENTS
 
 router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
 _EmployeePath = Annotated[fields.EmployeeId, Path(alias="id")]
 _MAX_CERTIFICATIONS = 100
-_MOST_ORDERS_TOLD = 10
 _Name = Annotated[fields.Name, Field(examples=["Anna Keller"])]
 _Title = Annotated[fields.Name, Field(examples=["Crane operator"])]
 _Certificate = Annotated[fields.Name, Field(examples=["Crane licence"])]
@@ -261,7 +259,7 @@ async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Res
         revision, at = await bump(conn)
         employee = await _employees.found(conn, employee_id, lock=True)
         access.check_unchanged(_employees.item(employee))
-        await _check_has_no_orders(conn, employee_id)
+        await check_in_no_open_order(conn, "assignees", employee_id, "are assigned to them")
         await trackers.end_assignments_of_employee(
             conn, employee_id=employee_id, assigned_to=at, revision=revision
         )
@@ -273,13 +271,3 @@ async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Res
 async def restore_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
     """Restore a deleted employee."""
     return await _employees.restore(access, employee_id)
-
-
-async def _check_has_no_orders(conn: Connection, employee_id: UUID) -> None:
-    """Raise Problem (409) for an assignee of work orders that have not ended."""
-    numbers = await open_numbers(conn, employee_id, _MOST_ORDERS_TOLD + 1)
-    if numbers:
-        told = ", ".join(map(str, numbers[:_MOST_ORDERS_TOLD]))
-        more = " and more" if len(numbers) > _MOST_ORDERS_TOLD else ""
-        detail = f"Work orders that have not ended are assigned to them: {told}{more}."
-        raise conflict("in_use", f"{detail} Assign these to others first.")

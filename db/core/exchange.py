@@ -11,8 +11,9 @@ and where none is open, it is one. To compose a statement takes longer than to s
 are asked often are composed once, as bytes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from psycopg.abc import Params, QueryNoTemplate
 
@@ -81,6 +82,11 @@ def known(value: T) -> Reply[T]:
     reply = Reply[T](lambda _: value)
     reply.take([])
     return reply
+
+
+def uuid_array(ids: Collection[UUID]) -> str:
+    """Return ids as a value for `%s::uuid[]`: psycopg takes ten times as long for a list."""
+    return f"{{{','.join(map(str, ids))}}}"
 
 
 def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -7,6 +7,7 @@ be soft-deleted, `deleted_at`. Names of tables and columns are constants, never 
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Generic, LiteralString, Protocol, Self, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -87,7 +88,9 @@ class Table(Generic[_ROW]):
         self._joins = sql.SQL(joins)
         self._has_row_count = has_row_count
         self._numbered: Numbered | None = numbered
-        self._jsonb = frozenset(jsonb)
+        self._jsonb = tuple(jsonb)
+        self._written = tuple(name for name in row._fields if name not in self._computed)
+        self._read = attrgetter(*self._written)
         self._fixed = frozenset({"id", "created_at", *fixed})
         self._filters: Mapping[str, Filter] = {**_FILTERS, **(filters or {})}
         by_id: LiteralString = f"{name}.id = %s"
@@ -238,11 +241,11 @@ class Table(Generic[_ROW]):
         return statement.format(self._name, sql.SQL(", ").join(changes)).as_bytes()
 
     def _values(self, row: _ROW) -> dict[str, Any]:
-        return {
-            name: Jsonb(value) if name in self._jsonb and value is not None else value
-            for name, value in row._asdict().items()
-            if name not in self._computed
-        }
+        values = dict(zip(self._written, self._read(row), strict=True))
+        for name in self._jsonb:
+            if values[name] is not None:
+                values[name] = Jsonb(values[name])
+        return values
 
 
 async def db_now(conn: Connection) -> datetime:

@@ -18,6 +18,7 @@ from db.core.exchange import Exchange, columns
 from db.core.fetch import fetch_one, value_of
 from db.core.listing import Conditions, PageRows, count_rows, page, read_page
 from db.core.numbers import Numbered, last_number
+from db.core.pipeline_cursor import Asked
 from db.core.wakeups import Channel
 
 
@@ -56,8 +57,15 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
 def insert_later(conn: Connection, events: Sequence[Event]) -> None:
     """Queue what `insert` does (`Connection.later`)."""
     if events:
-        conn.later((_INSERT, columns(events)))
+        conn.later(insertion(events))
         conn.note(Channel.EVENTS)
+
+
+def insertion(events: Sequence[Event]) -> Asked:
+    """Return the statement of `insert`, to go out together with others. Whoever asks it notes the
+    wake-up.
+    """
+    return _INSERT, columns(events)
 
 
 _NUMBER = '"number":0,'
@@ -67,15 +75,14 @@ VALUES (%s, %s, %s, %s, (%s::text || {} || %s)::json)
 """
 
 
-def insert_numbered_later(conn: Connection, event: Event, kind: Numbered) -> None:
-    """Queue the event of a new thing, whose `number` of 0 becomes the one that was just taken
-    (`db.core.numbers.take_later`).
+def numbered_insertion(event: Event, kind: Numbered) -> Asked:
+    """Return the statement that inserts the event of a new thing, as `insertion` does. Its `number`
+    of 0 becomes the one that was just taken (`db.core.numbers.take_later`).
     """
     before, found, after = event.data.partition(_NUMBER)
     assert found, "the event has a number of 0"
     values = (*event[:-1], f'{before}"number":', f",{after}")
-    conn.later((_INSERT_NUMBERED.format(last_number(kind)), values))
-    conn.note(Channel.EVENTS)
+    return _INSERT_NUMBERED.format(last_number(kind)), values
 
 
 def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:

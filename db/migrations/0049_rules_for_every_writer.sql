@@ -3,20 +3,6 @@
 
 -- Checks that look for what speaks against a change ------------------------------------------------
 
--- Who acts for another organization by now sees no row of this one, so such a check would find
--- nothing: it refuses.
-CREATE FUNCTION check_acting_for(of_org uuid) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
-BEGIN
-    IF of_org IS DISTINCT FROM current_org_id() AND row_security_active('public.organizations') THEN
-        RAISE check_violation USING CONSTRAINT = 'acting_for',
-            MESSAGE = 'a change is checked while its organization is acted for';
-    END IF;
-END
-$$;
-REVOKE EXECUTE ON FUNCTION check_acting_for FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION check_acting_for TO opsc_app, opsc_ingest, opsc_deliver;
-
 CREATE OR REPLACE FUNCTION check_part_unit() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
@@ -58,34 +44,6 @@ BEGIN
     IF FOUND THEN
         RAISE check_violation USING CONSTRAINT = 'work_orders_released',
             MESSAGE = 'a work order that is over has no part reserved';
-    END IF;
-    RETURN NULL;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION refuse_deletion_in_orders() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
-BEGIN
-    PERFORM check_acting_for(NEW.org_id);
-    CASE TG_TABLE_NAME
-        WHEN 'employees' THEN
-            PERFORM FROM work_order_assignees AS assignee JOIN work_orders AS job
-                ON job.org_id = assignee.org_id AND job.id = assignee.work_order_id
-              WHERE assignee.org_id = NEW.org_id AND assignee.employee_id = NEW.id
-                AND job.deleted_at IS NULL
-                AND job.state IN ('draft', 'created', 'assigned', 'started', 'on_hold') LIMIT 1;
-        WHEN 'clients' THEN
-            PERFORM FROM work_orders
-              WHERE org_id = NEW.org_id AND client_id = NEW.id AND deleted_at IS NULL
-                AND state IN ('draft', 'created', 'assigned', 'started', 'on_hold') LIMIT 1;
-        WHEN 'sites' THEN
-            PERFORM FROM work_orders
-              WHERE org_id = NEW.org_id AND site_id = NEW.id AND deleted_at IS NULL
-                AND state IN ('draft', 'created', 'assigned', 'started', 'on_hold') LIMIT 1;
-    END CASE;
-    IF FOUND THEN
-        RAISE check_violation USING CONSTRAINT = TG_TABLE_NAME || '_in_work_orders',
-            MESSAGE = 'a work order that has not ended names it';
     END IF;
     RETURN NULL;
 END

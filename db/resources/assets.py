@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.joined import joined
 from db.core.listing import Conditions
 from db.core.pipeline_cursor import Asked
 from db.core.table import Table
@@ -107,18 +108,18 @@ async def zones_inside(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID
     return dict(await cursor.fetchall())
 
 
-def insertion(asset: Asset) -> list[Asked]:
-    """Return the statements that insert a new asset, whose tags count for all times before, too.
+def insertion(asset: Asset) -> Asked:
+    """Return the statement that inserts a new asset, whose tags count for all times before, too.
 
-    They raise psycopg.errors.UniqueViolation for an external_id that is taken.
+    It raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
     tags = (asset.id, asset.tags, "-infinity", 0)
-    return [table.insertion(asset, revision=0), (_INSERT_TAGS, tags)]
+    return joined(table.insertion(asset, revision=0), (_INSERT_TAGS, tags))
 
 
 async def insert(conn: Connection, asset: Asset) -> None:
     """Insert a new asset, as `insertion` has it."""
-    await conn.together(*insertion(asset))
+    await conn.execute(*insertion(asset))
 
 
 async def update(conn: Connection, asset: Asset, revision: int | None) -> None:

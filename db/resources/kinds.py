@@ -5,7 +5,7 @@ filters (`api.request.references`), its name in the audit, the conflict of its `
 (`api.http.errors`), and one thing of it in the tests of tenants.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import NamedTuple
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply
+from db.core.exchange import Exchange, Reply, Rows, uuid_array
 
 
 class Kind(NamedTuple):
@@ -57,7 +57,7 @@ class Kind(NamedTuple):
     def ask_existing(self, exchange: Exchange, row_ids: Collection[UUID]) -> Reply[set[UUID]]:
         """Lock as `lock_existing` does, when `exchange` is sent."""
         return exchange.ask(
-            _locking(self), (list(row_ids),), lambda rows: {row_id for (row_id,) in rows}
+            _locking(self), (uuid_array(row_ids),), lambda rows: {row_id for (row_id,) in rows}
         )
 
     @property
@@ -67,11 +67,36 @@ class Kind(NamedTuple):
         return sql.Identifier(self.table)
 
 
+def ask_all_existing(
+    exchange: Exchange, row_ids: Mapping[Kind, Collection[UUID]]
+) -> Reply[dict[Kind, set[UUID]]]:
+    """Lock things of several kinds as `Kind.lock_existing` does those of one, by one statement,
+    when `exchange` is sent.
+    """
+    kinds = tuple(row_ids)
+
+    def read(rows: Rows) -> dict[Kind, set[UUID]]:
+        return {kind: set(found) for kind, found in zip(kinds, rows[0], strict=True)}
+
+    return exchange.ask(_locking_all(kinds), [uuid_array(row_ids[kind]) for kind in kinds], read)
+
+
 @cache
 def _locking(kind: Kind) -> bytes:
+    return _locking_sql(kind).as_bytes()
+
+
+@cache
+def _locking_all(kinds: tuple[Kind, ...]) -> bytes:
+    """Return the statement that locks things of these kinds, one after the other."""
+    each = [sql.SQL("ARRAY({})").format(_locking_sql(kind)) for kind in kinds]
+    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(each)).as_bytes()
+
+
+def _locking_sql(kind: Kind) -> sql.Composed:
     is_live = sql.SQL("AND deleted_at IS NULL" if kind.is_soft_deleted else "")
-    statement = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s) {} ORDER BY id FOR SHARE")
-    return statement.format(kind.identifier, is_live).as_bytes()
+    statement = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s::uuid[]) {} ORDER BY id FOR SHARE")
+    return statement.format(kind.identifier, is_live)
 
 
 KINDS = {

@@ -6,12 +6,13 @@ order a parent locks the tree first, so that two of them never make a circle tog
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, Literal, LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
 
 from db.core.connect import Connection
+from db.core.exchange import uuid_array
 from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.pipeline_cursor import Asked
@@ -230,9 +231,9 @@ def insertion(row: WorkOrder) -> list[Asked]:
     """Return the statements that insert a new order with its assignees and assets."""
     made = [work_orders.insertion(row)]
     if row.assignee_ids:
-        made.append((_INSERT_ASSIGNEES, (row.id, row.assignee_ids)))
+        made.append((_INSERT_ASSIGNEES, (row.id, uuid_array(row.assignee_ids))))
     if row.asset_ids:
-        made.append((_INSERT_ASSETS, (row.id, row.asset_ids)))
+        made.append((_INSERT_ASSETS, (row.id, uuid_array(row.asset_ids))))
     return made
 
 
@@ -283,6 +284,19 @@ async def levels_below(conn: Connection, order_id: UUID, most: int) -> int:
     return await value_of(conn, _LEVELS, {"id": order_id, "most": most})
 
 
+_OF_THING: LiteralString = """
+SELECT ARRAY(
+    SELECT work_orders.number FROM work_order_{0}s of JOIN work_orders
+        ON work_orders.org_id = of.org_id AND work_orders.id = of.work_order_id
+     WHERE of.{1}_id = %s AND work_orders.deleted_at IS NULL AND work_orders.state = ANY (%s)
+     ORDER BY work_orders.number LIMIT %s)
+"""
+_OPEN_NUMBERS: Mapping[str, LiteralString] = {
+    "assignees": _OF_THING.format("assignee", "employee"),
+    "assets": _OF_THING.format("asset", "asset"),
+}
+
+
 async def order_of_defect(conn: Connection, form_id: UUID, question_id: str) -> UUID | None:
     """Return the order that was made of a defect, deleted or not."""
     return await value_of(
@@ -301,20 +315,13 @@ async def has_children(conn: Connection, order_id: UUID) -> bool:
     )
 
 
-async def open_numbers(conn: Connection, employee_id: UUID, most: int) -> list[int]:
-    """Return the numbers of work orders of an employee that have not ended, the first `most`."""
-    return await value_of(
-        conn,
-        """
-        SELECT ARRAY(
-            SELECT work_orders.number FROM work_order_assignees of JOIN work_orders
-                ON work_orders.org_id = of.org_id AND work_orders.id = of.work_order_id
-             WHERE of.employee_id = %s AND work_orders.deleted_at IS NULL
-               AND work_orders.state = ANY (%s)
-             ORDER BY work_orders.number LIMIT %s)
-        """,
-        (employee_id, list(OPEN), most),
-    )
+async def open_numbers(
+    conn: Connection, things: Literal["assignees", "assets"], thing_id: UUID, most: int
+) -> list[int]:
+    """Return the numbers of work orders that have not ended and name an employee or an asset, the
+    first `most`.
+    """
+    return await value_of(conn, _OPEN_NUMBERS[things], (thing_id, list(OPEN), most))
 
 
 async def last_transition(

@@ -1,6 +1,6 @@
 """Parts: what the organization keeps in stock, and the machines that it fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
@@ -10,6 +10,7 @@ from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.table import Table
 from operations.stock import PartTracking
+from operations.work_orders.states import OPEN
 
 
 class PartRow(NamedTuple):
@@ -69,9 +70,30 @@ parts = Table(
 
 
 async def is_in_use(conn: Connection, part_id: UUID) -> bool:
-    """Return whether the part is in stock."""
+    """Return whether the part is in stock, or a work order that has not ended plans it and has not
+    used all of it.
+    """
     return await value_of(
         conn,
-        "SELECT EXISTS (SELECT FROM inventory WHERE part_id = %s AND on_hand_milli > 0)",
-        (part_id,),
+        """
+        SELECT EXISTS (SELECT FROM inventory WHERE part_id = %(id)s AND on_hand_milli > 0)
+            OR EXISTS (SELECT FROM work_order_parts planned JOIN work_orders
+                           ON work_orders.org_id = planned.org_id
+                          AND work_orders.id = planned.work_order_id
+                        WHERE planned.part_id = %(id)s
+                          AND planned.planned_milli > planned.used_milli
+                          AND work_orders.deleted_at IS NULL
+                          AND work_orders.state = ANY (%(open)s))
+        """,
+        {"id": part_id, "open": list(OPEN)},
     )
+
+
+async def serial_parts(conn: Connection, part_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of the parts that are tracked by serials."""
+    if not part_ids:
+        return set()
+    cursor = await conn.execute(
+        "SELECT id FROM parts WHERE id = ANY (%s) AND tracking = 'serial'", (list(part_ids),)
+    )
+    return {part_id for (part_id,) in await cursor.fetchall()}

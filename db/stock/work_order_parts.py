@@ -24,8 +24,9 @@ from operations.stock import (
     PartTracking,
     StockError,
     check_named,
+    check_plannable,
 )
-from operations.work_orders.parts import PartUse, returned, used
+from operations.work_orders.parts import PartUse, check_taken, returned, used
 
 MAX_ORDER_PARTS = 200
 
@@ -72,6 +73,24 @@ order_parts = Table(
     joins="JOIN parts ON parts.org_id = work_order_parts.org_id"
     " AND parts.id = work_order_parts.part_id",
 )
+
+
+# By name what an order used less what came back; without a name, what it used and named otherwise.
+_TAKEN = """
+SELECT name, sum(CASE WHEN kind = 'return' AND name IS NOT NULL THEN -milli
+                      WHEN kind = 'consume' THEN milli ELSE 0 END)::bigint
+  FROM stock_movements, LATERAL (
+       SELECT serial, 1000 FROM unnest(serials) AS serial WHERE %(by_serial)s
+        UNION ALL
+       SELECT lot, quantity_milli WHERE NOT %(by_serial)s AND lot IS NOT NULL
+        UNION ALL
+       SELECT NULL, quantity_milli
+        WHERE CASE WHEN %(by_serial)s THEN serials IS NULL ELSE lot IS NULL END
+       ) AS moved (name, milli)
+ WHERE work_order_id = %(order_id)s AND part_id = %(part_id)s AND kind IN ('consume', 'return')
+   AND (name IS NULL OR name = ANY (%(names)s))
+ GROUP BY name
+"""
 
 
 class OrderStock(NamedTuple):
@@ -134,8 +153,9 @@ async def plan(
     conn: Connection, stock: OrderStock, row: OrderPartRow, *, is_reserved: bool
 ) -> OrderPartRow:
     """Write what is planned of a part now, and reserve as much where that is to be. Raises
-    StockError, QuotaExceeded.
+    StockError, RuleError, QuotaExceeded.
     """
+    check_plannable(row.tracking, row.planned_milli)
     before = await order_parts.get(conn, row.id)
     await _lock_levels(conn, row.part_id, {before.warehouse_id, row.warehouse_id})
     is_placed = is_reserved and row.warehouse_id is not None
@@ -247,8 +267,29 @@ async def bring_back(
     QuotaExceeded.
     """
     use = returned(row.use, quantity_milli)
+    check_named(row.tracking, "return", quantity_milli, named)
+    if named.names:
+        check_taken(named, quantity_milli, *await _taken(conn, row, named))
     moved = await stock.move(conn, "return", row, warehouse_id, quantity_milli, named=named)
     return _after(row, use, moved)
+
+
+async def _taken(
+    conn: Connection, row: OrderPartRow, named: NamedLots
+) -> tuple[dict[str, int], bool]:
+    """Return how much an order has of the lots or serials that are named, in thousandths, and
+    whether it used any of the part while that was tracked otherwise.
+    """
+    values = {
+        "order_id": row.work_order_id,
+        "part_id": row.part_id,
+        "names": named.names,
+        "by_serial": named.serials is not None,
+    }
+    cursor = await conn.execute(_TAKEN, values)
+    taken: dict[str | None, int] = dict(await cursor.fetchall())
+    is_otherwise = taken.pop(None, 0) > 0
+    return {name: there for name, there in taken.items() if name is not None}, is_otherwise
 
 
 async def _settle(

@@ -5,12 +5,17 @@ place in the body. An answer is `{"value": ..., "note": ...}`; `docs/inspections
 of each type of question. Whether the attachments of a photo exist is not known here.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal, NamedTuple, TypeGuard, get_args
+
+from operations.signatures import (
+    MAX_SIDE_PIXELS,
+    MAX_SIGNATURE_BYTES,
+    SignatureError,
+    read_signature,
+)
 
 QuestionType = Literal[
     "text", "number", "choice", "pass_fail", "photo", "signature", "position", "date"
@@ -25,12 +30,8 @@ MAX_NOTE_LENGTH = 1_000
 MAX_PHOTOS = 10
 MAX_NUMBER = 1e12
 MAX_ID_LENGTH = 40
-MAX_SIGNATURE_BYTES = 48 * 1024
-MAX_SIGNATURE_LENGTH = 4 * MAX_SIGNATURE_BYTES // 3
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-_PNG_END = b"IEND\xaeB`\x82"
 # Types whose answer a condition can name.
 _COMPARED: tuple[QuestionType, ...] = ("text", "number", "choice", "pass_fail", "date")
 
@@ -306,14 +307,11 @@ def _texts(value: object) -> list[str]:
 
 
 def _is_signature(value: object) -> bool:
-    """Return whether a value is a small PNG as base64, by its first and last bytes."""
-    if not isinstance(value, str) or len(value) > MAX_SIGNATURE_LENGTH:
-        return False
+    """Return whether a value is a drawn signature, as far as its first and last bytes say."""
     try:
-        content = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
+        return isinstance(value, str) and bool(read_signature(value))
+    except SignatureError:
         return False
-    return content.startswith(_PNG_START) and content.endswith(_PNG_END)
 
 
 # By type: whether a value is right, and what would be.
@@ -329,10 +327,21 @@ _SIMPLE: Mapping[str, tuple[Callable[[object], bool], str]] = {
     ),
     "signature": (
         _is_signature,
-        f"must be a PNG of at most {MAX_SIGNATURE_BYTES} bytes, as base64",
+        f"must be a PNG of at most {MAX_SIGNATURE_BYTES:,} bytes and {MAX_SIDE_PIXELS:,} pixels a"
+        " side, as base64",
     ),
     "date": (_is_day, "must be a day, like 2026-01-31"),
 }
+
+
+def signatures_in(answers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the answers that look like drawn signatures, by the ids of their questions. A question
+    of another type may have such an answer, too.
+    """
+    for question_id, answer in answers.items():
+        value = _value_of(answer)
+        if isinstance(value, str) and _is_signature(value):
+            yield question_id, value
 
 
 def photo_ids(

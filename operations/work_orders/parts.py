@@ -5,9 +5,10 @@ unit (`*_microcents`). Each use costs whole cents, rounded half up, at the avera
 What comes back takes its share of the cost with it.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from operations.stock import MAX_MILLI, MILLI, cents_of, quantity_text
+from operations.stock import MAX_MILLI, MILLI, NamedLots, cents_of, listed_serials, quantity_text
 
 
 class PartUse(NamedTuple):
@@ -25,7 +26,9 @@ class PartUse(NamedTuple):
 
 
 class PartUseError(Exception):
-    """A use that cannot be. code: `insufficient_used` or `too_much_used`."""
+    """A use that cannot be. code: `insufficient_used`, `too_much_used`, `lot_not_used` or
+    `serial_not_used`.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -55,3 +58,23 @@ def returned(use: PartUse, quantity_milli: int) -> PartUse:
     left = use.used_milli - quantity_milli
     cost = (2 * use.cost_cents * left + use.used_milli) // (2 * use.used_milli)
     return use._replace(used_milli=left, cost_cents=cost)
+
+
+def check_taken(
+    named: NamedLots, quantity_milli: int, taken: Mapping[str, int], is_otherwise: bool
+) -> None:
+    """Raise PartUseError for a lot or serials that come back and that the order has not.
+
+    taken: what it used of them less what came back, in thousandths. is_otherwise: it used some of
+    the part while that was tracked otherwise, which comes back under any name.
+    """
+    if is_otherwise:
+        return
+    if named.lot is not None and quantity_milli > (there := taken.get(named.lot, 0)):
+        wanted, used_of = quantity_text(quantity_milli), quantity_text(there)
+        detail = f"{wanted} of lot {named.lot} are to come back, and {used_of} were used."
+        raise PartUseError("lot_not_used", detail)
+    missing = [serial for serial in named.serials or () if taken.get(serial, 0) <= 0]
+    if missing:
+        detail = f"The work order has not used {listed_serials(missing)}."
+        raise PartUseError("serial_not_used", detail)

@@ -135,7 +135,7 @@ def moved(order_id: UUID, before: str, then: str) -> list[Statement]:
     return [to_state(order_id, then), said(order_id, before, then)]
 
 
-def insert_named(table: str, row_id: UUID, **columns: UUID) -> Statement:
+def insert_named(table: str, row_id: UUID, **columns: UUID | int) -> Statement:
     """Return the statement that inserts a row of the tenant with a name."""
     names = "".join(f", {name}" for name in columns)
     places = ", %s" * len(columns)
@@ -153,11 +153,36 @@ def new_order(order_id: UUID, **columns: object) -> Statement:
     return statement, (order_id, *columns.values())
 
 
-def given_to(order_id: UUID, employee_id: UUID) -> Statement:
+def given_to(order_id: UUID, thing_id: UUID, table: str = "employees") -> Statement:
+    names = {"employees": ("assignees", "employee_id"), "assets": ("assets", "asset_id")}
+    things, column = names[table]
     return (
-        "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
+        f"INSERT INTO work_order_{things} (org_id, work_order_id, {column})"
         " SELECT current_org_id(), %s, %s",
-        (order_id, employee_id),
+        (order_id, thing_id),
+    )
+
+
+def new_part(part_id: UUID) -> Statement:
+    return (
+        "INSERT INTO parts (org_id, id, number, name, unit, currency)"
+        " SELECT current_org_id(), %s, %s, 'x', 'piece', 'EUR'",
+        (part_id, str(part_id)),
+    )
+
+
+def planned(order_id: UUID, part_id: UUID, place_id: UUID, milli: int = 1000) -> Statement:
+    return (
+        "INSERT INTO work_order_parts (org_id, id, work_order_id, part_id, warehouse_id,"
+        " planned_milli) SELECT current_org_id(), %s, %s, %s, %s, %s",
+        (new_id(), order_id, part_id, place_id, milli),
+    )
+
+
+def replanned(order_id: UUID, milli: int) -> Statement:
+    return "UPDATE work_order_parts SET planned_milli = %s WHERE work_order_id = %s", (
+        milli,
+        order_id,
     )
 
 

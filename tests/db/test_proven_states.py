@@ -19,10 +19,13 @@ from tests.db.proving import (
     insert_named,
     moved,
     new_order,
+    new_part,
     order_in,
+    planned,
     put,
     quote_in,
     refusal,
+    replanned,
     said,
     to_state,
 )
@@ -84,12 +87,13 @@ async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, or
         ("clients", "work_orders_client_is_there"),
         ("sites", "work_orders_site_is_there"),
         ("employees", "work_orders_assignee_is_there"),
+        ("assets", "work_orders_asset_is_there"),
     ):
         thing, order_id, other = new_id(), new_id(), new_id()
 
         def made(order_id: UUID, table: str = table, thing: UUID = thing) -> list[Statement]:
-            if table == "employees":
-                return [new_order(order_id), given_to(order_id, thing)]
+            if table in ("employees", "assets"):
+                return [new_order(order_id), given_to(order_id, thing, table)]
             return [new_order(order_id, **{f"{table[:-1]}_id": thing})]
 
         gone, back = deletion(table, thing), deletion(table, thing, restore=True)
@@ -103,7 +107,8 @@ async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, or
         async def refused(*statements: Statement) -> str | None:
             return await refusal(database, org_id, *statements)
 
-        assert await refused(insert_named(table, thing), *made(order_id)) is None
+        columns = {"revision": 0} if table == "assets" else {}
+        assert await refused(insert_named(table, thing, **columns), *made(order_id)) is None
         assert await refused(gone) == f"{table}_in_work_orders"
         assert await refused(order_gone, gone) is None
         assert await refused(order_back) == constraint
@@ -135,6 +140,44 @@ async def test_what_an_order_names_is_deleted_when_it_has_ended(
             back = deletion("work_orders", order_id, restore=True)
             assert await refusal(database, org_id, away) is None
             assert (await refusal(database, org_id, back) is None) == (table == "employees")
+
+
+async def test_what_an_open_order_plans_is_there(database: DatabaseUnderTest, org_id: UUID) -> None:
+    for table, constraint in (
+        ("parts", "work_order_parts_part_is_there"),
+        ("warehouses", "work_order_parts_warehouse_is_there"),
+    ):
+        part, place, order_id, other = (new_id() for _ in range(4))
+        thing = part if table == "parts" else place
+        gone, back = deletion(table, thing), deletion(table, thing, restore=True)
+
+        async def refused(*statements: Statement) -> str | None:
+            return await refusal(database, org_id, *statements)
+
+        there = [new_part(part), insert_named("warehouses", place)]
+        assert await refused(*there, new_order(order_id), planned(order_id, part, place)) is None
+        assert await refused(gone) == f"{table}_in_work_orders"
+        assert await refused(replanned(order_id, 0), gone) is None
+        assert await refused(replanned(order_id, 1)) == constraint
+        assert await refused(new_order(other), planned(other, part, place)) == constraint
+        assert await refused(back, replanned(order_id, 1)) is None
+        assert await refused(*moved(order_id, "created", "cancelled"), gone) is None
+
+
+async def test_what_is_planned_of_serials_is_whole(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    part, place, order_id = new_id(), new_id(), new_id()
+    there = [new_part(part), insert_named("warehouses", place), new_order(order_id)]
+
+    async def refused(*statements: Statement) -> str | None:
+        return await refusal(database, org_id, *statements)
+
+    by_serials = "UPDATE parts SET tracking = 'serial' WHERE id = %s", (part,)
+    assert await refused(*there, planned(order_id, part, place, 1500)) is None
+    assert await refused(by_serials) == "parts_planned_in_fractions"
+    assert await refused(replanned(order_id, 2000), by_serials) is None
+    assert await refused(replanned(order_id, 2500)) == "work_order_parts_whole"
 
 
 async def test_an_order_is_at_a_site_of_its_client_or_of_the_organization(

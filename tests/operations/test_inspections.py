@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operations.inspections.answers import (
-    MAX_SIGNATURE_BYTES,
     TYPES,
     Condition,
     Question,
@@ -19,6 +18,7 @@ from operations.inspections.answers import (
     shown_ids,
     template_faults,
 )
+from operations.signatures import MAX_SIGNATURE_BYTES
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "inspections.json").read_text("utf-8"))
 PNG = base64.b64decode(

@@ -14,7 +14,12 @@ from api.http import fields
 from api.http.encoding import created, no_content, ok
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf
-from api.request.references import ask_references, check_owners, check_references
+from api.request.references import (
+    ask_references,
+    check_in_no_open_order,
+    check_owners,
+    check_references,
+)
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.assets.bodies import (
@@ -74,7 +79,7 @@ async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) ->
         await exchange.send()
         check()
         asset = new_asset(body, room.value.check())
-        conn.later(*assets.insertion(asset))
+        conn.later(assets.insertion(asset))
     return created(asset_item(asset), router.prefix)
 
 
@@ -111,10 +116,13 @@ async def update_asset(
 
 @router.delete("/{id}", operation_id="deleteAsset", status_code=204)
 async def delete_asset(access: Dispatcher, asset_id: _AssetPath) -> Response:
-    """Delete an asset, off its tracker. What is known of it stays, and it can be restored."""
+    """Delete an asset that no work order names which has not ended, off its tracker. What is known
+    of it stays, and it can be restored.
+    """
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         asset = await _locked(access, conn, asset_id)
+        await check_in_no_open_order(conn, "assets", asset_id, "are about it")
         if asset.tracker_id is not None:
             await trackers.end_assignment(
                 conn, tracker_id=asset.tracker_id, assigned_to=at, revision=revision

@@ -36,7 +36,8 @@ MEDIA_TYPES = (
     "application/pdf",
 )
 TEXT_TYPES = ("text/plain", "text/csv")
-# Shown by copies. HEIF has no decoder here: it is kept, and never shown.
+# Shown by copies. HEIF has no decoder here: it is kept, and never shown to those who may not see
+# where a photo was taken.
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/tiff")
 
 _ROOM_FOR_FIELDS_BYTES = 64 * 1024
@@ -50,6 +51,12 @@ _MARKUP = re.compile(
     rb"<(?:!doctype\s+html|html|head|body|script|iframe|svg|object|embed)[\s>/]", re.I
 )
 _BEGINS_PAGE = re.compile(rb"<(?:a|b|br|div|font|h1|img|link|meta|p|style|table|title)[\s>/]", re.I)
+# The brands of HEIF (ISO/IEC 23008-12), and those of AVIF, which names mif1, too.
+_HEIF_BRANDS = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_MOST_BRANDS = 32
 _PDF_WITHIN_BYTES = 1024
 _ZIP_END, _ZIP_END_BYTES = b"PK\x05\x06", 22
 _MAX_ZIP_COMMENT_BYTES = 65_535
@@ -193,7 +200,19 @@ def _text_type(name: str) -> str:
     return "text/csv" if name.lower().endswith(".csv") else "text/plain"
 
 
+def _is_heif(head: bytes) -> bool:
+    """Return whether a file begins with the brands of HEIF: the major one, or those behind it."""
+    length = int.from_bytes(head[:4], "big")
+    if head[4:8] != b"ftyp" or not 16 <= length <= 16 + 4 * _MOST_BRANDS or length % 4:
+        return False
+    box = head[:length]
+    brands = {box[8:12], *(box[place : place + 4] for place in range(16, len(box), 4))}
+    return bool(brands & _HEIF_BRANDS) and not brands & _AVIF_BRANDS
+
+
 def _known_type(head: bytes) -> str | None:
+    if _is_heif(head):
+        return "image/heif"
     try:
         matches = puremagic.magic_string(head)
     except puremagic.PureError:

@@ -13,9 +13,9 @@ from operations.inspections.answers import (
     MAX_NOTE_LENGTH,
     MAX_PHOTOS,
     MAX_QUESTIONS,
-    MAX_SIGNATURE_LENGTH,
 )
 from operations.inspections.states import State, Verb
+from operations.signatures import MAX_SIGNATURE_LENGTH
 from operations.work_orders.states import Priority
 
 # Checked as a whole by `operations.inspections.answers`, which knows the questions.

@@ -45,6 +45,7 @@ from api.resources.inspections.submission import (
     check_own,
     checked_answers,
     submit,
+    undrawn_signatures,
 )
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from api.resources.work_orders.changes import check_own_order
@@ -96,10 +97,11 @@ async def list_forms(access: Reader, query: Annotated[InspectionFormQuery, Query
 async def create_form(access: Technician, body: Annotated[NewInspectionForm, Body()]) -> Response:
     """Make a form and submit it, unless it is to be a draft."""
     is_complete = body.status == "submitted"
+    undrawn = await undrawn_signatures(access, body.answers)
     async with access.transaction() as conn:
         template, room = await _check_new(conn, access, body)
         checked = await checked_answers(
-            conn, template.sections, body.answers, is_complete=is_complete
+            conn, template.sections, body.answers, undrawn=undrawn, is_complete=is_complete
         )
         at = await check_forms_a_day(conn, room)
         row = _inserted(conn, access, body, template, checked, at)
@@ -136,6 +138,7 @@ async def update_form(
     access: Technician, form_id: _FormPath, body: Annotated[InspectionFormChange, Body()]
 ) -> Response:
     """Change the fields of a draft that are given."""
+    undrawn = await undrawn_signatures(access, body.given().get("answers", {}))
     async with _forms.locked(access, form_id) as (conn, row):
         check_own(access, row)
         await check_references(conn, body)
@@ -144,7 +147,9 @@ async def update_form(
         changed = row._replace(**body.given())
         if changed != row:
             check_changeable(row.state)
-            checked = await checked_answers(conn, row.sections, changed.answers, is_complete=False)
+            checked = await checked_answers(
+                conn, row.sections, changed.answers, undrawn=undrawn, is_complete=False
+            )
             await _forms.write(conn, changed._replace(**checked.columns))
             changed = await _forms.found(conn, row.id)
     return ok(_forms.item(changed))
@@ -158,7 +163,9 @@ async def submit_form(access: Technician, form_id: _FormPath) -> Response:
     async with _forms.locked(access, form_id) as (conn, row):
         check_own(access, row)
         INSPECTIONS.move(row.state, "submit")
-        checked = await checked_answers(conn, row.sections, row.answers, is_complete=True)
+        checked = await checked_answers(
+            conn, row.sections, row.answers, undrawn={}, is_complete=True
+        )
         await submit(conn, access, row, checked, await db_now(conn))
         row = await _forms.found(conn, row.id)
     return ok(_forms.item(row))

@@ -10,6 +10,7 @@ import msgspec
 from api.http.encoding import id_text, optional_id_text
 from api.http.problems import bad_field
 from api.request.access import Access
+from api.request.signatures import decoded_signature
 from api.resources.inspections.templates import refuse_faults
 from db.core.connect import Connection
 from db.core.ids import new_id
@@ -24,8 +25,10 @@ from operations.inspections.answers import (
     defects_of,
     photo_ids,
     questions_of,
+    signatures_in,
 )
 from operations.inspections.states import INSPECTIONS
+from operations.signatures import SignatureError
 from telemetry.ids import IdError, parse_id
 
 
@@ -42,16 +45,38 @@ class CheckedAnswers(NamedTuple):
         return {"answers": self.answers, "defects": self.defects}
 
 
+async def undrawn_signatures(access: Access, answers: Mapping[str, Any]) -> Mapping[str, str]:
+    """Decode what looks like a drawn signature, and return why those that cannot be shown cannot,
+    by the ids of their questions. To be called before a connection is taken. Raises Problem (429,
+    503).
+    """
+    undrawn: dict[str, str] = {}
+    for question_id, text in signatures_in(answers):
+        try:
+            await decoded_signature(access.state, access.caller.org_id, text)
+        except SignatureError as error:
+            undrawn[question_id] = f"must be a drawing: {error}"
+    return undrawn
+
+
 async def checked_answers(
     conn: Connection,
     sections: Sequence[Mapping[str, Any]],
     answers: Mapping[str, Any],
     *,
+    undrawn: Mapping[str, str],
     is_complete: bool,
 ) -> CheckedAnswers:
-    """Check answers against the sections of a version. Raises Problem (422) with all faults."""
+    """Check answers against the sections of a version. undrawn: as `undrawn_signatures` returns
+    them; nothing for stored answers. Raises Problem (422) with all faults.
+    """
     questions = questions_of(sections)
     photos, faults = await _photos(conn, questions, answers)
+    faults += [
+        FormFault(f"/answers/{each.id}/value", undrawn[each.id])
+        for each in questions
+        if each.type == "signature" and each.id in undrawn
+    ]
     refuse_faults([*answer_faults(questions, answers, is_complete=is_complete), *faults])
     defects = [defect._asdict() for defect in defects_of(questions, answers)]
     return CheckedAnswers(answers, defects, photos)

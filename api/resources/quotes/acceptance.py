@@ -24,13 +24,11 @@ from api.http.errors import database_trouble
 from api.http.headers import media_type
 from api.http.middleware import is_head, note_refusal
 from api.http.problems import Problem
-from api.limits.turns import refusing_when_full
-from api.photos.copier import PhotoError
 from api.request.handler_arguments import Handle
 from api.request.route import PublicRoute
+from api.request.signatures import decoded_signature
 from api.resources.quotes.moves import append_entry, check_not_overtaken, decide
 from api.resources.quotes.pages import note_page, quote_page
-from api.resources.quotes.signatures import SignatureError, read_signature
 from db.core.connect import Connection
 from db.core.errors import OperationalError
 from db.core.secrets import MAX_SECRET_CHARACTERS, secret_hash
@@ -41,10 +39,12 @@ from db.quotes.quotes import QuoteRow, lock_revisions, quotes
 from operations.quotes.document import read_document
 from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
 from operations.quotes.states import QUOTES, QuoteState
+from operations.signatures import SignatureError
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
 _MAX_NAME, _MAX_REASON, _MAX_AGENT = 200, 2_000, 500
+_DATA_URL = "data:image/png;base64,"
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
 _STYLE = files("api.resources.quotes").joinpath("page.css").read_bytes()
 _SCRIPT = files("api.resources.quotes").joinpath("signature.js").read_bytes()
@@ -300,14 +300,10 @@ async def _fault_of(
     if not answer.signature:
         return "", None
     try:
-        png = read_signature(answer.signature)
-        with refusing_when_full("images"):
-            await state.photos.check_signature(org_id, png)
+        drawing = answer.signature.removeprefix(_DATA_URL)
+        return "", await decoded_signature(state, org_id, drawing)
     except SignatureError as error:
-        return str(error), None
-    except PhotoError as error:
         return f"The drawn signature cannot be used, since {error}: please draw it again.", None
-    return "", png
 
 
 def _line(text: str, most: int) -> str:

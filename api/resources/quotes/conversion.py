@@ -14,9 +14,11 @@ from db.quotes.quotes import QuoteRow
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
 from db.stock.inventory import lock_levels
+from db.stock.parts import serial_parts
 from db.stock.work_order_parts import plan_new
 from operations.quotes.states import check_convertible
 from operations.quotes.sums import QuoteLine
+from operations.stock import MILLI
 
 _MOST_CHARACTERS = 500  # of a task
 
@@ -63,13 +65,22 @@ def _part(line: QuoteLine) -> UUID | None:
 
 
 async def _parts_in(conn: Connection, lines: list[QuoteLine]) -> Counter[UUID]:
-    """Return the quantity of each part in thousandths. Parts that are deleted are none."""
+    """Return the quantity of each part in thousandths. Parts that are deleted are none, nor is a
+    fraction of one that is tracked by serials.
+    """
     wanted: Counter[UUID] = Counter()
     for line in lines:
         if (part_id := _part(line)) is not None:
             wanted[part_id] += line.quantity_thousandths
     there = await KINDS["part"].lock_existing(conn, wanted)
-    return Counter({part_id: wanted[part_id] for part_id in there})
+    by_serials = await serial_parts(conn, there)
+    return Counter(
+        {
+            part_id: wanted[part_id]
+            for part_id in there
+            if part_id not in by_serials or wanted[part_id] % MILLI == 0
+        }
+    )
 
 
 def _task(line: QuoteLine) -> dict[str, object]:

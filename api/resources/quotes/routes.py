@@ -52,9 +52,11 @@ from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.core.exchange import Exchange
+from db.core.joined import joined
 from db.core.numbers import take_later
 from db.core.table import db_now
 from db.core.tenant import reading
+from db.core.wakeups import Channel
 from db.delivery import mail_outbox
 from db.history import events
 from db.quotes import evidence
@@ -117,9 +119,9 @@ async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) ->
         columns = quote_columns(dict(body)) | {"client_name": client_name.value}
         row = _new_quote(columns | {"number": 0, "revision": 1}, room.value.check())
         number = take_later(conn, "quote")
-        conn.later(quotes.insertion(row))
         told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
-        events.insert_numbered_later(conn, told, "quote")
+        conn.later(joined(quotes.insertion(row), events.numbered_insertion(told, "quote")))
+        conn.note(Channel.EVENTS)
     return created(quote_item(row._replace(number=number.value)), router.prefix)
 
 

@@ -1,6 +1,7 @@
 """Parts: what the organization keeps in stock, and the machines that it fits.
 
-Deleting and restoring are as those of clients. A part that is in stock cannot be deleted.
+Deleting and restoring are as those of clients. A part that is in stock, or that a
+work order plans which has not ended, cannot be deleted.
 """
 
 from collections.abc import Mapping
@@ -167,7 +168,7 @@ _parts = Resource(
     item_for=lambda access: _item if access.leads else _without_cost,
     columns=_columns,
     is_in_use=table.is_in_use,
-    in_use="The part is in stock.",
+    in_use="The part is in stock, or planned for a work order that has not ended.",
 )
 
 
@@ -201,7 +202,7 @@ async def update_part(
 
 @router.delete("/{id}", operation_id="deletePart", status_code=204)
 async def delete_part(access: Dispatcher, part_id: _PartPath) -> Response:
-    """Delete a part that is not in stock. It can be restored."""
+    """Delete a part that is not in stock, and that no work order plans. It can be restored."""
     return await _parts.delete(access, part_id)
 
 

@@ -1,6 +1,7 @@
 """Warehouses: where parts are kept, which may be a van.
 
-Deleting and restoring are as those of clients. A warehouse with stock cannot be deleted.
+Deleting and restoring are as those of clients. A warehouse with stock, or where a work
+order plans parts which has not ended, cannot be deleted.
 """
 
 from typing import Annotated
@@ -75,7 +76,7 @@ _warehouses = Resource(
     item_of(WarehouseItem),
     check=_check_place,
     is_in_use=table.is_in_use,
-    in_use="The warehouse has stock.",
+    in_use="The warehouse has stock, or a work order that has not ended plans parts there.",
     owners=["site"],
 )
 
@@ -108,7 +109,7 @@ async def update_warehouse(
 
 @router.delete("/{id}", operation_id="deleteWarehouse", status_code=204)
 async def delete_warehouse(access: Dispatcher, warehouse_id: _WarehousePath) -> Response:
-    """Delete a warehouse without stock. It can be restored."""
+    """Delete a warehouse without stock, where no work order plans parts. It can be restored."""
     return await _warehouses.delete(access, warehouse_id)
 
 

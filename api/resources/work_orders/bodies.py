@@ -1,7 +1,6 @@
 """Bodies of work orders, what comes in and what is shown."""
 
 import base64
-import binascii
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -18,31 +17,26 @@ from api.resources.stock.named_lots import LotFields
 from api.resources.stock.quantities import ShownQuantity, SomeQuantity, StockQuantity
 from db.core.listing import Order
 from db.resources.work_orders import WorkOrder, WorkOrderTransition
+from operations.signatures import MAX_SIGNATURE_LENGTH, SignatureError, read_signature
 from operations.stock import PartTracking
 from operations.work_orders.costs import OrderCosts
 from operations.work_orders.states import STATES, Priority, State, Verb
 
 MAX_CHECKLIST = 200
 MAX_ASSIGNEES = MAX_ASSETS = 100
-MAX_SIGNATURE_BYTES = 16_384
-_PNG = b"\x89PNG\r\n\x1a\n"
-_DOT = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+_DRAWN = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACAQAAAABazTCJAAAADElEQVR42mNwYHIAAAEIAIMme1hiAAAAAElFTkSuQmCC"
 )
 _BASE64 = r"^[A-Za-z0-9+/]*={0,2}$"
 _PRINTED = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 _STATUS_LIST = "^({0})(,({0}))*$".format("|".join(STATES))
 
 
-def _is_png(value: str) -> str:
+def _signature_text(value: str) -> str:
     try:
-        content = base64.b64decode(value, validate=True)
-    except binascii.Error:
-        raise ValueError("must be a PNG in base64") from None
-    if not content.startswith(_PNG):
-        raise ValueError("must be a PNG in base64")
-    if len(content) > MAX_SIGNATURE_BYTES:
-        raise ValueError(f"must be a PNG of at most {MAX_SIGNATURE_BYTES} bytes")
+        read_signature(value)
+    except SignatureError as error:
+        raise ValueError(f"must be a PNG in base64: {error}") from None
     return value
 
 
@@ -64,9 +58,9 @@ _Priority = Annotated[Priority, Field(examples=["normal"])]
 _Cents = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[48_000]), fields.WHOLE]
 _Signature = Annotated[
     str,
-    StringConstraints(max_length=MAX_SIGNATURE_BYTES * 4 // 3 + 4),
-    AfterValidator(_is_png),
-    Field(description="a PNG in base64", examples=[_DOT], json_schema_extra={"pattern": _BASE64}),
+    StringConstraints(max_length=MAX_SIGNATURE_LENGTH),
+    AfterValidator(_signature_text),
+    Field(description="a PNG in base64", examples=[_DRAWN], json_schema_extra={"pattern": _BASE64}),
 ]
 _Assignees = Annotated[list[fields.EmployeeId], Field(max_length=MAX_ASSIGNEES)]
 _Assets = Annotated[list[fields.AssetId], Field(max_length=MAX_ASSETS)]

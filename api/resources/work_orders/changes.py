@@ -15,9 +15,12 @@ from api.http.encoding import id_text, optional_id_text, optional_time_text
 from api.http.problems import bad_field, conflict, forbidden
 from api.request.access import Access
 from api.request.references import check_owners
+from api.request.signatures import decoded_signature
 from api.resources.work_orders.bodies import Completion, ReasonedMove, SignOff, Task, WorkOrderMove
 from db.core.connect import Connection
 from db.core.ids import new_id
+from db.core.joined import joined
+from db.core.wakeups import Channel
 from db.history import events
 from db.history.events import Event
 from db.resources import work_orders as stored
@@ -40,6 +43,7 @@ from geofence.event_data.work_orders import (
     WORK_ORDER_UPDATED,
     ChangedWorkOrder,
 )
+from operations.signatures import SignatureError
 from operations.stock import StockError
 from operations.work_orders.checklists import former_places
 from operations.work_orders.states import (
@@ -147,16 +151,17 @@ async def move(
 
 
 async def check_there(conn: Connection, row: WorkOrder) -> None:
-    """Raise Problem (409) where the client, the site or, unless it has ended, an assignee of an
-    order is deleted. They stay until the transaction ends.
+    """Raise Problem (409) where the client, the site or, unless it has ended, an assignee or an
+    asset of an order is deleted. They stay until the transaction ends.
     """
     await check_owners(conn, KINDS["work_order"], row, ["client", "site"])
     if row.state not in OPEN:
         return
-    there = await KINDS["employee"].lock_existing(conn, row.assignee_ids)
-    if len(there) < len(row.assignee_ids):
-        detail = "An employee of the work order is deleted: restore them first."
-        raise conflict("employee_deleted", detail)
+    for kind, ids in (("employee", row.assignee_ids), ("asset", row.asset_ids)):
+        there = await KINDS[kind].lock_existing(conn, ids)
+        if len(there) < len(ids):
+            detail = f"{KINDS[kind].one.capitalize()} of the work order is deleted"
+            raise conflict(f"{kind}_deleted", f"{detail}: restore it first.")
 
 
 async def tell_change(
@@ -182,6 +187,18 @@ async def _check_room(conn: Connection, row: WorkOrder, verb: Verb) -> None:
     if await transitions.count(conn, {"work_order_id": row.id}) >= MAX_TRANSITIONS:
         detail = f"A work order has at most {MAX_TRANSITIONS} transitions, and those that end it."
         raise conflict("too_many_transitions", f"{detail} Make another one.")
+
+
+async def check_drawn(access: Access, sign_off: SignOff | None, pointer: str) -> None:
+    """Raise Problem (422, 429, 503) for a drawn signature that cannot be shown. To be called before
+    a connection is taken, since it is decoded. pointer: that of the sign-off.
+    """
+    if sign_off is None or sign_off.signature is None:
+        return
+    try:
+        await decoded_signature(access.state, access.caller.org_id, sign_off.signature)
+    except SignatureError as error:
+        raise bad_field(f"{pointer}/signature", f"must be a drawing: {error}") from None
 
 
 async def _check_signature(conn: Connection, row: WorkOrder, sign_off: SignOff | None) -> None:
@@ -270,18 +287,20 @@ def _transition(
 
 
 def write_creation(conn: Connection, access: Access, row: WorkOrder) -> None:
-    """Queue the first transition of a new order, and its event unless it is a draft. The number is
-    0 where it is taken with COMMIT.
+    """Queue a new order with its first transition, and its event unless it is a draft. The number
+    is 0 where it is taken with COMMIT.
     """
     user_id, at = access.caller.user_id, row.created_at
     made = WorkOrderTransition(new_id(), row.id, "create", None, row.state, user_id, at)
-    conn.later(transitions.insertion(made))
+    written = [*stored.insertion(row), transitions.insertion(made)]
     if row.state != "draft":
         told = event_of(access, WORK_ORDER_CREATED, row, at)
-        if row.number:
-            events.insert_later(conn, [told])
-        else:
-            events.insert_numbered_later(conn, told, "work_order")
+        insertion = events.insertion([told])
+        if not row.number:
+            insertion = events.numbered_insertion(told, "work_order")
+        written.append(insertion)
+        conn.note(Channel.EVENTS)
+    conn.later(joined(*written))
 
 
 def event_of(

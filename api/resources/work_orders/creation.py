@@ -14,7 +14,6 @@ from db.core.connect import Connection
 from db.core.exchange import Exchange
 from db.core.ids import new_id
 from db.core.numbers import ask_number
-from db.resources import work_orders as table
 from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 
@@ -50,6 +49,5 @@ async def insert_order(
     row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_UNSAID, **columns, **fixed})
     check_row(row)
     await check_parent(conn, row)
-    conn.later(*table.insertion(row))
     write_creation(conn, access, row)
     return row

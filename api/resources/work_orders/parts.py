@@ -122,6 +122,8 @@ async def update_order_part(
         row = await _part(conn, order, part_id)
         access.check_unchanged(order_part_item(access, row))
         await check_references(conn, body)
+        if body.given().get("quantity") and not await KINDS["part"].lock_existing(conn, [part_id]):
+            raise conflict("part_deleted", "The part is deleted: restore it, or plan 0 of it.")
         _check_plannable(order)
         planned = row._replace(
             planned_milli=given.get("quantity", row.planned_milli),

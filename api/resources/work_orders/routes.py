@@ -46,6 +46,7 @@ from api.resources.work_orders.bodies import (
 )
 from api.resources.work_orders.changes import (
     Said,
+    check_drawn,
     check_may,
     check_own,
     check_parent,
@@ -159,6 +160,7 @@ async def update_work_order(
     to it. A technician may give `status` and `checklist` of those that are assigned to them.
     """
     given, item = body.given(), orders.item_for(access)
+    await check_drawn(access, body.sign_off, "/sign_off")
     async with _transaction(access, work_order_id, given.get("status") in _STOCK_STATES) as conn:
         if given.get("parent_id") is not None:
             table.lock_tree(conn)
@@ -299,7 +301,8 @@ async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMo
     """Say a verb to an order, and answer with it. Raises Problem (403, 404, 409, 412, 422),
     IllegalMoveError.
     """
-    item = orders.item_for(access)
+    item, said = orders.item_for(access), said_in(body)
+    await check_drawn(access, said.sign_off, "")
     async with _transaction(access, work_order_id, verb in MOVING_STOCK) as conn:
         row = await orders.found(conn, work_order_id, lock=True)
         check_may(access, row, verb)
@@ -307,7 +310,7 @@ async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMo
         await check_references(conn, body)
         if isinstance(body, WorkOrderAssignment) and body.assignee_ids is not None:
             row = row._replace(assignee_ids=sorted(set(body.assignee_ids)))
-        moved = await move(conn, access, row, verb, said_in(body), await db_now(conn))
+        moved = await move(conn, access, row, verb, said, await db_now(conn))
         await _write_lists(conn, moved, _LISTS & body.given().keys())
         row = await orders.found(conn, moved.id)
     return ok(item(row))

@@ -115,6 +115,16 @@ async def test_a_file_belongs_to_one_thing_and_is_listed_by_it(
         (picture("WEBP"), "a.webp", "image/webp"),
         (picture("TIFF"), "a.tif", "image/tiff"),
         (PDF, "a.pdf", "application/pdf"),
+        *(
+            (b"\0\0\0\x1cftyp" + brands + bytes(50), "a.heic", "image/heif")
+            for brands in (
+                b"heic\0\0\0\0mif1heictmap",
+                b"heix\0\0\0\0mif1heixMiHB",
+                b"mif1\0\0\0\0mif1heicmiaf",
+                b"msf1\0\0\0\0msf1hevcheic",
+                b"MiHE\0\0\0\0mif1heixMiPr",
+            )
+        ),
         (b"id,name\n1,Z\xc3\xbcrich\n", "LIST.CSV", "text/csv"),
         ("Zürich\r\n\tline".encode(), "a", "text/plain"),
         (b'<?xml version="1.0"?>\n<gpx><trk><name>A day</name></trk></gpx>', "a", "text/plain"),
@@ -151,6 +161,10 @@ async def test_the_type_is_what_the_content_says(
         b"<!-- x --><svg/>",
         JPEG[:20] + b"<script>alert(1)</script>" + JPEG,
         PNG + b"%PDF-1.7\n",
+        b"\0\0\0\x1cftypavif\0\0\0\0mif1avifmiaf" + bytes(50),
+        b"\0\0\0\x1cftypisom\0\0\0\0iso2avc1mp41" + bytes(50),
+        b"\xff\xff\xff\x00ftypheic\0\0\0\0mif1heicmiaf" + bytes(50),
+        b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf%PDF-1.7" + bytes(50),
         JPEG + b"PK\x05\x06" + bytes(16) + b"\x05\x00hello",
     ],
 )

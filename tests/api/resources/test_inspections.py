@@ -5,13 +5,16 @@ import base64
 import io
 from typing import Any
 
+import psycopg
 import pytest
+from PIL import Image
+from psycopg.types.json import Jsonb
 from pypdf import PdfReader
 
 from db.core.ids import new_id
-from telemetry.ids import format_id
+from telemetry.ids import format_id, parse_id
 from tests.api.auth.test_scopes import key
-from tests.api.photos.pictures import bomb, photo, signature
+from tests.api.photos.pictures import bomb, photo, saved, signature
 from tests.api.punching import worker
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.uploading import upload
@@ -242,11 +245,19 @@ async def test_a_form_is_a_pdf_with_photos_and_signatures_for_those_who_accept_i
     answers = BAD | {
         "picture": {"value": [photo_id]},
         "sign": {"value": base64.b64encode(signature()).decode()},
-        "other": {"value": base64.b64encode(bomb(50_000, 50_000)).decode()},
+        "other": {"value": base64.b64encode(signature()).decode()},
     }
     more = {"site_id": site, "asset_id": asset, "answers": answers}
     form = (await fill_in(org.technician, template_id, **more)).json
     path = f"/v1/inspection-forms/{form['id']}"
+    with psycopg.connect(api.database.url("admin")) as conn:  # as from before they were decoded
+        conn.execute("SET session_replication_role = replica")
+        conn.execute(
+            "UPDATE inspection_forms SET answers = jsonb_set(answers, '{other,value}', %s)"
+            " WHERE id = %s",
+            (Jsonb(base64.b64encode(bomb(50_000, 50_000)).decode()), parse_id("insp", form["id"])),
+        )
+    form = (await org.viewer.get(path)).json
     answer = await org.viewer.get(path, {"Accept": "application/pdf"})
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")
     assert answer.headers["Vary"].startswith("Accept")
@@ -265,6 +276,29 @@ async def test_a_form_is_a_pdf_with_photos_and_signatures_for_those_who_accept_i
     assert (await org.viewer.get(nobody, {"Accept": "application/pdf"})).status == 404
     stranger = api.organization("South")
     assert (await stranger.admin.get(path, {"Accept": "application/pdf"})).status == 404
+
+
+async def test_a_signature_that_cannot_be_shown_is_refused(api: RunningApi) -> None:
+    org = api.organization("Drawn")
+    sign = {"id": "sign", "type": "signature", "label": "Signature"}
+    remark = {"id": "remark", "type": "text", "label": "A remark", "required": False}
+    template_id = await template(org, sections=[{"title": "x", "questions": [sign, remark]}])
+    blank = saved(Image.new("RGBA", (600, 160)), "PNG")
+    drawn = base64.b64encode(signature()).decode()
+    draft = await fill_in(org.technician, template_id, answers={}, status="draft")
+    path = f"/v1/inspection-forms/{draft.json['id']}"
+    for content, says in ((blank, "nothing is drawn"), (bomb(1_999, 1_999), "it ends too early")):
+        undrawn = base64.b64encode(content).decode()
+        answers = {"sign": {"value": undrawn}, "remark": {"value": undrawn}}
+        for refused in (
+            await fill_in(org.technician, template_id, answers=answers),
+            await org.technician.patch(path, {"answers": answers}),
+        ):
+            ((pointer, message),) = faults(refused).items()
+            assert (pointer, says in message) == ("/answers/sign/value", True), message
+    answers = {"sign": {"value": drawn}, "remark": {"value": undrawn}}  # a remark is a text
+    assert (await org.technician.patch(path, {"answers": answers})).status == 200
+    assert (await org.technician.post(f"{path}/submit", None)).json["answers"] == answers
 
 
 async def test_a_form_that_is_too_long_to_print_says_so(api: RunningApi) -> None:

@@ -1,5 +1,7 @@
 """A drawn signature is a whole picture within bounds on which something is drawn."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,23 +9,22 @@ from PIL import Image
 
 from api.photos.copier import SIGNATURE_SIDE_PX
 from api.photos.copying import PhotoRequest, copied
-from api.resources.quotes.signatures import (
+from operations.signatures import (
     MAX_SIDE_PIXELS,
     MAX_SIGNATURE_BYTES,
     SignatureError,
     read_signature,
 )
 from tests.api.photos.pictures import bomb, picture, saved, signature
-from tests.api.resources.quoting import data_url
 
 SIGNED = signature((200, 80))
 END = SIGNED[-12:]
 
 
 def is_taken(content: bytes) -> bool:
-    """Return whether a drawing is a signature, as the page of a quote decides it."""
+    """Return whether a drawing is a signature, as quotes, work orders and inspections decide it."""
     try:
-        png = read_signature(data_url(content))
+        png = read_signature(base64.b64encode(content).decode())
     except SignatureError:
         return False
     answer = copied(PhotoRequest(png, (SIGNATURE_SIDE_PX,)))

@@ -7,9 +7,12 @@ import psycopg
 import pytest
 
 from db.core.ids import new_id
+from telemetry.ids import parse_id
+from tests.api.problems import is_problem
 from tests.api.punching import employee
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stocked import move, stocked, tracked
+from tests.db.rows import transaction
 
 
 async def _lots(org: Organization, ids: dict[str, str], **wanted: Any) -> dict[str, float]:
@@ -221,9 +224,100 @@ async def test_a_work_order_uses_lots_and_serials(north: Organization) -> None:
     used = await north.admin.post(f"{part}/consume", {"quantity": 2, "serials": ["S1", "S3"]})
     assert (used.json["used"], used.json["reserved"]) == (2, 0)
     assert await _lots(north, ids) == {"S2": 1}
+    await move(north.admin, ids, "issue", 1, serials=["S2"])
+    for serials in (["S2"], ["S9"], ["S1", "S9"]):
+        body = {"quantity": len(serials), "serials": serials}
+        refused = await north.admin.post(f"{part}/return", body)
+        assert (refused.status, refused.json["code"]) == (409, "serial_not_used")
+        assert refused.json["detail"] == f"The work order has not used {serials[-1]}."
+    assert await _lots(north, ids) == {}
+    await move(north.admin, ids, "return", 1, serials=["S2"])
     back = await north.admin.post(f"{part}/return", {"quantity": 1, "serials": ["S3"]})
     assert back.json["used"] == 1
     assert await _lots(north, ids) == {"S2": 1, "S3": 1}
+
+
+async def _assigned(org: Organization) -> str:
+    """Return the path of a new work order that is assigned."""
+    body = {"title": "x", "assignee_ids": [await employee(org)]}
+    path = (await org.admin.post("/v1/work-orders", body)).headers["Location"]
+    assert (await org.admin.post(f"{path}/assign", None)).status == 200
+    return path
+
+
+async def test_an_order_brings_back_no_more_of_a_lot_than_it_used(
+    api: RunningApi, north: Organization
+) -> None:
+    ids = await tracked(north, "lot", lot="A")
+    assert (await move(north.admin, ids, "receive", 3, lot="B")).status == 201
+    order, other = await _assigned(north), await _assigned(north)
+    place = {"warehouse_id": ids["warehouses"]}
+
+    async def say(path: str, verb: str, quantity: float, lot: str) -> Answer:
+        body = {"quantity": quantity, "lot": lot} | place
+        return await north.admin.post(f"{path}/parts/{ids['parts']}/{verb}", body)
+
+    for path, quantity, lot in ((order, 2, "A"), (order, 1, "B"), (other, 1, "A")):
+        assert (await say(path, "consume", quantity, lot)).status == 200
+    for quantity, lot in ((1.5, "B"), (1, "C"), (3, "A")):
+        refused = await say(order, "return", quantity, lot)
+        assert (refused.status, refused.json["code"]) == (409, "lot_not_used"), refused.json
+    assert (await say(order, "return", 1.5, "A")).status == 200
+    assert is_problem(await say(order, "return", 1, "A"), 409, "lot_not_used")
+    assert await _lots(north, ids) == {"A": 1.5, "B": 2}
+    # SQL as the application's role does not get around it.
+    sql = (
+        "INSERT INTO stock_movements (org_id, id, part_id, warehouse_id, kind, quantity_milli,"
+        " on_hand_change_milli, reserved_change_milli, work_order_id, lot) SELECT"
+        " current_org_id(), gen_random_uuid(), %s, %s, 'return', %s, %s, 0, %s, %s"
+    )
+    named = [parse_id("prt", ids["parts"]), parse_id("whs", ids["warehouses"])]
+    order_id = parse_id("wo", order.rpartition("/")[2])
+    for milli, lot, constraint in (
+        (1000, "A", "stock_movements_returned"),
+        (1, "C", "stock_movements_returned"),
+        (500, "A", None),
+    ):
+        found = None
+        try:
+            async with transaction(api.database, "opsc_app", north.org_id) as conn:
+                await conn.execute(sql.encode(), (*named, milli, milli, order_id, lot))
+        except psycopg.errors.CheckViolation as error:
+            found = error.diag.constraint_name
+        assert found == constraint, (milli, lot)
+
+
+async def test_what_was_used_before_it_was_tracked_comes_back_under_any_name(
+    north: Organization,
+) -> None:
+    ids = await stocked(north, quantity=1)
+    part = f"{await _assigned(north)}/parts/{ids['parts']}"
+    body = {"quantity": 1, "warehouse_id": ids["warehouses"]}
+    assert (await north.admin.post(f"{part}/consume", body)).status == 200
+    tracking = {"tracking": "serial"}
+    assert (await north.admin.patch(f"/v1/parts/{ids['parts']}", tracking)).status == 200
+    back = await north.admin.post(f"{part}/return", body | {"serials": ["S1"]})
+    assert (back.status, back.json["used"]) == (200, 0)
+    assert await _lots(north, ids) == {"S1": 1}
+
+
+async def test_a_part_that_is_tracked_by_serials_is_planned_in_whole_ones(
+    north: Organization,
+) -> None:
+    ids = await tracked(north, "serial", serials=["P1"])
+    draft = {"title": "x", "status": "draft"}
+    path = (await north.admin.post("/v1/work-orders", draft)).headers["Location"]
+    plan = {"part_id": ids["parts"], "quantity": 1.5}
+    refused = await north.admin.post(f"{path}/parts", plan)
+    assert _refusal(refused) == (422, "invalid_body", "/quantity")
+    assert (await north.admin.post(f"{path}/parts", plan | {"quantity": 1})).status == 201
+    refused = await north.admin.patch(f"{path}/parts/{ids['parts']}", {"quantity": 0.5})
+    assert _refusal(refused) == (422, "invalid_body", "/quantity")
+    by_weight = await stocked(north, quantity=0)
+    plan = {"part_id": by_weight["parts"], "quantity": 1.5}
+    assert (await north.admin.post(f"{path}/parts", plan)).status == 201
+    refused = await north.admin.patch(f"/v1/parts/{by_weight['parts']}", {"tracking": "serial"})
+    assert _refusal(refused) == (409, "in_use", "/tracking")
 
 
 async def test_a_lot_keeps_its_day_wherever_it_comes_back_to(north: Organization) -> None:

@@ -1,4 +1,4 @@
-"""The client, the site and the assignees of a work order are there until it ends."""
+"""The client, the site, the assignees and the assets of a work order are there until it ends."""
 
 import asyncio
 from typing import Any
@@ -28,15 +28,17 @@ async def _made(org: Organization, name: str, **body: Any) -> str:
 
 
 async def _things(org: Organization) -> dict[str, Any]:
-    """Return fields of a new order with a client, its site and an assignee."""
+    """Return fields of a new order with a client, its site, an assignee and an asset."""
     client = await _made(org, "clients")
     site = await _made(org, "sites", client_id=client)
-    return {"client_id": client, "site_id": site, "assignee_ids": [await employee(org)]}
+    named = {"assignee_ids": [await employee(org)], "asset_ids": [await _made(org, "assets")]}
+    return {"client_id": client, "site_id": site} | named
 
 
 def _paths(things: dict[str, Any]) -> list[str]:
-    (assignee,) = things["assignee_ids"]
+    (assignee,), (asset,) = things["assignee_ids"], things["asset_ids"]
     return [
+        f"/v1/assets/{asset}",
         f"/v1/employees/{assignee}",
         f"/v1/sites/{things['site_id']}",
         f"/v1/clients/{things['client_id']}",
@@ -68,17 +70,21 @@ async def test_what_an_order_names_is_not_deleted_until_the_order_has_ended(
             assert (await org.dispatcher.delete(thing)).status == 204, thing
 
 
-async def test_an_employee_who_has_orders_is_told_their_numbers(api: RunningApi) -> None:
+async def test_whoever_deletes_an_employee_or_an_asset_with_orders_is_told_their_numbers(
+    api: RunningApi,
+) -> None:
     org = api.organization("Numbers")
-    ben = await employee(org)
+    ben, crane = await employee(org), await _made(org, "assets")
+    named = {"assignee_ids": [ben], "asset_ids": [crane]}
     for _ in range(11):
-        await made_order(org, assignee_ids=[ben])
+        await made_order(org, **named)
     await made_order(org)
-    ended = await made_order(org, assignee_ids=[ben])
+    ended = await made_order(org, **named)
     await moved(org, ended, "cancel")
-    refused = await org.dispatcher.delete(f"/v1/employees/{ben}")
-    assert is_problem(refused, 409, "in_use")
-    assert ": 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and more." in refused.json["detail"]
+    for path in (f"/v1/employees/{ben}", f"/v1/assets/{crane}"):
+        refused = await org.dispatcher.delete(path)
+        assert is_problem(refused, 409, "in_use")
+        assert ": 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and more." in refused.json["detail"]
     (eleventh,) = (
         await org.viewer.get("/v1/work-orders", assignee_id=ben, offset=1, limit=1)
     ).json["data"]
@@ -96,37 +102,41 @@ async def test_an_order_is_reopened_when_all_that_it_names_is_there(
     order = await made_order(org, **things)
     way = ("assign", "start", "complete", "close") if state in SIGNED else ("cancel",)
     order = await moved(org, order, *way)
-    employee_path, site, client = _paths(things)
-    for path in (employee_path, site, client):
+    asset, employee_path, site, client = _paths(things)
+    for path in (asset, employee_path, site, client):
         assert (await org.dispatcher.delete(path)).status == 204
     for path, code in (
         (client, "client_deleted"),
         (site, "site_deleted"),
         (employee_path, "employee_deleted"),
+        (asset, "asset_deleted"),
     ):
         assert is_problem(await say(org, order, "reopen"), 409, code)
         assert (await org.dispatcher.post(f"{path}/restore", None)).status == 200
     assert (await say(org, order, "reopen")).status == 200
 
 
-async def test_an_order_is_restored_when_its_assignees_are_there(org: Organization) -> None:
+async def test_an_order_is_restored_when_its_assignees_and_assets_are_there(
+    org: Organization,
+) -> None:
     things = await _things(org)
     order = await made_order(org, **things)
-    path, anna = f"/v1/work-orders/{order['id']}", _paths(things)[0]
-    for one in (path, anna):
+    path, (asset, anna, *_) = f"/v1/work-orders/{order['id']}", _paths(things)
+    for one in (path, asset, anna):
         assert (await org.dispatcher.delete(one)).status == 204
-    assert is_problem(await org.dispatcher.post(f"{path}/restore", None), 409, "employee_deleted")
-    assert (await org.dispatcher.post(f"{anna}/restore", None)).status == 200
+    for one, code in ((anna, "employee_deleted"), (asset, "asset_deleted")):
+        assert is_problem(await org.dispatcher.post(f"{path}/restore", None), 409, code)
+        assert (await org.dispatcher.post(f"{one}/restore", None)).status == 200
     assert (await org.dispatcher.post(f"{path}/restore", None)).status == 200
 
 
-async def test_deletion_and_a_new_order_at_once_leave_no_order_to_nobody(
+async def test_deletion_and_a_new_order_at_once_leave_no_order_of_what_is_deleted(
     org: Organization,
 ) -> None:
-    for _ in range(5):
+    for name in ("assignee_ids", "asset_ids") * 3:
         things = await _things(org)
-        (path, *_) = _paths(things)
-        order = {"title": "x", "assignee_ids": things["assignee_ids"]}
+        path = _paths(things)[0 if name == "asset_ids" else 1]
+        order = {"title": "x", name: things[name]}
         deleted, made = await asyncio.gather(
             org.dispatcher.delete(path), org.dispatcher.post("/v1/work-orders", order)
         )

@@ -174,27 +174,72 @@ async def test_a_draft_reserves_when_it_is_issued_all_or_nothing(org: Organizati
     assert [await _stock(org, each) for each in (enough, short)] == [(3, 2), (1, 0)]
 
 
+async def test_what_an_open_order_plans_and_has_not_used_is_not_deleted(org: Organization) -> None:
+    ids = await stocked(org, quantity=2)
+    path = await _order(org, "assign")
+    planned = f"{path}/parts/{ids['parts']}"
+    things = [f"/v1/{name}/{ids[name]}" for name in ("parts", "warehouses")]
+    await _plan(org, path, ids, 2)
+    await _take(org.dispatcher, path, ids, 1)
+    assert (await move(org.admin, ids, "count", 0)).status == 409  # one is reserved
+    assert (await org.dispatcher.patch(planned, {"quantity": 1})).status == 200
+    assert (await move(org.admin, ids, "count", 0)).status == 201
+    for thing in things:
+        assert (await org.dispatcher.delete(thing)).status == 204  # all that was planned is used
+        assert (await org.dispatcher.post(f"{thing}/restore", None)).status == 200
+    draft = await _order(org, status="draft")
+    await _plan(org, draft, ids, 1)
+    for thing in things:
+        assert is_problem(await org.dispatcher.delete(thing), 409, "in_use")
+        assert (await org.viewer.get(thing)).status == 200
+    await _said(org, draft, "cancel")
+    for thing in things:
+        assert (await org.dispatcher.delete(thing)).status == 204
+    refused = await org.dispatcher.patch(planned, {"quantity": 2})
+    assert is_problem(refused, 409, "part_deleted")
+
+
+async def test_deletion_and_a_plan_at_once_leave_no_plan_of_what_is_deleted(
+    org: Organization,
+) -> None:
+    for name in ("parts", "warehouses", "parts", "warehouses"):
+        ids, path = await stocked(org, quantity=0), await _order(org, status="draft")
+        deleted, made = await asyncio.gather(
+            org.dispatcher.delete(f"/v1/{name}/{ids[name]}"), _plan(org, path, ids, 1)
+        )
+        assert (deleted.status, made.status) in ((204, 404), (409, 201))
+
+
 async def test_a_draft_with_a_deleted_part_or_warehouse_says_so_when_it_is_issued(
     org: Organization,
 ) -> None:
     empty, there = await stocked(org, quantity=0), await stocked(org, quantity=5)
     path = await _order(org, status="draft")
     await _plan(org, path, empty, 1)
+
+    async def delete(gone: str) -> None:
+        """Delete a thing while the draft is deleted, too."""
+        assert (await org.dispatcher.delete(path)).status == 204
+        assert (await org.admin.delete(gone)).status == 204
+        assert (await org.dispatcher.post(f"{path}/restore", None)).status == 200
+
     for name, code in (("parts", "part_deleted"), ("warehouses", "warehouse_deleted")):
         gone = f"/v1/{name}/{empty[name]}"
-        assert (await org.admin.delete(gone)).status == 204
+        await delete(gone)
         refused = await org.dispatcher.post(f"{path}/issue", None)
         assert is_problem(refused, 409, code)
         thing = (await org.viewer.get(f"/v1/{name}", deleted="true")).json["data"][0]
         assert thing["name"] in refused.json["detail"]
         assert (await org.admin.post(f"{gone}/restore", None)).status == 200
     planned = f"{path}/parts/{empty['parts']}"
-    assert (await org.admin.delete(f"/v1/warehouses/{empty['warehouses']}")).status == 204
+    await delete(f"/v1/warehouses/{empty['warehouses']}")
+    refused = await org.dispatcher.patch(planned, {"quantity": 2})
+    assert is_problem(refused, 409, "warehouse_deleted")
     elsewhere = {"warehouse_id": there["warehouses"]}
     assert (await org.dispatcher.patch(planned, elsewhere)).status == 200
     short = await org.dispatcher.post(f"{path}/issue", None)
     assert is_problem(short, 409, "insufficient_stock")
-    assert (await org.admin.delete(f"/v1/parts/{empty['parts']}")).status == 204
+    await delete(f"/v1/parts/{empty['parts']}")
     assert (await org.dispatcher.patch(planned, {"quantity": 0})).status == 200
     assert (await org.dispatcher.post(f"{path}/issue", None)).status == 200
 

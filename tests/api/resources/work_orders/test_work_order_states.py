@@ -1,13 +1,16 @@
 """States of work orders, through HTTP: the table of moves, and what each move needs."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from db.core.ids import new_id
 from operations.work_orders.states import MOVES, STATES, VERBS, WORK_ORDERS
 from telemetry.ids import format_id
+from tests.api.photos.pictures import bomb, saved
 from tests.api.problems import is_problem
 from tests.api.punching import employee
 from tests.api.resources.dispatching import (
@@ -119,8 +122,19 @@ async def test_a_completion_is_signed(org: Organization) -> None:
     document = (await org.viewer.get("/openapi.json")).json
     png = document["components"]["schemas"]["Completion"]["properties"]["signature"]
     (png,) = png["anyOf"][0]["examples"]
-    bad = {"signer_name": "Peter Frei", "signature": "aGVsbG8="}
-    assert (await say(org, order, "complete", bad)).status == 422
+    blank = base64.b64encode(saved(Image.new("RGBA", (600, 160)), "PNG")).decode()
+    spoilt = base64.b64encode(bomb(1_999, 1_999)).decode()
+    for drawing in ("aGVsbG8=", blank, spoilt):
+        bad = {"signer_name": "Peter Frei", "signature": drawing}
+        for refused, pointer in (
+            (await say(org, order, "complete", bad), "/signature"),
+            (
+                await org.dispatcher.patch(path, {"status": "completed", "sign_off": bad}),
+                "/sign_off/signature",
+            ),
+        ):
+            assert is_problem(refused, 422, "invalid_body")
+            assert [fault["pointer"] for fault in refused.json["errors"]] == [pointer]
     lost = {"signer_name": "Peter Frei"}
     lost |= {"signature_attachment_id": format_id("att", new_id())}
     assert is_problem(await say(org, order, "complete", lost), 404, "not_found")
