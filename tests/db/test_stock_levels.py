@@ -100,6 +100,7 @@ _OTHER = """
 INSERT INTO inventory (org_id, id, part_id, warehouse_id)
 SELECT current_org_id(), gen_random_uuid(), '{0.part}', '{0.other}'
 """
+_UNPLANNED = "UPDATE work_order_parts SET planned_milli = 0"  # no order needs it any longer
 _LEVEL, _DENIED = "stock_movements_level", "insufficient privilege"
 
 
@@ -200,9 +201,9 @@ _LEVEL, _DENIED = "stock_movements_level", "insufficient privilege"
         # of what is deleted
         ("UPDATE parts SET deleted_at = now()", "parts_in_stock"),
         ("UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}'", "warehouses_in_stock"),
-        ("{empty}; UPDATE parts SET deleted_at = now(); {new} 'receive', 1, 1, 0, 1, NULL, NULL",
+        ("{empty}; {unplanned}; UPDATE parts SET deleted_at = now(); {new} 'receive', 1, 1, 0, 1, NULL, NULL",
          "stock_movements_place"),
-        ("{empty}; UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}';"
+        ("{empty}; {unplanned}; UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}';"
          " {new} 'receive', 1, 1, 0, 1, NULL, NULL", "stock_movements_place"),
         ("{level}; UPDATE warehouses SET deleted_at = now() WHERE id = '{0.other}';"
          " {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", "stock_movements_place"),
@@ -221,7 +222,8 @@ def test_sql_as_the_application_does_not_get_around_movements(
         )
     ).format(stored)
     there = new.replace(str(stored.place), str(stored.other))
-    text = statement.format(stored, new=new, there=there, empty=empty, level=_OTHER.format(stored))
+    parts = {"new": new, "there": there, "empty": empty, "level": _OTHER.format(stored)}
+    text = statement.format(stored, **parts, unplanned=_UNPLANNED)
     assert _refusal(database, stored, text) == constraint
 
 
