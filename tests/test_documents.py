@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from api.settings import ApiSettings
+from db.resources.quotas import ROWS
 from ingest.settings import IngestSettings
 from listener.settings import ListenSettings
 from webhooks.settings import DeliverSettings
@@ -213,6 +214,15 @@ def written(default: object) -> str:
     if default is None or default is PydanticUndefined:
         return "-"
     return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_the_quotas_of_rows_are_documented() -> None:
+    page = (ROOT / "docs" / "quotas.md").read_text()
+    documented = {
+        quota.strip("`"): [int(limit.replace(",", "")) for limit in limits]
+        for quota, *limits in rows_under("## Rows", page)
+    }
+    assert documented == {table: list(by_plan.values()) for table, by_plan in ROWS.items()}
 
 
 def test_every_variable_that_the_sources_name_is_documented_and_no_other() -> None:

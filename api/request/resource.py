@@ -74,10 +74,10 @@ class Resource(Generic[_ROW]):
     """The rows of one table, as the API makes, shows and changes them.
 
     item: makes the JSON of a row. item_for: returns what makes it as a caller may see it, where not
-    all see the same. columns: makes the columns of the given fields of a body. check:
-    raises Problem for a row that cannot be. is_in_use: whether a row cannot be deleted, with
-    `in_use` as the reason. owners: kinds of things that must be there for a row to be restored.
-    included: reads what an `include` adds to rows, by id.
+    all see the same. columns: makes the columns of the given fields of a body. check: raises
+    Problem for a row that cannot be. is_in_use: whether a row cannot be deleted, with `in_use` as
+    the reason. owners: kinds of things that must be there for a row to be restored. included: reads
+    what an `include` adds to rows, by id.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, no_content
-from api.http.problems import bad_field, forbidden
+from api.http.problems import check_together, forbidden
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.references import check_in_no_open_order
@@ -186,13 +186,6 @@ def _punch_rights(employee: Employee) -> dict[str, Any]:
     }
 
 
-def _check(employee: Employee) -> None:
-    """Raise Problem (422) for an hourly cost without its currency, or the other way round."""
-    if (employee.hourly_cost_cents is None) != (employee.currency is None):
-        missing = "currency" if employee.currency is None else "hourly_cost_cents"
-        raise bad_field(f"/{missing}", "hourly_cost_cents and currency go together")
-
-
 def _check_link(access: Access, before: UUID | None, then: UUID | None) -> None:
     """Raise Problem (403) where the caller may not link an employee to another user."""
     if then == before:
@@ -213,7 +206,7 @@ _employees = Resource(
     _item,
     item_for=lambda access: _item if access.leads else _without_cost,
     columns=_columns,
-    check=_check,
+    check=lambda employee: check_together(employee, "hourly_cost_cents", "currency"),
 )
 
 

@@ -11,13 +11,12 @@ from pydantic import Field
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.problems import bad_field
+from api.http.problems import check_together
 from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.resources import sites as table
-from db.resources.sites import Site
 
 router = APIRouter(prefix="/v1/sites", tags=["sites"], route_class=TenantRoute)
 _SitePath = Annotated[fields.SiteId, Path(alias="id")]
@@ -68,16 +67,10 @@ class SiteQuery(SortedByNameQuery):
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
 
-def _check_place(site: Site) -> None:
-    if (site.lat is None) != (site.lon is None):
-        pointer = "/lat" if site.lat is None else "/lon"
-        raise bad_field(pointer, "lat and lon go together.")
-
-
 _sites = Resource(
     table.sites,
     item_of(SiteItem),
-    check=_check_place,
+    check=lambda site: check_together(site, "lat", "lon"),
     is_in_use=table.is_in_use,
     in_use="Assets are at the site, or work orders that have not ended.",
     owners=["client"],

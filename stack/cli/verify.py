@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -51,25 +52,13 @@ def stock(
         checks = asyncio.run(_checked(data, org_id))
     except DatabaseError as error:
         raise StackError(f"the stock cannot be read: {error}") from error
-    found = [
-        *(_described(org_id, one) for org_id, check in checks for one in check.differences),
-        *(
-            _described_part(org_id, one)
-            for org_id, check in checks
-            for one in check.order_part_differences
-        ),
-        *(_described_lot(org_id, one) for org_id, check in checks for one in check.lot_differences),
-    ]
-    levels = sum(check.levels for _, check in checks)
-    movements = sum(check.movements for _, check in checks)
-    parts = sum(check.order_parts for _, check in checks)
-    lots = sum(check.lots for _, check in checks)
+    found = [one for org_id, check in checks for one in _differences(org_id, check)]
     counts = {
         "organizations": len(checks),
-        "levels": levels,
-        "movements": movements,
-        "work_order_parts": parts,
-        "lots": lots,
+        "levels": sum(check.levels for _, check in checks),
+        "movements": sum(check.movements for _, check in checks),
+        "work_order_parts": sum(check.order_parts for _, check in checks),
+        "lots": sum(check.lots for _, check in checks),
     }
     if as_json:
         print(json.dumps(counts | {"differences": found}))
@@ -77,7 +66,8 @@ def stock(
         for one in found:
             print("  ".join(f"{name}: {value}" for name, value in one.items()))
         compared = (
-            f"{levels} levels, {movements} movements, {parts} parts of work orders, {lots} lots"
+            f"{counts['levels']} levels, {counts['movements']} movements,"
+            f" {counts['work_order_parts']} parts of work orders, {counts['lots']} lots"
         )
         print(f"{compared}: {len(found)} differ")
     if found:
@@ -106,7 +96,17 @@ async def _check_one(connection: Connection, org_id: UUID) -> StockCheck:
         return await check_stock(connection)
 
 
-def _described(org_id: UUID, difference: LevelDifference) -> dict[str, Any]:
+def _differences(org_id: UUID, check: StockCheck) -> Iterator[dict[str, Any]]:
+    """Yield what differs in an organization: levels, then parts of work orders, then lots."""
+    for level in check.differences:
+        yield _described_level(org_id, level)
+    for part in check.order_part_differences:
+        yield _described_part(org_id, part)
+    for lot in check.lot_differences:
+        yield _described_lot(org_id, lot)
+
+
+def _described_level(org_id: UUID, difference: LevelDifference) -> dict[str, Any]:
     stored = difference.stored
     return {
         "organization_id": format_id("org", org_id),

@@ -205,6 +205,7 @@ async def test_a_list_costs_as_many_statements_for_many_rows_as_for_few(
 
 
 async def test_every_list_is_counted_above(api: RunningApi) -> None:
+    """A new list belongs into LISTS, and `ids` makes more than FEW of what it lists."""
     document = (await api.anonymous.get("/openapi.json")).json
     lists = {
         path.removeprefix("/v1/")
@@ -224,6 +225,7 @@ async def test_one_thing_costs_a_few_statements(
     sent: dict[str, list[str]] = {}
     for path in readable:
         listed = (await north.admin.get(path.removesuffix("/{id}"), limit=1)).json["data"]
+        assert listed, f"{path}: `ids` makes none"
         before = len(api.statements)
         assert (await north.admin.get(path.format(id=listed[0]["id"]))).status == 200
         sent[path] = _of_the_tenant(api.statements[before:])

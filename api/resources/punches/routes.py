@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, ok
-from api.http.problems import Fault, Problem, bad_field, not_found
+from api.http.problems import Fault, Problem, bad_field, check_together, not_found
 from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.paging import ListOf, Page
 from api.request.references import check_filters
@@ -136,9 +136,7 @@ def _entered_by(access: Access, employee: Employee, body: PunchClaim) -> UUID | 
 
 def _check(body: PunchClaim) -> None:
     """Raise Problem (422) for what no punch can be."""
-    if (body.lat is None) != (body.lon is None):
-        pointer = "/lat" if body.lat is None else "/lon"
-        raise bad_field(pointer, "lat and lon go together.")
+    check_together(body, "lat", "lon")
     if to_us(body.time) < ANCIENT_BEFORE_US:
         raise bad_field("/time", "must not be before 2000-01-01T00:00:00Z")
 

@@ -11,13 +11,12 @@ from pydantic import Field
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.problems import bad_field
+from api.http.problems import check_together
 from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.stock import warehouses as table
-from db.stock.warehouses import Warehouse
 
 router = APIRouter(prefix="/v1/warehouses", tags=["warehouses"], route_class=TenantRoute)
 _WarehousePath = Annotated[fields.WarehouseId, Path(alias="id")]
@@ -65,16 +64,10 @@ class WarehouseQuery(SortedByNameQuery):
     deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
 
 
-def _check_place(warehouse: Warehouse) -> None:
-    if (warehouse.lat is None) != (warehouse.lon is None):
-        pointer = "/lat" if warehouse.lat is None else "/lon"
-        raise bad_field(pointer, "lat and lon go together.")
-
-
 _warehouses = Resource(
     table.warehouses,
     item_of(WarehouseItem),
-    check=_check_place,
+    check=lambda warehouse: check_together(warehouse, "lat", "lon"),
     is_in_use=table.is_in_use,
     in_use="The warehouse has stock, or a work order that has not ended plans parts there.",
     owners=["site"],

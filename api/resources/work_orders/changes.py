@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from api.http.encoding import id_text, optional_id_text, optional_time_text
-from api.http.problems import bad_field, conflict, forbidden
+from api.http.problems import bad_field, check_together, conflict, forbidden
 from api.request.access import Access
 from api.request.references import check_owners
 from api.request.signatures import decoded_signature
@@ -257,8 +257,7 @@ def _check_said(row: WorkOrder, verb: Verb, said: Said, at: datetime) -> None:
     if (verb == "complete") != (said.sign_off is not None):
         needs = "needs a sign-off" if said.sign_off is None else "takes no sign-off"
         raise bad_field("/sign_off", f"to {verb} a work order {needs}")
-    if (said.lat is None) != (said.lon is None):
-        raise bad_field("/lat" if said.lat is None else "/lon", "lat and lon go together")
+    check_together(said, "lat", "lon")
     signed_at = said.sign_off and said.sign_off.signed_at
     if signed_at is not None and signed_at > at + _CLOCK_AHEAD:
         raise bad_field("/signed_at", "must not be in the future")
@@ -347,9 +346,7 @@ def event_of(
 
 def check_row(row: WorkOrder) -> None:
     """Raise Problem (422) for fields that do not go together."""
-    if (row.planned_start is None) != (row.planned_end is None):
-        pointer = "/planned_start" if row.planned_start is None else "/planned_end"
-        raise bad_field(pointer, "planned_start and planned_end go together")
+    check_together(row, "planned_start", "planned_end")
     if row.planned_start and row.planned_end and row.planned_end < row.planned_start:
         raise bad_field("/planned_end", "must not be before planned_start")
     if row.labour_cost_cents is not None and row.currency is None:
