@@ -11,23 +11,24 @@ from tests.scheduling import MARK, ROOT, WHOLE_SYSTEMS, group_of
 TESTS = """
 import pytest
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(COUNT))
 def test_it(number):
     pass
 """
 
 
-def test_a_file_and_files_of_one_group_are_run_by_one_worker(tmp_path: Path) -> None:
-    for name in ("a", "b", "c", "d"):
-        (tmp_path / f"test_{name}.py").write_text(TESTS)
+def test_a_worker_runs_whole_files_and_groups_and_the_longest_come_first(tmp_path: Path) -> None:
+    for name in "abcd":  # b has most tests, c takes longest, then a and d together
+        tests = TESTS.replace("COUNT", "11" if name == "b" else "3")
+        (tmp_path / f"test_{name}.py").write_text(tests)
     (tmp_path / "groups.py").write_text(
         "from pathlib import Path\n"
         "from tests import scheduling\n"
         "scheduling.ROOT = Path(__file__).parent\n"
-        "scheduling.DURATIONS_S = {'test_b.py': 9.0}\n"
+        "scheduling.DURATIONS_S = {'test_c.py': 9.0, 'test_d.py': 5.0}\n"
         "from tests.scheduling import *\n"
     )
-    for name in ("a", "d"):
+    for name in "ad":
         with (tmp_path / f"test_{name}.py").open("a") as file:
             file.write(f"# {MARK}\n")
     options = ("-p", "xdist", "-p", "groups", "-n", "2", "-v", "-p", "no:cacheprovider")
@@ -48,6 +49,7 @@ def test_a_file_and_files_of_one_group_are_run_by_one_worker(tmp_path: Path) -> 
     workers = {name: {worker for worker, file in ran if file == name} for name in "abcd"}
     assert all(len(each) == 1 for each in workers.values()), workers
     assert workers["a"] == workers["d"]
+    assert set(dict(reversed(ran)).values()) == {"c", "a"}, ran  # the first of each worker
 
 
 def test_files_that_use_the_shared_system_are_of_its_group() -> None:
