@@ -61,7 +61,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._at_s: list[float] = []
-        self._lags_ms: list[float] = []
+        self._created: list[tuple[float, bytes]] = []  # when it arrived, and its `created_at`
 
     def on_post(self, path: bytes, body: bytes) -> bytes | None:
         if path == b"/figures":
@@ -70,21 +70,24 @@ class Arrivals:
             return None
         now_s = time.time()
         self._at_s.append(now_s)
-        _, found, after = body.partition(CREATED)
-        if found:
-            created = datetime.fromisoformat(after.partition(b'"')[0].decode())
-            self._lags_ms.append(1e3 * (now_s - created.timestamp()))
+        place = body.find(CREATED) + len(CREATED)
+        if place >= len(CREATED):
+            self._created.append((now_s, body[place : body.index(b'"', place)]))
         return NO_CONTENT
 
     def _figures(self) -> bytes:
-        count, lags = len(self._at_s), self._lags_ms or [0.0]
+        count = len(self._at_s)
+        lags = [
+            1e3 * (at_s - datetime.fromisoformat(created.decode()).timestamp())
+            for at_s, created in self._created
+        ] or [0.0]
         first, last = int(_CUT * count), int((1 - _CUT) * count)
         per_s = 0.0
         if last - first > 1:
             per_s = (last - first) / (self._at_s[last - 1] - self._at_s[first])
         p50, p99 = (float(value) for value in np.percentile(lags, [50, 99]))
         text = json.dumps({"posts": count, "per_s": per_s, "p50_ms": p50, "p99_ms": p99}).encode()
-        self._at_s, self._lags_ms = [], []
+        self._at_s, self._created = [], []
         return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text)
 
 

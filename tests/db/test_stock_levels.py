@@ -201,7 +201,8 @@ _LEVEL, _DENIED = "stock_movements_level", "insufficient privilege"
         # of what is deleted
         ("UPDATE parts SET deleted_at = now()", "parts_in_stock"),
         ("UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}'", "warehouses_in_stock"),
-        ("{empty}; {unplanned}; UPDATE parts SET deleted_at = now(); {new} 'receive', 1, 1, 0, 1, NULL, NULL",
+        ("{empty}; {unplanned}; UPDATE parts SET deleted_at = now();"
+         " {new} 'receive', 1, 1, 0, 1, NULL, NULL",
          "stock_movements_place"),
         ("{empty}; {unplanned}; UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}';"
          " {new} 'receive', 1, 1, 0, 1, NULL, NULL", "stock_movements_place"),

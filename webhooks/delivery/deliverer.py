@@ -46,8 +46,7 @@ class DeliverLimits:
     attempt_s: float = 15  # the longest attempt
     idle_s: float = 0.25  # between claims while nothing is due, and no wake-up
     pass_s: float = 0.01  # between passes, so that marks and claims are bulk
-    busy_pass_s: float = 0.04  # the same while `busy_waiting` claims wait: larger bulks cost less
-    busy_waiting: int = 1_000
+    busy_pass_s: float = 0.04  # the same while many claims wait: larger bulks cost less
     grace_s: float = 10  # for attempts under way when the process is to stop
     survey_s: float = 10  # between counts of the backlog
     backlog: int = 100_000  # where those counts stop
@@ -152,7 +151,7 @@ class Deliverer:
                     await pause(stop, self._outage.begin(error))
                 self._start_attempts()
                 self._metrics.in_flight.set(self._lanes.in_flight)
-                is_busy = self._lanes.waiting >= self._limits.busy_waiting
+                is_busy = self._lanes.are_well_filled
                 await asyncio.sleep(self._limits.busy_pass_s if is_busy else self._limits.pass_s)
                 await pause(self._work, self._limits.idle_s)
             await self._finish()

@@ -138,8 +138,9 @@ class Lanes:
             Pace.HANGING: limits.slow_window,
         }
         self._waiting = dict.fromkeys(Pace, 0)
-        self._watched: deque[Turn] = deque()  # in order of starting
         self._late: list[ClaimedDelivery] = []  # dropped since `take_late`
+        # Attempts that have begun lately, the oldest first: their lanes and numbers, and when.
+        self._watched: deque[tuple[_Lane, int, float]] = deque()
         self._number = 0
         self.in_flight = 0  # attempts that have begun and not ended
 
@@ -161,6 +162,11 @@ class Lanes:
     def free(self) -> int:
         """The number of claims that may still wait."""
         return max(0, self._limits.waiting - self.waiting)
+
+    @property
+    def are_well_filled(self) -> bool:
+        """Whether prompt lanes have enough to do for some claims' time."""
+        return 2 * self._waiting[Pace.PROMPT] > self._limits.waiting
 
     @property
     def room_of_new(self) -> int:
@@ -318,17 +324,16 @@ class Lanes:
             if turn.claim.is_ordered:
                 lane.ordered = turn.number
             self._count(lane, 1)
-            self._watched.append(turn)
+            self._watched.append((lane, turn.number, now_s))
         self._settle(endpoint, lane)
         return turn
 
     def _watch(self, now_s: float) -> None:
         """Change the pace of lanes whose oldest attempt has waited too long."""
-        while self._watched and now_s - self._watched[0].started_s > self._limits.prompt_s:
-            turn = self._watched.popleft()
-            endpoint = turn.claim.endpoint.id.int
-            lane = self._lanes.get(endpoint)
-            if lane is not None and turn.number in lane.started_s:
+        while self._watched and now_s - self._watched[0][2] > self._limits.prompt_s:
+            lane, number, _ = self._watched.popleft()
+            if number in lane.started_s:
+                endpoint = lane.endpoint.int
                 self._set_pace(endpoint, lane, _LATE.get(lane.pace, lane.pace))
                 self._settle(endpoint, lane)
 

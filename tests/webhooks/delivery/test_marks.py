@@ -48,6 +48,48 @@ async def test_a_claim_is_nobody_elses_until_it_lapses(world, claimed):
     assert await webhook_deliveries.claim(conn, WANTED) == [claim]
 
 
+async def test_each_claim_has_the_settings_of_its_own_endpoint(world, claimed):
+    conn, _ = claimed
+    urls = [f"https://{number}.example.com/" for number in range(3)]
+    org_ids = [await world.organization(), await world.organization()]
+    endpoints = [await world.endpoint(org_ids[url == urls[2]], url) for url in urls]
+    for org_id in org_ids:
+        await world.events(org_id, 4)
+        await _queue(world, org_id)
+    claims = await webhook_deliveries.claim(conn, replace(WANTED, limit=100))
+    told = [(claim.endpoint.url, claim.endpoint.id, claim.endpoint.org_id) for claim in claims]
+    for url, endpoint in zip(urls, endpoints, strict=True):
+        assert told.count((url, endpoint.id, endpoint.org_id)) == 4
+        assert [claim.seq for claim in claims if claim.endpoint.url == url] == [1, 2, 3, 4]
+
+
+async def test_a_claim_touches_no_index(world, claimed):
+    conn, _ = claimed
+    org_id = await world.organization()
+    await world.endpoint(org_id, "https://example.com/")
+    await world.events(org_id, 100)  # more than a page of deliveries
+    await _queue(world, org_id)
+    async with conn.transaction():
+        assert (
+            len(await webhook_deliveries.claim(conn, replace(WANTED, limit=100, room=100))) == 100
+        )
+        cursor = await conn.execute(
+            "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid)"
+            "  FROM pg_class WHERE relname = 'webhook_deliveries'"
+        )
+        assert await cursor.fetchone() == (100, 100)
+
+
+async def _queue(world, org_id) -> None:
+    """Let each event of the organization wait for each of its endpoints."""
+    await world.admin.execute(
+        "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)"
+        " SELECT p.org_id, p.id, e.id, row_number() OVER (PARTITION BY p.id ORDER BY position)"
+        "   FROM webhook_endpoints AS p JOIN events AS e USING (org_id) WHERE p.org_id = %s",
+        (org_id,),
+    )
+
+
 @pytest.mark.parametrize(
     ("living", "dead_after_s", "is_free"),
     [
