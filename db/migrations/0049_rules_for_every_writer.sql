@@ -49,18 +49,16 @@ BEGIN
 END
 $$;
 
--- Its work order is locked: two who take one assignee each away at the same time take turns.
 CREATE OR REPLACE FUNCTION check_last_assignee() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    job_state text;
 BEGIN
     PERFORM check_acting_for(OLD.org_id);
-    SELECT state INTO job_state FROM work_orders
-     WHERE org_id = OLD.org_id AND id = OLD.work_order_id FOR NO KEY UPDATE;
-    PERFORM FROM work_order_assignees
-      WHERE org_id = OLD.org_id AND work_order_id = OLD.work_order_id LIMIT 1;
-    IF NOT FOUND AND job_state IN ('assigned', 'started', 'on_hold') THEN
+    PERFORM FROM work_orders AS job
+      WHERE job.org_id = OLD.org_id AND job.id = OLD.work_order_id
+        AND job.state IN ('assigned', 'started', 'on_hold')
+        AND NOT EXISTS (SELECT FROM work_order_assignees AS assignee
+                         WHERE assignee.org_id = job.org_id AND assignee.work_order_id = job.id);
+    IF FOUND THEN
         RAISE check_violation USING CONSTRAINT = 'work_orders_assignee',
             MESSAGE = 'a work order in somebody''s hands has an assignee';
     END IF;
@@ -156,44 +154,56 @@ CREATE TRIGGER fixed AFTER UPDATE ON work_orders FOR EACH ROW
     WHEN (OLD.state IN ('completed', 'closed', 'cancelled') AND current_user <> 'opsc_owner')
     EXECUTE FUNCTION keep_fixed_order();
 
--- Nor do its assignees, its assets and what it plans. A part that nobody has planned may still be
--- used while it is completed.
-CREATE FUNCTION keep_lists_of_fixed_order() RETURNS trigger
+-- Nor do its assignees, its assets and what it plans; a part that nobody has planned may still be
+-- used while it is completed. Arguments: the states that take no change, and how many rows an order
+-- has at most. The order is locked: who adds or removes some takes turns.
+CREATE FUNCTION check_list_of_order() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    order_id constant uuid := coalesce(NEW.work_order_id, OLD.work_order_id);
+    is_more boolean;
 BEGIN
     PERFORM FROM work_orders AS job
-      WHERE job.org_id = coalesce(NEW.org_id, OLD.org_id)
-        AND job.id = coalesce(NEW.work_order_id, OLD.work_order_id) AND job.deleted_at IS NULL
-        AND job.state <> ALL (string_to_array(TG_ARGV[0], ' '))
+      WHERE job.org_id = coalesce(NEW.org_id, OLD.org_id) AND job.id = order_id
+        AND job.deleted_at IS NULL AND job.state <> ALL (string_to_array(TG_ARGV[0], ' '))
         FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE check_violation USING CONSTRAINT = 'work_orders_fixed',
-            MESSAGE = format('the %s of a work order that is over do not change', TG_ARGV[1]);
+            MESSAGE = format('%s of a work order that is over do not change', TG_TABLE_NAME);
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        EXECUTE format('SELECT count(*) > $1 FROM %I WHERE org_id = $2 AND work_order_id = $3',
+                       TG_TABLE_NAME) INTO is_more USING TG_ARGV[1]::bigint, NEW.org_id, order_id;
+        IF is_more THEN
+            RAISE check_violation USING CONSTRAINT = 'work_orders_most',
+                MESSAGE = format('a work order has at most %s rows of %s', TG_ARGV[1],
+                                 TG_TABLE_NAME);
+        END IF;
     END IF;
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER fixed AFTER INSERT ON work_order_assignees FOR EACH ROW
-    EXECUTE FUNCTION keep_lists_of_fixed_order('completed closed cancelled', 'assignees');
-CREATE TRIGGER fixed_removal AFTER DELETE ON work_order_assignees FOR EACH ROW
+CREATE TRIGGER list AFTER INSERT ON work_order_assignees FOR EACH ROW
+    EXECUTE FUNCTION check_list_of_order('completed closed cancelled', '100');
+CREATE TRIGGER list_removal AFTER DELETE ON work_order_assignees FOR EACH ROW
     WHEN (current_user <> 'opsc_owner')
-    EXECUTE FUNCTION keep_lists_of_fixed_order('completed closed cancelled', 'assignees');
-CREATE TRIGGER fixed AFTER INSERT ON work_order_assets FOR EACH ROW
-    EXECUTE FUNCTION keep_lists_of_fixed_order('completed closed cancelled', 'assets');
-CREATE TRIGGER fixed_removal AFTER DELETE ON work_order_assets FOR EACH ROW
+    EXECUTE FUNCTION check_list_of_order('completed closed cancelled');
+CREATE TRIGGER list AFTER INSERT ON work_order_assets FOR EACH ROW
+    EXECUTE FUNCTION check_list_of_order('completed closed cancelled', '100');
+CREATE TRIGGER list_removal AFTER DELETE ON work_order_assets FOR EACH ROW
     WHEN (current_user <> 'opsc_owner')
-    EXECUTE FUNCTION keep_lists_of_fixed_order('completed closed cancelled', 'assets');
-CREATE TRIGGER fixed AFTER INSERT ON work_order_parts FOR EACH ROW WHEN (NEW.planned_milli > 0)
-    EXECUTE FUNCTION keep_lists_of_fixed_order(
-        'completed closed cancelled cannot_complete', 'planned parts');
-CREATE TRIGGER fixed_unplanned AFTER INSERT ON work_order_parts FOR EACH ROW
+    EXECUTE FUNCTION check_list_of_order('completed closed cancelled');
+CREATE TRIGGER list AFTER INSERT ON work_order_comments FOR EACH ROW
+    EXECUTE FUNCTION check_list_of_order('', '1000');
+CREATE TRIGGER list AFTER INSERT ON work_order_parts FOR EACH ROW WHEN (NEW.planned_milli > 0)
+    EXECUTE FUNCTION check_list_of_order('completed closed cancelled cannot_complete', '200');
+CREATE TRIGGER list_unplanned AFTER INSERT ON work_order_parts FOR EACH ROW
     WHEN (NEW.planned_milli = 0)
-    EXECUTE FUNCTION keep_lists_of_fixed_order('closed cancelled cannot_complete', 'parts');
-CREATE TRIGGER fixed_plan AFTER UPDATE ON work_order_parts FOR EACH ROW
+    EXECUTE FUNCTION check_list_of_order('closed cancelled cannot_complete', '200');
+CREATE TRIGGER list_plan AFTER UPDATE ON work_order_parts FOR EACH ROW
     WHEN (NEW.planned_milli <> OLD.planned_milli
           OR NEW.warehouse_id IS DISTINCT FROM OLD.warehouse_id)
-    EXECUTE FUNCTION keep_lists_of_fixed_order(
-        'completed closed cancelled cannot_complete', 'planned parts');
+    EXECUTE FUNCTION check_list_of_order('completed closed cancelled cannot_complete');
 
 -- A transition is the order's last change: it leads there by a verb, from the state before. A test
 -- compares these ways with `MOVES`.
@@ -712,7 +722,7 @@ ALTER TABLE inspection_forms ADD CONSTRAINT inspection_forms_answers CHECK (
 
 -- Rights -------------------------------------------------------------------------------------------
 
-REVOKE EXECUTE ON FUNCTION keep_fixed_order, keep_lists_of_fixed_order, check_order_transition,
+REVOKE EXECUTE ON FUNCTION keep_fixed_order, check_list_of_order, check_order_transition,
     check_order_origin, check_order_tree, sums_of_quote, check_quote_sums, check_quote_evidence,
     check_correction, check_adjustment FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sums_of_quote TO opsc_app;

@@ -227,6 +227,8 @@ async def test_a_quote_is_sent_with_its_document(database: DatabaseUnderTest, or
     quote_id = quote_in(database, org_id, "draft", document=True)
     sent = become(quote_id, "sent"), evidence_of(database, quote_id, "sent")
     assert await refusal(database, org_id, sent[0]) == "quotes_evidence"
+    other_pdf = evidence_of(database, quote_id, "sent", pdf_sha256="0" * 64)
+    assert await refusal(database, org_id, sent[0], other_pdf) == "quote_evidence_follows"
     assert await refusal(database, org_id, *sent) is None
 
 

@@ -35,6 +35,7 @@ from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
 FIXED = ("completed", "closed", "cancelled")
+_SOMEBODY = "(SELECT id FROM users WHERE email <> 'anna@example.com' LIMIT 1)"
 _ELSEWHERE = "SELECT set_config('app.org_id', gen_random_uuid()::text, true)", ()
 
 
@@ -116,6 +117,50 @@ async def test_an_order_that_is_over_does_not_change(
         assert await refused(statement) == (None if allowed else "work_orders_fixed")
 
 
+@pytest.mark.parametrize(
+    ("most", "table", "columns", "values", "things", "made"),
+    [
+        (100, "work_order_assignees", "employee_id", "id", "employees (name)", "'x'"),
+        (100, "work_order_assets", "asset_id", "id", "assets (name, revision)", "'x', 1"),
+        (200, "work_order_parts", "part_id, id, planned_milli", "id, id, 1",
+         "parts (number, name, unit, currency)", "id::text, 'x', 'x', 'EUR'"),
+        (1_000, "work_order_comments", "user_id, id, text", "id, id, 'x'",
+         "users (email, role)", "id || '@example.com', 'viewer'"),
+    ],
+)  # fmt: skip
+async def test_the_rows_of_an_order_are_bounded(
+    database: DatabaseUnderTest,
+    org_id: UUID,
+    most: int,
+    table: str,
+    columns: str,
+    values: str,
+    things: str,
+    made: str,
+) -> None:
+    order_id = order_in(database, org_id, "created", assigned=False)
+    first, second = new_id(), new_id()
+    row = f"INSERT INTO {table} (org_id, work_order_id, {columns}) SELECT %s, %s, {values} FROM"
+    put(
+        database,
+        (
+            f"INSERT INTO {things.replace('(', '(org_id, id, ')} SELECT %s, id, {made}"
+            " FROM unnest(%s::uuid[]) AS id",
+            (org_id, [first, second]),
+        ),
+        (
+            f"{row} (SELECT gen_random_uuid() AS id FROM generate_series(2, %s)) AS one",
+            (org_id, order_id, most),
+        ),
+    )
+    last, beyond = (
+        (f"{row} (SELECT %s::uuid AS id) AS one", (org_id, order_id, each))
+        for each in (first, second)
+    )
+    assert await refusal(database, org_id, last) is None
+    assert await refusal(database, org_id, beyond) == "work_orders_most"
+
+
 @pytest.mark.parametrize("state", STATES)
 async def test_what_an_order_plans_changes_until_it_has_ended(
     database: DatabaseUnderTest, org_id: UUID, state: str
@@ -175,6 +220,11 @@ async def test_a_transition_is_that_of_a_change(database: DatabaseUnderTest, org
     order_id = order_in(database, org_id, "started", assigned=True)
     hold = said(order_id, "started", "on_hold")
     assert await refusal(database, org_id, hold) == "work_order_transitions_made"
+    touched = "UPDATE work_orders SET updated_at = now() WHERE id = %s", (order_id,)
+    assert await refusal(database, org_id, touched, hold) == "work_order_transitions_made"
+    begun = order_in(database, org_id, "assigned", assigned=True)
+    wrong = [to_state(begun, "started"), said(begun, "on_hold", "started")]
+    assert await refusal(database, org_id, *wrong) == "work_orders_transition"
     assert await refusal(database, org_id, to_state(order_id, "on_hold"), hold) is None
 
 
@@ -471,6 +521,7 @@ async def test_an_entry_of_the_evidence_follows_the_one_before(
     for wrong in (
         (statement, (*values[:3], b"x" * 32)),
         (statement, (values[0], 2, *values[2:])),
+        evidence_of(database, quote_id, "accepted"),
     ):
         assert await refusal(database, org_id, wrong) == "quote_evidence_follows"
     assert await refusal(database, org_id, (statement, values)) is None
@@ -604,9 +655,9 @@ async def test_nobody_approves_their_own_hours_nor_those_of_days_to_come(
 @pytest.mark.parametrize(
     ("state", "change"),
     [
-        ("submitted", "submitted_by = (SELECT id FROM users WHERE email <> 'anna@example.com')"),
+        ("submitted", f"submitted_by = {_SOMEBODY}"),
         ("submitted", "submitted_at = now()"),
-        ("approved", "decided_by = (SELECT id FROM users WHERE email <> 'anna@example.com')"),
+        ("approved", f"decided_by = {_SOMEBODY}"),
         ("rejected", "decided_at = now()"),
         ("locked", "locked_at = now()"),
         ("approved", "submitted_at = now()"),

@@ -172,6 +172,8 @@ _LEVEL, _DENIED = "stock_movements_level", "insufficient privilege"
          " '{0.place}', 'receive', 1, 1, 0, 1", _LEVEL),
         ("{level}; {new} 'transfer', 1000, -1000, 0, 1, NULL, '{0.other}'", _LEVEL),
         ("{level}; {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", None),
+        ("{level}; {there} 'receive', 9, 9, 0, 7, NULL, NULL;"
+         " {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", None),
         ("INSERT INTO stock_movements (org_id, id, number, part_id, warehouse_id, kind,"
          " quantity_milli, on_hand_change_milli, reserved_change_milli, unit_cost_microcents)"
          " OVERRIDING SYSTEM VALUE SELECT current_org_id(), gen_random_uuid(), 1000000,"
