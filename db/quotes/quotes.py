@@ -143,10 +143,15 @@ class QuoteRevision(NamedTuple):
 
 
 async def lock_revisions(conn: Connection, number: int) -> list[QuoteRevision]:
-    """Lock the tenant's revisions of a number, and return them, the first first."""
+    """Lock the tenant's revisions of a number, and return them, the first first. They are read
+    when they are locked: one that was made meanwhile is among them.
+    """
+    await conn.execute(
+        "SELECT FROM quotes WHERE number = %s ORDER BY revision FOR NO KEY UPDATE", (number,)
+    )
     cursor = await conn.execute(
         "SELECT id, revision, state, mail_state, deleted_at IS NOT NULL FROM quotes"
-        " WHERE number = %s ORDER BY revision FOR NO KEY UPDATE",
+        " WHERE number = %s ORDER BY revision",
         (number,),
     )
     return [QuoteRevision(*row) for row in await cursor.fetchall()]

@@ -130,6 +130,15 @@ async def test_a_revision_supersedes_the_one_before_when_it_is_sent(
     assert (await form(api, f"{new_path}/accept", **CONSENT)).status == 200
 
 
+async def test_many_who_revise_a_quote_at_once_make_one_revision(
+    org: Organization, mailbox: Mailbox
+) -> None:
+    quote, _ = await sent(org, mailbox)
+    answers = await asyncio.gather(*(done(org, quote, "revise") for _ in range(5)))
+    assert sorted(answer.status for answer in answers) == [201, *[409] * 4]
+    assert {a.json["code"] for a in answers if a.status == 409} == {"not_newest"}
+
+
 async def test_nothing_is_accepted_while_a_revision_is_on_its_way(
     api: RunningApi, org: Organization, mailbox: Mailbox
 ) -> None:
