@@ -5,18 +5,29 @@ names what is deleted.
 import asyncio
 from uuid import UUID
 
-import psycopg
 import pytest
-from psycopg.abc import Params
-from psycopg.types.json import Jsonb
 
 from db.core.ids import new_id
-from operations.quotes.evidence import EvidenceKind, next_entry
-from tests.db.rows import transaction
+from operations.quotes.evidence import EvidenceKind
+from operations.work_orders.states import OPEN, STATES
+from tests.db.proving import (
+    Statement,
+    become,
+    deletion,
+    evidence_of,
+    given_to,
+    insert_named,
+    moved,
+    new_order,
+    order_in,
+    put,
+    quote_in,
+    refusal,
+    said,
+    to_state,
+)
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
-
-Statement = tuple[str, Params]
 
 
 @pytest.fixture(scope="module")
@@ -25,66 +36,7 @@ def org_id(database: DatabaseUnderTest) -> UUID:
     return asyncio.run(Tenant.create(database)).org_id
 
 
-def _put(database: DatabaseUnderTest, *statements: Statement) -> None:
-    """Write rows in whatever state, without triggers."""
-    with psycopg.connect(database.url("admin")) as conn:
-        conn.execute("SET session_replication_role = replica")
-        for statement, values in statements:
-            conn.execute(statement.encode(), values)
-
-
-async def _refusal(database: DatabaseUnderTest, org_id: UUID, *statements: Statement) -> str | None:
-    """Return the constraint that refuses the statements of one transaction; None: they are done."""
-    try:
-        async with transaction(database, "opsc_app", org_id) as conn:
-            for statement, values in statements:
-                await conn.execute(statement.encode(), values)
-    except psycopg.errors.CheckViolation as error:
-        return error.diag.constraint_name
-    return None
-
-
 # Work orders --------------------------------------------------------------------------------------
-
-
-def _order(database: DatabaseUnderTest, org_id: UUID, state: str, *, assigned: bool) -> UUID:
-    order_id, employee_id = new_id(), new_id()
-    _put(
-        database,
-        (
-            "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
-            " SELECT %s, %s, coalesce(max(number), 0) + 1, 'x', 'normal', %s FROM work_orders"
-            " WHERE org_id = %s",
-            (org_id, order_id, state, org_id),
-        ),
-    )
-    if assigned:
-        _put(
-            database,
-            (
-                "INSERT INTO employees (org_id, id, name) VALUES (%s, %s, 'Anna Keller')",
-                (org_id, employee_id),
-            ),
-            (
-                "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
-                " VALUES (%s, %s, %s)",
-                (org_id, order_id, employee_id),
-            ),
-        )
-    return order_id
-
-
-def _to(order_id: UUID, state: str) -> Statement:
-    return "UPDATE work_orders SET state = %s, ended_at = now() WHERE id = %s", (state, order_id)
-
-
-def _signed(order_id: UUID, days_ago: int = 0) -> Statement:
-    return (
-        "INSERT INTO work_order_transitions (org_id, id, work_order_id, verb, state, user_id,"
-        " created_at, signer_name, signed_at) SELECT current_org_id(), %s, %s, 'complete',"
-        " 'completed', id, now() - make_interval(days => %s), 'Peter Frei', now() FROM users",
-        (new_id(), order_id, days_ago),
-    )
 
 
 @pytest.mark.parametrize(
@@ -94,68 +46,36 @@ def _signed(order_id: UUID, days_ago: int = 0) -> Statement:
 async def test_an_order_in_somebodys_hands_has_an_assignee(
     database: DatabaseUnderTest, org_id: UUID, before: str, then: str
 ) -> None:
-    nobodys = _order(database, org_id, before, assigned=False)
-    annas = _order(database, org_id, before, assigned=True)
-    assert await _refusal(database, org_id, _to(nobodys, then)) == "work_orders_assignee"
-    assert await _refusal(database, org_id, _to(annas, then)) is None
+    nobodys = order_in(database, org_id, before, assigned=False)
+    annas = order_in(database, org_id, before, assigned=True)
+    given = moved(nobodys, before, then)
+    assert await refusal(database, org_id, *given) == "work_orders_assignee"
+    assert await refusal(database, org_id, to_state(annas, then)) == "work_orders_transition"
+    assert await refusal(database, org_id, *moved(annas, before, then)) is None
 
 
 async def test_the_last_assignee_stays_while_an_order_is_in_their_hands(
     database: DatabaseUnderTest, org_id: UUID
 ) -> None:
-    order_id = _order(database, org_id, "assigned", assigned=True)
+    order_id = order_in(database, org_id, "assigned", assigned=True)
     free = "DELETE FROM work_order_assignees WHERE work_order_id = %s", (order_id,)
-    assert await _refusal(database, org_id, free) == "work_orders_assignee"
-    assert await _refusal(database, org_id, free, _to(order_id, "cancelled")) is None
+    assert await refusal(database, org_id, free) == "work_orders_assignee"
+    ended = moved(order_id, "assigned", "cancelled")
+    assert await refusal(database, org_id, free, *ended) is None
 
 
 async def test_an_order_is_completed_with_a_sign_off_of_that_time(
     database: DatabaseUnderTest, org_id: UUID
 ) -> None:
-    order_id = _order(database, org_id, "started", assigned=True)
-    done = _to(order_id, "completed")
-    earlier = _signed(order_id, days_ago=1)
-    assert await _refusal(database, org_id, done) == "work_orders_sign_off"
-    assert await _refusal(database, org_id, done, earlier) == "work_orders_sign_off"
-    assert await _refusal(database, org_id, done, _signed(order_id)) is None
+    order_id = order_in(database, org_id, "started", assigned=True)
+    done, signed = moved(order_id, "started", "completed")
+    earlier = said(order_id, "started", "completed", days_ago=1)
+    assert await refusal(database, org_id, done) == "work_orders_sign_off"
+    assert await refusal(database, org_id, done, earlier) == "work_order_transitions_made"
+    assert await refusal(database, org_id, done, signed) is None
 
 
 # The things of work orders ------------------------------------------------------------------------
-
-
-def _insert(table: str, row_id: UUID, **columns: UUID) -> Statement:
-    """Return the statement that inserts a row of the tenant with a name."""
-    names = "".join(f", {name}" for name in columns)
-    places = ", %s" * len(columns)
-    statement = f"INSERT INTO {table} (org_id, id, name{names}) SELECT current_org_id(), %s, 'x'"
-    return statement + places, (row_id, *columns.values())
-
-
-def _new_order(order_id: UUID, state: str = "created", **columns: UUID) -> Statement:
-    names, places = "".join(f", {name}" for name in columns), ", %s" * len(columns)
-    statement = (
-        f"INSERT INTO work_orders (org_id, id, number, title, priority, state{names}) SELECT"
-        f" current_org_id(), %s, (SELECT coalesce(max(number), 0) + 1 FROM work_orders), 'x',"
-        f" 'normal', %s{places}"
-    )
-    return statement, (order_id, state, *columns.values())
-
-
-def _given(order_id: UUID, employee_id: UUID) -> Statement:
-    return (
-        "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
-        " SELECT current_org_id(), %s, %s",
-        (order_id, employee_id),
-    )
-
-
-def _delete(table: str, row_id: UUID, *, restore: bool = False) -> Statement:
-    at = "NULL" if restore else "now()"
-    return f"UPDATE {table} SET deleted_at = {at} WHERE id = %s", (row_id,)
-
-
-def _cancelled(order_id: UUID) -> Statement:
-    return "UPDATE work_orders SET state = 'cancelled' WHERE id = %s", (order_id,)
 
 
 async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, org_id: UUID) -> None:
@@ -169,114 +89,104 @@ async def test_what_an_open_order_names_is_there(database: DatabaseUnderTest, or
 
         def made(order_id: UUID, table: str = table, thing: UUID = thing) -> list[Statement]:
             if table == "employees":
-                return [_new_order(order_id), _given(order_id, thing)]
-            return [_new_order(order_id, **{f"{table[:-1]}_id": thing})]
+                return [new_order(order_id), given_to(order_id, thing)]
+            return [new_order(order_id, **{f"{table[:-1]}_id": thing})]
 
-        gone, back = _delete(table, thing), _delete(table, thing, restore=True)
+        gone, back = deletion(table, thing), deletion(table, thing, restore=True)
         order_gone, order_back = (
-            _delete("work_orders", order_id),
-            _delete("work_orders", order_id, restore=True),
+            deletion("work_orders", order_id),
+            deletion("work_orders", order_id, restore=True),
         )
-        reopened = "UPDATE work_orders SET state = 'created' WHERE id = %s", (order_id,)
+        ended = moved(order_id, "created", "cancelled")
+        reopened = moved(order_id, "cancelled", "created")
 
-        async def refusal(*statements: Statement) -> str | None:
-            return await _refusal(database, org_id, *statements)
+        async def refused(*statements: Statement) -> str | None:
+            return await refusal(database, org_id, *statements)
 
-        assert await refusal(_insert(table, thing), *made(order_id)) is None
-        assert await refusal(gone) == f"{table}_in_work_orders"
-        assert await refusal(order_gone, gone) is None
-        assert await refusal(order_back) == constraint
-        assert await refusal(*made(other)) == constraint
-        assert await refusal(back, order_back) is None
-        assert await refusal(_cancelled(order_id), gone) is None
-        assert await refusal(reopened) == constraint
-        assert await refusal(back, reopened) is None
+        assert await refused(insert_named(table, thing), *made(order_id)) is None
+        assert await refused(gone) == f"{table}_in_work_orders"
+        assert await refused(order_gone, gone) is None
+        assert await refused(order_back) == constraint
+        assert await refused(*made(other)) == constraint
+        assert await refused(back, order_back) is None
+        assert await refused(*ended, gone) is None
+        assert await refused(*reopened) == constraint
+        assert await refused(back, *reopened) is None
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_what_an_order_names_is_deleted_when_it_has_ended(
+    database: DatabaseUnderTest, org_id: UUID, state: str
+) -> None:
+    for table in ("clients", "sites", "employees"):
+        thing, order_id = new_id(), order_in(database, org_id, state, assigned=True)
+        named = (
+            "UPDATE work_order_assignees SET employee_id = %s WHERE work_order_id = %s"
+            if table == "employees"
+            else f"UPDATE work_orders SET {table[:-1]}_id = %s WHERE id = %s"
+        )
+        assert await refusal(database, org_id, insert_named(table, thing)) is None
+        put(database, (named, (thing, order_id)))
+        gone = deletion(table, thing)
+        wanted = f"{table}_in_work_orders" if state in OPEN else None
+        assert await refusal(database, org_id, gone) == wanted
+        if state == "cannot_complete":
+            away = deletion("work_orders", order_id)
+            back = deletion("work_orders", order_id, restore=True)
+            assert await refusal(database, org_id, away) is None
+            assert (await refusal(database, org_id, back) is None) == (table == "employees")
 
 
 async def test_an_order_is_at_a_site_of_its_client_or_of_the_organization(
     database: DatabaseUnderTest, org_id: UUID
 ) -> None:
     ours, theirs, site, own, order_id = (new_id() for _ in range(5))
-    there = [
-        _insert("clients", ours),
-        _insert("clients", theirs),
-        _insert("sites", site, client_id=theirs),
-        _insert("sites", own),
-        _new_order(order_id, client_id=ours, site_id=own),
+    begin = [
+        insert_named("clients", ours),
+        insert_named("clients", theirs),
+        insert_named("sites", site, client_id=theirs),
+        insert_named("sites", own),
+        new_order(order_id, client_id=ours, site_id=own),
     ]
-    assert await _refusal(database, org_id, *there) is None
+    assert await refusal(database, org_id, *begin) is None
     wrong = "work_orders_site_of_client"
-    made = _new_order(new_id(), client_id=ours, site_id=site)
-    assert await _refusal(database, org_id, made) == wrong
-    moved = "UPDATE work_orders SET site_id = %s WHERE id = %s", (site, order_id)
-    assert await _refusal(database, org_id, moved) == wrong
+    made = new_order(new_id(), client_id=ours, site_id=site)
+    assert await refusal(database, org_id, made) == wrong
+    there = "UPDATE work_orders SET site_id = %s WHERE id = %s", (site, order_id)
+    assert await refusal(database, org_id, there) == wrong
     other = "UPDATE work_orders SET client_id = %s WHERE id = %s", (theirs, order_id)
-    assert await _refusal(database, org_id, other, moved) is None
+    assert await refusal(database, org_id, other, there) is None
     back = "UPDATE work_orders SET client_id = %s WHERE id = %s", (ours, order_id)
-    assert await _refusal(database, org_id, back) == wrong
+    assert await refusal(database, org_id, back) == wrong
+    # A site goes to another client: the order keeps both, and is opened again.
+    given = "UPDATE sites SET client_id = %s WHERE id = %s", (ours, site)
+    ended = moved(order_id, "created", "cancelled")
+    assert await refusal(database, org_id, given, *ended) is None
+    assert await refusal(database, org_id, *moved(order_id, "cancelled", "created")) is None
 
 
 @pytest.mark.parametrize("state", ["completed", "closed"])
 async def test_an_order_that_somebody_signed_for_stays(
     database: DatabaseUnderTest, org_id: UUID, state: str
 ) -> None:
-    order_id = _order(database, org_id, state, assigned=True)
-    gone = _delete("work_orders", order_id)
-    assert await _refusal(database, org_id, gone) == "work_orders_signed_stay"
+    order_id = order_in(database, org_id, state, assigned=True)
+    gone = deletion("work_orders", order_id)
+    assert await refusal(database, org_id, gone) == "work_orders_signed_stay"
 
 
 # Quotes -------------------------------------------------------------------------------------------
 
 
-def _quote(database: DatabaseUnderTest, org_id: UUID, state: str, *, document: bool) -> UUID:
-    quote_id = new_id()
-    _put(
-        database,
-        (
-            "INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency,"
-            " valid_until, subtotal_cents, discount_cents, tax_cents, total_cents, state, sent_at)"
-            " SELECT %(org)s, %(id)s, coalesce(max(number), 0) + 1, 1, %(id)s, 'x', %(lines)s,"
-            " 'EUR', '2099-01-01', 0, 0, 0, 0, %(state)s, CASE WHEN %(state)s <> 'draft' THEN now()"
-            " END FROM quotes",
-            {"org": org_id, "id": quote_id, "lines": Jsonb([{}]), "state": state},
-        ),
-    )
-    if document:
-        _put(
-            database,
-            (
-                "INSERT INTO quote_documents (org_id, quote_id, content, pdf)"
-                " VALUES (%s, %s, 'x', 'x')",
-                (org_id, quote_id),
-            ),
-        )
-    return quote_id
-
-
-def _become(quote_id: UUID, state: str) -> Statement:
-    decided = "" if state == "sent" else ", decided_at = now()"
-    statement = f"UPDATE quotes SET state = %s, sent_at = now(){decided} WHERE id = %s"
-    return statement, (state, quote_id)
-
-
-def _evidence(quote_id: UUID, kind: EvidenceKind) -> Statement:
-    entry = next_entry([], kind, "2026-03-01T12:00:00Z", {"name": "Peter Frei"})
-    return (
-        "INSERT INTO quote_evidence (org_id, quote_id, place, content, sha256)"
-        " SELECT current_org_id(), %s, 1 + count(*), %s, %s FROM quote_evidence"
-        "  WHERE quote_id = %s",
-        (quote_id, *entry, quote_id),
-    )
-
-
 async def test_a_quote_is_sent_with_its_document(database: DatabaseUnderTest, org_id: UUID) -> None:
-    without = _quote(database, org_id, "draft", document=False)
-    sent = _become(without, "sent"), _evidence(without, "sent")
-    assert await _refusal(database, org_id, *sent) == "quotes_document"
-    quote_id = _quote(database, org_id, "draft", document=True)
-    sent = _become(quote_id, "sent"), _evidence(quote_id, "sent")
-    assert await _refusal(database, org_id, sent[0]) == "quotes_evidence"
-    assert await _refusal(database, org_id, *sent) is None
+    without = quote_in(database, org_id, "draft", document=False)
+    sent = become(without, "sent"), evidence_of(database, without, "sent")
+    assert await refusal(database, org_id, sent[0]) == "quotes_document"
+    quote_id = quote_in(database, org_id, "draft", document=True)
+    sent = become(quote_id, "sent"), evidence_of(database, quote_id, "sent")
+    assert await refusal(database, org_id, sent[0]) == "quotes_evidence"
+    other_pdf = evidence_of(database, quote_id, "sent", pdf_sha256="0" * 64)
+    assert await refusal(database, org_id, sent[0], other_pdf) == "quote_evidence_follows"
+    assert await refusal(database, org_id, *sent) is None
 
 
 @pytest.mark.parametrize(
@@ -294,10 +204,10 @@ async def test_a_quote_is_decided_with_the_evidence_of_it(
     proof: EvidenceKind,
     other: EvidenceKind,
 ) -> None:
-    quote_id = _quote(database, org_id, "sent", document=True)
-    decided = _become(quote_id, state)
-    assert await _refusal(database, org_id, decided) == "quotes_evidence"
-    assert await _refusal(database, org_id, decided, _evidence(quote_id, other)) == (
-        "quotes_evidence"
-    )
-    assert await _refusal(database, org_id, decided, _evidence(quote_id, proof)) is None
+    quote_id = quote_in(database, org_id, "sent", document=True)
+    decided = become(quote_id, state)
+    assert await refusal(database, org_id, decided) == "quotes_evidence"
+    wrong = evidence_of(database, quote_id, other)
+    assert await refusal(database, org_id, decided, wrong) == "quote_evidence_follows"
+    right = evidence_of(database, quote_id, proof)
+    assert await refusal(database, org_id, decided, right) is None
