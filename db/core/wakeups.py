@@ -17,12 +17,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from uuid import UUID
 
 import psycopg
 import structlog
 from psycopg import sql
+
+if TYPE_CHECKING:
+    from db.core.pipeline_cursor import Connection
 
 _log = structlog.get_logger("wakeups")
 
@@ -62,7 +65,8 @@ class WakeUpLimits:
 
 
 OnWakeUp: TypeAlias = Callable[[UUID | None], None]
-_Session: TypeAlias = psycopg.AsyncConnection[Any]
+_Session: TypeAlias = "Connection"
+_NOTIFY = "SELECT pg_notify(%s, %s)"
 
 
 class WakeUps:
@@ -140,10 +144,9 @@ class WakeUps:
         while True:
             await self._has_unsent.wait()
             unsent = self._take_unsent()
-            await session.execute(
-                "SELECT pg_notify(channel, payload)"
-                " FROM unnest(%s::text[], %s::text[]) AS wake_up (channel, payload)",
-                (list(unsent), [_payload(org_ids) for org_ids in unsent.values()]),
+            # psycopg's own cursor takes three times as long, a hundred times a second.
+            await session.answers(
+                [(_NOTIFY, (channel, _payload(org_ids))) for channel, org_ids in unsent.items()]
             )
             self.sent += len(unsent)
             yield

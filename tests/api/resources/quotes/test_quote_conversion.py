@@ -8,7 +8,7 @@ from tests.api.mailbox import Mailbox
 from tests.api.problems import is_problem
 from tests.api.resources.quoting import LINE, client_of, done, draft, read, sent
 from tests.api.running import Answer, Organization, RunningApi
-from tests.api.stocked import stocked
+from tests.api.stocked import stocked, tracked
 
 BY_HAND = {"name": "Ann Lee", "reason": "By a signed letter."}
 
@@ -93,6 +93,20 @@ async def test_lines_of_one_part_become_one_planned_part(
     assert made.json["checklist"] == []
     planned = (await org.viewer.get(f"{made.headers['Location']}/parts")).json["data"]
     assert [(row["part_id"], row["planned"]) for row in planned] == [(part["parts"], 1)]
+
+
+async def test_a_fraction_of_a_part_with_serials_becomes_a_task(
+    org: Organization, mailbox: Mailbox
+) -> None:
+    halves, half = [await tracked(org, "serial", serials=["S1", "S2"]) for _ in range(2)]
+    lines = [
+        LINE | {"part_id": part["parts"], "quantity_thousandths": 500, "description": text}
+        for part, text in ((halves, "One half"), (halves, "The other half"), (half, "A half"))
+    ]
+    made = await _convert(org, await accepted(org, mailbox, lines=lines))
+    assert [task["text"] for task in made.json["checklist"]] == ["A half"]
+    planned = (await org.viewer.get(f"{made.headers['Location']}/parts")).json["data"]
+    assert [(row["part_id"], row["planned"]) for row in planned] == [(halves["parts"], 1)]
 
 
 async def test_two_who_convert_a_quote_at_once_make_one_work_order(
