@@ -40,7 +40,7 @@ TEMPLATE = "opsc_template"
 TEST_SETTINGS = {
     "fsync": "off",
     "shared_buffers": "128MB",
-    "max_wal_size": "256MB",
+    "max_wal_size": "256MB",  # in memory, where there is room
     "scram_iterations": "1",  # tests connect thousands of times; 4,096 rounds take 4 ms each time
 }
 ANY_PORT = 0
