@@ -239,6 +239,19 @@ def test_an_organization_has_a_bound_however_many_endpoints_it_has():
     assert [turn.claim.endpoint.id.int for turn in start_all(lanes, now_s=2)] == [4, 4]
 
 
+def test_an_organization_that_reaches_its_bound_in_one_pool_starts_nothing_from_another():
+    lanes = warmed_up(LaneLimits(organization_in_flight=4), 1)
+    lanes.add(claims_of(8, 1, organization=2), NEVER)
+    lanes.add(claims_of(9, 1), NEVER)
+    assert (turn := lanes.take(0)) is not None  # the other organization's: both stand in the line
+    assert turn.claim.endpoint.id.int == 8
+    lanes.add(claims_of(1, 4), NEVER)
+    flight = start_all(lanes)
+    assert [turn.claim.endpoint.id.int for turn in flight] == [1, 1, 1, 1]
+    lanes.finish(flight[0], 0, accepted=True)
+    assert [turn.claim.endpoint.id.int for turn in start_all(lanes)] == [9]
+
+
 def test_an_organization_below_its_bound_again_goes_on():
     lanes = warmed_up(LaneLimits(organization_in_flight=2), 1, 2, answer_s=2)
     lanes.add(claims_of(1, 50), NEVER)

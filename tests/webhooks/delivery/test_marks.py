@@ -77,7 +77,8 @@ async def test_a_claim_touches_no_index(world, claimed):
             "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid)"
             "  FROM pg_class WHERE relname = 'webhook_deliveries'"
         )
-        assert await cursor.fetchone() == (100, 100)
+        updated, updated_on_the_page = await cursor.fetchone()
+        assert updated_on_the_page == updated >= 100
 
 
 async def _queue(world, org_id) -> None:
