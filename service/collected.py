@@ -11,7 +11,6 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.utils import floatToGoString
 
 
 class KeptNumber(NamedTuple):
@@ -52,7 +51,7 @@ class FastHistogram:
         self._sum += value
 
     def collect(self) -> Iterable[Metric]:
-        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        names = [*[str(float(bound)) for bound in self._bounds], "+Inf"]
         buckets = list(zip(names, accumulate(self._counts), strict=True))
         yield HistogramMetricFamily(self._metric, self._text, buckets, self._sum)
 
