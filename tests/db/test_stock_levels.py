@@ -18,7 +18,7 @@ from db.stock.movements import MovementWish, record
 from db.stock.work_order_parts import OrderPartRow, OrderStock, consume, order_parts, plan
 from operations.stock import NOTHING_NAMED, StockChange, StockLevel, changed
 from operations.work_orders.states import RESERVING, STATES, USING
-from tests.db.proving import put
+from tests.db.rules.proving import put
 from tests.servers import DatabaseUnderTest
 
 

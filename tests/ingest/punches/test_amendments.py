@@ -13,7 +13,7 @@ from db.punches.amendments import amend_some
 from ingest.transaction import LeaderTerm
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
-from tests.db.proving import moved, refusal
+from tests.db.rules.proving import moved, refusal
 from tests.ingest.conftest import fix
 from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import DeviceMessage, settle, term_of

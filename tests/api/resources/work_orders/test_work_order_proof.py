@@ -11,7 +11,7 @@ from tests.api.problems import is_problem
 from tests.api.punching import Worker, worker
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.uploading import upload
-from tests.db.proving import put
+from tests.db.rules.proving import put
 
 BODIES: dict[str, Any] = {
     "cancel": {"reason": "Nobody wants it."},

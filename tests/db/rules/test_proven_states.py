@@ -10,7 +10,7 @@ import pytest
 from db.core.ids import new_id
 from operations.quotes.evidence import EvidenceKind
 from operations.work_orders.states import OPEN, STATES
-from tests.db.proving import (
+from tests.db.rules.proving import (
     Statement,
     become,
     deletion,

@@ -12,7 +12,8 @@ from psycopg.types.json import Jsonb
 from db.core.ids import new_id
 from operations.quotes.sums import QuoteLine, quote_sums
 from operations.work_orders.states import MOVES, STATES, VERBS
-from tests.db.proving import (
+from tests.db.rows import transaction
+from tests.db.rules.proving import (
     LINE,
     Statement,
     at_once,
@@ -30,7 +31,6 @@ from tests.db.proving import (
     said,
     to_state,
 )
-from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
