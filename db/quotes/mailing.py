@@ -104,19 +104,19 @@ async def was_taken(conn: Connection, org_id: UUID, quote_id: UUID) -> None:
     sent = row._replace(state=QUOTES.move(row.state, "send"), sent_at=now)
     await conn.execute(
         """
-        UPDATE quotes SET state = %s, mail_state = 'sent', send_error = NULL, sent_at = %s,
-                          updated_at = %s
-         WHERE org_id = %s AND id = %s
-        """,
-        (sent.state, now, now, org_id, quote_id),
-    )
-    await conn.execute(
-        """
         UPDATE quotes SET state = 'superseded', updated_at = %s
          WHERE org_id = %s AND number = %s AND revision < %s
            AND state = ANY ('{sent,viewed,declined,expired}')
         """,
         (now, org_id, row.number, row.revision),
+    )
+    await conn.execute(
+        """
+        UPDATE quotes SET state = %s, mail_state = 'sent', send_error = NULL, sent_at = %s,
+                          updated_at = %s
+         WHERE org_id = %s AND id = %s
+        """,
+        (sent.state, now, now, org_id, quote_id),
     )
     facts = {
         "sent_to": row.sent_to,

@@ -15,6 +15,10 @@ EVERY_TABLE = (
     " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attname = 'org_id'"
 )
 
+QUOTE_LINES = (
+    '[{"description": "x", "quantity_thousandths": 1000, "unit_price_cents": 0,'
+    ' "discount_basis_points": 0, "tax_basis_points": 0}]'
+)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -199,13 +203,15 @@ def _fill(
     conn.execute(
         "INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency,"
         " valid_until, subtotal_cents, discount_cents, tax_cents, total_cents)"
-        " VALUES (%s, %s, 1, 1, %s, 'x', '[{}]', 'CHF', '2099-01-01', 0, 0, 0, 0)",
-        (org_id, quote_id, client_id),
+        " VALUES (%s, %s, 1, 1, %s, 'x', %s, 'CHF', '2099-01-01', 0, 0, 0, 0)",
+        (org_id, quote_id, client_id, QUOTE_LINES),
     )
     conn.execute("INSERT INTO quote_documents VALUES (%s, %s, 'x', 'x')", (org_id, quote_id))
+    conn.execute("SET LOCAL session_replication_role = replica")  # it is no real evidence
     conn.execute(
         "INSERT INTO quote_evidence VALUES (%s, %s, 1, 'x', sha256('x'))", (org_id, quote_id)
     )
+    conn.execute("SET LOCAL session_replication_role = origin")
     conn.execute(
         "INSERT INTO quote_links (org_id, token_hash, quote_id)"
         " VALUES (%(org_id)s, sha256(uuid_send(%(id)s)), %(id)s)",
@@ -262,8 +268,8 @@ def _fill_inspections(
     conn.execute(
         "INSERT INTO inspection_forms (org_id, id, template_id, template_version, work_order_id,"
         " state, answers, defects, created_by)"
-        " SELECT org_id, %s, %s, 1, %s, 'draft', '{}', '[]', id FROM users"
-        " WHERE org_id = %s LIMIT 1",
+        " SELECT org_id, %s, %s, 1, %s, 'draft', '{}', '[{\"question_id\": \"brakes\"}]', id"
+        "   FROM users WHERE org_id = %s LIMIT 1",
         (form_id, template_id, order_id, org_id),
     )
     conn.execute(

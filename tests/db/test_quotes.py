@@ -11,6 +11,11 @@ from db.core.ids import new_id
 from operations.quotes.states import QUOTE_MOVES, QUOTE_STATES
 from tests.servers import DatabaseUnderTest
 
+# One for 9 cents, less 10 percent, and 25 percent of tax.
+_LINES = (
+    '[{"description": "x", "quantity_thousandths": 1000, "unit_price_cents": 9,'
+    ' "discount_basis_points": 1000, "tax_basis_points": 2500}]'
+)
 LEGAL = {(each.state, each.then) for each in QUOTE_MOVES}
 
 
@@ -38,9 +43,9 @@ def quote(conn: psycopg.Connection, number: int = 1) -> UUID:
     conn.execute(
         "INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines, currency,"
         " valid_until, subtotal_cents, discount_cents, tax_cents, total_cents)"
-        " SELECT org_id, %s, %s, 1, id, 'x', '[{}]', 'CHF', '2099-01-01', 9, 1, 2, 10"
+        " SELECT org_id, %s, %s, 1, id, 'x', %s, 'CHF', '2099-01-01', 9, 1, 2, 10"
         "   FROM clients",
-        (quote_id, number),
+        (quote_id, number, _LINES),
     )
     return quote_id
 
@@ -65,8 +70,9 @@ def test_the_database_allows_the_moves_of_the_table_and_no_others(
 def _move(conn: psycopg.Connection, quote_id: UUID, state: str) -> None:
     conn.execute(
         "UPDATE quotes SET state = %s, sent_at = CASE WHEN %s <> 'draft' THEN now() END,"
-        " decided_at = now() WHERE id = %s",
-        (state, state, quote_id),
+        " decided_at = CASE WHEN %s IN ('accepted', 'declined') THEN now() ELSE decided_at END"
+        " WHERE id = %s",
+        (state, state, state, quote_id),
     )
 
 

@@ -17,6 +17,8 @@ from db.stock.inventory import lock_levels
 from db.stock.movements import MovementWish, record
 from db.stock.work_order_parts import OrderPartRow, OrderStock, consume, order_parts, plan
 from operations.stock import NOTHING_NAMED, StockChange, StockLevel, changed
+from operations.work_orders.states import RESERVING, STATES, USING
+from tests.db.rules.proving import put
 from tests.servers import DatabaseUnderTest
 
 
@@ -94,27 +96,31 @@ INSERT INTO stock_movements (org_id, id, part_id, warehouse_id, kind, quantity_m
     to_warehouse_id)
 SELECT current_org_id(), gen_random_uuid(), '{0.part}', '{0.place}',
 """
-_LEVEL = "stock_movements_level"
+_OTHER = """
+INSERT INTO inventory (org_id, id, part_id, warehouse_id)
+SELECT current_org_id(), gen_random_uuid(), '{0.part}', '{0.other}'
+"""
+_LEVEL, _DENIED = "stock_movements_level", "insufficient privilege"
 
 
 @pytest.mark.parametrize(
     ("statement", "constraint"),
     [
         # by no movement
-        ("UPDATE inventory SET on_hand_milli = 9", None),
-        ("UPDATE inventory SET reserved_milli = 0", None),
-        ("UPDATE inventory SET average_microcents = 1", None),
-        ("UPDATE inventory SET moved_times = 0", None),
-        ("UPDATE inventory SET last_movement = 0", None),
+        ("UPDATE inventory SET on_hand_milli = 9", _DENIED),
+        ("UPDATE inventory SET reserved_milli = 0", _DENIED),
+        ("UPDATE inventory SET average_microcents = 1", _DENIED),
+        ("UPDATE inventory SET moved_times = 0", _DENIED),
+        ("UPDATE inventory SET last_movement = 0", _DENIED),
         ("INSERT INTO inventory (org_id, id, part_id, warehouse_id, on_hand_milli)"
-         " SELECT current_org_id(), gen_random_uuid(), '{0.part}', '{0.other}', 1000", None),
-        ("UPDATE work_order_parts SET reserved_milli = 0", None),
-        ("UPDATE work_order_parts SET used_milli = 1", None),
-        ("UPDATE work_order_parts SET cost_cents = 0", None),
-        ("UPDATE stock_movements SET quantity_milli = 1", None),
-        ("DELETE FROM stock_movements", None),
-        ("SELECT move_stock_lots(m, '{0.place}', '{{x}}', 1) FROM stock_movements m", None),
-        ("SELECT keep_order_part(m) FROM stock_movements m", None),
+         " SELECT current_org_id(), gen_random_uuid(), '{0.part}', '{0.other}', 1000", _DENIED),
+        ("UPDATE work_order_parts SET reserved_milli = 0", _DENIED),
+        ("UPDATE work_order_parts SET used_milli = 1", _DENIED),
+        ("UPDATE work_order_parts SET cost_cents = 0", _DENIED),
+        ("UPDATE stock_movements SET quantity_milli = 1", _DENIED),
+        ("DELETE FROM stock_movements", _DENIED),
+        ("SELECT move_stock_lots(m, '{0.place}', '{{x}}', 1) FROM stock_movements m", _DENIED),
+        ("SELECT keep_order_part(m) FROM stock_movements m", _DENIED),
         # by one that is none
         ("{new} 'receive', 1000, 2000, 0, 1, NULL, NULL", "stock_movements_change"),
         ("{new} 'receive', -1000, -1000, 0, 1, NULL, NULL", "stock_movements_change"),
@@ -123,7 +129,23 @@ _LEVEL = "stock_movements_level"
         ("{new} 'reserve', 1000, 0, 2000, NULL, NULL, NULL", "stock_movements_change"),
         ("{new} 'reserve', 1000, 0, 1000, 1, NULL, NULL", "stock_movements_change"),
         ("{new} 'release', 1000, 0, 1000, NULL, NULL, NULL", "stock_movements_change"),
+        ("{new} 'reserve', -1000, 0, -1000, NULL, NULL, NULL", "stock_movements_change"),
+        ("{new} 'reserve', 1000, 1000, 1000, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'release', -1000, 0, 1000, NULL, NULL, NULL", "stock_movements_change"),
+        ("{new} 'release', 1000, 1000, -1000, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'count', -1000, -1000, 0, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'count', 10000, 0, 1000, NULL, NULL, NULL", "stock_movements_change"),
         ("{new} 'adjust', 0, 0, 0, NULL, NULL, NULL", "stock_movements_change"),
+        ("{new} 'adjust', 1000, 2000, 0, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'adjust', 1000, 1000, 1000, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'transfer', -1000, 1000, 0, 3000000, NULL, '{0.other}'", "stock_movements_change"),
+        ("{new} 'transfer', 1000, -1000, -1000, 3000000, NULL, '{0.other}'",
+         "stock_movements_change"),
+        ("{new} 'issue', -1000, 1000, 0, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'consume', -1000, 1000, 0, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'consume', 1000, -2000, 0, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'consume', 1000, -1000, 1000, 3000000, NULL, NULL", "stock_movements_change"),
+        ("{new} 'return', 1000, 1000, -1000, 3000000, NULL, NULL", "stock_movements_change"),
         ("{new} 'transfer', 1000, 1000, 0, 3000000, NULL, '{0.other}'", "stock_movements_change"),
         ("{new} 'count', 9000, -2000, 0, 3000000, NULL, NULL", "stock_movements_counted"),
         ("{new} 'receive', 1000, 1000, 0, 1, '{0.order}', NULL", "stock_movements_of_order"),
@@ -147,7 +169,31 @@ _LEVEL = "stock_movements_level"
          " quantity_milli, on_hand_change_milli, reserved_change_milli, unit_cost_microcents)"
          " OVERRIDING SYSTEM VALUE SELECT current_org_id(), gen_random_uuid(), 1, '{0.part}',"
          " '{0.place}', 'receive', 1, 1, 0, 1", _LEVEL),
+        ("{level}; {new} 'transfer', 1000, -1000, 0, 1, NULL, '{0.other}'", _LEVEL),
+        ("{level}; {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", None),
+        ("{level}; {there} 'receive', 9, 9, 0, 7, NULL, NULL;"
+         " {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", None),
+        ("INSERT INTO stock_movements (org_id, id, number, part_id, warehouse_id, kind,"
+         " quantity_milli, on_hand_change_milli, reserved_change_milli, unit_cost_microcents)"
+         " OVERRIDING SYSTEM VALUE SELECT current_org_id(), gen_random_uuid(), 1000000,"
+         " '{0.part}', '{0.place}', 'receive', 1, 1, 0, 1; {new} 'receive', 1, 1, 0, 1, NULL, NULL",
+         _LEVEL),
+        # where no cost was ever given
+        ("{level}; {there} 'adjust', 1000, 1000, 0, 7, NULL, NULL", None),
+        ("{level}; {there} 'adjust', 1000, 1000, 0, NULL, NULL, NULL;"
+         " {there} 'issue', 1000, -1000, 0, 7, NULL, NULL", _LEVEL),
+        # what others have reserved elsewhere
+        ("{level}; {there} 'receive', 9, 9, 0, 7, NULL, NULL; {there} 'reserve', 9, 0, 9, NULL,"
+         " NULL, NULL; {there} 'release', 9, 0, -9, NULL, NULL, NULL", None),
+        ("{level}; {there} 'receive', 9, 9, 0, 7, NULL, NULL; {there} 'reserve', 9, 0, 9, NULL,"
+         " NULL, NULL; {there} 'release', 9, 0, -9, NULL, '{0.order}', NULL",
+         "stock_movements_order_part"),
         # for an order that is over
+        ("UPDATE work_orders SET deleted_at = now();"
+         " {new} 'release', 3000, 0, -3000, NULL, '{0.order}', NULL", None),
+        ("UPDATE work_orders SET deleted_at = now();"
+         " {new} 'consume', 1000, -1000, 0, 3000000, '{0.order}', NULL",
+         "stock_movements_order_state"),
         ("UPDATE work_orders SET state = 'cancelled', ended_at = now()", "work_orders_released"),
         ("UPDATE work_orders SET deleted_at = now()", "work_orders_released"),
         ("UPDATE work_order_parts SET warehouse_id = '{0.other}'",
@@ -158,6 +204,10 @@ _LEVEL = "stock_movements_level"
         ("UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}'", "warehouses_in_stock"),
         ("{empty}; UPDATE parts SET deleted_at = now(); {new} 'receive', 1, 1, 0, 1, NULL, NULL",
          "stock_movements_place"),
+        ("{empty}; UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}';"
+         " {new} 'receive', 1, 1, 0, 1, NULL, NULL", "stock_movements_place"),
+        ("{level}; UPDATE warehouses SET deleted_at = now() WHERE id = '{0.other}';"
+         " {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", "stock_movements_place"),
     ],
 )  # fmt: skip
 def test_sql_as_the_application_does_not_get_around_movements(
@@ -172,9 +222,9 @@ def test_sql_as_the_application_does_not_get_around_movements(
             "'issue', 10000, -10000, 0, 3000000, NULL, NULL",
         )
     ).format(stored)
-    text = statement.format(stored, new=new, empty=empty)
-    wanted = "insufficient privilege" if constraint is None else constraint
-    assert _refusal(database, stored, text) == wanted
+    there = new.replace(str(stored.place), str(stored.other))
+    text = statement.format(stored, new=new, there=there, empty=empty, level=_OTHER.format(stored))
+    assert _refusal(database, stored, text) == constraint
 
 
 def test_a_movement_of_an_order_that_is_over_is_refused(
@@ -183,12 +233,39 @@ def test_a_movement_of_an_order_that_is_over_is_refused(
     new = _NEW.format(stored)
     over = (
         f"{new} 'release', 3000, 0, -3000, NULL, '{stored.order}', NULL;"
-        " UPDATE work_orders SET state = 'cancelled', ended_at = now(); "
+        " UPDATE work_orders SET state = 'cancelled', ended_at = now(), updated_at = now();"
+        " INSERT INTO work_order_transitions (org_id, id, work_order_id, verb, from_state, state,"
+        " user_id, reason) SELECT org_id, gen_random_uuid(), "
+        f"'{stored.order}', 'cancel', 'started', 'cancelled', id, 'x' FROM users; "
     )
     for values in ("'consume', 1000, -1000, 0, 3000000", "'reserve', 1, 0, 1, NULL"):
         text = f"{over}{new} {values}, '{stored.order}', NULL"
         assert _refusal(database, stored, text) == "stock_movements_order_state"
     assert _refusal(database, stored, over) is None
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_parts_of_an_order_are_reserved_and_used_in_its_states(
+    database: DatabaseUnderTest, stored: Stored, state: str
+) -> None:
+    new = _NEW.format(stored)
+    put(database, ("UPDATE work_orders SET state = %s WHERE id = %s", (state, stored.order)))
+    allowed: set[str] = set()
+    for kind, text in (
+        ("release", "{} 'release', 1000, 0, -1000, NULL"),
+        ("reserve", "{0} 'release', 1, 0, -1, NULL, '{1}', NULL; {0} 'reserve', 1, 0, 1, NULL"),
+        ("consume", "{} 'consume', 1000, -1000, -1000, 3000000"),
+        ("return", "{} 'return', 1000, 1000, 0, 3000000"),
+    ):
+        refused = _refusal(
+            database, stored, f"{text.format(new, stored.order)}, '{stored.order}', NULL"
+        )
+        assert refused in (None, "stock_movements_order_state")
+        allowed |= set() if refused else {kind}
+    put(database, ("UPDATE work_orders SET state = 'started' WHERE id = %s", (stored.order,)))
+    reserves = {"reserve"} if state in RESERVING else set[str]()
+    uses = {"consume", "return"} if state in USING else set[str]()
+    assert allowed == {"release"} | reserves | uses
 
 
 def _refusal(database: DatabaseUnderTest, stored: Stored, text: str) -> str | None:
@@ -199,7 +276,7 @@ def _refusal(database: DatabaseUnderTest, stored: Stored, text: str) -> str | No
             conn.execute(text.encode())
             conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except psycopg.errors.InsufficientPrivilege:
-            return "insufficient privilege"
+            return _DENIED
         except psycopg.errors.CheckViolation as error:
             return error.diag.constraint_name
         finally:

@@ -276,12 +276,9 @@ WHO: dict[str, str] = {
     " locked_by = NULL, locked_at = NULL, figures = NULL, rules = NULL",
     "submitted": "submitted_by = u.id, submitted_at = now(), decided_by = NULL, decided_at = NULL,"
     " locked_by = NULL, locked_at = NULL, figures = NULL, rules = NULL",
-    "approved": "submitted_by = u.id, submitted_at = now(), decided_by = u.id, decided_at = now(),"
-    " locked_by = NULL, locked_at = NULL, figures = '{}', rules = '{}'",
-    "rejected": "submitted_by = u.id, submitted_at = now(), decided_by = u.id, decided_at = now(),"
-    " locked_by = NULL, locked_at = NULL, figures = NULL, rules = NULL",
-    "locked": "submitted_by = u.id, submitted_at = now(), decided_by = u.id, decided_at = now(),"
-    " locked_by = u.id, locked_at = now(), figures = '{}', rules = '{}'",
+    "approved": "decided_by = u.id, decided_at = now(), figures = '{}', rules = '{}'",
+    "rejected": "decided_by = u.id, decided_at = now()",
+    "locked": "locked_by = u.id, locked_at = now()",
 }
 WAY = {"open": [], "submitted": ["submitted"], "rejected": ["submitted", "rejected"]}
 WAY |= {"approved": ["submitted", "approved"], "locked": ["submitted", "approved", "locked"]}
@@ -302,7 +299,7 @@ async def test_the_database_lets_through_the_moves_of_the_table_alone(
     for step in WAY[state]:
         await crew.execute(to(step))
     if state == then or any((each.state, each.then) == (state, then) for each in MOVES):
-        await crew.execute(to(then))
+        await crew.execute(f"UPDATE timesheets SET state = '{then}'" if state == then else to(then))
         assert crew.tenant.rows("SELECT state FROM timesheets") == [(then,)]
     else:
         with pytest.raises(CheckViolation, match="a timesheet cannot go from"):

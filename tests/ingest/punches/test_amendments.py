@@ -13,6 +13,7 @@ from db.punches.amendments import amend_some
 from ingest.transaction import LeaderTerm
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
+from tests.db.rules.proving import moved, refusal
 from tests.ingest.conftest import fix
 from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import DeviceMessage, settle, term_of
@@ -283,8 +284,14 @@ async def ordered(crew: Crew, site: UUID, worker: Worker) -> UUID:
         " VALUES (current_org_id(), %s, %s)",
         (order_id, worker.employee_id),
     )
-    await crew.execute("UPDATE work_orders SET state = 'assigned'")
+    await _said(crew, order_id, "created", "assigned")
     return order_id
+
+
+async def _said(crew: Crew, order_id: UUID, before: str, then: str) -> None:
+    """Bring a work order to a state."""
+    changes = moved(order_id, before, then)
+    assert await refusal(crew.tenant.database, crew.tenant.org_id, *changes) is None
 
 
 async def test_the_site_of_a_work_order_that_is_done_still_counts(
@@ -292,11 +299,11 @@ async def test_the_site_of_a_work_order_that_is_done_still_counts(
 ) -> None:
     yard = await crew.tenant.zone(square(*AWAY), kind="yard")
     site, worker = await crew.site(yard), await crew.worker()
-    await ordered(crew, site, worker)
+    order_id = await ordered(crew, site, worker)
     async with term_of(database) as term:
         await punched_at(term, worker, 30)
         assert crew.stored("verdict, site_id") == [("verified", site)]
-        await crew.execute("UPDATE work_orders SET state = 'cancelled'")
+        await _said(crew, order_id, "assigned", "cancelled")
         await crew.tenant.zone(square(*FAR), kind="jobsite", made_now=True, valid_from=soon(-100))
         assert await amend_some(term.conn) == (1, 0)
     assert crew.stored("verdict, revision") == [("verified", 1)]

@@ -12,6 +12,7 @@ from telemetry.ids import parse_id
 from tests.api.punching import Worker, jobsite, rules
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import text
+from tests.db.rules.proving import put
 from tests.ingest.punches.punching import AWAY, HOME
 
 BODIES: dict[str, Any] = {
@@ -65,15 +66,12 @@ async def _order(
             order_id,
             verb,
         )[0]
-        api.sql(
+        ends = verb in ("complete", "cancel", "cannot-complete")
+        statement = (
             "UPDATE work_orders SET started_at = CASE WHEN %s THEN %s ELSE started_at END,"
-            " ended_at = CASE WHEN %s THEN %s ELSE ended_at END WHERE id = %s",
-            verb == "start",
-            at,
-            verb in ("complete", "cancel", "cannot-complete"),
-            at,
-            order_id,
+            " ended_at = CASE WHEN %s THEN %s ELSE ended_at END WHERE id = %s"
         )
+        put(api.database, (statement, (verb == "start", at, ends, at, order_id)))
     return made["id"]
 
 

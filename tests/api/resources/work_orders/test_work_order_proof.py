@@ -11,6 +11,7 @@ from tests.api.photos.pictures import photo
 from tests.api.punching import Worker, worker
 from tests.api.resources.test_attachments import upload
 from tests.api.running import Answer, Organization, RunningApi
+from tests.db.rules.proving import put
 
 BODIES: dict[str, Any] = {
     "cancel": {"reason": "Nobody wants it."},
@@ -124,13 +125,13 @@ async def test_an_order_can_be_ended_however_many_ways_it_took(
 ) -> None:
     path = await _order(org, anna, *verbs)
     order_id = parse_id("wo", path.rpartition("/")[2])
-    api.sql(
-        "INSERT INTO work_order_transitions (org_id, id, work_order_id, user_id, verb, state)"
-        " SELECT org_id, gen_random_uuid(), work_order_id, user_id, 'assign', 'assigned'"
-        "   FROM work_order_transitions, generate_series(1, 500)"
-        "  WHERE work_order_id = %s AND verb = 'create'",
-        order_id,
+    statement = (
+        "INSERT INTO work_order_transitions (org_id, id, work_order_id, user_id, verb, from_state,"
+        " state) SELECT org_id, gen_random_uuid(), work_order_id, user_id, 'assign', 'assigned',"
+        " 'assigned' FROM work_order_transitions, generate_series(1, 500)"
+        "  WHERE work_order_id = %s AND verb = 'create'"
     )
+    put(api.database, (statement, (order_id,)))
     other = {"start": "hold", "assign": "start", "complete": "reopen"}[verbs[-1]]
     assert is_problem(await _say(org, path, other), 409, "too_many_transitions")
     assert (await _say(org, path, ends)).status == 200
