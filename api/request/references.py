@@ -155,7 +155,7 @@ async def check_in_no_open_order(
         told = ", ".join(map(str, numbers[:_MOST_ORDERS_TOLD]))
         more = " and more" if len(numbers) > _MOST_ORDERS_TOLD else ""
         detail = f"Work orders that have not ended {verb}: {told}{more}."
-        raise conflict("in_use", f"{detail} Give these others first.")
+        raise conflict("in_use", f"{detail} Change or end these first.")
 
 
 async def check_filters(conn: Connection, query: Query) -> None:

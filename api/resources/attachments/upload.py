@@ -217,5 +217,5 @@ def _known_type(head: bytes) -> str | None:
         matches = puremagic.magic_string(head)
     except puremagic.PureError:
         return None
-    found = {match.mime_type for match in matches}
+    found = {match.mime_type for match in matches} - {"image/heif"}
     return next((each for each in MEDIA_TYPES if each in found), None)
