@@ -156,7 +156,8 @@ _LEVEL = "stock_movements_level"
         # of what is deleted
         ("UPDATE parts SET deleted_at = now()", "parts_in_stock"),
         ("UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}'", "warehouses_in_stock"),
-        ("{empty}; UPDATE parts SET deleted_at = now(); {new} 'receive', 1, 1, 0, 1, NULL, NULL",
+        ("{empty}; UPDATE work_order_parts SET planned_milli = 2000;"
+         " UPDATE parts SET deleted_at = now(); {new} 'receive', 1, 1, 0, 1, NULL, NULL",
          "stock_movements_place"),
     ],
 )  # fmt: skip
