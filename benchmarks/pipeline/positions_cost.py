@@ -9,7 +9,6 @@ minutes; it is meant for a machine that has nothing else to do.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
@@ -99,14 +98,13 @@ def measure(options: argparse.Namespace, console: Console) -> None:
             for what, ratio in shown[name].items():
                 console.print(f"{name}: {what}: {ratio.median} ({ratio.lowest}-{ratio.highest})")
     if not options.no_result:
-        path = machine.result_path("positions-cost", facts)
         figures = {
             name: {what: asdict(ratio) for what, ratio in each.items()}
             for name, each in shown.items()
         }
         configuration = {**asdict(plan), **asdict(timing), "devices": DEVICES}
         result = {**facts, "configuration": configuration, "ratios": figures}
-        path.write_text(json.dumps(result, indent=2) + "\n")
+        path = machine.write_result("positions-cost", result)
         console.print(f"written: {path}")
 
 
