@@ -51,6 +51,8 @@ def org(api: RunningApi) -> Organization:
 
 
 @pytest.fixture
-def mailbox(api: RunningApi, tmp_path: Path) -> Mailbox:
-    """The letters that the API's deliverer sends, to whomever."""
-    return Mailbox(api, tmp_path / "mail")
+async def mailbox(api: RunningApi, tmp_path: Path) -> Mailbox:
+    """The letters that the API's deliverer sends, to whomever; none of tests before."""
+    made = Mailbox(api, tmp_path / "mail")
+    await made.letters()
+    return made

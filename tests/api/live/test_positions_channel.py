@@ -65,15 +65,16 @@ async def test_all_positions_come_at_first_and_then_those_that_change(
 
 @pytest.mark.parametrize("wanted", ["bbox", "filter"])
 async def test_a_viewer_gets_what_lies_in_its_box_or_belongs_to_its_client(
-    api: RunningApi, north: Organization, wanted: str
+    api: RunningApi, wanted: str
 ) -> None:
-    client_id = (await north.admin.post("/v1/clients", {"name": "Frei"})).json["id"]
-    near = await made(north, "Near", client_id=client_id)
-    far = await made(north, "Far")
-    put(api, north, near, 10.5, 20.5)
-    put(api, north, far, 50.5, 20.5)
+    org = api.organization("Acme")
+    client_id = (await org.admin.post("/v1/clients", {"name": "Frei"})).json["id"]
+    near = await made(org, "Near", client_id=client_id)
+    far = await made(org, "Far")
+    put(api, org, near, 10.5, 20.5)
+    put(api, org, far, 50.5, 20.5)
     one_of = {"bbox": [20.0, 10.0, 21.0, 11.0], "filter": {"client_id": client_id}}
-    async with signed_in(api.url, north.viewer) as reader:
+    async with signed_in(api.url, org.viewer) as reader:
         await watch(reader, **{wanted: one_of[wanted]})
         assert await places(reader) == {near: (10.5, 20.5)}
 

@@ -182,17 +182,16 @@ async def test_an_end_in_the_past_is_a_422(north: Organization) -> None:
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/expires_at")
 
 
-async def test_a_key_dies_with_its_owner_and_does_not_come_back(
-    api: RunningApi, north: Organization
-) -> None:
-    owner = await _user_id(north.technician)
-    client = await _key(api, north, user_id=owner)
+async def test_a_key_dies_with_its_owner_and_does_not_come_back(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    owner = await _user_id(org.technician)
+    client = await _key(api, org, user_id=owner)
     assert (await client.get("/v1/assets")).status == 200
-    assert (await north.admin.patch(f"/v1/users/{owner}", {"active": False})).status == 200
+    assert (await org.admin.patch(f"/v1/users/{owner}", {"active": False})).status == 200
     await until_refused(client)
-    assert (await north.admin.patch(f"/v1/users/{owner}", {"active": True})).status == 200
+    assert (await org.admin.patch(f"/v1/users/{owner}", {"active": True})).status == 200
     await until_refused(client)
-    refused = await north.technician.get("/v1/assets")
+    refused = await org.technician.get("/v1/assets")
     assert refused.status == 401
 
 
