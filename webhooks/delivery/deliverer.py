@@ -20,7 +20,12 @@ from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox
 from db.delivery import endpoint_health, endpoint_hours, webhook_backlog, webhook_deliveries
 from db.delivery.endpoint_health import KnownEndpoint
-from db.delivery.webhook_deliveries import ClaimedDelivery, Mark, WantedDeliveries
+from db.delivery.webhook_deliveries import (
+    ClaimedDelivery,
+    ClaimedEndpoint,
+    Mark,
+    WantedDeliveries,
+)
 from telemetry.ids import format_id
 from telemetry.times import to_us
 from webhooks.delivery import envelope, signing
@@ -172,10 +177,9 @@ class Deliverer:
     async def _write_marks(self, conn: Connection) -> None:
         marks = self._marks[:]
         self._gone |= {
-            KnownEndpoint(endpoint.org_id, endpoint.id, endpoint.updated_at)
+            _known(mark.claim.endpoint)
             for mark in marks
             if mark.status == GONE and not mark.claim.is_test
-            for endpoint in (mark.claim.endpoint,)
         }
         # First, so that an endpoint that is gone is disabled whatever happens in between.
         self._gone = await endpoint_health.disable(conn, self._gone, "gone")
@@ -409,3 +413,7 @@ class Deliverer:
                 claims=len(claims),
                 error=str(error).strip(),
             )
+
+
+def _known(endpoint: ClaimedEndpoint) -> KnownEndpoint:
+    return KnownEndpoint(endpoint.org_id, endpoint.id, endpoint.updated_at)
