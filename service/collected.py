@@ -39,7 +39,7 @@ class Collected:
 
 
 class FastHistogram:
-    """A histogram for one thread. `observe` takes a quarter of the time of prometheus_client's."""
+    """A histogram for one thread. `observe` takes a third of the time of prometheus_client's."""
 
     def __init__(self, metric: str, text: str, bounds: Sequence[float]) -> None:
         self._metric, self._text, self._bounds = metric, text, bounds
