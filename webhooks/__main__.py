@@ -23,7 +23,7 @@ from service.health import serving
 from service.itself import watching_itself
 from service.wrong_settings import explained
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
-from webhooks.delivery.fair_queue import LaneLimits
+from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.delivery.post import Poster
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import FileSender, MailSender, SmtpSender, SmtpServer
@@ -59,15 +59,15 @@ async def _run(settings: DeliverSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = WebhookMetrics()
-    lanes = LaneLimits(good_s=settings.webhook_timeout_s / 3)
+    queues = FairQueueLimits(good_s=settings.webhook_timeout_s / 3)
     limits = DeliverLimits(
         attempt_s=settings.webhook_timeout_s,
         disable_after_s=settings.webhook_disable_after_hours * 3_600,
-        lanes=lanes,
+        queues=queues,
     )
     poster = Poster(
         allow_loopback=settings.webhook_allow_loopback,
-        connections=limits.lanes.in_flight,
+        connections=limits.queues.in_flight,
         timeout_s=limits.attempt_s,
     )
     url = settings.database_url.get_secret_value()

@@ -67,8 +67,8 @@ class WebhookMetrics:
         )
         self.endpoints = Gauge(
             "opsc_webhook_endpoints",
-            "Endpoints that this process knows, by the pace of their answers.",
-            ["pace"],
+            "Endpoints that this process knows, by the latency of their answers.",
+            ["latency"],
             registry=registry,
         )
         self.in_flight = Gauge(

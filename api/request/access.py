@@ -74,12 +74,12 @@ class Access:
         _check_scope(self.caller, needed)
 
     @property
-    def leads(self) -> bool:
+    def sees_costs(self) -> bool:
         """The caller is a dispatcher or an admin: they see what work costs."""
         return self.caller.role in ("dispatcher", "admin")
 
     @property
-    def writes_own(self) -> bool:
+    def is_technician(self) -> bool:
         """The caller is a technician: they write what is their own."""
         return self.caller.role == "technician"
 
@@ -91,7 +91,7 @@ class Access:
         """Raise Problem (403) where a technician wants to write what is not their own. things: what
         it is, in the plural.
         """
-        if self.writes_own and not self.is_own(user_id):
+        if self.is_technician and not self.is_own(user_id):
             detail = f"A technician may only write {things} of their own: of the employee who has"
             raise forbidden(f"{detail} the technician's user_id.")
 

@@ -204,7 +204,7 @@ _item = item_of(EmployeeItem, certifications=_certifications, punch_rights=_punc
 _employees = Resource(
     employees,
     _item,
-    item_for=lambda access: _item if access.leads else _without_cost,
+    item_for=lambda access: _item if access.sees_costs else _without_cost,
     columns=_columns,
     check=lambda employee: check_together(employee, "hourly_cost_cents", "currency"),
 )

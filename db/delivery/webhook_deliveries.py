@@ -92,10 +92,11 @@ _CLAIM = """
 WITH endpoint AS (
     SELECT p.org_id, p.id, p.updated_at, p.url, p.secret_encrypted, p.headers_encrypted,
            p.previous_secret_encrypted, p.previous_secret_until, p.payload = 'thin' AS thin,
-           least(coalesce(known.room, %(room)s), %(room_max)s) AS room
+           least(coalesce(known.capacity, %(capacity)s), %(capacity_max)s) AS capacity
       FROM webhook_endpoints AS p
       JOIN organizations AS o USING (org_id)
-      LEFT JOIN unnest(%(endpoint_ids)s::uuid[], %(rooms)s::int[]) AS known (id, room) USING (id)
+      LEFT JOIN unnest(%(endpoint_ids)s::uuid[], %(capacities)s::int[])
+           AS known (id, capacity) USING (id)
      WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.api_access
      ORDER BY p.id <= %(after)s, p.id
 ), due AS (
@@ -111,7 +112,7 @@ WITH endpoint AS (
             AND (claimed_until IS NULL OR claimed_until <= now()
                  OR claimer <> ALL (%(living)s::int[])
                     AND claimed_until <= now() + make_interval(secs => %(dead_lease_s)s))
-          ORDER BY next_attempt_at, seq LIMIT endpoint.room
+          ORDER BY next_attempt_at, seq LIMIT endpoint.capacity
             FOR UPDATE SKIP LOCKED) AS unordered
         UNION ALL
         SELECT * FROM (
@@ -121,7 +122,7 @@ WITH endpoint AS (
              FROM (SELECT seq, row_number() OVER (ORDER BY seq) AS place
                      FROM (SELECT seq FROM webhook_deliveries
                             WHERE endpoint_id = endpoint.id AND state = 'pending' AND is_ordered
-                            ORDER BY seq LIMIT endpoint.room) AS smallest) AS first
+                            ORDER BY seq LIMIT endpoint.capacity) AS smallest) AS first
              JOIN webhook_deliveries AS known USING (seq)
             WHERE known.org_id = endpoint.org_id AND known.endpoint_id = endpoint.id
               AND known.state = 'pending' AND known.is_ordered AND known.next_attempt_at <= now()
@@ -241,8 +242,8 @@ UPDATE webhook_deliveries AS d SET claimed_until = NULL
    AND d.claimer = %(claimer)s
 """
 
-# Only endpoints without hope are looked at, each by the index.
-_FAIL_HOPELESS = """
+# Only dead endpoints are looked at, each by the index.
+_FAIL_UNDELIVERABLE = """
 WITH endpoint AS (
     SELECT p.org_id, p.id,
            CASE WHEN p.deleted_at IS NOT NULL THEN 'the endpoint was deleted'
@@ -275,8 +276,8 @@ UPDATE webhook_deliveries AS d
 
 @dataclass(frozen=True, slots=True)
 class WantedDeliveries:
-    """The deliveries that one claim may take: `rooms` per endpoint, `room` from any other, `limit`
-    in all.
+    """The deliveries that one claim may take: `capacities` per endpoint, `capacity` from any other,
+    `limit` in all.
 
     Endpoints are asked in the order of their ids, beginning behind `after`. claimer: who claims.
     living: claimers whose claims hold until their lease ends; None: the claims of all do.
@@ -284,8 +285,8 @@ class WantedDeliveries:
     """
 
     limit: int
-    room: int
-    rooms: Mapping[UUID, int]
+    capacity: int
+    capacities: Mapping[UUID, int]
     after: UUID
     lease_s: float
     claimer: int
@@ -300,10 +301,10 @@ async def claim(conn: Connection, wanted: WantedDeliveries) -> list[ClaimedDeliv
             _CLAIM,
             {
                 "limit": wanted.limit,
-                "room": wanted.room,
-                "room_max": wanted.limit,
-                "endpoint_ids": _array([endpoint_id.hex for endpoint_id in wanted.rooms]),
-                "rooms": _array([*wanted.rooms.values()]),
+                "capacity": wanted.capacity,
+                "capacity_max": wanted.limit,
+                "endpoint_ids": _array([endpoint_id.hex for endpoint_id in wanted.capacities]),
+                "capacities": _array([*wanted.capacities.values()]),
                 "after": wanted.after,
                 "lease_s": wanted.lease_s,
                 "claimer": wanted.claimer,
@@ -344,12 +345,12 @@ async def release(conn: Connection, claims: Sequence[ClaimedDelivery], claimer: 
     await conn.execute(_RELEASE, _identities(claims) | {"claimer": claimer})
 
 
-async def fail_hopeless(conn: Connection, *, limit: int) -> int:
+async def fail_undeliverable(conn: Connection, *, limit: int) -> int:
     """Fail the deliveries of deleted endpoints, and those that have been due for three days without
     the plan or for an endpoint that has been disabled for three days; return their number.
     """
     # Planned each time, as in `claim`.
-    cursor = await conn.execute(_FAIL_HOPELESS, {"limit": limit}, prepare=False)
+    cursor = await conn.execute(_FAIL_UNDELIVERABLE, {"limit": limit}, prepare=False)
     return cursor.rowcount
 
 

@@ -33,7 +33,7 @@ from tests.webhooks.endpoints import (
 )
 from tests.webhooks.world import SECRET_KEY, World, delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
-from webhooks.delivery.fair_queue import LaneLimits
+from webhooks.delivery.fair_queue import FairQueueLimits
 
 BOX = SecretBox(SECRET_KEY)
 TOKEN = "a-token-of-the-receiver"
@@ -97,8 +97,8 @@ async def test_a_secret_that_ends_while_deliveries_wait_signs_no_more(world, dat
             " previous_secret_until = now() + interval '1.2 seconds' WHERE id = %s",
             (before, endpoint.id),
         )
-        one_by_one = LaneLimits(window=1, waiting_per_attempt=20)
-        async with delivering(database, limits=DeliverLimits(attempt_s=20, lanes=one_by_one)):
+        one_by_one = FairQueueLimits(window=1, waiting_per_attempt=20)
+        async with delivering(database, limits=DeliverLimits(attempt_s=20, queues=one_by_one)):
             await until(lambda: len(receiver.requests) == 20)
     signatures = [
         request.headers["webhook-signature"].count("v1,") for request in receiver.requests
@@ -286,7 +286,7 @@ async def test_the_first_of_ordered_deliveries_is_not_passed_while_it_is_locked(
         await connect(database.url("opsc_deliver"), "two") as two,
     ):
         async with one.transaction():
-            first = await webhook_deliveries.claim(one, replace(wanted, room=1))
+            first = await webhook_deliveries.claim(one, replace(wanted, capacity=1))
             assert [claim.seq for claim in first] == [1]
             assert await webhook_deliveries.claim(two, wanted) == []
         assert await webhook_deliveries.claim(two, wanted) == []  # claimed now
@@ -325,7 +325,7 @@ async def test_ordered_deliveries_are_claimed_in_a_row_up_to_the_first_that_is_n
             " WHERE org_id = %s AND seq = 7",
             (org_id,),
         )
-        assert await claimed_seqs(one, room=3) == [1, 3, 4]
+        assert await claimed_seqs(one, capacity=3) == [1, 3, 4]
         await world.make_due()
         await world.admin.execute(
             "UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 hour'"

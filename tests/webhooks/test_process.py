@@ -17,7 +17,7 @@ from stack.servers.postgres import free_port
 from tests.servers import ANY_PORT
 from tests.webhooks import receivers
 from tests.webhooks.world import SECRET_KEY, until, world_in
-from webhooks.delivery.fair_queue import LaneLimits
+from webhooks.delivery.fair_queue import FairQueueLimits
 
 
 @asynccontextmanager
@@ -96,7 +96,7 @@ async def test_killed_it_keeps_the_order(world, database):
     assert receiver.open_most == 1
     repeats = [later - earlier for earlier, later in itertools.pairwise(seqs) if later <= earlier]
     assert len(repeats) <= 1  # after the kill, and on in order from there
-    assert all(-LaneLimits().ordered_waiting < repeat for repeat in repeats)
+    assert all(-FairQueueLimits().ordered_waiting < repeat for repeat in repeats)
 
 
 async def test_what_a_killed_process_had_claimed_is_sent_long_before_its_claims_lapse(

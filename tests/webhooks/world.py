@@ -174,7 +174,7 @@ async def delivering(
         pool(database.url("opsc_deliver"), "test-deliver", max_size=4, wait_s=1) as connections,
         Poster(
             allow_loopback=allow_loopback,
-            connections=limits.lanes.in_flight,
+            connections=limits.queues.in_flight,
             timeout_s=limits.attempt_s,
         ) as poster,
         AsyncExitStack() as stack,

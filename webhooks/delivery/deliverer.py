@@ -32,7 +32,7 @@ from webhooks.delivery import envelope, signing
 from webhooks.delivery.answer_log import NOTHING, LoggedAnswer, logged_answer
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
 from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
-from webhooks.delivery.fair_queue import LaneLimits, Lanes, Turn
+from webhooks.delivery.fair_queue import AttemptSlot, EndpointQueues, FairQueueLimits
 from webhooks.delivery.hour_counts import HourCounts
 from webhooks.delivery.post import Poster
 from webhooks.metrics import WebhookMetrics
@@ -57,19 +57,19 @@ class DeliverLimits:
     backlog: int = 100_000  # where those counts stop
     recheck_s: float = 0.5  # between looks whether the endpoints of waiting claims have changed
     disable_after_s: float = 120 * 3_600  # of failures alone
-    lanes: LaneLimits = field(default_factory=LaneLimits)
+    queues: FairQueueLimits = field(default_factory=FairQueueLimits)
     claimer: ClaimerLimits = field(default_factory=ClaimerLimits)
 
     @property
-    def held_s(self) -> float:
-        """The seconds that an attempt without an answer keeps its place, whatever failed. A little
+    def no_answer_s(self) -> float:
+        """The seconds that an attempt without an answer keeps its slot, whatever failed. A little
         longer than the longest attempt: the moment at which a timer fires is not to tell anything.
         """
         return self.attempt_s + 0.1
 
     @property
     def claim_s(self) -> float:
-        """The seconds that a claim holds: its wait for a turn, the longest attempt, its mark.
+        """The seconds that a claim holds: its wait for a slot, the longest attempt, its mark.
 
         What a process had claimed that was cut off is claimable again after this; where it was
         killed, as soon as its lock is missed (`webhooks.delivery.claimer`).
@@ -81,14 +81,14 @@ class DeliverLimits:
         """The seconds after a claim within which its attempt begins or never does, so that a third
         of the longest attempt is left for the mark. Others claim what is not marked in time.
         """
-        return self.claim_s - self.held_s - self.attempt_s / 3
+        return self.claim_s - self.no_answer_s - self.attempt_s / 3
 
     @property
     def give_back_s(self) -> float:
         """The seconds after a claim within which it is given back where its attempt never begins.
         Later the claim may lapse before that is written.
         """
-        return self.claim_s - self.held_s
+        return self.claim_s - self.no_answer_s
 
 
 class Deliverer:
@@ -108,14 +108,14 @@ class Deliverer:
         self._secrets = EndpointSecretsBox(secrets)
         self._metrics = metrics
         self._limits = limits or DeliverLimits()
-        self._lanes = Lanes(self._limits.lanes)
+        self._queues = EndpointQueues(self._limits.queues)
         self._marks: list[Mark] = []
-        self._held: dict[int, tuple[Turn, Mark]] = {}  # by the turn's number, see `_hold`
+        self._delayed: dict[int, tuple[AttemptSlot, Mark]] = {}  # by slot, see `_delay`
         self._dropped: list[ClaimedDelivery] = []  # claims to give back
         self._gone: set[KnownEndpoint] = set()  # they answered 410, and are not yet disabled
         self._counts = HourCounts()
         self._claimer = Claimer(connect, self.wake, self._limits.claimer)
-        self._attempts: dict[int, Turn] = {}  # under way, by the turn's number
+        self._attempts: dict[int, AttemptSlot] = {}  # under way, by the slot's number
         self._starts_soon = False  # `_start_attempts` is called in this turn of the event loop
         self._unmarked: set[int] = set()  # deliveries whose attempt has begun, by their numbers
         self._are_over = asyncio.Event()  # set when the last one ends
@@ -126,7 +126,7 @@ class Deliverer:
         self._reached = False  # whether the last pass could claim
         self._after = _FIRST
         self._survey_at_s = 0.0
-        self._hopeless_at_s = 0.0
+        self._undeliverable_at_s = 0.0
         self._recheck_at_s = 0.0
 
     def trouble(self) -> str | None:
@@ -155,8 +155,8 @@ class Deliverer:
                     self._reached = False
                     await pause(stop, self._outage.begin(error))
                 self._start_attempts()
-                self._metrics.in_flight.set(self._lanes.in_flight)
-                is_busy = self._lanes.are_well_filled
+                self._metrics.in_flight.set(self._queues.in_flight)
+                is_busy = self._queues.are_well_filled
                 await asyncio.sleep(self._limits.busy_pass_s if is_busy else self._limits.pass_s)
                 await pause(self._work, self._limits.idle_s)
             await self._finish()
@@ -171,8 +171,8 @@ class Deliverer:
             # First: a survey that fails is not to be the work of each pass.
             self._survey_at_s = monotonic() + self._limits.survey_s
             await self._survey(conn)
-        if monotonic() >= self._hopeless_at_s:
-            await self._fail_hopeless(conn)
+        if monotonic() >= self._undeliverable_at_s:
+            await self._fail_undeliverable(conn)
 
     async def _write_marks(self, conn: Connection) -> None:
         marks = self._marks[:]
@@ -208,16 +208,16 @@ class Deliverer:
 
     async def _give_back(self, conn: Connection) -> None:
         """Give back what waits for endpoints that were changed or have lost the right to it since
-        it was claimed, for those that are gone, and what has waited too long for its turn. It is
+        it was claimed, for those that are gone, and what has waited too long for its slot. It is
         claimed again as the endpoints are now.
         """
-        self._dropped += self._lanes.take_late()
+        self._dropped += self._queues.take_late()
         if monotonic() >= self._recheck_at_s:
             self._recheck_at_s = monotonic() + self._limits.recheck_s
-            waiting = self._lanes.waiting_endpoints()
+            waiting = self._queues.waiting_endpoints()
             changes = await webhook_deliveries.last_changes(conn, waiting)
             for endpoint_id in waiting:
-                self._dropped += self._lanes.drop(endpoint_id, changes.get(endpoint_id))
+                self._dropped += self._queues.drop(endpoint_id, changes.get(endpoint_id))
         dropped = self._dropped[:]
         if dropped:
             await webhook_deliveries.release(conn, dropped, self._claimer.number)
@@ -226,9 +226,9 @@ class Deliverer:
     async def _claim(self, conn: Connection) -> None:
         limits, began_s = self._limits, monotonic()
         wanted = WantedDeliveries(
-            limit=min(limits.claims, self._lanes.free),
-            room=self._lanes.room_of_new,
-            rooms=self._lanes.rooms() | {endpoint.id: 0 for endpoint in self._gone},
+            limit=min(limits.claims, self._queues.free),
+            capacity=self._queues.capacity_of_new,
+            capacities=self._queues.capacities() | {endpoint.id: 0 for endpoint in self._gone},
             after=self._after,
             lease_s=limits.claim_s,
             claimer=self._claimer.number,
@@ -238,7 +238,7 @@ class Deliverer:
         claims = await webhook_deliveries.claim(conn, wanted)
         # A database that stood still may return what we have attempted and not yet marked.
         claims_to_attempt = [claim for claim in claims if claim.id.int not in self._unmarked]
-        self._lanes.add(
+        self._queues.add(
             claims_to_attempt,
             begin_by_s=began_s + limits.begin_s,
             give_back_by_s=began_s + limits.give_back_s,
@@ -257,28 +257,28 @@ class Deliverer:
         )
         await self._add_counts(conn)
         self._metrics.waits(await webhook_backlog.read(conn, limit=self._limits.backlog))
-        for pace, endpoints in self._lanes.paces().items():
-            self._metrics.endpoints.labels(pace.value).set(endpoints)
-        self._metrics.claimed.set(self._lanes.waiting)
+        for latency, endpoints in self._queues.latencies().items():
+            self._metrics.endpoints.labels(latency.value).set(endpoints)
+        self._metrics.claimed.set(self._queues.waiting)
 
-    async def _fail_hopeless(self, conn: Connection) -> None:
-        """Fail some of what waits without hope. As long as there is more, each pass does."""
+    async def _fail_undeliverable(self, conn: Connection) -> None:
+        """Fail some of what waits for dead endpoints. As long as there is more, each pass does."""
         limits = self._limits
-        self._hopeless_at_s = monotonic() + limits.survey_s
-        given_up = await webhook_deliveries.fail_hopeless(conn, limit=limits.claims)
+        self._undeliverable_at_s = monotonic() + limits.survey_s
+        given_up = await webhook_deliveries.fail_undeliverable(conn, limit=limits.claims)
         self._metrics.failed.inc(given_up)
         if given_up == limits.claims:
-            self._hopeless_at_s = 0.0
+            self._undeliverable_at_s = 0.0
             self.wake()
 
     def _start_attempts(self) -> None:
         self._starts_soon = False
-        while (turn := self._lanes.take(monotonic())) is not None:
-            self._attempts[turn.number] = turn
-            self._start(turn)
+        while (slot := self._queues.take(monotonic())) is not None:
+            self._attempts[slot.number] = slot
+            self._start(slot)
 
-    def _start(self, turn: Turn) -> None:
-        claim, endpoint, began_us = turn.claim, turn.claim.endpoint, time_ns() // 1_000
+    def _start(self, slot: AttemptSlot) -> None:
+        claim, endpoint, began_us = slot.claim, slot.claim.endpoint, time_ns() // 1_000
         self._unmarked.add(claim.id.int)
         try:
             secrets = self._secrets.of(endpoint)
@@ -288,10 +288,10 @@ class Deliverer:
                 endpoint_id=format_id("whe", endpoint.id),
                 error=str(error),
             )
-            told = "the secret of the endpoint cannot be read"
-            answer = Answer(None, told, is_our_fault=True)
+            detail = "the secret of the endpoint cannot be read"
+            answer = Answer(None, detail, is_our_fault=True)
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._guarded, self._end, turn, began_us, (), answer)
+            loop.call_soon(self._guarded, self._end, slot, began_us, (), answer)
             return
         message_id = envelope.message_id(claim)
         body = envelope.body(claim, message_id)
@@ -300,7 +300,7 @@ class Deliverer:
         keys = secrets.keys[:1] if is_over else secrets.keys
         signed = signing.signed_headers(keys, message_id, began_us // 1_000_000, body)
         headers = signed + secrets.header_lines
-        on_answer = partial(self._guarded, self._end, turn, began_us, secrets.hidden)
+        on_answer = partial(self._guarded, self._end, slot, began_us, secrets.hidden)
         self._poster.post(endpoint.url, headers, body, on_answer)
 
     def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
@@ -313,48 +313,50 @@ class Deliverer:
             self._failure = error
             self.wake()
 
-    def _end(self, turn: Turn, began_us: int, hidden: tuple[str, ...], answer: Answer) -> None:
-        if self._attempts.pop(turn.number, None) is None:
+    def _end(
+        self, slot: AttemptSlot, began_us: int, hidden: tuple[str, ...], answer: Answer
+    ) -> None:
+        if self._attempts.pop(slot.number, None) is None:
             return  # given up when the process stopped
-        claim, now_s = turn.claim, monotonic()
-        took_s = now_s - turn.started_s
+        claim, now_s = slot.claim, monotonic()
+        took_s = now_s - slot.started_s
         self._metrics.count_attempt(answer, took_s)
         if answer.status is None:
-            self._hold(turn, self._mark_of(claim, answer, began_us), now_s)
+            self._delay(slot, self._mark_of(claim, answer, began_us), now_s)
         else:
             if answer.status == GONE and not claim.is_test:
-                self._dropped += self._lanes.drop(claim.endpoint.id)
+                self._dropped += self._queues.drop(claim.endpoint.id)
             logged = logged_answer(answer.headers, answer.body, hidden)
             mark = self._mark_of(claim, answer, began_us, round(1000 * took_s), logged)
-            self._close(turn, mark, now_s)
+            self._close(slot, mark, now_s)
         if not self._attempts:
             self._are_over.set()
 
-    def _close(self, turn: Turn, mark: Mark, now_s: float) -> None:
+    def _close(self, slot: AttemptSlot, mark: Mark, now_s: float) -> None:
         self._marks.append(mark)
         is_accepted = mark.state == "delivered"
-        if turn.claim.is_ordered and not is_accepted:
-            self._dropped += self._lanes.drop(turn.claim.endpoint.id)  # they come behind this one
-        self._lanes.finish(turn, now_s, accepted=is_accepted)
+        if slot.claim.is_ordered and not is_accepted:
+            self._dropped += self._queues.drop(slot.claim.endpoint.id)  # they come behind this one
+        self._queues.finish(slot, now_s, accepted=is_accepted)
         if not self._starts_soon:  # once for all that end in one turn of the event loop
             self._starts_soon = True
             asyncio.get_running_loop().call_soon(self._guarded, self._start_attempts)
         self.wake()
 
-    def _hold(self, turn: Turn, mark: Mark, now_s: float) -> None:
-        """Keep the place and the mark of an attempt without an answer until the longest attempt
+    def _delay(self, slot: AttemptSlot, mark: Mark, now_s: float) -> None:
+        """Keep the slot and the mark of an attempt without an answer until the longest attempt
         would have ended. How soon the log has it, when the next attempt is, and when another
         delivery of the endpoint is attempted would tell a closed port from a filtered one.
         """
-        self._held[turn.number] = turn, mark
-        rest_s = turn.started_s + self._limits.held_s - now_s
+        self._delayed[slot.number] = slot, mark
+        rest_s = slot.started_s + self._limits.no_answer_s - now_s
         asyncio.get_running_loop().call_later(
-            max(0.0, rest_s), self._guarded, self._let_go, turn.number
+            max(0.0, rest_s), self._guarded, self._report_delayed, slot.number
         )
 
-    def _let_go(self, number: int) -> None:
-        if (held := self._held.pop(number, None)) is not None:  # else it ended with the process
-            self._close(*held, monotonic())
+    def _report_delayed(self, number: int) -> None:
+        if (delayed := self._delayed.pop(number, None)) is not None:  # else it ended before
+            self._close(*delayed, monotonic())
 
     def _mark_of(
         self,
@@ -393,15 +395,15 @@ class Deliverer:
 
     async def _finish(self) -> None:
         """Give back what has not begun; waits for what has, and gives back what does not end."""
-        claims = self._lanes.drain()
+        claims = self._queues.drain()
         self._are_over.clear()
         if self._attempts:
             await pause(self._are_over, self._limits.grace_s)
-        claims += [turn.claim for turn in self._attempts.values()]
+        claims += [slot.claim for slot in self._attempts.values()]
         self._attempts.clear()
         claims += self._dropped
-        self._marks += [mark for _, mark in self._held.values()]
-        self._held.clear()
+        self._marks += [mark for _, mark in self._delayed.values()]
+        self._delayed.clear()
         try:
             async with self._connections.connection() as conn:
                 await self._write_marks(conn)

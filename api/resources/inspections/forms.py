@@ -239,7 +239,7 @@ def _inserted(
 
 async def _check_employee(conn: Connection, access: Access, employee_id: UUID | None) -> None:
     """Raise Problem (403) where a technician names another employee."""
-    if employee_id is None or not access.writes_own:
+    if employee_id is None or not access.is_technician:
         return
     employee = await employees.find(conn, employee_id)
     if employee is not None:

@@ -71,7 +71,7 @@ _EVENTS: Mapping[str, str] = {
 }
 
 
-class Said(NamedTuple):
+class MoveDetails(NamedTuple):
     """The place of whoever says a verb, and the reason and the sign-off that they give."""
 
     lat: float | None = None
@@ -80,9 +80,9 @@ class Said(NamedTuple):
     sign_off: SignOff | None = None
 
 
-def said_in(body: WorkOrderMove) -> Said:
+def details_in(body: WorkOrderMove) -> MoveDetails:
     """Return what is given in the body of a verb."""
-    return Said(
+    return MoveDetails(
         body.lat,
         body.lon,
         body.reason if isinstance(body, ReasonedMove) else None,
@@ -102,14 +102,14 @@ def check_own(access: Access, row: WorkOrder) -> None:
 
 async def check_own_order(conn: Connection, access: Access, order_id: UUID | None) -> None:
     """Raise Problem (403) where a technician names an order of which they are no assignee."""
-    if order_id is None or not access.writes_own:
+    if order_id is None or not access.is_technician:
         return
     row = await work_orders.find(conn, order_id)
     if row is not None:
         check_own(access, row)
 
 
-def check_may(access: Access, row: WorkOrder, verb: Verb) -> None:
+def check_may_move(access: Access, row: WorkOrder, verb: Verb) -> None:
     """Raise Problem (403) where the caller may not say the verb."""
     role, own = access.caller.role, is_own(access, row)
     if not WORK_ORDERS.may_move(row.state, verb, role, is_own=own):
@@ -118,18 +118,18 @@ def check_may(access: Access, row: WorkOrder, verb: Verb) -> None:
 
 
 async def move(
-    conn: Connection, access: Access, row: WorkOrder, verb: Verb, said: Said, at: datetime
+    conn: Connection, access: Access, row: WorkOrder, verb: Verb, details: MoveDetails, at: datetime
 ) -> WorkOrder:
     """Bring an order to the state that a verb leads to. Raises IllegalMoveError, Problem (409,
     422).
     """
     then = WORK_ORDERS.move(row.state, verb)
-    _check_said(row, verb, said, at)
-    await _check_signature(conn, row, said.sign_off)
+    _check_details(row, verb, details, at)
+    await _check_signature(conn, row, details.sign_off)
     changed = row._replace(state=then, updated_at=at)
     check_assignees(changed)
     if row.state in ENDED and then in OPEN:
-        await check_there(conn, changed)
+        await check_references_live(conn, changed)
     if verb == "start" and row.started_at is None:
         changed = changed._replace(started_at=at)
     if verb != "close":
@@ -141,16 +141,16 @@ async def move(
     elif row.state == "closed":
         await forget_rates(conn, row.id)
     await _check_room(conn, row, verb)
-    made = _transition(access, row, changed, verb, said, at)
+    made = _transition(access, row, changed, verb, details, at)
     if then == "started" and row.site_id is not None:
         made = made._replace(zone_id=await stored.zone_of_site(conn, row.site_id))
     await transitions.insert(conn, made)
     type_ = _EVENTS.get(verb, WORK_ORDER_UPDATED)
-    await events.insert(conn, [event_of(access, type_, changed, at, verb=verb, said=said)])
+    await events.insert(conn, [event_of(access, type_, changed, at, verb=verb, details=details)])
     return changed
 
 
-async def check_there(conn: Connection, row: WorkOrder) -> None:
+async def check_references_live(conn: Connection, row: WorkOrder) -> None:
     """Raise Problem (409) where the client, the site or, unless it has ended, an assignee or an
     asset of an order is deleted. They stay until the transaction ends.
     """
@@ -164,7 +164,7 @@ async def check_there(conn: Connection, row: WorkOrder) -> None:
             raise conflict(f"{kind}_deleted", f"{detail}: restore it first.")
 
 
-async def tell_change(
+async def emit_change(
     conn: Connection, access: Access, before: WorkOrder, row: WorkOrder, changed: Sequence[str]
 ) -> None:
     """Emit the event of changed fields, and that of new assignees where the order is in somebody's
@@ -249,16 +249,16 @@ def check_assignees(row: WorkOrder) -> None:
         raise bad_field("/assignee_ids", f"a work order that is {row.state} has at least one")
 
 
-def _check_said(row: WorkOrder, verb: Verb, said: Said, at: datetime) -> None:
+def _check_details(row: WorkOrder, verb: Verb, details: MoveDetails, at: datetime) -> None:
     """Raise Problem (422) for what the verb needs and has not, or has and does not need."""
-    if (verb in NEEDING_A_REASON) != (said.reason is not None):
-        needs = "needs a reason" if said.reason is None else "takes no reason"
+    if (verb in NEEDING_A_REASON) != (details.reason is not None):
+        needs = "needs a reason" if details.reason is None else "takes no reason"
         raise bad_field("/reason", f"to {verb} a work order {needs}")
-    if (verb == "complete") != (said.sign_off is not None):
-        needs = "needs a sign-off" if said.sign_off is None else "takes no sign-off"
+    if (verb == "complete") != (details.sign_off is not None):
+        needs = "needs a sign-off" if details.sign_off is None else "takes no sign-off"
         raise bad_field("/sign_off", f"to {verb} a work order {needs}")
-    check_together(said, "lat", "lon")
-    signed_at = said.sign_off and said.sign_off.signed_at
+    check_together(details, "lat", "lon")
+    signed_at = details.sign_off and details.sign_off.signed_at
     if signed_at is not None and signed_at > at + _CLOCK_AHEAD:
         raise bad_field("/signed_at", "must not be in the future")
     if signed_at is not None and signed_at < at - _OLDEST_SIGNATURE:
@@ -266,14 +266,19 @@ def _check_said(row: WorkOrder, verb: Verb, said: Said, at: datetime) -> None:
 
 
 def _transition(
-    access: Access, row: WorkOrder, changed: WorkOrder, verb: Verb, said: Said, at: datetime
+    access: Access,
+    row: WorkOrder,
+    changed: WorkOrder,
+    verb: Verb,
+    details: MoveDetails,
+    at: datetime,
 ) -> WorkOrderTransition:
     user_id = access.caller.user_id
     made = WorkOrderTransition(
-        new_id(), row.id, verb, row.state, changed.state, user_id, at, said.lat
+        new_id(), row.id, verb, row.state, changed.state, user_id, at, details.lat
     )
-    made = made._replace(lon=said.lon, reason=said.reason)
-    sign_off = said.sign_off
+    made = made._replace(lon=details.lon, reason=details.reason)
+    sign_off = details.sign_off
     if sign_off is None:
         return made
     png = sign_off.signature
@@ -310,10 +315,10 @@ def event_of(
     *,
     verb: Verb | None = None,
     changed: Sequence[str] = (),
-    said: Said | None = None,
+    details: MoveDetails | None = None,
 ) -> Event:
     """Return the event of a change, with the order as it is then."""
-    said = said or Said()
+    details = details or MoveDetails()
     data = ChangedWorkOrder(
         work_order_id=id_text("wo", row.id),
         number=row.number,
@@ -332,10 +337,10 @@ def event_of(
         due_at=optional_time_text(row.due_at),
         deleted_at=optional_time_text(row.deleted_at),
         user_id=id_text("usr", access.caller.user_id),
-        lat=said.lat,
-        lon=said.lon,
-        reason=said.reason,
-        signer_name=said.sign_off and said.sign_off.signer_name,
+        lat=details.lat,
+        lon=details.lon,
+        reason=details.reason,
+        signer_name=details.sign_off and details.sign_off.signer_name,
     )
     text = msgspec.json.encode(data).decode()
     return Event(access.caller.org_id, new_id(), type_, at, text)

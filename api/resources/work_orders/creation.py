@@ -17,7 +17,7 @@ from db.core.numbers import ask_number
 from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 
-_UNSAID: Mapping[str, Any] = {
+_DEFAULTS: Mapping[str, Any] = {
     "priority": "normal",
     "state": "created",
     "checklist": [],
@@ -46,7 +46,7 @@ async def insert_order(
     (`db.core.numbers.take_later`).
     """
     fixed = {"id": new_id(), "number": number, "created_at": at, "updated_at": at}
-    row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_UNSAID, **columns, **fixed})
+    row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_DEFAULTS, **columns, **fixed})
     check_row(row)
     await check_parent(conn, row)
     write_creation(conn, access, row)

@@ -45,18 +45,18 @@ from api.resources.work_orders.bodies import (
     work_order_without_cost,
 )
 from api.resources.work_orders.changes import (
-    Said,
+    MoveDetails,
     check_drawn,
-    check_may,
+    check_may_move,
     check_own,
     check_parent,
+    check_references_live,
     check_row,
-    check_there,
     checked_off,
+    details_in,
+    emit_change,
     move,
-    said_in,
     stock_of,
-    tell_change,
 )
 from api.resources.work_orders.creation import insert_order
 from api.resources.work_orders.sheet import decoded, sheet_of
@@ -74,8 +74,8 @@ from operations.work_orders.states import FIXED, MOVES, MOVING_STOCK, SIGNED, WO
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]
-_SAID = ("reason", "sign_off", "lat", "lon")
-_OF_MOVES = {"status", *_SAID}
+_DETAILS = ("reason", "sign_off", "lat", "lon")
+_OF_MOVES = {"status", *_DETAILS}
 _OF_TECHNICIANS = {"checklist", *_OF_MOVES}
 _LISTS = {"assignee_ids", "asset_ids"}
 _COSTS = {"labour_cost_cents", "currency"}  # nobody signs for them
@@ -84,7 +84,7 @@ _STOCK_STATES = {each.then for each in MOVES if each.verb in MOVING_STOCK}
 orders = Resource(
     table.work_orders,
     work_order_item,
-    item_for=lambda access: work_order_item if access.leads else work_order_without_cost,
+    item_for=lambda access: work_order_item if access.sees_costs else work_order_without_cost,
 )
 
 
@@ -134,7 +134,7 @@ async def get_work_order(
         return await _printed(access, work_order_id)
     if query.include is None:
         return varying(await orders.get(access, work_order_id))
-    if not access.leads:
+    if not access.sees_costs:
         raise forbidden(f"The role {access.caller.role} may not see what a work order costs.")
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id)
@@ -188,7 +188,7 @@ async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) ->
         await release_reserved(conn, stock_of(access, row))
         at = await db_now(conn)
         deleted = await orders.write(conn, row._replace(deleted_at=at), at)
-        await tell_change(conn, access, row, deleted, ["deleted_at"])
+        await emit_change(conn, access, row, deleted, ["deleted_at"])
     return no_content()
 
 
@@ -202,13 +202,13 @@ async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -
         row = await orders.found(conn, work_order_id, lock=True, deleted=True)
         access.check_unchanged(work_order_item(row))
         if row.deleted_at is not None:
-            await check_there(conn, row)
+            await check_references_live(conn, row)
             parent_id = row.parent_id
             if parent_id and not await KINDS["work_order"].lock_existing(conn, [parent_id]):
                 raise conflict("parent_deleted", "Its parent is deleted: restore it first.")
             await check_parent(conn, row)
             restored = await orders.write(conn, row._replace(deleted_at=None))
-            await tell_change(conn, access, row, restored, ["deleted_at"])
+            await emit_change(conn, access, row, restored, ["deleted_at"])
             row = restored
     return ok(work_order_item(row))
 
@@ -272,7 +272,7 @@ async def _change(
         await check_parent(conn, changed)
     await table.work_orders.update(conn, changed)
     await _write_lists(conn, changed, set(names))
-    await tell_change(conn, access, row, changed, names)
+    await emit_change(conn, access, row, changed, names)
     return changed
 
 
@@ -285,32 +285,34 @@ async def _move(
     given = body.given()
     status = given.get("status", row.state)
     if status == row.state:
-        for name in _SAID:
+        for name in _DETAILS:
             if given.get(name) is not None:
                 if "status" in given:
                     raise WORK_ORDERS.illegal(row.state, f"give {name} again to")
                 raise bad_field(f"/{name}", "goes with another status")
         return row
     verb = WORK_ORDERS.verb_between(row.state, status)
-    check_may(access, row, verb)
-    said = Said(body.lat, body.lon, body.reason, body.sign_off)
-    return await move(conn, access, row, verb, said, await db_now(conn))
+    check_may_move(access, row, verb)
+    details = MoveDetails(body.lat, body.lon, body.reason, body.sign_off)
+    return await move(conn, access, row, verb, details, await db_now(conn))
 
 
-async def say(access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMove) -> Response:
-    """Say a verb to an order, and answer with it. Raises Problem (403, 404, 409, 412, 422),
+async def apply_verb(
+    access: Access, work_order_id: UUID, verb: Verb, body: WorkOrderMove
+) -> Response:
+    """Apply a verb to an order, and answer with it. Raises Problem (403, 404, 409, 412, 422),
     IllegalMoveError.
     """
-    item, said = orders.item_for(access), said_in(body)
-    await check_drawn(access, said.sign_off, "")
+    item, details = orders.item_for(access), details_in(body)
+    await check_drawn(access, details.sign_off, "")
     async with _transaction(access, work_order_id, verb in MOVING_STOCK) as conn:
         row = await orders.found(conn, work_order_id, lock=True)
-        check_may(access, row, verb)
+        check_may_move(access, row, verb)
         check_unchanged(access, row)
         await check_references(conn, body)
         if isinstance(body, WorkOrderAssignment) and body.assignee_ids is not None:
             row = row._replace(assignee_ids=sorted(set(body.assignee_ids)))
-        moved = await move(conn, access, row, verb, said, await db_now(conn))
+        moved = await move(conn, access, row, verb, details, await db_now(conn))
         await _write_lists(conn, moved, _LISTS & body.given().keys())
         row = await orders.found(conn, moved.id)
     return ok(item(row))

@@ -14,7 +14,7 @@ from api.resources.work_orders.bodies import (
     WorkOrderItem,
     WorkOrderMove,
 )
-from api.resources.work_orders.routes import WorkOrderPath, say
+from api.resources.work_orders.routes import WorkOrderPath, apply_verb
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 _NOWHERE = WorkOrderMove()
@@ -28,7 +28,7 @@ async def issue_work_order(
     body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Issue a draft: it is to be done."""
-    return await say(access, work_order_id, "issue", body)
+    return await apply_verb(access, work_order_id, "issue", body)
 
 
 @router.post("/{id}/assign", operation_id="assignWorkOrder", response_model=WorkOrderItem)
@@ -38,7 +38,7 @@ async def assign_work_order(
     body: Annotated[WorkOrderAssignment, Body()] = _AS_IT_IS,
 ) -> Response:
     """Give a work order to employees: those that are given, or that it has."""
-    return await say(access, work_order_id, "assign", body)
+    return await apply_verb(access, work_order_id, "assign", body)
 
 
 @router.post("/{id}/start", operation_id="startWorkOrder", response_model=WorkOrderItem)
@@ -48,7 +48,7 @@ async def start_work_order(
     body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Begin to work."""
-    return await say(access, work_order_id, "start", body)
+    return await apply_verb(access, work_order_id, "start", body)
 
 
 @router.post("/{id}/hold", operation_id="holdWorkOrder", response_model=WorkOrderItem)
@@ -56,7 +56,7 @@ async def hold_work_order(
     access: Technician, work_order_id: WorkOrderPath, body: Annotated[ReasonedMove, Body()]
 ) -> Response:
     """Stop for a while, and say why."""
-    return await say(access, work_order_id, "hold", body)
+    return await apply_verb(access, work_order_id, "hold", body)
 
 
 @router.post("/{id}/resume", operation_id="resumeWorkOrder", response_model=WorkOrderItem)
@@ -66,7 +66,7 @@ async def resume_work_order(
     body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Go on with work that was on hold."""
-    return await say(access, work_order_id, "resume", body)
+    return await apply_verb(access, work_order_id, "resume", body)
 
 
 @router.post("/{id}/complete", operation_id="completeWorkOrder", response_model=WorkOrderItem)
@@ -74,7 +74,7 @@ async def complete_work_order(
     access: Technician, work_order_id: WorkOrderPath, body: Annotated[Completion, Body()]
 ) -> Response:
     """Complete a work order, which somebody signs for."""
-    return await say(access, work_order_id, "complete", body)
+    return await apply_verb(access, work_order_id, "complete", body)
 
 
 @router.post("/{id}/close", operation_id="closeWorkOrder", response_model=WorkOrderItem)
@@ -84,7 +84,7 @@ async def close_work_order(
     body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Close a work order that was completed, or that cannot be: it changes no more."""
-    return await say(access, work_order_id, "close", body)
+    return await apply_verb(access, work_order_id, "close", body)
 
 
 @router.post("/{id}/cancel", operation_id="cancelWorkOrder", response_model=WorkOrderItem)
@@ -92,7 +92,7 @@ async def cancel_work_order(
     access: Dispatcher, work_order_id: WorkOrderPath, body: Annotated[ReasonedMove, Body()]
 ) -> Response:
     """Cancel a work order, and say why."""
-    return await say(access, work_order_id, "cancel", body)
+    return await apply_verb(access, work_order_id, "cancel", body)
 
 
 @router.post(
@@ -104,7 +104,7 @@ async def cannot_complete_work_order(
     access: Technician, work_order_id: WorkOrderPath, body: Annotated[ReasonedMove, Body()]
 ) -> Response:
     """Give a work order up that cannot be completed, and say why."""
-    return await say(access, work_order_id, "cannot-complete", body)
+    return await apply_verb(access, work_order_id, "cannot-complete", body)
 
 
 @router.post("/{id}/reopen", operation_id="reopenWorkOrder", response_model=WorkOrderItem)
@@ -114,4 +114,4 @@ async def reopen_work_order(
     body: Annotated[WorkOrderMove, Body()] = _NOWHERE,
 ) -> Response:
     """Reopen a work order that has ended: its assignees have it again."""
-    return await say(access, work_order_id, "reopen", body)
+    return await apply_verb(access, work_order_id, "reopen", body)

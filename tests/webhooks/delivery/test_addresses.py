@@ -9,14 +9,14 @@ import pytest
 from tests.webhooks import receivers
 from tests.webhooks.world import posted
 from webhooks.delivery.addresses import RESOLVING_MAX, AddressRefused, CheckedResolver
-from webhooks.delivery.fair_queue import LaneLimits
+from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.delivery.post import NO_ANSWER, Poster
 
 PUBLIC = "93.184.215.14"
 
 
 def test_names_that_hang_leave_threads_for_others() -> None:
-    limits = LaneLimits()
+    limits = FairQueueLimits()
     assert 2 * (limits.new_in_flight + limits.hanging_in_flight) < RESOLVING_MAX
 
 

@@ -15,7 +15,7 @@ from telemetry.ids import format_id, parse_id
 from tests.webhooks import receivers
 from tests.webhooks.world import delivering, until
 from webhooks.delivery.deliverer import DeliverLimits
-from webhooks.delivery.fair_queue import LaneLimits
+from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.metrics import WebhookMetrics
 from webhooks.retry import ATTEMPTS_MAX
 
@@ -54,7 +54,7 @@ async def test_each_of_many_events_arrives_once_at_each_endpoint(world, database
     for receiver in (first, second):
         assert len(receiver.ids) == 500
         assert set(receiver.ids.values()) == {1}
-        assert receiver.open_most <= LaneLimits().steady_window
+        assert receiver.open_most <= FairQueueLimits().steady_window
     assert Counter(await world.states(org_id)) == {"delivered": 1000}
 
 
@@ -127,7 +127,7 @@ async def test_a_receiver_that_is_gone_is_not_asked_again(world, database):
 
 
 ONE_AT_A_TIME = DeliverLimits(
-    attempt_s=5, recheck_s=0, lanes=LaneLimits(window=1, waiting_per_attempt=20)
+    attempt_s=5, recheck_s=0, queues=FairQueueLimits(window=1, waiting_per_attempt=20)
 )
 
 
@@ -239,7 +239,7 @@ async def test_an_endpoint_that_answers_slowly_gets_many_at_a_time_and_delays_no
         beside = await world.endpoint(await world.organization(), fast.url)
         await world.events(org_id, 500)
         # A machine that is very busy answers late: that is no time-out, or events come twice.
-        limits = DeliverLimits(attempt_s=30, lanes=LaneLimits(prompt_s=0.2, good_s=2))
+        limits = DeliverLimits(attempt_s=30, queues=FairQueueLimits(prompt_s=0.2, good_s=2))
         async with delivering(database, limits=limits):
             await until(lambda: len(slow.requests) >= 60)
             await world.events(beside.org_id, 200)
@@ -327,9 +327,9 @@ async def test_what_has_not_failed_when_a_deleted_endpoint_is_restored_is_sent(w
             epoch = await leases.acquire(deliver, sequencer.LEASE, "test", 60)
             await sequencer.sequence(deliver, epoch, limit=100)
             await world.delete(endpoint)
-            assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 10
+            assert await webhook_deliveries.fail_undeliverable(deliver, limit=10) == 10
             await world.change(endpoint, deleted_at=None)
-            assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 0
+            assert await webhook_deliveries.fail_undeliverable(deliver, limit=10) == 0
         async with delivering(database):
             await until(lambda: len(receiver.requests) == 20)
             await until(lambda: _none_is_claimed(world, org_id))
@@ -367,9 +367,9 @@ async def test_what_waited_three_days_for_the_plan_fails(world, database):
             " WHERE org_id = %s AND seq = 1",
             (org_id,),
         )
-        assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 1
+        assert await webhook_deliveries.fail_undeliverable(deliver, limit=10) == 1
         await world.set_plan(org_id, "unlimited")
-        assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 0
+        assert await webhook_deliveries.fail_undeliverable(deliver, limit=10) == 0
     assert await world.deliveries(org_id) == [
         ("failed", 0, None, "the plan has no webhooks", False),
         ("pending", 0, None, None, False),
@@ -393,7 +393,7 @@ async def test_a_claim_that_lapses_while_it_is_attempted_is_not_attempted_beside
 
 def test_a_claim_leaves_time_for_its_mark():
     limits = DeliverLimits(attempt_s=15)
-    assert limits.claim_s - limits.begin_s - limits.held_s == pytest.approx(5)
+    assert limits.claim_s - limits.begin_s - limits.no_answer_s == pytest.approx(5)
     assert limits.begin_s > limits.attempt_s
 
 
@@ -403,7 +403,7 @@ async def test_two_processes_share_the_work_and_do_nothing_twice(world, database
         for _ in range(4):
             await world.endpoint(org_id, receiver.url)
         await world.events(org_id, 200)
-        limits = DeliverLimits(attempt_s=5, lanes=LaneLimits(window=2, waiting_per_attempt=1))
+        limits = DeliverLimits(attempt_s=5, queues=FairQueueLimits(window=2, waiting_per_attempt=1))
         async with (
             delivering(database, limits=limits) as first,
             delivering(database, limits=limits) as second,

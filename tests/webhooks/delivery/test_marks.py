@@ -33,8 +33,8 @@ async def claimed(world, database):
 
 WANTED = WantedDeliveries(
     limit=10,
-    room=10,
-    rooms={},
+    capacity=10,
+    capacities={},
     after=parse_id("whe", "whe_" + "0" * 26),
     lease_s=60,
     claimer=1,
@@ -71,7 +71,8 @@ async def test_a_claim_touches_no_index(world, claimed):
     await _queue(world, org_id)
     async with conn.transaction():
         assert (
-            len(await webhook_deliveries.claim(conn, replace(WANTED, limit=100, room=100))) == 100
+            len(await webhook_deliveries.claim(conn, replace(WANTED, limit=100, capacity=100)))
+            == 100
         )
         cursor = await conn.execute(
             "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid)"

@@ -1,4 +1,4 @@
-"""The survey of what waits: how much it reads, and what it does to endpoints without hope."""
+"""The survey of what waits: how much it reads, and what it does to dead endpoints."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -79,7 +79,7 @@ async def test_a_survey_does_not_read_all_that_waits(world, deliver):
         (disabled.id,),
     )
     await world.admin.execute("VACUUM ANALYZE webhook_deliveries, webhook_endpoints, events")
-    for statement in (webhook_backlog._BACKLOG, webhook_deliveries._FAIL_HOPELESS):
+    for statement in (webhook_backlog._BACKLOG, webhook_deliveries._FAIL_UNDELIVERABLE):
         assert await _rows_read(deliver, statement, 50) <= MOST_READ
     backlog = await webhook_backlog.read(deliver, limit=100)
     assert backlog.oldest_due_s == pytest.approx(3 * 3_600, abs=300)
@@ -128,9 +128,9 @@ async def test_what_waits_is_kept_for_three_days_from_when_its_endpoint_was_disa
         " disabled_at = now() - %s::interval WHERE id = %s"
     )
     await world.admin.execute(disable, ("71 hours", endpoint.id))
-    assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 0
+    assert await webhook_deliveries.fail_undeliverable(deliver, limit=10) == 0
     await world.admin.execute(disable, ("73 hours", endpoint.id))
-    assert await webhook_deliveries.fail_hopeless(deliver, limit=10) == 2
+    assert await webhook_deliveries.fail_undeliverable(deliver, limit=10) == 2
     assert await world.states(endpoint.org_id) == ["failed", "failed"]
 
 
