@@ -5,8 +5,8 @@
 - ``installation``: a whole system for the session; ``.up()`` starts it where a test has ended it.
 - ``private_broker(...)``, ``private_postgres()``: servers of one test's own, to kill and restart.
 
-Files run side by side, in the order of ``scheduling.py``. `make test-all` runs the long forms:
-tests marked ``long``, and properties with more examples.
+Files run side by side, in the order of ``scheduling/files.py``. `make test-all` runs the long
+forms: tests marked ``long``, and properties with more examples.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import pytest
 from hypothesis import settings
 
 from stack.host.programs import Programs, provision
-from tests import scheduling
 from tests.data import LACKING
 from tests.fork_server import STARTS
-from tests.scheduling import WHOLE_SYSTEMS, group_of
+from tests.scheduling import files
+from tests.scheduling.files import WHOLE_SYSTEMS, group_of
 from tests.servers import (
     BrokerUnderTest,
     DatabaseUnderTest,
@@ -46,7 +46,7 @@ settings.load_profile("short")  # unless --hypothesis-profile names another
 def pytest_configure(config: pytest.Config) -> None:
     """Let roles and `opsc` be forked from here on; order the tests."""
     STARTS.install()
-    config.pluginmanager.register(scheduling)
+    config.pluginmanager.register(files)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -61,36 +61,41 @@ TEMPLATE = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def things(api: RunningApi, north: Organization) -> dict[str, str]:
-    """A path of one of everything, by the name of its list."""
-    who = await carried(north)
-    zone = (await north.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+async def _things(api: RunningApi, org: Organization) -> dict[str, str]:
+    """Make one of everything, and return its path by the name of its list."""
+    who = await carried(org)
+    zone = (await org.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
     user = {"email": "anna@example.com", "role": "viewer"}
     hook = {"url": "https://example.com/", "types": ["*"]}
     ids = {
         "assets": who.asset_id,
         "trackers": who.tracker_id,
         "zones": zone,
-        "quarantine": store_refusal(api, north, who.tracker_id),
-        "visits": store_visit(api, north, who, zone, minute(0)),
-        "events": store_event(api, north, 1),
-        "webhook-endpoints": (await north.admin.post("/v1/webhook-endpoints", hook)).json["id"],
-        "users": (await north.admin.post("/v1/users", user)).json["id"],
-        "api-keys": (await north.admin.post("/v1/api-keys", {"name": "x"})).json["id"],
-        "quotes": (await draft(north))["id"],
-        "work-orders": (await north.admin.post("/v1/work-orders", {"title": "x"})).json["id"],
+        "quarantine": store_refusal(api, org, who.tracker_id),
+        "visits": store_visit(api, org, who, zone, minute(0)),
+        "events": store_event(api, org, 1),
+        "webhook-endpoints": (await org.admin.post("/v1/webhook-endpoints", hook)).json["id"],
+        "users": (await org.admin.post("/v1/users", user)).json["id"],
+        "api-keys": (await org.admin.post("/v1/api-keys", {"name": "x"})).json["id"],
+        "quotes": (await draft(org))["id"],
+        "work-orders": (await org.admin.post("/v1/work-orders", {"title": "x"})).json["id"],
     }
     for name in ("clients", "sites", "employees", "gateways"):
         body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
-        ids[name] = (await north.admin.post(f"/v1/{name}", body)).json["id"]
-    ids |= await stocked(north, quantity=0)
-    made = await north.admin.post("/v1/inspection-templates", TEMPLATE)
+        ids[name] = (await org.admin.post(f"/v1/{name}", body)).json["id"]
+    ids |= await stocked(org, quantity=0)
+    made = await org.admin.post("/v1/inspection-templates", TEMPLATE)
     ids["inspection-templates"] = made.json["id"]
-    uploaded = await upload(north.admin, b"hello", asset_id=who.asset_id)
+    uploaded = await upload(org.admin, b"hello", asset_id=who.asset_id)
     ids["attachments"] = uploaded.json["id"]
     paths = {name: f"/v1/{name}/{one}" for name, one in ids.items()}
     return paths | {"organization": "/v1/organization"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def things(api: RunningApi, north: Organization) -> dict[str, str]:
+    """The paths of things that nobody deletes."""
+    return await _things(api, north)
 
 
 async def _get(client: Client, path: str, **headers: str) -> Answer:
@@ -248,15 +253,15 @@ async def test_of_many_who_change_what_they_saw_one_wins(north: Organization) ->
     assert sorted(answer.status for answer in answers) == [200] + [412] * 7
 
 
-async def test_nothing_is_deleted_that_is_not_as_it_was_seen(
-    north: Organization, things: dict[str, str]
-) -> None:
+async def test_nothing_is_deleted_that_is_not_as_it_was_seen(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    things = await _things(api, org)
     for name in DELETED:
         path = things[name]
-        tag = (await north.admin.get(path)).headers["ETag"]
-        answer = await _send(north.admin, "DELETE", path, '"x"')
+        tag = (await org.admin.get(path)).headers["ETag"]
+        answer = await _send(org.admin, "DELETE", path, '"x"')
         assert is_problem(answer, 412, "precondition_failed")
-        assert (await _send(north.admin, "DELETE", path, tag)).status == 204
+        assert (await _send(org.admin, "DELETE", path, tag)).status == 204
 
 
 async def test_if_none_match_keeps_a_change_from_what_is_there(north: Organization) -> None:

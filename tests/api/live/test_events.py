@@ -100,12 +100,11 @@ async def test_nobody_gets_events_of_another_organization(
                 assert (await reader.next())["event"]["organization_id"] == org.id
 
 
-async def test_events_that_are_gone_are_an_error_and_not_a_gap(
-    api: RunningApi, north: Organization
-) -> None:
-    seqs = emit(api, north, 5)
-    api.sql("DELETE FROM events WHERE org_id = %s AND seq <= %s", north.org_id, seqs[2])
-    async with signed_in(api.url, north.viewer) as reader:
+async def test_events_that_are_gone_are_an_error_and_not_a_gap(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    seqs = emit(api, org, 5)
+    api.sql("DELETE FROM events WHERE org_id = %s AND seq <= %s", org.org_id, seqs[2])
+    async with signed_in(api.url, org.viewer) as reader:
         answer = await reader.ask("subscribe", id=1, channel="events", after=seqs[1])
         assert answer["code"] == "events_gone"
         assert f"after={seqs[2]}" in answer["detail"]
@@ -115,14 +114,15 @@ async def test_events_that_are_gone_are_an_error_and_not_a_gap(
 
 
 async def test_events_that_go_while_they_are_read_end_the_connection(
-    api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    org = api.organization("Acme")
     patient = replace(api.live.limits, lag_s=60, stuck_s=60)  # slow it is, but not too slow
     monkeypatch.setattr(api.live, "limits", patient)
-    seqs = emit(api, north, 2_000, text="x" * 2_000)
-    async with subscribed(api.url, north.viewer, after=seqs[0] - 1, **narrow()) as reader:
+    seqs = emit(api, org, 2_000, text="x" * 2_000)
+    async with subscribed(api.url, org.viewer, after=seqs[0] - 1, **narrow()) as reader:
         first = await reader.seqs(1)
-        api.sql("DELETE FROM events WHERE org_id = %s AND seq < %s", north.org_id, seqs[-1])
+        api.sql("DELETE FROM events WHERE org_id = %s AND seq < %s", org.org_id, seqs[-1])
         code, reason = await reader.closed()
     assert first == seqs[:1]
     assert (code, reason["code"]) == (4010, "events_gone")

@@ -146,7 +146,8 @@ async def test_the_unit_of_a_part_stays_once_it_was_moved(priced: Priced) -> Non
     part = (await org.admin.post("/v1/parts", {"number": "U-1", "name": "Oil"})).headers["Location"]
     assert (await org.dispatcher.patch(part, {"unit": "l"})).json["unit"] == "l"
     moved = priced.paths["one of parts"]
-    refused = await org.dispatcher.patch(moved, {"unit": "kg", "name": "Other"})
+    refused = await org.dispatcher.patch(moved, {"unit": "kg", "name": "Another part"})
     assert is_problem(refused, 409, "unit_in_use")
     assert refused.json["errors"][0]["pointer"] == "/unit"
-    assert (await org.dispatcher.patch(moved, {"unit": "piece", "name": "Other"})).status == 200
+    renamed = {"unit": "piece", "name": "Another part"}
+    assert (await org.dispatcher.patch(moved, renamed)).status == 200

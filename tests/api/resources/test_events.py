@@ -19,13 +19,18 @@ class About(NamedTuple):
     ids: dict[str, str]
 
 
+def _stored(api: RunningApi, org: Organization) -> list[str]:
+    """Store events 1 to 9: every third a dwell; and one that has no seq yet."""
+    types = ["asset.geofence_breach", "asset.visit_amended", "asset.geofence_dwell"]
+    ids = [store_event(api, org, seq, types[(seq - 1) % 3]) for seq in range(1, 10)]
+    store_event(api, org, None)
+    return ids
+
+
 @pytest.fixture(scope="module")
 def stored(api: RunningApi, north: Organization) -> list[str]:
-    """Events 1 to 9: every third a dwell; and one that has no seq yet."""
-    types = ["asset.geofence_breach", "asset.visit_amended", "asset.geofence_dwell"]
-    ids = [store_event(api, north, seq, types[(seq - 1) % 3]) for seq in range(1, 10)]
-    store_event(api, north, None)
-    return ids
+    """The events of the module."""
+    return _stored(api, north)
 
 
 def seqs(answer: Answer) -> list[int]:
@@ -173,15 +178,14 @@ async def test_an_event_without_a_seq_is_not_there_yet(
     assert len(await north.viewer.walk("/v1/events")) == len(stored)
 
 
-@pytest.mark.usefixtures("stored")
-async def test_who_reads_on_from_events_that_are_gone_is_told_so(
-    api: RunningApi, north: Organization
-) -> None:
-    api.sql("UPDATE organizations SET event_seq = 9")
+async def test_who_reads_on_from_events_that_are_gone_is_told_so(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    _stored(api, org)
+    api.sql("UPDATE organizations SET event_seq = 9 WHERE org_id = %s", org.org_id)
     for seq, gone in ((4, 4), (9, 9)):
-        api.sql("DELETE FROM events WHERE seq <= %s", seq)
-        answer = await north.viewer.get("/v1/events", after=gone - 1)
+        api.sql("DELETE FROM events WHERE org_id = %s AND seq <= %s", org.org_id, seq)
+        answer = await org.viewer.get("/v1/events", after=gone - 1)
         assert (answer.status, answer.json["code"]) == (400, "events_gone")
         assert f"after={gone}" in answer.json["errors"][0]["message"]
-        assert seqs(await north.viewer.get("/v1/events", after=gone)) == list(range(gone + 1, 10))
-        assert seqs(await north.viewer.get("/v1/events", after=0)) == list(range(gone + 1, 10))
+        assert seqs(await org.viewer.get("/v1/events", after=gone)) == list(range(gone + 1, 10))
+        assert seqs(await org.viewer.get("/v1/events", after=0)) == list(range(gone + 1, 10))

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DURATIONS_S: dict[str, float] = json.loads(
     Path(__file__).with_name("durations.json").read_text(encoding="utf-8")
 )
-"""By file, written by `python -m tests.durations`."""
+"""By file, written by `python -m tests.scheduling.durations`."""
 
 WHOLE_SYSTEMS = "whole systems"
 MARK = "pytest.mark.acceptance"

@@ -1,4 +1,4 @@
-"""Workers of pytest-xdist run whole files; `tests/scheduling.py`."""
+"""Workers of pytest-xdist run whole files; `tests/scheduling/files.py`."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.scheduling import MARK, ROOT, WHOLE_SYSTEMS, group_of
+from tests.scheduling.files import MARK, ROOT, WHOLE_SYSTEMS, group_of
 
 TESTS = """
 import pytest
@@ -23,10 +23,10 @@ def test_a_worker_runs_whole_files_and_groups_and_the_longest_come_first(tmp_pat
         (tmp_path / f"test_{name}.py").write_text(tests)
     (tmp_path / "groups.py").write_text(
         "from pathlib import Path\n"
-        "from tests import scheduling\n"
-        "scheduling.ROOT = Path(__file__).parent\n"
-        "scheduling.DURATIONS_S = {'test_c.py': 9.0, 'test_d.py': 5.0}\n"
-        "from tests.scheduling import *\n"
+        "from tests.scheduling import files\n"
+        "files.ROOT = Path(__file__).parent\n"
+        "files.DURATIONS_S = {'test_c.py': 9.0, 'test_d.py': 5.0}\n"
+        "from tests.scheduling.files import *\n"
     )
     for name in "ad":
         with (tmp_path / f"test_{name}.py").open("a") as file:

@@ -1,6 +1,6 @@
 """The time that each file of tests takes, written so that `make test` begins with the longest.
 
-python -m tests.durations var/*.xml
+python -m tests.scheduling.durations var/*.xml
 """
 
 import json
