@@ -60,14 +60,14 @@ class FastCounter:
     """A counter with one label, for one thread."""
 
     def __init__(self, metric: str, text: str, label: str) -> None:
-        self._metric, self._text, self._label = metric, text, label
+        self._metric, self._text, self._labelnames = metric, text, (label,)
         self.counts: dict[str, int] = {}
 
     def count(self, value: str) -> None:
         self.counts[value] = self.counts.get(value, 0) + 1
 
     def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily(self._metric, self._text, labels=[self._label])
+        family = CounterMetricFamily(self._metric, self._text, labels=self._labelnames)
         for value, count in self.counts.items():
             family.add_metric([value], count)
         yield family

@@ -11,6 +11,7 @@ from typing import Any
 from api.openapi.examples import example_of
 from db.core.ids import new_id
 from db.resources.kinds import KINDS
+from tests.api.photos.uploading import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked, tracked
@@ -24,7 +25,6 @@ from tests.api.stored import (
     store_session,
     store_visit,
 )
-from tests.api.uploading import upload
 
 Ids = dict[str, str]
 ID = re.compile(r"([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}")

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.api.photos.uploading import upload
 from tests.api.punching import Worker, by_hand, employee, jobsite, new_user, worker
 from tests.api.resources.quoting import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.stocked import stocked
-from tests.api.uploading import upload
 
 FIRST_MONDAY = date(2020, 1, 6)
 _weeks = count()  # a timesheet of its own for each test

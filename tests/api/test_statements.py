@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.api.photos.uploading import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked, tracked
@@ -20,7 +21,6 @@ from tests.api.stored import (
     store_visit,
     text,
 )
-from tests.api.uploading import upload
 
 pytestmark = pytest.mark.own_api
 

@@ -17,9 +17,9 @@ import pytest_asyncio
 from api.openapi.examples import example_of
 from db.core import listing
 from tests.api.belongings import ID, Ids, one_of_everything, with_ids
+from tests.api.photos.uploading import upload
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
-from tests.api.uploading import upload
 
 pytestmark = pytest.mark.own_api
 

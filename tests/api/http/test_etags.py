@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.api.photos.uploading import upload
 from tests.api.problems import is_problem
 from tests.api.resources.quoting import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked
 from tests.api.stored import carried, minute, store_event, store_refusal, store_visit
-from tests.api.uploading import upload
 
 CHANGES: dict[str, Any] = {
     "assets": {"name": "Other"},

@@ -9,8 +9,8 @@ from db.core.ids import new_id
 from db.resources.kinds import KINDS
 from db.resources.quotas import A_DAY, ATTACHMENT_BYTES, ROWS
 from tests.api.belongings import Ids, new_body, one_of_everything, with_ids
+from tests.api.photos.uploading import upload
 from tests.api.running import Answer, Organization, RunningApi
-from tests.api.uploading import upload
 
 BATCHES = ("assets", "trackers", "zones")
 # A quota of a day or a rate bounds these, or what they are made of has a quota.

@@ -42,12 +42,12 @@ from api.resources.work_orders.bodies import (
     WorkOrderItem,
 )
 from api.resources.zones.routes import VersionItem, ZoneItem
+from tests.api.photos.uploading import upload
 from tests.api.resources.quoting import draft
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked, tracked
 from tests.api.stored import carried, minute, store_event, store_fixes, store_visit, text
-from tests.api.uploading import upload
 
 
 def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:

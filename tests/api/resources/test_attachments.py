@@ -10,9 +10,9 @@ from PIL import Image
 from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.photos.pictures import bomb, opened, photo, picture
+from tests.api.photos.uploading import upload
 from tests.api.running import Organization, RunningApi, running_api
 from tests.api.shapes import square
-from tests.api.uploading import upload
 from tests.servers import DatabaseUnderTest
 
 pytestmark = pytest.mark.own_api

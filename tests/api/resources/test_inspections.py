@@ -15,9 +15,9 @@ from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.auth.test_scopes import key
 from tests.api.photos.pictures import bomb, photo, saved, signature
+from tests.api.photos.uploading import upload
 from tests.api.punching import worker
 from tests.api.running import Answer, Client, Organization, RunningApi
-from tests.api.uploading import upload
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

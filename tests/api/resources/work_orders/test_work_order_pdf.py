@@ -8,6 +8,7 @@ from pypdf import PdfReader
 
 from telemetry.ids import parse_id
 from tests.api.photos.pictures import bomb, photo, signature
+from tests.api.photos.uploading import upload
 from tests.api.punching import Worker
 from tests.api.resources.dispatching import (
     made_order,
@@ -15,7 +16,6 @@ from tests.api.resources.dispatching import (
 )
 from tests.api.running import Client, Organization, RunningApi
 from tests.api.stocked import stocked
-from tests.api.uploading import upload
 
 
 async def test_a_work_order_is_a_pdf_for_those_who_accept_it(

@@ -7,10 +7,10 @@ import pytest_asyncio
 
 from telemetry.ids import parse_id
 from tests.api.photos.pictures import photo
+from tests.api.photos.uploading import upload
 from tests.api.problems import is_problem
 from tests.api.punching import Worker, worker
 from tests.api.running import Answer, Organization, RunningApi
-from tests.api.uploading import upload
 from tests.db.rules.proving import put
 
 BODIES: dict[str, Any] = {
