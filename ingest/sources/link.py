@@ -60,7 +60,9 @@ class LinkMessage(NamedTuple):
 
 
 class TrackerConnections:
-    """The connection that each tracker has."""
+    """The connection that each tracker has: the newest one. Of one listener that is the one with
+    the larger number; of two, the one that was opened later, by its age when it is told here.
+    """
 
     def __init__(self) -> None:
         self._current: dict[UUID, tuple[Peer, Opened, int]] = {}
@@ -71,7 +73,7 @@ class TrackerConnections:
         before = self._current.get(opened.tracker_id)
         if before is not None and (before[0], before[1].connection) == (peer, opened.connection):
             return None
-        if before is not None and before[2] > since_us:
+        if before is not None and _is_newer(before, peer, opened.connection, since_us):
             return peer, opened.connection
         self._current[opened.tracker_id] = (peer, opened, since_us)
         return None if before is None else (before[0], before[1].connection)
@@ -85,6 +87,17 @@ class TrackerConnections:
         """Return the link over which a tracker is connected."""
         current = self._current.get(tracker_id)
         return None if current is None else current[0]
+
+
+def _is_newer(
+    before: tuple["Peer", Opened, int], peer: "Peer", connection: int, since_us: int
+) -> bool:
+    """Return whether a connection from before is newer than one that is told now. Where this
+    process stood still, times do not say: what a listener told meanwhile is read at once.
+    """
+    if before[0] is peer:
+        return before[1].connection > connection
+    return before[2] > since_us
 
 
 class Peer(asyncio.Protocol):

@@ -68,7 +68,7 @@ async def test_a_page_that_fits_is_whole(connections: Pool, org: UUID, n: int) -
 async def test_the_next_statement_is_not_given_up(connections: Pool, org: UUID) -> None:
     async with reading(connections, org) as conn:
         for number in range(50):
-            assert (await _rows(conn, ENDLESS, bytes=MAX_PAGE_BYTES)).is_cut
+            assert (await _rows(conn, ENDLESS, bytes=MAX_PAGE_BYTES // 8)).is_cut
             cursor = await conn.execute("SELECT %s::int, pg_sleep(0.001)::text", (number,))
             assert await cursor.fetchone() == (number, "")
 
