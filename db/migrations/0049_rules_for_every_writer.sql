@@ -161,6 +161,7 @@ CREATE FUNCTION check_list_of_order() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     order_id constant uuid := coalesce(NEW.work_order_id, OLD.work_order_id);
+    most constant integer := TG_ARGV[1];
     is_more boolean;
 BEGIN
     PERFORM FROM work_orders AS job
@@ -172,12 +173,23 @@ BEGIN
             MESSAGE = format('%s of a work order that is over do not change', TG_TABLE_NAME);
     END IF;
     IF TG_OP = 'INSERT' THEN
-        EXECUTE format('SELECT count(*) > $1 FROM %I WHERE org_id = $2 AND work_order_id = $3',
-                       TG_TABLE_NAME) INTO is_more USING TG_ARGV[1]::bigint, NEW.org_id, order_id;
+        CASE TG_TABLE_NAME
+            WHEN 'work_order_assignees' THEN
+                SELECT count(*) > most INTO is_more FROM work_order_assignees
+                 WHERE org_id = NEW.org_id AND work_order_id = order_id;
+            WHEN 'work_order_assets' THEN
+                SELECT count(*) > most INTO is_more FROM work_order_assets
+                 WHERE org_id = NEW.org_id AND work_order_id = order_id;
+            WHEN 'work_order_comments' THEN
+                SELECT count(*) > most INTO is_more FROM work_order_comments
+                 WHERE org_id = NEW.org_id AND work_order_id = order_id;
+            WHEN 'work_order_parts' THEN
+                SELECT count(*) > most INTO is_more FROM work_order_parts
+                 WHERE org_id = NEW.org_id AND work_order_id = order_id;
+        END CASE;
         IF is_more THEN
             RAISE check_violation USING CONSTRAINT = 'work_orders_most',
-                MESSAGE = format('a work order has at most %s rows of %s', TG_ARGV[1],
-                                 TG_TABLE_NAME);
+                MESSAGE = format('a work order has at most %s rows of %s', most, TG_TABLE_NAME);
         END IF;
     END IF;
     RETURN NULL;
@@ -402,9 +414,12 @@ $$;
 -- The sums of lines (`operations/quotes/sums.py`), or no row where a line cannot be.
 CREATE FUNCTION sums_of_quote(lines jsonb)
     RETURNS TABLE (subtotal bigint, discount bigint, tax bigint, total bigint)
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT sum(amount), sum(amount - net), sum(tax), sum(net + tax)
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT sum(amount)::bigint, sum(amount - net)::bigint, sum(tax)::bigint,
+           sum(net + tax)::bigint
       FROM (SELECT amount, net, div(2 * net * tax_rate + 10000, 20000) AS tax, is_line
               FROM (SELECT div(2 * exact + 1000, 2000) AS amount,
                            div(2 * exact * (10000 - rate) + 10000000, 20000000) AS net,
@@ -426,7 +441,8 @@ BEGIN ATOMIC
                                    unit_price_cents numeric, discount_basis_points numeric,
                                    tax_basis_points numeric)) AS exactly) AS rounded) AS figures
     HAVING bool_and(coalesce(is_line, false));
-END;
+END
+$$;
 
 CREATE FUNCTION check_quote_sums() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
