@@ -18,7 +18,7 @@ import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
-from db.core.errors import DatabaseError
+from db.core.errors import DatabaseError, LockNotAvailable
 from db.history import quarantine
 from db.history.visits import VisitNotOpen
 from ingest.amending import amend_punches
@@ -184,7 +184,13 @@ async def _stand_by(runtime: IngestRuntime, lease_conn: Connection) -> tuple[int
         async with _connection(runtime, _RESTORE_LIMITS) as conn:
             while not runtime.stopping.is_set():
                 await standby.refresh(conn)
-                epoch = await leases.acquire(lease_conn, *held, of_session=True)
+                try:
+                    epoch = await leases.acquire(lease_conn, *held, of_session=True)
+                except LockNotAvailable:
+                    if not await leases.end_stuck(lease_conn, _LEASE_LIMITS.lock_s):
+                        raise
+                    _log.warning("a former leader that is stuck in a transaction was cut off")
+                    continue
                 if epoch is not None:
                     return epoch, standby.registry_of(epoch)
                 if not runtime.stands_by:

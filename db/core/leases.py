@@ -64,6 +64,28 @@ async def acquire(
     return None if row is None else row[0]
 
 
+async def end_stuck(conn: Connection, older_than_s: float) -> int:
+    """End the sessions of our role whose transactions hold a lease against change (`check`) for
+    longer than `older_than_s`; the number of them. For who waited as long for a lease that has run
+    out.
+
+    PostgreSQL gives up a transaction of a process that is frozen, but not while it waits for the
+    rows of a COPY: there it looks at no timeout, and at the end of the session alone.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT pg_terminate_backend(held.pid)
+          FROM pg_locks AS held JOIN pg_stat_activity AS session ON session.pid = held.pid
+         WHERE held.relation = 'leases'::regclass AND held.mode = 'RowShareLock' AND held.granted
+           AND session.datname = current_database() AND session.usename = current_user
+           AND session.pid <> pg_backend_pid()
+           AND session.xact_start < clock_timestamp() - make_interval(secs => %s)
+        """,
+        (older_than_s,),
+    )
+    return cursor.rowcount
+
+
 async def epoch(conn: Connection, name: str) -> int:
     """Return the epoch of the last leader, which may have ended."""
     return await value_of(conn, "SELECT epoch FROM leases WHERE name = %s", (name,))

@@ -4,22 +4,25 @@ The walk is that of `test_recovery`: every rule and every change, drawn from a s
 """
 
 import asyncio
+from contextlib import closing
 from random import Random
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 
 from db.core import leases
-from db.core.connect import Connection, connect
+from db.core.connect import Connection, Limits, connect
 from db.ingest.registry import changes_since, unchanging
+from ingest import leader
 from ingest.metrics import IngestMetrics
 from ingest.recovery import recover
 from ingest.registry.registry import Registry
 from ingest.standby import Standby
 from ingest.transaction import LEASE, LeaderTerm
 from stack.cli.organizations.delete import delete
-from tests.ingest.conftest import until
+from tests.ingest.conftest import running, runtime, until
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.ingest.test_recovery import (
     BATCHES,
@@ -31,7 +34,7 @@ from tests.ingest.test_recovery import (
     microseconds,
     take,
 )
-from tests.servers import DatabaseUnderTest, PostgresUnderTest
+from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 
 __all__ = ["checkpoints_lie_a_minute_apart"]
 
@@ -181,3 +184,21 @@ async def test_the_end_of_an_older_owner_does_not_free_the_lease_of_its_successo
             assert await leases.acquire(second, LEASE, "second", 600.0, of_session=True) is not None
         await asyncio.sleep(0.5)
         assert await leases.acquire(third, LEASE, "third", 600.0, of_session=True) is None
+
+
+async def test_a_leader_that_is_frozen_within_a_copy_is_cut_off(
+    database: DatabaseUnderTest, broker: BrokerUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No timeout of the server ends its session."""
+    monkeypatch.setattr(leader, "_LEASE_LIMITS", Limits(lock_s=1))
+    url = database.url("opsc_ingest")
+    async with await connect(url, "first") as first:
+        epoch = await leases.acquire(first, LEASE, "first", -1.0)
+        assert epoch is not None
+        with closing(psycopg.connect(url, options="-c transaction_timeout=500")) as frozen:
+            frozen.execute(
+                "SELECT FROM leases WHERE name = %s AND epoch = %s FOR KEY SHARE", (LEASE, epoch)
+            )
+            frozen.pgconn.send_query(b"COPY gps_events (org_id) FROM STDIN")
+            async with running(runtime(url, broker.url, "second")):
+                assert await leases.epoch(first, LEASE) == epoch + 1

@@ -119,8 +119,8 @@ async def test_a_listener_that_is_frozen_while_devices_go_to_another_costs_nothi
     port = free_port(ANY_PORT)
     with running(tenant.database) as system, ExitStack() as ends:
         other = second(system.listener, OPSC_LISTEN_PORT=str(port))
-        await beside(other.start)
         ends.callback(other.stop)
+        await beside(other.start)
         async with sending(tenant, system.port, port, patience_s=2) as fleet:
             system.listener.freeze()
             await until(lambda: all(one.connects > 1 for one in fleet.devices))
@@ -187,8 +187,8 @@ async def test_an_ingest_that_is_frozen_while_another_takes_over_costs_nothing(
         standby = second(system.ingest, OPSC_INGEST_LINK=link)
         async with sending(tenant, system.port) as fleet:
             system.ingest.freeze()
-            await beside(standby.start)
             ends.callback(standby.stop)
+            await beside(standby.start)
             await fleet.progress()
             system.ingest.thaw()
             await fleet.progress()
