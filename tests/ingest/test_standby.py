@@ -193,7 +193,7 @@ async def test_a_leader_that_is_frozen_within_a_copy_is_cut_off(
     monkeypatch.setattr(leader, "_LEASE_LIMITS", Limits(lock_s=1))
     url = database.url("opsc_ingest")
     async with await connect(url, "first") as first:
-        epoch = await leases.acquire(first, LEASE, "first", -1.0)
+        epoch = await leases.acquire(first, LEASE, "first", -1.0, of_session=True)
         assert epoch is not None
         with closing(psycopg.connect(url, options="-c transaction_timeout=500")) as frozen:
             frozen.execute(
