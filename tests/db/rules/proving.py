@@ -61,7 +61,7 @@ async def at_once(
         refusals = [await begin(both[0], first)]
         waiting = asyncio.create_task(begin(both[1], second))
         async with asyncio.timeout(20):
-            while not (waiting.done() or database.run("admin", _WAITING)):  # noqa: ASYNC110  # no event
+            while not (waiting.done() or database.run("admin", _WAITING)):  # noqa: ASYNC110  # locks send no event
                 await asyncio.sleep(0.01)
         await both[0].execute("COMMIT")
         refusals.append(await waiting)
@@ -111,7 +111,7 @@ def to_state(order_id: UUID, state: str) -> Statement:
 
 def said(order_id: UUID, before: str, then: str, days_ago: int = 0) -> Statement:
     """Return the statement that writes the transition of a move."""
-    verb = VERBS[before, then]  # type: ignore[index]
+    verb = VERBS[before, then]  # type: ignore[index]  # tests name states as texts
     return (
         "INSERT INTO work_order_transitions (org_id, id, work_order_id, verb, from_state, state,"
         " user_id, created_at, reason, signer_name, signed_at) SELECT current_org_id(),"

@@ -2,7 +2,6 @@
 names what is deleted.
 """
 
-import asyncio
 from uuid import UUID
 
 import pytest
@@ -29,15 +28,7 @@ from tests.db.rules.proving import (
     said,
     to_state,
 )
-from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
-
-
-@pytest.fixture(scope="module")
-def org_id(database: DatabaseUnderTest) -> UUID:
-    """An organization."""
-    return asyncio.run(Tenant.create(database)).org_id
-
 
 # Work orders --------------------------------------------------------------------------------------
 

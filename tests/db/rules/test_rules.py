@@ -1,25 +1,19 @@
-"""SQL as the application's role cannot do what the rules of the API forbid."""
+"""SQL as the application's role cannot do what the rules of the API forbid: work orders, stock,
+inspections, rights.
+"""
 
-import asyncio
 from uuid import UUID
 
 import psycopg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from psycopg.types.json import Jsonb
 
 from db.core.ids import new_id
-from operations.quotes.sums import QuoteLine, quote_sums
 from operations.work_orders.states import MOVES, STATES, VERBS
 from tests.db.rows import transaction
 from tests.db.rules.proving import (
-    LINE,
     Statement,
     at_once,
-    become,
     deletion,
-    evidence_of,
     given_to,
     insert_named,
     moved,
@@ -31,18 +25,10 @@ from tests.db.rules.proving import (
     said,
     to_state,
 )
-from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
 FIXED = ("completed", "closed", "cancelled")
-_SOMEBODY = "(SELECT id FROM users WHERE email <> 'anna@example.com' LIMIT 1)"
 _ELSEWHERE = "SELECT set_config('app.org_id', gen_random_uuid()::text, true)", ()
-
-
-@pytest.fixture(scope="module")
-def org_id(database: DatabaseUnderTest) -> UUID:
-    """An organization."""
-    return asyncio.run(Tenant.create(database)).org_id
 
 
 async def _denied(database: DatabaseUnderTest, org_id: UUID, statement: str) -> bool:
@@ -400,321 +386,6 @@ def _moved(part_id: UUID, store_id: UUID, kind: str, order_id: UUID | None = Non
         " VALUES (current_org_id(), gen_random_uuid(), %s, %s, %s, 1000, %s, %s, %s)",
         (part_id, store_id, kind, *changes, order_id),
     )
-
-
-# Quotes -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "constraint"),
-    [
-        ("subtotal_cents = 1, discount_cents = 1", "quotes_content"),
-        ("sent_to = 'x@example.com'", "quotes_content"),
-        ("sent_at = now()", "quotes_times"),
-        ("mail_state = 'failed'", "quotes_times"),
-        ("viewed_at = now()", "quotes_times"),
-        ("decided_by = 'x'", "quotes_times"),
-        ("decline_reason = 'x'", "quotes_times"),
-        ("decided_at = now()", "quotes_times"),
-        ("deleted_at = now()", "quotes_stay"),
-    ],
-)
-@pytest.mark.parametrize("state", ["sent", "viewed", "accepted"])
-async def test_what_is_known_of_a_quote_stays(
-    database: DatabaseUnderTest, org_id: UUID, state: str, change: str, constraint: str
-) -> None:
-    quote_id = quote_in(database, org_id, state, document=True)
-    changed = f"UPDATE quotes SET {change} WHERE id = %s", (quote_id,)
-    assert await refusal(database, org_id, changed) == constraint
-
-
-async def test_of_the_revisions_of_a_quote_one_stands(
-    database: DatabaseUnderTest, org_id: UUID
-) -> None:
-    first = quote_in(database, org_id, "sent", document=True)
-    later = quote_in(database, org_id, "draft", document=True)
-    put(
-        database,
-        (
-            "UPDATE quotes SET revision = 2, number = (SELECT number FROM quotes WHERE id = %s)"
-            " WHERE id = %s",
-            (first, later),
-        ),
-    )
-    sent = become(later, "sent")
-    with pytest.raises(psycopg.errors.UniqueViolation, match="quotes_one_stands"):
-        await refusal(database, org_id, sent)
-    put(database, ("UPDATE quotes SET mail_state = 'queued' WHERE id = %s", (later,)))
-    accepted = become(first, "accepted"), evidence_of(database, first, "accepted")
-    assert await refusal(database, org_id, *accepted) == "quotes_overtaken"
-    put(database, ("UPDATE quotes SET mail_state = NULL WHERE id = %s", (later,)))
-    assert await refusal(database, org_id, *accepted) is None
-    put(database, _document(later))
-    queued = "UPDATE quotes SET mail_state = 'queued' WHERE id = %s", (later,)
-    assert await refusal(database, org_id, queued) == "quotes_overtaken"
-
-
-def _document(quote_id: UUID, **other: object) -> Statement:
-    """Return the statement that makes the document say what the quote says, but for `other`."""
-    return (
-        "UPDATE quote_documents SET content = convert_to((to_jsonb(quotes) || %s)::text, 'UTF8')"
-        " FROM quotes WHERE quotes.id = quote_id AND quote_id = %s",
-        (Jsonb(other), quote_id),
-    )
-
-
-@pytest.mark.parametrize(
-    "other", [{"total_cents": 1}, {"title": "y"}, {"valid_until": "2098-01-01"}, {"notes": "y"}]
-)
-async def test_the_document_that_is_sent_says_what_the_quote_says(
-    database: DatabaseUnderTest, org_id: UUID, other: dict[str, object]
-) -> None:
-    quote_id = quote_in(database, org_id, "draft", document=True)
-    queued = "UPDATE quotes SET mail_state = 'queued' WHERE id = %s", (quote_id,)
-    put(database, _document(quote_id, **other))
-    assert await refusal(database, org_id, queued) == "quotes_document"
-    put(database, _document(quote_id))
-    assert await refusal(database, org_id, queued) is None
-    changed = _document(quote_id, **other)
-    assert await refusal(database, org_id, changed) == "quote_documents_content"
-
-
-async def test_nothing_is_accepted_after_its_last_day(
-    database: DatabaseUnderTest, org_id: UUID
-) -> None:
-    quote_id = quote_in(database, org_id, "sent", document=True)
-    late = "UPDATE quotes SET valid_until = current_date - 2 WHERE id = %s", (quote_id,)
-    put(database, late)
-    accepted = become(quote_id, "accepted"), evidence_of(database, quote_id, "accepted")
-    assert await refusal(database, org_id, *accepted) == "quotes_in_time"
-
-
-async def test_a_look_at_a_quote_has_its_evidence(
-    database: DatabaseUnderTest, org_id: UUID
-) -> None:
-    quote_id = quote_in(database, org_id, "sent", document=True)
-    seen = "UPDATE quotes SET state = 'viewed', viewed_at = now() WHERE id = %s", (quote_id,)
-    assert await refusal(database, org_id, seen) == "quotes_evidence"
-    viewed = evidence_of(database, quote_id, "viewed")
-    assert await refusal(database, org_id, seen, viewed) is None
-    again = evidence_of(database, quote_id, "viewed")
-    assert await refusal(database, org_id, again) == "quote_evidence_follows"
-
-
-@pytest.mark.parametrize(
-    "facts",
-    [
-        {"previous_sha256": "0" * 64},
-        {"document_sha256": "0" * 64},
-        {"document_sha256": None},
-        {"signature_sha256": "0" * 64},
-    ],
-)
-async def test_an_entry_of_the_evidence_follows_the_one_before(
-    database: DatabaseUnderTest, org_id: UUID, facts: dict[str, object]
-) -> None:
-    quote_id = quote_in(database, org_id, "viewed", document=True)
-    wrong = evidence_of(database, quote_id, "viewed", **facts)
-    assert await refusal(database, org_id, wrong) == "quote_evidence_follows"
-    statement, values = evidence_of(database, quote_id, "viewed")
-    assert isinstance(values, tuple)
-    for wrong in (
-        (statement, (*values[:3], b"x" * 32)),
-        (statement, (values[0], 2, *values[2:])),
-        evidence_of(database, quote_id, "accepted"),
-    ):
-        assert await refusal(database, org_id, wrong) == "quote_evidence_follows"
-    assert await refusal(database, org_id, (statement, values)) is None
-
-
-_LINES = st.builds(
-    QuoteLine,
-    st.just("x"),
-    st.integers(1, 10**9) | st.integers(1, 20),
-    st.integers(0, 10**9) | st.integers(0, 100),
-    st.sampled_from([0, 1, 500, 3333, 9999, 10_000]),
-    st.sampled_from([0, 1, 770, 810, 1900, 10_000]),
-    st.none(),
-)
-
-
-@given(lines=st.lists(_LINES, min_size=1, max_size=20))
-def test_the_sums_are_those_of_the_rules(
-    database: DatabaseUnderTest, lines: list[QuoteLine]
-) -> None:
-    stored = Jsonb([line._asdict() for line in lines])
-    found = database.run("admin", "SELECT * FROM sums_of_quote(%s)", (stored,))
-    assert found == [quote_sums(lines)]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"quantity_thousandths": 0},
-        {"quantity_thousandths": 1.5},
-        {"unit_price_cents": -1},
-        {"unit_price_cents": 10**10},
-        {"discount_basis_points": 10_001},
-        {"tax_basis_points": -1},
-        {"tax_basis_points": None},
-        {"description": "x" * 1_001},
-        {"description": ""},
-    ],
-)
-async def test_a_line_that_cannot_be_has_no_sums(
-    database: DatabaseUnderTest, org_id: UUID, change: dict[str, object]
-) -> None:
-    quote_id = quote_in(database, org_id, "draft", document=False)
-    for line, wanted in ((LINE | change, "quotes_sums"), (LINE, None)):
-        lines = "UPDATE quotes SET lines = %s WHERE id = %s", (Jsonb([LINE, line]), quote_id)
-        assert await refusal(database, org_id, lines) == wanted
-
-
-# Timesheets ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def own_user(database: DatabaseUnderTest, org_id: UUID) -> UUID:
-    """A user who is an employee, beside another one."""
-    user_id = new_id()
-    put(
-        database,
-        (
-            "INSERT INTO users (org_id, id, email, role) VALUES (%s, %s, 'anna@example.com',"
-            " 'dispatcher')",
-            (org_id, user_id),
-        ),
-        (
-            "INSERT INTO employees (org_id, id, name, user_id) VALUES (%s, %s, 'Anna Keller', %s)",
-            (org_id, user_id, user_id),
-        ),
-    )
-    return user_id
-
-
-def _timesheet(
-    database: DatabaseUnderTest, org_id: UUID, own_user: UUID, state: str, days_ago: int = 9
-) -> UUID:
-    """Return a timesheet of two days that ended before; there is one at a time."""
-    sheet_id = new_id()
-    put(
-        database,
-        ("DELETE FROM timesheets WHERE org_id = %s", (org_id,)),
-        (
-            "INSERT INTO timesheets (org_id, id, employee_id, first_day, last_day, state,"
-            " submitted_by, submitted_at, decided_by, decided_at, locked_by, locked_at, figures,"
-            " rules) SELECT %(org)s, %(id)s, %(who)s, current_date - %(days)s,"
-            " current_date + 1 - %(days)s, %(state)s, submitted, of_submission, decided,"
-            " of_decision, locked, of_locking, figures, figures FROM (SELECT"
-            " CASE WHEN %(state)s <> 'open' THEN %(who)s::uuid END,"
-            " CASE WHEN %(state)s <> 'open' THEN now() END,"
-            " CASE WHEN %(state)s = ANY ('{approved,rejected,locked}') THEN %(who)s::uuid END,"
-            " CASE WHEN %(state)s = ANY ('{approved,rejected,locked}') THEN now() END,"
-            " CASE WHEN %(state)s = 'locked' THEN %(who)s::uuid END,"
-            " CASE WHEN %(state)s = 'locked' THEN now() END,"
-            " CASE WHEN %(state)s = ANY ('{approved,locked}') THEN jsonb '{}' END) AS made"
-            " (submitted, of_submission, decided, of_decision, locked, of_locking, figures)",
-            {
-                "org": org_id,
-                "id": sheet_id,
-                "who": own_user,
-                "state": state,
-                "days": days_ago,
-            },
-        ),
-    )
-    return sheet_id
-
-
-def _approved(sheet_id: UUID, user: str) -> Statement:
-    return (
-        "UPDATE timesheets SET state = 'approved', decided_at = now(), figures = '{}',"
-        f" rules = '{{}}', decided_by = (SELECT id FROM users WHERE email {user}"
-        " 'anna@example.com' LIMIT 1) WHERE id = %s",
-        (sheet_id,),
-    )
-
-
-async def test_nobody_approves_their_own_hours_nor_those_of_days_to_come(
-    database: DatabaseUnderTest, org_id: UUID, own_user: UUID
-) -> None:
-    sheet_id = _timesheet(database, org_id, own_user, "submitted")
-    assert await refusal(database, org_id, _approved(sheet_id, "=")) == "timesheet_approval"
-    assert await refusal(database, org_id, _approved(sheet_id, "<>")) is None
-    sheet_id = _timesheet(database, org_id, own_user, "submitted", days_ago=-1)
-    assert await refusal(database, org_id, _approved(sheet_id, "<>")) == "timesheet_approval"
-    sheet_id = _timesheet(database, org_id, own_user, "open", days_ago=-1)
-    submitted = (
-        "UPDATE timesheets SET state = 'submitted', submitted_by = %s, submitted_at = now()"
-        " WHERE id = %s",
-        (own_user, sheet_id),
-    )
-    assert await refusal(database, org_id, submitted) == "timesheet_approval"
-
-
-@pytest.mark.parametrize(
-    ("state", "change"),
-    [
-        ("submitted", f"submitted_by = {_SOMEBODY}"),
-        ("submitted", "submitted_at = now()"),
-        ("approved", f"decided_by = {_SOMEBODY}"),
-        ("rejected", "decided_at = now()"),
-        ("locked", "locked_at = now()"),
-        ("approved", "submitted_at = now()"),
-        ("approved", "state = 'locked', locked_by = decided_by, locked_at = now(),"
-         " decided_at = now()"),
-        ("submitted", "state = 'rejected', decided_by = submitted_by, decided_at = now(),"
-         " submitted_at = now()"),
-    ],
-)  # fmt: skip
-async def test_who_submitted_and_approved_hours_stays(
-    database: DatabaseUnderTest, org_id: UUID, own_user: UUID, state: str, change: str
-) -> None:
-    sheet_id = _timesheet(database, org_id, own_user, state)
-    changed = f"UPDATE timesheets SET {change} WHERE id = %s", (sheet_id,)
-    assert await refusal(database, org_id, changed) == "timesheet_says_who"
-
-
-def _adjusted(sheet_id: UUID, day: int = 0, seconds: int = 60, times: int = 1) -> Statement:
-    return (
-        "INSERT INTO timesheet_adjustments (org_id, id, timesheet_id, day, seconds, reason,"
-        " created_by) SELECT org_id, gen_random_uuid(), id, first_day + %s, %s, 'x', employee_id"
-        " FROM timesheets, generate_series(1, %s) WHERE id = %s",
-        (day, seconds, times, sheet_id),
-    )
-
-
-@pytest.mark.parametrize("state", ["open", "submitted", "rejected", "approved", "locked"])
-async def test_hours_are_adjusted_until_they_are_approved(
-    database: DatabaseUnderTest, org_id: UUID, own_user: UUID, state: str
-) -> None:
-    sheet_id = _timesheet(database, org_id, own_user, state)
-    wanted = "timesheet_takes_adjustments" if state in ("approved", "locked") else None
-    assert await refusal(database, org_id, _adjusted(sheet_id)) == wanted
-
-
-async def test_adjustments_are_bounded(
-    database: DatabaseUnderTest, org_id: UUID, own_user: UUID
-) -> None:
-    sheet_id = _timesheet(database, org_id, own_user, "open")
-    for day in (-1, 2):
-        other = _adjusted(sheet_id, day)
-        assert await refusal(database, org_id, other) == "timesheet_takes_adjustments"
-    a_day = _adjusted(sheet_id, seconds=43_200, times=2)
-    second = _adjusted(sheet_id, seconds=1)
-    assert await refusal(database, org_id, a_day, second) == "timesheet_adjustments_most"
-    many = _adjusted(sheet_id, seconds=-1, times=100)
-    assert await refusal(database, org_id, many) is None
-    assert await refusal(database, org_id, second) == "timesheet_adjustments_most"
-
-
-async def test_hours_are_not_adjusted_while_they_are_approved(
-    database: DatabaseUnderTest, org_id: UUID, own_user: UUID
-) -> None:
-    sheet_id = _timesheet(database, org_id, own_user, "submitted")
-    approved, adjusted = _approved(sheet_id, "<>"), _adjusted(sheet_id)
-    found = await at_once(database, org_id, [approved], [adjusted])
-    assert found == [None, "timesheet_takes_adjustments"]
 
 
 # Rights -------------------------------------------------------------------------------------------
