@@ -3,9 +3,8 @@
 Every `rights_s` the rights behind all of them are looked up, in one statement for many: a
 credential that was revoked or has expired, a user who is gone, a plan without API, each ends the
 connection within about `rights_s` of its commit. A wake-up has the connections of one organization
-looked at sooner. The same round ends connections whose
-client cannot keep up. While the database is away access tokens expire all the same, and after
-`unchecked_s` all connections end.
+looked at sooner. The same round ends connections whose client cannot keep up. While the database is
+away access tokens expire all the same, and after `unchecked_s` all connections end.
 """
 
 import asyncio

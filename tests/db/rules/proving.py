@@ -13,6 +13,7 @@ from db.core.ids import new_id
 from operations.quotes.evidence import EvidenceEntry, EvidenceKind, hex_hash, next_entry
 from operations.work_orders.states import MOVES
 from tests.db.rows import transaction
+from tests.ingest.conftest import until
 from tests.servers import DatabaseUnderTest
 
 Statement = tuple[str, Params]
@@ -60,9 +61,7 @@ async def at_once(
 
         refusals = [await begin(both[0], first)]
         waiting = asyncio.create_task(begin(both[1], second))
-        async with asyncio.timeout(20):
-            while not (waiting.done() or database.run("admin", _WAITING)):  # noqa: ASYNC110  # locks send no event
-                await asyncio.sleep(0.01)
+        await until(lambda: waiting.done() or bool(database.run("admin", _WAITING)))
         await both[0].execute("COMMIT")
         refusals.append(await waiting)
         await both[1].execute("COMMIT")  # which rolls back what was refused
@@ -99,7 +98,7 @@ def order_in(database: DatabaseUnderTest, org_id: UUID, state: str, *, assigned:
     return order_id
 
 
-VERBS = {(each.state, each.then): each.verb for each in MOVES}
+VERBS: dict[tuple[str, str], str] = {(each.state, each.then): each.verb for each in MOVES}
 
 
 def to_state(order_id: UUID, state: str) -> Statement:
@@ -111,7 +110,7 @@ def to_state(order_id: UUID, state: str) -> Statement:
 
 def said(order_id: UUID, before: str, then: str, days_ago: int = 0) -> Statement:
     """Return the statement that writes the transition of a move."""
-    verb = VERBS[before, then]  # type: ignore[index]  # tests name states as texts
+    verb = VERBS[before, then]
     return (
         "INSERT INTO work_order_transitions (org_id, id, work_order_id, verb, from_state, state,"
         " user_id, created_at, reason, signer_name, signed_at) SELECT current_org_id(),"
