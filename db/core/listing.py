@@ -41,6 +41,7 @@ class Conditions:
     def __init__(self) -> None:
         self._conditions: list[sql.Composable] = []
         self.values: dict[str, object] = {}
+        self.has_name_prefix = False
 
     def add(self, condition: LiteralString, **values: object) -> None:
         """Add one more condition, with the values of the `%(name)s` in it."""
@@ -71,6 +72,7 @@ class Conditions:
         """Add a prefix of names, whatever the case of letters, by the index on the folded name."""
         if prefix is not None:
             self.add(f"{column} >= {_FOLDED} AND {column} < {_BEHIND}", prefix=prefix)
+            self.has_name_prefix = True
 
     def where(self) -> sql.Composable:
         """Write `WHERE ...`, or nothing."""
@@ -158,9 +160,16 @@ class Columns:
                 after_id=after.id,
             )
 
-    def order_by(self, order: Order) -> sql.SQL:
-        """`ORDER BY ...`."""
+    def order_by(self, order: Order, conditions: Conditions) -> sql.SQL:
+        """`ORDER BY ...`, of a list that is filtered by the conditions.
+
+        Things that are named alike were often made together. PostgreSQL takes them to be spread
+        over the whole list, so it would walk the list by time until it meets enough of them. By a
+        value that no index has, it sorts those that the index on names finds.
+        """
         column = self.name_key if order.by == "name" else self.time
+        if conditions.has_name_prefix and order.by == "time":
+            column = f"({column} + interval '0')"
         way: LiteralString = "DESC" if order.descending else "ASC"
         return sql.SQL(f"ORDER BY {column} {way}, {self.id} {way}")
 
@@ -258,7 +267,7 @@ class FilteredList(Generic[_ROW]):
             self.columns,
             sql.SQL(self.table),
             conditions.where(),
-            self.keys.order_by(order),
+            self.keys.order_by(order, conditions),
             cut,
         )
         return await read_page(conn, self.row, statement, conditions.values)

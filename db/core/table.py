@@ -150,7 +150,7 @@ class Table(Generic[_ROW]):
             self._name,
             self._joins,
             conditions.where(),
-            keys.order_by(order),
+            keys.order_by(order, conditions),
             cut,
         )
         return await read_page(conn, self.row, statement, conditions.values)

@@ -67,7 +67,7 @@ async def listing(
     cut = page(conditions, limit, offset)
     _KEY.go_on(conditions, order, after)
     statement = sql.SQL("SELECT {} FROM api_keys {} {} {}").format(
-        _COLUMNS, conditions.where(), _KEY.order_by(order), cut
+        _COLUMNS, conditions.where(), _KEY.order_by(order, conditions), cut
     )
     return await read_page(conn, ApiKey, statement, conditions.values)
 

@@ -173,7 +173,7 @@ async def listing(
     cut = page(conditions, limit, offset)
     _COLUMNS.go_on(conditions, order, after)
     statement = sql.SQL("{} {} {} {}").format(
-        _ZONES, conditions.where(), _COLUMNS.order_by(order), cut
+        _ZONES, conditions.where(), _COLUMNS.order_by(order, conditions), cut
     )
     return await read_page(conn, Zone, statement, conditions.values)
 
