@@ -157,8 +157,9 @@ CREATE POLICY numbered ON quotes AS RESTRICTIVE FOR INSERT TO opsc_app WITH CHEC
 
 -- Times --------------------------------------------------------------------------------------------
 
--- A record is of the time when it is made, and so is what is known of a thing. The minute is for
--- clocks that are set. Whoever restores or fills a database is another role.
+-- A record is of the time when it is made, and so is what is known of a thing. The minute before is
+-- for clocks that are set, and no transaction of the application lasts the ten behind. Whoever
+-- restores or fills a database is another role.
 DO $$
 DECLARE
     recorded record;
@@ -171,7 +172,7 @@ BEGIN
         EXECUTE format(
             'CREATE POLICY dated ON %I AS RESTRICTIVE FOR INSERT TO opsc_app WITH CHECK ('
             'created_at BETWEEN now() - interval ''1 minute'''
-            '               AND clock_timestamp() + interval ''1 minute'')', recorded.table_name);
+            '               AND now() + interval ''10 minutes'')', recorded.table_name);
     END LOOP;
     FOR recorded IN SELECT * FROM (VALUES
         ('inspection_forms', 'submitted_at'),
@@ -187,7 +188,7 @@ BEGIN
             (SELECT string_agg(format(
                         'NEW.%1$I IS DISTINCT FROM OLD.%1$I'
                         ' AND NEW.%1$I NOT BETWEEN now() - interval ''1 minute'''
-                        '                      AND clock_timestamp() + interval ''1 minute''',
+                        '                      AND now() + interval ''10 minutes''',
                         name), ' OR ')
                FROM string_to_table(recorded.columns, ' ') AS name),
             recorded.table_name || '_dated', 'what happens is recorded as of then');
