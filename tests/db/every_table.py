@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from db.core.ids import new_id
 from telemetry.ids import format_id
@@ -19,6 +20,18 @@ QUOTE_LINES = (
     '[{"description": "x", "quantity_thousandths": 1000, "unit_price_cents": 0,'
     ' "discount_basis_points": 0, "tax_basis_points": 0}]'
 )
+_SECTIONS = Jsonb(
+    [
+        {
+            "title": "x",
+            "questions": [
+                {"id": "brakes", "type": "pass_fail", "label": "x"},
+                {"id": "photo", "type": "photo", "label": "x"},
+            ],
+        }
+    ]
+)
+_DEFECTS = Jsonb([{"question_id": "brakes", "label": "x", "note": None}])
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -191,7 +204,7 @@ def _fill(
     )
     conn.execute(
         "INSERT INTO attachments (org_id, id, site_id, file_name, media_type, size_bytes, sha256,"
-        " created_by) VALUES (%s, %s, %s, 'x', 'text/plain', 1, sha256('x'), %s)",
+        " created_by) VALUES (%s, %s, %s, 'x', 'image/png', 1, sha256('x'), %s)",
         (org_id, attachment_id, site_id, new_id()),
     )
     conn.execute("INSERT INTO attachment_pieces VALUES (%s, %s, 0, 'x')", (org_id, attachment_id))
@@ -253,24 +266,27 @@ def _fill(
 def _fill_inspections(
     conn: psycopg.Connection, org_id: UUID, attachment_id: UUID, order_id: UUID
 ) -> None:
-    """Fill the tables of inspections. A form of a work order has a defect that another mends."""
+    """Fill the tables of inspections. A form of a work order has a photo, and a defect that another
+    order mends.
+    """
     template_id, form_id = new_id(), new_id()
+    photo_id = format_id("att", attachment_id)
+    answers = {"brakes": {"value": "fail"}, "photo": {"value": [photo_id]}}
     conn.execute(
         "INSERT INTO inspection_templates (org_id, id, name, version) VALUES (%s, %s, 'x', 1)",
         (org_id, template_id),
     )
     conn.execute(
         "INSERT INTO inspection_template_versions (org_id, template_id, version, name, sections,"
-        " questions, created_by) SELECT org_id, %s, 1, 'x', '[]', 1, id FROM users"
+        " questions, created_by) SELECT org_id, %s, 1, 'x', %s, 2, id FROM users"
         " WHERE org_id = %s LIMIT 1",
-        (template_id, org_id),
+        (template_id, _SECTIONS, org_id),
     )
     conn.execute(
         "INSERT INTO inspection_forms (org_id, id, template_id, template_version, work_order_id,"
         " state, answers, defects, created_by)"
-        " SELECT org_id, %s, %s, 1, %s, 'draft', '{}', '[{\"question_id\": \"brakes\"}]', id"
-        "   FROM users WHERE org_id = %s LIMIT 1",
-        (form_id, template_id, order_id, org_id),
+        " SELECT org_id, %s, %s, 1, %s, 'draft', %s, %s, id FROM users WHERE org_id = %s LIMIT 1",
+        (form_id, template_id, order_id, Jsonb(answers), _DEFECTS, org_id),
     )
     conn.execute(
         "UPDATE inspection_forms SET state = 'submitted', submitted_by = created_by,"

@@ -42,13 +42,11 @@ async def form(crew: Crew, state: State = "draft") -> UUID:
     """Return a form of a new template, in a state."""
     template_id, form_id = new_id(), new_id()
     await crew.execute(
-        "INSERT INTO inspection_templates (org_id, id, name, version)"
-        " VALUES (current_org_id(), %s, 'x', 1)",
-        (template_id,),
-    )
-    await crew.execute(
-        "INSERT INTO inspection_template_versions (org_id, template_id, version, name, sections,"
-        " questions, created_by) SELECT org_id, %s, 1, 'x', '[]', 1, id FROM users LIMIT 1",
+        "WITH made AS (INSERT INTO inspection_templates (org_id, id, name, version)"
+        " VALUES (current_org_id(), %s, 'x', 1) RETURNING org_id, id)"
+        " INSERT INTO inspection_template_versions (org_id, template_id, version, name, sections,"
+        " questions, created_by) SELECT org_id, made.id, 1, 'x', '[]', 1, users.id"
+        " FROM made JOIN users USING (org_id) LIMIT 1",
         (template_id,),
     )
     await crew.execute(

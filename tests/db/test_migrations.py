@@ -190,6 +190,28 @@ def test_numbers_of_an_older_database_go_on_and_what_was_deleted_counts(
     assert terms == [(0, "k-1"), (1, "big crane ag"), (2, "1"), (2, "ag"), (2, "crane ag")]
 
 
+def test_an_order_that_was_created_twice_stays_so_and_is_not_again(
+    empty_database: DatabaseUnderTest,
+) -> None:
+    """Up to 0050 SQL could write a second creation."""
+    admin, ids = empty_database.url("admin"), {"org": new_id(), "order": new_id()}
+    created = (
+        "INSERT INTO work_order_transitions (org_id, id, work_order_id, verb, state, user_id)"
+        " SELECT %(org)s, gen_random_uuid(), %(order)s, 'create', 'created', %(order)s"
+        "   FROM generate_series(1, 3)"
+    )
+    _migrate_to(admin, [migration.version for migration in migrate.migrations()].index(51))
+    with psycopg.connect(admin) as conn:
+        conn.execute("SET session_replication_role = replica")  # no references
+        conn.execute(created, ids)
+    migrate.migrate(empty_database.url("opsc_owner"))
+    with psycopg.connect(admin) as conn:
+        conn.execute("SET session_replication_role = replica")
+        assert conn.execute("SELECT count(*) FROM work_order_transitions").fetchall() == [(3,)]
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            conn.execute(created, ids)
+
+
 def test_audit_events_of_an_older_database_stay_and_go_on_behind_the_last(
     empty_database: DatabaseUnderTest,
 ) -> None:

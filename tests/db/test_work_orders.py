@@ -14,6 +14,7 @@ from db.core.ids import new_id
 from db.core.numbers import next_number
 from operations.work_orders.states import MOVES, STATES
 from tests.db.rows import transaction
+from tests.db.rules.proving import order_in
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
@@ -24,20 +25,6 @@ WAYS = {(each.state, each.then) for each in MOVES} | {(state, state) for state i
 def org_id(database: DatabaseUnderTest) -> UUID:
     """An organization."""
     return asyncio.run(Tenant.create(database)).org_id
-
-
-def _in_state(database: DatabaseUnderTest, org_id: UUID, state: str) -> UUID:
-    """Return a work order that stands in a state, whatever way leads there."""
-    order_id = new_id()
-    with psycopg.connect(database.url("admin")) as conn:
-        conn.execute("SET session_replication_role = replica")  # no triggers
-        conn.execute(
-            "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
-            " SELECT %s, %s, coalesce(max(number), 0) + 1, 'x', 'normal', %s FROM work_orders"
-            " WHERE org_id = %s",
-            (org_id, order_id, state, org_id),
-        )
-    return order_id
 
 
 async def _set(conn: Connection, order_id: UUID, state: str) -> bool:
@@ -55,7 +42,7 @@ async def _set(conn: Connection, order_id: UUID, state: str) -> bool:
 async def test_every_pair_of_states_is_as_in_the_table(
     database: DatabaseUnderTest, org_id: UUID, state: str
 ) -> None:
-    ids = {then: _in_state(database, org_id, state) for then in STATES}
+    ids = {then: order_in(database, org_id, state, assigned=False) for then in STATES}
     async with transaction(database, "opsc_app", org_id) as conn:
         allowed = {(state, then) for then in STATES if await _set(conn, ids[then], then)}
     assert allowed == {way for way in product([state], STATES) if way in WAYS}
@@ -67,12 +54,13 @@ async def test_an_order_begins_as_a_draft_or_created(
 ) -> None:
     statement = (
         "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
-        " VALUES (current_org_id(), %s, 900000, 'x', 'normal', %s)"
+        " VALUES (current_org_id(), %s, %s, 'x', 'normal', %s)"
     )
     async with transaction(database, "opsc_app", org_id) as conn:
         try:
             async with conn.transaction(force_rollback=True):
-                await conn.execute(statement, (new_id(), state))
+                number = await next_number(conn, "work_order")
+                await conn.execute(statement, (new_id(), number, state))
             begins = True
         except psycopg.errors.CheckViolation:
             begins = False

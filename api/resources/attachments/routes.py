@@ -43,7 +43,8 @@ from db.resources.inspection_forms import is_photo
 from db.resources.kinds import KINDS, Kind
 from db.resources.photo_copies import PhotoSize
 from db.resources.quotas import check_room, claim_bytes
-from db.resources.work_orders import is_signature
+from db.resources.work_orders import is_signature, work_orders
+from operations.work_orders.states import FIXED, WORK_ORDERS
 from telemetry.ids import IdError, parse_id
 
 router = APIRouter(prefix="/v1/attachments", tags=["attachments"], route_class=TenantRoute)
@@ -225,8 +226,8 @@ async def download_attachment(
 
 @router.delete("/{id}", operation_id="deleteAttachment", status_code=204)
 async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) -> Response:
-    """Delete an attachment and its bytes, for ever; not one that a submitted form shows, or with
-    which somebody signed.
+    """Delete an attachment and its bytes, for ever; not one that a submitted form shows, with which
+    somebody signed, or of a work order that is completed, closed or cancelled.
     """
     async with access.transaction() as conn:
         attachment = await _attachments.found(conn, attachment_id)
@@ -235,9 +236,19 @@ async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) 
             raise conflict("in_use", "A submitted inspection form shows the attachment.")
         if await is_signature(conn, attachment_id):
             raise conflict("in_use", "A work order was signed with the attachment.")
+        await _check_order(conn, attachment.work_order_id)
         if not await files.delete(conn, attachment_id):
             raise not_found("attachment")
     return no_content()
+
+
+async def _check_order(conn: Connection, order_id: UUID | None) -> None:
+    """Raise IllegalMoveError for a work order whose files stay. Its state stays until the
+    transaction ends.
+    """
+    order = None if order_id is None else await work_orders.find(conn, order_id, lock=True)
+    if order is not None and order.state in FIXED:
+        raise WORK_ORDERS.illegal(order.state, "delete a file of")
 
 
 def _owner(upload: Upload) -> tuple[Kind, UUID]:

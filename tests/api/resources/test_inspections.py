@@ -360,9 +360,12 @@ async def test_templates_and_forms_have_quotas_by_plan(api: RunningApi) -> None:
     )
     template_id = await template(org)
     api.sql(
-        "INSERT INTO inspection_templates (org_id, id, name, version)"
-        " SELECT org_id, gen_random_uuid(), name, version"
-        " FROM inspection_templates, generate_series(1, 198) WHERE org_id = %s",
+        "WITH made AS (INSERT INTO inspection_templates (org_id, id, name, version)"
+        " SELECT org_id, gen_random_uuid(), name, version FROM inspection_templates,"
+        " generate_series(1, 198) WHERE org_id = %s RETURNING org_id, id, name)"
+        " INSERT INTO inspection_template_versions (org_id, template_id, version, name, sections,"
+        " questions, created_by) SELECT made.org_id, made.id, 1, made.name, sections, questions,"
+        " created_by FROM made JOIN inspection_template_versions AS kept USING (org_id)",
         org.org_id,
     )
     await template(org)

@@ -1,6 +1,8 @@
 """Rows in whatever state, and what the database says to changes of the application's role."""
 
 import asyncio
+import re
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from uuid import UUID
 
@@ -17,6 +19,18 @@ from tests.ingest.conftest import until
 from tests.servers import DatabaseUnderTest
 
 Statement = tuple[str, Params]
+_NEW_ORDER = "INSERT INTO work_orders "
+_TAKE_NUMBER = """
+INSERT INTO number_counters AS counter (org_id, kind, last)
+VALUES (current_org_id(), 'work_order', 1)
+ON CONFLICT (org_id, kind) DO UPDATE SET last = counter.last + 1
+"""
+_REFUSALS = (
+    psycopg.errors.CheckViolation,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.InsufficientPrivilege,
+)
+_POLICY = re.compile(r'row-level security policy "(\w+)"')
 _WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'opsc_app'"
 
 
@@ -29,14 +43,28 @@ def put(database: DatabaseUnderTest, *statements: Statement) -> None:
 
 
 async def refusal(database: DatabaseUnderTest, org_id: UUID, *statements: Statement) -> str | None:
-    """Return the constraint that refuses the statements of one transaction; None: they are done."""
+    """Return the constraint or the policy that refuses the statements of one transaction; None:
+    they are done.
+    """
     try:
         async with transaction(database, "opsc_app", org_id) as conn:
-            for statement, values in statements:
-                await conn.execute(statement.encode(), values)
-    except psycopg.errors.CheckViolation as error:
-        return error.diag.constraint_name
+            await _execute(conn, statements)
+    except _REFUSALS as error:
+        return _refused_by(error)
     return None
+
+
+async def _execute(conn: Connection, statements: Iterable[Statement]) -> None:
+    """Execute the statements; before each that makes a work order, its number is taken."""
+    for statement, values in statements:
+        if statement.startswith(_NEW_ORDER):
+            await conn.execute(_TAKE_NUMBER)
+        await conn.execute(statement.encode(), values)
+
+
+def _refused_by(error: psycopg.Error) -> str | None:
+    policy = _POLICY.search(str(error))
+    return error.diag.constraint_name if policy is None else policy[1]
 
 
 async def at_once(
@@ -52,11 +80,10 @@ async def at_once(
             try:
                 await conn.execute("BEGIN")
                 await conn.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
-                for statement, values in statements:
-                    await conn.execute(statement.encode(), values)
+                await _execute(conn, statements)
                 await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            except psycopg.errors.CheckViolation as error:
-                return error.diag.constraint_name
+            except _REFUSALS as error:
+                return _refused_by(error)
             return None
 
         refusals = [await begin(both[0], first)]
@@ -76,10 +103,12 @@ def order_in(database: DatabaseUnderTest, org_id: UUID, state: str, *, assigned:
     put(
         database,
         (
-            "INSERT INTO work_orders (org_id, id, number, title, priority, state)"
-            " SELECT %s, %s, coalesce(max(number), 0) + 1, 'x', 'normal', %s FROM work_orders"
-            " WHERE org_id = %s",
-            (org_id, order_id, state, org_id),
+            "WITH taken AS (INSERT INTO number_counters AS counter (org_id, kind, last)"
+            " VALUES (%(org)s, 'work_order', 1) ON CONFLICT (org_id, kind)"
+            " DO UPDATE SET last = counter.last + 1 RETURNING last)"
+            " INSERT INTO work_orders (org_id, id, number, title, priority, state)"
+            " SELECT %(org)s, %(id)s, last, 'x', 'normal', %(state)s FROM taken",
+            {"org": org_id, "id": order_id, "state": state},
         ),
     )
     if assigned:
@@ -145,9 +174,9 @@ def insert_named(table: str, row_id: UUID, **columns: UUID | int) -> Statement:
 def new_order(order_id: UUID, **columns: object) -> Statement:
     names, places = "".join(f", {name}" for name in columns), ", %s" * len(columns)
     statement = (
-        f"INSERT INTO work_orders (org_id, id, number, title, priority, state{names}) SELECT"
-        f" current_org_id(), %s, (SELECT coalesce(max(number), 0) + 1 FROM work_orders), 'x',"
-        f" 'normal', 'created'{places}"
+        f"{_NEW_ORDER}(org_id, id, number, title, priority, state{names}) SELECT"
+        f" current_org_id(), %s, last, 'x', 'normal', 'created'{places} FROM number_counters"
+        " WHERE kind = 'work_order'"
     )
     return statement, (order_id, *columns.values())
 

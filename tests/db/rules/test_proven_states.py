@@ -65,7 +65,7 @@ async def test_an_order_is_completed_with_a_sign_off_of_that_time(
     done, signed = moved(order_id, "started", "completed")
     earlier = said(order_id, "started", "completed", days_ago=1)
     assert await refusal(database, org_id, done) == "work_orders_sign_off"
-    assert await refusal(database, org_id, done, earlier) == "work_order_transitions_made"
+    assert await refusal(database, org_id, done, earlier) == "dated"
     assert await refusal(database, org_id, done, signed) is None
 
 

@@ -13,7 +13,7 @@ from db.punches.amendments import amend_some
 from ingest.transaction import LeaderTerm
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
-from tests.db.rules.proving import moved, refusal
+from tests.db.rules.proving import moved, new_order, refusal
 from tests.ingest.conftest import fix
 from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import DeviceMessage, settle, term_of
@@ -273,12 +273,9 @@ async def test_a_punch_whose_site_is_amended_begins_to_work_on_the_order_of_that
 
 async def ordered(crew: Crew, site: UUID, worker: Worker) -> UUID:
     """Assign a work order at a site."""
-    order_id = new_id()
-    await crew.execute(
-        "INSERT INTO work_orders (org_id, id, number, title, priority, state, site_id)"
-        " VALUES (current_org_id(), %s, 1, 'x', 'low', 'created', %s)",
-        (order_id, site),
-    )
+    order_id, made = new_id(), crew.tenant
+    order = new_order(order_id, site_id=site)
+    assert await refusal(made.database, made.org_id, order) is None
     await crew.execute(
         "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
         " VALUES (current_org_id(), %s, %s)",

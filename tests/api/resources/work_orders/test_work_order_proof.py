@@ -93,6 +93,33 @@ async def test_what_was_signed_for_does_not_change_until_it_is_reopened(
 
 
 @pytest.mark.parametrize(
+    ("verbs", "status", "back"),
+    [
+        (("assign", "start", "hold"), 204, None),
+        (("assign", "cannot-complete"), 204, None),
+        (("assign", "start", "complete"), 409, "reopen"),
+        (("assign", "start", "complete", "close"), 409, "reopen"),
+        (("cancel",), 409, "reopen"),
+    ],
+)
+async def test_a_file_of_an_order_that_is_over_stays_until_it_is_reopened(
+    org: Organization, anna: Worker, verbs: tuple[str, ...], status: int, back: str | None
+) -> None:
+    path = await _order(org, anna)
+    image = await upload(org.dispatcher, photo(), work_order_id=path.rpartition("/")[2])
+    for verb in verbs:
+        assert (await _say(org, path, verb)).status == 200
+    file = f"/v1/attachments/{image.json['id']}"
+    answer = await org.dispatcher.delete(file)
+    assert answer.status == status
+    if back is not None:
+        assert is_problem(answer, 409, "illegal_move")
+        assert back in answer.json["legal_verbs"]
+        assert (await _say(org, path, back)).status == 200
+        assert (await org.dispatcher.delete(file)).status == 204
+
+
+@pytest.mark.parametrize(
     ("texts", "status"),
     [
         (["Grease", "Test"], 200),
