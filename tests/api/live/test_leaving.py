@@ -26,8 +26,7 @@ class Held:
 
         async def wait_and_ask(*args: Any, **options: Any) -> Any:
             self.asked += 1
-            while not self._go_on.is_set():
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(self._go_on.wait)
             return await ask(*args, **options)
 
         self._monkeypatch.setattr(module, name, wait_and_ask)

@@ -32,8 +32,8 @@ def test_a_header_whose_name_tells_of_a_secret_has_no_value(name):
 
 
 def test_a_header_whose_name_is_too_long_has_no_value():
-    name = "x" * 100 + "-token"
-    assert json.loads(logged_answer([(name, "abc")], b"", ()).headers or "") == {"x" * 64: "***"}
+    logged = logged_answer([("x" * 100, "abc")], b"", ())
+    assert json.loads(logged.headers or "") == {"x" * 64: "***"}
 
 
 @pytest.mark.parametrize(
