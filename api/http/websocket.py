@@ -1,9 +1,10 @@
 """WebSocket by uvicorn and `websockets`, with bounds that they do not have.
 
-Messages are not compressed, and are bounded in bytes and in fragments while they arrive. What is
-sent goes to the transport as ready frames (`write`), so that a frame for many is made once, and the
-bytes that a client has not taken are counted (`unsent_bytes`). A client that takes nothing is cut
-off. The application finds the connection in `scope["extensions"]["opsc.socket"]`.
+Messages are not compressed, and are bounded in bytes and in fragments while they arrive, and in
+number until the application takes them: one packet may bring thousands. What is sent goes to the
+transport as ready frames (`write`), so that a frame for many is made once, and the bytes that a
+client has not taken are counted (`unsent_bytes`). A client that takes nothing is cut off. The
+application finds the connection in `scope["extensions"]["opsc.socket"]`.
 """
 
 import logging
@@ -19,12 +20,14 @@ from websockets.http11 import Request
 
 MOST_MESSAGE_BYTES = 64 * 1024
 MOST_FRAGMENTS = 64
+MOST_UNREAD = 64  # messages that wait for the application
+PIECE_BYTES = 8 * 1024  # of what arrives, read at once: full of small frames it takes some 10 ms
 HEARTBEAT_S = 20.0  # a ping each, and so long for the pong
 HIGH_BYTES, LOW_BYTES = 64 * 1024, 16 * 1024  # of what is not sent: above the writer pauses
 MOST_UNSENT_BYTES = 256 * 1024  # beyond it a client that sends pings is cut off
 KERNEL_BYTES = 128 * 1024  # the kernel's buffer of what is sent
 LINGER_S = 30.0  # a closed client may take the rest of what was sent for so long
-DEAF_S = 2.0  # and one that broke the protocol for so long
+DEAF_S = 2.0  # and one that broke the protocol, or flooded us, for so long
 POLICY_VIOLATION = 1008
 
 EXTENSION = "opsc.socket"
@@ -39,6 +42,8 @@ OPTIONS: dict[str, Any] = {
 # uvicorn logs the target of each handshake, with whatever a client wrote into its query.
 _quiet = logging.getLogger("api.websocket")
 _quiet.setLevel(logging.WARNING)
+# A client that sends no UTF-8 is told so (1007), and is no error of ours.
+_quiet.addFilter(lambda record: "UTF-8" not in record.msg)
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
@@ -53,6 +58,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.on_unresponsive: Callable[[], None] | None = None
         """Called in place of a close where no pong came and bytes wait to be taken."""
         self.is_writable = True
+        self.is_flooded = False
+        """Set once more than MOST_UNREAD messages waited. Then nothing is read any more, and the
+        application has to end the connection.
+        """
         self._linger_timer: TimerHandle | None = None
         self._is_deaf = False
 
@@ -81,6 +90,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+        if self.is_flooded:
+            self._go_deaf()
 
     # For uvicorn and the transport
 
@@ -98,8 +109,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not self._is_deaf:
-            super().data_received(data)
+        for begin in range(0, len(data), PIECE_BYTES):
+            if self._is_deaf or self.is_flooded:
+                return
+            super().data_received(data[begin : begin + PIECE_BYTES])
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -114,6 +127,13 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             return
         super().handle_cont(event)
 
+    def send_receive_event_to_app(self) -> None:
+        self.is_flooded |= self.queue.qsize() >= MOST_UNREAD
+        if self.is_flooded:
+            self.frames = []
+        else:
+            super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         if self.unsent_bytes > MOST_UNSENT_BYTES:  # it sends and does not read
             self.transport.abort()
@@ -125,12 +145,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._linger()
 
     def handle_parser_exception(self) -> None:
-        """Close behind bytes that cannot be read. What still comes is thrown away: over a socket
-        that is closed at once, the client would not read why.
-        """
+        """Close behind bytes that cannot be read."""
         if self._is_deaf:
             return
-        self._is_deaf = True
         self.stop_keepalive()
         closed = self.conn.close_sent
         assert closed is not None
@@ -139,11 +156,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         )
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        if self.close_timer is not None:
-            self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(DEAF_S, self.transport.abort)
+        self._go_deaf()
 
     def keepalive_timeout(self) -> None:
         if self.on_unresponsive is not None and self.unsent_bytes:
@@ -167,6 +180,17 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().resume_writing()
         if self.on_writable is not None:
             self.on_writable()
+
+    def _go_deaf(self) -> None:
+        """Discard what still comes: over a socket that is closed at once, the client would not
+        read why.
+        """
+        self._is_deaf = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(DEAF_S, self.transport.abort)
 
     def _linger(self) -> None:
         """Cut the connection off if the client does not take the rest in time: a transport that is

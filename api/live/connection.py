@@ -204,6 +204,9 @@ class LiveConnection:
     async def _next_text(self) -> str | None:
         """Return the next message; None where the connection is closed."""
         received = await self._receive()
+        if self._socket.is_flooded:
+            self.end(closing.TOO_MANY_MESSAGES)
+            return None
         if received["type"] != "websocket.receive":
             return None
         text = received.get("text")

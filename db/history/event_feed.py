@@ -12,7 +12,6 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import fetch_one
 from db.history.events import LISTED, ListedEvent
 
 
@@ -24,12 +23,14 @@ class EventBounds(NamedTuple):
 
 
 async def bounds(conn: Connection) -> EventBounds:
-    """Return the tenant's bounds. Without events both are the last seq that was given."""
+    """Return the tenant's bounds. Without events both are the last seq that was given, and 0 where
+    the organization was deleted meanwhile.
+    """
     cursor = await conn.execute(
         "SELECT event_seq, coalesce((SELECT min(seq) - 1 FROM events), event_seq)"
         " FROM organizations WHERE org_id = current_org_id()"
     )
-    return EventBounds(*await fetch_one(cursor))
+    return EventBounds(*(await cursor.fetchone() or (0, 0)))
 
 
 async def newest_seqs(conn: Connection, org_ids: Collection[UUID]) -> dict[UUID, int]:

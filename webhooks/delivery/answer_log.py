@@ -64,7 +64,8 @@ def _logged(
             break
         value = value[:BODY_BYTES_READ]
         rest -= len(value)
-        shown = "***" if _is_secret(name) else _masked(_printed(value), hidden)
+        is_hidden = len(name) > _NAME_CHARACTERS or _is_secret(name)  # a long name: who knows
+        shown = "***" if is_hidden else _masked(_printed(value), hidden)
         kept[_printed(name[:_NAME_CHARACTERS])] = shown[:_VALUE_CHARACTERS]
     text = body[:BODY_BYTES_READ].decode("utf-8", "replace")
     return LoggedAnswer(

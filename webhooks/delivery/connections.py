@@ -32,6 +32,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from webhooks.delivery.addresses import CheckedResolver
 
 HEADERS_MAX = 20  # of an answer that are kept
+HEADER_BYTES_KEPT = 8_192  # of their values, and one more of this size at most
+NAME_BYTES_KEPT = 128
 HEAD_BYTES_MAX = 65_536
 BODY_BYTES_KEPT = 4_096
 BODY_BYTES_MAX = 16_384
@@ -53,7 +55,9 @@ class ReceiverOrigin(NamedTuple):
 
 
 class HttpAnswer(NamedTuple):
-    """The beginning of an answer. headers: the first HEADERS_MAX, as they came."""
+    """The beginning of an answer. headers: the first HEADERS_MAX as they came, but for names and
+    values that are too long.
+    """
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -281,6 +285,7 @@ class _Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._status = 0  # of the answer, once its head was read; an interim answer does not count
         self._headers: list[tuple[bytes, bytes]] = []
+        self._header_bytes = 0  # of their values
         self._bytes = 0  # of the answer, and of interim ones
         self._body = b""
         self._body_bytes = 0
@@ -335,11 +340,13 @@ class _Connection(asyncio.Protocol):
         if self._is_complete:  # more than one answer to one request
             self._is_reusable = False
         else:
-            self._headers = []  # of an interim answer
+            self._headers, self._header_bytes = [], 0  # of an interim answer
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status and len(self._headers) < HEADERS_MAX:
-            self._headers.append((name, value))
+            kept = value[:HEADER_BYTES_KEPT] if self._header_bytes < HEADER_BYTES_KEPT else b""
+            self._headers.append((name[:NAME_BYTES_KEPT], kept))
+            self._header_bytes += len(kept)
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

@@ -13,7 +13,12 @@ import websockets
 from websockets.asyncio.client import connect
 
 from api.auth.access_tokens import Tokens
-from api.http.websocket import MOST_FRAGMENTS, MOST_MESSAGE_BYTES, BoundedWebSocket
+from api.http.websocket import (
+    MOST_FRAGMENTS,
+    MOST_MESSAGE_BYTES,
+    MOST_UNREAD,
+    BoundedWebSocket,
+)
 from api.limits import gate
 from api.limits.plans import LIVE_CONNECTIONS
 from api.live.connection import MESSAGES_AT_ONCE, MOST_BAD_MESSAGES
@@ -453,3 +458,25 @@ async def test_who_takes_nothing_and_answers_no_ping_is_told_where_to_go_on(
         assert await reader.closed() == (4008, {"code": "too_slow", "seq": read[-1]})
     assert read == seqs[: len(read)]
     assert len(read) < len(seqs)
+
+
+async def test_a_packet_of_thousands_of_messages_is_not_kept(
+    api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues: list[asyncio.Queue[Any]] = []
+    made = BoundedWebSocket.__init__
+
+    def make(connection: BoundedWebSocket, *args: Any, **kwargs: Any) -> None:
+        made(connection, *args, **kwargs)
+        queues.append(connection.queue)
+
+    monkeypatch.setattr(BoundedWebSocket, "__init__", make)
+    many = b"\x81\x80\0\0\0\0" * 10_000  # texts of no bytes
+    async with stranger(api.url) as reader:
+        reader.socket.transport.write(many)
+        assert await reader.closed() == (4029, {"code": "too_many_messages"})
+    async with signed_in(api.url, north.viewer) as reader:
+        reader.socket.transport.write(many)
+        assert await reader.closed() == (4029, {"code": "too_many_messages"})
+    assert [queue.qsize() <= MOST_UNREAD + 2 for queue in queues] == [True, True]  # and its end
+    assert MOST_UNREAD > MESSAGES_AT_ONCE  # so a client that may send them is not sent away

@@ -31,6 +31,11 @@ def test_a_header_whose_name_tells_of_a_secret_has_no_value(name):
     assert json.loads(logged_answer([(name, "abc")], b"", ()).headers or "") == {name: "***"}
 
 
+def test_a_header_whose_name_is_too_long_has_no_value():
+    logged = logged_answer([("x" * 100, "abc")], b"", ())
+    assert json.loads(logged.headers or "") == {"x" * 64: "***"}
+
+
 @pytest.mark.parametrize(
     "text",
     [

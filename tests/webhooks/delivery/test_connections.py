@@ -15,6 +15,8 @@ import uvloop
 from stack.servers.tls import Certificate, development_certificate
 from tests.webhooks.world import posted, until
 from webhooks.delivery import connections
+from webhooks.delivery.answer_log import _is_secret, logged_answer
+from webhooks.delivery.connections import HEADER_BYTES_KEPT, HEADERS_MAX, NAME_BYTES_KEPT
 from webhooks.delivery.post import NO_ANSWER, Poster, header_lines
 from webhooks.retry import Answer
 
@@ -138,6 +140,21 @@ async def test_what_is_no_answer_is_none(hasty: Poster, answer: bytes, detail: s
         outcome = await posted(hasty, receiver.url, BODY)
     assert (outcome.status, outcome.error) == (None, NO_ANSWER)
     assert detail in (outcome.detail or "")
+
+
+async def test_little_is_kept_of_headers_that_are_long(poster: Poster) -> None:
+    """Answers are remembered, and so are names of headers: a receiver does not fill the memory."""
+    long = [f"x-{number}{'n' * 1_000}: {'v' * 2_000}" for number in range(20)]
+    head = "\r\n".join(["HTTP/1.1 200 OK", *long, "content-length: 0", "", ""])
+    names = _is_secret.cache_info().currsize
+    async with scripted(head.encode()) as receiver:
+        answer = await posted(poster, receiver.url, BODY)
+    assert answer.accepted
+    assert len(answer.headers) == HEADERS_MAX
+    assert {len(name) for name, _ in answer.headers} == {NAME_BYTES_KEPT}
+    assert sum(len(value) for _, value in answer.headers) <= 2 * HEADER_BYTES_KEPT
+    logged_answer(answer.headers, answer.body, ())
+    assert _is_secret.cache_info().currsize == names
 
 
 async def test_a_body_ends_with_its_connection(poster: Poster) -> None:

@@ -15,6 +15,7 @@ from db.core.connect import Connection, Pool, pool
 from db.core.fetch import value_of
 from db.history import event_feed
 from db.history.events import ListedEvent
+from stack.cli.organizations.delete import delete
 from tests.api.live.reading import emit, until
 from tests.api.running import Organization, RunningApi
 
@@ -136,6 +137,28 @@ async def test_a_backlog_that_cannot_be_read_ends_the_feed(
     assert taken(behind) == []
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(running, 10)
+
+
+async def test_an_organization_that_is_deleted_ends_nobody_elses_feed(
+    api: RunningApi,
+    feed: EventFeed,
+    running: asyncio.Task[None],
+    reads: Reading,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stack.cli.organizations.delete.SETTLE_S", 0)
+    org = api.organization("Gone")
+    emit(api, org)
+    reads.held = org.org_id
+    ready = asyncio.Event()
+    behind = await feed.subscribe(org.org_id, None, 0, ready.set)
+    assert taken(behind) == []
+    await until(lambda: reads.count == 1)
+    await delete(api.database.url("admin"), org.org_id, lambda _: None)
+    reads.go_on.set()
+    await asyncio.wait_for(ready.wait(), 5)
+    assert not running.done()
+    assert taken(behind) == []
 
 
 async def test_who_comes_and_goes_holds_up_no_backlog(
