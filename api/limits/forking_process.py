@@ -2,7 +2,8 @@
 
 The process reads requests from stdin and writes answers to stdout, both with their length before
 them, one after the other, until stdin ends. A child has everything loaded, so it costs some
-milliseconds. An empty answer says that the child was killed, or failed.
+milliseconds. An empty answer says that the child was killed, or failed. Where the child had too
+little of the processor, since others were busy, nothing is said of the request.
 
     serve(load, answer, ChildLimits(...))    # the process, a module of its own
     ForkingProcess("api.limits.geometry_process", Turns()).ask(org_id, read)    # its user
@@ -20,15 +21,17 @@ from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
-from api.limits.turns import Turns
+from api.limits.turns import TooManyOfAll, Turns
 
 _NICENESS = 10
 _LENGTH = struct.Struct("<I")
+_STARVED = 0xFFFF_FFFF
+"""The length of an answer that there is not, since the child had too little of the processor."""
 
 
 class ChildLimits(NamedTuple):
-    """The limits of one request. wall_s: where the processor is busy with others. memory_bytes:
-    more than the process has before.
+    """The limits of one request. wall_s: where the processor is busy with others, which is not the
+    fault of the request. memory_bytes: more than the process has before.
     """
 
     cpu_s: int
@@ -54,7 +57,8 @@ class ForkingProcess:
         """Return the answer to a request; empty where there is none within the limits.
 
         read: returns the request. It is called when the request is next, so that what waits is not
-        in memory. Raises TooManyOfOne or TooManyOfAll at once where too many wait.
+        in memory. Raises TooManyOfOne or TooManyOfAll at once where too many wait, and TooManyOfAll
+        where the child had too little of the processor.
         """
         async with self._turns.turn(org_id):
             await self._one_at_a_time.acquire()
@@ -65,7 +69,7 @@ class ForkingProcess:
                 raise
             # A request that is given up leaves its answer to be read.
             asking = asyncio.create_task(self._ask(message))
-            asking.add_done_callback(lambda _: self._one_at_a_time.release())
+            asking.add_done_callback(self._has_ended)
             return await asyncio.shield(asking)
 
     async def close(self) -> None:
@@ -74,6 +78,11 @@ class ForkingProcess:
             with suppress(ProcessLookupError):  # it has ended by itself
                 self.process.kill()
             await self.process.wait()
+
+    def _has_ended(self, asking: asyncio.Task[bytes]) -> None:
+        self._one_at_a_time.release()
+        if not asking.cancelled():
+            asking.exception()  # read, so that nobody warns of it where the request was given up
 
     async def _ask(self, message: bytes) -> bytes:
         """Return the process's answer; from another process, where the one before has ended."""
@@ -93,6 +102,8 @@ class ForkingProcess:
         stdin.write(message)
         await stdin.drain()
         (length,) = _LENGTH.unpack(await stdout.readexactly(_LENGTH.size))
+        if length == _STARVED:
+            raise TooManyOfAll
         return await stdout.readexactly(length)
 
 
@@ -120,8 +131,8 @@ def serve(
     load()
     while (message := _read(sys.stdin.buffer)) is not None:
         answered = _in_a_child(answer, message, limits)
-        sys.stdout.buffer.write(_LENGTH.pack(len(answered)))
-        sys.stdout.buffer.write(answered)
+        sys.stdout.buffer.write(_LENGTH.pack(_STARVED if answered is None else len(answered)))
+        sys.stdout.buffer.write(answered or b"")
         sys.stdout.buffer.flush()
 
 
@@ -130,8 +141,10 @@ def _read(stream: BinaryIO) -> bytes | None:
     return stream.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else None
 
 
-def _in_a_child(answer: Callable[[bytes], bytes], message: bytes, limits: ChildLimits) -> bytes:
-    """Return the answer; empty where the child came to no end."""
+def _in_a_child(
+    answer: Callable[[bytes], bytes], message: bytes, limits: ChildLimits
+) -> bytes | None:
+    """Return the answer; empty where the child came to no end, None where it was starved."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -140,6 +153,8 @@ def _in_a_child(answer: Callable[[bytes], bytes], message: bytes, limits: ChildL
     with open(reading, "rb") as stream:
         answered = stream.read()
     _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        return None
     return answered if status == 0 else b""
 
 

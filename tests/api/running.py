@@ -59,7 +59,8 @@ class Clock:
 
 CLOCK = Clock()
 PASSWORD = "correct horse battery staple"
-STATEMENT_TIMEOUT_S = 3
+PATIENT = Limits(lock_s=30)
+"""A test holds a lock while it looks at what waits for it, and a machine may be very busy."""
 
 
 @cache
@@ -150,6 +151,7 @@ class RunningApi:
         settings: ApiSettings,
         *,
         has_page: bool,
+        limits: Limits,
         live_limits: LiveLimits | None = None,
     ) -> None:
         self.database = database
@@ -161,7 +163,7 @@ class RunningApi:
             database.url("opsc_app"),
             "test-api",
             max_size=8,
-            limits=Limits(statement_s=STATEMENT_TIMEOUT_S),
+            limits=limits,
         )
         connections.kwargs = {
             **(connections.kwargs or {}),
@@ -295,16 +297,17 @@ def running_api(
     database: DatabaseUnderTest,
     *,
     has_page: bool = False,
+    limits: Limits = PATIENT,
     live_limits: LiveLimits | None = None,
     **settings: Any,
 ) -> Iterator[RunningApi]:
-    """Provide an API over `database` while the block lasts. `has_page`: with its page
-    of metrics.
+    """Provide an API over `database` while the block lasts. has_page: with its page of metrics.
+    limits: of its connections.
     """
     settings.setdefault("secret_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     chosen = ApiSettings(database_url=database.url("opsc_app"), log_level="error", **settings)
     logs.configure(chosen.log_level, chosen.log_format)
-    api = RunningApi(database, chosen, has_page=has_page, live_limits=live_limits)
+    api = RunningApi(database, chosen, has_page=has_page, limits=limits, live_limits=live_limits)
     api.start()
     try:
         yield api

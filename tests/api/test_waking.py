@@ -7,7 +7,7 @@ import pytest
 from db.core.wakeups import Channel
 from tests.api.running import Organization, RunningApi
 from tests.db.core.hearing import listening
-from tests.webhooks.world import until
+from tests.waiting import until
 
 ORDER = {"title": "Look at the lift"}
 INVITED = {"email": "new@example.com", "role": "viewer"}

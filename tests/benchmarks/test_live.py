@@ -10,9 +10,9 @@ from benchmarks.live.children import Children
 from benchmarks.live.run import check_open_files
 from stack.errors import StackError
 from stack.servers.postgres import free_port
+from tests.waiting import PATIENCE_S
 
 ANY_PORT = 0
-PATIENCE_S = 60.0
 
 
 def test_the_raw_server_waits_for_connections_that_it_has_not_accepted_yet() -> None:

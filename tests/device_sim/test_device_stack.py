@@ -14,8 +14,8 @@ from device_sim.faults import Faults
 from device_sim.packets import PacketType, ReceivedPacket
 from mqtt import BrokerAddress
 from tests.servers import BrokerUnderTest
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 20
 Answers = Callable[[ReceivedPacket], bytes]
 
 

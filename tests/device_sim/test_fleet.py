@@ -18,6 +18,7 @@ from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.formats.decode import SUBSCRIPTIONS, Format, decode, format_of
 from telemetry.topics import ack_topic
 from tests.servers import BrokerUnderTest
+from tests.waiting import PATIENCE_S
 
 FLEET = 5
 Fix = tuple[int, float, float, int]  # time_us, lat, lon, seq
@@ -45,7 +46,7 @@ async def arrived(session: Session, tracker_ids: list[str], count: int) -> dict[
     """
     found: dict[str, list[Fix]] = defaultdict(list)
     while sum(len(set(fixes)) for fixes in found.values()) < count:
-        messages = await asyncio.wait_for(session.receive(), 20)
+        messages = await asyncio.wait_for(session.receive(), PATIENCE_S)
         session.acknowledge(messages)
         topics = [message.topic for message in messages]
         decoded = decode([m.payload for m in messages], [format_of(topic) for topic in topics])
@@ -244,7 +245,7 @@ async def test_truncated_messages_are_sent_so_and_noted(broker: BrokerUnderTest)
         result = await run_fleet(plan, BrokerAddress.parse(broker.url))
         payloads: list[bytes] = []
         while len(payloads) < 50 * FLEET:
-            messages = await asyncio.wait_for(session.receive(), 20)
+            messages = await asyncio.wait_for(session.receive(), PATIENCE_S)
             session.acknowledge(messages)
             payloads += [message.payload for message in messages]
     assert result.ledger is not None

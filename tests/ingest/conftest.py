@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -18,21 +18,7 @@ from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.formats.decode import SUBSCRIPTIONS
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
-
-PATIENCE_S = 120
-"""Long, since nothing waits for it but a test that fails, and a machine may be very busy."""
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until `condition` holds; fails the test where it does not come to that."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            answer = condition()
-            if isinstance(answer, Awaitable):
-                answer = await answer
-            if answer:
-                return
-            await asyncio.sleep(0.02)
+from tests.waiting import until
 
 
 def runtime(

@@ -15,9 +15,10 @@ from ingest import leader
 from ingest.leader import run
 from ingest.runtime import IngestRuntime
 from mqtt import BrokerAddress, Session, SessionOptions
-from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest, beside
+from tests.waiting import until
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later

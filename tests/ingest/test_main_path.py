@@ -11,8 +11,9 @@ from ingest.runtime import IngestRuntime
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 from tests.db.core.hearing import listening
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, soon, square
+from tests.waiting import until
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from ingest.runtime import IngestRuntime
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, soon, square
+from tests.waiting import until
 
 HOME = (13.4, 52.5)
 FAR = (13.4, 53.0)

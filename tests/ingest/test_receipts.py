@@ -21,12 +21,12 @@ from telemetry.link import Receipt
 from telemetry.rollover import ROUND_US
 from telemetry.times import format_time
 from telemetry.topics import ack_topic
-from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from tests.waiting import PATIENCE_S, until
 
 PLACE = (13.4, 52.5)
-SOON_S = 20
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def listening(broker: BrokerUnderTest, vehicle: Vehicle) -> AsyncIterator[
 async def heard(session: Session, count: int) -> list[tuple[bytes | None, dict[str, Any]]]:
     """Return the next receipts: correlation data and content."""
     found: list[tuple[bytes | None, dict[str, Any]]] = []
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(PATIENCE_S):
         while len(found) < count:
             messages = await session.receive()
             session.acknowledge(messages)

@@ -22,7 +22,7 @@ from ingest.registry.registry import Registry
 from ingest.standby import Standby
 from ingest.transaction import LEASE, LeaderTerm
 from stack.cli.organizations.delete import delete
-from tests.ingest.conftest import running, runtime, until
+from tests.ingest.conftest import running, runtime
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.ingest.test_recovery import (
     BATCHES,
@@ -35,6 +35,7 @@ from tests.ingest.test_recovery import (
     take,
 )
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
+from tests.waiting import until
 
 __all__ = ["checkpoints_lie_a_minute_apart"]
 

@@ -16,12 +16,12 @@ import pytest
 
 from benchmarks.faults.proxy import Link
 from stack.servers.postgres import free_port
-from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import revoke, rotate
 from tests.listener.raw_devices import Device
 from tests.listener.running import RoleProcess, System, running
 from tests.servers import ANY_PORT, DatabaseUnderTest, PostgresUnderTest, beside
+from tests.waiting import until
 
 KINDS = [(version, qos) for version in (4, 5) for qos in (1, 2)]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from stack.servers.postgres import free_port
 from stack.servers.supervisor import answers_ready
 from tests.audit.certificates import write_certificates
-from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import registered
 from tests.listener.running import System, running
 from tests.listener.wire import PINGREQ, PINGRESP, Wire
 from tests.servers import ANY_PORT, PostgresUnderTest
+from tests.waiting import until
 
 SERVER_SHUTTING_DOWN = 0x8B
 

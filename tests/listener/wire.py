@@ -8,7 +8,8 @@ import ssl
 import struct
 from typing import Self
 
-PATIENCE_S = 20.0
+from tests.waiting import PATIENCE_S
+
 CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x20, 0x30, 0x40, 0x50, 0x70
 SUBACK, PINGRESP, DISCONNECT = 0x90, 0xD0, 0xE0
 PINGREQ = b"\xc0\x00"

@@ -7,7 +7,8 @@ from typing import Self, TypeVar
 
 import mqtt5
 
-PATIENCE_S = 10
+from tests.waiting import PATIENCE_S
+
 AnyPacket = TypeVar("AnyPacket", bound=mqtt5.Packet)
 
 

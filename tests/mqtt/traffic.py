@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any
 
 from mqtt import Message, Session, SessionOptions, Subscription
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 30
 _numbers = count(1)
 
 

@@ -10,6 +10,7 @@ import pytest
 from db.core.connect import Connection, connect, pool
 from db.delivery import endpoint_health
 from telemetry.ids import format_id
+from tests.waiting import until
 from tests.webhooks import receivers
 from tests.webhooks.endpoints import (
     all_have_seq,
@@ -18,7 +19,7 @@ from tests.webhooks.endpoints import (
     has_attempts,
     no_failures,
 )
-from tests.webhooks.world import World, delivering, until, world_in
+from tests.webhooks.world import World, delivering, world_in
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.mail.mailing import Mailing
 from webhooks.metrics import WebhookMetrics

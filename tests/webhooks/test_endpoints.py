@@ -22,6 +22,7 @@ from db.delivery.webhook_deliveries import WantedDeliveries
 from db.delivery.webhook_headers import seal_headers
 from telemetry.ids import format_id
 from tests.db import rows
+from tests.waiting import until
 from tests.webhooks import receivers
 from tests.webhooks.endpoints import (
     all_have_seq,
@@ -31,7 +32,7 @@ from tests.webhooks.endpoints import (
     has_attempts,
     no_failures,
 )
-from tests.webhooks.world import SECRET_KEY, World, delivering, until
+from tests.webhooks.world import SECRET_KEY, World, delivering
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 

@@ -15,8 +15,9 @@ import pytest
 
 from stack.servers.postgres import free_port
 from tests.servers import ANY_PORT
+from tests.waiting import until
 from tests.webhooks import receivers
-from tests.webhooks.world import SECRET_KEY, until, world_in
+from tests.webhooks.world import SECRET_KEY, world_in
 from webhooks.delivery.fair_queue import FairQueueLimits
 
 

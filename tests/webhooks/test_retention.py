@@ -22,7 +22,8 @@ from telemetry.times import to_us
 from tests.db import rows
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
-from tests.webhooks.world import World, until, world_in
+from tests.waiting import until
+from tests.webhooks.world import World, world_in
 from webhooks.metrics import WebhookMetrics
 from webhooks.retention import Retention, RetentionLimits
 

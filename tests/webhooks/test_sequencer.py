@@ -8,7 +8,8 @@ import pytest
 from db.core import leases
 from db.core.connect import connect
 from db.delivery import sequencer
-from tests.webhooks.world import delivering, until
+from tests.waiting import until
+from tests.webhooks.world import delivering
 from webhooks.sequencer import SequencerLimits
 
 

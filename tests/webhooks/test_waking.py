@@ -11,8 +11,9 @@ from db.core.ids import new_id
 from db.core.wakeups import WakeUps
 from db.history import events
 from db.history.events import Event
+from tests.waiting import until
 from tests.webhooks import receivers
-from tests.webhooks.world import BREACH, delivering, until
+from tests.webhooks.world import BREACH, delivering
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.sequencer import SequencerLimits
 

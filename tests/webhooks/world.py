@@ -220,15 +220,3 @@ async def posted(poster: Poster, url: str, body: bytes, *, headers: bytes = b"")
     answered = asyncio.get_running_loop().create_future()
     poster.post(url, headers, body, answered.set_result)
     return await answered
-
-
-async def until(condition: Callable[[], Any], *, wait_s: float = 120) -> None:
-    """Wait for `condition`, which may be a coroutine function; fails when it takes too long."""
-    async with asyncio.timeout(wait_s):
-        while True:
-            found = condition()
-            if asyncio.iscoroutine(found):
-                found = await found
-            if found:
-                return
-            await asyncio.sleep(0.02)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from api.limits.turns import MOST_OF_EACH, MOST_ORGANIZATIONS, TooManyOfAll, Too
 from geofence.geometry.measures import measures
 from geofence.shapes.geojson import ShapeError, read_shape
 from tests.api.running import Organization
+from tests.waiting import until
 
 SQUARE = {"type": "Polygon", "coordinates": [[[8, 47], [9, 47], [9, 48], [8, 48], [8, 47]]]}
 
@@ -96,9 +98,25 @@ async def test_a_geometry_that_takes_too_long_is_refused_and_the_next_one_is_che
     assert (await south.admin.post("/v1/zones", {"name": "x", "geometry": SQUARE})).status == 201
     assert (await south.admin.post("/v1/zones", large)).status == 201
     answer = await hostile
-    assert (answer.status, answer.json["code"]) == (422, "invalid_body")
-    assert "within 2 s" in answer.json["errors"][0]["message"]
+    if answer.status != 503:  # on a busy machine it may have been starved for 10 s before
+        assert (answer.status, answer.json["code"]) == (422, "invalid_body")
+        assert "within 2 s" in answer.json["errors"][0]["message"]
     assert (await north.admin.post("/v1/zones", large)).status == 201
+
+
+async def test_a_check_that_had_too_little_of_the_processor_finds_no_fault(shapes: Shapes) -> None:
+    checking = asyncio.create_task(measured(shapes, HOSTILE))
+    await until(lambda: _children(shapes))
+    os.kill(int(_children(shapes)), signal.SIGALRM)  # as when its time on the wall is over
+    with pytest.raises(TooManyOfAll):
+        await checking
+    geometry = {"type": "Polygon", "coordinates": [ring(2_000)]}
+    assert await measured(shapes, geometry) == measures(read_shape(geometry))
+
+
+def _children(shapes: Shapes) -> str:
+    process = shapes.process_id
+    return (process and Path(f"/proc/{process}/task/{process}/children").read_text()) or ""
 
 
 async def test_a_process_that_was_killed_is_replaced(shapes: Shapes) -> None:

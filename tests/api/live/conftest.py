@@ -1,6 +1,7 @@
-"""An API whose waits are short: what it would wait for is what is tested."""
+"""An API that looks often, and whose patience is long but where a test says otherwise."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -8,14 +9,7 @@ from api.live.limits import LiveLimits
 from tests.api.running import RunningApi, running_api
 from tests.servers import PostgresUnderTest
 
-QUICK = LiveLimits(
-    authentication_s=1,
-    expiry_notice_s=3,
-    rights_s=0.1,
-    stuck_s=0.5,
-    lag_s=1,
-    keep_alive_s=0.2,
-)
+QUICK = LiveLimits(authentication_s=60, rights_s=0.1, stuck_s=60, keep_alive_s=0.2)
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +26,10 @@ def live_api(postgres: PostgresUnderTest) -> Iterator[RunningApi]:
 def api(live_api: RunningApi) -> RunningApi:
     """The API of this folder, in place of the worker's."""
     return live_api
+
+
+@pytest.fixture
+def impatient(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that end readers soon who say nothing or take too little."""
+    limits = replace(api.live.limits, authentication_s=0.2, stuck_s=0.5)
+    monkeypatch.setattr(api.live, "limits", limits)

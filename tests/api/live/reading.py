@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket as sockets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -32,15 +32,6 @@ def emit(
     """Commit events with their seqs, as the sequencer does."""
     values = {"org": org.org_id, "count": count, "type": type_, "data": json.dumps(data)}
     return sorted(seq for (seq,) in api.sql_named(_EMIT, values))
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    for _ in range(600):
-        if holds():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it did not come to hold")
 
 
 class Reader:

@@ -16,10 +16,10 @@ from api.live.live import Live
 from api.live.streams import Streams
 from db.core.connect import pool
 from db.core.ids import new_id
-from tests.api.live.reading import until
 from tests.api.running import CLOCK, Organization, RunningApi
+from tests.waiting import until
 
-POOL_WAIT_S = 3.0
+POOL_WAIT_S = 60.0
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ import pytest
 import websockets
 
 from api.live.feeds import event_feed
-from tests.api.live.reading import BREACH, emit, signed_in, stalled, subscribed, until
+from tests.api.live.reading import BREACH, emit, signed_in, stalled, subscribed
 from tests.api.running import Organization, RunningApi
+from tests.waiting import until
 
 DWELL = "asset.geofence_dwell"
 ORDERED = "work_order.created"
@@ -113,12 +114,8 @@ async def test_events_that_are_gone_are_an_error_and_not_a_gap(api: RunningApi) 
         assert await reader.seqs(2) == seqs[3:]
 
 
-async def test_events_that_go_while_they_are_read_end_the_connection(
-    api: RunningApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_events_that_go_while_they_are_read_end_the_connection(api: RunningApi) -> None:
     org = api.organization("Acme")
-    patient = replace(api.live.limits, lag_s=60, stuck_s=60)  # slow it is, but not too slow
-    monkeypatch.setattr(api.live, "limits", patient)
     seqs = emit(api, org, 2_000, text="x" * 2_000)
     async with subscribed(api.url, org.viewer, after=seqs[0] - 1, **narrow()) as reader:
         first = await reader.seqs(1)
@@ -141,14 +138,16 @@ def narrow() -> dict[str, Any]:
 
 
 async def test_a_reader_that_cannot_keep_up_is_told_where_to_go_on(
-    api: RunningApi, south: Organization
+    api: RunningApi, south: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with AsyncExitStack() as opened:
         slow = await stalled(api, opened, south)
         quick = await opened.enter_async_context(subscribed(api.url, south.viewer))
         seqs = emit(api, south, 1_000, text="x" * 2_000)
         assert await quick.seqs(1_000) == seqs
-        await until(lambda: api.live.events.subscriptions == 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(api.live, "limits", replace(api.live.limits, stuck_s=0))
+            await until(lambda: api.live.events.subscriptions == 1)
         slow.socket.transport.resume_reading()
         read: list[int] = []
         with suppress(websockets.ConnectionClosed):
@@ -164,6 +163,7 @@ async def test_a_reader_that_cannot_keep_up_is_told_where_to_go_on(
         assert await again.seqs(1_000 - len(read)) == seqs[len(read) :]
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_slow_readers_cost_little_memory(api: RunningApi, south: Organization) -> None:
     async with AsyncExitStack() as opened:
         slow = [await stalled(api, opened, south) for _ in range(40)]

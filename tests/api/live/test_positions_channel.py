@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from api.live.feeds.positions import LOOK_S
 from telemetry.ids import parse_id
 from tests.api.live.reading import Reader, signed_in
 from tests.api.running import Organization, RunningApi
+from tests.waiting import PATIENCE_S
 
 _PUT = """
 INSERT INTO latest_positions AS known (org_id, asset_id, tracker_id, time, seq, lat, lon)
@@ -32,7 +32,7 @@ def put(api: RunningApi, org: Organization, asset_id: str, lat: float, lon: floa
 
 async def places(reader: Reader, subscription_id: int = 1) -> dict[str, tuple[float, float]]:
     """Return the positions of the next message."""
-    message = await asyncio.wait_for(reader.next(), 10 * LOOK_S)
+    message = await asyncio.wait_for(reader.next(), PATIENCE_S)
     assert (message["op"], message["id"]) == ("positions", subscription_id), message
     shown = {each["id"]: each["position"] for each in message["positions"]}
     return {asset_id: (place["lat"], place["lon"]) for asset_id, place in shown.items()}
@@ -98,7 +98,7 @@ async def test_subscriptions_of_a_connection_take_turns(api: RunningApi) -> None
             await reader.say("subscribe", id=number, channel="positions")
         left, turns = {1: count, 2: count}, list[int]()
         while any(left.values()):
-            message = await asyncio.wait_for(reader.next(), 10 * LOOK_S)
+            message = await asyncio.wait_for(reader.next(), PATIENCE_S)
             if message["op"] == "positions":
                 left[message["id"]] -= len(message["positions"])
                 turns.append(message["id"])

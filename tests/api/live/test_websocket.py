@@ -1,10 +1,9 @@
 """`/v1/ws`: who is let in, who must leave, and what is said of messages that cannot be read."""
 
-import asyncio
 import json
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import aiohttp
@@ -21,10 +20,11 @@ from api.http.websocket import (
 )
 from api.limits import gate
 from api.limits.plans import LIVE_CONNECTIONS
-from api.live.connection import MESSAGES_AT_ONCE, MOST_BAD_MESSAGES
+from api.live.connection import MESSAGES_AT_ONCE, MOST_BAD_MESSAGES, LiveConnection
 from db.core.ids import new_id
-from tests.api.live.reading import emit, signed_in, stalled, stranger, subscribed, until
+from tests.api.live.reading import emit, signed_in, stalled, stranger, subscribed
 from tests.api.running import CLOCK, Client, Organization, RunningApi
+from tests.waiting import until
 
 UNAUTHORIZED = (4001, {"code": "unauthorized"})
 
@@ -83,6 +83,7 @@ async def test_without_token_and_cookie_nobody_is_let_in(api: RunningApi) -> Non
         assert await reader.closed() == UNAUTHORIZED
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_who_says_nothing_must_leave(api: RunningApi) -> None:
     async with stranger(api.url) as reader:
         assert await reader.closed() == (4005, {"code": "authentication_timeout"})
@@ -225,21 +226,35 @@ async def test_a_plan_without_api_is_for_the_dashboard_alone(api: RunningApi) ->
             assert await again.closed() == (4003, {"code": "plan_required"})
 
 
-async def test_a_token_is_renewed_in_band(api: RunningApi, north: Organization) -> None:
+class _InHalfAnHour(datetime):
+    """A clock that is fast."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(minutes=30)
+
+
+async def test_a_token_is_renewed_in_band(
+    api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.live, "limits", replace(api.live.limits, expiry_notice_s=25 * 60))
     (user_id,) = api.sql(
         "SELECT id FROM users WHERE org_id = %s AND role = 'viewer'", north.org_id
     )[0]
     grant = api.grant(north.org_id, user_id)
-    short = Tokens(api.settings.secret_key_bytes, 4).issue(grant)
+    short = Tokens(api.settings.secret_key_bytes, 20 * 60).issue(grant)
+    long = api.client(north.org_id, user_id)
     async with (
-        subscribed(api.url, Client(api.url, short)) as renewed,
-        subscribed(api.url, Client(api.url, short)) as forgotten,
+        signed_in(api.url, Client(api.url, short)) as renewed,
+        signed_in(api.url, Client(api.url, short)) as forgotten,
     ):
         assert (await renewed.next())["op"] == "token_expires"
         answer = await renewed.ask("authenticate", id=2, token=north.dispatcher.token)
         assert (answer["id"], answer["code"]) == (2, "forbidden")
-        answer = await renewed.ask("authenticate", id=3, token=north.viewer.token)
+        answer = await renewed.ask("authenticate", id=3, token=long.token)
         assert (answer["op"], answer["id"]) == ("authenticated", 3)
+        assert (await renewed.ask("subscribe", id=4, channel="events"))["op"] == "subscribed"
+        monkeypatch.setattr("api.live.streams.datetime", _InHalfAnHour)
         code, reason = await forgotten.closed()
         assert (code, reason["code"]) == (4002, "token_expired")
         (seq,) = emit(api, north)
@@ -300,12 +315,10 @@ async def test_a_pong_has_the_place_of_a_reader_of_events(
 ) -> None:
     async with subscribed(api.url, north.viewer, types=["quote.sent"]) as reader:
         (seq,) = emit(api, north)
-        for _ in range(MESSAGES_AT_ONCE):
-            answer = await reader.ask("ping", id=4)
-            if answer["seq"] == seq:
-                break
-            await asyncio.sleep(0.1)
-        assert answer == {"op": "pong", "id": 4, "seq": seq}
+        events = (await only_reader(api))._events
+        assert events is not None
+        await until(lambda: events.seq == seq)
+        assert await reader.ask("ping", id=4) == {"op": "pong", "id": 4, "seq": seq}
 
 
 async def test_what_costs_as_much_as_a_request_counts_as_one(
@@ -419,36 +432,44 @@ async def test_an_organization_has_a_number_of_connections(
         api.sql("UPDATE organizations SET plan = 'unlimited' WHERE org_id = %s", south.org_id)
 
 
-@pytest.fixture
-def often_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that are pinged often, and have no longer for the pong."""
-    made = BoundedWebSocket.__init__
-
-    def make(connection: BoundedWebSocket, *args: Any, **kwargs: Any) -> None:
-        made(connection, *args, **kwargs)
-        connection.ping_interval = connection.ping_timeout = 0.3
-
-    monkeypatch.setattr(BoundedWebSocket, "__init__", make)
+async def only_reader(api: RunningApi) -> LiveConnection:
+    """Return the server's side of the connection that reads events, once no other one does."""
+    await until(lambda: sum(bool(each.scopes) for each in api.live.streams.all()) == 1)
+    (reader,) = [each for each in api.live.streams.all() if each.scopes]
+    assert isinstance(reader, LiveConnection)
+    return reader
 
 
-@pytest.mark.usefixtures("often_pinged")
+def begin_to_ping(connection: LiveConnection) -> None:
+    """Send pings often from now on, with no longer for the pong."""
+    socket = connection._socket
+
+    def begin() -> None:
+        socket.stop_keepalive()
+        socket.ping_interval = socket.ping_timeout = 0.1
+        socket.start_keepalive()
+
+    socket.loop.call_soon_threadsafe(begin)
+
+
 async def test_who_answers_no_ping_must_leave(api: RunningApi, north: Organization) -> None:
     async with subscribed(api.url, north.viewer, ping_interval=None) as reader:
         reader.socket.transport.pause_reading()
+        begin_to_ping(await only_reader(api))
         await until(lambda: api.live.events.subscriptions == 0)
         reader.socket.transport.resume_reading()
         assert await reader.closed() == (1011, "keepalive ping timeout")
 
 
-@pytest.mark.usefixtures("often_pinged")
 async def test_who_takes_nothing_and_answers_no_ping_is_told_where_to_go_on(
-    api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
+    api: RunningApi, north: Organization
 ) -> None:
-    patient = replace(api.live.limits, lag_s=60, stuck_s=60)
-    monkeypatch.setattr(api.live, "limits", patient)
     async with AsyncExitStack() as opened:
         reader = await stalled(api, opened, north)
         seqs = emit(api, north, 1_000, text="x" * 2_000)
+        connection = await only_reader(api)
+        await until(lambda: connection.unsent_bytes > 0)
+        begin_to_ping(connection)
         await until(lambda: api.live.events.subscriptions == 0)
         reader.socket.transport.resume_reading()
         read: list[int] = []

@@ -13,6 +13,7 @@ from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import move, stocked
 from tests.db import rows
+from tests.waiting import until
 
 pytestmark = pytest.mark.own_api
 
@@ -187,9 +188,7 @@ async def test_while_one_runs_another_is_a_409_and_then_gets_its_answer(
     with psycopg.connect(api.database.url("admin")) as conn:
         conn.execute("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
         running = asyncio.create_task(_post(north.admin, "/v1/assets", key, body))
-        async with asyncio.timeout(10):
-            while not api.sql(waiting, api.database.name):  # noqa: ASYNC110  # nothing tells of it
-                await asyncio.sleep(0.01)
+        await until(lambda: api.sql(waiting, api.database.name))
         second = await _post(north.admin, "/v1/assets", key, body)
         assert is_problem(second, 409, "idempotency_in_flight")
     first = await running

@@ -148,30 +148,30 @@ async def test_a_zone_shows_the_fixes_within_its_visits(
     assert await shown(asset_id=who.asset_id, **window) == at(who.asset_id, 5, 2)
 
 
-@pytest.mark.parametrize(("trackers", "begin"), [(1, 600), (1_000_000, 700)])
+@pytest.mark.parametrize("trackers", [1, 1_000_000])
 async def test_fixes_of_one_instant_are_walked_once_each_by_a_large_tenant_and_a_small_one(
-    api: RunningApi, north: Organization, south: Organization, trackers: int, begin: int
+    api: RunningApi, org: Organization, south: Organization, trackers: int
 ) -> None:
     api.sql("UPDATE pg_class SET reltuples = %s WHERE relname = 'trackers'", trackers)
-    many = [await carried(north) for _ in range(5)]
+    many = [await carried(org) for _ in range(5)]
     for who in many:
-        store_fixes(api, north, who.tracker_id, [minute(begin), minute(begin + 1)])
+        store_fixes(api, org, who.tracker_id, [minute(0), minute(1)])
     other = await carried(south)
-    store_fixes(api, south, other.tracker_id, [minute(begin), minute(begin + 1)])
-    window = {"from_": text(minute(begin)), "to": text(minute(begin + 2))}
-    walked = await north.viewer.walk("/v1/gps-events", limit=3, **window)
+    store_fixes(api, south, other.tracker_id, [minute(0), minute(1)])
+    window = {"from_": text(minute(0)), "to": text(minute(2))}
+    walked = await org.viewer.walk("/v1/gps-events", limit=3, **window)
     assert len({row["id"] for row in walked}) == len(walked) == 10
     assert {row["tracker_id"] for row in walked} == {who.tracker_id for who in many}
     assert [row["time"] for row in walked] == sorted((row["time"] for row in walked), reverse=True)
     paged = [
         row["id"]
         for offset in (0, 4, 8)
-        for row in (
-            await north.viewer.get("/v1/gps-events", limit=4, offset=offset, **window)
-        ).json["data"]
+        for row in (await org.viewer.get("/v1/gps-events", limit=4, offset=offset, **window)).json[
+            "data"
+        ]
     ]
     assert paged == [row["id"] for row in walked]
-    everything = (await north.viewer.get("/v1/gps-events", limit=1000)).json
+    everything = (await org.viewer.get("/v1/gps-events", limit=1000)).json
     assert [row["id"] for row in everything["data"]][:10] == paged
     assert everything["total"] == len(everything["data"])
 

@@ -12,6 +12,7 @@ from db.core import listing
 from telemetry.ids import parse_id
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import BOW_TIE, line, point, square
+from tests.waiting import until
 
 
 async def new_zone(org: Organization, **fields: Any) -> dict[str, Any]:
@@ -274,9 +275,7 @@ async def _waits_for_a_lock(api: RunningApi) -> None:
         "SELECT pid FROM pg_stat_activity"
         " WHERE application_name = 'test-api' AND wait_event_type = 'Lock'"
     )
-    async with asyncio.timeout(10):
-        while not api.sql(waiting):  # noqa: ASYNC110  # the database has no event to wait for
-            await asyncio.sleep(0.01)
+    await until(lambda: api.sql(waiting))
 
 
 def _uuid(zone: dict[str, Any]) -> UUID:

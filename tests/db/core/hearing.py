@@ -7,7 +7,7 @@ from uuid import UUID
 
 from db.core.connect import connect
 from db.core.wakeups import Channel, WakeUpLimits, WakeUps
-from tests.webhooks.world import until
+from tests.waiting import until
 
 Heard = list[UUID | None]
 

@@ -18,7 +18,7 @@ from db.history.events import Event
 from tests.db.core.hearing import Heard, listening, wake_ups_at
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest, beside
-from tests.webhooks.world import until
+from tests.waiting import until
 
 EVENTS = WakeUp(Channel.EVENTS)
 

@@ -15,8 +15,8 @@ from db.core.ids import new_id
 from operations.quotes.evidence import EvidenceEntry, EvidenceKind, hex_hash, next_entry
 from operations.work_orders.states import MOVES
 from tests.db.rows import transaction
-from tests.ingest.conftest import until
 from tests.servers import DatabaseUnderTest
+from tests.waiting import until
 
 Statement = tuple[str, Params]
 _NEW_ORDER = "INSERT INTO work_orders "

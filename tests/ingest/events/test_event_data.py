@@ -6,8 +6,9 @@ from datetime import timedelta
 from jsonschema import Draft202012Validator
 
 from api.openapi.event_types import EVENT_KINDS
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, soon, square
+from tests.waiting import until
 
 HOME, AWAY = (13.4, 52.5), (13.4, 52.502)
 

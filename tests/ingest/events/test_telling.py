@@ -21,11 +21,12 @@ from geofence.shapes.types import Polygonal
 from stack.verify.folding import fold
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.planned import ORG, Planned, message, zone_id
 from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import DatabaseUnderTest
+from tests.waiting import until
 
 STEP_DEG = 0.0005  # 56 m
 LONG_AFTER_S = 3600

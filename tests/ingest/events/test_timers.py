@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from telemetry.ids import format_id
-from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from tests.waiting import until
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.6)

@@ -9,9 +9,10 @@ import pytest
 
 from ingest.late import lookup as past
 from ingest.planning.plan import UNDER_WAY_US
-from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from tests.waiting import until
 
 PLACE, AWAY = (13.4, 52.5), (13.4, 52.5013)
 

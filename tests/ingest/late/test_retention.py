@@ -11,9 +11,10 @@ from db.core.registry_revision import bump
 from db.history import retention
 from ingest.runtime import IngestRuntime
 from tests.db import rows
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import DatabaseUnderTest
+from tests.waiting import until
 
 PLACE, AWAY = (13.4, 52.5), (13.4, 52.5013)
 BEGAN = soon(-20 * 3600)

@@ -30,7 +30,7 @@ from mqtt import Message
 from telemetry.ids import format_id
 from telemetry.times import to_datetime
 from telemetry.topics import fixes_topic
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.ingest.test_recovery import (
     BEGIN,
@@ -43,6 +43,7 @@ from tests.ingest.test_recovery import (
     take,
 )
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
+from tests.waiting import until
 
 Stay = tuple[Any, ...]  # asset, zone, entered_at, left_at
 

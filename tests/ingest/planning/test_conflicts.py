@@ -20,11 +20,12 @@ from telemetry.formats.encode import encode_packed
 from telemetry.result import Result
 from telemetry.times import to_us
 from telemetry.topics import fixes_topic, packed_topic
-from tests.ingest.conftest import Device, fix, running, until
+from tests.ingest.conftest import Device, fix, running
 from tests.ingest.planning.test_deferral import in_and_out, runtime_of, tenant_with_zones
 from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from tests.waiting import until
 
 PLACE = (13.4123456789, 52.5123456789)
 ELSEWHERE = (13.5, 52.6)

@@ -17,12 +17,13 @@ from ingest.planning import deferral, shares
 from ingest.planning.decoded_batch import read
 from ingest.runtime import IngestRuntime
 from telemetry.topics import fixes_topic
-from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.seam import now_us, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.ingest.test_receipts import heard, listening
 from tests.ingest.test_results import sent
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from tests.waiting import until
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.5013)

@@ -20,11 +20,12 @@ from ingest.splitting import clear_poisoned, store_in_parts
 from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
 from telemetry.result import Result
 from telemetry.topics import fixes_topic
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.seam import DeviceMessage, now_us, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.ingest.test_recovery import all_known
 from tests.servers import DatabaseUnderTest
+from tests.waiting import until
 
 PLACE, AWAY = (13.4, 52.5), (13.4, 52.5013)
 FIXES = "SELECT count(*) FROM gps_events"

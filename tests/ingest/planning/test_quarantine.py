@@ -18,9 +18,10 @@ from ingest.runtime import IngestRuntime
 from telemetry.fix import Flag
 from telemetry.formats.packed import RECORD_BYTES
 from telemetry.rollover import ROUND_US
-from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from tests.waiting import until
 
 PLACE = (13.4, 52.5)
 GOOD = b'{"time": "2024-05-01T00:00:00Z", "lat": 52.5, "lon": 13.4}'

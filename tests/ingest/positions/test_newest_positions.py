@@ -21,11 +21,12 @@ from ingest.positions.writer import MOST_DERIVED, PositionWriter
 from ingest.recovery import recover
 from ingest.runtime import IngestRuntime
 from ingest.transaction import LeaderTerm
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.ingest.test_recovery import Walk, lease_of, microseconds, take
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
+from tests.waiting import until
 
 KEPT = """
 SELECT asset_id, tracker_id, time, seq, lat, lon, speed_mps, course_deg, accuracy_m

@@ -22,11 +22,12 @@ from telemetry.ids import format_id
 from telemetry.result import Result
 from telemetry.times import parse_time_us
 from telemetry.topics import fixes_topic
-from tests.ingest.conftest import fix, until
+from tests.ingest.conftest import fix
 from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import now_us, settle, term_of
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import DatabaseUnderTest
+from tests.waiting import until
 
 REFUSED = (
     "SELECT reason, positions, tracker_id IS NOT NULL FROM quarantine ORDER BY reason, positions"

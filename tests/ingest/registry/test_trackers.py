@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
-from tests.ingest.conftest import Device, fix, until
+from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, soon, square
+from tests.waiting import until
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.5013)

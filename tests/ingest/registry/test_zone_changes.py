@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from tests.waiting import until
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later

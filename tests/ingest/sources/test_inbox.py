@@ -21,9 +21,10 @@ from ingest.sources import source
 from ingest.sources.batching import BatchLimits, batch
 from ingest.sources.source import InboxSource
 from tests.db.core.hearing import wake_ups_at
-from tests.ingest.conftest import Device, fix, running, runtime, until
+from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
+from tests.waiting import until
 
 PLACE = (13.4, 52.5)
 

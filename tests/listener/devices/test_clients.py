@@ -23,13 +23,13 @@ from stack.host.programs import library_path, provided, servers_dir
 from stack.servers.postgres import free_port
 from tests.audit.certificates import write_certificates
 from tests.clients.make import run_node
-from tests.ingest.conftest import fix, until
+from tests.ingest.conftest import fix
 from tests.ingest.tenants import Tenant, soon
 from tests.listener.conftest import registered
 from tests.listener.running import running
 from tests.servers import ANY_PORT, DatabaseUnderTest
+from tests.waiting import PATIENCE_S, until
 
-PATIENCE_S = 20.0
 HOST = "localhost"  # the name in the certificate
 ALL_QOS = (0, 1, 2)
 VERSIONS = {3: "mqttv31", 4: "mqttv311", 5: "mqttv5"}

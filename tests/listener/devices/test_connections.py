@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from listener.worker import DRAIN_STEPS
-from tests.ingest.conftest import fix, until
+from tests.ingest.conftest import fix
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.listener.conftest import registered
 from tests.listener.running import System, running
@@ -24,6 +24,7 @@ from tests.listener.wire import (
     publish,
 )
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
+from tests.waiting import until
 
 SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER, PACKET_TOO_LARGE = 0x8B, 0x8E, 0x95
 QUOTA_EXCEEDED = 0x97

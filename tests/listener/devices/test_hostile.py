@@ -7,12 +7,12 @@ from uuid import uuid4
 import pytest
 
 from listener.devices.takeovers import SignIns
-from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import registered
 from tests.listener.running import System, running
 from tests.listener.wire import PINGREQ, PINGRESP, Wire, connect, packet, text
 from tests.servers import DatabaseUnderTest
+from tests.waiting import until
 
 HALF_BYTES = 60_000
 

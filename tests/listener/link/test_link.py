@@ -22,8 +22,8 @@ from listener.metrics import ListenerMetrics
 from stack.servers.postgres import free_port
 from telemetry import link
 from telemetry.link import FrameReader, Welcome
-from tests.ingest.conftest import until
 from tests.servers import ANY_PORT, DatabaseUnderTest
+from tests.waiting import until
 
 LIMITS = BatchLimits(messages=10_000, bytes=64 * 1024 * 1024, age_ms=1)
 STORED = 0

@@ -13,10 +13,10 @@ from db.core.connect import connect
 from db.core.ids import new_id
 from listener.stored.identities import Identities, Identity
 from telemetry.ids import format_id
-from tests.ingest.conftest import PATIENCE_S, until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import revoke, rotate
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
+from tests.waiting import PATIENCE_S, until
 
 SECRET = b"secret"  # that a tenant's trackers have at first
 

@@ -12,9 +12,9 @@ from db.core.connect import connect
 from db.core.ids import new_id
 from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.writes import MOST_NOTES, Notes, keep_written
-from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import rows
+from tests.waiting import until
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LATER = NOW + timedelta(minutes=1)

@@ -13,10 +13,10 @@ from db.listener import device_sessions
 from db.listener.device_sessions import MOST_CLIENT_ID_BYTES, MOST_OF_TRACKER, SessionKey
 from listener.stored.sessions import LONGEST_S, Sessions
 from listener.stored.writes import keep_written
-from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.listener.conftest import rows
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
+from tests.waiting import until
 
 HOUR_S = 3600.0
 

@@ -15,8 +15,7 @@ import pytest
 
 from stack.host.process import Command, PartFailed, last_lines
 from stack.servers.supervisor import Part, Supervisor
-
-WAIT_S = 20.0
+from tests.waiting import PATIENCE_S
 
 
 def command(folder: Path, name: str, code: str) -> Command:
@@ -68,7 +67,7 @@ async def supervisor(journal: Journal) -> AsyncIterator[Supervisor]:
 
 
 async def eventually(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < deadline, "it did not come true"
         await asyncio.sleep(0.02)

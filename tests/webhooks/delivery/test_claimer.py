@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 from db.core.connect import connect
-from tests.webhooks.world import until
+from tests.waiting import until
 from webhooks.delivery.claimer import Claimer, ClaimerLimits
 
 LIMITS = ClaimerLimits(look_s=0.25, misses=4)
@@ -43,7 +43,7 @@ async def test_one_that_ends_is_dead_for_the_others_soon(database):
     async with claimer(database) as one:
         async with claimer(database) as other:
             await until(lambda: holds_alive(one, other))
-        await until(lambda: not holds_alive(one, other), wait_s=10)
+        await until(lambda: not holds_alive(one, other))
         assert one.living() is not None
 
 
@@ -68,5 +68,5 @@ async def test_one_that_lost_its_own_session_knows_nothing_for_a_while(world, da
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'test-claims'"
         )
-        await until(lambda: one.living() is None, wait_s=5)
+        await until(lambda: one.living() is None)
         await until(lambda: one.living() is not None)

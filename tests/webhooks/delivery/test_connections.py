@@ -13,7 +13,8 @@ import pytest
 import uvloop
 
 from stack.servers.tls import Certificate, development_certificate
-from tests.webhooks.world import posted, until
+from tests.waiting import until
+from tests.webhooks.world import posted
 from webhooks.delivery import connections
 from webhooks.delivery.answer_log import _is_secret, logged_answer
 from webhooks.delivery.connections import HEADER_BYTES_KEPT, HEADERS_MAX, NAME_BYTES_KEPT
@@ -114,7 +115,7 @@ async def test_an_answer_is_read_and_its_connection_kept_if_it_is_clean(
     is_kept: bool,
 ) -> None:
     monkeypatch.setattr(connections, "READ_S", 60)
-    async with scripted(answer, ACCEPTS) as receiver, asyncio.timeout(15):
+    async with scripted(answer, ACCEPTS) as receiver, asyncio.timeout(60):
         first = await posted(poster, receiver.url, BODY)
         second = await posted(poster, receiver.url, BODY)
         assert (first.status, first.body) == (status, body)
@@ -285,7 +286,7 @@ async def test_idle_connections_are_few(poster: Poster) -> None:
     async with scripted(ACCEPTS, ACCEPTS, ACCEPTS) as receiver:
         answers = [posted(poster, receiver.url, BODY) for _ in range(3)]
         assert all(answer.accepted for answer in await asyncio.gather(*answers))
-        await until(lambda: _closed(receiver), wait_s=5)
+        await until(lambda: _closed(receiver))
         assert _closed(receiver) == 1
 
 
@@ -295,13 +296,16 @@ async def test_an_idle_connection_does_not_last(
     monkeypatch.setattr(connections, "IDLE_S", 0.1)
     async with scripted(ACCEPTS) as receiver:
         assert (await posted(poster, receiver.url, BODY)).accepted
-        await until(lambda: _closed(receiver), wait_s=5)
+        await until(lambda: _closed(receiver))
 
 
 async def test_each_exchange_ends_within_its_own_time() -> None:
-    """Also one that begins while another ends, and one that begins when all have ended."""
+    """Also one that begins while another ends, and one that begins when all have ended. Timers that
+    begin with an exchange say whether it is late: on a busy machine they are as late.
+    """
     loop = asyncio.get_running_loop()
     took_s: list[float] = []
+    under_way, late = set[float](), list[float]()
     async with (
         scripted(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 4) as receiver,
         Poster(allow_loopback=True, connections=2, timeout_s=0.6) as poster,
@@ -309,8 +313,16 @@ async def test_each_exchange_ends_within_its_own_time() -> None:
 
         def begin(ended: asyncio.Event, *, again: int = 0) -> None:
             began_s = loop.time()
+            under_way.add(began_s)
+
+            def look() -> None:
+                late.extend(under_way & {began_s})
+
+            # After a standstill an exchange ends a moment later, so they look a moment later.
+            loop.call_later(0.85, loop.call_later, 0.2, look)
 
             def end(answer: Answer) -> None:
+                under_way.remove(began_s)
                 took_s.append(loop.time() - began_s)
                 assert answer.detail == "no answer within 0.6 s"
                 if again:
@@ -324,12 +336,12 @@ async def test_each_exchange_ends_within_its_own_time() -> None:
         begin(first, again=1)
         await asyncio.sleep(0.3)
         begin(second)
-        async with asyncio.timeout(5):
-            await asyncio.gather(first.wait(), second.wait())
-            begin(third)
-            await third.wait()
+        await asyncio.gather(first.wait(), second.wait())
+        begin(third)
+        await third.wait()
     assert len(took_s) == 4
-    assert all(0.55 < each < 0.85 for each in took_s), took_s
+    assert min(took_s) > 0.55
+    assert late == []
 
 
 async def test_a_poster_that_ends_lets_nothing_wait() -> None:

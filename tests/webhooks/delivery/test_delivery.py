@@ -12,8 +12,9 @@ from db.core import leases
 from db.core.connect import connect
 from db.delivery import sequencer, webhook_deliveries
 from telemetry.ids import format_id, parse_id
+from tests.waiting import until
 from tests.webhooks import receivers
-from tests.webhooks.world import delivering, until
+from tests.webhooks.world import delivering
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.metrics import WebhookMetrics

@@ -11,7 +11,7 @@ from db.delivery import webhook_deliveries
 from db.delivery.webhook_deliveries import Mark, WantedDeliveries
 from telemetry.ids import parse_id
 from telemetry.times import to_us
-from tests.webhooks.world import until
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 
 from db.core.connect import Connection, connect
 from db.delivery import webhook_backlog, webhook_deliveries
-from tests.webhooks.world import World, delivering, until
+from tests.waiting import until
+from tests.webhooks.world import World, delivering
 from webhooks.delivery.deliverer import DeliverLimits
 
 PENDING = 5_000  # of each of two endpoints

@@ -16,9 +16,9 @@ from db.core.errors import DatabaseError
 from db.history.last_positions import HORIZON
 from db.history.latest_positions import EVER, changed
 from telemetry.ids import format_id
-from tests.ingest.conftest import until
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
+from tests.waiting import until
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MOVE = """
@@ -220,7 +220,7 @@ async def test_no_organization_waits_for_another_one_s_look(
     large = await subscribe(feed, tenant)
     subscription = await feed.subscribe(other.org_id, WantedPositions(), ready.set)
     organization = feed._organizations[tenant.org_id]  # pyright: ignore[reportPrivateUsage]
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         async with organization.reading:  # as a look that takes long
             tasks.create_task(feed.run(stop))
             for lat in (1, 2, 3):
