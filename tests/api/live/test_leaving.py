@@ -9,8 +9,9 @@ import pytest
 
 from db.history import event_feed, latest_positions
 from db.requests import live_slots
-from tests.api.live.reading import signed_in, stranger, until
+from tests.api.live.reading import signed_in, stranger
 from tests.api.running import Organization, RunningApi
+from tests.waiting import until
 
 
 class Held:

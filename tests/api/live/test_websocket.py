@@ -1,5 +1,6 @@
 """`/v1/ws`: who is let in, who must leave, and what is said of messages that cannot be read."""
 
+import asyncio
 import json
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
