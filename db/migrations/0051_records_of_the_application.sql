@@ -269,40 +269,42 @@ CREATE TRIGGER named AFTER INSERT ON inspection_photos FOR EACH ROW
 CREATE FUNCTION check_submitted_inspection() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    known bigint;
+    asked text[];
     is_missing boolean;
     failed jsonb;
     photos jsonb;
-    faults text;
 BEGIN
-    PERFORM check_acting_for(NEW.org_id);
-    SELECT count(answer),
+    SELECT array_agg(question ->> 'id'),
            bool_or(answer IS NULL AND question @> '{"required": true, "show_if": null}'),
            coalesce(jsonb_agg(jsonb_build_object(
                         'question_id', question -> 'id', 'label', question -> 'label',
                         'note', answer -> 'note') ORDER BY place)
                     FILTER (WHERE question ->> 'type' = 'pass_fail'
                               AND answer ->> 'value' = 'fail'), '[]'),
-           jsonb_agg(answer -> 'value') FILTER (WHERE question ->> 'type' = 'photo')
-      INTO known, is_missing, failed, photos
+           jsonb_agg(answer -> 'value')
+               FILTER (WHERE question ->> 'type' = 'photo' AND answer IS NOT NULL)
+      INTO asked, is_missing, failed, photos
       FROM inspection_template_versions AS used,
            jsonb_path_query(used.sections, '$[*].questions[*]')
-               WITH ORDINALITY AS asked (question, place),
+               WITH ORDINALITY AS each (question, place),
            LATERAL (SELECT NEW.answers -> (question ->> 'id') AS answer) AS given
      WHERE used.org_id = NEW.org_id AND used.template_id = NEW.template_id
        AND used.version = NEW.template_version;
-    faults := concat_ws(', ',
-        CASE WHEN known < (SELECT count(*) FROM jsonb_object_keys(NEW.answers)) THEN 'unknown' END,
-        CASE WHEN is_missing THEN 'missing' END,
-        CASE WHEN failed <> NEW.defects THEN 'defects' END,
-        CASE WHEN photos IS NOT NULL
-                  AND (SELECT count(DISTINCT photo) FROM jsonb_path_query(photos, '$[*][*]') AS photo
-                        WHERE photo <> 'null')
-                   <> (SELECT count(*) FROM inspection_photos
-                        WHERE org_id = NEW.org_id AND form_id = NEW.id) THEN 'photos' END);
-    IF faults <> '' THEN
-        RAISE check_violation USING CONSTRAINT = 'inspection_forms_answers_version',
-            MESSAGE = format('the form does not answer its version: %s', faults);
+    IF asked IS NULL OR NEW.answers - asked <> '{}' OR is_missing THEN
+        RAISE check_violation USING CONSTRAINT = 'inspection_forms_asked',
+            MESSAGE = 'a submitted form answers the questions of its version';
+    END IF;
+    IF failed <> NEW.defects THEN
+        RAISE check_violation USING CONSTRAINT = 'inspection_forms_defects',
+            MESSAGE = 'the defects of a form are the questions that failed';
+    END IF;
+    IF photos IS NOT NULL AND (
+            SELECT count(DISTINCT photo) FROM jsonb_path_query(photos, '$[*][*]') AS photo)
+        <> (SELECT count(*) FROM inspection_photos
+             WHERE org_id = NEW.org_id AND form_id = NEW.id)
+    THEN
+        RAISE check_violation USING CONSTRAINT = 'inspection_forms_photos',
+            MESSAGE = 'the photos of a submitted form are kept';
     END IF;
     RETURN NULL;
 END

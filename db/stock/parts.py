@@ -6,11 +6,9 @@ from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.table import Table
 from operations.stock import PartTracking
-from operations.work_orders.states import OPEN
 
 
 class PartRow(NamedTuple):
@@ -67,26 +65,6 @@ parts = Table(
     filters={"asset_model": fits_model, "asset_id": _fits_asset},
     has_row_count=True,
 )
-
-
-async def is_in_use(conn: Connection, part_id: UUID) -> bool:
-    """Return whether the part is in stock, or a work order that has not ended plans it and has not
-    used all of it.
-    """
-    return await value_of(
-        conn,
-        """
-        SELECT EXISTS (SELECT FROM inventory WHERE part_id = %(id)s AND on_hand_milli > 0)
-            OR EXISTS (SELECT FROM work_order_parts planned JOIN work_orders
-                           ON work_orders.org_id = planned.org_id
-                          AND work_orders.id = planned.work_order_id
-                        WHERE planned.part_id = %(id)s
-                          AND planned.planned_milli > planned.used_milli
-                          AND work_orders.deleted_at IS NULL
-                          AND work_orders.state = ANY (%(open)s))
-        """,
-        {"id": part_id, "open": list(OPEN)},
-    )
 
 
 async def serial_parts(conn: Connection, part_ids: Collection[UUID]) -> set[UUID]:

@@ -25,6 +25,7 @@ WITH: dict[State, str] = {
     "submitted": f"{SUBMITTED}, superseded_by_id = NULL",
     "superseded": f"{SUBMITTED}, superseded_by_id = id",
 }
+_SECTIONS = '[{"title": "x", "questions": [{"id": "a", "type": "text", "label": "x"}]}]'
 
 
 @pytest.fixture
@@ -45,9 +46,9 @@ async def form(crew: Crew, state: State = "draft") -> UUID:
         "WITH made AS (INSERT INTO inspection_templates (org_id, id, name, version)"
         " VALUES (current_org_id(), %s, 'x', 1) RETURNING org_id, id)"
         " INSERT INTO inspection_template_versions (org_id, template_id, version, name, sections,"
-        " questions, created_by) SELECT org_id, made.id, 1, 'x', '[]', 1, users.id"
+        " questions, created_by) SELECT org_id, made.id, 1, 'x', %s, 1, users.id"
         " FROM made JOIN users USING (org_id) LIMIT 1",
-        (template_id,),
+        (template_id, _SECTIONS),
     )
     await crew.execute(
         "INSERT INTO inspection_forms (org_id, id, template_id, template_version, state, answers,"

@@ -21,6 +21,7 @@ from api.request.route import TenantRoute
 from api.resources.stock.quantities import Cents
 from api.resources.stock.turns import stock_turns
 from db.stock import parts as table
+from db.stock.in_use import is_part_in_use
 from db.stock.parts import PartRow
 from operations.stock import PartTracking
 
@@ -167,7 +168,7 @@ _parts = Resource(
     _item,
     item_for=lambda access: _item if access.sees_costs else _without_cost,
     columns=_columns,
-    is_in_use=table.is_in_use,
+    is_in_use=is_part_in_use,
     in_use="The part is in stock, or planned for a work order that has not ended.",
 )
 

@@ -17,6 +17,7 @@ from api.request.paging import ListOf, SortedByNameQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.stock import warehouses as table
+from db.stock.in_use import is_warehouse_in_use
 
 router = APIRouter(prefix="/v1/warehouses", tags=["warehouses"], route_class=TenantRoute)
 _WarehousePath = Annotated[fields.WarehouseId, Path(alias="id")]
@@ -68,7 +69,7 @@ _warehouses = Resource(
     table.warehouses,
     item_of(WarehouseItem),
     check=lambda warehouse: check_together(warehouse, "lat", "lon"),
-    is_in_use=table.is_in_use,
+    is_in_use=is_warehouse_in_use,
     in_use="The warehouse has stock, or a work order that has not ended plans parts there.",
     owners=["site"],
 )

@@ -349,16 +349,15 @@ def _submitted(form_id: UUID) -> Statement:
 
 
 @pytest.mark.parametrize(
-    ("answers", "defects", "is_right"),
+    ("answers", "defects", "wanted"),
     [
-        (_PASSED, [], True),
-        (_FAILED, [_DEFECT], True),
-        ({}, [], False),
-        (_PASSED | {"horn": {"value": "pass"}}, [], False),
-        (_FAILED, [], False),
-        (_PASSED, [_DEFECT], False),
-        (_FAILED, [_DEFECT | {"label": "Another"}], False),
-        (_PASSED | {"front": {"value": [format_id("att", new_id())]}}, [], False),
+        (_PASSED, [], None),
+        (_FAILED, [_DEFECT], None),
+        ({}, [], "inspection_forms_asked"),
+        (_PASSED | {"horn": {"value": "pass"}}, [], "inspection_forms_asked"),
+        (_FAILED, [], "inspection_forms_defects"),
+        (_PASSED, [_DEFECT], "inspection_forms_defects"),
+        (_FAILED, [_DEFECT | {"label": "Another"}], "inspection_forms_defects"),
     ],
 )
 async def test_a_submitted_form_answers_its_version(
@@ -366,12 +365,15 @@ async def test_a_submitted_form_answers_its_version(
     org_id: UUID,
     answers: dict[str, Any],
     defects: list[object],
-    is_right: bool,
+    wanted: str | None,
 ) -> None:
     form_id = new_id()
     done = [*_draft(form_id, new_id(), answers, *defects), _submitted(form_id)]
-    wanted = None if is_right else "inspection_forms_answers_version"
     assert await refusal(database, org_id, *done) == wanted
+    elsewhere = "SELECT set_config('app.org_id', gen_random_uuid()::text, true)", ()
+    again = new_id()
+    done = [*_draft(again, new_id(), answers, *defects), _submitted(again), elsewhere]
+    assert await refusal(database, org_id, *done) is not None
 
 
 async def test_a_form_is_submitted_now(database: DatabaseUnderTest, org_id: UUID) -> None:
@@ -413,8 +415,8 @@ async def test_the_photos_of_a_form_are_images_that_it_names(
         return statement, (form_id, list(file_ids))
 
     for named, stored, wanted in (
-        ([photo], [], "inspection_forms_answers_version"),
-        ([photo, other], [photo], "inspection_forms_answers_version"),
+        ([photo], [], "inspection_forms_photos"),
+        ([photo, other], [photo], "inspection_forms_photos"),
         ([photo], [photo, other], "inspection_photos_named"),
         ([photo, note], [photo, note], "inspection_photos_named"),
         ([photo, other], [photo, other], None),
