@@ -17,6 +17,7 @@ from typing import Any, cast
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+from websockets.protocol import State
 
 MOST_MESSAGE_BYTES = 64 * 1024
 MOST_FRAGMENTS = 64
@@ -79,7 +80,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def end(self, code: int, reason: str) -> None:
         """Close the connection behind what was written. reason: at most 123 bytes."""
-        if self.close_sent or self.transport.is_closing():
+        if self.close_sent or self.transport.is_closing() or self.conn.state is not State.OPEN:
             return
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})

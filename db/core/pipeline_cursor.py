@@ -215,9 +215,10 @@ class ExchangeCursor(AsyncCursor[Row]):
         assert isinstance(conn, Connection)
         async with conn.lock:
             transformer = conn.exchanges.transformer
+            sent = [*conn.queued, *asked]
+            composed = conn.exchanges.composed(sent)  # before what is queued counts as sent
             queued = conn.take_queued()
-            sent = [*queued, *asked]
-            results = await conn.wait(conn.exchanges.exchange(sent, prepare=prepare))
+            results = await conn.wait(conn.exchanges.exchange(composed, prepare=prepare))
             rows: list[list[Row]] = []
             for statement, result in zip(sent, results, strict=True):
                 if take := conn.taker_of(statement):
@@ -311,9 +312,13 @@ class _Exchanges:
         self._dropped += self._prepared.values()
         self._prepared.clear()
 
-    def exchange(self, asked: Sequence[Asked], *, prepare: bool) -> PQGen[list[PGresult]]:
+    def composed(self, asked: Sequence[Asked]) -> list[_Statement]:
+        """Return statements as they are sent. Raises psycopg.Error for a value that cannot be."""
+        return [self._statement(query, values) for query, values in asked]
+
+    def exchange(self, composed: Sequence[_Statement], *, prepare: bool) -> PQGen[list[PGresult]]:
         """Return the answer to each statement. Raises psycopg.Error."""
-        statements = [*self.ahead, *(self._statement(query, values) for query, values in asked)]
+        statements = [*self.ahead, *composed]
         pgconn = self._conn.pgconn
         pgconn.enter_pipeline_mode()
         try:

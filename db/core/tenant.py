@@ -16,6 +16,7 @@ from typing import LiteralString
 from uuid import UUID
 
 import msgspec
+from psycopg.pq import TransactionStatus
 
 from db.core.connect import Connection, Pool
 from db.core.fetch import value_of
@@ -50,6 +51,8 @@ async def tenant(
         conn.later(("BEGIN", None), acting_for(org_id, actor))
         try:
             yield conn
+            status = conn.pgconn.transaction_status
+            assert status != TransactionStatus.INERROR, "COMMIT would undo everything, and not fail"
             await conn.together(("COMMIT", None))
         finally:
             conn.forget_queued()

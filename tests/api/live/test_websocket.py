@@ -373,8 +373,18 @@ async def test_a_message_that_is_too_large_ends_the_connection(
         assert (await reader.closed())[0] == 1009
 
 
+async def test_a_close_right_behind_what_ends_the_connection_is_a_close(
+    api: RunningApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = [b"\x01\x80", *[b"\0\x80"] * MOST_FRAGMENTS, b"\x80\x80", b"\x88\x80"]
+    async with stranger(api.url) as reader:
+        reader.socket.transport.write(b"".join([frame + bytes(4) for frame in frames]))
+        assert (await reader.closed())[0] == 1005
+    assert caplog.messages == []
+
+
 async def test_what_breaks_the_protocol_ends_the_connection(
-    api: RunningApi, north: Organization
+    api: RunningApi, north: Organization, caplog: pytest.LogCaptureFixture
 ) -> None:
     for frame, code in (
         (b"\x81\x82\0\0\0\0\xc3\x28", 1007),  # not UTF-8
@@ -384,6 +394,7 @@ async def test_what_breaks_the_protocol_ends_the_connection(
         async with signed_in(api.url, north.viewer) as reader:
             reader.socket.transport.write(frame)
             assert (await reader.closed())[0] == code
+    assert caplog.messages == []  # no error of ours
 
 
 async def test_nothing_is_compressed(api: RunningApi) -> None:

@@ -1,7 +1,7 @@
 """Queued statements: they go out with the next one, or with COMMIT, and never without a tenant."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import LiteralString
 from uuid import UUID
 
@@ -108,6 +108,37 @@ async def test_a_part_is_undone_where_no_more_statements_can_stay_prepared(
             await _queue_what_fails(conn, conn.part())
         conn.later((RENAME, ("After",)))
     assert await _stored(connections, org) == "After"
+
+
+async def test_a_value_that_cannot_be_sent_takes_nothing_along(
+    connections: Pool, org: UUID
+) -> None:
+    async with tenant(connections, org) as conn:
+        for name in ("One", "Two"):
+            with pytest.raises(psycopg.DataError):
+                await _send_a_nul(conn)
+            async with conn.part():
+                conn.later((RENAME, (name,)))
+    assert await _stored(connections, org) == "Two"
+
+
+async def _send_a_nul(conn: Connection) -> None:
+    async with conn.part():
+        conn.later((RENAME, ("Never",)))
+        await conn.execute("SELECT %s", ("\0",))
+
+
+async def test_a_transaction_that_has_failed_does_not_seem_to_commit(
+    connections: Pool, org: UUID
+) -> None:
+    with pytest.raises(AssertionError, match="COMMIT"):
+        await _overlook_an_error(connections, org)
+
+
+async def _overlook_an_error(connections: Pool, org: UUID) -> None:
+    async with tenant(connections, org) as conn:
+        with suppress(psycopg.errors.DivisionByZero):
+            await conn.together((RENAME, ("Lost",)), FAIL)
 
 
 async def _fail_in_a_part(
