@@ -64,7 +64,8 @@ class Link:
         """End all connections at once (RST); what is under way is lost."""
         for writer in self._writers:
             raw: socket.socket = writer.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+            with contextlib.suppress(OSError):  # it has just ended
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
             writer.transport.abort()
 
     def stall(self) -> None:

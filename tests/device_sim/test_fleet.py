@@ -18,7 +18,7 @@ from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.formats.decode import SUBSCRIPTIONS, Format, decode, format_of
 from telemetry.topics import ack_topic
 from tests.servers import BrokerUnderTest
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 FLEET = 5
 Fix = tuple[int, float, float, int]  # time_us, lat, lon, seq
@@ -91,8 +91,8 @@ async def test_cut_connections_lose_nothing_and_keep_the_order(broker: BrokerUnd
     async with Link(broker.port) as link, observer(broker) as session:
         await session.connected.wait()
         run = asyncio.create_task(run_fleet(plan, BrokerAddress("127.0.0.1", link.port)))
-        for _ in range(3):
-            await asyncio.sleep(0.3)
+        for received in (100, 200, 300):
+            await until(lambda received=received: session.counters.received >= received)
             link.reset()
         result = await run
         assert result.final.acknowledged == 100 * FLEET
