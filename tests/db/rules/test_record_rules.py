@@ -372,8 +372,10 @@ async def test_a_submitted_form_answers_its_version(
     assert await refusal(database, org_id, *done) == wanted
     elsewhere = "SELECT set_config('app.org_id', gen_random_uuid()::text, true)", ()
     again = new_id()
-    done = [*_draft(again, new_id(), answers, *defects), _submitted(again), elsewhere]
-    assert await refusal(database, org_id, *done) is not None
+    begun = _draft(again, new_id(), answers, *defects)
+    assert await refusal(database, org_id, *begun) is None
+    away = await refusal(database, org_id, _submitted(again), elsewhere)
+    assert away == "inspection_forms_asked"
 
 
 async def test_a_form_is_submitted_now(database: DatabaseUnderTest, org_id: UUID) -> None:
