@@ -73,6 +73,8 @@ class Streams:
         self._streams: set[LiveStream] = set()
         self._changed: set[UUID] = set()  # organizations of which credentials have changed
         self._woken = asyncio.Event()
+        self._checked_s = 0.0  # when the rights of all were looked up last
+        self._is_away = False  # the database was, when it was tried last
         self.slots = LiveSlots(state.connections, limits.share_s)
 
     @property
@@ -137,12 +139,14 @@ class Streams:
             stream.end(closing.GOING_AWAY)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look at all connections every `rights_s` until `stop` is set."""
+        """Look at all connections every `rights_s` until `stop` is set. What needs no database does
+        not wait for one that does not answer.
+        """
         chances = random.Random()
         loop = asyncio.get_running_loop()
-        checked_s = loop.time()
+        self._checked_s = loop.time()
         ending = asyncio.create_task(stop.wait())
-        is_away = False
+        checking: asyncio.Task[None] | None = None
         try:
             while not stop.is_set():
                 await asyncio.wait(
@@ -150,17 +154,31 @@ class Streams:
                 )
                 self._end_slow()
                 self._end_expired()
-                try:
-                    await self.check_rights()
-                    is_away, checked_s = False, loop.time()
-                except _TROUBLE as error:  # then no event can be read either
-                    if not is_away:
-                        _log.warning("live rights not checked", error=type(error).__name__)
-                    is_away = True
-                    if loop.time() - checked_s > self._limits.unchecked_s:
-                        self._end_unchecked()
+                is_unanswered = checking is not None and not checking.done()
+                if not is_unanswered:
+                    if checking is not None:
+                        checking.result()  # raises what will not mend
+                    checking = asyncio.create_task(self._check())
+                unchecked_s = loop.time() - self._checked_s
+                if (is_unanswered or self._is_away) and unchecked_s > self._limits.unchecked_s:
+                    self._end_unchecked()
         finally:
-            ending.cancel()
+            for task in (ending, checking):
+                if task is not None:
+                    task.cancel()
+            if checking is not None:
+                await asyncio.gather(checking, return_exceptions=True)
+
+    async def _check(self) -> None:
+        """Look at the rights of all, and note whether that could be done."""
+        try:
+            await self.check_rights()
+        except _TROUBLE as error:  # then no event can be read either
+            if not self._is_away:
+                _log.warning("live rights not checked", error=type(error).__name__)
+            self._is_away = True
+        else:
+            self._is_away, self._checked_s = False, asyncio.get_running_loop().time()
 
     async def run_woken(self, stop: asyncio.Event) -> None:
         """Look at the connections of the organizations that `wake` names, until `stop` is set. A

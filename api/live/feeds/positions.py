@@ -13,7 +13,7 @@ without subscriptions.
 
 Memory is bounded by assets: 1.5 KB for each asset of an organization that has subscriptions, of
 which it shows `MOST_ASSETS`, and 2 or 3 bytes for each in each subscription, of which it has
-`MOST_SUBSCRIPTIONS`.
+`MOST_SUBSCRIPTIONS`. A subscription by ids has 0.2 KB more for each id.
 """
 
 import asyncio

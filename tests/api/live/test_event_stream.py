@@ -139,8 +139,9 @@ async def test_a_bad_parameter_is_a_problem(
     assert (answer.status, answer.json["code"]) == (400, code)
 
 
-async def test_a_bad_header_is_a_problem(api: RunningApi, north: Organization) -> None:
-    answer = await north.viewer.get("/v1/events/stream", headers={"Last-Event-ID": "evt_1"})
+@pytest.mark.parametrize("given", ["evt_1", "-1", "\u0661", "9" * 19, "0" * 5_000])
+async def test_a_bad_header_is_a_problem(api: RunningApi, north: Organization, given: str) -> None:
+    answer = await north.viewer.get("/v1/events/stream", headers={"Last-Event-ID": given})
     assert (answer.status, answer.json["code"]) == (400, "invalid_parameter")
 
 
