@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from db.core.connect import Connection, connect, pool
+from db.core.connect import Connection, Limits, connect, pool
 from db.core.ids import new_id
 from db.core.secrets import SecretBox
 from db.core.wakeups import Channel, WakeUps
@@ -163,6 +163,7 @@ async def delivering(
     sequencer_limits: SequencerLimits | None = None,
     allow_loopback: bool = True,
     connect_wake_ups: Callable[[], Awaitable[Connection]] | None = None,
+    session_limits: Limits | None = None,
 ) -> AsyncIterator[Running]:
     """Run sequencer and deliverer, until the block ends; then they stop in order.
 
@@ -171,7 +172,13 @@ async def delivering(
     limits = limits or DeliverLimits(attempt_s=1, survey_s=0.1, grace_s=2)
     metrics, stop = WebhookMetrics(), asyncio.Event()
     async with (
-        pool(database.url("opsc_deliver"), "test-deliver", max_size=4, wait_s=1) as connections,
+        pool(
+            database.url("opsc_deliver"),
+            "test-deliver",
+            max_size=4,
+            limits=session_limits,
+            wait_s=1,
+        ) as connections,
         Poster(
             allow_loopback=allow_loopback,
             connections=limits.queues.in_flight,

@@ -1,6 +1,5 @@
 """Figures of each second: counts and latencies of that second alone."""
 
-import asyncio
 import csv
 import json
 from dataclasses import replace
@@ -15,6 +14,7 @@ from stack.errors import StackError
 from stack.sim.figures import COLUMNS, RunFigures, writing_figures
 from stack.sim.progress import RunState, Shown
 from stack.verify.verify import Totals
+from tests.waiting import until
 
 NOTHING = FleetProgress(
     stage=Stage.SENDING,
@@ -79,7 +79,7 @@ async def test_the_file_is_written_while_the_run_goes_on_and_has_its_end(tmp_pat
     shown = Shown(NoView())
     async with writing_figures(path, shown):
         shown.state = states()[1]
-        await asyncio.sleep(1.5)
+        await until(path.read_text)
         shown.state = replace(states()[2], stage="done")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert sum(row["sent"] for row in rows) == 14

@@ -115,7 +115,7 @@ async def test_a_survey_that_fails_is_not_the_work_of_each_pass(world, database)
     )
     try:
         async with delivering(database, limits=DeliverLimits(survey_s=3_600)) as running:
-            await until(lambda: running.deliverer.trouble() is None, wait_s=20)
+            await until(lambda: running.deliverer.trouble() is None)
     finally:
         await world.admin.execute("DROP FUNCTION takes_long CASCADE")
 
@@ -140,7 +140,7 @@ async def test_of_what_waits_for_a_deleted_endpoint_all_has_failed_soon(world, d
     await world.delete(endpoint)
     # With the next survey an hour later, only passes one after the other come to the end.
     async with delivering(database, limits=DeliverLimits(claims=4, survey_s=3_600)) as running:
-        await until(lambda: _all_failed(world, endpoint.org_id), wait_s=20)
+        await until(lambda: _all_failed(world, endpoint.org_id))
         assert running.metrics.registry.get_sample_value("opsc_webhook_failed_total") == 40
 
 

@@ -12,6 +12,7 @@ import pytest_asyncio
 from db.core.connect import Pool, pool
 from db.core.ids import new_id
 from tests.servers import DatabaseUnderTest
+from tests.waiting import PATIENCE_S, until
 from tests.webhooks.world import World, world_in
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import SendError
@@ -202,7 +203,7 @@ async def test_what_is_not_taken_in_time_is_tried_again(
     org_id = await _waiting(world)
     monkeypatch.setattr("webhooks.mail.mailing._SENDING_S", 0.01)
     monkeypatch.setattr(sender, "send", never)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert await mailing.send_next()
     assert await _rows(world, org_id) == [(1, False)]
     assert not await mailing.send_next()
@@ -249,9 +250,11 @@ async def test_what_has_expired_is_taken_away(world: World, mailing: Mailing) ->
         )
     stop = asyncio.Event()
     running = asyncio.create_task(mailing.run(stop))
-    async with asyncio.timeout(20):
-        while len(await world.rows("sign_ins", "id", "id", org_id)) > 1:  # noqa: ASYNC110  # no event tells
-            await asyncio.sleep(0.05)
+
+    async def is_tidy() -> bool:
+        return len(await world.rows("sign_ins", "id", "id", org_id)) == 1
+
+    await until(is_tidy)
     stop.set()
     await running
     assert len(await world.rows("refresh_tokens", "token_hash", "token_hash", org_id)) == 3
