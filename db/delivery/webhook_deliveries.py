@@ -169,7 +169,8 @@ SELECT p.id, p.updated_at
 
 # A mark that comes late, when the claim has lapsed and another process has marked the row, changes
 # nothing, unless it tells that the event was accepted. "Not yet decided" is written so that the
-# rows are found by their ids: state = 'pending' lets the planner read all that is pending instead.
+# rows are found by their ids: state = 'pending' lets the planner read all that is pending instead,
+# and so do 2,000 marks of a table with 40,000 rows, where SELECT does not hide their number from it.
 # In the same statement go the rows of the log, and what is known of failing endpoints: well_ids are
 # those that accepted any of these attempts, failing_ids those that accepted none. An endpoint with
 # no failure for 36 hours, longer than the longest delay, begins anew: nothing was tried meanwhile.
@@ -178,10 +179,11 @@ SELECT p.id, p.updated_at
 _MARK = """
 WITH m AS MATERIALIZED (
     SELECT * FROM unnest(
-        %(org_ids)s::uuid[], %(ids)s::uuid[], %(attempts)s::int[], %(states)s::text[],
-        %(statuses)s::int[], %(errors)s::text[], %(retries_s)s::float8[],
-        %(began_us)s::bigint[], %(durations_ms)s::int[],
-        %(headers)s::text[], %(bodies)s::text[])
+        (SELECT %(org_ids)s::uuid[]), (SELECT %(ids)s::uuid[]), (SELECT %(attempts)s::int[]),
+        (SELECT %(states)s::text[]), (SELECT %(statuses)s::int[]), (SELECT %(errors)s::text[]),
+        (SELECT %(retries_s)s::float8[]), (SELECT %(began_us)s::bigint[]),
+        (SELECT %(durations_ms)s::int[]), (SELECT %(headers)s::text[]),
+        (SELECT %(bodies)s::text[]))
         AS m (org_id, id, attempts, state, status, error, retry_s, began_us,
               duration_ms, headers, body)
 ), locked AS (
