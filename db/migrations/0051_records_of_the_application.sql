@@ -148,12 +148,29 @@ CREATE TRIGGER next AFTER UPDATE ON number_counters FOR EACH ROW
 REVOKE UPDATE ON number_counters FROM opsc_app;
 GRANT UPDATE (last) ON number_counters TO opsc_app;
 
--- A new thing has the number that was taken last: none is given that will be taken later.
-CREATE POLICY numbered ON work_orders AS RESTRICTIVE FOR INSERT TO opsc_app
-    WITH CHECK (number = (SELECT last FROM number_counters WHERE kind = 'work_order'));
-CREATE POLICY numbered ON quotes AS RESTRICTIVE FOR INSERT TO opsc_app WITH CHECK (
-    number = (SELECT last FROM number_counters WHERE kind = 'quote')
-    OR (revision > 1 AND number < (SELECT last FROM number_counters WHERE kind = 'quote')));
+-- A new thing has the number that was taken last, and a later revision one that was taken before: none
+-- is given that will be taken later. No policy, which would not see what the same statement takes.
+CREATE FUNCTION check_number_is_taken() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    PERFORM FROM number_counters
+      WHERE org_id = NEW.org_id AND kind = TG_ARGV[0]
+        AND (last = NEW.number OR last > NEW.number AND TG_ARGV[1] = 'before');
+    IF NOT FOUND THEN
+        RAISE check_violation USING CONSTRAINT = TG_TABLE_NAME || '_numbered',
+            MESSAGE = 'a number is taken before it is given';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER numbered AFTER INSERT ON work_orders FOR EACH ROW
+    WHEN (current_user = 'opsc_app') EXECUTE FUNCTION check_number_is_taken('work_order', 'last');
+CREATE TRIGGER numbered AFTER INSERT ON quotes FOR EACH ROW
+    WHEN (NEW.revision = 1 AND current_user = 'opsc_app')
+    EXECUTE FUNCTION check_number_is_taken('quote', 'last');
+CREATE TRIGGER numbered_as_before AFTER INSERT ON quotes FOR EACH ROW
+    WHEN (NEW.revision > 1 AND current_user = 'opsc_app')
+    EXECUTE FUNCTION check_number_is_taken('quote', 'before');
 
 -- Times --------------------------------------------------------------------------------------------
 
@@ -364,6 +381,6 @@ CREATE POLICY of_a_type ON events AS RESTRICTIVE FOR INSERT TO opsc_app WITH CHE
         work_order.cancelled,inspection.submitted,webhook_endpoint.disabled}'::text[]));
 
 REVOKE EXECUTE ON FUNCTION refuse_deletion_of_owner, check_client_is_there, check_site_is_there,
-    refuse_row, check_template_version, id_text, check_inspection_photo,
+    refuse_row, check_number_is_taken, check_template_version, id_text, check_inspection_photo,
     check_submitted_inspection, keep_files_of_fixed_order, check_file_is_new FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION id_text TO opsc_app;

@@ -169,10 +169,12 @@ async def test_a_new_thing_has_the_number_that_was_taken(
 ) -> None:
     client_id = new_id()
     assert await refusal(database, org_id, insert_named("clients", client_id)) is None
-    for number in ("last + 1", "last - 1"):
-        for statement, values in (new_order(new_id()), _new_quote(new_id(), client_id)):
-            other = re.sub(r"\blast\b", number, statement), values
-            assert await refusal(database, org_id, _TAKE_QUOTE_NUMBER, other) == "numbered"
+    for (statement, values), wanted in (
+        (new_order(new_id()), "work_orders_numbered"),
+        (_new_quote(new_id(), client_id), "quotes_numbered"),
+    ):
+        later = re.sub(r"\blast\b", "last + 1", statement), values
+        assert await refusal(database, org_id, _TAKE_QUOTE_NUMBER, later) == wanted
     first, second = (
         (_new_quote(new_id(), client_id)[0].replace("last, 1", f"last{more}, 2"), values)
         for more, values in (
@@ -181,7 +183,7 @@ async def test_a_new_thing_has_the_number_that_was_taken(
         )
     )
     assert await refusal(database, org_id, _TAKE_QUOTE_NUMBER, first) is None
-    assert await refusal(database, org_id, _TAKE_QUOTE_NUMBER, second) == "numbered"
+    assert await refusal(database, org_id, _TAKE_QUOTE_NUMBER, second) == "quotes_numbered"
 
 
 # Times --------------------------------------------------------------------------------------------
