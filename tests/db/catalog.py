@@ -33,7 +33,9 @@ SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i
  ORDER BY 1
 """
 _POLICIES = """
-SELECT polname, pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = %s ORDER BY polname
+SELECT polname || CASE WHEN polqual IS NULL THEN ' of new rows' ELSE '' END,
+       regexp_replace(pg_get_expr(coalesce(polqual, polwithcheck), polrelid), '\\s+', ' ', 'g')
+  FROM pg_policy WHERE polrelid = %s ORDER BY polname
 """
 _RIGHTS = """
 SELECT grantee, string_agg(right_, ', ' ORDER BY right_) FROM (

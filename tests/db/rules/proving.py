@@ -62,9 +62,12 @@ async def _execute(conn: Connection, statements: Iterable[Statement]) -> None:
         await conn.execute(statement.encode(), values)
 
 
-def _refused_by(error: psycopg.Error) -> str | None:
+def _refused_by(error: psycopg.Error) -> str:
     policy = _POLICY.search(str(error))
-    return error.diag.constraint_name if policy is None else policy[1]
+    name = error.diag.constraint_name if policy is None else policy[1]
+    if name is None:
+        raise error  # the role has no right to it at all
+    return name
 
 
 async def at_once(
