@@ -32,6 +32,10 @@ _CREDENTIALS = re.compile(
 )
 _SHORTEST_SECRET = 4
 _SHORTEST_PART = 8
+FORMS_MAX = 128
+"""The texts for which an answer is searched. The owner of an endpoint chooses how many there are,
+and each search costs all endpoints time: nothing is shown of an answer that would need more.
+"""
 _BETWEEN_PARTS = re.compile(r"""[\s,;:="']+""")
 
 
@@ -57,6 +61,7 @@ def _logged(
     headers: tuple[tuple[str, str], ...], body: bytes, secrets: tuple[str, ...]
 ) -> LoggedAnswer:
     hidden = _forms_of(secrets)
+    is_all_hidden = len(hidden) > FORMS_MAX
     kept: dict[str, str] = {}
     rest = HEADER_BYTES_READ
     for name, value in headers:
@@ -64,14 +69,13 @@ def _logged(
             break
         value = value[:BODY_BYTES_READ]
         rest -= len(value)
-        is_hidden = len(name) > _NAME_CHARACTERS or _is_secret(name)  # a long name: who knows
+        # A name that is not shown to its end may tell of a secret there.
+        is_hidden = is_all_hidden or len(name) > _NAME_CHARACTERS or _is_secret(name)
         shown = "***" if is_hidden else _masked(_printed(value), hidden)
         kept[_printed(name[:_NAME_CHARACTERS])] = shown[:_VALUE_CHARACTERS]
-    text = body[:BODY_BYTES_READ].decode("utf-8", "replace")
-    return LoggedAnswer(
-        json.dumps(kept, ensure_ascii=False),
-        _masked(_printed(text, "\n\t"), hidden)[:BODY_CHARACTERS],
-    )
+    text = _printed(body[:BODY_BYTES_READ].decode("utf-8", "replace"), "\n\t")
+    shown = "***" if is_all_hidden and text else _masked(text, hidden)[:BODY_CHARACTERS]
+    return LoggedAnswer(json.dumps(kept, ensure_ascii=False), shown)
 
 
 def url_secrets(url: str) -> tuple[str, ...]:

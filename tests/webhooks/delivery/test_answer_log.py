@@ -114,6 +114,14 @@ def test_a_receiver_that_writes_what_nearly_is_a_credential_costs_no_time():
     assert time.process_time() - began_s < 0.5
 
 
+def test_nothing_is_shown_where_there_is_too_much_to_mask():
+    many = url_secrets("https://a.example/" + "/".join(f"a{number:07}" for number in range(200)))
+    logged = logged_answer([("x-one", "1"), ("x-two", "2")], b"well", many)
+    assert set(json.loads(logged.headers or "").values()) == {"***"}
+    assert logged.body == "***"
+    assert logged_answer([], b"", many).body == ""
+
+
 @given(before=st.integers(0, 1_100), more=st.integers(0, 3))
 def test_no_part_of_a_secret_comes_into_what_is_kept(before, more):
     body = (SECRET * more + "x" * before + SECRET).encode()
