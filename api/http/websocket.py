@@ -44,7 +44,7 @@ OPTIONS: dict[str, Any] = {
 _quiet = logging.getLogger("api.websocket")
 _quiet.setLevel(logging.WARNING)
 # A client that sends no UTF-8 is told so (1007), and is no error of ours.
-_quiet.addFilter(lambda record: "UTF-8" not in record.msg)
+_quiet.addFilter(lambda record: "UTF-8" not in str(record.msg))
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):

@@ -3,7 +3,13 @@
 import re
 from pathlib import Path
 
-from api.http.websocket import HEARTBEAT_S, LINGER_S, MOST_FRAGMENTS, MOST_MESSAGE_BYTES
+from api.http.websocket import (
+    HEARTBEAT_S,
+    LINGER_S,
+    MOST_FRAGMENTS,
+    MOST_MESSAGE_BYTES,
+    MOST_UNREAD,
+)
 from api.limits.plans import LIVE_CONNECTIONS
 from api.live import closing, connection
 from api.live.closing import Closing
@@ -39,6 +45,7 @@ def test_every_bound_is_the_one_in_the_code() -> None:
         f"asks every {1000 * limits.poll_s:.0f} ms",
         f"{MOST_MESSAGE_BYTES // 1024} KiB in {MOST_FRAGMENTS} fragments",
         f"{connection.MESSAGES_A_SECOND} a second, {connection.MESSAGES_AT_ONCE} at once",
+        f"{connection.MESSAGES_AT_ONCE} at once, {MOST_UNREAD} that wait to be handled",
         f"more than {connection.MOST_BAD_MESSAGES} messages",
         f"ping every {HEARTBEAT_S:.0f} s",
         f"taken for {LINGER_S:.0f} s",
