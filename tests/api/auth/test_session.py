@@ -88,6 +88,7 @@ FOREIGN = [
     {"Sec-Fetch-Site": "none"},
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
+    {"Origin": "http://[evil"},
 ]
 
 
