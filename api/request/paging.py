@@ -6,7 +6,7 @@ With `total=none` it is neither counted nor shown. A page that would be too larg
 (`db.core.listing`), and its cursor goes on from there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
@@ -226,6 +226,15 @@ class Page(Generic[_KEY]):
             offset=self.fetch_offset,
         )
         return found, total
+
+    async def counted(
+        self,
+        conn: Connection,
+        count: Callable[[Connection, _FILTERS, int], Awaitable[int]],
+        wanted: _FILTERS,
+    ) -> Total:
+        """Return the total, which `count` counts if no cursor has it."""
+        return self.total or Total.counted(await count(conn, wanted, MAX_COUNTED + 1))
 
     def response(
         self,

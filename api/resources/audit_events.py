@@ -17,7 +17,7 @@ from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.http.problems import Fault, not_found
 from api.request.access import Admin
-from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.paging import ListOf, ListQuery, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.requests import audit
@@ -101,7 +101,7 @@ async def list_audit_events(access: Admin, query: Annotated[AuditQuery, Query()]
         if query.resource_id is not None and not await audit.is_known(conn, query.resource_id):
             fault = Fault("There is no such resource.", parameter="resource_id")
             raise not_found("resource", fault=fault)
-        total = page.total or Total.counted(await audit.count(conn, wanted, MAX_COUNTED + 1))
+        total = await page.counted(conn, audit.count, wanted)
         rows = await audit.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )

@@ -17,7 +17,7 @@ from api.http.problems import bad_parameter, not_found
 from api.openapi.event_types import TypeList, TypePattern, chosen_types
 from api.request.access import Reader
 from api.request.event_envelope import EventItem, event_item
-from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.paging import ListOf, ListQuery, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.connect import Connection
@@ -78,7 +78,7 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
         await check_filters(conn, query)
         if query.after and page.after is None:
             await _check_place(conn, query.after)
-        total = page.total or Total.counted(await events.count(conn, wanted, MAX_COUNTED + 1))
+        total = await page.counted(conn, events.count, wanted)
         rows = await events.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )

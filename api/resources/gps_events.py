@@ -12,7 +12,7 @@ from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.request.access import Reader
 from api.request.document_answers import check_acceptable
-from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.paging import ListOf, ListQuery, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.history import gps_history
@@ -78,7 +78,7 @@ async def list_gps_events(
     wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total.counted(await gps_history.count(conn, wanted, MAX_COUNTED + 1))
+        total = await page.counted(conn, gps_history.count, wanted)
         rows = await gps_history.listing(conn, wanted, cut)
     return page.response(
         rows, total, key=lambda row: HistoryKey(row.time, row.tracker_id, row.seq), item=_item

@@ -13,6 +13,7 @@ import pytest
 from ingest.leader import run
 from ingest.metrics import IngestMetrics
 from ingest.runtime import IngestRuntime
+from ingest.saved_states import checkpoints
 from ingest.sources.batching import BatchLimits
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from telemetry.formats.decode import SUBSCRIPTIONS
@@ -90,3 +91,9 @@ async def ingest(
     leader = runtime(database.url("opsc_ingest"), broker.url, f"ingest-{secrets.token_hex(4)}")
     async with running(leader):
         yield leader
+
+
+@pytest.fixture
+def checkpoints_lie_a_minute_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints as close as tests of minutes need them."""
+    monkeypatch.setattr(checkpoints, "SPACING_US", 60_000_000)

@@ -1,6 +1,6 @@
 """A standby that has read ahead knows, once it is the leader, what a new process would know.
 
-The walk is that of `test_recovery`: every rule and every change, drawn from a seed.
+The walk is that of `tests.ingest.walking`: every rule and every change, drawn from a seed.
 """
 
 import asyncio
@@ -24,12 +24,11 @@ from ingest.transaction import LEASE, LeaderTerm
 from stack.cli.organizations.delete import delete
 from tests.ingest.conftest import running, runtime
 from tests.ingest.tenants import Tenant, Vehicle
-from tests.ingest.test_recovery import (
+from tests.ingest.walking import (
     BATCHES,
     BEGIN,
     Walk,
     all_known,
-    checkpoints_lie_a_minute_apart,
     lease_of,
     microseconds,
     take,
@@ -37,7 +36,7 @@ from tests.ingest.test_recovery import (
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, PostgresUnderTest
 from tests.waiting import until
 
-__all__ = ["checkpoints_lie_a_minute_apart"]
+pytestmark = pytest.mark.usefixtures("checkpoints_lie_a_minute_apart")
 
 
 def all_registered(registry: Registry, now_us: int) -> dict[str, Any]:

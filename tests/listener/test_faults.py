@@ -17,8 +17,8 @@ import pytest
 from benchmarks.faults.proxy import Link
 from stack.servers.postgres import free_port
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import revoke, rotate
 from tests.listener.raw_devices import Device
+from tests.listener.registering import revoke, rotate
 from tests.listener.running import RoleProcess, System, running
 from tests.servers import ANY_PORT, DatabaseUnderTest, PostgresUnderTest, beside
 from tests.waiting import until

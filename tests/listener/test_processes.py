@@ -11,7 +11,7 @@ from stack.servers.postgres import free_port
 from stack.servers.supervisor import answers_ready
 from tests.audit.certificates import write_certificates
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import registered
+from tests.listener.registering import registered
 from tests.listener.running import System, running
 from tests.listener.wire import PINGREQ, PINGRESP, Wire
 from tests.servers import ANY_PORT, PostgresUnderTest

@@ -8,7 +8,7 @@ import pytest
 from mqtt import BrokerAddress, Session, SessionOptions
 from tests.ingest.conftest import fix
 from tests.ingest.tenants import Tenant, soon
-from tests.listener.conftest import rotate
+from tests.listener.registering import rotate
 from tests.listener.running import running
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.command import Installation
-from tests.stack.test_readme import bash, require_curl_and_jq, with_addresses
+from tests.stack.shell import bash, require_curl_and_jq, with_addresses
 
 PAGE = (Path(__file__).parents[2] / "docs/punches.md").read_text()
 (SETUP,) = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from stack.host.os_user import reachable_home
 from tests.stack.command import Installation
-from tests.stack.test_readme import bash, require_curl_and_jq, with_addresses
+from tests.stack.shell import bash, require_curl_and_jq, with_addresses
 
 PAGE = (Path(__file__).parents[2] / "docs/tour.md").read_text()
 DAY = "".join(re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))

@@ -14,7 +14,7 @@ from api.http.encoding import accepted, id_text, ok, optional_time_text, time_te
 from api.http.problems import conflict, not_found
 from api.openapi.event_types import EventType, TypePattern
 from api.request.access import Admin, Reader
-from api.request.paging import MAX_COUNTED, ListOf, ListQuery, Page, Total
+from api.request.paging import ListOf, ListQuery, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.webhooks.endpoints import check_webhook_plan
@@ -98,9 +98,7 @@ async def list_deliveries(access: Reader, query: Annotated[DeliveryQuery, Query(
     )
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = page.total or Total.counted(
-            await delivery_list.count(conn, wanted, MAX_COUNTED + 1)
-        )
+        total = await page.counted(conn, delivery_list.count, wanted)
         rows = await delivery_list.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )

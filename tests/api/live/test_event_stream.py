@@ -1,70 +1,19 @@
 """`GET /v1/events/stream`, as a browser reads it."""
 
 import asyncio
-import json
 import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import aiohttp
 import pytest
 
 from api.http.websocket import HIGH_BYTES
 from api.live import closing, event_stream
-from tests.api.live.reading import BREACH, emit
-from tests.api.running import Client, Organization, RunningApi
+from tests.api.live.reading import BREACH, emit, streaming
+from tests.api.running import Organization, RunningApi
 from tests.waiting import until
 
 ORDERED = "work_order.created"
-
-
-class Stream:
-    """The messages of a stream: type, id and data."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.response = response
-        self.ids: list[int] = []
-
-    async def next(self) -> tuple[str, str | None, Any]:
-        """Return the next message that has data."""
-        fields: dict[str, str] = {}
-        while True:
-            line = (await self.response.content.readline()).decode()
-            assert line, "the stream ended"
-            if line == "\n":
-                if "data" in fields:
-                    kind, data = fields.get("event", "message"), json.loads(fields["data"])
-                    return kind, fields.get("id"), data
-                fields = {}
-                continue
-            name, _, value = line.rstrip("\n").partition(":")
-            fields[name] = value.removeprefix(" ")
-            if name == "id":
-                self.ids.append(int(fields[name]))
-
-    async def seqs(self, count: int) -> list[int]:
-        seqs: list[int] = []
-        for _ in range(count):
-            _, id_, event = await self.next()
-            assert id_ == str(event["seq"])
-            seqs.append(event["seq"])
-        return seqs
-
-
-@asynccontextmanager
-async def streaming(
-    api: RunningApi, client: Client, last_event_id: int | None = None, **parameters: Any
-) -> AsyncIterator[Stream]:
-    headers = {"Authorization": f"Bearer {client.token}"}
-    if last_event_id is not None:
-        headers["Last-Event-ID"] = str(last_event_id)
-    async with aiohttp.request(
-        "GET", f"{api.url}/v1/events/stream", headers=headers, params=parameters
-    ) as response:
-        assert response.status == 200, await response.text()
-        assert response.headers["Content-Type"].startswith("text/event-stream")
-        yield Stream(response)
 
 
 async def test_events_come_as_they_happen(api: RunningApi, north: Organization) -> None:

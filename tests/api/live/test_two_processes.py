@@ -14,9 +14,7 @@ from api.live.limits import LiveLimits
 from api.live.slots import DEAD_ROUNDS, LiveSlots
 from db.core.connect import pool
 from db.core.ids import new_id
-from tests.api.live.reading import signed_in, stranger, subscribed
-from tests.api.live.test_event_stream import streaming
-from tests.api.live.test_websocket import UNAUTHORIZED, key_of
+from tests.api.live.reading import UNAUTHORIZED, key_of, signed_in, stranger, streaming, subscribed
 from tests.api.running import Client, Organization, RunningApi, running_api
 from tests.waiting import until
 

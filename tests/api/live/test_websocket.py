@@ -5,7 +5,6 @@ import json
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
 
 import aiohttp
 import pytest
@@ -23,21 +22,21 @@ from api.limits import gate
 from api.limits.plans import LIVE_CONNECTIONS
 from api.live.connection import MESSAGES_AT_ONCE, MOST_BAD_MESSAGES, LiveConnection
 from db.core.ids import new_id
-from tests.api.live.reading import emit, signed_in, stalled, stranger, subscribed
+from tests.api.live.reading import (
+    UNAUTHORIZED,
+    emit,
+    key_of,
+    signed_in,
+    stalled,
+    stranger,
+    subscribed,
+)
 from tests.api.running import CLOCK, Client, Organization, RunningApi
 from tests.waiting import until
-
-UNAUTHORIZED = (4001, {"code": "unauthorized"})
 
 
 def socket_url(api: RunningApi) -> str:
     return "ws" + api.url.removeprefix("http") + "/v1/ws"
-
-
-async def key_of(org: Organization, scopes: list[str] | None = None) -> dict[str, Any]:
-    answer = await org.admin.post("/v1/api-keys", {"name": "Map", "scopes": scopes})
-    assert answer.status == 201, answer.content
-    return answer.json
 
 
 async def test_a_token_is_answered_with_whose_it_is(api: RunningApi, north: Organization) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.live.reading import BREACH, emit, signed_in, subscribed
-from tests.api.live.test_event_stream import streaming
-from tests.api.live.test_positions_channel import made, places, put, watch
+from tests.api.live.positions import made, places, put, watch
+from tests.api.live.reading import BREACH, emit, signed_in, streaming, subscribed
 from tests.api.running import Client, Organization, RunningApi
 
 ROLES = ("admin", "dispatcher", "technician", "viewer")

@@ -32,7 +32,7 @@ from telemetry.times import to_datetime
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
-from tests.ingest.test_recovery import (
+from tests.ingest.walking import (
     BEGIN,
     EVERYTHING,
     HOME,

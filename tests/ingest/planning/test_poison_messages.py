@@ -23,7 +23,7 @@ from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix
 from tests.ingest.seam import DeviceMessage, now_us, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
-from tests.ingest.test_recovery import all_known
+from tests.ingest.walking import all_known
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 

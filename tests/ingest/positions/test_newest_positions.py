@@ -24,7 +24,7 @@ from ingest.transaction import LeaderTerm
 from tests.ingest.conftest import Device, fix
 from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon
-from tests.ingest.test_recovery import Walk, lease_of, microseconds, take
+from tests.ingest.walking import Walk, lease_of, microseconds, take
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
 from tests.waiting import until
 

@@ -25,7 +25,7 @@ from tests.audit.certificates import write_certificates
 from tests.clients.make import run_node
 from tests.ingest.conftest import fix
 from tests.ingest.tenants import Tenant, soon
-from tests.listener.conftest import registered
+from tests.listener.registering import registered
 from tests.listener.running import running
 from tests.servers import ANY_PORT, DatabaseUnderTest
 from tests.waiting import PATIENCE_S, until

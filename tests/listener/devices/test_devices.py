@@ -20,7 +20,7 @@ from device_sim.plan import FleetPlan, SimTracker
 from mqtt import BrokerAddress
 from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import rotate
+from tests.listener.registering import rotate
 from tests.listener.running import System, running
 from tests.servers import beside
 

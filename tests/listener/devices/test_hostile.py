@@ -8,7 +8,7 @@ import pytest
 
 from listener.devices.takeovers import SignIns
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import registered
+from tests.listener.registering import registered
 from tests.listener.running import System, running
 from tests.listener.wire import PINGREQ, PINGRESP, Wire, connect, packet, text
 from tests.servers import DatabaseUnderTest

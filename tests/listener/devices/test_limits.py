@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import registered
+from tests.listener.registering import registered
 from tests.listener.running import System, running
 from tests.listener.wire import Wire, connect
 from tests.servers import DatabaseUnderTest

@@ -12,7 +12,7 @@ import pytest
 
 from tests.ingest.conftest import fix
 from tests.ingest.tenants import Tenant, Vehicle, soon
-from tests.listener.conftest import registered
+from tests.listener.registering import registered
 from tests.listener.running import System, running
 from tests.listener.wire import (
     CONNACK,

@@ -7,7 +7,7 @@ import pytest
 from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import registered, revoke, rotate
+from tests.listener.registering import registered, revoke, rotate
 from tests.listener.running import System, running
 from tests.listener.wire import PINGREQ, PINGRESP, Wire, connect
 from tests.servers import DatabaseUnderTest, PostgresUnderTest

@@ -13,7 +13,7 @@ from stack.servers.checks import examine
 from stack.servers.postgres import free_port
 from tests.audit.certificates import write_certificates
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import registered
+from tests.listener.registering import registered
 from tests.listener.running import System, running
 from tests.listener.wire import Wire, connect
 from tests.servers import ANY_PORT, DatabaseUnderTest, PostgresUnderTest

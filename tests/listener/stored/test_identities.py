@@ -14,7 +14,7 @@ from db.core.ids import new_id
 from listener.stored.identities import Identities, Identity
 from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import revoke, rotate
+from tests.listener.registering import revoke, rotate
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
 from tests.waiting import PATIENCE_S, until
 

@@ -13,7 +13,7 @@ from db.core.ids import new_id
 from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.writes import MOST_NOTES, Notes, keep_written
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import rows
+from tests.listener.registering import rows
 from tests.waiting import until
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -14,7 +14,7 @@ from db.listener.device_sessions import MOST_CLIENT_ID_BYTES, MOST_OF_TRACKER, S
 from listener.stored.sessions import LONGEST_S, Sessions
 from listener.stored.writes import keep_written
 from tests.ingest.tenants import Tenant
-from tests.listener.conftest import rows
+from tests.listener.registering import rows
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
 from tests.waiting import until
 
