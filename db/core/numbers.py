@@ -2,14 +2,16 @@
 
 The row of a kind is locked by the transaction that takes a number, so numbers rise by one and no
 number is given twice. Whoever takes a number waits for no other lock afterwards: all others who
-take numbers of the organization wait meanwhile. So whoever can takes it with COMMIT (`take_later`),
-and no round trip lies between: the statements behind it write `last_number`.
+take numbers of the organization wait meanwhile. So whoever can takes it with COMMIT, by the
+statement that writes the new thing (`write_numbered`), and no round trip lies between.
 """
 
 from typing import Literal, LiteralString, TypeAlias
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply
+from db.core.joined import joined
+from db.core.pipeline_cursor import Asked
 
 Numbered: TypeAlias = Literal["quote", "work_order"]
 
@@ -19,23 +21,19 @@ VALUES (current_org_id(), %s, 1)
 ON CONFLICT (org_id, kind) DO UPDATE SET last = counter.last + 1
 RETURNING last
 """
+TAKEN: LiteralString = "(SELECT last FROM taken)"
+"""The number that is taken by the statement which writes it (`write_numbered`)."""
 
 
-# Of a kind, behind its `_NEXT` in the same transaction.
-_LAST: LiteralString = "(SELECT last FROM number_counters WHERE kind = '{}')"
-
-
-def last_number(kind: Numbered) -> LiteralString:
-    """Return the SQL of the number that the transaction has taken."""
-    return _LAST.format(kind)
-
-
-def take_later(conn: Connection, kind: Numbered) -> Reply[int]:
-    """Queue the taking of the tenant's next number, ahead of what writes it (`last_number`). The
+def write_numbered(conn: Connection, kind: Numbered, *written: Asked) -> Reply[int]:
+    """Queue one statement that takes the tenant's next number and writes a new thing with it. The
     reply is there after COMMIT, or once it had to go out before.
+
+    written: statements as for `joined`, which have `TAKEN` for the number. The first of them
+    inserts the thing.
     """
     number = Reply[int](lambda rows: rows[0][0])
-    conn.later_taken((_NEXT, (kind,)), number.take)
+    conn.later_taken(joined(*written, taken=_next(kind)), number.take)
     return number
 
 
@@ -49,4 +47,8 @@ async def next_number(conn: Connection, kind: Numbered) -> int:
 
 def ask_number(exchange: Exchange, kind: Numbered) -> Reply[int]:
     """Take a number as `next_number` does, when `exchange` is sent; to be asked last in it."""
-    return exchange.ask(_NEXT, (kind,), lambda rows: rows[0][0])
+    return exchange.ask(*_next(kind), lambda rows: rows[0][0])
+
+
+def _next(kind: Numbered) -> Asked:
+    return _NEXT, (kind,)

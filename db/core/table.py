@@ -28,7 +28,7 @@ from db.core.listing import (
     page,
     read_page,
 )
-from db.core.numbers import Numbered, last_number
+from db.core.numbers import TAKEN
 from db.core.pipeline_cursor import Asked
 
 Filter: TypeAlias = Callable[[Conditions, Any], None]
@@ -63,8 +63,8 @@ class Table(Generic[_ROW]):
     their expression. joins: the tables that these expressions read. fixed: the columns that never
     change. filters: by the name of a list's parameter, the condition that it adds; a
     parameter without one is a column and its value. has_row_count: the database keeps the number
-    of rows (`row_count`). numbered: the kind whose number a new row has; a `number` of 0 becomes
-    the one that was just taken (`db.core.numbers`).
+    of rows (`row_count`). is_numbered: a new row with a `number` of 0 gets the one that its
+    statement takes (`db.core.numbers`).
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Table(Generic[_ROW]):
         fixed: Sequence[str] = (),
         filters: Mapping[str, Filter] | None = None,
         has_row_count: bool = False,
-        numbered: Numbered | None = None,
+        is_numbered: bool = False,
     ) -> None:
         self.name: LiteralString = name
         self.row = row
@@ -87,7 +87,7 @@ class Table(Generic[_ROW]):
         self._columns = sql.SQL(", ").join(map(self._expression, row._fields))
         self._joins = sql.SQL(joins)
         self._has_row_count = has_row_count
-        self._numbered: Numbered | None = numbered
+        self._is_numbered = is_numbered
         self._jsonb = tuple(jsonb)
         self._written = tuple(name for name in row._fields if name not in self._computed)
         self._read = attrgetter(*self._written)
@@ -96,7 +96,7 @@ class Table(Generic[_ROW]):
         by_id: LiteralString = f"{name}.id = %s"
         self._finding = self.selection(by_id)
         self._locking = self.selection(f"{by_id} FOR NO KEY UPDATE OF {name}")
-        self._insertions: dict[tuple[str, ...], bytes] = {}
+        self._insertions: dict[tuple[tuple[str, ...], bool], bytes] = {}
         self._changes: dict[tuple[str, ...], bytes] = {}
 
     def _expression(self, field: str) -> sql.Composable:
@@ -196,28 +196,24 @@ class Table(Generic[_ROW]):
     def insertion(self, row: _ROW, **more: object) -> Asked:
         """Return the statement of `insert`, to go out together with others."""
         values = self._values(row) | more
-        names = tuple(values)
-        if names not in self._insertions:
-            self._insertions[names] = self._insertion(names)
-        return self._insertions[names], values
+        key = tuple(values), self._is_numbered and values["number"] == 0
+        if key not in self._insertions:
+            self._insertions[key] = self._insertion(*key)
+        return self._insertions[key], values
 
-    def _insertion(self, names: Sequence[str]) -> bytes:
+    def _insertion(self, names: Sequence[str], takes_number: bool) -> bytes:
         return (
             sql.SQL("INSERT INTO {} (org_id, {}) VALUES (current_org_id(), {})")
             .format(
                 self._name,
                 sql.SQL(", ").join(map(sql.Identifier, names)),
-                sql.SQL(", ").join(map(self._inserted, names)),
+                sql.SQL(", ").join(
+                    sql.SQL(TAKEN) if takes_number and name == "number" else sql.Placeholder(name)
+                    for name in names
+                ),
             )
             .as_bytes()
         )
-
-    def _inserted(self, name: str) -> sql.Composable:
-        """Return the value of a column of a new row."""
-        if name != "number" or self._numbered is None:
-            return sql.Placeholder(name)
-        taken = sql.SQL(last_number(self._numbered))
-        return sql.SQL("coalesce(nullif({}::integer, 0), {})").format(sql.Placeholder(name), taken)
 
     async def update(self, conn: Connection, row: _ROW, **more: object) -> None:
         """Write all columns but the fixed ones. Raises as `insert` does."""

@@ -17,7 +17,6 @@ from db.core.connect import Connection
 from db.core.exchange import Exchange, columns
 from db.core.fetch import fetch_one, value_of
 from db.core.listing import Conditions, PageRows, count_rows, page, read_page
-from db.core.numbers import Numbered, last_number
 from db.core.pipeline_cursor import Asked
 from db.core.wakeups import Channel
 
@@ -69,20 +68,21 @@ def insertion(events: Sequence[Event]) -> Asked:
 
 
 _NUMBER = '"number":0,'
-_INSERT_NUMBERED: LiteralString = """
+# With `TAKEN` of `db.core.numbers`.
+_INSERT_NUMBERED = """
 INSERT INTO events (org_id, id, type, occurred_at, data)
-VALUES (%s, %s, %s, %s, (%s::text || {} || %s)::json)
+VALUES (%s, %s, %s, %s, (%s::text || (SELECT last FROM taken) || %s)::json)
 """
 
 
-def numbered_insertion(event: Event, kind: Numbered) -> Asked:
+def numbered_insertion(event: Event) -> Asked:
     """Return the statement that inserts the event of a new thing, as `insertion` does. Its `number`
-    of 0 becomes the one that was just taken (`db.core.numbers.take_later`).
+    of 0 becomes the one that is taken with it (`db.core.numbers.write_numbered`).
     """
     before, found, after = event.data.partition(_NUMBER)
     assert found, "the event has a number of 0"
     values = (*event[:-1], f'{before}"number":', f",{after}")
-    return _INSERT_NUMBERED.format(last_number(kind)), values
+    return _INSERT_NUMBERED, values
 
 
 def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:

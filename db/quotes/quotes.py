@@ -107,7 +107,7 @@ quotes = Table(
     " JOIN organizations ON organizations.org_id = quotes.org_id",
     filters={"status": _states, "since": _since, "until": _until, "deleted": _deleted},
     has_row_count=True,
-    numbered="quote",
+    is_numbered=True,
 )
 
 

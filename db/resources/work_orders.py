@@ -193,7 +193,7 @@ work_orders = Table(
         "overdue": _overdue,
     },
     has_row_count=True,
-    numbered="work_order",
+    is_numbered=True,
 )
 comments = Table("work_order_comments", Comment)
 transitions = Table("work_order_transitions", WorkOrderTransition)

@@ -52,8 +52,7 @@ from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.core.exchange import Exchange
-from db.core.joined import joined
-from db.core.numbers import take_later
+from db.core.numbers import write_numbered
 from db.core.table import db_now
 from db.core.tenant import reading
 from db.core.wakeups import Channel
@@ -118,9 +117,9 @@ async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) ->
         check()
         columns = quote_columns(dict(body)) | {"client_name": client_name.value}
         row = _new_quote(columns | {"number": 0, "revision": 1}, room.value.check())
-        number = take_later(conn, "quote")
         told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
-        conn.later(joined(quotes.insertion(row), events.numbered_insertion(told, "quote")))
+        written = quotes.insertion(row), events.numbered_insertion(told)
+        number = write_numbered(conn, "quote", *written)
         conn.note(Channel.EVENTS)
     return created(quote_item(row._replace(number=number.value)), router.prefix)
 

@@ -19,7 +19,7 @@ from api.request.signatures import decoded_signature
 from api.resources.work_orders.bodies import Completion, ReasonedMove, SignOff, Task, WorkOrderMove
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.core.joined import joined
+from db.core.pipeline_cursor import Asked
 from db.core.wakeups import Channel
 from db.history import events
 from db.history.events import Event
@@ -290,21 +290,18 @@ def _transition(
     )
 
 
-def write_creation(conn: Connection, access: Access, row: WorkOrder) -> None:
-    """Queue a new order with its first transition, and its event unless it is a draft. The number
-    is 0 where it is taken with COMMIT.
+def creation(conn: Connection, access: Access, row: WorkOrder) -> list[Asked]:
+    """Return the statements that insert a new order with its first transition, and its event unless
+    it is a draft; they are to be joined. The number is 0 where they take it.
     """
     user_id, at = access.caller.user_id, row.created_at
     made = WorkOrderTransition(new_id(), row.id, "create", None, row.state, user_id, at)
     written = [*stored.insertion(row), transitions.insertion(made)]
     if row.state != "draft":
         told = event_of(access, WORK_ORDER_CREATED, row, at)
-        insertion = events.insertion([told])
-        if not row.number:
-            insertion = events.numbered_insertion(told, "work_order")
-        written.append(insertion)
+        written.append(events.insertion([told]) if row.number else events.numbered_insertion(told))
         conn.note(Channel.EVENTS)
-    conn.later(joined(*written))
+    return written
 
 
 def event_of(

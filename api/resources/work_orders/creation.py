@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from api.request.access import Access
-from api.resources.work_orders.changes import check_parent, check_row, write_creation
+from api.resources.work_orders.changes import check_parent, check_row, creation
 from db.core.connect import Connection
-from db.core.exchange import Exchange
+from db.core.exchange import Exchange, Reply
 from db.core.ids import new_id
-from db.core.numbers import ask_number
+from db.core.joined import joined
+from db.core.numbers import ask_number, write_numbered
 from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 
@@ -42,12 +43,26 @@ async def insert_order(
     conn: Connection, access: Access, number: int, columns: Mapping[str, Any], at: datetime
 ) -> WorkOrder:
     """Queue a new order, made at `at`, with its first transition and its event. Raises Problem
-    (422). Whoever gives it a parent has locked the tree. number: 0 for one that is queued
-    (`db.core.numbers.take_later`).
+    (422). Whoever gives it a parent has locked the tree.
     """
+    row = await _new_order(conn, number, columns, at)
+    conn.later(joined(*creation(conn, access, row)))
+    return row
+
+
+async def insert_new(
+    conn: Connection, access: Access, columns: Mapping[str, Any], at: datetime
+) -> tuple[WorkOrder, Reply[int]]:
+    """Queue a new order as `insert_order` does. Its number is taken with COMMIT."""
+    row = await _new_order(conn, 0, columns, at)
+    return row, write_numbered(conn, "work_order", *creation(conn, access, row))
+
+
+async def _new_order(
+    conn: Connection, number: int, columns: Mapping[str, Any], at: datetime
+) -> WorkOrder:
     fixed = {"id": new_id(), "number": number, "created_at": at, "updated_at": at}
     row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_DEFAULTS, **columns, **fixed})
     check_row(row)
     await check_parent(conn, row)
-    write_creation(conn, access, row)
     return row

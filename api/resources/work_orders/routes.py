@@ -58,11 +58,10 @@ from api.resources.work_orders.changes import (
     move,
     stock_of,
 )
-from api.resources.work_orders.creation import insert_order
+from api.resources.work_orders.creation import insert_new
 from api.resources.work_orders.sheet import decoded, sheet_of
 from db.core.connect import Connection
 from db.core.exchange import Exchange
-from db.core.numbers import take_later
 from db.core.table import db_now
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
@@ -113,8 +112,7 @@ async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Bo
         at = room.value.check()
         columns = _columns(dict(body)) | {"state": body.status}
         columns["checklist"] = checked_off([], body.checklist, access.caller.user_id, at)
-        number = take_later(conn, "work_order")
-        row = await insert_order(conn, access, 0, columns, at)
+        row, number = await insert_new(conn, access, columns, at)
     return created(work_order_item(row._replace(number=number.value)), router.prefix)
 
 
