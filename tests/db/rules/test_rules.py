@@ -72,12 +72,13 @@ async def test_nor_is_a_check_at_the_end_of_a_statement(
 async def test_an_order_that_is_over_does_not_change(
     database: DatabaseUnderTest, org_id: UUID, state: str
 ) -> None:
-    order_id, employee_id = order_in(database, org_id, state, assigned=True), new_id()
+    order_id, thing_id = order_in(database, org_id, state, assigned=True), new_id()
 
     async def refused(statement: str) -> str | None:
-        return await refusal(database, org_id, (statement, {"id": order_id, "emp": employee_id}))
+        return await refusal(database, org_id, (statement, {"id": order_id, "thing": thing_id}))
 
-    await refusal(database, org_id, insert_named("employees", employee_id))
+    await refusal(database, org_id, insert_named("employees", thing_id))
+    await refusal(database, org_id, insert_named("assets", thing_id, revision=1))
     for change in (
         "title = 'y'",
         "checklist = '[1]'",
@@ -92,7 +93,9 @@ async def test_an_order_that_is_over_does_not_change(
     assert await refused(cost) == (None if state == "completed" else "work_orders_fixed")
     for statement in (
         "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
-        " VALUES (current_org_id(), %(id)s, %(emp)s)",
+        " VALUES (current_org_id(), %(id)s, %(thing)s)",
+        "INSERT INTO work_order_assets (org_id, work_order_id, asset_id)"
+        " VALUES (current_org_id(), %(id)s, %(thing)s)",
         "DELETE FROM work_order_assignees WHERE work_order_id = %(id)s",
     ):
         assert await refused(statement) == "work_orders_fixed"
