@@ -88,6 +88,9 @@ class Mark(NamedTuple):
 # Rows that are locked stay where they are, so they are found again by their place. One that was
 # changed just before it was locked has another place than this statement sees: the next claim takes
 # it.
+#
+# Events are found by their seq: the next one stands beside it, while ids are in no order. The event
+# of a test has no seq, and its delivery has 0.
 _CLAIM = """
 WITH endpoint AS (
     SELECT p.org_id, p.id, p.updated_at, p.url, p.secret_encrypted, p.headers_encrypted,
@@ -152,7 +155,12 @@ SELECT c.id, c.event_id, c.attempts, e.type, c.seq,
        CASE WHEN c.is_first THEN c.headers_encrypted END, CASE WHEN c.is_first THEN c.thin END
   FROM (SELECT *, row_number() OVER of_endpoint = 1 AS is_first FROM claimed
         WINDOW of_endpoint AS (PARTITION BY endpoint_id ORDER BY place, seq)) AS c
-  JOIN events AS e ON e.org_id = c.org_id AND e.id = c.event_id
+ CROSS JOIN LATERAL (
+    SELECT type, occurred_at, created_at, data, is_test FROM events
+     WHERE org_id = c.org_id AND seq = c.seq AND id = c.event_id
+     UNION ALL
+    SELECT type, occurred_at, created_at, data, is_test FROM events
+     WHERE c.seq = 0 AND org_id = c.org_id AND id = c.event_id) AS e
  ORDER BY c.endpoint_id, c.place, c.seq
 """
 
@@ -170,6 +178,7 @@ SELECT p.id, p.updated_at
 # A mark that comes late, when the claim has lapsed and another process has marked the row, changes
 # nothing, unless it tells that the event was accepted. "Not yet decided" is written so that the
 # rows are found by their ids: state = 'pending' lets the planner read all that is pending instead.
+# So would the lengths of the arrays, if each SELECT did not hide them: it would read the table.
 # In the same statement go the rows of the log, and what is known of failing endpoints: well_ids are
 # those that accepted any of these attempts, failing_ids those that accepted none. An endpoint with
 # no failure for 36 hours, longer than the longest delay, begins anew: nothing was tried meanwhile.
@@ -178,10 +187,11 @@ SELECT p.id, p.updated_at
 _MARK = """
 WITH m AS MATERIALIZED (
     SELECT * FROM unnest(
-        %(org_ids)s::uuid[], %(ids)s::uuid[], %(attempts)s::int[], %(states)s::text[],
-        %(statuses)s::int[], %(errors)s::text[], %(retries_s)s::float8[],
-        %(began_us)s::bigint[], %(durations_ms)s::int[],
-        %(headers)s::text[], %(bodies)s::text[])
+        (SELECT %(org_ids)s::uuid[]), (SELECT %(ids)s::uuid[]), (SELECT %(attempts)s::int[]),
+        (SELECT %(states)s::text[]), (SELECT %(statuses)s::int[]), (SELECT %(errors)s::text[]),
+        (SELECT %(retries_s)s::float8[]), (SELECT %(began_us)s::bigint[]),
+        (SELECT %(durations_ms)s::int[]), (SELECT %(headers)s::text[]),
+        (SELECT %(bodies)s::text[]))
         AS m (org_id, id, attempts, state, status, error, retry_s, began_us,
               duration_ms, headers, body)
 ), locked AS (

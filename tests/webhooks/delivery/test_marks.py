@@ -18,14 +18,8 @@ from tests.webhooks.world import until
 async def claimed(world, database):
     """A connection as opsc_deliver, and one delivery that it has claimed."""
     org_id = await world.organization()
-    endpoint = await world.endpoint(org_id, "https://example.com/")
-    await world.events(org_id, 1)
-    await world.admin.execute(
-        "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)"
-        " SELECT org_id, %s, id, 1 FROM events WHERE org_id = %s",
-        (endpoint.id, org_id),
-    )
-    await world.admin.execute("UPDATE events SET seq = 1 WHERE org_id = %s", (org_id,))
+    await world.endpoint(org_id, "https://example.com/")
+    await _queue(world, org_id, 1)
     async with await connect(database.url("opsc_deliver"), "test") as conn:
         (claim,) = await webhook_deliveries.claim(conn, WANTED)
         yield conn, claim
@@ -54,8 +48,7 @@ async def test_each_claim_has_the_settings_of_its_own_endpoint(world, claimed):
     org_ids = [await world.organization(), await world.organization()]
     endpoints = [await world.endpoint(org_ids[url == urls[2]], url) for url in urls]
     for org_id in org_ids:
-        await world.events(org_id, 4)
-        await _queue(world, org_id)
+        await _queue(world, org_id, 4)
     claims = await webhook_deliveries.claim(conn, replace(WANTED, limit=100))
     told = [(claim.endpoint.url, claim.endpoint.id, claim.endpoint.org_id) for claim in claims]
     for url, endpoint in zip(urls, endpoints, strict=True):
@@ -67,8 +60,7 @@ async def test_a_claim_touches_no_index(world, claimed):
     conn, _ = claimed
     org_id = await world.organization()
     await world.endpoint(org_id, "https://example.com/")
-    await world.events(org_id, 100)  # more than a page of deliveries
-    await _queue(world, org_id)
+    await _queue(world, org_id, 100)  # more than a page of deliveries
     async with conn.transaction():
         assert (
             len(await webhook_deliveries.claim(conn, replace(WANTED, limit=100, capacity=100)))
@@ -82,11 +74,50 @@ async def test_a_claim_touches_no_index(world, claimed):
         assert updated_on_the_page == updated >= 100
 
 
-async def _queue(world, org_id) -> None:
-    """Let each event of the organization wait for each of its endpoints."""
+async def test_the_event_of_a_test_is_claimed_without_a_seq(world, claimed):
+    conn, _ = claimed
+    org_id = await world.organization()
+    await world.endpoint(org_id, "https://example.com/")
+    await _queue(world, org_id, 2)
+    for change in ("events SET is_test = true, seq = NULL", "webhook_deliveries SET seq = 0"):
+        await world.admin.execute(f"UPDATE {change} WHERE org_id = %s AND seq = 2", (org_id,))
+    claims = await webhook_deliveries.claim(conn, WANTED)
+    assert {(claim.is_test, claim.seq) for claim in claims} == {(True, 0), (False, 1)}
+
+
+async def test_many_marks_read_no_other_rows(world, claimed):
+    conn, _ = claimed
+    org_id = await world.organization()
+    await world.endpoint(org_id, "https://example.com/")
+    await _queue(world, org_id, 1_000)
+    wanted = replace(WANTED, limit=1_000, capacity=1_000)
+    claims = await webhook_deliveries.claim(conn, wanted)
+    assert len(claims) == 1_000
+    marks = [Mark(claim, "delivered", 204, None) for claim in claims]
+    read = (
+        "SELECT pg_stat_get_xact_tuples_returned(oid) FROM pg_class"
+        " WHERE relname = 'webhook_deliveries'"
+    )
+    async with conn.transaction():
+        before = await (await conn.execute(read)).fetchone()
+        await webhook_deliveries.mark(conn, marks)
+        assert await (await conn.execute(read)).fetchone() == before
+    assert (await world.deliveries(org_id))[0][0] == "delivered"
+
+
+async def _queue(world, org_id, events) -> None:
+    """Add events with their seq, which wait for each endpoint of the organization."""
+    await world.events(org_id, events)
+    await world.admin.execute(
+        "UPDATE events AS e SET seq = numbered.seq"
+        "  FROM (SELECT id, row_number() OVER (ORDER BY position) AS seq FROM events"
+        "         WHERE org_id = %(org_id)s) AS numbered"
+        " WHERE e.org_id = %(org_id)s AND e.id = numbered.id",
+        {"org_id": org_id},
+    )
     await world.admin.execute(
         "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)"
-        " SELECT p.org_id, p.id, e.id, row_number() OVER (PARTITION BY p.id ORDER BY position)"
+        " SELECT p.org_id, p.id, e.id, e.seq"
         "   FROM webhook_endpoints AS p JOIN events AS e USING (org_id) WHERE p.org_id = %s",
         (org_id,),
     )
@@ -170,13 +201,8 @@ async def test_opposite_outcomes_that_are_marked_at_once_do_not_deadlock(world, 
     org_id = await world.organization()
     endpoints = [await world.endpoint(org_id, "https://example.com/") for _ in range(3)]
     held, first, second = sorted(endpoint.id for endpoint in endpoints)
-    await world.events(org_id, 2)
+    await _queue(world, org_id, 2)
     for endpoint in endpoints:
-        await world.admin.execute(
-            "INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq)"
-            " SELECT org_id, %s, id, row_number() OVER () FROM events WHERE org_id = %s",
-            (endpoint.id, org_id),
-        )
         await world.admin.execute(
             "INSERT INTO webhook_failures (org_id, endpoint_id) VALUES (%s, %s)",
             (org_id, endpoint.id),
