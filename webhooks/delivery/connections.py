@@ -38,7 +38,6 @@ HEAD_BYTES_MAX = 65_536
 BODY_BYTES_KEPT = 4_096
 BODY_BYTES_MAX = 16_384
 ANSWER_BYTES_MAX = HEAD_BYTES_MAX + 2 * BODY_BYTES_MAX  # with the frame of chunks, and trailers
-KNOWN_BYTES_MAX = 1_024  # of an answer that a connection remembers
 READ_S = 1.0
 IDLE_S = 15.0
 _NEXT_ADDRESS_S = 0.25  # until the next address of a host is tried beside the first
@@ -252,9 +251,6 @@ class _Connection(asyncio.Protocol):
         self._exchange: _Exchange | None = None
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        # A whole answer that came in one piece, and left the parser as it was: the same piece means
-        # the same again. No piece is empty.
-        self._known_piece, self._known_answer = b"", HttpAnswer(0, (), b"")
         self._reset()
 
     @property
@@ -317,9 +313,6 @@ class _Connection(asyncio.Protocol):
             self._pool.forget(self)
             self.cut()
             return
-        if data == self._known_piece and not self._bytes:
-            self._end_with(self._known_answer, is_reusable=True)
-            return
         self._bytes += len(data)
         had_head = self._status
         try:
@@ -334,8 +327,6 @@ class _Connection(asyncio.Protocol):
             self._is_complete = True
         is_cut_off = self._body_bytes > BODY_BYTES_MAX or self._bytes > ANSWER_BYTES_MAX
         if self._is_complete or (self._status and is_cut_off):
-            if self._is_reusable and self._bytes == len(data) <= KNOWN_BYTES_MAX:
-                self._known_piece, self._known_answer = data, self._answer()
             self._end_with_answer()
         elif not self._status and self._bytes > HEAD_BYTES_MAX:
             self._end(AnswerError(f"the head of the answer has more than {HEAD_BYTES_MAX} bytes"))
@@ -387,16 +378,11 @@ class _Connection(asyncio.Protocol):
 
     # The end of an exchange.
 
-    def _answer(self) -> HttpAnswer:
-        return HttpAnswer(self._status, tuple(self._headers), self._body)
-
     def _end_with_answer(self) -> None:
-        self._end_with(self._answer(), is_reusable=self._is_complete and self._is_reusable)
-
-    def _end_with(self, answer: HttpAnswer, *, is_reusable: bool) -> None:
+        answer = HttpAnswer(self._status, tuple(self._headers), self._body)
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
-        if is_reusable and self._has_sent_all():
+        if self._is_complete and self._is_reusable and self._has_sent_all():
             self._pool.keep(self)
         else:
             self.cut()

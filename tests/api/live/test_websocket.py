@@ -5,6 +5,7 @@ import json
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
 
 import aiohttp
 import pytest

@@ -123,29 +123,6 @@ async def test_an_answer_is_read_and_its_connection_kept_if_it_is_clean(
         assert receiver.opened == (1 if is_kept else 2)
 
 
-async def test_an_answer_that_came_before_is_read_as_it_was_then(poster: Poster) -> None:
-    yes, no = (b"HTTP/1.1 %b\r\nx: y\r\ncontent-length: 2\r\n\r\nok" % s for s in (b"200", b"500"))
-    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
-    answers = [yes, yes, no, yes, interim + yes, yes, no, no, yes + yes, yes, yes]
-    async with scripted(*answers) as receiver, asyncio.timeout(15):
-        for answer in answers:
-            status = 500 if answer == no else 200
-            outcome = await posted(poster, receiver.url, BODY)
-            assert (outcome.status, outcome.headers[0], outcome.body) == (status, ("x", "y"), b"ok")
-        assert receiver.opened == 2
-
-
-async def test_a_body_may_look_like_the_answer_before(poster: Poster) -> None:
-    async with scripted(ACCEPTS, FAILS + b"content-length: %d\r\n\r\n" % len(ACCEPTS)) as receiver:
-        assert (await posted(poster, receiver.url, BODY)).accepted
-        asked = asyncio.ensure_future(posted(poster, receiver.url, BODY))
-        await until(lambda: not receiver.answers)
-        await asyncio.sleep(0.05)  # so that the body is a piece of its own
-        receiver.writers[0].write(ACCEPTS)
-        answer = await asked
-    assert (answer.status, answer.body) == (500, ACCEPTS)
-
-
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
