@@ -175,14 +175,9 @@ class Deliverer:
             await self._fail_undeliverable(conn)
 
     async def _write_marks(self, conn: Connection) -> None:
-        marks = self._marks[:]
-        self._gone |= {
-            _known(mark.claim.endpoint)
-            for mark in marks
-            if mark.status == GONE and not mark.claim.is_test
-        }
+        marks, gone = self._marks[:], set(self._gone)
         # First, so that an endpoint that is gone is disabled whatever happens in between.
-        self._gone = await endpoint_health.disable(conn, self._gone, "gone")
+        self._gone -= gone - await endpoint_health.disable(conn, gone, "gone")
         if not marks:
             return
         await webhook_deliveries.mark(conn, marks)
@@ -238,8 +233,10 @@ class Deliverer:
         claims = await webhook_deliveries.claim(conn, wanted)
         # A database that stood still may return what we have attempted and not yet marked.
         claims_to_attempt = [claim for claim in claims if claim.id.int not in self._unmarked]
+        gone = {endpoint.id for endpoint in self._gone}  # some of them meanwhile
+        self._dropped += [claim for claim in claims_to_attempt if claim.endpoint.id in gone]
         self._queues.add(
-            claims_to_attempt,
+            [claim for claim in claims_to_attempt if claim.endpoint.id not in gone],
             begin_by_s=began_s + limits.begin_s,
             give_back_by_s=began_s + limits.give_back_s,
         )
@@ -325,6 +322,7 @@ class Deliverer:
             self._delay(slot, self._mark_of(claim, answer, began_us), now_s)
         else:
             if answer.status == GONE and not claim.is_test:
+                self._gone.add(_known(claim.endpoint))
                 self._dropped += self._queues.drop(claim.endpoint.id)
             logged = logged_answer(answer.headers, answer.body, hidden)
             mark = self._mark_of(claim, answer, began_us, round(1000 * took_s), logged)

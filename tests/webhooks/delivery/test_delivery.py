@@ -15,7 +15,7 @@ from telemetry.ids import format_id, parse_id
 from tests.waiting import PATIENCE_S, until
 from tests.webhooks import receivers
 from tests.webhooks.world import delivering
-from webhooks.delivery.deliverer import DeliverLimits
+from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.metrics import WebhookMetrics
 from webhooks.retry import ATTEMPTS_MAX
@@ -141,6 +141,43 @@ async def test_after_410_nothing_more_of_what_was_claimed_is_sent(world, databas
             await until(lambda: _none_is_claimed(world, org_id))
     assert len(receiver.requests) == 2
     assert Counter(await world.states(org_id)) == {"delivered": 1, "failed": 1, "pending": 10}
+
+
+async def test_what_is_claimed_while_410_arrives_is_not_sent(world, database, monkeypatch):
+    asked, claimed, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    claim, end, connections = webhook_deliveries.claim, Deliverer._end, []
+
+    async def is_gone(_, writer) -> None:
+        connections.append(writer)
+        asked.set()
+        await claimed.wait()
+        writer.write(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    def end_and_tell(self, *told) -> None:
+        end(self, *told)
+        ended.set()
+
+    async def claim_and_wait(conn, wanted):
+        claims = await claim(conn, wanted)
+        if claims and asked.is_set() and not ended.is_set():
+            claimed.set()
+            await ended.wait()
+        return claims
+
+    monkeypatch.setattr(webhook_deliveries, "claim", claim_and_wait)
+    monkeypatch.setattr(Deliverer, "_end", end_and_tell)
+    org_id = await world.organization()
+    async with receivers.raw(is_gone) as url:
+        await world.endpoint(org_id, url)
+        await world.events(org_id, 1)
+        async with delivering(database, limits=DeliverLimits(attempt_s=60)):
+            await asked.wait()
+            await world.events(org_id, 1)
+            await until(lambda: _attempted(world, org_id, 1))
+            await until(lambda: _none_is_claimed(world, org_id))
+    assert len(connections) == 1
+    assert Counter(await world.states(org_id)) == {"failed": 1, "pending": 1}
 
 
 async def test_410_of_the_old_url_does_not_disable_an_endpoint_with_a_new_one(world, database):
