@@ -4,9 +4,6 @@ The row of a kind is locked by the transaction that takes a number, so numbers r
 number is given twice. Whoever takes a number waits for no other lock afterwards: all others who
 take numbers of the organization wait meanwhile. So whoever can takes it with COMMIT, by the
 statement that writes the new thing (`write_numbered`), and no round trip lies between.
-
-Those who wait form a queue at an advisory lock. At the row itself each COMMIT would wake all of
-them, and all but one would wait again.
 """
 
 from typing import Literal, LiteralString, TypeAlias
@@ -20,8 +17,7 @@ Numbered: TypeAlias = Literal["quote", "work_order"]
 
 _NEXT = """
 INSERT INTO number_counters AS counter (org_id, kind, last)
-SELECT current_org_id(), %s, 1
-  FROM pg_advisory_xact_lock(hashtextextended(concat_ws('/', current_org_id(), %s::text), 11))
+VALUES (current_org_id(), %s, 1)
 ON CONFLICT (org_id, kind) DO UPDATE SET last = counter.last + 1
 RETURNING last
 """
@@ -55,4 +51,4 @@ def ask_number(exchange: Exchange, kind: Numbered) -> Reply[int]:
 
 
 def _next(kind: Numbered) -> Asked:
-    return _NEXT, (kind, kind)
+    return _NEXT, (kind,)

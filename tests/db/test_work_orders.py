@@ -17,13 +17,7 @@ from tests.db.rows import transaction
 from tests.db.rules.proving import order_in
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
-from tests.waiting import until
 
-# At the row of the counter it would be a transaction, whose end wakes all who wait.
-_WAITED_FOR = """
-SELECT locktype FROM pg_locks JOIN pg_stat_activity AS session USING (pid)
- WHERE NOT granted AND session.datname = current_database()
-"""
 WAYS = {(each.state, each.then) for each in MOVES} | {(state, state) for state in STATES}
 
 
@@ -83,24 +77,6 @@ async def test_numbers_rise_by_one_and_come_back_with_what_is_undone(
             assert await next_number(conn, "work_order") == 4
         assert await next_number(conn, "work_order") == 4
         assert await next_number(conn, "quote") == 1
-
-
-async def test_those_who_wait_for_a_number_are_woken_one_by_one(
-    database: DatabaseUnderTest,
-) -> None:
-    org_id = (await Tenant.create(database)).org_id
-
-    async def taken() -> int:
-        async with transaction(database, "opsc_app", org_id) as conn:
-            return await next_number(conn, "quote")
-
-    async with transaction(database, "opsc_app", org_id) as conn:
-        assert await next_number(conn, "quote") == 1
-        waiting = [asyncio.create_task(taken()) for _ in range(3)]
-        await until(lambda: len(database.run("admin", _WAITED_FOR)) == len(waiting))
-        assert set(database.run("admin", _WAITED_FOR)) == {("advisory",)}
-        assert await next_number(conn, "quote") == 2
-    assert sorted(await asyncio.gather(*waiting)) == [3, 4, 5]
 
 
 @pytest.mark.parametrize("statement", ["UPDATE {} SET id = id", "DELETE FROM {}"])
