@@ -246,7 +246,7 @@ async def test_uvicorn_has_a_protocol_of_websocket_that_can_be_bounded() -> None
     config = uvicorn.Config(app, ws=WebSocketsSansIOProtocol, log_config=None)
     protocol = WebSocketsSansIOProtocol(config=config, server_state=ServerState(), app_state={})
     overridden = vars(BoundedWebSocket).keys() - vars(object).keys()
-    known = {"on_writable", "unsent_bytes", "write", "end", "_linger"}
+    known = {"on_writable", "unsent_bytes", "write", "end", "_linger", "_go_deaf"}
     assert {name for name in overridden if not name.startswith("__")} - known <= {
         name for each in WebSocketsSansIOProtocol.__mro__ for name in vars(each)
     }
