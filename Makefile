@@ -10,7 +10,7 @@
 # make bench-webhooks  how soon webhooks arrive, and how many a second; the same
 # make bench-live  live events beside raw writes, idle WebSockets, the live map; the same
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
-# make audit    external tools check the API and the listener, about ten minutes; SHORT=1 does less
+# make audit    external tools check the API and the listener, up to an hour; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 # make hostile   attackers beside victims, a quarter of an hour; ATTACKS=1,5 chooses
 # make fuzz    any bytes to what reads what strangers send; SECONDS=60, KEEP=1 keeps what is found
