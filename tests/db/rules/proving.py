@@ -31,6 +31,7 @@ _REFUSALS = (
     psycopg.errors.InsufficientPrivilege,
 )
 _POLICY = re.compile(r'row-level security policy "(\w+)"')
+EARLIER = "now() - interval '2 minutes'"
 _WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'opsc_app'"
 
 
@@ -298,3 +299,10 @@ def evidence_of(
         " VALUES (current_org_id(), %s, %s, %s, %s)",
         (quote_id, len(before) + 1, *entry),
     )
+
+
+def of_earlier(statement: Statement, column: str) -> Statement:
+    """Return a change that says another time than now."""
+    text, values = statement
+    assert f"{column} = now()" in text
+    return text.replace(f"{column} = now()", f"{column} = {EARLIER}"), values
