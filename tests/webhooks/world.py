@@ -110,6 +110,20 @@ class World:
     async def states(self, org_id: UUID) -> list[str]:
         return [row[0] for row in await self.deliveries(org_id)]
 
+    async def has_attempted(self, org_id: UUID, attempts: int) -> bool:
+        return sum(row[1] for row in await self.deliveries(org_id)) >= attempts
+
+    async def are_claimed(self, org_id: UUID, deliveries: int) -> bool:
+        return sum(row[4] for row in await self.deliveries(org_id)) >= deliveries
+
+    async def none_is_claimed(self, org_id: UUID) -> bool:
+        return not await self.are_claimed(org_id, 1)
+
+    async def all_are(self, org_id: UUID, state: str, count: int | None = None) -> bool:
+        """Return whether all deliveries have the state, and are as many."""
+        states = await self.states(org_id)
+        return set(states) == {state} and count in (None, len(states))
+
     async def rows(self, table: str, columns: str, order: str, org_id: UUID) -> list[Any]:
         cursor = await self.admin.execute(
             f"SELECT {columns} FROM {table} WHERE org_id = %s ORDER BY {order}",

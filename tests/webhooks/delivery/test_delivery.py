@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from datetime import UTC, datetime
 
 import pytest
 from standardwebhooks import Webhook
@@ -15,7 +14,7 @@ from telemetry.ids import format_id, parse_id
 from tests.waiting import PATIENCE_S, until
 from tests.webhooks import receivers
 from tests.webhooks.world import delivering
-from webhooks.delivery.deliverer import Deliverer, DeliverLimits
+from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.metrics import WebhookMetrics
 from webhooks.retry import ATTEMPTS_MAX
@@ -80,11 +79,11 @@ async def test_a_refusal_is_tried_again_under_the_same_id_until_accepted(world, 
         await world.events(org_id, 1)
         async with delivering(database):
             for attempts, status in ((1, 500), (2, 302), (3, 404)):
-                await until(lambda n=attempts: _attempted(world, org_id, n))
+                await until(lambda n=attempts: world.has_attempted(org_id, n))
                 told = ("pending", attempts, status, None, False)
                 assert await world.deliveries(org_id) == [told]
                 await world.make_due()
-            await until(lambda: _attempted(world, org_id, 4))
+            await until(lambda: world.has_attempted(org_id, 4))
     assert list(receiver.ids.values()) == [4]
     assert len({request.body for request in receiver.requests}) == 1
     assert await world.states(org_id) == ["delivered"]
@@ -96,7 +95,7 @@ async def test_a_failed_attempt_waits_before_the_next(world, database):
         await world.endpoint(org_id, receiver.url)
         await world.events(org_id, 1)
         async with delivering(database):
-            await until(lambda: _attempted(world, org_id, 1))
+            await until(lambda: world.has_attempted(org_id, 1))
     seconds = "extract(epoch FROM next_attempt_at - now())"
     ((wait_s,),) = await world.rows("webhook_deliveries", seconds, "seq", org_id)
     assert 0 < wait_s <= 6
@@ -109,137 +108,11 @@ async def test_after_the_last_attempt_it_has_failed_for_all_to_see(world, databa
         await world.events(org_id, 1)
         async with delivering(database) as running:
             for attempts in range(1, ATTEMPTS_MAX + 1):
-                await until(lambda n=attempts: _attempted(world, org_id, n))
+                await until(lambda n=attempts: world.has_attempted(org_id, n))
                 await world.make_due()
             await until(lambda: _sample(running, "opsc_webhook_failed_total") == 1)
     assert await world.deliveries(org_id) == [("failed", ATTEMPTS_MAX, 500, None, False)]
     assert len(receiver.requests) == ATTEMPTS_MAX
-
-
-async def test_a_receiver_that_is_gone_is_not_asked_again(world, database):
-    org_id = await world.organization()
-    async with receivers.well_behaved(statuses=[410]) as receiver:
-        await world.endpoint(org_id, receiver.url)
-        await world.events(org_id, 1)
-        async with delivering(database):
-            await until(lambda: _attempted(world, org_id, 1))
-    assert await world.deliveries(org_id) == [("failed", 1, 410, None, False)]
-
-
-ONE_AT_A_TIME = DeliverLimits(
-    attempt_s=5, recheck_s=0, queues=FairQueueLimits(window=1, waiting_per_attempt=20)
-)
-
-
-async def test_after_410_nothing_more_of_what_was_claimed_is_sent(world, database):
-    org_id = await world.organization()
-    async with receivers.well_behaved(statuses=[204, *[410] * 20]) as receiver:
-        await world.endpoint(org_id, receiver.url)
-        await world.events(org_id, 12)
-        async with delivering(database, limits=ONE_AT_A_TIME):
-            await until(lambda: _attempted(world, org_id, 2))
-            await until(lambda: _none_is_claimed(world, org_id))
-    assert len(receiver.requests) == 2
-    assert Counter(await world.states(org_id)) == {"delivered": 1, "failed": 1, "pending": 10}
-
-
-async def test_what_is_claimed_while_410_arrives_is_not_sent(world, database, monkeypatch):
-    asked, claimed, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    claim, end, connections = webhook_deliveries.claim, Deliverer._end, []
-
-    async def is_gone(_, writer) -> None:
-        connections.append(writer)
-        asked.set()
-        await claimed.wait()
-        writer.write(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n")
-        await writer.drain()
-
-    def end_and_tell(self, *told) -> None:
-        end(self, *told)
-        ended.set()
-
-    async def claim_and_wait(conn, wanted):
-        claims = await claim(conn, wanted)
-        if claims and asked.is_set() and not ended.is_set():
-            claimed.set()
-            await ended.wait()
-        return claims
-
-    monkeypatch.setattr(webhook_deliveries, "claim", claim_and_wait)
-    monkeypatch.setattr(Deliverer, "_end", end_and_tell)
-    org_id = await world.organization()
-    async with receivers.raw(is_gone) as url:
-        await world.endpoint(org_id, url)
-        await world.events(org_id, 1)
-        async with delivering(database, limits=DeliverLimits(attempt_s=60)):
-            await asked.wait()
-            await world.events(org_id, 1)
-            await until(lambda: _attempted(world, org_id, 1))
-            await until(lambda: _none_is_claimed(world, org_id))
-    assert len(connections) == 1
-    assert Counter(await world.states(org_id)) == {"failed": 1, "pending": 1}
-
-
-async def test_410_of_the_old_url_does_not_disable_an_endpoint_with_a_new_one(world, database):
-    asked, changed = asyncio.Event(), asyncio.Event()
-
-    async def is_gone_later(_, writer) -> None:
-        asked.set()
-        await changed.wait()
-        writer.write(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n")
-        await writer.drain()
-
-    org_id = await world.organization()
-    async with receivers.raw(is_gone_later) as old, receivers.well_behaved() as new:
-        endpoint = await world.endpoint(org_id, old)
-        await world.events(org_id, 1)
-        async with delivering(database, limits=DeliverLimits(attempt_s=20)):
-            await asked.wait()
-            await world.change(endpoint, url=new.url)
-            changed.set()
-            await until(lambda: _attempted(world, org_id, 1))
-            await world.events(org_id, 1)
-            await until(lambda: new.requests)
-    assert await world.rows("webhook_endpoints", "state", "id", org_id) == [("active",)]
-
-
-@pytest.mark.parametrize("what", ["url", "deleted", "disabled", "plan"])
-async def test_what_was_claimed_before_a_change_is_not_sent_as_it_was(world, database, what):
-    org_id = await world.organization()
-    async with receivers.well_behaved(delay_s=0.2) as old, receivers.well_behaved() as new:
-        endpoint = await world.endpoint(org_id, old.url)
-        await world.events(org_id, 15)
-        async with delivering(database, limits=ONE_AT_A_TIME):
-            await until(lambda: _are_claimed(world, org_id, 9))
-            if what == "url":
-                await world.change(endpoint, url=new.url)
-            elif what == "plan":
-                await world.set_plan(org_id, "starter")
-            elif what == "deleted":
-                await world.delete(endpoint)
-            else:
-                await world.change(
-                    endpoint,
-                    state="disabled",
-                    disabled_reason="user",
-                    disabled_at=datetime.now(UTC),
-                )
-            # One is on its way, and a few may begin on a busy machine before the change is seen.
-            most = len(old.requests) + 5
-            if what == "url":
-                await until(lambda: _all_in(world, org_id, "delivered"))
-            else:
-                await until(lambda: _none_is_claimed(world, org_id))
-    assert len(old.requests) <= most
-    assert len(old.requests) + len(new.requests) == (15 if what == "url" else len(old.requests))
-
-
-async def _are_claimed(world, org_id, number: int) -> bool:
-    return sum(row[4] for row in await world.deliveries(org_id)) >= number
-
-
-async def _none_is_claimed(world, org_id) -> bool:
-    return not await _are_claimed(world, org_id, 1)
 
 
 async def test_endpoints_that_misbehave_delay_nobody_else(world, database):
@@ -310,7 +183,7 @@ async def test_what_no_receiver_answers_is_told(world, database):
         await world.endpoint(org_id, url)
         await world.events(org_id, 1)
         async with delivering(database):
-            await until(lambda: _attempted(world, org_id, 1))
+            await until(lambda: world.has_attempted(org_id, 1))
     assert await world.deliveries(org_id) == [("pending", 1, None, "no answer", False)]
 
 
@@ -320,7 +193,7 @@ async def test_without_the_flag_loopback_is_not_called(world, database):
         await world.endpoint(org_id, receiver.url)
         await world.events(org_id, 1)
         async with delivering(database, allow_loopback=False):
-            await until(lambda: _attempted(world, org_id, 1))
+            await until(lambda: world.has_attempted(org_id, 1))
     ((state, _, _, error, _),) = await world.deliveries(org_id)
     assert state == "pending"
     assert error.startswith("refused: ")
@@ -338,7 +211,7 @@ async def test_a_secret_that_cannot_be_read_is_told_and_delays_nobody(world, dat
         await world.events(org_id, 1)
         async with delivering(database):
             await until(lambda: len(receiver.requests) == 1)
-            await until(lambda: _attempted(world, org_id, 2))
+            await until(lambda: world.has_attempted(org_id, 2))
     errors = sorted(row[3] or "" for row in await world.deliveries(org_id))
     assert errors == ["", "the secret of the endpoint cannot be read"]
 
@@ -349,9 +222,9 @@ async def test_what_waits_for_a_deleted_endpoint_fails(world, database):
         endpoint = await world.endpoint(org_id, receiver.url)
         await world.events(org_id, 1)
         async with delivering(database):
-            await until(lambda: _attempted(world, org_id, 1))
+            await until(lambda: world.has_attempted(org_id, 1))
             await world.delete(endpoint)
-            await until(lambda: _all_in(world, org_id, "failed"))
+            await until(lambda: world.all_are(org_id, "failed"))
     assert await world.deliveries(org_id) == [("failed", 1, 500, "the endpoint was deleted", False)]
 
 
@@ -369,7 +242,7 @@ async def test_what_has_not_failed_when_a_deleted_endpoint_is_restored_is_sent(w
             assert await webhook_deliveries.fail_undeliverable(deliver, limit=10) == 0
         async with delivering(database):
             await until(lambda: len(receiver.requests) == 20)
-            await until(lambda: _none_is_claimed(world, org_id))
+            await until(lambda: world.none_is_claimed(org_id))
     assert Counter(await world.states(org_id)) == {"delivered": 20, "failed": 10}
 
 
@@ -380,14 +253,14 @@ async def test_what_waits_when_the_plan_ends_stays_until_it_is_back(world, datab
         await world.endpoint(other, receiver.url)
         await world.events(org_id, 1)
         async with delivering(database):
-            await until(lambda: _attempted(world, org_id, 1))
+            await until(lambda: world.has_attempted(org_id, 1))
             await world.set_plan(org_id, "starter")
             await world.make_due()
             await world.events(other, 1)
-            await until(lambda: _all_in(world, other, "delivered"))
+            await until(lambda: world.all_are(other, "delivered"))
             assert await world.states(org_id) == ["pending"]
             await world.set_plan(org_id, "starter", addon=True)
-            await until(lambda: _all_in(world, org_id, "delivered"))
+            await until(lambda: world.all_are(org_id, "delivered"))
     assert len(await world.deliveries(org_id)) == 1
 
 
@@ -424,7 +297,7 @@ async def test_a_claim_that_lapses_while_it_is_attempted_is_not_attempted_beside
         async with delivering(database, limits=DeliverLimits(attempt_s=20)):
             await until(lambda: receiver.requests)
             await world.make_due()
-            await until(lambda: _all_in(world, org_id, "delivered"))
+            await until(lambda: world.all_are(org_id, "delivered"))
     assert len(receiver.requests) == 1
 
 
@@ -446,7 +319,7 @@ async def test_two_processes_share_the_work_and_do_nothing_twice(world, database
             delivering(database, limits=limits) as second,
         ):
             await until(lambda: len(receiver.requests) >= 800)
-            await until(lambda: _all_in(world, org_id, "delivered"))
+            await until(lambda: world.all_are(org_id, "delivered"))
         shares = [_sample(running, "opsc_webhook_delivered_total") for running in (first, second)]
     assert sum(shares) == len(receiver.requests) == 800
     assert min(shares) > 0
@@ -490,7 +363,7 @@ async def test_sessions_that_are_ended_again_and_again_lose_nothing(world, datab
                     " WHERE usename = 'opsc_deliver' AND datname = current_database()"
                 )
                 await asyncio.sleep(0.1)
-            await until(lambda: _all_in(world, org_id, "delivered", count=500))
+            await until(lambda: world.all_are(org_id, "delivered", count=500))
     assert len(receiver.ids) == 500
 
 
@@ -502,17 +375,8 @@ async def test_a_limit_does_not_always_favour_the_same_endpoints(world, database
         await world.events(org_id, 3)
         limits = DeliverLimits(claims=2, attempt_s=1)
         async with delivering(database, limits=limits):
-            await until(lambda: _all_in(world, org_id, "delivered", count=90))
+            await until(lambda: world.all_are(org_id, "delivered", count=90))
     assert set(receiver.ids.values()) == {30}
-
-
-async def _attempted(world, org_id, attempts: int) -> bool:
-    return sum(row[1] for row in await world.deliveries(org_id)) >= attempts
-
-
-async def _all_in(world, org_id, state: str, count: int | None = None) -> bool:
-    states = await world.states(org_id)
-    return set(states) == {state} and count in (None, len(states))
 
 
 def _sample(running, name: str) -> float | None:
