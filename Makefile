@@ -16,6 +16,7 @@
 # make fuzz    any bytes to what reads what strangers send; SECONDS=60, KEEP=1 keeps what is found
 # make fresh   make demo, and a verified simulation, in a Debian root made anew; needs root
 # make install TO=FOLDER   a server's programs in a folder of their own; see docs/install.md
+# make -s version   name of what `make install` would build: the version and the commit
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
 #
 # Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
@@ -38,7 +39,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install setup tools
+.PHONY: demo test test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -139,13 +140,22 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
 
 # What a server needs and nothing for development, of the lock file's versions and hashes. Everybody
 # may read it and only its owner write: so all that would be made at the first start is made here.
+# A folder that is complete stays as it is. uv would build from its cache where only code has changed.
 install: | $(BIN)/uv
-	@test -n "$(TO)" || { echo 'make install needs a folder: make install TO=/opt/ops-companion/0.1.0' >&2; exit 1; }
+	@test -n "$(TO)" || { echo 'make install needs a folder: make install TO=/opt/ops-companion/$$(make -s version)' >&2; exit 1; }
 	$(WITH_INDEX) umask 022; \
-	$(BIN)/uv venv --quiet --python $(PYTHON) "$(TO)" && \
+	if [ -e "$(TO)/.installed" ]; then echo '$(TO) is installed already'; exit 0; fi; \
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) "$(TO)" && \
 	$(BIN)/uv pip install --quiet --python "$(TO)/bin/python" --compile-bytecode \
-	  --constraints requirements.lock . && \
-	"$(TO)/bin/python" -P -m geofence.judging.warmup
+	  --refresh-package ops-companion --constraints requirements.lock . && \
+	cp -R deploy "$(TO)/deploy" && \
+	"$(TO)/bin/python" -P -m geofence.judging.warmup && touch "$(TO)/.installed"
+
+# Where files differ from the commit, or git is missing, the time stands in its place.
+version:
+	@commit=$$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null); \
+	case "$$commit" in ''|*-dirty) commit=$$(date -u +%Y%m%dT%H%M%SZ);; esac; \
+	sed -n "s/^version = \"\(.*\)\"/\1-$$commit/p" pyproject.toml
 
 $(TOOLS): requirements-tools.lock | $(INSTALLED)
 	$(WITH_INDEX) \

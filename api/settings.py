@@ -2,7 +2,6 @@
 
 import re
 import ssl
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -10,7 +9,7 @@ from pydantic_settings import NoDecode
 
 from db.core.connect import DATABASE_URL_FORM, check_url
 from db.core.secrets import SECRET_KEY_FORM, read_secret_key
-from service.settings import RoleSettings, checked_by
+from service.settings import ReadableFile, RoleSettings, checked_by
 
 _ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
 
@@ -45,8 +44,8 @@ class ApiSettings(RoleSettings):
             pattern=r"^https?://[^\s/]+[^\s]*$", description="a URL like https://ops.example.com"
         ),
     ] = "http://127.0.0.1:8000"
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    tls_cert: ReadableFile | None = None
+    tls_key: ReadableFile | None = None
     webhook_allow_loopback: bool = False
     zones_over_one_place: Annotated[int, Field(ge=1, le=10_000)] = 200
     attachments_quota_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**30

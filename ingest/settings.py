@@ -1,7 +1,6 @@
 """Settings of the ingest role, from the environment (`OPSC_...`), frozen."""
 
 import ssl
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -10,7 +9,7 @@ from db.core.connect import DATABASE_URL_FORM, check_url
 from ingest.sources.link_address import LINK_FORM, LinkAddress
 from mqtt import BrokerAddress
 from service.health import read_address
-from service.settings import HttpAddress, RoleSettings, checked_by
+from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
 
 _Link = Annotated[str | None, Field(description=LINK_FORM), checked_by(LinkAddress.parse)]
 
@@ -27,11 +26,11 @@ class IngestSettings(RoleSettings):
     ingest_link: _Link = None
     ingest_link_advertised: _Link = None
     link_key: SecretStr = SecretStr("")
-    link_cert: Path | None = None
-    link_cert_key: Path | None = None
-    broker_ca: Path | None = None
-    broker_cert: Path | None = None
-    broker_key: Path | None = None
+    link_cert: ReadableFile | None = None
+    link_cert_key: ReadableFile | None = None
+    broker_ca: ReadableFile | None = None
+    broker_cert: ReadableFile | None = None
+    broker_key: ReadableFile | None = None
     ingest_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "opsc-ingest"
     ingest_username: str | None = None
     ingest_password: SecretStr | None = None

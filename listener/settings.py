@@ -1,14 +1,13 @@
 """Settings of the listener role, from the environment (`OPSC_...`), frozen."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from db.core.connect import DATABASE_URL_FORM, check_url
 from service.health import read_address
-from service.settings import HttpAddress, RoleSettings, checked_by
+from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
 
 Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -30,13 +29,13 @@ class ListenSettings(RoleSettings):
     listen_port: Annotated[int, Field(ge=0, le=65_535)] = 1883
     listen_tls_port: Port | None = None
     listen_tls12_port: Port | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    listen_client_ca: Path | None = None
+    tls_cert: ReadableFile | None = None
+    tls_key: ReadableFile | None = None
+    listen_client_ca: ReadableFile | None = None
     listen_processes: Annotated[int, Field(ge=1, le=64)] = 1
     listen_http: HttpAddress = "127.0.0.1:9104"
     link_key: SecretStr = SecretStr("")
-    link_ca: Path | None = None
+    link_ca: ReadableFile | None = None
     listen_max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     listen_max_held_bytes: Annotated[int, Field(ge=1_048_576)] = 256 * 1024 * 1024
     listen_max_unsigned_per_address: Annotated[int, Field(ge=1)] = 64

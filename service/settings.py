@@ -1,6 +1,7 @@
 """Settings that every role has, and checks of settings."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
@@ -29,6 +30,17 @@ def checked_by(read: Callable[[str], object]) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+def _readable(path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    return path
+
+
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
+"""A file that this process can read; the error names the file."""
 
 HttpAddress = Annotated[str, checked_by(read_address)]
 """Host and port of a page of health and metrics."""

@@ -73,7 +73,7 @@ def build(called: str | None) -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"opsc {version('ops-companion')}")
+        print(f"opsc {version('ops-companion')} from {sys.prefix}")
         raise typer.Exit
 
 

@@ -3,7 +3,7 @@
 Makes a minimal Debian root (debootstrap and all updates), installs there what README names as
 needed, and nothing else. In it an ordinary user and then root each take a clean clone of the
 committed state and run the demo, then `opsc up` with a simulator that verifies. Last comes a
-server: `tests/fresh/install.py`.
+server: `tests/fresh/server_life.py`.
 
 - Exits with 1 if a command fails or the demo delivered no webhook, and shows the end of the
   command's output. All output is kept in `var/fresh/`; the Debian root is kept if the run failed.
@@ -22,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,24 +68,30 @@ class DebianRoot:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.prefix: tuple[str, ...] = ()  # what commands are started by
         self._logs = 0
 
-    def run(self, user: User, command: str) -> str:
-        """Run a shell command in the user's home folder; returns its output."""
+    def run(self, user: User, command: str, enter: Sequence[str] = (), title: str = "") -> str:
+        """Run a shell command in the user's home folder; returns its output.
+
+        enter: how root gets in where the root is booted; else it is by chroot. title: what is said
+        of it in place of the command.
+        """
         began = time.monotonic()
-        with self.started(user, command) as (process, log):
+        with self.started(user, command, enter) as (process, log):
             try:
                 code = process.wait(COMMAND_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 raise _failure(command, f"no end after {COMMAND_TIMEOUT_S} s", log) from None
-        _say(f"{user.name:<5} {time.monotonic() - began:6.1f} s  {command}")
+        title = title or command
+        _say(f"{user.name:<5} {time.monotonic() - began:6.1f} s  {title}")
         if code != 0:
-            raise _failure(command, f"exit code {code}", log)
+            raise _failure(title, f"exit code {code}", log)
         return log.read_text()
 
     @contextmanager
-    def started(self, user: User, command: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    def started(
+        self, user: User, command: str, enter: Sequence[str] = ()
+    ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
         """Start a shell command; yields the process and its output file, and kills the process."""
         self._logs += 1
         log = FOLDER / f"{self._logs:02d}-{user.name}.log"
@@ -95,7 +101,7 @@ class DebianRoot:
         script = f"cd {user.home} && {command}"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*self.prefix, *chroot, "/usr/bin/env", "-i", *variables, "sh", "-c", script],
+                [*(enter or chroot), "/usr/bin/env", "-i", *variables, "sh", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -108,7 +114,7 @@ class DebianRoot:
 
 
 def main() -> None:
-    from tests.fresh.install import install_server  # it stands on this module
+    from tests.fresh.server_life import live_through  # it stands on this module
 
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, mode=0o700)  # the address of a package index may hold a password
@@ -119,7 +125,7 @@ def main() -> None:
             install(root)
             for user in (ORDINARY_USER, ROOT_USER):
                 try_project(root, user)
-            install_server(root)
+            live_through(root)
     except FreshError as error:
         sys.exit(f"make fresh: {error}\nThe outputs and the Debian root are in {FOLDER}.")
     shutil.rmtree(root.path)

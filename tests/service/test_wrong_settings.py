@@ -8,15 +8,19 @@ import pytest
 
 import api.__main__
 import ingest.__main__
+import listener.__main__
 import webhooks.__main__
 
 Main = Callable[[], int]
 MAINS: Mapping[str, Main] = {
     "api": api.__main__.main,
     "ingest": ingest.__main__.main,
+    "listen": listener.__main__.main,
     "deliver": webhooks.__main__.main,
 }
 SECRET = "Sw0rdfish"
+NO_PEM = __file__
+MISSING = "/x cannot be read: No such file or directory"
 GOOD = {
     "OPSC_DATABASE_URL": "postgresql://user:word@127.0.0.1:5432/opsc",
     "OPSC_SECRET_KEY": base64.urlsafe_b64encode(bytes(32)).decode(),
@@ -46,6 +50,16 @@ WITH_A_KEY = (
 )
 HTTP_FORM = "must be host:port like 127.0.0.1:9101"
 OF_ROLE = {
+    "listen": (
+        ("OPSC_TLS_CERT", {"OPSC_TLS_CERT": "/x", "OPSC_TLS_KEY": NO_PEM}, MISSING),
+        (
+            "OPSC_TLS_CERT",
+            {"OPSC_TLS_CERT": NO_PEM, "OPSC_TLS_KEY": NO_PEM},
+            "cannot be used: [SSL]",
+        ),
+        ("OPSC_LISTEN_CLIENT_CA", "/x", MISSING),
+        ("OPSC_LISTEN_PORT", "0", "is 0, and there is no OPSC_LISTEN_TLS_PORT"),
+    ),
     "api": (
         *WITH_A_KEY,
         ("OPSC_API_PORT", "http", "must be a valid integer, unable to parse string as an integer"),
@@ -68,12 +82,13 @@ OF_ROLE = {
         ("OPSC_SESSION_IDLE_S", "1", "must be greater than or equal to 300, not '1'"),
         ("OPSC_SESSION_LIFETIME_S", "1", "must be greater than or equal to 300, not '1'"),
         ("OPSC_ATTACHMENTS_QUOTA_BYTES", "-1", "must be greater than or equal to 0, not '-1'"),
-        ("OPSC_TLS_CERT and OPSC_TLS_KEY", {"OPSC_TLS_KEY": "/x"}, "must be set together"),
+        ("OPSC_TLS_CERT and OPSC_TLS_KEY", {"OPSC_TLS_KEY": NO_PEM}, "must be set together"),
         (
             "OPSC_TLS_CERT and OPSC_TLS_KEY",
-            {"OPSC_TLS_KEY": "/x", "OPSC_TLS_CERT": "/x"},
-            "cannot be read as a certificate and its key: [Errno 2]",
+            {"OPSC_TLS_KEY": NO_PEM, "OPSC_TLS_CERT": NO_PEM},
+            "cannot be read as a certificate and its key: [SSL]",
         ),
+        ("OPSC_TLS_KEY", {"OPSC_TLS_KEY": "/x", "OPSC_TLS_CERT": NO_PEM}, MISSING),
     ),
     "ingest": (
         ("OPSC_INGEST_LINK", "nowhere", "must be an address like unix:/run/opsc/ingest.sock"),
@@ -103,12 +118,14 @@ OF_ROLE = {
         ("OPSC_BROKER_URL", f"mqtt://me:{SECRET}@x", "broker URL must not hold a user name"),
         ("OPSC_BROKER_URL", f"mqtt://me:{SECRET}@x\u2100y", "broker URL cannot be read"),
         ("OPSC_BROKER_URL", "mqtt://x:port", "broker port must be a number in 1..65535"),
-        ("OPSC_BROKER_CA", {"OPSC_BROKER_CA": "/x"}, "OPSC_BROKER_CERT and OPSC_BROKER_KEY: can"),
+        ("OPSC_BROKER_CA", {"OPSC_BROKER_CA": NO_PEM}, "OPSC_BROKER_CERT and OPSC_BROKER_KEY: can"),
         (
             "OPSC_BROKER_CA",
-            {"OPSC_BROKER_CA": "/x", "OPSC_BROKER_URL": "mqtts://x"},
-            "OPSC_BROKER_CERT and OPSC_BROKER_KEY: cannot be used: [Errno 2]",
+            {"OPSC_BROKER_CA": NO_PEM, "OPSC_BROKER_URL": "mqtts://x"},
+            "OPSC_BROKER_CERT and OPSC_BROKER_KEY: cannot be used: [X509",
         ),
+        ("OPSC_BROKER_CA", "/x", MISSING),
+        ("OPSC_LINK_CERT", "/x", MISSING),
         ("OPSC_INGEST_CLIENT_ID", "", "must have at least 1 character, not ''"),
         ("OPSC_INGEST_HTTP", "nowhere", f"{HTTP_FORM}, not 'nowhere'"),
         ("OPSC_INGEST_HTTP", "127.0.0.1:99999", f"{HTTP_FORM}, not '127.0.0.1:99999'"),
@@ -181,6 +198,6 @@ def test_all_faults_are_told_at_once(
     assert MAINS[role]() == 2
     lines = capsys.readouterr().err.splitlines()
     # what ingest reads from is looked at once its fields are right
-    secret_key = [] if role == "ingest" else ["OPSC_SECRET_KEY"]
+    secret_key = [] if role in ("ingest", "listen") else ["OPSC_SECRET_KEY"]
     expected = ["OPSC_LOG_LEVEL", "OPSC_DATABASE_URL", *secret_key]
     assert [line.partition(":")[0] for line in lines] == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from importlib.metadata import version
 
 import pytest
@@ -26,7 +27,7 @@ def completed(line: str) -> list[str]:
 
 @pytest.mark.fresh_start
 def test_the_version_is_that_of_the_package() -> None:
-    assert opsc("--version").stdout == f"opsc {version('ops-companion')}\n"
+    assert opsc("--version").stdout == f"opsc {version('ops-companion')} from {sys.prefix}\n"
 
 
 @pytest.mark.parametrize("called", [[], *([name] for name in COMMANDS), ["org", "create"]])
