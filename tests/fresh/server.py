@@ -17,7 +17,7 @@ BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 BOOT_TIMEOUT_S = 90
 NAMESPACES = ("--mount", "--pid", "--ipc", "--uts", "--cgroup")
 # A unit of Debian's may have failed (`degraded`): one loads kernel modules, which nobody may here.
-BOOTED = "systemctl is-system-running --wait | grep -E 'running|degraded'"
+BOOTED = "[[ $(systemctl is-system-running --wait) =~ ^(running|degraded)$ ]]"
 
 
 class Server:

@@ -96,16 +96,18 @@ done
 # A day that is too old and one that is not, as if their fixes had been stored in time.
 OLD_FIXES = """
 runuser -u postgres -- psql -q -v ON_ERROR_STOP=1 opsc <<END
-INSERT INTO gps_events SELECT (jsonb_populate_record(g, jsonb_build_object('time', g.time - days * interval '1 day'))).*
+INSERT INTO gps_events
+SELECT (jsonb_populate_record(g, jsonb_build_object('time', g.time - days * interval '1 day'))).*
 FROM gps_events g, (VALUES (20), (5)) AS ago (days) WHERE g.time > now() - interval '1 hour';
 END
 DAYS=OPSC_RETENTION_POSITIONS_DAYS=10
 echo $DAYS >> /etc/ops-companion/deliver.env
 echo $DAYS >> /etc/ops-companion/ingest.env
 systemctl restart opsc-deliver opsc-ingest
-COUNT="SELECT count(*) FILTER (WHERE time < now() - interval '10 days'), count(*) > 0 FROM gps_events"
+OLD="time < now() - interval '3 days'"
+COUNT="SELECT bool_or(time < now() - interval '10 days'), count(*) > 0 FROM gps_events WHERE $OLD"
 for _ in $(seq 100); do
-  test "$(runuser -u postgres -- psql -Atc "$COUNT" opsc)" = '0|t' && exit 0
+  test "$(runuser -u postgres -- psql -Atc "$COUNT" opsc)" = 'f|t' && exit 0
   sleep 0.3
 done
 journalctl -u opsc-deliver | tail
