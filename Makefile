@@ -140,14 +140,14 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
 
 # What a server needs and nothing for development, of the lock file's versions and hashes. Everybody
 # may read it and only its owner write: so all that would be made at the first start is made here.
-# A folder that is complete stays as it is. uv would build from its cache where only code has changed.
+# A folder that is complete stays as it is.
 install: | $(BIN)/uv
 	@test -n "$(TO)" || { echo 'make install needs a folder: make install TO=/opt/ops-companion/$$(make -s version)' >&2; exit 1; }
 	$(WITH_INDEX) umask 022; \
 	if [ -e "$(TO)/.installed" ]; then echo '$(TO) is installed already'; exit 0; fi; \
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) "$(TO)" && \
 	$(BIN)/uv pip install --quiet --python "$(TO)/bin/python" --compile-bytecode \
-	  --refresh-package ops-companion --constraints requirements.lock . && \
+	  --constraints requirements.lock . && \
 	cp -R deploy "$(TO)/deploy" && \
 	"$(TO)/bin/python" -P -m geofence.judging.warmup && touch "$(TO)/.installed"
 
