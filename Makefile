@@ -148,7 +148,7 @@ install: | $(BIN)/uv
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) "$(TO)" && \
 	$(BIN)/uv pip install --quiet --python "$(TO)/bin/python" --compile-bytecode \
 	  --constraints requirements.lock . && \
-	cp -R deploy "$(TO)/deploy" && \
+	mkdir "$(TO)/deploy" && cp -R deploy/*/ "$(TO)/deploy" && \
 	"$(TO)/bin/python" -P -m geofence.judging.warmup && touch "$(TO)/.installed"
 
 # Where files differ from the commit, or git is missing, the time stands in its place.
