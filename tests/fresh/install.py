@@ -54,12 +54,12 @@ def blocks(section: str) -> Iterator[str]:
 
 
 def type_section(server: Server, section: str) -> None:
-    """Type a section of the page."""
+    """Run the commands of a section of the page."""
     print(f"-- {section}", flush=True)
     for block in blocks(section):
         type_block(server, block)
 
 
 def type_block(server: Server, block: str) -> None:
-    """Type one block: what is built comes from the network, and nothing else does."""
+    """Run one block: what is built comes from the network, and nothing else does."""
     server.bash(block, with_network="make install" in block)

@@ -29,7 +29,7 @@ class Server:
         self._running: subprocess.Popen[bytes] | None = None
 
     def boot(self) -> None:
-        """Switch it on; returns when systemd has started what is enabled."""
+        """Start it; returns when systemd has started what is enabled."""
         with self._console.open("ab") as console:
             self._running = subprocess.Popen(
                 ["sh", str(BOOT_SCRIPT), str(self._root.path)],
@@ -41,7 +41,7 @@ class Server:
         self.bash(BOOTED)
 
     def reboot(self) -> None:
-        """Reboot it, as an administrator does."""
+        """Restart it, as an administrator does."""
         assert self._running is not None
         self.bash("systemctl reboot")
         self._running.wait(BOOT_TIMEOUT_S)

@@ -204,7 +204,7 @@ def _chapter(server: Server, title: str, *scripts: str) -> None:
 
 
 def _go_back(server: Server) -> None:
-    """Type the rollback, with the database of before: that of the upgrade's backup."""
+    """Run the rollback, with the database of before: that of the upgrade's backup."""
     print("-- Rollback", flush=True)
     point_back, set_aside, grant, start = blocks("Rollback")
     restore = next(block for block in blocks("Backup") if "opsc restore" in block)
