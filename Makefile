@@ -117,12 +117,19 @@ tools: setup $(TOOLS) $(NODE_TOOLS)
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or later is needed; choose one with: make PYTHON=python3.12' >&2; exit 1; }
-	@$(PYTHON) -m venv --clear .venv || \
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo 'Python has no venv; on Debian: apt-get install python3-venv' >&2; exit 1; }
+	@test -w . || \
+	  { echo '$(CURDIR) cannot be written: use a clone of your own, .venv and var are made in it' >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv
 
 $(BIN)/uv: | $(BIN)/pip
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	@$(BIN)/pip install --quiet --retries 2 --disable-pip-version-check --require-hashes \
+	  -r .venv/uv.txt 2> .venv/pip.log || { \
+	  if grep -q Retrying .venv/pip.log; then echo 'The index of Python packages cannot be reached:' \
+	    'a network is needed, or a mirror that PIP_INDEX_URL names (.venv/pip.log has the details)'; \
+	  else cat .venv/pip.log; fi >&2; exit 1; }
 
 # uv is told of the index that pip knows.
 define WITH_INDEX

@@ -9,9 +9,10 @@ import structlog
 from api.settings import ApiSettings
 from db.core.connect import Pool, connect
 from db.core.errors import OperationalError
+from db.core.reconnect import RECONNECT_S
 from db.core.tenant import is_row_security_bypassed
 
-_RETRY_MIN_S, _RETRY_MAX_S = 0.25, 5.0
+_RETRY_MIN_S = 0.25
 
 _log = structlog.get_logger("api")
 
@@ -41,7 +42,7 @@ async def _keep_trying(settings: ApiSettings, connections: Pool, told: str) -> N
     delay_s = _RETRY_MIN_S
     while True:
         await asyncio.sleep(delay_s)
-        delay_s = min(2 * delay_s, _RETRY_MAX_S)
+        delay_s = min(2 * delay_s, RECONNECT_S)
         try:
             await _open(settings, connections)
         except (OperationalError, RowSecurityBypassed) as error:

@@ -61,4 +61,6 @@ def main(seq_file: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not {"OPSC_API_URL", "OPSC_API_KEY"} <= os.environ.keys():
+        sys.exit(__doc__)
     main(Path(sys.argv[1]))

@@ -4,8 +4,9 @@ has acknowledged them.
     TRACKER_ID=trk_... TRACKER_SECRET=... python tracker.py mqtt://127.0.0.1:1883 fixes.db < fixes
 
 Reads one fix a line as JSON, like {"time": "2026-01-31T12:00:00Z", "lat": 47.37, "lon": 8.54},
-until its input ends, and ends when everything is sent. Where the broker cannot be reached it tries
-again, for at most GIVE_UP_S at the end; what is left then stays in the file for the next start.
+until its input ends, and ends when everything is sent. Where the broker cannot be reached, or
+refuses the secret, it says so and tries again, for at most GIVE_UP_S at the end; what is left then
+stays in the file for the next start.
 """
 
 import asyncio
@@ -56,9 +57,9 @@ async def read(store: Store, end: asyncio.Event) -> None:
 
 async def forward(store: Store, end: asyncio.Event, broker_url: str) -> None:
     """Sends what is stored, the oldest first, until the input has ended and all is acknowledged."""
-    broker = urlsplit(broker_url)
+    broker, told = urlsplit(broker_url), ""
     while not (end.is_set() and store.count() == 0):
-        with suppress(aiomqtt.MqttError):  # it is sent again: the same fix twice is stored once
+        try:
             async with aiomqtt.Client(
                 broker.hostname or "127.0.0.1",
                 broker.port or (8883 if broker.scheme == "mqtts" else 1883),
@@ -68,6 +69,10 @@ async def forward(store: Store, end: asyncio.Event, broker_url: str) -> None:
                 tls_context=ssl.create_default_context() if broker.scheme == "mqtts" else None,
             ) as client:
                 await send(client, store, end)
+        except aiomqtt.MqttError as error:  # it is sent again: the same fix twice is stored once
+            if str(error) != told:
+                told = str(error)
+                print(f"{broker_url}: {told}; trying again", file=sys.stderr, flush=True)
         await asyncio.sleep(RETRY_S)
 
 
@@ -96,4 +101,6 @@ async def main(broker_url: str, path: str) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3 or not {"TRACKER_ID", "TRACKER_SECRET"} <= os.environ.keys():
+        sys.exit(__doc__)
     sys.exit(asyncio.run(main(*sys.argv[1:])))

@@ -87,4 +87,6 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or "WEBHOOK_SECRET" not in os.environ:
+        sys.exit(__doc__)
     http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()

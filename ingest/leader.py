@@ -19,6 +19,7 @@ import structlog
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError, LockNotAvailable
+from db.core.reconnect import RECONNECT_S
 from db.history import quarantine
 from db.history.visits import VisitNotOpen
 from ingest.amending import amend_punches
@@ -41,7 +42,8 @@ from service.memory import give_back
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
 _LEASE_LIMITS = Limits(lock_s=10)  # a leader that is frozen in a transaction holds the lease's row
-_RETRY_MIN_S, _RETRY_MAX_S = 0.1, 5.0
+_RETRY_MIN_S = 0.1
+_LASTED_S = 5.0  # a term that failed later is no reason for a longer pause
 _LOOK_S = 0.25  # between two tries of a standby to become the leader
 _TIDY_ROWS = 200  # few: the connection also reads the inbox, and a row may have 64 KiB
 _TIDY_S, _TIDY_MORE_S = 60.0, 0.25  # between two steps; while there is more to remove
@@ -74,10 +76,10 @@ async def _lead_again_and_again(runtime: IngestRuntime) -> None:
             for name, detail in told.items():
                 _log.warning(f"{lost}, retrying", error=name, detail=detail)
                 runtime.metrics.failures.labels(name).inc()
-        if time.monotonic() - started > _RETRY_MAX_S:
+        if time.monotonic() - started > _LASTED_S:
             delay_s = _RETRY_MIN_S
         await _pause(runtime.stopping, delay_s)
-        delay_s = min(2 * delay_s, _RETRY_MAX_S)
+        delay_s = min(2 * delay_s, RECONNECT_S)
 
 
 async def _term(runtime: IngestRuntime) -> None:

@@ -1,9 +1,10 @@
 """Logs: one JSON object a line on stderr, or text for people.
 
-What libraries say through the standard library's logging has the same form, from warnings on. JSON
-is UTF-8 whatever the locale. An exception is a bounded field, of which `service.exceptions` says
-what it has; at level debug it has all frames. Text has colours on a terminal alone, and not where
-NO_COLOR is set (https://no-color.org).
+What libraries say through the standard library's logging has the same form, from warnings on; what
+the pool of connections repeats while the database is away, once a minute. JSON is UTF-8 whatever
+the locale. An exception is a bounded field, of which `service.exceptions` says what it has; at
+level debug it has all frames. Text has colours on a terminal alone, and not where NO_COLOR is set
+(https://no-color.org).
 """
 
 import io
@@ -11,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, TextIO, cast
@@ -22,6 +24,9 @@ from service.exceptions import described, lines, without_traceback
 
 Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
+
+_REPEATED_S = 60.0
+_MOST_TEXTS = 100  # that are remembered
 
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
@@ -55,6 +60,7 @@ def configure(level: Level, log_format: LogFormat) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("psycopg.pool").addFilter(_Seldom())
     sys.excepthook = _log_the_end
 
 
@@ -77,6 +83,23 @@ class _Stderr:
     def flush(self) -> None:
         with suppress(OSError):
             sys.stderr.flush()
+
+
+class _Seldom(logging.Filter):
+    """A filter that lets the same text pass once in `_REPEATED_S`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed_at_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, now_s = record.getMessage(), time.monotonic()
+        if now_s - self._passed_at_s.get(text, -_REPEATED_S) < _REPEATED_S:
+            return False
+        if len(self._passed_at_s) >= _MOST_TEXTS:
+            self._passed_at_s.clear()
+        self._passed_at_s[text] = now_s
+        return True
 
 
 class _Exceptions:

@@ -28,6 +28,8 @@ _EPOCH_UTC = _EPOCH.replace(tzinfo=None)  # what is made of it is written with Z
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _SECOND_US = 1_000_000
+_SHOWN_CHARACTERS = 48
+_SOON_US = 4_102_444_800_000_000  # 2100-01-01T00:00:00Z
 _TEXT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
     r"(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)",
@@ -39,8 +41,11 @@ class TimeError(ValueError):
     """A text that is not a time with a zone."""
 
     def __init__(self, text: str) -> None:
-        shown = text if len(text) <= 40 else text[:37] + "..."
-        super().__init__(f"{shown!r} is not a time like 2026-01-31T12:00:00Z")
+        shown = repr(text[:_SHOWN_CHARACTERS])
+        if len(shown) > _SHOWN_CHARACTERS:
+            shown = shown[: _SHOWN_CHARACTERS - 3] + "..."
+        hint = ": its zone is missing" if _TEXT.fullmatch(text + "Z") else ""
+        super().__init__(f"{shown} is not a time like 2026-01-31T12:00:00Z{hint}")
         self.text = text
 
 
@@ -77,6 +82,16 @@ def format_time(time_us: int) -> str:
     else:
         timespec = "microseconds" if time_us % 1000 else "milliseconds"
     return moment.isoformat(timespec=timespec) + "Z"
+
+
+def format_ancient(time_us: int) -> str:
+    """Format a time that is too old. Where seconds were sent, which are read as milliseconds, the
+    text says so.
+    """
+    text, meant_us = format_time(time_us), 1000 * time_us
+    if not ANCIENT_BEFORE_US <= meant_us < _SOON_US:
+        return text
+    return f"{text}; {format_time(meant_us)} if these were seconds: send milliseconds since 1970"
 
 
 def to_datetime(time_us: int) -> datetime:

@@ -4,6 +4,7 @@ docs/decisions/0022-inside-of-other-packages.md names it. Each package there has
 pyproject.toml and a test here: who lifts a cap runs these first.
 """
 
+import asyncio
 import re
 import tomllib
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
 from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
@@ -157,6 +159,28 @@ async def test_psycopg_gives_a_few_rows_at_a_time_within_a_pipeline(
         (ExecStatus.TUPLES_OK, 0),
         (ExecStatus.PIPELINE_SYNC, 0),
     ]
+
+
+async def test_a_pool_that_has_given_up_connects_again_when_it_is_checked() -> None:
+    given_up = asyncio.Event()
+
+    async def note(_: AsyncConnectionPool) -> None:
+        given_up.set()
+
+    pool = AsyncConnectionPool(
+        "postgresql://nobody@127.0.0.1:1/none",
+        min_size=1,
+        open=False,
+        reconnect_timeout=0.1,
+        reconnect_failed=note,
+    )
+    async with pool:
+        for _ in range(3):
+            await given_up.wait()
+            given_up.clear()
+            assert pool.get_stats()["pool_size"] == 0
+            await pool.check()
+            assert pool.get_stats()["pool_size"] == 1
 
 
 class Asked(BaseModel):

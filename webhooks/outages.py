@@ -6,6 +6,7 @@ import random
 import structlog
 
 from db.core.errors import InternalError, OperationalError
+from db.core.reconnect import RECONNECT_S
 from service.exceptions import message
 
 # A server that is gone, restarting, full or read-only; a session that was ended; a wait that was
@@ -13,7 +14,6 @@ from service.exceptions import message
 TROUBLE = (OperationalError, InternalError)
 
 _DELAY_MIN_S = 0.25
-_DELAY_MAX_S = 5.0
 _log = structlog.get_logger("webhooks")
 
 
@@ -29,7 +29,7 @@ class Outage:
         """Note a failure and return the seconds to wait."""
         if self._delay_s == 0:
             _log.warning("database unavailable, retrying", work=self._what, error=message(error))
-        self._delay_s = min(max(2 * self._delay_s, _DELAY_MIN_S), _DELAY_MAX_S)
+        self._delay_s = min(max(2 * self._delay_s, _DELAY_MIN_S), RECONNECT_S)
         return self._delay_s * self._chances.uniform(0.5, 1)
 
     def end(self) -> None:

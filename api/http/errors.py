@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,6 +39,7 @@ REFUSALS = (Problem, IntegrityError, IllegalMoveError, QuotaExceeded, StockError
 _log = structlog.get_logger("api")
 _WANTS_OBJECT = frozenset({"dict_type", "model_type", "model_attributes_type"})
 _EVERY_PATH_HAS = {"OPTIONS"}
+_PLACE_OF_ID = 3  # in /v1/assets/{id}
 
 # What a broken constraint means to the client: code, pointer, sentence.
 _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
@@ -209,11 +211,11 @@ def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults)
 
 
-def _no_such_thing(error: Mapping[str, Any]) -> Problem:
+def _no_such_thing(error: Mapping[str, Any], more: Mapping[str, object] | None = None) -> Problem:
     """Return a 404 of a path with an id that cannot be."""
     name, sentence = str(error["loc"][1]), _sentence(error)
     detail = f"Nothing has this id: the {name} in the path {sentence}."
-    return Problem(404, "not_found", detail, faults=(Fault(sentence, parameter=name),))
+    return Problem(404, "not_found", detail, faults=(Fault(sentence, parameter=name),), more=more)
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
@@ -273,15 +275,36 @@ def _is_websocket_at(request: Request) -> bool:
 
 
 def _nothing_at(request: Request) -> Problem:
-    """Return a 404 that names the path which was probably meant, if there is one."""
+    """Return a 404 that names the path which was probably meant, if there is one, or says that
+    something stands where an id belongs.
+    """
     more = {"documentation": DOCUMENTATION}
     plain = "/" + request.scope["path"].strip("/")
     for path in (plain, f"/v1{plain}"):
         if _methods_at(request, path) != _EVERY_PATH_HAS:
             detail = f"There is nothing at this path. Did you mean {path}?"
             return Problem(404, "not_found", detail, more=more | {"did_you_mean": path})
+        if (fault := _fault_of_id(request, path)) is not None:
+            return _no_such_thing(fault, more)
     detail = f"There is nothing at this path. {DOCUMENTATION} lists all paths."
     return Problem(404, "not_found", detail, more=more)
+
+
+def _fault_of_id(request: Request, path: str) -> Mapping[str, Any] | None:
+    """Return the fault of the word behind the resource in `/v1/assets/123`; None where no route has
+    an id there. What has no underscore is no id to the routes (`api.request.route`).
+    """
+    words = path.split("/")
+    if len(words) <= _PLACE_OF_ID:
+        return None
+    word, words[_PLACE_OF_ID] = words[_PLACE_OF_ID], "_"
+    scope = {**request.scope, "path": "/".join(words)}
+    for route in request.app.router.routes:
+        if isinstance(route, APIRoute) and route.matches(scope)[0] is not Match.NONE:
+            field = route.dependant.path_params[0]
+            _, (fault,) = field.validate(word, loc=("path", field.alias))
+            return fault
+    return None
 
 
 def _methods_at(request: Request, path: str | None = None) -> set[str]:

@@ -12,12 +12,14 @@ import select
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 
-from psycopg import ProgrammingError
+from psycopg import OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from db.core.pipeline_cursor import Connection, ExchangeCursor
+from db.core.reconnect import RECONNECT_S
 from db.core.wakeups import WakeUp
 
 DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"
@@ -48,6 +50,25 @@ class Pool(AsyncConnectionPool[Connection]):
     """
 
     on_committed: Callable[[Iterable[WakeUp]], None] = staticmethod(_nobody)
+
+    async def getconn(self, timeout: float | None = None) -> Connection:
+        """Return a connection that the server has not ended.
+
+        When the server was restarted, all have ended, and new ones take their place at once. The
+        pool's own `check` would pause after each, and longer each time.
+        """
+        until_s = monotonic() + (self.timeout if timeout is None else timeout)
+        while True:
+            conn = await super().getconn(max(0.0, until_s - monotonic()))
+            try:
+                await _check(conn)
+            except OperationalError:
+                await self.putconn(conn)
+            except BaseException:
+                await self.putconn(conn)
+                raise
+            else:
+                return conn
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:
@@ -124,9 +145,17 @@ def pool(
         max_size=max_size,
         timeout=wait_s,
         max_waiting=round(_SERVED_PER_S * wait_s) * max_size,
-        check=_check,
+        reconnect_timeout=RECONNECT_S,
+        reconnect_failed=_begin_again,
         open=False,
     )
+
+
+async def _begin_again(connections: AsyncConnectionPool[Connection]) -> None:
+    """Let the pool connect again at once, with short pauses again: it doubles them without a bound
+    until it gives up.
+    """
+    await connections.check()
 
 
 async def _check(conn: Connection) -> None:

@@ -24,6 +24,8 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from db.core.reconnect import RECONNECT_S
+
 if TYPE_CHECKING:
     from db.core.pipeline_cursor import Connection
 
@@ -61,7 +63,7 @@ class WakeUpLimits:
     interval_s: float = 0.01  # between two statements that send
     organizations: int = 100  # named in one wake-up; more are "any". A payload has 8,000 bytes
     retry_min_s: float = 0.25
-    retry_max_s: float = 5.0
+    retry_max_s: float = RECONNECT_S
 
 
 OnWakeUp: TypeAlias = Callable[[UUID | None], None]

@@ -9,6 +9,7 @@ import structlog
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
+from db.core.reconnect import RECONNECT_S
 from listener.link.ingest_link import IngestLink, Sender
 from listener.metrics import ListenerMetrics
 from service.exceptions import message
@@ -18,7 +19,6 @@ LOOK_WHILE_LINKED_S = 1.0
 WELCOME_S = 5.0
 ANSWER_S = 10.0
 """Longer than the database's own limits: for one that is frozen."""
-_RETRY_S = 0.5
 _LIMITS = Limits(statement_s=5, transaction_s=5)
 
 _log = structlog.get_logger("listener")
@@ -57,7 +57,7 @@ class LeaderLink:
             found = await self._leader()
         except (DatabaseError, TimeoutError) as error:
             self._trouble(f"the leader cannot be looked up: {message(error)}")
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RECONNECT_S)
             return
         if found is None:
             self._trouble("no ingest process leads")

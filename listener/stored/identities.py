@@ -18,13 +18,13 @@ import structlog
 
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
+from db.core.reconnect import RECONNECT_S
 from db.listener.tracker_identities import TrackerIdentity, changed_since
 from service.exceptions import message
 from telemetry.ids import IdError, parse_id
 
 _LOOK_S = 0.25
 _SHORTEST_LOOK_S = 0.05  # however many wait in `look_soon`
-_RETRY_S = 1.0
 _LIMITS = Limits(statement_s=60, transaction_s=60)
 
 _log = structlog.get_logger("listener")
@@ -116,7 +116,7 @@ class Identities:
             except DatabaseError as error:
                 if trouble != (trouble := message(error)):
                     _log.warning("trackers not read, using the last known ones", error=trouble)
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(RECONNECT_S)
 
     async def _read_anew(self, conn: Connection) -> None:
         """Read all trackers, and forget those that the database no longer has."""

@@ -15,6 +15,7 @@ import structlog
 
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
+from db.core.reconnect import RECONNECT_S
 from db.listener import device_sessions
 from db.listener.device_sessions import MOST_CLIENT_ID_BYTES, DeviceSession, SessionKey
 from listener.stored.writes import Notes
@@ -28,7 +29,6 @@ _MOST_REMEMBERED = 100_000
 _RENEW_S = 24 * 3600.0
 _TIDY_S = 60.0
 _TIDY_ROWS = 1_000
-_RETRY_S = 1.0
 _LIMITS = Limits(statement_s=5, transaction_s=5)
 
 _log = structlog.get_logger("listener")
@@ -116,7 +116,7 @@ class Sessions:
             finally:
                 self._is_connected = False
                 self._answer_from_memory()
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RECONNECT_S)
 
     async def write(self, conn: Connection) -> None:
         """Write a batch of what was noted. In time, renew what is open, remove what has expired."""

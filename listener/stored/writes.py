@@ -13,13 +13,13 @@ import structlog
 
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import DatabaseError
+from db.core.reconnect import RECONNECT_S
 from service.exceptions import message
 
 MOST_NOTES = 200_000
 BATCH_NOTES = 5_000
 
 _PAUSE_S = 0.5
-_RETRY_S = 1.0
 _LIMITS = Limits(statement_s=10, transaction_s=20)
 
 _log = structlog.get_logger("listener")
@@ -81,7 +81,7 @@ async def keep_written(database_url: str, writers: list[Writer], stopping: async
                 _log.warning("connections and sessions not written, retrying", error=trouble)
             if is_last:
                 return
-            await _pause(stopping, _RETRY_S)
+            await _pause(stopping, RECONNECT_S)
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

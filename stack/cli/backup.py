@@ -7,6 +7,7 @@ its name only when it is whole.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -81,6 +82,11 @@ def backup(
     for target in (folder, *([] if secret_key is None else [secret_key])):
         if target.exists():
             raise StackError(f"{target} already exists: name a new folder or file")
+        if not target.parent.is_dir():
+            raise StackError(
+                f"there is no folder {target.parent} to write {target.name} into:"
+                f" make it with `mkdir -p {shlex.quote(str(target.parent))}`"
+            )
     if secret_key is not None and source.secret_key is None:
         raise StackError("the secret key is unknown: set OPSC_SECRET_KEY")
     manifest = make_backup(source, folder)

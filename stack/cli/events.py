@@ -112,6 +112,8 @@ class _Follower:
                     async for event in self._stream(session):
                         self._after = event["seq"]
                         yield event
+                except aiohttp.ClientConnectorCertificateError as error:
+                    raise StackError(_untrusted(error)) from None
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
                     say(f"cut off ({error or type(error).__name__}), connecting again")
                 await asyncio.sleep(_RETRY_S)
@@ -141,6 +143,15 @@ class _Follower:
                     yield json.loads(value)
                 elif name == "data":
                     say(f"the API ended the stream: {value}")
+
+
+def _untrusted(error: aiohttp.ClientConnectorCertificateError) -> str:
+    why = getattr(error.certificate_error, "verify_message", error.certificate_error)
+    return (
+        f"the certificate of {error.host}:{error.port} is not trusted ({why}); where an authority"
+        " of your own has signed it, set SSL_CERT_FILE to the file of that authority's certificate"
+        " (of `opsc up --tls`: the file that it shows as `certificate`)"
+    )
 
 
 async def _reason(response: aiohttp.ClientResponse) -> str:

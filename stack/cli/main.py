@@ -6,6 +6,7 @@ own. Only the one that is called is imported, so that ``opsc --help`` is quick.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -97,6 +98,13 @@ def main() -> None:
     except StackError as error:
         print(f"opsc: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        advice = "make room and try again; `opsc doctor` says how much is free"
+        print(f"opsc: the disk is full{where}: {advice}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(1)
 

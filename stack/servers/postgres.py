@@ -24,8 +24,9 @@ from urllib.parse import quote
 
 import psycopg
 
+from stack.errors import StackError
 from stack.host.os_user import OsUser, hand_over, hand_over_opened, service_identity
-from stack.host.process import Command, PartFailed, Process, wait_until
+from stack.host.process import Command, Process, how_it_ended, wait_until
 from stack.host.programs import Programs
 
 LOOPBACK = "127.0.0.1"
@@ -34,6 +35,7 @@ MOST_OTHERS = 10_000
 OWN_SETTINGS = "postgresql.local.conf"
 START_TIMEOUT_S = 60.0
 INITDB_TIMEOUT_S = 120.0
+LAST_LINES = 6  # of initdb
 
 POSTGRES_SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
@@ -205,32 +207,45 @@ class Postgres:
         drop: dict[str, object] = {}
         if self._identity is not None:
             drop = {"user": self._identity.uid, "group": self._identity.gid, "extra_groups": []}
-        done = subprocess.run(
-            [
-                str(self._programs.postgres_bin / "initdb"),
-                f"--pgdata={partial}",
-                f"--pwfile={self._home / 'superuser.password'}",
-                "--username=postgres",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--auth=scram-sha-256",
-            ],
-            env={**os.environ, **self._programs.postgres_environment},
-            cwd=self._home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=INITDB_TIMEOUT_S,
-            check=False,
-            **drop,  # pyright: ignore[reportArgumentType, reportCallIssue]
-        )
-        if done.returncode != 0:
-            self._log.write_bytes(done.stdout)
-            raise PartFailed(self.name, "could not make its cluster (initdb)", self._log)
+        try:
+            subprocess.run(
+                [
+                    str(self._programs.postgres_bin / "initdb"),
+                    f"--pgdata={partial}",
+                    f"--pwfile={self._home / 'superuser.password'}",
+                    "--username=postgres",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--auth=scram-sha-256",
+                ],
+                env={**os.environ, **self._programs.postgres_environment},
+                cwd=self._home,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=INITDB_TIMEOUT_S,
+                check=True,
+                **drop,  # pyright: ignore[reportArgumentType, reportCallIssue]
+            )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise StackError(_why_initdb_failed(error, self._home)) from None
         partial.rename(self._cluster)
 
     def _write(self, name: str, text: str) -> None:
         write_private(self._home / name, text, self._identity)
+
+
+def _why_initdb_failed(
+    error: subprocess.CalledProcessError | subprocess.TimeoutExpired, home: Path
+) -> str:
+    """Return a message with the last lines of initdb. They are in no file: the disk may be full."""
+    how = "took too long"
+    if isinstance(error, subprocess.CalledProcessError):
+        how = f"failed ({how_it_ended(error.returncode)})"
+    said = (error.output or b"").decode("utf-8", "replace").strip().splitlines()
+    lines = "\n".join(said[-LAST_LINES:])
+    return f"no database could be made in {home}: initdb {how}; its last lines:\n{lines}"
 
 
 def started(command: Command, is_ready: Callable[[], bool]) -> Process:

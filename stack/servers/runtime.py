@@ -28,7 +28,9 @@ from stack.errors import StackError
 DEFAULT_DATA_DIR = Path("var")
 SECRETS = "secrets.json"
 # What may lie in a data folder before its secrets do: `make` and a first start that was cut short.
-MAY_BE_FIRST = {"lock", "log", "mail", "servers", "tls", "bench", "fresh", "lost+found"}
+MAY_BE_FIRST = {"lock", "log", "mail", "servers", "tls", "bench", "fresh", "lost+found"} | {
+    f"{SECRETS}.new"
+}
 
 
 class AlreadyRunning(StackError):
@@ -90,16 +92,20 @@ def check_data_dir(data_dir: Path) -> None:
         raise StackError(f"{data_dir} is a file; --data must name a folder")
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         raise StackError(f"the data folder {data_dir} cannot be written by {_user(os.geteuid())}")
-    if (data_dir / SECRETS).exists():
-        return
-    may_be_first = MAY_BE_FIRST | ({"postgres"} if _is_without_cluster(data_dir) else set())
-    names = sorted({path.name for path in data_dir.iterdir()} - may_be_first)
-    if names:
+    if names := _foreign_names(data_dir):
         raise StackError(
             f"{data_dir} has files that are not of opsc"
             f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)});"
             f" --data must name a folder for opsc alone, such as {data_dir / 'opsc'}"
         )
+
+
+def _foreign_names(data_dir: Path) -> list[str]:
+    """Return what lies in the folder and shows that it is not ours."""
+    if (data_dir / SECRETS).exists():
+        return []
+    may_be_first = MAY_BE_FIRST | ({"postgres"} if _is_without_cluster(data_dir) else set())
+    return sorted({path.name for path in data_dir.iterdir()} - may_be_first)
 
 
 def _is_without_cluster(data_dir: Path) -> bool:
@@ -197,22 +203,32 @@ def forget_stack(data_dir: Path) -> None:
 def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
     """Read what runs on this data folder."""
     data_dir = data_dir.resolve()
-    hint = f"start it with `opsc up --data {data_dir}`, or name its folder with --data"
     try:
+        if data_dir.is_dir() and _foreign_names(data_dir):
+            raise NotRunning(
+                f"{data_dir} is no data folder of opsc: name that of the running system with --data"
+            )
         with (data_dir / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         pass
     except (FileNotFoundError, NotADirectoryError):
-        raise NotRunning(f"nothing runs on {data_dir}; {hint}") from None
+        raise _nothing_runs(data_dir) from None
     except PermissionError:
         raise StackError(_of_another_user(data_dir, data_dir)) from None
     else:
-        raise NotRunning(f"nothing runs on {data_dir}; {hint}")
+        raise _nothing_runs(data_dir)
     try:
         return msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=StackInfo)
     except FileNotFoundError:
         raise NotRunning(f"the system on {data_dir} is still starting") from None
+
+
+def _nothing_runs(data_dir: Path) -> NotRunning:
+    return NotRunning(
+        f"nothing runs on {data_dir}; start it with `opsc up --data {data_dir}`,"
+        " or name its folder with --data"
+    )
 
 
 def _whose(data_dir: Path) -> str:

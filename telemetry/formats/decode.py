@@ -21,7 +21,7 @@ from telemetry.formats.native import decode_native
 from telemetry.formats.packed import decode_packed
 from telemetry.formats.punches import decode_punches
 from telemetry.rejection import Reason, Rejection
-from telemetry.times import ANCIENT_BEFORE_US, format_time
+from telemetry.times import ANCIENT_BEFORE_US, format_ancient, format_time
 
 __all__ = ["Decoded", "Format", "Reason", "Rejection", "check_clock", "decode"]
 
@@ -103,9 +103,13 @@ def check_clock(
     receipt_us = received_us[rows["message"]] if each_has_its_own else received_us
     ancient = rows["time_us"] < np.maximum(oldest_us, ANCIENT_BEFORE_US)
     future = rows["time_us"] - receipt_us > MAX_AHEAD_US
+    implausible = (
+        (Reason.ANCIENT, ancient, format_ancient),
+        (Reason.FUTURE, future & ~ancient, format_time),
+    )
     rejections = [
-        reject_row(rows[row], reason, format_time(int(rows["time_us"][row])))
-        for reason, refused in ((Reason.ANCIENT, ancient), (Reason.FUTURE, future & ~ancient))
+        reject_row(rows[row], reason, shown(int(rows["time_us"][row])))
+        for reason, refused, shown in implausible
         for row in np.flatnonzero(refused).tolist()
     ]
     return np.flatnonzero(~(ancient | future)), in_order(rejections)

@@ -27,7 +27,7 @@ from telemetry.formats.decoded import (
 )
 from telemetry.ranges import write_column
 from telemetry.rejection import Reason, Rejection
-from telemetry.times import NO_TIME, epoch_ms_to_us, parse_times_us
+from telemetry.times import NO_TIME, TimeError, epoch_ms_to_us, parse_times_us
 
 FLUSH_FIXES = 512  # few enough that the objects of a flush are still in the cache
 
@@ -173,7 +173,7 @@ class Gathered:
             (
                 rows["time_us"] == NO_TIME,
                 Reason.UNDECODABLE,
-                lambda row: f"{_shown(self.times[row])} is not a time",
+                lambda row: _no_time(self.times[row]),
             ),
             (
                 bad_coordinates(rows["lat"], rows["lon"]),
@@ -204,6 +204,8 @@ def _times_us(times: list[int | float | str]) -> NDArray[np.int64]:
     return times_us
 
 
-def _shown(time: int | float | str) -> str:
-    text = repr(time) if isinstance(time, str | float) or abs(time) < 1e20 else "a huge number"
-    return text if len(text) <= 48 else text[:45] + "..."
+def _no_time(said: int | float | str) -> str:
+    if isinstance(said, str):
+        return str(TimeError(said))
+    shown = repr(said) if isinstance(said, float) or abs(said) < 1e20 else "a huge number"
+    return f"{shown} is not a time in milliseconds since 1970"

@@ -25,7 +25,7 @@ from telemetry.times import (
     ANCIENT_BEFORE_US,
     NO_TIME,
     epoch_ms_to_us,
-    format_time,
+    format_ancient,
     parse_time_us,
 )
 
@@ -113,7 +113,7 @@ def _punch(message: int, position: int | None, element: object) -> Punch:
         raise _Refused(Reason.OVERSIZE, problem)
     time_us = _time_us("time", said.time)
     if time_us < ANCIENT_BEFORE_US:
-        raise _Refused(Reason.ANCIENT, format_time(time_us))
+        raise _Refused(Reason.ANCIENT, format_ancient(time_us))
     return Punch(
         message,
         position,
@@ -173,5 +173,8 @@ def _time_us(key: str, said: int | float | str) -> int:
         time_us = int(epoch_ms_to_us([said])[0])
     if time_us == NO_TIME:
         shown = repr(said) if abs(said) < 1e20 else "a huge number"
-        raise _Refused(Reason.UNDECODABLE, f"{key}: {shown[:_SHOWN_CHARACTERS]} is not a time")
+        raise _Refused(
+            Reason.UNDECODABLE,
+            f"{key}: {shown[:_SHOWN_CHARACTERS]} is not a time in milliseconds since 1970",
+        )
     return time_us

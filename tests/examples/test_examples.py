@@ -167,7 +167,14 @@ async def test_what_a_tracker_stored_arrives_is_told_and_listed(
     sent = await asyncio.to_thread(
         run, "tracker.py", nowhere, store, text=fixes(), GIVE_UP_S="0.1", **variables
     )
-    assert sent == (1, f"4 fixes wait in {store}\n")
+    assert sent == (
+        1,
+        f"4 fixes wait in {store}\n{nowhere}: [Errno 111] Connection refused; trying again\n",
+    )
+    wrong = variables | {"TRACKER_SECRET": "wrong", "GIVE_UP_S": "3"}
+    code, told = await asyncio.to_thread(run, "tracker.py", stack.broker_url, store, **wrong)
+    assert code == 1
+    assert told.count("Bad user name or password; trying again") == 1
     sent = await asyncio.to_thread(run, "tracker.py", stack.broker_url, store, **variables)
     assert sent == (0, f"0 fixes wait in {store}\n")
 
@@ -185,6 +192,14 @@ async def test_what_a_tracker_stored_arrives_is_told_and_listed(
     assert rows[-2:] == [f"{n} asset.geofence_breach Quarry" for n in (1, 2)]
     code, listed = await asyncio.to_thread(run, "dispatcher.py", seq, **variables)
     assert "geofence_breach" not in listed
+
+
+@pytest.mark.parametrize("name", ["tracker.py", "dispatcher.py", "webhook_receiver.py"])
+def test_what_is_called_without_arguments_says_how_it_is_called(name: str) -> None:
+    code, told = run(name)
+    assert code == 1
+    assert f"python {name}" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("name", RECEIVERS)

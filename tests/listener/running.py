@@ -62,7 +62,7 @@ class RoleProcess:
         """Return once the page of health says so; fail the test with the log where it does not."""
         assert self._process is not None, f"{self.module} was not started"
         deadline = time.monotonic() + READY_S
-        while not self._is_ready():
+        while not self.is_ready():
             assert self._process.exit_code is None, f"it ended:\n{last_lines(self.log)}"
             assert time.monotonic() < deadline, f"it is not ready:\n{last_lines(self.log)}"
             time.sleep(0.05)
@@ -92,7 +92,8 @@ class RoleProcess:
         with urllib.request.urlopen(f"http://{self.http}{path}", timeout=5) as response:
             return response.read().decode()
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Return whether the page of health says so."""
         try:
             self.page("/readyz")
         except (urllib.error.URLError, OSError):

@@ -27,6 +27,17 @@ except ZeroDivisionError:
 """
 
 
+POOL = """
+import logging
+from service import logs
+
+logs.configure("info", "json")
+pool = logging.getLogger("psycopg.pool")
+for reason in ("refused", "refused", "no route", "refused"):
+    pool.warning("error connecting: %s", reason)
+    logging.getLogger("some.library").warning("again")
+"""
+
 ODD = """
 import structlog
 from service import logs
@@ -130,6 +141,13 @@ def test_an_exception_is_bounded_and_has_its_causes() -> None:
     assert end["exception"]["type"] == "KeyError"
     assert b"Sw0rdfish" not in b"".join(written)
     assert b"Traceback" not in b"".join(written)
+
+
+def test_what_the_pool_says_again_and_again_is_written_once() -> None:
+    lines = [json.loads(line) for line in stderr_of(POOL).splitlines()]
+    told = [line["event"] for line in lines if line["logger"] == "psycopg.pool"]
+    assert told == ["error connecting: refused", "error connecting: no route"]
+    assert len(lines) == len(told) + 4
 
 
 def test_at_debug_an_exception_has_all_frames_up_to_a_bound() -> None:

@@ -24,9 +24,12 @@ def plain_environment() -> dict[str, str]:
     return ours | {"COLUMNS": "500"}
 
 
-def opsc(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def opsc(
+    *arguments: str | Path, folder: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [OPSC, *arguments],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=WAIT_S,

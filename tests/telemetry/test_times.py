@@ -92,6 +92,16 @@ def test_anything_else_is_refused(text: str) -> None:
     assert parse_times_us([text] * 40).tolist() == [NO_TIME] * 40
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-01-31T12:00:00", "2026-01-31 12:00", "2026-01-31T12:00:00.250"]
+)
+def test_a_time_without_a_zone_is_told_so(text: str) -> None:
+    with pytest.raises(TimeError, match=r"like 2026-01-31T12:00:00Z: its zone is missing$"):
+        parse_time_us(text)
+    with pytest.raises(TimeError, match=r"00Z$"):
+        parse_time_us(f"{text}+24:00")
+
+
 def test_a_long_text_is_shown_shortened() -> None:
     with pytest.raises(TimeError) as error:
         parse_time_us("x" * 10_000)

@@ -16,9 +16,6 @@ from db.core.connect import Connection
 from db.delivery import webhook_claimers
 from webhooks.outages import TROUBLE, Outage, pause
 
-_FASTEST_S = 1.0
-"""A lock that is lost is taken again as soon as the database answers, tried so often."""
-
 
 @dataclass(frozen=True, slots=True)
 class ClaimerLimits:
@@ -69,7 +66,7 @@ class Claimer:
                 async with await self._connect() as conn:
                     await self._hold(conn, stop)
             except TROUBLE as error:
-                await pause(stop, min(_FASTEST_S, self._outage.begin(error)))
+                await pause(stop, self._outage.begin(error))
             finally:
                 self.is_held, self._looks = False, 0
 

@@ -21,6 +21,7 @@ import structlog
 from api.live.feeds.live_event import LiveEvent
 from db.core.connect import Connection, Pool
 from db.core.errors import InternalError, OperationalError
+from db.core.reconnect import RECONNECT_S
 from db.core.tenant import reading
 from db.history import event_feed
 from db.history.events import ListedEvent
@@ -33,7 +34,7 @@ SPAN = 20_000  # of seqs that one statement looks through, where few types are w
 _NEW_READERS, _BACKLOG_READERS, _OPENERS = 2, 2, 2  # database connections of a process
 OPENING_S = 5.0  # that a new subscription waits for one of the last
 _AT_ONCE = 100  # subscriptions that hear of new events before other work has its turn
-_RETRY_MIN_S, _RETRY_MAX_S = 0.25, 5.0
+_RETRY_MIN_S = 0.25
 _TROUBLE = (OperationalError, InternalError)
 
 _log = structlog.get_logger("api")
@@ -198,7 +199,7 @@ class EventFeed:
     def _next_delay(self, delay_s: float, error: Exception) -> float:
         if delay_s == 0:
             _log.warning("live events wait for the database", error=type(error).__name__)
-        longer_s = min(max(2 * delay_s, _RETRY_MIN_S), _RETRY_MAX_S)
+        longer_s = min(max(2 * delay_s, _RETRY_MIN_S), RECONNECT_S)
         return longer_s * self._chances.uniform(0.75, 1)
 
     async def _read_new(self) -> None:

@@ -73,6 +73,36 @@ async def test_a_path_that_is_nearly_right_is_told_the_one_that_was_meant(
         assert (meant or "/docs") in answer.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/v1/assets/123", "the id of an asset, like ast_"),
+        ("/assets/123", "the id of an asset, like ast_"),
+        ("/v1/zones/c4a760a8-dbcf-5254-a0d9-6a4474bd1b62/restore", "the id of a zone, like zon_"),
+        ("/v1/work-orders/7/parts/8/consume", "the id of a work order, like wo_"),
+    ],
+)
+async def test_a_word_in_the_place_of_an_id_is_told_what_an_id_looks_like(
+    north: Organization, path: str, wanted: str
+) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        answer = await north.admin.send(method, path)
+        assert is_problem(answer, 404, "not_found")
+        assert wanted in answer.json["detail"]
+        assert [fault["parameter"] for fault in answer.json["errors"]] == ["id"]
+        assert answer.json["documentation"] == "/docs"
+
+
+async def test_every_resource_says_what_its_ids_look_like(north: Organization) -> None:
+    shown = (await north.admin.get("/openapi.json")).json
+    paths = [path for path in shown["paths"] if path.endswith("/{id}")]
+    assert len(paths) > 20
+    for path in paths:
+        answer = await north.admin.get(path.replace("{id}", "123"))
+        assert is_problem(answer, 404, "not_found")
+        assert "must be the id of" in answer.json["detail"], path
+
+
 async def test_the_root_says_what_this_is_and_where_to_read_on(north: Organization) -> None:
     for path in ("/", "/v1"):
         shown = (await north.admin.get(path)).json

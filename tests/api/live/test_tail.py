@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import ssl
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from stack.cli import events
+from stack.servers.tls import development_certificate
 from tests.api.live.reading import emit
 from tests.api.running import Client, Organization, RunningApi
 
@@ -62,6 +65,28 @@ async def test_what_the_api_refuses_ends_the_command(api: RunningApi, north: Org
         assert refused.returncode == 1
         assert said in error.decode()
         assert "Traceback" not in error.decode()
+
+
+async def test_a_certificate_that_is_not_trusted_ends_the_command(
+    api: RunningApi, north: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = development_certificate(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(made.chain, made.key)
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0, ssl=tls)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for trusted, said in (("", "set SSL_CERT_FILE to"), (str(made.chain), "refused: 401")):
+        monkeypatch.setenv("SSL_CERT_FILE", trusted)
+        ended = await tailing(api, north.viewer, ("--url", url))
+        _, error = await ended.communicate()
+        assert ended.returncode == 1
+        assert said in error.decode()
+    server.close()
 
 
 async def test_a_reader_that_is_cut_off_goes_on_behind_the_last_whole_message(

@@ -144,9 +144,22 @@ def test_a_backup_has_its_name_only_when_it_is_whole(
     assert sorted(path.name for path in folder.iterdir()) == [DUMP, MANIFEST]
     assert KEY not in (folder / MANIFEST).read_text()
     assert "already exists" in _said(_opsc(database, "backup", folder, data=tmp_path))
-    cut_off = _opsc(database, "backup", tmp_path / "nowhere" / "made", data=tmp_path)
+    long_name = "x" * 250  # until `.partial` is added
+    cut_off = _opsc(database, "backup", tmp_path / long_name, data=tmp_path)
     assert "cannot write" in _said(cut_off)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+@pytest.mark.parametrize("missing", ["folder", "key"])
+def test_a_backup_into_a_folder_that_is_not_there_says_how_to_make_it(
+    backed_up: tuple[DatabaseUnderTest, Path], tmp_path: Path, missing: str
+) -> None:
+    database, _ = backed_up
+    there, nowhere = tmp_path / "copy", tmp_path / "no where" / "copy"
+    targets = [nowhere] if missing == "folder" else [there, "--secret-key", nowhere]
+    said = _said(_opsc(database, "backup", *targets, data=tmp_path))
+    assert f"make it with `mkdir -p '{nowhere.parent}'`" in said
+    assert not there.exists()
 
 
 def test_a_backup_is_of_one_instant(

@@ -50,6 +50,17 @@ def test_a_wrong_command_names_the_near_one(arguments: list[str], near: str) -> 
     assert f"Did you mean '{near}'?" in done.stderr
 
 
+def test_a_full_disk_is_said_in_one_sentence() -> None:
+    variables = plain_environment() | {"PYTHONUNBUFFERED": "1"}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [OPSC, "doctor"], stdout=full, stderr=subprocess.PIPE, env=variables, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"opsc: the disk is full: make room")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("line", "offered"),
     [

@@ -141,6 +141,22 @@ def test_up_runs_everything_once_and_leaves_nothing(
         read_stack(data_dir)
 
 
+def test_a_database_that_cannot_be_made_is_explained_in_initdbs_own_words(data_dir: Path) -> None:
+    """No file may grow beyond a megabyte, which ends initdb as a full disk does."""
+    done = subprocess.run(
+        ["prlimit", "--fsize=1000000", OPSC, "up", "--data", data_dir],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        env=plain_environment(),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"opsc: no database could be made in {data_dir}/postgres: initdb")
+    assert "running bootstrap script ..." in done.stderr
+    assert len(done.stderr.splitlines()) <= 8
+
+
 def test_status_fails_where_a_part_is_not_well(installation: Installation) -> None:
     pid = installation.stack().parts["ingest"].pid
     assert pid is not None

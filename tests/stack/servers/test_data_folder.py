@@ -21,7 +21,7 @@ def test_a_folder_is_made_for_everybody_to_walk_through(data_dir: Path) -> None:
     assert make_data_dir(data_dir).stat().st_mode & 0o777 == 0o755
 
 
-@pytest.mark.parametrize("name", ["servers", "log", "lock", "secrets.json"])
+@pytest.mark.parametrize("name", ["servers", "log", "lock", "secrets.json.new", "secrets.json"])
 def test_a_folder_of_ours_is_taken_again(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     assert make_data_dir(tmp_path) == tmp_path
@@ -66,6 +66,21 @@ def test_a_folder_of_the_system_is_refused_in_one_sentence(path: str) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("opsc: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [["status"], ["org", "list"], ["backup", "copy"]])
+def test_in_a_folder_whose_var_is_not_ours_a_command_asks_for_the_right_one(
+    tmp_path: Path, command: list[str]
+) -> None:
+    """As in `/`, where `./var` is the system's, and its `lock` a folder."""
+    (tmp_path / "var" / "lock").mkdir(parents=True)
+    (tmp_path / "var" / "spool").mkdir()
+    done = opsc(*command, folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"opsc: {tmp_path}/var is no data folder of opsc:"
+        " name that of the running system with --data\n"
+    )
 
 
 def test_a_file_is_wrong_usage(tmp_path: Path) -> None:

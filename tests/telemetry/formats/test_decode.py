@@ -133,6 +133,23 @@ def test_formats_may_be_an_array() -> None:
     assert decoded.batch["message"].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("time", "detail"),
+    [
+        (
+            '"2026-01-31T12:00:00"',
+            "'2026-01-31T12:00:00' is not a time like 2026-01-31T12:00:00Z: its",
+        ),
+        ("1769860800000000", "1769860800000000 is not a time in milliseconds since 1970"),
+    ],
+)
+def test_what_is_no_time_is_told_what_is_one(time: str, detail: str) -> None:
+    payload = f'{{"time": {time}, "lat": 1, "lon": 2}}'.encode()
+    (rejection,) = decode_one(payload).rejections
+    assert rejection.reason is Reason.UNDECODABLE
+    assert rejection.detail.startswith(detail)
+
+
 class TestClock:
     RECEIVED_US = parse_time_us("2026-01-31T12:00:00Z")
 
@@ -152,6 +169,26 @@ class TestClock:
         kept, rejections = check_clock(batch, self.RECEIVED_US)
         assert kept.tolist() == [1]
         assert [(r.position, r.reason) for r in rejections] == [(0, Reason.ANCIENT)]
+
+    def test_seconds_in_the_place_of_milliseconds_are_told_so(self) -> None:
+        fixes = [{"time": time, "lat": 1, "lon": 2} for time in (1_769_860_800, 315_964_800_000)]
+        batch = decode_one(msgspec.json.encode(fixes)).batch
+        _, rejections = check_clock(batch, self.RECEIVED_US)
+        assert [(r.reason, r.detail) for r in rejections] == [
+            (
+                Reason.ANCIENT,
+                "1970-01-21T11:37:40.800Z; 2026-01-31T12:00:00Z if these were seconds:"
+                " send milliseconds since 1970",
+            ),
+            (Reason.ANCIENT, "1980-01-06T00:00:00Z"),
+        ]
+
+    def test_a_punch_in_seconds_is_told_so(self) -> None:
+        employee_id = "emp_06bqt0k1vhd8f3z7n2mwx9c5ra"
+        punch = {"employee_id": employee_id, "kind": "in", "time": 1_769_860_800}
+        (rejection,) = decode([msgspec.json.encode(punch)], [Format.PUNCHES]).rejections
+        assert rejection.reason is Reason.ANCIENT
+        assert "2026-01-31T12:00:00Z if these were seconds" in rejection.detail
 
     def test_each_message_has_its_own_receipt(self) -> None:
         payload = b'{"time":"2026-01-31T12:00:00Z","lat":1,"lon":2}'

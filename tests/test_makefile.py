@@ -1,0 +1,50 @@
+"""What `make` says where it cannot set up .venv."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NOBODY = 65534
+
+
+def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]:
+    """Make a target in another folder, which fails; return what is said."""
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(ROOT / name, folder)
+    done = subprocess.run(
+        [*before, "make", "--no-print-directory", "--silent", f"PYTHON={sys.executable}", target],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    *said, of_make = done.stderr.splitlines()
+    assert of_make.startswith("make: ***")
+    return said
+
+
+def test_a_folder_that_cannot_be_written_is_named(readable_folder: Path) -> None:
+    user = ["setpriv", f"--reuid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
+    readable_folder.chmod(0o555)
+    (said,) = make(readable_folder, ".venv/bin/pip", *user)
+    assert said.startswith(f"{readable_folder} cannot be written")
+
+
+def test_without_a_network_it_says_what_is_needed(tmp_path: Path) -> None:
+    pip = tmp_path / ".venv" / "bin" / "pip"
+    pip.parent.mkdir(parents=True)
+    pip.write_text(f'#!/bin/sh\nexec {sys.executable} -m pip "$@"\n')
+    pip.chmod(0o755)
+    (said,) = make(
+        tmp_path,
+        ".venv/bin/uv",
+        PIP_INDEX_URL="http://127.0.0.1:1/simple",
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_TARGET=str(tmp_path / "packages"),  # for it has uv already where it runs
+    )
+    assert "a network is needed, or a mirror that PIP_INDEX_URL names" in said
