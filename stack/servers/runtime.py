@@ -27,6 +27,7 @@ from stack.errors import StackError
 
 DEFAULT_DATA_DIR = Path("var")
 SECRETS = "secrets.json"
+SETTINGS_FOLDER = Path("/etc/ops-companion")  # of a server after docs/install.md
 # What may lie in a data folder before its secrets do: `make` and a first start that was cut short.
 MAY_BE_FIRST = {"lock", "log", "mail", "servers", "tls", "bench", "fresh", "lost+found"}
 
@@ -197,13 +198,13 @@ def forget_stack(data_dir: Path) -> None:
 def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
     """Read what runs on this data folder."""
     data_dir = data_dir.resolve()
-    hint = f"start it with `opsc up --data {data_dir}`, or name its folder with --data"
+    hint = _hint(data_dir)
     try:
         with (data_dir / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         pass
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # as /var/lock is
         raise NotRunning(f"nothing runs on {data_dir}; {hint}") from None
     except PermissionError:
         raise StackError(_of_another_user(data_dir, data_dir)) from None
@@ -213,6 +214,25 @@ def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
         return msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=StackInfo)
     except FileNotFoundError:
         raise NotRunning(f"the system on {data_dir} is still starting") from None
+
+
+def has_settings_files() -> bool:
+    """Return whether settings of units are on this machine, as far as this user may see."""
+    try:
+        return any(path.suffix == ".env" for path in SETTINGS_FOLDER.iterdir())
+    except PermissionError:
+        return True  # it is for root, as docs/install.md makes it
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _hint(data_dir: Path) -> str:
+    if not has_settings_files():
+        return f"start it with `opsc up --data {data_dir}`, or name its folder with --data"
+    return (
+        f"on this machine the roles have their settings in {SETTINGS_FOLDER}: `opsc status` shows"
+        " them, and other commands take OPSC_DATABASE_URL, as docs/install.md says"
+    )
 
 
 def _whose(data_dir: Path) -> str:
