@@ -17,8 +17,8 @@ from ingest.sources.batching import BatchLimits, FixSize
 from ingest.sources.link import LinkOptions
 from ingest.sources.source import InboxSource
 from mqtt import BrokerAddress, Session, SessionOptions
+from service.health import STANDS_BY
 
-STANDS_BY = "standing by: another process is the leader"  # and we may follow it at once
 MOST_DEFERRED_BATCHES = 4  # batches of fixes that may be deferred before no more are taken
 SHARED_DEFERRED_BATCHES = 3  # of these organizations have shares, which one more batch may exceed
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+STANDS_BY = "standing by: another process is the leader"  # and may be followed at once
 HTTP_ADDRESS_FORM = "host:port like 127.0.0.1:9101"
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):(\d{1,5})")
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 from benchmarks.common.environment import Environment
 from benchmarks.common.payloads import tracker_id, tracker_secret
 from benchmarks.common.subject import STOP_SIGNALS, SubjectPlan, running
-from ingest.runtime import STANDS_BY
 from mqtt import BrokerAddress, Session, SessionOptions
+from service.health import STANDS_BY
 from stack.host.process import Command, Process, wait_until
 from stack.servers.postgres import free_port
 from stack.servers.supervisor import FIRST_PAUSE_S, answers_ready

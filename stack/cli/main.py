@@ -31,8 +31,10 @@ _TENANTS = "stack.cli.organizations"
 COMMANDS = {
     "up": Entry("stack.cli.up", "Run the whole system on this machine until Ctrl-C."),
     "demo": Entry("stack.cli.demo", "Run the system with moving trackers, zones and alerts."),
-    "status": Entry("stack.cli.status", "Show what runs on a data folder, and its health."),
-    "doctor": Entry("stack.cli.doctor", "Check this machine and its settings before `opsc up`."),
+    "status": Entry(
+        "stack.cli.status", "Show what runs on a data folder or a server, and its health."
+    ),
+    "doctor": Entry("stack.cli.doctor", "Check a server, or this machine before `opsc up`."),
     "org": Entry(f"{_TENANTS}.org", "Organizations: list, create, set plan and retention, delete."),
     "user": Entry(f"{_TENANTS}.user", "Users of an organization: list, reset a password."),
     "quarantine": Entry(

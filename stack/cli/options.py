@@ -17,6 +17,13 @@ DataDir = Annotated[
     Path, typer.Option("--data", file_okay=False, help="Folder that holds all data.")
 ]
 
+WantedDataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", file_okay=False, help="Folder of an `opsc up`; else what this machine runs."
+    ),
+]
+
 
 def say(text: str) -> None:
     """Print progress to stderr: stdout is for results. A full disk behind it ends nothing."""

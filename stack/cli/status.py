@@ -1,4 +1,4 @@
-"""``opsc status``: what runs on a data folder, and whether it is well."""
+"""``opsc status``: what runs on a data folder or as units of systemd, and whether it is well."""
 
 from __future__ import annotations
 
@@ -6,37 +6,59 @@ import asyncio
 import json
 import platform
 import socket
-import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
 
-from db.core.connect import connect
+from db.core.connect import Connection, connect
 from db.core.errors import DatabaseError
 from db.history import vital_signs
 from db.history.vital_signs import VitalSigns
 from mqtt import BrokerAddress
-from stack.cli.options import DataDir
-from stack.servers.runtime import DEFAULT_DATA_DIR, NotRunning, StackInfo, read_stack
+from service.health import STANDS_BY
+from stack.cli.options import WantedDataDir
+from stack.errors import StackError
+from stack.servers.database_checks import place_of
+from stack.servers.installation import Installation, Unit, find_installation
+from stack.servers.runtime import (
+    DEFAULT_DATA_DIR,
+    SETTINGS_FOLDER,
+    NotRunning,
+    StackInfo,
+    read_stack,
+)
 from stack.servers.tls import pinned
 
 TIMEOUT_S = 3
 PAGE_LIMIT_BYTES = 65_536
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
 class PartState:
-    """One part; pid is None for a server that runs elsewhere. state: "ok", or what is wrong."""
+    """One part; pid is None for a server that we did not start. state: "ok", or what is wrong."""
 
     address: str
     pid: int | None
     healthy: bool
     state: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All that runs here. about: facts of its own for JSON; signs: or why there are none."""
+
+    title: str
+    about: Mapping[str, object]
+    parts: Mapping[str, PartState]
+    signs: VitalSigns | str
 
 
 class _Page(msgspec.Struct):
@@ -48,35 +70,107 @@ class _Page(msgspec.Struct):
 
 
 def status(
-    data: DataDir = DEFAULT_DATA_DIR,
+    data: WantedDataDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what runs on this data folder; exit code 1 if a part has a fault or nothing runs."""
+    """Show what runs, and its health; exit code 1 if a part has a fault or nothing runs.
+
+    That is the `opsc up` on the data folder, else the units of a server.
+    """
     try:
-        system = read_stack(data)
+        found = _overview(data)
     except NotRunning as nothing:
         if as_json:
             print(json.dumps({"running": False, "why": str(nothing)}))
             raise typer.Exit(1) from None
         raise
-    signs = asyncio.run(_vital_signs(system))
-    parts = {name: _state(system, name, signs) for name in system.parts}
-    print(_as_json(system, parts, signs) if as_json else _as_text(system, parts, signs))
-    if not all(part.healthy for part in parts.values()):
+    print(_as_json(found) if as_json else _as_text(found))
+    if not all(part.healthy for part in found.parts.values()):
         raise typer.Exit(1)
 
 
-async def _vital_signs(system: StackInfo) -> VitalSigns | str:
-    """Return the figures of the database, or why it cannot be asked."""
+def _overview(data: Path | None) -> Overview:
+    """Return what runs on the data folder; where none is named and nothing runs on the usual one,
+    the units of this machine.
+    """
+    try:
+        return _of_stack(read_stack(data or DEFAULT_DATA_DIR))
+    except StackError:
+        server = find_installation() if data is None else None
+        if server is None:
+            raise
+    return _of_server(server)
+
+
+def _of_stack(system: StackInfo) -> Overview:
+    signs = asyncio.run(_vital_signs(system.database["opsc_ingest"]))
+    return Overview(
+        f"opsc up runs on {system.data_dir} (process {system.pid})",
+        {"data_dir": system.data_dir, "pid": system.pid},
+        {name: _state(system, name, signs) for name in system.parts},
+        signs,
+    )
+
+
+def _of_server(server: Installation) -> Overview:
+    if not server.units:
+        raise NotRunning(
+            f"systemd knows none of our units, though {SETTINGS_FOLDER} is there:"
+            " docs/install.md starts them, under Roles"
+        )
+    parts: dict[str, PartState] = {}
+    login = next(server.databases(), None)
+    signs: VitalSigns | str = f"not asked: its login is in {SETTINGS_FOLDER}, for root"
+    if login is not None:
+        unit, url = login
+        signs = asyncio.run(_vital_signs(url) if unit.role == "ingest" else _answers(url))
+        is_well = signs == "ok" or not isinstance(signs, str)
+        parts["postgres"] = PartState(place_of(url), None, is_well, "ok" if is_well else str(signs))
+    elif server.unread:
+        parts["postgres"] = PartState("", None, True, signs)
+    for unit in server.units:
+        if unit.role is not None:
+            parts[unit.short_name] = _unit_state(unit)
+        elif unit.trouble is not None:
+            parts[unit.short_name] = PartState("", None, False, unit.trouble)
+    title = f"systemd runs the roles of this machine, with settings in {SETTINGS_FOLDER}"
+    return Overview(title, {"settings_folder": str(SETTINGS_FOLDER)}, parts, signs)
+
+
+def _unit_state(unit: Unit) -> PartState:
+    if unit.trouble is not None:
+        return PartState(unit.address, unit.pid, False, unit.trouble)
+    certificate = unit.setting("tls_cert") if unit.role == "api" else None
+    answers = [readiness(f"{page}/readyz", certificate) for page in unit.pages]
+    is_well, state = min(answers)  # False comes first
+    return PartState(unit.address, unit.pid, is_well, state)
+
+
+async def _vital_signs(url: str) -> VitalSigns | str:
+    """Return the figures of the database, or why it cannot be asked. url: of ingest, which sees
+    all organizations.
+    """
+    return await _asked(url, vital_signs.read)
+
+
+async def _answers(url: str) -> str:
+    """Return "ok" where a login works, else why not."""
+
+    async def ok(_: Connection) -> str:
+        return "ok"
+
+    return await _asked(url, ok)
+
+
+async def _asked(url: str, read: Callable[[Connection], Awaitable[Answer]]) -> Answer | str:
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            # As ingest, which sees all organizations.
-            async with await connect(system.database["opsc_ingest"], "opsc status") as conn:
-                return await vital_signs.read(conn)
+            async with await connect(url, "opsc status") as conn:
+                return await read(conn)
     except TimeoutError:
         return f"no answer within {TIMEOUT_S} s"
     except DatabaseError as error:
-        return str(error).strip()
+        return "; ".join(str(error).strip().splitlines())
 
 
 def _state(system: StackInfo, name: str, signs: VitalSigns | str) -> PartState:
@@ -90,8 +184,7 @@ def _state(system: StackInfo, name: str, signs: VitalSigns | str) -> PartState:
     else:
         page = (part.metrics_url or "").removesuffix("/metrics")
         base = system.api_url if name == "api" else page
-        tls = pinned(system.certificate) if name == "api" else None
-        healthy, state = _readiness(f"{base}/readyz", tls)
+        healthy, state = readiness(f"{base}/readyz", system.certificate if name == "api" else None)
     return PartState(part.address, part.pid, healthy, state)
 
 
@@ -104,10 +197,11 @@ def _listens(url: str) -> str:
     return "ok"
 
 
-def _readiness(url: str, tls: ssl.SSLContext | None) -> tuple[bool, str]:
-    """Return whether a role says that it can do its work, and what else it says."""
+def readiness(url: str, certificate: str | None) -> tuple[bool, str]:
+    """Return whether a role says that it can do its work, or stands by, and what else it says."""
     try:
         try:
+            tls = pinned(certificate)
             with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=tls) as answer:
                 text, is_ready = answer.read(PAGE_LIMIT_BYTES), True
         except urllib.error.HTTPError as answer:
@@ -117,7 +211,8 @@ def _readiness(url: str, tls: ssl.SSLContext | None) -> tuple[bool, str]:
         return False, f"{url} answers something else"
     except OSError as error:
         return False, str(error)
-    return is_ready, "; ".join([page.detail or str(page.status), *page.warnings])
+    state = "; ".join([page.detail or str(page.status), *page.warnings])
+    return is_ready or page.status == STANDS_BY, state
 
 
 def _versions(signs: VitalSigns | str) -> dict[str, str]:
@@ -127,27 +222,25 @@ def _versions(signs: VitalSigns | str) -> dict[str, str]:
     return versions
 
 
-def _as_json(system: StackInfo, parts: dict[str, PartState], signs: VitalSigns | str) -> str:
-    about: dict[str, Any] = {
-        "running": True,
-        "data_dir": system.data_dir,
-        "pid": system.pid,
-        "parts": {name: asdict(part) for name, part in parts.items()},
-        "versions": _versions(signs),
-    }
-    if not isinstance(signs, str):
-        about["fixes_last_minute"] = signs.fixes_last_minute
+def _as_json(found: Overview) -> str:
+    parts = {name: asdict(part) for name, part in found.parts.items()}
+    about = {"running": True, **found.about, "parts": parts, "versions": _versions(found.signs)}
+    if not isinstance(found.signs, str):
+        about["fixes_last_minute"] = found.signs.fixes_last_minute
     return json.dumps(about)
 
 
-def _as_text(system: StackInfo, parts: dict[str, PartState], signs: VitalSigns | str) -> str:
-    width = max(len(part.address) for part in parts.values())
-    lines = [f"opsc up runs on {system.data_dir} (process {system.pid})"]
-    for name, part in parts.items():
-        process = "elsewhere" if part.pid is None else f"process {part.pid}"
+def _as_text(found: Overview) -> str:
+    names = max(9, *map(len, found.parts))
+    addresses = max((len(part.address) for part in found.parts.values()), default=0)
+    lines = [found.title]
+    for name, part in found.parts.items():
+        process = "-" if part.pid is None else f"process {part.pid}"
         mark = "" if part.healthy else "NOT WELL: "
-        lines.append(f"{name:<9} {part.address:<{width}}  {process:<15} {mark}{part.state}")
-    lines.append(", ".join(f"{what} {number}" for what, number in _versions(signs).items()))
-    if not isinstance(signs, str):
-        lines.append(f"{signs.fixes_last_minute:,} fixes of the last minute are stored")
+        lines.append(
+            f"{name:<{names}} {part.address:<{addresses}}  {process:<15} {mark}{part.state}"
+        )
+    lines.append(", ".join(f"{what} {number}" for what, number in _versions(found.signs).items()))
+    if not isinstance(found.signs, str):
+        lines.append(f"{found.signs.fixes_last_minute:,} fixes of the last minute are stored")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -37,6 +37,7 @@ GIB = 2**30
 LITTLE_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
 LITTLE_MEMORY_BYTES, NO_MEMORY_BYTES = 2 * GIB, GIB // 2
 FEW_FILES = 4096
+AS_ROOT = "run `opsc doctor` as root"
 BUILT_AFTER_S = 1_767_225_600  # 2026-01-01: no clock that is right is before it
 TOOL_TIMEOUT_S = 5.0
 MOST_PROCESSES = 64
@@ -67,14 +68,21 @@ class Finding(NamedTuple):
 
 def examine(data_dir: Path) -> list[Finding]:
     """Examine everything, in the order in which it is shown."""
-    checks: Sequence[Callable[[Path], Iterator[Finding]]] = (
-        _versions, _servers, _data_folder, _disk, _memory, _open_files, _clock, _ports,
-        _tls_versions, _settings,
-    )  # fmt: skip
-    return [finding for check in checks for finding in check(data_dir)]
+    return [
+        *versions(),
+        *_servers(data_dir),
+        *_data_folder(data_dir),
+        *_disk(data_dir),
+        *memory(),
+        *_open_files(),
+        *clock(),
+        *_ports(data_dir),
+        *tls_versions(_listener_pages(data_dir)),
+        *_settings(),
+    ]
 
 
-def _versions(_: Path) -> Iterator[Finding]:
+def versions() -> Iterator[Finding]:
     libc = " ".join(platform.libc_ver()).strip() or "an unknown libc"
     about = f"Python {platform.python_version()}, {libc}, Linux {platform.release()}"
     yield Finding("ok", "versions", f"{about}, {platform.machine()}")
@@ -100,7 +108,7 @@ def _servers(data_dir: Path) -> Iterator[Finding]:
 
 def _said_by(programs: Programs) -> str:
     command = [str(programs.postgres_bin / "postgres"), "--version"]
-    said = _output(command, programs.postgres_environment)
+    said = output(command, programs.postgres_environment)
     return said or "a PostgreSQL that does not start"
 
 
@@ -136,19 +144,19 @@ def _disk(data_dir: Path) -> Iterator[Finding]:
     folder = _existing(data_dir.resolve())
     free = shutil.disk_usage(folder).free
     text = f"{free / GIB:.1f} GiB are free on the disk of {folder}"
-    yield _by_amount("disk", text, free, (NO_DISK_BYTES, LITTLE_DISK_BYTES), "make room")
+    yield by_amount("disk", text, free, (NO_DISK_BYTES, LITTLE_DISK_BYTES), "make room")
 
 
-def _memory(_: Path) -> Iterator[Finding]:
+def memory() -> Iterator[Finding]:
     lines = Path("/proc/meminfo").read_text().splitlines()
     kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
     total, free = kib["MemTotal"] * 1024, kib["MemAvailable"] * 1024
     text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB are available"
     advice = "end other programs, or use a larger machine"
-    yield _by_amount("memory", text, free, (NO_MEMORY_BYTES, LITTLE_MEMORY_BYTES), advice)
+    yield by_amount("memory", text, free, (NO_MEMORY_BYTES, LITTLE_MEMORY_BYTES), advice)
 
 
-def _by_amount(
+def by_amount(
     subject: str, text: str, amount: int, bounds: tuple[int, int], advice: str
 ) -> Finding:
     """Return a fault below the first bound, a warning below the second."""
@@ -158,7 +166,7 @@ def _by_amount(
     return Finding("fault" if amount < none else "warning", subject, text, advice)
 
 
-def _open_files(_: Path) -> Iterator[Finding]:
+def _open_files() -> Iterator[Finding]:
     wanted = os.environ.get("OPSC_LISTEN_MAX_CONNECTIONS", "")
     if wanted.isdecimal() and int(wanted) > most_connections():
         text = f"OPSC_LISTEN_MAX_CONNECTIONS: {wanted} connections need as many open files"
@@ -174,12 +182,12 @@ def _open_files(_: Path) -> Iterator[Finding]:
     yield Finding(level, "open files", text, "" if level == "ok" else "raise `ulimit -Hn`")
 
 
-def _clock(_: Path) -> Iterator[Finding]:
+def clock() -> Iterator[Finding]:
     now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     if time.time() < BUILT_AFTER_S:
         yield Finding("fault", "clock", f"it says {now} UTC, which is past", "set the clock")
         return
-    said = _output(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+    said = output(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
     if said == "yes":
         yield Finding("ok", "clock", f"{now} UTC, synchronized")
     elif said == "no":
@@ -190,7 +198,7 @@ def _clock(_: Path) -> Iterator[Finding]:
         yield Finding("ok", "clock", text)
 
 
-def _output(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
+def output(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str | None:
     """Return what a program prints; None where it cannot be asked."""
     try:
         done = subprocess.run(
@@ -243,11 +251,11 @@ def _named_port(variable: str, text: str) -> Finding:
     return Finding("fault", "ports", text, f"set {variable} to another port, or leave it out")
 
 
-def _tls_versions(data_dir: Path) -> Iterator[Finding]:
-    """Yield devices that the TLS ports turned away for their version; nothing where no listener
-    runs.
+def tls_versions(pages: Iterable[str]) -> Iterator[Finding]:
+    """Yield devices that the TLS ports turned away for their version, by the metrics of the
+    listener's processes; nothing where there is none.
     """
-    pages = list(_listener_pages(data_dir))
+    pages = list(pages)
     if not pages:
         return
     count = sum(int(float(found)) for page in pages for found in _REFUSED_VERSION.findall(page))
@@ -270,22 +278,27 @@ def _listener_pages(data_dir: Path) -> Iterator[str]:
     except ValueError:
         return
     for number in range(MOST_PROCESSES):
-        try:
-            url = f"http://{_in_url(host)}:{port + number}/metrics"
-            with urllib.request.urlopen(url, timeout=TOOL_TIMEOUT_S) as answer:
-                page = answer.read(PAGE_LIMIT_BYTES).decode()
-        except (OSError, http.client.HTTPException, ValueError):
-            return
-        if "opsc_listener_" not in page:
+        page = listener_page(f"http://{in_url(host)}:{port + number}/metrics")
+        if page is None:
             return
         yield page
 
 
-def _in_url(host: str) -> str:
+def listener_page(url: str) -> str | None:
+    """Return the metrics of a listener's process; None where none answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=TOOL_TIMEOUT_S) as answer:
+            page = answer.read(PAGE_LIMIT_BYTES).decode()
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return page if "opsc_listener_" in page else None
+
+
+def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _settings(_: Path) -> Iterator[Finding]:
+def _settings() -> Iterator[Finding]:
     findings = [
         Finding(
             "warning",

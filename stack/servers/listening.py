@@ -56,7 +56,7 @@ class Listening:
     @property
     def is_plain_for_all(self) -> bool:
         """Whether devices elsewhere may connect without TLS."""
-        return self.port is not None and not _is_loopback(self.host)
+        return self.port is not None and not is_loopback(self.host)
 
     def variables(self) -> Mapping[str, str]:
         """Return settings of the role."""
@@ -97,7 +97,7 @@ def most_connections() -> int:
     return _USUAL_CONNECTIONS if hard == resource.RLIM_INFINITY else max(1, hard - OTHER_FILES)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -28,6 +28,7 @@ from stack.errors import StackError
 from stack.host.os_user import OsUser, hand_over, hand_over_opened, service_identity
 from stack.host.process import Command, Process, how_it_ended, wait_until
 from stack.host.programs import Programs
+from stack.servers.postgres_sizes import MIB, machine_memory_bytes
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 1024  # of those for ordinary users
@@ -280,6 +281,5 @@ def write_private(path: Path, text: str, identity: OsUser | None) -> None:
 
 
 def _shared_buffers_mb() -> int:
-    """Return an eighth of the memory, between 128 MB and 2 GB."""
-    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1024 * 1024)
-    return max(128, min(2048, memory_mb // 8))
+    """Return an eighth of the memory, between 128 MB and 2 GB: the machine has other work, too."""
+    return max(128, min(2048, machine_memory_bytes() // MIB // 8))

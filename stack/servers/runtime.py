@@ -27,6 +27,7 @@ from stack.errors import StackError
 
 DEFAULT_DATA_DIR = Path("var")
 SECRETS = "secrets.json"
+SETTINGS_FOLDER = Path("/etc/ops-companion")  # of a server after docs/install.md
 # What may lie in a data folder before its secrets do: `make` and a first start that was cut short.
 MAY_BE_FIRST = {"lock", "log", "mail", "servers", "tls", "bench", "fresh", "lost+found"} | {
     f"{SECRETS}.new"
@@ -205,9 +206,7 @@ def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
     data_dir = data_dir.resolve()
     try:
         if data_dir.is_dir() and _foreign_names(data_dir):
-            raise NotRunning(
-                f"{data_dir} is no data folder of opsc: name that of the running system with --data"
-            )
+            raise _nothing_runs(data_dir, "it is no data folder of opsc: name that with --data")
         with (data_dir / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -224,11 +223,24 @@ def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
         raise NotRunning(f"the system on {data_dir} is still starting") from None
 
 
-def _nothing_runs(data_dir: Path) -> NotRunning:
-    return NotRunning(
-        f"nothing runs on {data_dir}; start it with `opsc up --data {data_dir}`,"
-        " or name its folder with --data"
-    )
+def has_settings_files() -> bool:
+    """Return whether settings of units are on this machine, as far as this user may see."""
+    try:
+        return any(path.suffix == ".env" for path in SETTINGS_FOLDER.iterdir())
+    except PermissionError:
+        return True  # it is for root, as docs/install.md makes it
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _nothing_runs(data_dir: Path, hint: str | None = None) -> NotRunning:
+    hint = hint or f"start it with `opsc up --data {data_dir}`, or name its folder with --data"
+    if has_settings_files():
+        hint = (
+            f"on this machine the roles have their settings in {SETTINGS_FOLDER}: `opsc status`"
+            " shows them, and other commands take OPSC_DATABASE_URL, as docs/install.md says"
+        )
+    return NotRunning(f"nothing runs on {data_dir}; {hint}")
 
 
 def _whose(data_dir: Path) -> str:

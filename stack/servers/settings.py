@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,9 +20,11 @@ from service.wrong_settings import explained
 from stack.errors import StackError
 from webhooks.settings import DeliverSettings
 
-ROLES: tuple[type[BaseSettings], ...] = (
-    ListenSettings, IngestSettings, ApiSettings, DeliverSettings,
-)  # fmt: skip
+# By the command that runs the role.
+ROLES: Mapping[str, type[BaseSettings]] = {
+    "listen": ListenSettings, "ingest": IngestSettings, "api": ApiSettings,
+    "deliver": DeliverSettings,
+}  # fmt: skip
 # What `opsc up` sets by itself, for settings that are wrong without it.
 _SET_BY_UP: Mapping[str, Any] = {"ingest_link": "unix:/run/opsc/ingest.sock"}
 OF_COMMANDS = frozenset(
@@ -38,7 +40,7 @@ OF_COMMANDS = frozenset(
 
 def known_variables() -> frozenset[str]:
     """Return every variable that a role or a command reads."""
-    fields = (f"OPSC_{name}".upper() for role in ROLES for name in role.model_fields)
+    fields = (f"OPSC_{name}".upper() for role in ROLES.values() for name in role.model_fields)
     return OF_COMMANDS.union(fields)
 
 
@@ -48,10 +50,10 @@ class WrongSettings(StackError):
     exit_code = 2
 
 
-def unread_variables() -> dict[str, str | None]:
+def unread_variables(given: Iterable[str] = os.environ) -> dict[str, str | None]:
     """Return the variables that are set and that nothing reads, with the known name near each."""
     known = sorted(known_variables())
-    unread = sorted(name for name in os.environ if name.startswith("OPSC_") and name not in known)
+    unread = sorted(name for name in given if name.startswith("OPSC_") and name not in known)
     near = {name: difflib.get_close_matches(name, known, n=1) for name in unread}
     return {name: found[0] if found else None for name, found in near.items()}
 
@@ -60,9 +62,23 @@ def wrong_settings(given: Mapping[str, Any] | None = None) -> list[str]:
     """Return a line for each variable that a role would refuse. Those that are missing do not
     count: `opsc up` sets them. given: fields that it sets, too."""
     lines: dict[str, None] = {}
-    for role in ROLES:
+    for role in ROLES.values():
         try:
             role(**{**_SET_BY_UP, **(given or {})})
         except ValidationError as error:
             lines |= dict.fromkeys(explained(role, error).splitlines())
     return [line for line in lines if ": is missing" not in line]
+
+
+def refused_settings(role: str, variables: Mapping[str, str]) -> list[str]:
+    """Return a line for each of a role's own variables that it would refuse, or miss; what is set
+    in our environment does not count.
+    """
+    fields: dict[str, Any] = {
+        name.removeprefix("OPSC_").lower(): value for name, value in variables.items()
+    }
+    try:
+        ROLES[role](**fields, _env_prefix="NOT_OPSC_")
+    except ValidationError as error:
+        return explained(ROLES[role], error).splitlines()
+    return []

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from db.maintenance.server_facts import SIZES
 from stack.cli.main import COMMANDS
 from stack.servers.postgres import POSTGRES_SETTINGS
+from stack.servers.postgres_sizes import GIB, configuration
 from tests.test_documents import settings_page, variables
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +22,10 @@ RUNS = re.compile(r"(?:/bin/sh -c 'exec )?/opt/ops-companion/current/bin/opsc (\
 OF_ONE_MACHINE = {
     "listen_addresses", "unix_socket_directories", "log_timezone", "log_line_prefix",
     "log_checkpoints", "log_min_duration_statement", "lc_messages",
+    *SIZES,
 }  # fmt: skip
+# Who looks at everything has to be root; all others are users that exist only while they run.
+OF_ROOT = {"opsc-doctor.service"}
 
 
 def values(unit: Path, key: str) -> list[str]:
@@ -48,21 +53,22 @@ def test_a_unit_reads_files_that_the_page_makes(unit: Path) -> None:
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.name)
 def test_a_unit_is_confined(unit: Path) -> None:
+    is_of_root = unit.name in OF_ROOT
     for key, value in {
-        "CapabilityBoundingSet": "",
-        "DynamicUser": "yes",
+        "CapabilityBoundingSet": "CAP_DAC_READ_SEARCH" if is_of_root else "",
+        "DynamicUser": None if is_of_root else "yes",
         "NoNewPrivileges": "yes",
         "ProtectSystem": "strict",
-        "UMask": "0077",
+        "UMask": "0022" if is_of_root else "0077",
     }.items():
-        assert values(unit, key) == [value], key
+        assert values(unit, key) == ([] if value is None else [value]), key
     for key in ("MemoryMax", "TasksMax", "SystemCallFilter"):
         assert values(unit, key), key
 
 
 def test_every_service_that_stays_is_part_of_the_target() -> None:
     apart = {path.name for path in SERVICES if not values(path, "PartOf")}
-    assert apart == {"opsc-backup.service", "opsc-migrate.service"}
+    assert apart == {"opsc-backup.service", "opsc-doctor.service", "opsc-migrate.service"}
     assert apart == {path.name for path in SERVICES if values(path, "Type") == ["oneshot"]}
 
 
@@ -94,6 +100,29 @@ def test_the_database_is_set_as_opsc_up_sets_its_own() -> None:
     given = dict(re.findall(r"^([\w.]+) = '(.*)'$", text, re.MULTILINE))
     wanted = {k: v for k, v in POSTGRES_SETTINGS.items() if k not in OF_ONE_MACHINE}
     assert given == wanted
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_files_that_a_page_copies_are_there(page: Path) -> None:
+    for name in re.findall(r"/opt/ops-companion/current/(deploy/\S+)", page.read_text()):
+        assert list(ROOT.glob(name)), name
+
+
+def test_a_base_backup_leaves_the_memory_that_postgresql_shares() -> None:
+    """Both run as postgres: RemoveIPC would remove it, and PostgreSQL would crash."""
+    unit = DEPLOY / "pgbackrest" / "opsc-base-backup.service"
+    assert values(unit, "User") == ["postgres"]
+    assert values(unit, "RemoveIPC") == []
+    assert unit.with_suffix(".timer").exists()
+
+
+def test_what_the_machine_decides_is_in_one_file_alone() -> None:
+    """And `opsc doctor` compares all of it with what the server has."""
+    memory, disk = 8 * GIB, 200 * GIB
+    printed = re.findall(r"^(\w+) = '\d+MB'$", configuration(memory, disk), re.MULTILINE)
+    assert printed == list(SIZES)
+    text = "".join(path.read_text() for path in DEPLOY.rglob("*.conf"))
+    assert not set(printed) & set(re.findall(r"^(\w+) = ", text, re.MULTILINE))
 
 
 def test_a_unit_that_can_be_reloaded_sends_the_signal_that_its_role_takes() -> None:

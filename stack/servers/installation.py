@@ -1,0 +1,195 @@
+"""A server after docs/install.md: the roles run as units of systemd, their settings are in files.
+
+`find_installation` asks systemd and reads the files, as far as this user may: anybody may ask
+systemd, the files are for root. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from service.health import read_address
+from stack.servers.checks import in_url
+from stack.servers.runtime import has_settings_files
+from stack.servers.settings import ROLES
+
+TARGET = "ops-companion.target"
+TOOL_TIMEOUT_S = 10.0
+EVERY_ADDRESS = ("", "0.0.0.0", "::")
+_PROPERTIES = (
+    "Id", "LoadState", "ActiveState", "SubState", "Result", "MainPID", "ExecMainStatus",
+    "Environment", "EnvironmentFiles",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit as systemd has it. settings: variables of the unit and of its files, which win;
+    unread: files that this user may not read; missing: files that are not there.
+    """
+
+    name: str
+    state: str  # ActiveState: active, activating, failed, inactive
+    result: str
+    exit_code: str
+    pid: int | None
+    settings: Mapping[str, str]
+    unread: Sequence[Path] = ()
+    missing: Sequence[Path] = ()
+
+    @property
+    def short_name(self) -> str:
+        return self.name.removesuffix(".service")
+
+    @property
+    def role(self) -> str | None:
+        """The role of a unit that stays; None for timers, backups and migrations."""
+        name = self.short_name.removeprefix("opsc-").partition("@")[0]
+        return name if name in ROLES else None
+
+    @property
+    def trouble(self) -> str | None:
+        """The reason why the unit does not run, or has failed; None where all is well."""
+        look = f"see `journalctl -u {self.short_name}`"
+        if self.missing:
+            return f"has no {', '.join(map(str, self.missing))}: docs/install.md makes it"
+        if self.state == "failed" or self.result != "success":
+            return f"failed ({self.result}, exit code {self.exit_code}); {look}"
+        if self.role is not None and self.state == "inactive":
+            return f"is stopped; `systemctl start {self.short_name}` starts it"
+        if self.role is not None and self.state != "active":
+            return f"is {self.state}; {look}"
+        return None
+
+    def setting(self, name: str) -> Any:
+        """Return a setting of the role by the name of its field, else the default of the role."""
+        assert self.role is not None
+        default = ROLES[self.role].model_fields[name].default
+        return self.settings.get(f"OPSC_{name.upper()}", default)
+
+    @property
+    def address(self) -> str:
+        """The address that others connect to; of a role that nobody connects to, its page."""
+        if self.role == "api":
+            return f"{self.setting('api_host')}:{self.setting('api_port')}"
+        if self.role == "listen":
+            plain, tls = self.setting("listen_port"), self.setting("listen_tls_port")
+            return f"{self.setting('listen_host')}:{plain if int(plain) else tls}"
+        return str(self.setting(f"{self.role}_http"))
+
+    @property
+    def pages(self) -> list[str]:
+        """The URLs of the role's pages of health, each without its path: one a process, but one
+        for all processes of the API.
+        """
+        if self.role == "api":
+            scheme = "http" if self.setting("tls_cert") is None else "https"
+            return [f"{scheme}://{reached(self.setting('api_host'))}:{self.setting('api_port')}"]
+        host, port = read_address(self.setting(f"{self.role}_http"))
+        processes = int(self.setting("listen_processes")) if self.role == "listen" else 1
+        return [f"http://{reached(host)}:{port + number}" for number in range(processes)]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The units of this machine, in the order of their names."""
+
+    units: Sequence[Unit]
+
+    @cached_property
+    def roles(self) -> list[Unit]:
+        return [unit for unit in self.units if unit.role is not None]
+
+    @cached_property
+    def unread(self) -> list[Path]:
+        """Files of settings that this user may not read."""
+        return sorted({path for unit in self.units for path in unit.unread})
+
+    def unit(self, name: str) -> Unit | None:
+        return next((unit for unit in self.units if unit.name == name), None)
+
+    def databases(self) -> Iterator[tuple[Unit, str]]:
+        """Yield each unit that has a login to the database, with it; ingest, which sees all
+        organizations, comes first.
+        """
+        for unit in sorted(self.units, key=lambda unit: unit.role != "ingest"):
+            if url := unit.settings.get("OPSC_DATABASE_URL"):
+                yield unit, url
+
+
+def find_installation() -> Installation | None:
+    """Return what is installed on this machine; None where nothing is."""
+    shown = {block["Id"]: block for block in _shown() if block.get("LoadState") == "loaded"}
+    if not shown and not has_settings_files():
+        return None
+    return Installation([_unit(shown[name]) for name in sorted(shown)])
+
+
+def reached(host: str) -> str:
+    """Return the address of this machine in a URL, for a host that a role listens on."""
+    return "127.0.0.1" if host in EVERY_ADDRESS else in_url(host)
+
+
+def _shown() -> Iterator[dict[str, str]]:
+    """Yield the properties of each unit of ours; none where no systemd runs. Lines of a property
+    that has several come as one.
+
+    systemd forgets units that are stopped: the pattern finds the others, the target all roles.
+    """
+    roles = _systemctl("show", "--value", "--property", "Wants", TARGET).split()
+    shown = _systemctl("show", "--property", ",".join(_PROPERTIES), "opsc-*", *roles)
+    for block in filter(None, shown.strip().split("\n\n")):
+        found: dict[str, str] = {}
+        for line in block.splitlines():
+            name, _, value = line.partition("=")
+            found[name] = f"{found[name]}\n{value}" if name in found else value
+        yield found
+
+
+def _systemctl(*arguments: str) -> str:
+    """Return what systemctl prints; nothing where no systemd runs."""
+    command = ["systemctl", *arguments]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _unit(shown: Mapping[str, str]) -> Unit:
+    settings = dict(pair.split("=", 1) for pair in shlex.split(shown.get("Environment", "")))
+    unread, missing = [], []
+    for line in shown.get("EnvironmentFiles", "").splitlines():
+        path, _, options = line.partition(" (")
+        try:
+            settings |= _read(Path(path))
+        except PermissionError:
+            unread.append(Path(path))
+        except FileNotFoundError:
+            if "ignore_errors=no" in options:
+                missing.append(Path(path))
+    return Unit(
+        name=shown["Id"],
+        state=shown["ActiveState"],
+        result=shown.get("Result") or "success",
+        exit_code=shown.get("ExecMainStatus", ""),
+        pid=int(shown.get("MainPID") or 0) or None,
+        settings=settings,
+        unread=unread,
+        missing=missing,
+    )
+
+
+def _read(path: Path) -> dict[str, str]:
+    with path.open() as file:
+        read = dotenv_values(stream=file, interpolate=False)
+    return {name: value for name, value in read.items() if value is not None}
