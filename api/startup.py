@@ -8,8 +8,7 @@ import structlog
 
 from api.settings import ApiSettings
 from db.core.connect import Pool, connect
-from db.core.errors import OperationalError
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S, OperationalError
 from db.core.tenant import is_row_security_bypassed
 
 _RETRY_MIN_S = 0.25

@@ -18,8 +18,7 @@ import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
-from db.core.errors import DatabaseError, LockNotAvailable
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S, DatabaseError, LockNotAvailable
 from db.history import quarantine
 from db.history.visits import VisitNotOpen
 from ingest.amending import amend_punches

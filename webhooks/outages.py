@@ -5,8 +5,7 @@ import random
 
 import structlog
 
-from db.core.errors import InternalError, OperationalError
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S, InternalError, OperationalError
 from service.exceptions import message
 
 # A server that is gone, restarting, full or read-only; a session that was ended; a wait that was

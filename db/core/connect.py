@@ -18,8 +18,8 @@ from psycopg import OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
+from db.core.errors import RECONNECT_S
 from db.core.pipeline_cursor import Connection, ExchangeCursor
-from db.core.reconnect import RECONNECT_S
 from db.core.wakeups import WakeUp
 
 DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"

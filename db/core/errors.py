@@ -1,4 +1,4 @@
-"""Exceptions of the database and its driver, for callers outside of `db`."""
+"""Exceptions of the database and its driver, for callers outside of `db`; how soon to try again."""
 
 from psycopg import DataError, IntegrityError, InternalError, OperationalError
 from psycopg import Error as DatabaseError  # all of psycopg's, those of the pool too
@@ -11,6 +11,7 @@ from psycopg.errors import (
 )
 
 __all__ = [
+    "RECONNECT_S",
     "DataError",
     "DatabaseError",
     "ForeignKeyViolation",
@@ -22,3 +23,9 @@ __all__ = [
     "TransactionTimeout",
     "UniqueViolation",
 ]
+
+RECONNECT_S = 1.0
+"""The longest pause between two tries to reach a database that is away, of pools and of every loop
+of a role: a pause may grow, but not beyond. So each role works again within two seconds of the
+database's return, however long that was away.
+"""

@@ -24,7 +24,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S
 
 if TYPE_CHECKING:
     from db.core.pipeline_cursor import Connection

@@ -8,8 +8,7 @@ import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
-from db.core.errors import DatabaseError
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S, DatabaseError
 from listener.link.ingest_link import IngestLink, Sender
 from listener.metrics import ListenerMetrics
 from service.exceptions import message

@@ -17,8 +17,7 @@ from uuid import UUID
 import structlog
 
 from db.core.connect import Connection, Limits, connect
-from db.core.errors import DatabaseError
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S, DatabaseError
 from db.listener.tracker_identities import TrackerIdentity, changed_since
 from service.exceptions import message
 from telemetry.ids import IdError, parse_id

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import structlog
 
 from db.core.connect import Connection, Limits, connect
-from db.core.errors import DatabaseError
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S, DatabaseError
 from db.listener import device_sessions
 from db.listener.device_sessions import MOST_CLIENT_ID_BYTES, DeviceSession, SessionKey
 from listener.stored.writes import Notes

@@ -12,8 +12,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from db.core.connect import Connection, Limits, connect
-from db.core.errors import DatabaseError
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S, DatabaseError
 from service.exceptions import message
 
 MOST_NOTES = 200_000

@@ -20,8 +20,7 @@ import structlog
 
 from api.live.feeds.live_event import LiveEvent
 from db.core.connect import Connection, Pool
-from db.core.errors import InternalError, OperationalError
-from db.core.reconnect import RECONNECT_S
+from db.core.errors import RECONNECT_S, InternalError, OperationalError
 from db.core.tenant import reading
 from db.history import event_feed
 from db.history.events import ListedEvent
