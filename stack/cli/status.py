@@ -8,7 +8,6 @@ import platform
 import socket
 import ssl
 import urllib.error
-import urllib.request
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from db.history import vital_signs
 from db.history.vital_signs import VitalSigns
 from mqtt import BrokerAddress
 from stack.cli.options import DataDir
+from stack.host.pages import open_page
 from stack.servers.runtime import DEFAULT_DATA_DIR, NotRunning, StackInfo, read_stack
 from stack.servers.tls import pinned
 
@@ -108,7 +108,7 @@ def _readiness(url: str, tls: ssl.SSLContext | None) -> tuple[bool, str]:
     """Return whether a role says that it can do its work, and what else it says."""
     try:
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=tls) as answer:
+            with open_page(url, TIMEOUT_S, tls) as answer:
                 text, is_ready = answer.read(PAGE_LIMIT_BYTES), True
         except urllib.error.HTTPError as answer:
             text, is_ready = answer.read(PAGE_LIMIT_BYTES), False
