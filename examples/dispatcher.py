@@ -1,6 +1,7 @@
 """Lists all assets, page by page, and then the events since the last time.
 
-    OPSC_API_URL=http://127.0.0.1:8000 OPSC_API_KEY=opsk_... python dispatcher.py seq.txt
+    export OPSC_API_URL=http://127.0.0.1:8000 OPSC_API_KEY=opsk_...
+    .venv/bin/python examples/dispatcher.py /tmp/seq.txt
 
 A list is walked by its cursor: assets that others make or delete meanwhile cost no row that stays.
 Events are numbered without gaps, so the last `seq`, kept in a file, is all that is remembered.

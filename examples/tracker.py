@@ -1,7 +1,8 @@
 """A tracker that stores and forwards: fixes go to its disk first, and are forgotten once the broker
 has acknowledged them.
 
-    TRACKER_ID=trk_... TRACKER_SECRET=... python tracker.py mqtt://127.0.0.1:1883 fixes.db < fixes
+    export TRACKER_ID=trk_... TRACKER_SECRET=...
+    .venv/bin/python examples/tracker.py mqtt://127.0.0.1:1883 /tmp/fixes.db < fixes
 
 Reads one fix a line as JSON, like {"time": "2026-01-31T12:00:00Z", "lat": 47.37, "lon": 8.54},
 until its input ends, and ends when everything is sent. Where the broker cannot be reached, or

@@ -1,6 +1,6 @@
 // Receives webhooks with Express: verifies that they are ours and new, and prints each event once.
 //
-//     npm install express standardwebhooks
+//     npm install express standardwebhooks   # in a folder of its own, with Node 18 or later
 //     WEBHOOK_SECRET=whsec_... node webhook_express.js 9999
 //
 // Put TLS in front of it: outside of development webhooks go to https alone.

@@ -1,7 +1,7 @@
 """Receives webhooks with FastAPI: verifies that they are ours and new, and prints each event once.
 
-    pip install fastapi uvicorn standardwebhooks
-    WEBHOOK_SECRET=whsec_... uvicorn webhook_fastapi:app --port 9999
+    .venv/bin/pip install fastapi uvicorn standardwebhooks
+    WEBHOOK_SECRET=whsec_... .venv/bin/uvicorn --app-dir examples webhook_fastapi:app --port 9999
 
 Put TLS in front of it: outside of development webhooks go to https alone.
 """

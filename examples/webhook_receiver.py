@@ -1,6 +1,6 @@
 """Receives webhooks: verifies that they are ours and new, and prints each event once.
 
-    WEBHOOK_SECRET=whsec_... python webhook_receiver.py 9999
+    WEBHOOK_SECRET=whsec_... .venv/bin/python examples/webhook_receiver.py 9999
 
 Signatures are those of Standard Webhooks 1.0.0, here by hand; the package `standardwebhooks` does
 the same. Put TLS in front of it: outside of development webhooks go to https alone.

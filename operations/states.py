@@ -12,7 +12,11 @@ Verb = TypeVar("Verb", bound=str)
 
 
 class StateMove(NamedTuple, Generic[State, Verb]):
-    """A way from a state to another. roles: who may; own_roles: who may where it is their own."""
+    """A way from a state to another.
+
+    roles: who may say the verb; empty: nobody says it, the move follows from something else.
+    own_roles: who may where it is their own.
+    """
 
     state: State
     verb: Verb
@@ -24,14 +28,17 @@ class StateMove(NamedTuple, Generic[State, Verb]):
 class IllegalMoveError(Exception):
     """A request that the state of a thing does not allow.
 
-    state: the state it is in. verbs: those that are legal there.
+    state: the state it is in. verbs: those that are legal there. action: the first words of the
+    sentence, such as "to edit".
     """
 
     def __init__(self, thing: str, state: str, verbs: tuple[str, ...], action: str) -> None:
         self.state = state
         self.verbs = verbs
         legal = ", ".join(verbs) or "nothing"
-        super().__init__(f"to {action} {thing} that is {state} is not legal; legal is: {legal}")
+        super().__init__(
+            f"{action} is not legal for {thing} whose status is {state}; legal is: {legal}"
+        )
 
 
 class StateTable(Generic[State, Verb]):
@@ -43,14 +50,14 @@ class StateTable(Generic[State, Verb]):
         self._moves = {(each.state, each.verb): each for each in moves}
 
     def legal_verbs(self, state: State) -> tuple[Verb, ...]:
-        """Return the verbs that lead out of a state, whoever says them."""
-        return tuple(each.verb for each in self.moves if each.state == state)
+        """Return the verbs by which somebody leads out of a state."""
+        return tuple(each.verb for each in self.moves if each.state == state and each.roles)
 
     def move(self, state: State, verb: Verb) -> State:
         """Return the state after a verb. Raises IllegalMoveError where the verb is not legal."""
         found = self._moves.get((state, verb))
         if found is None:
-            raise self.illegal(state, verb)
+            raise self.illegal(state, f"the verb {verb}")
         return found.then
 
     def verb_between(self, state: State, then: State) -> Verb:
@@ -60,7 +67,7 @@ class StateTable(Generic[State, Verb]):
         for each in self.moves:
             if (each.state, each.then) == (state, then):
                 return each.verb
-        raise self.illegal(state, f"make {then}")
+        raise self.illegal(state, f"to become {then}")
 
     def may_move(self, state: State, verb: Verb, role: Role, *, is_own: bool) -> bool:
         """Return whether a role may say a verb in a state. is_own: the thing is the user's own.
@@ -75,5 +82,5 @@ class StateTable(Generic[State, Verb]):
         )
 
     def illegal(self, state: State, action: str) -> IllegalMoveError:
-        """Return the error for an action that the state does not allow."""
+        """Return the error for an action that the state does not allow, such as "to edit"."""
         return IllegalMoveError(self.thing, state, self.legal_verbs(state), action)

@@ -4,9 +4,10 @@ What a field says of itself comes first (`examples`, `const`, `enum`, a default)
 tells: a time, an id, the least number. A text that says nothing of itself is empty, which a test
 finds: who adds the field is the one who knows.
 
-An organization that is new accepts the example of a body as it is shown. So the example leaves out
-the ids that a body may have, and the fields that depend on them (`dependentRequired`,
-`dependentSchemas`). Of two fields that exclude each other (`not`, `required`) it shows the first.
+An organization that is new accepts the example of a body, with ids of its own. Few examples show
+ids: they leave out the ids that a body may have, and the fields that depend on them
+(`dependentRequired`, `dependentSchemas`). Of two fields that exclude each other (`not`, `required`)
+they show the first.
 """
 
 import re

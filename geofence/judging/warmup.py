@@ -9,6 +9,7 @@ shows how far it is.
 # (numba's events and shapely have no types)
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
@@ -31,6 +32,7 @@ from geofence.zones.index import ZoneIndex
 from telemetry.fix import FixBatch
 
 LINES = 8  # of progress, where the output is no terminal
+QUIET_S = 10  # at most without one
 
 _CALLED = (mark_late_assets, walk, signed_distance_m, covers_pairs, edges_by_band)
 
@@ -75,33 +77,60 @@ def _call_everything() -> None:
 
 
 class Report:
-    """The progress of compiling: a counter on a terminal, else a few lines."""
+    """The progress of compiling: a counter on a terminal, else a few lines.
+
+    One function may take most of the time, so the report also shows the seconds that have passed.
+    """
 
     def __init__(self, out: TextIO) -> None:
-        self._out, self._has_compiled = out, False
+        self._out, self._done, self._of, self._seconds = out, 0, 0, 0
 
     def step(self, done: int, of: int) -> None:
         """Show that `done` functions are compiled."""
-        if not self._has_compiled:
+        if not self._done:
             self._say("compiling the geofence engine for this machine, about a minute ...")
-        self._has_compiled = True
+        self._done, self._of = done, of
         if self._out.isatty():
-            self._say(f"\r  {done} of {of} functions", end="")
+            self._show_counter()
         elif done % (of // LINES) == 0:
             self._say(f"  {done} of {of} functions")
 
+    def second(self) -> None:
+        """Show that another second has passed, without a terminal each tenth."""
+        self._seconds += 1
+        if not self._done:
+            return
+        if self._out.isatty():
+            self._show_counter()
+        elif self._seconds % QUIET_S == 0:
+            self._say(f"  {self._done} of {self._of} functions after {self._seconds} s")
+
     def end(self) -> None:
         """Say what was done."""
-        if self._has_compiled and self._out.isatty():
+        if self._done and self._out.isatty():
             self._say("")
-        what = "compiled" if self._has_compiled else "compiled already: nothing to do"
+        what = "compiled" if self._done else "compiled already: nothing to do"
         self._say(f"the geofence engine is {what}")
+
+    def _show_counter(self) -> None:
+        self._say(f"\r  {self._done} of {self._of} functions, {self._seconds} s", end="")
 
     def _say(self, text: str, end: str = "\n") -> None:
         print(text, end=end, file=self._out, flush=True)
 
 
+def _count_seconds(report: Report, ended: threading.Event) -> None:
+    while not ended.wait(1):
+        report.second()
+
+
 if __name__ == "__main__":
-    report = Report(sys.stderr)
-    prepare(report.step)
+    report, ended = Report(sys.stderr), threading.Event()
+    clock = threading.Thread(target=_count_seconds, args=(report, ended))
+    clock.start()
+    try:
+        prepare(report.step)
+    finally:
+        ended.set()
+        clock.join()
     report.end()

@@ -48,4 +48,4 @@ TIMESHEETS = StateTable("a timesheet", MOVES)
 def check_adjustable(state: State) -> None:
     """Raise IllegalMoveError where no adjustment may be made in a state."""
     if not STATES[state].adjustable:
-        raise TIMESHEETS.illegal(state, "adjust")
+        raise TIMESHEETS.illegal(state, "to adjust")

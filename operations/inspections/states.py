@@ -1,4 +1,7 @@
-"""The states of an inspection form as data; docs/inspections.md has the same table."""
+"""The states of an inspection form as data; docs/inspections.md has the same table.
+
+Nobody says `supersede`: the submission of a correction does it.
+"""
 
 from typing import Literal
 
@@ -12,7 +15,7 @@ _OWN: tuple[Role, ...] = ("technician",)
 
 MOVES: tuple[StateMove[State, Verb], ...] = (
     StateMove("draft", "submit", "submitted", _LEADS, _OWN),
-    StateMove("submitted", "supersede", "superseded", _LEADS, _OWN),
+    StateMove("submitted", "supersede", "superseded", ()),
 )
 INSPECTIONS = StateTable("an inspection form", MOVES)
 
@@ -20,10 +23,10 @@ INSPECTIONS = StateTable("an inspection form", MOVES)
 def check_changeable(state: State) -> None:
     """Raise IllegalMoveError where a form does not change any more."""
     if state != "draft":
-        raise INSPECTIONS.illegal(state, "change")
+        raise INSPECTIONS.illegal(state, "to change")
 
 
 def check_repairable(state: State) -> None:
     """Raise IllegalMoveError where no work order may be made of a form's defects."""
     if state != "submitted":
-        raise INSPECTIONS.illegal(state, "order repairs of")
+        raise INSPECTIONS.illegal(state, "to order repairs")

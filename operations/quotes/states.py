@@ -29,20 +29,22 @@ QUOTE_MOVES: tuple[StateMove[QuoteState, QuoteVerb], ...] = (
     StateMove("expired", "supersede", "superseded", ()),
 )
 QUOTES = StateTable("a quote", QUOTE_MOVES)
+_REVISABLE = frozenset(each.state for each in QUOTE_MOVES if each.verb == "supersede")
 
 
 def check_editable(state: QuoteState) -> None:
     """Raise IllegalMoveError where the content of a quote may not change."""
     if state != "draft":
-        raise QUOTES.illegal(state, "edit")
+        raise QUOTES.illegal(state, "to edit")
 
 
 def check_convertible(state: QuoteState) -> None:
     """Raise IllegalMoveError where no work order may be made of a quote."""
     if state != "accepted":
-        raise QUOTES.illegal(state, "convert")
+        raise QUOTES.illegal(state, "to convert")
 
 
 def check_revisable(state: QuoteState) -> None:
     """Raise IllegalMoveError where no later revision may follow."""
-    QUOTES.move(state, "supersede")
+    if state not in _REVISABLE:
+        raise QUOTES.illegal(state, "to revise")

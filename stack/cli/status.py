@@ -7,7 +7,6 @@ import json
 import platform
 import socket
 import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -25,6 +24,7 @@ from mqtt import BrokerAddress
 from service.health import STANDS_BY
 from stack.cli.options import WantedDataDir
 from stack.errors import StackError
+from stack.host.pages import open_page
 from stack.servers.database_checks import place_of
 from stack.servers.installation import Installation, Unit, find_installation
 from stack.servers.runtime import (
@@ -202,7 +202,7 @@ def readiness(url: str, certificate: str | None) -> tuple[bool, str]:
     try:
         try:
             tls = pinned(certificate)
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=tls) as answer:
+            with open_page(url, TIMEOUT_S, tls) as answer:
                 text, is_ready = answer.read(PAGE_LIMIT_BYTES), True
         except urllib.error.HTTPError as answer:
             text, is_ready = answer.read(PAGE_LIMIT_BYTES), False

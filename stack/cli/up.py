@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import shutil
 import signal
@@ -29,6 +30,8 @@ def described(stack: Stack) -> str:
     addresses["docs"] = f"{stack.api_url}/docs"
     addresses["data"] = str(stack.data_dir)
     addresses["logs"] = str(stack.data_dir / "log")
+    if not os.environ.get("OPSC_MAIL_SMTP_URL"):
+        addresses["letters"] = str(stack.mail_folder)
     width = max(map(len, addresses))
     lines = [f"{name:<{width}}  {address}" for name, address in addresses.items()]
     return "\n".join([*lines, *stack.ports.moved])

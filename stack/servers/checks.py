@@ -10,7 +10,6 @@ import resource
 import shutil
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from service.health import read_address
 from stack.errors import StackError
+from stack.host.pages import open_page
 from stack.host.programs import SYSTEM_ROOT, UNPACKED, Programs, find_programs, servers_dir
 from stack.servers.listening import LISTEN_HTTP_PORT, LISTEN_PORT, OTHER_FILES, most_connections
 from stack.servers.ports import is_free, why_not
@@ -287,7 +287,7 @@ def _listener_pages(data_dir: Path) -> Iterator[str]:
 def listener_page(url: str) -> str | None:
     """Return the metrics of a listener's process; None where none answers."""
     try:
-        with urllib.request.urlopen(url, timeout=TOOL_TIMEOUT_S) as answer:
+        with open_page(url, TOOL_TIMEOUT_S) as answer:
             page = answer.read(PAGE_LIMIT_BYTES).decode()
     except (OSError, http.client.HTTPException, ValueError):
         return None

@@ -8,14 +8,12 @@ and returns the process.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import cycle, islice
@@ -72,7 +70,7 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
     "lc_messages": "C.UTF-8",
 }
 
-_claims: list[int] = []  # the locked files of the ports that are ours
+_claims: list[socket.socket] = []  # that stand for the ports that are ours
 
 
 def free_port(preferred: int) -> int:
@@ -109,24 +107,18 @@ def _other_ports() -> Iterator[int]:
 
 
 def _claim(port: int) -> bool:
-    """Lock a file that stands for the port, for all users of this machine.
+    """Bind an abstract socket (unix(7)) that stands for the port, for all users of this machine: it
+    is no file, and ends with our process.
 
-    False where another process holds it.
+    False where another process has it.
     """
-    path = Path(tempfile.gettempdir()) / f"opsc-port-{port}.lock"
+    claim = socket.socket(socket.AF_UNIX)
     try:
-        try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        claim.bind(f"\0opsc-port-{port}")
     except OSError:
+        claim.close()
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return False
-    _claims.append(handle)
+    _claims.append(claim)
     return True
 
 

@@ -65,7 +65,8 @@ async def start_roles(stack: Stack) -> None:
     api_http = _page(stack, "api-metrics", "OPSC_API_HTTP", API_HTTP_PORT)
     stack.parts["api"] = PartInfo(api, metrics_url=f"http://{api_http}/metrics")
     public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}
-    mail = {"OPSC_MAIL_FOLDER": str(_mail_folder(stack))}
+    stack.mail_folder = _mail_folder(stack)
+    mail = {"OPSC_MAIL_FOLDER": str(stack.mail_folder)}
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
     api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **public, **at_home}
     api_variables["OPSC_API_HTTP"] = api_http

@@ -206,7 +206,8 @@ def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
     data_dir = data_dir.resolve()
     try:
         if data_dir.is_dir() and _foreign_names(data_dir):
-            raise _nothing_runs(data_dir, "it is no data folder of opsc: name that with --data")
+            hint = "it is no data folder of opsc: name that of the running system with --data"
+            raise _nothing_runs(data_dir, hint)
         with (data_dir / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -42,6 +42,7 @@ class Stack:
     api_url: str = ""
     broker_url: str = ""
     broker_tls_url: str | None = None
+    mail_folder: Path = field(init=False)  # of letters, unless a mail server sends them
     link_folder: Path = field(init=False)  # of the sockets by which the listener reaches ingest
     ends_with_it: ExitStack = field(default_factory=ExitStack)
     certificate: Certificate | None = None

@@ -13,11 +13,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stack.host.pages import open_page
 from stack.host.process import Command, PartFailed, Process, how_it_ended, wait_until
 
 POLL_S = 0.05
@@ -47,10 +46,9 @@ def answers_ready(url: str, tls: ssl.SSLContext | None = None) -> Callable[[], b
 
     def check() -> bool:
         try:
-            # loopback, our own URL
-            with urllib.request.urlopen(url, timeout=2, context=tls) as response:
+            with open_page(url, 2, tls) as response:
                 return response.status == 200
-        except (urllib.error.URLError, OSError):
+        except OSError:
             return False
 
     return check

@@ -109,6 +109,7 @@ async def _start(stack: Stack) -> None:
     if os.environ.get("OPSC_LISTEN_PORT") != "0":
         stack.ports.claim("OPSC_LISTEN_PORT")
     await _start_servers(stack)
+    stack.say("starting the roles: listener, ingest, deliver, api")
     await start_roles(stack)
 
 
@@ -141,6 +142,7 @@ async def _start_postgres(stack: Stack) -> str:
             f"the servers' files are in {home.parent}: their user cannot read your data folder"
         )
     port = stack.ports.usual("postgres", POSTGRES_PORT)
+    stack.say(f"starting PostgreSQL; its data is in {home}")
     server = Postgres(programs, home, port, stack.log("postgres"))
     await asyncio.to_thread(server.prepare)
     stack.parts[server.name] = PartInfo(server.address)
@@ -159,12 +161,12 @@ def _create_database(admin_url: str) -> None:
 
 def _migrate(stack: Stack, admin_url: str) -> None:
     try:
-        applied = migrate.migrate(admin_url)
+        if pending := migrate.pending(admin_url):
+            stack.say(f"migrating the database to {pending[-1]} ({len(pending)} to apply)")
+        migrate.migrate(admin_url)
         migrate.set_role_passwords(admin_url, stack.secrets.role_passwords)
     except (psycopg.Error, migrate.MigrationError) as error:
         raise StackError(f"the database cannot be brought up to date: {error}") from error
-    for name in applied:
-        stack.say(f"migrated: {name}")
     stack.database = {
         "admin": admin_url,
         **{r: _login(admin_url, r, p) for r, p in stack.secrets.role_passwords.items()},

@@ -21,6 +21,7 @@ from operations.quotes.evidence import (
 from operations.quotes.states import (
     QUOTE_MOVES,
     QUOTE_STATES,
+    QUOTES,
     check_editable,
     check_revisable,
 )
@@ -96,6 +97,25 @@ def test_every_state_but_draft_is_reached_and_verbs_lead_to_one_state() -> None:
 def test_nobody_says_view_or_supersede() -> None:
     silent = {each.verb for each in QUOTE_MOVES if not each.roles}
     assert silent == {"view", "supersede"}
+    assert {state: QUOTES.legal_verbs(state) for state in QUOTE_STATES} == {
+        "draft": ("send",),
+        "sent": ("accept", "decline", "expire"),
+        "viewed": ("accept", "decline", "expire"),
+        **dict.fromkeys(("accepted", "declined", "expired", "superseded"), ()),
+    }
+
+
+def test_a_refusal_is_a_sentence_for_a_verb_and_for_another_action() -> None:
+    with pytest.raises(IllegalMoveError) as verb:
+        QUOTES.move("draft", "accept")
+    assert str(verb.value) == (
+        "the verb accept is not legal for a quote whose status is draft; legal is: send"
+    )
+    with pytest.raises(IllegalMoveError) as action:
+        check_revisable("accepted")
+    assert str(action.value) == (
+        "to revise is not legal for a quote whose status is accepted; legal is: nothing"
+    )
 
 
 @pytest.mark.parametrize("state", QUOTE_STATES)

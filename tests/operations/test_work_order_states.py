@@ -35,7 +35,7 @@ def test_a_verb_leads_on_or_is_refused_with_the_legal_ones(state, verb):
     if (state, verb) in LEGAL:
         assert WORK_ORDERS.move(state, verb) == LEGAL[state, verb]
         return
-    with pytest.raises(IllegalMoveError, match=f"to {verb} a work order that is {state}") as found:
+    with pytest.raises(IllegalMoveError, match=f"^the verb {verb} is not legal") as found:
         WORK_ORDERS.move(state, verb)
     assert found.value.verbs == WORK_ORDERS.legal_verbs(state) != ()
 

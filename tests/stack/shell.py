@@ -23,8 +23,7 @@ def with_addresses(text: str, api_url: str, broker_url: str) -> str:
 
 def bash(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run it in a folder that has the environment as `.venv`, as a clone has."""
-    (folder / ".venv").mkdir()
-    (folder / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    (folder / ".venv").symlink_to(sys.prefix)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],
         cwd=folder,

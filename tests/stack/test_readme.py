@@ -1,4 +1,4 @@
-"""The commands of README.md, run as they stand there."""
+"""The commands of README.md and of examples/README.md, run as they stand there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import pytest
 from tests.stack.command import Installation
 from tests.stack.shell import bash, require_curl_and_jq, with_addresses
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+EXAMPLES, SHOWN = re.findall(
+    r"^```(?:bash|text)\n(.*?)^```$",
+    (ROOT / "examples/README.md").read_text(),
+    re.MULTILINE | re.DOTALL,
+)
+END = "--- end of the tour"
 TOUR, REPLAY = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -25,15 +32,19 @@ def test_replay_gives_the_transitions_of_the_little_trace(tmp_path: Path) -> Non
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
-def test_the_tour_ends_with_four_fixes_a_visit_and_two_webhooks(
+def test_the_tour_ends_with_four_fixes_a_visit_and_two_webhooks_and_the_examples_go_on(
     installation: Installation, tmp_path: Path
 ) -> None:
     require_curl_and_jq()
     stack = installation.stack()
-    text = with_addresses(TOUR, stack.api_url, stack.broker_url)
+    installed = re.sub(r"^\S+ install .*\n", "", EXAMPLES).replace("/tmp/", f"{tmp_path}/")
+    text = f"{TOUR}echo '{END}'\n{installed}"
+    text = with_addresses(text, stack.api_url, stack.broker_url)
     text = text.replace("opsc org create", f"opsc org create --data {stack.data_dir}")
-    done = bash(text, tmp_path)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    printed, of_examples = bash(text, tmp_path).stdout.split(f"{END}\n")
+    assert of_examples == SHOWN.replace("/tmp/", f"{tmp_path}/")
+    rows = [json.loads(line) for line in printed.splitlines()]
     assert [row["lon"] for row in rows if "lon" in row] == [8.542, 8.541, 8.54, 8.539]
     assert [row["zone_id"] for row in rows if "left_at" in row] == [rows[0]["id"]]
     events = [(row["seq"], row["transition"]) for row in rows if "transition" in row]

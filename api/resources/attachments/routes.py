@@ -248,7 +248,7 @@ async def _check_order(conn: Connection, order_id: UUID | None) -> None:
     """
     order = None if order_id is None else await work_orders.find(conn, order_id, lock=True)
     if order is not None and order.state in FIXED:
-        raise WORK_ORDERS.illegal(order.state, "delete a file of")
+        raise WORK_ORDERS.illegal(order.state, "to delete a file")
 
 
 def _owner(upload: Upload) -> tuple[Kind, UUID]:

@@ -192,7 +192,9 @@ class AcceptanceByHand(fields.Body):
     """The acceptance of somebody who said so elsewhere."""
 
     name: _Person
-    reason: _Reason = Field(description="how it is known, such as a signed letter")
+    reason: _Reason = Field(
+        description="how it is known, such as a signed letter", examples=["She signed a letter."]
+    )
 
 
 class QuoteConversion(fields.Body):

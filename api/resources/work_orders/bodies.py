@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.http import fields
 from api.http.encoding import id_text
@@ -216,6 +216,11 @@ class WorkOrderMove(fields.Body):
 
 class WorkOrderAssignment(WorkOrderMove):
     """The employees who are to do it; left out: those that it has."""
+
+    # A new work order has nobody, so the example shows what others leave out.
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"assignee_ids": ["emp_01jd8x0k2m4n6p8q0r2s4t6v8w"]}]}
+    )
 
     assignee_ids: Annotated[_Assignees, Field(min_length=1)] | None = None
 

@@ -201,7 +201,7 @@ async def _using(
             access.check_unchanged(order_part_item(access, row))
         await check_references(conn, body)
         if order.state not in USING:
-            raise WORK_ORDERS.illegal(order.state, "use parts for")
+            raise WORK_ORDERS.illegal(order.state, "to use parts")
         try:
             yield conn, order, row
         except PartUseError as error:
@@ -230,4 +230,4 @@ async def _warehouse(conn: Connection, body: PartMove, row: OrderPartRow) -> UUI
 def _check_plannable(order: WorkOrder) -> None:
     """Raise IllegalMoveError for an order that is over."""
     if order.state != "draft" and order.state not in RESERVING:
-        raise WORK_ORDERS.illegal(order.state, "plan parts for")
+        raise WORK_ORDERS.illegal(order.state, "to plan parts")

@@ -182,7 +182,7 @@ async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) ->
         if await table.has_children(conn, row.id):
             raise conflict("in_use", "Other work orders are parts of it.")
         if row.state in SIGNED:
-            raise WORK_ORDERS.illegal(row.state, "delete")
+            raise WORK_ORDERS.illegal(row.state, "to delete")
         await release_reserved(conn, stock_of(access, row))
         at = await db_now(conn)
         deleted = await orders.write(conn, row._replace(deleted_at=at), at)
@@ -263,7 +263,7 @@ async def _change(
     if not names:
         return row
     if row.state in FIXED and not (row.state == "completed" and _COSTS.issuperset(names)):
-        raise WORK_ORDERS.illegal(row.state, "change")
+        raise WORK_ORDERS.illegal(row.state, "to change")
     changed = row._replace(**columns, updated_at=at)
     check_row(changed)
     if "parent_id" in names:
@@ -286,7 +286,7 @@ async def _move(
         for name in _DETAILS:
             if given.get(name) is not None:
                 if "status" in given:
-                    raise WORK_ORDERS.illegal(row.state, f"give {name} again to")
+                    raise WORK_ORDERS.illegal(row.state, f"to give {name} again")
                 raise bad_field(f"/{name}", "goes with another status")
         return row
     verb = WORK_ORDERS.verb_between(row.state, status)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from geofence.geometry.distance import signed_distance_m
 from geofence.geometry.geodesic import geodesic_m
-from geofence.judging.warmup import LINES, Report
+from geofence.judging.warmup import LINES, QUIET_S, Report
 from geofence.kernel.compiled import all_called
 
 ROOT = Path(__file__).parents[3]
@@ -32,6 +32,20 @@ def test_progress_is_a_few_lines_where_nobody_has_a_terminal() -> None:
     assert len(steps) == LINES
     assert re.findall(r"\d+", steps[0]) == ["16", "132"]
     assert last == "the geofence engine is compiled"
+
+
+def test_a_function_that_takes_long_is_not_waited_for_in_silence() -> None:
+    said = io.StringIO()
+    report = Report(said)
+    report.second()  # nothing is compiled: there may be nothing to do
+    assert said.getvalue() == ""
+    report.step(1, 145)
+    for _ in range(2 * QUIET_S):
+        report.second()
+    assert said.getvalue().splitlines()[1:] == [
+        "  1 of 145 functions after 10 s",
+        "  1 of 145 functions after 20 s",
+    ]
 
 
 def test_all_functions_that_compiled_code_calls_are_known() -> None:

@@ -111,6 +111,13 @@ def test_up_runs_everything_once_and_leaves_nothing(
     up = start()
     stack = read_stack(data_dir)
     assert list(stack.parts) == ["postgres", "listener", "ingest", "deliver", "api"]
+    starting, _, _ = up.output.partition("\npostgres ")
+    assert [line.split()[0] for line in starting.splitlines()] == [
+        "starting",
+        "migrating",
+        "starting",
+    ]
+    assert f"{data_dir}/mail" in up.output
     for address in (stack.api_url, stack.broker_url):
         assert address in up.output
     assert (data_dir / "stack.json").stat().st_mode & 0o077 == 0

@@ -78,7 +78,7 @@ def test_in_a_folder_whose_var_is_not_ours_a_command_asks_for_the_right_one(
     done = opsc(*command, folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        f"opsc: {tmp_path}/var is no data folder of opsc:"
+        f"opsc: nothing runs on {tmp_path}/var; it is no data folder of opsc:"
         " name that of the running system with --data\n"
     )
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +55,26 @@ def test_a_usual_port_that_is_taken_gives_way_and_is_told(taken: int) -> None:
     (told,) = ports.moved
     for word in (f"port {taken} is taken by", str(os.getpid()), f"api has {port}"):
         assert word in told
+
+
+def test_a_port_that_another_process_has_taken_for_itself_is_not_given_and_leaves_no_file(
+    tmp_path: Path,
+) -> None:
+    port = free_port(0)
+    code = f"from stack.servers.postgres import free_port; print(free_port({port})); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == f"{port}\n"
+        assert free_port(port) != port
+        other.communicate("\n")
+    assert free_port(port) == port
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["http", "0", "65536", "-1", "127.0.0.1:"])

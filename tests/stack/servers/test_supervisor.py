@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from stack.host.process import Command, PartFailed, last_lines
-from stack.servers.supervisor import Part, Supervisor
+from stack.servers.postgres import free_port
+from stack.servers.supervisor import Part, Supervisor, answers_ready
 from tests.waiting import PATIENCE_S
 
 
@@ -134,6 +137,21 @@ async def test_a_part_that_is_never_ready_fails_in_bounded_time(
     idle = command(tmp_path, "idle", "import time; time.sleep(600)")
     with pytest.raises(PartFailed, match="not ready within 1 s"):
         await supervisor.start(Part(idle, lambda: False, 1.0))
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_a_page_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Ready(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Ready) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port(0)}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert answers_ready(f"http://127.0.0.1:{server.server_port}/readyz")()
 
 
 async def test_a_part_that_ignores_its_stop_signal_is_killed(
