@@ -1,5 +1,6 @@
 # make demo    set up what is missing, then the system with moving trackers and live breaches
-# make test    set up what is missing, then the tests
+# make test    set up what is missing, then the tests; SHORT=1 does less
+# make test-python PYTHON=python3.12   the same on another Python, in an environment of its own
 # make test-long  what takes minutes: fault rows, generated clients; CONTRIBUTING.md lists them
 # make test-all   both, then each property with more examples
 # make check   format, lint, types, import contracts
@@ -24,28 +25,37 @@
 
 PYTHON ?= python3
 WORKERS ?= 3
-BIN := .venv/bin
+VENV := .venv
+BIN := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
-INSTALLED := .venv/.installed
-TOOLS := .venv/tools/.installed
-FUZZ := .venv/fuzz/.installed
+SHORT_TESTS := 'not long and (not servers or acceptance or fresh_start)'
+INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/tools/.installed
+FUZZ := $(VENV)/fuzz/.installed
 NODE_TOOLS := clients/node_modules/.installed
 CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest listener mqtt operations service stack telemetry tests webhooks
 
-# uv reads neither pip's settings nor the system's certificates by itself.
+# uv reads neither pip's settings nor the system's certificates by itself, npm not the latter.
 export UV_SYSTEM_CERTS ?= 1
+export NODE_USE_SYSTEM_CA ?= 1
 export UV_PYTHON_DOWNLOADS ?= never
 # Tests start hundreds of processes: each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
+# A user's programs write to pipes and files in blocks: tests see them so, too.
+unexport PYTHONUNBUFFERED
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
+.PHONY: demo test test-python test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
 demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: tools
-	$(PYTEST) --junitxml var/tests.xml
+	$(PYTEST) $(if $(SHORT),-m $(SHORT_TESTS)) --junitxml var/tests.xml
+
+test-python:
+	version=$$($(PYTHON) -c 'import platform; print(platform.python_version())') && \
+	$(MAKE) VENV=var/python-$$version test
 
 test-long: tools
 	$(PYTEST) -m long --junitxml var/long.xml
@@ -100,7 +110,7 @@ soak: setup
 	$(BIN)/python -m benchmarks.soak.main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 fuzz: setup $(FUZZ)
-	PYTHONPATH=.venv/fuzz $(BIN)/python -m benchmarks.fuzz \
+	PYTHONPATH=$(VENV)/fuzz $(BIN)/python -m benchmarks.fuzz \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KEEP),--keep)
 
 # In namespaces of their own, so that whatever it mounts and starts ends with it.
@@ -117,12 +127,12 @@ tools: setup $(TOOLS) $(NODE_TOOLS)
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or later is needed; choose one with: make PYTHON=python3.12' >&2; exit 1; }
-	@$(PYTHON) -m venv --clear .venv || \
+	@$(PYTHON) -m venv --clear $(VENV) || \
 	  { echo 'Python has no venv; on Debian: apt-get install python3-venv' >&2; exit 1; }
 
 $(BIN)/uv: | $(BIN)/pip
-	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
 
 # uv is told of the index that pip knows.
 define WITH_INDEX
@@ -159,14 +169,14 @@ version:
 
 $(TOOLS): requirements-tools.lock | $(INSTALLED)
 	$(WITH_INDEX) \
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/tools && \
-	$(BIN)/uv pip sync --quiet --python .venv/tools/bin/python --require-hashes requirements-tools.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/tools && \
+	$(BIN)/uv pip sync --quiet --python $(VENV)/tools/bin/python --require-hashes requirements-tools.lock
 	@touch $@
 
 # node and npm are in the package that pyright brings.
 $(FUZZ): requirements-fuzz.lock | $(INSTALLED)
 	$(WITH_INDEX) \
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --target .venv/fuzz --require-hashes \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/fuzz --require-hashes \
 	  -r requirements-fuzz.lock
 	@touch $@
 

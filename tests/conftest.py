@@ -78,6 +78,14 @@ def pytest_fixture_setup(
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the servers' programs, before `-m` chooses."""
+    for item in items:
+        if "programs" in getattr(item, "fixturenames", ()):
+            item.add_marker("servers")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Start programs as a user starts them, where the test says so."""
     STARTS.is_on = item.get_closest_marker("fresh_start") is None
