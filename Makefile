@@ -15,7 +15,7 @@
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 # make hostile   attackers beside victims, a quarter of an hour; ATTACKS=1,5 chooses
 # make fuzz    any bytes to what reads what strangers send; SECONDS=60, KEEP=1 keeps what is found
-# make fresh   make demo, and a verified simulation, in a Debian root made anew; needs root
+# make fresh   README and docs/install.md in a Debian root made anew; needs root; SHORT=1 does less
 # make install TO=FOLDER   a server's programs in a folder of their own; see docs/install.md
 # make -s version   name of what `make install` would build: the version and the commit
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
@@ -116,7 +116,7 @@ fuzz: setup $(FUZZ)
 # In namespaces of their own, so that whatever it mounts and starts ends with it.
 fresh: $(BIN)/pip
 	@test "$$(id -u)" = 0 || { echo 'make fresh needs root: it makes a Debian root' >&2; exit 1; }
-	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh.machine
+	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh.machine $(if $(SHORT),--short)
 
 setup: $(INSTALLED)
 
