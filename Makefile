@@ -51,6 +51,7 @@ demo: setup
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: tools
+	$(BIN)/python -m tests.servers
 	$(PYTEST) $(if $(SHORT),-m $(SHORT_TESTS)) --junitxml var/tests.xml
 
 test-python:
