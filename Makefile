@@ -1,5 +1,6 @@
 # make demo    set up what is missing, then the system with moving trackers and live breaches
-# make test    set up what is missing, then the tests
+# make test    set up what is missing, then the tests; SHORT=1 does less
+# make test-python PYTHON=python3.12   the same on another Python, in an environment of its own
 # make test-long  what takes minutes: fault rows, generated clients; CONTRIBUTING.md lists them
 # make test-all   both, then each property with more examples
 # make check   format, lint, types, import contracts
@@ -14,7 +15,7 @@
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
 # make hostile   attackers beside victims, a quarter of an hour; ATTACKS=1,5 chooses
 # make fuzz    any bytes to what reads what strangers send; SECONDS=60, KEEP=1 keeps what is found
-# make fresh   make demo, and a verified simulation, in a Debian root made anew; needs root
+# make fresh   README and docs/install.md in a Debian root made anew; needs root; SHORT=1 does less
 # make install TO=FOLDER   a server's programs in a folder of their own; see docs/install.md
 # make -s version   name of what `make install` would build: the version and the commit
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
@@ -26,30 +27,39 @@
 
 PYTHON ?= python3
 WORKERS ?= 3
-BIN := .venv/bin
+VENV := .venv
+BIN := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
-INSTALLED := .venv/.installed
-DEVELOP := .venv/.develop
-TOOLS := .venv/tools/.installed
-FUZZ := .venv/fuzz/.installed
+SHORT_TESTS := 'not long and (not servers or acceptance or fresh_start)'
+INSTALLED := $(VENV)/.installed
+DEVELOP := $(VENV)/.develop
+TOOLS := $(VENV)/tools/.installed
+FUZZ := $(VENV)/fuzz/.installed
 NODE_TOOLS := clients/node_modules/.installed
 CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest listener mqtt operations service stack telemetry tests webhooks
 
 # uv and npm read neither pip's settings nor the system's certificates by themselves.
 export UV_SYSTEM_CERTS ?= 1
-export UV_PYTHON_DOWNLOADS ?= never
 export NODE_USE_SYSTEM_CA ?= 1
+export UV_PYTHON_DOWNLOADS ?= never
 # Tests start hundreds of processes: each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
+# A user's programs write to pipes and files in blocks: tests see them so, too.
+unexport PYTHONUNBUFFERED
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
+.PHONY: demo test test-python test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
 demo: $(INSTALLED)
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: tools
-	$(PYTEST) --junitxml var/tests.xml
+	$(BIN)/python -m tests.servers
+	$(PYTEST) $(if $(SHORT),-m $(SHORT_TESTS)) --junitxml var/tests.xml
+
+test-python:
+	version=$$($(PYTHON) -c 'import platform; print(platform.python_version())') && \
+	$(MAKE) VENV=var/python-$$version test
 
 test-long: tools
 	$(PYTEST) -m long --junitxml var/long.xml
@@ -104,13 +114,13 @@ soak: setup
 	$(BIN)/python -m benchmarks.soak.main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 fuzz: setup $(FUZZ)
-	PYTHONPATH=.venv/fuzz $(BIN)/python -m benchmarks.fuzz \
+	PYTHONPATH=$(VENV)/fuzz $(BIN)/python -m benchmarks.fuzz \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KEEP),--keep)
 
 # In namespaces of their own, so that whatever it mounts and starts ends with it.
 fresh: $(BIN)/pip
 	@test "$$(id -u)" = 0 || { echo 'make fresh needs root: it makes a Debian root' >&2; exit 1; }
-	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh.machine
+	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh.machine $(if $(SHORT),--short)
 
 setup: $(DEVELOP)
 
@@ -125,15 +135,15 @@ $(BIN)/pip:
 	  { echo 'Python has no venv; on Debian: apt-get install python3-venv' >&2; exit 1; }
 	@test -w . || \
 	  { echo '$(CURDIR) cannot be written: use a clone of your own, .venv and var are made in it' >&2; exit 1; }
-	@$(PYTHON) -m venv --clear .venv
+	@$(PYTHON) -m venv --clear $(VENV)
 
 $(BIN)/uv: | $(BIN)/pip
-	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/pip install --quiet --retries 2 --disable-pip-version-check --require-hashes \
-	  -r .venv/uv.txt 2> .venv/pip.log || { \
-	  if grep -q Retrying .venv/pip.log; then echo 'The index of Python packages cannot be reached:' \
-	    'a network is needed, or a mirror that PIP_INDEX_URL names (.venv/pip.log has the details)'; \
-	  else cat .venv/pip.log; fi >&2; exit 1; }
+	  -r $(VENV)/uv.txt 2> $(VENV)/pip.log || { \
+	  if grep -q Retrying $(VENV)/pip.log; then echo 'The index of Python packages cannot be reached:' \
+	    'a network is needed, or a mirror that PIP_INDEX_URL names ($(VENV)/pip.log has the details)'; \
+	  else cat $(VENV)/pip.log; fi >&2; exit 1; }
 
 # uv is told of the index that pip knows.
 define WITH_INDEX
@@ -180,13 +190,13 @@ version:
 
 $(TOOLS): requirements-tools.lock | $(DEVELOP)
 	$(WITH_INDEX) \
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/tools && \
-	$(BIN)/uv pip sync --quiet --python .venv/tools/bin/python --require-hashes requirements-tools.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/tools && \
+	$(BIN)/uv pip sync --quiet --python $(VENV)/tools/bin/python --require-hashes requirements-tools.lock
 	@touch $@
 
 $(FUZZ): requirements-fuzz.lock | $(DEVELOP)
 	$(WITH_INDEX) \
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --target .venv/fuzz --require-hashes \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/fuzz --require-hashes \
 	  -r requirements-fuzz.lock
 	@touch $@
 

@@ -49,6 +49,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(files)
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what happens before the first dot, where workers run the tests: they print nothing."""
+    workers = config.getoption("numprocesses", None)
+    if not workers:
+        return None
+    return (
+        f"workers: {workers}; first each imports the tests, which are compiled the first time,"
+        "\nthen makes a database and runs the longest files: minutes may pass without a dot"
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keep garbage collection away from thousands of tests, which stay.
@@ -75,6 +86,14 @@ def pytest_fixture_setup(
         gc.collect()
         _freeze()
     return made
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the servers' programs, before `-m` chooses."""
+    for item in items:
+        if "programs" in getattr(item, "fixturenames", ()):
+            item.add_marker("servers")
 
 
 @pytest.hookimpl(tryfirst=True)

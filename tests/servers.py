@@ -1,5 +1,7 @@
 """Real servers for tests: PostgreSQL with TimescaleDB, and mosquitto, on free loopback ports.
 
+`python -m tests.servers` fetches their programs where the system has none, and says so.
+
 Tests reach them through the fixtures of ``conftest.py``. A server can be stopped, killed and
 started again on the same port and data, which is how tests break things on purpose.
 """
@@ -32,7 +34,7 @@ from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
 from db.core.connect import Connection, connect
 from db.maintenance import migrate
 from stack.host.process import Process
-from stack.host.programs import Programs
+from stack.host.programs import Programs, provision
 from stack.servers.postgres import Postgres, free_port
 
 TEMPLATE = "opsc_template"
@@ -359,3 +361,8 @@ def running_servers(programs: Programs) -> Iterator[Servers]:
             yield servers
         finally:
             servers.stop()
+
+
+if __name__ == "__main__":
+    provision()
+    broker_program()

@@ -1,6 +1,7 @@
 """From rounds to medians, ratios and a result file."""
 
 import json
+import platform
 import re
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def test_a_result_file_is_named_by_its_day_and_its_commit(
     path = machine.write_result("one", {"commit": "abc"})
     assert re.fullmatch(r"one-\d{4}-\d\d-\d\d-abc\.json", path.name)
     assert json.loads(path.read_text()) == {"commit": "abc"}
+
+
+def test_each_result_file_says_which_python_was_measured() -> None:
+    versions = machine.about({"postgres": "17"})["versions"]
+    assert isinstance(versions, dict)
+    assert (versions["python"], versions["postgres"]) == (platform.python_version(), "17")
 
 
 def test_the_result_file_says_what_was_measured_where() -> None:

@@ -17,7 +17,7 @@ from tests.audit.document import document
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "clients"
 NODE_MODULES = CLIENTS / "node_modules"
-TOOLS = ROOT / ".venv" / "tools" / "bin"
+TOOLS = Path(sys.prefix) / "tools" / "bin"
 
 
 class ToolFailed(Exception):

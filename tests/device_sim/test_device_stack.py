@@ -64,6 +64,7 @@ class _ScriptedBroker:
                 is_connect = packet.kind == 1
                 connack = bytes([0x20, 2, self.has_session, 0])
                 writer.write(connack if is_connect else self.answers(packet))
+        writer.close()
 
     async def count(self, kind: int, wanted: int) -> None:
         """Wait until this many packets of a kind have come."""

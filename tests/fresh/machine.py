@@ -1,8 +1,9 @@
-"""`make fresh`: README's first commands on a Debian 13 with today's packages.
+"""`make fresh`: README's commands on a Debian 13 with today's packages.
 
 Makes a minimal Debian root (debootstrap and all updates), installs there what README names as
 needed, and nothing else. In it an ordinary user and then root each take a clean clone of the
-committed state and run the demo, then `opsc up` with a simulator that verifies. Last comes a
+committed state and run the demo, then `opsc up` with a simulator that verifies. The ordinary user
+runs the tests, too: all of them, or with `--short` those of `make test SHORT=1`. Last comes a
 server: `tests/fresh/server_life.py`.
 
 - Exits with 1 if a command fails or the demo delivered no webhook, and shows the end of the
@@ -32,6 +33,7 @@ README = (REPOSITORY / "README.md").read_text()
 RELEASE = "trixie"
 FOLDER = REPOSITORY / "var" / "fresh"
 COMMAND_TIMEOUT_S = 900
+TESTS_TIMEOUT_S = 3600
 READY_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
 TAIL_LINES = 40
@@ -70,7 +72,14 @@ class DebianRoot:
         self.path = path
         self._logs = 0
 
-    def run(self, user: User, command: str, enter: Sequence[str] = (), title: str = "") -> str:
+    def run(
+        self,
+        user: User,
+        command: str,
+        enter: Sequence[str] = (),
+        title: str = "",
+        timeout_s: float = COMMAND_TIMEOUT_S,
+    ) -> str:
         """Run a shell command in the user's home folder; returns its output.
 
         enter: how root gets in where the root is booted; else it is by chroot. title: what is said
@@ -79,9 +88,9 @@ class DebianRoot:
         began = time.monotonic()
         with self.started(user, command, enter) as (process, log):
             try:
-                code = process.wait(COMMAND_TIMEOUT_S)
+                code = process.wait(timeout_s)
             except subprocess.TimeoutExpired:
-                raise _failure(command, f"no end after {COMMAND_TIMEOUT_S} s", log) from None
+                raise _failure(command, f"no end after {timeout_s} s", log) from None
         title = title or command
         _say(f"{user.name:<5} {time.monotonic() - began:6.1f} s  {title}")
         if code != 0:
@@ -125,11 +134,12 @@ def main() -> None:
             install(root)
             for user in (ORDINARY_USER, ROOT_USER):
                 try_project(root, user)
+            try_tests(root, ORDINARY_USER, is_short="--short" in sys.argv)
             live_through(root)
     except FreshError as error:
         sys.exit(f"make fresh: {error}\nThe outputs and the Debian root are in {FOLDER}.")
     shutil.rmtree(root.path)
-    _say("good: README's first commands work on today's Debian, for an ordinary user and for root")
+    _say("good: README's commands work on today's Debian, for an ordinary user and for root")
 
 
 def make_root(path: Path) -> None:
@@ -191,6 +201,13 @@ def try_project(root: DebianRoot, user: User) -> None:
         if code != 0:
             raise _failure("opsc up", f"exit code {code} after Ctrl-C", log)
     _say(f"{user.name}: all of it in {(time.monotonic() - began) / 60:.1f} minutes")
+
+
+def try_tests(root: DebianRoot, user: User, *, is_short: bool) -> None:
+    """Run README's second command in the clone that the user has."""
+    command = "cd ops-companion && make test" + " SHORT=1" * is_short
+    output = root.run(user, command, timeout_s=TESTS_TIMEOUT_S)
+    _say("\n".join(re.findall(r"^=+ (.* passed.*) =+$", output, re.MULTILINE)))
 
 
 def debian_sources() -> list[tuple[str, str]]:

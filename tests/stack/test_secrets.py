@@ -312,7 +312,10 @@ def back_up(world: World, programs: Programs, folder: Path) -> None:
     for path in folder.iterdir():
         world.written[f"backup: {path.name}"] = path.read_text(errors="replace")
     restore = [programs.postgres_bin / "pg_restore", "--file=-", folder / DUMP]
-    text = subprocess.run(restore, capture_output=True, check=True, timeout=PATIENCE_S).stdout
+    environment = {**os.environ, **programs.postgres_environment}
+    text = subprocess.run(
+        restore, env=environment, capture_output=True, check=True, timeout=PATIENCE_S
+    ).stdout
     world.written["a backup"] = text.decode()
 
 

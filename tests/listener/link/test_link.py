@@ -203,8 +203,10 @@ async def owned(database: DatabaseUnderTest) -> AsyncIterator[asyncio.Queue[Lead
             " WHERE name = 'ingest'",
             (address,),
         )
-    async with server:
+    try:
         yield made
+    finally:
+        server.close()
 
 
 async def test_a_link_that_is_not_welcomed_in_time_is_given_up(

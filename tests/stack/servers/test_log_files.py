@@ -17,6 +17,7 @@ FLOOD = """
 import sys
 for number in range(20_000):
     sys.stdout.write(f"{number:06} " + "x" * 992 + "\\n")
+sys.stdout.flush()
 sys.stderr.write("the last words\\n")
 """
 
