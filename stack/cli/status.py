@@ -200,8 +200,13 @@ def _listens(url: str) -> str:
 def readiness(url: str, certificate: str | None) -> tuple[bool, str]:
     """Return whether a role says that it can do its work, or stands by, and what else it says."""
     try:
+        tls = pinned(certificate)
+    except PermissionError:
+        return True, f"not asked: {certificate} can be read by root only"
+    except OSError as error:
+        return False, f"{certificate}: {error.strerror or error}"
+    try:
         try:
-            tls = pinned(certificate)
             with open_page(url, TIMEOUT_S, tls) as answer:
                 text, is_ready = answer.read(PAGE_LIMIT_BYTES), True
         except urllib.error.HTTPError as answer:

@@ -94,9 +94,9 @@ def place_of(url: str) -> str:
 def _local_data(server: Installation) -> Path | None:
     """Return the data folder of the database, where it is on this machine."""
     for _, url in server.databases():
-        parts = urlsplit(url)
-        if is_loopback(parts.hostname or "localhost"):
-            return data_folder(str(parts.port or 5432))
+        host, _, port = urlsplit(url).netloc.rpartition("@")[2].partition(":")
+        if is_loopback(host or "localhost"):
+            return data_folder(port or "5432")
     return None
 
 

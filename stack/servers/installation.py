@@ -6,9 +6,11 @@ systemd, the files are for root. Nothing is changed.
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +18,14 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from db.core.connect import check_url
 from service.health import read_address
 from stack.servers.checks import in_url
 from stack.servers.runtime import has_settings_files
-from stack.servers.settings import ROLES
+from stack.servers.settings import ROLES, refused_settings
 
 TARGET = "ops-companion.target"
+CREDENTIALS = "/run/credentials/"
 TOOL_TIMEOUT_S = 10.0
 EVERY_ADDRESS = ("", "0.0.0.0", "::")
 _PROPERTIES = (
@@ -69,11 +73,29 @@ class Unit:
             return f"is {self.state}; {look}"
         return None
 
+    @cached_property
+    def refused(self) -> list[str]:
+        """A line for each setting that the role would refuse, or miss. systemd's copies of secret
+        files count as there: it shows them to the unit alone.
+        """
+        if self.role is None:
+            return []
+        seen = {
+            name: os.devnull if value.startswith(CREDENTIALS) else value
+            for name, value in self.settings.items()
+        }
+        return refused_settings(self.role, seen)
+
     def setting(self, name: str) -> Any:
-        """Return a setting of the role by the name of its field, else the default of the role."""
+        """Return a setting of the role by the name of its field; the role's default where it is not
+        set, or would be refused.
+        """
         assert self.role is not None
+        variable = f"OPSC_{name.upper()}"
         default = ROLES[self.role].model_fields[name].default
-        return self.settings.get(f"OPSC_{name.upper()}", default)
+        if any(line.startswith(f"{variable}:") for line in self.refused):
+            return default
+        return self.settings.get(variable, default)
 
     @property
     def address(self) -> str:
@@ -118,10 +140,12 @@ class Installation:
 
     def databases(self) -> Iterator[tuple[Unit, str]]:
         """Yield each unit that has a login to the database, with it; ingest, which sees all
-        organizations, comes first.
+        organizations, comes first. A URL that is none is left out: errors would show its password.
         """
         for unit in sorted(self.units, key=lambda unit: unit.role != "ingest"):
-            if url := unit.settings.get("OPSC_DATABASE_URL"):
+            url = unit.settings.get("OPSC_DATABASE_URL", "")
+            with suppress(ValueError):
+                check_url(url)
                 yield unit, url
 
 
@@ -174,7 +198,7 @@ def _unit(shown: Mapping[str, str]) -> Unit:
             settings |= _read(Path(path))
         except PermissionError:
             unread.append(Path(path))
-        except FileNotFoundError:
+        except OSError:
             if "ignore_errors=no" in options:
                 missing.append(Path(path))
     return Unit(

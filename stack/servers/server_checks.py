@@ -30,7 +30,7 @@ from stack.servers.installation import Installation, Unit, reached
 from stack.servers.listening import is_loopback
 from stack.servers.postgres import LOOPBACK
 from stack.servers.runtime import SETTINGS_FOLDER
-from stack.servers.settings import refused_settings, unread_variables
+from stack.servers.settings import unread_variables
 
 NGINX_SITE = Path("/etc/nginx/sites-enabled/ops-companion.conf")
 CERTIFICATE_ENDS_WITHIN, CERTIFICATE_ENDS_SOON = timedelta(days=7), timedelta(days=21)
@@ -92,12 +92,12 @@ def _settings(server: Installation) -> Iterator[Finding]:
             text = f"nothing reads {name} of {unit.short_name}"
             advice = f"did you mean {near}?" if near else "docs/settings.md has all of them"
             lines.setdefault((name, ""), Finding("warning", "settings", text, advice))
-        if unit.role is None or unit.unread or unit.missing:
+        if unit.unread or unit.missing:
             continue
-        for line in refused_settings(unit.role, unit.settings):
+        for line in unit.refused:
             text = f"{unit.short_name}: {line}"
             advice = "docs/settings.md says what it may be"
-            lines.setdefault((unit.role, line), Finding("fault", "settings", text, advice))
+            lines.setdefault((str(unit.role), line), Finding("fault", "settings", text, advice))
     yield from lines.values()
     if not lines and not server.unread:
         count = len({name for unit in server.units for name in unit.settings})

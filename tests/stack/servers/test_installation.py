@@ -241,6 +241,30 @@ def test_a_setting_that_a_role_refuses_or_misses_is_named_with_its_unit(server: 
     ]  # fmt: skip
 
 
+def test_wrong_settings_do_not_keep_the_rest_from_being_examined(server: MadeServer) -> None:
+    secret = "postgresql//opsc:hidden@127.0.0.1"
+    wrong = {"OPSC_LISTEN_PORT": "plain", "OPSC_LISTEN_PROCESSES": "many", "OPSC_LISTEN_HTTP": "x"}
+    server.add("opsc-listen", {**wrong, "OPSC_DATABASE_URL": secret}, state="failed")
+    server.add("opsc-ingest", {"OPSC_INGEST_LINK": "tls://x:y", "OPSC_INGEST_HTTP": ":"})
+    server.add("opsc-api@8001", {"OPSC_API_PORT": "x", "OPSC_TLS_CERT": str(server.folder)})
+    server.add("opsc-backup", {"OPSC_DATABASE_URL": secret})
+    for command in ("status", "doctor"):
+        said = called(command)
+        assert (said.exit_code, said.exception.__class__) == (1, SystemExit), said.output
+        assert "hidden" not in said.output
+    assert {each.text.split(":")[1].strip() for each in found("settings")} >= wrong.keys()
+
+
+def test_files_that_systemd_shows_to_the_unit_alone_count_as_there(
+    server: MadeServer, database: DatabaseUnderTest
+) -> None:
+    settings = {"OPSC_LISTEN_TLS_PORT": "8883", "OPSC_DATABASE_URL": database.url("opsc_listen")}
+    for folder, level in (("/run/credentials/opsc-listen.service", "ok"), ("/none", "fault")):
+        files = f"OPSC_TLS_CERT={folder}/chain.pem OPSC_TLS_KEY={folder}/key.pem"
+        server.add("opsc-listen", settings, environment=files)
+        assert {each.level for each in found("settings")} == {level}
+
+
 def test_our_own_environment_is_not_that_of_a_role(
     server: MadeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +285,7 @@ def test_our_own_environment_is_not_that_of_a_role(
             "send fixes to tcp://10.0.0.5",
         ),
         ("opsc-deliver", {"OPSC_PUBLIC_URL": "http://127.0.0.1:8000"}, None),
-        ("opsc-api@8001", {"OPSC_API_HOST": "0.0.0.0", "OPSC_TLS_CERT": "/none"}, None),
+        ("opsc-api@8001", {"OPSC_API_HOST": "0.0.0.0", "OPSC_TLS_CERT": os.devnull}, None),
         ("opsc-listen", {"OPSC_LISTEN_HOST": "0.0.0.0", "OPSC_LISTEN_PORT": "0"}, None),
         ("opsc-listen", {"OPSC_LISTEN_HOST": "::1"}, None),
         ("opsc-ingest", {"OPSC_INGEST_LINK": "tls://10.0.0.5:9110"}, None),
@@ -333,7 +357,7 @@ def test_a_certificate_that_ends_is_told_in_time(
 
 def test_every_role_that_shows_a_certificate_is_asked_for_it(server: MadeServer) -> None:
     with showing(server.folder, 1) as port:
-        tls = {"OPSC_TLS_CERT": "/c", "OPSC_TLS_KEY": "/k"}
+        tls = {"OPSC_TLS_CERT": os.devnull, "OPSC_TLS_KEY": os.devnull}
         everywhere = {"OPSC_LISTEN_HOST": "0.0.0.0", "OPSC_LISTEN_TLS12_PORT": str(port), **tls}
         server.add("opsc-api@443", {"OPSC_API_PORT": str(port), **tls})
         server.add("opsc-listen", {"OPSC_LISTEN_TLS_PORT": str(port), **everywhere})
