@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ALL_OF_THE_LOCK_FILE = "pip sync --quiet --python .venv/bin/python"
+ALL_OF_THE_LOCK_FILE = "--require-hashes requirements.lock"
 
 
 @pytest.mark.parametrize(
