@@ -182,7 +182,7 @@ def install(root: DebianRoot) -> None:
 def try_project(root: DebianRoot, user: User) -> None:
     """Run the demo, then the system with simulated trackers, in a clean clone of the user's own."""
     clone = root.path / user.clone.lstrip("/")
-    _output("git", "clone", "--quiet", str(REPOSITORY), str(clone))
+    _output("git", "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(clone))
     root.run(ROOT_USER, f"chown -R {user.name}:{user.name} {user.clone}")
     began = time.monotonic()
     summary = root.run(user, "cd ops-companion && make demo SECONDS=20")
