@@ -70,7 +70,7 @@ test-all: test test-long
 check: setup
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.prose
 	@! grep -n '://' requirements*.lock || { echo 'a lock file must hold no URL' >&2; exit 1; }

@@ -36,7 +36,9 @@ def prepare(root: DebianRoot) -> Server:
     root.run(ROOT_USER, "echo '127.0.0.1 localhost ops.example.com' > /etc/hosts")
     root.run(ROOT_USER, "systemctl mask prometheus prometheus-node-exporter")
     source = root.path / SOURCE.lstrip("/")
-    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(source)], check=True)
+    subprocess.run(
+        ["git", "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(source)], check=True
+    )
     root.run(ROOT_USER, f"chown -R root:root {SOURCE}")
     server = Server(root)
     server.boot()

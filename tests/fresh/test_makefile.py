@@ -1,4 +1,4 @@
-"""What `make` says where it cannot set up .venv."""
+"""What the Makefile's targets set up first, and what `make` says where it cannot set up .venv."""
 
 import os
 import shutil
@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
+ALL_OF_THE_LOCK_FILE = "--require-hashes requirements.lock"
 
 
 def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]:
@@ -15,7 +18,15 @@ def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
     done = subprocess.run(
-        [*before, "make", "--no-print-directory", "--silent", f"PYTHON={sys.executable}", target],
+        [
+            *before,
+            "make",
+            "--no-print-directory",
+            "--silent",
+            "VENV=.venv",
+            f"PYTHON={sys.executable}",
+            target,
+        ],
         cwd=folder,
         env=os.environ | variables,
         capture_output=True,
@@ -48,3 +59,13 @@ def test_without_a_network_it_says_what_is_needed(tmp_path: Path) -> None:
         PIP_TARGET=str(tmp_path / "packages"),  # for it has uv already where it runs
     )
     assert "a network is needed, or a mirror that PIP_INDEX_URL names" in said
+
+
+@pytest.mark.parametrize(
+    ("target", "needs_tools"), [("demo", False), ("test", True), ("check", True), ("bench", True)]
+)
+def test_only_targets_of_developers_install_their_tools(target: str, needs_tools: bool) -> None:
+    command = ["make", "--dry-run", "--always-make", target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--constraints requirements.lock --editable ." in done.stdout
+    assert (ALL_OF_THE_LOCK_FILE in done.stdout) == needs_tools
