@@ -122,17 +122,17 @@ systemctl list-timers | grep opsc-backup
 KILL = "for ROLE in opsc-listen opsc-ingest opsc-deliver opsc-api@8001 opsc-api@8002; do\n"
 KILL += f"  systemctl kill --signal=KILL $ROLE\n  sleep 0.5\n{READY}done"
 OUTAGE = """
-systemctl stop postgresql
+systemctl stop postgresql@17-main
 sleep 70
 for PORT in 8001 8002 9101 9102 9104; do
   curl -s -m 2 -o /dev/null -w "$PORT %{http_code}\\n" http://127.0.0.1:$PORT/readyz || true
 done
-systemctl start postgresql
+systemctl start postgresql@17-main
 BACK=$(date +%s%3N)
 READY
 AWAY_MS=$(($(date +%s%3N) - BACK))
 echo "all roles are ready $AWAY_MS ms after the database"
-test $AWAY_MS -lt 5000
+test $AWAY_MS -lt 4000  # two seconds, and what this loop takes on a busy machine
 """.replace("READY", READY)
 READS = (
     "systemd-analyze verify /etc/systemd/system/opsc-*.service",
@@ -144,6 +144,15 @@ READS = (
 NOTHING_RUNS = (
     "! systemctl list-units --no-legend --state=active,deactivating 'opsc-*.service' | grep ."
 )
+# Neither advises `opsc up` beside a running server; both end with 0.
+STATUS = """
+opsc status > status; cat status
+opsc doctor > doctor; cat doctor
+! grep 'opsc up' status doctor
+test "$(grep -cE '^opsc-(api@8001|api@8002|deliver|ingest|listen) .* ok$' status)" = 5
+grep -E '^ok +backup +the newest' doctor
+systemctl start opsc-doctor
+"""
 STOP = f"systemctl stop ops-companion.target\n{NOTHING_RUNS}"
 # A version after this one: its commit is another, and it has a migration more.
 NEXT_VERSION = f"""
