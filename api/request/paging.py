@@ -17,6 +17,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.cursors import MAX_CURSOR_CHARACTERS, CursorPosition
 from api.http.encoding import ok, sparse
+from api.http.fields import DIGITS  # `fields` is a field of `ListQuery`
 from api.http.problems import bad_parameter
 from api.request.access import Access
 from db.core.connect import Connection
@@ -58,12 +59,8 @@ class ListOf(BaseModel, Generic[_ITEM]):
 class ListQuery(fields.Query):
     """The query of every list."""
 
-    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page"), fields.DIGITS] = (
-        50
-    )
-    offset: Annotated[
-        int, Field(ge=0, le=10_000_000, description="rows to leave out"), fields.DIGITS
-    ] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page"), DIGITS] = 50
+    offset: Annotated[int, Field(ge=0, le=10_000_000, description="rows to leave out"), DIGITS] = 0
     cursor: Annotated[
         str | None,
         Field(

@@ -126,7 +126,7 @@ async def test_it_speaks_tls_1_3_and_nothing_older(
             {
                 "OPSC_DATABASE_URL": "postgresql://x",
                 "OPSC_SECRET_KEY": SECRET_KEY,
-                "OPSC_TLS_CERT": "/x",
+                "OPSC_TLS_CERT": __file__,
             },
             "OPSC_TLS_KEY",
         ),

@@ -170,8 +170,9 @@ async def test_no_secret_stands_in_what_a_system_writes(
     run_with_wrong_settings(world)
     assert up.end(signal.SIGTERM) == 0
     world.written["opsc up"] = up.output
-    for path in sorted((data_dir / "log").iterdir()):
-        world.written[path.name] = path.read_text(errors="replace")
+    for path in sorted((data_dir / "log").iterdir(), reverse=True):  # x.log.1 is older than x.log
+        name = re.sub(r"\.\d+$", "", path.name)
+        world.written[name] = world.written.get(name, "") + path.read_text(errors="replace")
     assert world.found() == []
     # The search looks at what it should: everything that was done left its traces.
     for place, trace in TRACES.items():
