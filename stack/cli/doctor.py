@@ -15,12 +15,12 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from stack.cli.options import WantedDataDir
 from stack.errors import StackError
+from stack.installed.database_checks import data_folder
+from stack.installed.installation import find_installation
+from stack.installed.server_checks import examine_server
 from stack.servers.checks import Finding, examine
-from stack.servers.database_checks import data_folder
-from stack.servers.installation import find_installation
 from stack.servers.postgres_sizes import configuration, machine_memory_bytes
 from stack.servers.runtime import DEFAULT_DATA_DIR
-from stack.servers.server_checks import examine_server
 
 POSTGRES_PORT = "5432"
 LEVELS = {"ok": 0, "warning": 1, "fault": 2}

@@ -25,8 +25,8 @@ from service.health import STANDS_BY
 from stack.cli.options import WantedDataDir
 from stack.errors import StackError
 from stack.host.pages import open_page
-from stack.servers.database_checks import place_of
-from stack.servers.installation import Installation, Unit, find_installation
+from stack.installed.database_checks import place_of
+from stack.installed.installation import Installation, Unit, find_installation
 from stack.servers.runtime import (
     DEFAULT_DATA_DIR,
     SETTINGS_FOLDER,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from stack.installed.installation import find_installation
+from stack.installed.server_checks import examine_server
 from stack.servers.checks import Finding
-from stack.servers.installation import find_installation
-from stack.servers.server_checks import examine_server
 
 # `systemctl show opsc-ingest` of systemd 257.
 UNIT = """MainPID={pid}

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from stack.installed.database_checks import database_findings
+from stack.installed.installation import Installation, Unit, reached
 from stack.servers.checks import (
     AS_ROOT,
     Finding,
@@ -25,8 +27,6 @@ from stack.servers.checks import (
     tls_versions,
     versions,
 )
-from stack.servers.database_checks import database_findings
-from stack.servers.installation import Installation, Unit, reached
 from stack.servers.listening import is_loopback
 from stack.servers.postgres import LOOPBACK
 from stack.servers.runtime import SETTINGS_FOLDER
