@@ -1,1 +1,1 @@
-"""A server after docs/install.md, whose roles run as units of systemd: what it is and its faults."""
+"""A server after docs/install.md, whose roles are units of systemd: what it is and its faults."""

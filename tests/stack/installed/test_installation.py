@@ -26,8 +26,9 @@ from service.health import STANDS_BY, serving
 from stack.cli.main import build
 from stack.cli.status import readiness
 from stack.errors import StackError
+from stack.installed import database_checks, server_checks
 from stack.installed.installation import find_installation
-from stack.servers import database_checks, runtime, server_checks
+from stack.servers import runtime
 from stack.servers.checks import Finding
 from stack.servers.postgres import free_port
 from stack.servers.postgres_sizes import GIB, MIB, machine_memory_bytes, sizes
