@@ -108,7 +108,7 @@ def _postgres(facts: ServerFacts) -> Iterator[Finding]:
     else:
         yield Finding(
             "warning", "checksums", "data checksums are off: a damaged disk is not noticed",
-            f"stop PostgreSQL, then {PG_CHECKSUMS} --enable -D and its data folder, as postgres",
+            f"stop postgresql@17-main, then `{PG_CHECKSUMS} --enable -D FOLDER` as postgres",
         )  # fmt: skip
 
 

@@ -152,7 +152,8 @@ def test_the_doctor_finds_a_running_server_well(
 def test_a_unit_that_is_not_well_is_a_fault(
     server: MadeServer, unit: dict[str, Any], says: str
 ) -> None:
-    (server.folder / "var" / "lock").mkdir(parents=True)  # as in the folder /
+    for name in ("cache", "lock"):  # as in the folder /
+        (server.folder / "var" / name).mkdir(parents=True)
     server.add("opsc-ingest", **unit)
     status = called("status")
     assert status.exit_code == 1
