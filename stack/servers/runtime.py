@@ -212,7 +212,7 @@ def read_stack(data_dir: Path = DEFAULT_DATA_DIR) -> StackInfo:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         pass
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise _nothing_runs(data_dir) from None
     except PermissionError:
         raise StackError(_of_another_user(data_dir, data_dir)) from None
