@@ -243,8 +243,10 @@ def pip_settings() -> dict[str, str]:
 
 @contextmanager
 def mounted(root: Path) -> Iterator[None]:
-    """Mount /proc and shared memory, both private to the root, as a running machine has them."""
-    points = {root / "proc": "proc", root / "dev/shm": "tmpfs"}
+    """Mount /proc, shared memory and terminals, private to the root, as a running machine has
+    them.
+    """
+    points = {root / "proc": "proc", root / "dev/shm": "tmpfs", root / "dev/pts": "devpts"}
     for point, kind in points.items():
         _output("mount", "-t", kind, kind, str(point))
     try:
