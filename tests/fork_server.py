@@ -224,7 +224,7 @@ class _Starts:
         cwd: Any, environment: Sequence[bytes] | None, *more: Any,
     ) -> tuple[Start | None, Sequence[int]]:  # fmt: skip
         (stdin, _, _, stdout, _, stderr, _, error_pipe, _, own_session, group, *others) = more
-        *identity, umask, before_exec, _is_vfork = others
+        *identity, umask, before_exec = others[:5]  # before Python 3.14 there is one more
         is_plain = close_fds and group == -1 and umask == -1 and before_exec is None
         if not is_plain or any(one is not None for one in identity):
             return None, ()

@@ -23,8 +23,10 @@ def shared_api(postgres: PostgresUnderTest) -> Iterator[RunningApi]:
 
 
 @pytest.fixture(scope="module")
-def api(request: pytest.FixtureRequest) -> Iterator[RunningApi]:
-    """The worker's API, or one over the module's `database`."""
+def api(request: pytest.FixtureRequest, postgres: PostgresUnderTest) -> Iterator[RunningApi]:
+    """The worker's API, or one over the module's `database`. Naming `postgres` marks its tests as
+    `servers`.
+    """
     if request.node.get_closest_marker("own_api") is None:
         yield request.getfixturevalue("shared_api")
         return

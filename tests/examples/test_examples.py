@@ -198,7 +198,7 @@ async def test_what_a_tracker_stored_arrives_is_told_and_listed(
 def test_what_is_called_without_arguments_says_how_it_is_called(name: str) -> None:
     code, told = run(name)
     assert code == 1
-    assert f"python {name}" in told
+    assert f"python examples/{name}" in told
     assert "Traceback" not in told
 
 
