@@ -13,10 +13,15 @@ NOBODY = 65534
 ALL_OF_THE_LOCK_FILE = "--require-hashes requirements.lock"
 
 
-def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]:
-    """Make a target in another folder, which fails; return what is said."""
+def copy_makefile(folder: Path) -> None:
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
+
+
+def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]:
+    """Make a target in a folder with a Makefile, which fails; return what is said."""
+    of_ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # where `make test` runs us
+    own = {name: text for name, text in os.environ.items() if name not in of_ours}
     done = subprocess.run(
         [
             *before,
@@ -28,7 +33,7 @@ def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]
             target,
         ],
         cwd=folder,
-        env=os.environ | variables,
+        env=own | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -41,12 +46,14 @@ def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]
 
 def test_a_folder_that_cannot_be_written_is_named(readable_folder: Path) -> None:
     user = ["setpriv", f"--reuid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
+    copy_makefile(readable_folder)
     readable_folder.chmod(0o555)
     (said,) = make(readable_folder, ".venv/bin/pip", *user)
     assert said.startswith(f"{readable_folder} cannot be written")
 
 
 def test_without_a_network_it_says_what_is_needed(tmp_path: Path) -> None:
+    copy_makefile(tmp_path)
     pip = tmp_path / ".venv" / "bin" / "pip"
     pip.parent.mkdir(parents=True)
     pip.write_text(f'#!/bin/sh\nexec {sys.executable} -m pip "$@"\n')
