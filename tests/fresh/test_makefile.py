@@ -13,15 +13,13 @@ NOBODY = 65534
 ALL_OF_THE_LOCK_FILE = "--require-hashes requirements.lock"
 
 
-def copy_makefile(folder: Path) -> None:
+def make(folder: Path, target: str, *before: str, mode: int = 0o755, **variables: str) -> list[str]:
+    """Make a target in another folder, which fails; return what is said. mode: of the folder."""
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
-
-
-def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]:
-    """Make a target in a folder with a Makefile, which fails; return what is said."""
-    of_ours = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # where `make test` runs us
-    own = {name: text for name, text in os.environ.items() if name not in of_ours}
+    folder.chmod(mode)
+    # `make test` runs this: its `make` is not ours.
+    outer = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         [
             *before,
@@ -33,7 +31,7 @@ def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]
             target,
         ],
         cwd=folder,
-        env=own | variables,
+        env=outer | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -46,9 +44,7 @@ def make(folder: Path, target: str, *before: str, **variables: str) -> list[str]
 
 def test_a_folder_that_cannot_be_written_is_named(readable_folder: Path) -> None:
     user = ["setpriv", f"--reuid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
-    copy_makefile(readable_folder)
-    readable_folder.chmod(0o555)
-    (said,) = make(readable_folder, ".venv/bin/pip", *user)
+    (said,) = make(readable_folder, ".venv/bin/pip", *user, mode=0o555)
     assert said.startswith(f"{readable_folder} cannot be written")
 
 
