@@ -49,7 +49,6 @@ def test_a_folder_that_cannot_be_written_is_named(readable_folder: Path) -> None
 
 
 def test_without_a_network_it_says_what_is_needed(tmp_path: Path) -> None:
-    copy_makefile(tmp_path)
     pip = tmp_path / ".venv" / "bin" / "pip"
     pip.parent.mkdir(parents=True)
     pip.write_text(f'#!/bin/sh\nexec {sys.executable} -m pip "$@"\n')
