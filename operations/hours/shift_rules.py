@@ -67,7 +67,7 @@ def work_spans(shift: Span, breaks: Iterable[Span], rules: ShiftRules) -> tuple[
 
     breaks: punched ones, in order, within the shift. Automatic breaks come off after those.
     """
-    unpaid = [each for each in breaks if each.length_s >= rules.shortest_break_s]
+    unpaid = [each for each in _joined(breaks) if each.length_s >= rules.shortest_break_s]
     starts = [shift.start_s, *(each.end_s for each in unpaid)]
     ends = [*(each.start_s for each in unpaid), shift.end_s]
     work = [Span(start_s, end_s) for start_s, end_s in zip(starts, ends, strict=True)]
@@ -76,6 +76,15 @@ def work_spans(shift: Span, breaks: Iterable[Span], rules: ShiftRules) -> tuple[
         if missing_s > 0:
             work = _without(work, rule.after_s, rule.after_s + missing_s)
     return tuple(span for span in work if span.length_s > 0)
+
+
+def _joined(breaks: Iterable[Span]) -> list[Span]:
+    """Return breaks in order, those that touch as one."""
+    joined: list[Span] = []
+    for each in breaks:
+        touches = bool(joined) and joined[-1].end_s == each.start_s
+        joined.append(Span(joined.pop().start_s, each.end_s) if touches else each)
+    return joined
 
 
 def _without(work: Iterable[Span], from_s: int, to_s: int) -> list[Span]:

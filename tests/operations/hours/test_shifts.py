@@ -71,6 +71,13 @@ def test_of_punches_with_one_time_what_ends_comes_first(out, next_in):
     ]
 
 
+def test_breaks_that_touch_are_one_break():
+    times = [("in", 0), ("break_start", 0), ("break_end", 60), ("break_start", 60), ("out", 120)]
+    punches = [punch(number, kind, second) for number, (kind, second) in enumerate(times)]
+    (shift,) = shifts_of(punches, ShiftRules(shortest_break_s=90), "UTC", 10**15).shifts
+    assert shift.worked_s == 0
+
+
 @pytest.mark.parametrize(
     ("rule", "field"),
     [
