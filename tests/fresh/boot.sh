@@ -1,19 +1,23 @@
 #!/bin/sh
 # boot.sh ROOT: starts the systemd of a Debian root as process 1 of namespaces of its own.
 #
-# Its control group, mounts, processes and name are its own. Its network has loopback alone, so that
-# every usual port is free whatever the machine runs. Ends when that systemd ends: it powers off,
-# reboots, or is killed. Needs root and control groups of version 2, also where they are mounted
-# beside version 1; their controllers (memory, tasks) may be missing.
-set -eu
+# Its control group, mounts, processes and name are its own. Its network has loopback alone (systemd
+# brings it up), so that every usual port is free whatever the machine runs. Prints its commands,
+# then what systemd says. Ends when that systemd ends: it powers off, reboots, or is killed. Needs
+# root and control groups of version 2, also where they are mounted beside version 1; their
+# controllers (memory, tasks) may be missing.
+set -eux
 export ROOT="$1"
 for GROUPS_FOLDER in /sys/fs/cgroup/unified /sys/fs/cgroup; do
     test -e $GROUPS_FOLDER/cgroup.procs && break
 done
+# Groups that earlier servers left behind, but for one that still runs.
+find $GROUPS_FOLDER -depth -type d -path "$GROUPS_FOLDER/ops-companion-boot-*" \
+    -exec rmdir {} + 2>/dev/null || true
 GROUP=$GROUPS_FOLDER/ops-companion-boot-$$
 mkdir $GROUP
 echo $$ > $GROUP/cgroup.procs
-exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child bash -euc '
+exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child bash -euxc '
 mount --make-rprivate /
 mount --bind "$ROOT" "$ROOT"
 cd "$ROOT"
@@ -44,7 +48,6 @@ cd /
 umount -l /.before
 rmdir /.before
 mount --make-rshared /
-ip link set lo up
 exec env -i container=nspawn PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /usr/lib/systemd/systemd --system --show-status=false --log-target=console --log-level=warning
 '

@@ -276,15 +276,16 @@ def _output(*command: str) -> str:
     except subprocess.TimeoutExpired:
         raise FreshError(f"{name}: no end after {COMMAND_TIMEOUT_S} s") from None
     if done.returncode != 0:
-        raise FreshError(f"{name} failed:\n{_tail(done.stdout + done.stderr)}")
+        raise FreshError(f"{name} failed:\n{tail(done.stdout + done.stderr)}")
     return done.stdout
 
 
 def _failure(command: str, reason: str, log: Path) -> FreshError:
-    return FreshError(f"`{command}`: {reason}\n{_tail(log.read_text())}")
+    return FreshError(f"`{command}`: {reason}\n{tail(log.read_text())}")
 
 
-def _tail(text: str) -> str:
+def tail(text: str) -> str:
+    """Return the last lines of an output."""
     return "\n".join(text.strip().splitlines()[-TAIL_LINES:])
 
 

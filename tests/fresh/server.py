@@ -11,13 +11,17 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.fresh.machine import FOLDER, ROOT_USER, DebianRoot, FreshError
+from tests.fresh.machine import FOLDER, ROOT_USER, DebianRoot, FreshError, tail
 
 BOOT_SCRIPT = Path(__file__).with_name("boot.sh")
 BOOT_TIMEOUT_S = 90
 NAMESPACES = ("--mount", "--pid", "--ipc", "--uts", "--cgroup")
 # A unit of Debian's may have failed (`degraded`): one loads kernel modules, which nobody may here.
 BOOTED = "[[ $(systemctl is-system-running --wait) =~ ^(running|degraded)$ ]]"
+
+
+class _NotYetError(FreshError):
+    """The server is still being started."""
 
 
 class Server:
@@ -69,18 +73,23 @@ class Server:
         """Return the folder in /proc of the server's process 1: the child of unshare."""
         assert self._running is not None
         pid = self._running.pid
+        if self._running.poll() is not None:
+            raise FreshError(f"the server ended; its console says:\n{self._last_lines()}")
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if self._running.poll() is not None or not children:
-            raise FreshError(f"the server does not run; its console is {self._console}")
+        if not children:
+            raise _NotYetError(f"the server has no process; its console says:\n{self._last_lines()}")
         return Path("/proc", children[0])
+
+    def _last_lines(self) -> str:
+        return tail(self._console.read_text(errors="replace"))
 
     def _wait_for(self, path: str) -> None:
         """Wait until a file is there on the server."""
         deadline = time.monotonic() + BOOT_TIMEOUT_S
         while True:
-            with suppress(FreshError):
+            with suppress(_NotYetError):
                 if (self._systemd() / "root" / path).exists():
                     return
             if time.monotonic() > deadline:
-                raise FreshError(f"the server does not boot; its console is {self._console}")
+                raise FreshError(f"the server does not boot; its console says:\n{self._last_lines()}")
             time.sleep(0.1)
