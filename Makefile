@@ -155,7 +155,7 @@ endef
 # What runs the system, of the lock file's versions and hashes. Nothing is removed: tools of
 # developers stay.
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
-	@echo 'installing Python packages into .venv (240 MB, once) ...'
+	@echo 'installing Python packages into $(VENV) (240 MB, once) ...'
 	$(WITH_INDEX) \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints requirements.lock --editable . && \
 	$(BIN)/python -m geofence.judging.warmup
@@ -163,7 +163,7 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
 
 # All of the lock file: also what tests, checks and measurements need.
 $(DEVELOP): requirements.lock pyproject.toml | $(INSTALLED)
-	@echo 'installing the tools of developers into .venv (150 MB, once) ...'
+	@echo 'installing the tools of developers into $(VENV) (150 MB, once) ...'
 	$(WITH_INDEX) \
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
@@ -184,7 +184,8 @@ install: | $(BIN)/uv
 
 # Where files differ from the commit, or git is missing, the time stands in its place.
 version:
-	@commit=$$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null); \
+	@if [ -e .git ] && command -v git > /dev/null; then git rev-parse HEAD > /dev/null || exit 1; fi; \
+	commit=$$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null); \
 	case "$$commit" in ''|*-dirty) commit=$$(date -u +%Y%m%dT%H%M%SZ);; esac; \
 	sed -n "s/^version = \"\(.*\)\"/\1-$$commit/p" pyproject.toml
 

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 RECONNECT_S = 0.5
-"""The longest pause between two tries to reach a database that is away, of pools and of every loop
-of a role: a pause may grow, but not beyond. So each role works again within two seconds of the
-database's return, however long that was away.
+"""The longest pause between two tries to reach a database that is away, of pools and of whatever a
+role must have done to be ready: a pause may grow, but not beyond. So each role is ready within two
+seconds of the database's return, however long that was away.
 """

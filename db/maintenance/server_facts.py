@@ -7,15 +7,14 @@ from typing import NamedTuple
 import psycopg
 from psycopg.rows import args_row
 
+from db.core.connect import Limits, conninfo
 from db.maintenance.contents import SyncConnection
 
 SIZES = (
     "shared_buffers", "effective_cache_size", "work_mem", "maintenance_work_mem", "max_wal_size",
     "min_wal_size",
 )  # fmt: skip
-
-
-CONNECT_TIMEOUT_S = 3
+CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S = 3, 5
 ARCHIVED_WITHIN = timedelta(minutes=10)
 
 
@@ -34,7 +33,8 @@ class ServerFacts(NamedTuple):
 
 def ask(url: str) -> ServerFacts:
     """Return the facts of the server that a login is for; raises DatabaseError."""
-    with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as conn:
+    bounded = conninfo(url, "opsc doctor", Limits(statement_s=STATEMENT_TIMEOUT_S))
+    with psycopg.connect(bounded, connect_timeout=CONNECT_TIMEOUT_S) as conn:
         return read(conn)
 
 

@@ -6,14 +6,12 @@ import asyncio
 import json
 import platform
 import socket
-import urllib.error
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import msgspec
 import typer
 
 from db.core.connect import Connection, connect
@@ -21,12 +19,11 @@ from db.core.errors import DatabaseError
 from db.history import vital_signs
 from db.history.vital_signs import VitalSigns
 from mqtt import BrokerAddress
-from service.health import STANDS_BY
 from stack.cli.options import WantedDataDir
 from stack.errors import StackError
-from stack.host.pages import open_page
 from stack.installed.database_checks import place_of
-from stack.installed.installation import Installation, Unit, find_installation
+from stack.installed.installation import Installation, find_installation
+from stack.servers.readiness import TIMEOUT_S, readiness
 from stack.servers.runtime import (
     DEFAULT_DATA_DIR,
     SETTINGS_FOLDER,
@@ -34,10 +31,7 @@ from stack.servers.runtime import (
     StackInfo,
     read_stack,
 )
-from stack.servers.tls import pinned
 
-TIMEOUT_S = 3
-PAGE_LIMIT_BYTES = 65_536
 Answer = TypeVar("Answer")
 
 
@@ -59,14 +53,6 @@ class Overview:
     about: Mapping[str, object]
     parts: Mapping[str, PartState]
     signs: VitalSigns | str
-
-
-class _Page(msgspec.Struct):
-    """The answer of /readyz; `detail` where it is a problem of the API."""
-
-    status: str | int
-    warnings: list[str] = []
-    detail: str | None = None
 
 
 def status(
@@ -130,20 +116,11 @@ def _of_server(server: Installation) -> Overview:
         parts["postgres"] = PartState("", None, True, signs)
     for unit in server.units:
         if unit.role is not None:
-            parts[unit.short_name] = _unit_state(unit)
+            parts[unit.short_name] = PartState(unit.address, unit.pid, *unit.health())
         elif unit.trouble is not None:
             parts[unit.short_name] = PartState("", None, False, unit.trouble)
     title = f"systemd runs the roles of this machine, with settings in {SETTINGS_FOLDER}"
     return Overview(title, {"settings_folder": str(SETTINGS_FOLDER)}, parts, signs)
-
-
-def _unit_state(unit: Unit) -> PartState:
-    if unit.trouble is not None:
-        return PartState(unit.address, unit.pid, False, unit.trouble)
-    certificate = unit.setting("tls_cert") if unit.role == "api" else None
-    answers = [readiness(f"{page}/readyz", certificate) for page in unit.pages]
-    is_well, state = min(answers)  # False comes first
-    return PartState(unit.address, unit.pid, is_well, state)
 
 
 async def _vital_signs(url: str) -> VitalSigns | str:
@@ -195,29 +172,6 @@ def _listens(url: str) -> str:
     except OSError as error:
         return str(error)
     return "ok"
-
-
-def readiness(url: str, certificate: str | None) -> tuple[bool, str]:
-    """Return whether a role says that it can do its work, or stands by, and what else it says."""
-    try:
-        tls = pinned(certificate)
-    except PermissionError:
-        return True, f"not asked: {certificate} can be read by root only"
-    except OSError as error:
-        return False, f"{certificate}: {error.strerror or error}"
-    try:
-        try:
-            with open_page(url, TIMEOUT_S, tls) as answer:
-                text, is_ready = answer.read(PAGE_LIMIT_BYTES), True
-        except urllib.error.HTTPError as answer:
-            text, is_ready = answer.read(PAGE_LIMIT_BYTES), False
-        page = msgspec.json.decode(text, type=_Page)
-    except msgspec.DecodeError:
-        return False, f"{url} answers something else"
-    except OSError as error:
-        return False, str(error)
-    state = "; ".join([page.detail or str(page.status), *page.warnings])
-    return is_ready or page.status == STANDS_BY, state
 
 
 def _versions(signs: VitalSigns | str) -> dict[str, str]:

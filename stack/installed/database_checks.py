@@ -5,6 +5,7 @@ findings and changes nothing.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,9 @@ BACKUPS = Path("/var/lib/ops-companion-backup")
 BACKUP_IS_OLD_AFTER = timedelta(hours=36)  # of those that are made every night
 LITTLE_DISK_BYTES, NO_DISK_BYTES = 20 * GIB, 4 * GIB
 PG_CHECKSUMS = f"/{POSTGRES_BIN}/pg_checksums"
+PGBACKREST = (
+    "pgbackrest", "--output=json", "--log-level-console=off", "--log-level-file=off", "info",
+)  # fmt: skip
 
 
 class _MadeBackup(msgspec.Struct):
@@ -91,12 +95,12 @@ def place_of(url: str) -> str:
     return f"{parts.netloc.rpartition('@')[2] or 'a socket'}{parts.path}"
 
 
-def _local_data(server: Installation) -> Path | None:
-    """Return the data folder of the database, where it is on this machine."""
+def _local_port(server: Installation) -> str | None:
+    """Return the port of the database, where it is on this machine."""
     for _, url in server.databases():
-        host, _, port = urlsplit(url).netloc.rpartition("@")[2].partition(":")
-        if is_loopback(host or "localhost"):
-            return data_folder(port or "5432")
+        parts = urlsplit(url)
+        if is_loopback(parts.hostname or "localhost"):
+            return str(parts.port or 5432)
     return None
 
 
@@ -114,12 +118,17 @@ def _postgres(facts: ServerFacts) -> Iterator[Finding]:
 
 def _data_disk(server: Installation, facts: ServerFacts | None) -> Iterator[Finding]:
     """Yield the room for data and WAL, and sizes that do not suit the machine."""
-    data = _local_data(server)
-    if data is None:
+    port = _local_port(server)
+    if port is None:
         if facts is not None:
             yield Finding(
                 "ok", "disk", "the database is on another machine: look at its disk there"
             )
+        return
+    data = data_folder(port)
+    if data is None:
+        text = f"pg_lsclusters names no folder of a PostgreSQL at port {port}"
+        yield Finding("warning", "disk", text, "look at the disk of its data yourself")
         return
     try:
         disk = shutil.disk_usage(data)
@@ -178,7 +187,8 @@ def _size(size_bytes: int) -> str:
 def _backups(server: Installation, facts: ServerFacts | None) -> Iterator[Finding]:
     timer = server.unit("opsc-backup.timer")
     is_nightly = timer is not None and timer.state == "active"
-    if not is_nightly and not (facts is not None and facts.is_archiving):
+    is_only_way = facts is None or not facts.is_archiving
+    if not is_nightly and is_only_way:
         text = "opsc-backup.timer does not run: no backup is made every night"
         advice = "`systemctl enable --now opsc-backup.timer`; docs/install.md says what it needs"
         yield Finding("warning", "backup", text, advice)
@@ -190,7 +200,7 @@ def _backups(server: Installation, facts: ServerFacts | None) -> Iterator[Findin
         yield Finding("warning", "backup", f"{BACKUPS} can be read by root only", AS_ROOT)
         return
     if made is not None:
-        yield _newest("backup", *made, is_nightly)
+        yield _newest("backup", *made, may_be_old=not is_nightly and not is_only_way)
     elif is_nightly:
         text = f"{BACKUPS} has no complete backup"
         yield Finding("fault", "backup", text, "`systemctl start opsc-backup` makes one now")
@@ -207,10 +217,10 @@ def _backup(folder: Path) -> tuple[datetime, str] | None:
     return (made.made_at, str(folder)) if is_whole and is_named else None
 
 
-def _newest(subject: str, made_at: datetime, place: str, is_nightly: bool) -> Finding:
+def _newest(subject: str, made_at: datetime, place: str, *, may_be_old: bool = False) -> Finding:
     age = datetime.now(UTC) - made_at
     text = f"the newest, {place}, is {age / timedelta(hours=1):.1f} hours old"
-    if age <= BACKUP_IS_OLD_AFTER or not is_nightly:
+    if age <= BACKUP_IS_OLD_AFTER or may_be_old:
         return Finding("ok", subject, text)
     return Finding("fault", subject, text, "`systemctl list-timers 'opsc-*'`, and docs/backup.md")
 
@@ -225,14 +235,20 @@ def _archive(facts: ServerFacts) -> Iterator[Finding]:
         yield Finding("fault", "archive", text, advice)
     else:
         yield Finding("ok", "archive", "WAL is archived")
-    said = output(["pgbackrest", "--output=json", "--log-level-file=off", "info"])
-    if said is None:
+    if shutil.which(PGBACKREST[0]) is None:
+        return  # something else archives
+    try:
+        stanzas = json.loads(output(PGBACKREST) or "")
+    except ValueError:
+        text = f"`{' '.join(PGBACKREST)}` does not answer: base backups are unknown"
+        advice = AS_ROOT if os.geteuid() else "try it, as postgres as well"
+        yield Finding("warning", "archive", text, advice)
         return
-    made = [backup for stanza in json.loads(said) for backup in stanza["backup"]]
+    made = [backup for stanza in stanzas for backup in stanza["backup"]]
     if not made:
         text = "pgBackRest has no base backup"
         yield Finding("fault", "archive", text, "docs/point-in-time.md says how to make one")
         return
     newest = max(made, key=lambda backup: backup["timestamp"]["stop"])
     made_at = datetime.fromtimestamp(newest["timestamp"]["stop"], UTC)
-    yield _newest("archive", made_at, f"base backup {newest['label']}", is_nightly=True)
+    yield _newest("archive", made_at, f"base backup {newest['label']}")

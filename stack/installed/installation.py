@@ -6,9 +6,7 @@ systemd, the files are for root. Nothing is changed.
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,17 +18,17 @@ from dotenv import dotenv_values
 
 from db.core.connect import check_url
 from service.health import read_address
-from stack.servers.checks import in_url
+from stack.servers.checks import in_url, output
+from stack.servers.readiness import readiness
 from stack.servers.runtime import has_settings_files
 from stack.servers.settings import ROLES, refused_settings
 
 TARGET = "ops-companion.target"
 CREDENTIALS = "/run/credentials/"
-TOOL_TIMEOUT_S = 10.0
 EVERY_ADDRESS = ("", "0.0.0.0", "::")
 _PROPERTIES = (
-    "Id", "LoadState", "ActiveState", "SubState", "Result", "MainPID", "ExecMainStatus",
-    "Environment", "EnvironmentFiles",
+    "Id", "LoadState", "ActiveState", "Result", "MainPID", "ExecMainStatus", "Environment",
+    "EnvironmentFiles",
 )  # fmt: skip
 
 
@@ -63,9 +61,11 @@ class Unit:
     def trouble(self) -> str | None:
         """The reason why the unit does not run, or has failed; None where all is well."""
         look = f"see `journalctl -u {self.short_name}`"
-        if self.missing:
+        has_failed = self.state == "failed" or self.result != "success"
+        # A unit that nobody starts on this machine may be without its settings.
+        if self.missing and (has_failed or self.role is not None):
             return f"has no {', '.join(map(str, self.missing))}: docs/install.md makes it"
-        if self.state == "failed" or self.result != "success":
+        if has_failed:
             return f"failed ({self.result}, exit code {self.exit_code}); {look}"
         if self.role is not None and self.state == "inactive":
             return f"is stopped; `systemctl start {self.short_name}` starts it"
@@ -73,18 +73,25 @@ class Unit:
             return f"is {self.state}; {look}"
         return None
 
+    def health(self) -> tuple[bool, str]:
+        """Ask a role whether it can do its work, or stands by, and what else it says. False where a
+        page does not answer, with the reason.
+        """
+        if self.trouble is not None:
+            return False, self.trouble
+        certificate = self.setting("tls_cert") if self.role == "api" else None
+        return min(readiness(f"{page}/readyz", certificate) for page in self.pages)
+
     @cached_property
     def refused(self) -> list[str]:
         """A line for each setting that the role would refuse, or miss. systemd's copies of secret
-        files count as there: it shows them to the unit alone.
+        files count as good: it shows them to the unit alone.
         """
         if self.role is None:
             return []
-        seen = {
-            name: os.devnull if value.startswith(CREDENTIALS) else value
-            for name, value in self.settings.items()
-        }
-        return refused_settings(self.role, seen)
+        unseen = {name for name, value in self.settings.items() if value.startswith(CREDENTIALS)}
+        lines = refused_settings(self.role, self.settings)
+        return [line for line in lines if unseen.isdisjoint(line.partition(":")[0].split())]
 
     def setting(self, name: str) -> Any:
         """Return a setting of the role by the name of its field; the role's default where it is not
@@ -170,7 +177,7 @@ def _shown() -> Iterator[dict[str, str]]:
     """
     roles = _systemctl("show", "--value", "--property", "Wants", TARGET).split()
     shown = _systemctl("show", "--property", ",".join(_PROPERTIES), "opsc-*", *roles)
-    for block in filter(None, shown.strip().split("\n\n")):
+    for block in filter(None, shown.split("\n\n")):
         found: dict[str, str] = {}
         for line in block.splitlines():
             name, _, value = line.partition("=")
@@ -180,13 +187,7 @@ def _shown() -> Iterator[dict[str, str]]:
 
 def _systemctl(*arguments: str) -> str:
     """Return what systemctl prints; nothing where no systemd runs."""
-    command = ["systemctl", *arguments]
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=True
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""
+    return output(["systemctl", *arguments]) or ""
 
 
 def _unit(shown: Mapping[str, str]) -> Unit:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from service.health import STANDS_BY
 from stack.installed.database_checks import database_findings
 from stack.installed.installation import Installation, Unit, reached
 from stack.servers.checks import (
@@ -59,7 +60,7 @@ def examine_server(server: Installation) -> list[Finding]:
         *versions(),
         *_units(server),
         *_settings(server),
-        *_plain_http(server),
+        *_encryption(server),
         *tls_versions(filter(None, map(listener_page, pages))),
         *_certificates(server),
         *database_findings(server),
@@ -79,7 +80,17 @@ def _units(server: Installation) -> Iterator[Finding]:
             subject = SUBJECTS.get(unit.short_name, "units")
             yield Finding("fault", subject, f"{unit.short_name} {unit.trouble}")
         elif unit.role is not None:
-            yield Finding("ok", "units", f"{unit.short_name} runs")
+            yield _role(unit)
+
+
+def _role(unit: Unit) -> Finding:
+    if unit.unread:
+        return Finding("ok", "units", f"{unit.short_name} runs")
+    is_well, state = unit.health()
+    text = f"{unit.short_name} says: {state}"
+    if is_well:
+        return Finding("ok", "units", text)
+    return Finding("fault", "units", text, f"see `journalctl -u {unit.short_name}`")
 
 
 def _settings(server: Installation) -> Iterator[Finding]:
@@ -104,20 +115,13 @@ def _settings(server: Installation) -> Iterator[Finding]:
         yield Finding("ok", "settings", f"{count} variables are set, in {SETTINGS_FOLDER}")
 
 
-def _plain_http(server: Installation) -> Iterator[Finding]:
+def _encryption(server: Installation) -> Iterator[Finding]:
     """Yield ways on which passwords and positions leave this machine in clear text."""
-    faults = list({finding.text: finding for finding in _in_clear_text(server)}.values())
-    if not server.unread:
-        faults = faults or [Finding("ok", "encryption", "other machines are offered TLS alone")]
-    yield from faults
-
-
-def _in_clear_text(server: Installation) -> Iterator[Finding]:
-    for unit in server.roles:
-        if unit.unread:
-            continue
-        for text, advice in _clear_ways(unit):
-            yield Finding("warning", "encryption", text, advice)
+    ways = dict(way for unit in server.roles if not unit.unread for way in _clear_ways(unit))
+    for text, advice in ways.items():
+        yield Finding("warning", "encryption", text, advice)
+    if not ways and not server.unread:
+        yield Finding("ok", "encryption", "other machines are offered TLS alone")
 
 
 def _clear_ways(unit: Unit) -> Iterator[tuple[str, str]]:
@@ -176,8 +180,13 @@ def _shown_certificates(server: Installation) -> Iterator[_ShownCertificate]:
                     yield _ShownCertificate(unit.short_name, host, int(port))
         if unit.role == "ingest" and (link := unit.setting("ingest_link")):
             url = urlsplit(link)
-            if url.scheme == "tls" and url.port:
+            if url.scheme == "tls" and url.port and not _stands_by(unit):
                 yield _ShownCertificate(unit.short_name, reached(url.hostname or ""), url.port)
+
+
+def _stands_by(ingest: Unit) -> bool:
+    """Return whether another ingest is the leader: this one has nothing for listeners then."""
+    return ingest.health() == (True, STANDS_BY)
 
 
 def _end_of_certificate(shown: _ShownCertificate) -> datetime:

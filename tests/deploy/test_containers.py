@@ -24,7 +24,7 @@ SETTINGS = {
     "deliver": DeliverSettings,
     "api": ApiSettings,
 }
-READY = re.compile(r"urlopen\('http://127\.0\.0\.1:(\d+)/readyz'\)")
+READY = re.compile(r"open\('http://127\.0\.0\.1:(\d+)/readyz'\)")
 OURS = [".env", "compose.override.yaml"]  # of one machine, and partly secret
 
 Services = dict[str, dict[str, Any]]

@@ -154,6 +154,7 @@ def test_an_accident_is_undone_by_a_restore_to_the_moment_before(
         with psycopg.connect(server.url(), autocommit=True) as conn:
             store_fixes(conn, days=[1, 2])
             archive.run("--type=full", "backup")
+            conn.execute("SELECT pg_sleep(1.1)")  # a moment is in a later second than its backup
             assert {each.level for each in found("archive")} == {"ok"}
             store_fixes(conn, days=[3])  # a chunk that no base backup has
             expected = all_rows(server.url())
@@ -161,29 +162,44 @@ def test_an_accident_is_undone_by_a_restore_to_the_moment_before(
             conn.execute("DELETE FROM gps_events WHERE time < '2026-11-03'")
             conn.execute("DROP TABLE visits CASCADE")
             store_fixes(conn, days=[4])
+            later, expected_later = now(conn), all_rows(server.url())
+            store_fixes(conn, days=[6])
             until_archived(conn)
     finally:
         process.stop()
 
-    home = folder / "after"
-    archive.serve(home / "cluster")
-    empty_home_like(folder / "before", home)
-    archive.run("--type=time", f"--target={moment}", "--target-action=promote", "restore")
-    server, process = start(programs, home, port, archive)
+    def restore(name: str, to: str, *more: str) -> tuple[Postgres, Process]:
+        archive.serve(folder / name / "cluster")
+        empty_home_like(folder / "before", folder / name)
+        archive.run("--type=time", f"--target={to}", "--target-action=promote", *more, "restore")
+        return start(programs, folder / name, port, archive)
+
+    server, process = restore("after", moment)
     try:
         with psycopg.connect(server.url(), autocommit=True) as conn:
             until_recovered(conn)
             assert differences(expected, all_rows(server.url())) == []
             store_fixes(conn, days=[5])
+            until_archived(conn)
         archive.run("--type=diff", "backup")  # the archive goes on, on a timeline of its own
+    finally:
+        process.stop()
+
+    # A later moment after all, which lies on the timeline before that restore.
+    server, process = restore("again", later, "--target-timeline=1")
+    try:
+        with psycopg.connect(server.url(), autocommit=True) as conn:
+            until_recovered(conn)
+            assert differences(expected_later, all_rows(server.url())) == []
+            until_archived(conn)
         with psycopg.connect(server.url(), autocommit=True) as conn:
             assert server_facts.read(conn, timedelta()).not_archived_since is None
             archive.command.write_text("#!/bin/sh\nsleep 5\nexit 1\n")
             until_not_archived(conn, within=timedelta())
             assert server_facts.read(conn).not_archived_since is None  # it has ten minutes
             until_not_archived(conn, within=ARCHIVED_WITHIN)  # it has failed
-        (finding,) = found("archive")
-        assert finding.level == "fault"
+        finding, asked = found("archive")
+        assert (finding.level, asked.level) == ("fault", "warning")
         assert finding.text.startswith("WAL has not been archived since ")
         archive.command.write_text("#!/bin/sh\nexit 0\n")  # so that PostgreSQL ends at once
     finally:

@@ -108,11 +108,16 @@ def test_files_that_a_page_copies_are_there(page: Path) -> None:
         assert list(ROOT.glob(name)), name
 
 
-def test_a_base_backup_leaves_the_memory_that_postgresql_shares() -> None:
-    """Both run as postgres: RemoveIPC would remove it, and PostgreSQL would crash."""
+def test_a_base_backup_is_confined_but_for_what_postgresql_shares_with_it() -> None:
+    """Both run as postgres: RemoveIPC would remove PostgreSQL's memory, and with PrivateTmp the
+    lock of a base backup by hand would not be seen.
+    """
     unit = DEPLOY / "pgbackrest" / "opsc-base-backup.service"
     assert values(unit, "User") == ["postgres"]
-    assert values(unit, "RemoveIPC") == []
+    assert values(unit, "RemoveIPC") == values(unit, "PrivateTmp") == []
+    assert values(unit, "CapabilityBoundingSet") == [""]
+    assert values(unit, "NoNewPrivileges") == ["yes"]
+    assert values(unit, "SystemCallFilter")
     assert unit.with_suffix(".timer").exists()
 
 

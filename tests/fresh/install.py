@@ -17,6 +17,7 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^##+ (.*)$", re.MULTILINE)
 INSTALLS = re.compile(r"^apt-get install .*$", re.MULTILINE)
 PAGE = (REPOSITORY / "docs" / "install.md").read_text()
+POINT_IN_TIME_PAGE = (REPOSITORY / "docs" / "point-in-time.md").read_text()
 SOURCE = "/opt/ops-companion/source"
 # Beside what the page installs: what boots, a device, and what reads the files of deploy/.
 TOOLS = "apt-get install -y --no-install-recommends systemd dbus mosquitto-clients prometheus"
@@ -31,7 +32,7 @@ def prepare(root: DebianRoot) -> Server:
     root.run(ROOT_USER, TOOLS)
     policy.unlink()
     # Installed by the page itself: PostgreSQL takes the first port that is free there.
-    for command in INSTALLS.findall(PAGE):
+    for command in INSTALLS.findall(PAGE + POINT_IN_TIME_PAGE):
         root.run(ROOT_USER, f"{command} --download-only")
     root.run(ROOT_USER, "echo '127.0.0.1 localhost ops.example.com' > /etc/hosts")
     root.run(ROOT_USER, "systemctl mask prometheus prometheus-node-exporter")
@@ -45,20 +46,20 @@ def prepare(root: DebianRoot) -> Server:
     return server
 
 
-def blocks(section: str) -> Iterator[str]:
-    """List the commands of a section of the page, a block each."""
-    found = next((at for at in SECTION.finditer(PAGE) if at[1] == section), None)
+def blocks(section: str, page: str = PAGE) -> Iterator[str]:
+    """List the commands of a section of a page, a block each."""
+    found = next((at for at in SECTION.finditer(page) if at[1] == section), None)
     if found is None:
-        raise FreshError(f"docs/install.md has no section {section} any more")
-    end = SECTION.search(PAGE, found.end())
-    for block in BLOCK.finditer(PAGE, found.end(), end.start() if end else len(PAGE)):
+        raise FreshError(f"the page has no section {section} any more")
+    end = SECTION.search(page, found.end())
+    for block in BLOCK.finditer(page, found.end(), end.start() if end else len(page)):
         yield block[1]
 
 
-def type_section(server: Server, section: str) -> None:
-    """Run the commands of a section of the page."""
+def type_section(server: Server, section: str, page: str = PAGE) -> None:
+    """Run the commands of a section of a page."""
     print(f"-- {section}", flush=True)
-    for block in blocks(section):
+    for block in blocks(section, page):
         type_block(server, block)
 
 

@@ -77,7 +77,9 @@ class Server:
             raise FreshError(f"the server ended; its console says:\n{self._last_lines()}")
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         if not children:
-            raise _NotYetError(f"the server has no process; its console says:\n{self._last_lines()}")
+            raise _NotYetError(
+                f"the server has no process; its console says:\n{self._last_lines()}"
+            )
         return Path("/proc", children[0])
 
     def _last_lines(self) -> str:
@@ -91,5 +93,7 @@ class Server:
                 if (self._systemd() / "root" / path).exists():
                     return
             if time.monotonic() > deadline:
-                raise FreshError(f"the server does not boot; its console says:\n{self._last_lines()}")
+                raise FreshError(
+                    f"the server does not boot; its console says:\n{self._last_lines()}"
+                )
             time.sleep(0.1)

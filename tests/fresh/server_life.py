@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import time
 
-from tests.fresh.install import SOURCE, blocks, prepare, type_block, type_section
+from tests.fresh.install import (
+    POINT_IN_TIME_PAGE,
+    SOURCE,
+    blocks,
+    prepare,
+    type_block,
+    type_section,
+)
 from tests.fresh.machine import DebianRoot
 from tests.fresh.server import Server
 
@@ -116,6 +123,8 @@ OLD_BACKUPS_ARE_GONE = """
 cd /var/lib/ops-companion-backup
 ls -l . *
 test ! -e 15-days
+test -e 13-days
+test "$(ls -d *Z | wc -l)" -ge 2
 test "$(stat -c %a:%U 13-days *Z/* /etc/ops-companion/backup.env | grep -c -v ^[67]00:)" = 0
 systemctl list-timers | grep opsc-backup
 """
@@ -148,10 +157,26 @@ NOTHING_RUNS = (
 STATUS = """
 opsc status > status; cat status
 opsc doctor > doctor; cat doctor
-! grep 'opsc up' status doctor
+if grep 'opsc up' status doctor; then exit 1; fi
 test "$(grep -cE '^opsc-(api@8001|api@8002|deliver|ingest|listen) .* ok$' status)" = 5
 grep -E '^ok +backup +the newest' doctor
 systemctl start opsc-doctor
+grep 'opsc_doctor_level{subject="backup"} 0.0' /var/lib/ops-companion-doctor/ops-companion.prom
+"""
+# What is stopped is found: systemd forgets such a unit, the target names it.
+STOPPED = (
+    """
+systemctl stop opsc-ingest
+if opsc status > status; then exit 1; fi
+grep '^opsc-ingest .*NOT WELL: is stopped' status
+if systemctl start opsc-doctor; then exit 1; fi
+systemctl start opsc-ingest
+"""
+    + READY
+)
+BASE_BACKUP = """
+systemctl show -P Result opsc-base-backup
+opsc doctor | grep -E '^ok +archive +the newest, base backup'
 """
 STOP = f"systemctl stop ops-companion.target\n{NOTHING_RUNS}"
 # A version after this one: its commit is another, and it has a migration more.
@@ -166,8 +191,8 @@ opsc --version | grep -F "$(make -s -C /opt/ops-companion/source version)"
 journalctl -u opsc-migrate | grep 9999_next_version
 """
 IS_BEFORE = """
-! opsc --version | grep -F "$(make -s -C /opt/ops-companion/source version)"
-systemctl show -P ExecMainStatus opsc-migrate
+VERSION=$(opsc --version)
+test "${VERSION##* }" != "$(make -s -C /opt/ops-companion/source version)"
 """
 
 
@@ -183,6 +208,7 @@ def live_through(root: DebianRoot) -> None:
         type_section(server, "TLS for trackers")
         _chapter(server, "", READY, TLS_FIX)
         type_section(server, "Backup")
+        _chapter(server, "status and doctor", STATUS, STOPPED)
         _chapter(
             server, "an old backup goes, retention", OLD_BACKUPS, "systemctl start opsc-backup"
         )
@@ -197,6 +223,8 @@ def live_through(root: DebianRoot) -> None:
         _chapter(server, "", IS_NEXT, TLS_FIX)
         _go_back(server)
         _chapter(server, "", IS_BEFORE, TLS_FIX)
+        type_section(server, "Setup", POINT_IN_TIME_PAGE)
+        _chapter(server, "", READY, TLS_FIX, BASE_BACKUP)
         _chapter(server, "what others say of the files", *READS)
         began = time.monotonic()
         _chapter(server, "stop", STOP)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from stack.cli.main import build
 from stack.installed.installation import find_installation
 from stack.installed.server_checks import examine_server
 from stack.servers.checks import Finding
@@ -22,7 +24,6 @@ Environment={environment}
 {files}Id={name}
 LoadState=loaded
 ActiveState={state}
-SubState=running
 """
 
 
@@ -33,6 +34,12 @@ def found(subject: str) -> list[Finding]:
     findings = [each for each in examine_server(server) if each.subject == subject]
     assert "opsc up" not in str(findings)
     return [each for each in findings if each.level != "ok"] or findings
+
+
+def called(*arguments: str) -> Result:
+    result = CliRunner().invoke(build(arguments[0]), list(arguments))
+    assert "opsc up" not in result.output
+    return result
 
 
 class MadeServer:

@@ -6,64 +6,35 @@ import asyncio
 import json
 import os
 import re
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from db.maintenance import server_facts
 from service.health import STANDS_BY, serving
 from stack.cli.main import build
-from stack.cli.status import readiness
 from stack.errors import StackError
-from stack.installed import database_checks, server_checks
+from stack.installed import database_checks
 from stack.installed.installation import find_installation
 from stack.servers import runtime
 from stack.servers.checks import Finding
 from stack.servers.postgres import free_port
 from stack.servers.postgres_sizes import GIB, MIB, machine_memory_bytes, sizes
-from stack.servers.settings import known_variables
-from tests.servers import ANY_PORT, DatabaseUnderTest, data_folder
+from stack.servers.readiness import readiness
+from tests.servers import ANY_PORT, DatabaseUnderTest
 from tests.stack.command import Installation
-from tests.stack.server import MadeServer, found
+from tests.stack.server import MadeServer, called, found
 
 NOBODY = 65534
 ROOT = Path(__file__).parents[3]
 KEY = "A" * 43 + "="
 LINK = {"OPSC_LINK_KEY": "ab" * 32, "OPSC_INGEST_LINK": "tcp://127.0.0.1:9110"}
 COMMON = {"OPSC_SECRET_KEY": KEY, "OPSC_PUBLIC_URL": "https://ops.example.com"}
-
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings of the files alone."""
-    for name in known_variables():
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MadeServer]:
-    """A server without units yet; everybody may walk to its files."""
-    with data_folder() as folder:
-        monkeypatch.setattr(database_checks, "BACKUPS", folder / "backups")
-        monkeypatch.setattr(server_checks, "NGINX_SITE", folder / "nginx")
-        yield MadeServer(folder, monkeypatch)
-
-
-def called(*arguments: str) -> Result:
-    result = CliRunner().invoke(build(arguments[0]), list(arguments))
-    assert "opsc up" not in result.output
-    return result
 
 
 def add_running(server: MadeServer, installation: Installation) -> None:
@@ -168,6 +139,9 @@ def test_a_role_whose_page_does_not_answer_is_not_well(server: MadeServer) -> No
     said = called("status")
     assert said.exit_code == 1
     assert re.search(r"^opsc-deliver .*NOT WELL: .*refused", said.stdout, re.MULTILINE)
+    (finding,) = found("units")
+    assert finding.level == "fault"
+    assert "refused" in finding.text
 
 
 async def test_a_standby_is_well() -> None:
@@ -257,14 +231,34 @@ def test_wrong_settings_do_not_keep_the_rest_from_being_examined(server: MadeSer
     assert {each.text.split(":")[1].strip() for each in found("settings")} >= wrong.keys()
 
 
+@pytest.mark.parametrize(
+    ("unit", "login", "names"),
+    [
+        ("opsc-listen", "opsc_listen", ("OPSC_TLS_CERT", "OPSC_TLS_KEY")),
+        ("opsc-api@443", "opsc_app", ("OPSC_TLS_CERT", "OPSC_TLS_KEY")),
+        ("opsc-ingest", "opsc_ingest", ("OPSC_LINK_CERT", "OPSC_LINK_CERT_KEY")),
+    ],
+)
 def test_files_that_systemd_shows_to_the_unit_alone_count_as_there(
-    server: MadeServer, database: DatabaseUnderTest
+    server: MadeServer, database: DatabaseUnderTest, unit: str, login: str, names: tuple[str, str]
 ) -> None:
-    settings = {"OPSC_LISTEN_TLS_PORT": "8883", "OPSC_DATABASE_URL": database.url("opsc_listen")}
-    for folder, level in (("/run/credentials/opsc-listen.service", "ok"), ("/none", "fault")):
-        files = f"OPSC_TLS_CERT={folder}/chain.pem OPSC_TLS_KEY={folder}/key.pem"
-        server.add("opsc-listen", settings, environment=files)
+    settings = {"OPSC_DATABASE_URL": database.url(login), **COMMON, **LINK}
+    settings |= {
+        "opsc-listen": {"OPSC_LISTEN_TLS_PORT": "8883"},
+        "opsc-api@443": {"OPSC_API_PORT": "443"},
+        "opsc-ingest": {"OPSC_INGEST_LINK": "tls://127.0.0.1:9110"},
+    }[unit]
+    for folder, level in ((f"/run/credentials/{unit}.service", "ok"), ("/none", "fault")):
+        files = " ".join(f"{name}={folder}/{name[5:]}.pem" for name in names)
+        server.add(unit, settings, environment=files)
         assert {each.level for each in found("settings")} == {level}
+
+
+def test_a_unit_that_nobody_starts_here_may_be_without_its_file(server: MadeServer) -> None:
+    server.add("opsc-migrate", state="inactive", has_file=False)
+    assert "opsc-migrate has no " not in str(found("units"))
+    server.add("opsc-migrate", state="failed", result="resources", has_file=False)
+    assert "opsc-migrate has no " in str(found("units"))
 
 
 def test_our_own_environment_is_not_that_of_a_role(
@@ -300,172 +294,6 @@ def test_ways_in_clear_text_are_named(
     (finding,) = found("encryption")
     assert finding.level == ("ok" if says is None else "warning")
     assert (says or "") in finding.text
-
-
-@contextmanager
-def showing(folder: Path, days: float) -> Iterator[int]:
-    """Show a certificate that ends after these days, at a port of loopback."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name, now = x509.Name([]), datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
-    builder = builder.public_key(key.public_key()).not_valid_before(now - timedelta(days=90))
-    made = builder.not_valid_after(now + timedelta(days=days)).sign(key, hashes.SHA256())
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
-    (folder / "both.pem").write_bytes(made.public_bytes(pem) + private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "both.pem")
-
-    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-
-    async def serve() -> asyncio.Server:
-        return await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(serve())
-    thread = Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-@pytest.mark.parametrize(
-    ("days", "level", "says"),
-    [
-        (60.5, "ok", "in 60 days"),
-        (20.5, "warning", "in 20 days"),
-        (6.5, "fault", "in 6 days"),
-        (-1, "fault", "nobody trusts it any more"),
-    ],
-)
-def test_a_certificate_that_ends_is_told_in_time(
-    server: MadeServer, days: float, level: str, says: str
-) -> None:
-    with showing(server.folder, days) as port:
-        site = (ROOT / "deploy" / "nginx" / "ops-companion.conf").read_text()
-        server_checks.NGINX_SITE.write_text(site.replace("listen 443 ", f"listen {port} "))
-        server.add("opsc-listen")
-        (finding,) = found("certificate")
-    assert finding.level == level
-    assert f"that of nginx at 127.0.0.1:{port} e" in finding.text
-    assert says in finding.text
-
-
-def test_every_role_that_shows_a_certificate_is_asked_for_it(server: MadeServer) -> None:
-    with showing(server.folder, 1) as port:
-        tls = {"OPSC_TLS_CERT": os.devnull, "OPSC_TLS_KEY": os.devnull}
-        everywhere = {"OPSC_LISTEN_HOST": "0.0.0.0", "OPSC_LISTEN_TLS12_PORT": str(port), **tls}
-        server.add("opsc-api@443", {"OPSC_API_PORT": str(port), **tls})
-        server.add("opsc-listen", {"OPSC_LISTEN_TLS_PORT": str(port), **everywhere})
-        server.add("opsc-ingest", {"OPSC_INGEST_LINK": f"tls://127.0.0.1:{port}"})
-        texts = [each.text.partition(" ended ")[0] for each in found("certificate")]
-    assert [text.partition(" ends ")[0] for text in texts] == [
-        f"that of {unit} at 127.0.0.1:{port}"
-        for unit in ("opsc-api@443", "opsc-ingest", "opsc-listen", "opsc-listen")
-    ]
-
-
-def test_who_should_show_a_certificate_and_does_not_is_a_fault(server: MadeServer) -> None:
-    port = free_port(ANY_PORT)
-    server.add("opsc-listen", {"OPSC_LISTEN_TLS_PORT": str(port)})
-    (finding,) = found("certificate")
-    assert finding.level == "fault"
-    assert finding.text == f"opsc-listen shows none at 127.0.0.1:{port}: Connection refused"
-
-
-def add_backup(age: timedelta, name: str, missing_bytes: int = 0) -> None:
-    folder = database_checks.BACKUPS / name
-    folder.mkdir(parents=True)
-    (folder / "database.dump").write_bytes(bytes(1000 - missing_bytes))
-    about = {"made_at": (datetime.now(UTC) - age).isoformat(), "dump_bytes": 1000, "format": 1}
-    (folder / "manifest.json").write_text(json.dumps(about))
-
-
-HOUR = timedelta(hours=1)
-
-
-@pytest.mark.parametrize(
-    ("backups", "level", "says"),
-    [
-        ([(10 * HOUR, "a", 0), (34 * HOUR, "b", 0)], "ok", "/a, is 10.0 hours old"),
-        ([(37 * HOUR, "a", 0)], "fault", "/a, is 37.0 hours old"),
-        ([(10 * HOUR, "a", 1), (37 * HOUR, "b", 0)], "fault", "/b, is 37.0 hours old"),
-        ([(10 * HOUR, "a.partial", 0)], "fault", "has no complete backup"),
-        ([], "fault", "has no complete backup"),
-    ],
-)
-def test_an_old_backup_or_none_is_a_fault_where_one_is_made_every_night(
-    server: MadeServer, backups: list[tuple[timedelta, str, int]], level: str, says: str
-) -> None:
-    for backup in backups:
-        add_backup(*backup)
-    server.add("opsc-backup.timer")
-    (finding,) = found("backup")
-    assert finding.level == level
-    assert says in finding.text
-
-
-def test_a_backup_that_failed_is_a_fault_though_the_one_before_is_good(server: MadeServer) -> None:
-    add_backup(10 * HOUR, "a")
-    server.add("opsc-backup.timer")
-    server.add("opsc-backup", state="failed", result="exit-code", exit_code=1)
-    (finding,) = found("backup")
-    assert finding.level == "fault"
-    assert "opsc-backup failed (exit-code, exit code 1)" in finding.text
-    assert re.search(r"^opsc-backup .*NOT WELL: failed", called("status").stdout, re.MULTILINE)
-
-
-def test_a_server_without_nightly_backups_is_warned(server: MadeServer) -> None:
-    server.add("opsc-listen")
-    (finding,) = found("backup")
-    assert finding.level == "warning"
-    assert "systemctl enable --now opsc-backup.timer" in finding.advice
-
-
-def test_the_failure_of_the_doctor_itself_is_no_fault(server: MadeServer) -> None:
-    server.add("opsc-doctor", state="failed", result="exit-code", exit_code=1)
-    assert "opsc-doctor" not in str(found("units"))
-
-
-def test_a_login_that_does_not_work_is_a_fault(
-    server: MadeServer, database: DatabaseUnderTest
-) -> None:
-    url = database.url("opsc_ingest")
-    server.add("opsc-ingest", {"OPSC_DATABASE_URL": url})
-    (finding,) = found("database")
-    assert finding.level == "ok"
-    assert found("postgres")[0].text.startswith("PostgreSQL 17.")
-    server.add("opsc-ingest", {"OPSC_DATABASE_URL": url.replace("opsc_ingest:", "opsc_ingest:x")})
-    (finding,) = found("database")
-    assert finding.level == "fault"
-    assert "opsc-ingest cannot connect: " in finding.text
-    assert url.split("@")[0].rpartition(":")[2] not in finding.text
-
-
-def test_wal_that_is_kept_and_sizes_that_do_not_suit_the_machine_are_warnings(
-    server: MadeServer, database: DatabaseUnderTest
-) -> None:
-    wal = server.folder / "data" / "pg_wal"
-    wal.mkdir(parents=True)
-    port = database.url("admin").rpartition(":")[2].partition("/")[0]
-    server.add_program("pg_lsclusters", f"echo '17 main {port} online postgres {wal.parent} /l'")
-    server.add("opsc-ingest", {"OPSC_DATABASE_URL": database.url("opsc_ingest")})
-    assert found("WAL")[0].level == "ok"
-    with (wal / "0001").open("wb") as file:
-        file.truncate(513 * MIB)  # of nothing: tests have max_wal_size at 256 MB
-    (finding,) = found("WAL")
-    assert finding.level == "warning"
-    assert "0.5 GiB" in finding.text
-    (finding,) = found("sizes")
-    assert finding.level == "warning"
-    assert "max_wal_size is 256 MiB, not about " in finding.text
-    assert finding.advice.startswith("`opsc doctor --postgres`")
 
 
 def test_sizes_follow_memory_and_disk() -> None:
