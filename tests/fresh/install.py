@@ -18,6 +18,7 @@ SECTION = re.compile(r"^##+ (.*)$", re.MULTILINE)
 INSTALLS = re.compile(r"^apt-get install .*$", re.MULTILINE)
 PAGE = (REPOSITORY / "docs" / "install.md").read_text()
 POINT_IN_TIME_PAGE = (REPOSITORY / "docs" / "point-in-time.md").read_text()
+FETCHES = re.compile(r"^apt-get update$|\bmake install\b", re.MULTILINE)
 SOURCE = "/opt/ops-companion/source"
 # Beside what the page installs: what boots, a device, and what reads the files of deploy/.
 TOOLS = "apt-get install -y --no-install-recommends systemd dbus mosquitto-clients prometheus"
@@ -65,4 +66,4 @@ def type_section(server: Server, section: str, page: str = PAGE) -> None:
 
 def type_block(server: Server, block: str) -> None:
     """Run one block: what is built comes from the network, and nothing else does."""
-    server.bash(block, with_network="make install" in block)
+    server.bash(block, with_network=bool(FETCHES.search(block)))

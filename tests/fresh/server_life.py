@@ -6,6 +6,7 @@ systemd: its units' users, filters of system calls, mounts and credentials hold.
 
 from __future__ import annotations
 
+import re
 import time
 
 from tests.fresh.install import (
@@ -19,6 +20,7 @@ from tests.fresh.install import (
 from tests.fresh.machine import DebianRoot
 from tests.fresh.server import Server
 
+BACKUP_OF_UPGRADE = "cat /opt/ops-companion/previous-backup"  # as the page says
 SECTIONS = ("Programs", "Database", "Settings and secrets", "Roles", "TLS", "First organization")
 # A call of the API through nginx, as the first admin or another one.
 CALLS = """
@@ -206,6 +208,7 @@ def live_through(root: DebianRoot) -> None:
         _chapter(server, "", TRACKER, PLAIN_FIX, PHOTO, ZONE, LIMIT)
         _chapter(server, "TLS for trackers")
         type_section(server, "TLS for trackers")
+        type_section(server, "First fix")
         _chapter(server, "", READY, TLS_FIX)
         type_section(server, "Backup")
         _chapter(server, "status and doctor", STATUS, STOPPED)
@@ -220,7 +223,7 @@ def live_through(root: DebianRoot) -> None:
         _chapter(server, "", READY, TLS_FIX)
         _chapter(server, "upgrade to a version with a migration", NEXT_VERSION)
         type_section(server, "Upgrade")
-        _chapter(server, "", IS_NEXT, TLS_FIX)
+        _chapter(server, "", IS_NEXT, TLS_FIX, "systemctl start opsc-backup")  # the newest by far
         _go_back(server)
         _chapter(server, "", IS_BEFORE, TLS_FIX)
         type_section(server, "Setup", POINT_IN_TIME_PAGE)
@@ -245,5 +248,6 @@ def _go_back(server: Server) -> None:
     print("-- Rollback", flush=True)
     point_back, set_aside, grant, start = blocks("Rollback")
     restore = next(block for block in blocks("Backup") if "opsc restore" in block)
+    restore = re.sub("^FOLDER=.*$", f"FOLDER=$({BACKUP_OF_UPGRADE})", restore, flags=re.MULTILINE)
     for block in (point_back, set_aside, restore.replace("opsc_trial", "opsc"), grant, start):
         type_block(server, block)
