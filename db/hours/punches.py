@@ -1,10 +1,11 @@
 """Stored punches, as far as hours depend on them.
 
-What is read begins where the rules of shifts may begin: with the punch that opened the last stored
-shift before the wanted time. It ends with the first `out` after the wanted time, or before the
-first `in` that opens a stored shift and comes so long after any other `in` that it opens one
-whatever was before. So the shifts of the wanted time are those that all punches of the employee
-would make (`operations.hours.shifts`), and of somebody who never punches out no more is read.
+What is read begins where the rules of shifts may begin (`operations.hours.shifts`): with the second
+in which the last stored shift before the wanted time opened, and nobody punched out. It ends with
+the first second after the wanted time that has an `out` and no `in`, or before the first `in` that
+opens a stored shift and comes so long after any other `in` that it opens one whatever was before.
+So the shifts of the wanted time are those that all punches of the employee would make, and of
+somebody who never punches out no more is read.
 
 A punch that somebody else entered by hand counts as accepted until a review says otherwise:
 somebody who was not linked to the employee at that time.
@@ -30,8 +31,6 @@ class PunchTimes(NamedTuple):
     until: datetime
 
 
-# At the instant of the opening `in`, what ends comes before it; at that of the last `out`, what
-# begins comes behind it (`operations.hours.shifts`).
 _AROUND = """
 SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
        (extract(epoch FROM punch.pay_time) * 1000000)::bigint, punch.verdict,
@@ -46,16 +45,22 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
   JOIN organizations AS organization ON organization.org_id = wanted.org_id
  CROSS JOIN LATERAL (
        SELECT coalesce((
-           SELECT opener.pay_time FROM shifts AS shift
-             JOIN punches AS opener
-               ON opener.org_id = shift.org_id AND opener.id = shift.opened_by
+           SELECT shift.started_at FROM shifts AS shift
             WHERE shift.org_id = wanted.org_id AND shift.employee_id = wanted.employee_id
               AND shift.started_at < date_trunc('second', wanted.since)
+              AND NOT EXISTS (
+                  SELECT FROM punches AS ending
+                   WHERE ending.org_id = wanted.org_id
+                     AND ending.employee_id = wanted.employee_id
+                     AND ending.pay_time >= shift.started_at
+                     AND ending.pay_time < shift.started_at + interval '1 s'
+                     AND ending.kind = 'out' AND ending.review IS DISTINCT FROM 'rejected')
             ORDER BY shift.started_at DESC LIMIT 1), '-infinity') AS at) AS opened
  CROSS JOIN LATERAL (
        SELECT coalesce((
-           SELECT later.pay_time FROM (
+           SELECT later.second + interval '1 s' * (later.kind = 'out')::int FROM (
                   SELECT passed.id, passed.kind, passed.pay_time,
+                         date_trunc('second', passed.pay_time) AS second,
                          passed.pay_time - coalesce(
                              max(passed.pay_time) FILTER (WHERE passed.kind = 'in')
                              OVER (ORDER BY passed.pay_time, passed.id
@@ -64,8 +69,16 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
                     FROM punches AS passed
                    WHERE passed.org_id = wanted.org_id AND passed.employee_id = wanted.employee_id
                      AND passed.kind IN ('in', 'out') AND passed.review IS DISTINCT FROM 'rejected'
-                     AND passed.pay_time > wanted.until) AS later
-            WHERE later.kind = 'out'
+                     AND passed.pay_time >= date_trunc('second', wanted.until) + interval '1 s'
+                  ) AS later
+            WHERE later.kind = 'out' AND NOT EXISTS (
+                      SELECT FROM punches AS beginning
+                       WHERE beginning.org_id = wanted.org_id
+                         AND beginning.employee_id = wanted.employee_id
+                         AND beginning.pay_time >= later.second
+                         AND beginning.pay_time < later.second + interval '1 s'
+                         AND beginning.kind = 'in'
+                         AND beginning.review IS DISTINCT FROM 'rejected')
                OR later.since_in > make_interval(secs => 1 + coalesce(
                       (organization.timesheet_rules ->> 'longest_shift_s')::float8, %(longest_s)s))
               AND EXISTS (SELECT FROM shifts AS shift
@@ -74,9 +87,7 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
  CROSS JOIN LATERAL (
        SELECT * FROM punches AS found
         WHERE found.org_id = wanted.org_id AND found.employee_id = wanted.employee_id
-          AND found.pay_time BETWEEN opened.at AND ended.at
-          AND NOT (found.pay_time = opened.at AND found.kind IN ('out', 'break_end'))
-          AND NOT (found.pay_time = ended.at AND found.kind IN ('in', 'break_start'))
+          AND found.pay_time >= opened.at AND found.pay_time < ended.at
         ORDER BY found.pay_time LIMIT %(at_most)s) AS punch
 """
 

@@ -8,7 +8,7 @@ together with what it becomes and when, and is read that way from then on: nothi
 that time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple, TypedDict
@@ -124,15 +124,18 @@ async def derive(exchange: Exchange, changed: Iterable[PunchTimes]) -> None:
     timesheets = timesheets_around(exchange, wanted)
     await exchange.send()
     rules, punches = asked_rules.value, around.value
-    derived = {key: _derived(key, punches[key], rules[key]) for key in keys}
-    _write(exchange, punches, derived)
+    derived = {key: derive_from(key, punches[key], rules[key]) for key in keys}
+    opening = {(key[0], row.opened_by) for key, one in derived.items() for row in one.rows}
+    read = [(key[0], punch.id) for key, found in punches.items() for punch in found]
+    rows = [row for key, one in derived.items() for row in one.stored(key[0])]
+    write(exchange, [one for one in read if one not in opening], rows)
     days = {key: set(_days(one, rules[key])) for key, one in derived.items()}
     rules_of_days = {key: one.rules for key, one in rules.items()}
     await add_missing(exchange, timesheets.value, days, rules_of_days)
     await exchange.send()
 
 
-class _Derived(NamedTuple):
+class Derived(NamedTuple):
     """The shifts of an employee. lapses_s, lapsed: of an open one, when it ends without another
     punch, and what it is then.
     """
@@ -142,19 +145,30 @@ class _Derived(NamedTuple):
     lapses_s: int | None
     lapsed: ShiftRow | None
 
+    def stored(self, org_id: UUID) -> list[dict[str, Any]]:
+        """Return the columns of each row. Of an open shift they say what becomes of it."""
+        return [{"org_id": org_id, **row._asdict(), **self._then(row)} for row in self.rows]
 
-def _derived(key: EmployeeKey, punches: Sequence[CreditedPunch], by: HourRules) -> _Derived:
+    def _then(self, row: ShiftRow) -> dict[str, Any]:
+        if row.ended_at is not None or self.lapses_s is None or self.lapsed is None:
+            return {"lapses_at": None, "lapsed": None}
+        lapsed = {name: getattr(self.lapsed, name) for name in _LAPSING}
+        return {"lapses_at": _at(self.lapses_s), "lapsed": lapsed}
+
+
+def derive_from(key: EmployeeKey, punches: Sequence[CreditedPunch], by: HourRules) -> Derived:
+    """Return the shifts that punches of an employee make."""
     rules = by.rules.shifts
     attendance = shifts_of(punches, rules, by.timezone, by.now_us)
     rows = shift_rows(key[1], attendance, punches)
     if not rows or rows[-1].ended_at is not None:
-        return _Derived(attendance, rows, None, None)
+        return Derived(attendance, rows, None, None)
     lapses_s = rules.latest_end_s(attendance.shifts[-1].started_s, zone_of(by.timezone))
     later = shifts_of(punches, rules, by.timezone, (lapses_s + 1) * _SECOND_US)
-    return _Derived(attendance, rows, lapses_s, shift_rows(key[1], later, punches)[-1])
+    return Derived(attendance, rows, lapses_s, shift_rows(key[1], later, punches)[-1])
 
 
-def _days(derived: _Derived, by: HourRules) -> Iterator[date]:
+def _days(derived: Derived, by: HourRules) -> Iterator[date]:
     """Yield the local days of the shifts, and those of punches outside of shifts."""
     zone = zone_of(by.timezone)
     for shift in derived.attendance.shifts:
@@ -195,29 +209,17 @@ _WRITE = (
 )
 
 
-def _write(
-    exchange: Exchange,
-    punches: Mapping[EmployeeKey, Sequence[CreditedPunch]],
-    derived: Mapping[EmployeeKey, _Derived],
+def write(
+    exchange: Exchange, stale: Collection[tuple[UUID, UUID]], rows: Collection[Mapping[str, Any]]
 ) -> None:
-    """Write what differs. A shift that is open no more is written before the next one opens."""
-    opening = {(key[0], row.opened_by) for key, one in derived.items() for row in one.rows}
-    read = [(key[0], punch.id) for key, found in punches.items() for punch in found]
-    stale = [one for one in read if one not in opening]
+    """Remove shifts, then write what differs: a shift that is open no more before the next opens.
+
+    stale: organizations, and punches that open no shift. rows: `Derived.stored`, in order.
+    """
     if stale:
         exchange.tell(_REMOVE, columns(stale))
-    rows = [_stored(key[0], row, one) for key, one in derived.items() for row in one.rows]
     if rows:
         exchange.tell(_WRITE, (msgspec.json.encode(rows).decode(),))
-
-
-def _stored(org_id: UUID, row: ShiftRow, derived: _Derived) -> dict[str, Any]:
-    """Return the columns of a row. Of an open shift they say what becomes of it."""
-    lapses_s, lapsed = derived.lapses_s, derived.lapsed
-    if row.ended_at is not None or lapses_s is None or lapsed is None:
-        return {"org_id": org_id, **row._asdict(), "lapses_at": None, "lapsed": None}
-    then = {name: getattr(lapsed, name) for name in _LAPSING}
-    return {"org_id": org_id, **row._asdict(), "lapses_at": _at(lapses_s), "lapsed": then}
 
 
 # Lists --------------------------------------------------------------------------------------------

@@ -4,15 +4,18 @@ Punches are read in the order of their credited times, whatever the order of the
 one shift is open at a time. A punch that does not fit changes nothing and is flagged; a missing
 `out` is put in by rule and flagged. Nothing is dropped silently.
 
-After an `out` no shift is open, whatever came before. So a caller that begins with the first punch
-after any `out` gets the same shifts as one that begins with the first punch ever.
+Punches have microseconds since 1970; from here on there are whole seconds, rounded down. Punches of
+one second are read in the order in which they fit.
 
-Punches have microseconds since 1970; from here on there are whole seconds, rounded down.
+After a second with an `out` and without an `in` no shift is open, whatever came before. So a caller
+that begins behind any such second gets the same shifts as one that begins with the first punch
+ever.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -74,8 +77,14 @@ STEPS: dict[tuple[Standing, PunchKind], Step] = {
     ("lapsed", "break_start"): Step("lapsed", "not_in"),
     ("lapsed", "break_end"): Step("lapsed", "not_in"),
 }
-# Of punches with one time, what ends comes before what begins.
-_ENDS_FIRST: tuple[PunchKind, ...] = ("break_end", "out", "in", "break_start")
+# By where the employee stands, which of the punches that wait in one second is read next: kinds
+# that fit come first.
+_NEXT: dict[Standing, tuple[PunchKind, ...]] = {
+    "off": ("in", "out", "break_start", "break_end"),
+    "working": ("out", "break_start", "in", "break_end"),
+    "on_break": ("break_end", "out", "in", "break_start"),
+    "lapsed": ("in", "out", "break_start", "break_end"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +188,13 @@ def shifts_of(
     an `out` stays open until then.
     """
     book = _Book(rules, zone_of(timezone))
-    for punch in sorted(punches, key=_reading_order):
-        if punch.review != "rejected":
-            book.lapse(punch.time_s)
-            book.enter(punch)
+    counted = [punch for punch in punches if punch.review != "rejected"]
+    counted.sort(key=lambda punch: (punch.time_us, punch.id))
+    for time_s, of_one_second in groupby(counted, key=lambda punch: punch.time_s):
+        book.lapse(time_s)
+        book.enter(of_one_second)
     book.lapse(now_us // _SECOND_US)
     return book.attendance()
-
-
-def _reading_order(punch: CreditedPunch) -> tuple[int, int, UUID]:
-    return punch.time_us, _ENDS_FIRST.index(punch.kind), punch.id
 
 
 @dataclass(slots=True)
@@ -213,7 +219,15 @@ class _Book:
             self._close(latest_s)
             self.standing = "lapsed"
 
-    def enter(self, punch: CreditedPunch) -> None:
+    def enter(self, of_one_second: Iterable[CreditedPunch]) -> None:
+        """Apply the steps of the punches of one second. They are given in order of time."""
+        waiting: dict[PunchKind, deque[CreditedPunch]] = defaultdict(deque)
+        for punch in of_one_second:
+            waiting[punch.kind].append(punch)
+        while kind := next((kind for kind in _NEXT[self.standing] if waiting[kind]), None):
+            self._step(waiting[kind].popleft())
+
+    def _step(self, punch: CreditedPunch) -> None:
         """Apply the step of a punch."""
         self.standing, flag = STEPS[self.standing, punch.kind]
         if flag:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import typer
 
+from api.http.problems import Problem
+from api.resources.timesheets.counting import counted, would_change
 from db.core.connect import Connection, connect
 from db.core.errors import DatabaseError
 from db.core.tenant import act_for
+from db.hours.shift_check import ShiftCheck, ShiftDifference, check_shifts, punched
+from db.hours.shifts import ShiftRow
+from db.hours.timesheets import TimesheetRow, timesheets
 from db.resources import organization_removal
 from db.resources.organizations import listing
 from db.stock.ledger_check import (
@@ -30,6 +36,15 @@ from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from telemetry.ids import format_id
 
+OneOrganization = Annotated[
+    str | None, typer.Argument(help="Id of the organization: org_...; all unless given.")
+]
+_APPROVED = """
+SELECT id FROM timesheets WHERE org_id = current_org_id() AND state IN ('approved', 'locked')
+ ORDER BY first_day, id
+"""
+_CHECK = TypeVar("_CHECK")
+
 verify = typer.Typer(help="Work stored results out anew, and compare them.", no_args_is_help=True)
 
 
@@ -40,16 +55,13 @@ def _results() -> None:  # pyright: ignore[reportUnusedFunction]
 
 @verify.command("stock")
 def stock(
-    organization: Annotated[
-        str | None, typer.Argument(help="Id of the organization: org_...; all unless given.")
-    ] = None,
+    organization: OneOrganization = None,
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
     """Compare stock, and parts of work orders, with their movements; exit code 1 on differences."""
-    org_id = None if organization is None else read_org_id(organization)
     try:
-        checks = asyncio.run(_checked(data, org_id))
+        checks = asyncio.run(_of_each(data, organization, _check_stock))
     except DatabaseError as error:
         raise StackError(f"the stock cannot be read: {error}") from error
     found = [one for org_id, check in checks for one in _differences(org_id, check)]
@@ -63,8 +75,7 @@ def stock(
     if as_json:
         print(json.dumps(counts | {"differences": found}))
     else:
-        for one in found:
-            print("  ".join(f"{name}: {value}" for name, value in one.items()))
+        _print_rows(found)
         compared = (
             f"{counts['levels']} levels, {counts['movements']} movements,"
             f" {counts['work_order_parts']} parts of work orders, {counts['lots']} lots"
@@ -74,25 +85,10 @@ def stock(
         raise typer.Exit(1)
 
 
-async def _checked(data_dir: Path, org_id: UUID | None) -> list[tuple[UUID, StockCheck]]:
-    """Check one organization, or all of them, as opsc_owner: each in one snapshot."""
-    async with await connect(database_url(data_dir), "opsc verify") as connection:
-        if org_id is None:
-            async with connection.transaction():
-                await connection.execute("SET LOCAL ROLE opsc_owner")
-                org_ids = [each.id for each in await listing(connection)]
-        else:
-            org_ids = [org_id]
-        return [(each, await _check_one(connection, each)) for each in org_ids]
-
-
-async def _check_one(connection: Connection, org_id: UUID) -> StockCheck:
+async def _check_stock(connection: Connection, org_id: UUID) -> StockCheck:
     async with connection.transaction():
         await begin_snapshot(connection)
-        await connection.execute("SET LOCAL ROLE opsc_owner")
-        await act_for(connection, org_id)
-        if await organization_removal.name_of(connection) is None:
-            raise StackError("there is no such organization")
+        await _act_for(connection, org_id)
         return await check_stock(connection)
 
 
@@ -137,3 +133,147 @@ def _described_part(org_id: UUID, difference: OrderPartDifference) -> dict[str, 
         "stored": None if stored is None else stored._asdict(),
         "worked_out": difference.worked_out._asdict(),
     }
+
+
+@verify.command("hours")
+def hours(
+    organization: OneOrganization = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Store shifts that differ, but for approved ones.")
+    ] = False,
+    data: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Compare shifts, and approved timesheets, with the punches; exit code 1 on differences.
+
+    Both are worked out anew: shifts by the rules of now, timesheets by those of their approval.
+    What is approved is listed, never changed.
+    """
+    try:
+        checks = asyncio.run(_of_each(data, organization, partial(_check_hours, writes=write)))
+    except DatabaseError as error:
+        raise StackError(f"the hours cannot be read: {error}") from error
+    shifts = [_described_shift(org_id, one, write) for org_id, found in checks for one in found[1]]
+    sheets = [one for _, found in checks for one in found[3]]
+    counts = {
+        "organizations": len(checks),
+        "shifts": sum(found.shifts for _, found in checks),
+        "approved_timesheets": sum(found.timesheets for _, found in checks),
+    }
+    if as_json:
+        print(json.dumps(counts | {"shift_differences": shifts, "timesheet_differences": sheets}))
+    else:
+        _print_rows([*shifts, *sheets])
+        print(
+            f"{counts['shifts']} shifts: {len(shifts)} differ;"
+            f" {counts['approved_timesheets']} approved timesheets: {len(sheets)} would change"
+        )
+    if sheets or any(not one["is_written"] for one in shifts):
+        raise typer.Exit(1)
+
+
+class _HoursCheck(NamedTuple):
+    """The check of an organization. shifts, timesheets: how many were compared."""
+
+    shifts: int
+    shift_differences: Sequence[ShiftDifference]
+    timesheets: int
+    timesheet_differences: Sequence[dict[str, Any]]
+
+
+async def _check_hours(connection: Connection, org_id: UUID, *, writes: bool) -> _HoursCheck:
+    """Check an organization, employee by employee: each waits for no more than its own punches."""
+    async with connection.transaction():
+        await _act_for(connection, org_id)
+        employees = await punched(connection)
+        cursor = await connection.execute(_APPROVED)
+        row_ids = [row_id for (row_id,) in await cursor.fetchall()]
+    checks: list[ShiftCheck] = []
+    for times in employees:
+        async with connection.transaction():
+            await _act_for(connection, org_id)
+            checks.append(await check_shifts(connection, times, writes=writes))
+    changed: list[TimesheetRow] = []
+    for row_id in row_ids:
+        async with connection.transaction():
+            await _act_for(connection, org_id)
+            row = await timesheets.get(connection, row_id)
+            if await _would_change(connection, org_id, row):
+                changed.append(row)
+    return _HoursCheck(
+        sum(each.shifts for each in checks),
+        [one for each in checks for one in each.differences],
+        len(row_ids),
+        [_described_sheet(org_id, row) for row in changed],
+    )
+
+
+async def _would_change(connection: Connection, org_id: UUID, row: TimesheetRow) -> bool:
+    try:
+        count = await counted(connection, org_id, row)
+    except Problem:
+        return True  # it has more punches than a timesheet is counted from
+    return would_change(row, count.figures) is True
+
+
+def _described_shift(org_id: UUID, one: ShiftDifference, writes: bool) -> dict[str, Any]:
+    return {
+        "organization_id": format_id("org", org_id),
+        "employee_id": format_id("emp", one.employee_id),
+        "opened_by": format_id("pun", one.opened_by),
+        "stored": _hours_of(one.stored),
+        "worked_out": _hours_of(one.worked_out),
+        "is_approved": one.is_approved,
+        "is_written": writes and not one.is_approved,
+    }
+
+
+def _hours_of(row: ShiftRow | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "started_at": row.started_at.isoformat(),
+        "ended_at": None if row.ended_at is None else row.ended_at.isoformat(),
+        "worked_s": row.worked_s,
+        "flags": [flag["name"] for flag in row.flags],
+    }
+
+
+def _described_sheet(org_id: UUID, row: TimesheetRow) -> dict[str, Any]:
+    return {
+        "organization_id": format_id("org", org_id),
+        "timesheet_id": format_id("tms", row.id),
+        "employee": row.employee_name,
+        "first_day": row.first_day.isoformat(),
+        "last_day": row.last_day.isoformat(),
+        "state": row.state,
+    }
+
+
+# Both ---------------------------------------------------------------------------------------------
+
+
+def _print_rows(rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        print("  ".join(f"{name}: {value}" for name, value in row.items()))
+
+
+async def _of_each(
+    data_dir: Path, organization: str | None, check: Callable[[Connection, UUID], Awaitable[_CHECK]]
+) -> list[tuple[UUID, _CHECK]]:
+    """Check one organization, or all of them, as opsc_owner."""
+    async with await connect(database_url(data_dir), "opsc verify") as connection:
+        if organization is None:
+            async with connection.transaction():
+                await connection.execute("SET LOCAL ROLE opsc_owner")
+                org_ids = [each.id for each in await listing(connection)]
+        else:
+            org_ids = [read_org_id(organization)]
+        return [(each, await check(connection, each)) for each in org_ids]
+
+
+async def _act_for(connection: Connection, org_id: UUID) -> None:
+    await connection.execute("SET LOCAL ROLE opsc_owner")
+    await act_for(connection, org_id)
+    if await organization_removal.name_of(connection) is None:
+        raise StackError("there is no such organization")

@@ -92,9 +92,13 @@ async def test_shifts_are_those_of_all_punches_in_whatever_order_and_pieces_they
 ) -> None:
     random_ = random.Random(SEED + seed)
     employee_id = await crew.employee(by=("phone",))
-    # Some punches have one time, and some lie farther apart than a shift may last.
+    # Some punches share a second or an instant, some lie farther apart than a shift may last.
     hours = [random_.choice((0, 0, 1, 2, 4, 9, 20)) for _ in range(40)]
-    times = [START + timedelta(hours=sum(hours[:number])) for number in range(40)]
+    apart_us = [random_.choice((0, 0, 1, 999_999)) for _ in hours]
+    times = [
+        START + timedelta(hours=sum(hours[:number]), microseconds=apart_us[number])
+        for number in range(40)
+    ]
     punches = [punched(crew, employee_id, random_.choice(kinds), at) for at in times]
     random_.shuffle(punches)
     while punches:

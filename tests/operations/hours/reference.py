@@ -6,7 +6,7 @@ from datetime import datetime
 
 from operations.hours.shifts import STEPS
 
-ENDS_FIRST = ("break_end", "out", "in", "break_start")
+KINDS = ("break_end", "out", "in", "break_start")
 
 
 def shown_day(second, zone):
@@ -34,7 +34,11 @@ class Walk:
         if self.opened is not None and self.is_beyond(second - 1):
             self.close()
             self.standing = "lapsed"
-        for punch in punches:
+        waiting = list(punches)
+        while waiting:
+            # The first that fits; of those that do, an end comes before a beginning.
+            waiting.sort(key=lambda punch: (not self.fits(punch), KINDS.index(punch.kind)))
+            punch = waiting.pop(0)
             then, flag = STEPS[self.standing, punch.kind]
             self.standing = then
             if flag is None and punch.kind == "in":
@@ -43,6 +47,9 @@ class Walk:
                 self.close()
         if self.opened is not None and not self.is_beyond(second):
             self.seconds[second] = self.standing
+
+    def fits(self, punch):
+        return STEPS[self.standing, punch.kind].flag is None
 
     def close(self):
         length = len(self.seconds)
@@ -69,10 +76,7 @@ class Walk:
 
 def worked_seconds(punches, rules, zone, now_s):
     """Return each second of work, of shifts that are closed now. Empty where there is no punch."""
-    counted = sorted(
-        (punch for punch in punches if punch.review != "rejected"),
-        key=lambda punch: (punch.time_us, ENDS_FIRST.index(punch.kind), punch.id),
-    )
+    counted = [punch for punch in punches if punch.review != "rejected"]
     walk = Walk(rules, zone)
     if counted:
         at = {}
