@@ -18,12 +18,14 @@ from geofence.judging.scratch import Scratch, current_asset, member_of
 from geofence.kernel.compiled import Record, Records, bare, compiled, inlined
 from geofence.model.records import copy_membership, copy_place
 from geofence.model.rules import COARSE_M
+from geofence.model.transitions import Transition
 from geofence.zones.versions import MIN_TIME_US
 from telemetry.fix import Known
 
 _HAS_ACCURACY, _HAS_SPEED = int(Known.ACCURACY), int(Known.SPEED)
 _LEAST_GAP_US = 1_000_000  # the resolution of many trackers' clocks
 _M_PER_DEG = 112_000.0  # never fewer metres than a degree has anywhere
+_OVERSPEED = int(Transition.OVERSPEED)
 _CHAIN = 3  # so many suspect fixes that agree are believed
 
 
@@ -240,13 +242,22 @@ def _judge(scratch: Scratch) -> bool:
         return False
     asset = current_asset(scratch)
     if is_coarse(scratch.cursor[0].place, COARSE_M):
-        _take_coarse(scratch, scratch.cursor[0].transitions > begin)
+        _take_coarse(scratch, _has_moved(scratch, begin))
     else:
         asset.vague = asset.bridged = False
     copy_place(asset.good, scratch.cursor[0].place)
     asset.located = asset.joined = True
     asset.marked_us = MIN_TIME_US
     return True
+
+
+@bare
+def _has_moved(scratch: Scratch, begin: int) -> bool:
+    """Return whether one of the transitions from begin on is an enter or an exit."""
+    for number in range(begin, scratch.cursor[0].transitions):
+        if scratch.transition[number].transition != _OVERSPEED:
+            return True
+    return False
 
 
 @bare

@@ -103,7 +103,8 @@ class Reference:
                 self._judge_speed(asset, version, place)
         news = self.told.transitions[told:]
         asset.vague = was_vague and all(one["transition"] != Transition.EXIT for one in news)
-        self._settle(asset, place, has_moved=bool(news))
+        has_moved = any(one["transition"] != Transition.OVERSPEED for one in news)
+        self._settle(asset, place, has_moved=has_moved)
 
     def _settle(self, asset: Asset, place: Place, *, has_moved: bool) -> None:
         """Set what the next fix will be judged by."""

@@ -230,6 +230,17 @@ def test_a_zone_that_coarse_fixes_entered_and_left_is_not_passed_through_once_mo
     assert passes(*fixes) == []
 
 
+def test_a_coarse_fix_above_the_limit_of_a_zone_does_not_hide_that_another_is_passed_through():
+    yard = ZoneVersion(1, 1, 0, Circle(*away(WEST), 200.0), rules=Rules(speed_limit_mps=10.0))
+    batch = batch_of((0, WEST, FINE), (30, WEST, 40.0), (60, EAST, FINE))
+    batch.rows["speed_mps"][1] = 20.0
+    batch.rows["known"][1] |= Known.SPEED
+    index = ZoneIndex([fence(), yard])
+    found = evaluate(batch, State(), index, NO_TIMERS_US).transitions
+    told = sorted((int(one["zone"]), Transition(one["transition"]).name) for one in found)
+    assert told == [(0, "ENTER"), (0, "EXIT"), (1, "ENTER"), (1, "OVERSPEED")]
+
+
 def test_the_way_over_coarse_fixes_is_remembered_from_batch_to_batch():
     fixes = [(0, WEST, FINE), (20, WEST, 40.0), (40, EAST, 40.0), (60, EAST, FINE)]
     state, index, found = State(), ZoneIndex([fence()]), []

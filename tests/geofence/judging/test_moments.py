@@ -118,6 +118,37 @@ def test_a_change_that_is_heard_of_after_its_instant_has_passed_is_taken_in_with
     assert [(one["cause"], one["time_us"]) for one in found] == [(Cause.ZONE_CHANGED, 24 * S)]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        pytest.param([], [(0, YARD)], [("ENTER", "MOVED", 120.0)], id="drawn"),
+        pytest.param([(0, YARD)], [], [("EXIT", "ZONE_CHANGED", 120.0)], id="ended"),
+    ],
+)
+def test_a_zone_edited_while_the_last_fix_lies_ahead_of_the_clock_counts_from_the_next_fix(
+    before, after, told
+):
+    """The edit is at 30 s, the asset's last fix at 60 s: what it showed then stays."""
+    state = State()
+    index = ZoneIndex([ZoneVersion(zone, 1, 0, shape) for zone, shape in before])
+    state.apply(evaluate(batch_of((60, 0, 0)), state, index, 29 * S).delta)
+    if before:
+        ended = [ZoneVersion(zone, 1, 0, shape, valid_to_us=30 * S) for zone, shape in before]
+        index = index.with_changes(ended)
+    index = index.with_changes(
+        [ZoneVersion(zone, 1, 0, shape, valid_from_us=30 * S) for zone, shape in after]
+    )
+    found = []
+    for batch, now_s in ((batch_of(), 31), (batch_of(), 90), (batch_of((120, 0, 0)), 121)):
+        evaluation = evaluate(batch, state, index, now_s * S)
+        state.apply(evaluation.delta)
+        found += [
+            (Transition(one["transition"]).name, Cause(one["cause"]).name, one["time_us"] / S)
+            for one in evaluation.transitions
+        ]
+    assert found == told
+
+
 def test_nobody_passes_through_a_zone_in_which_the_way_begins():
     state, index = State(), ZoneIndex([])
     state.apply(evaluate(batch_of((0, 0, 0)), state, index, NO_TIMERS_US).delta)
