@@ -43,7 +43,6 @@ from stack.servers.system import running_stack
 _READY_S = 60.0
 _BACK_S = 60.0
 _POLL_S = 0.05
-_PAUSE_S = 1.0  # `opsc up` waits longer where a part ends again and again
 _DISK_MIB = 384
 ANY_PORT = 0
 LIMITS = Limits(statement_s=60, lock_s=20, transaction_s=60, idle_in_transaction_s=60)
@@ -274,7 +273,7 @@ async def _taken_apart(
     data = folder / "data"
     disk = ending.enter_context(_small_disk(data / "postgres")) if setting.has_small_disk else None
     key = {"OPSC_LINK_KEY": secrets.token_urlsafe(32)} if setting.is_linked else {}
-    variation = Variation(has_ingest=False, longest_pause_s=_PAUSE_S, listener=key)
+    variation = Variation(has_ingest=False, listener=key)
     stack = await ending.enter_async_context(
         running_stack(data, say, asyncio.Event(), variation=variation)
     )

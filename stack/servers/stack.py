@@ -13,7 +13,7 @@ import msgspec
 from stack.host.os_user import RoleUser
 from stack.servers.ports import Ports
 from stack.servers.runtime import PartInfo, Secrets, StackInfo, write_stack
-from stack.servers.supervisor import LONGEST_PAUSE_S, Say, Supervisor
+from stack.servers.supervisor import Say, Supervisor
 from stack.servers.tls import Certificate
 
 
@@ -22,11 +22,9 @@ class Variation:
     """The differences of a system from that of `opsc up`, for those who break it on purpose.
 
     has_ingest: else the caller starts its own, as `ingest_part` says. listener: settings of it.
-    longest_pause_s: before a part that ended is started again.
     """
 
     has_ingest: bool = True
-    longest_pause_s: float = LONGEST_PAUSE_S
     listener: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

@@ -3,7 +3,7 @@ all in order.
 
 Parts are started in the order given; each may wait for the ones before it. A part that fails at its
 first start fails the whole (``PartFailed``). One that dies later is started again after a pause
-that doubles while it keeps dying. ``stop`` ends the parts in reverse order, one after the other.
+that doubles while it keeps dying, to two seconds. ``stop`` ends the parts in reverse order, one after the other.
 Everything runs in one event loop; only waiting is handed to threads (see
 ``stack.host.process``).
 """
@@ -21,7 +21,7 @@ from stack.host.process import Command, PartFailed, Process, how_it_ended, wait_
 
 POLL_S = 0.05
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 2.0  # as RestartSec in deploy/systemd: devices wait meanwhile
 # Having run so long, a part is taken to be well again.
 SETTLED_AFTER_S = 60.0
 
@@ -62,8 +62,6 @@ class Supervisor:
 
     def __init__(self, say: Say, started: Callable[[str, int], None]) -> None:
         self._say, self._started = say, started
-        self.longest_pause_s = LONGEST_PAUSE_S
-        """Before a part that ends again and again is started once more."""
         self._processes: dict[str, Process] = {}
         self._watchers: list[asyncio.Task[None]] = []
 
@@ -102,7 +100,7 @@ class Supervisor:
                 pause_s = FIRST_PAUSE_S
             self._say(f"{part.name} ended ({how}); starting it again in {pause_s:.1f} s")
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, self.longest_pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             await self._restart(part)
 
     async def _until_end(self, part: Part) -> str:

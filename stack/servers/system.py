@@ -75,7 +75,6 @@ async def running_stack(
         stack = Stack(data_dir, say, load_secrets(data_dir))
         stack.certificate = certificate_of(data_dir / "tls", develop=tls)
         stack.variation = variation or stack.variation
-        stack.supervisor.longest_pause_s = stack.variation.longest_pause_s
         try:
             await _unless_stopped(stop, _start(stack))
             stack.publish()

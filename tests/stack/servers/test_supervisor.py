@@ -114,13 +114,19 @@ async def test_a_part_that_cannot_be_started_is_tried_again(
     await eventually(lambda: "worker is running again" in journal.said)
 
 
-async def test_a_part_that_keeps_dying_is_given_longer_pauses(
+async def test_a_part_that_keeps_dying_is_given_longer_pauses_up_to_two_seconds(
     tmp_path: Path, supervisor: Supervisor, journal: Journal
 ) -> None:
     flag = tmp_path / "started"
     dying = command(tmp_path, "dying", f"open({str(flag)!r}, 'w').close()")
     await supervisor.start(Part(dying, flag.exists, 20.0))
-    await eventually(lambda: any("again in 1.0 s" in line for line in journal.said))
+
+    def pauses() -> list[str]:
+        ended = [line for line in journal.said if line.startswith("dying ended")]
+        return [line.rpartition(" in ")[2] for line in ended[:4]]
+
+    await eventually(lambda: len(pauses()) == 4)
+    assert pauses() == ["0.5 s", "1.0 s", "2.0 s", "2.0 s"]
 
 
 async def test_a_part_that_fails_at_start_shows_the_end_of_its_log(
