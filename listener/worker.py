@@ -265,7 +265,7 @@ class Worker:
         """End the connection of a tracker that was revoked, or has another secret."""
         device = self.by_tracker.get(tracker_id)
         if device is not None:
-            device.end(ADMINISTRATIVE_ACTION, "revoked or rotated")
+            device.leave(ADMINISTRATIVE_ACTION, "revoked or rotated")
 
     def receipts_changed(self, device: Device) -> None:
         """Note the session of a device that is connected, where it outlasts the connection."""
@@ -331,7 +331,7 @@ class Worker:
         at_once = math.ceil(len(leaving) / DRAIN_STEPS)
         for start in range(0, len(leaving), at_once or 1):
             for device in leaving[start : start + at_once]:
-                device.leave(SERVER_SHUTTING_DOWN)
+                device.leave(SERVER_SHUTTING_DOWN, "shutting down")
             await asyncio.sleep(DRAIN_STEP_S)
         outbox = self.sender.outbox
         await _until(lambda: not (len(outbox) and self.sender.is_linked), DRAIN_S)

@@ -13,7 +13,15 @@ from listener.devices.answers import SUCCESS, reason_code, reason_text
 from listener.devices.bounds import SHARE_BYTES, SHARE_MESSAGES, TokenBucket
 from listener.link.outbox import DeviceMessage, Origin, cost
 from listener.stored.presence import ConnectedDevice
-from mqtt.server import Connect, Ended, Goodbye, Publish, Receipts, ServerConnection
+from mqtt.server import (
+    Connect,
+    Ended,
+    Goodbye,
+    Publish,
+    Receipts,
+    ServerConnection,
+    ServerState,
+)
 from telemetry.ids import format_id
 from telemetry.result import Result
 from telemetry.topics import ack_topic, is_own_filter
@@ -25,6 +33,8 @@ READ_BYTES = 4 * 1024
 """Parsed at once. A read may bring more: thousands of small packets, which take much more room as
 objects than as bytes, and time that others wait for; so the bounds are looked at in between.
 """
+LEAVE_S = 10.0
+"""A connection that the server ends waits for so long for the answers to what it has brought."""
 UNREAD_BYTES = 64 * 1024
 """The bytes of unread answers at which a connection is cut."""
 LINGER_S = 2.0
@@ -37,7 +47,7 @@ class Device(asyncio.Protocol):
     __slots__ = (
         "_bucket",
         "_counted_packets",
-        "_leaving_code",
+        "_leaving_since_s",
         "_partial_bytes",
         "_paused_s",
         "_transport",
@@ -63,7 +73,7 @@ class Device(asyncio.Protocol):
         self._bucket: TokenBucket | None = None
         self.is_closing = False
         self._paused_s: float | None = None
-        self._leaving_code: int | None = None
+        self._leaving_since_s: float | None = None
         self._unread = b""
         self._counted_packets = 0
         self._partial_bytes = 0
@@ -115,8 +125,7 @@ class Device(asyncio.Protocol):
             events = self.machine.receive(data, self._worker.now_s())
         except Ended as ended:
             self._take(ended.events)
-            self._worker.metrics.ended.labels(ended.cause).inc()
-            self.close()
+            self._leave(ended.cause)
             return
         self._take(events)
         self._count(len(events), len(data))
@@ -242,7 +251,8 @@ class Device(asyncio.Protocol):
         self.flush()
         if self._paused_s is not None:
             self.regulate()
-        self._leave_if_answered()
+        if self._leaving_since_s is not None:
+            self._end_if_answered()
 
     def deliver(self, payload: bytes, correlation_data: bytes | None) -> bool:
         """Send a receipt; False where the device takes no more."""
@@ -259,13 +269,15 @@ class Device(asyncio.Protocol):
         """Keep the clocks: keepalive, sign-in, pauses."""
         if self.is_closing:
             return
+        if self._leaving_since_s is not None:
+            self._end_if_answered()
+            return
         if self._paused_s is not None:
             self.regulate()
         try:
             self.machine.tick(now_s)
         except Ended as ended:
-            self._worker.metrics.ended.labels(ended.cause).inc()
-            self.close()
+            self._leave(ended.cause)
         else:
             self.flush()
 
@@ -280,7 +292,7 @@ class Device(asyncio.Protocol):
         transport = self._transport
         if transport is None or self.is_closing or transport.is_closing():
             return
-        is_leaving = self._leaving_code is not None
+        is_leaving = self._leaving_since_s is not None
         is_full = is_leaving or self.machine.is_full or self._is_fast()
         if not is_full and self.origin is not None:
             is_full = not self._worker.holding.has_room(
@@ -308,20 +320,39 @@ class Device(asyncio.Protocol):
             if transport is not None and not transport.is_closing():
                 transport.write(data)
 
-    def leave(self, code: int) -> None:
-        """Read nothing more, and end with the last answer. Without a link there will be none."""
-        self._leaving_code = code
-        self.regulate()
-        self._leave_if_answered()
+    def leave(self, code: int, cause: str) -> None:
+        """Read nothing more, and send the device the reason (version 5) and close with the last
+        answer.
+        """
+        if not self.is_closing and self._leaving_since_s is None:
+            self.machine.leave(code)
+            self._leave(cause)
 
-    def _leave_if_answered(self) -> None:
-        is_over = not self.held_messages or not self._worker.sender.is_linked
-        if self._leaving_code is not None and is_over:
-            self.end(self._leaving_code, "shutting down")
+    def _leave(self, cause: str) -> None:
+        """Close, where the machine has ended or is ending, with the last answer."""
+        self._worker.metrics.ended.labels(cause).inc()
+        self._leaving_since_s = self._worker.now_s()
+        self.regulate()
+        self._end_if_answered()
+
+    def _end_if_answered(self) -> None:
+        """End what is leaving, if all is answered or will not be: there is no link."""
+        assert self._leaving_since_s is not None
+        waits = self.held_messages and self._worker.sender.is_linked
+        if not waits or self._worker.now_s() - self._leaving_since_s > LEAVE_S:
+            self._end_leaving()
+
+    def _end_leaving(self) -> None:
+        if self.machine.state is ServerState.ENDING:
+            self.machine.end_answered()
+        self.close()
 
     def end(self, code: int, cause: str) -> None:
         """Send the device the reason (version 5), and close."""
         if self.is_closing:
+            return
+        if self._leaving_since_s is not None:
+            self._end_leaving()
             return
         self._worker.metrics.ended.labels(cause).inc()
         self.machine.end(code)

@@ -4,8 +4,8 @@
 `output()` returns what has to be sent. A `Connect` is answered by `accept` or `refuse`, and a
 `Publish` by `settle`, when the message is stored: PUBACKs leave in the order of receipt, whatever
 the order of `settle`. `Ended` is raised where the connection has to be closed; what came before
-counts. Everything that a client can make it hold is bounded by `ServerOptions`, but the messages
-that are handed out: `is_full` says when reading should pause.
+counts, and is answered before. Everything that a client can make it hold is bounded by
+`ServerOptions`, but the messages that are handed out: `is_full` says when reading should pause.
 """
 
 from collections.abc import Callable
@@ -59,6 +59,7 @@ class ServerConnection:
         "_bounds",
         "_connect",
         "_deliveries",
+        "_farewell",
         "_heard_s",
         "_options",
         "_others",
@@ -89,6 +90,7 @@ class ServerConnection:
         self._session_expiry_s = 0
         self._subscriptions: Subscriptions | None = None
         self._deliveries: Deliveries | None = None
+        self._farewell = Violation(NORMAL, "")  # what ends the connection, while it is ENDING
         self.state = ServerState.WAITING
         self.version = 0
         """3 (3.1), 4 (3.1.1) or 5; 0 before CONNECT."""
@@ -146,7 +148,7 @@ class ServerConnection:
 
     def _before_session(self, data: bytes, events: list[Event], now_s: float) -> None:
         """Gather CONNECT, and what follows it until it is answered."""
-        if self.state is ServerState.ENDED:
+        if self.state in (ServerState.ENDING, ServerState.ENDED):
             return
         held = self._stream.held
         held += data
@@ -192,11 +194,9 @@ class ServerConnection:
         connect, options = self._connect, self._options
         if connect is None or self.state is not ServerState.SIGNING_IN:
             return
-        is_5 = connect.version == LEVEL_5
         keepalive_s, self._silence_limit_s = self._keepalive(connect)
         self._window.begin(
-            is_5=is_5,
-            room=options.receive_maximum if is_5 else None,
+            is_5=connect.version == LEVEL_5,
             max_packet_bytes=self._bounds.max_packet_bytes,
             wants_reasons=self._bounds.wants_reasons,
         )
@@ -390,6 +390,24 @@ class ServerConnection:
         self._say_why(reason_code, "")
         self._close()
 
+    def leave(self, reason_code: int) -> None:
+        """The same, after the answers to what is unsettled: until then its state is ENDING."""
+        self._leave(Violation(reason_code, ""))
+
+    def _leave(self, violation: Violation) -> None:
+        if self.state is _CONNECTED and self._window.messages:
+            self._farewell = violation
+            self._stream.close()
+            self._move(ServerState.ENDING)
+        else:
+            self._say_why(violation.reason_code, violation.text)
+            self._close()
+
+    def end_answered(self) -> None:
+        """End the connection that is ENDING."""
+        self._say_why(self._farewell.reason_code, self._farewell.text)
+        self._close()
+
     def lost(self) -> Will | None:
         """Note that the connection is gone. Return the will if it is due."""
         will, self._will = self._will, None
@@ -397,14 +415,14 @@ class ServerConnection:
         return will
 
     def _cut(self, violation: Violation, events: list[Event]) -> Ended:
-        self._say_why(violation.reason_code, violation.text)
-        self._close()
+        self._leave(violation)
         is_silence = violation.reason_code in (KEEP_ALIVE_TIMEOUT, MAXIMUM_CONNECT_TIME)
         fault = AtFault.NETWORK if is_silence else AtFault.DEVICE
         return Ended(violation.reason_code, violation.text, fault, events)
 
     def _say_why(self, reason_code: int, text: str) -> None:
-        if self.state is ServerState.CONNECTED and self.version == LEVEL_5:
+        is_session = self.state in (ServerState.CONNECTED, ServerState.ENDING)
+        if is_session and self.version == LEVEL_5:
             self._send(answers.disconnect(reason_code, text, self._bounds.max_packet_bytes))
         elif self.state is ServerState.SIGNING_IN or (
             self.state is ServerState.WAITING

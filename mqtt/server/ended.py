@@ -16,7 +16,6 @@ KEEP_ALIVE_TIMEOUT = 0x8D
 TOPIC_FILTER_INVALID = 0x8F
 TOPIC_NAME_INVALID = 0x90
 PACKET_ID_NOT_FOUND = 0x92
-RECEIVE_MAXIMUM_EXCEEDED = 0x93
 TOPIC_ALIAS_INVALID = 0x94
 PACKET_TOO_LARGE = 0x95
 QUOTA_EXCEEDED = 0x97
@@ -32,7 +31,6 @@ CAUSES = {
     BAD_AUTHENTICATION_METHOD: "bad authentication method",
     KEEP_ALIVE_TIMEOUT: "keepalive timeout",
     TOPIC_NAME_INVALID: "topic name invalid",
-    RECEIVE_MAXIMUM_EXCEEDED: "receive maximum exceeded",
     TOPIC_ALIAS_INVALID: "topic alias invalid",
     PACKET_TOO_LARGE: "packet too large",
     QUOTA_EXCEEDED: "quota exceeded",
@@ -52,7 +50,8 @@ class Violation(Exception):
 
 
 class Ended(Exception):
-    """The connection has to be closed, after `output()` was sent.
+    """The connection has to be closed, after `output()` was sent; where its state is ENDING, after
+    the answers to what came before, and `ServerConnection.end_answered`.
 
     reason_code: one of `CAUSES`; clients before version 5 do not hear it. text: the details.
     events: what came before the end in the same read; it counts.

@@ -8,8 +8,8 @@ class ServerOptions:
     """Bounds of one connection. They are the same for all connections of a port."""
 
     receive_maximum: int = 64
-    """Messages of QoS 1 and 2 that a client may have unanswered. Version 5 is cut beyond; for the
-    older versions, which know no such number, `is_full` says that reading should pause.
+    """Messages of QoS 1 and 2 that a client may have unanswered. Version 5 is told so. Beyond,
+    whatever the version, `is_full` says that reading should pause.
     """
     topic_alias_maximum: int = 4
     aliased_max_characters: int = 256

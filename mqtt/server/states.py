@@ -11,6 +11,8 @@ class ServerState(enum.Enum):
     """CONNECT has come and is not answered. What follows it waits."""
     CONNECTED = "connected"
     """Accepted."""
+    ENDING = "ending"
+    """The server ends it, once what came before is answered. Nothing is read any more."""
     ENDED = "ended"
     """Refused, gone, or cut. Nothing is read and nothing is answered any more."""
 
@@ -45,7 +47,11 @@ TRANSITIONS: Mapping[ServerState, Mapping[ServerState, str]] = {
         ServerState.ENDED: "refused, or too much sent before the answer",
     },
     ServerState.CONNECTED: {
-        ServerState.ENDED: "DISCONNECT, silence, a violation, or the server's own end",
+        ServerState.ENDING: "silence, a violation, or the server's own end, before all is answered",
+        ServerState.ENDED: "the same when all is answered; DISCONNECT",
+    },
+    ServerState.ENDING: {
+        ServerState.ENDED: "all is answered, or will not be",
     },
     ServerState.ENDED: {},
 }
@@ -65,6 +71,7 @@ RECEIVABLE: Mapping[ServerState, frozenset[Packet]] = {
             Packet.DISCONNECT,
         }
     ),
+    ServerState.ENDING: frozenset(),
     ServerState.ENDED: frozenset(),
 }
 """Which packets are dealt with in each state; any other one is a violation."""

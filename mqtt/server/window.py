@@ -9,18 +9,12 @@ from collections import deque
 from collections.abc import Callable
 
 from mqtt.server.answers import PUBACK, PUBCOMP, PUBREC, refused_publish
-from mqtt.server.ended import (
-    PACKET_ID_NOT_FOUND,
-    RECEIVE_MAXIMUM_EXCEEDED,
-    Violation,
-)
+from mqtt.server.ended import PACKET_ID_NOT_FOUND
 from mqtt.server.events import Publish
 
 REFUSED_FROM = 0x80
-IDS_MAX = 65_535
-COMPLETING_MAX = 1024
-"""Messages of QoS 2 that may wait for PUBREL, whatever the version."""
 _ACK = bytes((PUBACK, 2))
+_REC = bytes((PUBREC, 2))
 _COMP = bytes((PUBCOMP, 2))
 _FIELDS_COMPARED = slice(1, None)
 _new: Callable[[type[Publish], tuple[object, ...]], Publish] = tuple.__new__  # type: ignore[assignment]  # typed as of any tuple
@@ -35,7 +29,6 @@ class ReceiveWindow:
         "_early",
         "_ids",
         "_oldest",
-        "_room",
         "held_bytes",
         "is_5",
         "max_packet_bytes",
@@ -53,20 +46,14 @@ class ReceiveWindow:
         self._oldest = 0  # number of messages[0]
         self._early: dict[int, tuple[int, str]] = {}  # settled before an older one
         self._ids: dict[bytes, int] = {}  # packet id -> its newest unsettled message
-        self._completing: dict[bytes, bytes] = {}  # QoS 2 ids until PUBREL -> their PUBREC
-        self.begin(is_5=False, room=None, max_packet_bytes=0, wants_reasons=False)
+        self._completing = 0  # bit by packet id: of QoS 2, answered, waits for PUBREL; 8 KB at most
+        self.begin(is_5=False, max_packet_bytes=0, wants_reasons=False)
 
-    def begin(
-        self, *, is_5: bool, room: int | None, max_packet_bytes: int, wants_reasons: bool
-    ) -> None:
-        """Set what is known once the client is accepted.
-
-        room: the receive maximum that it was told; None for one that cannot be told.
-        """
+    def begin(self, *, is_5: bool, max_packet_bytes: int, wants_reasons: bool) -> None:
+        """Set what is known once the client is accepted."""
         self.is_5 = is_5
         self.max_packet_bytes = max_packet_bytes
         self.wants_reasons = wants_reasons
-        self._room = IDS_MAX if room is None else room
 
     def admit(
         self,
@@ -91,25 +78,14 @@ class ReceiveWindow:
                 if earlier[_FIELDS_COMPARED] == message[_FIELDS_COMPARED]:
                     self.repeated += 1
                     return None
-            elif (len(ids) >= self._room or self._completing) and self._is_completing(message):
+            elif qos == 2 and self._completing & _bit(packet_id):
+                self.repeated += 1
+                self.out.append(_REC + packet_id)
                 return None
             ids[packet_id] = number
         messages.append(message)
         self.held_bytes += len(payload)
         return message
-
-    def _is_completing(self, message: Publish) -> bool:
-        """Answer a QoS 2 message that only waits for PUBREL again. Raises without room for more."""
-        packet_id = message.packet_id
-        if message.qos == 2 and packet_id in self._completing:
-            self.repeated += 1
-            self.out.append(self._completing[packet_id])
-            return True
-        in_use = len(self._ids) + len(self._completing)
-        if in_use >= self._room or len(self._completing) >= COMPLETING_MAX:
-            text = f"{in_use} messages are without an answer, and one more comes"
-            raise Violation(RECEIVE_MAXIMUM_EXCEEDED, text)
-        return False
 
     def settle(self, number: int, reason_code: int, reason: str) -> None:
         """Answer a message, once all older ones are."""
@@ -148,14 +124,16 @@ class ReceiveWindow:
                 longer = refused_publish(head, packet_id, reason_code, reason)
                 answer = longer if len(longer) <= self.max_packet_bytes else answer
         if message.qos == 2 and not (self.is_5 and reason_code >= REFUSED_FROM):
-            self._completing[packet_id] = answer
+            self._completing |= _bit(packet_id)
         self.out.append(answer)
 
     def complete(self, packet_id: bytes) -> None:
         """Answer PUBREL."""
-        if self._completing.pop(packet_id, None) is None and self.is_5:
+        bit = _bit(packet_id)
+        if self.is_5 and not self._completing & bit:
             self.out.append(bytes((PUBCOMP, 3)) + packet_id + bytes((PACKET_ID_NOT_FOUND,)))
         else:
+            self._completing &= ~bit
             self.out.append(_COMP + packet_id)
 
     def close(self) -> None:
@@ -163,5 +141,9 @@ class ReceiveWindow:
         self.messages.clear()
         self._early.clear()
         self._ids.clear()
-        self._completing.clear()
+        self._completing = 0
         self.held_bytes = 0
+
+
+def _bit(packet_id: bytes) -> int:
+    return 1 << int.from_bytes(packet_id)

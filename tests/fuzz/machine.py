@@ -32,6 +32,7 @@ from tests.fuzz.reference import (
 )
 from tests.mqtt.server.packets import ACK, is_own, string
 
+ENDINGS = (ServerState.ENDING, ServerState.ENDED)
 LENGTH_MAX_BYTES = 5
 """The first byte of a packet and its length."""
 
@@ -66,7 +67,7 @@ class Machine:
         except Ended as ended:
             events += ended.events
             self.log.end = (ended.reason_code, ended.text)
-            assert self.connection.state is ServerState.ENDED
+            assert self.connection.state in ENDINGS
         self.log.events += events
         self.handed_out += sum(isinstance(event, Publish) for event in events)
         self._check_bound()
@@ -92,6 +93,7 @@ class Machine:
             ServerState.CONNECTED: options.max_payload_bytes
             + options.max_head_bytes
             + LENGTH_MAX_BYTES,
+            ServerState.ENDING: 0,
             ServerState.ENDED: 0,
         }
         held, bound = self.connection.held_bytes, bounds[self.connection.state]
@@ -108,7 +110,7 @@ class Checked:
         self._packet = b""  # the current packet, as far as it has come
         self._waiting = b""  # what came while CONNECT is not answered
         self._publishes = Publishes(4, options)
-        self.ledger = Ledger(4, options)
+        self.ledger = Ledger(4)
 
     @property
     def state(self) -> ServerState:
@@ -142,7 +144,7 @@ class Checked:
         events = self.machine.receive(piece, self.now_s, is_read=False)
         output = self.machine.connection.output()
         self.machine.log.output += output
-        is_ended = self.state is ServerState.ENDED
+        is_ended = self.state in ENDINGS
         if not is_whole:
             assert not events
             assert output == b"" or is_ended
@@ -201,7 +203,7 @@ class Checked:
         (connack,) = read_answers(version, self.machine.log.output, self.max_packet_bytes)
         assert connack == Answer(2)
         options = self.machine.options
-        self._publishes, self.ledger = Publishes(version, options), Ledger(version, options)
+        self._publishes, self.ledger = Publishes(version, options), Ledger(version)
         self.machine.receive(b"", self.now_s, is_read=False)  # its clock begins, as for a listener
         waiting, self._waiting = self._waiting, b""
         self.feed(waiting)
@@ -278,19 +280,29 @@ class Checked:
 
     def _check_end(self, version: int, output: bytes) -> None:
         answers = read_answers(version, output, self.max_packet_bytes)
-        if version == 5:
+        if self.state is ServerState.ENDING:
+            assert all(answer.kind != 14 for answer in answers)
+        elif version == 5:
             assert answers[-1].kind == 14
             assert self.machine.log.end is not None
             assert answers[-1].code == self.machine.log.end[0]
         else:
             assert answers == []
 
+    def end_answered(self) -> None:
+        """End the connection that is ending, and check that a device of version 5 hears why."""
+        version = self.machine.connection.version
+        self.machine.connection.end_answered()
+        output = self.machine.connection.output()
+        self.machine.log.output += output
+        self._check_end(version, output)
+
     def settle(self, number: int, code: int, reason: str) -> None:
         """Settle a message, and check what leaves."""
         self.machine.connection.settle(number, code, reason)
         output = self.machine.connection.output()
         self.machine.log.output += output
-        if self.state is ServerState.CONNECTED:
+        if self.state in (ServerState.CONNECTED, ServerState.ENDING):
             version = self.machine.connection.version
             answers = read_answers(version, output, self.max_packet_bytes)
             assert answers == self.ledger.settle(number, code)

@@ -10,8 +10,6 @@ import mqtt5
 from mqtt.server import ServerOptions
 
 PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 3, 4, 5, 6, 7
-COMPLETING_MAX = 1024
-ROOM_BEFORE_5 = 65_535
 _KINDS = {0x01: 1, 0x02: 4, 0x03: "s", 0x08: "s", 0x09: "b", 0x23: 2, 0x26: "p"}
 
 
@@ -178,28 +176,21 @@ class Publishes:
 class Ledger:
     """Messages that are handed out, in order, and the answers that are due for them."""
 
-    def __init__(self, version: int, options: ServerOptions) -> None:
+    def __init__(self, version: int) -> None:
         self._is_5 = version == 5
-        self._room = options.receive_maximum if self._is_5 else ROOM_BEFORE_5
         self.number = 0
         self.messages: dict[int, Message] = {}  # by number: handed out, not answered
         self._settled: dict[int, int] = {}  # number -> code, behind an older one
-        self._completing: dict[bytes, int] = {}  # id -> code of its PUBREC
+        self._completing: set[bytes] = set()  # ids that wait for PUBREL
 
     def come(self, message: Message) -> tuple[bool, list[Answer]]:
-        """Return whether a message is handed out, and what is answered at once. Raises Bad."""
+        """Return whether a message is handed out, and what is answered at once."""
         if message.qos:
             same_id = [m for m in self.messages.values() if m.packet_id == message.packet_id]
             if same_id and same_id[-1] == message:
                 return False, []
-            if not same_id:
-                if message.qos == 2 and message.packet_id in self._completing:
-                    code = self._completing[message.packet_id]
-                    return False, [Answer(PUBREC, _int(message.packet_id), code)]
-                ids = {m.packet_id for m in self.messages.values() if m.qos}
-                completing = len(self._completing)
-                if len(ids) + completing >= self._room or completing >= COMPLETING_MAX:
-                    raise Bad("receive maximum")
+            if not same_id and message.qos == 2 and message.packet_id in self._completing:
+                return False, [Answer(PUBREC, _int(message.packet_id))]
         self.messages[self.number] = message
         self.number += 1
         return True, []
@@ -216,12 +207,13 @@ class Ledger:
             if message.qos:
                 due.append(Answer(3 + message.qos, _int(message.packet_id), code))
             if message.qos == 2 and code < 0x80:
-                self._completing[message.packet_id] = code
+                self._completing.add(message.packet_id)
         return due
 
     def release(self, packet_id: bytes) -> Answer:
         """Answer a PUBREL."""
-        known = self._completing.pop(packet_id, None) is not None
+        known = packet_id in self._completing
+        self._completing.discard(packet_id)
         return Answer(PUBCOMP, _int(packet_id), 0 if known or not self._is_5 else 0x92)
 
 

@@ -226,6 +226,10 @@ class Play:
     def _end(self) -> None:
         self._feed()
         how = self._script.number()
+        if self._cut_machine.connection.state is ServerState.ENDING:
+            self._cut_machine.connection.end_answered()
+            if self._is_read:
+                self._checked.end_answered()
         for machine in self._machines():
             if how & 0x80:
                 machine.connection.end(ENDS[how % 4])

@@ -148,13 +148,17 @@ def assert_cut(version: int, data: bytes, reason_code: int) -> None:
     events = ended.value.events
     assert events[0] == Publish(0, "t", b"before", 1, packet_id=b"\0\x4d")
     assert ended.value.reason_code == reason_code
-    assert (connection.state, connection.unsettled) == (ServerState.ENDED, 0)
+    assert (connection.state, connection.unsettled) == (ServerState.ENDING, len(events))
+    assert connection.receive(PINGREQ, 0.0) == []
+    for event in events:
+        connection.settle(event.number)
+    assert connection.output().startswith(ack(77))
+    connection.end_answered()
     if version == 5:
         (read,) = read_all(connection.output())
         assert isinstance(read, mqtt5.DisconnectPacket)
         assert (read.reason_code, read.reason_str) == (reason_code, ended.value.text)
-    connection.settle(0)
-    assert connection.output() == b""
+    assert (connection.state, connection.output()) == (ServerState.ENDED, b"")
     assert connection.receive(PINGREQ, 0.0) == []
 
 
@@ -290,44 +294,33 @@ def test_3_1_repeats_pubrel_with_dup():
 # Bounds -------------------------------------------------------------------------------------------
 
 
-def test_version_5_keeps_to_the_receive_maximum():
-    connection = signed_in(5, ServerOptions(receive_maximum=3))
-    data = publish(5, 1) + publish(5, 2, qos=2) + publish(5, 3) + publish(5) + publish(5, 3)
-    assert len(connection.receive(data, 0.0)) == 4
-    with pytest.raises(Ended) as ended:
-        connection.receive(publish(5, 4), 0.0)
-    assert ended.value.cause == "receive maximum exceeded"
-
-
-def test_qos_2_counts_until_pubrel():
-    connection = signed_in(5, ServerOptions(receive_maximum=2))
-    connection.receive(publish(5, 1, qos=2) + publish(5, 2), 0.0)
-    connection.settle(0)
-    connection.settle(1)
-    connection.receive(publish(5, 2), 0.0)
-    with pytest.raises(Ended, match="receive maximum"):
-        connection.receive(publish(5, 3), 0.0)
-
-
-@pytest.mark.parametrize("version", [3, 4])
-def test_the_older_versions_are_full_and_not_cut(version: int):
+@each_version
+def test_a_connection_beyond_the_receive_maximum_is_full_and_not_cut(version: int):
+    """Many clients of version 5, too, send all that they have at CONNACK."""
     connection = signed_in(version, ServerOptions(receive_maximum=3))
     connection.receive(b"".join(publish(version, n) for n in (1, 2, 3)), 0.0)
     assert not connection.is_full
-    assert len(connection.receive(publish(version, 4) + publish(version, 5), 0.0)) == 2
+    assert len(connection.receive(publish(version, 4) + publish(version, 5, qos=2), 0.0)) == 2
     assert connection.is_full
     connection.settle(0)
     connection.settle(1)
     assert not connection.is_full
 
 
-def test_messages_that_wait_for_pubrel_are_bounded_in_every_version():
-    connection = signed_in(4)
-    for number in range(1024):
-        connection.receive(publish(4, number + 1, qos=2), 0.0)
+@each_version
+def test_every_id_may_wait_for_its_pubrel(version: int):
+    """A client that sends all that it has sends the first PUBREL behind its last message."""
+    connection = signed_in(version)
+    for number in range(65_535):
+        connection.receive(publish(version, number + 1, qos=2), 0.0)
         connection.settle(number)
-    with pytest.raises(Ended, match="receive maximum"):
-        connection.receive(publish(4, 1025, qos=2), 0.0)
+        assert connection.output() == rec(number + 1)
+    assert not connection.is_full
+    assert connection.receive(publish(version, 700, qos=2), 0.0) == []
+    assert connection.output() == rec(700)
+    connection.receive(pubrel(700) + pubrel(65_535), 0.0)
+    assert connection.output() == comp(700) + comp(65_535)
+    assert len(connection.receive(publish(version, 700, qos=2), 0.0)) == 1
 
 
 @each_version
