@@ -23,7 +23,7 @@ from stack.cli.options import WantedDataDir
 from stack.errors import StackError
 from stack.installed.database_checks import place_of
 from stack.installed.installation import Installation, find_installation
-from stack.servers.readiness import TIMEOUT_S, readiness
+from stack.installed.readiness import TIMEOUT_S, readiness
 from stack.servers.runtime import (
     DEFAULT_DATA_DIR,
     SETTINGS_FOLDER,

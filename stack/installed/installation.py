@@ -18,8 +18,8 @@ from dotenv import dotenv_values
 
 from db.core.connect import check_url
 from service.health import read_address
+from stack.installed.readiness import readiness
 from stack.servers.checks import in_url, output
-from stack.servers.readiness import readiness
 from stack.servers.runtime import has_settings_files
 from stack.servers.settings import ROLES, refused_settings
 

@@ -254,9 +254,12 @@ def test_a_zone_with_a_beginning_in_the_past_judges_what_is_received_once_it_is_
     made_us = int(arrivals["received_us"][cut - 1]) + 1
     valid_from_us = made_us - data.draw(st.sampled_from([1, 3, 20, 10_000])) * MINUTE_US
     west = data.draw(st.integers(0, 8)) / 10 + 0.017
+    drawn = data.draw(rules())
+    # How long a way over coarse fixes is remembered follows from the longest gap of all zones.
+    gap_s = min(drawn.max_gap_seconds, index.arrays.max_gap_us / 1e6)
     made = ZoneVersion(
         *(9, 1, 0, square(west, west + 0.3), valid_from_us),
-        rules=data.draw(rules()),
+        rules=replace(drawn, max_gap_seconds=gap_s),
         made_us=made_us,
     )
     gates = data.draw(st.sampled_from([Gates.open(), Gates(np.empty(0), 1_000.0, 200.0)]))

@@ -122,21 +122,27 @@ def with_mqtt_js(sending: Sending) -> None:
 
 def with_mosquitto_pub(sending: Sending) -> None:
     """Publish with mosquitto_pub, one call a message."""
-    program = provided(servers_dir() / "mosquitto-clients", ("mosquitto-clients",), _mosquitto_pub)
     trust = [] if sending.authority is None else ["--cafile", str(sending.authority)]
     for qos, payload in enumerate(sending.payloads):
-        subprocess.run(
-            [
-                str(program.path),
-                *("-h", HOST, "-p", str(sending.port), *trust),
-                *("-V", VERSIONS[sending.version], "-q", str(qos), "-i", "mosquitto"),
-                *("-u", sending.user, "-P", sending.secret),
-                *("-t", sending.topic, "-m", payload),
-            ],
-            env={**os.environ, **library_path(program.root)},
-            check=True,
-            timeout=PATIENCE_S,
+        run_mosquitto_pub(
+            *("-h", HOST, "-p", str(sending.port), *trust),
+            *("-V", VERSIONS[sending.version], "-q", str(qos), "-i", "mosquitto"),
+            *("-u", sending.user, "-P", sending.secret),
+            *("-t", sending.topic, "-m", payload),
         )
+
+
+def run_mosquitto_pub(*arguments: str, lines: str = "") -> None:
+    """Run the system's mosquitto_pub, or a fetched one. lines: its input."""
+    program = provided(servers_dir() / "mosquitto-clients", ("mosquitto-clients",), _mosquitto_pub)
+    subprocess.run(
+        [str(program.path), *arguments],
+        env={**os.environ, **library_path(program.root)},
+        input=lines,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
 
 
 def _mosquitto_pub(roots: Sequence[Path]) -> Program | None:

@@ -21,11 +21,11 @@ from stack.cli.main import build
 from stack.errors import StackError
 from stack.installed import database_checks
 from stack.installed.installation import find_installation
+from stack.installed.readiness import readiness
 from stack.servers import runtime
 from stack.servers.checks import Finding
 from stack.servers.postgres import free_port
 from stack.servers.postgres_sizes import GIB, MIB, machine_memory_bytes, sizes
-from stack.servers.readiness import readiness
 from tests.servers import ANY_PORT, DatabaseUnderTest
 from tests.stack.command import Installation
 from tests.stack.server import MadeServer, called, found
