@@ -8,7 +8,7 @@ together with what it becomes and when, and is read that way from then on: nothi
 that time.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple, TypedDict
@@ -210,7 +210,7 @@ _WRITE = (
 
 
 def write(
-    exchange: Exchange, stale: Collection[tuple[UUID, UUID]], rows: Collection[Mapping[str, Any]]
+    exchange: Exchange, stale: Sequence[tuple[UUID, UUID]], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Remove shifts, then write what differs: a shift that is open no more before the next opens.
 

@@ -224,7 +224,8 @@ class _Book:
         waiting: dict[PunchKind, deque[CreditedPunch]] = defaultdict(deque)
         for punch in of_one_second:
             waiting[punch.kind].append(punch)
-        while kind := next((kind for kind in _NEXT[self.standing] if waiting[kind]), None):
+        for _ in range(sum(map(len, waiting.values()))):
+            kind: PunchKind = next(kind for kind in _NEXT[self.standing] if waiting[kind])
             self._step(waiting[kind].popleft())
 
     def _step(self, punch: CreditedPunch) -> None:
