@@ -391,7 +391,7 @@ class ServerConnection:
         self._close()
 
     def leave(self, reason_code: int) -> None:
-        """The same, after the answers to what is unsettled: until then its state is ENDING."""
+        """End it after the answers to what is unsettled: until then its state is ENDING."""
         self._leave(Violation(reason_code, ""))
 
     def _leave(self, violation: Violation) -> None:

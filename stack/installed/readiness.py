@@ -1,4 +1,4 @@
-"""What a role says of itself on its page /readyz."""
+"""The page /readyz of a role: whether it can do its work."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def by_hand(port: int, version: int, qos: int, user: str, lines: Sequence[str]) 
 
 
 def answers(wire: Wire, kind: int, count: int) -> list[int]:
-    """Read so many answers of a kind; returns their packet ids."""
+    """Read a number of answers of a kind; returns their packet ids."""
     found: list[int] = []
     for _ in range(count):
         read = wire.read()
