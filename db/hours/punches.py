@@ -2,8 +2,9 @@
 
 What is read begins where the rules of shifts may begin (`operations.hours.shifts`): with the second
 in which the last stored shift before the wanted time opened, and nobody punched out. It ends with
-the first second after the wanted time that has an `out` and no `in`, or before the first `in` that
-opens a stored shift and comes so long after any other `in` that it opens one whatever was before.
+the first second after the wanted time that has an `out` and no `in`, or before the first `in` in
+whose second nobody punched out, that opens a stored shift and comes so long after any other `in`
+that it opens one whatever was before.
 So the shifts of the wanted time are those that all punches of the employee would make, and of
 somebody who never punches out no more is read.
 
@@ -71,18 +72,19 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
                      AND passed.kind IN ('in', 'out') AND passed.review IS DISTINCT FROM 'rejected'
                      AND passed.pay_time >= date_trunc('second', wanted.until) + interval '1 s'
                   ) AS later
-            WHERE later.kind = 'out' AND NOT EXISTS (
-                      SELECT FROM punches AS beginning
-                       WHERE beginning.org_id = wanted.org_id
-                         AND beginning.employee_id = wanted.employee_id
-                         AND beginning.pay_time >= later.second
-                         AND beginning.pay_time < later.second + interval '1 s'
-                         AND beginning.kind = 'in'
-                         AND beginning.review IS DISTINCT FROM 'rejected')
-               OR later.since_in > make_interval(secs => 1 + coalesce(
+            WHERE NOT EXISTS (
+                      SELECT FROM punches AS other
+                       WHERE other.org_id = wanted.org_id
+                         AND other.employee_id = wanted.employee_id
+                         AND other.pay_time >= later.second
+                         AND other.pay_time < later.second + interval '1 s'
+                         AND other.kind = CASE later.kind WHEN 'in' THEN 'out' ELSE 'in' END
+                         AND other.review IS DISTINCT FROM 'rejected')
+              AND (later.kind = 'out'
+                   OR later.since_in > make_interval(secs => 1 + coalesce(
                       (organization.timesheet_rules ->> 'longest_shift_s')::float8, %(longest_s)s))
-              AND EXISTS (SELECT FROM shifts AS shift
-                           WHERE shift.org_id = wanted.org_id AND shift.opened_by = later.id)
+                  AND EXISTS (SELECT FROM shifts AS shift
+                               WHERE shift.org_id = wanted.org_id AND shift.opened_by = later.id))
             ORDER BY later.pay_time, later.id LIMIT 1), 'infinity') AS at) AS ended
  CROSS JOIN LATERAL (
        SELECT * FROM punches AS found

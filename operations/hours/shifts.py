@@ -77,13 +77,13 @@ STEPS: dict[tuple[Standing, PunchKind], Step] = {
     ("lapsed", "break_start"): Step("lapsed", "not_in"),
     ("lapsed", "break_end"): Step("lapsed", "not_in"),
 }
-# By where the employee stands, which of the punches that wait in one second is read next: kinds
-# that fit come first.
+# By where the employee stands, which of the punches of one second is read next: kinds that fit
+# come first, and an `out` that is late before an `in`.
 _NEXT: dict[Standing, tuple[PunchKind, ...]] = {
     "off": ("in", "out", "break_start", "break_end"),
     "working": ("out", "break_start", "in", "break_end"),
     "on_break": ("break_end", "out", "in", "break_start"),
-    "lapsed": ("in", "out", "break_start", "break_end"),
+    "lapsed": ("out", "in", "break_start", "break_end"),  # the `out` that was missing
 }
 
 

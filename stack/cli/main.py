@@ -41,7 +41,7 @@ COMMANDS = {
         f"{_TENANTS}.quarantine", "Rejected messages from unknown trackers: list, release."
     ),
     "events": Entry("stack.cli.events", "Follow the events of an organization as they happen."),
-    "verify": Entry("stack.cli.verify", "Work stored results out anew, and compare: stock."),
+    "verify": Entry("stack.cli.verify", "Work stored results out anew, and compare: stock, hours."),
     "migrate": Entry("stack.cli.migrate", "Bring the database schema up to date."),
     "backup": Entry("stack.cli.backup", "Write a running system's database into a folder."),
     "restore": Entry("stack.cli.restore", "Load a backup into an empty system, and compare it."),

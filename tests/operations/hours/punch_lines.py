@@ -1,10 +1,11 @@
-"""Readers of tests/cases/timesheets.json: punches, rules and hours, each written as a person would.
+"""Readers of tests/cases/timesheets.json and payroll_days.toml: punches, rules and hours, each written as a person would.
 
 A punch is a line: kind, local day, local time, and what else is known, such as
 `in 2026-06-01 08:00 failed server=2026-06-01T10:00`. Hours are `h:mm` or `h:mm:ss`.
 """
 
 import json
+import tomllib
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -17,7 +18,9 @@ from operations.hours.shift_rules import AutomaticBreak, ShiftRules
 from operations.hours.shifts import CreditedPunch, ShiftFlag
 from operations.hours.timesheets import Adjustment, Rounding, TimesheetRules
 
-CASES = json.loads((Path(__file__).parents[2] / "cases" / "timesheets.json").read_text())
+_FOLDER = Path(__file__).parents[2] / "cases"
+CASES = json.loads((_FOLDER / "timesheets.json").read_text())
+CASES["timesheets"] += tomllib.loads((_FOLDER / "payroll_days.toml").read_text())["timesheets"]
 NOBODY = UUID(int=0)
 
 

@@ -36,7 +36,7 @@ class Walk:
             self.standing = "lapsed"
         waiting = list(punches)
         while waiting:
-            # The first that fits; of those that do, an end comes before a beginning.
+            # The first that fits, or is late; of those that do, an end comes before a beginning.
             waiting.sort(key=lambda punch: (not self.fits(punch), KINDS.index(punch.kind)))
             punch = waiting.pop(0)
             then, flag = STEPS[self.standing, punch.kind]
@@ -49,7 +49,7 @@ class Walk:
             self.seconds[second] = self.standing
 
     def fits(self, punch):
-        return STEPS[self.standing, punch.kind].flag is None
+        return STEPS[self.standing, punch.kind].flag in (None, "late_out")
 
     def close(self):
         length = len(self.seconds)
