@@ -111,7 +111,8 @@ INSERT INTO inspection_forms (org_id, id, template_id, template_version, asset_i
                               employee_id, state, answers, defects, created_by, submitted_by,
                               submitted_at, created_at, work_order_id)
 SELECT {org}, {made}(13, n), {made}(12, n % 2000), 1, {made}(5, n % 2000), {made}(3, n % 2000),
-       {made}(4, n % 2000), CASE WHEN n % 2000 = 0 THEN 'draft' ELSE 'submitted' END, '{{}}', '[]',
+       {made}(4, n % 2000), CASE WHEN n % 2000 = 0 THEN 'draft' ELSE 'submitted' END, '{{}}',
+       CASE WHEN n % 2000 = 1 THEN '["x"]'::jsonb ELSE '[]' END,
        {made}(1, 0), CASE WHEN n % 2000 > 0 THEN {made}(1, 0) END,
        CASE WHEN n % 2000 > 0 THEN {at} END, {at}, {made}(11, n % 2000)
   FROM generate_series(0, {rows} - 1) AS n;
@@ -279,6 +280,9 @@ LISTS = [
     listing(listed_inspections, work_order_id=_made(11, 7)),
     listing(listed_inspections, status="draft"),
     listing(listed_inspections, status="submitted"),
+    listing(listed_inspections, result="failed"),
+    listing(listed_inspections, result="passed"),
+    listing(listed_inspections, result="failed", asset_id=_made(5, 1)),
     listing(listed_inspections, since=MIDDLE, until=MIDDLE + DAY),
 ]
 
