@@ -183,10 +183,16 @@ def _printed(report: InspectionReport, pictures: _Pictures) -> PrintedInspection
         facts=tuple(_facts(report)),
         defects=tuple((paragraph(each.label), paragraph(each.note)) for each in report.defects),
         sections=tuple(section for section in sections if section.rows),
-        more=f"{left_out} more photos are kept with the form." if left_out else "",
+        more=_more(left_out),
         photos_url=report.photos_url if pictures.files or left_out else "",
         document_id=report.form_id,
     )
+
+
+def _more(left_out: int) -> str:
+    if left_out == 0:
+        return ""
+    return f"{left_out} more photo{' is' if left_out == 1 else 's are'} kept with the form."
 
 
 def _remark(report: InspectionReport, result: str) -> str:
