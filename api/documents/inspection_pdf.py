@@ -24,7 +24,7 @@ from api.documents.typst_printer import TypstPrinter, check_length, picture_name
 from operations.inspections.answers import Defect, Question, questions_of, shown_ids
 from operations.inspections.states import State
 
-MAX_PRINTED_PHOTOS = 60
+MAX_PRINTED_PHOTOS = 40
 MAX_PDF_BYTES = 20_000_000
 MAX_PICTURE_BYTES = 18_000_000  # of photos and signatures; the rest is for texts, fonts and a logo
 _TEMPLATE = template("inspection")

@@ -14,8 +14,8 @@ class Employee(NamedTuple):
 
     certifications: objects with name, number, issued_on, expires_on; first_expires_on: the first
     day of the latter. punch_site_ids: where they may punch, None for any jobsite. timezone:
-    None for the organization's. currency: of the hourly cost. address, emergency_contact_name,
-    emergency_contact_phone: of their home, and of whom to call.
+    None for the organization's. currency: of the hourly cost. address: of their home.
+    emergency_contact_name, emergency_contact_phone: the person to call.
     """
 
     id: UUID
