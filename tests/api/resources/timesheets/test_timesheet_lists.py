@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 from typing import Any
 
 from tests.api.problems import is_problem
@@ -11,6 +12,7 @@ from tests.api.resources.timekeeping import (
     adjust,
     day_of_work,
     enter,
+    punched,
     read,
     say,
     sheet,
@@ -84,6 +86,21 @@ async def test_hours_are_in_the_csv_of_a_list_and_on_each_of_its_pages(
     for refused in ({"include": "hours", "limit": 101}, {"include": "days"}):
         answer = await org.dispatcher.get("/v1/timesheets", **refused)
         assert is_problem(answer, 400, "invalid_parameter")
+
+
+async def test_a_list_counts_no_timesheet_with_very_many_punches(
+    api: RunningApi, org: Organization, anna: Worker
+) -> None:
+    """A thousand are counted; the timesheet itself counts more."""
+    times = [zurich(2 + day, 6) + timedelta(minutes=n) for day in range(5) for n in range(250)]
+    made = [(("in", "out")[number % 2], at) for number, at in enumerate(times[:1_001])]
+    await punched(api, org, anna, *made[:1_000])
+    (row,) = (await org.dispatcher.get("/v1/timesheets", include="hours")).json["data"]
+    assert row["worked_s"] == 500 * 60
+    await punched(api, org, anna, made[1_000])
+    (row,) = (await org.dispatcher.get("/v1/timesheets", include="hours")).json["data"]
+    assert row["worked_s"] is None
+    assert (await read(org, row["id"]))["worked_s"] >= 500 * 60
 
 
 # Verbs of many ------------------------------------------------------------------------------------
