@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import random
 from typing import Any
 
 import psycopg
@@ -312,6 +313,34 @@ async def test_a_report_has_photos_in_which_a_crack_is_seen(api: RunningApi) -> 
     page_path = f"/inspection-photos/{form['id']}"
     assert f"signin:http://127.0.0.1:8000{page_path}" in text
     assert len(content) < 20_000_000
+
+
+@pytest.mark.long
+async def test_photos_for_which_there_is_no_room_are_counted_in_the_report(
+    api: RunningApi,
+) -> None:
+    """Of noise a photo has more than half a megabyte."""
+    org = api.organization("North")
+    asked = [
+        {"id": f"p{number}", "type": "photo", "label": "Photos", "required": False}
+        for number in range(4)
+    ]
+    template_id = await template(org, sections=[{"title": "All", "questions": asked}])
+    asset_id = (await org.admin.post("/v1/assets", {"name": "Crane"})).json["id"]
+    noise = random.Random(1)
+    ids: list[str] = []
+    for _ in range(36):
+        image = Image.frombytes("RGB", (1028, 1028), noise.randbytes(3 * 1028 * 1028))
+        ids.append((await upload(org.admin, saved(image, "JPEG"), asset_id=asset_id)).json["id"])
+    answers = {f"p{number}": {"value": ids[10 * number : 10 * number + 10]} for number in range(4)}
+    form = (await fill_in(org.technician, template_id, answers=answers)).json
+    headers = {"Accept": "application/pdf"}
+    content = (await org.viewer.get(f"/v1/inspection-forms/{form['id']}", headers)).content
+    assert 15_000_000 < len(content) <= 20_000_000
+    read = PdfReader(io.BytesIO(content)).pages
+    shown = sum(len(page.images) for page in read)
+    assert 20 < shown < 36
+    assert f"{36 - shown} more photos are kept with the form." in read[-1].extract_text()
 
 
 async def test_the_page_of_photos_says_nothing_and_asks_to_sign_in(api: RunningApi) -> None:
