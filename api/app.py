@@ -53,6 +53,7 @@ from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
 from api.resources.inspections import forms as inspection_forms
+from api.resources.inspections import photo_page
 from api.resources.inspections import templates as inspection_templates
 from api.resources.punches import routes as punches
 from api.resources.quotes import acceptance
@@ -204,7 +205,7 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.router.routes.append(
         ByResource(route for resource in RESOURCES for route in resource.router.routes)
     )
-    for module in (*RESOURCES, batches, acceptance, health, docs_page):
+    for module in (*RESOURCES, batches, acceptance, photo_page, health, docs_page):
         # As they are: FastAPI's `include_router` would build each route anew, and its schemas.
         app.router.routes.extend(module.router.routes)
     app.router.routes.append(websocket.route)

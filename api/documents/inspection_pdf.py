@@ -4,7 +4,7 @@ Everything is decided here but the look. Questions that are not asked are left o
 to those before, as when the form was checked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -19,11 +19,14 @@ from api.documents.letterhead import (
     printed_letterhead,
 )
 from api.documents.texts import full_day, full_time, number, one_line, paragraph
+from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
 from operations.inspections.answers import Defect, Question, questions_of, shown_ids
 from operations.inspections.states import State
 
-MAX_PRINTED_PHOTOS = 200
+MAX_PRINTED_PHOTOS = 40
+MAX_PDF_BYTES = 20_000_000
+MAX_PICTURE_BYTES = 18_000_000  # of photos and signatures; the rest is for texts, fonts and a logo
 _TEMPLATE = template("inspection")
 _STATES: Mapping[State, str] = {"draft": "Draft", "submitted": "", "superseded": "Superseded"}
 
@@ -32,8 +35,10 @@ _STATES: Mapping[State, str] = {"draft": "Draft", "submitted": "", "superseded":
 class InspectionReport:
     """A form with its template and the names of what it refers to; "" where it refers to nothing.
 
-    photos, signatures: the files that there are, as small copies, by the id of the attachment and
-    of the question. changed_at: when the form changed last.
+    photos, signatures: the files that there are, at the size in which they are printed, by the id
+    of the attachment and of the question. left_out: the attachments of photos for which there is no
+    room. photos_url: the page that shows all photos to those who sign in. changed_at: when the form
+    changed last.
     """
 
     form_id: str
@@ -56,6 +61,8 @@ class InspectionReport:
     answers: Mapping[str, Any]
     defects: Sequence[Defect]
     photos: Mapping[str, bytes]
+    left_out: Collection[str] = ()
+    photos_url: str
     signatures: Mapping[str, bytes]
 
 
@@ -78,7 +85,9 @@ class PrintedSection(msgspec.Struct, frozen=True):
 
 
 class PrintedInspection(msgspec.Struct, frozen=True, kw_only=True):
-    """The texts of a whole report. facts: label and text. more: what was left out."""
+    """The texts of a whole report. facts: label and text. more: how many photos were left out.
+    photos_url: where all of them are; empty where there are none.
+    """
 
     organization: str
     letterhead: PrintedLetterhead
@@ -90,6 +99,7 @@ class PrintedInspection(msgspec.Struct, frozen=True, kw_only=True):
     defects: tuple[tuple[str, str], ...]
     sections: tuple[PrintedSection, ...]
     more: str
+    photos_url: str
     document_id: str
 
 
@@ -97,12 +107,16 @@ class InspectionPrinter(TypstPrinter):
     """A printer of inspections."""
 
     def pdf(self, report: InspectionReport) -> bytes:
-        """Return the PDF of a report. Raises DocumentError where it is too long."""
+        """Return the PDF of a report. Raises DocumentError where it is too long, or too large."""
         pictures = _Pictures(report)
         texts = _printed(report, pictures)
         check_length(texts)
         files = {**pictures.files, **report.letterhead.files}
-        return self.printed(_TEMPLATE, texts, report.changed_at, files)
+        content = self.printed(_TEMPLATE, texts, report.changed_at, files)
+        if len(content) > MAX_PDF_BYTES:
+            problem = f"there are {len(content):,}; a report has at most {MAX_PDF_BYTES:,}"
+            raise DocumentError("bytes", problem)
+        return content
 
 
 class _Pictures:
@@ -119,7 +133,7 @@ class _Pictures:
         names: list[str] = []
         missing: list[str] = []
         for each in attachment_ids:
-            if self._photos >= MAX_PRINTED_PHOTOS:
+            if self._photos >= MAX_PRINTED_PHOTOS or each in self._report.left_out:
                 self.left_out += 1
                 continue
             self._photos += 1
@@ -169,9 +183,16 @@ def _printed(report: InspectionReport, pictures: _Pictures) -> PrintedInspection
         facts=tuple(_facts(report)),
         defects=tuple((paragraph(each.label), paragraph(each.note)) for each in report.defects),
         sections=tuple(section for section in sections if section.rows),
-        more=f"{left_out} more photos are kept with the form." if left_out else "",
+        more=_more(left_out),
+        photos_url=report.photos_url if pictures.files or left_out else "",
         document_id=report.form_id,
     )
+
+
+def _more(left_out: int) -> str:
+    if left_out == 0:
+        return ""
+    return f"{left_out} more photo{' is' if left_out == 1 else 's are'} kept with the form."
 
 
 def _remark(report: InspectionReport, result: str) -> str:

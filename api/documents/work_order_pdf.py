@@ -110,7 +110,10 @@ class PrintedPart(msgspec.Struct, frozen=True):
 
 
 class PrintedWorkOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The texts of a whole document. facts: label and text. photos, signature: names of files."""
+    """The texts of a whole document. facts: label and text. photos, signature: names of files.
+
+    open_tasks: what is said beside the sign-off where the checklist was not done; else "".
+    """
 
     label: str
     organization: str
@@ -127,6 +130,7 @@ class PrintedWorkOrder(msgspec.Struct, frozen=True, kw_only=True):
     files: str
     signed_by: str
     signature: str
+    open_tasks: str
     signature_lines: bool
     document_id: str
 
@@ -169,9 +173,17 @@ def _printed(sheet: WorkOrderSheet, photos: tuple[str, ...]) -> PrintedWorkOrder
         files=listed(map(one_line, sheet.files)),
         signed_by="" if signature is None else _by(sheet, signature.name, signature.at),
         signature=name,
+        open_tasks="" if signature is None else _open_tasks(sheet.checklist),
         signature_lines=sheet.state not in ENDED,
         document_id=sheet.order_id,
     )
+
+
+def _open_tasks(checklist: Sequence[SheetTask]) -> str:
+    open_tasks = sum(not task.done for task in checklist)
+    if not open_tasks:
+        return ""
+    return f"Signed with {open_tasks} of {len(checklist)} items of the checklist not done."
 
 
 def _part(sheet: WorkOrderSheet, part: SheetPart) -> PrintedPart:

@@ -125,6 +125,11 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/answers",
         "A photo of the form was deleted at the same time.",
     ),
+    "inspection_photos_of_one_form": (
+        "changed_meanwhile",
+        "/answers",
+        "A photo of the form was used for another form at the same time.",
+    ),
 }
 
 

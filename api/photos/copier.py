@@ -19,6 +19,7 @@ from api.photos.copying import (
 
 SIGNATURE_SIDE_PX = 640
 LOGO_SIDE_PX = 1_000
+PRINT_SIDE_PX = 1_028  # 174 mm, the width of a page between its margins, at 150 dpi
 _TOO_DEAR = f"it cannot be decoded within {LIMITS.cpu_s} s"
 
 
@@ -60,6 +61,11 @@ class PhotoCopier:
         found = await self._answer(org_id, read, (LOGO_SIDE_PX, THUMB_SIDE_PX))
         return PhotoCopies(*found.copies)
 
+    async def print_copy(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopy:
+        """Return a photo as a JPEG at the size in which an inspection prints it."""
+        found = await self._answer(org_id, read, (PRINT_SIDE_PX,), is_for_paper=True)
+        return found.copies[0]
+
     async def signature(self, org_id: UUID, png: bytes) -> PhotoCopy:
         """Return a signature at the size in which it is printed."""
         return (await self._signature(org_id, png)).copies[0]
@@ -80,10 +86,15 @@ class PhotoCopier:
         return await self._answer(org_id, read, (SIGNATURE_SIDE_PX,))
 
     async def _answer(
-        self, org_id: UUID, read: Callable[[], Awaitable[bytes]], sides_px: tuple[int, ...]
+        self,
+        org_id: UUID,
+        read: Callable[[], Awaitable[bytes]],
+        sides_px: tuple[int, ...],
+        *,
+        is_for_paper: bool = False,
     ) -> PhotoAnswer:
         async def request() -> bytes:
-            return msgspec.msgpack.encode(PhotoRequest(await read(), sides_px))
+            return msgspec.msgpack.encode(PhotoRequest(await read(), sides_px, is_for_paper))
 
         answer = await self._process.ask(org_id, request)
         if not answer:

@@ -56,10 +56,14 @@ MediaType = Literal["image/jpeg", "image/png"]
 
 
 class PhotoRequest(msgspec.Struct, frozen=True):
-    """A file, and the longest side of each copy that is wanted of it, the largest first."""
+    """A file, and the longest side of each copy that is wanted of it, the largest first.
+
+    is_for_paper: the copies are JPEG, whatever the file is.
+    """
 
     content: bytes
     sides_px: tuple[int, ...]
+    is_for_paper: bool = False
 
 
 class PhotoCopy(msgspec.Struct, frozen=True):
@@ -94,7 +98,7 @@ def copied(request: PhotoRequest) -> PhotoAnswer:
         _check_size(_webp_size(request.content))  # since Pillow takes memory for it at once
         image = Image.open(BytesIO(request.content), formats=FORMATS)
         _check_size(image.size)
-        return _copies(image, request.sides_px)
+        return _copies(image, request)
     except _TooLargeError as error:
         return PhotoAnswer(problem=str(error), is_too_large=True)
     except MemoryError:
@@ -136,11 +140,11 @@ def _plain(error: BaseException) -> str:
     return "it is damaged, or not what its first bytes say"
 
 
-def _copies(image: Image.Image, sides_px: tuple[int, ...]) -> PhotoAnswer:
+def _copies(image: Image.Image, request: PhotoRequest) -> PhotoAnswer:
     """Return the copies, each made of the one before: of a JPEG only as many pixels are decoded as
     the largest one needs.
     """
-    keeps_png = image.format in ("PNG", "GIF")
+    sides_px, keeps_png = request.sides_px, image.format in ("PNG", "GIF")
     image.draft("RGB", (sides_px[0], sides_px[0]))  # changes a JPEG alone
     # Pillow turns a TIFF by itself when it is decoded.
     turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image))
@@ -151,7 +155,8 @@ def _copies(image: Image.Image, sides_px: tuple[int, ...]) -> PhotoAnswer:
         image.thumbnail((side_px, side_px), reducing_gap=3)
         if number == 0:
             image = _in_srgb(image if turn is None else image.transpose(turn), profile)
-        copies.append(_encoded(image, side_px, keeps_png=keeps_png))
+        is_jpeg = request.is_for_paper or side_px <= THUMB_SIDE_PX
+        copies.append(_encoded(image, keeps_png=keeps_png, is_jpeg=is_jpeg))
     return PhotoAnswer(tuple(copies), _on_white(image).getcolors(1) is not None)
 
 
@@ -188,12 +193,12 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert(mode)
 
 
-def _encoded(image: Image.Image, side_px: int, *, keeps_png: bool) -> PhotoCopy:
-    """Return an image as a file without metadata. Thumbnails are JPEG, on white. So is all else
-    but what was PNG or can be seen through, while it is small enough as PNG.
+def _encoded(image: Image.Image, *, keeps_png: bool, is_jpeg: bool) -> PhotoCopy:
+    """Return an image as a file without metadata: a JPEG on white. Unless `is_jpeg`, what was PNG
+    or can be seen through is a PNG, while it is small enough.
     """
     image.info.clear()
-    if side_px > THUMB_SIDE_PX and (keeps_png or image.mode == "RGBA"):
+    if not is_jpeg and (keeps_png or image.mode == "RGBA"):
         stream = BytesIO()
         image.save(stream, "PNG", compress_level=4)
         if stream.tell() <= MAX_COPY_BYTES:

@@ -101,12 +101,19 @@ class ListQuery(fields.Query):
 
     def wanted(self) -> dict[str, Any]:
         """Return the filters that are given, by name."""
-        shown = {*ListQuery.model_fields, "sort", "include"}
-        return {
-            name: value
-            for name in type(self).model_fields
-            if name not in shown and (value := getattr(self, name)) is not None
-        }
+        return given_filters(self)
+
+
+def given_filters(query: fields.Query) -> dict[str, Any]:
+    """Return the parameters that are given, by name, without those of a page and of what is shown
+    of it.
+    """
+    shown = {*ListQuery.model_fields, "sort", "include"}
+    return {
+        name: value
+        for name in type(query).model_fields
+        if name not in shown and (value := getattr(query, name)) is not None
+    }
 
 
 class SortedQuery(ListQuery):

@@ -77,7 +77,7 @@ class Resource(Generic[_ROW]):
     all see the same. columns: makes the columns of the given fields of a body. check: raises
     Problem for a row that cannot be. is_in_use: whether a row cannot be deleted, with `in_use` as
     the reason. owners: kinds of things that must be there for a row to be restored. included: reads
-    what an `include` adds to rows, by id.
+    what an `include` adds to rows, and returns it by their ids.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Resource(Generic[_ROW]):
         is_in_use: Callable[[Connection, UUID], Awaitable[bool]] | None = None,
         in_use: str = "",
         owners: Sequence[str] = (),
-        included: Callable[[Connection, str, Sequence[UUID]], Awaitable[Mapping[UUID, Item]]]
+        included: Callable[[Connection, str, Sequence[_ROW]], Awaitable[Mapping[UUID, Item]]]
         | None = None,
     ) -> None:
         self.table, self.item = table, item
@@ -165,7 +165,7 @@ class Resource(Generic[_ROW]):
         include: str | None = getattr(query, "include", None)
         if self._included is None or include is None:
             return {}
-        return await self._included(conn, include, [row.id for row in rows])
+        return await self._included(conn, include, rows)
 
     async def update(
         self,

@@ -6,7 +6,7 @@ what and where an employee may punch (`db.punches.record`). Deleting and restori
 clients.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -31,6 +31,7 @@ router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=Tenan
 _EmployeePath = Annotated[fields.EmployeeId, Path(alias="id")]
 _MAX_CERTIFICATIONS = 100
 _Name = Annotated[fields.Name, Field(examples=["Anna Keller"])]
+_Contact = Annotated[fields.Name, Field(examples=["Peter Keller (husband)"])]
 _Title = Annotated[fields.Name, Field(examples=["Crane operator"])]
 _Certificate = Annotated[fields.Name, Field(examples=["Crane licence"])]
 _Number = Annotated[fields.Name, Field(examples=["K-48213"])]
@@ -106,6 +107,12 @@ class EmployeeItem(fields.StoredItem):
         description="what an hour of their work costs; null for viewers and technicians"
     )
     currency: fields.Currency | None = Field(description="of the hourly cost; null as that")
+    address: fields.Address | None = Field(
+        description="of their home. Viewers and technicians see this and the emergency contact of"
+        " their own employee; of others it is null"
+    )
+    emergency_contact_name: _Contact | None = Field(description="whom to call; null as the address")
+    emergency_contact_phone: fields.Phone | None
     active: bool
 
 
@@ -128,6 +135,9 @@ class NewEmployee(fields.Body):
     punch_rights: PunchRights = Field(default_factory=PunchRights)
     hourly_cost_cents: _Cents | None = None
     currency: fields.Currency | None = None
+    address: fields.Address | None = None
+    emergency_contact_name: _Contact | None = None
+    emergency_contact_phone: fields.Phone | None = None
     active: bool = True
 
 
@@ -196,15 +206,28 @@ def _check_link(access: Access, before: UUID | None, then: UUID | None) -> None:
         raise forbidden("Nobody ends the link to their own employee: ask another admin.")
 
 
-def _without_cost(employee: Employee) -> dict[str, Any]:
-    return _item(employee._replace(hourly_cost_cents=None, currency=None))
+_PRIVATE = dict.fromkeys(("address", "emergency_contact_name", "emergency_contact_phone"))
+
+
+def _item_for(access: Access) -> Callable[[Employee], dict[str, Any]]:
+    """Return what makes an EmployeeItem: of others than their own, viewers and technicians see no
+    home and no emergency contact.
+    """
+    if access.sees_costs:
+        return _item
+
+    def item(employee: Employee) -> dict[str, Any]:
+        hidden = {} if access.is_own(employee.user_id) else _PRIVATE
+        return _item(employee._replace(hourly_cost_cents=None, currency=None, **hidden))
+
+    return item
 
 
 _item = item_of(EmployeeItem, certifications=_certifications, punch_rights=_punch_rights)
 _employees = Resource(
     employees,
     _item,
-    item_for=lambda access: _item if access.sees_costs else _without_cost,
+    item_for=_item_for,
     columns=_columns,
     check=lambda employee: check_together(employee, "hourly_cost_cents", "currency"),
 )

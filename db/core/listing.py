@@ -43,9 +43,10 @@ class Conditions:
         self.values: dict[str, object] = {}
         self.has_name_prefix = False
 
-    def add(self, condition: LiteralString, **values: object) -> None:
+    def add(self, condition: LiteralString | sql.Composable, **values: object) -> None:
         """Add one more condition, with the values of the `%(name)s` in it."""
-        self._conditions.append(sql.SQL(condition))
+        is_composed = isinstance(condition, sql.Composable)
+        self._conditions.append(condition if is_composed else sql.SQL(condition))
         self.values.update(values)
 
     def add_equal(self, **wanted: object) -> None:

@@ -177,6 +177,25 @@ class Table(Generic[_ROW]):
         )
         return await value_of(conn, statement, conditions.values)
 
+    async def counts(
+        self,
+        conn: Connection,
+        wanted: Mapping[str, Any],
+        column: LiteralString,
+        values: Sequence[str],
+        at_most: int,
+    ) -> dict[str, int]:
+        """Count the rows that the filters, by name, let through, by these values of a column of
+        text; up to `at_most` of each.
+        """
+        conditions = self._conditions(wanted)
+        conditions.add(f"{self.name}.{column} = counted.value", counted=list(values))
+        statement = sql.SQL(
+            "SELECT value, (SELECT count(*) FROM (SELECT FROM {} {} {} LIMIT {}) AS found)"
+            " FROM unnest(%(counted)s::text[]) AS counted (value)"
+        ).format(self._name, self._joins, conditions.where(), sql.Literal(at_most))
+        return dict(await (await conn.execute(statement, conditions.values)).fetchall())
+
     def _conditions(self, wanted: Mapping[str, Any]) -> Conditions:
         conditions = Conditions()
         for name, value in wanted.items():

@@ -1,13 +1,12 @@
 """Timesheets and their adjustments: one timesheet of an employee for each period."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.rows import args_row
-
 from db.core.connect import Connection
+from db.core.exchange import Exchange, Reply, Rows, columns
 from db.core.listing import Conditions
 from db.core.table import Table
 from operations.hours.timesheet_states import State
@@ -93,30 +92,42 @@ class AdjustmentRow(NamedTuple):
     actor: str
 
 
+class AdjustedDays(NamedTuple):
+    """Days of an employee, from `since` to `until`, both included."""
+
+    employee_id: UUID
+    since: date
+    until: date
+
+
 _ADJUSTMENTS = """
-SELECT adjustment.id, adjustment.day, adjustment.seconds, adjustment.reason, adjustment.created_by,
-       adjustment.created_at, coalesce(users.name, users.email)
-  FROM timesheet_adjustments AS adjustment
+SELECT wanted.place, adjustment.id, adjustment.day, adjustment.seconds, adjustment.reason,
+       adjustment.created_by, adjustment.created_at, coalesce(users.name, users.email)
+  FROM unnest(%s::uuid[], %s::date[], %s::date[])
+       WITH ORDINALITY AS wanted (employee_id, since, until, place)
+  JOIN timesheets AS timesheet ON timesheet.employee_id = wanted.employee_id
+  JOIN timesheet_adjustments AS adjustment
+    ON adjustment.org_id = timesheet.org_id AND adjustment.timesheet_id = timesheet.id
+   AND adjustment.day BETWEEN wanted.since AND wanted.until
   JOIN users ON users.org_id = adjustment.org_id AND users.id = adjustment.created_by
-"""
-_BESIDE = """
-  JOIN timesheets AS timesheet
-    ON timesheet.org_id = adjustment.org_id AND timesheet.id = adjustment.timesheet_id
- WHERE timesheet.employee_id = %(employee_id)s AND adjustment.day BETWEEN %(since)s AND %(until)s
  ORDER BY adjustment.created_at, adjustment.id
 """
 
 
-async def adjustments_between(
-    conn: Connection, employee_id: UUID, since: date, until: date
-) -> list[AdjustmentRow]:
-    """Return the adjustments of an employee's days, from `since` to `until`, both included, in the
-    order in which they were made. Those of other timesheets are among them.
+def ask_adjustments(
+    exchange: Exchange, wanted: Sequence[AdjustedDays]
+) -> Reply[list[list[AdjustmentRow]]]:
+    """Ask for the adjustments of these days, of each in the order in which they were made. Those of
+    other timesheets are among them.
     """
-    values: Mapping[str, object] = {"employee_id": employee_id, "since": since, "until": until}
-    async with conn.cursor(row_factory=args_row(AdjustmentRow)) as cursor:
-        await cursor.execute(_ADJUSTMENTS + _BESIDE, values)
-        return await cursor.fetchall()
+
+    def read(rows: Rows) -> list[list[AdjustmentRow]]:
+        found: list[list[AdjustmentRow]] = [[] for _ in wanted]
+        for place, *adjustment in rows:
+            found[place - 1].append(AdjustmentRow(*adjustment))
+        return found
+
+    return exchange.ask(_ADJUSTMENTS, columns(wanted), read)
 
 
 async def insert_adjustment(

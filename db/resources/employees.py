@@ -14,7 +14,8 @@ class Employee(NamedTuple):
 
     certifications: objects with name, number, issued_on, expires_on; first_expires_on: the first
     day of the latter. punch_site_ids: where they may punch, None for any jobsite. timezone:
-    None for the organization's. currency: of the hourly cost.
+    None for the organization's. currency: of the hourly cost. address: of their home.
+    emergency_contact_name, emergency_contact_phone: the person to call.
     """
 
     id: UUID
@@ -31,6 +32,9 @@ class Employee(NamedTuple):
     punch_site_ids: list[UUID] | None
     hourly_cost_cents: int | None
     currency: str | None
+    address: str | None
+    emergency_contact_name: str | None
+    emergency_contact_phone: str | None
     active: bool
     created_at: datetime
     updated_at: datetime

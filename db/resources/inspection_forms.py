@@ -5,7 +5,7 @@ A submitted form never changes but for its state, which the database enforces.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
@@ -94,10 +94,22 @@ def _template(conditions: Conditions, template_id: UUID) -> None:
     conditions.add("inspection_forms.template_id = %(template_id)s", template_id=template_id)
 
 
+# As in the indexes `inspection_forms_failed` and `inspection_forms_passed`.
+_RESULTS: Mapping[str, LiteralString] = {
+    "failed": "inspection_forms.state <> 'draft' AND inspection_forms.defects <> '[]'",
+    "passed": "inspection_forms.state <> 'draft' AND inspection_forms.defects = '[]'",
+}
+
+
+def _result(conditions: Conditions, result: str) -> None:
+    conditions.add(_RESULTS[result])
+
+
 _FILTERS = {
     "since": _since,
     "until": _until,
     "status": _status,
+    "result": _result,
     "template_id": _template,
     "work_order_id": _work_order,
 }
@@ -143,6 +155,30 @@ async def image_ids(conn: Connection, attachment_ids: Collection[UUID]) -> Mappi
         (list(attachment_ids),),
     )
     return dict(await cursor.fetchall())
+
+
+_OF_OTHERS = """
+SELECT DISTINCT attachment_id FROM inspection_photos
+ WHERE attachment_id = ANY (%(attachment_ids)s) AND form_id NOT IN (
+       WITH RECURSIVE corrected (id) AS (
+           SELECT id FROM inspection_forms WHERE id = %(corrects_id)s
+            UNION
+           SELECT form.supersedes_id FROM corrected
+             JOIN inspection_forms AS form ON form.id = corrected.id
+            WHERE form.supersedes_id IS NOT NULL)
+       SELECT id FROM corrected)
+"""
+
+
+async def photos_of_others(
+    conn: Connection, attachment_ids: Collection[UUID], corrects_id: UUID | None
+) -> set[UUID]:
+    """Return those attachments that submitted forms show, but for the form that is corrected and
+    those that it corrects.
+    """
+    values = {"attachment_ids": list(attachment_ids), "corrects_id": corrects_id}
+    cursor = await conn.execute(_OF_OTHERS, values)
+    return {attachment_id for (attachment_id,) in await cursor.fetchall()}
 
 
 _INSERT_PHOTOS = """

@@ -1,4 +1,4 @@
-"""Names of the tenant's things, for documents that people read."""
+"""Names of the tenant's things, for people who read a document or a list."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -7,14 +7,25 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
+from db.core.exchange import Exchange, Reply
 
-NamedTable = Literal["assets", "employees", "sites", "users"]
+NamedTable = Literal["assets", "clients", "employees", "sites", "users"]
 
 
 async def names_of(conn: Connection, table: NamedTable, row_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Return names by id, of deleted things, too; of a user without a name the address."""
+    exchange = Exchange(conn)
+    names = ask_names(exchange, table, row_ids)
+    await exchange.send()
+    return names.value
+
+
+def ask_names(
+    exchange: Exchange, table: NamedTable, row_ids: Iterable[UUID]
+) -> Reply[dict[UUID, str]]:
+    """Ask as `names_of` does, when `exchange` is sent."""
     name = "coalesce(name, email)" if table == "users" else "name"
     statement = sql.SQL("SELECT id, {} FROM {} WHERE id = ANY (%s)").format(
         sql.SQL(name), sql.Identifier(table)
     )
-    return dict(await (await conn.execute(statement, (list(row_ids),))).fetchall())
+    return exchange.ask(statement, (list(row_ids),), lambda rows: dict(rows))

@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.listing import Conditions
 
 MIN_CHARACTERS = 2
 MAX_CHARACTERS = 60  # of a query; a term has no more
@@ -143,6 +144,32 @@ def _of_words(place: int) -> sql.Composed:
         with_longest=_terms(place, "%(longest)s::text", _LOOKED_AT),
         has_other=_begins("same.term", "other.word"),
     )
+
+
+_WORDS: Sequence[LiteralString] = ("word_0", "word_1", "word_2", "word_3", "word_4")
+_OF_WORD = [
+    sql.SQL(
+        """(SELECT row_id FROM search_terms
+             WHERE kind = %(searched_kind)s AND place IN (0, 1, 2) AND {begins}) AS {name}"""
+    ).format(begins=_begins("term", f"%({name})s::text"), name=sql.Identifier(name))
+    for name in _WORDS[:MAX_WORDS]
+]
+
+
+def add_words(conditions: Conditions, kind: str, row_id: sql.Identifier, text: str) -> None:
+    """Add things of a kind that have all words of a text, none that is soft-deleted. row_id: the
+    column of their ids.
+
+    They are found first, and sorted then. PostgreSQL begins with the word that it takes to be rare.
+    """
+    words = words_of(text) or [text]
+    first, *others = _OF_WORD[: len(words)]
+    joined = [sql.SQL("JOIN {} USING (row_id)").format(each) for each in others]
+    condition = sql.SQL("{} = ANY (ARRAY(SELECT row_id FROM {} {}))").format(
+        row_id, first, sql.SQL(" ").join(joined)
+    )
+    values = dict(zip(_WORDS, words, strict=False))
+    conditions.add(condition, searched_kind=kind, **values)
 
 
 def _shown(kind: str, searched: SearchedKind) -> sql.Composed:

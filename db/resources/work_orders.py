@@ -6,7 +6,7 @@ order a parent locks the tree first, so that two of them never make a circle tog
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, LiteralString, NamedTuple
+from typing import Any, Literal, LiteralString, NamedTuple, TypeAlias
 from uuid import UUID
 
 from psycopg import sql
@@ -17,15 +17,20 @@ from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.pipeline_cursor import Asked
 from db.core.table import Table
+from db.resources.search import add_words
 from operations.work_orders.site_windows import SiteStep, SiteWindow, site_windows
-from operations.work_orders.states import OPEN, State
+from operations.work_orders.states import IN_HANDS, OPEN, State
+
+Window: TypeAlias = tuple[datetime | None, datetime | None]
+"""From a time on, and before another; None: open at that end."""
 
 
 class WorkOrder(NamedTuple):
     """One row, with its assignees and assets in the order of their ids.
 
     checklist: objects with text, done, by (a user's id), at. started_at: of the first start.
-    ended_at: when it was completed, cancelled or given up. due_key: due_at, or the year 9999.
+    ended_at: when it was completed, cancelled or given up. due_key, planned_key: due_at and
+    planned_start, or the year 9999.
     priority_key: 1 to 4, the most urgent last. quote_id: the quote that it was made of.
     inspection_form_id, question_id: the defect that it is to mend. worked_s: by the shifts that
     ended. user_ids: of the assignees who sign in.
@@ -55,6 +60,7 @@ class WorkOrder(NamedTuple):
     updated_at: datetime
     deleted_at: datetime | None
     due_key: datetime | None
+    planned_key: datetime | None
     priority_key: int | None
     assignee_ids: list[UUID]
     asset_ids: list[UUID]
@@ -75,8 +81,8 @@ class Comment(NamedTuple):
 class WorkOrderTransition(NamedTuple):
     """A way from a state to another that a user took. from_state None: the order was made.
 
-    lat, lon: where the user was. signer_name to signature_attachment_id: of a completion. zone_id:
-    the geofence of the site, of a start or a resumption.
+    lat, lon: where the user was. signer_name to open_tasks: of a completion. zone_id: the
+    geofence of the site, of a start or a resumption.
     """
 
     id: UUID
@@ -93,6 +99,7 @@ class WorkOrderTransition(NamedTuple):
     signed_at: datetime | None = None
     signature: bytes | None = None
     signature_attachment_id: UUID | None = None
+    open_tasks: int | None = None
     zone_id: UUID | None = None
 
 
@@ -117,7 +124,7 @@ def _asset(conditions: Conditions, asset_id: UUID) -> None:
     )
 
 
-def _planned(conditions: Conditions, window: tuple[datetime | None, datetime | None]) -> None:
+def _planned(conditions: Conditions, window: Window) -> None:
     """Add those whose planned time shares an instant with a window that may be open at an end. An
     order that is planned to end when it begins is in that instant.
 
@@ -139,6 +146,63 @@ def _planned(conditions: Conditions, window: tuple[datetime | None, datetime | N
         """,
         since=since,
         until=until,
+    )
+
+
+_WAITING = [state for state in OPEN if state not in IN_HANDS]
+
+
+def _unassigned(conditions: Conditions, unassigned: bool) -> None:
+    """Add those that wait for somebody to do them, or the others. Only a draft and what is created
+    can: an order in somebody's hands has assignees.
+    """
+    waiting: LiteralString = (
+        "(work_orders.state = ANY (%(waiting)s) AND NOT EXISTS ("
+        "SELECT FROM work_order_assignees a WHERE a.work_order_id = work_orders.id))"
+    )
+    conditions.add(waiting if unassigned else f"NOT {waiting}", waiting=_WAITING)
+
+
+def _words(conditions: Conditions, text: str) -> None:
+    """Add those whose title or number has words that begin as these do."""
+    add_words(conditions, "work_order", sql.Identifier("work_orders", "id"), text)
+
+
+def _created(conditions: Conditions, window: Window) -> None:
+    since, until = window
+    if since is not None:
+        conditions.add("work_orders.created_at >= %(created_from)s", created_from=since)
+    if until is not None:
+        conditions.add("work_orders.created_at < %(created_to)s", created_to=until)
+
+
+# What is due at no time is due in none: before the year 9999.
+_DUE_IN: LiteralString = """
+SELECT id FROM work_orders
+ WHERE due_key >= coalesce(%({0}_from)s::timestamptz, '-infinity')
+   AND due_key < coalesce(%({0}_to)s::timestamptz, '9999-12-31 00:00:00+00')
+"""
+_PLANNED_IN: LiteralString = """
+SELECT id FROM work_orders
+ WHERE planned_start IS NOT NULL
+   AND planned_start >= coalesce(%(scheduled_from)s::timestamptz, '-infinity')
+   AND planned_start < coalesce(%(scheduled_to)s::timestamptz, 'infinity')
+"""
+
+
+def _due(conditions: Conditions, window: Window) -> None:
+    """Add those that are due in a window. They are found first, as those of `_planned`."""
+    found = _DUE_IN.format("due")
+    conditions.add(f"work_orders.id = ANY (ARRAY({found}))", due_from=window[0], due_to=window[1])
+
+
+def _scheduled(conditions: Conditions, window: Window) -> None:
+    """Add those that are planned to begin in a window, or due in it."""
+    found = f"{_PLANNED_IN} UNION {_DUE_IN.format('scheduled')}"
+    conditions.add(
+        f"work_orders.id = ANY (ARRAY({found}))",
+        scheduled_from=window[0],
+        scheduled_to=window[1],
     )
 
 
@@ -164,6 +228,8 @@ work_orders = Table(
     jsonb=["checklist"],
     computed={
         "due_key": "work_orders.due_key",
+        # As in the index `work_orders_by_plan`.
+        "planned_key": "coalesce(work_orders.planned_start, '9999-12-31 00:00:00+00')",
         "priority_key": _PRIORITY_KEY,
         "assignee_ids": """ARRAY(
             SELECT of.employee_id FROM work_order_assignees of
@@ -189,7 +255,12 @@ work_orders = Table(
         "status": _status,
         "assignee_id": _assignee,
         "asset_id": _asset,
+        "unassigned": _unassigned,
+        "q": _words,
+        "created": _created,
+        "due": _due,
         "planned": _planned,
+        "scheduled": _scheduled,
         "overdue": _overdue,
     },
     has_row_count=True,

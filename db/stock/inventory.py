@@ -15,7 +15,7 @@ from db.core.ids import new_id
 from db.core.listing import Conditions
 from db.core.table import Table
 from db.resources.quotas import Room, ask_room
-from db.stock.parts import fits_model
+from db.stock.parts import fits_asset, fits_model
 from operations.stock import PartTracking, StockLevel
 
 StockPlace: TypeAlias = tuple[UUID, UUID]
@@ -60,6 +60,11 @@ def _fits_model(conditions: Conditions, model: str) -> None:
     fits_model(conditions, model, "inventory.part_id")
 
 
+def _fits_asset(conditions: Conditions, asset_id: UUID) -> None:
+    """Add stock of parts that fit the machine, by itself or by its make and model."""
+    fits_asset(conditions, asset_id, "inventory.part_id")
+
+
 inventory = Table(
     "inventory",
     InventoryRow,
@@ -81,7 +86,7 @@ inventory = Table(
     joins="LEFT JOIN parts ON parts.org_id = inventory.org_id AND parts.id = inventory.part_id"
     " LEFT JOIN warehouses ON warehouses.org_id = inventory.org_id"
     " AND warehouses.id = inventory.warehouse_id",
-    filters={"low": _low, "asset_model": _fits_model},
+    filters={"low": _low, "asset_model": _fits_model, "asset_id": _fits_asset},
     has_row_count=True,
 )
 

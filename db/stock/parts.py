@@ -43,18 +43,16 @@ def fits_model(conditions: Conditions, model: str, part_id: LiteralString = "par
     conditions.add(part_id + " IN" + fitting, model=model)
 
 
-def _fits_asset(conditions: Conditions, asset_id: UUID) -> None:
-    """Add parts that fit the machine, by itself or by its make and model."""
-    conditions.add(
-        """
-        parts.id IN (SELECT part_id FROM part_fits WHERE asset_id = %(asset_id)s UNION ALL
+def fits_asset(conditions: Conditions, asset_id: UUID, part_id: LiteralString = "parts.id") -> None:
+    """Add parts that fit the machine, by itself or by its make and model. part_id: the column."""
+    fitting: LiteralString = """
+        (SELECT part_id FROM part_fits WHERE asset_id = %(asset_id)s UNION ALL
             SELECT part_id FROM assets JOIN part_fits
                 ON part_fits.org_id = assets.org_id AND part_fits.model = assets.model
                AND (part_fits.make IS NULL OR part_fits.make = assets.make)
              WHERE assets.id = %(asset_id)s)
-        """,
-        asset_id=asset_id,
-    )
+        """
+    conditions.add(part_id + " IN" + fitting, asset_id=asset_id)
 
 
 parts = Table(
@@ -62,7 +60,7 @@ parts = Table(
     PartRow,
     jsonb=["fits"],
     fixed=["currency"],
-    filters={"asset_model": fits_model, "asset_id": _fits_asset},
+    filters={"asset_model": fits_model, "asset_id": fits_asset},
     has_row_count=True,
 )
 

@@ -87,6 +87,8 @@ LISTS = [
     "work-orders",
     "work-orders?client_id={client}&status=created,assigned&overdue=false",
     "work-orders?asset_id={asset}&assignee_id={employee}&sort=due_at",
+    "work-orders?include=client,site,assignees,assets&sort=planned_start",
+    "work-orders?q=crane&unassigned=false&created_from=2020-01-01T00:00:00Z",
     "attachments?client_id={client}",
     "events",
     "quarantine",
@@ -118,7 +120,7 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         assert made.status == 201
     for _ in range(MANY):
         order = {"assignee_ids": [employee], "asset_ids": [who.asset_id], "client_id": client}
-        made = await north.admin.post("/v1/work-orders", {"title": "x"} | order)
+        made = await north.admin.post("/v1/work-orders", {"title": "Crane"} | order)
         assert made.status == 201
     template = await _inspections(north, employee)
     hook = {"url": "https://example.com/", "types": ["*"]}

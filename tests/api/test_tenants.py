@@ -169,6 +169,9 @@ def _is_refused(attempt: Attempt, answer: Answer) -> bool:
     if attempt.path == "/v1/zones/validate":  # it answers 200 with what making would refuse
         faults = answer.json["errors"]
         return [fault["message"] for fault in faults] == ["There is no such asset."]
+    if attempt.path in ("/v1/timesheets/submit", "/v1/timesheets/approve"):  # a result for each
+        faults = [each["error"]["status"] for each in answer.json["data"]]
+        return faults == [404]
     return answer.status in (400, 404, 422)
 
 

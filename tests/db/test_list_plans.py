@@ -25,6 +25,7 @@ from db.stock.inventory import inventory
 from db.stock.lots import stock_lots
 from db.stock.movements import movements
 from db.stock.parts import parts
+from operations.work_orders.states import STATES
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
@@ -91,12 +92,13 @@ INSERT INTO work_orders (org_id, id, number, title, priority, state, client_id, 
                          planned_start, planned_end, due_at, created_at)
 SELECT {org}, {made}(11, n), n + 1, 'Grease the crane ' || n,
        CASE WHEN n % 2000 = 0 THEN 'urgent' ELSE 'normal' END,
-       CASE WHEN n % 2000 = 1 THEN 'started' ELSE 'closed' END, {made}(2, n % 2000),
+       CASE n % 2000 WHEN 1 THEN 'started' WHEN 2 THEN 'created' ELSE 'closed' END,
+       {made}(2, n % 2000),
        {made}(3, n % 2000), CASE WHEN n % 100 = 1 THEN {made}(11, n % 2000 - 1) END,
        {at}, {at} + interval '8 hours', {at} + interval '1 day', {at}
   FROM generate_series(0, {rows} - 1) AS n;
 INSERT INTO work_order_assignees SELECT {org}, {made}(11, n), {made}(4, n % 2000)
-  FROM generate_series(0, {rows} - 1) AS n;
+  FROM generate_series(0, {rows} - 1) AS n WHERE n % 2000 <> 2;
 INSERT INTO work_order_assets SELECT {org}, {made}(11, n), {made}(5, n % 2000)
   FROM generate_series(0, {rows} - 1) AS n;
 INSERT INTO inspection_templates (org_id, id, name, version)
@@ -109,7 +111,8 @@ INSERT INTO inspection_forms (org_id, id, template_id, template_version, asset_i
                               employee_id, state, answers, defects, created_by, submitted_by,
                               submitted_at, created_at, work_order_id)
 SELECT {org}, {made}(13, n), {made}(12, n % 2000), 1, {made}(5, n % 2000), {made}(3, n % 2000),
-       {made}(4, n % 2000), CASE WHEN n % 2000 = 0 THEN 'draft' ELSE 'submitted' END, '{{}}', '[]',
+       {made}(4, n % 2000), CASE WHEN n % 2000 = 0 THEN 'draft' ELSE 'submitted' END, '{{}}',
+       CASE WHEN n % 2000 = 1 THEN '["x"]'::jsonb ELSE '[]' END,
        {made}(1, 0), CASE WHEN n % 2000 > 0 THEN {made}(1, 0) END,
        CASE WHEN n % 2000 > 0 THEN {at} END, {at}, {made}(11, n % 2000)
   FROM generate_series(0, {rows} - 1) AS n;
@@ -192,12 +195,17 @@ LONG_AGO = NOW - timedelta(minutes=ROWS)
 MIDDLE = LONG_AGO + timedelta(minutes=ROWS / 2)
 DAY = timedelta(days=1)
 BY_DUE, BY_PRIORITY = Order(column="due_key"), Order("rank", column="priority_key")
+BY_PLAN = Order(column="planned_key", descending=False)
 LISTS = [
     listing(work_orders),
     listing(work_orders, BY_DUE),
     listing(work_orders, replace(BY_DUE, descending=False)),
     listing(work_orders, BY_PRIORITY),
     listing(work_orders, replace(BY_PRIORITY, descending=False)),
+    listing(work_orders, BY_PLAN),
+    listing(work_orders, replace(BY_PLAN, descending=True)),
+    listing(work_orders, BY_PLAN, status="started"),
+    listing(work_orders, BY_PLAN, unassigned=True),
     listing(work_orders, deleted=False),
     listing(work_orders, status="started"),
     listing(work_orders, status="closed"),
@@ -215,12 +223,28 @@ LISTS = [
     listing(work_orders, planned=(NOW - DAY, None)),
     listing(work_orders, planned=(None, LONG_AGO + DAY)),
     listing(work_orders, planned=(MIDDLE, MIDDLE + DAY)),
+    listing(work_orders, due=(NOW, None)),
+    listing(work_orders, due=(None, LONG_AGO + DAY * 2)),
+    listing(work_orders, due=(MIDDLE, MIDDLE + DAY)),
+    listing(work_orders, BY_PRIORITY, due=(MIDDLE, MIDDLE + DAY)),
+    listing(work_orders, scheduled=(MIDDLE, MIDDLE + DAY / 2)),
+    listing(work_orders, BY_PLAN, scheduled=(NOW - DAY / 4, None)),
+    listing(work_orders, created=(MIDDLE, MIDDLE + DAY)),
+    listing(work_orders, created=(None, LONG_AGO + DAY)),
+    listing(work_orders, unassigned=True),
+    listing(work_orders, unassigned=False),
+    listing(work_orders, unassigned=True, client_id=_made(2, 2)),
+    listing(work_orders, number=777),
+    listing(work_orders, q="77777"),
+    listing(work_orders, q="crane 777"),
+    listing(work_orders, BY_DUE, q="crane 777", deleted=False),
     listing(inventory),
     listing(inventory, part_id=_made(7, 7)),
     listing(inventory, warehouse_id=_made(6, 7)),
     listing(inventory, low=True),
     listing(inventory, low=False),
     listing(inventory, asset_model="Model 7"),
+    listing(inventory, asset_id=_made(5, 7)),
     listing(stock_lots, in_stock=True),
     listing(stock_lots, in_stock=False),
     listing(stock_lots, part_id=_made(7, 7), in_stock=True),
@@ -256,12 +280,15 @@ LISTS = [
     listing(listed_inspections, work_order_id=_made(11, 7)),
     listing(listed_inspections, status="draft"),
     listing(listed_inspections, status="submitted"),
+    listing(listed_inspections, result="failed"),
+    listing(listed_inspections, result="passed"),
+    listing(listed_inspections, result="failed", asset_id=_made(5, 1)),
     listing(listed_inspections, since=MIDDLE, until=MIDDLE + DAY),
 ]
 
 
-async def _looked_at(much: Made, ask: Any) -> tuple[list[Any], float]:
-    """Return the rows of an answer, and how many were looked at."""
+async def _looked_at(much: Made, ask: Any) -> tuple[Any, float]:
+    """Return an answer, and how many rows were looked at."""
     Explaining.plans = []
     url = conninfo(much.database.url("opsc_app"), "test")
     async with await Connection.connect(url, cursor_factory=Explaining) as conn:
@@ -282,6 +309,31 @@ async def test_a_page_is_found_by_an_index(
     rows, count = await _looked_at(much, ask)
     assert rows
     assert count <= MOST_LOOKED_AT
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"client_id": _made(2, 7)},
+        {"assignee_id": _made(4, 7)},
+        {"asset_id": _made(5, 7)},
+        {"priority": "urgent"},
+        {"unassigned": True},
+        {"due": (MIDDLE, MIDDLE + DAY / 4)},
+        {"q": "crane 7777"},
+    ],
+    ids=lambda wanted: next(iter(wanted)),
+)
+async def test_work_orders_are_counted_by_status_by_an_index(
+    much: Made, wanted: dict[str, Any]
+) -> None:
+    """An order is looked at once for each status at most, wherever its other filters find it."""
+    counts, count = await _looked_at(
+        much, lambda conn: work_orders.counts(conn, wanted, "state", STATES, PAGE)
+    )
+    assert set(counts) == set(STATES)
+    assert 0 < max(counts.values()) <= PAGE
+    assert count <= MOST_LOOKED_AT * len(STATES)
 
 
 async def test_a_prefix_that_many_names_have_reads_those_alone(much: Made) -> None:

@@ -191,10 +191,10 @@ def _meters(sent: dict[str, Any], at: datetime) -> dict[str, Any]:
 
 
 async def included(
-    conn: Connection, include: str, asset_ids: Sequence[UUID]
+    conn: Connection, include: str, rows: Sequence[Asset]
 ) -> dict[UUID, dict[str, Any]]:
     """Return, by asset, the fields that `include` asks for: one look-up of each for all of them."""
-    asked = set(include.split(","))
+    asked, asset_ids = set(include.split(",")), [row.id for row in rows]
     more: dict[UUID, dict[str, Any]] = {asset_id: {} for asset_id in asset_ids}
     if "last_position" in asked:
         positions = await last_positions.of_assets(conn, asset_ids)

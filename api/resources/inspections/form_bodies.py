@@ -185,5 +185,8 @@ class InspectionFormQuery(SortedQuery):
     employee_id: fields.EmployeeId | None = None
     work_order_id: fields.WorkOrderId | None = None
     status: State | None = None
+    result: Annotated[
+        Literal["passed", "failed"] | None, Field(description="of those that were submitted")
+    ] = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None

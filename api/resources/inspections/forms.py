@@ -5,7 +5,6 @@ What was submitted does not change: a correction is another form, which supersed
 emits `inspection.submitted`.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -38,7 +37,7 @@ from api.resources.inspections.form_bodies import (
     NewInspectionForm,
 )
 from api.resources.inspections.repairs import order_repair
-from api.resources.inspections.report import report_of, signatures_of
+from api.resources.inspections.report import report_of, with_pictures
 from api.resources.inspections.submission import (
     CheckedAnswers,
     check_correction,
@@ -101,7 +100,12 @@ async def create_form(access: Technician, body: Annotated[NewInspectionForm, Bod
     async with access.transaction() as conn:
         template, room = await _check_new(conn, access, body)
         checked = await checked_answers(
-            conn, template.sections, body.answers, undrawn=undrawn, is_complete=is_complete
+            conn,
+            template.sections,
+            body.answers,
+            undrawn=undrawn,
+            is_complete=is_complete,
+            corrects_id=body.supersedes_id,
         )
         at = await check_forms_a_day(conn, room)
         row = _inserted(conn, access, body, template, checked, at)
@@ -126,8 +130,9 @@ async def get_form(request: Request, access: Reader, form_id: _FormPath) -> Resp
 
     async def read() -> InspectionReport:
         async with access.transaction() as conn:
-            report = await report_of(conn, await _forms.found(conn, form_id))
-        return replace(report, signatures=await signatures_of(access, report))
+            row = await _forms.found(conn, form_id)
+            report = await report_of(conn, row, access.state.settings.public_url)
+        return await with_pictures(access, report)
 
     content = await rendered(access.state.renderer.inspection(access.caller.org_id, read))
     return file_answer(content, "application/pdf", f"inspection-{id_text('insp', form_id)}.pdf")
@@ -148,7 +153,12 @@ async def update_form(
         if changed != row:
             check_changeable(row.state)
             checked = await checked_answers(
-                conn, row.sections, changed.answers, undrawn=undrawn, is_complete=False
+                conn,
+                row.sections,
+                changed.answers,
+                undrawn=undrawn,
+                is_complete=False,
+                corrects_id=row.supersedes_id,
             )
             await _forms.write(conn, changed._replace(**checked.columns))
             changed = await _forms.found(conn, row.id)
@@ -164,7 +174,12 @@ async def submit_form(access: Technician, form_id: _FormPath) -> Response:
         check_own(access, row)
         INSPECTIONS.move(row.state, "submit")
         checked = await checked_answers(
-            conn, row.sections, row.answers, undrawn={}, is_complete=True
+            conn,
+            row.sections,
+            row.answers,
+            undrawn={},
+            is_complete=True,
+            corrects_id=row.supersedes_id,
         )
         await submit(conn, access, row, checked, await db_now(conn))
         row = await _forms.found(conn, row.id)

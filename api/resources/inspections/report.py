@@ -2,12 +2,18 @@
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from api.documents.inspection_pdf import MAX_PRINTED_PHOTOS, InspectionReport
+from api.documents.inspection_pdf import (
+    MAX_PICTURE_BYTES,
+    MAX_PRINTED_PHOTOS,
+    InspectionReport,
+)
 from api.http.encoding import id_text, optional_id_text
 from api.photos.copier import PhotoError
+from api.photos.copying import MAX_COPY_BYTES
 from api.request.access import Access
 from api.resources.organization_logo import letterhead_of
 from db.core.connect import Connection
@@ -19,8 +25,8 @@ from operations.inspections.answers import Defect, photo_ids, questions_of
 from telemetry.ids import parse_id
 
 
-async def report_of(conn: Connection, row: Inspection) -> InspectionReport:
-    """Return the report of a form, without its signatures."""
+async def report_of(conn: Connection, row: Inspection, public_url: str) -> InspectionReport:
+    """Return the report of a form, without its pictures: `with_pictures` has to follow."""
     organization = await organizations.find(conn)
     site = None if row.site_id is None else await sites.find(conn, row.site_id)
     return InspectionReport(
@@ -43,12 +49,48 @@ async def report_of(conn: Connection, row: Inspection) -> InspectionReport:
         sections=row.sections,
         answers=row.answers,
         defects=[Defect(**defect) for defect in row.defects],
-        photos=await _photos(conn, row),
+        photos={},
+        photos_url=f"{public_url.rstrip('/')}/inspection-photos/{id_text('insp', row.id)}",
         signatures={},
     )
 
 
-async def signatures_of(access: Access, report: InspectionReport) -> Mapping[str, bytes]:
+async def with_pictures(access: Access, report: InspectionReport) -> InspectionReport:
+    """Return the report with its signatures, and with its photos while there is room for them.
+    Raises TooManyOfOne, TooManyOfAll.
+    """
+    signatures = await _signatures(access, report)
+    room = MAX_PICTURE_BYTES - sum(map(len, signatures.values()))
+    photos: dict[str, bytes] = {}
+    asked = photo_ids(questions_of(report.sections), report.answers)
+    ids = list(dict.fromkeys(text for _, text in asked))
+    left_out = ids[MAX_PRINTED_PHOTOS:]
+    for place, text in enumerate(ids[:MAX_PRINTED_PHOTOS]):
+        content = await _print_copy(access, parse_id("att", text))
+        if content is None:
+            continue
+        room -= len(content)
+        if room < 0:
+            left_out = ids[place:]
+            break
+        photos[text] = content
+    return replace(report, signatures=signatures, photos=photos, left_out=frozenset(left_out))
+
+
+async def _print_copy(access: Access, attachment_id: UUID) -> bytes | None:
+    """Return a photo as it is printed; None where there is no copy of it, or none can be made."""
+
+    async def read() -> bytes:
+        async with access.transaction() as conn:
+            return await photo_copies.read(conn, attachment_id, "full", 0, MAX_COPY_BYTES)
+
+    try:
+        return (await access.state.photos.print_copy(access.caller.org_id, read)).content
+    except PhotoError:
+        return None
+
+
+async def _signatures(access: Access, report: InspectionReport) -> Mapping[str, bytes]:
     """Return the signatures that can be shown, decoded and written anew. They are what a client
     sent, so nothing else decodes them. Raises TooManyOfOne, TooManyOfAll.
     """
@@ -64,14 +106,6 @@ async def signatures_of(access: Access, report: InspectionReport) -> Mapping[str
             continue  # the report says that it cannot be shown
         found[question.id] = copy.content
     return found
-
-
-async def _photos(conn: Connection, row: Inspection) -> Mapping[str, bytes]:
-    """Return the thumbnails of the photos that are printed."""
-    texts = [text for _, text in photo_ids(questions_of(row.sections), row.answers)]
-    ids = [parse_id("att", text) for text in dict.fromkeys(texts)][:MAX_PRINTED_PHOTOS]
-    thumbs = await photo_copies.thumbs(conn, ids)
-    return {id_text("att", attachment_id): content for attachment_id, content in thumbs.items()}
 
 
 async def _name(conn: Connection, table: NamedTable, row_id: UUID | None) -> str:

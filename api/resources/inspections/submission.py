@@ -16,7 +16,13 @@ from db.core.connect import Connection
 from db.core.ids import new_id
 from db.history import events
 from db.history.events import Event
-from db.resources.inspection_forms import Inspection, image_ids, inspection_forms, photo_insertion
+from db.resources.inspection_forms import (
+    Inspection,
+    image_ids,
+    inspection_forms,
+    photo_insertion,
+    photos_of_others,
+)
 from geofence.event_data.inspections import INSPECTION_SUBMITTED, SubmittedInspection
 from operations.inspections.answers import (
     FormFault,
@@ -66,12 +72,14 @@ async def checked_answers(
     *,
     undrawn: Mapping[str, str],
     is_complete: bool,
+    corrects_id: UUID | None,
 ) -> CheckedAnswers:
     """Check answers against the sections of a version. undrawn: as `undrawn_signatures` returns
-    them; nothing for stored answers. Raises Problem (422) with all faults.
+    them; nothing for stored answers. corrects_id: the form that this one corrects. Raises Problem
+    (422) with all faults.
     """
     questions = questions_of(sections)
-    photos, faults = await _photos(conn, questions, answers)
+    photos, faults = await _photos(conn, questions, answers, corrects_id)
     faults += [
         FormFault(f"/answers/{each.id}/value", undrawn[each.id])
         for each in questions
@@ -83,9 +91,14 @@ async def checked_answers(
 
 
 async def _photos(
-    conn: Connection, questions: Sequence[Question], answers: Mapping[str, Any]
+    conn: Connection,
+    questions: Sequence[Question],
+    answers: Mapping[str, Any],
+    corrects_id: UUID | None,
 ) -> tuple[frozenset[UUID], list[FormFault]]:
-    """Return the attachments of all photos, and the ids that name no image."""
+    """Return the attachments of all photos, and the ids that name no image, or a photo of another
+    form.
+    """
     ids: dict[str, UUID] = {}
     faults: list[FormFault] = []
     for pointer, text in photo_ids(questions, answers):
@@ -94,11 +107,14 @@ async def _photos(
         except IdError:
             faults.append(FormFault(pointer, "must be the id of an attachment, like att_..."))
     is_image = await image_ids(conn, ids.values()) if ids else {}
+    others = await photos_of_others(conn, ids.values(), corrects_id) if ids else set()
     for pointer, attachment_id in ids.items():
         if attachment_id not in is_image:
             faults.append(FormFault(pointer, "There is no such attachment."))
         elif not is_image[attachment_id]:
             faults.append(FormFault(pointer, "must be the id of an image: this is another file"))
+        elif attachment_id in others:
+            faults.append(FormFault(pointer, "is a photo of another form: a photo serves one"))
     return frozenset(ids.values()), faults
 
 

@@ -110,6 +110,10 @@ class InventoryQuery(SortedQuery):
     asset_model: Annotated[
         _Model | None, Field(description="parts that fit machines of this model")
     ] = None
+    asset_id: Annotated[
+        fields.AssetId | None,
+        Field(description="parts that fit this machine, by itself or by its make and model"),
+    ] = None
     low: Annotated[
         bool | None, Field(description="at the reorder point or below it; false: the others")
     ] = None

@@ -33,7 +33,8 @@ class StockLotItem(BaseModel):
     warehouse_name: Annotated[fields.Name, Field(examples=["Main store"])]
     lot: LotName = Field(description="the lot, or the serial")
     is_serial: bool
-    expires_on: fields.Day | None
+    expires_on: fields.Day | None = Field(description="the last day")
+    is_expired: bool = Field(description="the last day is over in the organization's time zone")
     on_hand: ShownQuantity
     created_at: datetime
     updated_at: datetime
@@ -62,6 +63,7 @@ def stock_lot_item(row: StockLotRow) -> dict[str, Any]:
         "lot": row.lot,
         "is_serial": row.is_serial,
         "expires_on": None if row.expires_on is None else row.expires_on.isoformat(),
+        "is_expired": row.is_expired,
         "on_hand": shown_quantity(row.on_hand_milli),
         "created_at": time_text(row.created_at),
         "updated_at": time_text(row.updated_at),

@@ -19,7 +19,14 @@ from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
-from api.resources.stock.named_lots import LotFields, LotName, SerialName, Serials
+from api.resources.stock.named_lots import (
+    ExpiredLots,
+    LotFields,
+    LotName,
+    SerialName,
+    Serials,
+    expired_once,
+)
 from api.resources.stock.quantities import (
     Cents,
     ShownQuantity,
@@ -60,6 +67,7 @@ class StockMovementItem(BaseModel):
     expires_on: fields.Day | None = Field(description="of the lot or the serials")
     created_by: fields.UserId | None
     created_at: datetime
+    expired_lots: ExpiredLots = None
 
 
 class NewStockMovement(LotFields, fields.Body):
@@ -162,7 +170,9 @@ async def list_stock_movements(
 async def create_stock_movement(
     access: Dispatcher, body: Annotated[NewStockMovement, Body()]
 ) -> Response:
-    """Move stock. Where there is not enough, nothing changes."""
+    """Move stock. Where there is not enough, nothing changes. The answer says which of the lots
+    that are named are expired.
+    """
     async with stock_transaction(access, body.part_id) as conn:
         await check_references(conn, body)
         _check(body)
@@ -180,7 +190,8 @@ async def create_stock_movement(
             named=body.named_lots()._replace(expires_on=body.expires_on),
         )
         row = await record(conn, wish)
-    return created(_item(row), "/v1/stock-movements")
+        once = await expired_once(conn, row.part_id, row.warehouse_id, wish.named)
+    return created(_item(row), "/v1/stock-movements", once=once)
 
 
 @router.get("/{id}", operation_id="getStockMovement", response_model=StockMovementItem)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from api.http import fields
+from api.http.problems import bad_parameter
 from api.request.paging import SortedQuery
 from api.request.resource import item_of
 from api.resources.punches.bodies import PunchItem
@@ -16,6 +17,8 @@ from db.hours.timesheets import TimesheetRow
 from operations.hours.timesheet_states import TIMESHEETS, State, Verb
 from operations.hours.timesheets import MAX_ADJUSTMENT_S, MAX_REASON_LENGTH
 
+MAX_TOGETHER = 100  # timesheets that are submitted or approved by one request
+MAX_WITH_HOURS = 100  # of a page whose hours are counted
 _MAX_DAYS = 31
 _FIGURES = ("worked_s", "adjusted_s", "regular_s", "overtime_s", "double_s")
 _Signed = Annotated[int, Field(ge=-(2**31), le=2**31 - 1, examples=[-900])]
@@ -32,7 +35,9 @@ _Day = Annotated[fields.Day, Field(examples=["2026-03-02"])]
 
 
 class TimesheetItem(BaseModel):
-    """A timesheet. In a list it has its hours from the approval on."""
+    """A timesheet. In a list it has its hours from the approval on, and before where `include` asks
+    for them.
+    """
 
     id: fields.TimesheetId
     employee_id: fields.EmployeeId
@@ -120,6 +125,37 @@ class TimesheetChange(fields.Body):
     approval_status: State
 
 
+class TimesheetIds(fields.Body):
+    """The timesheets to say a verb to."""
+
+    timesheet_ids: Annotated[list[fields.TimesheetId], Field(min_length=1, max_length=MAX_TOGETHER)]
+
+
+class TimesheetFault(BaseModel):
+    """The reason why a verb was not said to a timesheet, as the verb alone would answer."""
+
+    status: Annotated[int, Field(ge=400, le=499, examples=[409])]
+    code: Annotated[str, fields.text(100, "period_not_over")]
+    detail: Annotated[str, fields.text(2_000, "The period lasts until the end of 2026-03-08.")]
+    punch_ids: Annotated[list[fields.PunchId], Field(max_length=MAX_PUNCHES)] | None = Field(
+        description="the punches that stand in the way of an approval"
+    )
+
+
+class TimesheetResult(BaseModel):
+    """The result of a verb for one timesheet."""
+
+    timesheet_id: fields.TimesheetId
+    approval_status: State | None = Field(description="that it has now; null: as before")
+    error: TimesheetFault | None = Field(description="null: it was done")
+
+
+class TimesheetResults(BaseModel):
+    """The results of a verb, in the order of the request."""
+
+    data: Annotated[list[TimesheetResult], Field(min_length=1, max_length=MAX_TOGETHER)]
+
+
 class NewAdjustment(fields.Body):
     """Seconds to add to a day, or to take off where they are negative."""
 
@@ -137,6 +173,20 @@ class TimesheetQuery(SortedQuery):
     since: Annotated[fields.Day | None, Field(alias="from")] = None
     until: Annotated[fields.Day | None, Field(alias="to")] = None
     approval_status: State | None = None
+    include: Annotated[
+        Literal["hours"] | None,
+        Field(
+            description="hours: also of timesheets that are not approved, counted from their"
+            f" punches now. `limit` is at most {MAX_WITH_HOURS} then"
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _counts_a_few(self) -> Self:
+        """Raise Problem (400) for a page of more timesheets than are counted for one."""
+        if self.include is not None and self.limit > MAX_WITH_HOURS:
+            raise bad_parameter("limit", f"must be at most {MAX_WITH_HOURS} with include=hours")
+        return self
 
 
 def _figure(name: str) -> Callable[[TimesheetRow], int | None]:

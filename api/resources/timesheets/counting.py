@@ -4,8 +4,9 @@ An approved timesheet keeps the figures and the rules of its approval. Its punch
 these rules all the same, to tell whether later punches or reviews would change its hours.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,7 +19,7 @@ from db.core.table import db_now
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import read_rules
 from db.hours.shifts import shift_rows, stored_flag
-from db.hours.timesheets import AdjustmentRow, TimesheetRow, adjustments_between
+from db.hours.timesheets import AdjustedDays, AdjustmentRow, TimesheetRow, ask_adjustments
 from operations.hours.local_days import Period, Span, whole_weeks, zone_of
 from operations.hours.shifts import Attendance, CreditedPunch, Shift, shifts_of
 from operations.hours.timesheets import (
@@ -32,6 +33,7 @@ from operations.hours.timesheets import (
 from telemetry.times import to_us
 
 MAX_PUNCHES = 5_000  # that a timesheet is counted from: some hundred and sixty a day
+MAX_LISTED_PUNCHES = 1_000  # of a timesheet whose hours a list counts
 MAX_ADJUSTMENTS = 100
 
 
@@ -63,50 +65,123 @@ def rules_in_use(row: TimesheetRow) -> dict[str, Any]:
     }
 
 
-async def counted(conn: Connection, org_id: UUID, row: TimesheetRow) -> CountedTimesheet:
-    """Count a timesheet. Raises Problem (409) where it has too many punches."""
+class _Terms(NamedTuple):
+    """The rules and the days by which a timesheet is counted. read: the seconds of its punches."""
+
+    rules: TimesheetRules
+    timezone: str
+    period: Period
+    days: AdjustedDays
+    read: Span
+
+
+def _terms(row: TimesheetRow) -> _Terms:
     used = rules_in_use(row)
     rules = read_rules(used["timesheet_rules"], used["punch_policy"])
     timezone: str = used["timezone"]
-    period, zone = Period(row.first_day, row.last_day), zone_of(timezone)
-    punches = await _punches(conn, org_id, row, span_to_read(period, rules, timezone))
-    now = await db_now(conn)
-    attendance = shifts_of(punches, rules.shifts, timezone, to_us(now))
-    made = await adjustments_between(
-        conn, row.employee_id, *whole_weeks(period, rules.first_weekday)
-    )
-    adjustments = [
-        Adjustment(each.day, each.seconds, each.reason, each.created_by) for each in made
+    period = Period(row.first_day, row.last_day)
+    days = AdjustedDays(row.employee_id, *whole_weeks(period, rules.first_weekday))
+    return _Terms(rules, timezone, period, days, span_to_read(period, rules, timezone))
+
+
+class _Stored(NamedTuple):
+    """The punches and the adjustments that a timesheet is counted from."""
+
+    punches: list[CreditedPunch]
+    adjustments: list[AdjustmentRow]
+
+
+async def _read(
+    conn: Connection, org_id: UUID, wanted: Sequence[_Terms], most_punches: int
+) -> list[_Stored]:
+    """Read what timesheets are counted from. Of one with more punches than the most, one more is
+    read.
+
+    Punches are asked for by employee: one question for the first timesheets of all employees, one
+    for their second ones, and so on.
+    """
+    exchange, seen = Exchange(conn), Counter[UUID]()
+    rounds: list[list[PunchTimes]] = []
+    places: list[int] = []
+    for each in wanted:
+        employee_id = each.days.employee_id
+        places.append(seen[employee_id])
+        seen[employee_id] += 1
+        if places[-1] == len(rounds):
+            rounds.append([])
+        since, until = (datetime.fromtimestamp(time_s, UTC) for time_s in each.read)
+        rounds[places[-1]].append(PunchTimes(org_id, employee_id, since, until))
+    found = [punches_around(exchange, each, most_punches + 1) for each in rounds]
+    made = ask_adjustments(exchange, [each.days for each in wanted])
+    await exchange.send()
+    return [
+        _Stored(found[place].value[org_id, each.days.employee_id], adjustments)
+        for each, place, adjustments in zip(wanted, places, made.value, strict=True)
     ]
-    sheet = timesheet(attendance, adjustments, period, rules, timezone)
-    span = period.span(zone)
+
+
+def _sheet(terms: _Terms, stored: _Stored, now: datetime) -> tuple[Attendance, Timesheet]:
+    attendance = shifts_of(stored.punches, terms.rules.shifts, terms.timezone, to_us(now))
+    adjustments = [
+        Adjustment(each.day, each.seconds, each.reason, each.created_by)
+        for each in stored.adjustments
+    ]
+    sheet = timesheet(attendance, adjustments, terms.period, terms.rules, terms.timezone)
+    return attendance, sheet
+
+
+def _hours(sheet: Timesheet) -> dict[str, int]:
+    return {
+        "worked_s": sheet.worked_s,
+        "adjusted_s": sheet.adjusted_s,
+        **sheet.hours._asdict(),
+    }
+
+
+async def counted(conn: Connection, org_id: UUID, row: TimesheetRow) -> CountedTimesheet:
+    """Count a timesheet. Raises Problem (409) where it has too many punches."""
+    terms = _terms(row)
+    (stored,) = await _read(conn, org_id, [terms], MAX_PUNCHES)
+    if len(stored.punches) > MAX_PUNCHES:
+        detail = f"The timesheet has more than {MAX_PUNCHES} punches: it cannot be counted."
+        raise conflict("too_many_punches", detail)
+    now = await db_now(conn)
+    attendance, sheet = _sheet(terms, stored, now)
+    span = terms.period.span(zone_of(terms.timezone))
     shown = Attendance(
-        tuple(shift for shift in attendance.shifts if _is_on(shift, span, rules)),
+        tuple(shift for shift in attendance.shifts if _is_on(shift, span, terms.rules)),
         tuple(each for each in attendance.loose_flags if span.start_s <= each.time_s < span.end_s),
     )
     return CountedTimesheet(
         sheet=sheet,
-        figures=_figures(row.employee_id, sheet, shown, punches, rules, timezone),
-        punch_ids=list(_of_period(shown, punches, span)),
-        adjustments=[each for each in made if row.first_day <= each.day <= row.last_day],
+        figures=_figures(terms, sheet, shown, stored.punches),
+        punch_ids=list(_of_period(shown, stored.punches, span)),
+        adjustments=[
+            each for each in stored.adjustments if row.first_day <= each.day <= row.last_day
+        ],
         now=now,
         has_ended=span.end_s <= now.timestamp(),
     )
 
 
-async def _punches(
-    conn: Connection, org_id: UUID, row: TimesheetRow, span: Span
-) -> list[CreditedPunch]:
-    since, until = (datetime.fromtimestamp(time_s, UTC) for time_s in span)
-    wanted = PunchTimes(org_id, row.employee_id, since, until)
-    exchange = Exchange(conn)
-    around = punches_around(exchange, [wanted], MAX_PUNCHES + 1)
-    await exchange.send()
-    found = around.value[org_id, row.employee_id]
-    if len(found) > MAX_PUNCHES:
-        detail = f"The timesheet has more than {MAX_PUNCHES} punches: it cannot be counted."
-        raise conflict("too_many_punches", detail)
-    return found
+async def with_hours(
+    conn: Connection, org_id: UUID, rows: Sequence[TimesheetRow]
+) -> list[TimesheetRow]:
+    """Return timesheets of a list with their hours as the punches are now, but for those that keep
+    the figures of their approval, and those with more than MAX_LISTED_PUNCHES.
+    """
+    places = [place for place, row in enumerate(rows) if row.figures is None]
+    if not places:
+        return list(rows)
+    terms = [_terms(rows[place]) for place in places]
+    found = await _read(conn, org_id, terms, MAX_LISTED_PUNCHES)
+    now = await db_now(conn)
+    shown = list(rows)
+    for place, each, stored in zip(places, terms, found, strict=True):
+        if len(stored.punches) <= MAX_LISTED_PUNCHES:
+            shown[place] = rows[place]._replace(figures=_hours(_sheet(each, stored, now)[1]))
+            await asyncio.sleep(0)  # others take their turn: a page may take a second
+    return shown
 
 
 def _is_on(shift: Shift, span: Span, rules: TimesheetRules) -> bool:
@@ -126,23 +201,16 @@ def _of_period(shown: Attendance, punches: list[CreditedPunch], span: Span) -> I
 
 
 def _figures(
-    employee_id: UUID,
-    sheet: Timesheet,
-    shown: Attendance,
-    punches: list[CreditedPunch],
-    rules: TimesheetRules,
-    timezone: str,
+    terms: _Terms, sheet: Timesheet, shown: Attendance, punches: list[CreditedPunch]
 ) -> dict[str, Any]:
-    zone = zone_of(timezone)
-    rows = shift_rows(employee_id, shown, punches)
+    rules, zone = terms.rules, zone_of(terms.timezone)
+    rows = shift_rows(terms.days.employee_id, shown, punches)
     shifts = [
         shift_item(row) | {"days": _parts(parts_of(shift, rules, zone))}
         for row, shift in zip(rows, shown.shifts, strict=True)
     ]
     return {
-        "worked_s": sheet.worked_s,
-        "adjusted_s": sheet.adjusted_s,
-        **sheet.hours._asdict(),
+        **_hours(sheet),
         "days": [
             {
                 "day": each.day.isoformat(),

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from api.documents.letterhead import NO_LETTERHEAD
 from api.http import fields
 from api.http.encoding import created, id_text, ok
+from api.http.errors import REFUSALS, problem_of
 from api.http.problems import Problem, bad_field, conflict, forbidden, not_found
 from api.request.access import Access, Admin, Dispatcher, Reader, Technician
 from api.request.document_answers import varying
@@ -28,8 +29,10 @@ from api.resources.timesheets.bodies import (
     NewAdjustment,
     TimesheetChange,
     TimesheetDetail,
+    TimesheetIds,
     TimesheetItem,
     TimesheetQuery,
+    TimesheetResults,
     adjustment_item,
     timesheet_item,
 )
@@ -38,6 +41,7 @@ from api.resources.timesheets.counting import (
     CountedTimesheet,
     counted,
     rules_in_use,
+    with_hours,
     would_change,
 )
 from api.resources.timesheets.documents import document_of, names_in
@@ -57,7 +61,7 @@ from db.hours.timesheets import AdjustmentRow, TimesheetRow, insert_adjustment, 
 from db.punches import punch_list
 from db.resources import organizations
 from geofence.event_data.timesheets import TIMESHEET_APPROVED, ApprovedTimesheet
-from operations.hours.timesheet_states import TIMESHEETS, Verb, check_adjustable
+from operations.hours.timesheet_states import TIMESHEETS, State, Verb, check_adjustable
 from operations.hours.timesheets import MAX_ADJUSTMENT_S, ApprovalBlockedError
 from telemetry.ids import format_id
 
@@ -90,8 +94,24 @@ async def list_timesheets(
     async with access.transaction() as conn:
         await check_filters(conn, query)
         rows, total = await page.read(conn, timesheets, wanted, query.order)
+        if query.include is not None:
+            rows[:] = await with_hours(conn, access.caller.org_id, rows)
     envelope = page.envelope(rows, total, key=query.order.key, item=timesheet_item)
     return listed(request, envelope)
+
+
+@router.post("/submit", operation_id="submitTimesheets", response_model=TimesheetResults)
+async def submit_timesheets(access: Technician, body: Annotated[TimesheetIds, Body()]) -> Response:
+    """Submit timesheets for approval, each by itself: what is wrong with one does not hold up the
+    others.
+    """
+    return await _all_moved(access, body, "submit")
+
+
+@router.post("/approve", operation_id="approveTimesheets", response_model=TimesheetResults)
+async def approve_timesheets(access: Dispatcher, body: Annotated[TimesheetIds, Body()]) -> Response:
+    """Approve timesheets, each by itself: what is wrong with one does not hold up the others."""
+    return await _all_moved(access, body, "approve")
 
 
 @router.get(
@@ -229,6 +249,48 @@ async def _changed(access: Access, timesheet_id: UUID, wanted: Verb | TimesheetC
             row = await _found(conn, timesheet_id)
             detail = await _detail(conn, row, await counted(conn, org_id, row))
     return ok(detail)
+
+
+async def _all_moved(access: Access, body: TimesheetIds, verb: Verb) -> Response:
+    """Say a verb to timesheets, each in a transaction of its own, and answer with the results. They
+    are locked in the order of their ids, so two such requests wait for each other only once.
+    """
+    results: dict[UUID, dict[str, Any]] = {}
+    for timesheet_id in sorted(set(body.timesheet_ids)):
+        state = problem = None
+        try:
+            state = await _moved(access, timesheet_id, verb)
+        except REFUSALS as error:
+            problem = problem_of(error)
+            if problem is None or problem.status >= 500:
+                raise
+        results[timesheet_id] = {
+            "timesheet_id": id_text("tms", timesheet_id),
+            "approval_status": state,
+            "error": None if problem is None else _fault(problem),
+        }
+    return ok({"data": [results[each] for each in body.timesheet_ids]})
+
+
+def _fault(problem: Problem) -> dict[str, Any]:
+    return {
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "punch_ids": problem.more.get("punch_ids"),
+    }
+
+
+async def _moved(access: Access, timesheet_id: UUID, verb: Verb) -> State:
+    """Bring a timesheet to the state that a verb leads to, and return the state. Raises Problem
+    (403, 404, 409), IllegalMoveError.
+    """
+    async with access.transaction() as conn:
+        row = await _found(conn, timesheet_id, lock=True)
+        _check_may(access, row, verb)
+        count = await counted(conn, access.caller.org_id, row)
+        await _move(conn, access, row, verb, count)
+    return TIMESHEETS.move(row.state, verb)
 
 
 def _verb(row: TimesheetRow, wanted: Verb | TimesheetChange) -> Verb | None:

@@ -51,10 +51,10 @@ _OWN_FIELDS = ("name", "external_id", "receipts", "is_punch_terminal")
 
 
 async def _included(
-    conn: Connection, include: str, tracker_ids: Sequence[UUID]
+    conn: Connection, include: str, rows: Sequence[Tracker]
 ) -> dict[UUID, dict[str, Any]]:
     """Return, by tracker, the fields that `include` asks for: one look-up for all of them."""
-    asked = set(include.split(","))
+    asked, tracker_ids = set(include.split(",")), [row.id for row in rows]
     more: dict[UUID, dict[str, Any]] = {tracker_id: {} for tracker_id in tracker_ids}
     if "last_seen_at" in asked:
         seen = await last_positions.of_trackers(conn, tracker_ids)

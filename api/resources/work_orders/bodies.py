@@ -1,7 +1,6 @@
 """Bodies of work orders, what comes in and what is shown."""
 
 import base64
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,17 +9,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.http import fields
 from api.http.encoding import id_text
-from api.request.paging import ListQuery
 from api.request.resource import Item, item_of
 from api.resources.inspections.template_bodies import QuestionId
-from api.resources.stock.named_lots import LotFields
+from api.resources.stock.named_lots import ExpiredLots, LotFields
 from api.resources.stock.quantities import ShownQuantity, SomeQuantity, StockQuantity
-from db.core.listing import Order
 from db.resources.work_orders import WorkOrder, WorkOrderTransition
 from operations.signatures import MAX_SIGNATURE_LENGTH, SignatureError, read_signature
 from operations.stock import PartTracking
 from operations.work_orders.costs import OrderCosts
-from operations.work_orders.states import STATES, Priority, State, Verb
+from operations.work_orders.states import Priority, State, Verb
 
 MAX_CHECKLIST = 200
 MAX_ASSIGNEES = MAX_ASSETS = 100
@@ -29,7 +26,6 @@ _DRAWN = (
 )
 _BASE64 = r"^[A-Za-z0-9+/]*={0,2}$"
 _PRINTED = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
-_STATUS_LIST = "^({0})(,({0}))*$".format("|".join(STATES))
 
 
 def _signature_text(value: str) -> str:
@@ -52,6 +48,9 @@ _Title = Annotated[fields.Name, Field(examples=["Replace the crane's cable"])]
 _Task = Annotated[str, *_text(500, "Lock the main switch.")]
 _Reason = Annotated[str, *_text(1_000, "The part is missing.")]
 _Signer = Annotated[fields.Name, Field(examples=["Peter Frei"])]
+_ClientName = Annotated[fields.Name, Field(examples=["Frei AG"])]
+_SiteName = Annotated[fields.Name, Field(examples=["Quarry north"])]
+_AssigneeName = Annotated[fields.Name, Field(examples=["Anna Keller"])]
 _Remark = Annotated[fields.Notes, Field(examples=["The key is with the foreman."])]
 _Status = Annotated[State, Field(examples=["created"])]
 _Priority = Annotated[Priority, Field(examples=["normal"])]
@@ -83,7 +82,7 @@ class TaskItem(BaseModel):
 
 
 class WorkOrderItem(fields.StoredItem):
-    """A work order."""
+    """A work order. Names are there where `include` asks for them."""
 
     id: fields.WorkOrderId
     number: fields.Count = Field(description="1, 2, 3, ... of the organization", examples=[48])
@@ -114,6 +113,14 @@ class WorkOrderItem(fields.StoredItem):
     ended_at: datetime | None = Field(
         description="when it was completed, cancelled, or found to be impossible"
     )
+    client_name: _ClientName | None = None
+    site_name: _SiteName | None = None
+    assignee_names: Annotated[list[_AssigneeName], Field(max_length=MAX_ASSIGNEES)] | None = Field(
+        default=None, description="in the order of `assignee_ids`"
+    )
+    asset_names: Annotated[list[fields.Name], Field(max_length=MAX_ASSETS)] | None = Field(
+        default=None, description="in the order of `asset_ids`"
+    )
 
 
 class CostSumItem(BaseModel):
@@ -140,14 +147,6 @@ class WorkOrderDetail(WorkOrderItem):
     """A work order. `costs` are there where `include` asks for them."""
 
     costs: OrderCostsItem | None = None
-
-
-class WorkOrderShown(fields.Query):
-    """The things to show beside a work order."""
-
-    include: Annotated[
-        Literal["costs"] | None, Field(description="for dispatchers and admins alone")
-    ] = None
 
 
 _Checklist = Annotated[list[Task], Field(max_length=MAX_CHECKLIST)]
@@ -286,6 +285,7 @@ class OrderPartItem(BaseModel):
     currency: fields.Currency
     created_at: datetime
     updated_at: datetime
+    expired_lots: ExpiredLots = None
 
 
 class NewComment(fields.Body):
@@ -321,62 +321,10 @@ class TransitionItem(BaseModel):
     signed_at: datetime | None
     signature: _Signature | None
     signature_attachment_id: fields.AttachmentId | None
-
-
-_ORDERS: dict[str, Order] = {
-    "created_at": Order(),
-    "due_at": Order(column="due_key"),
-    "priority": Order("rank", column="priority_key"),
-}
-
-
-class WorkOrderQuery(ListQuery):
-    """The filters of work orders. from, to: those whose planned time shares an instant with
-    [from, to).
-    """
-
-    status: Annotated[
-        str | None,
-        StringConstraints(max_length=200),
-        fields.shaped(_STATUS_LIST, f"must be of {', '.join(STATES)}, with commas"),
-        Field(
-            description="one or several, with commas",
-            examples=["assigned,started"],
-            json_schema_extra={"pattern": _STATUS_LIST},
-        ),
-    ] = None
-    assignee_id: fields.EmployeeId | None = None
-    priority: Priority | None = None
-    asset_id: fields.AssetId | None = None
-    client_id: fields.ClientId | None = None
-    site_id: fields.SiteId | None = None
-    parent_id: Annotated[
-        fields.WorkOrderId | None, Field(description="the children of this one")
-    ] = None
-    since: Annotated[fields.Time | None, Field(alias="from")] = None
-    until: Annotated[fields.Time | None, Field(alias="to")] = None
-    overdue: Annotated[
-        bool | None, Field(description="due before now and not ended, or the others")
-    ] = None
-    deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
-    sort: Annotated[
-        Literal["-created_at", "created_at", "due_at", "-due_at", "priority", "-priority"],
-        Field(
-            description="-: the last ones first; what is due at no time is due last, and what is"
-            " urgent has the last priority"
-        ),
-    ] = "-created_at"
-
-    def wanted(self) -> dict[str, Any]:
-        """Return the filters that are given, by name, with from and to as one."""
-        wanted = super().wanted()
-        window = wanted.pop("since", None), wanted.pop("until", None)
-        return wanted if window == (None, None) else wanted | {"planned": window}
-
-    @property
-    def order(self) -> Order:
-        """The order that is asked for."""
-        return replace(_ORDERS[self.sort.removeprefix("-")], descending=self.sort.startswith("-"))
+    open_tasks: Annotated[int, Field(ge=0, le=MAX_CHECKLIST, examples=[0])] | None = Field(
+        description="the items of the checklist that were not done when somebody signed; null: of"
+        " another verb, or not known"
+    )
 
 
 def _checklist(row: WorkOrder) -> list[Item]:

@@ -287,6 +287,7 @@ def _transition(
         signed_at=sign_off.signed_at or at,
         signature=None if png is None else base64.b64decode(png),
         signature_attachment_id=sign_off.signature_attachment_id,
+        open_tasks=sum(not task["done"] for task in row.checklist),
     )
 
 

@@ -21,6 +21,7 @@ from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_reference, check_references
 from api.request.route import TenantRoute
+from api.resources.stock.named_lots import expired_once
 from api.resources.stock.quantities import shown_quantity
 from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import (
@@ -147,9 +148,10 @@ async def consume_part(
     async with _using(access, work_order_id, part_id, body) as (conn, order, row):
         row = row or await new_part(conn, order, part_id)
         warehouse_id = await _warehouse(conn, body, row)
-        stock = stock_of(access, order)
-        row = await table.consume(conn, stock, row, warehouse_id, body.quantity, body.named_lots())
-    return ok(order_part_item(access, row))
+        stock, named = stock_of(access, order), body.named_lots()
+        row = await table.consume(conn, stock, row, warehouse_id, body.quantity, named)
+        once = await expired_once(conn, part_id, warehouse_id, named)
+    return ok(order_part_item(access, row), once=once)
 
 
 @router.post(
@@ -166,10 +168,10 @@ async def return_part(
         if row is None:
             raise not_found("part of the work order")
         warehouse_id = await _warehouse(conn, body, row)
-        stock = stock_of(access, order)
-        named = body.named_lots()
+        stock, named = stock_of(access, order), body.named_lots()
         row = await table.bring_back(conn, stock, row, warehouse_id, body.quantity, named)
-    return ok(order_part_item(access, row))
+        once = await expired_once(conn, part_id, warehouse_id, named)
+    return ok(order_part_item(access, row), once=once)
 
 
 async def new_part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPartRow:

@@ -26,7 +26,7 @@ from api.request.document_answers import (
     wants_pdf,
 )
 from api.request.paging import ListOf
-from api.request.references import ask_references, check_references
+from api.request.references import ask_references, check_filters, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.stock.turns import order_stock_transaction
@@ -38,8 +38,6 @@ from api.resources.work_orders.bodies import (
     WorkOrderDetail,
     WorkOrderItem,
     WorkOrderMove,
-    WorkOrderQuery,
-    WorkOrderShown,
     order_costs_item,
     work_order_item,
     work_order_without_cost,
@@ -59,6 +57,15 @@ from api.resources.work_orders.changes import (
     stock_of,
 )
 from api.resources.work_orders.creation import insert_new
+from api.resources.work_orders.listing import (
+    MAX_COUNTED_OF_STATUS,
+    WorkOrderCounts,
+    WorkOrderFilters,
+    WorkOrderQuery,
+    WorkOrderShown,
+    included_names,
+    status_count,
+)
 from api.resources.work_orders.sheet import decoded, sheet_of
 from db.core.connect import Connection
 from db.core.exchange import Exchange
@@ -69,7 +76,15 @@ from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import release_reserved
-from operations.work_orders.states import FIXED, MOVES, MOVING_STOCK, SIGNED, WORK_ORDERS, Verb
+from operations.work_orders.states import (
+    FIXED,
+    MOVES,
+    MOVING_STOCK,
+    SIGNED,
+    STATES,
+    WORK_ORDERS,
+    Verb,
+)
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]
@@ -84,6 +99,7 @@ orders = Resource(
     table.work_orders,
     work_order_item,
     item_for=lambda access: work_order_item if access.sees_costs else work_order_without_cost,
+    included=included_names,
 )
 
 
@@ -96,6 +112,21 @@ def check_unchanged(access: Access, row: WorkOrder) -> None:
 async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Query()]) -> Response:
     """List work orders, newest first."""
     return await orders.list(access, query)
+
+
+@router.get("/counts", operation_id="countWorkOrders", response_model=WorkOrderCounts)
+async def count_work_orders(
+    access: Reader, query: Annotated[WorkOrderFilters, Query()]
+) -> Response:
+    """Count work orders by status, with the filters of their list. Counting ends at 10,000 of each
+    status.
+    """
+    async with access.transaction() as conn:
+        await check_filters(conn, query)
+        counts = await table.work_orders.counts(
+            conn, query.wanted(), "state", STATES, MAX_COUNTED_OF_STATUS + 1
+        )
+    return ok({"data": [status_count(state, counts[state]) for state in STATES]})
 
 
 @router.post("", operation_id="createWorkOrder", status_code=201, response_model=WorkOrderItem)
@@ -130,14 +161,16 @@ async def get_work_order(
     """
     if wants_pdf(request):
         return await _printed(access, work_order_id)
-    if query.include is None:
-        return varying(await orders.get(access, work_order_id))
+    if not query.costs:
+        return varying(await orders.get(access, work_order_id, query))
     if not access.sees_costs:
         raise forbidden(f"The role {access.caller.role} may not see what a work order costs.")
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id)
+        names = await included_names(conn, query.include or "", [row])
         costs = await costs_of(conn, row)
-    return varying(ok(work_order_item(row) | {"costs": order_costs_item(costs)}))
+    more = names[row.id] | {"costs": order_costs_item(costs)}
+    return varying(ok(work_order_item(row) | more))
 
 
 async def _printed(access: Access, work_order_id: UUID) -> Response:

@@ -93,6 +93,7 @@ def inspection(**changes: Any) -> InspectionReport:
         "sections": SECTIONS,
         "answers": ANSWERS,
         "photos": {"att_1": picture(), "att_2": picture("PNG", (40, 60))},
+        "photos_url": "https://ops.example.com/inspection-photos/insp_1",
         "signatures": {"sign": signature()},
         **changes,
     }

@@ -1,19 +1,21 @@
 """The printed inspection and work order, read back from the PDF."""
 
 import io
+import random
 import re
 from typing import Any
 
 import pytest
+from PIL import Image
 from pypdf import PdfReader
 
-from api.documents.inspection_pdf import MAX_PRINTED_PHOTOS, InspectionPrinter
+from api.documents.inspection_pdf import MAX_PDF_BYTES, MAX_PRINTED_PHOTOS, InspectionPrinter
 from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import MAX_CHARACTERS
 from api.documents.work_order_pdf import SheetPart, SheetTask, WorkOrderPrinter
 from tests.api.documents.reports import AT, inspection, question, work_order
 from tests.api.documents.test_timesheet_pdf import NAMES
-from tests.api.photos.pictures import picture
+from tests.api.photos.pictures import picture, saved
 
 _inspections = InspectionPrinter(uses_system_fonts=False)
 _work_orders = WorkOrderPrinter(uses_system_fonts=False)
@@ -34,7 +36,7 @@ def images(content: bytes) -> int:
 
 def test_an_inspection_shows_what_was_asked_and_answered() -> None:
     content = _inspections.pdf(inspection())
-    (text,) = pages(content)
+    text = " ".join(pages(content))
     for line in (
         "Keller Tiefbau AG",
         "Failed: 1 defect",
@@ -51,7 +53,7 @@ def test_an_inspection_shows_what_was_asked_and_answered() -> None:
         "1 Mar 2027",
         "47.0504, 8.3093 (± 5 m)",
         "insp_01jd8x0k2m4n6p8q0r2s4t6v8w",
-        "Page 1 of 1",
+        "Page 1 of 2",
     ):
         assert line in text
     assert "Why do they hold?" not in text
@@ -69,7 +71,7 @@ def test_an_inspection_shows_what_was_asked_and_answered() -> None:
     ],
 )
 def test_an_inspection_says_what_it_is_worth(changes: dict[str, Any], says: str) -> None:
-    assert says in pages(_inspections.pdf(inspection(**changes)))[0]
+    assert says in " ".join(pages(_inspections.pdf(inspection(**changes))))
 
 
 def test_an_inspection_shows_a_bounded_number_of_photos() -> None:
@@ -87,7 +89,38 @@ def test_an_inspection_shows_a_bounded_number_of_photos() -> None:
     assert [text for text in read if "Cannot be shown" in text] == [read[0]]
     assert "Cannot be shown: att_0 " in read[0]
     assert f"Page {len(read)} of {len(read)}" in read[-1]
-    assert len(read) > 10
+    assert len(read) > MAX_PRINTED_PHOTOS / 2
+
+
+def test_two_photos_fill_a_page_of_an_inspection() -> None:
+    ids = [f"att_{number}" for number in range(9)]
+    sections = [{"title": "All", "questions": [question("p", "photo", "Photos")]}]
+    photos = {each: picture("JPEG", (1028, 771 - place)) for place, each in enumerate(ids)}
+    report = inspection(sections=sections, answers={"p": {"value": ids}}, photos=photos)
+    counts = [len(page.images) for page in PdfReader(io.BytesIO(_inspections.pdf(report))).pages]
+    assert counts == [1, 2, 2, 2, 2]
+
+
+def test_an_inspection_says_where_its_photos_are_and_how_many_are_not_printed() -> None:
+    report = inspection(left_out={"att_2", "att_3"}, photos={"att_1": picture()})
+    text = flat(_inspections.pdf(report))
+    assert "2morephotosarekeptwiththeform." in text
+    assert "Cannotbeshown" not in text
+    assert "whosignin:https://ops.example.com/inspection-photos/insp_1" in text
+
+
+def test_a_report_is_not_larger_than_letters_may_be() -> None:
+    noise = random.Random(1)
+    photos: dict[str, bytes] = {}
+    while sum(map(len, photos.values())) <= MAX_PDF_BYTES:
+        image = Image.frombytes("RGB", (1028, 771), noise.randbytes(3 * 1028 * 771))
+        photos[f"att_{len(photos)}"] = saved(image, "JPEG", quality=100)
+    sections = [{"title": "All", "questions": [question("p", "photo", "Photos")]}]
+    answers = {"p": {"value": [*photos]}}
+    report = inspection(sections=sections, answers=answers, photos=photos)
+    with pytest.raises(DocumentError) as error:
+        _inspections.pdf(report)
+    assert error.value.field == "bytes"
 
 
 def test_a_work_order_shows_what_is_to_be_done_and_who_signed() -> None:

@@ -217,3 +217,40 @@ async def test_hours_that_somebody_entered_for_themselves_wait_for_another_whoev
     ((flags,),) = api.sql("SELECT flags FROM shifts WHERE org_id = %s", org.org_id)
     unverified = [flag["is_settled"] for flag in flags if flag["name"] == "unverified"]
     assert unverified == [False, True]  # of the second nobody was the employee any more
+
+
+async def test_home_and_emergency_contact_are_for_those_who_lead_and_the_employee(
+    api: RunningApi,
+) -> None:
+    org = api.organization("Homes")
+    private = {
+        "address": "Hafenstrasse 1, 8000 Zurich",
+        "emergency_contact_name": "Peter Keller (husband)",
+        "emergency_contact_phone": "+41 44 123 45 67",
+    }
+    hidden = dict.fromkeys(private)
+    anna = await _made(org, user_id=_user(api, org), **private)
+    eve = await _made(org, user_id=_user(api, org, "viewer"), **private)
+    nobody = await _made(org)
+    assert {name: anna[name] for name in private} == private
+    assert {name: nobody[name] for name in private} == hidden
+    own = {org.technician: anna["id"], org.viewer: eve["id"]}
+    for caller in (org.viewer, org.technician, org.dispatcher, org.admin):
+        listed = (await caller.get("/v1/employees", sort="created_at")).json["data"]
+        for row in listed[:2]:
+            sees = own.get(caller, row["id"]) == row["id"]
+            assert {name: row[name] for name in private} == (private if sees else hidden)
+            path = f"/v1/employees/{row['id']}"
+            assert (await caller.get(path)).json == row
+        found = await caller.get("/v1/search", q="hafen")
+        assert found.json["data"] == []
+    path = f"/v1/employees/{anna['id']}"
+    changed = await org.dispatcher.patch(path, {"address": "Pilatusstrasse 3"})
+    assert changed.json["address"] == "Pilatusstrasse 3"
+    assert changed.json["emergency_contact_name"] == private["emergency_contact_name"]
+    refused = await org.dispatcher.patch(path, {"emergency_contact_phone": "call him"})
+    assert refused.status == 422
+    told = api.sql(
+        "SELECT count(*) FROM events WHERE org_id = %s AND data::text LIKE '%%Hafen%%'", org.org_id
+    )
+    assert told == [(0,)]

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import random
 from typing import Any
 
 import psycopg
@@ -14,7 +15,7 @@ from pypdf import PdfReader
 from db.core.ids import new_id
 from telemetry.ids import format_id, parse_id
 from tests.api.auth.test_scopes import key
-from tests.api.photos.pictures import bomb, photo, saved, signature
+from tests.api.photos.pictures import bomb, photo, picture, saved, signature
 from tests.api.photos.uploading import upload
 from tests.api.punching import worker
 from tests.api.running import Answer, Client, Organization, RunningApi
@@ -230,6 +231,132 @@ async def test_photos_are_images_of_the_organization_which_stay(
     refused = await org.admin.delete(f"/v1/attachments/{photo}")
     assert (refused.status, refused.json["code"]) == (409, "in_use")
     assert (await org.admin.delete(f"/v1/attachments/{text}")).status == 204
+
+
+async def test_a_photo_serves_one_form_and_those_that_correct_it(api: RunningApi) -> None:
+    org = api.organization("North")
+    template_id = await template(org)
+    asset_id = (await org.admin.post("/v1/assets", {"name": "Crane"})).json["id"]
+    photo_id = (await upload(org.admin, PNG, asset_id=asset_id)).json["id"]
+    shown = {"answers": {**GOOD, "picture": {"value": [photo_id]}}}
+    draft = (await fill_in(org.admin, template_id, status="draft", **shown)).json
+    first = (await fill_in(org.admin, template_id, **shown)).json
+    says = {"/answers/picture/value/0": "is a photo of another form: a photo serves one"}
+    assert faults(await fill_in(org.admin, template_id, **shown)) == says
+    assert faults(await fill_in(org.admin, template_id, status="draft", **shown)) == says
+    path = f"/v1/inspection-forms/{draft['id']}"
+    assert faults(await org.admin.patch(path, shown | {"answers": BAD | shown["answers"]})) == says
+    assert faults(await org.admin.post(f"{path}/submit", None)) == says
+    second = (await fill_in(org.admin, template_id, supersedes_id=first["id"])).json
+    third = await fill_in(org.admin, template_id, supersedes_id=second["id"], **shown)
+    assert third.status == 201, third.json
+    fourth = await fill_in(org.admin, template_id, supersedes_id=third.json["id"], **shown)
+    assert fourth.status == 201, fourth.json
+
+
+async def test_of_forms_at_one_time_one_gets_the_photo(api: RunningApi) -> None:
+    org = api.organization("North")
+    template_id = await template(org)
+    asset_id = (await org.admin.post("/v1/assets", {"name": "Crane"})).json["id"]
+    photo_ids = [(await upload(org.admin, PNG, asset_id=asset_id)).json["id"] for _ in range(3)]
+    shown = {"answers": {**GOOD, "picture": {"value": photo_ids}}}
+    drafts = [
+        (await fill_in(org.admin, template_id, status="draft", **shown)).json["id"]
+        for _ in range(6)
+    ]
+    answers = await asyncio.gather(
+        *(org.admin.post(f"/v1/inspection-forms/{each}/submit", None) for each in drafts)
+    )
+    statuses = sorted(answer.status for answer in answers)
+    assert statuses[0] == 200
+    assert set(statuses[1:]) <= {409, 422}
+    kept = api.sql("SELECT count(*) FROM inspection_photos WHERE org_id = %s", org.org_id)
+    assert kept == [(3,)]
+
+
+async def test_forms_are_listed_by_their_result(api: RunningApi) -> None:
+    org = api.organization("North")
+    template_id = await template(org)
+    failed = (await fill_in(org.technician, template_id, answers=BAD)).json["id"]
+    passed = (await fill_in(org.technician, template_id)).json["id"]
+    await fill_in(org.technician, template_id, answers=BAD, status="draft")
+    corrected = await fill_in(org.technician, template_id, supersedes_id=failed)
+
+    async def listed(result: str, **more: str) -> list[str]:
+        rows = await org.viewer.walk("/v1/inspection-forms", result=result, **more)
+        assert {row["result"] for row in rows} <= {result}
+        return [row["id"] for row in rows]
+
+    assert await listed("failed") == [failed]
+    assert await listed("failed", status="superseded") == [failed]
+    assert await listed("failed", status="submitted") == []
+    assert await listed("passed") == [corrected.json["id"], passed]
+    assert (await org.viewer.get("/v1/inspection-forms", result="draft")).status == 400
+
+
+async def test_a_report_has_photos_in_which_a_crack_is_seen(api: RunningApi) -> None:
+    """They are as wide as the page and have 150 dots to an inch; the original has more."""
+    org = api.organization("North")
+    template_id = await template(org)
+    asset_id = (await org.admin.post("/v1/assets", {"name": "Crane"})).json["id"]
+    wide = (await upload(org.admin, picture("JPEG", (4000, 3000)), asset_id=asset_id)).json["id"]
+    high = (await upload(org.admin, picture("PNG", (1500, 3000)), asset_id=asset_id)).json["id"]
+    answers = {**GOOD, "picture": {"value": [wide, high]}}
+    form = (await fill_in(org.technician, template_id, answers=answers)).json
+    path = f"/v1/inspection-forms/{form['id']}"
+    content = (await org.viewer.get(path, {"Accept": "application/pdf"})).content
+    read = PdfReader(io.BytesIO(content)).pages
+    images = [image for page in read for image in page.images]
+    assert [image.image.size for image in images] == [(1028, 771), (514, 1028)]
+    assert {image.name.rpartition(".")[2] for image in images} == {"jpg"}
+    text = "".join(" ".join(page.extract_text() for page in read).replace("\u200b", "").split())
+    page_path = f"/inspection-photos/{form['id']}"
+    assert f"signin:http://127.0.0.1:8000{page_path}" in text
+    assert len(content) < 20_000_000
+
+
+@pytest.mark.long
+async def test_photos_for_which_there_is_no_room_are_counted_in_the_report(
+    api: RunningApi,
+) -> None:
+    """Of noise a photo has more than half a megabyte."""
+    org = api.organization("North")
+    asked = [
+        {"id": f"p{number}", "type": "photo", "label": "Photos", "required": False}
+        for number in range(4)
+    ]
+    template_id = await template(org, sections=[{"title": "All", "questions": asked}])
+    asset_id = (await org.admin.post("/v1/assets", {"name": "Crane"})).json["id"]
+    noise = random.Random(1)
+    ids: list[str] = []
+    for _ in range(36):
+        image = Image.frombytes("RGB", (1028, 1028), noise.randbytes(3 * 1028 * 1028))
+        ids.append((await upload(org.admin, saved(image, "JPEG"), asset_id=asset_id)).json["id"])
+    answers = {f"p{number}": {"value": ids[10 * number : 10 * number + 10]} for number in range(4)}
+    form = (await fill_in(org.technician, template_id, answers=answers)).json
+    headers = {"Accept": "application/pdf"}
+    content = (await org.viewer.get(f"/v1/inspection-forms/{form['id']}", headers)).content
+    assert 15_000_000 < len(content) <= 20_000_000
+    read = PdfReader(io.BytesIO(content)).pages
+    shown = sum(len(page.images) for page in read)
+    assert 20 < shown < 36
+    assert f"{36 - shown} more photos are kept with the form." in read[-1].extract_text()
+
+
+async def test_the_page_of_photos_says_nothing_and_asks_to_sign_in(api: RunningApi) -> None:
+    org = api.organization("North")
+    form = (await fill_in(org.technician, await template(org))).json["id"]
+    nothing = format_id("insp", new_id())
+    pages = [await api.anonymous.get(f"/inspection-photos/{each}") for each in (form, nothing)]
+    assert [page.status for page in pages] == [200, 200]
+    texts = [page.content.decode() for page in pages]
+    assert texts[0].replace(form, nothing) == texts[1]
+    assert 'id="sign-in"' in texts[0]
+    assert "script-src 'self'" in pages[0].headers["Content-Security-Policy"]
+    script = await api.anonymous.get("/inspection-photos/assets/photo_page.js")
+    assert (script.status, b"/v1/auth/session" in script.content) == (200, True)
+    assert (await api.anonymous.get("/inspection-photos/x")).status == 404
+    assert (await api.anonymous.get(f"/v1/inspection-forms/{form}")).status == 401
 
 
 async def test_a_form_is_a_pdf_with_photos_and_signatures_for_those_who_accept_it(

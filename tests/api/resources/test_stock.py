@@ -54,6 +54,28 @@ async def test_a_part_is_made_read_changed_and_found_by_its_machines(north: Orga
     assert (taken.status, taken.json["code"]) == (409, "number_taken")
 
 
+async def test_stock_is_found_by_the_machine_that_its_part_fits(north: Organization) -> None:
+    ids, others = await stocked(north), await stocked(north)
+    asset = {"name": "Digger", "make": "Liebherr", "model": "R 920"}
+    asset_id = (await north.admin.post("/v1/assets", asset)).json["id"]
+    other = (await north.admin.post("/v1/assets", asset | {"make": "Grove"})).json["id"]
+    part, path = f"/v1/parts/{ids['parts']}", "/v1/inventory"
+
+    async def found(machine: str, **wanted: str) -> list[str]:
+        rows = await north.viewer.walk(path, asset_id=machine, **wanted)
+        return [row["id"] for row in rows]
+
+    for fits in ({"asset_id": asset_id}, {"make": "Liebherr", "model": "R 920"}):
+        assert await found(asset_id) == []
+        assert (await north.admin.patch(part, {"fits": [fits]})).status == 200
+        assert await found(asset_id) == [ids["inventory"]]
+        assert await found(other) == []
+        assert await found(asset_id, warehouse_id=others["warehouses"]) == []
+        assert (await north.admin.patch(part, {"fits": []})).status == 200
+    nothing = await north.viewer.get(path, asset_id="ast_" + "0" * 26)
+    assert nothing.status == 404
+
+
 @pytest.mark.parametrize(
     "fits", [{}, {"make": "x"}, {"model": "x", "asset_id": "ast_01jd8x0k2m4n6p8q0r2s4t6v8w"}]
 )

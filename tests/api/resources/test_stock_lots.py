@@ -1,7 +1,9 @@
 """Lots and serials of parts, through HTTP, and what the database itself holds of them."""
 
 import asyncio
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -427,3 +429,55 @@ async def test_sql_as_the_application_does_not_get_around_lots(
             conn.commit()
         assert refused.value.diag.constraint_name == constraint
     assert await _lots(north, ids) == {"A": 3}
+
+
+# Expired lots -------------------------------------------------------------------------------------
+
+
+def _today(zone: str) -> date:
+    return datetime.now(ZoneInfo(zone)).date()
+
+
+async def test_who_moves_an_expired_lot_is_warned_and_not_refused(north: Organization) -> None:
+    old, good = "2020-01-31", "2099-01-31"
+    ids = await tracked(north, "lot", lot="old", expires_on=old)
+    fresh = await move(north.dispatcher, ids, "receive", 3, lot="good", expires_on=good)
+    assert fresh.json["expired_lots"] == []
+    for kind in ("issue", "transfer", "return"):
+        more = {"to_warehouse_id": await _van(north)} if kind == "transfer" else {}
+        answer = await move(north.dispatcher, ids, kind, 1, lot="old", **more)
+        assert (answer.status, answer.json["expired_lots"]) == (201, ["old"])
+    shown = await north.viewer.get(f"/v1/stock-movements/{answer.json['id']}")
+    assert shown.headers["ETag"] == answer.headers["ETag"]
+    assert "expired_lots" not in shown.json
+    assert "expired_lots" not in (await move(north.dispatcher, ids, "reserve", 1)).json
+    lots = (await north.viewer.get("/v1/stock-lots", part_id=ids["parts"])).json["data"]
+    assert {(lot["lot"], lot["is_expired"]) for lot in lots} == {("old", True), ("good", False)}
+
+
+async def test_who_uses_expired_serials_for_a_work_order_is_warned(north: Organization) -> None:
+    ids = await tracked(north, "serial", serials=["S1", "S2", "S3"], expires_on="2020-01-31")
+    good = {"serials": ["S4"], "expires_on": "2099-01-31"}
+    assert (await move(north.dispatcher, ids, "receive", 1, **good)).json["expired_lots"] == []
+    order = {"title": "x", "assignee_ids": [await employee(north)]}
+    path = (await north.dispatcher.post("/v1/work-orders", order)).headers["Location"]
+    assert (await north.dispatcher.post(f"{path}/assign", None)).status == 200
+    part = f"{path}/parts/{ids['parts']}"
+    used = {"quantity": 3, "warehouse_id": ids["warehouses"], "serials": ["S4", "S2", "S1"]}
+    answer = await north.dispatcher.post(f"{part}/consume", used)
+    assert (answer.status, answer.json["expired_lots"]) == (200, ["S1", "S2"])
+    back = used | {"quantity": 1, "serials": ["S4"]}
+    assert (await north.dispatcher.post(f"{part}/return", back)).json["expired_lots"] == []
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+async def test_a_lot_is_good_on_its_last_day_where_the_organization_is(
+    api: RunningApi, zone: str
+) -> None:
+    org = api.organization("Far")
+    assert (await org.admin.patch("/v1/organization", {"timezone": zone})).status == 200
+    ids = await tracked(org, "lot", lot="A", expires_on=_today(zone).isoformat())
+    yesterday = _today(zone) - timedelta(days=1)
+    await move(org.admin, ids, "receive", 1, lot="B", expires_on=yesterday.isoformat())
+    lots = (await org.viewer.get("/v1/stock-lots")).json["data"]
+    assert {lot["lot"]: lot["is_expired"] for lot in lots} == {"A": False, "B": True}

@@ -174,6 +174,9 @@ async def test_the_photos_of_a_form_are_images_that_it_names(
         assert await refusal(database, org_id, *done, kept(form_id, *stored)) == wanted
     later = await refusal(database, org_id, kept(form_id, note))
     assert later == "inspection_photos_named"
+    second = new_id()
+    again = [*_draft(second, new_id(), names(photo)), _submitted(second), kept(second, photo)]
+    assert await refusal(database, org_id, *again) == "inspection_photos_of_one_form"
     draft = new_id()
     begun = _draft(draft, new_id(), names(photo))
     assert await refusal(database, org_id, *begun, kept(draft, photo)) == "inspection_photos_named"

@@ -1,9 +1,11 @@
 """What somebody signed for stays as it was, and an order can always be ended."""
 
+import io
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from pypdf import PdfReader
 
 from telemetry.ids import parse_id
 from tests.api.photos.pictures import photo
@@ -72,6 +74,27 @@ async def test_the_signature_of_an_order_is_an_image_of_it_and_stays(
     await _say(org, path, "reopen")  # it is a record of what was signed then
     assert (await org.admin.delete(files + image.json["id"])).status == 409
     assert (await org.admin.delete(files + note.json["id"])).status == 204
+
+
+async def test_an_open_checklist_marks_the_sign_off(org: Organization, anna: Worker) -> None:
+    """The mark stays when the order is reopened and its checklist is done."""
+    path = await _order(org, anna, "assign", "start")
+    half = {"checklist": [TASKS[0] | {"done": True}, TASKS[1]]}
+    status = {"status": "completed", "sign_off": BODIES["complete"]}
+    assert (await org.technician.patch(path, half | status)).status == 200
+    sheet = await org.viewer.get(path, {"Accept": "application/pdf"})
+    said = "Signed with 1 of 2 items of the checklist not done."
+    assert said in PdfReader(io.BytesIO(sheet.content)).pages[0].extract_text()
+    for verb in ("reopen", "start"):
+        await _say(org, path, verb)
+    done = {"checklist": [task | {"done": True} for task in TASKS]}
+    assert (await org.technician.patch(path, done)).status == 200
+    await _say(org, path, "complete")
+    ways = (await org.viewer.get(f"{path}/transitions")).json["data"]
+    assert {way["open_tasks"] for way in ways if way["verb"] != "complete"} == {None}
+    assert [way["open_tasks"] for way in ways if way["verb"] == "complete"] == [0, 1]
+    sheet = await org.viewer.get(path, {"Accept": "application/pdf"})
+    assert "not done" not in PdfReader(io.BytesIO(sheet.content)).pages[0].extract_text()
 
 
 async def test_what_was_signed_for_does_not_change_until_it_is_reopened(

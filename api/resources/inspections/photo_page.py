@@ -1,0 +1,58 @@
+"""The page that a printed inspection refers to: its photos in full size, for those who sign in.
+
+The page itself says nothing of the inspection and is the same for everybody. Its script reads the
+form and the photos through the API, by the session of whoever is signed in, and asks others to sign
+in. So the link holds no secret, and the API alone decides who sees what.
+"""
+
+from importlib.resources import files
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import id_text
+from api.request.route import PublicRoute
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {"Content-Security-Policy": _POLICY, "X-Robots-Tag": "noindex, nofollow"}
+_A_DAY = {"Cache-Control": "public, max-age=86400"}
+_SCRIPT = files("api.resources.inspections").joinpath("photo_page.js").read_bytes()
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Photos of an inspection</title>
+<link rel="stylesheet" href="/quotes/assets/page.css">
+<h1>Photos of an inspection</h1>
+<p id="note" role="status">This page needs JavaScript.</p>
+<form id="sign-in" hidden>
+<label>Email
+<input type="text" inputmode="email" name="email" required autocomplete="username"></label>
+<label>Password
+<input type="password" name="password" required autocomplete="current-password"></label>
+<label>Organization, if the address belongs to several: its id, <code>org_...</code>
+<input type="text" name="organization_id"></label>
+<button>Sign in</button>
+</form>
+<div id="photos" data-form="{form_id}"></div>
+<script src="/inspection-photos/assets/photo_page.js"></script>
+"""
+router = APIRouter(prefix="/inspection-photos", route_class=PublicRoute, include_in_schema=False)
+
+
+@router.get("/assets/photo_page.js")
+async def photo_page_script() -> Response:
+    """Answer with the script of the page."""
+    return Response(_SCRIPT, media_type="text/javascript", headers=_A_DAY)
+
+
+@router.get("/{id}")
+async def see_photos(form_id: Annotated[fields.InspectionFormId, Path(alias="id")]) -> Response:
+    """Answer with the page."""
+    page = _PAGE.format(form_id=id_text("insp", form_id))
+    return Response(page, media_type="text/html", headers=_HEADERS)
