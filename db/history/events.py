@@ -86,7 +86,7 @@ def numbered_insertion(events: Sequence[Event]) -> Asked:
         before, found, after = event.data.partition(_NUMBER)
         assert found, "the event has a number of 0"
         values += [*event[:-1], f'{before}"number":', f",{after}"]
-    return _INSERT_NUMBERED + ", ".join([_NUMBERED_ROW] * len(events)), values
+    return _INSERT_NUMBERED + ", ".join(_NUMBERED_ROW for _ in events), values
 
 
 def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:
