@@ -101,7 +101,7 @@ class ListQuery(fields.Query):
 
     def wanted(self) -> dict[str, Any]:
         """Return the filters that are given, by name."""
-        shown = {*ListQuery.model_fields, "sort", "include"}
+        shown = {*ListQuery.model_fields, "sort", "include", "spreadsheet"}
         return {
             name: value
             for name in type(self).model_fields

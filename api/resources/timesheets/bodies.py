@@ -29,6 +29,9 @@ _Reason = Annotated[
     ),
 ]
 _Day = Annotated[fields.Day, Field(examples=["2026-03-02"])]
+Spreadsheet = Annotated[
+    bool, Field(description="a CSV begins with a byte order mark, by which spreadsheets know UTF-8")
+]
 
 
 class TimesheetItem(BaseModel):
@@ -137,6 +140,7 @@ class TimesheetQuery(SortedQuery):
     since: Annotated[fields.Day | None, Field(alias="from")] = None
     until: Annotated[fields.Day | None, Field(alias="to")] = None
     approval_status: State | None = None
+    spreadsheet: Spreadsheet = False
 
 
 def _figure(name: str) -> Callable[[TimesheetRow], int | None]:

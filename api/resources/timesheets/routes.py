@@ -91,7 +91,7 @@ async def list_timesheets(
         await check_filters(conn, query)
         rows, total = await page.read(conn, timesheets, wanted, query.order)
     envelope = page.envelope(rows, total, key=query.order.key, item=timesheet_item)
-    return listed(request, envelope)
+    return listed(request, envelope, spreadsheet=query.spreadsheet)
 
 
 @router.get(
@@ -121,7 +121,7 @@ async def get_timesheet(
     if form == "json" or names is None:
         return varying(ok(detail))
     document = document_of(row, detail, names, count.now)
-    return await exported(access, document, form, query.paper, letterhead)
+    return await exported(access, document, form, query, letterhead)
 
 
 @router.patch("/{id}", operation_id="updateTimesheet", response_model=TimesheetDetail)
