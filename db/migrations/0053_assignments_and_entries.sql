@@ -1,4 +1,5 @@
--- A work order that is made with an assignee begins as assigned.
+-- A work order that is made with an assignee begins as assigned, and the audit has punches that are
+-- entered by hand.
 
 -- As in `0048_what_open_orders_name.sql`, and an order that somebody has begins as `assigned`.
 DROP TRIGGER begins ON work_orders;
@@ -39,3 +40,9 @@ $$;
 CREATE CONSTRAINT TRIGGER state_at_first AFTER INSERT ON work_orders
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.state = 'assigned')
     EXECUTE FUNCTION check_work_order_state();
+
+-- A punch that somebody enters by hand is written down, as its review is. What was entered before this
+-- migration has its `entered_by` alone.
+CREATE CONSTRAINT TRIGGER audit_entry AFTER INSERT ON punches
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.entered_by IS NOT NULL)
+    EXECUTE FUNCTION audit_row('punch', 'id');
