@@ -1,7 +1,7 @@
 """Changes of audit events as the API shows them: ids as everywhere else, in place of UUIDs.
 
-What is stored stays as it was written. The name of a column, or of a member of a JSON value, says of
-which kind its ids are.
+What is stored stays as it was written. The name of a column, or of a member of a JSON value, says
+of which kind its ids are.
 """
 
 import re

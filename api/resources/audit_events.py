@@ -55,8 +55,8 @@ AnyId = Annotated[UUID, BeforeValidator(_read_any_id), WithJsonSchema(_ANY_ID)]
 
 
 class Change(BaseModel):
-    """A change of one column, with ids as everywhere in the API. Of a value over 8 KiB the bytes and
-    the hash stand in its place.
+    """A change of one column, with ids as everywhere in the API. Of a value over 8 KiB the bytes
+    and the hash stand in its place.
     """
 
     old: Any = None

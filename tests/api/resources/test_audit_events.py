@@ -110,9 +110,9 @@ async def test_changes_have_the_ids_of_the_api(api: RunningApi) -> None:
     for event in reversed(events):
         for column, change in event["changes"].items():
             new.setdefault((event["table"], column), change.get("new"))
-        if event["action"] == "insert" and "id" in event["changes"]:
-            if (event["table"], "id") not in _WITHOUT_IDS:
-                assert event["changes"]["id"]["new"] == event["resource_id"]
+        has_id = "id" in event["changes"] and (event["table"], "id") not in _WITHOUT_IDS
+        if event["action"] == "insert" and has_id:
+            assert event["changes"]["id"]["new"] == event["resource_id"]
     by = user_of(api, org, "dispatcher")
     assert new["sites", "client_id"] == client
     assert new["employees", "punch_site_ids"] == [site]
@@ -137,7 +137,8 @@ async def test_every_uuid_of_an_audited_table_has_the_prefix_of_its_kind(api: Ru
     """Columns that refer to a row of a kind, and those without a foreign key by their names."""
     columns = api.sql(
         """
-        SELECT DISTINCT convert_from(split_part(encode(tgargs, 'escape'), '\\000', 1)::bytea, 'utf8'),
+        SELECT DISTINCT
+               convert_from(split_part(encode(tgargs, 'escape'), '\\000', 1)::bytea, 'utf8'),
                class.relname, attribute.attname, target.relname
           FROM pg_trigger JOIN pg_class AS class ON class.oid = tgrelid
           JOIN pg_attribute AS attribute ON attrelid = class.oid AND attnum > 0
