@@ -78,7 +78,14 @@ class ShiftDayItem(BaseModel):
     """The part of a shift that counts to a day."""
 
     day: _Day
-    worked_s: Seconds
+    worked_s: Seconds = Field(description="rounded by the rules")
+    break_s: Seconds | None = Field(
+        description="punched and automatic, as it was; null: approved by version 0.4.0 or earlier,"
+        " and the shift is another now"
+    )
+    rounding_s: _Signed | None = Field(
+        description="the part of worked_s that comes from rounding punches; null: as break_s"
+    )
 
 
 class TimesheetShiftItem(ShiftItem):

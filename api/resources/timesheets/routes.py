@@ -37,6 +37,7 @@ from api.resources.timesheets.counting import (
     MAX_ADJUSTMENTS,
     CountedTimesheet,
     counted,
+    kept_figures,
     rules_in_use,
     would_change,
 )
@@ -328,7 +329,7 @@ async def _detail(conn: Connection, row: TimesheetRow, count: CountedTimesheet) 
     punches = await punch_list.of_ids(conn, count.punch_ids)
     return {
         **timesheet_item(row),
-        **(row.figures or count.figures),
+        **(kept_figures(row, count.figures) or count.figures),
         "changed_since_approval": would_change(row, count.figures),
         "punches": [punch_item(punch) for punch in punches],
         "adjustments": [adjustment_item(each) for each in count.adjustments],

@@ -55,6 +55,8 @@ def test_a_shift_is_a_row() -> None:
         "regular_s": "30240",
         "overtime_s": "3060",
         "double_s": "0",
+        "entered_by": "",
+        "entry_reason": "",
     }
 
 
