@@ -2,11 +2,15 @@
 
 import csv
 import io
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 
 MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
 # The full-width forms are formulas in some spreadsheets of East Asia.
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+# A number, or what a telephone number, a date and a range of numbers are made of.
+_HARMLESS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9 +()/-]+")
 
 Cell = str | int | float | None
 
@@ -15,7 +19,7 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     """Return a file of rows. None is an empty cell.
 
     A text that a spreadsheet would run as a formula gets an apostrophe before it. Numbers stay as
-    they are, so give them as numbers, not as texts.
+    they are, and so do texts of digits, blanks and `+ ( ) / -` alone.
     """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\r\n")
@@ -25,6 +29,11 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 
 
 def _plain(cell: Cell) -> Cell:
-    if isinstance(cell, str) and cell.startswith(_STARTS_FORMULA):
-        return f"'{cell}"
-    return cell
+    if not isinstance(cell, str) or _HARMLESS.fullmatch(cell):
+        return cell
+    return f"'{cell}" if cell.startswith(_STARTS_FORMULA) else cell
+
+
+def for_reader(content: bytes, *, spreadsheet: bool) -> bytes:
+    """Return a CSV as a program reads it, or with the mark by which spreadsheets know UTF-8."""
+    return BOM_UTF8 + content if spreadsheet else content

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 MAX_DAYS = 31  # the longest period is a month
-MAX_LINES_OF_A_DAY = 100  # shifts, adjustments and doubtful punches
+MAX_LINES_OF_A_DAY = 100  # shifts, adjustments and punches with a footnote
 MAX_LINES = 500  # of all days together: some fifteen pages
 MAX_TEXT_LENGTH = 5_000
 MAX_TEXT_TOTAL = 100_000
@@ -76,11 +76,25 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class DoubtfulPunch:
-    """A punch that is not simply verified, with its evidence: a footnote.
+class Entry:
+    """The entry of a punch by hand."""
+
+    by: str
+    at: datetime
+    reason: str
+
+    def __post_init__(self) -> None:
+        _check_texts(by=self.by, reason=self.reason)
+        _check_aware("at", self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class NotedPunch:
+    """A punch that is not simply verified, or that somebody entered by hand: a footnote.
 
     time: the credited one. server_time: the other reading, by what the server saw; None where
-    nobody disputes the credited time. flags: such as `not_in`.
+    nobody disputes the credited time. flags: such as `not_in`. entry: None: it is the employee's
+    own. is_settled: it needs no review.
     """
 
     kind: PunchKind
@@ -90,6 +104,8 @@ class DoubtfulPunch:
     flags: tuple[str, ...] = ()
     server_time: datetime | None = None
     review: Review | None = None
+    entry: Entry | None = None
+    is_settled: bool = False
 
     def __post_init__(self) -> None:
         _check_aware("time", self.time)
@@ -97,14 +113,21 @@ class DoubtfulPunch:
         _check_count("reasons", len(self.reasons), 20)
         _check_count("flags", len(self.flags), 20)
 
+    @property
+    def needs_review(self) -> bool:
+        """Somebody should still look at the punch."""
+        return self.review is None and not self.is_settled
+
 
 @dataclass(frozen=True, slots=True)
 class ShiftLine:
     """A shift, or the part of a shift that counts to one day.
 
-    ended_at: None while the shift is open. verified, unverified, failed: how many of its punches
-    have each verdict. flags: such as `missing_out`. server_worked_s: the worked seconds by what the
-    server saw, where a time is disputed. is_settled: all doubts were reviewed.
+    ended_at: None while the shift is open. break_s, worked_s: as they were, before rounding.
+    verified, unverified, failed: how many of its punches have each verdict, but for settled ones
+    that were entered by hand. flags: such as `missing_out`. server_worked_s: the worked seconds by
+    what the server saw, where a time is disputed. is_settled: all doubts were reviewed. entries: of
+    its punches by hand. noted: its footnotes; of a shift of several days the first part has them.
     """
 
     started_at: datetime
@@ -118,7 +141,8 @@ class ShiftLine:
     flags: tuple[str, ...] = ()
     server_worked_s: int | None = None
     is_settled: bool = False
-    doubts: tuple[DoubtfulPunch, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    noted: tuple[NotedPunch, ...] = ()
 
     def __post_init__(self) -> None:
         _check_aware("started_at", self.started_at)
@@ -162,7 +186,7 @@ class DocumentDay:
     paid: PaidHours = _UNPAID
     shifts: tuple[ShiftLine, ...] = ()
     adjustments: tuple[AdjustmentLine, ...] = ()
-    loose: tuple[DoubtfulPunch, ...] = ()
+    loose: tuple[NotedPunch, ...] = ()
 
     def __post_init__(self) -> None:
         _check_count(f"lines of {self.day}", self.line_count, MAX_LINES_OF_A_DAY)
@@ -172,12 +196,12 @@ class DocumentDay:
     @property
     def line_count(self) -> int:
         """The lines that the day takes, with its footnotes."""
-        return len(self.shifts) + len(self.adjustments) + sum(1 for _ in self.doubts())
+        return len(self.shifts) + len(self.adjustments) + sum(1 for _ in self.noted())
 
-    def doubts(self) -> Iterator[DoubtfulPunch]:
-        """Yield the doubtful punches in the order of their footnotes."""
+    def noted(self) -> Iterator[NotedPunch]:
+        """Yield the punches in the order of their footnotes."""
         for shift in self.shifts:
-            yield from shift.doubts
+            yield from shift.noted
         yield from self.loose
 
 
@@ -356,11 +380,14 @@ def _texts(document: TimesheetDocument) -> Iterable[str]:
         for shift in day.shifts:
             yield shift.site
             yield from shift.flags
+            for entry in shift.entries:
+                yield entry.by
+                yield entry.reason
         for adjustment in day.adjustments:
             yield adjustment.reason
             yield adjustment.actor
-        for doubt in day.doubts():
-            yield from doubt.flags
-            if doubt.review:
-                yield doubt.review.by
-                yield doubt.review.note
+        for punch in day.noted():
+            yield from punch.flags
+            if punch.review:
+                yield punch.review.by
+                yield punch.review.note

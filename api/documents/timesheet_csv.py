@@ -1,11 +1,12 @@
 """The CSV of a timesheet, as payroll programs import it: a row for each shift and each adjustment.
 
-Where the hours of a day are rounded, the difference is a row of its own, so that the rows of a day
-add up to its hours, and all rows to those of the period. Columns that end with `_s` are exact
-seconds, those with `_h` are hours, rounded to four decimals. `in` and `out` are local times.
+Where punches or the hours of a day are rounded, the difference is a row of its own, so that the
+rows of a day add up to its hours, and all rows to those of the period. Columns that end with `_s`
+are exact seconds, those with `_h` are hours, rounded to four decimals. `in` and `out` are local
+times.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -50,6 +51,8 @@ COLUMNS = (
     "regular_s",
     "overtime_s",
     "double_s",
+    "entered_by",
+    "entry_reason",
 )
 
 
@@ -101,6 +104,8 @@ def _line_cells(entry: DayEntry, zone: ZoneInfo) -> dict[str, Cell]:
             "site": one_line(line.site),
             "verification": _verification(line),
             "flags": " ".join(map(one_line, line.flags)),
+            "entered_by": _each_once(entry.by for entry in line.entries),
+            "entry_reason": _each_once(entry.reason for entry in line.entries),
         }
     if isinstance(line, AdjustmentLine):
         reason, actor = one_line(line.reason), one_line(line.actor)
@@ -109,12 +114,20 @@ def _line_cells(entry: DayEntry, zone: ZoneInfo) -> dict[str, Cell]:
 
 
 def _verification(shift: ShiftLine) -> str:
-    """Return the worst verdict of a shift; `reviewed` where its doubts are settled."""
+    """Return the worst verdict of a shift; `reviewed` where its doubts are settled, and `entered`
+    where it has none and punches of it were entered by hand.
+    """
     if shift.has_doubts and shift.is_settled:
         return "reviewed"
     if shift.failed:
         return "failed"
-    return "unverified" if shift.unverified else "verified" if shift.verified else ""
+    if shift.unverified:
+        return "unverified"
+    return "entered" if shift.entries else "verified" if shift.verified else ""
+
+
+def _each_once(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(map(one_line, texts)))
 
 
 def _local(at: datetime | None, zone: ZoneInfo) -> str:

@@ -32,7 +32,8 @@ from api.documents.texts import (
 from api.documents.timesheet import (
     DayEntry,
     DocumentDay,
-    DoubtfulPunch,
+    Entry,
+    NotedPunch,
     PaidHours,
     Review,
     ShiftLine,
@@ -42,6 +43,8 @@ from api.documents.timesheet import (
 
 Paper = Literal["a4", "us-letter"]
 
+# A punch that is entered by hand has no position and comes later: they say nothing about it.
+_RULES_OF_ENTRIES = ("no_fix", "offline")
 _EMPTY = Clock("")
 _NONE = Clock("–")
 _KINDS = {"in": "In", "out": "Out", "break_start": "Break start", "break_end": "Break end"}
@@ -199,25 +202,29 @@ class _Writer:
             worked=self._clock(shift.worked_s),
             text=one_line(shift.site),
             remark=self._remark(shift),
-            notes=self._note_all(shift.doubts),
+            notes=self._note_all(shift.noted),
             is_doubtful=shift.is_doubtful,
         )
 
-    def _loose_row(self, punch: DoubtfulPunch, day: date) -> PrintedRow:
+    def _loose_row(self, punch: NotedPunch, day: date) -> PrintedRow:
         time = self._time(punch.time, day)
         begins = punch.kind in ("in", "break_end")
         return PrintedRow(
             started=time if begins else _EMPTY,
             ended=_EMPTY if begins else time,
             text=f"{_KINDS[punch.kind]} without a shift",
-            remark=listed(map(words, punch.flags)),
+            remark=listed((*map(words, punch.flags), "entered by hand" if punch.entry else "")),
             notes=self._note_all([punch]),
-            is_doubtful=punch.review is None,
+            is_doubtful=punch.needs_review,
         )
 
     def _remark(self, shift: ShiftLine) -> str:
-        """Return the doubts in a few words, or that there are none."""
-        counts = (("unverified", shift.unverified), ("failed", shift.failed))
+        """Return entries and doubts in a few words, or that there are none."""
+        counts = (
+            ("unverified", shift.unverified),
+            ("failed", shift.failed),
+            ("entered by hand", len(shift.entries)),
+        )
         doubts = listed(
             (
                 *(f"{count} {worth}" for worth, count in counts if count),
@@ -227,14 +234,14 @@ class _Writer:
         )
         if not doubts:
             return "verified" if shift.verified else ""
-        return f"{doubts}; reviewed" if shift.is_settled else doubts
+        return f"{doubts}; reviewed" if shift.has_doubts and shift.is_settled else doubts
 
     def _other_reading(self, shift: ShiftLine) -> str:
         if shift.server_worked_s is None:
             return ""
         return f"by the server {self._clock(shift.server_worked_s)}"
 
-    def _note_all(self, punches: Iterable[DoubtfulPunch]) -> str:
+    def _note_all(self, punches: Iterable[NotedPunch]) -> str:
         """Add a footnote for each punch, and return their numbers."""
         numbers: list[str] = []
         for punch in punches:
@@ -242,22 +249,29 @@ class _Writer:
             self.notes.append(Note(numbers[-1], self._note(punch)))
         return ", ".join(numbers)
 
-    def _note(self, punch: DoubtfulPunch) -> str:
+    def _note(self, punch: NotedPunch) -> str:
         reasons = (
             words(reason.rule) + (f" ({figures(reason.figures)})" if reason.figures else "")
             for reason in punch.reasons
+            if punch.entry is None or reason.rule not in _RULES_OF_ENTRIES
         )
         flags = (words(flag) for flag in punch.flags if flag != punch.verdict)
+        what = punch.verdict if punch.entry is None else self._entry(punch.entry)
         sentences = [
-            f"{_KINDS[punch.kind]} {self._moment(punch.time)}: {punch.verdict}",
+            f"{_KINDS[punch.kind]} {self._moment(punch.time)}: {what}",
             listed((*flags, *reasons)),
             f"the server saw {self._moment(punch.server_time)}" if punch.server_time else "",
         ]
-        return "; ".join(filter(None, sentences)) + f". {self._review(punch.review)}"
+        review = "Not reviewed." if punch.needs_review else self._review(punch.review)
+        return f"{'; '.join(filter(None, sentences))}. {review}".rstrip()
+
+    def _entry(self, entry: Entry) -> str:
+        at, reason = full_time(entry.at, self._zone), one_line(entry.reason)
+        return f"entered by hand by {one_line(entry.by)}, {at}: “{reason}”"
 
     def _review(self, review: Review | None) -> str:
         if review is None:
-            return "Not reviewed."
+            return ""
         note = f": “{one_line(review.note)}”" if one_line(review.note) else "."
         at = full_time(review.at, self._zone)
         return f"{review.outcome.capitalize()} by {one_line(review.by)}, {at}{note}"
@@ -291,4 +305,4 @@ def _all_seconds(document: TimesheetDocument) -> Iterator[int]:
     for day in document.days:
         yield from day.paid
         yield from (adjustment.seconds for adjustment in day.adjustments)
-        yield from (punch.time.second for punch in day.doubts())
+        yield from (punch.time.second for punch in day.noted())

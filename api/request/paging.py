@@ -108,7 +108,7 @@ def given_filters(query: fields.Query) -> dict[str, Any]:
     """Return the parameters that are given, by name, without those of a page and of what is shown
     of it.
     """
-    shown = {*ListQuery.model_fields, "sort", "include"}
+    shown = {*ListQuery.model_fields, "sort", "include", "spreadsheet"}
     return {
         name: value
         for name in type(query).model_fields

@@ -14,12 +14,13 @@ from starlette.responses import Response
 
 from api.auth.caller import Via
 from api.http import fields
-from api.http.encoding import id_text, optional_id_text, raw_json, time_text
+from api.http.encoding import id_text, optional_id_text, time_text
 from api.http.problems import Fault, not_found
 from api.request.access import Admin
 from api.request.paging import ListOf, ListQuery, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
+from api.resources.audit_changes import shown_changes
 from db.requests import audit
 from db.requests.audit import AuditEvent, AuditFilter, AuditKey
 from db.resources.kinds import KINDS
@@ -54,7 +55,9 @@ AnyId = Annotated[UUID, BeforeValidator(_read_any_id), WithJsonSchema(_ANY_ID)]
 
 
 class Change(BaseModel):
-    """A change of one column. Of a value over 8 KiB the bytes and the hash stand in its place."""
+    """A change of one column, with ids as everywhere in the API. Of a value over 8 KiB the bytes
+    and the hash stand in its place.
+    """
 
     old: Any = None
     new: Any = None
@@ -122,5 +125,5 @@ def _item(event: AuditEvent) -> dict[str, Any]:
         "resource_id": id_text(_AUDITED[event.resource_type].prefix, event.resource_id),
         "table": event.table_name,
         "action": event.action,
-        "changes": raw_json(event.changes),
+        "changes": shown_changes(event),
     }

@@ -7,7 +7,7 @@ reader that goes on from a `seq` misses nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -69,20 +69,24 @@ def insertion(events: Sequence[Event]) -> Asked:
 
 _NUMBER = '"number":0,'
 # With `TAKEN` of `db.core.numbers`.
-_INSERT_NUMBERED = """
+_INSERT_NUMBERED: LiteralString = """
 INSERT INTO events (org_id, id, type, occurred_at, data)
-VALUES (%s, %s, %s, %s, (%s::text || (SELECT last FROM taken) || %s)::json)
-"""
+VALUES """
+_NUMBERED_ROW: LiteralString = (
+    "(%s, %s, %s, %s, (%s::text || (SELECT last FROM taken) || %s)::json)"
+)
 
 
-def numbered_insertion(event: Event) -> Asked:
-    """Return the statement that inserts the event of a new thing, as `insertion` does. Its `number`
-    of 0 becomes the one that is taken with it (`db.core.numbers.write_numbered`).
+def numbered_insertion(events: Sequence[Event]) -> Asked:
+    """Return the statement that inserts the events of a new thing, as `insertion` does. Their
+    `number` of 0 becomes the one that is taken with it (`db.core.numbers.write_numbered`).
     """
-    before, found, after = event.data.partition(_NUMBER)
-    assert found, "the event has a number of 0"
-    values = (*event[:-1], f'{before}"number":', f",{after}")
-    return _INSERT_NUMBERED, values
+    values: list[Any] = []
+    for event in events:
+        before, found, after = event.data.partition(_NUMBER)
+        assert found, "the event has a number of 0"
+        values += [*event[:-1], f'{before}"number":', f",{after}"]
+    return _INSERT_NUMBERED + ", ".join(_NUMBERED_ROW for _ in events), values
 
 
 def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:

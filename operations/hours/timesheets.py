@@ -246,6 +246,44 @@ def parts_of(shift: Shift, rules: TimesheetRules, zone: ZoneInfo) -> Iterator[tu
             yield local_day(work[0].start_s, zone), span.length_s
 
 
+class ShiftDay(NamedTuple):
+    """The part of a shift that counts to a day.
+
+    worked_s: rounded by the rules. break_s: punched and automatic breaks, as they were. rounding_s:
+    the part of worked_s that comes from rounding the punches; negative where time is taken off.
+    """
+
+    day: date
+    worked_s: int
+    break_s: int
+    rounding_s: int
+
+
+def days_of(shift: Shift, rules: TimesheetRules, zone: ZoneInfo) -> list[ShiftDay]:
+    """Return the days of a shift, in order; of an open one there are none yet."""
+    if shift.ended_s is None:
+        return []
+    whole = Span(shift.started_s, shift.ended_s)
+    rounded = Counter[date]()
+    for day, seconds in parts_of(shift, rules, zone):
+        rounded[day] += seconds
+    if not rules.cuts_at_midnight:
+        return [
+            ShiftDay(day, seconds, whole.length_s - shift.worked_s, seconds - shift.worked_s)
+            for day, seconds in rounded.items()
+        ]
+    lasted, worked = Counter[date](), Counter[date]()
+    for counter, spans in ((lasted, (whole,)), (worked, shift.work)):
+        for span in spans:
+            for day, part in cut_at_midnight(span, zone):
+                counter[day] += part.length_s
+    return [
+        ShiftDay(day, rounded[day], lasted[day] - worked[day], rounded[day] - worked[day])
+        for day in sorted(rounded | lasted)
+        if rounded[day] or lasted[day]
+    ]
+
+
 def _rounded_work(shift: Shift, rules: TimesheetRules, zone: ZoneInfo) -> tuple[Span, ...]:
     """Return the work of a shift, with its punches rounded if the rules say so."""
     rounding = rules.rounding

@@ -86,7 +86,7 @@ async def _records(org: Organization, order_id: str, name: str) -> Ids:
     """Return a comment and a transition of a work order."""
     path = f"work-orders/{order_id}"
     comment = await _made(org, f"{path}/comments", {"text": f"{name} comment"})
-    (transition,) = (await org.admin.get(f"/v1/{path}/transitions")).json["data"]
+    transition, *_ = (await org.admin.get(f"/v1/{path}/transitions")).json["data"]
     return {"woc": comment, "wot": transition["id"]}
 
 

@@ -428,7 +428,7 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_order_patch({"checklist": []}), "own", _LEADS_MAY),
     (_order_patch({"status": "started"}, "assign"), "own", _OWN_MAY),
     (_order_patch({"status": "started"}, "assign"), "another's", _LEADS_MAY),
-    (_order_patch({"status": "assigned"}), "own", _LEADS_MAY),
+    (_order_patch({"status": "cancelled", "reason": "x"}), "own", _LEADS_MAY),
     (_order("assign"), "own", _LEADS_MAY),
     (_order("start", "assign"), "own", _OWN_MAY),
     (_order("start", "assign"), "another's", _LEADS_MAY),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from api.http import fields
 from api.request.paging import SortedQuery
 from api.resources.inspections.template_bodies import QuestionId
+from api.resources.work_orders.bodies import Assignees
 from operations.inspections.answers import (
     MAX_ID_LENGTH,
     MAX_NOTE_LENGTH,
@@ -86,7 +87,6 @@ Answers = Annotated[
         }
     ),
 ]
-MAX_ASSIGNEES = 100
 _Failed = Annotated[int, Field(ge=0, le=MAX_QUESTIONS, examples=[0])]
 _Corrects = Annotated[
     fields.InspectionFormId | None, Field(description="the form that it corrects")
@@ -170,9 +170,7 @@ class DefectRepair(fields.Body):
         default=None, description="null: the label of the question"
     )
     priority: Priority = "high"
-    assignee_ids: Annotated[list[fields.EmployeeId], Field(max_length=MAX_ASSIGNEES)] = Field(
-        default_factory=list
-    )
+    assignee_ids: Assignees = Field(default_factory=list)
     due_at: fields.PlannedTime | None = None
 
 

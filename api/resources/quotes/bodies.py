@@ -13,6 +13,7 @@ from api.http.encoding import id_text
 from api.http.problems import bad_field
 from api.request.paging import SortedQuery
 from api.request.resource import item_of
+from api.resources.work_orders.bodies import Assignees
 from db.quotes.quotes import MailState, QuoteRow
 from operations.quotes.document import quote_label
 from operations.quotes.evidence import EvidenceKind, hex_hash
@@ -204,6 +205,7 @@ class QuoteConversion(fields.Body):
     warehouse_id: fields.WarehouseId | None = Field(
         default=None, description="where the parts of its lines are reserved; null: nowhere yet"
     )
+    assignee_ids: Assignees = Field(default_factory=list)
 
 
 class DeclineByHand(fields.Body):

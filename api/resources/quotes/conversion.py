@@ -26,7 +26,7 @@ _MOST_CHARACTERS = 500  # of a task
 async def convert(
     conn: Connection, access: Access, row: QuoteRow, body: QuoteConversion
 ) -> WorkOrder:
-    """Make the order of a quote, whose row is locked. The order is to be done (`created`): the
+    """Make the order of a quote, whose row is locked. The order is to be done, and no draft: the
     customer has ordered the work. Raises Problem (409), IllegalMoveError, StockError.
     """
     check_convertible(row.state)
@@ -39,6 +39,7 @@ async def convert(
         "client_id": row.client_id,
         "site_id": body.site_id,
         "quote_id": row.id,
+        "assignee_ids": sorted(set(body.assignee_ids)),
         "checklist": [_task(line) for line in lines if _part(line) not in parts],
     }
     wanted = dict(parts)

@@ -118,7 +118,7 @@ async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) ->
         columns = quote_columns(dict(body)) | {"client_name": client_name.value}
         row = _new_quote(columns | {"number": 0, "revision": 1}, room.value.check())
         told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
-        written = quotes.insertion(row), events.numbered_insertion(told)
+        written = quotes.insertion(row), events.numbered_insertion([told])
         number = write_numbered(conn, "quote", *written)
         conn.note(Channel.EVENTS)
     return created(quote_item(row._replace(number=number.value)), router.prefix)

@@ -32,6 +32,9 @@ _Reason = Annotated[
     ),
 ]
 _Day = Annotated[fields.Day, Field(examples=["2026-03-02"])]
+Spreadsheet = Annotated[
+    bool, Field(description="a CSV begins with a byte order mark, by which spreadsheets know UTF-8")
+]
 
 
 class TimesheetItem(BaseModel):
@@ -80,7 +83,14 @@ class ShiftDayItem(BaseModel):
     """The part of a shift that counts to a day."""
 
     day: _Day
-    worked_s: Seconds
+    worked_s: Seconds = Field(description="rounded by the rules")
+    break_s: Seconds | None = Field(
+        description="punched and automatic, as it was; null: approved by version 0.4.0 or earlier,"
+        " and the shift is another now"
+    )
+    rounding_s: _Signed | None = Field(
+        description="the part of worked_s that comes from rounding punches; null: as break_s"
+    )
 
 
 class TimesheetShiftItem(ShiftItem):
@@ -173,6 +183,7 @@ class TimesheetQuery(SortedQuery):
     since: Annotated[fields.Day | None, Field(alias="from")] = None
     until: Annotated[fields.Day | None, Field(alias="to")] = None
     approval_status: State | None = None
+    spreadsheet: Spreadsheet = False
     include: Annotated[
         Literal["hours"] | None,
         Field(

@@ -7,7 +7,7 @@ these rules all the same, to tell whether later punches or reviews would change 
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,9 +24,10 @@ from operations.hours.local_days import Period, Span, whole_weeks, zone_of
 from operations.hours.shifts import Attendance, CreditedPunch, Shift, shifts_of
 from operations.hours.timesheets import (
     Adjustment,
+    ShiftDay,
     Timesheet,
     TimesheetRules,
-    parts_of,
+    days_of,
     span_to_read,
     timesheet,
 )
@@ -206,7 +207,7 @@ def _figures(
     rules, zone = terms.rules, zone_of(terms.timezone)
     rows = shift_rows(terms.days.employee_id, shown, punches)
     shifts = [
-        shift_item(row) | {"days": _parts(parts_of(shift, rules, zone))}
+        shift_item(row) | {"days": [_day_item(each) for each in days_of(shift, rules, zone)]}
         for row, shift in zip(rows, shown.shifts, strict=True)
     ]
     return {
@@ -226,12 +227,36 @@ def _figures(
     }
 
 
-def _parts(parts: Iterator[tuple[date, int]]) -> list[dict[str, Any]]:
-    """Return the seconds of a shift by day."""
-    of_day = Counter[date]()
-    for day, seconds in parts:
-        of_day[day] += seconds
-    return [{"day": day.isoformat(), "worked_s": of_day[day]} for day in sorted(of_day)]
+def _day_item(part: ShiftDay) -> dict[str, Any]:
+    return part._asdict() | {"day": part.day.isoformat()}
+
+
+def kept_figures(row: TimesheetRow, now: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the figures of an approval; None of a timesheet that is not approved. Approvals up to
+    version 0.4.0 did not keep breaks and rounding by day: they are those of now, where the hours of
+    the shift are the same, else not known.
+    """
+    if row.figures is None:
+        return None
+    counted = {_hours_of(shift): shift["days"] for shift in now["shifts"]}
+    shifts = [
+        shift | {"days": _with_breaks(shift["days"], counted.get(_hours_of(shift)))}
+        for shift in row.figures["shifts"]
+    ]
+    return row.figures | {"shifts": shifts}
+
+
+def _hours_of(shift: Mapping[str, Any]) -> tuple[Any, ...]:
+    worked = [(each["day"], each["worked_s"]) for each in shift["days"] if each["worked_s"]]
+    return shift["id"], shift["started_at"], shift["ended_at"], shift["break_s"], *worked
+
+
+def _with_breaks(
+    days: list[dict[str, Any]], counted: list[dict[str, Any]] | None
+) -> list[dict[str, Any]]:
+    if all("break_s" in each for each in days):
+        return days
+    return counted or [each | {"break_s": None, "rounding_s": None} for each in days]
 
 
 def would_change(row: TimesheetRow, now: Mapping[str, Any]) -> bool | None:

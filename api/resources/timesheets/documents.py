@@ -11,7 +11,8 @@ from api.documents.timesheet import (
     AdjustmentLine,
     DocumentDay,
     DocumentError,
-    DoubtfulPunch,
+    Entry,
+    NotedPunch,
     PaidHours,
     Review,
     ShiftLine,
@@ -25,6 +26,7 @@ from db.core.connect import Connection
 from db.hours.timesheets import TimesheetRow
 from db.resources.names import names_of
 from operations.hours.local_days import Span, day_start_s
+from operations.hours.shifts import WORST_FIRST
 from telemetry.ids import parse_id
 
 _DAY = timedelta(days=1)
@@ -50,7 +52,8 @@ async def names_in(conn: Connection, detail: Item) -> Names:
     """Read the names of the sites and users in the answer about a timesheet."""
     sites = {shift["site_id"] for shift in detail["shifts"]} - {None}
     users = {each["created_by"] for each in detail["adjustments"]}
-    users |= {punch["reviewed_by"] for punch in detail["punches"]} - {None}
+    for punch in detail["punches"]:
+        users |= {punch["reviewed_by"], punch["entered_by"]} - {None}
     return Names(
         await names_of(conn, "sites", [parse_id("sit", each) for each in sites]),
         await names_of(conn, "users", [parse_id("usr", each) for each in users]),
@@ -100,9 +103,9 @@ def _days(detail: Item, names: Names) -> tuple[DocumentDay, ...]:
             made_at=read_time(each["created_at"]),
         )
         adjustments[date.fromisoformat(each["day"])].append(line)
-    loose: dict[date, list[DoubtfulPunch]] = defaultdict(list)
-    for doubt in _doubts(detail["loose_flags"], punches, names):
-        loose[doubt.time.astimezone(zone).date()].append(doubt)
+    loose: dict[date, list[NotedPunch]] = defaultdict(list)
+    for noted in _noted(detail["loose_flags"], (), punches, names):
+        loose[noted.time.astimezone(zone).date()].append(noted)
     return tuple(
         DocumentDay(
             day,
@@ -122,12 +125,13 @@ def _lines(
     names: Names,
     zone: ZoneInfo,
 ) -> Iterable[tuple[date, ShiftLine]]:
-    """Yield the parts of a shift on these days. The first one has its doubts."""
+    """Yield the parts of a shift on these days. The first one has its footnotes."""
     started_at = read_time(shift["started_at"])
     ended_at = None if shift["ended_at"] is None else read_time(shift["ended_at"])
-    first_day = started_at.astimezone(zone).date().isoformat()
-    parts: Sequence[Item] = shift["days"] or [{"day": first_day, "worked_s": shift["worked_s"]}]
-    doubts = tuple(_doubts(shift["flags"], punches, names))
+    parts: Sequence[Item] = shift["days"] or [_only_part(shift, started_at, zone)]
+    entered = [punch for punch in punches.values() if _is_entry_of(punch, shift)]
+    settled = [punch for punch in entered if _is_settled(punch, shift["flags"])]
+    noted = tuple(_noted(shift["flags"], entered, punches, names))
     for part in parts:
         day = date.fromisoformat(part["day"])
         if day not in days:
@@ -137,49 +141,98 @@ def _lines(
             midnights = Span(day_start_s(day, zone), day_start_s(day + _DAY, zone))
             start, end = (datetime.fromtimestamp(time_s, zone) for time_s in midnights)
             cut_start, cut_end = max(started_at, start), min(ended_at, end)
+        break_s, worked_s = _hours(shift, part, len(parts), cut_start, cut_end)
         yield (
             day,
             ShiftLine(
                 started_at=cut_start,
                 ended_at=cut_end,
-                break_s=_break_s(shift, part, len(parts), cut_start, cut_end),
-                worked_s=part["worked_s"],
+                break_s=break_s,
+                worked_s=worked_s,
                 site=names.site(shift["site_id"]),
-                verified=shift["verified"],
-                unverified=shift["unverified"],
-                failed=shift["failed"],
-                flags=tuple(dict.fromkeys(flag["name"] for flag in shift["flags"])),
+                **{
+                    worth: shift[worth] - sum(punch["verdict"] == worth for punch in settled)
+                    for worth in WORST_FIRST
+                },
+                flags=tuple(_flag_names(shift["flags"], settled)),
                 server_worked_s=shift["server_worked_s"] if len(parts) == 1 else None,
                 is_settled=all(flag["settled"] for flag in shift["flags"]),
-                doubts=doubts,
+                entries=tuple(_entry(punch, names) for punch in entered),
+                noted=noted,
             ),
         )
-        doubts = ()
+        noted = ()
 
 
-def _break_s(
+def _only_part(shift: Item, started_at: datetime, zone: ZoneInfo) -> Item:
+    """Return the one part of a shift that counts to no day yet."""
+    day = started_at.astimezone(zone).date().isoformat()
+    hours = {"worked_s": shift["worked_s"], "break_s": shift["break_s"], "rounding_s": 0}
+    return {"day": day, **hours}
+
+
+def _hours(
     shift: Item, part: Item, parts: int, started_at: datetime, ended_at: datetime | None
-) -> int:
-    """Return the breaks of a part of a shift: of a whole shift its own, else what is not work."""
+) -> tuple[int, int]:
+    """Return the breaks and the work of a part of a shift, in seconds before rounding. Where they
+    are not known, the breaks are what is not work, and no more than those of the shift.
+    """
+    if part["break_s"] is not None:
+        return part["break_s"], part["worked_s"] - part["rounding_s"]
     if parts == 1 or ended_at is None:
-        return shift["break_s"]
-    return max(0, int((ended_at - started_at).total_seconds()) - part["worked_s"])
+        return shift["break_s"], shift["worked_s"]
+    idle_s = int((ended_at - started_at).total_seconds()) - part["worked_s"]
+    return min(max(0, idle_s), shift["break_s"]), part["worked_s"]
 
 
-def _doubts(
-    flags: Iterable[Item], punches: Mapping[str, Item], names: Names
-) -> Iterable[DoubtfulPunch]:
-    """Yield the punches that are flagged, with all flags of each."""
-    of_punch: dict[str, list[str]] = defaultdict(list)
+# Punches ------------------------------------------------------------------------------------------
+
+
+def _is_entry_of(punch: Item, shift: Item) -> bool:
+    """Return whether a punch is one of a shift, and was entered by hand."""
+    if punch["entered_by"] is None or punch["review"] == "rejected":
+        return False
+    if any(flag["punch_id"] == punch["id"] for flag in shift["flags"]):
+        return True
+    if punch["kind"] in ("in", "out"):
+        return punch["id"] in (shift["in_punch_id"], shift["out_punch_id"])
+    time = read_time(punch["pay_time"]).replace(microsecond=0)
+    ended_at = shift["ended_at"]
+    is_before_end = ended_at is None or time <= read_time(ended_at)
+    return read_time(shift["started_at"]) <= time and is_before_end
+
+
+def _is_settled(punch: Item, flags: Iterable[Item]) -> bool:
+    """Return whether a punch needs nobody's attention any more."""
+    return all(flag["settled"] for flag in flags if flag["punch_id"] == punch["id"])
+
+
+def _flag_names(flags: Iterable[Item], settled: Iterable[Item]) -> Iterable[str]:
+    """Return the names of flags, each once, without the verdicts on settled entries."""
+    known = {(punch["id"], punch["verdict"]) for punch in settled}
+    return dict.fromkeys(
+        flag["name"] for flag in flags if (flag["punch_id"], flag["name"]) not in known
+    )
+
+
+def _noted(
+    flags: Sequence[Item], entered: Iterable[Item], punches: Mapping[str, Item], names: Names
+) -> list[NotedPunch]:
+    """Return the punches that are flagged, with all flags of each, and those that were entered by
+    hand, by time.
+    """
+    of_punch: dict[str, list[str]] = {punch["id"]: [] for punch in entered}
     for flag in flags:
-        of_punch[flag["punch_id"]].append(flag["name"])
-    for punch_id, its_flags in of_punch.items():
-        punch = punches.get(punch_id)
-        if punch is not None:
-            yield _doubt(punch, its_flags, names)
+        of_punch.setdefault(flag["punch_id"], []).append(flag["name"])
+    found = [
+        _noted_punch(punches[punch_id], its_flags, _is_settled(punches[punch_id], flags), names)
+        for punch_id, its_flags in of_punch.items()
+        if punch_id in punches
+    ]
+    return sorted(found, key=lambda punch: punch.time)
 
 
-def _doubt(punch: Item, flags: Iterable[str], names: Names) -> DoubtfulPunch:
+def _noted_punch(punch: Item, flags: Iterable[str], is_settled: bool, names: Names) -> NotedPunch:
     review = None
     if punch["review"] is not None:
         review = Review(
@@ -189,7 +242,7 @@ def _doubt(punch: Item, flags: Iterable[str], names: Names) -> DoubtfulPunch:
             punch["review_note"] or "",
         )
     server_time = punch["server_time"]
-    return DoubtfulPunch(
+    return NotedPunch(
         kind=punch["kind"],
         time=read_time(punch["pay_time"]),
         verdict=punch["verdict"],
@@ -197,4 +250,11 @@ def _doubt(punch: Item, flags: Iterable[str], names: Names) -> DoubtfulPunch:
         flags=tuple(flags),
         server_time=None if server_time is None else read_time(server_time),
         review=review,
+        entry=None if punch["entered_by"] is None else _entry(punch, names),
+        is_settled=is_settled,
     )
+
+
+def _entry(punch: Item, names: Names) -> Entry:
+    by, at = names.user(punch["entered_by"]), read_time(punch["received_at"])
+    return Entry(by, at, punch["reason"])

@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.documents.csv_text import MEDIA_TYPE, csv_bytes
+from api.documents.csv_text import MEDIA_TYPE, csv_bytes, for_reader
 from api.documents.letterhead import Letterhead
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_print import Paper
@@ -22,7 +22,7 @@ from api.request.document_answers import (
     varying,
     wanted,
 )
-from api.resources.timesheets.bodies import TimesheetItem
+from api.resources.timesheets.bodies import Spreadsheet, TimesheetItem
 
 Form: TypeAlias = Literal["json", "pdf", "csv"]
 _FORMS: Mapping[str, Form] = {
@@ -46,9 +46,10 @@ FILE_TYPES: dict[int | str, dict[str, Any]] = {
 
 
 class ExportQuery(fields.Query):
-    """The form of a PDF."""
+    """The form of a PDF or a CSV."""
 
     paper: Annotated[Paper, Field(description="of a PDF")] = "a4"
+    spreadsheet: Spreadsheet = False
 
 
 def wanted_form(request: Request) -> Form:
@@ -56,7 +57,7 @@ def wanted_form(request: Request) -> Form:
     return wanted(request, _FORMS)
 
 
-def listed(request: Request, envelope: Mapping[str, Any]) -> Response:
+def listed(request: Request, envelope: Mapping[str, Any], *, spreadsheet: bool) -> Response:
     """Answer with a page: 200 with the envelope, or with a CSV of its rows.
 
     The next page of a CSV is in a Link header.
@@ -66,7 +67,8 @@ def listed(request: Request, envelope: Mapping[str, Any]) -> Response:
         return varying(ok(sparse(envelope, chosen)))
     names = chosen.split(",") if chosen else list(TimesheetItem.model_fields)
     cells = [[_cell(row[name]) for name in names] for row in envelope["data"]]
-    response = file_answer(csv_bytes(names, cells), MEDIA_TYPE)
+    content = for_reader(csv_bytes(names, cells), spreadsheet=spreadsheet)
+    response = file_answer(content, MEDIA_TYPE)
     cursor = envelope["next_cursor"]
     if cursor is not None:
         following = request.url.remove_query_params("offset").include_query_params(cursor=cursor)
@@ -82,11 +84,14 @@ async def exported(
     access: Access,
     document: TimesheetDocument,
     form: Literal["pdf", "csv"],
-    paper: Paper,
+    query: ExportQuery,
     letterhead: Letterhead,
 ) -> Response:
     """Answer with a document. Raises Problem (429, 503)."""
     org_id = access.caller.org_id
-    rendering = access.state.renderer.render(org_id, document, form, paper, letterhead)
+    rendering = access.state.renderer.render(org_id, document, form, query.paper, letterhead)
     name = f"timesheet-{document.first_day}-{document.document_id}.{form}"
-    return file_answer(await rendered(rendering), _MEDIA_TYPES[form], name)
+    content = await rendered(rendering)
+    if form == "csv":
+        content = for_reader(content, spreadsheet=query.spreadsheet)
+    return file_answer(content, _MEDIA_TYPES[form], name)

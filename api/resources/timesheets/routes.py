@@ -40,6 +40,7 @@ from api.resources.timesheets.counting import (
     MAX_ADJUSTMENTS,
     CountedTimesheet,
     counted,
+    kept_figures,
     rules_in_use,
     with_hours,
     would_change,
@@ -97,7 +98,7 @@ async def list_timesheets(
         if query.include is not None:
             rows[:] = await with_hours(conn, access.caller.org_id, rows)
     envelope = page.envelope(rows, total, key=query.order.key, item=timesheet_item)
-    return listed(request, envelope)
+    return listed(request, envelope, spreadsheet=query.spreadsheet)
 
 
 @router.post("/submit", operation_id="submitTimesheets", response_model=TimesheetResults)
@@ -141,7 +142,7 @@ async def get_timesheet(
     if form == "json" or names is None:
         return varying(ok(detail))
     document = document_of(row, detail, names, count.now)
-    return await exported(access, document, form, query.paper, letterhead)
+    return await exported(access, document, form, query, letterhead)
 
 
 @router.patch("/{id}", operation_id="updateTimesheet", response_model=TimesheetDetail)
@@ -390,7 +391,7 @@ async def _detail(conn: Connection, row: TimesheetRow, count: CountedTimesheet) 
     punches = await punch_list.of_ids(conn, count.punch_ids)
     return {
         **timesheet_item(row),
-        **(row.figures or count.figures),
+        **(kept_figures(row, count.figures) or count.figures),
         "changed_since_approval": would_change(row, count.figures),
         "punches": [punch_item(punch) for punch in punches],
         "adjustments": [adjustment_item(each) for each in count.adjustments],

@@ -61,7 +61,7 @@ _Signature = Annotated[
     AfterValidator(_signature_text),
     Field(description="a PNG in base64", examples=[_DRAWN], json_schema_extra={"pattern": _BASE64}),
 ]
-_Assignees = Annotated[list[fields.EmployeeId], Field(max_length=MAX_ASSIGNEES)]
+Assignees = Annotated[list[fields.EmployeeId], Field(max_length=MAX_ASSIGNEES)]
 _Assets = Annotated[list[fields.AssetId], Field(max_length=MAX_ASSETS)]
 
 
@@ -93,7 +93,7 @@ class WorkOrderItem(fields.StoredItem):
     client_id: fields.ClientId | None
     site_id: fields.SiteId | None
     parent_id: fields.WorkOrderId | None = Field(description="the one that it is a part of")
-    assignee_ids: _Assignees
+    assignee_ids: Assignees
     asset_ids: _Assets
     planned_start: datetime | None
     planned_end: datetime | None
@@ -161,7 +161,7 @@ class WorkOrderFields(fields.Body):
     client_id: fields.ClientId | None = None
     site_id: fields.SiteId | None = None
     parent_id: fields.WorkOrderId | None = None
-    assignee_ids: _Assignees = Field(default_factory=list)
+    assignee_ids: Assignees = Field(default_factory=list)
     asset_ids: _Assets = Field(default_factory=list)
     planned_start: fields.PlannedTime | None = None
     planned_end: fields.PlannedTime | None = None
@@ -196,7 +196,7 @@ class WorkOrderChange(WorkOrderFields):
     parent_id: fields.WorkOrderId | None = Field(default=None, examples=[None])
     priority: _Priority = Field(default_factory=fields.absent)
     status: _Status = Field(default_factory=fields.absent)
-    assignee_ids: _Assignees = Field(default_factory=fields.absent)
+    assignee_ids: Assignees = Field(default_factory=fields.absent)
     asset_ids: _Assets = Field(default_factory=fields.absent)
     checklist: _Checklist = Field(default_factory=fields.absent)
     # The examples are of a change that leads to no other status.
@@ -221,7 +221,7 @@ class WorkOrderAssignment(WorkOrderMove):
         json_schema_extra={"examples": [{"assignee_ids": ["emp_01jd8x0k2m4n6p8q0r2s4t6v8w"]}]}
     )
 
-    assignee_ids: Annotated[_Assignees, Field(min_length=1)] | None = None
+    assignee_ids: Annotated[Assignees, Field(min_length=1)] | None = None
 
 
 class ReasonedMove(WorkOrderMove):

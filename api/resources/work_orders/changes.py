@@ -6,7 +6,7 @@ A change of the state, its transition, its event and the audit are written in on
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,14 @@ from api.http.problems import bad_field, check_together, conflict, forbidden
 from api.request.access import Access
 from api.request.references import check_owners
 from api.request.signatures import decoded_signature
-from api.resources.work_orders.bodies import Completion, ReasonedMove, SignOff, Task, WorkOrderMove
+from api.resources.work_orders.bodies import (
+    Completion,
+    ReasonedMove,
+    SignOff,
+    Task,
+    WorkOrderAssignment,
+    WorkOrderMove,
+)
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.pipeline_cursor import Asked
@@ -60,6 +67,8 @@ from operations.work_orders.states import (
 )
 
 MAX_TRANSITIONS = 500
+SAME_TRANSACTION = timedelta(microseconds=1)
+"""The time between two moves of one transaction, so that they are listed in their order."""
 _CLOCK_AHEAD = timedelta(minutes=5)  # of whoever signs
 _OLDEST_SIGNATURE = timedelta(days=3653)  # of an order that is entered later
 _EVENTS: Mapping[str, str] = {
@@ -72,12 +81,16 @@ _EVENTS: Mapping[str, str] = {
 
 
 class MoveDetails(NamedTuple):
-    """The place of whoever says a verb, and the reason and the sign-off that they give."""
+    """The place of whoever says a verb, and the reason and the sign-off that they give.
+
+    assignee_ids: the employees that `assign` names, sorted; None: those that the order has.
+    """
 
     lat: float | None = None
     lon: float | None = None
     reason: str | None = None
     sign_off: SignOff | None = None
+    assignee_ids: list[UUID] | None = None
 
 
 def details_in(body: WorkOrderMove) -> MoveDetails:
@@ -87,7 +100,14 @@ def details_in(body: WorkOrderMove) -> MoveDetails:
         body.lon,
         body.reason if isinstance(body, ReasonedMove) else None,
         body if isinstance(body, Completion) else None,
+        _named_in(body),
     )
+
+
+def _named_in(body: WorkOrderMove) -> list[UUID] | None:
+    if not isinstance(body, WorkOrderAssignment) or body.assignee_ids is None:
+        return None
+    return sorted(set(body.assignee_ids))
 
 
 def is_own(access: Access, row: WorkOrder) -> bool:
@@ -120,13 +140,15 @@ def check_may_move(access: Access, row: WorkOrder, verb: Verb) -> None:
 async def move(
     conn: Connection, access: Access, row: WorkOrder, verb: Verb, details: MoveDetails, at: datetime
 ) -> WorkOrder:
-    """Bring an order to the state that a verb leads to. Raises IllegalMoveError, Problem (409,
-    422).
+    """Bring an order to the state that a verb leads to, and on to `assigned` where it has become
+    `created` and has assignees. Raises IllegalMoveError, Problem (409, 422).
     """
     then = WORK_ORDERS.move(row.state, verb)
     _check_details(row, verb, details, at)
     await _check_signature(conn, row, details.sign_off)
     changed = row._replace(state=then, updated_at=at)
+    if details.assignee_ids is not None:
+        changed = changed._replace(assignee_ids=details.assignee_ids)
     check_assignees(changed)
     if row.state in ENDED and then in OPEN:
         await check_references_live(conn, changed)
@@ -145,9 +167,32 @@ async def move(
     if then == "started" and row.site_id is not None:
         made = made._replace(zone_id=await stored.zone_of_site(conn, row.site_id))
     await transitions.insert(conn, made)
-    type_ = _EVENTS.get(verb, WORK_ORDER_UPDATED)
-    await events.insert(conn, [event_of(access, type_, changed, at, verb=verb, details=details)])
+    if type_ := _told(row, changed, verb):
+        told = event_of(access, type_, changed, at, verb=verb, details=details)
+        await events.insert(conn, [told])
+    if needs_assignment(changed):
+        place = MoveDetails(details.lat, details.lon)
+        return await move(conn, access, changed, "assign", place, at + SAME_TRANSACTION)
     return changed
+
+
+def needs_assignment(row: WorkOrder) -> bool:
+    """Return whether an order is to be `assigned`: it is to be done, and somebody has it."""
+    return row.state == "created" and bool(row.assignee_ids)
+
+
+def _told(row: WorkOrder, changed: WorkOrder, verb: Verb) -> str | None:
+    """Return the type of the event of a verb. To name the assignees that an assigned order has
+    tells nothing.
+    """
+    if verb == "assign" and row.state == "assigned" and not _is_given(row, changed):
+        return None if row.assignee_ids == changed.assignee_ids else WORK_ORDER_UPDATED
+    return _EVENTS.get(verb, WORK_ORDER_UPDATED)
+
+
+def _is_given(row: WorkOrder, changed: WorkOrder) -> bool:
+    """Return whether somebody has an order who had not."""
+    return not set(changed.assignee_ids) <= set(row.assignee_ids)
 
 
 async def check_references_live(conn: Connection, row: WorkOrder) -> None:
@@ -173,7 +218,7 @@ async def emit_change(
     if row.state == "draft":
         return
     types = [WORK_ORDER_UPDATED]
-    if row.state in IN_HANDS and not set(row.assignee_ids) <= set(before.assignee_ids):
+    if row.state in IN_HANDS and _is_given(before, row):
         types.append(WORK_ORDER_ASSIGNED)
     at = row.updated_at
     told = [event_of(access, type_, row, at, changed=changed) for type_ in types]
@@ -267,15 +312,16 @@ def _check_details(row: WorkOrder, verb: Verb, details: MoveDetails, at: datetim
 
 def _transition(
     access: Access,
-    row: WorkOrder,
+    row: WorkOrder | None,
     changed: WorkOrder,
-    verb: Verb,
+    verb: Verb | Literal["create"],
     details: MoveDetails,
     at: datetime,
 ) -> WorkOrderTransition:
-    user_id = access.caller.user_id
+    """Return the way to a state. row: the order before; None: there was none."""
+    user_id, before = access.caller.user_id, row and row.state
     made = WorkOrderTransition(
-        new_id(), row.id, verb, row.state, changed.state, user_id, at, details.lat
+        new_id(), changed.id, verb, before, changed.state, user_id, at, details.lat
     )
     made = made._replace(lon=details.lon, reason=details.reason)
     sign_off = details.sign_off
@@ -287,20 +333,26 @@ def _transition(
         signed_at=sign_off.signed_at or at,
         signature=None if png is None else base64.b64decode(png),
         signature_attachment_id=sign_off.signature_attachment_id,
-        open_tasks=sum(not task["done"] for task in row.checklist),
+        open_tasks=sum(not task["done"] for task in changed.checklist),
     )
 
 
 def creation(conn: Connection, access: Access, row: WorkOrder) -> list[Asked]:
-    """Return the statements that insert a new order with its first transition, and its event unless
-    it is a draft; they are to be joined. The number is 0 where they take it.
+    """Return the statements that insert a new order with its first transitions, and its events
+    unless it is a draft; they are to be joined. The number is 0 where they take it. An order that
+    somebody has was `created` and then `assigned`.
     """
-    user_id, at = access.caller.user_id, row.created_at
-    made = WorkOrderTransition(new_id(), row.id, "create", None, row.state, user_id, at)
-    written = [*stored.insertion(row), transitions.insertion(made)]
-    if row.state != "draft":
-        told = event_of(access, WORK_ORDER_CREATED, row, at)
-        written.append(events.insertion([told]) if row.number else events.numbered_insertion(told))
+    at, is_assigned = row.created_at, row.state == "assigned"
+    first = row._replace(state="created") if is_assigned else row
+    moves = [_transition(access, None, first, "create", MoveDetails(), at)]
+    told = [] if row.state == "draft" else [event_of(access, WORK_ORDER_CREATED, first, at)]
+    if is_assigned:
+        moves.append(_transition(access, first, row, "assign", MoveDetails(), row.updated_at))
+        given = event_of(access, WORK_ORDER_ASSIGNED, row, row.updated_at, verb="assign")
+        told.append(given)
+    written = [*stored.insertion(row), *map(transitions.insertion, moves)]
+    if told:
+        written.append(events.insertion(told) if row.number else events.numbered_insertion(told))
         conn.note(Channel.EVENTS)
     return written
 

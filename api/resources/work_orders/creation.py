@@ -9,7 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from api.request.access import Access
-from api.resources.work_orders.changes import check_parent, check_row, creation
+from api.resources.work_orders.changes import (
+    SAME_TRANSACTION,
+    check_parent,
+    check_row,
+    creation,
+    needs_assignment,
+)
 from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply
 from db.core.ids import new_id
@@ -42,8 +48,9 @@ async def take_number(conn: Connection) -> tuple[int, datetime]:
 async def insert_order(
     conn: Connection, access: Access, number: int, columns: Mapping[str, Any], at: datetime
 ) -> WorkOrder:
-    """Queue a new order, made at `at`, with its first transition and its event. Raises Problem
-    (422). Whoever gives it a parent has locked the tree.
+    """Queue a new order, made at `at`, with its first transitions and its events. Where it has
+    assignees and is no draft, it is `assigned`. Raises Problem (422). Whoever gives it a parent has
+    locked the tree.
     """
     row = await _new_order(conn, number, columns, at)
     conn.later(joined(*creation(conn, access, row)))
@@ -63,6 +70,8 @@ async def _new_order(
 ) -> WorkOrder:
     fixed = {"id": new_id(), "number": number, "created_at": at, "updated_at": at}
     row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_DEFAULTS, **columns, **fixed})
+    if needs_assignment(row):
+        row = row._replace(state="assigned", updated_at=at + SAME_TRANSACTION)
     check_row(row)
     await check_parent(conn, row)
     return row

@@ -33,7 +33,6 @@ from api.resources.stock.turns import order_stock_transaction
 from api.resources.work_orders.bodies import (
     NewWorkOrder,
     Task,
-    WorkOrderAssignment,
     WorkOrderChange,
     WorkOrderDetail,
     WorkOrderItem,
@@ -54,6 +53,7 @@ from api.resources.work_orders.changes import (
     details_in,
     emit_change,
     move,
+    needs_assignment,
     stock_of,
 )
 from api.resources.work_orders.creation import insert_new
@@ -131,7 +131,9 @@ async def count_work_orders(
 
 @router.post("", operation_id="createWorkOrder", status_code=201, response_model=WorkOrderItem)
 async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Body()]) -> Response:
-    """Create a work order, as a draft or as one that is to be done."""
+    """Create a work order, as a draft or as one that is to be done. The latter is `assigned` where
+    it has assignees.
+    """
     async with access.transaction() as conn:
         if body.parent_id is not None:
             table.lock_tree(conn)
@@ -188,7 +190,8 @@ async def update_work_order(
     access: Technician, work_order_id: WorkOrderPath, body: Annotated[WorkOrderChange, Body()]
 ) -> Response:
     """Change the fields that are given, and bring the work order to a status by the verb that leads
-    to it. A technician may give `status` and `checklist` of those that are assigned to them.
+    to it. One that is `created` becomes `assigned` with the assignees that are given. A technician
+    may give `status` and `checklist` of those that are assigned to them.
     """
     given, item = body.given(), orders.item_for(access)
     await check_drawn(access, body.sign_off, "/sign_off")
@@ -310,8 +313,9 @@ async def _change(
 async def _move(
     conn: Connection, access: Access, row: WorkOrder, body: WorkOrderChange
 ) -> WorkOrder:
-    """Bring the order to the status of the body, if it has another one. Raises Problem (422),
-    IllegalMoveError; both for what only another status has.
+    """Bring the order to the status of the body, if it has another one, and one that is given to
+    somebody to `assigned`. Raises Problem (422), IllegalMoveError; both for what only another
+    status has.
     """
     given = body.given()
     status = given.get("status", row.state)
@@ -321,6 +325,8 @@ async def _move(
                 if "status" in given:
                     raise WORK_ORDERS.illegal(row.state, f"to give {name} again")
                 raise bad_field(f"/{name}", "goes with another status")
+        if "assignee_ids" in given and needs_assignment(row):
+            return await move(conn, access, row, "assign", MoveDetails(), await db_now(conn))
         return row
     verb = WORK_ORDERS.verb_between(row.state, status)
     check_may_move(access, row, verb)
@@ -341,8 +347,6 @@ async def apply_verb(
         check_may_move(access, row, verb)
         check_unchanged(access, row)
         await check_references(conn, body)
-        if isinstance(body, WorkOrderAssignment) and body.assignee_ids is not None:
-            row = row._replace(assignee_ids=sorted(set(body.assignee_ids)))
         moved = await move(conn, access, row, verb, details, await db_now(conn))
         await _write_lists(conn, moved, _LISTS & body.given().keys())
         row = await orders.found(conn, moved.id)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from api.documents.timesheet import (
     AdjustmentLine,
     DocumentDay,
-    DoubtfulPunch,
+    NotedPunch,
     PaidHours,
     Review,
     ShiftLine,
@@ -102,7 +102,7 @@ def crowded_month() -> TimesheetDocument:
 
 def _outside(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 3)
-    punch = DoubtfulPunch(
+    punch = NotedPunch(
         "in",
         at(day, 7.01),
         "failed",
@@ -121,7 +121,7 @@ def _outside(days: dict[date, DocumentDay]) -> DocumentDay:
         verified=1,
         failed=1,
         is_settled=True,
-        doubts=(punch,),
+        noted=(punch,),
     )
     return day_of(day, reviewed, second)
 
@@ -129,7 +129,7 @@ def _outside(days: dict[date, DocumentDay]) -> DocumentDay:
 def _disputed(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 10)
     first, second = days[day].shifts
-    punch = DoubtfulPunch(
+    punch = NotedPunch(
         "in",
         at(day, 7.01),
         "unverified",
@@ -152,7 +152,7 @@ def _disputed(days: dict[date, DocumentDay]) -> DocumentDay:
         unverified=1,
         flags=("disputed",),
         server_worked_s=8172,
-        doubts=(punch,),
+        noted=(punch,),
     )
     return day_of(day, disputed, second)
 
@@ -191,7 +191,7 @@ def _adjusted(days: dict[date, DocumentDay]) -> DocumentDay:
 def _loose(days: dict[date, DocumentDay]) -> DocumentDay:
     day = date(2026, 3, 25)
     before = days[day]
-    punch = DoubtfulPunch("out", at(day, 18.4), "verified", flags=("not_in",))
+    punch = NotedPunch("out", at(day, 18.4), "verified", flags=("not_in",))
     return DocumentDay(day, before.paid, before.shifts, loose=(punch,))
 
 

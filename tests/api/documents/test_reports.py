@@ -27,7 +27,7 @@ def pages(content: bytes) -> list[str]:
 
 
 def flat(content: bytes) -> str:
-    return re.sub(r"[\s\u200b]", "", "".join(pages(content)))
+    return re.sub(r"\s", "", "".join(pages(content)))
 
 
 def images(content: bytes) -> int:

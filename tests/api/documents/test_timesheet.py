@@ -17,7 +17,7 @@ from api.documents.timesheet import (
     AdjustmentLine,
     DocumentDay,
     DocumentError,
-    DoubtfulPunch,
+    NotedPunch,
     PaidHours,
     ShiftLine,
     TimesheetDecision,
@@ -98,8 +98,8 @@ def test_a_line_refuses_what_no_line_has(make: Any) -> None:
 
 
 def test_footnotes_count_as_lines() -> None:
-    doubt = DoubtfulPunch("in", NOON, "failed")
-    day = DocumentDay(MONDAY, shifts=(replace(worked(60), doubts=(doubt,) * 3),), loose=(doubt,))
+    doubt = NotedPunch("in", NOON, "failed")
+    day = DocumentDay(MONDAY, shifts=(replace(worked(60), noted=(doubt,) * 3),), loose=(doubt,))
     assert day.line_count == 5
 
 

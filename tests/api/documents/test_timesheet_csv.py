@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.documents.csv_text import csv_bytes
 from api.documents.texts import one_line
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_csv import COLUMNS, timesheet_csv
@@ -53,6 +55,8 @@ def test_a_shift_is_a_row() -> None:
         "regular_s": "30240",
         "overtime_s": "3060",
         "double_s": "0",
+        "entered_by": "",
+        "entry_reason": "",
     }
 
 
@@ -110,14 +114,58 @@ def test_lines_end_as_rfc_4180_has_it() -> None:
     assert b'"Gotthard, night closure"' in content
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1", '=HYPERLINK("x")'])
-def test_a_text_that_is_a_formula_gets_an_apostrophe(text: str) -> None:
-    row = rows_of(replace(examples.plain_week(), employee=text, employee_number=text))[0]
-    assert row["employee"] == row["employee_number"] == "'" + text.strip()
+def cell_of(text: str) -> str:
+    """Return a text as it stands in a CSV."""
+    _, row = csv.reader(io.StringIO(csv_bytes(["a"], [[text]]).decode(), newline=""))
+    return row[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1+A1",
+        "-2+3*cmd",
+        "-1_0",
+        "+inf",
+        "-nan",
+        "+41 44 123 45 67 x3",
+        "-١",
+        "@SUM(A1)",
+        "@",
+        "\t12",
+        "\t=1",
+        "\r1",
+        "＝1",
+        '=HYPERLINK("x")',
+    ],
+)
+def test_a_text_that_may_be_a_formula_gets_an_apostrophe(text: str) -> None:
+    assert cell_of(text) == "'" + text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("-1", "+1", "-0.5", "-.5", "-1.", "+1.5e-3", "-1E9"),
+        *("+41 44 123 45 67", "+1 (555) 010-0199", "-12/03", "--", "-", "(0) 44"),
+        *("", "Anna", "1=1", "'=1", " =1"),
+    ],
+)
+def test_a_number_a_telephone_number_and_any_other_text_is_left_alone(text: str) -> None:
+    assert cell_of(text) == text
+
+
+def test_a_name_that_is_a_formula_gets_an_apostrophe() -> None:
+    week = replace(examples.plain_week(), employee="=1+1", employee_number="+41 44 123 45 67")
+    row = rows_of(week)[0]
+    assert (row["employee"], row["employee_number"]) == ("'=1+1", "+41 44 123 45 67")
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_back(text: str) -> None:
     row = rows_of(replace(examples.plain_week(), employee=text))[0]
     assert row["employee"].removeprefix("'") == one_line(text).removeprefix("'")
-    assert not row["employee"].startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠"))
+    assert not row["employee"].startswith(("=", "@", "＝", "＋", "－", "＠"))
+    if row["employee"].startswith(("+", "-")):
+        assert not re.search(r"[^0-9eE. +()/-]", row["employee"])

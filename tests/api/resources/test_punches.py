@@ -155,6 +155,23 @@ async def test_a_dispatcher_enters_a_punch_by_hand_and_says_why(
     assert data["entered_by"] == punch["entered_by"]
 
 
+async def test_an_entry_by_hand_is_in_the_audit_and_no_other_punch(
+    org: Organization, anna: Worker
+) -> None:
+    assert (await anna.client.post("/v1/punches", anna.claim(kind="in", ago_s=600))).status == 201
+    entered = await by_hand(org, anna.id, kind="out")
+    again = await by_hand(org, anna.id, kind="out", time=entered.json["time"])
+    assert again.json["id"] == entered.json["id"]
+    (event,) = (await org.admin.get("/v1/audit-events", resource_type="punch")).json["data"]
+    assert (event["action"], event["resource_id"]) == ("insert", entered.json["id"])
+    assert event["user_id"] == entered.json["entered_by"]
+    assert event["request_id"] == entered.headers["X-Request-Id"]
+    new = {name: change["new"] for name, change in event["changes"].items()}
+    assert new["entered_by"] == entered.json["entered_by"]
+    assert (new["entry_reason"], new["kind"]) == ("forgotten", "out")
+    assert new["employee_id"] == anna.id
+
+
 async def test_somebody_elses_punch_needs_a_reason(org: Organization, anna: Worker) -> None:
     for reason in ({}, {"reason": None}):
         answer = await org.dispatcher.post("/v1/punches", anna.claim() | reason)

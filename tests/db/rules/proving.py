@@ -176,10 +176,11 @@ def insert_named(table: str, row_id: UUID, **columns: UUID | int) -> Statement:
 
 
 def new_order(order_id: UUID, **columns: object) -> Statement:
+    columns = {"state": "created"} | columns
     names, places = "".join(f", {name}" for name in columns), ", %s" * len(columns)
     statement = (
-        f"{_NEW_ORDER}(org_id, id, number, title, priority, state{names}) SELECT"
-        f" current_org_id(), %s, last, 'x', 'normal', 'created'{places} FROM number_counters"
+        f"{_NEW_ORDER}(org_id, id, number, title, priority{names}) SELECT"
+        f" current_org_id(), %s, last, 'x', 'normal'{places} FROM number_counters"
         " WHERE kind = 'work_order'"
     )
     return statement, (order_id, *columns.values())

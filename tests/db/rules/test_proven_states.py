@@ -48,6 +48,21 @@ async def test_an_order_in_somebodys_hands_has_an_assignee(
     assert await refusal(database, org_id, *moved(annas, before, then)) is None
 
 
+async def test_an_order_begins_in_somebodys_hands_with_an_assignee_and_its_transition(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    employee_id, order_id = new_id(), new_id()
+    assert await refusal(database, org_id, insert_named("employees", employee_id)) is None
+    made = new_order(order_id, state="assigned")
+    given = given_to(order_id, employee_id)
+    assign = said(order_id, "created", "assigned")
+    assert await refusal(database, org_id, made, assign) == "work_orders_assignee"
+    assert await refusal(database, org_id, made, given) == "work_orders_transition"
+    other = said(order_id, "completed", "assigned")
+    assert await refusal(database, org_id, made, given, other) == "work_orders_transition"
+    assert await refusal(database, org_id, made, given, assign) is None
+
+
 async def test_the_last_assignee_stays_while_an_order_is_in_their_hands(
     database: DatabaseUnderTest, org_id: UUID
 ) -> None:

@@ -1,13 +1,21 @@
 """Shifts and timesheets by a table of cases whose hours were worked out by hand."""
 
+from collections import Counter
 from datetime import date
 
 import pytest
 
+from operations.hours.local_days import zone_of
 from operations.hours.overtime import Hours
 from operations.hours.shifts import FLAGS, shifts_of
 from operations.hours.timesheet_states import TIMESHEETS, check_adjustable
-from operations.hours.timesheets import ApprovalBlockedError, period_of, timesheet
+from operations.hours.timesheets import (
+    ApprovalBlockedError,
+    days_of,
+    parts_of,
+    period_of,
+    timesheet,
+)
 from tests.operations.hours.punch_lines import (
     CASES,
     instant_us,
@@ -59,6 +67,26 @@ def test_days_have_the_hours_that_were_worked_out_by_hand(case):
     assert hours_by_day(sheet, "double_s") == expected_hours(case, "double")
     assert sorted(written_flag(flag, zone) for flag in sheet.flags) == sorted(case.get("flags", []))
     assert sheet.worked_s + sheet.adjusted_s == sheet.hours.total_s
+
+
+@pytest.mark.parametrize("case", CASES["timesheets"], ids=name)
+def test_work_breaks_and_rounding_of_its_days_are_those_of_a_shift(case):
+    zone, rules, attendance = attended(case)
+    for shift in attendance.shifts:
+        days = days_of(shift, rules, zone_of(zone))
+        if shift.ended_s is None:
+            assert days == []
+            continue
+        counted = Counter()
+        for day, seconds in parts_of(shift, rules, zone_of(zone)):
+            counted[day] += seconds
+        assert {each.day: each.worked_s for each in days if each.worked_s} == counted
+        lasted_s = shift.ended_s - shift.started_s
+        if days:
+            assert sum(each.worked_s - each.rounding_s for each in days) == shift.worked_s
+            assert sum(each.break_s for each in days) == lasted_s - shift.worked_s
+        if rules.rounding is None or rules.rounding.each == "day":
+            assert {each.rounding_s for each in days} <= {0}
 
 
 @pytest.mark.parametrize("case", [c for c in CASES["timesheets"] if "server" in c], ids=name)

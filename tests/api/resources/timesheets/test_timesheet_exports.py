@@ -2,6 +2,7 @@
 
 import csv
 import io
+from codecs import BOM_UTF8
 
 import pytest
 from pypdf import PdfReader
@@ -17,6 +18,7 @@ from tests.api.resources.timekeeping import (
     rows_of_csv,
     say,
     sheet,
+    sheets,
     zurich,
 )
 from tests.api.running import Organization, RunningApi
@@ -53,6 +55,28 @@ async def test_a_timesheet_is_exported_as_pdf(
     text = " ".join(page.extract_text() for page in reader.pages)
     for said in ("Anna Keller", "E-204", "Quarries", "Approved", "missing out", timesheet_id):
         assert said in text, said
+
+
+async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
+    org: Organization, anna: Worker
+) -> None:
+    await enter(org, anna, *day_of_work(2), *day_of_work(9))
+    for path in ("/v1/timesheets", f"/v1/timesheets/{(await sheets(org, anna))[0]['id']}"):
+        plain = await org.viewer.get(path, {"Accept": "text/csv"})
+        marked = await org.viewer.get(path, {"Accept": "text/csv"}, spreadsheet="true")
+        assert not plain.content.startswith(BOM_UTF8)
+        assert marked.content == BOM_UTF8 + plain.content
+        assert marked.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+        unmarked = await org.viewer.get(path, {"Accept": "text/csv"}, spreadsheet="false")
+        assert unmarked.content == plain.content
+        shown = await org.viewer.get(path, spreadsheet="true")
+        assert shown.json == (await org.viewer.get(path)).json
+    page = await org.viewer.get(
+        "/v1/timesheets", {"Accept": "text/csv"}, spreadsheet="true", limit=1
+    )
+    rest = page.headers["Link"].partition(">")[0].removeprefix("<")
+    next_page = await org.viewer.get(rest, {"Accept": "text/csv"})
+    assert next_page.content.startswith(BOM_UTF8)
 
 
 async def test_a_list_is_exported_as_csv_page_by_page(org: Organization, anna: Worker) -> None:

@@ -44,7 +44,9 @@ async def test_a_week_is_counted_from_its_punches(org: Organization, anna: Worke
     assert len(found["punches"]) == 20
     first = found["shifts"][0]
     assert (first["break_s"], first["worked_s"]) == (HOUR_S, 8 * HOUR_S)
-    assert first["days"] == [{"day": "2026-03-02", "worked_s": 8 * HOUR_S}]
+    assert first["days"] == [
+        {"day": "2026-03-02", "worked_s": 8 * HOUR_S, "break_s": HOUR_S, "rounding_s": 0}
+    ]
     assert (first["in_punch_id"], first["out_punch_id"]) == (
         found["punches"][0]["id"],
         found["punches"][3]["id"],

@@ -30,7 +30,8 @@ async def test_every_verb_leads_on_or_is_a_409_with_the_legal_ones(
     legal = {each.verb: each.then for each in MOVES if each.state == state}
     for verb in VERBS:
         order = await in_state(org, state)
-        answer = await say(org, order, verb)
+        given = {"assignee_ids": [await employee(org)]} if verb == "assign" else None
+        answer = await say(org, order, verb, given)
         if verb in legal:
             assert (answer.status, answer.json["status"]) == (200, legal[verb])
             continue
@@ -46,6 +47,8 @@ async def test_a_status_that_is_set_obeys_the_same_table(org: Organization, stat
         verb = verbs.get(then)
         needs = BODIES.get(verb or "", {})
         body = {"sign_off": needs} if verb == "complete" else needs
+        if verb == "assign":
+            body = {"assignee_ids": [await employee(org)]}
         path = f"/v1/work-orders/{order['id']}"
         answer = await org.dispatcher.patch(path, {"status": then, **body})
         if then == state:
