@@ -184,7 +184,7 @@ STOP = f"systemctl stop ops-companion.target\n{NOTHING_RUNS}"
 # A version after this one: its commit is another, and it has a migration more.
 NEXT_VERSION = f"""
 cd {SOURCE}
-echo 'CREATE TABLE next_version (id int);' > db/migrations/9999_next_version.sql
+echo 'CREATE TABLE next_version (id int PRIMARY KEY);' > db/migrations/9999_next_version.sql
 git add db/migrations
 git -c user.name=next -c user.email=next@example.com commit -qm 'db: next version'
 """

@@ -1,5 +1,5 @@
-"""Readers of tests/cases/timesheets.json and payroll_days.toml: punches, rules and hours, as a person
-writes them.
+"""Readers of tests/cases/timesheets.json and payroll_days.toml: punches, rules and hours, each
+written as a person would.
 
 A punch is a line: kind, local day, local time, and what else is known, such as
 `in 2026-06-01 08:00 failed server=2026-06-01T10:00`. Hours are `h:mm` or `h:mm:ss`.
