@@ -251,6 +251,9 @@ class Worker:
     def _take_over(self, device: Device) -> None:
         if device.is_closing:
             return  # the leader says so too
+        if device.is_leaving:  # it was ended for another reason
+            device.end(SESSION_TAKEN_OVER, "taken over")
+            return
         self.metrics.takeovers.inc()
         assert device.origin is not None
         is_shared = self.takeovers.note(device.origin.tracker_id, self.now_s())

@@ -128,6 +128,11 @@ class _Pictures:
         self.left_out = 0
         self.files: dict[str, bytes] = {}
 
+    @property
+    def has_photos(self) -> bool:
+        """The form has photos, whether they are printed or not."""
+        return self._photos + self.left_out > 0
+
     def photos(self, attachment_ids: Sequence[str]) -> tuple[tuple[str, ...], str]:
         """Return the names of those that are printed, and a text about those that cannot be."""
         names: list[str] = []
@@ -184,7 +189,7 @@ def _printed(report: InspectionReport, pictures: _Pictures) -> PrintedInspection
         defects=tuple((paragraph(each.label), paragraph(each.note)) for each in report.defects),
         sections=tuple(section for section in sections if section.rows),
         more=_more(left_out),
-        photos_url=report.photos_url if pictures.files or left_out else "",
+        photos_url=report.photos_url if pictures.has_photos else "",
         document_id=report.form_id,
     )
 

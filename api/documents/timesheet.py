@@ -76,7 +76,7 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PunchEntry:
     """The entry of a punch by hand."""
 
     by: str
@@ -104,7 +104,7 @@ class NotedPunch:
     flags: tuple[str, ...] = ()
     server_time: datetime | None = None
     review: Review | None = None
-    entry: Entry | None = None
+    entry: PunchEntry | None = None
     is_settled: bool = False
 
     def __post_init__(self) -> None:
@@ -141,7 +141,7 @@ class ShiftLine:
     flags: tuple[str, ...] = ()
     server_worked_s: int | None = None
     is_settled: bool = False
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[PunchEntry, ...] = ()
     noted: tuple[NotedPunch, ...] = ()
 
     def __post_init__(self) -> None:

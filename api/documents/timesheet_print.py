@@ -32,9 +32,9 @@ from api.documents.texts import (
 from api.documents.timesheet import (
     DayEntry,
     DocumentDay,
-    Entry,
     NotedPunch,
     PaidHours,
+    PunchEntry,
     Review,
     ShiftLine,
     TimesheetDocument,
@@ -265,7 +265,7 @@ class _Writer:
         review = "Not reviewed." if punch.needs_review else self._review(punch.review)
         return f"{'; '.join(filter(None, sentences))}. {review}".rstrip()
 
-    def _entry(self, entry: Entry) -> str:
+    def _entry(self, entry: PunchEntry) -> str:
         at, reason = full_time(entry.at, self._zone), one_line(entry.reason)
         return f"entered by hand by {one_line(entry.by)}, {at}: “{reason}”"
 

@@ -54,6 +54,14 @@ class _Replay(Exception):
         self.response = response
 
 
+class _Refused(Exception):
+    """The key cannot be used for the request. No handler may take it for a refusal of its own."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.problem = problem
+
+
 class KeyedRequest:
     """One run of a request with a key. Its transaction is open from the handler's first one on to
     the end; those of the handler are parts of it."""
@@ -78,6 +86,8 @@ class KeyedRequest:
                 response = await handle(request)
             except _Replay as replay:
                 return replay.response
+            except _Refused as refused:
+                return refuse(request.scope, refused.problem)
             except REFUSALS as error:
                 problem = problem_of(error)
                 if problem is None or problem.status == 429 or problem.status >= 500:
@@ -94,7 +104,10 @@ class KeyedRequest:
         """Begin a part of the transaction, which is `whole` where none is open yet."""
         if self._conn is None:
             conn = await self._stack.enter_async_context(whole)
-            await self._claim(conn)
+            try:
+                await self._claim(conn)
+            except Problem as problem:
+                raise _Refused(problem) from None
             self._conn = conn
         async with self._conn.part():
             yield self._conn

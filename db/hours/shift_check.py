@@ -19,8 +19,15 @@ from operations.hours.local_days import Period, local_day, zone_of
 from telemetry.times import to_us
 
 _EMPLOYEES = """
+SELECT id FROM employees
+ WHERE org_id = current_org_id()
+   AND EXISTS (SELECT FROM punches
+                WHERE punches.org_id = employees.org_id AND punches.employee_id = employees.id)
+ ORDER BY id
+"""
+_TIMES = """
 SELECT org_id, employee_id, min(pay_time), max(pay_time) FROM punches
- WHERE org_id = current_org_id() GROUP BY org_id, employee_id ORDER BY employee_id
+ WHERE org_id = current_org_id() AND employee_id = %s GROUP BY org_id, employee_id
 """
 # As whoever records their punches does.
 _LOCK = """
@@ -53,19 +60,22 @@ class ShiftCheck(NamedTuple):
     differences: Sequence[ShiftDifference]
 
 
-async def punched(conn: Connection) -> list[PunchTimes]:
-    """Return each employee of the tenant who ever punched, with all their times."""
+async def punched(conn: Connection) -> list[UUID]:
+    """Return each employee of the tenant who ever punched."""
     cursor = await conn.execute(_EMPLOYEES)
-    return [PunchTimes(*row) for row in await cursor.fetchall()]
+    return [employee_id for (employee_id,) in await cursor.fetchall()]
 
 
-async def check_shifts(conn: Connection, times: PunchTimes, *, writes: bool) -> ShiftCheck:
-    """Compare the shifts of an employee with their punches, in a transaction of the tenant.
+async def check_shifts(conn: Connection, employee_id: UUID, *, writes: bool) -> ShiftCheck:
+    """Compare the shifts of an employee who has punched with their punches, in a transaction of the
+    tenant. Nobody punches meanwhile.
 
-    times: all of the employee. writes: also write what differs, but for what is approved.
+    writes: also write what differs, but for what is approved.
     """
+    await conn.execute(_LOCK, (employee_id,))
+    cursor = await conn.execute(_TIMES, (employee_id,))
+    (times,) = [PunchTimes(*row) for row in await cursor.fetchall()]
     key = (times.org_id, times.employee_id)
-    await conn.execute(_LOCK, (times.employee_id,))
     exchange = Exchange(conn)
     asked_rules = rules_of_employees(exchange, [key])
     around = punches_around(exchange, [times])

@@ -72,9 +72,16 @@ SEARCHED: Mapping[str, SearchedKind] = {
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a query, the longest first, at most MAX_WORDS."""
-    words = {word for word in re.split(r"[\W_]+", text) if word}
-    return sorted(words, key=lambda word: (-len(word), word))[:MAX_WORDS]
+    """Return the words of a query, the longest first, at most MAX_WORDS. What another word begins
+    with asks for nothing more.
+    """
+    words = {word.lower(): word for word in re.split(r"[\W_]+", text) if word}
+    wanted = [
+        word
+        for lower, word in words.items()
+        if not any(other != lower and other.startswith(lower) for other in words)
+    ]
+    return sorted(wanted, key=lambda word: (-len(word), word))[:MAX_WORDS]
 
 
 async def search(
@@ -147,9 +154,10 @@ def _of_words(place: int) -> sql.Composed:
 
 
 _WORDS: Sequence[LiteralString] = ("word_0", "word_1", "word_2", "word_3", "word_4")
+# A row has each word once, however many of its terms begin with it.
 _OF_WORD = [
     sql.SQL(
-        """(SELECT row_id FROM search_terms
+        """(SELECT DISTINCT row_id FROM search_terms
              WHERE kind = %(searched_kind)s AND place IN (0, 1, 2) AND {begins}) AS {name}"""
     ).format(begins=_begins("term", f"%({name})s::text"), name=sql.Identifier(name))
     for name in _WORDS[:MAX_WORDS]

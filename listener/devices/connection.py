@@ -160,7 +160,8 @@ class Device(asyncio.Protocol):
         return False  # close
 
     def pause_writing(self) -> None:
-        self._worker.metrics.ended.labels("answers not read").inc()
+        if not self.is_closing and not self.is_leaving:
+            self._worker.metrics.ended.labels("answers not read").inc()
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -312,6 +313,11 @@ class Device(asyncio.Protocol):
         return self._bucket is not None and self._bucket.is_empty(self._worker.now_s())
 
     # The end --------------------------------------------------------------------------------
+
+    @property
+    def is_leaving(self) -> bool:
+        """It ends with the last answer."""
+        return self._leaving_since_s is not None
 
     def flush(self) -> None:
         """Write what has to be sent."""

@@ -189,10 +189,10 @@ async def _check_hours(connection: Connection, org_id: UUID, *, writes: bool) ->
         cursor = await connection.execute(_APPROVED)
         row_ids = [row_id for (row_id,) in await cursor.fetchall()]
     checks: list[ShiftCheck] = []
-    for times in employees:
+    for employee_id in employees:
         async with connection.transaction():
             await _act_for(connection, org_id)
-            checks.append(await check_shifts(connection, times, writes=writes))
+            checks.append(await check_shifts(connection, employee_id, writes=writes))
     changed: list[TimesheetRow] = []
     for row_id in row_ids:
         async with connection.transaction():

@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 from uuid import UUID
 
+import pytest
 import pytest_asyncio
 from hypothesis import example, given
 from hypothesis import strategies as st
+from psycopg import sql
 
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.resources.search import search, words_of
+from db.core.listing import Conditions
+from db.resources.search import add_words, search, words_of
 from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
@@ -109,3 +112,36 @@ async def test_a_search_finds_what_a_look_at_every_row_finds(
     ranked = sorted((best, row.id) for row in rows if (best := row.best(text)) is not None)
     found = await search(conn, text, ["site"], most)
     assert [each.id for each in found] == [row_id for _, row_id in ranked[:most]]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("crane cab", ["crane", "cab"]),
+        ("a ab abc abcd abcde", ["abcde"]),
+        ("AB abc", ["abc"]),
+        ("cable Cable", ["Cable"]),
+        ("ab ba", ["ab", "ba"]),
+        ("--", []),
+    ],
+)
+def test_a_word_that_another_begins_with_asks_for_nothing_more(text: str, words: list[str]) -> None:
+    assert words_of(text) == words
+
+
+async def test_a_row_is_found_once_however_many_of_its_terms_begin_with_the_words(
+    sites: tuple[Connection, list[Row]],
+) -> None:
+    """Else a title of twelve terms would be found a hundred times by five words."""
+    conn, _ = sites
+    site, name = new_id(), " ".join(f"{word}{number}" for number in range(2) for word in "vwxyz")
+    await conn.execute(
+        "INSERT INTO sites (org_id, id, name) VALUES (current_org_id(), %s, %s)", (site, name)
+    )
+    conditions = Conditions()
+    add_words(conditions, "site", sql.Identifier("id"), "v w x y z")
+    where = conditions.where().as_string()
+    array = where[where.index("ARRAY(") : where.rindex(")")]
+    statement = sql.SQL("SELECT {}").format(sql.SQL(array))
+    cursor = await conn.execute(statement, conditions.values)
+    assert await cursor.fetchall() == [([site],)]

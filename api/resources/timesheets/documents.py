@@ -11,9 +11,9 @@ from api.documents.timesheet import (
     AdjustmentLine,
     DocumentDay,
     DocumentError,
-    Entry,
     NotedPunch,
     PaidHours,
+    PunchEntry,
     Review,
     ShiftLine,
     TimesheetDecision,
@@ -26,10 +26,11 @@ from db.core.connect import Connection
 from db.hours.timesheets import TimesheetRow
 from db.resources.names import names_of
 from operations.hours.local_days import Span, day_start_s
-from operations.hours.shifts import WORST_FIRST
+from operations.hours.shifts import STEPS, WORST_FIRST
 from telemetry.ids import parse_id
 
 _DAY = timedelta(days=1)
+_DO_NOT_FIT = {step.flag for step in STEPS.values() if step.flag is not None}
 Item = Mapping[str, Any]
 
 
@@ -131,6 +132,7 @@ def _lines(
     parts: Sequence[Item] = shift["days"] or [_only_part(shift, started_at, zone)]
     entered = [punch for punch in punches.values() if _is_entry_of(punch, shift)]
     settled = [punch for punch in entered if _is_settled(punch, shift["flags"])]
+    counted = [punch for punch in settled if not _is_beside(punch, shift["flags"])]
     noted = tuple(_noted(shift["flags"], entered, punches, names))
     for part in parts:
         day = date.fromisoformat(part["day"])
@@ -151,7 +153,7 @@ def _lines(
                 worked_s=worked_s,
                 site=names.site(shift["site_id"]),
                 **{
-                    worth: shift[worth] - sum(punch["verdict"] == worth for punch in settled)
+                    worth: shift[worth] - sum(punch["verdict"] == worth for punch in counted)
                     for worth in WORST_FIRST
                 },
                 flags=tuple(_flag_names(shift["flags"], settled)),
@@ -207,6 +209,11 @@ def _is_settled(punch: Item, flags: Iterable[Item]) -> bool:
     return all(flag["settled"] for flag in flags if flag["punch_id"] == punch["id"])
 
 
+def _is_beside(punch: Item, flags: Iterable[Item]) -> bool:
+    """Return whether a punch did not fit its shift, which has nothing of it but the flag."""
+    return any(flag["punch_id"] == punch["id"] and flag["name"] in _DO_NOT_FIT for flag in flags)
+
+
 def _flag_names(flags: Iterable[Item], settled: Iterable[Item]) -> Iterable[str]:
     """Return the names of flags, each once, without the verdicts on settled entries."""
     known = {(punch["id"], punch["verdict"]) for punch in settled}
@@ -255,6 +262,6 @@ def _noted_punch(punch: Item, flags: Iterable[str], is_settled: bool, names: Nam
     )
 
 
-def _entry(punch: Item, names: Names) -> Entry:
+def _entry(punch: Item, names: Names) -> PunchEntry:
     by, at = names.user(punch["entered_by"]), read_time(punch["received_at"])
-    return Entry(by, at, punch["reason"])
+    return PunchEntry(by, at, punch["reason"])

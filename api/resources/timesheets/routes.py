@@ -253,8 +253,9 @@ async def _changed(access: Access, timesheet_id: UUID, wanted: Verb | TimesheetC
 
 
 async def _all_moved(access: Access, body: TimesheetIds, verb: Verb) -> Response:
-    """Say a verb to timesheets, each in a transaction of its own, and answer with the results. They
-    are locked in the order of their ids, so two such requests wait for each other only once.
+    """Say a verb to timesheets, each in a transaction of its own, or with an Idempotency-Key in a
+    part of one, and answer with the results. They are locked in the order of their ids, so two such
+    requests wait for each other only once.
     """
     results: dict[UUID, dict[str, Any]] = {}
     for timesheet_id in sorted(set(body.timesheet_ids)):

@@ -67,7 +67,7 @@ from operations.work_orders.states import (
 )
 
 MAX_TRANSITIONS = 500
-SAME_TRANSACTION = timedelta(microseconds=1)
+A_MOMENT = timedelta(microseconds=1)
 """The time between two moves of one transaction, so that they are listed in their order."""
 _CLOCK_AHEAD = timedelta(minutes=5)  # of whoever signs
 _OLDEST_SIGNATURE = timedelta(days=3653)  # of an order that is entered later
@@ -172,7 +172,7 @@ async def move(
         await events.insert(conn, [told])
     if needs_assignment(changed):
         place = MoveDetails(details.lat, details.lon)
-        return await move(conn, access, changed, "assign", place, at + SAME_TRANSACTION)
+        return await move(conn, access, changed, "assign", place, at + A_MOMENT)
     return changed
 
 

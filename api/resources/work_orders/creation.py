@@ -10,7 +10,7 @@ from typing import Any
 
 from api.request.access import Access
 from api.resources.work_orders.changes import (
-    SAME_TRANSACTION,
+    A_MOMENT,
     check_parent,
     check_row,
     creation,
@@ -71,7 +71,7 @@ async def _new_order(
     fixed = {"id": new_id(), "number": number, "created_at": at, "updated_at": at}
     row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_DEFAULTS, **columns, **fixed})
     if needs_assignment(row):
-        row = row._replace(state="assigned", updated_at=at + SAME_TRANSACTION)
+        row = row._replace(state="assigned", updated_at=at + A_MOMENT)
     check_row(row)
     await check_parent(conn, row)
     return row

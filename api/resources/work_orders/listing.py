@@ -43,7 +43,7 @@ class WorkOrderFilters(fields.Query):
     assignee_id: fields.EmployeeId | None = None
     unassigned: Annotated[
         bool | None,
-        Field(description="to be done, and given to nobody yet; false: the others"),
+        Field(description="a draft, or created, and given to nobody yet; false: the others"),
     ] = None
     priority: Priority | None = None
     asset_id: fields.AssetId | None = None

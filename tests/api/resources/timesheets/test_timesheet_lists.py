@@ -122,7 +122,8 @@ async def test_each_of_many_has_its_own_result(
     await org.admin.patch("/v1/organization", {"punch_policy": "block"})
     (approved, blocked, again) = await _all(org.dispatcher, "approve", good[0], lasting, NOTHING)
     assert (approved["approval_status"], approved["error"]) == ("approved", None)
-    assert blocked["error"] is not None
+    assert (blocked["error"]["status"], blocked["error"]["code"]) == (409, "approval_blocked")
+    assert len(blocked["error"]["punch_ids"]) == 1
     assert again["error"]["code"] == "not_found"
     (twice,) = await _all(org.dispatcher, "approve", good[0])
     assert (twice["error"]["status"], twice["error"]["code"]) == (409, "illegal_move")
@@ -167,6 +168,9 @@ async def test_what_was_done_with_a_key_is_answered_again_and_not_done_twice(
     assert answers[0].json == answers[1].json
     assert answers[1].headers["Idempotency-Replayed"] == "true"
     assert answers[1].json["data"][0]["approval_status"] == "submitted"
+    other = {"timesheet_ids": [NOTHING] * 2 + [good]}
+    mismatch = await org.dispatcher.send("POST", "/v1/timesheets/submit", headers, json=other)
+    assert is_problem(mismatch, 422, "idempotency_mismatch")
     for refused in ([], [good] * 101, ["wo_" + "0" * 26]):
         answer = await org.dispatcher.post("/v1/timesheets/submit", {"timesheet_ids": refused})
         assert is_problem(answer, 422, "invalid_body")

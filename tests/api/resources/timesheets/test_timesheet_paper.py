@@ -211,6 +211,24 @@ async def test_one_entry_beside_own_punches_is_told_apart(
     assert (row["verification"], row["entered_by"]) == ("unverified", "Maria Brunner")
 
 
+@pytest.mark.parametrize("verdict", ["unverified", "verified"])
+async def test_an_entry_that_did_not_fit_takes_no_doubt_from_the_shift(
+    api: RunningApi, org: Organization, anna: Worker, verdict: str
+) -> None:
+    await punched(api, org, anna, ("in", zurich(2, 7)), ("out", zurich(2, 16)))
+    api.sql(
+        "UPDATE punches SET verdict = %s WHERE org_id = %s AND kind = 'in' RETURNING 1",
+        verdict,
+        org.org_id,
+    )
+    await enter(org, anna, ("in", zurich(2, 7) + timedelta(minutes=5)))
+    timesheet_id = (await sheet(org, anna))["id"]
+    doubtful = 2 if verdict == "unverified" else 1
+    assert f"9:00 {doubtful} unverified, 1 entered by hand" in await _pdf(org, timesheet_id)
+    (row,) = await rows_of_csv(org, timesheet_id)
+    assert row["verification"] == "unverified"
+
+
 async def test_an_entry_for_oneself_is_to_be_reviewed(api: RunningApi, org: Organization) -> None:
     await _named(org, "dispatcher", "Maria Brunner")
     person = {"name": "Maria Brunner", "user_id": user_of(api, org, "dispatcher")}
