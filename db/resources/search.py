@@ -154,12 +154,11 @@ def _of_words(place: int) -> sql.Composed:
 
 
 _WORDS: Sequence[LiteralString] = ("word_0", "word_1", "word_2", "word_3", "word_4")
-# A row has each word once, however many of its terms begin with it.
 _OF_WORD = [
     sql.SQL(
-        """(SELECT DISTINCT row_id FROM search_terms
-             WHERE kind = %(searched_kind)s AND place IN (0, 1, 2) AND {begins}) AS {name}"""
-    ).format(begins=_begins("term", f"%({name})s::text"), name=sql.Identifier(name))
+        """SELECT row_id FROM search_terms
+            WHERE kind = %(searched_kind)s AND place IN (0, 1, 2) AND {begins}"""
+    ).format(begins=_begins("term", f"%({name})s::text"))
     for name in _WORDS[:MAX_WORDS]
 ]
 
@@ -168,13 +167,14 @@ def add_words(conditions: Conditions, kind: str, row_id: sql.Identifier, text: s
     """Add things of a kind that have all words of a text, none that is soft-deleted. row_id: the
     column of their ids.
 
-    They are found first, and sorted then. PostgreSQL begins with the word that it takes to be rare.
+    They are found first, each once however many of its terms begin with a word, and sorted then.
+    PostgreSQL begins with the word that it takes to be rare.
     """
     words = words_of(text) or [text]
     first, *others = _OF_WORD[: len(words)]
-    joined = [sql.SQL("JOIN {} USING (row_id)").format(each) for each in others]
-    condition = sql.SQL("{} = ANY (ARRAY(SELECT row_id FROM {} {}))").format(
-        row_id, first, sql.SQL(" ").join(joined)
+    also = [sql.SQL(" AND row_id IN ({})").format(each) for each in others]
+    condition = sql.SQL("{} = ANY (ARRAY(SELECT DISTINCT row_id FROM ({}{}) AS found))").format(
+        row_id, first, sql.Composed(also)
     )
     values = dict(zip(_WORDS, words, strict=False))
     conditions.add(condition, searched_kind=kind, **values)
