@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 _HERE = Path(__file__).parent
+_REQUEST_TIMEOUT_S = 60  # a thousand zones on a busy machine
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
 
 
@@ -75,6 +76,7 @@ def conformance(
         *("--exclude-operation-id", "streamEvents"),  # it has no end
         *("--phases", effort.phases, "--max-examples", str(effort.examples)),
         *("--seed", str(effort.seed), "--generation-deterministic"),
+        *("--request-timeout", str(_REQUEST_TIMEOUT_S)),
         *("--continue-on-failure", "--no-color"),
     ]
     return subprocess.run(
