@@ -4,10 +4,9 @@ What is read begins where the rules of shifts may begin (`operations.hours.shift
 in which the last stored shift before the wanted time opened, and nobody punched out. It ends with
 the first second after the wanted time that has an `out` and no `in`, or before the first `in` in
 whose second nobody punched out, that opens a stored shift and comes so long after any other `in`
-that it opens one whatever was before.
-So the shifts of the wanted time are those that all punches of the employee would make, and of
-somebody who never punches out no more is read. Of somebody who always comes in the second in which
-they go, all is read.
+that it opens one whatever was before. So the shifts of the wanted time are those that all punches
+of the employee would make, and of somebody who never punches out no more is read. Of somebody who
+always comes in the second in which they go, all is read.
 
 A punch that somebody else entered by hand counts as accepted until a review says otherwise:
 somebody who was not linked to the employee at that time.

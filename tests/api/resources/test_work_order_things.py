@@ -10,8 +10,8 @@ from tests.api.mailbox import Mailbox
 from tests.api.problems import is_problem
 from tests.api.punching import employee
 from tests.api.resources.dispatching import in_state, made_order, moved, say
+from tests.api.resources.inspecting import BAD, fill_in, template
 from tests.api.resources.quoting import client_of, done, sent
-from tests.api.resources.test_inspections import BAD, fill_in, template
 from tests.api.running import Organization, RunningApi
 
 

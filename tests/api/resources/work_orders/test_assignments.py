@@ -11,9 +11,9 @@ from tests.api.mailbox import Mailbox
 from tests.api.problems import is_problem
 from tests.api.punching import employee, worker
 from tests.api.resources.dispatching import made_order, moved, order_events, say
+from tests.api.resources.inspecting import BAD, fill_in, template
 from tests.api.resources.quotes.test_quote_conversion import accepted
 from tests.api.resources.quoting import done
-from tests.api.resources.test_inspections import BAD, fill_in, template
 from tests.api.running import Organization, RunningApi
 
 BOTH = [("created", None, "created"), ("assigned", "assign", "assigned")]
