@@ -38,6 +38,25 @@ class Caller:
     credential_id: UUID
     scopes: frozenset[str] | None = None
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether the role sees the hours of everybody, and all that is kept for few."""
+        return sees_all(self.role)
+
+    @property
+    def own_hours_of(self) -> UUID | None:
+        """The user, where they read the hours of their own employee alone; None: they read
+        everybody's.
+        """
+        return None if self.sees_all else self.user_id
+
+
+def sees_all(role: Role) -> bool:
+    """Return whether a role sees what viewers and technicians do not: what work costs, the hours of
+    others, the evidence of customers.
+    """
+    return role in ("dispatcher", "admin")
+
 
 def known_scopes(resources: Iterable[str]) -> frozenset[str]:
     """Return all scopes that the operations of these resources may need."""

@@ -94,6 +94,11 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/warehouse_id",
         "The warehouse in which the part is planned is deleted: plan it elsewhere.",
     ),
+    "work_orders_assignee_is_employed": (
+        "employee_left",
+        "/assignee_ids",
+        "One of the employees has left: assign somebody who is active.",
+    ),
     "employees_user": ("user_taken", "/user_id", "The user is another employee's."),
     "tracker_has_one_asset": (
         "assignment_overlaps",

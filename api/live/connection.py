@@ -300,9 +300,14 @@ class LiveConnection:
             detail = f"The connection reads events by the subscription {self._events_id}: end it."
             raise Problem(409, "already_subscribed", detail)
         types = message.wanted_types()
+        caller = self.credential.caller
         try:
             subscription = await self._live.events.subscribe(
-                self.credential.caller.org_id, types, message.after, self._pump
+                caller.org_id,
+                types,
+                message.after,
+                self._pump,
+                own_hours_of=caller.own_hours_of,
             )
         except EventsGone as error:
             raise Problem(400, closing.EVENTS_GONE.code, str(error)) from None

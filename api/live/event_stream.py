@@ -144,10 +144,14 @@ class EventStream:
 
     async def subscribe(self, types: frozenset[str] | None, after_seq: int | None) -> None:
         """Begin. Raises Problem (400), and what the database may raise."""
-        org_id = self.credential.caller.org_id
+        caller = self.credential.caller
         try:
             self._events = await self._live.events.subscribe(
-                org_id, types, after_seq, self._ready.set
+                caller.org_id,
+                types,
+                after_seq,
+                self._ready.set,
+                own_hours_of=caller.own_hours_of,
             )
         except EventsGone as error:
             raise bad_parameter("after", str(error), code=closing.EVENTS_GONE.code) from None

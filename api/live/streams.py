@@ -18,7 +18,7 @@ from uuid import UUID
 
 import structlog
 
-from api.auth.caller import Caller, lets_through
+from api.auth.caller import Caller, lets_through, sees_all
 from api.context import ApiState
 from api.http.problems import Problem, unavailable
 from api.limits.plans import LIVE_CONNECTIONS
@@ -272,6 +272,8 @@ def _reason(
         scopes = frozenset(principal.scopes)
         if not all(lets_through(scopes, needed) for needed in stream.scopes):
             return closing.FORBIDDEN
+    if caller.sees_all and not sees_all(principal.role):
+        return closing.FORBIDDEN  # it may have subscribed to the hours of others
     if caller.via != "session" and not access.get(caller.org_id, False):
         return closing.PLAN_REQUIRED
     return None

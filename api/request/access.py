@@ -74,9 +74,9 @@ class Access:
         _check_scope(self.caller, needed)
 
     @property
-    def sees_costs(self) -> bool:
-        """The caller is a dispatcher or an admin: they see what work costs."""
-        return self.caller.role in ("dispatcher", "admin")
+    def sees_all(self) -> bool:
+        """The caller is a dispatcher or an admin (`api.auth.caller.sees_all`)."""
+        return self.caller.sees_all
 
     @property
     def is_technician(self) -> bool:

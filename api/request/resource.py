@@ -106,12 +106,12 @@ class Resource(Generic[_ROW]):
         """Return what makes the JSON of a row as the caller may see it."""
         return self.item if self._item_for is None else self._item_for(access)
 
-    async def list(self, access: Access, query: ListQuery) -> Response:
-        """Answer with a page of the rows that the query asks for. Raises Problem (404) for an id in
-        it that names nothing.
+    async def list(self, access: Access, query: ListQuery, **limits: object) -> Response:
+        """Answer with a page of the rows that the query asks for. limits: filters by name, beside
+        those of the query. Raises Problem (404) for an id in it that names nothing.
         """
         page = Page(access, query, self._name, query.order.key_type)
-        wanted = query.wanted()
+        wanted = query.wanted() | limits
         async with access.transaction() as conn:
             await check_filters(conn, query)
             rows, total = await page.read(conn, self.table, wanted, query.order)
@@ -172,17 +172,11 @@ class Resource(Generic[_ROW]):
         access: Access,
         row_id: UUID,
         body: fields.Body,
-        *,
-        check_may: Callable[[_ROW, _ROW], None] | None = None,
     ) -> Response:
-        """Change the fields that are given. check_may: raises Problem where the caller may not make
-        the second row of the first. Raises Problem (404, 412, 422).
-        """
+        """Change the fields that are given. Raises Problem (404, 412, 422)."""
         async with self.locked(access, row_id) as (conn, row):
             await check_references(conn, body)
             changed = row._replace(**self._columns(body.given()))
-            if check_may is not None:
-                check_may(row, changed)
             self._check(changed)
             if changed != row:
                 changed = await self.write(conn, changed)

@@ -124,7 +124,7 @@ async def create_key(
     )
     async with access.transaction() as conn:
         owner = await users.table.find(conn, key.user_id, lock=True)
-        if owner is None or owner.deactivated_at is not None:
+        if owner is None or not owner.is_active:
             fault = Fault("There is no such active user.", pointer="/user_id")
             raise not_found("user", fault=fault)
         await check_room(conn, "api_keys")

@@ -15,16 +15,18 @@ from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import id_text, no_content
+from api.http.encoding import created, id_text, no_content, ok
 from api.http.problems import check_together, forbidden
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
-from api.request.references import check_in_no_open_order
+from api.request.references import check_in_no_open_order, check_references
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
+from api.resources import employment
 from db.core.registry_revision import bump
 from db.resources import trackers
 from db.resources.employees import Employee, employees
+from db.resources.quotas import check_room
 from operations.stock import MAX_COST_CENTS
 
 router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
@@ -36,6 +38,7 @@ _Title = Annotated[fields.Name, Field(examples=["Crane operator"])]
 _Certificate = Annotated[fields.Name, Field(examples=["Crane licence"])]
 _Number = Annotated[fields.Name, Field(examples=["K-48213"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["E-204"])]
+_LastDay = Annotated[fields.Day, Field(examples=["2099-12-31"])]
 
 _Cents = Annotated[int, Field(ge=0, le=MAX_COST_CENTS, examples=[4_800]), fields.WHOLE]
 
@@ -113,7 +116,11 @@ class EmployeeItem(fields.StoredItem):
     )
     emergency_contact_name: _Contact | None = Field(description="whom to call; null as the address")
     emergency_contact_phone: fields.Phone | None
-    active: bool
+    left_on: _LastDay | None = Field(
+        description="the last day, in their time zone: later punches are flagged `not_employed`;"
+        " null: they stay"
+    )
+    active: bool = Field(description="false: they have left, and are given no more work orders")
 
 
 _Certifications = Annotated[list[Certification], Field(max_length=_MAX_CERTIFICATIONS)]
@@ -138,6 +145,7 @@ class NewEmployee(fields.Body):
     address: fields.Address | None = None
     emergency_contact_name: _Contact | None = None
     emergency_contact_phone: fields.Phone | None = None
+    left_on: _LastDay | None = None
     active: bool = True
 
 
@@ -147,7 +155,11 @@ class EmployeeChange(NewEmployee):
     name: _Name = Field(default_factory=fields.absent)
     certifications: _Certifications = Field(default_factory=fields.absent)
     punch_rights: PunchRights = Field(default_factory=fields.absent)
-    active: bool = Field(default_factory=fields.absent, examples=[True])
+    active: bool = Field(
+        default_factory=fields.absent,
+        description="false: they leave now, and `left_on` is today; true: they stay",
+        examples=[True],
+    )
 
 
 class EmployeeQuery(SortedByNameQuery):
@@ -168,6 +180,8 @@ class EmployeeQuery(SortedByNameQuery):
 def _columns(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of a body as columns of the row."""
     columns = dict(given)
+    if "active" in given:
+        columns["is_employed"] = given["active"]
     if "certifications" in given:
         certifications: list[Certification] = given["certifications"]
         days = [each.expires_on for each in certifications if each.expires_on is not None]
@@ -206,6 +220,10 @@ def _check_link(access: Access, before: UUID | None, then: UUID | None) -> None:
         raise forbidden("Nobody ends the link to their own employee: ask another admin.")
 
 
+def _check(employee: Employee) -> None:
+    check_together(employee, "hourly_cost_cents", "currency")
+
+
 _PRIVATE = dict.fromkeys(("address", "emergency_contact_name", "emergency_contact_phone"))
 
 
@@ -213,7 +231,7 @@ def _item_for(access: Access) -> Callable[[Employee], dict[str, Any]]:
     """Return what makes an EmployeeItem: of others than their own, viewers and technicians see no
     home and no emergency contact.
     """
-    if access.sees_costs:
+    if access.sees_all:
         return _item
 
     def item(employee: Employee) -> dict[str, Any]:
@@ -223,13 +241,18 @@ def _item_for(access: Access) -> Callable[[Employee], dict[str, Any]]:
     return item
 
 
-_item = item_of(EmployeeItem, certifications=_certifications, punch_rights=_punch_rights)
+_item = item_of(
+    EmployeeItem,
+    certifications=_certifications,
+    punch_rights=_punch_rights,
+    active=lambda employee: employee.is_employed,
+)
 _employees = Resource(
     employees,
     _item,
     item_for=_item_for,
     columns=_columns,
-    check=lambda employee: check_together(employee, "hourly_cost_cents", "currency"),
+    check=_check,
 )
 
 
@@ -243,7 +266,20 @@ async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()
 async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body()]) -> Response:
     """Create an employee. An admin alone may give `user_id`."""
     _check_link(access, None, body.user_id)
-    return await _employees.create(access, body)
+    if body.active and body.left_on is None:
+        return await _employees.create(access, body)
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        await check_references(conn, body)
+        await check_room(conn, "employees")
+        days = await employment.days_of(conn, body.timezone)
+        leaving = employment.changes(body.given(), None, days.today)
+        row = _employees.new(_columns(dict(body) | leaving), at)
+        _check(row)
+        await employees.insert(conn, row)
+        nobody = row._replace(user_id=None)
+        await employment.follow(conn, access, nobody, row, days=days, revision=revision, at=at)
+    return created(_employees.item_for(access)(row), router.prefix)
 
 
 @router.get("/{id}", operation_id="getEmployee", response_model=EmployeeItem)
@@ -257,13 +293,29 @@ async def update_employee(
     access: Dispatcher, employee_id: _EmployeePath, body: Annotated[EmployeeChange, Body()]
 ) -> Response:
     """Change the fields that are given. An admin alone may give another `user_id`, but not to their
-    own employee.
+    own employee. With `left_on` or `active` somebody leaves, or stays after all: what ended by then
+    does not come back.
     """
-
-    def check_may(employee: Employee, changed: Employee) -> None:
-        _check_link(access, employee.user_id, changed.user_id)
-
-    return await _employees.update(access, employee_id, body, check_may=check_may)
+    given = body.given()
+    if given.keys().isdisjoint(employment.FIELDS):
+        return await _employees.update(access, employee_id, body)
+    async with access.transaction() as conn:
+        revision, at = await bump(conn)
+        before = await _employees.found(conn, employee_id, lock=True)
+        shown = _employees.item_for(access)
+        access.check_unchanged(shown(before))
+        await check_references(conn, body)
+        days = await employment.days_of(conn, given.get("timezone", before.timezone))
+        given = given | employment.changes(given, before, days.today)
+        changed = before._replace(**_columns(given))
+        _check_link(access, before.user_id, changed.user_id)
+        _check(changed)
+        if changed != before:
+            changed = await _employees.write(conn, changed)
+            await employment.follow(
+                conn, access, before, changed, days=days, revision=revision, at=at
+            )
+    return ok(shown(changed))
 
 
 @router.delete("/{id}", operation_id="deleteEmployee", status_code=204)

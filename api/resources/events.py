@@ -4,6 +4,7 @@
 `seq` seen misses nothing. Where events behind it are not kept any more, that is an error.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from api.http.problems import bad_parameter, not_found
 from api.openapi.event_types import TypeList, TypePattern, chosen_types
 from api.request.access import Reader
 from api.request.event_envelope import EventItem, event_item
+from api.request.own_hours import hours_of, not_own_hours
 from api.request.paging import ListOf, ListQuery, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
@@ -73,9 +75,9 @@ class EventQuery(ListQuery):
 async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> Response:
     """List events behind `after` in the order of `seq`, or the newest first."""
     page = Page(access, query, "events", EventKey)
-    wanted = query.filter()
     async with access.transaction() as conn:
         await check_filters(conn, query)
+        wanted = replace(query.filter(), hours_of=await hours_of(conn, access.caller.own_hours_of))
         if query.after and page.after is None:
             await _check_place(conn, query.after)
         total = await page.counted(conn, events.count, wanted)
@@ -97,8 +99,11 @@ async def get_event(
     """Return one event."""
     async with access.transaction() as conn:
         event = await events.find(conn, event_id)
+        own = await hours_of(conn, access.caller.own_hours_of)
     if event is None:
         raise not_found("event")
+    if own is not None and event.about_hours_of not in (None, own):
+        raise not_own_hours(access.caller)
     return ok(event_item(access.caller.org_id, event))
 
 

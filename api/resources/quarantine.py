@@ -21,7 +21,7 @@ from api.http.encoding import (
     optional_time_text,
     time_text,
 )
-from api.http.problems import Problem, conflict, not_found
+from api.http.problems import Problem, conflict, forbidden, not_found
 from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, ListQuery, Page, order_of
 from api.request.references import check_filters
@@ -96,9 +96,13 @@ class QuarantineQuery(ListQuery):
 
 @router.get("", operation_id="listQuarantine", response_model=ListOf[QuarantineItem])
 async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Query()]) -> Response:
-    """List rejected messages, the last received first."""
+    """List rejected messages, the last received first. Those with punches are for dispatchers and
+    admins.
+    """
     page = Page(access, query, "quarantine", RowKey)
-    wanted = QuarantineFilter(query.reason, query.tracker_id, query.since, query.until)
+    wanted = QuarantineFilter(
+        query.reason, query.tracker_id, query.since, query.until, punches=access.sees_all
+    )
     async with access.transaction() as conn:
         await check_filters(conn, query)
         rows, total = await page.read(conn, quarantine_list.MESSAGES, wanted, query.order)
@@ -111,7 +115,10 @@ async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Quer
 async def get_quarantined(access: Reader, row_id: _QuarantinePath) -> Response:
     """Return one refused message, with what is kept of it."""
     async with access.transaction() as conn:
-        return ok(await _whole(conn, await _found(conn, row_id)))
+        row = await _found(conn, row_id)
+        if row.is_punch and not access.sees_all:
+            raise forbidden("Punches that were refused are for dispatchers and admins.")
+        return ok(await _whole(conn, row))
 
 
 @router.post(

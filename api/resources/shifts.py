@@ -11,6 +11,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import optional_id_text, optional_time_text, time_text
 from api.request.access import Reader
+from api.request.own_hours import readable_employee
 from api.request.paging import ListOf, ListQuery, Page, order_of
 from api.request.references import check_filters
 from api.request.route import TenantRoute
@@ -30,8 +31,11 @@ class FlagItem(BaseModel):
     """A remark about a shift or a punch."""
 
     name: _FlagName
-    punch_id: fields.PunchId
-    time: datetime = Field(description="the credited time of that punch")
+    punch_id: fields.PunchId | None = Field(description="null: it is about an adjustment")
+    adjustment_id: fields.AdjustmentId | None = None
+    time: datetime = Field(
+        description="the credited time of that punch; when the adjustment was made"
+    )
     settled: bool = Field(description="it needs nobody's attention any more")
 
 
@@ -82,9 +86,10 @@ class ShiftQuery(ListQuery):
 async def list_shifts(access: Reader, query: Annotated[ShiftQuery, Query()]) -> Response:
     """List shifts, the last start first."""
     page = Page(access, query, "shifts", RowKey)
-    wanted = ShiftFilter(query.employee_id, query.since, query.until, query.open)
     async with access.transaction() as conn:
         await check_filters(conn, query)
+        employee_id = await readable_employee(conn, access, query.employee_id)
+        wanted = ShiftFilter(employee_id, query.since, query.until, query.open)
         rows, total = await page.read(conn, shifts.SHIFTS, wanted, query.order)
     return page.response(
         rows, total, key=lambda row: RowKey(row.started_at, row.id), item=shift_item

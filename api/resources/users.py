@@ -36,6 +36,10 @@ class UserItem(BaseModel):
     name: _Name | None
     role: Role
     active: bool = Field(description="false: may not sign in, and neither may their API keys")
+    deactivated_at: datetime | None = Field(
+        description="when their rights ended, or will: at the end of the day on which their"
+        " employee leaves; null: they stay"
+    )
     invited: bool = Field(description="true: has not accepted the invitation yet")
     created_at: datetime
     updated_at: datetime
@@ -83,7 +87,7 @@ _users = Resource(
     users.table,
     item_of(
         UserItem,
-        active=lambda user: user.deactivated_at is None,
+        active=lambda user: user.is_active,
         invited=lambda user: user.is_invited,
     ),
 )
@@ -136,7 +140,7 @@ async def list_users(access: Admin, query: Annotated[UserQuery, Query()]) -> Res
 @router.post("", operation_id="createUser", status_code=201, response_model=UserItem)
 async def create_user(access: Admin, body: Annotated[NewUser, Body()]) -> Response:
     """Invite somebody: a letter with a link goes to the address."""
-    user = _users.new(dict(body) | {"is_invited": True}, datetime.now(UTC))
+    user = _users.new(dict(body) | {"is_invited": True, "is_active": True}, datetime.now(UTC))
     async with access.transaction() as conn:
         await check_room(conn, "users")
         await count_letter(conn)
@@ -175,7 +179,7 @@ async def invite_user(access: Admin, user_id: _UserPath) -> Response:
     """Send the invitation once more."""
     async with access.transaction() as conn:
         user = await _users.found(conn, user_id)
-        if not user.is_invited or user.deactivated_at is not None:
+        if not user.is_invited or not user.is_active:
             raise conflict(
                 "not_invited", "The user is deactivated or has already accepted the invitation."
             )
@@ -217,11 +221,9 @@ async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[s
     admins = await users.hold_admins(conn) if {"role", "active"} & given.keys() else set[UUID]()
     user = await _users.found(conn, user_id, lock=True)
     access.check_unchanged(_users.item(user))
-    changed = user._replace(
-        name=given.get("name", user.name),
-        role=given.get("role", user.role),
-        deactivated_at=_deactivated_at(user, given.get("active", user.deactivated_at is None)),
-    )
+    changed = user._replace(name=given.get("name", user.name), role=given.get("role", user.role))
+    if "active" in given:
+        changed = _activated(changed) if given["active"] else _deactivated(changed)
     if changed == user:
         return user
     is_admin = changed.role == "admin" and changed.deactivated_at is None
@@ -233,19 +235,27 @@ async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[s
     await users.table.update(conn, changed)
     if (changed.role, changed.deactivated_at) != (user.role, user.deactivated_at):
         conn.note(Channel.RIGHTS, access.caller.org_id)
-    if changed.deactivated_at is not None and user.deactivated_at is None:
-        await _end_all(conn, user_id)
+    if changed.is_active != user.is_active:  # also what ended by time does not come back to life
+        await end_credentials(conn, user_id)
     return changed
 
 
-async def _end_all(conn: Connection, user_id: UUID) -> None:
+async def end_credentials(conn: Connection, user_id: UUID) -> None:
+    """End the sessions, tokens, API keys and mailed links of a user."""
     await sign_ins.end_all(conn, user_id)
     await api_keys.revoke_all(conn, user_id)
     await user_links.end_all(conn, user_id)
 
 
-def _deactivated_at(user: User, active: bool) -> datetime | None:
-    return None if active else user.deactivated_at or datetime.now(UTC)
+def _activated(user: User) -> User:
+    return user._replace(deactivated_at=None, is_active=True)
+
+
+def _deactivated(user: User) -> User:
+    """Return the user without rights from now on, or since they ended."""
+    if not user.is_active:
+        return user
+    return user._replace(deactivated_at=datetime.now(UTC), is_active=False)
 
 
 def _myself(access: Access, user: User) -> dict[str, Any]:

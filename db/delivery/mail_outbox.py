@@ -65,7 +65,7 @@ SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, c.quote_id, o.name, u.id,
   LEFT JOIN organizations AS o ON o.org_id = c.org_id
   LEFT JOIN users AS u ON u.org_id = c.org_id AND u.email = c.email
        AND c.purpose <> 'quote'
-       AND u.deactivated_at IS NULL
+       AND (u.deactivated_at IS NULL OR u.deactivated_at > now())
        AND (u.password_hash IS NULL) = (c.purpose = 'invitation')
 """
 _CLAIMS: Mapping[LetterKind, bytes] = {
@@ -122,8 +122,8 @@ async def add_endpoint_disabled(conn: Connection, org_id: UUID, endpoint_id: UUI
         INSERT INTO mail_outbox (org_id, id, purpose, email, endpoint_id)
         SELECT org_id, gen_random_uuid(), 'endpoint_disabled', email, %(endpoint_id)s
           FROM users
-         WHERE org_id = %(org_id)s AND role = 'admin' AND deactivated_at IS NULL
-           AND password_hash IS NOT NULL
+         WHERE org_id = %(org_id)s AND role = 'admin'
+           AND (deactivated_at IS NULL OR deactivated_at > now()) AND password_hash IS NOT NULL
          ORDER BY created_at LIMIT %(most)s
         """,
         {"org_id": org_id, "endpoint_id": endpoint_id, "most": MOST_ADMINS},

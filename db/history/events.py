@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
+import msgspec
 from psycopg import sql
 from psycopg.rows import args_row
 
@@ -19,6 +20,8 @@ from db.core.fetch import fetch_one, value_of
 from db.core.listing import Conditions, PageRows, count_rows, page, read_page
 from db.core.pipeline_cursor import Asked
 from db.core.wakeups import Channel
+from geofence.event_data.timesheets import TIMESHEET_APPROVED
+from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
 
 
 class Event(NamedTuple):
@@ -102,6 +105,11 @@ async def _write(conn: Connection, statement: LiteralString, events: Sequence[Ev
         conn.note(Channel.EVENTS)
 
 
+ABOUT_HOURS = frozenset({PUNCHED_IN, PUNCHED_OUT, PUNCH_AMENDED, TIMESHEET_APPROVED})
+"""The types of events about the hours of the employee that their data names."""
+NOBODY = ""
+"""The employee of whom there are no events."""
+
 LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")
 
 
@@ -115,6 +123,17 @@ class ListedEvent(NamedTuple):
     created_at: datetime
     data: str
 
+    @property
+    def about_hours_of(self) -> str | None:
+        """The id of the employee whose hours it is about; None: it is about no hours."""
+        if self.type not in ABOUT_HOURS:
+            return None
+        return msgspec.json.decode(self.data, type=_AboutEmployee).employee_id
+
+
+class _AboutEmployee(msgspec.Struct):
+    employee_id: str
+
 
 class EventKey(NamedTuple):
     """The place of a row in the list."""
@@ -125,7 +144,8 @@ class EventKey(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """A filter of events. `types`: any of these types; None: all. `subjects`: the ids of all the
-    things that an event must be about. Times: [since, until) of when it happened.
+    things that an event must be about. `hours_of`: the id of the employee of whom alone events
+    about hours are wanted; None: of everybody. Times: [since, until) of when it happened.
 
     With `after_seq` the oldest come first, else the newest.
     """
@@ -133,6 +153,7 @@ class EventFilter:
     after_seq: int | None = None
     types: frozenset[str] | None = None
     subjects: tuple[str, ...] = ()
+    hours_of: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -153,6 +174,8 @@ class EventFilter:
             conditions.add("occurred_at < %(until)s", until=self.until)
         if self.types is not None:
             conditions.add("type = ANY(%(types)s)", types=list(self.types))
+        if self.hours_of is not None and (self.types is None or self.types & ABOUT_HOURS):
+            conditions.add(_SHOWN, about_hours=sorted(ABOUT_HOURS), hours_of=self.hours_of)
         if self.subjects:  # the events of the first are read, and looked up among the others
             conditions.add("subject = %(subject)s", subject=self.subjects[0])
             conditions.add(_ABOUT_ALL, subjects=list(self.subjects[1:]))
@@ -163,6 +186,9 @@ class EventFilter:
         return _SUBJECT_EVENTS if self.subjects else _EVENTS
 
 
+_SHOWN: LiteralString = (
+    "(type <> ALL (%(about_hours)s::text[]) OR data ->> 'employee_id' = %(hours_of)s)"
+)
 _EVENTS = sql.SQL("events AS event")
 _SUBJECT_EVENTS = sql.SQL("event_subjects AS named JOIN events AS event USING (org_id, seq)")
 _ABOUT_ALL: LiteralString = """

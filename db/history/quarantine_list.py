@@ -44,15 +44,21 @@ class QuarantinedMessage(NamedTuple):
     first_received_at: datetime
     last_received_at: datetime
 
+    @property
+    def is_punch(self) -> bool:
+        """Whether it came as a punch of somebody."""
+        return self.topic.endswith("/punches")
+
 
 @dataclass(frozen=True, slots=True)
 class QuarantineFilter:
-    """A filter of rows; last received in [since, until)."""
+    """A filter of rows; last received in [since, until). punches: those are among them."""
 
     reason: str | None = None
     tracker_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    punches: bool = True
 
     def conditions(self) -> Conditions:
         conditions = Conditions()
@@ -64,6 +70,8 @@ class QuarantineFilter:
             conditions.add("last_received_at >= %(since)s", since=self.since)
         if self.until is not None:
             conditions.add("last_received_at < %(until)s", until=self.until)
+        if not self.punches:
+            conditions.add("topic NOT LIKE '%%/punches'")
         return conditions
 
 

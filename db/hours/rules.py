@@ -8,11 +8,13 @@ An organization stores the settings that it was given, as the API shows them:
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.core.exchange import Exchange, Reply, Rows, columns
+from operations.hours.local_days import day_end_s, zone_of
 from operations.hours.overtime import PRESETS, OvertimeRules
 from operations.hours.shift_rules import AutomaticBreak, ShiftRules
 from operations.hours.timesheets import DoubtPolicy, Rounding, TimesheetRules
@@ -61,6 +63,7 @@ def _given(stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 _RULES = """
 SELECT employee.org_id, employee.id, organization.timesheet_rules::text,
        organization.punch_policy, coalesce(employee.timezone, organization.timezone),
+       employee.left_on,
        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
   FROM unnest(%b::uuid[], %b::uuid[]) AS wanted (org_id, id)
   JOIN employees AS employee USING (org_id, id)
@@ -78,8 +81,17 @@ def rules_of_employees(
 def _rules_of_employees(rows: Rows) -> dict[EmployeeKey, HourRules]:
     read: dict[tuple[str, DoubtPolicy | None], TimesheetRules] = {}
     found: dict[EmployeeKey, HourRules] = {}
-    for org_id, employee_id, stored, doubts, timezone, now_us in rows:
+    for org_id, employee_id, stored, doubts, timezone, left_on, now_us in rows:
         if (stored, doubts) not in read:
             read[stored, doubts] = read_rules(json.loads(stored), doubts)
-        found[org_id, employee_id] = HourRules(read[stored, doubts], timezone, now_us)
+        rules = until_left(read[stored, doubts], left_on, timezone)
+        found[org_id, employee_id] = HourRules(rules, timezone, now_us)
     return found
+
+
+def until_left(rules: TimesheetRules, left_on: date | None, timezone: str) -> TimesheetRules:
+    """Return the rules for an employee whose last day is `left_on`; None: they stay."""
+    if left_on is None:
+        return rules
+    shifts = replace(rules.shifts, employed_until_s=day_end_s(left_on, zone_of(timezone)))
+    return replace(rules, shifts=shifts)

@@ -17,7 +17,9 @@ from uuid import UUID
 import msgspec
 from psycopg import sql
 
+from db.core.connect import Connection
 from db.core.exchange import Exchange, columns
+from db.core.fetch import value_of
 from db.core.listing import Columns, Conditions, FilteredList
 from db.hours.periods import add_missing, timesheets_around
 from db.hours.punches import PunchTimes, punches_around
@@ -133,6 +135,19 @@ async def derive(exchange: Exchange, changed: Iterable[PunchTimes]) -> None:
     rules_of_days = {key: one.rules for key, one in rules.items()}
     await add_missing(exchange, timesheets.value, days, rules_of_days)
     await exchange.send()
+
+
+async def derive_since(conn: Connection, employee: EmployeeKey, since: datetime) -> None:
+    """Derive the shifts of an employee from a time on, whose rules are others since then. The
+    employee must be locked.
+    """
+    last = await value_of(
+        conn,
+        "SELECT max(pay_time) FROM punches WHERE org_id = %s AND employee_id = %s"
+        " AND pay_time > %s",
+        (*employee, since),
+    )
+    await derive(Exchange(conn), [PunchTimes(*employee, since, last or since)])
 
 
 class Derived(NamedTuple):

@@ -38,6 +38,7 @@ class TimesheetRow(NamedTuple):
     employee_name: str
     employee_number: str | None
     user_id: UUID | None
+    left_on: date | None
     timezone: str
     timesheet_rules: dict[str, Any]
     punch_policy: DoubtPolicy | None
@@ -66,6 +67,7 @@ timesheets = Table(
         "employee_name": "employees.name",
         "employee_number": "employees.external_id",
         "user_id": "employees.user_id",
+        "left_on": "employees.left_on",
         "timezone": "coalesce(employees.timezone, organizations.timezone)",
         "timesheet_rules": "organizations.timesheet_rules",
         "punch_policy": "organizations.punch_policy",
@@ -81,7 +83,7 @@ timesheets = Table(
 
 
 class AdjustmentRow(NamedTuple):
-    """One row. actor: the name of who made it."""
+    """One row. is_own: whoever made it was the employee. actor: their name."""
 
     id: UUID
     day: date
@@ -89,6 +91,7 @@ class AdjustmentRow(NamedTuple):
     reason: str
     created_by: UUID
     created_at: datetime
+    is_own: bool
     actor: str
 
 
@@ -102,7 +105,8 @@ class AdjustedDays(NamedTuple):
 
 _ADJUSTMENTS = """
 SELECT wanted.place, adjustment.id, adjustment.day, adjustment.seconds, adjustment.reason,
-       adjustment.created_by, adjustment.created_at, coalesce(users.name, users.email)
+       adjustment.created_by, adjustment.created_at, adjustment.is_own,
+       coalesce(users.name, users.email)
   FROM unnest(%s::uuid[], %s::date[], %s::date[])
        WITH ORDINALITY AS wanted (employee_id, since, until, place)
   JOIN timesheets AS timesheet ON timesheet.employee_id = wanted.employee_id
@@ -136,7 +140,7 @@ async def insert_adjustment(
     """Insert an adjustment of the tenant's timesheet."""
     await conn.execute(
         "INSERT INTO timesheet_adjustments"
-        " (org_id, id, timesheet_id, day, seconds, reason, created_by, created_at)"
-        " VALUES (current_org_id(), %s, %s, %s, %s, %s, %s, %s)",
+        " (org_id, id, timesheet_id, day, seconds, reason, created_by, created_at,"
+        " is_own) VALUES (current_org_id(), %s, %s, %s, %s, %s, %s, %s, %s)",
         (adjustment.id, timesheet_id, *adjustment[1:-1]),
     )

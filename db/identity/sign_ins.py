@@ -45,7 +45,7 @@ async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
         WITH present AS (
             SELECT id FROM users
              WHERE id = %(user_id)s AND password_hash = %(password_hash)s
-               AND deactivated_at IS NULL
+               AND (deactivated_at IS NULL OR deactivated_at > now())
                FOR SHARE
         )
         INSERT INTO sign_ins (org_id, id, user_id, kind, secret_hash, expires_at)
@@ -127,7 +127,7 @@ async def present_refresh_token(
             """
             SELECT s.id, s.user_id,
                    t.expires_at <= now() OR s.ended_at IS NOT NULL OR s.expires_at <= now()
-                       OR u.deactivated_at IS NOT NULL,
+                       OR coalesce(u.deactivated_at <= now(), false),
                    t.used_at IS NOT NULL,
                    coalesce(t.used_at > now() - %s::interval, false),
                    EXISTS (SELECT FROM refresh_tokens AS n

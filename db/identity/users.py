@@ -1,7 +1,7 @@
 """Users: who may sign in to an organization."""
 
 from datetime import datetime
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, LiteralString, NamedTuple, TypeAlias
 from uuid import UUID
 
 from psycopg import sql
@@ -29,20 +29,24 @@ class User(NamedTuple):
     email: str
     name: str | None
     role: Role
-    deactivated_at: datetime | None
+    deactivated_at: datetime | None  # may lie ahead: rights last until then
+    is_active: bool
     is_invited: bool  # and has not accepted yet
     created_at: datetime
     updated_at: datetime
 
 
+_IS_ACTIVE: LiteralString = "(deactivated_at IS NULL OR deactivated_at > now())"
+
+
 def _active(conditions: Conditions, active: bool) -> None:
-    conditions.add_null("deactivated_at", null=active)
+    conditions.add(_IS_ACTIVE if active else f"NOT {_IS_ACTIVE}")
 
 
 table = Table(
     "users",
     User,
-    computed={"is_invited": "password_hash IS NULL"},
+    computed={"is_active": _IS_ACTIVE, "is_invited": "password_hash IS NULL"},
     fixed=["email"],
     filters={"active": _active},
     has_row_count=True,
@@ -64,9 +68,8 @@ async def login_of(conn: Connection, user_id: UUID) -> Login | None:
 
 async def _login(conn: Connection, condition: str, value: object) -> Login | None:
     query = sql.SQL(
-        "SELECT id, role, password_hash FROM users"
-        " WHERE deactivated_at IS NULL AND password_hash IS NOT NULL AND {}"
-    ).format(sql.SQL(condition))  # pyright: ignore
+        "SELECT id, role, password_hash FROM users WHERE {} AND password_hash IS NOT NULL AND {}"
+    ).format(sql.SQL(_IS_ACTIVE), sql.SQL(condition))  # pyright: ignore
     async with conn.cursor(row_factory=args_row(Login)) as cursor:
         await cursor.execute(query, (value,))
         return await cursor.fetchone()
@@ -75,8 +78,8 @@ async def _login(conn: Connection, condition: str, value: object) -> Login | Non
 async def id_of(conn: Connection, email: str) -> UUID | None:
     """Return the user of this address who is not deactivated, or None. `email` in lower case."""
     cursor = await conn.execute(
-        "SELECT id FROM users"
-        " WHERE org_id = current_org_id() AND email = %s AND deactivated_at IS NULL",
+        "SELECT id FROM users WHERE org_id = current_org_id() AND email = %s"
+        " AND (deactivated_at IS NULL OR deactivated_at > now())",
         (email,),
     )
     row = await cursor.fetchone()
@@ -90,8 +93,9 @@ async def all_of_tenant(conn: Connection) -> list[User]:
     async with conn.cursor(row_factory=args_row(User)) as cursor:
         await cursor.execute(
             """
-            SELECT id, email, name, role, deactivated_at, password_hash IS NULL, created_at,
-                   updated_at
+            SELECT id, email, name, role, deactivated_at,
+                   deactivated_at IS NULL OR deactivated_at > now(), password_hash IS NULL,
+                   created_at, updated_at
               FROM users WHERE org_id = current_org_id() ORDER BY created_at, id
             """
         )
@@ -106,9 +110,25 @@ async def set_password(conn: Connection, user_id: UUID, password_hash: str) -> N
     )
 
 
+async def set_deactivated_at(conn: Connection, user_id: UUID, at: datetime | None) -> bool:
+    """Let the rights of a user who is active end at `at`; None: they stay. Return whether that is
+    another time than before.
+    """
+    cursor = await conn.execute(
+        """
+        UPDATE users SET deactivated_at = %(at)s, updated_at = now()
+         WHERE id = %(id)s AND (deactivated_at IS NULL OR deactivated_at > now())
+           AND deactivated_at IS DISTINCT FROM %(at)s
+        """,
+        {"id": user_id, "at": at},
+    )
+    return cursor.rowcount > 0
+
+
 async def hold_admins(conn: Connection) -> set[UUID]:
-    """Lock and return the admins who can sign in. Nobody else changes one of them until the
-    transaction ends: two who would each leave the other as the last come one after the other.
+    """Lock and return the admins who can sign in and do not leave. Nobody else changes one of them
+    until the transaction ends: two who would each leave the other as the last come one after the
+    other.
     """
     cursor = await conn.execute(
         """

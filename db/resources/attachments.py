@@ -6,11 +6,12 @@ so they are written and deleted in the transaction of what they belong to, and s
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
+from db.core.listing import Conditions
 from db.core.table import Table
 
 PIECE_BYTES = 262_144
@@ -39,12 +40,32 @@ class Attachment(NamedTuple):
     height_px: int | None
 
 
+def _signatures(conditions: Conditions, signatures: bool) -> None:
+    """Add those with which somebody signed, or the others."""
+    signed: LiteralString = (
+        "EXISTS (SELECT FROM work_order_transitions AS signed"
+        " WHERE signed.org_id = attachments.org_id"
+        " AND signed.signature_attachment_id = attachments.id)"
+    )
+    conditions.add(signed if signatures else f"NOT {signed}")
+
+
+def _readable_by(conditions: Conditions, user_id: UUID) -> None:
+    """Add those that are of no employee, or of the user's own."""
+    conditions.add(
+        "(attachments.employee_id IS NULL OR attachments.employee_id IN ("
+        "SELECT id FROM employees WHERE user_id = %(reader)s AND deleted_at IS NULL))",
+        reader=user_id,
+    )
+
+
 attachments = Table(
     "attachments",
     Attachment,
     computed={"width_px": "shown.width_px", "height_px": "shown.height_px"},
     joins="LEFT JOIN photo_copies AS shown ON shown.org_id = attachments.org_id"
     " AND shown.attachment_id = attachments.id AND shown.size = 'full'",
+    filters={"signatures": _signatures, "readable_by": _readable_by},
     has_row_count=True,
 )
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
+from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.table import Table
 
@@ -15,7 +17,9 @@ class Employee(NamedTuple):
     certifications: objects with name, number, issued_on, expires_on; first_expires_on: the first
     day of the latter. punch_site_ids: where they may punch, None for any jobsite. timezone:
     None for the organization's. currency: of the hourly cost. address: of their home.
-    emergency_contact_name, emergency_contact_phone: the person to call.
+    emergency_contact_name, emergency_contact_phone: the person to call. left_on: the last day, in
+    their time zone. active: false since somebody said so. is_employed: active, and the last day is
+    not over.
     """
 
     id: UUID
@@ -35,7 +39,9 @@ class Employee(NamedTuple):
     address: str | None
     emergency_contact_name: str | None
     emergency_contact_phone: str | None
+    left_on: date | None
     active: bool
+    is_employed: bool
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
@@ -46,10 +52,29 @@ def _expiring_before(conditions: Conditions, day: date) -> None:
     conditions.add("first_expires_on < %(day)s", day=day)
 
 
+async def of_user(conn: Connection, user_id: UUID) -> UUID | None:
+    """Return the tenant's employee as whom a user signs in, or None."""
+    return await value_of(
+        conn,
+        "SELECT (SELECT id FROM employees WHERE user_id = %s AND deleted_at IS NULL)",
+        (user_id,),
+    )
+
+
+_IS_EMPLOYED: LiteralString = (
+    "is_employed(employees.org_id, employees.active, employees.left_on, employees.timezone)"
+)
+
+
+def _active(conditions: Conditions, active: bool) -> None:
+    conditions.add(_IS_EMPLOYED if active else f"NOT {_IS_EMPLOYED}")
+
+
 employees = Table(
     "employees",
     Employee,
     jsonb=["certifications"],
-    filters={"expiring_before": _expiring_before},
+    computed={"is_employed": _IS_EMPLOYED},
+    filters={"expiring_before": _expiring_before, "active": _active},
     has_row_count=True,
 )

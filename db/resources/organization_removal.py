@@ -29,7 +29,8 @@ _RETIRE: Sequence[LiteralString] = (
     "UPDATE gateways SET revoked_at = now() WHERE revoked_at IS NULL",
     "UPDATE api_keys SET revoked_at = now() WHERE revoked_at IS NULL",
     "UPDATE sign_ins SET ended_at = now() WHERE ended_at IS NULL",
-    "UPDATE users SET deactivated_at = now() WHERE deactivated_at IS NULL",
+    "UPDATE users SET deactivated_at = now()"
+    " WHERE deactivated_at IS NULL OR deactivated_at > now()",
     "UPDATE webhook_endpoints SET deleted_at = now() WHERE deleted_at IS NULL",
 )
 # A visit that is open may still be written to by ingest.

@@ -16,6 +16,7 @@ from operations.errors import RuleError
 PeriodLength = Literal["week", "two_weeks", "month"]
 WEEK_DAYS = 7
 _DAY = timedelta(days=1)
+_NEVER_S = 2**53
 
 
 class Span(NamedTuple):
@@ -64,6 +65,13 @@ def day_start_s(day: date, zone: ZoneInfo) -> int:
     # The clocks jump over midnight, at some second between the two readings.
     seconds = range(last, first + 1)
     return seconds[bisect_left(seconds, day, key=lambda second: _shown_day(second, zone))]
+
+
+def day_end_s(day: date, zone: ZoneInfo) -> int:
+    """Return the first instant behind a local day. The last day that there is has no end before the
+    end of all times.
+    """
+    return _NEVER_S if day == date.max else day_start_s(day + _DAY, zone)
 
 
 def local_day(time_s: int, zone: ZoneInfo) -> date:

@@ -35,13 +35,15 @@ class ShiftRules:
     longest_shift_s: an `out` that comes more than this after the `in` is too late.
     closes_at_midnight: so is an `out` after the local day of the `in`; for organizations without
     night work. shortest_break_s: a shorter punched break counts as work. automatic_breaks: by
-    rising `after_s`.
+    rising `after_s`. employed_until_s: of an employee who leaves or has left, the end of their last
+    day, seconds since 1970: no punch from then on counts, and no shift goes beyond it.
     """
 
     longest_shift_s: int = 16 * 3600
     closes_at_midnight: bool = False
     shortest_break_s: int = 0
     automatic_breaks: tuple[AutomaticBreak, ...] = ()
+    employed_until_s: int | None = None
 
     def __post_init__(self) -> None:
         check_within("longest_shift_s", self.longest_shift_s, 60, 7 * _DAY_S)
@@ -59,7 +61,13 @@ class ShiftRules:
         if self.closes_at_midnight:
             next_day = local_day(started_s, zone) + timedelta(days=1)
             latest_s = min(latest_s, day_start_s(next_day, zone))
+        if self.employed_until_s is not None:
+            latest_s = min(latest_s, self.employed_until_s)
         return latest_s
+
+    def is_employed_at(self, time_s: int) -> bool:
+        """Return whether a punch of an instant can count."""
+        return self.employed_until_s is None or time_s < self.employed_until_s
 
 
 def work_spans(shift: Span, breaks: Iterable[Span], rules: ShiftRules) -> tuple[Span, ...]:

@@ -2,7 +2,8 @@
 
 Punches are read in the order of their credited times, whatever the order of their arrival. At most
 one shift is open at a time. A punch that does not fit changes nothing and is flagged; a missing
-`out` is put in by rule and flagged. Nothing is dropped silently.
+`out` is put in by rule and flagged. Punches after the employee's last day are flagged, too, and no
+shift goes beyond that day. Nothing is dropped silently.
 
 Punches have microseconds since 1970; from here on there are whole seconds, rounded down. Punches of
 one second are read in the order in which they fit.
@@ -28,7 +29,7 @@ _SECOND_US = 1_000_000
 PunchKind = Literal["in", "out", "break_start", "break_end"]
 Worth = Literal["failed", "unverified", "verified"]
 WORST_FIRST: tuple[Worth, ...] = ("failed", "unverified", "verified")
-Settlement = Literal["review", "missing punch", "end of the shift"]
+Settlement = Literal["review", "missing punch", "end of the shift", "last day", "approval"]
 
 # Each flag, and the event that settles it.
 FLAGS: dict[str, Settlement] = {
@@ -40,9 +41,11 @@ FLAGS: dict[str, Settlement] = {
     "already_on_break": "review",
     "not_on_break": "review",
     "late_out": "review",
+    "not_employed": "last day",
     "missing_out": "missing punch",
     "missing_break_end": "missing punch",
     "open": "end of the shift",
+    "own_adjustment": "approval",
 }
 
 Standing = Literal["off", "working", "on_break", "lapsed"]
@@ -192,7 +195,10 @@ def shifts_of(
     counted.sort(key=lambda punch: (punch.time_us, punch.id))
     for time_s, of_one_second in groupby(counted, key=lambda punch: punch.time_s):
         book.lapse(time_s)
-        book.enter(of_one_second)
+        if rules.is_employed_at(time_s):
+            book.enter(of_one_second)
+        else:
+            book.loose_flags += [_flag("not_employed", punch) for punch in of_one_second]
     book.lapse(now_us // _SECOND_US)
     return book.attendance()
 

@@ -341,6 +341,11 @@ async def _list_deliveries(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.get("/v1/webhook-deliveries")
 
 
+async def _leave(place: Place, caller: Client, who: Worker) -> Answer:
+    """Ask for a last day of an employee, far ahead."""
+    return await caller.patch(f"/v1/employees/{who.id}", {"left_on": "2099-12-31"})
+
+
 _ALL_MAY = (200, 200, 200, 200)
 _LEADS_MAY = (403, 403, 200, 200)
 _OWN_MAY = (403, 200, 200, 200)
@@ -355,9 +360,9 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_review, "own", (403, 403, 403, 403)),
     (_review, "another's", (403, 403, 200, 200)),
     (_list_punches, "own", (200, 200, 200, 200)),
-    (_list_punches, "another's", (200, 200, 200, 200)),
+    (_list_punches, "another's", _LEADS_MAY),
     (_get_punch, "own", (200, 200, 200, 200)),
-    (_get_punch, "another's", (200, 200, 200, 200)),
+    (_get_punch, "another's", _LEADS_MAY),
     (_give_a_tracker, "own", (403, 403, 201, 201)),
     (_give_a_tracker, "another's", (403, 403, 201, 201)),
     (_link, "another's", (403, 403, 403, 201)),
@@ -365,12 +370,14 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_relink, "another's", (403, 403, 403, 200)),
     (_unlink, "own", (403, 403, 403, 403)),
     (_unlink, "another's", (403, 403, 200, 200)),  # nobody is linked to them
+    (_leave, "own", (403, 403, 403, 403)),
+    (_leave, "another's", (403, 403, 200, 200)),
     (_list_shifts, "own", (200, 200, 200, 200)),
-    (_list_shifts, "another's", (200, 200, 200, 200)),
+    (_list_shifts, "another's", _LEADS_MAY),
     (_list_timesheets, "own", (200, 200, 200, 200)),
-    (_list_timesheets, "another's", (200, 200, 200, 200)),
+    (_list_timesheets, "another's", _LEADS_MAY),
     (_get_timesheet, "own", (200, 200, 200, 200)),
-    (_get_timesheet, "another's", (200, 200, 200, 200)),
+    (_get_timesheet, "another's", _LEADS_MAY),
     (_adjust, "own", (403, 403, 201, 201)),
     (_adjust, "another's", (403, 403, 201, 201)),
     (_make_template, "own", (403, 403, 201, 201)),

@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 
 from api.live.feeds.live_event import LiveEvent
+from api.request.own_hours import hours_of
 from db.core.connect import Connection, Pool
 from db.core.errors import RECONNECT_S, InternalError, OperationalError
 from db.core.tenant import reading
@@ -102,13 +103,16 @@ class EventFeed:
         types: frozenset[str] | None,
         after_seq: int | None,
         on_ready: Callable[[], None],
+        *,
+        own_hours_of: UUID | None = None,
     ) -> "EventSubscription":
         """Return a subscription to events behind `after_seq`; None: from now on, 0: all that are
-        kept. types: the wanted types; None: all.
+        kept. types: the wanted types; None: all. own_hours_of: the user who reads the hours of
+        their own employee alone; None: everybody's are read.
 
         Raises EventsGone, BeyondNewest, and what the database may raise.
         """
-        newest_seq, gone_seq = await self._bounds(org_id)
+        (newest_seq, gone_seq), own = await self._place(org_id, own_hours_of)
         if after_seq is not None and after_seq > newest_seq:
             raise BeyondNewest(newest_seq)
         if after_seq and after_seq < gone_seq:
@@ -118,13 +122,17 @@ class EventFeed:
             organization = _Organization(self, org_id, newest_seq)
             self._organizations[org_id] = organization
         seq = newest_seq if after_seq is None else max(after_seq, gone_seq)
-        subscription = EventSubscription(organization, types, seq, on_ready)
+        subscription = EventSubscription(organization, types, own, seq, on_ready)
         organization.subscriptions.add(subscription)
         self._woken.set()
         return subscription
 
-    async def _bounds(self, org_id: UUID) -> event_feed.EventBounds:
-        """Ask for the bounds, a few at once: requests have the other connections."""
+    async def _place(
+        self, org_id: UUID, user_id: UUID | None
+    ) -> tuple[event_feed.EventBounds, str | None]:
+        """Ask for the bounds, and whose hours a user reads, a few at once: requests have the other
+        connections.
+        """
         try:
             async with asyncio.timeout(OPENING_S):
                 await self._openers.acquire()
@@ -132,7 +140,7 @@ class EventFeed:
             raise OperationalError("too many subscriptions begin") from None
         try:
             async with reading(self._connections, org_id) as conn:
-                return await event_feed.bounds(conn)
+                return await event_feed.bounds(conn), await hours_of(conn, user_id)
         finally:
             self._openers.release()
 
@@ -277,11 +285,12 @@ class EventSubscription:
         self,
         organization: "_Organization",
         types: frozenset[str] | None,
+        hours_of: str | None,
         seq: int,
         on_ready: Callable[[], None],
     ) -> None:
         self.organization = organization
-        self.types = types
+        self.types, self.hours_of = types, hours_of
         self.seq = seq
         """All wanted events up to this one were taken."""
         self.gone_seq: int | None = None
@@ -320,7 +329,8 @@ class EventSubscription:
             self.close()
         else:
             org_id = self.organization.org_id
-            self._page = [LiveEvent(org_id, row) for row in rows]
+            events = [LiveEvent(org_id, row) for row in rows]
+            self._page = [each for each in events if each.is_wanted(self.types, self.hours_of)]
             self._page_seq = seq
             if not self._page:
                 self.seq = seq
@@ -339,12 +349,11 @@ class EventSubscription:
             self.organization.feed.forget(self.organization)
 
     def _wanted(self, recent: Iterable[LiveEvent], most_bytes: int) -> list[LiveEvent]:
-        types = self.types
         taken: list[LiveEvent] = []
         taken_bytes = 0
         for event in recent:
             self.seq = event.seq
-            if types is None or event.type in types:
+            if event.is_wanted(self.types, self.hours_of):
                 taken.append(event)
                 taken_bytes += event.size
                 if taken_bytes >= most_bytes:

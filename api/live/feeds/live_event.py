@@ -19,16 +19,25 @@ class LiveEvent:
     first asked for, and kept.
     """
 
-    __slots__ = ("_chunk", "_frame", "content", "seq", "type")
+    __slots__ = ("_chunk", "_frame", "about_hours_of", "content", "seq", "type")
 
     def __init__(self, org_id: UUID, row: ListedEvent) -> None:
         self.seq = row.seq
         self.type = row.type
+        self.about_hours_of = row.about_hours_of
         content = _encoder.encode(event_item(org_id, row))
         # A line break can only stand between the values of JSON. In SSE it would end the field.
         self.content = content.replace(b"\r", b" ").replace(b"\n", b" ")
         self._frame: bytes | None = None
         self._chunk: bytes | None = None
+
+    def is_wanted(self, types: frozenset[str] | None, hours_of: str | None) -> bool:
+        """Return whether it is of the types (None: all), and about no hours but those of an
+        employee (None: of everybody).
+        """
+        return (types is None or self.type in types) and (
+            hours_of is None or self.about_hours_of in (None, hours_of)
+        )
 
     @property
     def size(self) -> int:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import created, no_content
+from api.http.encoding import created, no_content, ok
 from api.http.problems import (
     Fault,
     Problem,
@@ -38,7 +38,8 @@ from api.resources.work_orders.changes import check_own_order
 from db.core.connect import Connection
 from db.resources import attachments as files
 from db.resources import photo_copies
-from db.resources.attachments import PIECE_BYTES, attachments
+from db.resources.attachments import PIECE_BYTES, Attachment, attachments
+from db.resources.employees import of_user
 from db.resources.inspection_forms import is_photo
 from db.resources.kinds import KINDS, Kind
 from db.resources.photo_copies import PhotoSize
@@ -149,8 +150,13 @@ _attachments = Resource(attachments, item_of(AttachmentItem, sha256=lambda row: 
 
 @router.get("", operation_id="listAttachments", response_model=ListOf[AttachmentItem])
 async def list_attachments(access: Reader, query: Annotated[AttachmentQuery, Query()]) -> Response:
-    """List attachments, newest first."""
-    return await _attachments.list(access, query)
+    """List attachments, newest first. Viewers and technicians see no files of other employees, and
+    none with which a customer signed.
+    """
+    if access.sees_all:
+        return await _attachments.list(access, query)
+    limits = {"readable_by": access.caller.user_id, "signatures": False}
+    return await _attachments.list(access, query, **limits)
 
 
 @_uploads.post(
@@ -202,7 +208,8 @@ router.routes.extend(_uploads.routes)
 @router.get("/{id}", operation_id="getAttachment", response_model=AttachmentItem)
 async def get_attachment(access: Reader, attachment_id: _AttachmentPath) -> Response:
     """Return one attachment, without its bytes."""
-    return await _attachments.get(access, attachment_id)
+    async with access.transaction() as conn:
+        return ok(_attachments.item(await _readable(conn, access, attachment_id)))
 
 
 @router.get(
@@ -219,7 +226,7 @@ async def download_attachment(
 ) -> Response:
     """Download the bytes, all or one range of them. A photo is a copy without metadata."""
     async with access.transaction() as conn:
-        attachment = await _attachments.found(conn, attachment_id)
+        attachment = await _readable(conn, access, attachment_id)
         file = await served_file(conn, access, attachment, query.size)
     return download(request, access, file)
 
@@ -240,6 +247,18 @@ async def delete_attachment(access: Dispatcher, attachment_id: _AttachmentPath) 
         if not await files.delete(conn, attachment_id):
             raise not_found("attachment")
     return no_content()
+
+
+async def _readable(conn: Connection, access: Access, attachment_id: UUID) -> Attachment:
+    """Return an attachment that the caller may read. Raises Problem (403, 404)."""
+    attachment = await _attachments.found(conn, attachment_id)
+    if not access.sees_all:
+        own = await of_user(conn, access.caller.user_id)
+        if attachment.employee_id not in (None, own):
+            raise forbidden("Files of other employees are for dispatchers and admins.")
+        if await is_signature(conn, attachment_id):
+            raise forbidden("What a customer signed with is for dispatchers and admins.")
+    return attachment
 
 
 async def _check_order(conn: Connection, order_id: UUID | None) -> None:

@@ -17,6 +17,7 @@ from api.http import fields
 from api.http.encoding import created, ok
 from api.http.problems import Fault, Problem, bad_field, check_together, not_found
 from api.request.access import Access, Dispatcher, Reader, Technician
+from api.request.own_hours import readable_employee
 from api.request.paging import ListOf, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
@@ -50,11 +51,16 @@ _DAY = timedelta(days=1)
 async def list_punches(access: Reader, query: Annotated[PunchQuery, Query()]) -> Response:
     """List punches, the last claimed time first."""
     page = Page(access, query, "punches", RowKey)
-    wanted = PunchFilter(
-        query.employee_id, query.since, query.until, query.verdict, query.reviewed, query.site_id
-    )
     async with access.transaction() as conn:
         await check_filters(conn, query)
+        wanted = PunchFilter(
+            await readable_employee(conn, access, query.employee_id),
+            query.since,
+            query.until,
+            query.verdict,
+            query.reviewed,
+            query.site_id,
+        )
         found, total = await page.read(conn, punch_list.PUNCHES, wanted, query.order)
     return page.response(
         found, total, key=lambda row: RowKey(row.claimed_at, row.id), item=punch_item
@@ -86,7 +92,9 @@ async def create_punch(access: Technician, body: Annotated[PunchClaim, Body()]) 
 async def get_punch(access: Reader, punch_id: _PunchPath) -> Response:
     """Return one punch, with the verdicts that it had before."""
     async with access.transaction() as conn:
-        return ok(await _detail(conn, await _found(conn, punch_id)))
+        punch = await _found(conn, punch_id)
+        await readable_employee(conn, access, punch.employee_id)
+        return ok(await _detail(conn, punch))
 
 
 @router.post("/{id}/review", operation_id="reviewPunch", response_model=PunchDetail)

@@ -12,7 +12,7 @@ from api.http import fields
 from api.http.encoding import id_text
 from api.http.problems import bad_field
 from api.request.paging import SortedQuery
-from api.request.resource import item_of
+from api.request.resource import Item, item_of
 from api.resources.work_orders.bodies import Assignees
 from db.quotes.quotes import MailState, QuoteRow
 from operations.quotes.document import quote_label
@@ -137,7 +137,7 @@ class QuoteItem(fields.StoredItem):
     decided_by: _Person | None = Field(description="who accepted or declined")
     decline_reason: _Reason | None
     evidence: Annotated[list[EvidenceItem], Field(max_length=10)] = Field(
-        description="what happened to it, as a chain of hashes"
+        description="what happened to it, as a chain of hashes; empty for viewers and technicians"
     )
 
 
@@ -275,6 +275,11 @@ quote_item = item_of(
     valid_until=lambda row: row.valid_until.isoformat(),
     evidence=lambda row: [entry_item(content) for content in row.evidence],
 )
+
+
+def quote_without_evidence(row: QuoteRow) -> Item:
+    """Return a QuoteItem for whoever does not see the evidence of customers."""
+    return quote_item(row._replace(evidence=[]))
 
 
 def quote_columns(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from api.resources.quotes.bodies import (
     entry_item,
     quote_columns,
     quote_item,
+    quote_without_evidence,
 )
 from api.resources.quotes.conversion import convert, part_ids_in
 from api.resources.quotes.moves import (
@@ -92,6 +93,7 @@ _PDF: dict[int | str, dict[str, Any]] = {200: {"description": "The PDF", **PDF_T
 _quotes = Resource(
     quotes,
     quote_item,
+    item_for=lambda access: quote_item if access.sees_all else quote_without_evidence,
     columns=quote_columns,
     is_in_use=is_in_use,
     in_use="The quote is with its customer, on its way there, or accepted.",
@@ -270,7 +272,7 @@ async def get_quote_pdf(access: Reader, quote_id: _QuotePath) -> Response:
 
 
 @router.get("/{id}/evidence", operation_id="getQuoteEvidence", response_model=EvidenceCheck)
-async def get_quote_evidence(access: Reader, quote_id: _QuotePath) -> Response:
+async def get_quote_evidence(access: Dispatcher, quote_id: _QuotePath) -> Response:
     """Verify the evidence: work out each hash anew from what is stored."""
     async with access.transaction() as conn:
         row = await _quotes.found(conn, quote_id)

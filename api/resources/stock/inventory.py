@@ -157,7 +157,7 @@ def _without_cost(row: InventoryRow) -> dict[str, Any]:
 _inventory = Resource(
     inventory,
     inventory_item,
-    item_for=lambda access: inventory_item if access.sees_costs else _without_cost,
+    item_for=lambda access: inventory_item if access.sees_all else _without_cost,
     columns=_columns,
 )
 

@@ -152,7 +152,7 @@ def _without_cost(row: MovementRow) -> dict[str, Any]:
 
 
 _movements = Resource(
-    movements, _item, item_for=lambda access: _item if access.sees_costs else _without_cost
+    movements, _item, item_for=lambda access: _item if access.sees_all else _without_cost
 )
 
 

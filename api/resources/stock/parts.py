@@ -166,7 +166,7 @@ _item = item_of(PartItem, fits=_fits)
 _parts = Resource(
     table.parts,
     _item,
-    item_for=lambda access: _item if access.sees_costs else _without_cost,
+    item_for=lambda access: _item if access.sees_all else _without_cost,
     columns=_columns,
     is_in_use=is_part_in_use,
     in_use="The part is in stock, or planned for a work order that has not ended.",

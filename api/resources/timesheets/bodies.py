@@ -108,6 +108,7 @@ class AdjustmentItem(BaseModel):
     reason: _Reason
     created_by: fields.UserId
     created_at: datetime
+    own: bool = Field(description="whoever made it was the employee whose hours these are")
 
 
 class TimesheetDetail(TimesheetItem):
@@ -222,5 +223,7 @@ timesheet_item = item_of(
 )
 """Return a TimesheetItem."""
 
-adjustment_item = item_of(AdjustmentItem, day=lambda row: row.day.isoformat())
+adjustment_item = item_of(
+    AdjustmentItem, day=lambda row: row.day.isoformat(), own=lambda row: row.is_own
+)
 """Return an AdjustmentItem."""

@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from api.http.encoding import time_text
 from api.http.problems import conflict
 from api.resources.shifts import flag_item, shift_item
 from db.core.connect import Connection
 from db.core.exchange import Exchange
 from db.core.table import db_now
 from db.hours.punches import PunchTimes, punches_around
-from db.hours.rules import read_rules
+from db.hours.rules import read_rules, until_left
 from db.hours.shifts import shift_rows, stored_flag
 from db.hours.timesheets import AdjustedDays, AdjustmentRow, TimesheetRow, ask_adjustments
 from operations.hours.local_days import Period, Span, whole_weeks, zone_of
@@ -31,6 +32,7 @@ from operations.hours.timesheets import (
     span_to_read,
     timesheet,
 )
+from telemetry.ids import format_id
 from telemetry.times import to_us
 
 MAX_PUNCHES = 5_000  # that a timesheet is counted from: some hundred and sixty a day
@@ -78,8 +80,9 @@ class _Terms(NamedTuple):
 
 def _terms(row: TimesheetRow) -> _Terms:
     used = rules_in_use(row)
-    rules = read_rules(used["timesheet_rules"], used["punch_policy"])
     timezone: str = used["timezone"]
+    stored = read_rules(used["timesheet_rules"], used["punch_policy"])
+    rules = until_left(stored, row.left_on, timezone)
     period = Period(row.first_day, row.last_day)
     days = AdjustedDays(row.employee_id, *whole_weeks(period, rules.first_weekday))
     return _Terms(rules, timezone, period, days, span_to_read(period, rules, timezone))
@@ -153,13 +156,15 @@ async def counted(conn: Connection, org_id: UUID, row: TimesheetRow) -> CountedT
         tuple(shift for shift in attendance.shifts if _is_on(shift, span, terms.rules)),
         tuple(each for each in attendance.loose_flags if span.start_s <= each.time_s < span.end_s),
     )
+    adjustments = [each for each in stored.adjustments if row.first_day <= each.day <= row.last_day]
+    figures = _figures(terms, sheet, shown, stored.punches)
+    if terms.rules.doubts != "allow":
+        figures["flags"] += [_own_adjustment(each) for each in adjustments if each.is_own]
     return CountedTimesheet(
         sheet=sheet,
-        figures=_figures(terms, sheet, shown, stored.punches),
+        figures=figures,
         punch_ids=list(_of_period(shown, stored.punches, span)),
-        adjustments=[
-            each for each in stored.adjustments if row.first_day <= each.day <= row.last_day
-        ],
+        adjustments=adjustments,
         now=now,
         has_ended=span.end_s <= now.timestamp(),
     )
@@ -224,6 +229,17 @@ def _figures(
         "shifts": shifts,
         "flags": [flag_item(stored_flag(flag)) for flag in sheet.flags],
         "loose_flags": [flag_item(stored_flag(flag)) for flag in shown.loose_flags],
+    }
+
+
+def _own_adjustment(adjustment: AdjustmentRow) -> dict[str, Any]:
+    """Return the FlagItem of an adjustment of one's own hours: whoever approves them sees it."""
+    return {
+        "name": "own_adjustment",
+        "punch_id": None,
+        "adjustment_id": format_id("adj", adjustment.id),
+        "time": time_text(adjustment.created_at),
+        "settled": False,
     }
 
 

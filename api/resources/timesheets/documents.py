@@ -100,7 +100,7 @@ def _days(detail: Item, names: Names) -> tuple[DocumentDay, ...]:
         line = AdjustmentLine(
             seconds=each["seconds"],
             reason=each["reason"],
-            actor=names.user(each["created_by"]),
+            actor=names.user(each["created_by"]) + (" (own hours)" if each["own"] else ""),
             made_at=read_time(each["created_at"]),
         )
         adjustments[date.fromisoformat(each["day"])].append(line)

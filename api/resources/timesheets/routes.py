@@ -20,6 +20,7 @@ from api.http.errors import REFUSALS, problem_of
 from api.http.problems import Problem, bad_field, conflict, forbidden, not_found
 from api.request.access import Access, Admin, Dispatcher, Reader, Technician
 from api.request.document_answers import varying
+from api.request.own_hours import readable_employee
 from api.request.paging import ListOf, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
@@ -91,9 +92,10 @@ async def list_timesheets(
 ) -> Response:
     """List timesheets, newest first; as CSV for those who accept it."""
     page = Page(access, query, "timesheets", query.order.key_type)
-    wanted = query.wanted()
     async with access.transaction() as conn:
         await check_filters(conn, query)
+        employee_id = await readable_employee(conn, access, query.employee_id)
+        wanted = query.wanted() | ({} if employee_id is None else {"employee_id": employee_id})
         rows, total = await page.read(conn, timesheets, wanted, query.order)
         if query.include is not None:
             rows[:] = await with_hours(conn, access.caller.org_id, rows)
@@ -133,6 +135,7 @@ async def get_timesheet(
     form = wanted_form(request)
     async with access.transaction() as conn:
         row = await _found(conn, timesheet_id)
+        await readable_employee(conn, access, row.employee_id)
         count = await counted(conn, access.caller.org_id, row)
         detail = await _detail(conn, row, count)
         names, letterhead = None, NO_LETTERHEAD
@@ -203,7 +206,14 @@ async def create_adjustment(
         check_adjustable(row.state)
         _check_adjustment(row, count, body)
         adjustment = AdjustmentRow(
-            new_id(), body.day, body.seconds, body.reason, access.caller.user_id, count.now, ""
+            id=new_id(),
+            day=body.day,
+            seconds=body.seconds,
+            reason=body.reason,
+            created_by=access.caller.user_id,
+            created_at=count.now,
+            is_own=access.is_own(row.user_id),
+            actor="",
         )
         await insert_adjustment(conn, row.id, adjustment)
         detail = await _detail(conn, row, await counted(conn, org_id, row))
@@ -239,6 +249,7 @@ async def _changed(access: Access, timesheet_id: UUID, wanted: Verb | TimesheetC
     org_id = access.caller.org_id
     async with access.transaction() as conn:
         row = await _found(conn, timesheet_id, lock=True)
+        await readable_employee(conn, access, row.employee_id)
         verb = _verb(row, wanted)
         if verb is not None:
             _check_may(access, row, verb)

@@ -64,7 +64,8 @@ class AttemptItem(BaseModel):
         examples=[{"content-type": "text/plain"}],
     )
     response_body: Annotated[str, fields.text(1_024, "try later")] | None = Field(
-        description="the first 1,024 characters; what may be a secret is masked"
+        description="the first 1,024 characters; what may be a secret is masked. null, as the"
+        " headers, for viewers and technicians"
     )
     next_attempt_at: datetime | None = Field(description="null: none followed from this one")
 
@@ -109,7 +110,8 @@ async def list_deliveries(access: Reader, query: Annotated[DeliveryQuery, Query(
 async def get_delivery(access: Reader, delivery_id: _DeliveryPath) -> Response:
     """Return one delivery with its attempts."""
     async with access.transaction() as conn:
-        return ok(await _whole(conn, await found_delivery(conn, delivery_id)))
+        row = await found_delivery(conn, delivery_id)
+        return ok(await _whole(conn, row, with_responses=access.sees_all))
 
 
 @router.post(
@@ -166,8 +168,15 @@ def delivery_item(row: ListedDelivery) -> dict[str, Any]:
     }
 
 
-async def _whole(conn: Connection, row: ListedDelivery) -> dict[str, Any]:
+async def _whole(
+    conn: Connection, row: ListedDelivery, *, with_responses: bool = True
+) -> dict[str, Any]:
+    """Return a DeliveryWithAttempts. with_responses: False leaves out what the receiver answered,
+    which may be the event.
+    """
     attempts = await delivery_list.attempts(conn, row)
+    if not with_responses:
+        attempts = [each._replace(response_headers=None, response_body=None) for each in attempts]
     return delivery_item(row) | {"attempts": [_attempt_item(each) for each in attempts]}
 
 

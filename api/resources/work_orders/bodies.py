@@ -319,7 +319,9 @@ class TransitionItem(BaseModel):
     reason: _Reason | None
     signer_name: _Signer | None
     signed_at: datetime | None
-    signature: _Signature | None
+    signature: _Signature | None = Field(
+        description="null, as its attachment, for viewers and technicians"
+    )
     signature_attachment_id: fields.AttachmentId | None
     open_tasks: Annotated[int, Field(ge=0, le=MAX_CHECKLIST, examples=[0])] | None = Field(
         description="the items of the checklist that were not done when somebody signed; null: of"
@@ -369,3 +371,8 @@ transition_item = item_of(
     signature=_signature,
 )
 """Return a TransitionItem."""
+
+
+def transition_without_signature(row: WorkOrderTransition) -> Item:
+    """Return a TransitionItem for whoever does not see how a customer signed."""
+    return transition_item(row._replace(signature=None, signature_attachment_id=None))

@@ -60,7 +60,7 @@ def order_part_item(access: Access, row: OrderPartRow) -> dict[str, Any]:
         "planned": shown_quantity(row.planned_milli),
         "reserved": shown_quantity(row.reserved_milli),
         "used": shown_quantity(row.used_milli),
-        "cost_cents": row.cost_cents if access.sees_costs else None,
+        "cost_cents": row.cost_cents if access.sees_all else None,
         "currency": row.currency,
         "created_at": time_text(row.created_at),
         "updated_at": time_text(row.updated_at),

@@ -20,6 +20,7 @@ from api.resources.work_orders.bodies import (
     TransitionItem,
     comment_item,
     transition_item,
+    transition_without_signature,
 )
 from api.resources.work_orders.changes import check_own
 from api.resources.work_orders.routes import WorkOrderPath, check_unchanged, orders
@@ -74,7 +75,8 @@ async def list_transitions(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
 ) -> Response:
     """List the ways that a work order took from status to status, newest first."""
-    return await listed_records(access, work_order_id, query, transitions, transition_item)
+    item = transition_item if access.sees_all else transition_without_signature
+    return await listed_records(access, work_order_id, query, transitions, item)
 
 
 @router.get(

@@ -98,7 +98,7 @@ _STOCK_STATES = {each.then for each in MOVES if each.verb in MOVING_STOCK}
 orders = Resource(
     table.work_orders,
     work_order_item,
-    item_for=lambda access: work_order_item if access.sees_costs else work_order_without_cost,
+    item_for=lambda access: work_order_item if access.sees_all else work_order_without_cost,
     included=included_names,
 )
 
@@ -165,7 +165,7 @@ async def get_work_order(
         return await _printed(access, work_order_id)
     if not query.costs:
         return varying(await orders.get(access, work_order_id, query))
-    if not access.sees_costs:
+    if not access.sees_all:
         raise forbidden(f"The role {access.caller.role} may not see what a work order costs.")
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id)
@@ -178,7 +178,9 @@ async def get_work_order(
 async def _printed(access: Access, work_order_id: UUID) -> Response:
     async def read() -> WorkOrderSheet:
         async with access.transaction() as conn:
-            sheet = await sheet_of(conn, await orders.found(conn, work_order_id))
+            sheet = await sheet_of(
+                conn, await orders.found(conn, work_order_id), with_drawing=access.sees_all
+            )
         return await decoded(access, sheet)
 
     content = await rendered(access.state.renderer.work_order(access.caller.org_id, read))

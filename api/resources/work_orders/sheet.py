@@ -29,16 +29,16 @@ _SIGNED = ("completed", "closed")
 _EXPLAINED = ("on_hold", "cancelled", "cannot_complete")
 
 
-async def sheet_of(conn: Connection, row: WorkOrder) -> WorkOrderSheet:
+async def sheet_of(conn: Connection, row: WorkOrder, *, with_drawing: bool) -> WorkOrderSheet:
     """Return the sheet of a work order. Its drawn signature is as the client sent it: `decoded`
-    has to follow.
+    has to follow. with_drawing: False leaves the drawing out.
     """
     organization = await organizations.find(conn)
     client = None if row.client_id is None else await clients.find(conn, row.client_id)
     site = None if row.site_id is None else await sites.find(conn, row.site_id)
     assignees = await names_of(conn, "employees", row.assignee_ids)
     assets = await names_of(conn, "assets", row.asset_ids)
-    photos, files = await _attached(conn, row)
+    photos, files = await _attached(conn, row, with_drawing=with_drawing)
     return WorkOrderSheet(
         order_id=id_text("wo", row.id),
         organization=organization.name,
@@ -64,7 +64,7 @@ async def sheet_of(conn: Connection, row: WorkOrder) -> WorkOrderSheet:
         worked_s=row.worked_s,
         checklist=await _tasks(conn, row),
         parts=await _parts(conn, row),
-        signature=await _signature(conn, row),
+        signature=await _signature(conn, row, with_drawing=with_drawing),
         photos=photos,
         files=files,
         changed_at=row.updated_at,
@@ -117,11 +117,15 @@ async def _parts(conn: Connection, row: WorkOrder) -> list[SheetPart]:
     ]
 
 
-async def _signature(conn: Connection, row: WorkOrder) -> SheetSignature | None:
+async def _signature(
+    conn: Connection, row: WorkOrder, *, with_drawing: bool
+) -> SheetSignature | None:
     """Return what was signed when the work order was completed, unless it was reopened since."""
     last = await last_transition(conn, row.id, "completed") if row.state in _SIGNED else None
     if last is None or last.signer_name is None or last.signed_at is None:
         return None
+    if not with_drawing:
+        return SheetSignature(last.signer_name, last.signed_at, b"")
     picture = last.signature or b""
     if not picture and last.signature_attachment_id is not None:
         thumbs = await photo_copies.thumbs(conn, [last.signature_attachment_id])
@@ -129,13 +133,14 @@ async def _signature(conn: Connection, row: WorkOrder) -> SheetSignature | None:
     return SheetSignature(last.signer_name, last.signed_at, picture)
 
 
-async def _attached(conn: Connection, row: WorkOrder) -> tuple[list[bytes], list[str]]:
+async def _attached(
+    conn: Connection, row: WorkOrder, *, with_drawing: bool
+) -> tuple[list[bytes], list[str]]:
     """Return the thumbnails of photos and the names of other files, in the order in which they
     came: of the newest that there is room for.
     """
-    newest = await attachments.listing(
-        conn, {"work_order_id": row.id}, after=None, limit=MAX_PRINTED_FILES, offset=0
-    )
+    wanted = {"work_order_id": row.id} | ({} if with_drawing else {"signatures": False})
+    newest = await attachments.listing(conn, wanted, after=None, limit=MAX_PRINTED_FILES, offset=0)
     thumbs = await photo_copies.thumbs(conn, [each.id for each in newest])
     oldest_first = newest[::-1]
     photos = [thumbs[each.id] for each in oldest_first if each.id in thumbs]

@@ -100,9 +100,8 @@ def _run(data_dir: Path, org_id: UUID, work: Callable[[Connection], Awaitable[T]
 
 
 def _described(row: User) -> dict[str, str | None]:
-    if row.deactivated_at is not None:
-        state = "deactivated"
-    else:
+    state = "deactivated"
+    if row.is_active:
         state = "invited" if row.is_invited else "active"
     return {
         "id": format_id("usr", row.id),

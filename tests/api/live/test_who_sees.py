@@ -4,12 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
+from db.history.events import ABOUT_HOURS
+from geofence.punches.claim import PUNCHED_IN
 from tests.api.live.positions import made, places, put, watch
 from tests.api.live.reading import BREACH, emit, signed_in, streaming, subscribed
+from tests.api.punching import employee, user_of, worker
 from tests.api.running import Client, Organization, RunningApi
+from tests.api.waiting import until_answered
 
 ROLES = ("admin", "dispatcher", "technician", "viewer")
 
@@ -66,6 +71,50 @@ async def test_the_place_of_another_organization_opens_nothing(
         assert answer["op"] == "subscribed"
         emit(api, south, 1)
         wanted = emit(api, north, 1)
+        assert await reader.seqs(1) == wanted
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("way", ["socket", "stream"])
+async def test_a_viewer_or_technician_sees_events_about_their_own_hours_alone(
+    api: RunningApi, org: Organization, way: str, role: str
+) -> None:
+    client: Client = getattr(org, role)
+    own, other = (await worker(api, org, role)).id, await employee(org)
+    sees_all = role in ("admin", "dispatcher")
+
+    def all_of_both() -> list[int]:
+        """Emit events, and return those that the reader sees."""
+        seqs: list[int] = []
+        for kind in (*sorted(ABOUT_HOURS), BREACH):
+            seqs += emit(api, org, 1, kind, employee_id=own)
+            theirs = emit(api, org, 1, kind, employee_id=other)
+            seqs += theirs if sees_all or kind == BREACH else []
+        return seqs
+
+    seen = all_of_both()
+    listed = await client.get("/v1/events", after=seen[0] - 1)
+    assert [event["seq"] for event in listed.json["data"]] == seen
+    assert listed.json["total"] == len(seen)
+    async with _events(api, client, way, seen[0] - 1) as next_event:  # a backlog, then live
+        seen += all_of_both()
+        assert [(await next_event())["seq"] for _ in seen] == seen
+        await _nothing_more(next_event())
+
+
+async def test_who_loses_the_right_to_the_hours_of_others_is_cut_off(
+    api: RunningApi, org: Organization
+) -> None:
+    async with subscribed(api.url, org.dispatcher) as reader:
+        dispatcher = user_of(api, org, "dispatcher")
+        answer = await org.admin.patch(f"/v1/users/{dispatcher}", {"role": "viewer"})
+        assert answer.status == 200
+        assert await reader.closed() == (4003, {"code": "forbidden", "seq": ANY})
+        emit(api, org, 1, PUNCHED_IN, employee_id=await employee(org))
+    await until_answered(lambda: org.dispatcher.post("/v1/clients", {"name": "x"}), 403)
+    async with subscribed(api.url, org.dispatcher) as reader:  # and comes back as a viewer
+        emit(api, org, 1, PUNCHED_IN, employee_id=await employee(org))
+        wanted = emit(api, org, 1)
         assert await reader.seqs(1) == wanted
 
 

@@ -49,7 +49,7 @@ async def done(org: Organization, quote: dict[str, Any], verb: str, body: Any = 
 
 
 async def read(org: Organization, quote: dict[str, Any]) -> dict[str, Any]:
-    return (await org.viewer.get(f"/v1/quotes/{quote['id']}")).json
+    return (await org.dispatcher.get(f"/v1/quotes/{quote['id']}")).json
 
 
 async def sent(org: Organization, mailbox: Mailbox, **more: Any) -> tuple[dict[str, Any], str]:

@@ -5,7 +5,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +14,13 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege, UniqueViolatio
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange
+from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.table import db_now
 from db.hours.periods import KnownTimesheets, add_missing
 from db.hours.punches import PunchTimes, punches_around
-from db.hours.rules import read_rules
-from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow, shift_rows
+from db.hours.rules import read_rules, until_left
+from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow, derive_since, shift_rows
 from db.punches import punch_list
 from db.punches.record import record
 from db.punches.rows import NewPunch
@@ -76,7 +77,8 @@ async def check(conn: Connection, employee_id: UUID) -> None:
     """Compare what is stored with what all punches make."""
     punches = await all_punches(conn)
     now_us = to_us(await db_now(conn))
-    expected = shift_rows(employee_id, shifts_of(punches, RULES.shifts, "UTC", now_us), punches)
+    rules = until_left(RULES, await value_of(conn, "SELECT left_on FROM employees"), "UTC")
+    expected = shift_rows(employee_id, shifts_of(punches, rules.shifts, "UTC", now_us), punches)
     assert await stored(conn) == sorted(expected, key=lambda row: (row.started_at, row.id))
 
 
@@ -111,6 +113,21 @@ async def test_shifts_are_those_of_all_punches_in_whatever_order_and_pieces_they
             async with acting(crew) as conn:
                 await review_any(conn, crew, random_)
                 await check(conn, employee_id)
+        if random_.random() < 0.3:
+            async with acting(crew) as conn:
+                await leave(conn, crew, employee_id, random_)
+                await check(conn, employee_id)
+
+
+async def leave(conn: Connection, crew: Crew, employee_id: UUID, random_: random.Random) -> None:
+    """Let the employee leave on a day of their punches, or stay."""
+    before = await value_of(conn, "SELECT left_on FROM employees")
+    days = [START.date() + timedelta(days=number) for number in range(8)]
+    then = random_.choice([None, *days])
+    await conn.execute("UPDATE employees SET left_on = %s", (then,))
+    ends = [datetime.combine(day, time(), UTC) + timedelta(days=1) for day in (before, then) if day]
+    if ends:
+        await derive_since(conn, (crew.tenant.org_id, employee_id), min(ends))
 
 
 async def review_any(conn: Connection, crew: Crew, random_: random.Random) -> None:

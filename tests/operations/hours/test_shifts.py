@@ -71,6 +71,52 @@ def test_of_punches_with_one_time_what_ends_comes_first(out, next_in):
     ]
 
 
+LEFT_S = 1_000
+
+
+@pytest.mark.parametrize(
+    ("times", "shifts", "flags"),
+    [
+        # A shift before the end counts, whatever comes behind it.
+        ([("in", 100), ("out", 900), ("in", 1_000)], [(100, 900)], [("not_employed", 3)]),
+        # An `out` in the last second counts, one in the first second behind it does not.
+        ([("in", 100), ("out", 999)], [(100, 999)], []),
+        (
+            [("in", 100), ("out", 1_000)],
+            [(100, 1_000)],
+            [("missing_out", 1), ("not_employed", 2)],
+        ),
+        # Whoever is on a break at the end stays on it.
+        (
+            [("in", 100), ("break_start", 900), ("break_end", 1_100), ("out", 1_200)],
+            [(100, 1_000)],
+            [
+                ("missing_break_end", 2),
+                ("missing_out", 1),
+                ("not_employed", 3),
+                ("not_employed", 4),
+            ],
+        ),
+        ([("in", 2_000), ("out", 3_000)], [], [("not_employed", 1), ("not_employed", 2)]),
+    ],
+)
+def test_no_punch_counts_and_no_shift_lasts_beyond_the_last_day(times, shifts, flags):
+    rules = ShiftRules(employed_until_s=LEFT_S)
+    punches = [punch(number, kind, second) for number, (kind, second) in enumerate(times, 1)]
+    found = shifts_of(punches, rules, "UTC", 10**15)
+    assert [(shift.started_s, shift.ended_s) for shift in found.shifts] == shifts
+    told = [flag for shift in found.shifts for flag in shift.flags] + list(found.loose_flags)
+    assert sorted((flag.name, flag.punch.int) for flag in told) == sorted(flags)
+
+
+def test_a_review_does_not_make_a_punch_behind_the_last_day_count():
+    accepted = replace(punch(1, "in", LEFT_S), review="accepted")
+    found = shifts_of([accepted], ShiftRules(employed_until_s=LEFT_S), "UTC", 10**15)
+    assert found.shifts == ()
+    (flag,) = found.loose_flags
+    assert (flag.name, flag.is_settled) == ("not_employed", False)
+
+
 def test_breaks_that_touch_are_one_break():
     times = [("in", 0), ("break_start", 0), ("break_end", 60), ("break_start", 60), ("out", 120)]
     punches = [punch(number, kind, second) for number, (kind, second) in enumerate(times)]
