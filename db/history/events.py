@@ -153,9 +153,9 @@ class EventFilter:
     after_seq: int | None = None
     types: frozenset[str] | None = None
     subjects: tuple[str, ...] = ()
-    hours_of: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    hours_of: str | None = None
 
     @property
     def is_plain(self) -> bool:
