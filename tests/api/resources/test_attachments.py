@@ -99,10 +99,10 @@ async def test_a_file_belongs_to_one_thing_and_is_listed_by_it(
     for name in names:
         await upload(north.dispatcher, b"hello", name, **{f"{kind}_id": one})
     await upload(north.dispatcher, b"hello", "4.txt", **{f"{kind}_id": other})
-    listed = (await north.viewer.get("/v1/attachments", **{f"{kind}_id": one})).json
+    listed = (await north.dispatcher.get("/v1/attachments", **{f"{kind}_id": one})).json
     assert [row["file_name"] for row in listed["data"]] == names[::-1]
     assert listed["total"] == 3
-    walked = await north.viewer.walk("/v1/attachments", limit=1, **{f"{kind}_id": one})
+    walked = await north.dispatcher.walk("/v1/attachments", limit=1, **{f"{kind}_id": one})
     assert walked == listed["data"]
 
 

@@ -27,11 +27,11 @@ async def _site(org: Organization) -> str:
     return (await org.admin.post("/v1/sites", {"name": "Pit"})).json["id"]
 
 
-async def test_an_employee_is_made_read_and_changed(api: RunningApi, north: Organization) -> None:
-    user = _user(api, north)
-    site = await _site(north)
+async def test_an_employee_is_made_read_and_changed(api: RunningApi, org: Organization) -> None:
+    user = _user(api, org)
+    site = await _site(org)
     made = await _made(
-        north,
+        org,
         role="Crane operator",
         email="eve@example.com",
         user_id=user,
@@ -45,18 +45,19 @@ async def test_an_employee_is_made_read_and_changed(api: RunningApi, north: Orga
     assert made["punch_rights"] == {"by": ["phone", "terminal"], "site_ids": [site]}
     assert (made["user_id"], made["active"], made["deleted_at"]) == (user, True, None)
     path = f"/v1/employees/{made['id']}"
-    assert (await north.viewer.get(path)).json == made
-    changed = (await north.dispatcher.patch(path, {"active": False, "certifications": []})).json
+    assert (await org.viewer.get(path)).json == made
+    changed = (await org.dispatcher.patch(path, {"active": False, "certifications": []})).json
     assert changed == made | {
         "active": False,
+        "left_on": changed["left_on"],
         "certifications": [],
         "updated_at": changed["updated_at"],
     }
     rights = {"by": ["tracker"], "site_ids": None}
-    anywhere = await north.dispatcher.patch(path, {"punch_rights": {"by": ["tracker"]}})
+    anywhere = await org.dispatcher.patch(path, {"punch_rights": {"by": ["tracker"]}})
     assert anywhere.json["punch_rights"] == rights
-    assert (await north.viewer.get(path)).json == anywhere.json
-    same = await north.dispatcher.patch(path, {"punch_rights": rights, "certifications": []})
+    assert (await org.viewer.get(path)).json == anywhere.json
+    same = await org.dispatcher.patch(path, {"punch_rights": rights, "certifications": []})
     assert same.json == anywhere.json
 
 

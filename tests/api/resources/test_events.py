@@ -154,10 +154,10 @@ async def test_events_are_found_by_what_they_are_about(
     about: About, parameters: dict[str, Any], shown: list[int]
 ) -> None:
     named = {name: about.ids.get(str(value), value) for name, value in parameters.items()}
-    answer = await about.org.viewer.get("/v1/events", **named)
+    answer = await about.org.dispatcher.get("/v1/events", **named)
     assert seqs(answer) == shown
     assert answer.json["total"] == len(shown)
-    walked = await about.org.viewer.walk("/v1/events", **named, limit=1)
+    walked = await about.org.dispatcher.walk("/v1/events", **named, limit=1)
     assert [event["seq"] for event in walked] == shown
 
 

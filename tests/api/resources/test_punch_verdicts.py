@@ -41,12 +41,12 @@ async def test_a_punch_over_rest_has_its_verdict_once(
     assert [one.status for one in answers] == [case.rest.status] * 2
     if case.rest.status != 201:
         assert (
-            (await org.viewer.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 0
+            (await org.dispatcher.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 0
         )
         return
     stored, again = (one.json for one in answers)
-    assert again == stored == (await org.viewer.get(f"/v1/punches/{stored['id']}")).json
-    assert (await org.viewer.get("/v1/punches")).json["total"] == len(case.before) + 1
+    assert again == stored == (await org.dispatcher.get(f"/v1/punches/{stored['id']}")).json
+    assert (await org.dispatcher.get("/v1/punches")).json["total"] == len(case.before) + 1
     assert (stored["verdict"], rules(stored), stored["pay_time_source"]) == (
         case.verdict,
         case.rules,
@@ -63,6 +63,6 @@ async def test_a_punch_over_rest_has_its_verdict_once(
     names = ("verdict", "reasons", "zone_id", "margin_m")
     assert data["punch_id"] == stored["id"]
     assert {name: data[name] for name in names} == {name: stored[name] for name in names}
-    shifts = (await org.viewer.get("/v1/shifts", sort="started_at")).json["data"]
+    shifts = (await org.dispatcher.get("/v1/shifts", sort="started_at")).json["data"]
     flags = [sorted(flag["name"] for flag in one["flags"]) for one in shifts]
     assert case.shifts in (None, flags)

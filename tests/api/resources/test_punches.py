@@ -94,7 +94,7 @@ async def test_a_site_that_is_edited_meanwhile_counts_as_it_was_at_the_time_of_t
     first, second = await anna.send(before), await anna.send(after)
     assert (first["verdict"], first["zone_version"]) == ("verified", 1)
     assert (second["verdict"], second["zone_version"]) == ("failed", 2)
-    assert (await org.viewer.get(f"/v1/punches/{first['id']}")).json == first
+    assert (await org.dispatcher.get(f"/v1/punches/{first['id']}")).json == first
 
 
 async def test_a_leap_from_a_fix_of_the_employees_tracker_is_seen(
@@ -226,7 +226,7 @@ async def test_what_cannot_be_is_a_422_that_points_at_it(
     assert answer.status == 422
     (fault,) = answer.json["errors"]
     assert fault["pointer"] == pointer
-    assert (await org.viewer.get("/v1/punches")).json["total"] == 0
+    assert (await org.dispatcher.get("/v1/punches")).json["total"] == 0
 
 
 # Repeats ------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ async def test_a_punch_that_comes_again_is_the_stored_one_without_a_second_event
     entered = await org.dispatcher.post("/v1/punches", claim | {"reason": "forgotten"})
     assert entered.json == first
     assert len(punch_events(api, org)) == 1
-    assert (await org.viewer.get("/v1/punches")).json["total"] == 1
+    assert (await org.dispatcher.get("/v1/punches")).json["total"] == 1
 
 
 async def test_an_idempotency_key_answers_again(
@@ -264,7 +264,7 @@ async def test_many_who_punch_at_once_have_one_punch_each(
 ) -> None:
     claims = [anna.claim(ago_s=number + 1) for number in range(8)]
     await asyncio.gather(*(anna.send(claim) for claim in claims * 2))
-    assert (await org.viewer.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 8
+    assert (await org.dispatcher.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 8
 
 
 async def test_more_than_the_bound_of_a_day_is_a_429_until_the_next_one(
@@ -278,7 +278,7 @@ async def test_more_than_the_bound_of_a_day_is_a_429_until_the_next_one(
     assert (refused.status, refused.json["code"]) == (429, "too_many_punches")
     assert 0 < int(refused.headers["Retry-After"]) <= 86_400
     assert (await anna.client.post("/v1/punches", claims[0])).status == 201
-    assert (await org.viewer.get("/v1/punches")).json["total"] == 2
+    assert (await org.dispatcher.get("/v1/punches")).json["total"] == 2
 
 
 # Lists --------------------------------------------------------------------------------------------
@@ -311,23 +311,23 @@ async def test_filters_go_together_and_pages_follow_each_other(
         ({"site_id": site_id, "verdict": "unverified"}, []),
     ]
     for filters, ids in cases:
-        listed = (await org.viewer.get("/v1/punches", **filters)).json
+        listed = (await org.dispatcher.get("/v1/punches", **filters)).json
         assert [row["id"] for row in listed["data"]] == ids, filters
         assert (listed["total"], listed["total_is_estimate"]) == (len(ids), False), filters
-        walked = await org.viewer.walk("/v1/punches", limit=2, **filters)
+        walked = await org.dispatcher.walk("/v1/punches", limit=2, **filters)
         assert [row["id"] for row in walked] == ids, filters
-    offset = await org.viewer.get("/v1/punches", limit=2, offset=1, fields="id")
+    offset = await org.dispatcher.get("/v1/punches", limit=2, offset=1, fields="id")
     assert offset.json["data"] == [{"id": first}, {"id": second}]
-    assert (await org.viewer.get("/v1/punches", employee_id=nobody)).status == 404
+    assert (await org.dispatcher.get("/v1/punches", employee_id=nobody)).status == 404
 
 
 async def test_a_walk_shows_each_punch_once_while_others_come(
     org: Organization, anna: Worker
 ) -> None:
     sent = [await anna.punch(ago_s=ago_s) for ago_s in (90, 60, 30)]
-    page = (await org.viewer.get("/v1/punches", limit=1)).json
+    page = (await org.dispatcher.get("/v1/punches", limit=1)).json
     await anna.punch("out", ago_s=1)
-    rest = (await org.viewer.get("/v1/punches", limit=9, cursor=page["next_cursor"])).json
+    rest = (await org.dispatcher.get("/v1/punches", limit=9, cursor=page["next_cursor"])).json
     shown = [row["id"] for row in page["data"] + rest["data"]]
     assert shown == [punch["id"] for punch in sent[::-1]]
     assert (rest["total"], rest["next_cursor"]) == (3, None)

@@ -45,7 +45,7 @@ async def test_a_customer_sees_and_accepts_a_quote_once(
     entry = now["evidence"][-1]
     assert (entry["kind"], entry["signature"], entry["ip"]) == ("accepted", "drawn", "127.0.0.1")
     assert (entry["consent_text"], entry["consent_version"]) == (CONSENT_TEXT, CONSENT_VERSION)
-    checked = (await org.viewer.get(f"/v1/quotes/{quote['id']}/evidence")).json
+    checked = (await org.dispatcher.get(f"/v1/quotes/{quote['id']}/evidence")).json
     assert (checked["is_intact"], checked["faults"]) == (True, [])
     assert base64.b64decode(checked["signature_png_base64"]) == png()
     assert checked["document_sha256"] == entry["document_sha256"]

@@ -173,7 +173,7 @@ async def test_a_letter_that_waits_can_be_withdrawn_and_goes_elsewhere(
     assert (now["status"], now["mail_state"], now["title"]) == ("sent", "sent", "Lot 5")
     assert (await done(org, quote, "withdraw")).json["code"] == "not_queued"
     assert events_of(api, org) == ["quote.created", "quote.sent"]
-    checked = (await org.viewer.get(f"/v1/quotes/{quote['id']}/evidence")).json
+    checked = (await org.dispatcher.get(f"/v1/quotes/{quote['id']}/evidence")).json
     assert checked["is_intact"], checked["faults"]
 
 
@@ -230,7 +230,7 @@ async def test_what_is_marked_late_marks_no_other_letter(
     await _mail(api, sender)
     assert (len(sender.taken), seen) == (2, ["draft"])
     assert (await read(org, quote))["status"] == "sent"
-    checked = (await org.viewer.get(f"/v1/quotes/{quote['id']}/evidence")).json
+    checked = (await org.dispatcher.get(f"/v1/quotes/{quote['id']}/evidence")).json
     assert checked["is_intact"], checked["faults"]
 
 

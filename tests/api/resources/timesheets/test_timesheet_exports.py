@@ -62,20 +62,20 @@ async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
 ) -> None:
     await enter(org, anna, *day_of_work(2), *day_of_work(9))
     for path in ("/v1/timesheets", f"/v1/timesheets/{(await sheets(org, anna))[0]['id']}"):
-        plain = await org.viewer.get(path, {"Accept": "text/csv"})
-        marked = await org.viewer.get(path, {"Accept": "text/csv"}, spreadsheet="true")
+        plain = await org.dispatcher.get(path, {"Accept": "text/csv"})
+        marked = await org.dispatcher.get(path, {"Accept": "text/csv"}, spreadsheet="true")
         assert not plain.content.startswith(BOM_UTF8)
         assert marked.content == BOM_UTF8 + plain.content
         assert marked.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
-        unmarked = await org.viewer.get(path, {"Accept": "text/csv"}, spreadsheet="false")
+        unmarked = await org.dispatcher.get(path, {"Accept": "text/csv"}, spreadsheet="false")
         assert unmarked.content == plain.content
-        shown = await org.viewer.get(path, spreadsheet="true")
-        assert shown.json == (await org.viewer.get(path)).json
-    page = await org.viewer.get(
+        shown = await org.dispatcher.get(path, spreadsheet="true")
+        assert shown.json == (await org.dispatcher.get(path)).json
+    page = await org.dispatcher.get(
         "/v1/timesheets", {"Accept": "text/csv"}, spreadsheet="true", limit=1
     )
     rest = page.headers["Link"].partition(">")[0].removeprefix("<")
-    next_page = await org.viewer.get(rest, {"Accept": "text/csv"})
+    next_page = await org.dispatcher.get(rest, {"Accept": "text/csv"})
     assert next_page.content.startswith(BOM_UTF8)
 
 
@@ -84,11 +84,11 @@ async def test_a_list_is_exported_as_csv_page_by_page(org: Organization, anna: W
     names: list[str] = []
     path: str | None = "/v1/timesheets?limit=1"
     while path is not None:
-        answer = await org.viewer.get(path, {"Accept": "text/csv"})
+        answer = await org.dispatcher.get(path, {"Accept": "text/csv"})
         (row,) = csv.DictReader(io.StringIO(answer.content.decode()))
         names.append(row["first_day"])
         link = answer.headers.get("Link")
         path = None if link is None else link.partition(">")[0].removeprefix("<")
     assert names == ["2026-03-09", "2026-03-02"]
-    answer = await org.viewer.get("/v1/timesheets", {"Accept": "text/csv"}, employee_id=anna.id)
+    answer = await org.dispatcher.get("/v1/timesheets", {"Accept": "text/csv"}, employee_id=anna.id)
     assert len(answer.content.decode().splitlines()) == 3

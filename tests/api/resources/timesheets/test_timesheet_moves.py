@@ -50,7 +50,7 @@ async def test_moves_are_those_of_the_table_by_verb_and_by_status(
             assert answer.json["legal_verbs"] == list(TIMESHEETS.legal_verbs(state))
         else:
             assert (answer.status, answer.json["approval_status"]) == (200, then)
-            assert (await org.viewer.get(path)).json == answer.json
+            assert (await org.dispatcher.get(path)).json == answer.json
     for wanted in STATES:
         who = Worker(await employee(org), org.admin)
         await enter(org, who, *day_of_work(2))

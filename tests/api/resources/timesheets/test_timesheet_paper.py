@@ -235,7 +235,7 @@ async def test_an_entry_for_oneself_is_to_be_reviewed(api: RunningApi, org: Orga
     maria = (await org.admin.post("/v1/employees", person)).json["id"]
     for kind, at in (("in", zurich(2, 7)), ("out", zurich(2, 16))):
         assert (await by_hand(org, maria, kind=kind, time=at.isoformat())).status == 201
-    ((row),) = await org.viewer.walk("/v1/timesheets", employee_id=maria)
+    ((row),) = await org.dispatcher.walk("/v1/timesheets", employee_id=maria)
     text = await _pdf(org, row["id"])
     assert "? 9:00 2 unverified, 2 entered by hand1, 2" in text
     assert "“forgotten”. Not reviewed." in text

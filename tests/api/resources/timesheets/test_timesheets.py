@@ -59,7 +59,7 @@ async def test_shifts_are_listed_and_filtered(org: Organization, anna: Worker) -
     await enter(org, anna, *day_of_work(2), *day_of_work(3))
     now = datetime.now(UTC)
     await enter(org, anna, ("in", now - timedelta(hours=1)))
-    rows = await org.viewer.walk("/v1/shifts", employee_id=anna.id, limit=2)
+    rows = await org.dispatcher.walk("/v1/shifts", employee_id=anna.id, limit=2)
     assert [row["ended_at"] for row in rows] == [
         None,
         "2026-03-03T15:00:00Z",
@@ -73,7 +73,7 @@ async def test_shifts_are_listed_and_filtered(org: Organization, anna: Worker) -
         ({"to": "2026-03-03T06:00:01Z", "sort": "started_at"}, [rows[2], rows[1]]),
         ({"from_": now.isoformat().replace("+00:00", "Z")}, rows[:1]),
     ):
-        answer = await org.viewer.get("/v1/shifts", employee_id=anna.id, **filters)
+        answer = await org.dispatcher.get("/v1/shifts", employee_id=anna.id, **filters)
         assert (answer.json["data"], answer.json["total"]) == (expected, len(expected)), filters
 
 
@@ -180,7 +180,7 @@ async def test_a_review_changes_shifts_and_hours(
     await org.dispatcher.post(f"/v1/punches/{ids[3]}/review", {"decision": "reject"})
     found = await sheet(org, anna)
     assert (found["worked_s"], found["loose_flags"]) == (10 * HOUR_S, [])
-    (shift,) = (await org.viewer.get("/v1/shifts", employee_id=anna.id)).json["data"]
+    (shift,) = (await org.dispatcher.get("/v1/shifts", employee_id=anna.id)).json["data"]
     assert (shift["worked_s"], shift["out_punch_id"]) == (10 * HOUR_S, ids[-1])
     for punch_id in (*ids[:3], ids[-1]):
         await org.dispatcher.post(f"/v1/punches/{punch_id}/review", {"decision": "accept"})

@@ -81,7 +81,7 @@ async def _punched(who: Worker, hours: float, kind: str = "in", **more: Any) -> 
 
 
 async def _shift_order(org: Organization, who: Worker) -> str | None:
-    (shift,) = (await org.viewer.get("/v1/shifts", employee_id=who.id)).json["data"]
+    (shift,) = (await org.dispatcher.get("/v1/shifts", employee_id=who.id)).json["data"]
     return shift["work_order_id"]
 
 
@@ -157,7 +157,7 @@ async def test_a_shift_names_an_order_on_hold_only_beside_no_other(
     started = await _order(api, org, who, site, {"assign": 4, "start": 3})
     await _punched(who, 2.5, "out")
     await _punched(who, 2)
-    shifts = (await org.viewer.get("/v1/shifts", employee_id=who.id)).json["data"]
+    shifts = (await org.dispatcher.get("/v1/shifts", employee_id=who.id)).json["data"]
     assert [shift["work_order_id"] for shift in shifts] == [started, held]
 
 

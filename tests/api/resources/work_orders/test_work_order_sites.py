@@ -61,7 +61,7 @@ async def test_a_shift_names_the_one_order_that_is_at_the_site(
     site = await _site(org)
     order = await _order_at(org, who, site)
     await who.punch("in")
-    (shift,) = (await org.viewer.get("/v1/shifts", employee_id=who.id)).json["data"]
+    (shift,) = (await org.dispatcher.get("/v1/shifts", employee_id=who.id)).json["data"]
     assert shift["work_order_id"] == order["id"]
     api.sql(
         "UPDATE shifts SET ended_at = started_at + interval '1 hour', worked_s = 3600,"
@@ -79,7 +79,7 @@ async def test_a_shift_names_no_order_where_there_are_two(
     for _ in range(2):
         await _order_at(org, who, site)
     await who.punch("in")
-    (shift,) = (await org.viewer.get("/v1/shifts", employee_id=who.id)).json["data"]
+    (shift,) = (await org.dispatcher.get("/v1/shifts", employee_id=who.id)).json["data"]
     assert shift["work_order_id"] is None
 
 
