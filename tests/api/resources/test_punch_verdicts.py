@@ -41,7 +41,9 @@ async def test_a_punch_over_rest_has_its_verdict_once(
     assert [one.status for one in answers] == [case.rest.status] * 2
     if case.rest.status != 201:
         assert (
-            (await org.dispatcher.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 0
+            (await org.dispatcher.get("/v1/punches")).json["total"]
+            == len(punch_events(api, org))
+            == 0
         )
         return
     stored, again = (one.json for one in answers)

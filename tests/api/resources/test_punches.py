@@ -264,7 +264,9 @@ async def test_many_who_punch_at_once_have_one_punch_each(
 ) -> None:
     claims = [anna.claim(ago_s=number + 1) for number in range(8)]
     await asyncio.gather(*(anna.send(claim) for claim in claims * 2))
-    assert (await org.dispatcher.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 8
+    assert (
+        (await org.dispatcher.get("/v1/punches")).json["total"] == len(punch_events(api, org)) == 8
+    )
 
 
 async def test_more_than_the_bound_of_a_day_is_a_429_until_the_next_one(

@@ -101,7 +101,7 @@ async def test_one_delivery_shows_its_attempts(api: RunningApi, north: Organizat
             None if status is None else '{"server": "x"}',
             None if status is None else "try later",
         )
-    refused, silent = (await north.viewer.get(f"{DELIVERIES}/{delivery}")).json["attempts"]
+    refused, silent = (await north.dispatcher.get(f"{DELIVERIES}/{delivery}")).json["attempts"]
     assert (refused["status"], refused["duration_ms"]) == (503, 41)
     assert refused["response_headers"] == {"server": "x"}
     assert refused["response_body"] == "try later"

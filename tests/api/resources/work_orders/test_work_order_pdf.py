@@ -40,11 +40,13 @@ async def test_a_work_order_is_a_pdf_for_those_who_accept_it(
     await say(org, order, "start")
     drawn = base64.b64encode(signature()).decode()
     spoilt = bomb(50_000, 50_000)  # from before signatures were decoded
-    for given, kept, shown in (
-        ({"signature": drawn}, signature(), 2),
-        ({"signature_attachment_id": photo_id}, None, 2),
-        ({"signature": drawn}, spoilt, 1),
-        ({}, None, 1),
+    # Viewers and technicians see who signed, and not how: no drawing, and no photo that was a
+    # signature once.
+    for given, kept, shown, shown_to_few in (
+        ({"signature": drawn}, signature(), 2, 1),
+        ({"signature_attachment_id": photo_id}, None, 2, 0),
+        ({"signature": drawn}, spoilt, 1, 0),
+        ({}, None, 1, 0),
     ):
         body = {"signer_name": "Peter Frei"} | given
         assert (await say(org, order, "complete", body)).status == 200
@@ -54,8 +56,11 @@ async def test_a_work_order_is_a_pdf_for_those_who_accept_it(
                 " AND signature IS NOT NULL AND %s::bytea IS NOT NULL",
                 (kept, parse_id("wo", order["id"]), kept),
             )
-        text, images = await _printed(org, path)
+        text, images = await _printed(org, path, org.dispatcher)
         assert (images, "Peter Frei" in text, "Completed" in text) == (shown, True, True)
+        for caller in (org.viewer, org.technician):
+            text, images = await _printed(org, path, caller)
+            assert (images, "Peter Frei" in text) == (shown_to_few, True)
         await say(org, order, "reopen")
         assert "Peter Frei" not in (await _printed(org, path))[0]
         await say(org, order, "start")

@@ -151,7 +151,7 @@ async def test_a_completion_is_signed(org: Organization) -> None:
     done = await say(org, order, "complete", body)
     assert (done.status, done.json["status"]) == (200, "completed")
     assert done.json["ended_at"] is not None
-    rows = (await org.viewer.get(f"{path}/transitions")).json["data"]
+    rows = (await org.dispatcher.get(f"{path}/transitions")).json["data"]
     assert [row["verb"] for row in rows] == ["complete", "start", "assign", "create"]
     assert [row["from_status"] for row in rows] == ["started", "assigned", "created", None]
     signed = rows[0]
