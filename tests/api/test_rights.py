@@ -114,7 +114,7 @@ async def _get_timesheet(place: Place, caller: Client, who: Worker) -> Answer:
 
 async def _adjust(place: Place, caller: Client, who: Worker) -> Answer:
     path = await place.timesheet_of(who)
-    day = (await caller.get(path)).json["first_day"]
+    day = (await place.org.admin.get(path)).json["first_day"]
     body = {"day": day, "seconds": 60, "reason": "Loading."}
     return await caller.post(f"{path}/adjustments", body)
 
