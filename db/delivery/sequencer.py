@@ -4,7 +4,8 @@ What an event is about (`event_subjects`) is written with its seq, for the filte
 
 `events.position` is drawn before an event's transaction commits, so a reader that goes on from a
 position misses what commits late. `seq` is given afterwards, by one leader at a time (the lease
-"sequencer"), to what is visible: without gaps per organization, in the order of `position`.
+"sequencer"), to what is visible: without gaps per organization, in the order of `position`. Events of
+one transaction follow each other, in the place of its first.
 """
 
 from typing import NamedTuple
@@ -21,8 +22,12 @@ LEASE = "sequencer"
 # event, where any endpoint has filters; an endpoint costs comparisons of short arrays.
 _SEQUENCE = """
 WITH waiting AS (
-    SELECT org_id, id, type, data, position FROM events
+    SELECT org_id, id, type, data, position, xmin::text AS committed_by FROM events
      WHERE seq IS NULL AND NOT is_test ORDER BY position LIMIT %(limit)s
+), placed AS (
+    SELECT org_id, id, type, data, position,
+           min(position) OVER (PARTITION BY org_id, committed_by) AS first_position
+      FROM waiting
 ), counted AS (
     SELECT org_id, count(*) AS events FROM waiting GROUP BY org_id
 ), raised AS (
@@ -31,8 +36,9 @@ WITH waiting AS (
     RETURNING o.org_id, o.event_seq - c.events AS last_seq, o.api_access
 ), numbered AS (
     SELECT w.org_id, w.id, w.type, w.data, r.api_access,
-           r.last_seq + row_number() OVER (PARTITION BY w.org_id ORDER BY w.position) AS seq
-      FROM waiting AS w JOIN raised AS r USING (org_id)
+           r.last_seq + row_number() OVER (
+               PARTITION BY w.org_id ORDER BY w.first_position, w.position) AS seq
+      FROM placed AS w JOIN raised AS r USING (org_id)
 ), stamped AS (
     UPDATE events AS e SET seq = n.seq
       FROM numbered AS n WHERE e.org_id = n.org_id AND e.id = n.id

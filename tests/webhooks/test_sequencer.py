@@ -34,6 +34,17 @@ async def test_each_organization_counts_for_itself_without_gaps(world, deliver, 
     assert await world.seqs(second) == list(range(1, 16))
 
 
+async def test_events_of_one_transaction_follow_each_other(world, deliver, epoch):
+    org_id = await world.organization()
+    async with await connect(world.database.url("opsc_ingest"), "test") as slow:
+        async with slow.transaction():
+            await world.events(org_id, 1, conn=slow)
+            await world.events(org_id, 1)  # of another transaction
+            await world.events(org_id, 1, conn=slow)
+    await sequencer.sequence(deliver, epoch, limit=100)
+    assert await world.seqs(org_id) == [1, 3, 2]  # in the order in which they were inserted
+
+
 async def test_a_limit_leaves_the_rest_for_the_next_transaction(world, deliver, epoch):
     org_id = await world.organization()
     await world.events(org_id, 10)
