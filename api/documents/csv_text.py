@@ -10,7 +10,7 @@ MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
 # The full-width forms are formulas in some spreadsheets of East Asia.
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 # A number, or what a telephone number, a date and a range of numbers are made of.
-_HARMLESS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9 +()/-]+")
+_HARMLESS = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9 +()/-]+")
 
 Cell = str | int | float | None
 

@@ -36,7 +36,7 @@ from telemetry.times import TimeError, parse_time_us
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A time whose offset has lost its plus: in a URL a plus stands for a blank.
-_WITHOUT_PLUS = re.compile(r".*[Tt ]\d\d:\d\d\S* \d\d(:?\d\d)?")
+_WITHOUT_PLUS = re.compile(r"[\d-]+[Tt ]\d\d:\d\d[\d:.,]* \d\d(:?\d\d)?", re.ASCII)
 
 
 class Body(BaseModel):

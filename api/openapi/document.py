@@ -28,10 +28,11 @@ from api.openapi.components import (
 )
 from api.openapi.events import add_events
 from api.openapi.examples import example_of
+from telemetry.times import MAX_CHARACTERS
 
 _ID = re.compile(r"\^[a-z]+_\[")
 _LIST_OF = re.compile(r"ListOf[_\[]([A-Za-z]+?)(?:Item)?[_\]]")  # ListOf_AssetItem_ is AssetList
-_TIME_CHARACTERS = 40
+
 _MAX_INT64 = 2**63 - 1
 _LIMITS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 
@@ -219,4 +220,4 @@ def _bound(schema: dict[str, Any]) -> None:
         low, high = schema.get("minimum", -_MAX_INT64), schema.get("maximum", _MAX_INT64)
         schema.setdefault("format", "int32" if low >= -(2**31) and high < 2**31 else "int64")
     elif schema.get("format") == "date-time":
-        schema.setdefault("maxLength", _TIME_CHARACTERS)
+        schema.setdefault("maxLength", MAX_CHARACTERS)

@@ -199,7 +199,9 @@ async def test_a_list_costs_as_many_statements_for_many_rows_as_for_few(
     sent: dict[int, list[str]] = {}
     for limit in (FEW, MANY):
         before = len(api.statements)
-        answer = await north.dispatcher.get(named + ("&" if "?" in named else "?") + f"limit={limit}")
+        answer = await north.dispatcher.get(
+            named + ("&" if "?" in named else "?") + f"limit={limit}"
+        )
         sent[limit] = _of_the_tenant(api.statements[before:])
         rows = len(answer.json["data"])
         assert rows == limit if "tracker_id=" not in path else rows == FEW
