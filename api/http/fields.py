@@ -222,6 +222,21 @@ def storable(value: str) -> str:
     return value
 
 
+# Signs that end a line or turn the direction of what follows, so a list shows something else than
+# what is stored: C0, DEL, C1, U+2028 and U+2029, and those of bidirectional texts (Unicode
+# Technical Report 36). Joiners and marks (U+200C to U+200F) are part of how words are written.
+_UNSEEN = "\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069"
+_UNSEEN_SIGN = re.compile(f"[{_UNSEEN}]")
+
+
+def printable(value: str) -> str:
+    """Refuse signs that nobody sees in a name, and that change how it looks."""
+    found = _UNSEEN_SIGN.search(value)
+    if found is not None:
+        raise ValueError(f"must not contain the character U+{ord(found[0]):04X}, which is not seen")
+    return value
+
+
 OrganizationId = Annotated[UUID, IdOf(KINDS["organization"])]
 AssetId = Annotated[UUID, IdOf(KINDS["asset"])]
 TrackerId = Annotated[UUID, IdOf(KINDS["tracker"])]
@@ -272,19 +287,20 @@ def _in_calendars(value: datetime) -> datetime:
 PlannedTime = Annotated[Time, AfterValidator(_in_calendars)]
 """A time of work, which documents show as it is in any time zone."""
 _NAME = StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
+_NAMED: dict[str, Any] = {"pattern": f"^[^{_UNSEEN}]*[^\\s{_UNSEEN}][^{_UNSEEN}]*$"}
 # Not only blanks, and no NUL.
 _PRINTED: dict[str, Any] = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
 Name = Annotated[
     str,
     _NAME,
-    AfterValidator(storable),
-    Field(examples=["Truck 7"], json_schema_extra=_PRINTED),
+    AfterValidator(printable),
+    Field(examples=["Truck 7"], json_schema_extra=_NAMED),
 ]
 ExternalId = Annotated[
     str,
     _NAME,
-    AfterValidator(storable),
-    Field(examples=["A-7"], json_schema_extra=_PRINTED),
+    AfterValidator(printable),
+    Field(examples=["A-7"], json_schema_extra=_NAMED),
 ]
 _TAG = "^[a-z0-9._-]+$"
 Tag = Annotated[

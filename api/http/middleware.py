@@ -59,6 +59,10 @@ _CRASH = Problem(
 _TARGET_TOO_LONG = Problem(
     414, "target_too_long", f"The URL is too long: at most {MOST_TARGET_BYTES} bytes are allowed."
 )
+_ONCE = (b"authorization", b"host")
+_SAID_TWICE = Problem(
+    400, "header_repeated", "There are two Authorization or Host headers: send one of each."
+)
 HEAD_TOO_LARGE = Problem(
     431,
     "headers_too_large",
@@ -200,9 +204,14 @@ def _given_id(scope: Scope) -> str | None:
 
 
 def _refusal(scope: Scope) -> Problem | None:
-    """Return the problem of a head that is too large."""
+    """Return the problem of a head that is too large, or says a thing twice that is said once: a
+    proxy may look at the one, and we at the other (RFC 9112, section 3.2).
+    """
     if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_TARGET_BYTES:
         return _TARGET_TOO_LONG
     if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEAD_BYTES:
         return HEAD_TOO_LARGE
+    names = [name for name, _ in scope["headers"] if name in _ONCE]
+    if len(names) > len(set(names)):
+        return _SAID_TWICE
     return None

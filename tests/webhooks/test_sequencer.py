@@ -36,11 +36,10 @@ async def test_each_organization_counts_for_itself_without_gaps(world, deliver, 
 
 async def test_events_of_one_transaction_follow_each_other(world, deliver, epoch):
     org_id = await world.organization()
-    async with await connect(world.database.url("opsc_ingest"), "test") as slow:
-        async with slow.transaction():
-            await world.events(org_id, 1, conn=slow)
-            await world.events(org_id, 1)  # of another transaction
-            await world.events(org_id, 1, conn=slow)
+    async with await connect(world.database.url("opsc_ingest"), "test") as slow, slow.transaction():
+        await world.events(org_id, 1, conn=slow)
+        await world.events(org_id, 1)  # of another transaction
+        await world.events(org_id, 1, conn=slow)
     await sequencer.sequence(deliver, epoch, limit=100)
     assert await world.seqs(org_id) == [1, 3, 2]  # in the order in which they were inserted
 

@@ -231,6 +231,15 @@ async def test_a_url_that_is_too_long_is_a_414(api: RunningApi) -> None:
     assert is_problem(answer, 414, "target_too_long")
 
 
+@pytest.mark.parametrize("header", ["Authorization: Bearer x", "Host: y", "host: x"])
+async def test_a_header_that_is_said_once_and_comes_twice_is_a_400(
+    api: RunningApi, header: str
+) -> None:
+    both = f"Host: x\r\nAuthorization: Bearer y\r\n{header}\r\nConnection: close\r\n\r\n"
+    answer = await _raw(api, b"GET /v1/assets HTTP/1.1\r\n" + both.encode())
+    assert is_problem(answer, 400, "header_repeated")
+
+
 async def test_headers_that_are_too_large_are_a_431(api: RunningApi) -> None:
     answer = await api.anonymous.get("/v1/assets", headers={"X-Filler": "x" * 40_000})
     assert is_problem(answer, 431, "headers_too_large")

@@ -1,4 +1,4 @@
-"""One long text costs no more than any: whatever field or parameter it stands in."""
+"""Texts that are too long cost no more than any, wherever they stand; names show what they are."""
 
 import time
 from collections.abc import Iterator
@@ -73,3 +73,41 @@ async def test_a_long_text_is_refused_at_once_wherever_it_stands(
             taken[name] = answer.status
     assert slow == {}
     assert taken == {}
+
+
+# Names --------------------------------------------------------------------------------------------
+
+UNSEEN = (0x00, 0x09, 0x1F, 0x7F, 0x80, 0x9F, 0x2028, 0x2029, 0x202A, 0x202E, 0x2066, 0x2069)
+
+
+@pytest.mark.parametrize("code", UNSEEN, ids=lambda code: f"U+{code:04X}")
+async def test_a_name_has_no_signs_that_are_not_seen(org: Organization, code: int) -> None:
+    for path, field in (("assets", "name"), ("employees", "name"), ("clients", "external_id")):
+        body = {"name": "Truck 7"} | {field: f"Truck{chr(code)}7"}
+        answer = await org.dispatcher.post(f"/v1/{path}", body)
+        assert answer.status == 422
+        assert answer.json["errors"] == [
+            {
+                "pointer": f"/{field}",
+                "message": f"must not contain the character U+{code:04X}, which is not seen",
+            }
+        ]
+
+
+@pytest.mark.parametrize(
+    "name", ["Müller & Söhne", "a\u200cb", "\u05de\u05e9", "\u5361\u8f66", "a\u200eb"]
+)
+async def test_names_are_written_in_any_language(org: Organization, name: str) -> None:
+    answer = await org.dispatcher.post("/v1/assets", {"name": name})
+    assert (answer.status, answer.json["name"]) == (201, name)
+
+
+async def test_a_stored_name_with_such_a_sign_stays_until_it_is_changed(
+    api: RunningApi, org: Organization
+) -> None:
+    made = (await org.dispatcher.post("/v1/clients", {"name": "Keller"})).json
+    api.sql("UPDATE clients SET name = %s WHERE org_id = %s", "Kel\u202eler", org.org_id)
+    path = f"/v1/clients/{made['id']}"
+    answer = await org.dispatcher.patch(path, {"phone": "+41 44 123 45 67"})
+    assert (answer.status, answer.json["name"]) == (200, "Kel\u202eler")
+    assert (await org.dispatcher.patch(path, {"name": "Kel\u202eler 2"})).status == 422
