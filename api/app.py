@@ -16,8 +16,8 @@ from api.auth.caller import known_scopes
 from api.context import ApiState
 from api.http import errors
 from api.http.compression import Compressing
-from api.http.metrics import Metrics
 from api.http.middleware import Edge
+from api.http.strangers import Strangers
 from api.live import event_stream, websocket
 from api.live.limits import LiveLimits
 from api.live.live import Live
@@ -154,13 +154,17 @@ def create_app(
         async with AsyncExitStack() as beside:
             beside.push_async_callback(state.close)
             await beside.enter_async_context(watching_itself(state.metrics.registry))
-            await _serve_metrics(beside, state.metrics, page_addresses)
+            await _serve_page(beside, state, page_addresses)
             opening = await opened(settings, connections)
             await beside.enter_async_context(state.wake_ups.running())
             writing = asyncio.create_task(state.usage.run())
             try:
                 async with state.admission.running(), live.running():
-                    yield {"metrics": state.metrics, "live": live}  # for api.http.server
+                    yield {  # for api.http.server
+                        "metrics": state.metrics,
+                        "live": live,
+                        "strangers": Strangers(settings.api_trusted_proxies),
+                    }
             finally:
                 writing.cancel()
                 if opening is not None:
@@ -220,12 +224,15 @@ def _document() -> dict[str, Any]:
     return complete(_routed())
 
 
-async def _serve_metrics(
-    beside: AsyncExitStack, metrics: Metrics, addresses: Sequence[tuple[str, int]]
+async def _serve_page(
+    beside: AsyncExitStack, state: ApiState, addresses: Sequence[tuple[str, int]]
 ) -> None:
+    async def trouble() -> str | None:
+        return await health.trouble_of(state.connections)
+
     for address in addresses:
         try:
-            await beside.enter_async_context(serving(address, None, metrics.page))
+            await beside.enter_async_context(serving(address, trouble, state.metrics.page))
         except OSError:
             continue
         return

@@ -1,7 +1,7 @@
 """GET /healthz (the process lives), /readyz (it can do its work), /metrics (Prometheus)."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -22,14 +22,13 @@ def read_address(text: str) -> tuple[str, int]:
 @asynccontextmanager
 async def serving(
     address: tuple[str, int],
-    trouble: Callable[[], str | None] | None,
+    trouble: Callable[[], str | Awaitable[str | None] | None],
     metrics: Callable[[], bytes],
     warnings: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncIterator[None]:
     """Serve while the block runs. Raises OSError where the address cannot be had.
 
-    trouble: why the process cannot do its work just now, None where it can. Without it there is no
-    /readyz: the process says elsewhere whether it is ready.
+    trouble: why the process cannot do its work just now, None where it can.
     metrics: the page in Prometheus' text format. warnings: what an operator must know although the
     process works; shown by /readyz, whose answer is 200 all the same.
     """
@@ -38,7 +37,9 @@ async def serving(
         return web.json_response({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
-        what = trouble() if trouble else None
+        what = trouble()
+        if isinstance(what, Awaitable):
+            what = await what
         page: dict[str, object] = {"status": what or "ok"}
         if told := warnings():
             page["warnings"] = list(told)
@@ -51,7 +52,7 @@ async def serving(
     app.add_routes(
         [
             web.get("/healthz", healthz),
-            *([web.get("/readyz", readyz)] if trouble else ()),
+            web.get("/readyz", readyz),
             web.get("/metrics", page),
         ]
     )

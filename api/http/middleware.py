@@ -9,7 +9,6 @@ content the server leaves out.
 import re
 import time
 from collections.abc import Collection
-from ipaddress import IPv6Address, ip_address
 from uuid import uuid4
 
 import structlog
@@ -22,6 +21,7 @@ from api.http.access_log import request_line
 from api.http.metrics import Metrics
 from api.http.problems import Problem
 from api.http.rate_limit_headers import headers_of
+from api.http.strangers import counted_address
 
 MOST_HEAD_BYTES = 32 * 1024
 MOST_TARGET_BYTES = 8 * 1024
@@ -81,18 +81,8 @@ def is_head(scope: Scope) -> bool:
 
 
 def client_address(request: HTTPConnection) -> str:
-    """Return the address under which a request is counted. For IPv6 it is the network, since a host
-    can use as many of its addresses as it likes.
-    """
-    host = "" if request.client is None else request.client.host
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(IPv6Address(int(address) >> 64 << 64))
-    return host
+    """Return the address under which a request is counted."""
+    return counted_address("" if request.client is None else request.client.host)
 
 
 def note_refusal(scope: Scope, problem: Problem) -> None:

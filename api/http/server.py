@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.http.middleware import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES
 from api.http.problems import Problem, unavailable
+from api.http.strangers import Strangers
 
 MOST_CONNECTIONS = 2000  # of a process
 HEAD_S = 10.0  # from the first byte of a connection or request to the end of its head
@@ -22,11 +23,14 @@ TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut 
 
 EXTENSION = "opsc.transport"
 """The key in `scope["extensions"]` of the connection's transport."""
+KNOWN_EXTENSION = "opsc.known"
+"""The key of what is to be called once a request had a good credential."""
 
 _log = structlog.get_logger("api")
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
 _TOO_SLOW = Problem(408, "request_timeout", "The headers of the request did not arrive in time.")
 _FULL = unavailable("The server has too many connections: try again later.")
+_CROWDED = unavailable("Your address has too many connections that have not signed in.")
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -41,13 +45,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
-        if len(self.connections) - self._live_connections() > MOST_CONNECTIONS:
+        strangers = self._strangers()
+        is_full = len(self.connections) - self._live_connections() > MOST_CONNECTIONS
+        host = self.client[0] if self.client else ""
+        if is_full and (strangers is None or not strangers.drop_one()):
             self._refuse(_FULL)
+        elif strangers is not None and not strangers.admit(self, host):
+            self._refuse(_CROWDED)
         else:
             self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
+        self.become_known()
         if self._taking_timer is not None:
             self._taking_timer.cancel()
         super().connection_lost(exc)
@@ -55,6 +65,8 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
+        if (strangers := self._strangers()) is not None:
+            strangers.heard(self)
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_timer is None:
@@ -69,8 +81,15 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end_head()
-        self.scope["extensions"] = {EXTENSION: self.transport}  # pyright: ignore
+        self.scope["extensions"] = {  # pyright: ignore
+            EXTENSION: self.transport,
+            KNOWN_EXTENSION: self.become_known,
+        }
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        self.become_known()  # the WebSocket is a stranger of its own
+        super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():
@@ -90,6 +109,24 @@ class BoundedHttp(HttpToolsProtocol):
         super().shutdown()
         if "live" in self.app_state:
             self.app_state["live"].stop()
+
+    def become_known(self) -> None:
+        """Count the connection no more among the strangers."""
+        if (strangers := self._strangers()) is not None:
+            strangers.remove(self)
+
+    def make_place(self) -> bool:
+        """End the connection for another one; False where a request of it is being answered."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:  # pyright: ignore
+            return False
+        self._end_head()
+        self.transport.close()
+        return True
+
+    def _strangers(self) -> Strangers | None:
+        """Return those of the process, once the application runs."""
+        return self.app_state.get("strangers")
 
     def _live_connections(self) -> int:
         """Return the number of those that wait for events: they have a bound of their own."""

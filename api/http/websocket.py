@@ -19,6 +19,8 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from api.http.strangers import Strangers
+
 MOST_MESSAGE_BYTES = 64 * 1024
 MOST_FRAGMENTS = 64
 MOST_UNREAD = 64  # messages that wait for the application
@@ -94,10 +96,31 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if self.is_flooded:
             self._go_deaf()
 
+    def become_known(self) -> None:
+        """Count the connection no more among the strangers: it has signed in."""
+        if (strangers := self._strangers()) is not None:
+            strangers.remove(self)
+
+    # For `api.http.strangers`
+
+    def make_place(self) -> bool:
+        """End the connection for another one: nobody has signed in over it."""
+        self.transport.abort()
+        return True
+
+    def _strangers(self) -> Strangers | None:
+        """Return those of the process, once the application runs."""
+        return self.app_state.get("strangers")
+
     # For uvicorn and the transport
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
+        strangers = self._strangers()
+        host = self.client[0] if self.client else ""
+        if strangers is not None and not strangers.admit(self, host):
+            self.transport.abort()
+            return
         self.transport.set_write_buffer_limits(HIGH_BYTES, LOW_BYTES)
         inner = transport.get_extra_info("socket")
         if inner is not None:
@@ -105,6 +128,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.on_writable = self.on_unresponsive = None
+        self.become_known()
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         super().connection_lost(exc)

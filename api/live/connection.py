@@ -125,6 +125,7 @@ class LiveConnection:
         """Serve until either side closes. bearer: a token that came with the handshake."""
         try:
             if await self._sign_in(bearer):
+                self._socket.become_known()
                 self._socket.on_writable = self._has_drained
                 self._socket.on_unresponsive = self._is_unresponsive
                 await self._serve()

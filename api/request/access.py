@@ -29,6 +29,7 @@ from api.http.etags import Preconditions
 from api.http.headers import authorization
 from api.http.middleware import request_id
 from api.http.problems import Problem, forbidden, unauthorized
+from api.http.server import KNOWN_EXTENSION
 from api.request.idempotency import KeyedRequest
 from db.core.connect import Connection
 from db.core.secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
@@ -116,6 +117,7 @@ async def authenticate(request: Request) -> None:
         caller = await _by_cookie(state, request)
     state.usage.note(caller)
     request.state.caller = caller
+    request.scope["extensions"][KNOWN_EXTENSION]()
 
 
 async def _by_header(state: ApiState, request: Request) -> Caller:
