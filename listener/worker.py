@@ -287,7 +287,7 @@ class Worker:
     def _answered(self, count: int, rejected: int, seconds: float) -> None:
         self.metrics.messages.inc(count)
         if rejected:
-            self.metrics.rejected.inc(rejected)
+            self.metrics.quarantined.inc(rejected)
         self.metrics.answer_s.observe(seconds)
 
     def _evict(self, origin_id: int) -> None:
