@@ -52,8 +52,8 @@ class WrongSettings(StackError):
 
 
 def use_todays_names(say: Callable[[str], None]) -> None:
-    """Rename the variables of our environment that have a former name, and say so. Raises
-    WrongSettings where one has another value than today's.
+    """Give the variables of our environment that have a former name that of today, and say so.
+    Raises WrongSettings where both names are given, with different values.
     """
     former = rename_former(os.environ)
     for warning in former.warnings:
