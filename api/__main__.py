@@ -10,7 +10,6 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from pydantic import ValidationError
 
 from api.app import create_app
 from api.http import websocket
@@ -18,8 +17,7 @@ from api.http.server import BoundedHttp
 from api.http.websocket import BoundedWebSocket
 from api.settings import ApiSettings
 from db.core.connect import Limits, pool
-from service import logs
-from service.wrong_settings import explained
+from service.start import RefusedSettings, read_settings
 
 _STOP_S = 10  # how long requests under way may take when the process is told to stop
 
@@ -27,13 +25,12 @@ _STOP_S = 10  # how long requests under way may take when the process is told to
 def main() -> int:
     """Serve until SIGTERM or SIGINT. Exit code 0 good, 1 failed, 2 wrong settings."""
     try:
-        settings = ApiSettings()  # pyright: ignore[reportCallIssue]  # from the environment
-    except ValidationError as error:
-        print(explained(ApiSettings, error), file=sys.stderr)
+        settings = read_settings(ApiSettings)
+    except RefusedSettings as error:
+        print(error, file=sys.stderr)
         return 2
-    logs.configure(settings.log_level, settings.log_format)
     _raise_file_limit()
-    if settings.api_workers > 1:
+    if settings.api_processes > 1:
         uvicorn.run("api.__main__:application", factory=True, **server_options(settings))
         return 0
     return _serve(settings)
@@ -48,16 +45,14 @@ def _raise_file_limit() -> None:
 
 def application() -> FastAPI:
     """Return the application of one worker process, from the environment."""
-    settings = ApiSettings()  # pyright: ignore[reportCallIssue]
-    logs.configure(settings.log_level, settings.log_format)
-    return _application(settings)
+    return _application(read_settings(ApiSettings))
 
 
 def _application(settings: ApiSettings) -> FastAPI:
     connections = pool(
         settings.database_url.get_secret_value(),
         "opsc-api",
-        max_size=settings.api_connections,
+        max_size=settings.api_max_database_connections,
         limits=Limits(statement_s=settings.api_statement_timeout_s),
     )
     app = create_app(settings, connections, settings.page_addresses)
@@ -87,14 +82,14 @@ def server_options(settings: ApiSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "host": settings.api_host,
         "port": settings.api_port,
-        "workers": settings.api_workers,
+        "workers": settings.api_processes,
         "loop": "uvloop",
         "http": BoundedHttp,
         "ws": BoundedWebSocket,
         **websocket.OPTIONS,
         "lifespan": "on",
         "proxy_headers": True,
-        "forwarded_allow_ips": settings.api_trusted_proxies,
+        "forwarded_allow_ips": settings.api_proxy_networks,
         "access_log": False,
         "log_config": None,
         "server_header": False,

@@ -23,21 +23,21 @@ class ApiSettings(RoleSettings):
     ]
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    api_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    api_processes: Annotated[int, Field(ge=1, le=64)] = 1
     api_http: Annotated[str, Field(pattern=_ADDRESS)] = "127.0.0.1:9103"
-    api_connections: Annotated[int, Field(ge=1, le=200)] = 10
+    api_max_database_connections: Annotated[int, Field(ge=1, le=200)] = 10
     api_statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 15
     api_request_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30
     api_body_timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
     api_allowed_origins: Annotated[tuple[str, ...] | None, NoDecode] = None
-    api_requests_per_user: Annotated[int, Field(ge=10, le=1_000_000)] = 1200
-    api_requests_per_address: Annotated[int, Field(ge=10, le=1_000_000)] = 600
-    api_live_connections: Annotated[int, Field(ge=0, le=100_000)] = 10_000
+    api_user_requests_per_minute: Annotated[int, Field(ge=10, le=1_000_000)] = 1200
+    api_address_requests_per_minute: Annotated[int, Field(ge=10, le=1_000_000)] = 600
+    api_max_live_connections: Annotated[int, Field(ge=0, le=100_000)] = 10_000
     access_token_lifetime_s: Annotated[int, Field(ge=60, le=86400)] = 3600
     refresh_token_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 2_592_000
     session_idle_s: Annotated[int, Field(ge=300, le=604_800)] = 43_200
     session_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 604_800
-    api_trusted_proxies: str = "127.0.0.1,::1"
+    api_proxy_networks: str = "127.0.0.1,::1"
     public_url: Annotated[
         str,
         Field(
@@ -78,7 +78,7 @@ class ApiSettings(RoleSettings):
     def page_addresses(self) -> list[tuple[str, int]]:
         """Hosts and ports behind OPSC_API_HTTP, of which each worker takes one."""
         host, _, port = self.api_http.rpartition(":")
-        ports = range(int(port), int(port) + self.api_workers)
+        ports = range(int(port), int(port) + self.api_processes)
         return [(host.strip("[]"), port) for port in ports]
 
     @property

@@ -6,7 +6,6 @@ import sys
 
 import structlog
 import uvloop
-from pydantic import ValidationError
 
 from db.history.quarantine import Bounds, DailyBound
 from geofence.judging.warmup import prepare
@@ -19,10 +18,9 @@ from ingest.sources.batching import BatchLimits
 from ingest.sources.link import LinkOptions
 from mqtt import SessionOptions, Subscription
 from mqtt.client.options import PENDING_PUBLISHES_MAX
-from service import logs
 from service.health import serving
 from service.itself import watching_itself
-from service.wrong_settings import explained
+from service.start import RefusedSettings, read_settings
 from telemetry.formats.decode import SUBSCRIPTIONS
 
 # How long the planning thread may keep the event loop waiting; Python's own default is ten times
@@ -35,11 +33,10 @@ _log = structlog.get_logger("ingest")
 def main() -> int:
     """Run until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
     try:
-        settings = IngestSettings()  # pyright: ignore[reportCallIssue]  # from the environment
-    except ValidationError as error:
-        print(explained(IngestSettings, error), file=sys.stderr)
+        settings = read_settings(IngestSettings)
+    except RefusedSettings as error:
+        print(error, file=sys.stderr)
         return 2
-    logs.configure(settings.log_level, settings.log_format)
     sys.setswitchinterval(_SWITCH_S)
     try:
         uvloop.run(_serve(_runtime(settings), settings))
@@ -50,14 +47,14 @@ def main() -> int:
 
 
 def _runtime(settings: IngestSettings) -> IngestRuntime:
-    password = settings.ingest_password
+    password = settings.broker_password
     return IngestRuntime(
         database_url=settings.database_url.get_secret_value(),
         link=_link(settings),
         broker=settings.broker_address(),
         session_options=SessionOptions(
-            client_id=settings.ingest_client_id,
-            username=settings.ingest_username,
+            client_id=settings.broker_client_id,
+            username=settings.broker_username,
             password=None if password is None else password.get_secret_value().encode(),
             max_pending_publishes=PENDING_PUBLISHES_MAX,  # receipts of several batches
             subscriptions=tuple(Subscription(topic_filter) for topic_filter in SUBSCRIPTIONS),
@@ -79,21 +76,23 @@ def _link(settings: IngestSettings) -> LinkOptions | None:
     address = settings.link_address()
     if address is None:
         return None
-    key = settings.link_key.get_secret_value().encode()
+    key = settings.link_secret.get_secret_value().encode()
     return LinkOptions(address, key, settings.link_tls(), settings.advertised_address())
 
 
 def _acceptance(settings: IngestSettings) -> Acceptance:
     return Acceptance(
-        max_fixes_per_s=settings.ingest_max_fixes_per_s,
+        max_fixes_per_s=settings.ingest_tracker_fixes_per_s,
         retention_days=settings.retention_positions_days,
-        quarantine_days=settings.quarantine_days,
+        quarantine_days=settings.retention_quarantine_days,
         bounds=Bounds(
             of_tracker=DailyBound(
-                settings.quarantine_tracker_messages, settings.quarantine_tracker_bytes
+                settings.quarantine_tracker_messages_per_day,
+                settings.quarantine_tracker_bytes_per_day,
             ),
             without_organization=DailyBound(
-                settings.quarantine_unknown_messages, settings.quarantine_unknown_bytes
+                settings.quarantine_unknown_messages_per_day,
+                settings.quarantine_unknown_bytes_per_day,
             ),
         ),
     )

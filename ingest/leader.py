@@ -91,7 +91,7 @@ async def _term(runtime: IngestRuntime) -> None:
         epoch, registry = taken
         runtime.leads = True
         _log.info("became the leader", epoch=epoch)
-        runtime.metrics.turns.inc()
+        runtime.metrics.terms.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
                 renewing = tasks.create_task(_renew(runtime, lease_conn, epoch))
@@ -99,7 +99,7 @@ async def _term(runtime: IngestRuntime) -> None:
                 renewing.cancel()
         finally:
             runtime.works, runtime.session, runtime.inbox = False, None, None
-            runtime.metrics.active.set(0)
+            runtime.metrics.leads.set(0)
         await leases.release(lease_conn, LEASE, epoch)
         _log.info("stopped cleanly", epoch=epoch)
 
@@ -122,7 +122,7 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
             sources.append(ways.links)
         runtime.works, runtime.session = True, ways.session
         runtime.metrics.watch(ways.session)
-        runtime.metrics.active.set(1)
+        runtime.metrics.leads.set(1)
         connection = partial(_connection, runtime, _LIMITS)
         async with asyncio.TaskGroup() as tasks:
             beside = [

@@ -12,7 +12,7 @@ from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.deferral import finished
 from ingest.planning.plan import WritePlan
 from mqtt import Published, Session
-from service.collected import WAKE_UP_NUMBERS, Collected
+from service.collected import WAKE_UP_NUMBERS, Collected, FormerName
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -24,8 +24,8 @@ class IngestMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         named = {"registry": self.registry, "namespace": "opsc_ingest"}
-        self.active = Gauge("active", "1 while this process is the leader", **named)
-        self.turns = Counter("turns", "Times this process became the leader", **named)
+        self.leads = Gauge("leads", "1 while this process is the leader", **named)
+        self.terms = Counter("terms", "Times this process became the leader", **named)
         self.failures = Counter(
             "failures", "Terms as the leader that ended in an error", ["error"], **named
         )
@@ -39,7 +39,7 @@ class IngestMetrics:
         self.positions = Counter("positions_written", "Newest positions of assets", **named)
         self._late = Counter("fixes_late", "Fixes judged with the past of their asset", **named)
         self._unjudged = Counter("fixes_unjudged", "Late fixes whose past is gone", **named)
-        self._refused = Counter("refused", "Kept in quarantine", ["reason"], **named)
+        self._quarantined = Counter("quarantined", "Kept in quarantine", ["reason"], **named)
         self._suspect = Counter("fixes_suspect", "Fixes reached too fast to be true", **named)
         self._healed = Counter("fixes_healed", "Suspect fixes that proved to be true", **named)
         self._transitions = Counter(
@@ -53,6 +53,12 @@ class IngestMetrics:
             "transaction_seconds", "BEGIN to COMMIT", buckets=_SECONDS, **named
         )
         self._batch = Histogram("batch_fixes", "Fixes in a batch", buckets=_FIXES, **named)
+        for former, metric in (
+            ("active", self.leads),
+            ("turns", self.terms),
+            ("refused", self._quarantined),
+        ):
+            self.registry.register(FormerName(f"opsc_ingest_{former}", metric))
         self._session = _SessionCollector()
         self.registry.register(self._session)
 
@@ -66,7 +72,7 @@ class IngestMetrics:
         self._late.inc(plan.late.fixes)
         self._unjudged.inc(plan.unjudged)
         for reason, count in Tally(refusal.reason for refusal in plan.refusals).items():
-            self._refused.labels(reason).inc(count)
+            self._quarantined.labels(reason).inc(count)
         changed = list(plan.late.suspect.values())
         self._suspect.inc(int(plan.evaluation.suspect.sum()) + plan.late.suspects + sum(changed))
         self._healed.inc(len(plan.evaluation.healed) + len(changed) - sum(changed))

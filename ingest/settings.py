@@ -25,15 +25,15 @@ class IngestSettings(RoleSettings):
     ] = None
     ingest_link: _Link = None
     ingest_link_advertised: _Link = None
-    link_key: SecretStr = SecretStr("")
-    link_cert: ReadableFile | None = None
-    link_cert_key: ReadableFile | None = None
-    broker_ca: ReadableFile | None = None
-    broker_cert: ReadableFile | None = None
-    broker_key: ReadableFile | None = None
-    ingest_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "opsc-ingest"
-    ingest_username: str | None = None
-    ingest_password: SecretStr | None = None
+    link_secret: SecretStr = SecretStr("")
+    link_tls_cert: ReadableFile | None = None
+    link_tls_key: ReadableFile | None = None
+    broker_tls_ca: ReadableFile | None = None
+    broker_tls_cert: ReadableFile | None = None
+    broker_tls_key: ReadableFile | None = None
+    broker_client_id: Annotated[str, Field(min_length=1, max_length=64)] = "opsc-ingest"
+    broker_username: str | None = None
+    broker_password: SecretStr | None = None
     ingest_http: HttpAddress = "127.0.0.1:9101"
     ingest_batch_messages: Annotated[int, Field(ge=1, le=65_535)] = 20_000
     ingest_batch_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
@@ -41,13 +41,13 @@ class IngestSettings(RoleSettings):
     ingest_batch_transitions: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     ingest_batch_age_ms: Annotated[float, Field(ge=0, le=1000)] = 3
     ingest_lease_s: Annotated[float, Field(ge=1, le=300)] = 6
-    ingest_max_fixes_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    ingest_tracker_fixes_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     retention_positions_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
-    quarantine_days: Annotated[int, Field(ge=1, le=3_650)] = 30
-    quarantine_tracker_messages: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
-    quarantine_tracker_bytes: Annotated[int, Field(ge=0, le=2**40)] = 16 * 1024 * 1024
-    quarantine_unknown_messages: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
-    quarantine_unknown_bytes: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
+    retention_quarantine_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    quarantine_tracker_messages_per_day: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
+    quarantine_tracker_bytes_per_day: Annotated[int, Field(ge=0, le=2**40)] = 16 * 1024 * 1024
+    quarantine_unknown_messages_per_day: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+    quarantine_unknown_bytes_per_day: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
@@ -77,15 +77,15 @@ class IngestSettings(RoleSettings):
         address = self.link_address()
         if address is None or address.is_unix:
             return self
-        if not self.link_key.get_secret_value():
-            raise ValueError("OPSC_LINK_KEY is missing: it guards a link over TCP")
-        if (address.scheme == "tls") != (self.link_cert is not None):
-            raise ValueError("OPSC_LINK_CERT and a link of tls:// go together")
+        if not self.link_secret.get_secret_value():
+            raise ValueError("OPSC_LINK_SECRET is missing: it guards a link over TCP")
+        if (address.scheme == "tls") != (self.link_tls_cert is not None):
+            raise ValueError("OPSC_LINK_TLS_CERT and a link of tls:// go together")
         try:
             self.link_tls()
         except OSError as error:
             raise ValueError(
-                f"OPSC_LINK_CERT, OPSC_LINK_CERT_KEY: cannot be used: {error}"
+                f"OPSC_LINK_TLS_CERT, OPSC_LINK_TLS_KEY: cannot be used: {error}"
             ) from None
         return self
 
@@ -94,7 +94,7 @@ class IngestSettings(RoleSettings):
         try:
             self.broker_address()
         except (OSError, ValueError) as error:
-            names = "OPSC_BROKER_CA, OPSC_BROKER_CERT and OPSC_BROKER_KEY"
+            names = "OPSC_BROKER_TLS_CA, OPSC_BROKER_TLS_CERT and OPSC_BROKER_TLS_KEY"
             raise ValueError(f"{names}: cannot be used: {error}") from None
         return self
 
@@ -110,11 +110,11 @@ class IngestSettings(RoleSettings):
 
     def link_tls(self) -> ssl.SSLContext | None:
         """Read the certificate of the link. Raises OSError."""
-        if self.link_cert is None:
+        if self.link_tls_cert is None:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(self.link_cert, self.link_cert_key)
+        context.load_cert_chain(self.link_tls_cert, self.link_tls_key)
         return context
 
     def broker_address(self) -> BrokerAddress | None:
@@ -123,9 +123,9 @@ class IngestSettings(RoleSettings):
             return None
         return BrokerAddress.parse(
             self.broker_url,
-            ca_file=self.broker_ca,
-            certificate_file=self.broker_cert,
-            key_file=self.broker_key,
+            ca_file=self.broker_tls_ca,
+            certificate_file=self.broker_tls_cert,
+            key_file=self.broker_tls_key,
         )
 
     @property

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 import structlog
 import uvloop
-from pydantic import ValidationError
 
 from listener.devices.arrivals import Arrivals
 from listener.devices.certificates import Certificates
@@ -29,10 +28,9 @@ from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
 from listener.stored.writes import keep_written
 from listener.worker import Worker
-from service import logs
 from service.health import serving
 from service.itself import watching_itself
-from service.wrong_settings import explained
+from service.start import RefusedSettings, read_settings
 
 BACKLOG = 4_096
 BUFFER_BYTES = 64 * 1024
@@ -52,15 +50,14 @@ _log = structlog.get_logger("listener")
 def main() -> int:
     """Run until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
     try:
-        settings = ListenSettings()  # pyright: ignore[reportCallIssue]  # from the environment
+        settings = read_settings(ListenSettings)
         certificates = Certificates(settings)
-    except ValidationError as error:
-        print(explained(ListenSettings, error), file=sys.stderr)
+    except RefusedSettings as error:
+        print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(f"OPSC_TLS_CERT, OPSC_TLS_KEY: cannot be used: {error}", file=sys.stderr)
         return 2
-    logs.configure(settings.log_level, settings.log_format)
     if too_few := _too_few_files(settings):
         print(too_few, file=sys.stderr)
         return 2
@@ -90,7 +87,7 @@ async def _serve(
         loop.add_signal_handler(signal.SIGHUP, stopping.set)
     database_url = settings.database_url.get_secret_value()
     sessions, presence = Sessions(), Presence()
-    sender = Sender(presence.listener_id, settings.link_key.get_secret_value().encode())
+    sender = Sender(presence.listener_id, settings.link_secret.get_secret_value().encode())
     worker = Worker(settings, sender, sessions, presence)
     leader = LeaderLink(database_url, sender, worker.metrics, _link_tls(settings))
 
@@ -151,10 +148,10 @@ async def _open(
 
 
 def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
-    """Return the context of a link to `tls://`; trust: OPSC_LINK_CA, else what the
+    """Return the context of a link to `tls://`; trust: OPSC_LINK_TLS_CA, else what the
     system trusts.
     """
-    ca = settings.link_ca
+    ca = settings.link_tls_ca
     return ssl.create_default_context(cafile=None if ca is None else str(ca))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from service.collected import FormerName
+
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.25, 2.5, 5, 10, 30, 60)
 
 
@@ -21,7 +23,7 @@ class ListenerMetrics:
         self.ended = Counter("ended", "Connections that we ended", ["reason"], **named)
         self.takeovers = Counter("takeovers", "Connections ended by a newer one", **named)
         self.messages = Counter("messages", "Messages that ingest answered", **named)
-        self.rejected = Counter("rejected", "Answered messages that are not stored", **named)
+        self.quarantined = Counter("quarantined", "Answered messages that are not stored", **named)
         self.receipts = Counter("receipts", "Receipts for devices", ["result"], **named)
         self.wills = Counter("wills", "Wills of devices that were lost", ["result"], **named)
         self.links = Counter("links", "Links to ingest that began", **named)
@@ -31,6 +33,7 @@ class ListenerMetrics:
             buckets=_SECONDS,
             **named,
         )
+        self.registry.register(FormerName("opsc_listener_rejected", self.quarantined))
         self._gauges = named
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:

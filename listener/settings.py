@@ -34,12 +34,12 @@ class ListenSettings(RoleSettings):
     listen_client_ca: ReadableFile | None = None
     listen_processes: Annotated[int, Field(ge=1, le=64)] = 1
     listen_http: HttpAddress = "127.0.0.1:9104"
-    link_key: SecretStr = SecretStr("")
-    link_ca: ReadableFile | None = None
+    link_secret: SecretStr = SecretStr("")
+    link_tls_ca: ReadableFile | None = None
     listen_max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     listen_max_held_bytes: Annotated[int, Field(ge=1_048_576)] = 256 * 1024 * 1024
     listen_max_unsigned_per_address: Annotated[int, Field(ge=1)] = 64
-    listen_max_failures_per_address: Annotated[int, Field(ge=1)] = 30
+    listen_address_failures_per_minute: Annotated[int, Field(ge=1)] = 30
     listen_exempt_networks: _Networks = ""
     listen_proxy_networks: _Networks = ""
     listen_tracker_messages_per_s: Annotated[float, Field(gt=0)] = 1_000

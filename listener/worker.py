@@ -78,7 +78,7 @@ class Worker:
         self.holding = Holding(settings.listen_max_held_bytes)
         self.addresses = Addresses(
             settings.listen_max_unsigned_per_address,
-            settings.listen_max_failures_per_address,
+            settings.listen_address_failures_per_minute,
             settings.exempt_networks,
         )
         self.unsigned = Unsigned(settings.listen_max_held_bytes // UNSIGNED_PART)
@@ -287,7 +287,7 @@ class Worker:
     def _answered(self, count: int, rejected: int, seconds: float) -> None:
         self.metrics.messages.inc(count)
         if rejected:
-            self.metrics.rejected.inc(rejected)
+            self.metrics.quarantined.inc(rejected)
         self.metrics.answer_s.observe(seconds)
 
     def _evict(self, origin_id: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from prometheus_client import Counter, Gauge
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -71,6 +72,23 @@ class FastCounter:
         for value, count in self.counts.items():
             family.add_metric([value], count)
         yield family
+
+
+class FormerName:
+    """A collector that shows a metric under its former name, too."""
+
+    def __init__(self, former: str, metric: Counter | Gauge) -> None:
+        self._former, self._metric = former, metric
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._metric.collect():
+            ending = "_total" if family.type == "counter" else ""
+            shown = Metric(self._former, f"deprecated: use {family.name}{ending}", family.type)
+            shown.samples = [
+                sample._replace(name=sample.name.replace(family.name, self._former, 1))
+                for sample in family.samples
+            ]
+            yield shown
 
 
 def pool_numbers(prefix: str) -> Sequence[KeptNumber]:

@@ -12,16 +12,14 @@ from functools import partial
 
 import structlog
 import uvloop
-from pydantic import ValidationError
 
 from db.core.connect import connect, pool
 from db.core.secrets import SecretBox
 from db.core.wakeups import Channel, WakeUps
 from db.history.retention import Days
-from service import logs
 from service.health import serving
 from service.itself import watching_itself
-from service.wrong_settings import explained
+from service.start import RefusedSettings, read_settings
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.delivery.post import Poster
@@ -41,11 +39,10 @@ _log = structlog.get_logger("webhooks")
 def main() -> int:
     """Run until SIGTERM or SIGINT. Exit code: 0 stopped in order, 1 failed, 2 wrong settings."""
     try:
-        settings = DeliverSettings()  # pyright: ignore[reportCallIssue]: from the environment
-    except ValidationError as error:
-        print(explained(DeliverSettings, error), file=sys.stderr)
+        settings = read_settings(DeliverSettings)
+    except RefusedSettings as error:
+        print(error, file=sys.stderr)
         return 2
-    logs.configure(settings.log_level, settings.log_format)
     try:
         uvloop.run(_run(settings))
     except OSError as error:

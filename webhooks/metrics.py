@@ -10,6 +10,7 @@ from service.collected import (
     Collected,
     FastCounter,
     FastHistogram,
+    FormerName,
     KeptNumber,
     pool_numbers,
 )
@@ -90,8 +91,11 @@ class WebhookMetrics:
             "opsc_letters_sent", "Letters that a mail server or a folder took.", registry=registry
         )
         self.letters_failed = Counter(
-            "opsc_letters_failed", "Attempts to send a letter that failed.", registry=registry
+            "opsc_letters_failed_attempts",
+            "Attempts to send a letter that failed.",
+            registry=registry,
         )
+        registry.register(FormerName("opsc_letters_failed", self.letters_failed))
         self.retention_removed = Counter(
             "opsc_retention_removed",
             "Old data that was removed, by what it is: chunks of positions, else rows.",

@@ -34,8 +34,8 @@ class Admission:
         self.plans = Plans(connections, clock)
         self._limits = RequestLimits(connections)
         self._counts = RequestCounts(connections)
-        self._users = Buckets("user", settings.api_requests_per_user)
-        self._addresses = Buckets("address", settings.api_requests_per_address)
+        self._users = Buckets("user", settings.api_user_requests_per_minute)
+        self._addresses = Buckets("address", settings.api_address_requests_per_minute)
         self._links = Buckets("address", _REQUESTS_PER_LINK)
 
     async def admit(self, request: HTTPConnection, caller: Caller, *, is_gated: bool) -> None:

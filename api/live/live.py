@@ -27,7 +27,7 @@ class Live:
         self.events = EventFeed(state.connections, poll_s=limits.poll_s)
         self.positions = PositionFeed(state.connections)
         state.wake_ups.on(Channel.SEQUENCED, self.events.wake)
-        self.streams = Streams(state, state.settings.api_live_connections, limits)
+        self.streams = Streams(state, state.settings.api_max_live_connections, limits)
         state.wake_ups.on(Channel.RIGHTS, self.streams.wake)
         self.metrics = LiveMetrics(
             state.metrics.registry, self.streams, self.events, self.positions

@@ -7,7 +7,7 @@ finds: who adds the field is the one who knows.
 An organization that is new accepts the example of a body, with ids of its own. Few examples show
 ids: they leave out the ids that a body may have, and the fields that depend on them
 (`dependentRequired`, `dependentSchemas`). Of two fields that exclude each other (`not`, `required`)
-they show the first.
+they show the first. Deprecated fields are left out.
 """
 
 import re
@@ -50,7 +50,7 @@ def _of_type(
             return {
                 name: example_of(each, document, with_references=with_references)
                 for name, each in schema.get("properties", {}).items()
-                if name not in left_out
+                if name not in left_out and not each.get("deprecated")
             }
         case "array" if "items" in schema:
             return [example_of(schema["items"], document, with_references=with_references)]

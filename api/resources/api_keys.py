@@ -157,9 +157,10 @@ async def rotate_key(
     return ok(_item(key), once={"secret": secret})
 
 
-@router.delete("/{id}", operation_id="deleteApiKey", status_code=204)
+@router.post("/{id}/revoke", operation_id="revokeApiKey", status_code=204)
+@router.delete("/{id}", operation_id="deleteApiKey", status_code=204, deprecated=True)  # until 1.0
 async def revoke_key(access: Admin, key_id: _KeyPath) -> Response:
-    """Revoke a key; it is refused everywhere within two seconds."""
+    """Revoke a key for good; it is refused everywhere within two seconds, and not listed."""
     async with access.transaction() as conn:
         await _held(access, conn, key_id)
         await api_keys.revoke(conn, key_id)

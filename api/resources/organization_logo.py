@@ -77,7 +77,7 @@ class LogoItem(BaseModel):
 
 @_uploads.put(
     "",
-    operation_id="putLogo",
+    operation_id="putOrganizationLogo",
     response_model=LogoItem,
     openapi_extra={
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
@@ -105,7 +105,12 @@ async def put_logo(request: Request, access: Admin) -> Response:
     return ok(_logo_item(logo))
 
 
-@router.get("", operation_id="getLogo", response_class=Response, responses={200: _BYTES, **_NONE})
+@router.get(
+    "",
+    operation_id="getOrganizationLogo",
+    response_class=Response,
+    responses={200: _BYTES, **_NONE},
+)
 async def get_logo(access: Reader) -> Response:
     """Return the logo, as documents show it."""
     async with access.transaction() as conn:
@@ -120,7 +125,7 @@ async def get_logo(access: Reader) -> Response:
     return Response(logo.content, headers=headers)
 
 
-@router.delete("", operation_id="deleteLogo", status_code=204, responses=_NONE)
+@router.delete("", operation_id="deleteOrganizationLogo", status_code=204, responses=_NONE)
 async def delete_logo(access: Admin) -> Response:
     """Remove the logo. Documents that were sent keep it."""
     async with access.transaction() as conn:

@@ -86,7 +86,7 @@ class UsageQuery(fields.Query):
     until: Annotated[fields.Time | None, Field(alias="to", description="now unless given")] = None
 
 
-@router.get("", operation_id="getUsage", response_model=UsageItem)
+@router.get("", operation_id="getOrganizationUsage", response_model=UsageItem)
 async def get_usage(access: Reader, query: Annotated[UsageQuery, Query()]) -> Response:
     """Show the plan and its quotas, the current minute, and the periods before, oldest first."""
     async with access.transaction() as conn:

@@ -94,7 +94,7 @@ class QuarantineQuery(ListQuery):
         return order_of(self.sort)
 
 
-@router.get("", operation_id="listQuarantine", response_model=ListOf[QuarantineItem])
+@router.get("", operation_id="listQuarantinedMessages", response_model=ListOf[QuarantineItem])
 async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Query()]) -> Response:
     """List rejected messages, the last received first. Those with punches are for dispatchers and
     admins.
@@ -111,7 +111,7 @@ async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Quer
     )
 
 
-@router.get("/{id}", operation_id="getQuarantined", response_model=QuarantineItemWithPayload)
+@router.get("/{id}", operation_id="getQuarantinedMessage", response_model=QuarantineItemWithPayload)
 async def get_quarantined(access: Reader, row_id: _QuarantinePath) -> Response:
     """Return one refused message, with what is kept of it."""
     async with access.transaction() as conn:
@@ -123,7 +123,7 @@ async def get_quarantined(access: Reader, row_id: _QuarantinePath) -> Response:
 
 @router.post(
     "/{id}/release",
-    operation_id="releaseQuarantined",
+    operation_id="releaseQuarantinedMessage",
     status_code=202,
     response_model=QuarantineItem,
 )
@@ -139,7 +139,7 @@ async def release_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Re
     return accepted(_item(row))
 
 
-@router.delete("/{id}", operation_id="dropQuarantined", status_code=204)
+@router.delete("/{id}", operation_id="deleteQuarantinedMessage", status_code=204)
 async def drop_quarantined(access: Dispatcher, row_id: _QuarantinePath) -> Response:
     """Remove a refused message for ever."""
     async with access.transaction() as conn:

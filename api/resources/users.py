@@ -93,14 +93,14 @@ _users = Resource(
 )
 
 
-@router.get("/me", operation_id="getMyself", response_model=MyselfItem)
+@router.get("/me", operation_id="getCurrentUser", response_model=MyselfItem)
 async def get_myself(access: Reader) -> Response:
     """Return the user who asks."""
     async with access.transaction() as conn:
         return ok(_myself(access, await _users.found(conn, access.caller.user_id)))
 
 
-@router.patch("/me", operation_id="updateMyself", response_model=MyselfItem)
+@router.patch("/me", operation_id="updateCurrentUser", response_model=MyselfItem)
 async def update_myself(
     request: Request, access: Reader, body: Annotated[MyChange, Body()]
 ) -> Response:
@@ -123,7 +123,7 @@ async def update_myself(
     return ok(_myself(access, user))
 
 
-@router.post("/me/sign-out", operation_id="signOutEverywhere", status_code=204)
+@router.post("/me/sign-out", operation_id="signOutCurrentUser", status_code=204)
 async def sign_out_everywhere(access: Reader) -> Response:
     """End all one's sessions and tokens, this one included; API keys stay."""
     async with access.transaction() as conn:
@@ -173,7 +173,7 @@ async def delete_user(access: Admin, user_id: _UserPath) -> Response:
 
 
 @router.post(
-    "/{id}/invitation", operation_id="inviteUser", status_code=202, response_model=UserItem
+    "/{id}/invitation", operation_id="sendUserInvitation", status_code=202, response_model=UserItem
 )
 async def invite_user(access: Admin, user_id: _UserPath) -> Response:
     """Send the invitation once more."""
@@ -188,7 +188,7 @@ async def invite_user(access: Admin, user_id: _UserPath) -> Response:
     return accepted(_users.item(user))
 
 
-@router.post("/{id}/sign-out", operation_id="signUserOut", status_code=204)
+@router.post("/{id}/sign-out", operation_id="signOutUser", status_code=204)
 async def sign_user_out(access: Admin, user_id: _UserPath) -> Response:
     """End all sessions and tokens of a user; API keys stay."""
     async with access.transaction() as conn:

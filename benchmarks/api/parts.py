@@ -191,7 +191,7 @@ class ApiBench:
                 "OPSC_DATABASE_URL": self._environment.app_url,
                 "OPSC_SECRET_KEY": self._secret_key,
                 "OPSC_API_PORT": str(port),
-                "OPSC_API_WORKERS": str(workers),
+                "OPSC_API_PROCESSES": str(workers),
                 "OPSC_API_HTTP": f"127.0.0.1:{free_port(0)}",
                 "BENCH_ANSWERS": str(folder / "answers"),
             },

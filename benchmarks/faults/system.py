@@ -272,7 +272,7 @@ async def _taken_apart(
 ) -> FaultSystem:
     data = folder / "data"
     disk = ending.enter_context(_small_disk(data / "postgres")) if setting.has_small_disk else None
-    key = {"OPSC_LINK_KEY": secrets.token_urlsafe(32)} if setting.is_linked else {}
+    key = {"OPSC_LINK_SECRET": secrets.token_urlsafe(32)} if setting.is_linked else {}
     variation = Variation(has_ingest=False, listener=key)
     stack = await ending.enter_async_context(
         running_stack(data, say, asyncio.Event(), variation=variation)

@@ -163,7 +163,7 @@ def served(environment: Environment) -> Iterator[LiveBench]:
         "OPSC_SECRET_KEY": key,
         "OPSC_API_PORT": str(port),
         "OPSC_API_HTTP": f"127.0.0.1:{free_port(0)}",
-        "OPSC_API_LIVE_CONNECTIONS": "100000",
+        "OPSC_API_MAX_LIVE_CONNECTIONS": "100000",
     }
     argv = [sys.executable, "-m", "api"]
     plan = SubjectPlan("api", argv, settings, ready_url=url, metrics_url=url, counter="")

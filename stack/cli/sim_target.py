@@ -26,6 +26,7 @@ from stack.scenario.api_client import ApiClient
 from stack.scenario.cleanup import NotingClient, take_away
 from stack.scenario.registration import Shortcut
 from stack.servers.runtime import read_stack
+from stack.servers.settings import use_todays_names
 from stack.servers.tls import pinned
 from stack.sim.run import Hooks, Target
 from telemetry.ids import parse_id
@@ -58,6 +59,7 @@ async def target_of(where: Where) -> AsyncIterator[Target]:
 
 @asynccontextmanager
 async def _elsewhere(where: Where, api_url: str) -> AsyncIterator[Target]:
+    use_todays_names(say)
     token, broker_url = _from_environment("OPSC_API_KEY"), _from_environment("OPSC_BROKER_URL")
     is_reachable = where.hooks.url is not None or _is_loopback(api_url)
     hooks = replace(where.hooks, is_reachable=is_reachable)
@@ -65,7 +67,7 @@ async def _elsewhere(where: Where, api_url: str) -> AsyncIterator[Target]:
         try:
             yield Target(
                 client,
-                _broker(broker_url, os.environ.get("OPSC_BROKER_CA")),
+                _broker(broker_url, os.environ.get("OPSC_BROKER_TLS_CA")),
                 is_shared=True,
                 hooks=hooks,
             )

@@ -17,6 +17,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from db.core.connect import check_url
+from service.former_settings import FormerSettings, rename_former
 from service.health import read_address
 from stack.installed.readiness import readiness
 from stack.servers.checks import in_url, output
@@ -34,8 +35,9 @@ _PROPERTIES = (
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit as systemd has it. settings: variables of the unit and of its files, which win;
-    unread: files that this user may not read; missing: files that are not there.
+    """A unit as systemd has it. settings: variables of the unit and of its files, which win, by
+    today's names; former: those that were given by others; unread: files that this user may not
+    read; missing: files that are not there.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Unit:
     exit_code: str
     pid: int | None
     settings: Mapping[str, str]
+    former: FormerSettings
     unread: Sequence[Path] = ()
     missing: Sequence[Path] = ()
 
@@ -90,7 +93,7 @@ class Unit:
         if self.role is None:
             return []
         unseen = {name for name, value in self.settings.items() if value.startswith(CREDENTIALS)}
-        lines = refused_settings(self.role, self.settings)
+        lines = [*self.former.faults, *refused_settings(self.role, self.settings)]
         return [line for line in lines if unseen.isdisjoint(line.partition(":")[0].split())]
 
     def setting(self, name: str) -> Any:
@@ -202,6 +205,7 @@ def _unit(shown: Mapping[str, str]) -> Unit:
         except OSError:
             if "ignore_errors=no" in options:
                 missing.append(Path(path))
+    former = rename_former(settings)
     return Unit(
         name=shown["Id"],
         state=shown["ActiveState"],
@@ -209,6 +213,7 @@ def _unit(shown: Mapping[str, str]) -> Unit:
         exit_code=shown.get("ExecMainStatus", ""),
         pid=int(shown.get("MainPID") or 0) or None,
         settings=settings,
+        former=former,
         unread=unread,
         missing=missing,
     )

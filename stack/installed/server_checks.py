@@ -21,6 +21,7 @@ from stack.installed.database_checks import database_findings
 from stack.installed.installation import Installation, Unit, reached
 from stack.servers.checks import (
     AS_ROOT,
+    FORMER_ADVICE,
     Finding,
     clock,
     listener_page,
@@ -99,6 +100,8 @@ def _settings(server: Installation) -> Iterator[Finding]:
         yield Finding("warning", "settings", text, AS_ROOT)
     lines: dict[tuple[str, str], Finding] = {}
     for unit in server.units:
+        for text in unit.former.warnings:
+            lines.setdefault((text, ""), Finding("warning", "settings", text, FORMER_ADVICE))
         for name, near in unread_variables(unit.settings).items():
             text = f"nothing reads {name} of {unit.short_name}"
             advice = f"did you mean {near}?" if near else "docs/settings.md has all of them"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from service.former_settings import rename_former
 from service.health import read_address
 from stack.errors import StackError
 from stack.host.pages import open_page
@@ -38,6 +39,7 @@ LITTLE_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
 LITTLE_MEMORY_BYTES, NO_MEMORY_BYTES = 2 * GIB, GIB // 2
 FEW_FILES = 4096
 AS_ROOT = "run `opsc doctor` as root"
+FORMER_ADVICE = "rename it: the former name is read until 1.0"
 BUILT_AFTER_S = 1_767_225_600  # 2026-01-01: no clock that is right is before it
 TOOL_TIMEOUT_S = 10.0
 MOST_PROCESSES = 64
@@ -299,17 +301,21 @@ def in_url(host: str) -> str:
 
 
 def _settings() -> Iterator[Finding]:
-    findings = [
+    variables = dict(os.environ)
+    former = rename_former(variables)
+    findings = [Finding("warning", "settings", text, FORMER_ADVICE) for text in former.warnings]
+    findings += [Finding("fault", "settings", text, _SEE) for text in former.faults]
+    findings += [
         Finding(
             "warning",
             "settings",
             f"nothing reads {name}",
             f"did you mean {near}?" if near else _SEE,
         )
-        for name, near in unread_variables().items()
+        for name, near in unread_variables(variables).items()
     ]
-    findings += [Finding("fault", "settings", line, _SEE) for line in wrong_settings()]
-    set_here = sorted(name for name in os.environ if name.startswith("OPSC_"))
+    findings += [Finding("fault", "settings", line, _SEE) for line in wrong_settings(variables)]
+    set_here = sorted(name for name in variables if name.startswith("OPSC_"))
     about = f"set: {', '.join(set_here)}" if set_here else "no OPSC_ variable is set"
     yield from findings or [Finding("ok", "settings", about)]
 

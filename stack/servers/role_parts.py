@@ -27,8 +27,8 @@ DELIVER_HTTP_PORT = 9102
 API_HTTP_PORT = 9103
 FIRST_FREE_PORT = 1024  # those below are for root
 FILES_OF_ROLES = (
-    "OPSC_BROKER_CA", "OPSC_BROKER_CERT", "OPSC_BROKER_KEY", "OPSC_LISTEN_CLIENT_CA",
-    "OPSC_LINK_CA", "OPSC_LINK_CERT", "OPSC_LINK_CERT_KEY",
+    "OPSC_BROKER_TLS_CA", "OPSC_BROKER_TLS_CERT", "OPSC_BROKER_TLS_KEY", "OPSC_LISTEN_CLIENT_CA",
+    "OPSC_LINK_TLS_CA", "OPSC_LINK_TLS_CERT", "OPSC_LINK_TLS_KEY",
 )  # fmt: skip
 PORTS_OF_LISTENER = ("OPSC_LISTEN_HTTP", "OPSC_LISTEN_TLS_PORT", "OPSC_LISTEN_TLS12_PORT")
 LONGEST_SOCKET = "ingest-standby.sock"
@@ -70,7 +70,7 @@ async def start_roles(stack: Stack) -> None:
     at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
     api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **public, **at_home}
     api_variables["OPSC_API_HTTP"] = api_http
-    api_variables |= _certificate_variables(stack)
+    api_variables |= certificate_variables(stack)
     await stack.supervisor.start(
         *ingest,
         _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **public, **mail, **at_home}),
@@ -102,12 +102,7 @@ def _mail_folder(stack: Stack) -> Path:
     return folder
 
 
-def certificate_settings(stack: Stack) -> Mapping[str, str]:
-    variables = _certificate_variables(stack)
-    return {name.removeprefix("OPSC_").lower(): value for name, value in variables.items()}
-
-
-def _certificate_variables(stack: Stack) -> Mapping[str, str]:
+def certificate_variables(stack: Stack) -> Mapping[str, str]:
     if stack.certificate is None:
         return {}
     chain, key = stack.certificate.chain, stack.certificate.key
@@ -136,7 +131,7 @@ def _listener_part(stack: Stack) -> Part:
         )
     page = _page(stack, "listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT)
     stack.parts["listener"] = PartInfo(where.address, metrics_url=f"http://{page}/metrics")
-    own = {"OPSC_LISTEN_HTTP": page, **where.variables(), **_certificate_variables(stack)}
+    own = {"OPSC_LISTEN_HTTP": page, **where.variables(), **certificate_variables(stack)}
     return _role(stack, LISTEN, {**own, **stack.variation.listener})
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings
 from api.settings import ApiSettings
 from ingest.settings import IngestSettings
 from listener.settings import ListenSettings
+from service.former_settings import rename_former
 from service.wrong_settings import explained
 from stack.errors import StackError
 from webhooks.settings import DeliverSettings
@@ -26,7 +27,7 @@ ROLES: Mapping[str, type[BaseSettings]] = {
     "deliver": DeliverSettings,
 }  # fmt: skip
 # What `opsc up` sets by itself, for settings that are wrong without it.
-_SET_BY_UP: Mapping[str, Any] = {"ingest_link": "unix:/run/opsc/ingest.sock"}
+_SET_BY_UP = {"OPSC_INGEST_LINK": "unix:/run/opsc/ingest.sock"}
 OF_COMMANDS = frozenset(
     {
         "OPSC_API_KEY",
@@ -50,6 +51,17 @@ class WrongSettings(StackError):
     exit_code = 2
 
 
+def use_todays_names(say: Callable[[str], None]) -> None:
+    """Give the variables of our environment that have a former name that of today, and say so.
+    Raises WrongSettings where both names are given, with different values.
+    """
+    former = rename_former(os.environ)
+    for warning in former.warnings:
+        say(warning)
+    if former.faults:
+        raise WrongSettings("\n".join(former.faults))
+
+
 def unread_variables(given: Iterable[str] = os.environ) -> dict[str, str | None]:
     """Return the variables that are set and that nothing reads, with the known name near each."""
     known = sorted(known_variables())
@@ -58,15 +70,13 @@ def unread_variables(given: Iterable[str] = os.environ) -> dict[str, str | None]
     return {name: found[0] if found else None for name, found in near.items()}
 
 
-def wrong_settings(given: Mapping[str, Any] | None = None) -> list[str]:
+def wrong_settings(variables: Mapping[str, str]) -> list[str]:
     """Return a line for each variable that a role would refuse. Those that are missing do not
-    count: `opsc up` sets them. given: fields that it sets, too."""
+    count: `opsc up` sets them.
+    """
     lines: dict[str, None] = {}
-    for role in ROLES.values():
-        try:
-            role(**{**_SET_BY_UP, **(given or {})})
-        except ValidationError as error:
-            lines |= dict.fromkeys(explained(role, error).splitlines())
+    for role in ROLES:
+        lines |= dict.fromkeys(refused_settings(role, {**variables, **_SET_BY_UP}))
     return [line for line in lines if ": is missing" not in line]
 
 
@@ -75,7 +85,9 @@ def refused_settings(role: str, variables: Mapping[str, str]) -> list[str]:
     in our environment does not count.
     """
     fields: dict[str, Any] = {
-        name.removeprefix("OPSC_").lower(): value for name, value in variables.items()
+        name.removeprefix("OPSC_").lower(): value
+        for name, value in variables.items()
+        if name.startswith("OPSC_")
     }
     try:
         ROLES[role](**fields, _env_prefix="NOT_OPSC_")

@@ -34,14 +34,19 @@ from stack.servers.elsewhere import given_database, require_broker
 from stack.servers.former import start_when_free, until_ended
 from stack.servers.listening import require_certificate
 from stack.servers.postgres import Postgres
-from stack.servers.role_parts import certificate_settings, start_roles
+from stack.servers.role_parts import certificate_variables, start_roles
 from stack.servers.runtime import (
     PartInfo,
     load_secrets,
     make_data_dir,
     sole_owner,
 )
-from stack.servers.settings import WrongSettings, unread_variables, wrong_settings
+from stack.servers.settings import (
+    WrongSettings,
+    unread_variables,
+    use_todays_names,
+    wrong_settings,
+)
 from stack.servers.stack import Stack, Variation
 from stack.servers.supervisor import Part, Say
 from stack.servers.tls import certificate_of
@@ -98,10 +103,11 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 
 
 async def _start(stack: Stack) -> None:
+    use_todays_names(stack.say)
     for name, near in unread_variables().items():
         stack.say(f"the variable {name} is unknown" + (f"; did you mean {near}?" if near else ""))
     require_certificate(stack.certificate)
-    if wrong := wrong_settings(certificate_settings(stack)):
+    if wrong := wrong_settings({**os.environ, **certificate_variables(stack)}):
         raise WrongSettings("\n".join(wrong))
     stack.ports.claim("OPSC_API_PORT", "OPSC_API_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP")
     stack.ports.claim("OPSC_LISTEN_HTTP", "OPSC_LISTEN_TLS_PORT")

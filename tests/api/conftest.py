@@ -18,7 +18,7 @@ from tests.servers import PostgresUnderTest
 def shared_api(postgres: PostgresUnderTest) -> Iterator[RunningApi]:
     """The worker's API. Requests of all modules come from one address: it is not limited."""
     database = postgres.migrated_database()
-    with running_api(database, api_requests_per_address=1_000_000) as running:
+    with running_api(database, api_address_requests_per_minute=1_000_000) as running:
         yield running
 
 

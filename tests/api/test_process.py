@@ -79,7 +79,7 @@ async def answers(url: str, process: subprocess.Popen[str], **options: Any) -> s
 async def test_a_signal_ends_it_in_order(
     database: DatabaseUnderTest, workers: str, end: signal.Signals
 ) -> None:
-    with serving(database, OPSC_API_WORKERS=workers) as (process, port):
+    with serving(database, OPSC_API_PROCESSES=workers) as (process, port):
         assert await answers(f"http://127.0.0.1:{port}", process) == '{"status":"ok"}'
         process.send_signal(end)
         _, complaints = process.communicate(timeout=20)
@@ -119,7 +119,7 @@ async def test_it_speaks_tls_1_3_and_nothing_older(
         ({}, "OPSC_SECRET_KEY"),
         ({"OPSC_SECRET_KEY": "short"}, "OPSC_SECRET_KEY"),
         ({"OPSC_API_PORT": "http"}, "OPSC_API_PORT"),
-        ({"OPSC_API_WORKERS": "0"}, "OPSC_API_WORKERS"),
+        ({"OPSC_API_PROCESSES": "0"}, "OPSC_API_PROCESSES"),
         ({"OPSC_API_ALLOWED_ORIGINS": "*"}, "OPSC_API_ALLOWED_ORIGINS"),
         ({"OPSC_API_ALLOWED_ORIGINS": "https://a.example/x"}, "OPSC_API_ALLOWED_ORIGINS"),
         (

@@ -456,7 +456,7 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_endpoint("PATCH", body={"description": "x"}), "another's", _ADMIN_MAY),
     (_endpoint("DELETE"), "another's", (403, 403, 403, 204)),
     (_endpoint("POST", "restore"), "another's", _ADMIN_MAY),
-    (_endpoint("POST", "rotate-secret", {}), "another's", _ADMIN_MAY),
+    (_endpoint("POST", "rotate", {}), "another's", _ADMIN_MAY),
     (_endpoint("POST", "recover", {"since": "2026-01-01T00:00:00Z"}), "another's", _ADMIN_MAY),
     (_endpoint("POST", "test", {"type": "stock.low"}), "another's", (403, 403, 403, 202)),
     (_endpoint("GET", "statistics"), "another's", _ALL_MAY),

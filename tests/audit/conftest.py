@@ -11,5 +11,5 @@ from tests.servers import DatabaseUnderTest
 
 @pytest.fixture(scope="module")
 def api(database: DatabaseUnderTest) -> Iterator[RunningApi]:
-    with running_api(database, api_requests_per_address=1_000_000) as running:
+    with running_api(database, api_address_requests_per_minute=1_000_000) as running:
         yield running

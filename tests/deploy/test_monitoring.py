@@ -27,20 +27,29 @@ from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
 from listener.worker import Worker
 from mqtt import BrokerAddress, Session, SessionOptions
+from service.collected import FormerName
 from service.itself import watching_itself
 from stack.cli.doctor import doctor_metrics
 from stack.servers.checks import Finding
 from webhooks.metrics import WebhookMetrics
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "monitoring.md").read_text()
+PAGE, _, FORMER = (ROOT / "docs" / "monitoring.md").read_text().partition("## Former names")
 ALERTS = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
 NAME = r"\b(?:opsc|process)_[a-z_]+\b"
 HISTOGRAM_PARTS = re.compile(r"_(bucket|sum|count)$")
 
 
 async def known() -> dict[str, tuple[str, ...]]:
-    """Name on the page to labels, of every role."""
+    """Name on the page to labels, of every role; without former names."""
+    found: dict[str, tuple[str, ...]] = {}
+    for registry in await registries():
+        found |= names(registry)
+    return found
+
+
+async def registries() -> list[CollectorRegistry]:
+    """Return what the page of every role shows."""
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
     wake_ups = WakeUps(partial(connect, "postgresql://nobody@127.0.0.1:1/none", "none"))
     api, ingest, deliver = ApiMetrics(connections, wake_ups), IngestMetrics(), WebhookMetrics()
@@ -49,19 +58,20 @@ async def known() -> dict[str, tuple[str, ...]]:
     LiveMetrics(api.registry, streams, *feeds)
     deliver.watch(connections, wake_ups)
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
-    found: dict[str, tuple[str, ...]] = {}
     settings = ListenSettings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
     listener = Worker(settings, Sender(uuid4()), Sessions(), Presence()).metrics
-    for registry in (api.registry, ingest.registry, deliver.registry, listener.registry):
+    found = [api.registry, ingest.registry, deliver.registry, listener.registry]
+    for registry in found:
         async with watching_itself(registry):
-            found |= names(registry)
-    return found | names(doctor_metrics([Finding("ok", "backup", "")]))
+            pass
+    return [*found, doctor_metrics([Finding("ok", "backup", "")])]
 
 
 def names(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
-    collectors = list(registry._collector_to_names)
     found: dict[str, tuple[str, ...]] = {}
-    for collector in collectors:
+    for collector in registry._collector_to_names:
+        if isinstance(collector, FormerName):
+            continue
         labels: tuple[str, ...] = getattr(collector, "_labelnames", ())
         found |= {name_of(family): labels for family in collector.collect()}
     return found
@@ -90,6 +100,25 @@ async def test_every_metric_is_documented_with_its_labels_and_no_other_is() -> N
     assert pages.keys() == metrics.keys()
     for name, labels in metrics.items():
         assert set(labels) == pages[name], name
+
+
+async def test_former_names_are_shown_with_the_same_values_and_documented() -> None:
+    replaced: dict[str, str] = {}
+    for registry in await registries():
+        families = list(registry.collect())
+        by_name = {name_of(family): family for family in families}
+        for family in families:
+            if family.documentation.startswith("deprecated: use "):
+                name = replaced[name_of(family)] = family.documentation.rpartition(" ")[2]
+                assert values(family) == values(by_name[name])
+    assert replaced == dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|$", FORMER, re.MULTILINE))
+    assert len(replaced) == 5
+    asked = metrics_of(ALERTS + (ROOT / "deploy" / "grafana" / "ops-companion.json").read_text())
+    assert not replaced.keys() & set(asked)
+
+
+def values(family: Metric) -> list[tuple[dict[str, str], float]]:
+    return [(sample.labels, sample.value) for sample in family.samples]
 
 
 async def test_alerts_ask_only_for_metrics_and_labels_that_exist() -> None:

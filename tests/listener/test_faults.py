@@ -135,7 +135,7 @@ async def test_a_listener_that_is_frozen_while_devices_go_to_another_costs_nothi
 async def linked_by_proxy(tenant: Tenant) -> AsyncIterator[tuple[System, Link]]:
     """Provide a system whose listener finds ingest behind a proxy."""
     port = free_port(ANY_PORT)
-    address, key = f"tcp://127.0.0.1:{port}", {"OPSC_LINK_KEY": secrets.token_urlsafe(32)}
+    address, key = f"tcp://127.0.0.1:{port}", {"OPSC_LINK_SECRET": secrets.token_urlsafe(32)}
     async with Link(port) as link:
         detour = {"OPSC_INGEST_LINK_ADVERTISED": f"tcp://127.0.0.1:{link.port}"}
         system = running(tenant.database, key, {**key, "OPSC_INGEST_LINK": address, **detour})

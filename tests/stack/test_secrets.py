@@ -282,7 +282,7 @@ async def deliver_to_an_echo(world: World, key: str) -> None:
         path = f"{path}/{made['id']}"
         headers = {"X-Receiver-Key": MADE_UP["a header of an endpoint"]}
         await world.asked("PATCH", path, {"headers": headers}, bearer=key, status=200)
-        rotated = await world.asked("POST", f"{path}/rotate-secret", {}, bearer=key, status=200)
+        rotated = await world.asked("POST", f"{path}/rotate", {}, bearer=key, status=200)
         world.secrets["a secret before its rotation"] = made["secret"]
         world.secrets["a rotated secret"] = rotated["secret"]
         for number, secret in enumerate((made["secret"], rotated["secret"])):

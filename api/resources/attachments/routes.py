@@ -214,7 +214,7 @@ async def get_attachment(access: Reader, attachment_id: _AttachmentPath) -> Resp
 
 @router.get(
     "/{id}/content",
-    operation_id="downloadAttachment",
+    operation_id="getAttachmentContent",
     response_class=Response,
     responses={200: _BYTES, 206: _BYTES | {"description": "The bytes that were asked for"}},
 )

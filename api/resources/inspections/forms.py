@@ -188,7 +188,7 @@ async def submit_form(access: Technician, form_id: _FormPath) -> Response:
 
 @router.post(
     "/{id}/work-orders",
-    operation_id="repairDefect",
+    operation_id="createInspectionFormWorkOrder",
     status_code=201,
     response_model=WorkOrderItem,
 )

@@ -148,7 +148,7 @@ async def counted(conn: Connection, org_id: UUID, row: TimesheetRow) -> CountedT
     (stored,) = await _read(conn, org_id, [terms], MAX_PUNCHES)
     if len(stored.punches) > MAX_PUNCHES:
         detail = f"The timesheet has more than {MAX_PUNCHES} punches: it cannot be counted."
-        raise conflict("too_many_punches", detail)
+        raise conflict("timesheet_too_large", detail)
     now = await db_now(conn)
     attendance, sheet = _sheet(terms, stored, now)
     span = terms.period.span(zone_of(terms.timezone))

@@ -188,7 +188,7 @@ async def reopen_timesheet(access: Technician, timesheet_id: _TimesheetPath) -> 
 
 @router.post(
     "/{id}/adjustments",
-    operation_id="createAdjustment",
+    operation_id="createTimesheetAdjustment",
     status_code=201,
     response_model=TimesheetDetail,
 )

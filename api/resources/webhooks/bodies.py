@@ -1,7 +1,7 @@
 """Bodies and answers of webhook endpoints."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -149,9 +149,21 @@ class EndpointChange(fields.Body):
 class SecretRotation(fields.Body):
     """The time for which the secret from before signs, too."""
 
-    overlap_hours: Annotated[
-        int, Field(ge=0, le=168, description="0: not at all"), fields.WHOLE
-    ] = 24
+    expires_previous_in_s: Annotated[
+        int, Field(ge=0, le=604_800, description="0: not at all"), fields.WHOLE
+    ] = 86_400
+    overlap_hours: Annotated[int, Field(ge=0, le=168), fields.WHOLE] = Field(
+        default_factory=fields.absent,
+        description="read until 1.0, where `expires_previous_in_s` is left out",
+        json_schema_extra={"deprecated": True},
+    )
+
+    @property
+    def overlap(self) -> timedelta:
+        """The time in which both secrets sign."""
+        if self.model_fields_set == {"overlap_hours"}:
+            return timedelta(hours=self.overlap_hours)
+        return timedelta(seconds=self.expires_previous_in_s)
 
 
 class Recovery(fields.Body):

@@ -3,7 +3,6 @@
 import base64
 import os
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query
@@ -155,20 +154,23 @@ async def restore_endpoint(access: Admin, endpoint_id: EndpointPath) -> Response
     return ok(endpoints.item(row))
 
 
+@router.post("/{id}/rotate", operation_id="rotateWebhookEndpoint", response_model=NewEndpointItem)
 @router.post(
-    "/{id}/rotate-secret", operation_id="rotateWebhookSecret", response_model=NewEndpointItem
+    "/{id}/rotate-secret",
+    operation_id="rotateWebhookSecret",
+    response_model=NewEndpointItem,
+    deprecated=True,  # the former path: until 1.0
 )
-async def rotate_secret(
+async def rotate_endpoint(
     access: Admin, endpoint_id: EndpointPath, body: Annotated[SecretRotation, Body()]
 ) -> Response:
-    """Make a new secret, which the answer has. Until the overlap ends, each request has a signature
-    by the new secret and one by that of before. Of several rotations only the last two sign.
+    """Rotate the secret: the answer has the new one. Until the one before expires, each request
+    has a signature by both. Of several rotations only the last two sign.
     """
     secret = _new_secret()
     sealed = access.state.secrets.seal(secret.encode("ascii"), endpoint_id.bytes)
     async with endpoints.locked(access, endpoint_id) as (conn, _):
-        overlap = timedelta(hours=body.overlap_hours)
-        until = await db_now(conn) + overlap if overlap else None
+        until = await db_now(conn) + body.overlap if body.overlap else None
         await stored.rotate(conn, endpoint_id, sealed, until)
         row = await endpoints.found(conn, endpoint_id)
     return ok(endpoints.item(row), once={"secret": secret})

@@ -84,7 +84,9 @@ class StatisticsQuery(fields.Query):
     until: Annotated[fields.Time | None, Field(alias="to", description="now unless given")] = None
 
 
-@router.get("/{id}/statistics", operation_id="getWebhookStatistics", response_model=StatisticsItem)
+@router.get(
+    "/{id}/statistics", operation_id="getWebhookEndpointStatistics", response_model=StatisticsItem
+)
 async def get_statistics(
     access: Reader, endpoint_id: EndpointPath, query: Annotated[StatisticsQuery, Query()]
 ) -> Response:

@@ -67,7 +67,7 @@ def order_part_item(access: Access, row: OrderPartRow) -> dict[str, Any]:
     }
 
 
-@router.get("/{id}/parts", operation_id="listOrderParts", response_model=ListOf[OrderPartItem])
+@router.get("/{id}/parts", operation_id="listWorkOrderParts", response_model=ListOf[OrderPartItem])
 async def list_order_parts(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
 ) -> Response:
@@ -76,7 +76,9 @@ async def list_order_parts(
     return await listed_records(access, work_order_id, query, order_parts, item)
 
 
-@router.post("/{id}/parts", operation_id="planPart", status_code=201, response_model=OrderPartItem)
+@router.post(
+    "/{id}/parts", operation_id="planWorkOrderPart", status_code=201, response_model=OrderPartItem
+)
 async def plan_part(
     access: Dispatcher, work_order_id: WorkOrderPath, body: Annotated[NewOrderPart, Body()]
 ) -> Response:
@@ -96,7 +98,7 @@ async def plan_part(
     return created(item, f"{router.prefix}/{item['work_order_id']}/parts", key="part_id")
 
 
-@router.get("/{id}/parts/{part_id}", operation_id="getOrderPart", response_model=OrderPartItem)
+@router.get("/{id}/parts/{part_id}", operation_id="getWorkOrderPart", response_model=OrderPartItem)
 async def get_order_part(
     access: Reader, work_order_id: WorkOrderPath, part_id: _PartPath
 ) -> Response:
@@ -107,7 +109,9 @@ async def get_order_part(
     return ok(order_part_item(access, row))
 
 
-@router.patch("/{id}/parts/{part_id}", operation_id="updateOrderPart", response_model=OrderPartItem)
+@router.patch(
+    "/{id}/parts/{part_id}", operation_id="updateWorkOrderPart", response_model=OrderPartItem
+)
 async def update_order_part(
     access: Dispatcher,
     work_order_id: WorkOrderPath,
@@ -136,7 +140,9 @@ async def update_order_part(
 
 
 @router.post(
-    "/{id}/parts/{part_id}/consume", operation_id="consumePart", response_model=OrderPartItem
+    "/{id}/parts/{part_id}/consume",
+    operation_id="consumeWorkOrderPart",
+    response_model=OrderPartItem,
 )
 async def consume_part(
     access: Technician,
@@ -155,7 +161,7 @@ async def consume_part(
 
 
 @router.post(
-    "/{id}/parts/{part_id}/return", operation_id="returnPart", response_model=OrderPartItem
+    "/{id}/parts/{part_id}/return", operation_id="returnWorkOrderPart", response_model=OrderPartItem
 )
 async def return_part(
     access: Technician,

@@ -36,7 +36,9 @@ router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=T
 MAX_COMMENTS = 1_000
 
 
-@router.get("/{id}/comments", operation_id="listComments", response_model=ListOf[CommentItem])
+@router.get(
+    "/{id}/comments", operation_id="listWorkOrderComments", response_model=ListOf[CommentItem]
+)
 async def list_comments(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
 ) -> Response:
@@ -46,7 +48,7 @@ async def list_comments(
 
 @router.post(
     "/{id}/comments",
-    operation_id="createComment",
+    operation_id="createWorkOrderComment",
     status_code=201,
     response_model=CommentItem,
 )
@@ -69,7 +71,9 @@ async def create_comment(
 
 
 @router.get(
-    "/{id}/transitions", operation_id="listTransitions", response_model=ListOf[TransitionItem]
+    "/{id}/transitions",
+    operation_id="listWorkOrderTransitions",
+    response_model=ListOf[TransitionItem],
 )
 async def list_transitions(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
@@ -80,7 +84,9 @@ async def list_transitions(
 
 
 @router.get(
-    "/{id}/assets-on-site", operation_id="listAssetsOnSite", response_model=ListOf[VisitItem]
+    "/{id}/assets-on-site",
+    operation_id="listWorkOrderAssetsOnSite",
+    response_model=ListOf[VisitItem],
 )
 async def list_assets_on_site(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[ListQuery, Query()]

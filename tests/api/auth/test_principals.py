@@ -100,7 +100,7 @@ async def test_what_one_process_revokes_another_refuses_soon(
     made = (await north.admin.post("/v1/api-keys", {"name": "Script"})).json
     there = Client(second.url, made["secret"])
     assert (await there.get("/v1/assets")).status == 200
-    await north.admin.delete(f"/v1/api-keys/{made['id']}")
+    await north.admin.send("POST", f"/v1/api-keys/{made['id']}/revoke")
     await until_refused(there)
 
 

@@ -69,7 +69,7 @@ async def test_each_request_has_one_line(database: DatabaseUnderTest) -> None:
         ("POST", "/v1/assets", {**sent, "X-Request-Id": "two"}, {"name": "Sw0rdfish"}),
         ("GET", "/v1/users", {"Authorization": f"Bearer {KEY}", "X-Request-Id": "three"}, None),
     ]
-    with serving(database, OPSC_LOG_LEVEL="info", OPSC_API_TRUSTED_PROXIES="127.0.0.1") as (
+    with serving(database, OPSC_LOG_LEVEL="info", OPSC_API_PROXY_NETWORKS="127.0.0.1") as (
         process,
         port,
     ):

@@ -116,7 +116,7 @@ async def test_the_public_port_has_no_metrics(api: RunningApi) -> None:
 
 async def test_each_worker_has_a_page_of_its_own(database: DatabaseUnderTest) -> None:
     first = two_ports()
-    with serving(database, OPSC_API_WORKERS="2", OPSC_API_HTTP=f"127.0.0.1:{first}") as (
+    with serving(database, OPSC_API_PROCESSES="2", OPSC_API_HTTP=f"127.0.0.1:{first}") as (
         process,
         port,
     ):

@@ -28,7 +28,9 @@ def api(database: DatabaseUnderTest) -> Iterator[RunningApi]:
 def second(api: RunningApi, database: DatabaseUnderTest) -> Iterator[RunningApi]:
     """Another process of the same installation."""
     key = api.settings.secret_key.get_secret_value()
-    with running_api(database, secret_key=key, api_requests_per_address=STRANGERS) as running:
+    with running_api(
+        database, secret_key=key, api_address_requests_per_minute=STRANGERS
+    ) as running:
         yield running
 
 
@@ -122,7 +124,7 @@ async def test_a_key_of_a_plan_without_the_api_is_refused_and_the_dashboard_is_n
 async def test_the_dashboard_is_not_counted_and_has_a_limit_of_each_user(
     database: DatabaseUnderTest,
 ) -> None:
-    with running_api(database, api_requests_per_user=30) as api:
+    with running_api(database, api_user_requests_per_minute=30) as api:
         org = with_plan(api, "starter", addon=True)
         dashboard = await signed_in(api, org)
         answers = await ask([dashboard], 30)

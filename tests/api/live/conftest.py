@@ -17,7 +17,10 @@ def live_api(postgres: PostgresUnderTest) -> Iterator[RunningApi]:
     """One for all tests of this folder."""
     database = postgres.migrated_database()
     with running_api(
-        database, live_limits=QUICK, api_requests_per_address=1_000_000, api_live_connections=300
+        database,
+        live_limits=QUICK,
+        api_address_requests_per_minute=1_000_000,
+        api_max_live_connections=300,
     ) as running:
         yield running
 

@@ -31,10 +31,10 @@ def test_every_close_is_published() -> None:
 def test_every_bound_is_the_one_in_the_code() -> None:
     limits = LiveLimits()
     starter, team, unlimited = LIVE_CONNECTIONS.values()
-    processes = ApiSettings.model_fields["api_live_connections"].default
+    processes = ApiSettings.model_fields["api_max_live_connections"].default
     for text in (
         f"{starter} (`starter`), {team} (`team`), {unlimited:,} (`unlimited`)",
-        f"`OPSC_API_LIVE_CONNECTIONS`, {processes:,}",
+        f"`OPSC_API_MAX_LIVE_CONNECTIONS`, {processes:,}",
         f"within {limits.authentication_s} s.",
         f"{limits.expiry_notice_s} s before an access token expires",
         f"checked every {limits.rights_s} s",

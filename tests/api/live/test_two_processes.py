@@ -43,7 +43,7 @@ async def test_a_key_that_is_revoked_ends_connections_elsewhere_at_once(
         signed_in(other.url, Client(other.url, kept["secret"])) as third,
         signed_in(other.url, south.viewer) as fourth,
     ):
-        await north.admin.delete(f"/v1/api-keys/{revoked['id']}")
+        await north.admin.send("POST", f"/v1/api-keys/{revoked['id']}/revoke")
         assert await first.closed() == UNAUTHORIZED
         await north.admin.post(f"/v1/api-keys/{rotated['id']}/rotate", {})
         assert await second.closed() == UNAUTHORIZED

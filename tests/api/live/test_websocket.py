@@ -183,7 +183,7 @@ async def test_a_key_that_is_revoked_or_rotated_ends_its_connection(
         signed_in(api.url, Client(api.url, revoked["secret"])) as first,
         signed_in(api.url, Client(api.url, rotated["secret"])) as second,
     ):
-        await north.admin.delete(f"/v1/api-keys/{revoked['id']}")
+        await north.admin.send("POST", f"/v1/api-keys/{revoked['id']}/revoke")
         assert await first.closed() == UNAUTHORIZED
         api.sql(
             "UPDATE api_keys SET secret_hash = sha256(uuid_send(id)) WHERE org_id = %s",

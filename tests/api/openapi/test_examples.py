@@ -22,7 +22,7 @@ NOT_BY_NATURE = {
     "acceptInvitation": "a token that was mailed",
     "confirmPasswordReset": "a token that was mailed",
     "createAttachment": "a file",
-    "putLogo": "an image",
+    "putOrganizationLogo": "an image",
 }
 OF_OTHER_THINGS = {
     "createPunch",
@@ -34,7 +34,7 @@ OF_OTHER_THINGS = {
     "declineQuote",
     "convertQuote",
     "createInspectionForm",
-    "repairDefect",
+    "createInspectionFormWorkOrder",
     "assignWorkOrder",
     "startWorkOrder",
     "holdWorkOrder",
@@ -44,10 +44,10 @@ OF_OTHER_THINGS = {
     "cannotCompleteWorkOrder",
     "closeWorkOrder",
     "issueWorkOrder",
-    "planPart",
-    "updateOrderPart",
-    "consumePart",
-    "returnPart",
+    "planWorkOrderPart",
+    "updateWorkOrderPart",
+    "consumeWorkOrderPart",
+    "returnWorkOrderPart",
 }
 """Their bodies name other things, or the thing needs a history first."""
 
@@ -167,17 +167,17 @@ async def test_examples_that_name_other_things_are_accepted_with_their_ids(
     made = await org.admin.post(
         "/v1/inspection-forms", failed | {"template_id": examples.ids["itpl"]}
     )
-    await examples.send("repairDefect", id=made.json["id"])
+    await examples.send("createInspectionFormWorkOrder", id=made.json["id"])
 
     await examples.send("createInventory")
     for _ in range(10):
         await examples.send("createStockMovement")
-    await examples.send("planPart", id=order)
+    await examples.send("planWorkOrderPart", id=order)
     part = {"id": order, "part_id": examples.ids["prt"]}
     plan = {"quantity": 4, "warehouse_id": examples.ids["whs"]}
     await org.admin.patch(f"/v1/work-orders/{order}/parts/{part['part_id']}", plan)
     await examples.send("assignWorkOrder", id=order)
-    for name in ("updateOrderPart", "consumePart", "returnPart"):
+    for name in ("updateWorkOrderPart", "consumeWorkOrderPart", "returnWorkOrderPart"):
         await examples.send(name, **part)
     for verb in ("start", "hold", "resume", "complete", "reopen", "cannotComplete", "close"):
         await examples.send(f"{verb}WorkOrder", id=order)

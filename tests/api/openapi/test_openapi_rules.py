@@ -3,7 +3,6 @@ it forgot. Bounds and examples come from the types of `api/http/fields.py`; erro
 times are filled in by `api/openapi/document.py`.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,46 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.api.running import RunningApi
 
 METHODS = {"get", "post", "put", "patch", "delete"}
-CAMEL_CASE = re.compile(r"[a-z]+([A-Z][a-z0-9]*)+")
+# The verbs of an id: those that a method stands for, and those that end a path.
+VERBS = {
+    "GET": {"list", "get"}, "POST": {"create", "plan", "send"}, "PUT": {"put"},
+    "PATCH": {"update"}, "DELETE": {"delete"},
+}  # fmt: skip
+PATH_VERBS = {
+    "accept", "approve", "assign", "cancel", "cannot-complete", "close", "complete", "consume",
+    "convert", "decline", "expire", "hold", "issue", "lock", "recover", "reject", "release",
+    "reopen", "resend", "restore", "resume", "return", "review", "revise", "revoke", "rotate",
+    "send", "sign-out", "start", "submit", "test", "withdraw",
+}  # fmt: skip
+# Resources whose name is not that of the path, or has no plural.
+ONE_OF = {
+    "deliveries": "Delivery", "inventory": "Inventory", "punches": "Punch",
+    "quarantine": "QuarantinedMessage", "statistics": "Statistics",
+}  # fmt: skip
+ALL_OF = {"inventory": "Inventory", "quarantine": "QuarantinedMessages"}
+# Paths that are no resource of an organization, and those that are many things at once.
+OTHER_IDS = {
+    "POST /v1/auth/token": "createToken",
+    "POST /v1/auth/refresh": "refreshToken",
+    "POST /v1/auth/revoke": "revokeToken",
+    "POST /v1/auth/session": "createSession",
+    "GET /v1/auth/session": "getSession",
+    "DELETE /v1/auth/session": "deleteSession",
+    "POST /v1/auth/invitations/accept": "acceptInvitation",
+    "POST /v1/auth/password-reset": "requestPasswordReset",
+    "POST /v1/auth/password-reset/confirm": "confirmPasswordReset",
+    "GET /.well-known/jwks.json": "getPublicKeys",
+    "GET /v1/users/me": "getCurrentUser",
+    "PATCH /v1/users/me": "updateCurrentUser",
+    "POST /v1/users/me/sign-out": "signOutCurrentUser",
+    "GET /v1/search": "searchEverything",
+    "GET /v1/events/stream": "streamEvents",
+    "GET /v1/work-orders/counts": "countWorkOrders",
+    "POST /v1/assets/batch": "createAssets",
+    "POST /v1/trackers/batch": "createTrackers",
+    "POST /v1/zones/batch": "createZones",
+    "POST /v1/zones/validate": "validateZone",
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -68,6 +106,76 @@ def fits(value: object, schema: dict[str, Any], document: dict[str, Any]) -> lis
     return [f"{fault.json_path}: {fault.message}" for fault in faults]
 
 
+def in_camel_case(segment: str) -> str:
+    """Write `work-orders` as WorkOrders."""
+    return "".join(word.capitalize() for word in segment.split("-"))
+
+
+def one_of(segment: str) -> str:
+    """Return the name of one thing of a collection: WorkOrder of `work-orders`."""
+    *first, last = segment.split("-")
+    return in_camel_case("-".join(first)) + ONE_OF.get(last, in_camel_case(last.removesuffix("s")))
+
+
+def resource_of(segments: list[str], *, many: bool) -> str:
+    """Return the resource that a path leads to; many: where it ends in a collection, all of it."""
+    names = [segment for segment in segments if not segment.startswith("{")]
+    last = names.pop()
+    is_all = many and not segments[-1].startswith("{")
+    whole = ALL_OF.get(last, in_camel_case(last)) if is_all else one_of(last)
+    return "".join(map(one_of, names)) + whole
+
+
+def ids_by_the_rule(method: str, path: str) -> set[str]:
+    """Return the ids that an operation may have: a verb, then the resource of the path."""
+    segments = path.removeprefix("/v1/").split("/")
+    if method == "POST" and segments[-1] in PATH_VERBS:
+        verb = in_camel_case(segments.pop())
+        return {verb[0].lower() + verb[1:] + resource_of(segments, many=True)}
+    return {verb + resource_of(segments, many=verb == "list") for verb in VERBS[method]}
+
+
+def is_list(operation: dict[str, Any]) -> bool:
+    """Return whether an operation answers with a page of a list."""
+    content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+    return content.get("schema", {}).get("$ref", "").endswith("List")
+
+
+def test_an_id_is_a_verb_and_the_resource_of_the_path(
+    operations: dict[str, dict[str, Any]],
+) -> None:
+    """Deprecated operations keep the id that programs know."""
+    todays = {name: each for name, each in operations.items() if not each.get("deprecated")}
+    wrong = {
+        name: operation["operationId"]
+        for name, operation in todays.items()
+        if name not in OTHER_IDS
+        and operation["operationId"] not in ids_by_the_rule(*name.split(" "))
+    }
+    assert wrong == {}
+    assert OTHER_IDS.items() <= {name: op["operationId"] for name, op in todays.items()}.items()
+    for name, operation in todays.items():
+        assert operation["operationId"].startswith("list") == is_list(operation), name
+
+
+def test_a_secret_is_rotated_and_a_credential_revoked_by_one_path(
+    operations: dict[str, dict[str, Any]],
+) -> None:
+    """DELETE is for things; the former paths are deprecated."""
+    todays = {name for name, each in operations.items() if not each.get("deprecated")}
+    assert {name for name in todays if "rotate" in name} == {
+        f"POST /v1/{kind}/{{id}}/rotate"
+        for kind in ("api-keys", "gateways", "trackers", "webhook-endpoints")
+    }
+    assert {name for name in todays if "revoke" in name and "/auth/" not in name} == {
+        f"POST /v1/{kind}/{{id}}/revoke" for kind in ("api-keys", "gateways", "trackers")
+    }
+    assert operations.keys() - todays == {
+        "DELETE /v1/api-keys/{id}",
+        "POST /v1/webhook-endpoints/{id}/rotate-secret",
+    }
+
+
 def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(document).validate()
@@ -79,7 +187,6 @@ def test_every_operation_has_an_id_a_summary_and_a_description(
     ids = [operation["operationId"] for operation in operations.values()]
     assert len(ids) == len(set(ids))
     for name, operation in operations.items():
-        assert CAMEL_CASE.fullmatch(operation["operationId"]), name
         assert operation["summary"], name
         assert operation["description"].endswith("."), f"{name}: a docstring, please"
 

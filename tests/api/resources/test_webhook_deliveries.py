@@ -343,7 +343,7 @@ async def test_another_organization_sees_and_does_nothing(
         await south.admin.get(f"{ENDPOINTS}/{endpoint}/statistics"),
         await south.admin.post(f"{ENDPOINTS}/{endpoint}/recover", recovery),
         await south.admin.post(f"{ENDPOINTS}/{endpoint}/test", {"type": "stock.low"}),
-        await south.admin.post(f"{ENDPOINTS}/{endpoint}/rotate-secret", {}),
+        await south.admin.post(f"{ENDPOINTS}/{endpoint}/rotate", {}),
         await south.admin.patch(f"{ENDPOINTS}/{endpoint}", {"state": "disabled"}),
     ):
         assert answer.status == 404

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -315,8 +316,8 @@ async def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_while(
     made = await _made(north)
     path = f"{PATH}/{made['id']}"
     for client in (north.viewer, north.technician, north.dispatcher):
-        assert (await client.post(f"{path}/rotate-secret", {})).status == 403
-    answer = await north.admin.post(f"{path}/rotate-secret", {})
+        assert (await client.post(f"{path}/rotate", {})).status == 403
+    answer = await north.admin.post(f"{path}/rotate", {})
     assert answer.status == 200
     rotated = answer.json
     secret = rotated.pop("secret")
@@ -333,8 +334,29 @@ async def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_while(
         return [one and box.open(bytes(one), endpoint_id.bytes).decode() for one in row]
 
     assert stored() == [secret, made["secret"]]
-    at_once = await north.admin.post(f"{path}/rotate-secret", {"overlap_hours": 0})
+    at_once = await north.admin.post(f"{path}/rotate", {"expires_previous_in_s": 0})
     assert stored() == [at_once.json["secret"], None]
     audit = await north.admin.get("/v1/audit-events", resource_id=made["id"])
     assert "whsec_" not in audit.content.decode()
     assert '"secret": true' in audit.content.decode().replace('":true', '": true')
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "overlap_s"),
+    [
+        ("rotate", {}, 86_400),
+        ("rotate", {"expires_previous_in_s": 60}, 60),
+        ("rotate", {"overlap_hours": 2}, 7_200),
+        ("rotate", {"expires_previous_in_s": 60, "overlap_hours": 2}, 60),
+        ("rotate-secret", {"overlap_hours": 2}, 7_200),
+    ],
+)
+async def test_the_former_path_and_field_of_a_rotation_still_work(
+    north: Organization, path: str, body: dict[str, int], overlap_s: int
+) -> None:
+    made = await _made(north)
+    rotated = (await north.admin.post(f"{PATH}/{made['id']}/{path}", body)).json
+    until, at = (
+        datetime.fromisoformat(rotated[name]) for name in ("previous_secret_until", "updated_at")
+    )
+    assert abs((until - at).total_seconds() - overlap_s) < 30

@@ -94,7 +94,7 @@ async def test_a_fix_that_conflicts_with_a_stored_one_is_in_quarantine_and_judge
             Result.STORED,
         ]
         counted = term.metrics.registry.get_sample_value
-        assert counted("opsc_ingest_refused_total", {"reason": "conflict"}) == 2
+        assert counted("opsc_ingest_quarantined_total", {"reason": "conflict"}) == 2
         assert counted("opsc_ingest_fixes_duplicate_total") == 1
     assert tenant.rows(PLACES) == [PLACE]
     assert tenant.rows(REFUSED) == [("conflict", [0], 2)]

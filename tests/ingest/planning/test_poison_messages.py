@@ -222,7 +222,7 @@ async def test_a_running_ingest_goes_on_in_its_turn(
     await until(lambda: tenant.rows(FIXES) == [(40,)])
     await until(lambda: tenant.rows("SELECT count(*) FROM quarantine") == [(4,)])
     await until(lambda: ingest.session is not None and not ingest.session.counters.unacknowledged)
-    assert "opsc_ingest_turns_total 1.0" in ingest.metrics.page().decode()
+    assert "opsc_ingest_terms_total 1.0" in ingest.metrics.page().decode()
     ((row_id,), *_) = tenant.rows("SELECT id FROM quarantine")
     with psycopg.connect(picky.url("admin")) as conn:
         conn.execute("ALTER TABLE gps_events DROP CONSTRAINT picky")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import stack.servers.checks
+from service.former_settings import TODAYS_NAMES
 from stack.cli.main import build
 from stack.servers.checks import Finding, examine
 from stack.servers.settings import known_variables
@@ -22,7 +24,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's own settings alone."""
-    for name in known_variables():
+    for name in (*known_variables(), *TODAYS_NAMES):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -31,7 +33,8 @@ def found(data_dir: Path, subject: str) -> list[Finding]:
 
 
 def test_the_known_variables_are_the_documented_ones() -> None:
-    assert known_variables() == set(re.findall(r"\bOPSC_[A-Z0-9_]*[A-Z]\b", PAGE.read_text()))
+    page = PAGE.read_text().partition("## Former names")[0]
+    assert known_variables() == set(re.findall(r"\bOPSC_[A-Z0-9_]*[A-Z]\b", page))
 
 
 def test_everything_is_looked_at(tmp_path: Path) -> None:
@@ -54,16 +57,45 @@ def test_a_variable_that_nothing_reads_has_its_near_name(
     assert finding.advice == "did you mean OPSC_API_PORT?"
 
 
+def test_a_former_name_is_a_warning_and_its_value_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "environ", {"OPSC_API_WORKERS": "zero", "OPSC_LOG_LEVEL": "info"})
+    warning, fault = found(tmp_path, "settings")
+    assert warning == Finding(
+        "warning",
+        "settings",
+        "OPSC_API_WORKERS is called OPSC_API_PROCESSES now",
+        "rename it: the former name is read until 1.0",
+    )
+    assert fault.level == "fault"
+    assert fault.text.startswith("OPSC_API_PROCESSES: must be a valid integer")
+
+
+def test_up_says_which_name_is_a_former_one(tmp_path: Path) -> None:
+    said = opsc("up", "--data", tmp_path, OPSC_API_WORKERS="zero")
+    assert said.returncode == 2
+    assert "OPSC_API_WORKERS is called OPSC_API_PROCESSES now" in said.stderr
+    assert "opsc: OPSC_API_PROCESSES: must be a valid integer" in said.stderr
+
+
+def test_up_starts_nothing_with_two_values_for_one_setting(tmp_path: Path) -> None:
+    said = opsc("up", "--data", tmp_path, OPSC_API_WORKERS="2", OPSC_API_PROCESSES="3")
+    assert said.returncode == 2
+    assert "opsc: OPSC_API_PROCESSES and OPSC_API_WORKERS, its former name: have" in said.stderr
+    assert not (tmp_path / "postgres").exists()
+
+
 def test_a_setting_that_a_role_refuses_is_a_fault_told_once_and_without_secrets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("OPSC_API_WORKERS", "zero")
+    monkeypatch.setenv("OPSC_API_PROCESSES", "zero")
     monkeypatch.setenv("OPSC_LOG_LEVEL", "loud")  # of all three roles
     monkeypatch.setenv("OPSC_SECRET_KEY", "hidden")
     faults = found(tmp_path, "settings")
     assert {finding.level for finding in faults} == {"fault"}
     assert sorted(finding.text.partition(":")[0] for finding in faults) == [
-        "OPSC_API_WORKERS",
+        "OPSC_API_PROCESSES",
         "OPSC_LOG_LEVEL",
         "OPSC_SECRET_KEY",
     ]
@@ -71,9 +103,9 @@ def test_a_setting_that_a_role_refuses_is_a_fault_told_once_and_without_secrets(
 
 
 def test_up_starts_nothing_with_a_setting_that_a_role_refuses(tmp_path: Path) -> None:
-    said = opsc("up", "--data", tmp_path, OPSC_API_WORKERS="zero")
+    said = opsc("up", "--data", tmp_path, OPSC_API_PROCESSES="zero")
     assert said.returncode == 2
-    assert said.stderr.startswith("opsc: OPSC_API_WORKERS: must be a valid integer")
+    assert said.stderr.startswith("opsc: OPSC_API_PROCESSES: must be a valid integer")
     assert not (tmp_path / "postgres").exists()
 
 

@@ -86,6 +86,14 @@ def test_without_a_running_system_it_is_said_how_to_start_one(tmp_path: Path) ->
     assert "opsc up" in result.stderr
 
 
+def test_a_former_name_is_said_and_two_values_for_one_setting_are_refused() -> None:
+    there = {"OPSC_API_URL": "http://127.0.0.1:1", "OPSC_API_KEY": "x"}
+    result = opsc("sim", **there, OPSC_BROKER_CA="/a", OPSC_BROKER_TLS_CA="/b")
+    assert result.returncode == 2
+    assert "OPSC_BROKER_CA is called OPSC_BROKER_TLS_CA now" in result.stderr
+    assert "OPSC_BROKER_TLS_CA and OPSC_BROKER_CA, its former name: have" in result.stderr
+
+
 def test_more_connections_than_open_files_are_refused_with_what_would_do(tmp_path: Path) -> None:
     limited = f"ulimit -n 300; exec {OPSC} sim --data {tmp_path} --trackers 500"
     result = subprocess.run(

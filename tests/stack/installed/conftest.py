@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.former_settings import TODAYS_NAMES
 from stack.installed import database_checks, server_checks
 from stack.servers.settings import known_variables
 from tests.servers import data_folder
@@ -13,7 +14,7 @@ from tests.stack.server import MadeServer
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of the files alone."""
-    for name in known_variables():
+    for name in (*known_variables(), *TODAYS_NAMES):
         monkeypatch.delenv(name, raising=False)
 
 

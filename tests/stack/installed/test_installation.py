@@ -33,7 +33,7 @@ from tests.stack.server import MadeServer, called, found
 NOBODY = 65534
 ROOT = Path(__file__).parents[3]
 KEY = "A" * 43 + "="
-LINK = {"OPSC_LINK_KEY": "ab" * 32, "OPSC_INGEST_LINK": "tcp://127.0.0.1:9110"}
+LINK = {"OPSC_LINK_SECRET": "ab" * 32, "OPSC_INGEST_LINK": "tcp://127.0.0.1:9110"}
 COMMON = {"OPSC_SECRET_KEY": KEY, "OPSC_PUBLIC_URL": "https://ops.example.com"}
 
 
@@ -217,6 +217,23 @@ def test_a_setting_that_a_role_refuses_or_misses_is_named_with_its_unit(server: 
     ]  # fmt: skip
 
 
+def test_a_former_name_of_a_unit_is_a_warning_and_its_value_counts(server: MadeServer) -> None:
+    former = {"OPSC_LINK_KEY": "ab" * 32, "OPSC_QUARANTINE_DAYS": "many"}
+    server.add("opsc-ingest", {"OPSC_INGEST_LINK": "tcp://127.0.0.1:9110", **former, **COMMON})
+    advice = "rename it: the former name is read until 1.0"
+    findings = found("settings")
+    assert [(each.level, each.text) for each in findings if each.advice == advice] == [
+        ("warning", "OPSC_LINK_KEY is called OPSC_LINK_SECRET now"),
+        ("warning", "OPSC_QUARANTINE_DAYS is called OPSC_RETENTION_QUARANTINE_DAYS now"),
+    ]
+    faults = [
+        each.text.partition(":")[2].split(":")[0] for each in findings if each.level == "fault"
+    ]
+    assert faults == [" OPSC_DATABASE_URL", " OPSC_RETENTION_QUARANTINE_DAYS"]
+    server.add("opsc-ingest", {**LINK, "OPSC_LINK_KEY": "another"})
+    assert "OPSC_LINK_SECRET and OPSC_LINK_KEY, its former name" in str(found("settings"))
+
+
 def test_wrong_settings_do_not_keep_the_rest_from_being_examined(server: MadeServer) -> None:
     secret = "postgresql//opsc:hidden@127.0.0.1"
     wrong = {"OPSC_LISTEN_PORT": "plain", "OPSC_LISTEN_PROCESSES": "many", "OPSC_LISTEN_HTTP": "x"}
@@ -236,7 +253,7 @@ def test_wrong_settings_do_not_keep_the_rest_from_being_examined(server: MadeSer
     [
         ("opsc-listen", "opsc_listen", ("OPSC_TLS_CERT", "OPSC_TLS_KEY")),
         ("opsc-api@443", "opsc_app", ("OPSC_TLS_CERT", "OPSC_TLS_KEY")),
-        ("opsc-ingest", "opsc_ingest", ("OPSC_LINK_CERT", "OPSC_LINK_CERT_KEY")),
+        ("opsc-ingest", "opsc_ingest", ("OPSC_LINK_TLS_CERT", "OPSC_LINK_TLS_KEY")),
     ],
 )
 def test_files_that_systemd_shows_to_the_unit_alone_count_as_there(

@@ -86,7 +86,9 @@ def test_a_given_mail_folder_that_the_roles_cannot_write_is_said(
     assert said == [f"OPSC_MAIL_FOLDER: the user somebody cannot write {open_folder}"]
 
 
-@pytest.mark.parametrize("name", ["OPSC_BROKER_CA", "OPSC_BROKER_CERT", "OPSC_BROKER_KEY"])
+@pytest.mark.parametrize(
+    "name", ["OPSC_BROKER_TLS_CA", "OPSC_BROKER_TLS_CERT", "OPSC_BROKER_TLS_KEY"]
+)
 def test_ingest_reads_its_certificates(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

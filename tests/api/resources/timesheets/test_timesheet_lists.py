@@ -5,6 +5,8 @@ import io
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.api.problems import is_problem
 from tests.api.punching import Worker, employee, worker
 from tests.api.resources.timekeeping import (
@@ -135,6 +137,17 @@ async def test_each_of_many_has_its_own_result(
         org.org_id,
     )
     assert told == [(good[0],)]
+
+
+async def test_a_timesheet_with_more_punches_than_are_counted_is_a_409_alone_and_among_many(
+    org: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await _somebody(org)
+    monkeypatch.setattr("api.resources.timesheets.counting.MAX_PUNCHES", 1)
+    answer = await org.admin.get(f"/v1/timesheets/{found}")
+    assert is_problem(answer, 409, "timesheet_too_large")
+    (result,) = await _all(org.dispatcher, "submit", found)
+    assert (result["error"]["status"], result["error"]["code"]) == (409, "timesheet_too_large")
 
 
 async def test_many_are_moved_by_whoever_may_move_each(
