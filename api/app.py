@@ -57,6 +57,7 @@ from api.resources.inspections import photo_page
 from api.resources.inspections import templates as inspection_templates
 from api.resources.punches import routes as punches
 from api.resources.quotes import acceptance
+from api.resources.quotes import admin_verbs as quote_admin_verbs
 from api.resources.quotes import routes as quotes
 from api.resources.stock import inventory, lots, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
@@ -105,6 +106,7 @@ RESOURCES = (
     lots,
     movements,
     quotes,
+    quote_admin_verbs,
     work_orders,
     work_order_verbs,
     work_order_records,

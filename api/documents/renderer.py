@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from api.documents.inspection_pdf import InspectionPrinter, InspectionReport
-from api.documents.letterhead import NO_LETTERHEAD, Letterhead
+from api.documents.letterhead import NO_LETTERHEAD, Letterhead, Logo
 from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_csv import timesheet_csv
@@ -19,6 +19,7 @@ from api.documents.timesheet_print import Paper
 from api.documents.work_order_pdf import WorkOrderPrinter, WorkOrderSheet
 from api.limits.turns import MOST_ORGANIZATIONS, Turns
 from operations.quotes.document import QuoteDocument
+from operations.quotes.evidence import QuoteAcceptance
 from service.worker_thread import OneThread
 
 Form = Literal["pdf", "csv"]
@@ -68,10 +69,28 @@ class Renderer:
         async with self._turns.turn(org_id):
             return await self._thread.run(self._work_orders.pdf, await read())
 
-    async def quote(self, org_id: UUID, document: QuoteDocument, letterhead: Letterhead) -> bytes:
+    async def quote(
+        self, org_id: UUID, document: QuoteDocument, letterhead: Letterhead, *, is_draft: bool
+    ) -> bytes:
         """Return the PDF of a quote. Raises as `render` does, and DocumentError."""
         async with self._turns.turn(org_id):
-            return await self._thread.run(self._quotes.pdf, document, letterhead.logo)
+            return await self._thread.run(
+                self._quotes.pdf, document, letterhead.logo, is_draft=is_draft
+            )
+
+    async def accepted_quote(
+        self,
+        org_id: UUID,
+        document: QuoteDocument,
+        logo: Logo | None,
+        acceptance: QuoteAcceptance,
+        signature: bytes,
+    ) -> bytes:
+        """Return the PDF of a quote with its acceptance. Raises as `render` does."""
+        async with self._turns.turn(org_id):
+            return await self._thread.run(
+                self._quotes.accepted_pdf, document, logo, acceptance, signature
+            )
 
     def close(self) -> None:
         """End the thread."""

@@ -57,7 +57,8 @@ class EventKind(NamedTuple):
 
 
 _UNSENT = {"sent_to": None}
-_UNDECIDED = {"decided_by": None, "decline_reason": None}
+_UNACCEPTED = {"accepted_how": None, "noted_by": None}
+_UNDECIDED = {"decided_by": None, "decline_reason": None} | _UNACCEPTED
 
 _UNSIGNED = {"reason": None, "signer_name": None}
 EVENT_KINDS = (
@@ -131,13 +132,13 @@ EVENT_KINDS = (
         QUOTE_ACCEPTED,
         "A customer accepted a quote, or a dispatcher noted that they did.",
         QuoteEvent,
-        {"status": "accepted", "decline_reason": None},
+        {"status": "accepted", "decline_reason": None, "noted_by": None},
     ),
     EventKind(
         QUOTE_DECLINED,
         "A customer declined a quote, or a dispatcher noted that they did.",
         QuoteEvent,
-        {"status": "declined"},
+        {"status": "declined"} | _UNACCEPTED,
     ),
     EventKind(
         QUOTE_EXPIRED,

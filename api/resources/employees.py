@@ -107,7 +107,8 @@ class EmployeeItem(fields.StoredItem):
     certifications: Annotated[list[CertificationItem], Field(max_length=_MAX_CERTIFICATIONS)]
     punch_rights: PunchRightsItem
     hourly_cost_cents: _Cents | None = Field(
-        description="what an hour of their work costs; null for viewers and technicians"
+        description="what an hour of their work costs, in minor units of the currency; null for"
+        " viewers and technicians"
     )
     currency: fields.Currency | None = Field(description="of the hourly cost; null as that")
     address: fields.Address | None = Field(

@@ -70,6 +70,10 @@ class OrganizationItem(SettingFields):
     punch_rules: PunchNumbers
     timesheet_rules: TimesheetRuleFields
     address: _Address | None = Field(description="as documents show it")
+    email: fields.Email | None = Field(
+        description="of the office: customers' replies and accepted quotes go there; null: accepted"
+        " quotes go to the admins"
+    )
     logo_sha256: Annotated[str, fields.text(64, "0f" * 32, "^[0-9a-f]{64}$")] | None = Field(
         description="of the logo at /v1/organization/logo"
     )
@@ -94,6 +98,9 @@ class OrganizationChange(fields.Body, SettingFields):
     address: _Address | None = Field(
         default=None, description=f"for documents, of up to {_MAX_ADDRESS_LINES} lines"
     )
+    email: fields.Email | None = Field(
+        default=None, description="of the office: customers' replies and accepted quotes go there"
+    )
 
 
 @_always.get(_PATH, operation_id="getOrganization", response_model=OrganizationItem)
@@ -111,7 +118,8 @@ async def update_organization(
     sent = body.given()
     if "timezone" in sent:
         _check_timezone(body.timezone)
-    others = {name: sent.pop(name) for name in ("name", "timezone", "address") if name in sent}
+    own = ("name", "timezone", "address", "email")
+    others = {name: sent.pop(name) for name in own if name in sent}
     if "timesheet_rules" in sent:
         rules: TimesheetRulesChange | None = sent.pop("timesheet_rules")
         others["timesheet_rules"] = {} if rules is None else rules.stored()
@@ -145,6 +153,7 @@ def _item(organization: Organization) -> dict[str, Any]:
         **shown_settings(organization),
         "timesheet_rules": shown_rules(organization.timesheet_rules),
         "address": organization.address,
+        "email": organization.email,
         "logo_sha256": None if (logo := organization.logo_sha256) is None else logo.hex(),
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),

@@ -18,9 +18,12 @@ from db.core.ids import new_id
 from db.core.wakeups import Channel
 from db.identity.user_links import Purpose
 
-LetterPurpose: TypeAlias = Literal[Purpose, "quote", "endpoint_disabled"]
+LetterPurpose: TypeAlias = Literal[
+    Purpose, "quote", "acceptance", "acceptance_notice", "endpoint_disabled"
+]
+"""The content of a letter. Of an acceptance, the customer gets one, and the office a notice."""
 LetterKind: TypeAlias = Literal["user", "quote"]
-"""Whom a letter is for: a user, or the customer of a quote."""
+"""A letter brings a quote, or it does not: most of these are for users."""
 MOST_ADMINS = 20  # of an organization, that get one letter each
 FIRST = UUID(int=0)  # before all organizations
 
@@ -58,13 +61,13 @@ WITH RECURSIVE waiting AS (
     RETURNING m.*
 )
 SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, c.quote_id, o.name, u.id,
-       u.name, c.endpoint_id, p.description, p.disabled_reason
+       u.name, c.endpoint_id, p.description, p.disabled_reason, o.email
   FROM claimed AS c
   LEFT JOIN webhook_endpoints AS p ON p.org_id = c.org_id AND p.id = c.endpoint_id
        AND p.deleted_at IS NULL
   LEFT JOIN organizations AS o ON o.org_id = c.org_id
   LEFT JOIN users AS u ON u.org_id = c.org_id AND u.email = c.email
-       AND c.purpose <> 'quote'
+       AND c.quote_id IS NULL
        AND (u.deactivated_at IS NULL OR u.deactivated_at > now())
        AND (u.password_hash IS NULL) = (c.purpose = 'invitation')
 """
@@ -77,8 +80,9 @@ _CLAIMS: Mapping[LetterKind, bytes] = {
 class Letter(NamedTuple):
     """One that is due. `user_id` is None where no user wants it (any more).
 
-    quote_id: of the quote that it brings; None where it is for a user. endpoint_id: of the webhook
-    endpoint that was disabled, with its description and the reason.
+    quote_id: of the quote that it brings, or whose acceptance; None of other letters. endpoint_id:
+    of the webhook endpoint that was disabled, with its description and the reason. office: the
+    address of the organization.
     """
 
     org_id: UUID
@@ -93,6 +97,12 @@ class Letter(NamedTuple):
     endpoint_id: UUID | None
     endpoint_description: str | None
     disabled_reason: str | None
+    office: str | None
+
+    @property
+    def sent_quote_id(self) -> UUID | None:
+        """The quote that is sent with the letter; None where it brings none."""
+        return self.quote_id if self.purpose == "quote" else None
 
 
 async def add(conn: Connection, purpose: Purpose, email: str) -> None:
@@ -111,6 +121,28 @@ async def add_quote(conn: Connection, quote_id: UUID, email: str) -> None:
         "INSERT INTO mail_outbox (org_id, id, purpose, email, quote_id)"
         " VALUES (current_org_id(), %s, 'quote', %s, %s)",
         (new_id(), email, quote_id),
+    )
+    conn.note(Channel.LETTERS)
+
+
+async def add_acceptance(conn: Connection, quote_id: UUID, customer: str) -> None:
+    """Add the letters about a quote of the tenant that its customer accepted: one to the customer,
+    and one to the office, or to each admin where the organization has no address.
+    """
+    await conn.execute(
+        """
+        INSERT INTO mail_outbox (org_id, id, purpose, email, quote_id)
+        SELECT current_org_id(), gen_random_uuid(), purpose, email, %(quote_id)s
+          FROM (SELECT 'acceptance', %(customer)s
+                UNION ALL
+                SELECT 'acceptance_notice', email FROM organizations WHERE email IS NOT NULL
+                UNION ALL
+                (SELECT 'acceptance_notice', email FROM users
+                  WHERE role = 'admin' AND deactivated_at IS NULL AND password_hash IS NOT NULL
+                    AND EXISTS (SELECT FROM organizations WHERE email IS NULL)
+                  ORDER BY created_at LIMIT %(most)s)) AS letter (purpose, email)
+        """,
+        {"quote_id": quote_id, "customer": customer, "most": MOST_ADMINS},
     )
     conn.note(Channel.LETTERS)
 
@@ -153,13 +185,14 @@ async def withdraw(conn: Connection, quote_id: UUID) -> bool:
     sending it. The quote is locked, as it is for whoever marks the outcome of a letter.
     """
     await conn.execute(
-        "DELETE FROM mail_outbox WHERE quote_id = %s AND gave_up_at IS NULL"
-        " AND coalesce(claimed_until < now(), true)",
+        "DELETE FROM mail_outbox WHERE quote_id = %s AND purpose = 'quote'"
+        " AND gave_up_at IS NULL AND coalesce(claimed_until < now(), true)",
         (quote_id,),
     )
     return await value_of(
         conn,
-        "SELECT NOT EXISTS (SELECT FROM mail_outbox WHERE quote_id = %s AND gave_up_at IS NULL)",
+        "SELECT NOT EXISTS (SELECT FROM mail_outbox"
+        " WHERE quote_id = %s AND purpose = 'quote' AND gave_up_at IS NULL)",
         (quote_id,),
     )
 

@@ -8,6 +8,16 @@ from db.core.fetch import fetch_one, value_of
 from operations.quotes.evidence import EvidenceEntry, QuoteFiles
 
 
+class EntryFiles(NamedTuple):
+    """The files that an entry brings. pdf: of a quote with its acceptance."""
+
+    signature_png: bytes | None = None
+    pdf: bytes | None = None
+
+
+NO_FILES = EntryFiles()
+
+
 class StoredEvidence(NamedTuple):
     """Everything that is kept about a quote that was sent. chain: the first entry first."""
 
@@ -43,11 +53,13 @@ async def write_document(
 
 
 _FILES = """
-SELECT content, pdf, (SELECT signature_png FROM quote_evidence AS entry
-                       WHERE entry.org_id = document.org_id
-                         AND entry.quote_id = document.quote_id
-                         AND signature_png IS NOT NULL LIMIT 1), logo
-  FROM quote_documents AS document WHERE org_id = %s AND quote_id = %s
+SELECT document.content, document.pdf, entry.signature_png, document.logo, entry.pdf
+  FROM quote_documents AS document
+  LEFT JOIN LATERAL (
+       SELECT signature_png, pdf FROM quote_evidence AS entry
+        WHERE entry.org_id = document.org_id AND entry.quote_id = document.quote_id
+          AND (signature_png IS NOT NULL OR pdf IS NOT NULL) LIMIT 1) AS entry ON true
+ WHERE document.org_id = %s AND document.quote_id = %s
 """
 
 
@@ -83,13 +95,14 @@ async def append(
     quote_id: UUID,
     place: int,
     entry: EvidenceEntry,
-    signature_png: bytes | None = None,
+    files: EntryFiles = NO_FILES,
 ) -> None:
     """Append an entry about a quote, whose row is locked. place: from 1."""
     await conn.execute(
-        "INSERT INTO quote_evidence (org_id, quote_id, place, content, sha256, signature_png)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        (org_id, quote_id, place, entry.content, entry.sha256, signature_png),
+        "INSERT INTO quote_evidence"
+        " (org_id, quote_id, place, content, sha256, signature_png, pdf)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (org_id, quote_id, place, entry.content, entry.sha256, *files),
     )
 
 

@@ -11,13 +11,13 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import fetch_one
+from db.core.fetch import fetch_one, value_of
 from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
 from db.quotes.quotes import QuoteRow, event_of, quotes
 from geofence.event_data.quotes import QUOTE_EXPIRED, QUOTE_SENT
-from operations.quotes.evidence import hex_hash, next_entry
+from operations.quotes.evidence import QuoteAcceptance, acceptance_in, hex_hash, next_entry
 from operations.quotes.states import QUOTES
 from telemetry.times import format_time, to_us
 
@@ -28,7 +28,7 @@ class QuoteLetter(NamedTuple):
     """The contents of the letter of a quote, and what speaks against sending it.
 
     is_over: its last day is over where the organization is. is_overtaken: a later revision was
-    sent, or is on its way.
+    sent, or is on its way. is_confirmed: its amounts are.
     """
 
     content: bytes
@@ -36,12 +36,15 @@ class QuoteLetter(NamedTuple):
     valid_until: date
     is_over: bool
     is_overtaken: bool
+    is_confirmed: bool
 
     @property
     def fault(self) -> str:
         """The reason why it is not sent any more; "" where there is none."""
         if self.is_over:
             return f"Not sent: the quote was valid until {self.valid_until}."
+        if not self.is_confirmed:
+            return "Not sent: an admin has to confirm the amounts of the quote first."
         return "Not sent: there is a later revision of the quote." if self.is_overtaken else ""
 
 
@@ -57,7 +60,8 @@ async def letter_of(conn: Connection, org_id: UUID, quote_id: UUID) -> QuoteLett
                    EXISTS (SELECT FROM quotes AS later
                             WHERE later.org_id = quote.org_id AND later.number = quote.number
                               AND later.revision > quote.revision
-                              AND (later.state <> 'draft' OR later.mail_state = 'queued'))
+                              AND (later.state <> 'draft' OR later.mail_state = 'queued')),
+                   quote.amounts_confirmed
               FROM quotes AS quote
               JOIN organizations ON organizations.org_id = quote.org_id
               JOIN quote_documents AS document
@@ -68,6 +72,31 @@ async def letter_of(conn: Connection, org_id: UUID, quote_id: UUID) -> QuoteLett
             (org_id, quote_id),
         )
         return await cursor.fetchone()
+
+
+class AcceptanceLetter(NamedTuple):
+    """The contents of the letters about an acceptance. pdf: with the acceptance. sent_to: the
+    address of the quote's letter.
+    """
+
+    content: bytes
+    pdf: bytes
+    acceptance: QuoteAcceptance
+    sent_to: str | None
+
+
+async def acceptance_letter(
+    conn: Connection, org_id: UUID, quote_id: UUID
+) -> AcceptanceLetter | None:
+    """Return what is to be sent about an acceptance; None where there is none."""
+    kept = await evidence.find(conn, org_id, quote_id)
+    acceptance = None if kept is None else acceptance_in(kept.chain)
+    if kept is None or acceptance is None or kept.files.acceptance_pdf is None:
+        return None
+    sent_to = await value_of(
+        conn, "SELECT sent_to FROM quotes WHERE org_id = %s AND id = %s", (org_id, quote_id)
+    )
+    return AcceptanceLetter(kept.files.document, kept.files.acceptance_pdf, acceptance, sent_to)
 
 
 async def insert_link(conn: Connection, org_id: UUID, quote_id: UUID, token_hash: bytes) -> None:

@@ -14,6 +14,7 @@ from db.core.listing import Conditions
 from db.core.table import Table
 from db.history.events import Event
 from geofence.event_data.quotes import QuoteEvent
+from operations.quotes.evidence import AcceptedHow
 from operations.quotes.states import QuoteState
 from telemetry.ids import format_id
 
@@ -24,7 +25,9 @@ class QuoteRow(NamedTuple):
     """One row.
 
     sent_to, mail_state, send_error: of the letter that was asked for last. decided_by: who accepted
-    or declined, by their own word. The fields from `client_name` on are the client's and the
+    or declined, by their own word. amounts_confirmed: False: it was made when amounts were
+    hundredths of a currency that has other minor units. link_ended_at: when an admin ended the
+    customer's link to what was accepted. The fields from `client_name` on are the client's and the
     organization's, as they are now; `today` is there. evidence: the contents of its entries.
     work_order_id: of the order that was made of it, deleted or not.
     """
@@ -52,6 +55,8 @@ class QuoteRow(NamedTuple):
     decided_at: datetime | None
     decided_by: str | None
     decline_reason: str | None
+    amounts_confirmed: bool
+    link_ended_at: datetime | None
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
@@ -157,8 +162,18 @@ async def lock_revisions(conn: Connection, number: int) -> list[QuoteRevision]:
     return [QuoteRevision(*row) for row in await cursor.fetchall()]
 
 
-def event_of(org_id: UUID, event_type: str, row: QuoteRow, at: datetime) -> Event:
-    """Return the event of something that happened to a quote, with the quote as it is now."""
+def event_of(
+    org_id: UUID,
+    event_type: str,
+    row: QuoteRow,
+    at: datetime,
+    *,
+    accepted_how: AcceptedHow | None = None,
+    noted_by: str | None = None,
+) -> Event:
+    """Return the event of something that happened to a quote, with the quote as it is now.
+    noted_by: the id of the user who noted what the customer said elsewhere.
+    """
     data = QuoteEvent(
         quote_id=format_id("quo", row.id),
         number=row.number,
@@ -173,5 +188,7 @@ def event_of(org_id: UUID, event_type: str, row: QuoteRow, at: datetime) -> Even
         sent_to=row.sent_to,
         decided_by=row.decided_by,
         decline_reason=row.decline_reason,
+        accepted_how=accepted_how,
+        noted_by=noted_by,
     )
     return Event(org_id, new_id(), event_type, at, msgspec.json.encode(data).decode())

@@ -16,7 +16,7 @@ from db.resources.plans import PlanName
 _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
     " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules,"
-    " timesheet_rules, address, logo_sha256 FROM organizations"
+    " timesheet_rules, address, logo_sha256, email FROM organizations"
 )
 
 
@@ -26,6 +26,7 @@ class Organization(NamedTuple):
     rules: the fields of geofence.model.rules.Rules that were given. max_speed_mps: by class of
     asset, as far as it was given. punch_rules: the fields of geofence.punches.claim.PunchRules that
     were given. timesheet_rules: see db.hours.rules. logo_sha256: of the logo, if there is one.
+    email: of the office.
     """
 
     id: UUID
@@ -45,6 +46,7 @@ class Organization(NamedTuple):
     timesheet_rules: dict[str, Any]
     address: str | None
     logo_sha256: bytes | None
+    email: str | None
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
@@ -55,7 +57,9 @@ async def find(conn: Connection, *, lock: bool = False) -> Organization:
 
 
 async def update(conn: Connection, organization: Organization, revision: int | None) -> None:
-    """Update name, address, timezone and settings. revision: None where settings stay the same."""
+    """Update name, address, email, timezone and settings. revision: None where settings stay as
+    they are.
+    """
     await conn.execute(
         """
         UPDATE organizations
@@ -63,7 +67,7 @@ async def update(conn: Connection, organization: Organization, revision: int | N
                rules = %(rules)s, max_accuracy_m = %(max_accuracy_m)s,
                max_speed_mps = %(max_speed_mps)s, punch_tolerance_m = %(punch_tolerance_m)s,
                punch_policy = %(punch_policy)s, punch_rules = %(punch_rules)s,
-               timesheet_rules = %(timesheet_rules)s, address = %(address)s,
+               timesheet_rules = %(timesheet_rules)s, address = %(address)s, email = %(email)s,
                revision = coalesce(%(revision)s, revision)
         """,
         organization._asdict()

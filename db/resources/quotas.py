@@ -146,7 +146,14 @@ async def claim_bytes(conn: Connection, more: int, limit: int, *, files: int = 0
     """Count bytes that the tenant keeps more. files: the new attachments. Others who keep more wait
     for the outcome. Raises QuotaExceeded.
     """
-    kept = await value_of(
+    kept = await count_bytes(conn, more, files=files)
+    if more > 0:
+        check(ATTACHMENT_BYTES, limit, kept - more, more=more)
+
+
+async def count_bytes(conn: Connection, more: int, *, files: int = 0) -> int:
+    """Count as `claim_bytes` does what is kept in any case; return the bytes that are kept now."""
+    return await value_of(
         conn,
         """
         INSERT INTO attachment_usage AS usage (org_id, files, bytes)
@@ -157,8 +164,6 @@ async def claim_bytes(conn: Connection, more: int, limit: int, *, files: int = 0
         """,
         {"files": files, "more": more},
     )
-    if more > 0:
-        check(ATTACHMENT_BYTES, limit, kept - more, more=more)
 
 
 async def count_letter(conn: Connection) -> None:

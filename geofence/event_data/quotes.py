@@ -1,10 +1,11 @@
 """`data` of events of quotes."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from msgspec import Meta, Struct
 
-from geofence.event_data.fields import id_field
+from geofence.event_data.fields import id_field, word_field
+from operations.quotes.evidence import AcceptedHow
 from operations.quotes.states import QUOTE_STATES
 
 QUOTE_CREATED = "quote.created"
@@ -39,7 +40,9 @@ class QuoteEvent(Struct):
             extra_json_schema={"enum": list(QUOTE_STATES)},
         ),
     ]
-    total_cents: Annotated[int, _number("the total with tax, in hundredths", 324_300)]
+    total_cents: Annotated[
+        int, _number("the total with tax, in minor units of the currency", 324_300)
+    ]
     currency: Annotated[str, _text("of the total, ISO 4217", "CHF", 3)]
     valid_until: Annotated[
         str,
@@ -62,4 +65,23 @@ class QuoteEvent(Struct):
     )
     decline_reason: (
         Annotated[str, _text("why they declined; null: not said", "Too late.", 2000)] | None
+    )
+    accepted_how: (
+        Annotated[
+            str,
+            word_field(
+                "by the customer's typed name or drawn signature, or by hand: a user noted it;"
+                " null: not accepted",
+                get_args(AcceptedHow),
+                "drawn",
+            ),
+        ]
+        | None
+    )
+    noted_by: (
+        Annotated[
+            str,
+            id_field("usr", "the user who noted what the customer said elsewhere; null: nobody"),
+        ]
+        | None
     )

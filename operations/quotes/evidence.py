@@ -6,6 +6,7 @@ the PDF, of a signature or of an entry breaks a hash that a later entry has.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
@@ -13,10 +14,13 @@ import msgspec
 import rfc8785
 
 EvidenceKind = Literal["sent", "viewed", "accepted", "accepted_by_hand", "declined"]
-CONSENT_VERSION = "1"
+AcceptedHow = Literal["typed", "drawn", "by_hand"]
+"""By a typed name or a drawn signature of the customer; by hand: a user noted what they said."""
+CONSENT_VERSION = "2"  # an entry has its text, too, so that of version 1 stays readable
 CONSENT_TEXT = (
     "I accept this quote and order the work in it at the stated price. I may do so for the"
-    " customer. My electronic signature below binds like one on paper."
+    " customer. My name above, or the signature that I have drawn above, is my electronic"
+    " signature. It binds like one on paper."
 )
 
 
@@ -33,13 +37,25 @@ class EvidenceEntry(NamedTuple):
 
 class QuoteFiles(NamedTuple):
     """The things that entries have the hashes of. signature_png: None where none was drawn. logo: a
-    small one, whose hash the document has.
+    small one, whose hash the document has. acceptance_pdf: the document with its acceptance; None
+    where it is not accepted, or was before this was kept.
     """
 
     document: bytes
     pdf: bytes
     signature_png: bytes | None
     logo: bytes | None = None
+    acceptance_pdf: bytes | None = None
+
+
+class QuoteAcceptance(NamedTuple):
+    """An acceptance as its entry says it. consent_text: "" where a user noted it."""
+
+    name: str
+    at: datetime
+    how: AcceptedHow
+    consent_text: str
+    document_sha256: str
 
 
 class SentQuote(NamedTuple):
@@ -80,6 +96,26 @@ def next_entry(
     previous = before[-1].sha256.hex() if before else None
     content = canonical({"kind": kind, "at": at, "previous_sha256": previous, **facts})
     return EvidenceEntry(content, sha256(content).digest())
+
+
+def acceptance_in(chain: Sequence[EvidenceEntry]) -> QuoteAcceptance | None:
+    """Return the acceptance at the end of a chain; None where it ends with something else."""
+    facts = chain[-1].facts() if chain else {}
+    if facts.get("kind") not in _ENDS["accepted"]:
+        return None
+    return acceptance_of(facts)
+
+
+def acceptance_of(facts: Mapping[str, Any]) -> QuoteAcceptance:
+    """Return the acceptance that the facts of an entry say."""
+    is_by_hand = facts["kind"] == "accepted_by_hand"
+    return QuoteAcceptance(
+        name=facts["name"],
+        at=datetime.fromisoformat(facts["at"]),
+        how="by_hand" if is_by_hand else facts["signature"],
+        consent_text=facts.get("consent_text", ""),
+        document_sha256=facts["document_sha256"],
+    )
 
 
 def evidence_faults(
@@ -142,6 +178,7 @@ def _changed_files(place: int, facts: Mapping[str, Any], files: QuoteFiles) -> l
         "document_sha256": ("document", hex_hash(files.document)),
         "pdf_sha256": ("PDF", hex_hash(files.pdf)),
         "signature_sha256": ("signature", _hash_of(files.signature_png)),
+        "acceptance_pdf_sha256": ("PDF of the acceptance", _hash_of(files.acceptance_pdf)),
     }
     return [
         f"The {name} is not the one of entry {place}."

@@ -38,10 +38,10 @@ def check_editable(state: QuoteState) -> None:
         raise QUOTES.illegal(state, "to edit")
 
 
-def check_convertible(state: QuoteState) -> None:
-    """Raise IllegalMoveError where no work order may be made of a quote."""
+def check_accepted(state: QuoteState, action: str) -> None:
+    """Raise IllegalMoveError for an action on accepted quotes alone, such as "to convert"."""
     if state != "accepted":
-        raise QUOTES.illegal(state, "to convert")
+        raise QUOTES.illegal(state, action)
 
 
 def check_revisable(state: QuoteState) -> None:

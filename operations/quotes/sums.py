@@ -1,6 +1,6 @@
-"""The sums of a quote, in whole cents.
+"""The sums of a quote, in whole minor units of its currency, which names here call cents.
 
-The one rule of rounding: each line is rounded by itself, half a cent up, and the sums add up the
+The one rule of rounding: each line is rounded by itself, half a unit up, and the sums add up the
 rounded lines. A line has three figures, each rounded once from exact values: its amount (quantity
 by unit price), its net amount (the same less the discount), and its tax (of the net amount).
 """
@@ -19,7 +19,8 @@ _THOUSANDTHS = 1_000
 class QuoteLine(NamedTuple):
     """A line of a quote. Rates are in basis points: 8.1 percent is 810.
 
-    part_id: the part that it sells, a UUID; None: none.
+    part_id: the part that it sells, a UUID; None: none. unit: of the quantity, such as "h"; None:
+    not said.
     """
 
     description: str
@@ -28,10 +29,11 @@ class QuoteLine(NamedTuple):
     discount_basis_points: int = 0
     tax_basis_points: int = 0
     part_id: str | None = None
+    unit: str | None = None
 
 
 class LineSums(NamedTuple):
-    """The figures of a line, in cents. net_cents: after the discount, before the tax."""
+    """The figures of a line. net_cents: after the discount, before the tax."""
 
     amount_cents: int
     net_cents: int
@@ -39,7 +41,7 @@ class LineSums(NamedTuple):
 
 
 class QuoteSums(NamedTuple):
-    """The sums of all lines, in cents: subtotal less discount plus tax is the total."""
+    """The sums of all lines: subtotal less discount plus tax is the total."""
 
     subtotal_cents: int
     discount_cents: int

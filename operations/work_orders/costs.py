@@ -1,4 +1,4 @@
-"""The costs of a work order by currency, in whole cents.
+"""The costs of a work order by currency, in whole minor units of it, which names here call cents.
 
 Labour is the paid seconds of each employee at their hourly cost, rounded half up once for each
 employee. Labour that somebody entered takes the place of all that shifts cost.

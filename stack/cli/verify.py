@@ -20,6 +20,7 @@ from db.core.tenant import act_for
 from db.hours.shift_check import ShiftCheck, ShiftDifference, check_shifts, punched
 from db.hours.shifts import ShiftRow
 from db.hours.timesheets import TimesheetRow, timesheets
+from db.quotes.quote_check import QuotesCheck, SumsDifference, UnconfirmedQuote, check_quotes
 from db.resources import organization_removal
 from db.resources.organizations import listing
 from db.stock.ledger_check import (
@@ -30,6 +31,8 @@ from db.stock.ledger_check import (
     begin_snapshot,
     check_stock,
 )
+from operations.money import USUAL_DIGITS, minor_digits, money_text
+from operations.quotes.document import quote_label
 from stack.cli.options import DataDir
 from stack.cli.organizations.org import AsJson, database_url, read_org_id
 from stack.errors import StackError
@@ -250,7 +253,68 @@ def _described_sheet(org_id: UUID, row: TimesheetRow) -> dict[str, Any]:
     }
 
 
-# Both ---------------------------------------------------------------------------------------------
+@verify.command("quotes")
+def quotes(
+    organization: OneOrganization = None,
+    data: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Compare sums of quotes with their lines, and list amounts that an admin has to confirm; exit
+    code 1 on differences, and where such a quote is not sent or not accepted yet.
+    """
+    try:
+        checks = asyncio.run(_of_each(data, organization, _check_quotes))
+    except DatabaseError as error:
+        raise StackError(f"the quotes cannot be read: {error}") from error
+    different = [
+        _described_sums(org_id, one) for org_id, check in checks for one in check.differences
+    ]
+    unconfirmed = [
+        _described_unconfirmed(org_id, one) for org_id, check in checks for one in check.unconfirmed
+    ]
+    number = sum(check.quotes for _, check in checks)
+    if as_json:
+        counts = {"organizations": len(checks), "quotes": number}
+        print(json.dumps(counts | {"differences": different, "unconfirmed": unconfirmed}))
+    else:
+        _print_rows([*different, *unconfirmed])
+        print(
+            f"{number} quotes: {len(different)} differ;"
+            f" {len(unconfirmed)} have amounts that an admin has not confirmed"
+        )
+    if different or any(one["waits"] for one in unconfirmed):
+        raise typer.Exit(1)
+
+
+async def _check_quotes(connection: Connection, org_id: UUID) -> QuotesCheck:
+    async with connection.transaction():
+        await _act_for(connection, org_id)
+        return await check_quotes(connection)
+
+
+def _described_sums(org_id: UUID, one: SumsDifference) -> dict[str, Any]:
+    return {
+        "organization_id": format_id("org", org_id),
+        "quote_id": format_id("quo", one.id),
+        "label": quote_label(one.number, one.revision),
+        "stored": one.stored,
+        "worked_out": one.worked_out,
+    }
+
+
+def _described_unconfirmed(org_id: UUID, one: UnconfirmedQuote) -> dict[str, Any]:
+    return {
+        "organization_id": format_id("org", org_id),
+        "quote_id": format_id("quo", one.id),
+        "label": quote_label(one.number, one.revision),
+        "status": one.state,
+        "was": f"{one.currency} {money_text(one.total_cents, USUAL_DIGITS)}",
+        "is": f"{one.currency} {money_text(one.total_cents, minor_digits(one.currency))}",
+        "waits": one.waits,
+    }
+
+
+# All ----------------------------------------------------------------------------------------------
 
 
 def _print_rows(rows: Iterable[dict[str, Any]]) -> None:

@@ -269,6 +269,21 @@ async def _convert_a_quote(place: Place, caller: Client, who: Worker) -> Answer:
     return await caller.post(f"/v1/quotes/{quote['id']}/convert", None)
 
 
+async def _confirm_amounts(place: Place, caller: Client, who: Worker) -> Answer:
+    quote = await draft(place.org)
+    return await caller.post(f"/v1/quotes/{quote['id']}/confirm-amounts", None)
+
+
+async def _end_a_link(place: Place, caller: Client, who: Worker) -> Answer:
+    quote = await draft(place.org)
+    return await caller.post(f"/v1/quotes/{quote['id']}/end-link", None)
+
+
+async def _get_accepted_pdf(place: Place, caller: Client, who: Worker) -> Answer:
+    quote = await draft(place.org)
+    return await caller.get(f"/v1/quotes/{quote['id']}/accepted-pdf")
+
+
 async def _withdraw_a_quote(place: Place, caller: Client, who: Worker) -> Answer:
     quote = await draft(place.org)
     return await caller.post(f"/v1/quotes/{quote['id']}/withdraw", None)
@@ -425,6 +440,9 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_repair_a_defect, "own", (403, 403, 201, 201)),
     (_convert_a_quote, "another's", (403, 403, 409, 409)),  # it is not accepted
     (_withdraw_a_quote, "another's", (403, 403, 409, 409)),  # no letter waits
+    (_confirm_amounts, "another's", _ADMIN_MAY),
+    (_end_a_link, "another's", (403, 403, 403, 409)),  # it is not accepted
+    (_get_accepted_pdf, "another's", (403, 403, 409, 409)),  # the same
     (_attach, "own", (403, 201, 201, 201)),
     (_attach, "another's", (403, 403, 201, 201)),
     (_order_patch({"title": "y"}), "own", _LEADS_MAY),

@@ -9,6 +9,7 @@ import pytest
 
 from db.core.ids import new_id
 from db.maintenance import migrate
+from operations.money import DIGITS
 from tests.db.catalog import describe
 from tests.servers import DatabaseUnderTest
 
@@ -234,3 +235,32 @@ def test_audit_events_of_an_older_database_stay_and_go_on_behind_the_last(
     assert of_busy[:-1] == [1, 2, 3, 4]
     assert of_quiet[:-1] == [1]
     assert sorted([of_busy[-1], of_quiet[-1]]) == [5, 6]
+
+
+def test_quotes_in_currencies_without_cents_wait_for_their_amounts_to_be_confirmed(
+    empty_database: DatabaseUnderTest,
+) -> None:
+    """Up to 0054 amounts were hundredths of every currency."""
+    admin, org_id = empty_database.url("admin"), new_id()
+    names = [migration.name for migration in migrate.migrations()]
+    _migrate_to(admin, names.index("0055_accepted_quotes.sql"))
+    currencies = [*DIGITS, "CHF", "EUR", "USD", "MGA"]
+    with psycopg.connect(admin) as conn:
+        conn.execute("SET session_replication_role = replica")  # no references
+        conn.execute("INSERT INTO organizations (org_id, name) VALUES (%s, 'Acme')", (org_id,))
+        for number, currency in enumerate(currencies, 1):
+            conn.execute(
+                "INSERT INTO quotes (org_id, id, number, revision, client_id, title, lines,"
+                " currency, valid_until, subtotal_cents, discount_cents, tax_cents, total_cents)"
+                " VALUES (%s, gen_random_uuid(), %s, 1, gen_random_uuid(), 'x', '[{}]', %s,"
+                " '2099-01-01', 0, 0, 0, 0)",
+                (org_id, number, currency),
+            )
+        before = "SELECT updated_at FROM quotes ORDER BY number"
+        times = conn.execute(before).fetchall()
+    migrate.migrate(empty_database.url("opsc_owner"))
+    with psycopg.connect(admin) as conn:
+        marked = conn.execute("SELECT currency FROM quotes WHERE NOT amounts_confirmed").fetchall()
+        assert {currency for (currency,) in marked} == set(DIGITS)
+        assert conn.execute(before).fetchall() == times
+        assert conn.execute("SELECT count(*) FROM audit_events").fetchall() == [(0,)]

@@ -3,11 +3,11 @@
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import localtime, make_msgid
+from email.utils import localtime, make_msgid, parseaddr
 
 from db.delivery.mail_outbox import Letter
 from db.identity.user_links import Purpose
-from db.quotes.mailing import QuoteLetter
+from db.quotes.mailing import AcceptanceLetter, QuoteLetter
 from operations.quotes.document import read_document
 from telemetry.ids import format_id
 
@@ -47,7 +47,7 @@ def compose(letter: Letter, token: str, sender: str, public_url: str) -> EmailMe
     Raises LetterError.
     """
     assert letter.purpose in _SUBJECTS
-    organization = " ".join((letter.organization or "").split())
+    organization = _one_line(letter.organization or "")
     greeting = f"Hello {letter.user_name}," if letter.user_name else "Hello,"
     link = f"{public_url.rstrip('/')}/{_PAGES[letter.purpose]}#token={token}"
     beginning = _BEGINNINGS[letter.purpose].format(organization=organization)
@@ -66,7 +66,7 @@ def compose_quote(
     if quote.fault:
         raise LetterError(quote.fault)
     document = read_document(quote.content)
-    organization = " ".join(document.organization.split())
+    organization = _one_line(document.organization)
     paragraphs = [
         "Hello,",
         f"{organization} sends you the quote {document.label}: {document.title}.",
@@ -76,9 +76,51 @@ def compose_quote(
         " answer for you: keep it to yourself.",
     ]
     subject = f"Quote {document.label} from {organization}"
-    message = _message(letter, sender, subject, paragraphs)
-    name = f"{document.label.replace(' ', '-')}.pdf"
-    message.add_attachment(quote.pdf, maintype="application", subtype="pdf", filename=name)
+    message = _message(
+        letter, sender, subject, paragraphs, name=organization, reply_to=letter.office
+    )
+    _attach(message, quote.pdf, f"{document.label}.pdf")
+    return message
+
+
+def compose_acceptance(letter: Letter, accepted: AcceptanceLetter, sender: str) -> EmailMessage:
+    """Return the letter that confirms an acceptance to the customer. Raises LetterError."""
+    document = read_document(accepted.content)
+    organization = _one_line(document.organization)
+    paragraphs = [
+        "Hello,",
+        f"{_one_line(accepted.acceptance.name)} has accepted the quote {document.label} of"
+        f" {organization}: {document.title}.",
+        f"The total is {document.total_text}.",
+        "The quote with the acceptance is attached: keep it. For some time, the link in the letter"
+        " with the quote shows it, too.",
+    ]
+    subject = f"Quote {document.label} from {organization} is accepted"
+    message = _message(
+        letter, sender, subject, paragraphs, name=organization, reply_to=letter.office
+    )
+    _attach(message, accepted.pdf, f"{document.label}-accepted.pdf")
+    return message
+
+
+def compose_acceptance_notice(
+    letter: Letter, accepted: AcceptanceLetter, sender: str
+) -> EmailMessage:
+    """Return the letter that tells the office of an acceptance; who replies to it writes to the
+    customer. Raises LetterError.
+    """
+    document = read_document(accepted.content)
+    name = _one_line(accepted.acceptance.name)
+    paragraphs = [
+        "Hello,",
+        f"{name} has accepted the quote {document.label} for {_one_line(document.client_name)}:"
+        f" {document.title}.",
+        f"The total is {document.total_text}.",
+        "The quote with the acceptance is attached. A reply to this letter goes to the customer.",
+    ]
+    subject = f"Quote {document.label} is accepted by {name}"
+    message = _message(letter, sender, subject, paragraphs, reply_to=accepted.sent_to)
+    _attach(message, accepted.pdf, f"{document.label}-accepted.pdf")
     return message
 
 
@@ -86,9 +128,9 @@ def compose_endpoint_disabled(letter: Letter, sender: str) -> EmailMessage:
     """Return the letter about a webhook endpoint that was disabled. Raises LetterError."""
     assert letter.endpoint_id is not None
     assert letter.disabled_reason is not None
-    organization = " ".join((letter.organization or "").split())
+    organization = _one_line(letter.organization or "")
     endpoint = format_id("whe", letter.endpoint_id)
-    described = " ".join((letter.endpoint_description or "").split())
+    described = _one_line(letter.endpoint_description or "")
     paragraphs = [
         f"Hello {letter.user_name}," if letter.user_name else "Hello,",
         f"The webhook endpoint {endpoint} of {organization}"
@@ -103,12 +145,34 @@ def compose_endpoint_disabled(letter: Letter, sender: str) -> EmailMessage:
     return _message(letter, sender, subject, paragraphs)
 
 
-def _message(letter: Letter, sender: str, subject: str, paragraphs: list[str]) -> EmailMessage:
-    """Raise LetterError for an address that is none."""
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _attach(message: EmailMessage, pdf: bytes, name: str) -> None:
+    """Add a PDF to a message. name: may have blanks."""
+    file = name.replace(" ", "-")
+    message.add_attachment(pdf, maintype="application", subtype="pdf", filename=file)
+
+
+def _message(
+    letter: Letter,
+    sender: str,
+    subject: str,
+    paragraphs: list[str],
+    *,
+    name: str = "",
+    reply_to: str | None = None,
+) -> EmailMessage:
+    """Return a letter. name: of the organization that it comes from, at the address of the sender.
+    Raises LetterError for an address that is none.
+    """
     message = EmailMessage()
     try:
         message["To"] = Address(addr_spec=letter.email)
-        message["From"] = sender
+        message["From"] = Address(name, addr_spec=parseaddr(sender)[1]) if name else sender
+        if reply_to is not None:
+            message["Reply-To"] = Address(addr_spec=reply_to)
     except (MessageError, ValueError, IndexError) as error:
         raise LetterError(str(error)) from error
     message["Subject"] = subject

@@ -1,4 +1,5 @@
-"""The loop that sends letters: invitations, password resets, quotes, and what an admin must know.
+"""The loop that sends letters: invitations, password resets, quotes and their acceptances, and
+what an admin must know.
 
 A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever dies. Whoever claims
 it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
@@ -15,6 +16,7 @@ import random
 from datetime import timedelta
 from email.message import EmailMessage
 from time import monotonic
+from typing import TypeAlias
 from uuid import UUID
 
 import structlog
@@ -26,11 +28,13 @@ from db.delivery.mail_outbox import FIRST, Letter, LetterKind
 from db.identity import user_links
 from db.identity.user_links import Purpose
 from db.quotes import mailing as quote_mailing
-from db.quotes.mailing import QuoteLetter
+from db.quotes.mailing import AcceptanceLetter, QuoteLetter
 from db.requests import expired
 from webhooks.mail.letters import (
     LetterError,
     compose,
+    compose_acceptance,
+    compose_acceptance_notice,
     compose_endpoint_disabled,
     compose_quote,
 )
@@ -48,6 +52,7 @@ _LINK_LIFETIMES: dict[Purpose, timedelta] = {
     "password_reset": timedelta(hours=1),
 }
 _PAUSES = [timedelta(seconds=seconds) for seconds in (30, 120, 480, 1800, 7200, 21_600, 43_200)]
+_Content: TypeAlias = QuoteLetter | AcceptanceLetter | None
 _CLEAN_EVERY_S = 600.0
 _CLEANED_ROWS = 5_000  # of each kind at a time
 _EXPIRED_QUOTES = 500  # at a time, of which
@@ -98,14 +103,12 @@ class Mailing:
 
     async def send_next(self) -> bool:
         """Send one letter that is due; False where none is."""
-        quote: QuoteLetter | None = None
         async with self._connections.connection() as conn, conn.transaction():
             letter = await self._claimed(conn)
-            if letter is not None and letter.quote_id is not None:
-                quote = await quote_mailing.letter_of(conn, letter.org_id, letter.quote_id)
+            content = None if letter is None else await _content(conn, letter)
         if letter is None:
             return False
-        await self._send(letter, quote)
+        await self._send(letter, content)
         return True
 
     async def _claimed(self, conn: Connection) -> Letter | None:
@@ -118,9 +121,9 @@ class Mailing:
                     return letter
         return None
 
-    async def _send(self, letter: Letter, quote: QuoteLetter | None) -> None:
+    async def _send(self, letter: Letter, content: _Content) -> None:
         try:
-            message = await self._message(letter, quote)
+            message = await self._message(letter, content)
             if message is not None:
                 await self._hand_over(message)
         except (SendError, LetterError) as error:
@@ -137,11 +140,19 @@ class Mailing:
         except TimeoutError as error:
             raise SendError(f"not taken within {_SENDING_S:g} s", is_final=False) from error
 
-    async def _message(self, letter: Letter, quote: QuoteLetter | None) -> EmailMessage | None:
+    async def _message(self, letter: Letter, content: _Content) -> EmailMessage | None:
         """Return what to send, with a new link; None where nobody wants it. Raises LetterError."""
-        if letter.purpose == "quote":
-            return None if quote is None else await self._quote_message(letter, quote)
-        if letter.user_id is None:
+        if isinstance(content, QuoteLetter):
+            return await self._quote_message(letter, content)
+        if isinstance(content, AcceptanceLetter):
+            is_notice = letter.purpose == "acceptance_notice"
+            compose_it = compose_acceptance_notice if is_notice else compose_acceptance
+            return compose_it(letter, content, self._mail_from)
+        if letter.user_id is None or letter.purpose in (
+            "quote",
+            "acceptance",
+            "acceptance_notice",
+        ):
             return None
         if letter.purpose == "endpoint_disabled":
             if letter.disabled_reason is None:
@@ -170,8 +181,8 @@ class Mailing:
         async with self._connections.connection() as conn, conn.transaction():
             await _take_turn(conn, letter)
             is_own = await mail_outbox.done(conn, letter)
-            if is_own and is_sent and letter.quote_id is not None:
-                await quote_mailing.was_taken(conn, letter.org_id, letter.quote_id)
+            if is_own and is_sent and letter.sent_quote_id is not None:
+                await quote_mailing.was_taken(conn, letter.org_id, letter.sent_quote_id)
 
     async def _failed(self, letter: Letter, error: SendError | LetterError) -> None:
         is_final = isinstance(error, LetterError) or error.is_final
@@ -186,9 +197,9 @@ class Mailing:
                 is_own = await mail_outbox.give_up(conn, letter)
             else:
                 is_own = await mail_outbox.put_off(conn, letter, _PAUSES[letter.attempts - 1])
-            if is_own and letter.quote_id is not None:
+            if is_own and letter.sent_quote_id is not None:
                 await quote_mailing.was_not_taken(
-                    conn, letter.org_id, letter.quote_id, str(error), gives_up=gives_up
+                    conn, letter.org_id, letter.sent_quote_id, str(error), gives_up=gives_up
                 )
 
     async def _clean(self) -> None:
@@ -201,7 +212,16 @@ class Mailing:
                 return
 
 
+async def _content(conn: Connection, letter: Letter) -> _Content:
+    """Return the contents of a letter about a quote; None where nobody wants it any more."""
+    if letter.quote_id is None:
+        return None
+    if letter.purpose == "quote":
+        return await quote_mailing.letter_of(conn, letter.org_id, letter.quote_id)
+    return await quote_mailing.acceptance_letter(conn, letter.org_id, letter.quote_id)
+
+
 async def _take_turn(conn: Connection, letter: Letter) -> None:
     """Lock the quote of a letter before the letter, as who withdraws it does."""
-    if letter.quote_id is not None:
-        await quote_mailing.take_turn(conn, letter.org_id, letter.quote_id)
+    if letter.sent_quote_id is not None:
+        await quote_mailing.take_turn(conn, letter.org_id, letter.sent_quote_id)

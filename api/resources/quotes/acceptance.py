@@ -1,12 +1,14 @@
 """The page of a quote's customer: see the quote, accept it with a signature, or decline it.
 
 The token in the link is the only key. It opens one quote and nothing else, until the quote is
-decided, over or superseded; then the page says so and shows no more. Requests are counted by
-address and by token. The first GET makes the quote viewed; a HEAD does not, and what a browser
-fetches before its user asks for it is refused, so that it asks again.
+declined, over or superseded; then the page says so and shows no more. What was accepted is shown
+for some time, unless an admin ends the link. Requests are counted by address and by token. The
+first GET makes the quote viewed; a HEAD does not, and what a browser fetches before its user asks
+for it is refused, so that it asks again.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -19,7 +21,6 @@ from starlette.responses import RedirectResponse, Response
 
 from api.context import ApiState
 from api.http import fields
-from api.http.encoding import time_text
 from api.http.errors import database_trouble
 from api.http.headers import media_type
 from api.http.middleware import is_head, note_refusal
@@ -27,17 +28,20 @@ from api.http.problems import Problem
 from api.request.handler_arguments import Handle
 from api.request.route import PublicRoute
 from api.request.signatures import decoded_signature
-from api.resources.quotes.moves import append_entry, check_not_overtaken, decide
-from api.resources.quotes.pages import note_page, quote_page
+from api.resources.quotes.accepting import acceptance_with_pdf, quote_to_accept
+from api.resources.quotes.moves import QuoteDecision, append_entry, check_not_overtaken, decide
+from api.resources.quotes.pages import accepted_page, note_page, quote_page
 from db.core.connect import Connection
 from db.core.errors import OperationalError
 from db.core.secrets import MAX_SECRET_CHARACTERS, secret_hash
 from db.core.table import db_now
 from db.core.tenant import reading, tenant
+from db.delivery import mail_outbox
 from db.quotes import evidence
+from db.quotes.evidence import StoredEvidence
 from db.quotes.quotes import QuoteRow, lock_revisions, quotes
 from operations.quotes.document import read_document
-from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
+from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION, acceptance_in
 from operations.quotes.states import QUOTES, QuoteState
 from operations.signatures import SignatureError
 
@@ -56,6 +60,7 @@ _CLOSED: dict[QuoteState, str] = {
     "expired": "This quote has expired: ask for a new one.",
     "superseded": "There is a later revision of this quote: use the link in its letter.",
 }
+_NOT_CONFIRMED = "The amounts of this quote are being checked: please ask who sent it."
 
 
 _SAYS: Mapping[str, str] = {
@@ -122,9 +127,10 @@ class CustomerAnswer(fields.Body):
 class _ClosedError(Exception):
     """A link that leads to no quote that can be answered. response: the page that says so."""
 
-    def __init__(self, text: str, status: int) -> None:
+    def __init__(self, text: str, status: int, *, is_accepted: bool = False) -> None:
         super().__init__(text)
         self.response = note_page("Quote", text, status)
+        self.is_accepted = is_accepted
 
 
 router = APIRouter(prefix="/quotes", route_class=_PageRoute, include_in_schema=False)
@@ -150,6 +156,8 @@ async def see_quote(request: Request, token: _TokenPath) -> Response:
     try:
         org_id, quote_id = await _opened(request, token)
         async with tenant(request.app.state.api.connections, org_id) as conn:
+            if await _is_accepted(request, conn, quote_id):
+                return await _accepted(conn, org_id, quote_id, token)
             row = await _locked(conn, quote_id)
             if row.state == "sent" and not is_head(request.scope):
                 await _viewed(conn, org_id, row, request)
@@ -162,14 +170,22 @@ async def see_quote(request: Request, token: _TokenPath) -> Response:
 async def see_quote_pdf(request: Request, token: _TokenPath) -> Response:
     """Answer with the PDF as it was sent."""
     try:
-        org_id, quote_id = await _opened(request, token)
-        async with reading(request.app.state.api.connections, org_id) as conn:
-            _check_open(await quotes.find(conn, quote_id))
-            kept = await evidence.get(conn, org_id, quote_id)
+        kept = await _kept(request, token)
     except _ClosedError as closed:
         return closed.response
-    headers = {"Content-Disposition": 'attachment; filename="quote.pdf"'}
-    return Response(kept.files.pdf, media_type="application/pdf", headers=headers)
+    return _pdf(kept.files.pdf, "quote.pdf")
+
+
+@router.get("/{token}/accepted.pdf")
+async def see_accepted_pdf(request: Request, token: _TokenPath) -> Response:
+    """Answer with the PDF of a quote with its acceptance."""
+    try:
+        kept = await _kept(request, token)
+        if kept.files.acceptance_pdf is None:
+            raise _no_such_link()
+    except _ClosedError as closed:
+        return closed.response
+    return _pdf(kept.files.acceptance_pdf, "accepted-quote.pdf")
 
 
 @router.get("/{token}/accept")
@@ -183,25 +199,34 @@ async def see_quote_again(token: _TokenPath) -> Response:
 async def accept_by_customer(
     request: Request, token: _TokenPath, body: Annotated[CustomerAnswer, Body()]
 ) -> Response:
-    """Accept a quote with a typed or drawn signature, once."""
+    """Accept a quote with a typed or drawn signature, once. Whoever does so again sees the same."""
+    state: ApiState = request.app.state.api
     try:
         org_id, quote_id = await _opened(request, token)
-        fault, png = await _fault_of(request.app.state.api, org_id, body)
-        async with tenant(request.app.state.api.connections, org_id) as conn:
-            row = await _locked(conn, quote_id)
+        fault, png = await _fault_of(state, org_id, body)
+        async with tenant(state.connections, org_id) as conn:
+            if not (await _locked(conn, quote_id)).amounts_confirmed:
+                raise _ClosedError(_NOT_CONFIRMED, 409)
             if fault:
                 return await _shown(conn, org_id, quote_id, token, fault)
-            facts = {
-                "name": _line(body.name, _MAX_NAME),
-                "signature": "typed" if png is None else "drawn",
-                "consent_version": CONSENT_VERSION,
-                "consent_text": CONSENT_TEXT,
-                **_origin(request),
-            }
-            await decide(conn, org_id, row, "accepted", facts, png)
+            quote = await quote_to_accept(conn, org_id, quote_id)
+        facts = {
+            "name": _line(body.name, _MAX_NAME),
+            "signature": "typed" if png is None else "drawn",
+            "consent_version": CONSENT_VERSION,
+            "consent_text": CONSENT_TEXT,
+            **_origin(request),
+        }
+        decision = await acceptance_with_pdf(state, org_id, quote, "accepted", facts, png)
+        async with tenant(state.connections, org_id) as conn:
+            row = await _locked(conn, quote_id)
+            await decide(conn, org_id, row, decision)
+            if row.sent_to is not None:
+                await mail_outbox.add_acceptance(conn, quote_id, row.sent_to)
     except _ClosedError as closed:
-        return closed.response
-    return note_page("Thank you", "You have accepted the quote.", 200)
+        if not closed.is_accepted:
+            return closed.response
+    return RedirectResponse(f"/quotes/{token}", 303)
 
 
 @router.post("/{token}/decline")
@@ -218,7 +243,7 @@ async def decline_by_customer(
                 return await _shown(conn, org_id, quote_id, token, "Please write your name.")
             reason = body.reason.replace("\x00", "").strip()[:_MAX_REASON] or None
             facts = {"name": name, "reason": reason, **_origin(request)}
-            await decide(conn, org_id, row, "declined", facts)
+            await decide(conn, org_id, row, QuoteDecision("declined", await db_now(conn), facts))
     except _ClosedError as closed:
         return closed.response
     return note_page("Thank you", "You have declined the quote.", 200)
@@ -267,7 +292,8 @@ def _check_open(row: QuoteRow | None) -> QuoteRow:
     if row.state == "draft":  # its letter has just been taken
         raise _ClosedError("This quote is not ready yet: try again in a few minutes.", 404)
     if row.state in _CLOSED:
-        raise _ClosedError(_CLOSED[row.state], 410)
+        is_accepted = row.state == "accepted"
+        raise _ClosedError(_CLOSED[row.state], 410, is_accepted=is_accepted)
     if row.is_over:
         raise _ClosedError(_CLOSED["expired"], 410)
     return row
@@ -277,7 +303,42 @@ async def _viewed(conn: Connection, org_id: UUID, row: QuoteRow, request: Reques
     now = await db_now(conn)
     state = QUOTES.move(row.state, "view")
     await quotes.update(conn, row._replace(state=state, viewed_at=now, updated_at=now))
-    await append_entry(conn, org_id, row.id, "viewed", time_text(now), _origin(request))
+    await append_entry(conn, org_id, row.id, "viewed", now, _origin(request))
+
+
+async def _is_accepted(request: Request, conn: Connection, quote_id: UUID) -> bool:
+    """Return whether a quote is accepted, and its link still shows so."""
+    row = await quotes.find(conn, quote_id)
+    if row is None or row.state != "accepted" or row.link_ended_at is not None:
+        return False
+    assert row.decided_at is not None  # the database sees to it
+    days = request.app.state.api.settings.accepted_link_days
+    return await db_now(conn) < row.decided_at + timedelta(days=days)
+
+
+async def _kept(request: Request, token: str) -> StoredEvidence:
+    """Return what is kept of a quote whose link is open. Raises _ClosedError."""
+    org_id, quote_id = await _opened(request, token)
+    async with reading(request.app.state.api.connections, org_id) as conn:
+        if not await _is_accepted(request, conn, quote_id):
+            _check_open(await quotes.find(conn, quote_id))
+        return await evidence.get(conn, org_id, quote_id)
+
+
+def _pdf(content: bytes, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type="application/pdf", headers=headers)
+
+
+async def _accepted(conn: Connection, org_id: UUID, quote_id: UUID, token: str) -> Response:
+    """Show a quote with its acceptance."""
+    kept = await evidence.get(conn, org_id, quote_id)
+    said = acceptance_in(kept.chain)
+    assert said is not None  # the database sees to it
+    document, files = read_document(kept.files.document), kept.files
+    return accepted_page(
+        document, files.logo, token, said, has_pdf=files.acceptance_pdf is not None
+    )
 
 
 async def _shown(

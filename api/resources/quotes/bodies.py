@@ -15,7 +15,7 @@ from api.request.paging import SortedQuery
 from api.request.resource import Item, item_of
 from api.resources.work_orders.bodies import Assignees
 from db.quotes.quotes import MailState, QuoteRow
-from operations.quotes.document import quote_label
+from operations.quotes.document import document_line, quote_label, taxes_by_rate
 from operations.quotes.evidence import EvidenceKind, hex_hash
 from operations.quotes.states import QUOTE_STATES, QUOTES, QuoteState, QuoteVerb
 from operations.quotes.sums import (
@@ -43,6 +43,7 @@ _Reason = Annotated[
 ]
 _Person = Annotated[fields.Name, Field(examples=["Ann Lee"])]
 _Sha256 = Annotated[str, fields.text(64, "9f86d081" * 8, "^[0-9a-f]{64}$")]
+_Unit = Annotated[fields.Name, Field(max_length=20, examples=["h"])]
 _Day = Annotated[fields.Day, Field(examples=["2099-04-30"])]
 
 
@@ -61,6 +62,9 @@ class NewQuoteLine(fields.Body):
     part_id: fields.PartId | None = Field(
         default=None, description="the part that it sells, in the part's unit"
     )
+    unit: _Unit | None = Field(
+        default=None, description="of the quantity, such as h, m or pcs; null: not shown"
+    )
 
 
 class QuoteLineItem(BaseModel):
@@ -72,7 +76,16 @@ class QuoteLineItem(BaseModel):
     discount_basis_points: fields.Count
     tax_basis_points: fields.Count
     part_id: fields.PartId | None = Field(description="the part that it sells")
+    unit: _Unit | None = Field(description="of the quantity")
     net_cents: fields.Count = Field(description="after the discount, before the tax")
+    tax_cents: fields.Count
+
+
+class QuoteTax(BaseModel):
+    """The tax of all lines with one rate."""
+
+    tax_basis_points: fields.Count
+    net_cents: fields.Count = Field(description="the amount that is taxed")
     tax_cents: fields.Count
 
 
@@ -89,6 +102,9 @@ class EvidenceItem(BaseModel):
     name: _Person | None = Field(description="of who accepted or declined")
     signature: Literal["typed", "drawn"] | None
     signature_sha256: _Sha256 | None = Field(description="of the PNG")
+    acceptance_pdf_sha256: _Sha256 | None = Field(
+        description="of the PDF of the quote with its acceptance"
+    )
     consent_version: Annotated[str, fields.text(20, "1")] | None
     consent_text: Annotated[str, fields.text(1_000, "I accept this quote.")] | None
     reason: _Reason | None
@@ -98,7 +114,7 @@ class EvidenceItem(BaseModel):
 
 
 class QuoteItem(fields.StoredItem):
-    """A quote. Cents are hundredths of the currency."""
+    """A quote. Amounts (`*_cents`) are in minor units of the currency, as ISO 4217 has them."""
 
     id: fields.QuoteId
     number: fields.Count = Field(description="counts in the organization, and is not used again")
@@ -118,7 +134,14 @@ class QuoteItem(fields.StoredItem):
     subtotal_cents: _Cents
     discount_cents: _Cents
     tax_cents: _Cents
+    taxes: Annotated[list[QuoteTax], Field(max_length=MAX_LINES)] = Field(
+        description="the tax by its rates, the lowest first; it adds up to `tax_cents`"
+    )
     total_cents: _Cents = Field(description="subtotal less discount plus tax")
+    amounts_confirmed: bool = Field(
+        description="false: it was made when amounts were hundredths of a currency that has other"
+        " minor units; it is not sent and not accepted until an admin confirms its amounts"
+    )
     status: QuoteState
     legal_verbs: Annotated[list[QuoteVerb], Field(max_length=6)] = Field(
         description="those that lead to another status"
@@ -136,6 +159,9 @@ class QuoteItem(fields.StoredItem):
     decided_at: datetime | None
     decided_by: _Person | None = Field(description="who accepted or declined")
     decline_reason: _Reason | None
+    link_ended_at: datetime | None = Field(
+        description="when an admin ended the customer's link to the accepted quote"
+    )
     evidence: Annotated[list[EvidenceItem], Field(max_length=10)] = Field(
         description="what happened to it, as a chain of hashes; empty for viewers and technicians"
     )
@@ -270,6 +296,7 @@ quote_item = item_of(
     QuoteItem,
     label=lambda row: quote_label(row.number, row.revision),
     lines=_shown_lines,
+    taxes=lambda row: [each._asdict() for each in taxes_by_rate(map(document_line, lines_of(row)))],
     status=lambda row: row.state,
     legal_verbs=lambda row: QUOTES.legal_verbs(row.state),
     valid_until=lambda row: row.valid_until.isoformat(),
@@ -291,11 +318,12 @@ def quote_columns(given: Mapping[str, Any]) -> dict[str, Any]:
     lines = [QuoteLine(**_line_columns(line)) for line in written]
     sums = quote_sums(lines)
     if max(sums) > MAX_TOTAL_CENTS:
-        raise bad_field("/lines", f"add up to more than {MAX_TOTAL_CENTS} cents")
+        raise bad_field("/lines", f"add up to more than {MAX_TOTAL_CENTS} minor units")
     return columns | sums._asdict() | {"lines": list(map(_line_columns, written))}
 
 
 def _line_columns(line: NewQuoteLine) -> dict[str, Any]:
-    """Return a line as it is stored: a line without a part has no `part_id`."""
-    columns = line.model_dump(exclude={"part_id"})
-    return columns if line.part_id is None else columns | {"part_id": str(line.part_id)}
+    """Return a line as it is stored: without a part it has no `part_id`, without a unit none."""
+    columns = line.model_dump(exclude={"part_id", "unit"})
+    more = {"part_id": line.part_id and str(line.part_id), "unit": line.unit}
+    return columns | {name: value for name, value in more.items() if value is not None}

@@ -16,7 +16,7 @@ from db.resources.work_orders import WorkOrder
 from db.stock.inventory import lock_levels
 from db.stock.parts import serial_parts
 from db.stock.work_order_parts import plan_new
-from operations.quotes.states import check_convertible
+from operations.quotes.states import check_accepted
 from operations.quotes.sums import QuoteLine
 from operations.stock import MILLI
 
@@ -29,7 +29,7 @@ async def convert(
     """Make the order of a quote, whose row is locked. The order is to be done, and no draft: the
     customer has ordered the work. Raises Problem (409), IllegalMoveError, StockError.
     """
-    check_convertible(row.state)
+    check_accepted(row.state, "to convert")
     if row.work_order_id is not None:
         raise _converted(row.work_order_id)
     lines = lines_of(row)

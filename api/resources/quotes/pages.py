@@ -10,9 +10,14 @@ from html import escape
 
 from starlette.responses import Response
 
-from api.documents.quote_pdf import PrintedLine, PrintedQuote, printed_quote
+from api.documents.quote_pdf import (
+    PrintedLine,
+    PrintedQuote,
+    printed_acceptance,
+    printed_quote,
+)
 from operations.quotes.document import QuoteDocument
-from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
+from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION, QuoteAcceptance
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self';"
@@ -70,8 +75,33 @@ def quote_page(
     forms = _ACCEPT.format(
         token=escape(token), version=escape(CONSENT_VERSION), consent=escape(CONSENT_TEXT)
     )
-    body = mistake + _letterhead(printed, logo) + _document(printed, token) + forms
-    return _page(f"{printed.label}: {printed.title}", body, 422 if fault else 200)
+    pdf = _link(token, "quote.pdf", "The quote as a PDF")
+    body = mistake + _letterhead(printed, logo) + _document(printed) + pdf + forms
+    return _page(_title(printed), body, 422 if fault else 200)
+
+
+def accepted_page(
+    document: QuoteDocument,
+    logo: bytes | None,
+    token: str,
+    acceptance: QuoteAcceptance,
+    *,
+    has_pdf: bool,
+) -> Response:
+    """Return the page of a quote that is accepted. has_pdf: there is one with the acceptance."""
+    printed = printed_quote(document)
+    sentences = [
+        printed_acceptance(document, acceptance).sentence,
+        f"Quote {document.label}, total {document.total_text}.",
+    ]
+    if has_pdf and acceptance.how != "by_hand":
+        sentences.append("A copy goes to the address to which the quote was sent.")
+    said = f'<p class="done" role="status">{escape(" ".join(sentences))}</p>\n'
+    pdf = _link(token, "quote.pdf", "The quote as a PDF")
+    if has_pdf:
+        pdf = _link(token, "accepted.pdf", "The quote with the acceptance as a PDF")
+    body = said + pdf + _letterhead(printed, logo) + _document(printed)
+    return _page(_title(printed), body, 200)
 
 
 def note_page(title: str, text: str, status: int) -> Response:
@@ -82,6 +112,14 @@ def note_page(title: str, text: str, status: int) -> Response:
 def _page(title: str, body: str, status: int) -> Response:
     content = _TOP.format(title=escape(title)) + body
     return Response(content, status, media_type="text/html", headers=_HEADERS)
+
+
+def _title(printed: PrintedQuote) -> str:
+    return f"{printed.label}: {printed.title}"
+
+
+def _link(token: str, file: str, text: str) -> str:
+    return f'<p><a href="/quotes/{escape(token)}/{file}">{text}</a></p>\n'
 
 
 def _letterhead(printed: PrintedQuote, logo: bytes | None) -> str:
@@ -96,7 +134,7 @@ def _letterhead(printed: PrintedQuote, logo: bytes | None) -> str:
     return parts
 
 
-def _document(printed: PrintedQuote, token: str) -> str:
+def _document(printed: PrintedQuote) -> str:
     facts = "".join(
         f'<tr><td>{escape(label)}<td class="words">{escape(fact)}\n'
         for label, fact in printed.facts
@@ -118,7 +156,7 @@ def _document(printed: PrintedQuote, token: str) -> str:
         f'<table class="facts">{facts}</table>\n'
         f'<table class="lines"><tr><th class="words">Description{heads}\n{lines}</table>\n'
         f'<table class="sums">{sums}<tr class="total"><td>{escape(label)}<td>{amount}</table>\n'
-        f'{texts}<p><a href="/quotes/{escape(token)}/quote.pdf">The quote as a PDF</a></p>\n'
+        f"{texts}"
     )
 
 

@@ -27,6 +27,7 @@ from api.request.references import ask_references, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.organization_logo import letterhead_of
+from api.resources.quotes.accepting import acceptance_with_pdf, quote_to_accept
 from api.resources.quotes.bodies import (
     AcceptanceByHand,
     DeclineByHand,
@@ -44,6 +45,8 @@ from api.resources.quotes.bodies import (
 )
 from api.resources.quotes.conversion import convert, part_ids_in
 from api.resources.quotes.moves import (
+    QuoteDecision,
+    check_confirmed,
     check_in_time,
     check_not_overtaken,
     decide,
@@ -84,7 +87,7 @@ _AS_IT_IS = QuoteConversion()
 _UNSENT: dict[str, Any] = {
     "state": "draft",
     **dict.fromkeys(("mail_state", "send_error", "sent_to", "sent_at", "viewed_at")),
-    **dict.fromkeys(("decided_at", "decided_by", "decline_reason", "deleted_at")),
+    **dict.fromkeys(("decided_at", "decided_by", "decline_reason", "link_ended_at", "deleted_at")),
     "evidence": [],
     "work_order_id": None,
 }
@@ -118,7 +121,8 @@ async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) ->
         await exchange.send()
         check()
         columns = quote_columns(dict(body)) | {"client_name": client_name.value}
-        row = _new_quote(columns | {"number": 0, "revision": 1}, room.value.check())
+        columns |= {"number": 0, "revision": 1, "amounts_confirmed": True}
+        row = _new_quote(columns, room.value.check())
         told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
         written = quotes.insertion(row), events.numbered_insertion([told])
         number = write_numbered(conn, "quote", *written)
@@ -203,14 +207,17 @@ async def accept_quote(
     access: Dispatcher, quote_id: _QuotePath, body: Annotated[AcceptanceByHand, Body()]
 ) -> Response:
     """Note that a customer accepted a quote elsewhere. The evidence says `accepted_by_hand`, who
-    noted it, and the reason.
+    noted it, and the reason. No letter is sent.
     """
+    org_id = access.caller.org_id
     async with _in_turn(access, quote_id) as (conn, row, revisions):
-        QUOTES.move(row.state, "accept")
-        check_in_time(row)
-        check_not_overtaken(row, revisions)
-        facts = {"name": body.name, "reason": body.reason, **_noted_by(access)}
-        await decide(conn, access.caller.org_id, row, "accepted_by_hand", facts)
+        _check_acceptable(row, revisions)
+        quote = await quote_to_accept(conn, org_id, quote_id)
+    facts = {"name": body.name, "reason": body.reason, **_noted_by(access)}
+    decision = await acceptance_with_pdf(access.state, org_id, quote, "accepted_by_hand", facts)
+    async with _in_turn(access, quote_id) as (conn, row, revisions):
+        _check_acceptable(row, revisions)
+        await decide(conn, org_id, row, decision)
         row = await _quotes.found(conn, quote_id)
     return ok(quote_item(row))
 
@@ -222,7 +229,8 @@ async def decline_quote(
     """Note that a customer declined a quote elsewhere."""
     async with _in_turn(access, quote_id) as (conn, row, _):
         facts = {"name": body.name, "reason": body.reason, **_noted_by(access)}
-        await decide(conn, access.caller.org_id, row, "declined", facts)
+        decision = QuoteDecision("declined", await db_now(conn), facts)
+        await decide(conn, access.caller.org_id, row, decision)
         row = await _quotes.found(conn, quote_id)
     return ok(quote_item(row))
 
@@ -263,12 +271,30 @@ async def get_quote_pdf(access: Reader, quote_id: _QuotePath) -> Response:
         kept = await _kept(access, conn, row)
         letterhead = await _letterhead(conn) if kept is None else NO_LETTERHEAD
     if kept is None:
-        pdf = await _rendered(access, document_of(row, letterhead), letterhead)
+        pdf = await _rendered(access, document_of(row, letterhead), letterhead, is_draft=True)
     else:
         pdf = kept.files.pdf
-    name = f"quote-{row.number}-{row.revision}.pdf"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": tag_of(pdf)}
-    return Response(pdf, media_type="application/pdf", headers=headers)
+    return _pdf_answer(pdf, f"quote-{row.number}-{row.revision}.pdf")
+
+
+@router.get(
+    "/{id}/accepted-pdf",
+    operation_id="getAcceptedQuotePdf",
+    response_class=Response,
+    responses=_PDF,
+)
+async def get_accepted_quote_pdf(access: Dispatcher, quote_id: _QuotePath) -> Response:
+    """Return the PDF of a quote with its acceptance. A quote that was accepted before such PDFs
+    were made has none.
+    """
+    async with access.transaction() as conn:
+        row = await _quotes.found(conn, quote_id)
+        kept = await _kept(access, conn, row)
+    pdf = None if kept is None else kept.files.acceptance_pdf
+    if pdf is None:
+        detail = "It has no such PDF: it is not accepted, or was before such PDFs were made."
+        raise conflict("no_accepted_pdf", detail)
+    return _pdf_answer(pdf, f"quote-{row.number}-{row.revision}-accepted.pdf")
 
 
 @router.get("/{id}/evidence", operation_id="getQuoteEvidence", response_model=EvidenceCheck)
@@ -281,6 +307,11 @@ async def get_quote_evidence(access: Dispatcher, quote_id: _QuotePath) -> Respon
 
 
 # Parts --------------------------------------------------------------------------------------------
+
+
+def _pdf_answer(pdf: bytes, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": tag_of(pdf)}
+    return Response(pdf, media_type="application/pdf", headers=headers)
 
 
 @asynccontextmanager
@@ -344,6 +375,7 @@ async def _queued(access: Access, quote_id: UUID, email: str | None) -> dict[str
     QUOTES.move(row.state, "send")
     _check_not_queued(row)
     check_in_time(row)
+    check_confirmed(row)
     email = email or row.client_email
     if email is None:
         raise bad_field("/email", "is needed: the client has no address")
@@ -386,10 +418,20 @@ async def _letterhead(conn: Connection) -> Letterhead:
     return await letterhead_of(conn, await organizations.find(conn))
 
 
-async def _rendered(access: Access, document: QuoteDocument, letterhead: Letterhead) -> bytes:
+async def _rendered(
+    access: Access, document: QuoteDocument, letterhead: Letterhead, *, is_draft: bool = False
+) -> bytes:
     """Return the PDF of a document. Raises Problem (409, 429, 503)."""
-    rendering = access.state.renderer.quote(access.caller.org_id, document, letterhead)
+    org_id, renderer = access.caller.org_id, access.state.renderer
+    rendering = renderer.quote(org_id, document, letterhead, is_draft=is_draft)
     return await rendered(rendering, "Write shorter texts.")
+
+
+def _check_acceptable(row: QuoteRow, revisions: list[QuoteRevision]) -> None:
+    QUOTES.move(row.state, "accept")
+    check_in_time(row)
+    check_confirmed(row)
+    check_not_overtaken(row, revisions)
 
 
 def _check_editable(row: QuoteRow) -> None:

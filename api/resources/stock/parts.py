@@ -77,7 +77,8 @@ class PartItem(fields.StoredItem):
     name: _Name
     unit: _Unit = Field(description="what a quantity of 1 is")
     unit_cost_cents: Cents | None = Field(
-        description="of a purchase, as a rule; null for viewers and technicians"
+        description="of a purchase, as a rule, in minor units of the currency; null for viewers and"
+        " technicians"
     )
     currency: fields.Currency = Field(description="of all costs of the part; it stays")
     tracking: _Tracking

@@ -106,7 +106,8 @@ class WorkOrderItem(fields.StoredItem):
     question_id: QuestionId | None = Field(description="the failed question of that form")
     worked_s: fields.Count = Field(description="by the shifts on it that ended", examples=[28_800])
     labour_cost_cents: _Cents | None = Field(
-        description="as somebody entered it; null for viewers and technicians"
+        description="as somebody entered it, in minor units of the currency; null for viewers and"
+        " technicians"
     )
     currency: fields.Currency | None = Field(description="of that cost; null as that")
     started_at: datetime | None = Field(description="when work on it began first")
@@ -124,7 +125,7 @@ class WorkOrderItem(fields.StoredItem):
 
 
 class CostSumItem(BaseModel):
-    """The costs in one currency, in whole cents."""
+    """The costs in one currency, in whole minor units of it, as ISO 4217 has them."""
 
     currency: fields.Currency
     labour_cents: fields.Count

@@ -18,7 +18,7 @@ _PATH = "/v1/organization/logo"
 _ADDRESS = "Hafenstrasse 1\n8000 Zurich"
 
 
-async def _put(client: Client, content: bytes, headers: dict[str, str] | None = None) -> Answer:
+async def put_logo(client: Client, content: bytes, headers: dict[str, str] | None = None) -> Answer:
     form = aiohttp.FormData()
     form.add_field("file", content, filename="logo.png", content_type="text/html")
     return await client.send("PUT", _PATH, headers=headers, data=form)
@@ -34,7 +34,7 @@ def _text_in(pdf: bytes) -> str:
 
 async def test_a_logo_is_kept_as_a_copy_that_tells_nothing_else(org: Organization) -> None:
     assert (await org.viewer.get(_PATH)).status == 404
-    made = await _put(org.admin, photo("JPEG", size=(2_000, 400)))
+    made = await put_logo(org.admin, photo("JPEG", size=(2_000, 400)))
     assert made.status == 200, made.json
     assert (made.json["width_px"], made.json["height_px"]) == (1_000, 200)
     shown = await org.viewer.get(_PATH)
@@ -45,9 +45,9 @@ async def test_a_logo_is_kept_as_a_copy_that_tells_nothing_else(org: Organizatio
     assert (await org.viewer.get(_PATH, headers={"If-None-Match": tag})).status == 304
     organization = (await org.viewer.get("/v1/organization")).json
     assert len(organization["logo_sha256"]) == 64
-    assert (await _put(org.admin, picture("WEBP"), {"If-Match": '"x"'})).status == 412
+    assert (await put_logo(org.admin, picture("WEBP"), {"If-Match": '"x"'})).status == 412
     clear = saved(Image.new("RGBA", (30, 90), (0, 0, 0, 0)), "WEBP", lossless=True)
-    assert (await _put(org.admin, clear, {"If-Match": tag})).json["media_type"] == "image/png"
+    assert (await put_logo(org.admin, clear, {"If-Match": tag})).json["media_type"] == "image/png"
     assert (await org.admin.send("DELETE", _PATH, headers={"If-Match": tag})).status == 412
     assert (await org.admin.delete(_PATH)).status == 204
     assert (await org.admin.delete(_PATH)).status == 404
@@ -67,7 +67,7 @@ async def test_a_logo_is_kept_as_a_copy_that_tells_nothing_else(org: Organizatio
     ],
 )
 async def test_what_is_no_logo_is_refused(org: Organization, content: bytes, status: int) -> None:
-    refused = await _put(org.admin, content)
+    refused = await put_logo(org.admin, content)
     assert refused.status == status, refused.json
     assert (await org.viewer.get(_PATH)).status == 404
 
@@ -78,16 +78,16 @@ async def test_a_copy_that_would_be_too_large_is_refused(org: Organization) -> N
     clear = Image.merge("RGBA", [*noise.split(), noise.getchannel(0)])
     small = saved(clear, "WEBP", quality=1)
     assert len(small) < 1024 * 1024
-    refused = await _put(org.admin, small)
+    refused = await put_logo(org.admin, small)
     assert (refused.status, refused.json["code"]) == (422, "logo_refused")
-    assert (await _put(org.admin, content)).status == 200  # as a JPEG
+    assert (await put_logo(org.admin, content)).status == 200  # as a JPEG
 
 
 async def test_only_an_admin_changes_the_logo(org: Organization) -> None:
     for caller in (org.viewer, org.technician, org.dispatcher):
-        assert (await _put(caller, picture("PNG"))).status == 403
+        assert (await put_logo(caller, picture("PNG"))).status == 403
         assert (await caller.delete(_PATH)).status == 403
-    assert (await _put(org.admin, picture("PNG"))).status == 200
+    assert (await put_logo(org.admin, picture("PNG"))).status == 200
     assert (await org.viewer.get(_PATH)).status == 200
 
 
@@ -104,7 +104,7 @@ async def test_documents_show_logo_and_address(org: Organization) -> None:
     assert (_pictures_in(plain), "Hafenstrasse" in _text_in(plain)) == (0, False)
     changed = await org.admin.patch("/v1/organization", {"address": _ADDRESS})
     assert changed.json["address"] == _ADDRESS
-    await _put(org.admin, picture("PNG"))
+    await put_logo(org.admin, picture("PNG"))
     pdf = (await org.viewer.get(order, headers=headers)).content
     assert (_pictures_in(pdf), "8000 Zurich" in _text_in(pdf)) == (1, True)
     quote = await draft(org)
@@ -116,7 +116,7 @@ async def test_a_quote_that_was_sent_keeps_its_logo_and_address(
     api: RunningApi, org: Organization, tmp_path: Path
 ) -> None:
     await org.admin.patch("/v1/organization", {"address": _ADDRESS})
-    await _put(org.admin, picture("PNG"))
+    await put_logo(org.admin, picture("PNG"))
     quote, path = await sent(org, Mailbox(api, tmp_path / "mail"))
     page, pdf = await api.anonymous.get(path), f"/v1/quotes/{quote['id']}/pdf"
     assert b'src="data:image/jpeg;base64,' in page.content
@@ -124,7 +124,7 @@ async def test_a_quote_that_was_sent_keeps_its_logo_and_address(
     assert "img-src data:" in page.headers["Content-Security-Policy"]
     before = (await org.viewer.get(pdf)).content
     await org.admin.patch("/v1/organization", {"address": None})
-    await _put(org.admin, picture("PNG", (10, 99)))
+    await put_logo(org.admin, picture("PNG", (10, 99)))
     assert (await api.anonymous.get(path)).content == page.content
     assert (await org.admin.delete(_PATH)).status == 204
     assert (await api.anonymous.get(path)).content == page.content

@@ -139,6 +139,9 @@ async def test_a_quote_waits_in_one_letter(admin: psycopg.Connection) -> None:
     admin.execute(statement, (ORGS[0], new_id(), quote_id))
     with pytest.raises(psycopg.errors.UniqueViolation):
         admin.execute(statement, (ORGS[0], new_id(), quote_id))
+    for purpose in ("acceptance", "acceptance_notice", "acceptance_notice"):
+        other = statement.replace("'quote'", f"'{purpose}'")
+        admin.execute(other, (ORGS[0], new_id(), quote_id))
     admin.execute("UPDATE mail_outbox SET gave_up_at = now()")
     admin.execute(statement, (ORGS[0], new_id(), quote_id))
     admin.close()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
+from operations.quotes.evidence import hex_hash
 from operations.quotes.sums import QuoteLine, quote_sums
 from tests.db.rules.proving import (
     LINE,
@@ -121,6 +122,7 @@ async def test_a_look_at_a_quote_has_its_evidence(
         {"document_sha256": "0" * 64},
         {"document_sha256": None},
         {"signature_sha256": "0" * 64},
+        {"acceptance_pdf_sha256": "0" * 64},
     ],
 )
 async def test_an_entry_of_the_evidence_follows_the_one_before(
@@ -138,6 +140,50 @@ async def test_an_entry_of_the_evidence_follows_the_one_before(
     ):
         assert await refusal(database, org_id, wrong) == "quote_evidence_follows"
     assert await refusal(database, org_id, (statement, values)) is None
+
+
+async def test_an_acceptance_has_the_hash_of_its_pdf(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    for digest, wanted in (("0" * 64, "quote_evidence_follows"), (hex_hash(b"%PDF"), None)):
+        quote_id = quote_in(database, org_id, "sent", document=True)
+        statement, values = evidence_of(
+            database, quote_id, "accepted", acceptance_pdf_sha256=digest
+        )
+        assert isinstance(values, tuple)
+        with_pdf = (
+            statement.replace("sha256)", "sha256, pdf)").replace("%s)", "%s, %s)"),
+            (*values, b"%PDF"),
+        )
+        assert await refusal(database, org_id, become(quote_id, "accepted"), with_pdf) == wanted
+
+
+@pytest.mark.parametrize("is_confirmed", [False, True])
+async def test_a_quote_whose_amounts_are_not_confirmed_is_not_sent_and_not_accepted(
+    database: DatabaseUnderTest, org_id: UUID, is_confirmed: bool
+) -> None:
+    for state in ("draft", "sent"):
+        quote_id = quote_in(database, org_id, state, document=True)
+        confirmed = "UPDATE quotes SET amounts_confirmed = %s WHERE id = %s"
+        put(database, (confirmed, (is_confirmed, quote_id)), _document(quote_id))
+        steps: dict[str, list[Statement]] = {
+            "draft": [("UPDATE quotes SET mail_state = 'queued' WHERE id = %s", (quote_id,))],
+            "sent": [
+                become(quote_id, "accepted"),
+                evidence_of(database, quote_id, "accepted"),
+            ],
+        }
+        wanted = None if is_confirmed else "quotes_amounts"
+        assert await refusal(database, org_id, *steps[state]) == wanted
+
+
+async def test_a_link_ends_that_leads_to_an_acceptance(
+    database: DatabaseUnderTest, org_id: UUID
+) -> None:
+    for state, wanted in (("sent", "quotes_link_ended"), ("accepted", None)):
+        quote_id = quote_in(database, org_id, state, document=True)
+        ended = "UPDATE quotes SET link_ended_at = now() WHERE id = %s", (quote_id,)
+        assert await refusal(database, org_id, ended) == wanted
 
 
 _LINES = st.builds(

@@ -198,6 +198,7 @@ async def test_a_dispatcher_notes_what_a_customer_said(
         ("quote_documents", "pdf = set_byte(pdf, 40, get_byte(pdf, 40) # 1)"),
         ("quote_evidence", "content = set_byte(content, 30, get_byte(content, 30) # 1)"),
         ("quote_evidence", "signature_png = set_byte(signature_png, 30, 1)"),
+        ("quote_evidence", "pdf = set_byte(pdf, 40, get_byte(pdf, 40) # 1)"),
     ],
 )
 async def test_a_changed_byte_is_found(
