@@ -165,7 +165,7 @@ def create_app(
                     yield {  # for api.http.server
                         "metrics": state.metrics,
                         "live": live,
-                        "strangers": Strangers(settings.api_trusted_proxies),
+                        "strangers": Strangers(settings.api_proxy_networks),
                     }
             finally:
                 writing.cancel()

@@ -243,7 +243,7 @@ def test_quotes_in_currencies_without_cents_wait_for_their_amounts_to_be_confirm
     """Up to 0054 amounts were hundredths of every currency."""
     admin, org_id = empty_database.url("admin"), new_id()
     names = [migration.name for migration in migrate.migrations()]
-    _migrate_to(admin, names.index("0055_accepted_quotes.sql"))
+    _migrate_to(admin, names.index("0056_accepted_quotes.sql"))
     currencies = [*DIGITS, "CHF", "EUR", "USD", "MGA"]
     with psycopg.connect(admin) as conn:
         conn.execute("SET session_replication_role = replica")  # no references

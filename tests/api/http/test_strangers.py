@@ -101,7 +101,9 @@ def test_a_network_of_ipv6_is_one_address() -> None:
 @pytest.fixture(scope="module")
 def exposed(database: DatabaseUnderTest) -> Iterator[RunningApi]:
     """An API without a proxy before it, so that connections of this machine are counted."""
-    with running_api(database, api_trusted_proxies="", api_requests_per_address=1_000_000) as api:
+    with running_api(
+        database, api_proxy_networks="", api_address_requests_per_minute=1_000_000
+    ) as api:
         yield api
 
 

@@ -240,7 +240,8 @@ async def test_a_token_is_renewed_in_band(
 ) -> None:
     monkeypatch.setattr(api.live, "limits", replace(api.live.limits, expiry_notice_s=25 * 60))
     (user_id,) = api.sql(
-        "SELECT id FROM users WHERE org_id = %s AND role = 'viewer'", north.org_id
+        "SELECT id FROM users WHERE org_id = %s AND email = 'viewer@example.com'",
+        north.org_id,
     )[0]
     grant = api.grant(north.org_id, user_id)
     short = Tokens(api.settings.secret_key_bytes, 20 * 60).issue(grant)
