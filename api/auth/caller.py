@@ -28,7 +28,8 @@ class Caller:
     """A user of an organization, by one of their credentials.
 
     `credential_id` is the API key, or the sign-in that an access token or a session comes from.
-    `scopes` narrow a key; None is all that the role may.
+    `scopes` narrow a key; None is all that the role may. `maker_id` is who made the key, and so
+    knows it; None of other credentials, and where it is not known.
     """
 
     org_id: UUID
@@ -37,6 +38,7 @@ class Caller:
     via: Via
     credential_id: UUID
     scopes: frozenset[str] | None = None
+    maker_id: UUID | None = None
 
     @property
     def sees_all(self) -> bool:

@@ -88,6 +88,12 @@ class Access:
         """Return whether a thing is the caller's own. user_id: the user of its employee."""
         return user_id == self.caller.user_id
 
+    def is_of_caller_or_maker(self, user_id: UUID | None) -> bool:
+        """Return whether a thing is the caller's own, or its user made the API key by which they
+        ask: nobody judges their own things by the key of somebody else.
+        """
+        return user_id is not None and user_id in (self.caller.user_id, self.caller.maker_id)
+
     def check_own(self, user_id: UUID | None, things: str) -> None:
         """Raise Problem (403) where a technician wants to write what is not their own. things: what
         it is, in the plural.
@@ -100,7 +106,7 @@ class Access:
         """Raise Problem (403) where the caller wants to judge what is their own. does: what nobody
         does, like "reviews punches".
         """
-        if self.is_own(user_id):
+        if self.is_of_caller_or_maker(user_id):
             raise forbidden(f"Nobody {does} of their own: ask another dispatcher or admin.")
 
 
@@ -193,6 +199,7 @@ def _caller(principal: Principal, via: Via) -> Caller:
         via=via,
         credential_id=principal.credential_id,
         scopes=None if principal.scopes is None else frozenset(principal.scopes),
+        maker_id=principal.made_by,
     )
 
 

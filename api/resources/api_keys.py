@@ -14,7 +14,15 @@ from starlette.responses import Response
 
 from api.auth.caller import SCOPE_PATTERN
 from api.http import fields
-from api.http.encoding import created, id_text, no_content, ok, optional_time_text, time_text
+from api.http.encoding import (
+    created,
+    id_text,
+    no_content,
+    ok,
+    optional_id_text,
+    optional_time_text,
+    time_text,
+)
 from api.http.problems import Fault, bad_field, not_found
 from api.request.access import Access, Admin
 from api.request.paging import ListOf, Page, SortedQuery, Total
@@ -56,6 +64,10 @@ class ApiKeyItem(BaseModel):
     last_used_at: datetime | None = Field(description="to the minute")
     previous_expires_at: datetime | None = Field(
         description="until when the secret before the last rotation is good"
+    )
+    made_by: fields.UserId | None = Field(
+        description="who made or rotated it last, and so knows the secret. Nobody judges their own"
+        " hours by a key that they made; null: not known"
     )
 
 
@@ -121,6 +133,7 @@ async def create_key(
         updated_at=at,
         expires_at=body.expires_at,
         last_used_at=None,
+        made_by=access.caller.maker_id or access.caller.user_id,
     )
     async with access.transaction() as conn:
         owner = await users.table.find(conn, key.user_id, lock=True)
@@ -153,7 +166,8 @@ async def rotate_key(
     overlap = timedelta(seconds=body.expires_previous_in_s)
     async with access.transaction() as conn:
         await _held(access, conn, key_id)
-        key = await api_keys.rotate(conn, key_id, secret_hash(secret), secret[-4:], overlap)
+        maker = access.caller.maker_id or access.caller.user_id
+        key = await api_keys.rotate(conn, key_id, secret_hash(secret), secret[-4:], overlap, maker)
     return ok(_item(key), once={"secret": secret})
 
 
@@ -195,4 +209,5 @@ def _item(key: ApiKey) -> dict[str, Any]:
         "expires_at": optional_time_text(key.expires_at),
         "last_used_at": optional_time_text(key.last_used_at),
         "previous_expires_at": optional_time_text(key.previous_expires_at),
+        "made_by": optional_id_text("usr", key.made_by),
     }

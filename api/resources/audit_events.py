@@ -72,6 +72,9 @@ class AuditEventItem(BaseModel):
     user_id: fields.UserId | None = Field(description="who; null: the system or its operator")
     via: Via | None
     credential_id: AnyId | None = Field(description="by which API key or sign-in")
+    key_made_by: fields.UserId | None = Field(
+        description="who made that API key or rotated it last; null: by no key, or not known"
+    )
     request_id: Annotated[str | None, fields.text(64, "0f8fad5bd9cb469fa16570867728950e")]
     resource_type: ResourceType
     resource_id: AnyId
@@ -120,6 +123,7 @@ def _item(event: AuditEvent) -> dict[str, Any]:
         "credential_id": optional_id_text(
             "key" if event.via == "api_key" else "sgn", event.credential_id
         ),
+        "key_made_by": optional_id_text("usr", event.key_made_by),
         "request_id": event.request_id,
         "resource_type": event.resource_type,
         "resource_id": id_text(_AUDITED[event.resource_type].prefix, event.resource_id),

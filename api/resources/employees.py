@@ -217,7 +217,7 @@ def _check_link(access: Access, before: UUID | None, then: UUID | None) -> None:
         return
     if access.caller.role != "admin":
         raise forbidden(f"The role {access.caller.role} may not change user_id: an admin does.")
-    if access.is_own(before):
+    if access.is_of_caller_or_maker(before):
         raise forbidden("Nobody ends the link to their own employee: ask another admin.")
 
 

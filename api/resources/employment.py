@@ -108,7 +108,7 @@ async def _follow_user(
         await users.set_deactivated_at(conn, before.user_id, None)
     if changed.user_id is None or was_until is until is None:
         return
-    if access.is_own(changed.user_id):
+    if access.is_of_caller_or_maker(changed.user_id):
         raise forbidden("Nobody says when they leave themselves: ask another admin.")
     user = await users.table.get(conn, changed.user_id)
     if user.role in ("dispatcher", "admin") and access.caller.role != "admin":

@@ -41,6 +41,7 @@ class UserItem(BaseModel):
         " employee leaves; null: they stay"
     )
     invited: bool = Field(description="true: has not accepted the invitation yet")
+    service: bool = Field(description="true: a user of programs, who has API keys and no password")
     created_at: datetime
     updated_at: datetime
 
@@ -52,11 +53,14 @@ class MyselfItem(UserItem):
 
 
 class NewUser(fields.Body):
-    """The user to invite."""
+    """The user to invite, or a user of programs."""
 
     email: fields.UserEmail
     role: Role
     name: _Name | None = None
+    service: bool = Field(
+        default=False, description="no letter is sent, and nobody signs in: programs have API keys"
+    )
 
 
 class UserChange(fields.Body):
@@ -89,6 +93,7 @@ _users = Resource(
         UserItem,
         active=lambda user: user.is_active,
         invited=lambda user: user.is_invited,
+        service=lambda user: user.is_service,
     ),
 )
 
@@ -139,13 +144,17 @@ async def list_users(access: Admin, query: Annotated[UserQuery, Query()]) -> Res
 
 @router.post("", operation_id="createUser", status_code=201, response_model=UserItem)
 async def create_user(access: Admin, body: Annotated[NewUser, Body()]) -> Response:
-    """Invite somebody: a letter with a link goes to the address."""
-    user = _users.new(dict(body) | {"is_invited": True, "is_active": True}, datetime.now(UTC))
+    """Invite somebody: a letter with a link goes to the address. A user of programs gets none."""
+    given = body.model_dump(exclude={"service"})
+    given |= {"is_invited": not body.service, "is_service": body.service, "is_active": True}
+    user = _users.new(given, datetime.now(UTC))
     async with access.transaction() as conn:
         await check_room(conn, "users")
-        await count_letter(conn)
+        if not body.service:
+            await count_letter(conn)
         await users.table.insert(conn, user)
-        await mail_outbox.add(conn, "invitation", user.email)
+        if not body.service:
+            await mail_outbox.add(conn, "invitation", user.email)
     return created(_users.item(user), router.prefix)
 
 

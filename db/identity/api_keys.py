@@ -26,7 +26,7 @@ from db.identity.credentials import note_changed
 _ENOUGH = timedelta(seconds=30)  # a use that was noted so lately is not noted again
 _COLUMNS = sql.SQL(
     "id, user_id, name, scopes, last4, previous_expires_at, created_at, updated_at, expires_at,"
-    " last_used_at"
+    " last_used_at, made_by"
 )
 _KEY = Columns()
 
@@ -44,6 +44,7 @@ class ApiKey(NamedTuple):
     updated_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    made_by: UUID | None
 
 
 async def find(conn: Connection, key_id: UUID, *, lock: bool = False) -> ApiKey | None:
@@ -82,18 +83,19 @@ async def insert(conn: Connection, key: ApiKey, key_hash: bytes) -> None:
     await conn.execute(
         """
         INSERT INTO api_keys (org_id, id, user_id, name, scopes, secret_hash, last4, created_at,
-                              updated_at, expires_at)
+                              updated_at, expires_at, made_by)
         VALUES (current_org_id(), %(id)s, %(user_id)s, %(name)s, %(scopes)s, %(secret_hash)s,
-                %(last4)s, %(created_at)s, %(updated_at)s, %(expires_at)s)
+                %(last4)s, %(created_at)s, %(updated_at)s, %(expires_at)s, %(made_by)s)
         """,
         key._asdict() | {"secret_hash": key_hash},
     )
 
 
 async def rotate(
-    conn: Connection, key_id: UUID, key_hash: bytes, last4: str, overlap: timedelta
+    conn: Connection, key_id: UUID, key_hash: bytes, last4: str, overlap: timedelta, made_by: UUID
 ) -> ApiKey:
-    """Rotate a key's secret; the one before is good for `overlap` more.
+    """Rotate a key's secret; the one before is good for `overlap` more. made_by: who gets to know
+    the new one.
 
     One that was still good from an earlier rotation ends at once.
     """
@@ -101,12 +103,13 @@ async def rotate(
         """
         UPDATE api_keys
            SET secret_hash = %s, last4 = %s, previous_hash = secret_hash,
-               previous_expires_at = now() + %s, updated_at = now()
+               previous_expires_at = now() + %s, updated_at = now(), made_by = %s,
+               previous_made_by = made_by
          WHERE id = %s
         RETURNING org_id, {}
         """
     ).format(_COLUMNS)
-    cursor = await conn.execute(statement, (key_hash, last4, overlap, key_id))
+    cursor = await conn.execute(statement, (key_hash, last4, overlap, made_by, key_id))
     org_id, *key = await fetch_one(cursor)
     conn.note(Channel.RIGHTS, org_id)
     return ApiKey(*key)

@@ -20,7 +20,7 @@ from db.identity.users import Role
 
 
 class Principal(NamedTuple):
-    """The rights of a credential at this moment."""
+    """The rights of a credential at this moment. made_by: who made an API key, where known."""
 
     org_id: UUID
     user_id: UUID
@@ -28,6 +28,7 @@ class Principal(NamedTuple):
     role: Role
     scopes: list[str] | None
     expires_at: datetime | None
+    made_by: UUID | None = None
 
 
 async def of_api_key(conn: Connection, key_hash: bytes) -> Principal | None:

@@ -32,6 +32,7 @@ class User(NamedTuple):
     deactivated_at: datetime | None  # may lie ahead: rights last until then
     is_active: bool
     is_invited: bool  # and has not accepted yet
+    is_service: bool  # has API keys and no password
     created_at: datetime
     updated_at: datetime
 
@@ -46,8 +47,8 @@ def _active(conditions: Conditions, active: bool) -> None:
 table = Table(
     "users",
     User,
-    computed={"is_active": _IS_ACTIVE, "is_invited": "password_hash IS NULL"},
-    fixed=["email"],
+    computed={"is_active": _IS_ACTIVE, "is_invited": "password_hash IS NULL AND NOT is_service"},
+    fixed=["email", "is_service"],
     filters={"active": _active},
     has_row_count=True,
 )
@@ -79,7 +80,7 @@ async def id_of(conn: Connection, email: str) -> UUID | None:
     """Return the user of this address who is not deactivated, or None. `email` in lower case."""
     cursor = await conn.execute(
         "SELECT id FROM users WHERE org_id = current_org_id() AND email = %s"
-        " AND (deactivated_at IS NULL OR deactivated_at > now())",
+        " AND NOT is_service AND (deactivated_at IS NULL OR deactivated_at > now())",
         (email,),
     )
     row = await cursor.fetchone()
@@ -94,8 +95,8 @@ async def all_of_tenant(conn: Connection) -> list[User]:
         await cursor.execute(
             """
             SELECT id, email, name, role, deactivated_at,
-                   deactivated_at IS NULL OR deactivated_at > now(), password_hash IS NULL,
-                   created_at, updated_at
+                   deactivated_at IS NULL OR deactivated_at > now(),
+                   password_hash IS NULL AND NOT is_service, is_service, created_at, updated_at
               FROM users WHERE org_id = current_org_id() ORDER BY created_at, id
             """
         )

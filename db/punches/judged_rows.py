@@ -57,6 +57,7 @@ def row_of(
         pay_time=to_datetime(verdict.pay_time_us),
         pay_time_source=verdict.pay_time_source,
         server_time=None if server_us is None else to_datetime(server_us),
+        is_own_entry=one.is_own_entry,
     )
 
 

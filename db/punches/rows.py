@@ -19,9 +19,9 @@ class NewPunch(NamedTuple):
     Times are microseconds since 1970: claimed_us is what the employee says, received_us when we
     heard of it, fix_time_us the time of the position. lat, lon (degrees, in range) and accuracy_m
     are as they were sent. tracker_id: the sender; None over the API. entered_by, entry_reason: the
-    user who enters it for somebody else, and why. machine_id: the asset that the employee works
-    with, where the caller knows; else that of the tracker. is_released: it is taken whatever the
-    bound of a day is.
+    user who enters it by hand, and why; is_own_entry: that is the employee. machine_id: the asset
+    that the employee works with, where the caller knows; else that of the tracker. is_released: it
+    is taken whatever the bound of a day is.
     """
 
     org_id: UUID
@@ -38,6 +38,7 @@ class NewPunch(NamedTuple):
     note: str | None = None
     entered_by: UUID | None = None
     entry_reason: str | None = None
+    is_own_entry: bool = False
     machine_id: UUID | None = None
     is_released: bool = False
 
@@ -98,6 +99,7 @@ class PunchRow(NamedTuple):
     pay_time: datetime
     pay_time_source: str
     server_time: datetime | None
+    is_own_entry: bool
 
 
 _UUIDS = {
@@ -116,7 +118,11 @@ def _array_type(column: str) -> sql.SQL:
         return sql.SQL("timestamptz[]")
     if column in _NUMBERS:
         return sql.SQL("float8[]")
-    others = {"mock": sql.SQL("bool[]"), "zone_version": sql.SQL("int4[]")}
+    others = {
+        "mock": sql.SQL("bool[]"),
+        "is_own_entry": sql.SQL("bool[]"),
+        "zone_version": sql.SQL("int4[]"),
+    }
     return others.get(column, sql.SQL("text[]"))
 
 
@@ -148,19 +154,12 @@ CASE WHEN punch.kind = 'in' AND punch.verdict <> 'failed' THEN (
 """The order that the employee of `punch` begins to work on: theirs at the site, if there is exactly
 one. Of several it is the one that was assigned or started at the claimed time, else on hold, else
 assigned since. Only the newest 500 orders of an employee are looked at."""
-_OWN_ENTRY: LiteralString = """
-CASE WHEN punch.entered_by IS NULL THEN false ELSE EXISTS (
-    SELECT FROM employees AS employee
-     WHERE employee.org_id = punch.org_id AND employee.id = punch.employee_id
-       AND employee.user_id = punch.entered_by) END
-"""
-"""Whether the employee of `punch` entered it by hand themselves."""
 _COLUMNS = sql.SQL(", ").join(map(sql.Identifier, PunchRow._fields))
 _INSERT = (
     sql.SQL(
         """
-    INSERT INTO punches ({columns}, work_order_id, is_own_entry)
-    SELECT {values}, {work_order}, {own_entry}
+    INSERT INTO punches ({columns}, work_order_id)
+    SELECT {values}, {work_order}
       FROM unnest({arrays}) WITH ORDINALITY AS punch ({columns}, place)
      ORDER BY place
     """
@@ -168,7 +167,6 @@ _INSERT = (
     .format(
         columns=_COLUMNS,
         work_order=sql.SQL(WORK_ORDER),
-        own_entry=sql.SQL(_OWN_ENTRY),
         values=sql.SQL(", ").join(
             sql.SQL("{}::jsonb" if name == "reasons" else "{}").format(sql.Identifier(name))
             for name in PunchRow._fields

@@ -12,12 +12,17 @@ from db.core.listing import Conditions, PageRows, count_rows, page, read_page
 
 _COLUMNS = sql.SQL(
     "seq, occurred_at, user_id, via, credential_id, request_id, resource_type, resource_id,"
-    " table_name, action, changes::text"
+    " table_name, action, changes::text,"
+    " (SELECT made_by FROM api_keys AS key"
+    " WHERE key.org_id = audit_events.org_id AND key.id = audit_events.credential_id"
+    " AND audit_events.via = 'api_key')"
 )
 
 
 class AuditEvent(NamedTuple):
-    """One row; `changes` is a JSON text: {column: {"old": ..., "new": ...}}."""
+    """One row; `changes` is a JSON text: {column: {"old": ..., "new": ...}}. key_made_by: who knows
+    the API key that was used, as far as that is known.
+    """
 
     seq: int
     occurred_at: datetime
@@ -30,6 +35,7 @@ class AuditEvent(NamedTuple):
     table_name: str
     action: str
     changes: str
+    key_made_by: UUID | None
 
 
 class AuditKey(NamedTuple):

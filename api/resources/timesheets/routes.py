@@ -212,7 +212,7 @@ async def create_adjustment(
             reason=body.reason,
             created_by=access.caller.user_id,
             created_at=count.now,
-            is_own=access.is_own(row.user_id),
+            is_own=access.is_of_caller_or_maker(row.user_id),
             actor="",
         )
         await insert_adjustment(conn, row.id, adjustment)

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from telemetry.ids import parse_id
+from tests.api.mailbox import Mailbox
+from tests.api.punching import by_hand, user_of, worker
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.waiting import until_refused
 
 pytestmark = pytest.mark.own_api
 
 KEYS = "/v1/api-keys"
+ACCEPT = {"decision": "accept"}
 
 
 async def _made(org: Organization, **fields: Any) -> Any:
@@ -219,3 +223,100 @@ async def test_when_a_key_was_used_is_written_beside_the_requests(
 async def _used(org: Organization, key_id: str) -> Any:
     answer: Answer = await org.admin.get(f"{KEYS}/{key_id}")
     return answer.json["last_used_at"]
+
+
+# Makers -------------------------------------------------------------------------------------------
+
+
+async def _key_of(api: RunningApi, org: Organization, role: str, maker: Client) -> Client:
+    """Return a caller by a new key that acts as the user of a role."""
+    body = {"name": "Payroll", "user_id": user_of(api, org, role)}
+    made = await maker.post("/v1/api-keys", body)
+    assert made.status == 201, made.json
+    return Client(api.url, made.json["secret"])
+
+
+async def test_nobody_judges_their_own_hours_by_a_key_of_somebody_else(
+    api: RunningApi, org: Organization
+) -> None:
+    boss = await worker(api, org, "admin")
+    key = await _key_of(api, org, "dispatcher", org.admin)
+    entered = await key.post("/v1/punches", boss.claim(ago_s=90_000) | {"reason": "forgotten"})
+    assert entered.status == 201, entered.json
+    (sheet, *_) = (await org.admin.get("/v1/timesheets", employee_id=boss.id)).json["data"]
+    path = f"/v1/timesheets/{sheet['id']}"
+    shown = (await org.admin.get(path)).json
+    settled = {flag["name"]: flag["settled"] for each in shown["shifts"] for flag in each["flags"]}
+    assert settled["unverified" if "unverified" in settled else "failed"] is False
+    review = await key.post(f"/v1/punches/{entered.json['id']}/review", ACCEPT)
+    leave = await key.patch(f"/v1/employees/{boss.id}", {"left_on": "2099-12-31"})
+    adjusted = await key.post(
+        f"{path}/adjustments", {"day": sheet["first_day"], "seconds": 60, "reason": "x"}
+    )
+    assert (review.status, leave.status) == (403, 403)
+    assert adjusted.json["adjustments"][-1]["own"] is True
+    assert (await org.dispatcher.post(f"{path}/submit", None)).status in (200, 409)
+    # The dispatcher themselves may.
+    path = f"/v1/punches/{entered.json['id']}/review"
+    assert (await org.dispatcher.post(path, ACCEPT)).status == 200
+
+
+async def test_hours_are_not_approved_by_a_key_of_ones_own(
+    api: RunningApi, org: Organization
+) -> None:
+    boss = await worker(api, org, "admin")
+    for kind, hour in (("in", 7), ("out", 15)):
+        time = f"2020-01-06T{hour:02}:00:00Z"
+        await by_hand(org, boss.id, kind=kind, time=time)
+    (sheet,) = (await org.admin.get("/v1/timesheets", employee_id=boss.id)).json["data"]
+    path = f"/v1/timesheets/{sheet['id']}"
+    key = await _key_of(api, org, "dispatcher", org.admin)
+    assert (await key.post(f"{path}/submit", None)).status == 200
+    answer = await key.post(f"{path}/approve", None)
+    assert (answer.status, answer.json["code"]) == (403, "forbidden")
+    assert (await org.dispatcher.post(f"{path}/approve", None)).status == 200
+
+
+async def test_whoever_rotates_a_key_knows_it_and_the_one_before_is_its_makers(
+    api: RunningApi, org: Organization
+) -> None:
+    made = (await org.admin.post("/v1/api-keys", {"name": "x"})).json
+    admin = user_of(api, org, "admin")
+    assert made["made_by"] == admin
+    second = (await org.admin.post("/v1/users", {"email": "b@x.org", "role": "admin"})).json["id"]
+    other = api.client(org.org_id, parse_id("usr", second))
+    rotation = {"expires_previous_in_s": 3600}
+    rotated = (await other.post(f"/v1/api-keys/{made['id']}/rotate", rotation)).json
+    assert rotated["made_by"] == second
+    rows = api.sql(
+        "SELECT made_by, previous_made_by FROM api_keys WHERE id = %s", parse_id("key", made["id"])
+    )
+    assert rows == [(parse_id("usr", second), parse_id("usr", admin))]
+
+
+async def test_the_audit_names_who_made_the_key(api: RunningApi, org: Organization) -> None:
+    key = await _key_of(api, org, "dispatcher", org.admin)
+    made = (await key.post("/v1/clients", {"name": "Keller"})).json
+    (event,) = (await org.admin.get("/v1/audit-events", resource_id=made["id"])).json["data"]
+    assert event["user_id"] == user_of(api, org, "dispatcher")
+    assert event["key_made_by"] == user_of(api, org, "admin")
+    other = (await org.dispatcher.post("/v1/clients", {"name": "Frei"})).json
+    (event,) = (await org.admin.get("/v1/audit-events", resource_id=other["id"])).json["data"]
+    assert event["key_made_by"] is None
+
+
+async def test_a_user_of_programs_has_keys_and_no_password(
+    api: RunningApi, org: Organization, mailbox: Mailbox
+) -> None:
+    body = {"email": "export@acme.example", "role": "viewer", "service": True}
+    made = (await org.admin.post("/v1/users", body)).json
+    assert (made["service"], made["invited"], made["active"]) == (True, False, True)
+    key = await org.admin.post("/v1/api-keys", {"name": "Export", "user_id": made["id"]})
+    program = Client(api.url, key.json["secret"])
+    assert (await program.get("/v1/assets")).status == 200
+    assert (await program.post("/v1/clients", {"name": "x"})).status == 403
+    again = await org.admin.post(f"/v1/users/{made['id']}/invitation", None)
+    assert (again.status, again.json["code"]) == (409, "not_invited")
+    reset = {"email": "export@acme.example", "organization_id": org.id}
+    assert (await api.anonymous.post("/v1/auth/password-reset", reset)).status == 202
+    assert [one for one in await mailbox.letters() if one["To"] == body["email"]] == []

@@ -1,4 +1,5 @@
--- Employees leave on a day, and users lose their rights at a time that may lie ahead.
+-- Employees leave on a day, users lose their rights at a time that may lie ahead, and API keys know who
+-- made them.
 
 -- Employees ------------------------------------------------------------------------------------
 
@@ -57,18 +58,36 @@ $$;
 -- Whoever made it was the employee whose hours these are.
 ALTER TABLE timesheet_adjustments ADD COLUMN is_own boolean NOT NULL DEFAULT false;
 
--- Users ----------------------------------------------------------------------------------------
+-- Users and keys -------------------------------------------------------------------------------
+
+-- is_service: a user of programs. Nobody signs in as them, so they have API keys and no password.
+ALTER TABLE users ADD COLUMN is_service boolean NOT NULL DEFAULT false,
+    ADD CONSTRAINT users_service CHECK (NOT is_service OR password_hash IS NULL) NOT VALID;
+
+-- made_by: who saw the secret, since they made the key or rotated it last; previous_made_by: who saw
+-- the one before. NULL: not known.
+ALTER TABLE api_keys
+    ADD COLUMN made_by uuid,
+    ADD COLUMN previous_made_by uuid,
+    ADD FOREIGN KEY (org_id, made_by) REFERENCES users (org_id, id) NOT VALID,
+    ADD FOREIGN KEY (org_id, previous_made_by) REFERENCES users (org_id, id) NOT VALID;
+GRANT UPDATE (made_by, previous_made_by) ON api_keys TO opsc_app;
 
 -- `users.deactivated_at` may lie ahead: then the rights last until that time. As in
--- `0006_identity.sql` and `0016_sign_in_by_email.sql` but for this.
-CREATE OR REPLACE FUNCTION caller_of_api_key(hash bytea)
+-- `0006_identity.sql` and `0016_sign_in_by_email.sql` but for this, and for who made a key.
+DROP FUNCTION caller_of_api_key(bytea);
+DROP FUNCTION caller_of_session(bytea, interval);
+DROP FUNCTION caller_of_sign_in(uuid, uuid);
+
+CREATE FUNCTION caller_of_api_key(hash bytea)
     RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
-                   expires_at timestamptz)
+                   expires_at timestamptz, made_by uuid)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT k.org_id, k.user_id, k.id, u.role, k.scopes,
            CASE WHEN k.secret_hash = hash THEN k.expires_at
-                ELSE least(k.expires_at, k.previous_expires_at) END
+                ELSE least(k.expires_at, k.previous_expires_at) END,
+           CASE WHEN k.secret_hash = hash THEN k.made_by ELSE k.previous_made_by END
       FROM public.api_keys k
       JOIN public.users u ON u.org_id = k.org_id AND u.id = k.user_id
      WHERE (k.secret_hash = hash OR (k.previous_hash = hash AND k.previous_expires_at > now()))
@@ -76,13 +95,13 @@ BEGIN ATOMIC
        AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
 END;
 
-CREATE OR REPLACE FUNCTION caller_of_session(hash bytea, idle interval)
+CREATE FUNCTION caller_of_session(hash bytea, idle interval)
     RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
-                   expires_at timestamptz)
+                   expires_at timestamptz, made_by uuid)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT s.org_id, s.user_id, s.id, u.role, NULL::text[],
-           least(s.expires_at, s.last_used_at + idle)
+           least(s.expires_at, s.last_used_at + idle), NULL::uuid
       FROM public.sign_ins s
       JOIN public.users u ON u.org_id = s.org_id AND u.id = s.user_id
      WHERE s.secret_hash = hash AND s.ended_at IS NULL AND s.expires_at > now()
@@ -90,17 +109,20 @@ BEGIN ATOMIC
        AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
 END;
 
-CREATE OR REPLACE FUNCTION caller_of_sign_in(of_org uuid, of_sign_in uuid)
+CREATE FUNCTION caller_of_sign_in(of_org uuid, of_sign_in uuid)
     RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
-                   expires_at timestamptz)
+                   expires_at timestamptz, made_by uuid)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT s.org_id, s.user_id, s.id, u.role, NULL::text[], s.expires_at
+    SELECT s.org_id, s.user_id, s.id, u.role, NULL::text[], s.expires_at, NULL::uuid
       FROM public.sign_ins s
       JOIN public.users u ON u.org_id = s.org_id AND u.id = s.user_id
      WHERE s.org_id = of_org AND s.id = of_sign_in AND s.kind = 'token' AND s.ended_at IS NULL
        AND s.expires_at > now() AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
 END;
+
+REVOKE EXECUTE ON FUNCTION caller_of_api_key, caller_of_session, caller_of_sign_in FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION caller_of_api_key, caller_of_session, caller_of_sign_in TO opsc_app;
 
 CREATE OR REPLACE FUNCTION org_of_email(address text) RETURNS uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
