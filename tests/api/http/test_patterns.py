@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 WINGS = ("api", "db", "geofence", "ingest", "listener", "mqtt", "operations", "service",
          "telemetry", "webhooks")  # fmt: skip
 METHODS = ("fullmatch", "match", "search", "findall", "finditer", "split", "sub")
