@@ -48,7 +48,7 @@ class ApiSettings(RoleSettings):
     tls_key: ReadableFile | None = None
     webhook_allow_loopback: bool = False
     zones_over_one_place: Annotated[int, Field(ge=1, le=10_000)] = 200
-    accepted_link_days: Annotated[int, Field(ge=0, le=3_650)] = 90
+    accepted_link_days: Annotated[int, Field(ge=1, le=3_650)] = 90
     attachments_quota_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**30
 
     @field_validator("api_allowed_origins", mode="before")

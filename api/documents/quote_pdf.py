@@ -105,10 +105,10 @@ class QuotePrinter(TypstPrinter):
         """
         letterhead = Letterhead(document.organization_address, logo)
         name = picture_name("signature", signature) if signature else ""
-        texts = msgspec.structs.replace(
-            printed_quote(document, letterhead),
-            acceptance=printed_acceptance(document, acceptance, name),
-        )
+        quote = printed_quote(document, letterhead)
+        said = printed_acceptance(document, acceptance, name)
+        facts = (*quote.facts, ("Accepted", dict(said.facts)["On"]))
+        texts = msgspec.structs.replace(quote, facts=facts, acceptance=said)
         pictures = {**letterhead.files, **({name: signature} if name else {})}
         return self.printed(_TEMPLATE, texts, acceptance.at, pictures)
 
