@@ -1,4 +1,4 @@
-"""Whose hours a caller reads: a viewer or a technician those of their own employee alone."""
+"""Hours that a caller reads: a viewer or a technician those of their own employee alone."""
 
 from uuid import UUID
 
@@ -31,8 +31,8 @@ def not_own_hours(caller: Caller) -> Problem:
 
 
 async def hours_of(conn: Connection, user_id: UUID | None) -> str | None:
-    """Return the id, as events have it, of the employee of whom alone events about hours are read;
-    None: of everybody. user_id: `Caller.own_hours_of`.
+    """Return the id of the only employee whose events about hours are read, as events have it;
+    None: everybody's are. user_id: `Caller.own_hours_of`.
     """
     if user_id is None:
         return None

@@ -108,7 +108,7 @@ async def _write(conn: Connection, statement: LiteralString, events: Sequence[Ev
 ABOUT_HOURS = frozenset({PUNCHED_IN, PUNCHED_OUT, PUNCH_AMENDED, TIMESHEET_APPROVED})
 """The types of events about the hours of the employee that their data names."""
 NOBODY = ""
-"""The employee of whom there are no events."""
+"""An employee without events."""
 
 LISTED = sql.SQL("id, type, seq, occurred_at, created_at, data::text")
 
@@ -144,8 +144,8 @@ class EventKey(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """A filter of events. `types`: any of these types; None: all. `subjects`: the ids of all the
-    things that an event must be about. `hours_of`: the id of the employee of whom alone events
-    about hours are wanted; None: of everybody. Times: [since, until) of when it happened.
+    things that an event must be about. `hours_of`: the id of the only employee whose events about
+    hours are wanted; None: everybody's are. Times: [since, until) of when it happened.
 
     With `after_seq` the oldest come first, else the newest.
     """

@@ -279,7 +279,7 @@ async def get_quote_pdf(access: Reader, quote_id: _QuotePath) -> Response:
 
 @router.get(
     "/{id}/accepted-pdf",
-    operation_id="getAcceptedQuotePdf",
+    operation_id="getQuoteAcceptedPdf",
     response_class=Response,
     responses=_PDF,
 )

@@ -94,7 +94,7 @@ def _used(path: Path, call: ast.Call, methods: set[str]) -> Iterator[Used]:
 
 
 class Sampler:
-    """Makes texts that fit parts of a pattern. blanks_last: of a set of characters others come
+    """A maker of texts that fit parts of a pattern. blanks_last: of a set of characters others come
     first, since what is repeated may end at a blank.
     """
 

@@ -171,7 +171,7 @@ async def test_every_operation_has_an_id_and_says_what_it_answers(
         if operation["operationId"] == "getOrganizationLogo":
             assert list(operation["responses"]["200"]["content"]) == ["*/*"]
             continue
-        if operation["operationId"] in ("getQuotePdf", "getAcceptedQuotePdf"):
+        if operation["operationId"] in ("getQuotePdf", "getQuoteAcceptedPdf"):
             assert list(operation["responses"]["200"]["content"]) == ["application/pdf"]
             continue
         if operation["operationId"] == "streamEvents":

@@ -31,7 +31,8 @@ ONE_OF = {
     "quarantine": "QuarantinedMessage", "statistics": "Statistics",
 }  # fmt: skip
 ALL_OF = {"inventory": "Inventory", "quarantine": "QuarantinedMessages"}
-# Paths that are no resource of an organization, and those that are many things at once.
+# Paths that are no resource of an organization, that are many things at once, or whose verb has an
+# object of its own.
 OTHER_IDS = {
     "POST /v1/auth/token": "createToken",
     "POST /v1/auth/refresh": "refreshToken",
@@ -53,6 +54,8 @@ OTHER_IDS = {
     "POST /v1/trackers/batch": "createTrackers",
     "POST /v1/zones/batch": "createZones",
     "POST /v1/zones/validate": "validateZone",
+    "POST /v1/quotes/{id}/confirm-amounts": "confirmQuoteAmounts",
+    "POST /v1/quotes/{id}/end-link": "endQuoteLink",
 }
 
 

@@ -112,7 +112,7 @@ async def _signed(api: RunningApi, made: Private) -> None:
 
 
 async def _accepted(api: RunningApi, made: Private, mailbox: Mailbox) -> None:
-    """Have a quote accepted."""
+    """Let a customer accept a quote."""
     quote, path = await sent(made.org, mailbox)
     thanks = await form(api, f"{path}/accept", **CONSENT, signature=data_url(png()))
     assert thanks.status == 200

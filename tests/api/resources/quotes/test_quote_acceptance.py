@@ -298,7 +298,7 @@ async def test_the_logo_of_the_document_is_on_the_pdf_and_no_other(
     assert (await form(api, f"{path}/accept", **CONSENT)).status == 200
     assert pictures_of(await accepted_pdf(org.dispatcher, same)) == 1
     assert pictures_of(await accepted_pdf(org.dispatcher, quote)) == 0
-    checked = (await org.viewer.get(f"/v1/quotes/{quote['id']}/evidence")).json
+    checked = (await org.dispatcher.get(f"/v1/quotes/{quote['id']}/evidence")).json
     assert checked["is_intact"], checked["faults"]
 
 
