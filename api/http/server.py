@@ -120,8 +120,7 @@ class BoundedHttp(HttpToolsProtocol):
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:  # pyright: ignore
             return False
-        self._end_head()
-        self.transport.close()
+        self.transport.abort()  # closed, it would wait for a client that takes nothing
         return True
 
     def _strangers(self) -> Strangers | None:

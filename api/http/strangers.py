@@ -98,6 +98,8 @@ class Strangers:
             address = ip_address(host.partition("%")[0])
         except ValueError:
             return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
         return any(address in network for network in self._proxies)
 
 

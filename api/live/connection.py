@@ -88,6 +88,10 @@ class LiveConnection:
     def unsent_bytes(self) -> int:
         return self._socket.unsent_bytes
 
+    @property
+    def reads_all_hours(self) -> bool:
+        return self._events is not None and self._events.hours_of is None
+
     def is_too_slow(self, now_s: float) -> bool:
         if (
             self._stuck_since_s is not None
@@ -250,6 +254,9 @@ class LiveConnection:
         if (credential.caller.org_id, credential.caller.user_id) != (now.org_id, now.user_id):
             raise forbidden("The token is another user's: open another connection.")
         self.credential = credential
+        if self.reads_all_hours and not credential.caller.sees_all:
+            self.end(closing.FORBIDDEN)
+            return
         self._authenticated(message.id)
 
     def _authenticated(self, message_id: int | None) -> None:
@@ -316,6 +323,10 @@ class LiveConnection:
             raise BadMessage(str(error), message.id) from None
         if self._socket.close_sent:  # while it was looked up
             subscription.close()
+            return
+        if self.credential.caller.own_hours_of != caller.own_hours_of:  # another role since
+            subscription.close()
+            self.end(closing.FORBIDDEN)
             return
         self._events, self._events_id = subscription, message.id
         self._lag = Lag(self._live.limits.lag_s)

@@ -127,6 +127,10 @@ class EventStream:
     def unsent_bytes(self) -> int:
         return self._transport.get_write_buffer_size()
 
+    @property
+    def reads_all_hours(self) -> bool:
+        return self._events is not None and self._events.hours_of is None
+
     def is_too_slow(self, now_s: float) -> bool:
         since_s = self._sending_since_s
         if since_s is not None and now_s - since_s > self._live.limits.stuck_s:

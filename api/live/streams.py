@@ -57,6 +57,11 @@ class LiveStream(Protocol):
         """The bytes that its client has not taken."""
         ...
 
+    @property
+    def reads_all_hours(self) -> bool:
+        """Whether it is subscribed to events about the hours of everybody."""
+        ...
+
     def end(self, why: Closing) -> None:
         """Close it."""
         ...
@@ -272,8 +277,8 @@ def _reason(
         scopes = frozenset(principal.scopes)
         if not all(lets_through(scopes, needed) for needed in stream.scopes):
             return closing.FORBIDDEN
-    if "events:read" in stream.scopes and caller.sees_all and not sees_all(principal.role):
-        return closing.FORBIDDEN  # it is subscribed to events about the hours of others
+    if stream.reads_all_hours and not sees_all(principal.role):
+        return closing.FORBIDDEN
     if caller.via != "session" and not access.get(caller.org_id, False):
         return closing.PLAN_REQUIRED
     return None

@@ -7,11 +7,12 @@ clients.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from api.http import fields
@@ -38,7 +39,15 @@ _Title = Annotated[fields.Name, Field(examples=["Crane operator"])]
 _Certificate = Annotated[fields.Name, Field(examples=["Crane licence"])]
 _Number = Annotated[fields.Name, Field(examples=["K-48213"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["E-204"])]
-_LastDay = Annotated[fields.Day, Field(examples=["2099-12-31"])]
+
+
+def _in_calendars(day: date) -> date:
+    if day.year > 9998:
+        raise ValueError("must be a day before the year 9999")
+    return day
+
+
+_LastDay = Annotated[fields.Day, AfterValidator(_in_calendars), Field(examples=["2099-12-31"])]
 
 _Cents = Annotated[int, Field(ge=0, le=MAX_COST_CENTS, examples=[4_800]), fields.WHOLE]
 
@@ -270,16 +279,15 @@ async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body(
     if body.active and body.left_on is None:
         return await _employees.create(access, body)
     async with access.transaction() as conn:
-        revision, at = await bump(conn)
         await check_references(conn, body)
-        await check_room(conn, "employees")
+        at = await check_room(conn, "employees")
         days = await employment.days_of(conn, body.timezone)
         leaving = employment.changes(body.given(), None, days.today)
         row = _employees.new(_columns(dict(body) | leaving), at)
         _check(row)
         await employees.insert(conn, row)
         nobody = row._replace(user_id=None)
-        await employment.follow(conn, access, nobody, row, days=days, revision=revision, at=at)
+        await employment.follow(conn, access, nobody, row, days_before=days, days=days)
     return created(_employees.item_for(access)(row), router.prefix)
 
 
@@ -300,12 +308,10 @@ async def update_employee(
     given = body.given()
     if given.keys().isdisjoint(employment.FIELDS):
         return await _employees.update(access, employee_id, body)
-    async with access.transaction() as conn:
-        revision, at = await bump(conn)
-        before = await _employees.found(conn, employee_id, lock=True)
-        shown = _employees.item_for(access)
-        access.check_unchanged(shown(before))
+    shown = _employees.item_for(access)
+    async with _employees.locked(access, employee_id) as (conn, before):
         await check_references(conn, body)
+        days_before = await employment.days_of(conn, before.timezone)
         days = await employment.days_of(conn, given.get("timezone", before.timezone))
         given = given | employment.changes(given, before, days.today)
         changed = before._replace(**_columns(given))
@@ -314,8 +320,9 @@ async def update_employee(
         if changed != before:
             changed = await _employees.write(conn, changed)
             await employment.follow(
-                conn, access, before, changed, days=days, revision=revision, at=at
+                conn, access, before, changed, days_before=days_before, days=days
             )
+    await employment.free_trackers(access, changed)
     return ok(shown(changed))
 
 

@@ -4,7 +4,6 @@
 `seq` seen misses nothing. Where events behind it are not kept any more, that is an error.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -77,7 +76,7 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
     page = Page(access, query, "events", EventKey)
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        wanted = replace(query.filter(), hours_of=await hours_of(conn, access.caller.own_hours_of))
+        wanted = query.filter().of_hours_of(await hours_of(conn, access.caller.own_hours_of))
         if query.after and page.after is None:
             await _check_place(conn, query.after)
         total = await page.counted(conn, events.count, wanted)

@@ -231,7 +231,7 @@ async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[s
     user = await _users.found(conn, user_id, lock=True)
     access.check_unchanged(_users.item(user))
     changed = user._replace(name=given.get("name", user.name), role=given.get("role", user.role))
-    if "active" in given:
+    if given.get("active", user.is_active) != user.is_active:
         changed = _activated(changed) if given["active"] else _deactivated(changed)
     if changed == user:
         return user
@@ -261,9 +261,7 @@ def _activated(user: User) -> User:
 
 
 def _deactivated(user: User) -> User:
-    """Return the user without rights from now on, or since they ended."""
-    if not user.is_active:
-        return user
+    """Return the user without rights from now on."""
     return user._replace(deactivated_at=datetime.now(UTC), is_active=False)
 
 

@@ -138,7 +138,8 @@ async def add_acceptance(conn: Connection, quote_id: UUID, customer: str) -> Non
                 SELECT 'acceptance_notice', email FROM organizations WHERE email IS NOT NULL
                 UNION ALL
                 (SELECT 'acceptance_notice', email FROM users
-                  WHERE role = 'admin' AND deactivated_at IS NULL AND password_hash IS NOT NULL
+                  WHERE role = 'admin' AND password_hash IS NOT NULL
+                    AND (deactivated_at IS NULL OR deactivated_at > now())
                     AND EXISTS (SELECT FROM organizations WHERE email IS NULL)
                   ORDER BY created_at LIMIT %(most)s)) AS letter (purpose, email)
         """,

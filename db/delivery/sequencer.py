@@ -5,7 +5,7 @@ What an event is about (`event_subjects`) is written with its seq, for the filte
 `events.position` is drawn before an event's transaction commits, so a reader that goes on from a
 position misses what commits late. `seq` is given afterwards, by one leader at a time (the lease
 "sequencer"), to what is visible: without gaps per organization, in the order of `position`. Events
-of one transaction follow each other, in the place of its first.
+that a transaction inserts together follow each other, in the place of the first.
 """
 
 from typing import NamedTuple

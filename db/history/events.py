@@ -157,6 +157,14 @@ class EventFilter:
     until: datetime | None = None
     hours_of: str | None = None
 
+    def of_hours_of(self, employee_id: str | None) -> "EventFilter":
+        """Return the filter with `hours_of`. Where all wanted types are about hours, the events are
+        those about the employee, which an index has.
+        """
+        if employee_id is not None and self.types is not None and self.types <= ABOUT_HOURS:
+            return replace(self, subjects=(employee_id, *self.subjects))
+        return replace(self, hours_of=employee_id)
+
     @property
     def is_plain(self) -> bool:
         """Whether all events are wanted, at most those behind a seq."""

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.listing import Conditions
 from db.core.table import Table
@@ -196,6 +197,16 @@ async def end_assignment(
          WHERE tracker_id = %s AND assigned_to IS NULL
         """,
         (assigned_to, revision, tracker_id),
+    )
+
+
+async def has_employee_any(conn: Connection, employee_id: UUID) -> bool:
+    """Return whether a tracker is an employee's now."""
+    return await value_of(
+        conn,
+        "SELECT EXISTS (SELECT FROM tracker_assignments"
+        " WHERE employee_id = %s AND assigned_to IS NULL)",
+        (employee_id,),
     )
 
 

@@ -16,7 +16,6 @@ from operations.errors import RuleError
 PeriodLength = Literal["week", "two_weeks", "month"]
 WEEK_DAYS = 7
 _DAY = timedelta(days=1)
-_NEVER_S = 2**53
 
 
 class Span(NamedTuple):
@@ -68,10 +67,8 @@ def day_start_s(day: date, zone: ZoneInfo) -> int:
 
 
 def day_end_s(day: date, zone: ZoneInfo) -> int:
-    """Return the first instant behind a local day. The last day that there is has no end before the
-    end of all times.
-    """
-    return _NEVER_S if day == date.max else day_start_s(day + _DAY, zone)
+    """Return the first instant behind a local day."""
+    return day_start_s(day + _DAY, zone)
 
 
 def local_day(time_s: int, zone: ZoneInfo) -> date:

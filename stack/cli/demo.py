@@ -182,10 +182,11 @@ async def _play(system: StackInfo, seconds: float | None, stop: asyncio.Event) -
         ApiClient(system.api_url, tls=pinned(system.certificate)) as client,
         WebhookReceiver(log.take, keep=False) as hooks,
     ):
+        say("planning the day of the vehicles ...")
+        scenario = await asyncio.to_thread(_scenario, seconds)
         await client.sign_in(*admin)
         endpoint = await client.post("/v1/webhook-endpoints", {"url": hooks.url, "types": ["*"]})
         hooks.expect(endpoint["secret"])
-        scenario = _scenario(seconds)
         registered = await register(client, scenario)
         if registered.newest is not None:
             await known_to_broker(broker, registered.newest)

@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 PAGE_LIMIT = 1000
+_KEPT_S = 3.0  # an idle connection: the API closes it after 5 s, and a POST is not sent twice
 _CONNECTIONS = 16
 _REQUEST_TIMEOUT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -63,7 +64,9 @@ class ApiClient:
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._tls),
+            connector=aiohttp.TCPConnector(
+                limit=_CONNECTIONS, ssl=self._tls, keepalive_timeout=_KEPT_S
+            ),
             timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_S),
         )
         return self

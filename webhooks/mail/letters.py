@@ -1,5 +1,6 @@
 """The text of letters: values in, a message out."""
 
+from contextlib import suppress
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -171,10 +172,11 @@ def _message(
     try:
         message["To"] = Address(addr_spec=letter.email)
         message["From"] = Address(name, addr_spec=parseaddr(sender)[1]) if name else sender
-        if reply_to is not None:
-            message["Reply-To"] = Address(addr_spec=reply_to)
     except (MessageError, ValueError, IndexError) as error:
         raise LetterError(str(error)) from error
+    if reply_to is not None:
+        with suppress(MessageError, ValueError, IndexError):  # a letter without it is a letter, too
+            message["Reply-To"] = Address(addr_spec=reply_to)
     message["Subject"] = subject
     message["Date"] = localtime()
     message["Message-ID"] = make_msgid(domain="ops-companion.invalid")

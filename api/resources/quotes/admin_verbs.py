@@ -13,7 +13,7 @@ from api.request.route import TenantRoute
 from api.resources.quotes.bodies import QuoteItem, quote_item
 from db.core.table import db_now
 from db.quotes.quotes import quotes
-from operations.quotes.states import check_accepted
+from operations.quotes.states import check_accepted, check_editable
 
 router = APIRouter(prefix="/v1/quotes", tags=["quotes"], route_class=TenantRoute)
 _QuotePath = Annotated[fields.QuoteId, Path(alias="id")]
@@ -22,11 +22,13 @@ _quotes = Resource(quotes, quote_item)
 
 @router.post("/{id}/confirm-amounts", operation_id="confirmQuoteAmounts", response_model=QuoteItem)
 async def confirm_quote_amounts(access: Admin, quote_id: _QuotePath) -> Response:
-    """Confirm that the amounts of a quote are minor units of its currency, so that it can be sent
-    and accepted. Quotes that were made before amounts were such wait for it.
+    """Confirm that the amounts of a draft are minor units of its currency, so that it can be sent
+    and accepted. Quotes that were made before amounts were such wait for it; one that was sent
+    shows other amounts, so make a revision of it, and confirm that.
     """
     async with _quotes.locked(access, quote_id) as (conn, row):
         if not row.amounts_confirmed:
+            check_editable(row.state)
             row = await _quotes.write(conn, row._replace(amounts_confirmed=True))
     return ok(quote_item(row))
 

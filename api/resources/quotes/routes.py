@@ -210,13 +210,19 @@ async def accept_quote(
     noted it, and the reason. No letter is sent.
     """
     org_id = access.caller.org_id
-    async with _in_turn(access, quote_id) as (conn, row, revisions):
-        _check_acceptable(row, revisions)
-        quote = await quote_to_accept(conn, org_id, quote_id)
+    # The PDF is made before the request has a transaction: with an Idempotency-Key it has only one.
+    async with reading(access.state.connections, org_id) as conn:
+        now = await quotes.find(conn, quote_id)
+        is_open = now is not None and "accept" in QUOTES.legal_verbs(now.state)
+        quote = await quote_to_accept(conn, org_id, quote_id) if is_open else None
     facts = {"name": body.name, "reason": body.reason, **_noted_by(access)}
-    decision = await acceptance_with_pdf(access.state, org_id, quote, "accepted_by_hand", facts)
+    decision = None
+    if quote is not None:
+        decision = await acceptance_with_pdf(access.state, org_id, quote, "accepted_by_hand", facts)
     async with _in_turn(access, quote_id) as (conn, row, revisions):
         _check_acceptable(row, revisions)
+        if decision is None:
+            raise conflict("changed_meanwhile", "The quote was changed meanwhile: look again.")
         await decide(conn, org_id, row, decision)
         row = await _quotes.found(conn, quote_id)
     return ok(quote_item(row))

@@ -10,6 +10,7 @@ import pytest
 
 from db.history.events import ABOUT_HOURS
 from geofence.punches.claim import PUNCHED_IN
+from telemetry.ids import parse_id
 from tests.api.live.positions import made, places, put, watch
 from tests.api.live.reading import BREACH, emit, signed_in, streaming, subscribed
 from tests.api.punching import employee, user_of, worker
@@ -143,3 +144,14 @@ async def _events(
                 return (await stream.next())[2]
 
             yield next_event
+
+
+async def test_a_token_of_a_lower_role_does_not_go_on_with_the_hours_of_others(
+    api: RunningApi, org: Organization
+) -> None:
+    async with subscribed(api.url, org.dispatcher) as reader:
+        dispatcher = user_of(api, org, "dispatcher")
+        lower = api.client(org.org_id, parse_id("usr", dispatcher))
+        api.sql("UPDATE users SET role = 'viewer' WHERE id = %s", parse_id("usr", dispatcher))
+        await reader.say("authenticate", id=2, token=lower.token)
+        assert (await reader.closed())[0] == 4003

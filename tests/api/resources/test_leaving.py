@@ -115,6 +115,9 @@ async def test_active_false_is_today_and_active_true_takes_it_back(org: Organiza
     assert again == shown
     shown = await leave(org.dispatcher, anna, active=True)
     assert (shown["active"], shown["left_on"]) == (True, None)
+    await leave(org.dispatcher, anna, left_on=days_from_now(3))
+    shown = await leave(org.dispatcher, anna, active=True)
+    assert (shown["active"], shown["left_on"]) == (True, None)
     assert (await org.viewer.get(f"{EMPLOYEES}/{anna.id}")).json == shown
 
 
@@ -149,6 +152,7 @@ async def test_the_day_of_today_is_that_of_the_employee(org: Organization) -> No
         ({"active": True, "left_on": "2020-01-31"}, "/active"),
         ({"active": False, "left_on": "2099-12-31"}, "/left_on"),
         ({"active": False, "left_on": None}, "/left_on"),
+        ({"left_on": "9999-12-31"}, "/left_on"),
     ],
 )
 async def test_what_contradicts_itself_is_refused(
@@ -203,6 +207,54 @@ async def test_their_trackers_are_free(org: Organization) -> None:
     assert (await org.dispatcher.get(path)).json["employee_id"] == anna.id
     await leave(org.dispatcher, anna, active=False)
     assert (await org.dispatcher.get(path)).json["employee_id"] is None
+
+
+async def test_trackers_of_somebody_who_is_gone_are_freed_by_the_next_change(
+    api: RunningApi, org: Organization
+) -> None:
+    anna = Worker(await employee(org), org.admin)
+    tracker = (await org.dispatcher.post("/v1/trackers", {"employee_id": anna.id})).json
+    api.sql(  # the day has come
+        "UPDATE employees SET left_on = current_date - 2 WHERE org_id = %s", org.org_id
+    )
+    await leave(org.dispatcher, anna, active=False)
+    shown = (await org.dispatcher.get(f"/v1/trackers/{tracker['id']}")).json
+    assert shown["employee_id"] is None
+
+
+async def test_whoever_was_inactive_before_there_were_last_days_gets_one(
+    api: RunningApi, org: Organization
+) -> None:
+    anna = await worker(api, org)
+    api.sql("UPDATE employees SET active = false WHERE org_id = %s", org.org_id)
+    user = user_of(api, org, "technician")
+    assert (await org.admin.get(f"/v1/users/{user}")).json["active"] is True
+    shown = await leave(org.dispatcher, anna, left_on="2020-01-31")
+    assert (shown["active"], shown["left_on"]) == (False, "2020-01-31")
+    assert (await org.admin.get(f"/v1/users/{user}")).json["active"] is False
+
+
+async def test_another_time_zone_moves_the_end_of_the_last_day(
+    api: RunningApi, org: Organization
+) -> None:
+    anna = await worker(api, org, timezone="Europe/Zurich")
+    user = user_of(api, org, "technician")
+    await leave(org.dispatcher, anna, left_on="2099-03-31")
+    await leave(org.dispatcher, anna, timezone="America/New_York")
+    shown = (await org.admin.get(f"/v1/users/{user}")).json
+    assert shown["deactivated_at"] == "2099-04-01T04:00:00Z"
+    # A form that is sent whole changes nothing of it.
+    same = await org.admin.patch(f"/v1/users/{user}", {"name": "Anna", "active": True})
+    assert same.json["deactivated_at"] == "2099-04-01T04:00:00Z"
+
+
+async def test_a_last_day_takes_no_turn_of_ingest(api: RunningApi, org: Organization) -> None:
+    """The revision, which ingest waits for, is taken only to free trackers."""
+    anna = Worker(await employee(org), org.admin)
+    before = len(api.statements)
+    for body in ({"left_on": "2001-01-01"}, {"left_on": None}, {"active": False}):
+        await leave(org.dispatcher, anna, **body)
+    assert not [text for text in api.statements[before:] if "zones_revision" in text]
 
 
 async def _session(api: RunningApi, org: Organization, email: str) -> int:

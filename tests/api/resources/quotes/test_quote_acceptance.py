@@ -18,6 +18,7 @@ from tests.api.resources.quoting import (
     done,
     draft,
     form,
+    mailed,
     read,
     sent,
 )
@@ -426,8 +427,12 @@ async def test_a_quote_from_before_is_accepted_when_its_amounts_are_confirmed(
     answer = await form(api, f"{path}/accept", **CONSENT)
     assert (answer.status, b"are being checked" in answer.content) == (409, True)
     assert (await api.anonymous.get(path)).status == 200
+    confirm = f"/v1/quotes/{quote['id']}/confirm-amounts"
+    assert (await org.admin.post(confirm, None)).status == 409  # what it shows stays as it was
     second = (await done(org, quote, "revise")).json
     assert second["amounts_confirmed"] is False
-    await org.admin.post(f"/v1/quotes/{quote['id']}/confirm-amounts", None)
+    answer = await org.admin.post(f"/v1/quotes/{second['id']}/confirm-amounts", None)
+    assert answer.json["amounts_confirmed"] is True
+    second, path = await mailed(org, mailbox, second)
     assert (await form(api, f"{path}/accept", **CONSENT)).status == 200
-    assert (await read(org, quote))["status"] == "accepted"
+    assert (await read(org, second))["status"] == "accepted"
