@@ -203,6 +203,7 @@ def test_an_ordinary_user_hears_what_only_root_may_read(server: MadeServer) -> N
         ("settings", "warning"),
         ("backup", "warning"),
     }
+    database_checks.BACKUPS.chmod(0o755)  # so that it can be removed
     assert [each.advice for each in findings].count("run `opsc doctor` as root") == 2
 
 
@@ -389,3 +390,4 @@ def test_other_commands_do_not_advise_to_start_a_second_system(
         with user(), pytest.raises(runtime.NotRunning, match=r"take OPSC_DATABASE_URL") as refused:
             runtime.read_stack(server.folder / "data")
         assert "opsc up" not in str(refused.value)
+    folder.chmod(0o755)  # so that it can be removed
