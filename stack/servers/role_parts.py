@@ -25,6 +25,7 @@ API_PORT = 8000
 INGEST_HTTP_PORT = 9101
 DELIVER_HTTP_PORT = 9102
 API_HTTP_PORT = 9103
+API_HTTP_PORT_OF_SEVERAL = 9113  # and the next ones: 9104 is the listener's
 FIRST_FREE_PORT = 1024  # those below are for root
 FILES_OF_ROLES = (
     "OPSC_BROKER_TLS_CA", "OPSC_BROKER_TLS_CERT", "OPSC_BROKER_TLS_KEY", "OPSC_LISTEN_CLIENT_CA",
@@ -62,7 +63,9 @@ async def start_roles(stack: Stack) -> None:
     api = f"{LOOPBACK}:{api_port}"
     stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
     stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
-    api_http = _page(stack, "api-metrics", "OPSC_API_HTTP", API_HTTP_PORT)
+    is_one = os.environ.get("OPSC_API_PROCESSES", "1") == "1"
+    usual_port = API_HTTP_PORT if is_one else API_HTTP_PORT_OF_SEVERAL
+    api_http = _page(stack, "api-metrics", "OPSC_API_HTTP", usual_port)
     stack.parts["api"] = PartInfo(api, metrics_url=f"http://{api_http}/metrics")
     public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}
     stack.mail_folder = _mail_folder(stack)
