@@ -17,6 +17,7 @@ from api.request.paging import ListOf, SortedQuery
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.core.connect import Connection
+from db.core.table import db_now
 from db.core.wakeups import Channel
 from db.delivery import mail_outbox
 from db.identity import api_keys, sign_ins, user_links, users
@@ -232,7 +233,8 @@ async def _change(access: Access, conn: Connection, user_id: UUID, given: dict[s
     access.check_unchanged(_users.item(user))
     changed = user._replace(name=given.get("name", user.name), role=given.get("role", user.role))
     if given.get("active", user.is_active) != user.is_active:
-        changed = _activated(changed) if given["active"] else _deactivated(changed)
+        at = None if given["active"] else await db_now(conn)  # by the clock that compares it
+        changed = changed._replace(deactivated_at=at, is_active=given["active"])
     if changed == user:
         return user
     is_admin = changed.role == "admin" and changed.deactivated_at is None
@@ -254,15 +256,6 @@ async def end_credentials(conn: Connection, user_id: UUID) -> None:
     await sign_ins.end_all(conn, user_id)
     await api_keys.revoke_all(conn, user_id)
     await user_links.end_all(conn, user_id)
-
-
-def _activated(user: User) -> User:
-    return user._replace(deactivated_at=None, is_active=True)
-
-
-def _deactivated(user: User) -> User:
-    """Return the user without rights from now on."""
-    return user._replace(deactivated_at=datetime.now(UTC), is_active=False)
 
 
 def _myself(access: Access, user: User) -> dict[str, Any]:

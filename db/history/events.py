@@ -128,11 +128,11 @@ class ListedEvent(NamedTuple):
         """The id of the employee whose hours it is about; None: it is about no hours."""
         if self.type not in ABOUT_HOURS:
             return None
-        return msgspec.json.decode(self.data, type=_AboutEmployee).employee_id
+        return msgspec.json.decode(self.data, type=_AboutEmployee).employee_id or "unknown"
 
 
 class _AboutEmployee(msgspec.Struct):
-    employee_id: str
+    employee_id: str | None = None
 
 
 class EventKey(NamedTuple):
