@@ -194,6 +194,7 @@ _LINES = st.builds(
     st.sampled_from([0, 1, 500, 3333, 9999, 10_000]),
     st.sampled_from([0, 1, 770, 810, 1900, 10_000]),
     st.none(),
+    st.sampled_from([None, "h", "pcs"]),
 )
 
 
