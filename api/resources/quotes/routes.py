@@ -19,7 +19,7 @@ from api.documents.letterhead import NO_LETTERHEAD, Letterhead
 from api.http import fields
 from api.http.encoding import accepted, created, id_text, ok
 from api.http.etags import tag_of
-from api.http.problems import bad_field, conflict, forbidden
+from api.http.problems import bad_field, conflict, forbidden, not_found
 from api.request.access import Access, Dispatcher, Reader
 from api.request.document_answers import PDF_TYPES, rendered
 from api.request.paging import ListOf
@@ -298,8 +298,7 @@ async def get_accepted_quote_pdf(access: Dispatcher, quote_id: _QuotePath) -> Re
         kept = await _kept(access, conn, row)
     pdf = None if kept is None else kept.files.acceptance_pdf
     if pdf is None:
-        detail = "It has no such PDF: it is not accepted, or was before such PDFs were made."
-        raise conflict("no_accepted_pdf", detail)
+        raise not_found("PDF of an acceptance")
     return _pdf_answer(pdf, f"quote-{row.number}-{row.revision}-accepted.pdf")
 
 

@@ -263,7 +263,7 @@ async def test_a_quote_that_was_accepted_before_there_were_pdfs_is_shown(
     assert (await api.anonymous.get(f"{path}/accepted.pdf")).status == 404
     for other in (quote, await draft(org)):
         answer = await org.dispatcher.get(f"/v1/quotes/{other['id']}/accepted-pdf")
-        assert (answer.status, answer.json["code"]) == (409, "no_accepted_pdf")
+        assert (answer.status, answer.json["code"]) == (404, "not_found")
 
 
 async def test_only_who_may_read_evidence_of_customers_has_the_pdf(
