@@ -21,6 +21,7 @@ from tests.ingest.tenants import Tenant, soon, square
 from tests.listener.running import RoleProcess, System, running
 from tests.listener.test_faults import sending
 from tests.servers import DatabaseUnderTest, beside
+from tests.waiting import until
 
 WORKERS = 3
 MOST_PUNCHES = 400  # fewer than an employee may send in a day
@@ -133,17 +134,19 @@ async def kill_beside(system: System, crew: Crew, kills: int, role: RoleProcess)
     moments = random.Random(seed)
     workers = [await crew.worker() for _ in range(WORKERS)]
     stop = asyncio.Event()
+    sent: list[str] = []
     async with asyncio.TaskGroup() as tasks:
         polling = tasks.create_task(poll_until(stop, crew))
         async with sending(crew.tenant, system.port) as fleet:
-            punching = [tasks.create_task(punch_until(stop, system, worker)) for worker in workers]
+            for worker in workers:
+                tasks.create_task(punch_until(stop, system, worker, sent))
             for _ in range(kills):
                 await asyncio.sleep(moments.uniform(0.05, 0.6))
                 await asyncio.to_thread(role.kill)
                 await beside(role.start)
             await fleet.progress()
+            await until(lambda: len(sent) >= kills)  # on a busy machine few came between the kills
             stop.set()
-    sent = [at for task in punching for at in task.result()]
     stored = crew.stored("employee_id, claimed_at")
     assert len(stored) == len(set(stored)) == len(sent) >= kills
     told = {data["punch_id"] for _, data in crew.events()}
@@ -164,8 +167,8 @@ async def poll_until(stop: asyncio.Event, crew: Crew) -> int:
     return looks
 
 
-async def punch_until(stop: asyncio.Event, system: System, worker: Worker) -> list[str]:
-    """Send `in` and `out` in turn until `stop`. Returns what was acknowledged."""
+async def punch_until(stop: asyncio.Event, system: System, worker: Worker, sent: list[str]) -> None:
+    """Send `in` and `out` in turn until `stop`, and add to `sent` what was acknowledged."""
     told: list[str] = []
     began = soon(-MOST_PUNCHES)
     async with signed_in(system, worker) as session:
@@ -181,5 +184,5 @@ async def punch_until(stop: asyncio.Event, system: System, worker: Worker) -> li
             ]
             await asyncio.gather(*(send(session, worker, one) for one in some))
             told += [one["time"] for one in some]
+            sent += [one["time"] for one in some]
             await asyncio.sleep(PAUSE_S)
-    return told
