@@ -442,7 +442,7 @@ RIGHTS: list[tuple[Ask, str, tuple[int, int, int, int]]] = [
     (_withdraw_a_quote, "another's", (403, 403, 409, 409)),  # no letter waits
     (_confirm_amounts, "another's", _ADMIN_MAY),
     (_end_a_link, "another's", (403, 403, 403, 409)),  # it is not accepted
-    (_get_accepted_pdf, "another's", (403, 403, 409, 409)),  # the same
+    (_get_accepted_pdf, "another's", (403, 403, 404, 404)),  # a draft has none
     (_attach, "own", (403, 201, 201, 201)),
     (_attach, "another's", (403, 403, 201, 201)),
     (_order_patch({"title": "y"}), "own", _LEADS_MAY),

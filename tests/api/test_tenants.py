@@ -211,6 +211,8 @@ async def test_the_same_requests_with_our_own_ids_are_not_refused_for_them(
                 continue
             if attempt.place == "body /to_warehouse_id":  # of a transfer alone, to another one
                 continue
+            if path.endswith("/accepted-pdf"):  # of a draft there is none
+                continue
             if isinstance(attempt.body, dict):
                 attempt.body.pop("to_warehouse_id", None)
             answer = await attempt.made_by(north)
