@@ -116,9 +116,9 @@ class BoundedHttp(HttpToolsProtocol):
             strangers.remove(self)
 
     def make_place(self) -> bool:
-        """End the connection for another one; False where a request of it is being answered."""
+        """End the connection for another one; False where a request that is whole is answered."""
         cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:  # pyright: ignore
+        if cycle is not None and not (cycle.response_complete or cycle.more_body):  # pyright: ignore
             return False
         self.transport.abort()  # closed, it would wait for a client that takes nothing
         return True

@@ -312,7 +312,8 @@ async def update_employee(
     async with _employees.locked(access, employee_id) as (conn, before):
         await check_references(conn, body)
         days_before = await employment.days_of(conn, before.timezone)
-        days = await employment.days_of(conn, given.get("timezone", before.timezone))
+        timezone = given.get("timezone", before.timezone)
+        days = await employment.days_of(conn, timezone, days_before.now)
         given = given | employment.changes(given, before, days.today)
         changed = before._replace(**_columns(given))
         _check_link(access, before.user_id, changed.user_id)

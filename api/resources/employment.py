@@ -53,11 +53,15 @@ class EmployeeDays:
         return max(end, self.now) if employee.active else self.now
 
 
-async def days_of(conn: Connection, timezone: str | None) -> EmployeeDays:
-    """Return the days of an employee. timezone: their own; None: the organization's."""
+async def days_of(
+    conn: Connection, timezone: str | None, now: datetime | None = None
+) -> EmployeeDays:
+    """Return the days of an employee. timezone: their own; None: the organization's. now: that of
+    other days, which are compared with these; None: the database is asked.
+    """
     if timezone is None:
         timezone = (await organizations.find(conn)).timezone
-    return EmployeeDays(timezone, await db_now(conn))
+    return EmployeeDays(timezone, now or await db_now(conn))
 
 
 def changes(given: Mapping[str, Any], before: Employee | None, today: date) -> dict[str, Any]:
@@ -144,7 +148,7 @@ async def free_trackers(access: Access, employee: Employee) -> None:
     if employee.is_employed:
         return
     async with access.transaction() as conn:
-        if await trackers.has_employee_any(conn, employee.id):
+        if await trackers.has_any_of_employee(conn, employee.id):
             revision, at = await bump(conn)
             await trackers.end_assignments_of_employee(
                 conn, employee_id=employee.id, assigned_to=at, revision=revision

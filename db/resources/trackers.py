@@ -200,7 +200,7 @@ async def end_assignment(
     )
 
 
-async def has_employee_any(conn: Connection, employee_id: UUID) -> bool:
+async def has_any_of_employee(conn: Connection, employee_id: UUID) -> bool:
     """Return whether a tracker is an employee's now."""
     return await value_of(
         conn,

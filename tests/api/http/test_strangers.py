@@ -15,6 +15,10 @@ from tests.waiting import until
 
 HALF = b"GET /v1/assets HTTP/1.1\r\nHost: x\r\n"
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+NO_BODY = (
+    b"POST /v1/auth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 100\r\n\r\n{"
+)
 
 
 class Silent:
@@ -126,7 +130,7 @@ async def _connections(
         yield readers
 
 
-@pytest.mark.parametrize("said", [b"", HALF, WHOLE])
+@pytest.mark.parametrize("said", [b"", HALF, WHOLE, NO_BODY])
 async def test_whoever_opens_many_keeps_nobody_out(exposed: RunningApi, said: bytes) -> None:
     org = exposed.organization("Acme")
     async with _connections(exposed, 3 * MOST_OF_ADDRESS, said) as readers:

@@ -308,6 +308,18 @@ async def test_the_user_ends_at_the_end_of_the_last_day_by_the_clock_alone(
     assert [row["id"] for row in rows] == [user]
 
 
+async def test_a_user_who_is_made_active_again_stays_so_whatever_else_changes(
+    api: RunningApi, org: Organization
+) -> None:
+    anna = await worker(api, org)
+    user = user_of(api, org, "technician")
+    gone = {"active": False, "left_on": days_from_now(-1)}
+    await leave(org.dispatcher, anna, **gone)
+    await org.admin.patch(f"/v1/users/{user}", {"active": True})
+    await leave(org.dispatcher, anna, name="Anna Frei", **gone)  # a form that is sent whole
+    assert (await org.admin.get(f"/v1/users/{user}")).json["active"] is True
+
+
 async def test_who_stays_after_all_keeps_what_they_have(api: RunningApi, org: Organization) -> None:
     anna = await worker(api, org)
     user = user_of(api, org, "technician")
