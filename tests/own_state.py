@@ -38,8 +38,8 @@ def _files() -> list[int]:
 
 
 if __name__ == "__main__":
+    print("complaint", file=sys.stderr)  # first, then it waits for its input
     print(json.dumps(state()))
-    print("complaint", file=sys.stderr)
     match os.environ.get("END"):
         case "by itself" | None:
             pass

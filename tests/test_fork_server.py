@@ -90,9 +90,13 @@ def test_a_fork_ends_with_its_exit_code(end: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 async def test_a_fork_is_a_child_like_any_other(number: signal.Signals) -> None:
     before = STARTS.forks
-    process = await asyncio.create_subprocess_exec(*PROGRAM, stdin=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
     assert STARTS.forks == before + 1
     assert process.returncode is None
+    assert process.stderr is not None
+    await process.stderr.readline()  # while a program starts, KeyboardInterrupt can get lost
     process.send_signal(number)
     assert await asyncio.wait_for(process.wait(), 60) == -number
 
