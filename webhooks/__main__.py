@@ -23,6 +23,7 @@ from service.start import RefusedSettings, read_settings
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.delivery.post import Poster
+from webhooks.fan_out import FanOut
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import FileSender, MailSender, SmtpSender, SmtpServer
 from webhooks.metrics import WebhookMetrics
@@ -68,7 +69,7 @@ async def _run(settings: DeliverSettings) -> None:
         timeout_s=limits.attempt_s,
     )
     url = settings.database_url.get_secret_value()
-    connections = pool(url, "opsc-deliver", max_size=5)
+    connections = pool(url, "opsc-deliver", max_size=7)
     wake_ups = WakeUps(partial(connect, url, "opsc-deliver-wakeups"))
     connections.on_committed = wake_ups.send
     metrics.watch(connections, wake_ups)
@@ -79,7 +80,8 @@ async def _run(settings: DeliverSettings) -> None:
         box = SecretBox(settings.secret_key_bytes)
         connect_claimer = partial(connect, url, "opsc-deliver-claims")
         deliverer = Deliverer(connections, connect_claimer, poster, box, metrics, limits)
-        sequencer = Sequencer(connections, holder, wake_ups.send, metrics)
+        fan_out = FanOut(connections, wake_ups.send, metrics)
+        sequencer = Sequencer(connections, holder, wake_ups.send, fan_out, metrics)
         await stack.enter_async_context(
             serving(settings.http_address, deliverer.trouble, metrics.text)
         )
@@ -101,6 +103,8 @@ async def _run(settings: DeliverSettings) -> None:
         _log.info("started", http=settings.deliver_http)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(sequencer.run(stop))
+            loops.create_task(fan_out.run(stop))
+            loops.create_task(fan_out.bound(stop))
             loops.create_task(deliverer.run(stop))
             loops.create_task(mailing.run(stop))
             loops.create_task(retention.run(stop))

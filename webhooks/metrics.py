@@ -43,6 +43,16 @@ class WebhookMetrics:
             "The age of the oldest event that waits for its seq; 0: none waits.",
             registry=registry,
         )
+        self.deliveries_made = Counter(
+            "opsc_webhook_deliveries_made",
+            "Deliveries that were made of numbered events.",
+            registry=registry,
+        )
+        self.organizations_behind = Gauge(
+            "opsc_webhook_organizations_behind",
+            "Organizations with numbered events whose deliveries are not made yet.",
+            registry=registry,
+        )
         self.pending = Gauge(
             "opsc_webhook_pending",
             "Deliveries that wait for active endpoints, of all processes.",
@@ -118,6 +128,7 @@ class WebhookMetrics:
         """Show what waits, of all processes."""
         self.events_without_seq.set(backlog.events_without_seq)
         self.oldest_without_seq_s.set(backlog.oldest_without_seq_s)
+        self.organizations_behind.set(backlog.organizations_behind)
         self.pending.set(backlog.pending)
         self.queues.set(backlog.queues)
         self.longest_queue.set(backlog.longest_queue)

@@ -2,7 +2,7 @@
 
 Any number of processes run it; one leads and the others stand by. A leader that is killed or stops
 in order is followed at once, one that is cut off when its lease has run out. What a leader had not
-committed the next one does again.
+committed the next one does again. Deliveries are made of what it has numbered (`webhooks.fan_out`).
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from db.core.connect import Connection, Pool
 from db.core.errors import QueryCanceled, TransactionTimeout
 from db.core.wakeups import WakeUp
 from db.delivery import sequencer
+from webhooks.batch_size import BatchSize
+from webhooks.fan_out import FanOut
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 
@@ -29,7 +31,7 @@ _log = structlog.get_logger("webhooks")
 class SequencerLimits:
     """Every bound of the loop."""
 
-    events: int = 5_000  # of one transaction
+    events: int = 2_000  # of one transaction, which all organizations share
     lease_s: float = 10
     standby_s: float = 1  # between tries to take the lease
     idle_s: float = 0.25  # between looks while there is nothing, and no wake-up
@@ -44,15 +46,17 @@ class Sequencer:
         connections: Pool,
         holder: str,
         send: Callable[[Iterable[WakeUp]], None],
+        fan_out: FanOut,
         metrics: WebhookMetrics,
         limits: SequencerLimits | None = None,
     ) -> None:
         self._connections = connections
         self._holder = holder
         self._send = send
+        self._fan_out = fan_out
         self._metrics = metrics
         self._limits = limits or SequencerLimits()
-        self._events = self._limits.events
+        self._events = BatchSize(self._limits.events)
         self._work = asyncio.Event()
         self._outage = Outage("sequencer", random.Random())
 
@@ -70,15 +74,15 @@ class Sequencer:
             except leases.LeaseLost as error:
                 _log.warning("sequencer leadership lost, retrying", epoch=error.epoch)
             except (QueryCanceled, TransactionTimeout):
-                # So many deliveries follow from these events that time ran out: fewer at once.
-                self._events = max(1, self._events // 4)
+                self._events.shrink()
                 _log.warning(
-                    "sequencer transaction timed out, trying fewer events", events=self._events
+                    "sequencer transaction timed out, trying fewer events", events=self._events.now
                 )
             except TROUBLE as error:
                 await pause(stop, self._outage.begin(error))
             finally:
                 self._metrics.sequencer_leads.set(0)
+                self._fan_out.lead(None)
 
     async def _lead(self, conn: Connection, stop: asyncio.Event) -> None:
         limits = self._limits
@@ -90,6 +94,7 @@ class Sequencer:
             return
         _log.info("sequencer became the leader", epoch=epoch)
         self._metrics.sequencer_leads.set(1)
+        self._fan_out.lead(epoch)
         renew_at_s = monotonic() + limits.lease_s / 3
         while not stop.is_set():
             if monotonic() >= renew_at_s:
@@ -98,16 +103,16 @@ class Sequencer:
                 renew_at_s = monotonic() + limits.lease_s / 3
             self._work.clear()
             done = await self._sequence(conn, epoch)
-            if done.events < self._events:
+            if done.events < self._events.now // max(1, len(done.org_ids)):  # nobody has more
                 await asyncio.sleep(limits.busy_s)
             if not done.events:
                 await pause(self._work, limits.idle_s)
         await leases.release(conn, sequencer.LEASE, epoch)
 
     async def _sequence(self, conn: Connection, epoch: int) -> sequencer.Sequenced:
-        done = await sequencer.sequence(conn, epoch, limit=self._events)
+        done = await sequencer.sequence(conn, epoch, limit=self._events.now)
+        self._events.went_well()
         self._metrics.events_sequenced.inc(done.events)
         self._send(conn.take_wake_ups())
-        if done.events:
-            self._events = min(2 * self._events, self._limits.events)
+        self._fan_out.add(done.org_ids)
         return done

@@ -1,4 +1,5 @@
-"""Webhook endpoints that are disabled by the system: what failed for long, and what is gone.
+"""Webhook endpoints that are disabled by the system: what failed for long, what is gone, and for
+what too much waits.
 
 As opsc_deliver. The state, the event for the other endpoints and the letters to the admins are
 written in one transaction. Since when an endpoint fails is written with the marks of attempts
@@ -22,7 +23,7 @@ from geofence.event_data.webhook_endpoints import ENDPOINT_DISABLED, DisabledEnd
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_us
 
-Reason: TypeAlias = Literal["failures", "gone"]
+Reason: TypeAlias = Literal["failures", "gone", "backlog"]
 
 # An endpoint whose failures began long before the last of them, and none was accepted between.
 _FAILING = """
@@ -32,6 +33,18 @@ SELECT f.org_id, f.endpoint_id, p.updated_at
  WHERE f.failed_at - f.failing_since >= make_interval(secs => %s)
    AND p.state = 'active' AND p.deleted_at IS NULL
  LIMIT %s
+"""
+# Deliveries that wait for each endpoint of an organization, those of disabled ones too. No more are
+# counted than say that there are too many.
+_WAITING = """
+SELECT p.org_id, p.id, p.updated_at, p.state = 'active',
+       (SELECT count(*) FROM (
+            SELECT FROM webhook_deliveries AS d
+             WHERE d.endpoint_id = p.id AND d.org_id = p.org_id AND d.state = 'pending'
+             LIMIT %(most)s) AS counted) AS waiting
+  FROM webhook_endpoints AS p
+ WHERE p.org_id = %(org_id)s AND p.deleted_at IS NULL
+ ORDER BY waiting DESC
 """
 # A row that its owner's transaction has locked is skipped: nobody's deliveries wait for it.
 _DISABLE = """
@@ -87,6 +100,24 @@ async def disable_failing(conn: Connection, *, after_s: float, limit: int) -> No
         await cursor.execute(_FAILING, (after_s, limit))
         failing = await cursor.fetchall()
     await disable(conn, failing, "failures")
+
+
+async def disable_overfull(
+    conn: Connection, org_id: UUID, *, of_endpoint: int, of_organization: int
+) -> None:
+    """Disable the active endpoints of an organization for which more than `of_endpoint` deliveries
+    wait, and, as long as more than `of_organization` wait for all that are left, the one that has
+    most.
+    """
+    cursor = await conn.execute(_WAITING, {"org_id": org_id, "most": of_endpoint + 1})
+    rows = await cursor.fetchall()
+    left = sum(waiting for *_, waiting in rows)
+    overfull: list[KnownEndpoint] = []
+    for *endpoint, is_active, waiting in rows:  # those with most come first
+        if is_active and (waiting > of_endpoint or left > of_organization):
+            overfull.append(KnownEndpoint(*endpoint))
+            left -= waiting
+    await disable(conn, overfull, "backlog")
 
 
 async def disable(

@@ -12,7 +12,7 @@ from db.core.fetch import fetch_one
 _BACKLOG = """
 WITH unnumbered AS (
     SELECT created_at FROM events
-     WHERE seq IS NULL AND NOT is_test ORDER BY position LIMIT %(limit)s
+     WHERE seq IS NULL AND NOT is_test LIMIT %(limit)s
 ), endpoint AS (
     SELECT p.org_id, p.id
       FROM webhook_endpoints AS p
@@ -42,6 +42,8 @@ WITH unnumbered AS (
 )
 SELECT (SELECT count(*) FROM unnumbered),
        (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM unnumbered),
+       (SELECT count(*) FROM webhook_cursors AS c JOIN organizations AS o USING (org_id)
+         WHERE c.seq < o.event_seq),
        (SELECT coalesce(sum(deliveries), 0)::bigint FROM queue),
        (SELECT count(*) FROM queue),
        (SELECT coalesce(max(deliveries), 0) FROM queue),
@@ -51,14 +53,16 @@ SELECT (SELECT count(*) FROM unnumbered),
 
 
 class DeliveryBacklog(NamedTuple):
-    """The rows that wait for active endpoints; each count stops at the limit that was asked for.
+    """The rows that wait for active endpoints; counts of rows stop at the limit that was asked for.
 
+    organizations_behind: those with numbered events whose deliveries are not made yet.
     queues: endpoints for which deliveries wait. longest_queue: the deliveries of the endpoint that
     has most. oldest_due_s: since when a delivery has been due that is not accepted yet.
     """
 
     events_without_seq: int
     oldest_without_seq_s: float
+    organizations_behind: int
     pending: int
     queues: int
     longest_queue: int

@@ -23,8 +23,9 @@ class DisabledEndpoint(Struct):
     reason: Annotated[
         str,
         word_field(
-            "`failures`: it has accepted nothing for days; `gone`: it answered 410",
-            ["failures", "gone"],
+            "`failures`: it has accepted nothing for days; `gone`: it answered 410; `backlog`: too"
+            " many deliveries wait for it",
+            ["failures", "gone", "backlog"],
             "failures",
         ),
     ]

@@ -33,9 +33,5 @@ async def disable(world: World, endpoint: Endpoint) -> None:
     )
 
 
-async def all_have_seq(world: World, org_id) -> bool:
-    return None not in await world.seqs(org_id)
-
-
 async def no_failures(world: World, org_id) -> bool:
     return not await world.rows("webhook_failures", "true", "failed_at", org_id)

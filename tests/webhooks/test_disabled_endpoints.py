@@ -13,7 +13,6 @@ from telemetry.ids import format_id
 from tests.waiting import until
 from tests.webhooks import receivers
 from tests.webhooks.endpoints import (
-    all_have_seq,
     change_endpoint,
     disable,
     has_attempts,
@@ -42,7 +41,7 @@ async def test_410_disables_the_endpoint_and_the_others_are_told(world, database
         async with delivering(database):
             await until(lambda: other.requests)
             await world.events(org_id, 1)
-            await until(lambda: all_have_seq(world, org_id))
+            await until(lambda: world.all_are_made(org_id))
     assert len(gone.requests) == 1
     event = json.loads(other.requests[0].body)
     assert event["type"] == "webhook_endpoint.disabled"

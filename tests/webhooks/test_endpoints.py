@@ -25,7 +25,6 @@ from tests.db import rows
 from tests.waiting import until
 from tests.webhooks import receivers
 from tests.webhooks.endpoints import (
-    all_have_seq,
     attempts_of,
     change_endpoint,
     disable,
@@ -235,7 +234,7 @@ async def test_an_endpoint_with_filters_gets_what_passes_all_of_them(world, data
     await disable(world, off)
     ids = {await _event(world, org_id, data): name for name, data in events.items()}
     async with delivering(database, limits=DeliverLimits(claims=0)):
-        await until(lambda: all_have_seq(world, org_id))
+        await until(lambda: world.all_are_made(org_id))
     found = await world.rows("webhook_deliveries", "endpoint_id, event_id", "seq", org_id)
     got = {endpoint_id: set() for endpoint_id, _ in found}
     for endpoint_id, event_id in found:
@@ -280,7 +279,7 @@ async def test_the_first_of_ordered_deliveries_is_not_passed_while_it_is_locked(
     await change_endpoint(world, endpoint, is_ordered=True)
     await world.events(org_id, 3)
     async with delivering(database, limits=DeliverLimits(claims=0)):
-        await until(lambda: all_have_seq(world, org_id))
+        await until(lambda: world.all_are_made(org_id))
     wanted = WantedDeliveries(10, 10, {}, endpoint.id, lease_s=60, claimer=1)
     async with (
         await connect(database.url("opsc_deliver"), "one") as one,
@@ -301,7 +300,7 @@ async def test_ordered_deliveries_are_claimed_in_a_row_up_to_the_first_that_is_n
     await change_endpoint(world, endpoint, is_ordered=True)
     await world.events(org_id, 8)
     async with delivering(database, limits=DeliverLimits(claims=0)):
-        await until(lambda: all_have_seq(world, org_id))
+        await until(lambda: world.all_are_made(org_id))
     wanted = WantedDeliveries(10, 10, {}, endpoint.id, lease_s=60, claimer=1)
 
     async def claimed_seqs(conn, **changes: Any) -> list[int]:

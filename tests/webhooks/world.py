@@ -14,11 +14,13 @@ from db.core.connect import Connection, Limits, connect, pool
 from db.core.ids import new_id
 from db.core.secrets import SecretBox
 from db.core.wakeups import Channel, WakeUps
+from db.delivery import fan_out, sequencer
 from db.resources.organizations import create_organization
 from db.resources.plans import PlanName
 from tests.servers import DatabaseUnderTest
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.post import Poster
+from webhooks.fan_out import FanOut, FanOutLimits
 from webhooks.metrics import WebhookMetrics
 from webhooks.retry import Answer
 from webhooks.sequencer import Sequencer, SequencerLimits
@@ -131,6 +133,26 @@ class World:
         )
         return await cursor.fetchall()
 
+    async def all_are_made(self, org_id: UUID) -> bool:
+        """Return whether all events have their seq and their deliveries."""
+        if None in await self.seqs(org_id):
+            return False
+        behind = await self.admin.execute(
+            "SELECT FROM organizations AS o JOIN webhook_cursors AS c USING (org_id)"
+            " WHERE org_id = %s AND c.seq < o.event_seq",
+            (org_id,),
+        )
+        return behind.rowcount == 0
+
+    async def make_deliveries(self, deliver: Connection, epoch: int) -> int:
+        """Number events and make their deliveries, as opsc_deliver. Return how many it were."""
+        made = 0
+        while (await sequencer.sequence(deliver, epoch, limit=5_000)).events:
+            pass
+        while org_ids := await fan_out.behind(deliver):
+            made += (await fan_out.fan_out(deliver, epoch, org_ids, rows=2_000)).deliveries
+        return made
+
     async def clear(self) -> None:
         """Remove events, endpoints and leases, as if no test had been before."""
         await self.admin.execute(
@@ -138,6 +160,10 @@ class World:
             " webhook_failures, webhook_endpoint_hours"
         )
         await self.admin.execute("DELETE FROM webhook_attempts")  # the day's chunk stays
+        await self.admin.execute(
+            "UPDATE webhook_cursors AS c SET seq = event_seq"
+            " FROM organizations AS o WHERE o.org_id = c.org_id"
+        )
         await self.admin.execute("UPDATE leases SET expires_at = '-infinity'")
 
     async def make_due(self) -> None:
@@ -175,6 +201,7 @@ async def delivering(
     *,
     limits: DeliverLimits | None = None,
     sequencer_limits: SequencerLimits | None = None,
+    fan_out_limits: FanOutLimits | None = None,
     allow_loopback: bool = True,
     connect_wake_ups: Callable[[], Awaitable[Connection]] | None = None,
     session_limits: Limits | None = None,
@@ -189,7 +216,7 @@ async def delivering(
         pool(
             database.url("opsc_deliver"),
             "test-deliver",
-            max_size=4,
+            max_size=6,
             limits=session_limits,
             wait_s=1,
         ) as connections,
@@ -212,23 +239,27 @@ async def delivering(
             limits,
         )
         wake_ups.on(Channel.DELIVERIES, deliverer.wake)
-        sequencer = Sequencer(
+        deliveries = FanOut(connections, wake_ups.send, metrics, fan_out_limits)
+        leader = Sequencer(
             connections,
             f"test-{random.random()}",
             wake_ups.send,
+            deliveries,
             metrics,
             sequencer_limits or SequencerLimits(lease_s=2, standby_s=0.1, idle_s=0.02),
         )
-        wake_ups.on(Channel.EVENTS, sequencer.wake)
+        wake_ups.on(Channel.EVENTS, leader.wake)
         if connect_wake_ups is not None:
             await stack.enter_async_context(wake_ups.running())
-        loops.create_task(sequencer.run(stop))
+        loops.create_task(leader.run(stop))
+        loops.create_task(deliveries.run(stop))
+        loops.create_task(deliveries.bound(stop))
         loops.create_task(deliverer.run(stop))
         try:
             yield Running(metrics, deliverer, stop)
         finally:
             stop.set()
-            sequencer.wake()
+            leader.wake()
             deliverer.wake()
 
 

@@ -33,6 +33,7 @@ _ENDS: dict[Purpose, str] = {
 _DISABLED = {
     "failures": "it has accepted nothing for a long time.",
     "gone": "it answered 410, which says that it is gone.",
+    "backlog": "too many deliveries waited for it.",
     "user": "a user disabled it.",
 }
 _PAGES: dict[Purpose, str] = {"invitation": "invitation", "password_reset": "password-reset"}

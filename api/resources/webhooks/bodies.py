@@ -76,8 +76,9 @@ class EndpointItem(fields.StoredItem):
     types: StoredPatterns
     description: Annotated[str, fields.text(500, "to the ERP")] | None
     state: State
-    disabled_reason: Literal["user", "failures", "gone"] | None = Field(
-        description="failures: nothing was accepted for days; gone: it answered 410"
+    disabled_reason: Literal["user", "failures", "gone", "backlog"] | None = Field(
+        description="failures: nothing was accepted for days; gone: it answered 410; backlog: too"
+        " many deliveries waited for it"
     )
     disabled_at: datetime | None
     failing_since: datetime | None = Field(

@@ -64,6 +64,7 @@ NOT_AUDITED = {
     "stock_movements",
     "visits",
     "webhook_attempts",
+    "webhook_cursors",
     "webhook_deliveries",
     "webhook_endpoint_hours",
     "webhook_failures",

@@ -235,7 +235,7 @@ async def test_what_has_not_failed_when_a_deleted_endpoint_is_restored_is_sent(w
         await world.events(org_id, 30)
         async with await connect(database.url("opsc_deliver"), "test") as deliver:
             epoch = await leases.acquire(deliver, sequencer.LEASE, "test", 60)
-            await sequencer.sequence(deliver, epoch, limit=100)
+            await world.make_deliveries(deliver, epoch)
             await world.delete(endpoint)
             assert await webhook_deliveries.fail_undeliverable(deliver, limit=10) == 10
             await world.change(endpoint, deleted_at=None)
@@ -270,7 +270,7 @@ async def test_what_waited_three_days_for_the_plan_fails(world, database):
     await world.events(org_id, 2)
     async with await connect(database.url("opsc_deliver"), "test") as deliver:
         epoch = await leases.acquire(deliver, sequencer.LEASE, "test", 60)
-        await sequencer.sequence(deliver, epoch, limit=100)
+        await world.make_deliveries(deliver, epoch)
         await world.set_plan(org_id, "team")
         await world.admin.execute(
             "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '73 hours'"

@@ -1,0 +1,24 @@
+"""How much is done in one transaction, when its time may run out."""
+
+
+class BatchSize:
+    """At most `most`, a quarter after a time-out, and twice as much again after `passes` that went
+    well.
+    """
+
+    def __init__(self, most: int, passes: int = 8) -> None:
+        self.now = self._most = most
+        self._passes = passes
+        self._well = 0
+
+    def shrink(self) -> None:
+        """Note that time ran out."""
+        self.now = max(1, self.now // 4)
+        self._well = 0
+
+    def went_well(self) -> None:
+        """Note that there was time enough for as much as this."""
+        self._well += 1
+        if self._well == self._passes:
+            self.now = min(2 * self.now, self._most)
+            self._well = 0
