@@ -18,7 +18,7 @@ from typing import NamedTuple
 from db.core.connect import Connection
 from ingest.late.lookup import LookupNeeded
 from ingest.planning.decoded_batch import DecodedBatch, read
-from ingest.planning.deferral import finished, joined, shared
+from ingest.planning.deferral import SHARED_FIXES, finished, joined, shared
 from ingest.planning.plan import WritePlan, make_plan
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.receipts import WaysBack, receipts, send
@@ -132,7 +132,8 @@ class Pipeline:
         """Return the deferred fixes followed by what was taken, cut to the size of a batch."""
         memory = self._memory
         is_plain = not (memory.poisoned or memory.slow or taken.decoded.punches)
-        if memory.deferred is None and is_plain:
+        is_small = len(taken.decoded.batch) <= SHARED_FIXES or not memory.company.is_shared
+        if memory.deferred is None and is_plain and is_small:
             return taken
         most_fixes = self._runtime.batch_fixes // self._runtime.smaller_by
         return shared(joined(memory.deferred, taken), memory, most_fixes)

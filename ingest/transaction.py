@@ -108,8 +108,10 @@ async def store(
         for source in sources:
             await source.remove_finished(term.conn, finished(arrivals, plan))
     term.memory.committed()
+    took_s = time.perf_counter() - started
+    term.memory.transition_pace.saw(len(plan.new), plan.transitions, took_s)
     term.positions.take(plan.positions)
-    term.metrics.committed(plan, arrivals, time.perf_counter() - started)
+    term.metrics.committed(plan, arrivals, took_s)
     return Stored(arrivals, plan, counted)
 
 
@@ -199,7 +201,8 @@ async def _record_punches(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBa
     ends = list(zip(plan.punches, (one.fate for one in recorded), strict=True))
     registry = term.memory.registry
     refusals = [*plan.refusals, *refuse_punches(ends, arrivals, registry)]
-    term.memory.slow |= much_refused(arrivals, refusals, registry)
+    if term.memory.company.is_shared:
+        term.memory.slow |= much_refused(refusals, registry)
     kept = [punch for punch, fate in ends if fate in (Fate.STORED, Fate.KNOWN)]
     return replace(plan, punches=kept, refusals=refusals)
 

@@ -42,10 +42,10 @@ def add_fleet(
     """Add one organization, its trackers, each with an asset, and restricted zones: all transitions
     alert. The triggers are off: what they keep is counted once, and nothing is written down.
 
-    first: the number of the first tracker.
+    first: the number of the first tracker, and of the first zone.
     """
     numbers = range(first, first + trackers)
-    zones = [(zone_uuid(n), n, ring) for n, ring in enumerate(rings)]
+    zones = [(zone_uuid(n), n, ring) for n, ring in enumerate(rings, first)]
     with conn.transaction():
         conn.execute("SET LOCAL session_replication_role = replica")
         conn.execute("UPDATE zones_revision SET revision = %s", (REVISION,))

@@ -18,6 +18,8 @@ from benchmarks.hostile.crowd import Crowd, Fleet, Line, Step, packet, sign_in, 
 
 FIRST_TRACKER = 1_000
 TRACKERS = 200
+CROSSED_LAT, CROSSED_LON = 10.0, 20.0
+BACKLOG_MESSAGES = 26
 MIB = 1024 * 1024
 PINGREQ = b"\xc0\x00"
 
@@ -281,6 +283,33 @@ def late_fixes(crowd: Crowd) -> Iterator[None]:
     yield from _flood(crowd, 20, make)
 
 
+def zone_backlog(crowd: Crowd) -> Iterator[None]:
+    """Send 26 messages of 500 old fixes by each of four trackers, which pass through ten zones on
+    one place from each fix to the next.
+    """
+    trackers = range(FIRST_TRACKER, FIRST_TRACKER + 4)
+    fleet, sent = Fleet(crowd, trackers), Counter[int]()
+    while True:
+        for tracker, line in fleet.ready():
+            if line.may_send and sent[tracker] < BACKLOG_MESSAGES:
+                line.send(_publish(tracker, sent[tracker] + 1, _crossings(sent[tracker])))
+                sent[tracker] += 1
+                crowd.done["sent"] += 1
+        crowd.look()
+        yield
+
+
+def _crossings(number: int) -> bytes:
+    """Return 500 fixes, a minute apart, on this and that side of the zones in turn."""
+    first = number * 500
+    fixes = (
+        f'{{"time":"{(_BACKLOG_BEGAN + timedelta(minutes=at)).isoformat()}",'
+        f'"lat":{CROSSED_LAT + (at % 2 - 0.5) * 0.01},"lon":{CROSSED_LON}}}'
+        for at in range(first, first + 500)
+    )
+    return f"[{','.join(fixes)}]".encode()
+
+
 def second_logins(crowd: Crowd) -> Iterator[None]:
     """Let 10 trackers sign in again and again, each time with the older connection open."""
     while True:
@@ -333,6 +362,7 @@ def _fix(number: int) -> bytes:
 
 _BEGAN = datetime.now(UTC) - timedelta(hours=1)
 """Later than any fix of the attacks before."""
+_BACKLOG_BEGAN = _BEGAN - timedelta(days=10)
 
 ATTACKS = [
     Attack(silent, "20,000 silent connections", "the oldest makes place", 400, 2),
@@ -357,6 +387,7 @@ ATTACKS = [
     Attack(one_floods, "one tracker floods", "messages a second"),
     Attack(all_flood, "200 trackers flood", "credit of an organization"),
     Attack(late_fixes, "fixes from late to early", "credit of an organization"),
+    Attack(zone_backlog, "a backlog that crosses zones", "time of a batch"),
     Attack(second_logins, "a second login in a loop", "newcomers wait"),
     Attack(connect_and_leave, "sign in, send, leave", "-"),
 ]

@@ -31,7 +31,13 @@ from benchmarks.common import rows as setup_rows
 from benchmarks.common.environment import Environment, running_environment
 from benchmarks.common.subject import Subject, SubjectPlan, children, cpu_s, memory_mib, running
 from benchmarks.common.workload import Plan, zone_rings
-from benchmarks.hostile.attacks import ATTACKS, FIRST_TRACKER, TRACKERS
+from benchmarks.hostile.attacks import (
+    ATTACKS,
+    CROSSED_LAT,
+    CROSSED_LON,
+    FIRST_TRACKER,
+    TRACKERS,
+)
 from benchmarks.hostile.report import Row, Spans, Waited, by_reason, memory_bound_mib, show
 from listener.settings import ListenSettings
 from stack.errors import StackError
@@ -284,7 +290,9 @@ def play(environment: Environment, options: argparse.Namespace) -> list[Row]:
     """Run all chosen attacks, one after the other."""
     admin = environment.admin
     setup_rows.add_fleet(admin, VICTIMS + 1, zone_rings(Plan(zones=ZONES)))
-    setup_rows.add_fleet(admin, TRACKERS, [], organization=ATTACKERS, first=FIRST_TRACKER)
+    setup_rows.add_fleet(
+        admin, TRACKERS, crossed_zones(), organization=ATTACKERS, first=FIRST_TRACKER
+    )
     setup_rows.empty(admin)
     rows: list[Row] = []
     with running(environment.linked(), environment.folder / "ingest.log") as ingest:
@@ -295,6 +303,12 @@ def play(environment: Environment, options: argparse.Namespace) -> list[Row]:
             print(f"{number + 1}. {row.name}: {row.ratio:.1f}, {verdict}", flush=True)
             rows.append(row)
     return rows
+
+
+def crossed_zones() -> list["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]:
+    """Return ten zones on one place, squares of 200 m."""
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * 0.0009
+    return [square + np.array([CROSSED_LON, CROSSED_LAT])] * 10
 
 
 def main(arguments: Sequence[str]) -> int:

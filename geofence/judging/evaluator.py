@@ -70,6 +70,7 @@ def evaluate(
     gates: Gates | None = None,
     agenda: Agenda | None = None,
     most_transitions: int | None = None,
+    most_of_each: int | None = None,
 ) -> Evaluation:
     """Judge the fixes of `batch` in order of arrival, then what has fallen due by now_us.
 
@@ -78,7 +79,7 @@ def evaluate(
     deadlines but those that lie before a fix. agenda: changes of trackers and starts of
     schedules in the time that is judged. most_transitions: the organizations share them; one that
     has its share keeps the rest of its fixes, and what has fallen due, for a later evaluation. A
-    single fix is never cut.
+    single fix is never cut. most_of_each: no organization's share is larger.
 
     One state is evaluated by one thread at a time.
     """
@@ -86,7 +87,7 @@ def evaluate(
     work, ticked_us = _work(batch.rows, state, index, now_us, agenda)
     room = _Room.for_work(work, state)
     while True:
-        budget = _budget(work, state, most_transitions)
+        budget = _budget(work, state, most_transitions, most_of_each)
         evaluation = _walked(work, state, index, now_us, gates, agenda, room, ticked_us, budget)
         if evaluation is not None:
             return evaluation
@@ -143,13 +144,14 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
     return np.concatenate(found)
 
 
-def _budget(work: Work, state: State, most: int | None) -> Budget:
+def _budget(work: Work, state: State, most: int | None, most_of_each: int | None) -> Budget:
     """Return an equal share for each organization that has a fix or waits."""
     here = np.concatenate((work.row["organization"], state.assets["organization"][work.asset]))
     spent = np.zeros(int(here.max(initial=0)) + 2, np.int64)  # the last: of no organization
-    if most is None:
-        return Budget(spent, np.iinfo(np.int64).max)
-    return Budget(spent, max(1, most // max(1, len(np.unique(here[here >= 0])))))
+    share = np.iinfo(np.int64).max if most_of_each is None else most_of_each
+    if most is not None:
+        share = min(share, most // max(1, len(np.unique(here[here >= 0]))))
+    return Budget(spent, max(1, share))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ The past of each asset is read from the database (`ingest.late.lookup`), judged 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -30,6 +31,16 @@ from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, LookupNeeded
 from ingest.registry.registry import Registry
 from ingest.saved_states import checkpoints
 from telemetry.fix import FixBatch, Flag
+
+
+class Spent(NamedTuple):
+    """The number of late fixes, the seconds that judging them took, and the rows of visits and
+    events that they change.
+    """
+
+    fixes: int = 0
+    took_s: float = 0.0
+    rows: int = 0
 
 
 @dataclass(slots=True)
@@ -59,8 +70,8 @@ class Rejudged:
     """Asset and time_us of the last checkpoint of each asset."""
     backlogs: dict[int, Backlog | None] = field(default_factory=dict[int, Backlog | None])
     """The rest of each backlog of which a piece was judged; None if nothing is left."""
-    spent: dict[int, tuple[int, float]] = field(default_factory=dict[int, tuple[int, float]])
-    """By organization, the number of late fixes and the seconds that they took."""
+    spent: dict[int, Spent] = field(default_factory=dict[int, Spent])
+    """By organization, what its late fixes cost."""
 
 
 def judge(
@@ -81,6 +92,7 @@ def judge(
     unsettled: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(rows, list(past)):
         known, began_s = past[asset], time.perf_counter()
+        rows_before = len(rejudged.visits) + len(rejudged.events)
         rejudged.fixes += len(own)
         until_us = int(rows["time_us"][own].max(initial=due_us))
         agenda = registry.agenda_since(asset, known.since_us, until_us)
@@ -103,15 +115,16 @@ def judge(
         if known.backlog is not None:
             rejudged.backlogs.setdefault(asset, None)
         else:
-            _note_time(rejudged, registry.organization_of_asset(asset), len(own), began_s)
+            organization = registry.organization_of_asset(asset)
+            before = rejudged.spent.get(organization, Spent())
+            rejudged.spent[organization] = Spent(
+                before.fixes + len(own),
+                before.took_s + time.perf_counter() - began_s,
+                before.rows + len(rejudged.visits) + len(rejudged.events) - rows_before,
+            )
     if unsettled:
         return LookupNeeded(assets=unsettled)
     return rejudged
-
-
-def _note_time(rejudged: Rejudged, organization: int, fixes: int, began_s: float) -> None:
-    before, before_s = rejudged.spent.get(organization, (0, 0.0))
-    rejudged.spent[organization] = (before + fixes, before_s + time.perf_counter() - began_s)
 
 
 def rows_by_asset(

@@ -51,9 +51,11 @@ class Acceptance:
 class Accepted(NamedTuple):
     """The fixes and punches of a batch that may be stored, with who sent them.
 
-    refusals: all others. buckets: what is left of the trackers' rates.
+    organizations: that sent messages. refusals: all others. buckets: what is left of the trackers'
+    rates.
     """
 
+    organizations: Sequence[int]
     batch: FixBatch
     refusals: list[Refusal]
     buckets: Buckets
@@ -87,7 +89,9 @@ def accept(
         *too_many,
     ]
     punches = sent_punches(arrivals, senders, refused, registry)
-    return Accepted(batch, _refusals(rejected, arrivals, senders, registry), buckets, punches)
+    refusals = _refusals(rejected, arrivals, senders, registry)
+    organizations = np.unique(registry.organizations_of(senders)).tolist()
+    return Accepted(organizations, batch, refusals, buckets, punches)
 
 
 def refuse_conflicts(

@@ -6,7 +6,7 @@ events pays for them alone. Organizations share what is deferred, too; the rest 
 while others' messages are taken and acknowledged. An organization with too many deferred fixes is
 paused: no messages are taken of it. Of an asset with late fixes a fixed number is judged at once
 (`ingest.planning.shares`), and of an organization as many as take some milliseconds
-(`ingest.planning.late_pace`).
+(`ingest.planning.pace`).
 """
 
 from collections import defaultdict
@@ -25,6 +25,9 @@ from ingest.registry.registry import Registry
 from ingest.sources.source import RawMessage
 from telemetry.fix import FixBatch
 from telemetry.formats.decoded import Arrived, Decoded, in_order
+
+SHARED_FIXES = 1_000
+"""Of an organization, where several send: the others wait for them."""
 
 POISONED_FIXES = 1_000
 """Of an organization whose messages the database refused a batch has no more: all of a batch waits
@@ -95,17 +98,19 @@ def _moved(them: Sequence[Arrived], shift: int) -> list[Arrived]:
 def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
     """Cut the arrivals to about `most_fixes`, with the rest as `behind`.
 
-    Organizations have equal shares, but poisoned ones at most POISONED_FIXES and slow ones at most
-    SLOW_FIXES. Each gets its first messages. The message in which a share ends is not cut.
+    Organizations have equal shares, but at most SHARED_FIXES where several send, poisoned ones at
+    most POISONED_FIXES, and slow ones at most SLOW_FIXES. Each gets its first messages. The message
+    in which a share ends is not cut.
     """
     fixes = np.maximum(arrivals.loads(), 1)
-    if fixes.sum() <= most_fixes and not memory.poisoned and not memory.slow:
+    most_of_each = min(most_fixes, SHARED_FIXES if memory.company.is_shared else most_fixes)
+    if fixes.sum() <= most_of_each and not memory.poisoned and not memory.slow:
         return arrivals
     organization = organizations_of(arrivals.messages, memory.registry)
     order = np.argsort(organization, kind="stable")
     before = np.cumsum(fixes[order]) - fixes[order]
     each, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
-    share = np.full(len(each), max(1, most_fixes // max(1, len(each))))
+    share = np.full(len(each), max(1, min(most_of_each, most_fixes // max(1, len(each)))))
     share[np.isin(each, list(memory.poisoned))] = min(POISONED_FIXES, most_fixes)
     share[np.isin(each, list(memory.slow))] = min(SLOW_FIXES, most_fixes)
     is_now = np.empty(len(order), np.bool_)

@@ -13,7 +13,7 @@ from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.late.segments import nothing_known
 from ingest.planning.backlogs import Backlogs
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.late_pace import LatePace
+from ingest.planning.pace import Company, LatePace, TransitionPace
 from ingest.planning.rate_limit import Rates
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
@@ -47,6 +47,8 @@ class Memory:
     backlogs: Backlogs = field(default_factory=Backlogs)
     """The assets with a backlog; they are unknown in `state`."""
     late_pace: LatePace = field(default_factory=LatePace)
+    company: Company = field(default_factory=Company)
+    transition_pace: TransitionPace = field(default_factory=TransitionPace)
     most_transitions: int = MOST_TRANSITIONS
     """The transitions of one plan; see `geofence.judging.evaluator.evaluate`."""
     deferred: DecodedBatch | None = None
@@ -58,8 +60,8 @@ class Memory:
     poisoned: frozenset[int] = frozenset()
     """Organizations whose newest messages the database refused; see `ingest.splitting`."""
     slow: frozenset[int] = frozenset()
-    """Organizations that had more late fixes than one plan judges, or more refusals, while others
-    had fixes too.
+    """Organizations that had more late fixes, transitions or refusals than one plan takes, while
+    others sent, too.
     """
     smaller_by: int = 1
     """The divisor of the length of pieces of backlogs; it grows after failures."""
@@ -94,7 +96,7 @@ class Memory:
                 self.announced[visit] = announced
         self.rates.take(plan.buckets)
         self.backlogs.take(plan.backlogs)
-        self.late_pace.saw(plan.late.spent)
+        self.late_pace.saw(plan.late.spent, self.transition_pace.transition_s)
         self.slow = plan.slow
 
     def committed(self) -> None:

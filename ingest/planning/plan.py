@@ -43,8 +43,8 @@ from ingest.planning.rate_limit import Buckets
 from ingest.planning.shares import (
     beyond_most_doubtful,
     beyond_most_late,
-    cut_organizations,
     much_refused,
+    organizations_in,
     with_equals,
     without_rows,
 )
@@ -102,6 +102,14 @@ class WritePlan:
         return self.has_effects or bool(len(self.new) or self.refusals or self.punches)
 
     @property
+    def transitions(self) -> float:
+        """The work that its transitions are: those in order, and for each two rows that late fixes
+        change one.
+        """
+        late = sum(spent.rows for spent in self.late.spent.values())
+        return len(self.evaluation.transitions) + late / 2
+
+    @property
     def has_effects(self) -> bool:
         """Whether the fixes change anything beside their own rows: visits, events, states."""
         found = (self.outcome, self.saved_states, self.checkpoints, self.backlogs)
@@ -117,6 +125,7 @@ def make_plan(
     if isinstance(accepted, LookupNeeded):
         return accepted
     registry.resolve(accepted.batch)
+    memory.company.saw(accepted.organizations, now_us)
     accepted.batch.rows["received_us"] = arrivals.received_us
     fresh = _fresh(accepted.batch, memory, past)
     if isinstance(fresh, LookupNeeded):
@@ -137,7 +146,8 @@ def make_plan(
     checkpoints = memory.checkpoints.due(judged.delta, registry)
     refusals = [*accepted.refusals, *refuse_conflicts(conflicts, arrivals, registry)]
     progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.new_backlogs, now_us)
-    slow = cut_organizations(batch, work.deferred, fresh.deferred)
+    slow = organizations_in(work.deferred, fresh.deferred, cut_off)
+    slow |= much_refused(refusals, registry)
     return WritePlan(
         revision=registry.revision,
         batch=batch,
@@ -157,7 +167,7 @@ def make_plan(
         refusals=refusals,
         buckets=accepted.buckets,
         backlogs=progress,
-        slow=slow | much_refused(arrivals, refusals, registry),
+        slow=slow if memory.company.is_shared else frozenset(),
         punches=accepted.punches,
         positions=positions_of(new, judged.suspect, registry),
     )
@@ -176,7 +186,7 @@ class _Fresh(NamedTuple):
 
 def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded:
     """Take out the fixes that are stored already; of several with one identity the first counts."""
-    deferred = beyond_most_doubtful(batch, memory.watermarks)
+    deferred = beyond_most_doubtful(batch, memory.watermarks, memory.company)
     batch = without_rows(batch, deferred)
     is_new = memory.watermarks.surely_new(batch)
     if is_new.all():
@@ -225,7 +235,7 @@ def _work(
     new = _detached_from(batch, [one for one in in_backlog if not _is_last(pieces.get(one))])
     with_late = late_assets(new, state)
     with_late = with_late[~np.isin(with_late, list(pieces))]
-    deferred = beyond_most_late(new, with_late, memory.late_pace)
+    deferred = beyond_most_late(new, with_late, memory.late_pace, memory.company)
     new = without_rows(new, deferred)
     with_late = with_late[np.isin(with_late, new.rows["asset"])]
     late_pasts = _past_of(with_late, new, past)
@@ -327,7 +337,14 @@ def _judged(
     agenda = registry.agenda(state, new, due_us, work.in_backlog)
     others = _detached_from(new, work.judged_apart)
     evaluation = evaluate(
-        others, state, registry.index, due_us, registry.gates, agenda, memory.most_transitions
+        others,
+        state,
+        registry.index,
+        due_us,
+        registry.gates,
+        agenda,
+        memory.most_transitions,
+        memory.transition_pace.most if memory.company.is_shared else None,
     )
     if too_short := _too_short(evaluation, work.pasts):
         return too_short

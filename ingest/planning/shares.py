@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from db.history.quarantine import Refusal
 from ingest.late.rejudge import rows_by_asset
-from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.late_pace import LATE_ALONE_S, LATE_S, LatePace
-from ingest.planning.senders import organizations_of
+from ingest.planning.pace import LATE_ALONE_S, LATE_S, Company, LatePace
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FixBatch
@@ -25,22 +23,21 @@ MOST_DOUBTFUL_SHARE = 500  # fixes of an organization that may be stored already
 _IDENTITY = ["tracker", "time_us", "seq"]
 
 
-def beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks) -> FixBatch:
+def beyond_most_doubtful(batch: FixBatch, watermarks: Watermarks, company: Company) -> FixBatch:
     """Return the fixes that may be stored already and are beyond their organization's share of
-    look-ups.
-
-    Empty where only one organization has fixes.
+    look-ups. Empty where one organization alone sends.
     """
-    organization = batch.rows["organization"]
     doubtful = np.flatnonzero(~watermarks.surely_new(batch))
-    if len(doubtful) <= MOST_DOUBTFUL_SHARE or (organization == organization[0]).all():
+    if len(doubtful) <= MOST_DOUBTFUL_SHARE or not company.is_shared:
         return batch.take(np.empty(0, np.intp))
-    whose = organization[doubtful]
+    whose = batch.rows["organization"][doubtful]
     rest = [doubtful[whose == one][MOST_DOUBTFUL_SHARE:] for one in np.unique(whose)]
     return batch.take(np.sort(np.concatenate(rest)))
 
 
-def beyond_most_late(batch: FixBatch, with_late: NDArray[np.integer], pace: LatePace) -> FixBatch:
+def beyond_most_late(
+    batch: FixBatch, with_late: NDArray[np.integer], pace: LatePace, company: Company
+) -> FixBatch:
     """Return the fixes of assets with late ones that are too many for one plan: of their asset, and
     of their organization.
 
@@ -52,28 +49,24 @@ def beyond_most_late(batch: FixBatch, with_late: NDArray[np.integer], pace: Late
     for rows in sorted(own, key=lambda rows: int(rows[0])):
         organization = int(batch.rows["organization"][rows[0]])
         taken.setdefault(organization, []).append(rows[:MOST_LATE])
-    has_others = len(np.unique(batch.rows["organization"])) > 1
     for organization, some in taken.items():
-        share_s = (LATE_S if has_others else LATE_ALONE_S) / len(taken)
-        most = pace.most(organization, share_s)
-        rest.append(np.concatenate(some)[min(most, MOST_LATE_SHARE) if has_others else most :])
+        share_s = (LATE_S if company.is_shared else LATE_ALONE_S) / len(taken)
+        most = pace.most(organization, share_s, may_rest=company.is_shared)
+        rest.append(
+            np.concatenate(some)[min(most, MOST_LATE_SHARE) if company.is_shared else most :]
+        )
     return batch.take(np.sort(np.concatenate([np.empty(0, np.intp), *rest])))
 
 
-def cut_organizations(batch: FixBatch, *cut: FixBatch) -> frozenset[int]:
-    """Return the organizations with fixes in `cut`, if others have fixes too."""
-    found = frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
-    return found if found and len(np.unique(batch.rows["organization"])) > 1 else frozenset()
+def organizations_in(*cut: FixBatch) -> frozenset[int]:
+    """Return the organizations with fixes in any of these."""
+    return frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
 
 
-def much_refused(
-    arrivals: DecodedBatch, refusals: Sequence[Refusal], registry: Registry
-) -> frozenset[int]:
-    """Return the organizations with more refusals than allowed, if others have messages too."""
+def much_refused(refusals: Sequence[Refusal], registry: Registry) -> frozenset[int]:
+    """Return the organizations with more refusals than allowed where several send."""
     of_each = Counter(one.org_id for one in refusals if one.org_id is not None)
     much = [org_id for org_id, count in of_each.items() if count > MOST_REFUSED_SHARE]
-    if not much or len(np.unique(organizations_of(arrivals.messages, registry))) < 2:
-        return frozenset()
     return frozenset(map(registry.organizations.number, much))
 
 

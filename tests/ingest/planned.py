@@ -24,8 +24,8 @@ from geofence.judging.state import State
 from ingest.late import lookup as past
 from ingest.late.lookup import NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
 from ingest.planning.decoded_batch import read
-from ingest.planning.late_pace import LatePace
 from ingest.planning.memory import Memory
+from ingest.planning.pace import LatePace
 from ingest.planning.plan import WritePlan, make_plan
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks

@@ -17,6 +17,7 @@ from geofence.late.amendments import Visit
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from ingest.late.lookup import NO_PAST, LookupNeeded, look_up
+from ingest.late.rejudge import Spent
 from ingest.metrics import IngestMetrics
 from ingest.planning.plan import UNDER_WAY_US
 from ingest.recovery import recover
@@ -137,7 +138,9 @@ async def _walk(
             if troubled and trouble.random() < 0.3:
                 await standby.refresh(conn)
             if troubled and trouble.random() < 0.3:
-                term.memory.late_pace.saw({0: (1, 10.0)})  # a plan judges one late fix, then more
+                term.memory.late_pace.saw(
+                    {0: Spent(1, 10.0)}, 0.0
+                )  # a plan judges one late fix, then more
             await take(term, messages, walk.now)
             memory = term.memory
             if troubled and trouble.random() < 0.3:

@@ -69,3 +69,14 @@ def test_an_organization_that_has_its_share_leaves_the_others_theirs():
     evaluation = evaluate(FixBatch(rows), State(), index, NO_TIMERS_US, most_transitions=60)
     assert np.bincount(evaluation.transitions["organization"]).tolist() == [40, 20]
     assert rows["asset"][evaluation.deferred].tolist() == [4, 6, 8, 10, 12, 14, 16, 18]
+
+
+@pytest.mark.parametrize(("most", "transitions"), [(None, 20), (1_000, 20), (1, 20), (21, 40)])
+def test_of_one_organization_are_no_more_than_its_own_bound(most: int | None, transitions: int):
+    index = ZoneIndex([ZoneVersion(zone, 1, 0, Circle(0, 0, 100.0)) for zone in range(20)])
+    batch = one_fix_each(10, 2, 0.0, 0.0)
+    evaluation = evaluate(
+        batch, State(), index, NO_TIMERS_US, most_transitions=most, most_of_each=transitions - 1
+    )
+    wanted = min(transitions, 20 if most == 1 else transitions)
+    assert len(evaluation.transitions) == wanted

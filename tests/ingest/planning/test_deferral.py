@@ -13,9 +13,10 @@ import pytest
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.history.inbox import NewMessage, put
-from ingest.planning import deferral, shares
+from ingest.planning import deferral, pace, shares
 from ingest.planning.decoded_batch import read
 from ingest.runtime import IngestRuntime
+from ingest.transaction import plan_with_lookups
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.seam import now_us, settle, term_of
@@ -249,3 +250,43 @@ async def test_whose_fixes_conflict_has_little_of_the_next_batch(
         assert batch.behind is not None
         assert len(batch.behind.messages) == 150 - deferral.SLOW_FIXES
     assert many.rows("SELECT count(*) FROM quarantine WHERE reason = 'conflict'") == [(149,)]
+
+
+async def test_of_one_that_crosses_zones_a_plan_has_little_while_others_send(
+    database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "TRANSITIONS_S", 0.003)
+    monkeypatch.setattr(pace, "_COMPANY_US", 600_000_000)
+    many, of_many, _ = await tenant_with_zones(database)
+    few = await Tenant.create(database)
+    of_few = await few.vehicle()
+    crossing = read([sent(of_many, *in_and_out(soon(-300), 100))], now_us())
+    async with term_of(database) as term:
+        term.memory.most_transitions = 100_000
+        plan = await plan_with_lookups(term.conn, crossing, term.memory, now_us)
+        assert (len(plan.evaluation.transitions), len(plan.deferred)) == ((33 + 32) * ZONES, 0)
+        assert not plan.slow
+        term.memory.company.saw([term.memory.registry.organizations.number(few.org_id)], now_us())
+        plan = await plan_with_lookups(term.conn, crossing, term.memory, now_us)
+        assert 30 <= len(plan.evaluation.transitions) < 30 + 2 * ZONES
+        assert plan.slow == {term.memory.registry.organizations.number(many.org_id)}
+        await settle(term, [sent(of_few, fix(soon(-3), *HOME))])
+        assert not term.memory.slow
+
+
+async def test_a_batch_has_little_of_each_where_several_send(database: DatabaseUnderTest) -> None:
+    many, few = await Tenant.create(database), await Tenant.create(database)
+    of_many, of_few = await many.vehicle(), await few.vehicle()
+    much = [
+        sent(of_many, *(fix(soon(n - 9_000), *HOME) for n in range(begin, begin + 400)))
+        for begin in range(0, 2_000, 400)
+    ]
+    good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(40)]
+    async with term_of(database) as term:
+        batch = read([*much, *good], now_us())
+        assert deferral.shared(batch, term.memory, 20_000).behind is None
+        term.memory.company.is_shared = True
+        batch = deferral.shared(batch, term.memory, 20_000)
+        of_each = Counter(one.identity for one in batch.messages)
+        assert of_each == {of_many.tracker_id: 3, of_few.tracker_id: 40}
+        assert deferral.SHARED_FIXES == 1_000
