@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 from db.core.connect import DATABASE_URL_FORM, check_url
 from db.core.secrets import SECRET_KEY_FORM, read_secret_key
 from service.settings import ReadableFile, RoleSettings, checked_by
+from service.tcp import is_loopback
 
 _ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):\d{1,5}$"
 
@@ -38,6 +39,8 @@ class ApiSettings(RoleSettings):
     session_idle_s: Annotated[int, Field(ge=300, le=604_800)] = 43_200
     session_lifetime_s: Annotated[int, Field(ge=300, le=7_776_000)] = 604_800
     api_proxy_networks: str = "127.0.0.1,::1"
+    allow_plain_http: bool = False
+    operator_contact: Annotated[str, Field(max_length=200)] | None = None
     public_url: Annotated[
         str,
         Field(
@@ -73,6 +76,23 @@ class ApiSettings(RoleSettings):
             except OSError as error:
                 reason = f"cannot be read as a certificate and its key: {error}"
                 raise ValueError(f"OPSC_TLS_CERT and OPSC_TLS_KEY: {reason}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_is_offered_clear_text(self) -> Self:
+        """Beyond this machine there is TLS, or a proxy of another machine that has it."""
+        networks = [one.strip() for one in self.api_proxy_networks.split(",")]
+        if not (
+            is_loopback(self.api_host)
+            or self.tls_cert is not None
+            or self.allow_plain_http
+            or any(one and not is_loopback(one.partition("/")[0]) for one in networks)
+        ):
+            raise ValueError(
+                f"OPSC_API_HOST: other machines reach {self.api_host} in clear text. Set"
+                " OPSC_TLS_CERT and OPSC_TLS_KEY; or OPSC_API_PROXY_NETWORKS to the address of the"
+                " proxy that speaks TLS; or OPSC_ALLOW_PLAIN_HTTP=1"
+            )
         return self
 
     @property

@@ -32,6 +32,7 @@ class Admission:
         self, settings: ApiSettings, connections: Pool, clock: Callable[[], float]
     ) -> None:
         self.plans = Plans(connections, clock)
+        self._operator_contact = settings.operator_contact
         self._limits = RequestLimits(connections)
         self._counts = RequestCounts(connections)
         self._users = Buckets("user", settings.api_user_requests_per_minute)
@@ -48,7 +49,7 @@ class Admission:
             return
         plan = await self.plans.find(caller.org_id)
         if is_gated:
-            check_api_access(plan)
+            check_api_access(plan, self._operator_contact)
         per_minute = REQUESTS_PER_MINUTE[plan.name]
         if per_minute is None:
             self._counts.note(caller.org_id, is_admitted=True)

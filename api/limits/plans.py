@@ -28,15 +28,19 @@ LIVE_CONNECTIONS: Mapping[PlanName, int] = {
 _MAX_PLANS = 10_000
 
 
-def check_api_access(plan: Plan) -> None:
-    """Raise Problem (403) if the plan includes neither API nor webhooks."""
+def check_api_access(plan: Plan, operator_contact: str | None) -> None:
+    """Raise Problem (403) if the plan includes neither API nor webhooks. operator_contact: who can
+    change the plan.
+    """
     if not plan.api_access:
+        whom = f" Ask {operator_contact}." if operator_contact else ""
+        contact = {"contact": operator_contact} if operator_contact else {}
         raise Problem(
             403,
             "plan_required",
             f"The plan {plan.name} has no API and no webhooks: they need the plan unlimited or the"
-            " API add-on.",
-            more={"plan": plan.name, "needed_plan": "unlimited", "needed_addon": "api"},
+            f" API add-on.{whom}",
+            more={"plan": plan.name, "needed_plan": "unlimited", "needed_addon": "api", **contact},
         )
 
 

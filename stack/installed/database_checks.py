@@ -17,11 +17,11 @@ import msgspec
 from db.core.errors import DatabaseError
 from db.maintenance import server_facts
 from db.maintenance.server_facts import ServerFacts
+from service.tcp import is_loopback
 from stack.host.programs import POSTGRES_BIN
 from stack.installed.installation import Installation, Unit
 from stack.servers.backup_folder import DUMP, MANIFEST
 from stack.servers.checks import AS_ROOT, GIB, Finding, by_amount, output
-from stack.servers.listening import is_loopback
 from stack.servers.postgres_sizes import machine_memory_bytes, sizes
 
 BACKUPS = Path("/var/lib/ops-companion-backup")

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from service.health import STANDS_BY
+from service.tcp import is_loopback
 from stack.installed.database_checks import database_findings
 from stack.installed.installation import Installation, Unit, reached
 from stack.servers.checks import (
@@ -29,7 +30,6 @@ from stack.servers.checks import (
     tls_versions,
     versions,
 )
-from stack.servers.listening import is_loopback
 from stack.servers.postgres import LOOPBACK
 from stack.servers.runtime import SETTINGS_FOLDER
 from stack.servers.settings import unread_variables
@@ -137,7 +137,10 @@ def _clear_ways(unit: Unit) -> Iterator[tuple[str, str]]:
     if unit.role == "api" and unit.setting("tls_cert") is None:
         host = unit.setting("api_host")
         if not is_loopback(host):
-            text = f"{unit.short_name} listens on {host} without TLS"
+            allowed = (
+                ", as OPSC_ALLOW_PLAIN_HTTP allows" if unit.setting("allow_plain_http") else ""
+            )
+            text = f"{unit.short_name} listens on {host} without TLS{allowed}"
             yield text, "leave OPSC_API_HOST out and use nginx, or set OPSC_TLS_CERT"
     if unit.role == "listen" and int(unit.setting("listen_port")):
         host = unit.setting("listen_host")

@@ -8,8 +8,8 @@ import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 
+from service.tcp import is_loopback
 from stack.errors import StackError
 from stack.servers.ports import Ports
 from stack.servers.postgres import LOOPBACK
@@ -95,10 +95,3 @@ def most_connections() -> int:
     """Return how many devices the limit of open files has room for."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return _USUAL_CONNECTIONS if hard == resource.RLIM_INFINITY else max(1, hard - OTHER_FILES)
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

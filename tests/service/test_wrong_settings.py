@@ -10,6 +10,8 @@ import api.__main__
 import ingest.__main__
 import listener.__main__
 import webhooks.__main__
+from api.settings import ApiSettings
+from service.start import read_settings
 
 Main = Callable[[], int]
 MAINS: Mapping[str, Main] = {
@@ -64,6 +66,12 @@ OF_ROLE = {
         *WITH_A_KEY,
         ("OPSC_API_PORT", "http", "must be a valid integer, unable to parse string as an integer"),
         ("OPSC_API_PORT", "65536", "must be less than or equal to 65535, not '65536'"),
+        ("OPSC_API_HOST", "0.0.0.0", "other machines reach 0.0.0.0 in clear text"),
+        (
+            "OPSC_API_HOST",
+            {"OPSC_API_HOST": "::", "OPSC_API_PROXY_NETWORKS": "127.0.0.0/8,::1"},
+            "other machines reach :: in clear text. Set OPSC_TLS_CERT and OPSC_TLS_KEY; or",
+        ),
         ("OPSC_API_PROCESSES", "0", "must be greater than or equal to 1, not '0'"),
         ("OPSC_API_MAX_DATABASE_CONNECTIONS", "0", "must be greater than or equal to 1, not '0'"),
         ("OPSC_API_STATEMENT_TIMEOUT_S", "0", "must be greater than 0, not '0'"),
@@ -217,3 +225,21 @@ def test_all_faults_are_told_at_once(
     secret_key = [] if role in ("ingest", "listen") else ["OPSC_SECRET_KEY"]
     expected = ["OPSC_LOG_LEVEL", "OPSC_DATABASE_URL", *secret_key]
     assert [line.partition(":")[0] for line in lines] == expected
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"OPSC_API_HOST": "localhost"},
+        {"OPSC_API_HOST": "::1"},
+        {"OPSC_API_HOST": "0.0.0.0", "OPSC_ALLOW_PLAIN_HTTP": "1"},
+        {"OPSC_API_HOST": "0.0.0.0", "OPSC_API_PROXY_NETWORKS": "127.0.0.1, 10.0.0.0/8"},
+    ],
+    ids=str,
+)
+def test_an_api_that_nobody_reaches_in_clear_text_unasked_starts(
+    settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (GOOD | settings).items():
+        monkeypatch.setenv(name, value)
+    assert read_settings(ApiSettings).api_host == settings["OPSC_API_HOST"]

@@ -66,7 +66,8 @@ class EndpointQuery(SortedQuery):
 
 async def check_webhook_plan(access: Access) -> None:
     """Raise Problem (403) where the plan has no webhooks, whoever asks."""
-    check_api_access(await access.state.admission.plans.find(access.caller.org_id))
+    plan = await access.state.admission.plans.find(access.caller.org_id)
+    check_api_access(plan, access.state.settings.operator_contact)
 
 
 @router.get("", operation_id="listWebhookEndpoints", response_model=ListOf[EndpointItem])

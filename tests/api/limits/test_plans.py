@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from api.http.problems import Problem
+from api.limits.plans import check_api_access
 from db.requests.request_usage import Count
+from db.resources.plans import Plan
 from tests.api.problems import is_problem
 from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi, running_api
 from tests.api.waiting import until_let_in, until_refused
@@ -105,6 +108,14 @@ async def test_programs_need_the_plan_unlimited_or_the_add_on(api: RunningApi, p
         assert is_plan_required(refused), path
         assert plan in refused.json["detail"]
         assert (await has.admin.send(method, path, json={"name": 1})).status != 403, path
+
+
+@pytest.mark.parametrize("contact", [None, "office@operator.example"])
+def test_whose_plan_is_too_small_is_told_whom_to_ask(contact: str | None) -> None:
+    with pytest.raises(Problem) as refused:
+        check_api_access(Plan("team", api_addon=False, api_access=False), contact)
+    assert refused.value.more.get("contact") == contact
+    assert ("Ask office@operator.example." in str(refused.value.detail)) is (contact is not None)
 
 
 async def test_a_key_of_a_plan_without_the_api_is_refused_and_the_dashboard_is_not(

@@ -292,6 +292,11 @@ def test_our_own_environment_is_not_that_of_a_role(
     [
         ("opsc-deliver", {"OPSC_PUBLIC_URL": "http://ops.example.com"}, "OPSC_PUBLIC_URL is http"),
         ("opsc-api@8001", {"OPSC_API_HOST": "0.0.0.0"}, "opsc-api@8001 listens on 0.0.0.0"),
+        (
+            "opsc-api@8001",
+            {"OPSC_API_HOST": "0.0.0.0", "OPSC_ALLOW_PLAIN_HTTP": "1"},
+            "listens on 0.0.0.0 without TLS, as OPSC_ALLOW_PLAIN_HTTP allows",
+        ),
         ("opsc-listen", {"OPSC_LISTEN_HOST": "0.0.0.0"}, "may connect to 0.0.0.0:1883 without TLS"),
         (
             "opsc-ingest",
