@@ -159,6 +159,9 @@ def problem_of(error: Exception) -> Problem | None:
     match error:
         case Problem():
             return error
+        case IntegrityError() if error.diag.constraint_name == "quota_exceeded":
+            most = int(error.diag.message_detail or 0)  # others took the last of it just now
+            return problem_of(QuotaExceeded(error.diag.table_name or "", most, most))
         case IntegrityError():
             return _conflict_of(error)
         case IllegalMoveError():
@@ -167,7 +170,7 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(409, "illegal_move", detail, more={"legal_verbs": error.verbs})
         case QuotaExceeded():
             more = {"quota": error.quota, "limit": error.limit, "used": error.used}
-            detail = f"The plan has room for {error.limit} {error.quota.replace('_', ' ')}."
+            detail = f"There is room for {error.limit} {error.quota.replace('_', ' ')}."
             return Problem(403, "quota_exceeded", detail, more=more)
         case StockError():
             return _not_in_stock(error)

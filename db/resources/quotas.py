@@ -1,11 +1,13 @@
-"""Quotas: how much of everything an organization may have, by its plan.
+"""Quotas: how much of everything an organization may have, by its plan, or by what the operator has
+set for it alone.
 
 Rows count with those that are soft-deleted, since they are kept. `row_counts` has their number as
-of each COMMIT, so transactions of the same moment do not see each other's rows: together they may
-go beyond a quota by as many rows as they make. What a program records all the time (fixes, punches,
-movements of stock, inspections) has a quota by the day, or a rate, and no quota of rows.
+of each COMMIT, where transactions take turns: one that has asked for room and would go beyond does
+not commit. What a program records all the time (fixes, punches, movements of stock, inspections)
+has a quota by the day, or a rate, and no quota of rows.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -57,13 +59,20 @@ A_DAY: dict[str, Mapping[PlanName, int]] = {
     LETTERS_A_DAY: _plans(500, 2_000, 10_000),
     MOVEMENTS_A_DAY: _plans(1_000, 5_000, 20_000),
 }
+BY_PLAN = ROWS | A_DAY
+_BY_PLAN_JSON = {table: json.dumps(dict(by_plan)) for table, by_plan in ROWS.items()}
 WEBHOOK_TESTS = 1_000
 """The most test events of webhooks that are kept: each for a day."""
 _DAY = timedelta(days=1)
+# The bound is said to the trigger that counts at COMMIT.
 _ROOM = """
-SELECT clock_timestamp(), plan,
-       coalesce((SELECT stored FROM row_counts WHERE table_name = %s), 0)
-  FROM organizations
+SELECT now, plan, own, used,
+       set_config('app.quota_' || %(table)s,
+                  coalesce(own ->> %(table)s, %(by_plan)s::jsonb ->> plan), true)
+  FROM (SELECT clock_timestamp() AS now, plan,
+               (SELECT jsonb_object_agg(quota, most) FROM organization_quotas) AS own,
+               coalesce((SELECT stored FROM row_counts WHERE table_name = %(table)s), 0) AS used
+          FROM organizations) AS known
 """
 _COUNT_LETTER = """
 WITH counted AS (
@@ -74,7 +83,8 @@ WITH counted AS (
            day = greatest(kept.day, excluded.day)
     RETURNING letters
 )
-SELECT letters, plan FROM counted CROSS JOIN organizations
+SELECT letters, plan, (SELECT most FROM organization_quotas WHERE quota = 'letters_a_day')
+  FROM counted CROSS JOIN organizations
 """
 
 
@@ -87,20 +97,26 @@ class QuotaExceeded(Exception):
 
 
 class Room(NamedTuple):
-    """The facts of a quota. now: the present time, as `db_now` returns it. used: the stored rows; 0
-    for a table whose rows are not counted.
+    """The facts of a quota. now: the present time, as `db_now` returns it. own: quotas that are set
+    for the tenant alone. used: the stored rows; 0 for a table whose rows are not counted.
     """
 
     table: str
     now: datetime
     plan: PlanName
+    own: Mapping[str, int] | None
     used: int
 
     def check(self, more: int = 1) -> datetime:
-        """Return the time where the plan has room for `more` rows. Raises QuotaExceeded."""
+        """Return the time where there is room for `more` rows. Raises QuotaExceeded."""
         if self.table in ROWS:
-            check(self.table, ROWS[self.table][self.plan], self.used, more=more)
+            check(self.table, self.limit(self.table), self.used, more=more)
         return self.now
+
+    def limit(self, quota: str) -> int:
+        """Return how much the tenant may have."""
+        own = (self.own or {}).get(quota)
+        return BY_PLAN[quota][self.plan] if own is None else own
 
 
 class QuotaUsage(NamedTuple):
@@ -112,8 +128,9 @@ class QuotaUsage(NamedTuple):
 
 
 async def check_room(conn: Connection, table: str, *, more: int = 1) -> datetime:
-    """Return the present time, as `db_now` does, where the tenant's plan has room for `more` rows
-    of the table. Raises QuotaExceeded.
+    """Return the present time, as `db_now` does, where the tenant has room for `more` rows of the
+    table. Raises QuotaExceeded; CheckViolation ("quota_exceeded") at COMMIT, where others were
+    faster.
     """
     exchange = Exchange(conn)
     room = ask_room(exchange, table)
@@ -122,8 +139,9 @@ async def check_room(conn: Connection, table: str, *, more: int = 1) -> datetime
 
 
 def ask_room(exchange: Exchange, table: str) -> Reply[Room]:
-    """Ask for the room that the tenant's plan has in a table, when `exchange` is sent."""
-    return exchange.ask(_ROOM, (table,), lambda rows: Room(table, *rows[0]))
+    """Ask for the room that the tenant has in a table, when `exchange` is sent."""
+    values = {"table": table, "by_plan": _BY_PLAN_JSON.get(table)}
+    return exchange.ask(_ROOM, values, lambda rows: Room(table, *rows[0][:-1]))
 
 
 def check(quota: str, limit: int, used: int, *, more: int = 1) -> None:
@@ -133,22 +151,23 @@ def check(quota: str, limit: int, used: int, *, more: int = 1) -> None:
 
 
 async def check_forms_a_day(conn: Connection, room: Room) -> datetime:
-    """Return the time of `room`, which is that of inspection forms, where the tenant's plan allows
-    one more then. Raises QuotaExceeded.
+    """Return the time of `room`, which is that of inspection forms, where the tenant may have one
+    more then. Raises QuotaExceeded.
     """
-    limit = A_DAY[FORMS_A_DAY][room.plan]
+    limit = room.limit(FORMS_A_DAY)
     if room.used >= limit:  # else those of a day are fewer, too
         check(FORMS_A_DAY, limit, await _forms_since(conn, room.now - _DAY, limit))
     return room.now
 
 
 async def claim_bytes(conn: Connection, more: int, limit: int, *, files: int = 0) -> None:
-    """Count bytes that the tenant keeps more. files: the new attachments. Others who keep more wait
-    for the outcome. Raises QuotaExceeded.
+    """Count bytes that the tenant keeps more. files: the new attachments. limit: of the
+    installation. Others who keep more wait for the outcome. Raises QuotaExceeded.
     """
     kept = await count_bytes(conn, more, files=files)
     if more > 0:
-        check(ATTACHMENT_BYTES, limit, kept - more, more=more)
+        own = await _own_quotas(conn)
+        check(ATTACHMENT_BYTES, own.get(ATTACHMENT_BYTES, limit), kept - more, more=more)
 
 
 async def count_bytes(conn: Connection, more: int, *, files: int = 0) -> int:
@@ -171,8 +190,25 @@ async def count_letter(conn: Connection) -> None:
     QuotaExceeded.
     """
     cursor = await conn.execute(_COUNT_LETTER)
-    for letters, plan in await cursor.fetchall():
-        check(LETTERS_A_DAY, A_DAY[LETTERS_A_DAY][plan], letters - 1)
+    for letters, plan, own in await cursor.fetchall():
+        check(LETTERS_A_DAY, A_DAY[LETTERS_A_DAY][plan] if own is None else own, letters - 1)
+
+
+async def set_own(conn: Connection, quota: str, most: int | None) -> None:
+    """Set a quota for the tenant alone, as opsc_owner; None: that of the plan counts again."""
+    if most is None:
+        await conn.execute("DELETE FROM organization_quotas WHERE quota = %s", (quota,))
+        return
+    await conn.execute(
+        "INSERT INTO organization_quotas (org_id, quota, most) VALUES (current_org_id(), %s, %s)"
+        " ON CONFLICT (org_id, quota) DO UPDATE SET most = excluded.most",
+        (quota, most),
+    )
+
+
+async def _own_quotas(conn: Connection) -> dict[str, int]:
+    cursor = await conn.execute("SELECT quota, most FROM organization_quotas")
+    return dict(await cursor.fetchall())
 
 
 async def plan_of(conn: Connection) -> PlanName:
@@ -185,7 +221,8 @@ async def usage(conn: Connection, attachment_bytes: int) -> list[QuotaUsage]:
     kept. Of `stock_movements_a_day`, the part in a warehouse that has had the most is shown.
     """
     plan, now = await plan_of(conn), await db_now(conn)
-    limits = {quota: by_plan[plan] for quota, by_plan in (ROWS | A_DAY).items()}
+    limits = {quota: by_plan[plan] for quota, by_plan in BY_PLAN.items()}
+    limits |= {ATTACHMENT_BYTES: attachment_bytes} | await _own_quotas(conn)
     cursor = await conn.execute("SELECT table_name, stored FROM row_counts")
     used = dict(await cursor.fetchall()) | {
         ATTACHMENT_BYTES: await value_of(
@@ -203,7 +240,6 @@ async def usage(conn: Connection, attachment_bytes: int) -> list[QuotaUsage]:
             (now.date(),),
         ),
     }
-    limits[ATTACHMENT_BYTES] = attachment_bytes
     return [QuotaUsage(quota, limits[quota], used.get(quota, 0)) for quota in sorted(limits)]
 
 

@@ -18,7 +18,7 @@ from db.core.listing import Conditions
 from db.core.table import Table
 from db.history import events
 from db.history.events import Event
-from db.resources.quotas import A_DAY, MOVEMENTS_A_DAY, Room, check
+from db.resources.quotas import MOVEMENTS_A_DAY, Room, check
 from db.stock.inventory import InventoryRow, lock_levels
 from geofence.event_data.stock import STOCK_LOW, LowStock
 from operations.stock import (
@@ -218,7 +218,7 @@ def _check_level(
     before = row.moved_times if row.moved_on == at.date() else 0
     # Whoever ends an order is not kept from it: each release was a reservation before.
     if wish.kind != "release" or wish.work_order_id is None:
-        check(MOVEMENTS_A_DAY, A_DAY[MOVEMENTS_A_DAY][room.plan], before, more=moves)
+        check(MOVEMENTS_A_DAY, room.limit(MOVEMENTS_A_DAY), before, more=moves)
     after = changed(row.level, change)
     point = row.reorder_point_milli
     if after.is_low(point) and not row.level.is_low(point):

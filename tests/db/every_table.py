@@ -77,6 +77,7 @@ def _fill(
         " VALUES (%s, %s, 'asset.geofence_breach', %s, '{}', 1)",
         (org_id, event_id, NOW),
     )
+    conn.execute("INSERT INTO organization_quotas VALUES (%s, 'assets', 7)", (org_id,))
     conn.execute(
         "INSERT INTO event_subjects (org_id, subject, seq) VALUES (%s, %s, 1)",
         (org_id, format_id("ast", asset_id)),

@@ -14,12 +14,12 @@ import typer
 
 from api.auth.passwords import hash_password
 from db.core.connect import connect
-from db.core.errors import DatabaseError
+from db.core.errors import DatabaseError, ForeignKeyViolation
 from db.core.registry_revision import bump
 from db.core.tenant import act_for
 from db.history import retention
 from db.history.retention import Days
-from db.resources import plans
+from db.resources import plans, quotas
 from db.resources.organizations import Organization, create_organization, listing
 from db.resources.plans import Plan, PlanName
 from stack.cli.options import DataDir, say
@@ -31,6 +31,7 @@ from telemetry.ids import IdError, format_id, parse_id
 
 PASSWORD_BYTES = 18
 DAYS = typer.Option(min=0, max=36_500, help="Days; 0: the setting of the installation.")
+QUOTAS = sorted((*quotas.BY_PLAN, quotas.ATTACHMENT_BYTES))
 _WORDS = {True: "true", False: "false", None: "as the installation"}
 PLANS: tuple[PlanName, ...] = ("starter", "team", "unlimited")
 
@@ -88,6 +89,24 @@ def set_plan(
     changed = asyncio.run(_change_plan(database_url(data), org_id, plan_name, addon))
     about = {"plan": changed.name, "api_addon": changed.api_addon, "api_access": changed.api_access}
     _show({"organization_id": organization} | about, as_json)
+
+
+@org.command("set-quota")
+def set_quota(
+    organization: OrganizationId,
+    quota: Annotated[str, typer.Argument(help="Its name, as in docs/quotas.md.")],
+    most: Annotated[str, typer.Argument(help="A number; plan: what the plan says.")],
+    data: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Set how much of something an organization may have, whatever its plan. What it has stays."""
+    if quota not in QUOTAS:
+        raise typer.BadParameter(f"must be one of {', '.join(QUOTAS)}", param_hint="QUOTA")
+    if most != "plan" and not (most.isdecimal() and int(most) < 2**53):
+        raise typer.BadParameter("must be a number, or plan", param_hint="MOST")
+    number = None if most == "plan" else int(most)
+    asyncio.run(_set_quota(database_url(data), read_org_id(organization), quota, number))
+    _show({"organization_id": organization, "quota": quota, "most": most}, as_json)
 
 
 @org.command("set-retention")
@@ -190,6 +209,19 @@ async def _change_plan(url: str, org_id: UUID, plan: PlanName | None, addon: boo
     if changed is None:
         raise StackError("there is no such organization")
     return changed
+
+
+async def _set_quota(url: str, org_id: UUID, quota: str, most: int | None) -> None:
+    try:
+        connection = await connect(url, "opsc org set-quota")
+        async with connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE opsc_owner")
+            await act_for(connection, org_id)
+            await quotas.set_own(connection, quota, most)
+    except ForeignKeyViolation:
+        raise StackError("there is no such organization") from None
+    except DatabaseError as error:
+        raise StackError(f"the quota cannot be set: {error}") from error
 
 
 async def _change_retention(url: str, org_id: UUID, days: dict[str, int | None]) -> Days:

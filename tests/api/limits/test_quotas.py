@@ -1,16 +1,21 @@
 """Quotas by plan: nothing goes beyond, whatever makes it, and the usage shows what there is."""
 
+import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from db.core.ids import new_id
+from db.resources import quotas as stored
 from db.resources.kinds import KINDS
 from db.resources.quotas import A_DAY, ATTACHMENT_BYTES, ROWS
+from stack.cli.organizations.org import QUOTAS
 from tests.api.belongings import Ids, new_body, one_of_everything, with_ids
 from tests.api.photos.uploading import upload
 from tests.api.running import Answer, Organization, RunningApi
+from tests.db.rows import transaction
 
 BATCHES = ("assets", "trackers", "zones")
 # A quota of a day or a rate bounds these, or what they are made of has a quota.
@@ -121,9 +126,9 @@ async def test_the_usage_shows_every_row_that_is_stored(
     assert shown.keys() == ROWS.keys() | A_DAY.keys() | {ATTACHMENT_BYTES}
     for table in ROWS:
         statement = f"SELECT count(*) FROM {table} WHERE org_id = %s"
-        (stored,) = api.sql(statement, org.org_id)[0]
-        assert stored > 0
-        assert shown[table] == (ROWS[table]["unlimited"], stored), table
+        (rows,) = api.sql(statement, org.org_id)[0]
+        assert rows > 0
+        assert shown[table] == (ROWS[table]["unlimited"], rows), table
     (kept,) = api.sql("SELECT bytes FROM attachment_usage WHERE org_id = %s", org.org_id)[0]
     assert shown[ATTACHMENT_BYTES] == (api.settings.attachments_quota_bytes, kept)
     for quota in A_DAY:
@@ -147,3 +152,52 @@ async def test_a_smaller_plan_has_smaller_quotas(api: RunningApi) -> None:
         shown = await quotas(org)
         for quota, by_plan in (ROWS | A_DAY).items():
             assert shown[quota][0] == by_plan[plan]
+
+
+async def test_of_a_thousand_parallel_creates_as_many_are_stored_as_there_is_room_for(
+    api: RunningApi,
+) -> None:
+    org = api.organization("Parallel")
+    await set_own(api, org, "clients", 30)
+    turns = asyncio.Semaphore(100)
+
+    async def create() -> Answer:
+        async with turns:
+            return await org.admin.post("/v1/clients", {"name": "x"})
+
+    answers = await asyncio.gather(*(create() for _ in range(1_000)))
+    assert Counter(answer.status for answer in answers) == {201: 30, 403: 970}
+    assert {answer.json.get("code") for answer in answers} == {None, "quota_exceeded"}
+    refused = next(answer for answer in answers if answer.status == 403)
+    assert (refused.json["quota"], refused.json["limit"]) == ("clients", 30)
+    assert api.sql("SELECT count(*) FROM clients WHERE org_id = %s", org.org_id) == [(30,)]
+    assert (await quotas(org))["clients"] == (30, 30)
+
+
+async def set_own(api: RunningApi, org: Organization, quota: str, most: int | None) -> None:
+    async with transaction(api.database, "opsc_owner", org.org_id) as conn:
+        await stored.set_own(conn, quota, most)
+
+
+async def test_a_quota_that_is_set_for_one_organization_counts_whatever_its_plan(
+    api: RunningApi, document: dict[str, Any]
+) -> None:
+    org, other = api.organization("Set"), api.organization("Unset")
+    for quota in QUOTAS:
+        await set_own(api, org, quota, 0)
+    before = await quotas(other)
+    assert {limit for limit, _ in (await quotas(org)).values()} == {0}
+    assert 0 not in {limit for limit, _ in before.values()}
+    for path, body in (
+        ("/v1/assets", {"name": "x"}),
+        ("/v1/assets/batch", [{"name": "x"}]),
+        ("/v1/users", {"email": "x@example.com", "name": "x", "role": "viewer"}),
+    ):
+        answer = await org.admin.post(path, body)
+        assert (answer.status, answer.json.get("code")) == (403, "quota_exceeded"), path
+    for quota in QUOTAS:
+        await set_own(api, org, quota, None)
+    assert (await org.admin.post("/v1/assets", {"name": "x"})).status == 201
+    assert {name: limit for name, (limit, _) in (await quotas(org)).items()} == {
+        name: limit for name, (limit, _) in before.items()
+    }

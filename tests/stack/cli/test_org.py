@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from db.core.ids import new_id
 from stack.cli.organizations.org import org
 from stack.errors import StackError
-from telemetry.ids import format_id
+from telemetry.ids import format_id, parse_id
 from tests.servers import DatabaseUnderTest
 
 CREATE = ("create", "--name", "Acme", "--email", "Boss@Example.com", "--json")
@@ -119,3 +119,25 @@ def test_how_long_data_is_kept_is_changed_by_what_is_given(
         assert _opsc(database, login, "set-retention", org_id, "--audit", wrong).exit_code == 2
     missing = _opsc(database, login, "set-retention", format_id("org", new_id()))
     assert "no such organization" in str(missing.exception)
+
+
+def test_a_quota_is_set_and_given_back_to_the_plan(database: DatabaseUnderTest, login: str) -> None:
+    org_id = _said(_opsc(database, login, *CREATE))["organization_id"]
+
+    def own() -> list[tuple[str, int]]:
+        with psycopg.connect(database.url("admin")) as conn:
+            return conn.execute(
+                "SELECT quota, most FROM organization_quotas WHERE org_id = %s",
+                (parse_id("org", org_id),),
+            ).fetchall()
+
+    for most in ("20000", "7"):
+        said = _said(_opsc(database, login, "set-quota", org_id, "assets", most, "--json"))
+        assert said == {"organization_id": org_id, "quota": "assets", "most": most}
+        assert own() == [("assets", int(most))]
+    assert _opsc(database, login, "set-quota", org_id, "assets", "plan").exit_code == 0
+    assert own() == []
+    for wrong in (["asset", "7"], ["assets", "-7"], ["assets", "many"]):
+        assert _opsc(database, login, "set-quota", org_id, *wrong).exit_code == 2
+    missing = _opsc(database, login, "set-quota", format_id("org", new_id()), "assets", "7")
+    assert isinstance(missing.exception, StackError)
