@@ -27,7 +27,7 @@ from db.core.errors import NoConnection
 WINDOW_S = 10
 HEAVY_S = 1.0
 MOST_WAIT_S = 2.0
-MOST_WAITING = 256  # requests of an organization
+MOST_WAITING = 512  # requests of an organization: fifty dashboards that come back at once
 
 NOBODY = UUID(int=0)
 """Has what is of no organization."""
@@ -131,17 +131,10 @@ class Shares:
 
 
 class ConnectionTurns:
-    """The turns of one process."""
+    """The turns of one process. A request waits for MOST_WAIT_S at most."""
 
-    def __init__(
-        self,
-        size: int,
-        *,
-        most_wait_s: float = MOST_WAIT_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._shares = Shares(size)
-        self._most_wait_s = most_wait_s
         self._clock = clock
         self._waiting: dict[UUID, deque[asyncio.Future[None]]] = {}
         self._refused = 0
@@ -180,14 +173,14 @@ class ConnectionTurns:
     async def _take(self, org_id: UUID) -> None:
         queue = self._waiting.setdefault(org_id, deque())
         if len(queue) >= MOST_WAITING:
-            raise self._refusal(org_id)
+            raise self._refusal(is_share_used=org_id != NOBODY)
         place = asyncio.get_running_loop().create_future()
         queue.append(place)
         self._lend()
         if place.done():
             return
         try:
-            async with asyncio.timeout(self._most_wait_s):
+            async with asyncio.timeout(MOST_WAIT_S):
                 await place
         except BaseException as error:
             if place.cancelled():
@@ -195,7 +188,8 @@ class ConnectionTurns:
             else:  # its turn came at the same time
                 self._give_back(org_id, None)
             if isinstance(error, TimeoutError):
-                raise self._refusal(org_id) from None
+                is_heavy = self._shares.is_heavy(org_id, self._clock())
+                raise self._refusal(is_share_used=is_heavy) from None
             raise
 
     def _lend(self) -> None:
@@ -220,6 +214,6 @@ class ConnectionTurns:
         self._shares.give_back(org_id, begun_s, self._clock())
         self._lend()
 
-    def _refusal(self, org_id: UUID) -> NoConnection:
+    def _refusal(self, *, is_share_used: bool) -> NoConnection:
         self._refused += 1
-        return NoConnection(is_share_used=self._shares.is_heavy(org_id, self._clock()))
+        return NoConnection(is_share_used=is_share_used)

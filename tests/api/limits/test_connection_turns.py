@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.limits import connection_turns
 from api.limits.connection_turns import (
     HEAVY_S,
     MOST_WAITING,
@@ -154,8 +155,7 @@ def test_nobody_starves_and_no_bound_is_broken(size: int, demands: list[tuple[in
     most_clients = max(clients for clients, _ in demands)
     longest_s = max(seconds for _, seconds in demands)
     bound_s = most_clients * (WINDOW_S + (len(demands) + 1) * longest_s)
-    waited = simulation.longest_wait_s
-    assert waited <= bound_s
+    assert simulation.longest_wait_s <= bound_s
     assert set(simulation.used_s) == set(wanted)
 
 
@@ -170,16 +170,17 @@ def test_connections_are_shared_by_time_whatever_a_statement_takes(
     assert max(used.values()) <= 2 * min(used.values()) + size * max(first_s, second_s)
 
 
-async def test_a_full_queue_refuses_at_once_and_so_does_a_long_wait() -> None:
-    turns = ConnectionTurns(1, most_wait_s=30)
-    async with turns.turn(ONE) as begin:
+@pytest.mark.parametrize(("org_id", "is_share_used"), [(ONE, True), (None, False)])
+async def test_a_full_queue_refuses_at_once(org_id: UUID | None, is_share_used: bool) -> None:
+    turns = ConnectionTurns(1)
+    async with turns.turn(org_id) as begin:
         begin()
-        waiting = [asyncio.create_task(one_turn(turns)) for _ in range(MOST_WAITING)]
+        waiting = [asyncio.create_task(one_turn(turns, org_id)) for _ in range(MOST_WAITING)]
         await asyncio.sleep(0)
         assert turns.numbers({"requests_waiting": 1})["requests_waiting"] == MOST_WAITING + 1
         with pytest.raises(NoConnection) as refused:
-            await one_turn(turns)
-        assert not refused.value.is_share_used
+            await one_turn(turns, org_id)
+        assert refused.value.is_share_used == is_share_used
         assert turns.numbers({})["requests_errors"] == 1
     await asyncio.gather(*waiting)
     assert turns.numbers({})["requests_waiting"] == 0
@@ -187,10 +188,11 @@ async def test_a_full_queue_refuses_at_once_and_so_does_a_long_wait() -> None:
 
 @pytest.mark.parametrize(("used_s", "is_share_used"), [(0.0, False), (5.0, True)])
 async def test_who_waits_for_too_long_hears_whether_they_used_their_share(
-    used_s: float, is_share_used: bool
+    used_s: float, is_share_used: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection_turns, "MOST_WAIT_S", 0.01)
     now_s = 0.0
-    turns = ConnectionTurns(2, most_wait_s=0.01, clock=lambda: now_s)
+    turns = ConnectionTurns(2, clock=lambda: now_s)
     async with turns.turn(ONE) as begin:
         begin()
         now_s = used_s
@@ -200,10 +202,13 @@ async def test_who_waits_for_too_long_hears_whether_they_used_their_share(
     await one_turn(turns)
 
 
-async def test_a_connection_that_nobody_has_got_yet_costs_nothing() -> None:
+async def test_a_connection_that_nobody_has_got_yet_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Else an outage of the database would look as if the organizations were to blame."""
+    monkeypatch.setattr(connection_turns, "MOST_WAIT_S", 0.01)
     now_s = 0.0
-    turns = ConnectionTurns(2, most_wait_s=0.01, clock=lambda: now_s)
+    turns = ConnectionTurns(2, clock=lambda: now_s)
     async with turns.turn(ONE):
         now_s = 5.0
         with pytest.raises(NoConnection) as refused:
@@ -228,7 +233,7 @@ async def test_requests_that_are_given_up_give_their_place_back(steps: int) -> N
     assert turns.numbers({})["requests_waiting"] == 0
 
 
-async def one_turn(turns: ConnectionTurns) -> None:
-    async with turns.turn(ONE) as begin:
+async def one_turn(turns: ConnectionTurns, org_id: UUID | None = ONE) -> None:
+    async with turns.turn(org_id) as begin:
         begin()
         await asyncio.sleep(0)

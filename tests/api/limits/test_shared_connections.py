@@ -6,13 +6,17 @@ from http import HTTPStatus
 import psycopg
 import pytest
 
-from tests.api.running import Client, Organization, RunningApi
+from api.limits import connection_turns
+from tests.api.running import PATIENT, Client, Organization, RunningApi
 
 pytestmark = pytest.mark.own_api
 
 HOSTILE_CONNECTIONS = 40
 USERS = 50
-ORDINARY = ("/v1/assets", "/v1/trackers", "/v1/zones", "/v1/work-orders", "/v1/organization")
+ORDINARY = (
+    *("/v1/assets", "/v1/trackers", "/v1/zones", "/v1/work-orders", "/v1/organization"),
+    *("/v1/clients", "/v1/sites", "/v1/employees"),
+)
 
 
 async def test_a_hostile_organization_is_refused_and_another_one_is_served(
@@ -48,8 +52,9 @@ async def ask_again(client: Client, is_over: asyncio.Event, statuses: list[int])
 
 
 async def test_fifty_dashboards_that_come_back_at_once_are_all_served(
-    api: RunningApi, org: Organization
+    api: RunningApi, org: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection_turns, "MOST_WAIT_S", PATIENT.lock_s)
     ids = api.sql(
         "INSERT INTO users (org_id, id, email, password_hash, role)"
         " SELECT %s, gen_random_uuid(), number || '@example.com', 'none', 'viewer'"
