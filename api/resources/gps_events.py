@@ -80,7 +80,7 @@ async def list_gps_events(
         await check_filters(conn, query)
         total = await page.counted(conn, gps_history.count, wanted)
         rows = await gps_history.listing(conn, wanted, cut)
-    return page.response(
+    return await page.response(
         rows, total, key=lambda row: HistoryKey(row.time, row.tracker_id, row.seq), item=_item
     )
 
