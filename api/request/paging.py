@@ -183,9 +183,9 @@ class Total:
     is_estimate: bool = False
 
     @classmethod
-    def counted(cls, rows: int) -> Self:
-        """Return the total of a count that ended at MAX_COUNTED + 1."""
-        return cls(min(rows, MAX_COUNTED), rows > MAX_COUNTED)
+    def counted(cls, rows: int, most: int) -> Self:
+        """Return the total of a count that ended at `most` + 1."""
+        return cls(min(rows, most), rows > most)
 
 
 _NOT_COUNTED = Total(-1)
@@ -254,7 +254,7 @@ class Page(Generic[_KEY]):
         total = self.total
         if total is None:
             rows = await source.count(conn, wanted, MAX_COUNTED + 1)
-            total = Total(rows) if source.keeps_count(wanted) else Total.counted(rows)
+            total = Total(rows) if source.keeps_count(wanted) else Total.counted(rows, MAX_COUNTED)
         found = await source.listing(
             conn,
             wanted,
@@ -270,9 +270,13 @@ class Page(Generic[_KEY]):
         conn: Connection,
         count: Callable[[Connection, _FILTERS, int], Awaitable[int]],
         wanted: _FILTERS,
+        most: int | None = None,
     ) -> Total:
-        """Return the total, which `count` counts if no cursor has it."""
-        return self.total or Total.counted(await count(conn, wanted, MAX_COUNTED + 1))
+        """Return the total, which `count` counts if no cursor has it, up to `most` or
+        MAX_COUNTED.
+        """
+        most = most or MAX_COUNTED
+        return self.total or Total.counted(await count(conn, wanted, most + 1), most)
 
     async def response(
         self,

@@ -2,7 +2,8 @@
 
 History is stored by tracker. Which fixes a question is about is therefore a set of spans (tracker,
 since, until): an asset's are its assignments, a zone's are the visits in it (`zone_spans.py`). Each
-span is read from its first end along the index (tracker, time, seq) and no further than the page needs.
+span is read from its first end along the index (tracker, time, seq) and no further than the page
+needs.
 
 A question about all trackers is asked of a short stretch of time first, and of longer ones until
 the page is full; where the oldest come first, these begin at the oldest fix that there is. A tenant
