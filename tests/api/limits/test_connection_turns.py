@@ -233,6 +233,17 @@ async def test_requests_that_are_given_up_give_their_place_back(steps: int) -> N
     assert turns.numbers({})["requests_waiting"] == 0
 
 
+async def test_requests_that_are_given_up_wait_no_longer() -> None:
+    turns = ConnectionTurns(1)
+    async with turns.turn(ONE):
+        tasks = [asyncio.create_task(one_turn(turns)) for _ in range(3)]
+        await asyncio.sleep(0)
+        tasks.pop(1).cancel()
+        await asyncio.sleep(0)
+        assert turns.numbers({})["requests_waiting"] == 2
+    await asyncio.gather(*tasks)
+
+
 async def one_turn(turns: ConnectionTurns, org_id: UUID | None = ONE) -> None:
     async with turns.turn(org_id) as begin:
         begin()

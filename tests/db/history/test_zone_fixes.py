@@ -160,7 +160,7 @@ def fill(stored: Stored, chances: random.Random) -> None:
             kind = chances.choice(("inside", "inside", "outside", "instant", "retracted"))
             if kind in ("inside", "retracted"):
                 stored.visit(asset, since, until, retracted=kind == "retracted")
-            elif kind == "instant":
+            if kind == "instant" or chances.random() < 0.3:
                 stored.visit(asset, since, since)
     stored.visit(stored.assets[0], MINUTES, None)
     assets = [*stored.assets, None]
