@@ -59,7 +59,8 @@ class _Use:
             until_s = min(second + 1.0, now_s)
             self.by_second[second] = self.by_second.get(second, 0.0) + until_s - at_s
             at_s = until_s
-        self.forget_old(now_s)
+        if len(self.by_second) > WINDOW_S + 2:
+            self.forget_old(now_s)
 
     def forget_old(self, now_s: float) -> None:
         """Forget the seconds before the window."""
@@ -69,7 +70,7 @@ class _Use:
 
 
 class Shares:
-    """Who gets the next of `size` connections. Times are of a clock that never goes back."""
+    """The shares of organizations in `size` connections. Times are of a clock that never goes back."""
 
     def __init__(self, size: int) -> None:
         self._size, self._half = size, max(1, size // 2)
@@ -91,17 +92,20 @@ class Shares:
         free = self._size - self._places.total()
         if not free:
             return None
-        heavy = sum(
-            places for org_id, places in self._places.items() if self.is_heavy(org_id, now_s)
-        )
         for used_s, _, org_id in sorted(
             (self.used_s(org_id, now_s), place, org_id) for place, org_id in enumerate(waiting)
         ):
             places = self._places[org_id]
-            left = min(free, self._half - heavy) if used_s > HEAVY_S else free
+            left = free
+            if used_s > HEAVY_S:
+                left = min(free, self._half - self._heavy_places(now_s))
             if places < self._half and left > min(places, 1):
                 return org_id
         return None
+
+    def _heavy_places(self, now_s: float) -> int:
+        places = self._places.items()
+        return sum(number for org_id, number in places if self.is_heavy(org_id, now_s))
 
     def take(self, org_id: UUID, now_s: float) -> None:
         """Give a place to an organization whose turn it is."""

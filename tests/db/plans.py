@@ -1,4 +1,4 @@
-"""What PostgreSQL looked at for a statement, as it was executed."""
+"""The rows that PostgreSQL looked at for a statement, as it was executed."""
 
 from collections.abc import Mapping
 from typing import Any
