@@ -70,7 +70,7 @@ class _Use:
 
 
 class Shares:
-    """The shares of organizations in `size` connections. Times are of a clock that never goes back."""
+    """The shares of organizations in `size` connections, by a clock that never goes back."""
 
     def __init__(self, size: int) -> None:
         self._size, self._half = size, max(1, size // 2)

@@ -1,5 +1,5 @@
-"""Fixes within visits of a zone: the spans (tracker, since, until) of the visits, and the times from
-which, or up to which, a page looks at them.
+"""Fixes within visits of a zone: the spans (tracker, since, until) of the visits, and the times
+from which, or up to which, a page looks at them.
 
 A zone may have a million visits, and a page of fixes is about a few of them. So a page looks at the
 few visits first that began last (or first, where the oldest fixes come first), and at four times as

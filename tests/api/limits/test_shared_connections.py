@@ -1,12 +1,18 @@
 """One organization's dear pages do not take the database connections of all."""
 
 import asyncio
+from contextlib import nullcontext
 from http import HTTPStatus
+from uuid import UUID
 
 import psycopg
 import pytest
 
+from api.auth.caller import Caller
 from api.limits import connection_turns
+from api.limits.last_used import Usage
+from db.core.connect import Turn, pool
+from db.core.errors import NoConnection
 from tests.api.running import PATIENT, Client, Organization, RunningApi
 
 pytestmark = pytest.mark.own_api
@@ -65,3 +71,26 @@ async def test_fifty_dashboards_that_come_back_at_once_are_all_served(
     users = [api.client(org.org_id, user_id) for (user_id,) in ids]
     answers = await asyncio.gather(*(user.get(path) for user in users for path in ORDINARY))
     assert {answer.status for answer in answers} == {HTTPStatus.OK}
+
+
+async def test_a_busy_organization_keeps_the_notes_of_no_other_one_from_being_written(
+    api: RunningApi, north: Organization, south: Organization
+) -> None:
+    def refused(org_id: UUID | None) -> Turn:
+        if org_id == north.org_id:
+            raise NoConnection(is_share_used=True)
+        return nullcontext(lambda: None)
+
+    async with pool(api.database.url("opsc_app"), "test", max_size=1) as connections:
+        connections.turn = refused
+        usage = Usage(connections)
+        for org in (north, south):
+            ((user_id,),) = api.sql("SELECT id FROM users WHERE org_id = %s LIMIT 1", org.org_id)
+            grant = api.grant(org.org_id, user_id)
+            api.sql("UPDATE sign_ins SET last_used_at = 'epoch' WHERE id = %s", grant.sign_in_id)
+            usage.note(Caller(org.org_id, user_id, "viewer", "token", grant.sign_in_id))
+        await usage.write()
+    ((is_noted,),) = api.sql(
+        "SELECT last_used_at > 'epoch' FROM sign_ins WHERE id = %s", grant.sign_in_id
+    )
+    assert is_noted
