@@ -11,6 +11,7 @@ from api.auth.session_cookie import Cookies
 from api.documents.renderer import Renderer
 from api.http.cursors import Cursors
 from api.http.metrics import Metrics
+from api.limits.connection_turns import ConnectionTurns
 from api.limits.gate import Admission
 from api.limits.geometry_checks import Shapes
 from api.limits.last_used import Usage
@@ -57,6 +58,8 @@ class ApiState:
         url = settings.database_url.get_secret_value()
         wake_ups = WakeUps(partial(connect, url, "opsc-api-wakeups"))
         connections.on_committed = wake_ups.send
+        turns = ConnectionTurns(connections.max_size)
+        connections.turn = turns.turn
         return cls(
             settings=settings,
             connections=connections,
@@ -72,7 +75,7 @@ class ApiState:
             secrets=SecretBox(secret_key),
             kept_answers=SecretBox(secret_key, b"kept-answers"),
             shapes=Shapes(),
-            metrics=Metrics(connections, wake_ups),
+            metrics=Metrics(lambda: turns.numbers(connections.get_stats()), wake_ups),
             renderer=Renderer(),
             photos=PhotoCopier(),
             stock_turns=Turns(at_once=2, most_of_each=_MOST_MOVEMENTS, most=_MOST_MOVEMENTS),

@@ -4,7 +4,8 @@ An answer with content has a tag of that content. A secret that is shown once is
 is not part of what a later GET shows, and so not of the tag.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,8 +14,12 @@ from uuid import UUID
 import msgspec
 from starlette.responses import Response
 
-from api.http.etags import tag_of
+from api.http.etags import new_digest, tag_from, tag_of
 from telemetry.ids import format_id
+
+# Of a list that is made into JSON: a piece takes a millisecond or two, then others have a turn.
+_PIECE_ROWS = 100
+_PIECE_BYTES = 64 * 1024
 
 _encoder = msgspec.json.Encoder()
 
@@ -94,13 +99,38 @@ def created_batch(items: list[dict[str, Any]], path: str) -> Response:
     return response
 
 
-def sparse(envelope: Mapping[str, Any], fields: str | None) -> Mapping[str, Any]:
-    """Return a list with only these fields of its rows; all of them, where none is named."""
+def sparse(rows: Iterable[Mapping[str, Any]], fields: str | None) -> Iterable[Mapping[str, Any]]:
+    """Return the rows of a list with only these fields; with all of them, where none is named."""
     if fields is None:
-        return envelope
+        return rows
     names = dict.fromkeys(fields.split(","))
-    rows = [{name: row[name] for name in names if name in row} for row in envelope["data"]]
-    return {**envelope, "data": rows}
+    return ({name: row[name] for name in names if name in row} for row in rows)
+
+
+async def ok_list(
+    rows: Iterable[object],
+    others: Mapping[str, object],
+    opening: bytes = b'{"data":[',
+    media_type: str = JsonResponse.media_type,
+) -> Response:
+    """Answer 200 with an object of rows and other members. opening: what stands before the rows.
+    Those of a long list are made, and written, in pieces: others are served in between.
+    """
+    digest, pieces = new_digest(), list[bytearray]()
+    piece, ends_at_row = bytearray(opening), _PIECE_ROWS
+    for place, row in enumerate(rows):
+        if place:
+            piece += b","
+        if place == ends_at_row or len(piece) >= _PIECE_BYTES:
+            digest.update(piece)
+            pieces.append(piece)
+            piece, ends_at_row = bytearray(), place + _PIECE_ROWS
+            await asyncio.sleep(0)
+        _encoder.encode_into(row, piece, -1)
+    piece += b"]," + _encoder.encode(others)[1:]
+    digest.update(piece)
+    content = b"".join((*pieces, piece))
+    return Response(content, 200, {"ETag": tag_from(digest)}, media_type)
 
 
 def no_content() -> Response:

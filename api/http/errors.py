@@ -20,9 +20,10 @@ from api.http.problems import (
     Problem,
     bad_field,
     conflict,
+    share_used,
     unavailable,
 )
-from db.core.errors import IntegrityError, OperationalError, QueryCanceled
+from db.core.errors import IntegrityError, NoConnection, OperationalError, QueryCanceled
 from db.resources.kinds import KINDS
 from db.resources.quotas import QuotaExceeded
 from operations.errors import RuleError
@@ -337,7 +338,11 @@ async def _on_database_trouble(request: Request, error: Exception) -> Response:
 
 
 def database_trouble(error: OperationalError) -> Problem:
-    """Write trouble with the database to the log, and return what the client hears of it."""
+    """Return what the client hears of trouble with the database, and write that to the log; no
+    trouble is that an organization has used its share.
+    """
+    if isinstance(error, NoConnection) and error.is_share_used:
+        return share_used()
     _log.warning("database unavailable", error=type(error).__name__, detail=message(error))
     if isinstance(error, QueryCanceled):
         return unavailable("The query took too long: request fewer rows or a shorter time span.")

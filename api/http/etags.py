@@ -26,8 +26,19 @@ _CODING = re.compile(r'\.(?:br|gzip)"$')
 
 def tag_of(content: bytes) -> str:
     """Return the strong tag of a representation."""
-    digest = blake2b(content, digest_size=_TAG_BYTES).digest()
-    return f'"{urlsafe_b64encode(digest).decode("ascii")}"'
+    digest = new_digest()
+    digest.update(content)
+    return tag_from(digest)
+
+
+def new_digest() -> blake2b:
+    """Return the digest of a representation that comes in pieces."""
+    return blake2b(digest_size=_TAG_BYTES)
+
+
+def tag_from(digest: blake2b) -> str:
+    """Return the strong tag of what was digested."""
+    return f'"{urlsafe_b64encode(digest.digest()).decode("ascii")}"'
 
 
 class Preconditions(NamedTuple):

@@ -4,10 +4,11 @@ Labels are bounded: a route is its template, what no route answers is `none`, a 
 does not know is `other`, a status is its class, and a reason is the `code` of a problem document.
 """
 
+from collections.abc import Callable, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.routing import BaseRoute
 
-from db.core.connect import Pool
 from db.core.wakeups import WakeUps
 from service.collected import WAKE_UP_NUMBERS, Collected, pool_numbers
 
@@ -16,9 +17,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"
 
 
 class Metrics:
-    """All metrics of one process."""
+    """All metrics of one process. of_pool: reads the numbers of the pool and of its turns."""
 
-    def __init__(self, connections: Pool, wake_ups: WakeUps) -> None:
+    def __init__(self, of_pool: Callable[[], Mapping[str, int]], wake_ups: WakeUps) -> None:
         self.registry = CollectorRegistry()
         named = {"registry": self.registry, "namespace": "opsc_api"}
         self.in_flight = Gauge("requests_in_flight", "Requests now under way.", **named)
@@ -35,7 +36,7 @@ class Metrics:
         self._refused = Counter(
             "refused", "Problem documents that were sent, by their code.", ["reason"], **named
         )
-        self.registry.register(Collected(pool_numbers("opsc_api"), connections.get_stats))
+        self.registry.register(Collected(pool_numbers("opsc_api"), of_pool))
         self.registry.register(Collected(WAKE_UP_NUMBERS, wake_ups.numbers))
 
     def answered(

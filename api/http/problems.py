@@ -4,6 +4,7 @@ A problem says whose fault it was and where. It never carries a text of the data
 server or data of another organization.
 """
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,6 +14,8 @@ from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 100  # a document names no more
+_MOST_RETRY_S = 5
+_chances = random.Random()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +131,15 @@ def unavailable(detail: str, *, retry_after_s: int = 1) -> Problem:
 def busy(detail: str) -> Problem:
     """Return a 429: too many requests of this kind are running."""
     return Problem(429, "too_many_requests", detail, headers={"Retry-After": "1"})
+
+
+def share_used() -> Problem:
+    """Return a 429: the organization has used its share of the database. Not all of its clients
+    shall come back at once.
+    """
+    detail = (
+        "The organization's requests keep the database busy: send fewer at once, or request fewer"
+        " rows or a shorter time span."
+    )
+    headers = {"Retry-After": str(_chances.randint(1, _MOST_RETRY_S))}
+    return Problem(429, "share_used", detail, headers=headers)

@@ -13,7 +13,7 @@ import structlog
 
 from api.auth.caller import Caller
 from db.core.connect import Pool
-from db.core.errors import OperationalError
+from db.core.errors import NoConnection, OperationalError
 from db.core.tenant import tenant
 from db.identity import api_keys, sign_ins
 from service.ttl_cache import TtlCache
@@ -52,11 +52,14 @@ class Usage:
         by_organization: defaultdict[UUID, list[Caller]] = defaultdict(list)
         for caller in waiting.values():
             by_organization[caller.org_id].append(caller)
-        try:
-            for org_id, callers in by_organization.items():
+        for org_id, callers in by_organization.items():
+            try:
                 await self._write(org_id, callers)
-        except OperationalError as error:
-            _log.warning("last use of credentials not written", error=type(error).__name__)
+            except NoConnection:
+                continue  # an organization that keeps its share busy harms itself alone
+            except OperationalError as error:
+                _log.warning("last use of credentials not written", error=type(error).__name__)
+                return
 
     async def _write(self, org_id: UUID, callers: list[Caller]) -> None:
         keys = [caller.credential_id for caller in callers if caller.via == "api_key"]

@@ -11,11 +11,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.http.encoding import ok, sparse
+from api.http.encoding import ok, ok_list
 from api.http.etags import tag_of
 from api.http.headers import preferred
+from api.request.paging import Envelope
 
 MEDIA_TYPE = "application/geo+json"
+_COLLECTION = b'{"type":"FeatureCollection","features":['
 
 Feature = Mapping[str, Any]
 ToFeature = Callable[[Mapping[str, Any]], Feature]
@@ -48,15 +50,14 @@ def shown(request: Request, item: Mapping[str, Any], feature: ToFeature) -> Resp
     return _varying(ok(item))
 
 
-def listed(request: Request, envelope: Mapping[str, Any], feature: ToFeature) -> Response:
+async def listed(request: Request, envelope: Envelope, feature: ToFeature) -> Response:
     """Return a page: 200 with the envelope, or a FeatureCollection with its other
     members beside.
     """
     if not prefers_geojson(request):
-        return _varying(ok(sparse(envelope, request.query_params.get("fields"))))
-    rest = {name: value for name, value in envelope.items() if name != "data"}
-    features = [feature(item) for item in envelope["data"]]
-    return _varying(_geojson({"type": "FeatureCollection", "features": features, **rest}))
+        return _varying(await envelope.answer(request.query_params.get("fields")))
+    features = map(feature, envelope.rows)
+    return _varying(await ok_list(features, envelope.others, _COLLECTION, MEDIA_TYPE))
 
 
 def _geojson(content: object) -> Response:

@@ -6,17 +6,17 @@ With `total=none` it is neither counted nor shown. A page that would be too larg
 (`db.core.listing`), and its cursor goes on from there.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar, get_args
 
 import msgspec
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.cursors import MAX_CURSOR_CHARACTERS, CursorPosition
-from api.http.encoding import ok, sparse
+from api.http.encoding import ok_list, sparse
 from api.http.fields import DIGITS  # `fields` is a field of `ListQuery`
 from api.http.problems import bad_parameter
 from api.request.access import Access
@@ -24,6 +24,7 @@ from db.core.connect import Connection
 from db.core.listing import NEWEST_FIRST, Listable, ListKey, Order, PageRows
 
 MAX_ROWS = 1_000  # of a page
+MAX_OFFSET = 10_000  # the rows before it are read, too
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
 
 _CURSOR = "^[A-Za-z0-9_-]+$"
@@ -56,11 +57,31 @@ class ListOf(BaseModel, Generic[_ITEM]):
     next_cursor: Annotated[str, fields.text(MAX_CURSOR_CHARACTERS, "aGVyZQ", _CURSOR)] | None
 
 
+def _near(offset: int) -> int:
+    """Raise ValueError for an offset that is too large."""
+    if offset > MAX_OFFSET:
+        raise ValueError(
+            f"must be {MAX_OFFSET:,} at most: to read further, repeat the request with"
+            " cursor=<next_cursor> instead of offset"
+        )
+    return offset
+
+
 class ListQuery(fields.Query):
     """The query of every list."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="rows of a page"), DIGITS] = 50
-    offset: Annotated[int, Field(ge=0, le=10_000_000, description="rows to leave out"), DIGITS] = 0
+    offset: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="rows to leave out. Further on, walk by cursor: the server would read them"
+            " all",
+            json_schema_extra={"maximum": MAX_OFFSET},
+        ),
+        AfterValidator(_near),
+        DIGITS,
+    ] = 0
     cursor: Annotated[
         str | None,
         Field(
@@ -162,12 +183,25 @@ class Total:
     is_estimate: bool = False
 
     @classmethod
-    def counted(cls, rows: int) -> Self:
-        """Return the total of a count that ended at MAX_COUNTED + 1."""
-        return cls(min(rows, MAX_COUNTED), rows > MAX_COUNTED)
+    def counted(cls, rows: int, most: int) -> Self:
+        """Return the total of a count that ended at `most` + 1."""
+        return cls(min(rows, most), rows > most)
 
 
 _NOT_COUNTED = Total(-1)
+
+
+class Envelope(NamedTuple):
+    """A list as it is answered. rows: the JSON of each, made when it is taken. others: the members
+    beside them.
+    """
+
+    rows: Iterable[Mapping[str, Any]]
+    others: Mapping[str, Any]
+
+    async def answer(self, fields: str | None) -> Response:
+        """Answer 200. fields: the only ones that rows have."""
+        return await ok_list(sparse(self.rows, fields), self.others)
 
 
 class Page(Generic[_KEY]):
@@ -220,7 +254,7 @@ class Page(Generic[_KEY]):
         total = self.total
         if total is None:
             rows = await source.count(conn, wanted, MAX_COUNTED + 1)
-            total = Total(rows) if source.keeps_count(wanted) else Total.counted(rows)
+            total = Total(rows) if source.keeps_count(wanted) else Total.counted(rows, MAX_COUNTED)
         found = await source.listing(
             conn,
             wanted,
@@ -236,21 +270,24 @@ class Page(Generic[_KEY]):
         conn: Connection,
         count: Callable[[Connection, _FILTERS, int], Awaitable[int]],
         wanted: _FILTERS,
+        most: int | None = None,
     ) -> Total:
-        """Return the total, which `count` counts if no cursor has it."""
-        return self.total or Total.counted(await count(conn, wanted, MAX_COUNTED + 1))
+        """Return the total, which `count` counts if no cursor has it, up to `most` or
+        MAX_COUNTED.
+        """
+        most = most or MAX_COUNTED
+        return self.total or Total.counted(await count(conn, wanted, most + 1), most)
 
-    def response(
+    async def response(
         self,
         rows: Sequence[_ROW],
         total: Total,
         *,
         key: Callable[[_ROW], _KEY],
-        item: Callable[[_ROW], object],
+        item: Callable[[_ROW], Mapping[str, Any]],
     ) -> Response:
         """Answer 200 with the envelope."""
-        envelope = self.envelope(rows, total, key=key, item=item)
-        return ok(sparse(envelope, self._fields))
+        return await self.envelope(rows, total, key=key, item=item).answer(self._fields)
 
     def envelope(
         self,
@@ -258,8 +295,8 @@ class Page(Generic[_KEY]):
         total: Total,
         *,
         key: Callable[[_ROW], _KEY],
-        item: Callable[[_ROW], object],
-    ) -> dict[str, Any]:
+        item: Callable[[_ROW], Mapping[str, Any]],
+    ) -> Envelope:
         """Return what a list answers, around what was read. Raises Problem (400) where the rows
         were too large for a page that began at an offset.
         """
@@ -273,14 +310,15 @@ class Page(Generic[_KEY]):
             behind = self._offset + len(shown)
             position = CursorPosition(key(shown[-1]), behind, total.rows, total.is_estimate)
             next_cursor = self._cursors.write(position, self._scope)
-        envelope: dict[str, Any] = {"data": [item(row) for row in shown]}
+        others: dict[str, Any] = {}
         if self._has_total:
-            envelope |= {"total": total.rows, "total_is_estimate": total.is_estimate}
-        return envelope | {
+            others |= {"total": total.rows, "total_is_estimate": total.is_estimate}
+        others |= {
             "limit": len(shown) if ends_early else self._limit,
             "offset": self._offset,
             "next_cursor": next_cursor,
         }
+        return Envelope(map(item, shown), others)
 
 
 def _scope(access: Access, query: ListQuery, list_name: str) -> bytes:

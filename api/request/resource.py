@@ -118,7 +118,7 @@ class Resource(Generic[_ROW]):
             more = await self._more(conn, query, rows)
         shown = self.item_for(access)
         item = shown if not more else lambda row: shown(row) | more[row.id]
-        return page.response(rows, total, key=query.order.key, item=item)
+        return await page.response(rows, total, key=query.order.key, item=item)
 
     async def create(
         self,

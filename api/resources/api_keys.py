@@ -112,7 +112,9 @@ async def list_keys(access: Admin, query: Annotated[SortedQuery, Query()]) -> Re
             limit=page.fetch_limit,
             offset=page.fetch_offset,
         )
-    return page.response(rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item)
+    return await page.response(
+        rows, total, key=lambda row: RowKey(row.created_at, row.id), item=_item
+    )
 
 
 @router.post("", operation_id="createApiKey", status_code=201, response_model=NewApiKeyItem)

@@ -111,7 +111,7 @@ async def list_audit_events(access: Admin, query: Annotated[AuditQuery, Query()]
         rows = await audit.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
-    return page.response(rows, total, key=lambda row: AuditKey(row.seq), item=_item)
+    return await page.response(rows, total, key=lambda row: AuditKey(row.seq), item=_item)
 
 
 def _item(event: AuditEvent) -> dict[str, Any]:

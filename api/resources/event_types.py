@@ -44,7 +44,7 @@ async def list_event_types(access: Reader, query: Annotated[ListQuery, Query()])
     page = Page(access, query, "event-types", EventTypeKey)
     first = page.fetch_offset if page.after is None else page.after.place + 1
     rows = list(enumerate(EVENT_KINDS))[first : first + page.fetch_limit]
-    return page.response(
+    return await page.response(
         rows,
         Total(len(EVENT_KINDS)),
         key=lambda row: EventTypeKey(row[0]),

@@ -83,7 +83,7 @@ async def list_events(access: Reader, query: Annotated[EventQuery, Query()]) -> 
         rows = await events.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
-    return page.response(
+    return await page.response(
         rows,
         total,
         key=lambda row: EventKey(row.seq),

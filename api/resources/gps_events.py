@@ -21,6 +21,7 @@ from telemetry.fix import Flag
 from telemetry.ids import derived_id, format_id
 
 router = APIRouter(prefix="/v1/gps-events", tags=["gps-events"], route_class=TenantRoute)
+_MAX_COUNTED_IN_ZONE = 10_000  # each visit is looked up for its fixes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,9 +79,10 @@ async def list_gps_events(
     wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        total = await page.counted(conn, gps_history.count, wanted)
+        most = None if query.zone_id is None else _MAX_COUNTED_IN_ZONE
+        total = await page.counted(conn, gps_history.count, wanted, most)
         rows = await gps_history.listing(conn, wanted, cut)
-    return page.response(
+    return await page.response(
         rows, total, key=lambda row: HistoryKey(row.time, row.tracker_id, row.seq), item=_item
     )
 

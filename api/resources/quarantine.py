@@ -106,7 +106,7 @@ async def list_quarantine(access: Reader, query: Annotated[QuarantineQuery, Quer
     async with access.transaction() as conn:
         await check_filters(conn, query)
         rows, total = await page.read(conn, quarantine_list.MESSAGES, wanted, query.order)
-    return page.response(
+    return await page.response(
         rows, total, key=lambda row: RowKey(row.last_received_at, row.id), item=_item
     )
 

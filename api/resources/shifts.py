@@ -91,7 +91,7 @@ async def list_shifts(access: Reader, query: Annotated[ShiftQuery, Query()]) -> 
         employee_id = await readable_employee(conn, access, query.employee_id)
         wanted = ShiftFilter(employee_id, query.since, query.until, query.open)
         rows, total = await page.read(conn, shifts.SHIFTS, wanted, query.order)
-    return page.response(
+    return await page.response(
         rows, total, key=lambda row: RowKey(row.started_at, row.id), item=shift_item
     )
 

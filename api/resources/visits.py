@@ -91,7 +91,7 @@ async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> 
     async with access.transaction() as conn:
         await check_filters(conn, query)
         rows, total = await page.read(conn, visits.VISITS, wanted, query.order)
-    return page.response(
+    return await page.response(
         rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=visit_item
     )
 

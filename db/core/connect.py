@@ -10,9 +10,11 @@ Connections are in autocommit. A transaction begins only with `async with conn.t
 
 import select
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from time import monotonic
+from typing import TypeAlias
+from uuid import UUID
 
 from psycopg import OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -25,9 +27,8 @@ from db.core.wakeups import WakeUp
 DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"
 _SCHEMES = ("postgresql://", "postgres://")
 
-# Requests that a connection serves at least. Who would wait for longer than a pool lets them is
-# refused at once.
-_SERVED_PER_S = 10
+Turn: TypeAlias = AbstractAsyncContextManager[Callable[[], None]]
+"""A turn at a connection. It gives what is to be called when the connection is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,19 @@ class Limits:
 def _nobody(_: Iterable[WakeUp]) -> None: ...
 
 
+def _at_once(_: UUID | None) -> Turn:
+    return nullcontext(lambda: None)
+
+
 class Pool(AsyncConnectionPool[Connection]):
     """A pool that sends what was noted on a connection, once that has committed and is back.
 
-    on_committed: sends wake-ups (`db.core.wakeups`).
+    on_committed: sends wake-ups (`db.core.wakeups`). turn: waits until it is the turn of an
+    organization, or of what is of none; by default whoever comes first is served first.
     """
 
     on_committed: Callable[[Iterable[WakeUp]], None] = staticmethod(_nobody)
+    turn: Callable[[UUID | None], Turn] = staticmethod(_at_once)
 
     async def getconn(self, timeout: float | None = None) -> Connection:
         """Return a connection that the server has not ended.
@@ -71,11 +78,29 @@ class Pool(AsyncConnectionPool[Connection]):
                 return conn
 
     @asynccontextmanager
-    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:
-        """Provide a connection; commits at the end, an exception rolls back."""
-        async with super().connection(timeout) as conn:
+    async def lent(
+        self, org_id: UUID | None = None, timeout: float | None = None
+    ) -> AsyncIterator[Connection]:
+        """Provide a connection, in the turn of an organization; None: of what is of none. Commits
+        nothing.
+        """
+        async with self.turn(org_id) as begin:
+            conn = await self.getconn(timeout)
+            begin()
             try:
                 yield conn
+            finally:
+                await self.putconn(conn)
+
+    @asynccontextmanager
+    async def connection(
+        self, timeout: float | None = None, *, org_id: UUID | None = None
+    ) -> AsyncIterator[Connection]:
+        """Provide a connection as `lent` does; commits at the end, an exception rolls back."""
+        async with self.lent(org_id, timeout) as conn:
+            try:
+                async with conn:
+                    yield conn
             finally:
                 wake_ups = conn.take_wake_ups()
         if wake_ups:
@@ -144,7 +169,6 @@ def pool(
         min_size=min_size,
         max_size=max_size,
         timeout=wait_s,
-        max_waiting=round(_SERVED_PER_S * wait_s) * max_size,
         reconnect_timeout=RECONNECT_S,
         reconnect_failed=_begin_again,
         open=False,

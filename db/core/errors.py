@@ -18,6 +18,7 @@ __all__ = [
     "IntegrityError",
     "InternalError",
     "LockNotAvailable",
+    "NoConnection",
     "OperationalError",  # no connection in time, too
     "QueryCanceled",
     "TransactionTimeout",
@@ -29,3 +30,13 @@ RECONNECT_S = 0.5
 role must have done to be ready: a pause may grow, but not beyond. So each role is ready within two
 seconds of the database's return, however long that was away.
 """
+
+
+class NoConnection(OperationalError):
+    """No connection came free in time. is_share_used: the organization that asks has used its share
+    of them, so it is not the database that is busy.
+    """
+
+    def __init__(self, *, is_share_used: bool) -> None:
+        super().__init__("no connection came free in time")
+        self.is_share_used = is_share_used

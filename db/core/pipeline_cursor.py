@@ -36,7 +36,7 @@ from db.core.wakeups import Channel, WakeUp
 
 MOST_PREPARED = 100  # of a connection
 _ROWS_AT_ONCE = 16  # of a page, whose bytes are counted before more are read
-_LARGE_BYTES = 256 * 1024  # to load so much takes some milliseconds
+_LARGE_BYTES = 64 * 1024  # to load so much takes a millisecond or two
 _CANCEL_TIMEOUT_S = 5
 # bool, bigint, smallint, integer, real, double precision, date, times and uuid: a few bytes each.
 _SHORT_OIDS = frozenset({16, 20, 21, 23, 700, 701, 1082, 1083, 1114, 1184, 2950})

@@ -44,10 +44,10 @@ async def tenant(
     """Provide a connection inside one transaction that sees the rows of `org_id` alone.
 
     Commits at the end; an exception rolls back. BEGIN goes out with the first statement, and COMMIT
-    with what is still queued (`Connection.later`). Raises psycopg_pool.PoolTimeout where no
-    connection comes free in time.
+    with what is still queued (`Connection.later`). Raises OperationalError where no connection
+    comes free in time.
     """
-    async with connections.connection() as conn:  # which rolls back
+    async with connections.connection(org_id=org_id) as conn:  # which rolls back
         conn.later(("BEGIN", None), acting_for(org_id, actor))
         try:
             yield conn
@@ -62,15 +62,14 @@ async def tenant(
 async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
     """Provide a connection that sees the rows of `org_id` alone, and can change nothing.
 
-    Raises psycopg_pool.PoolTimeout where none comes free in time.
+    Raises OperationalError where none comes free in time.
     """
-    conn = await connections.getconn()  # not connection(), which asks whether to commit
-    try:
-        conn.read_for(org_id)
-        yield conn
-    finally:
-        conn.read_for(None)
-        await connections.putconn(conn)
+    async with connections.lent(org_id) as conn:  # not connection(), which asks whether to commit
+        try:
+            conn.read_for(org_id)
+            yield conn
+        finally:
+            conn.read_for(None)
 
 
 async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:

@@ -1,8 +1,9 @@
 """Fixes as the API lists them: by tracker, asset, zone and time, the newest first or the oldest.
 
 History is stored by tracker. Which fixes a question is about is therefore a set of spans (tracker,
-since, until): an asset's are its assignments, a zone's are the visits in it. Each span is read from
-its first end along the index (tracker, time, seq) and no further than the page needs.
+since, until): an asset's are its assignments, a zone's are the visits in it (`zone_spans.py`). Each
+span is read from its first end along the index (tracker, time, seq) and no further than the page
+needs.
 
 A question about all trackers is asked of a short stretch of time first, and of longer ones until
 the page is full; where the oldest come first, these begin at the oldest fix that there is. A tenant
@@ -13,7 +14,7 @@ not theirs: for them there is a span for each tracker that they have.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple, Self
 from uuid import UUID
 
 from psycopg import sql
@@ -21,6 +22,7 @@ from psycopg import sql
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions, PageRows, read_page
+from db.history.zone_spans import ZoneVisits
 
 _FIX = sql.SQL(
     "g.org_id, g.tracker_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags, g.altitude_m,"
@@ -124,12 +126,25 @@ class FixFilter:
     def spans(self) -> Spans:
         """Return no values: the row says nothing but when."""
         if self.zone_id is not None:
-            return self._visits_in_zone()
+            return self.visits().spans()
         if self.asset_id is not None:
             return self._assignments()
         if self.tracker_id is not None:
             return _ALL_OF_ONE_TRACKER, {"tracker": self.tracker_id}
         return None
+
+    def visits(self) -> ZoneVisits:
+        """Return the visits of the zone."""
+        assert self.zone_id is not None
+        return ZoneVisits(self.zone_id, self.asset_id, self.tracker_id, self.since, self.until)
+
+    def behind(self, cut: "Cut") -> Self:
+        """Return what is left of the time for a page and those that follow."""
+        if cut.after is None:
+            return self
+        if cut.descending:
+            return replace(self, until=cut.after.time + timedelta(microseconds=1))
+        return replace(self, since=cut.after.time)
 
     def window(self) -> Conditions:
         """Return the bounds in time, of `g`."""
@@ -141,7 +156,10 @@ class FixFilter:
         return conditions
 
     def _assignments(self) -> tuple[sql.Composable, dict[str, object]]:
-        conditions = self._of_assignment()
+        conditions = Conditions()
+        conditions.add("a.asset_id = %(asset)s", asset=self.asset_id)
+        if self.tracker_id is not None:
+            conditions.add("a.tracker_id = %(tracker)s", tracker=self.tracker_id)
         statement = sql.SQL(
             """
             SELECT a.tracker_id, a.assigned_from AS since,
@@ -150,35 +168,6 @@ class FixFilter:
             """
         ).format(conditions.where())
         return statement, conditions.values
-
-    def _visits_in_zone(self) -> tuple[sql.Composable, dict[str, object]]:
-        conditions = self._of_assignment()
-        conditions.add("v.zone_id = %(zone)s", zone=self.zone_id)
-        if self.until is not None:
-            conditions.add("v.entered_at < %(until)s")
-        if self.since is not None:
-            conditions.add("(v.left_at IS NULL OR v.left_at > %(since)s)")
-        statement = sql.SQL(
-            """
-            SELECT a.tracker_id, greatest(v.entered_at, a.assigned_from) AS since,
-                   least(v.left_at, a.assigned_to, 'infinity') AS until
-              FROM visits v
-              JOIN tracker_assignments a
-                ON a.org_id = v.org_id AND a.asset_id = v.asset_id
-               AND NOT v.retracted
-               AND (v.left_at IS NULL OR a.assigned_from < v.left_at)
-               AND (a.assigned_to IS NULL OR a.assigned_to > v.entered_at) {}
-            """
-        ).format(conditions.where())
-        return statement, conditions.values
-
-    def _of_assignment(self) -> Conditions:
-        conditions = Conditions()
-        if self.asset_id is not None:
-            conditions.add("a.asset_id = %(asset)s", asset=self.asset_id)
-        if self.tracker_id is not None:
-            conditions.add("a.tracker_id = %(tracker)s", tracker=self.tracker_id)
-        return conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +182,8 @@ class Cut:
 
 async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRows[HistoryFix]:
     """Return a page."""
+    if wanted.zone_id is not None:
+        return await _within_visits(conn, wanted.behind(cut), cut)
     spans = await _spans(conn, wanted)
     if wanted.spans() is None:
         for stretch in await _stretches(conn, wanted, cut):
@@ -200,6 +191,15 @@ async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRows[His
             if len(rows) == cut.limit or rows.is_cut:
                 return rows
     return await _page(conn, spans, wanted.window(), cut)
+
+
+async def _within_visits(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRows[HistoryFix]:
+    async for at in wanted.visits().beginnings(conn, descending=cut.descending):
+        stretch = replace(wanted, since=at) if cut.descending else replace(wanted, until=at)
+        rows = await _page(conn, stretch.spans(), stretch.window(), cut)
+        if len(rows) == cut.limit or rows.is_cut:
+            return rows
+    return await _page(conn, wanted.spans(), wanted.window(), cut)
 
 
 async def _spans(conn: Connection, wanted: FixFilter) -> Spans:

@@ -3,7 +3,6 @@ as the application's role.
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -11,7 +10,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg import AsyncCursor
 
 from db.core.connect import Connection, conninfo
 from db.core.listing import Order
@@ -26,6 +24,7 @@ from db.stock.lots import stock_lots
 from db.stock.movements import movements
 from db.stock.parts import parts
 from operations.work_orders.states import STATES
+from tests.db.plans import Explaining, looked_at
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
@@ -151,33 +150,6 @@ def much(database: DatabaseUnderTest) -> Made:
         conn.execute(_FILL.format(**names).encode())
         conn.execute("VACUUM ANALYZE")
     return Made(database, org_id)
-
-
-class Explaining(AsyncCursor[Any]):
-    """A cursor that keeps the plan of each statement, as it was executed."""
-
-    plans: list[dict[str, Any]]
-
-    async def execute(self, query: Any, params: Any = None, **options: Any) -> "Explaining":
-        text = query.decode() if isinstance(query, bytes) else query
-        text = text if isinstance(text, str) else text.as_string(self.connection)
-        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
-        async with psycopg.AsyncCursor(self.connection) as cursor:
-            await cursor.execute(explain.encode(), params)
-            row = await cursor.fetchone()
-        assert row is not None
-        type(self).plans.append(row[0][0]["Plan"])
-        return await super().execute(query, params, **options)
-
-
-def looked_at(plan: Mapping[str, Any]) -> float:
-    """Return how many rows a plan's scans read, those that they threw away included."""
-    own = 0.0
-    if "Scan" in plan["Node Type"] and plan["Node Type"] not in ("CTE Scan", "Subquery Scan"):
-        removed = plan.get("Rows Removed by Filter", 0)
-        removed += plan.get("Rows Removed by Index Recheck", 0)
-        own = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
-    return own + sum(map(looked_at, plan.get("Plans", ())))
 
 
 def _made(kind: int, number: int) -> UUID:

@@ -52,7 +52,8 @@ async def registries() -> list[CollectorRegistry]:
     """Return what the page of every role shows."""
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
     wake_ups = WakeUps(partial(connect, "postgresql://nobody@127.0.0.1:1/none", "none"))
-    api, ingest, deliver = ApiMetrics(connections, wake_ups), IngestMetrics(), WebhookMetrics()
+    api = ApiMetrics(connections.get_stats, wake_ups)
+    ingest, deliver = IngestMetrics(), WebhookMetrics()
     streams = Streams(cast(ApiState, SimpleNamespace(connections=connections)), 1, LiveLimits())
     feeds = EventFeed(connections, poll_s=1), PositionFeed(connections)
     LiveMetrics(api.registry, streams, *feeds)

@@ -59,7 +59,7 @@ async def list_positions(
         return asset_position(row.id, row.name, positions.get(row.id))
 
     envelope = page.envelope(rows, total, key=query.order.key, item=item)
-    return listed(request, envelope, _feature)
+    return await listed(request, envelope, _feature)
 
 
 def _feature(item: Mapping[str, Any]) -> Feature:

@@ -166,7 +166,7 @@ async def list_template_versions(
         rows = await table.versions(
             conn, template_id, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
-    return page.response(
+    return await page.response(
         rows, total, key=lambda row: TemplateVersionKey(row.version), item=_version_item
     )
 

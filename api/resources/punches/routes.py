@@ -62,7 +62,7 @@ async def list_punches(access: Reader, query: Annotated[PunchQuery, Query()]) ->
             query.site_id,
         )
         found, total = await page.read(conn, punch_list.PUNCHES, wanted, query.order)
-    return page.response(
+    return await page.response(
         found, total, key=lambda row: RowKey(row.claimed_at, row.id), item=punch_item
     )
 

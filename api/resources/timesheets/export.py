@@ -12,7 +12,6 @@ from api.documents.letterhead import Letterhead
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_print import Paper
 from api.http import fields
-from api.http.encoding import ok, sparse
 from api.request.access import Access
 from api.request.document_answers import (
     MOST_CHARACTERS,
@@ -22,6 +21,7 @@ from api.request.document_answers import (
     varying,
     wanted,
 )
+from api.request.paging import Envelope
 from api.resources.timesheets.bodies import Spreadsheet, TimesheetItem
 
 Form: TypeAlias = Literal["json", "pdf", "csv"]
@@ -57,19 +57,19 @@ def wanted_form(request: Request) -> Form:
     return wanted(request, _FORMS)
 
 
-def listed(request: Request, envelope: Mapping[str, Any], *, spreadsheet: bool) -> Response:
+async def listed(request: Request, envelope: Envelope, *, spreadsheet: bool) -> Response:
     """Answer with a page: 200 with the envelope, or with a CSV of its rows.
 
     The next page of a CSV is in a Link header.
     """
     chosen = request.query_params.get("fields")
     if wanted_form(request) != "csv":
-        return varying(ok(sparse(envelope, chosen)))
+        return varying(await envelope.answer(chosen))
     names = chosen.split(",") if chosen else list(TimesheetItem.model_fields)
-    cells = [[_cell(row[name]) for name in names] for row in envelope["data"]]
+    cells = [[_cell(row[name]) for name in names] for row in envelope.rows]
     content = for_reader(csv_bytes(names, cells), spreadsheet=spreadsheet)
     response = file_answer(content, MEDIA_TYPE)
-    cursor = envelope["next_cursor"]
+    cursor = envelope.others["next_cursor"]
     if cursor is not None:
         following = request.url.remove_query_params("offset").include_query_params(cursor=cursor)
         response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'

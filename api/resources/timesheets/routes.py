@@ -100,7 +100,7 @@ async def list_timesheets(
         if query.include is not None:
             rows[:] = await with_hours(conn, access.caller.org_id, rows)
     envelope = page.envelope(rows, total, key=query.order.key, item=timesheet_item)
-    return listed(request, envelope, spreadsheet=query.spreadsheet)
+    return await listed(request, envelope, spreadsheet=query.spreadsheet)
 
 
 @router.post("/submit", operation_id="submitTimesheets", response_model=TimesheetResults)

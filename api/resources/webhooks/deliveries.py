@@ -103,7 +103,7 @@ async def list_deliveries(access: Reader, query: Annotated[DeliveryQuery, Query(
         rows = await delivery_list.listing(
             conn, wanted, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
-    return page.response(rows, total, key=lambda row: DeliveryKey(row.id), item=delivery_item)
+    return await page.response(rows, total, key=lambda row: DeliveryKey(row.id), item=delivery_item)
 
 
 @router.get("/{id}", operation_id="getWebhookDelivery", response_model=DeliveryWithAttempts)

@@ -99,12 +99,12 @@ async def list_assets_on_site(
         row = await orders.found(conn, work_order_id)
         windows = await table.windows_at_site(conn, row.id)
         if not windows:
-            return page.response([], Total(0), key=_key, item=visit_item)
+            return await page.response([], Total(0), key=_key, item=visit_item)
         wanted = VisitFilter(windows=windows)
         if len(windows) == 1:  # which the index of a zone's visits has in order
             wanted = VisitFilter(**windows[0]._asdict())
         found, total = await page.read(conn, visits.VISITS, wanted)
-    return page.response(found, total, key=_key, item=visit_item)
+    return await page.response(found, total, key=_key, item=visit_item)
 
 
 def _key(visit: ListedVisit) -> RowKey:
@@ -124,4 +124,4 @@ async def listed_records(
         row = await orders.found(conn, work_order_id)
         wanted = {"work_order_id": row.id}
         rows, total = await page.read(conn, of, wanted, query.order)
-    return page.response(rows, total, key=query.order.key, item=item)
+    return await page.response(rows, total, key=query.order.key, item=item)

@@ -79,7 +79,7 @@ async def list_zones(
             offset=page.fetch_offset,
         )
     envelope = page.envelope(rows, total, key=query.order.key, item=zone_item)
-    return listed(request, envelope, zone_feature)
+    return await listed(request, envelope, zone_feature)
 
 
 @router.post("", operation_id="createZone", status_code=201, response_model=ZoneItem)
@@ -186,7 +186,9 @@ async def list_zone_versions(
         rows = await zones.versions(
             conn, zone_id, after=page.after, limit=page.fetch_limit, offset=page.fetch_offset
         )
-    return page.response(rows, total, key=lambda row: VersionKey(row.version), item=version_item)
+    return await page.response(
+        rows, total, key=lambda row: VersionKey(row.version), item=version_item
+    )
 
 
 async def _found(conn: Connection, zone_id: fields.ZoneId) -> Zone:

@@ -4,6 +4,7 @@ import pytest
 import pytest_asyncio
 
 from api.request import paging
+from api.request.paging import MAX_OFFSET
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_fixes, text
@@ -107,6 +108,26 @@ async def test_offset_and_cursor_walk_the_same_way(api: RunningApi) -> None:
     assert paged == walked
     beyond = (await org.viewer.get("/v1/zones", offset=7)).json
     assert (beyond["data"], beyond["total"], beyond["next_cursor"]) == ([], 7, None)
+
+
+async def test_an_offset_is_bounded_and_the_refusal_names_the_cursor(
+    api: RunningApi, org: Organization
+) -> None:
+    """The rows before it are read, too, and a walk by cursor reads each row once."""
+    assert (await org.viewer.get("/v1/zones", offset=MAX_OFFSET)).status == 200
+    refused = await org.viewer.get("/v1/zones", offset=MAX_OFFSET + 1)
+    assert (refused.status, refused.json["code"]) == (400, "invalid_parameter")
+    (fault,) = refused.json["errors"]
+    assert fault["parameter"] == "offset"
+    assert "10,000 at most" in fault["message"]
+    assert "cursor=<next_cursor>" in fault["message"]
+    document = (await org.viewer.get("/openapi.json")).json
+    (offset,) = [
+        each["schema"]
+        for each in document["paths"]["/v1/zones"]["get"]["parameters"]
+        if each["name"] == "offset"
+    ]
+    assert (offset["minimum"], offset["maximum"]) == (0, MAX_OFFSET)
 
 
 async def test_a_walk_may_begin_at_an_offset_and_change_its_limit(api: RunningApi) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from api.resources import gps_events
 from telemetry.ids import parse_id
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
@@ -146,6 +147,18 @@ async def test_a_zone_shows_the_fixes_within_its_visits(
     assert await shown(tracker_id=who.tracker_id) == at(who.asset_id, 6, 5, 2, 1)
     window = {"from_": text(minute(2)), "to": text(minute(6))}
     assert await shown(asset_id=who.asset_id, **window) == at(who.asset_id, 5, 2)
+
+
+async def test_the_fixes_of_a_zone_are_counted_up_to_a_bound(
+    api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gps_events, "_MAX_COUNTED_IN_ZONE", 2)
+    who = await carried(north)
+    zone_id = (await north.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+    store_visit(api, north, who, zone_id, minute(0))
+    store_fixes(api, north, who.tracker_id, [minute(number) for number in range(3)])
+    page = (await north.viewer.get("/v1/gps-events", zone_id=zone_id)).json
+    assert (len(page["data"]), page["total"], page["total_is_estimate"]) == (3, 2, True)
 
 
 @pytest.mark.parametrize("trackers", [1, 1_000_000])
