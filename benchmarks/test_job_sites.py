@@ -24,6 +24,9 @@ from benchmarks.common.workload import START_US
 from db.core.connect import Connection, connect
 from db.punches import jobsites
 from db.punches.sites import PunchPlace, near_zones
+from db.resources.zones import geometry_hash
+from geofence.shapes.geojson import read_shape
+from geofence.shapes.stored import write_wkb
 from telemetry.ids import derived_id
 
 SIZES = (1, 100, 10_000)
@@ -56,17 +59,23 @@ def add_jobsites(environment: Environment, size: int) -> None:
     """Add an organization and its jobsites, a hundred in a row."""
     org_id, zones = organization(size), [zone_uuid(number) for number in range(size)]
     corners = [(LON + n % 100 * STEP_DEG, LAT + n // 100 * STEP_DEG) for n in range(size)]
+    shapes = [(text := square(*at), geometry_hash(text), wkb(text)) for at in corners]
     with environment.admin.transaction():
         environment.admin.execute("SET LOCAL session_replication_role = replica")
         copy_rows(environment.admin, "organizations (org_id, name)", [(org_id, "Benchmark")])
         copy_rows(environment.admin, "zones (org_id, id, version)", ((org_id, z, 1) for z in zones))
         copy_rows(
             environment.admin,
-            "zone_versions (org_id, zone_id, version, name, kind, geometry, valid_from, revision,"
-            " box)",
+            "zone_shapes (org_id, geometry, geometry_sha256, shape)",
+            ((org_id, *shape) for shape in shapes),
+        )
+        copy_rows(
+            environment.admin,
+            "zone_versions (org_id, zone_id, version, name, kind, geometry_sha256, shape_bytes,"
+            " valid_from, revision, box)",
             (
-                (org_id, zone, 1, "Site", "jobsite", square(*at), BEFORE_ANY_FIX, 1, box(*at))
-                for zone, at in zip(zones, corners, strict=True)
+                (org_id, zone, 1, "Site", "jobsite", sha256, len(wkb), BEFORE_ANY_FIX, 1, box(*at))
+                for zone, at, (_, sha256, wkb) in zip(zones, corners, shapes, strict=True)
             ),
         )
 
@@ -79,6 +88,10 @@ def square(west: float, south: float) -> str:
     west, south, east, north = box(west, south)
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     return json.dumps({"type": "Polygon", "coordinates": [ring]})
+
+
+def wkb(geometry: str) -> bytes:
+    return write_wkb(read_shape(json.loads(geometry)))
 
 
 @pytest.mark.benchmark(timer=time.process_time)

@@ -2,12 +2,15 @@
 
 The lease and the revision are checked, then fixes, visits, events, saved states, checkpoints,
 punches and quarantine are written. A revision that moved is no failure: it is seen before anything
-is written, and the batch is planned again on the spot.
+is written, and the batch is planned again. First nothing is held meanwhile: writers of the registry
+go on, and so do all who wait for them. What they change by then is read in the transaction, which
+keeps them from changing more.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -18,7 +21,7 @@ from db.core.connect import Connection
 from db.history import events, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints
-from db.ingest.registry import changes_since
+from db.ingest.registry import changes_since, unchanging
 from db.punches.amendments import NewFixes, note_new_fixes
 from db.punches.record import record
 from db.punches.rows import Fate
@@ -99,9 +102,13 @@ async def store(
         on_applied()
         term.memory.committed()
         return Stored(arrivals, plan, ())
-    async with term.conn.transaction():
-        if await registry_revision.read_as_leader(term.conn, LEASE, term.epoch) != plan.revision:
-            plan = await _plan_again(term, arrivals)
+    async with AsyncExitStack() as whole:
+        if await _begin(term, whole) != plan.revision:
+            await whole.aclose()
+            async with unchanging(term.conn):
+                plan = await _plan_again(term, arrivals)
+            if await _begin(term, whole) != plan.revision:
+                plan = await _plan_again(term, arrivals)
         _apply(term, arrivals, plan)
         on_applied()
         plan, counted = await _write(term, plan, arrivals)
@@ -115,15 +122,19 @@ async def store(
     return Stored(arrivals, plan, counted)
 
 
+async def _begin(term: LeaderTerm, whole: AsyncExitStack) -> int:
+    """Begin the transaction, and return the revision, held against change from here on."""
+    await whole.enter_async_context(term.conn.transaction())
+    return await registry_revision.read_as_leader(term.conn, LEASE, term.epoch)
+
+
 def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan) -> None:
     term.memory.apply(plan)
     defer(term.memory, deferred_of(arrivals, plan))
 
 
 async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
-    """Return a plan made with the changes of the registry. The transaction locks the revision,
-    which cannot move again.
-    """
+    """Return a plan made with the changes of the registry, as the transaction sees it."""
     changes = await changes_since(term.conn, term.memory.registry.revision)
     await asyncio.to_thread(term.memory.registry.take, changes)
     term.memory.hold(changes.backlogs)

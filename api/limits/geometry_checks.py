@@ -1,34 +1,51 @@
-"""Geometry checks beside the event loop: small ones on a thread, large ones in a process.
+"""Geometry checks beside the event loop: small ones on a thread, large ones in a process, which
+also decodes large bodies.
 
 Organizations take turns. Each has at most one geometry that is checked or is next, so a costly one
 delays others only by its own time. That time is bounded (`api.limits.geometry_process`).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from api.limits.forking_process import ForkingProcess
-from api.limits.geometry_process import LIMITS, ShapeAnswer, ShapeRequest, judge
-from api.limits.turns import MOST_ORGANIZATIONS, Turns
-from geofence.geometry.measures import Measures
-from geofence.shapes.errors import ShapeError
+from api.limits.geometry_process import (
+    LIMITS,
+    BodyAnswer,
+    BodyRequest,
+    Request,
+    ShapeAnswer,
+    ShapeRequest,
+    ShapesRequest,
+    judge,
+)
+from api.limits.turns import MOST_ORGANIZATIONS, TooManyOfAll, Turns
 from service.worker_thread import OneThread
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# What is smaller takes some ten milliseconds, whatever it is.
+WAITING_IMPORTS = 2
+"""An import of zones beyond, of one organization, does not wait."""
+LARGE_BYTES = 256 * 1024
+"""Bodies beyond are decoded in the process."""
 _SMALL_ARRAYS, _SMALL_BYTES = 300, 32 * 1024
+_PORTION, _PORTION_BYTES = 250, 256 * 1024  # of many geometries, which a child checks
+_answers = msgspec.msgpack.Decoder(list[ShapeAnswer])
 _TOO_DEAR = f"it cannot be checked within {LIMITS.cpu_s} s: draw it with fewer vertices"
 
 
 class Shapes:
-    """Checks geometries. The process for large ones is started when the first one comes."""
+    """Checks geometries. The process for large ones is started when the first one comes.
+
+    imports: the turns of organizations that import zones.
+    """
 
     def __init__(self) -> None:
+        self.imports = Turns(most_of_each=1 + WAITING_IMPORTS)
         self._turns = Turns()
         self._thread = OneThread("geometry", waiting=MOST_ORGANIZATIONS)
         self._process = ForkingProcess("api.limits.geometry_process", self._turns)
@@ -38,27 +55,37 @@ class Shapes:
         """The process for large geometries, where one was started."""
         return None if self._process.process is None else self._process.process.pid
 
-    async def measure(
-        self,
-        org_id: UUID,
-        geometry: Mapping[str, Any],
-        *,
-        radius_m: float | None,
-        width_m: float | None,
-    ) -> Measures:
-        """Measure how large a geometry is. Raises ShapeError, TooManyOfOne, TooManyOfAll."""
-        request = ShapeRequest(dict(geometry), radius_m, width_m)
-        message = msgspec.json.encode(request)
-        if len(message) <= _SMALL_BYTES and message.count(b"[") <= _SMALL_ARRAYS:
-            return (await self.beside(org_id, judge, request)).result()
+    async def check(self, org_id: UUID, asked: Sequence[ShapeRequest]) -> list[ShapeAnswer]:
+        """Read and measure geometries. Raises TooManyOfOne, TooManyOfAll."""
+        if _are_small(asked):
+            return await self.beside(org_id, judge, asked)
+        found: list[ShapeAnswer] = []
+        for some in _portions(asked):
+            answered = await self._ask(org_id, ShapesRequest(some))
+            if answered:
+                found += _answers.decode(answered)
+            elif len(some) > 1:  # one of them is too dear, or all are together
+                for one in some:
+                    found += await self.check(org_id, [one])
+            else:
+                found.append(ShapeAnswer(problem=_TOO_DEAR))
+        return found
 
+    async def decode_body(self, org_id: UUID, content: bytes, most_values: int) -> object:
+        """Decode a large body; the coordinates of geometries stay JSON texts (`msgspec.Raw`).
+
+        Raises Problem, TooManyOfOne, TooManyOfAll.
+        """
+        answered = await self._ask(org_id, BodyRequest(content, most_values))
+        if not answered:
+            raise TooManyOfAll  # no body takes so long on a machine that is not too busy
+        return msgspec.msgpack.decode(answered, type=BodyAnswer).result()
+
+    async def _ask(self, org_id: UUID, request: Request) -> bytes:
         async def read() -> bytes:
-            return message
+            return msgspec.msgpack.encode(request)
 
-        answer = await self._process.ask(org_id, read)
-        if not answer:
-            raise ShapeError(_TOO_DEAR)
-        return msgspec.json.decode(answer, type=ShapeAnswer).result()
+        return await self._process.ask(org_id, read)
 
     async def beside(
         self, org_id: UUID, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
@@ -74,3 +101,24 @@ class Shapes:
         """End the thread and the process."""
         self._thread.close()
         await self._process.close()
+
+
+def _are_small(asked: Sequence[ShapeRequest]) -> bool:
+    """Return whether all together take some ten milliseconds at most."""
+    texts = [one.geometry for one in asked]
+    if sum(map(len, texts)) > _SMALL_BYTES:
+        return False
+    return sum(text.count("[") for text in texts) <= _SMALL_ARRAYS
+
+
+def _portions(asked: Sequence[ShapeRequest]) -> Iterator[list[ShapeRequest]]:
+    """Yield all in their order, in lists of one at least, and of more as far as they are short."""
+    some: list[ShapeRequest] = []
+    size = 0
+    for one in asked:
+        size += len(one.geometry)
+        if some and (len(some) == _PORTION or size > _PORTION_BYTES):
+            yield some
+            some, size = [], len(one.geometry)
+        some.append(one)
+    yield some

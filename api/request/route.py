@@ -4,17 +4,14 @@
 parameters, the body, then the handler, whose arguments `api.request.handler_arguments` reads.
 
 The body is bounded while it arrives, to 16 KiB on routes that need no token. Its Content-Type must
-be JSON, and it must follow RFC 8259 strictly: no NaN, no infinity, UTF-8 only. Nesting and the
-number of values are bounded, since the event loop stands still while a body is decoded.
+be JSON, and so must the body (`api.limits.json_body`).
 """
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, ClassVar
 
-import msgspec
 from fastapi.routing import APIRoute
 from msgspec import UNSET
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -28,6 +25,9 @@ from api.context import ApiState
 from api.http.etags import Preconditions
 from api.http.headers import charset, media_type
 from api.http.problems import Fault, Problem, bad_parameter, unavailable
+from api.limits.geometry_checks import LARGE_BYTES
+from api.limits.json_body import decode_json
+from api.limits.turns import refusing_when_full
 from api.request.access import authenticate
 from api.request.handler_arguments import Handle, handle_of, query_names
 from api.request.idempotency import KeyedRequest, fingerprint, read_key
@@ -35,12 +35,6 @@ from api.request.paging import fields_of
 from api.settings import ApiSettings
 from geofence.shapes.geojson import MAX_VERTICES
 
-_MAX_NESTING = 32
-# Escapes in JSON, one by one; those of a UTF-16 pair together.
-_ESCAPE = re.compile(rb"\\[^u]|\\u[dD][89abAB]..(?:\\u[dD][c-fC-F]..)?|\\u[dD][c-fC-F]..")
-_HALF_OF_A_PAIR_BYTES = 6
-# A text, and the colon behind it where it is a name.
-_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"[ \t\n\r]*(:?)')
 # Who sends too much hears so only if the connection stays open while it sends: so much is taken and
 # thrown away.
 _DISCARDED_BYTES = 16 * 1024 * 1024
@@ -89,11 +83,13 @@ class PublicRoute(APIRoute):
                 _check_parameters(request, self.parameters)
                 if shown is not None:
                     _check_fields(request, shown)
+            content = b""
             if takes_body:
                 content = await _read(request, self.body_limit_bytes, settings.api_body_timeout_s)
-                request.state.body = self.decode(request, content)
             try:
                 async with asyncio.timeout(settings.api_request_timeout_s):
+                    if takes_body:
+                        request.state.body = await self.body_of(request, content)
                     response = await self.run(request, handle)
             except TimeoutError:  # what it did is undone, unless it was just being committed
                 raise unavailable("The request took too long.") from None
@@ -107,9 +103,16 @@ class PublicRoute(APIRoute):
         state: ApiState = request.app.state.api
         state.admission.admit_stranger(request)
 
+    async def body_of(self, request: Request, content: bytes) -> object:
+        """Return the JSON of a body; UNSET where there is none. Raises Problem."""
+        return self.decode(request, content)
+
     def decode(self, request: Request, content: bytes) -> object:
-        """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
-        return _decode(request, content, self.most_values)
+        """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 413, 415)."""
+        if not content:
+            return UNSET
+        check_kind(request.headers)
+        return decode_json(content, self.most_values)
 
     async def run(self, request: Request, handle: Handle) -> Response:
         """Run the handler and return its answer."""
@@ -161,6 +164,17 @@ class LargeBodyRoute(TenantRoute):
 
     body_limit_bytes = 5 * 1024 * 1024
     most_values = 4 * MAX_VERTICES  # a vertex is an array and two numbers
+
+    async def body_of(self, request: Request, content: bytes) -> object:
+        """Return the JSON of a body; of a large one the coordinates of geometries as JSON texts
+        (`msgspec.Raw`). Raises Problem.
+        """
+        if len(content) <= LARGE_BYTES:
+            return self.decode(request, content)
+        check_kind(request.headers)
+        shapes, org_id = request.app.state.api.shapes, request.state.caller.org_id
+        with refusing_when_full("large bodies"):
+            return await shapes.decode_body(org_id, content, self.most_values)
 
 
 def _check_parameters(request: Request, known: frozenset[str]) -> None:
@@ -230,33 +244,7 @@ def too_large(limit_bytes: int) -> Problem:
     return Problem(413, "body_too_large", detail, headers={"Connection": "close"})
 
 
-def _decode(request: Request, content: bytes, most_values: int) -> object:
-    """Return the JSON of a body; UNSET where there is none. Raises Problem (400, 415)."""
-    if not content:
-        return UNSET
-    _check_kind(request.headers)
-    if sum(map(content.count, (b",", b"[", b"{"))) > most_values:
-        detail = (
-            f"The body has too many values: at most {most_values} are allowed. Commas and opening"
-            " brackets are counted."
-        )
-        raise Problem(413, "body_too_large", detail)
-    try:
-        value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, "invalid_json", _not_json(content, error)) from None
-    except RecursionError:
-        raise _nested_too_deep() from None
-    keys = _keys_within(value, _MAX_NESTING)
-    if keys is None:
-        raise _nested_too_deep()
-    if keys != _keys_written(content):
-        detail = "The body has an object with the same name twice."
-        raise Problem(400, "invalid_json", detail)
-    return value
-
-
-def _check_kind(headers: Headers) -> None:
+def check_kind(headers: Headers) -> None:
     """Raise Problem (415) for a body that is not called plain JSON in UTF-8."""
     if media_type(headers) != "application/json" or charset(headers) not in ("", "utf-8"):
         detail = "The Content-Type must be application/json, in UTF-8."
@@ -264,39 +252,3 @@ def _check_kind(headers: Headers) -> None:
     if headers.get("content-encoding", "identity").lower() != "identity":
         detail = "The body must be sent as it is, without Content-Encoding."
         raise Problem(415, "not_json", detail, headers={"Accept-Encoding": "identity"})
-
-
-def _not_json(content: bytes, error: Exception) -> str:
-    for escape in _ESCAPE.finditer(content):
-        if len(escape[0]) == _HALF_OF_A_PAIR_BYTES:
-            return (
-                f"The body is not JSON: the escape at byte {escape.start()} is half of a surrogate"
-                " pair. Write the whole character, in UTF-8 or as two escapes."
-            )
-    if isinstance(error, UnicodeDecodeError):
-        return "The body is not JSON: it must be in UTF-8."
-    return f"The body is not JSON: {error}."
-
-
-def _nested_too_deep() -> Problem:
-    return Problem(400, "invalid_json", f"The body is nested more than {_MAX_NESTING} levels deep.")
-
-
-def _keys_within(value: object, depth: int) -> int | None:
-    """Return how many names all objects have; None where they are nested deeper than `depth`."""
-    keys = 0
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(depth):
-        keys += sum(len(each) for each in level if isinstance(each, dict))
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    return None if level else keys
-
-
-def _keys_written(content: bytes) -> int:
-    """Return how many names a JSON text has, the same ones again included: texts before a colon."""
-    return _TEXT.findall(content).count(b":")

@@ -6,7 +6,8 @@ something is wrong, nothing is made, and every fault that was found is named wit
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, LiteralString, TypeVar
 from uuid import UUID
@@ -16,8 +17,10 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.http.encoding import created_batch
-from api.http.problems import Fault, Problem, bad_field
-from api.request.access import Dispatcher
+from api.http.problems import Fault, Problem, bad_field, unavailable
+from api.limits.geometry_checks import WAITING_IMPORTS
+from api.limits.turns import TooManyOfAll, TooManyOfOne
+from api.request.access import Access, Dispatcher
 from api.request.references import missing_references, references_in
 from api.request.route import LargeBodyRoute
 from api.resources.assets.bodies import AssetItem, NewAsset, asset_item, new_asset
@@ -28,18 +31,20 @@ from api.resources.trackers.bodies import (
     wanted_assignment,
 )
 from api.resources.trackers.routes import SECRET_BYTES, new_tracker
-from api.resources.zones.bodies import NewZone, ZoneItem, new_zone, zone_item
-from api.resources.zones.crowds import NewShape, box_of, check_crowds
+from api.resources.zones.bodies import NewZone, ZoneItem, new_zone, shape_of, zone_item
+from api.resources.zones.crowds import NewShape, check_crowds, new_shape
 from api.resources.zones.options import check_schedule
-from api.resources.zones.validation import check_shape
+from api.resources.zones.validation import check_shapes, shape_in
 from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.resources import assets, batches, trackers
 from db.resources.kinds import kind_of_table
 from db.resources.quotas import check_room
 from db.resources.trackers import EVER, Tracker
+from db.resources.zones import Zone, keep_shapes
 
 MOST = 1_000
+_IMPORT_S = 1  # of the processor, about
 router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
 
 _BODY = TypeVar("_BODY", bound=BaseModel)
@@ -127,27 +132,56 @@ async def create_zones(
 ) -> Response:
     """Create zones, all or none. They judge what arrives from now on."""
     _each(body, lambda one: check_schedule(one.schedule))
+    async with _turn_to_import(access):
+        made = await _imported(access, body)
+    return created_batch([zone_item(zone) for zone in made], "/v1/zones")
+
+
+@asynccontextmanager
+async def _turn_to_import(access: Access) -> AsyncIterator[None]:
+    """Wait until no other import of the organization is under way. Raises Problem (429, 503) at
+    once where too many wait.
+    """
+    try:
+        async with access.state.shapes.imports.turn(access.caller.org_id):
+            yield
+    except TooManyOfOne:
+        detail = (
+            f"An import of zones is under way, and {WAITING_IMPORTS} wait. Send one at a time:"
+            " up to 1,000 zones are one import."
+        )
+        headers = {"Retry-After": str(_IMPORT_S)}
+        raise Problem(429, "too_many_imports", detail, headers=headers) from None
+    except TooManyOfAll:
+        raise unavailable("Too many imports of zones at once: try again in a second.") from None
+
+
+async def _imported(access: Access, body: Sequence[NewZone]) -> list[Zone]:
+    asked = [shape_of(one) for one in body]
     faults: list[Fault] = []
     shapes: list[NewShape] = []
-    for place, one in enumerate(body):
-        measures = (one.geometry, one.radius_m, one.width_m)
+    for place, checked in enumerate(await check_shapes(access, asked)):
         try:
-            box = box_of(await check_shape(access, *measures))
-            shapes.append(NewShape(*measures, box, f"/{place}"))
+            shapes.append(new_shape(body[place], shape_in(checked), f"/{place}"))
         except Problem as problem:
             faults += _placed(problem, place)
     _refuse(faults)
     seen = await check_crowds(access, shapes)
+    wkb = [shape.stored.wkb for shape in shapes]
     async with access.transaction() as conn:
         await _check_chosen(conn, body)
+        await keep_shapes(conn, {of.geometry: kept for of, kept in zip(asked, wkb, strict=True)})
         revision, at = await bump(conn)
         await check_room(conn, "zones", more=len(body))
         await seen.check(conn)
         _each(body, lambda one: _check_beginning(one, at))
         await _check_external_ids(conn, "zones", [one.external_id for one in body])
-        made = [new_zone(one, at, shape.box) for one, shape in zip(body, shapes, strict=True)]
-        await batches.insert_zones(conn, made, revision)
-    return created_batch([zone_item(zone) for zone in made], "/v1/zones")
+        made = [
+            new_zone(one, of.geometry, at, shape.box)
+            for one, of, shape in zip(body, asked, shapes, strict=True)
+        ]
+        await batches.insert_zones(conn, list(zip(made, map(len, wkb), strict=True)), revision)
+    return made
 
 
 def _each(body: Sequence[_BODY], make: Callable[[_BODY], _MADE]) -> list[_MADE]:

@@ -28,6 +28,9 @@ from shapely.prepared import PreparedGeometry, prep
 from telemetry.ids import parse_id
 
 ROWS_PER_TRANSACTION = 500
+ZONES = """
+SELECT zone_id, geometry FROM zone_versions JOIN zone_shapes USING (org_id, geometry_sha256)
+"""
 FLUSH_AFTER_S = 1.0
 
 INSERT_FIX = """
@@ -145,7 +148,7 @@ class Pipeline:
 async def run(broker_url: str, database_url: str, metrics_port: int) -> None:
     broker = urlsplit(broker_url)
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as conn:
-        zones = await (await conn.execute("SELECT zone_id, geometry FROM zone_versions")).fetchall()
+        zones = await (await conn.execute(ZONES)).fetchall()
         trackers = await (await conn.execute("SELECT id, org_id FROM trackers")).fetchall()
         pipeline = Pipeline(conn, Fences(zones), dict(trackers))
         async with aiomqtt.Client(broker.hostname or "", broker.port or 1883) as client:

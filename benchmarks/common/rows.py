@@ -15,6 +15,9 @@ import psycopg
 from benchmarks.common.payloads import tracker_id, tracker_secret
 from benchmarks.common.workload import Floats
 from db.core.secrets import secret_hash
+from db.resources.zones import geometry_hash
+from geofence.shapes.geojson import read_shape
+from geofence.shapes.stored import write_wkb
 from telemetry.ids import derived_id, parse_id
 
 Admin: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -45,7 +48,7 @@ def add_fleet(
     first: the number of the first tracker, and of the first zone.
     """
     numbers = range(first, first + trackers)
-    zones = [(zone_uuid(n), n, ring) for n, ring in enumerate(rings, first)]
+    zones = [(zone_uuid(n), n, *_shape(ring)) for n, ring in enumerate(rings, first)]
     with conn.transaction():
         conn.execute("SET LOCAL session_replication_role = replica")
         conn.execute("UPDATE zones_revision SET revision = %s", (REVISION,))
@@ -81,11 +84,17 @@ def add_fleet(
         copy_rows(
             conn,
             "zones (org_id, id, version)",
-            ((organization, zone, 1) for zone, _, _ in zones),
+            ((organization, zone, 1) for zone, *_ in zones),
         )
         copy_rows(
             conn,
-            "zone_versions (org_id, zone_id, version, name, kind, geometry, valid_from, revision)",
+            "zone_shapes (org_id, geometry_sha256, geometry, shape)",
+            ((organization, geometry_hash(text), text, wkb) for _, _, text, wkb in zones),
+        )
+        copy_rows(
+            conn,
+            "zone_versions (org_id, zone_id, version, name, kind, geometry_sha256, shape_bytes,"
+            " valid_from, revision)",
             (
                 (
                     organization,
@@ -93,11 +102,12 @@ def add_fleet(
                     1,
                     f"Zone {n}",
                     "restricted",
-                    json.dumps({"type": "Polygon", "coordinates": [ring.tolist()]}),
+                    geometry_hash(text),
+                    len(wkb),
                     BEFORE_ANY_FIX,
                     REVISION,
                 )
-                for zone, n, ring in zones
+                for zone, n, text, wkb in zones
             ),
         )
         totals = {"assets": trackers, "trackers": trackers, "zones": len(zones)}
@@ -107,6 +117,12 @@ def add_fleet(
             ((organization, table, rows, rows) for table, rows in totals.items()),
         )
     conn.execute("ANALYZE")
+
+
+def _shape(ring: Floats) -> tuple[str, bytes]:
+    """Return a zone's geometry, and its shape as it is stored."""
+    geometry = {"type": "Polygon", "coordinates": [ring.tolist()]}
+    return json.dumps(geometry), write_wkb(read_shape(geometry))
 
 
 def remove_fleet(conn: Admin) -> None:

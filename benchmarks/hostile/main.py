@@ -306,9 +306,10 @@ def play(environment: Environment, options: argparse.Namespace) -> list[Row]:
 
 
 def crossed_zones() -> list["np.ndarray[tuple[int, int], np.dtype[np.float64]]"]:
-    """Return ten zones on one place, squares of 200 m."""
+    """Return ten zones on one place, squares of some 200 m."""
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * 0.0009
-    return [square + np.array([CROSSED_LON, CROSSED_LAT])] * 10
+    centre = np.array([CROSSED_LON, CROSSED_LAT])
+    return [square * (1 + n / 100) + centre for n in range(10)]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,8 +2,7 @@
 
 Read whole at start and then by revision: each row carries the number of its last change. An asset
 that is new, and its tags, have revision 0: they are read when it has its first tracker, since
-nothing depends on them before. Zones are read some thousands at a time, and only their shapes are
-kept: the text of many is a large one.
+nothing depends on them before. Zones are read some thousands at a time.
 """
 
 import asyncio
@@ -74,8 +73,9 @@ class ZoneVersionRow(NamedTuple):
     """A version of a zone, in force in [valid_from_us, valid_to_us), made at created_us,
     microseconds since 1970.
 
-    rules: the fields of geofence.model.rules.Rules that were given. schedule: as
-    geofence.model.schedule.parse_schedule reads it, None for always. assets: None for all.
+    shape: None of a version that was there at the revision that was asked for. rules: the fields of
+    geofence.model.rules.Rules that were given. schedule: as geofence.model.schedule.parse_schedule
+    reads it, None for always. assets: None for all.
     """
 
     org_id: UUID
@@ -84,7 +84,7 @@ class ZoneVersionRow(NamedTuple):
     name: str
     kind: str
     alert_on: list[str] | None
-    shape: Shape
+    shape: Shape | None
     rules: dict[str, Any]
     schedule: dict[str, Any] | None
     assets: AssetFilter | None
@@ -170,12 +170,15 @@ _RETENTION = """
 SELECT org_id, positions_days FROM organizations WHERE positions_days IS NOT NULL
 """
 _ZONE_VERSIONS = """
-SELECT geometry::text, radius_m, width_m,
-       org_id, zone_id, version, name, kind, alert_on, rules, schedule, assets,
+SELECT shape, radius_m, width_m,
+       version.org_id, zone_id, version, name, kind, alert_on, rules, schedule, assets,
        (extract(epoch FROM valid_from) * 1000000)::bigint,
-       coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %s),
+       coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, %(open)s),
        (extract(epoch FROM created_at) * 1000000)::bigint
-  FROM zone_versions WHERE revision > %s
+  FROM zone_versions AS version LEFT JOIN zone_shapes AS kept
+       ON kept.org_id = version.org_id AND kept.geometry_sha256 = version.geometry_sha256
+      AND (made_revision > %(since)s OR %(since)s < 0)
+ WHERE revision > %(since)s
  ORDER BY zone_id, version
 """
 
@@ -191,7 +194,7 @@ async def unchanging(conn: Connection) -> AsyncIterator[None]:
 async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
     """Read the changes inside a transaction that holds the revision, or that is `unchanging`.
 
-    `revision` -1 reads everything. Raises what `geofence.shapes.stored.read_stored` raises.
+    `revision` -1 reads everything.
     """
     newest = await read(conn)
     async with conn.cursor() as cursor:
@@ -210,8 +213,8 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
         retention = [RetentionRow(*row) for row in await cursor.fetchall()]
     backlogs = await asset_backlogs.changed_since(conn, revision)
     zone_versions: list[ZoneVersionRow] = []
-    async with conn.cursor(name="zone_versions") as cursor:
-        await cursor.execute(_ZONE_VERSIONS, (MAX_TIME_US, revision))
+    async with conn.cursor(name="zone_versions", binary=True) as cursor:
+        await cursor.execute(_ZONE_VERSIONS, {"open": MAX_TIME_US, "since": revision})
         while rows := await cursor.fetchmany(_ZONES_AT_A_TIME):
             zone_versions += await asyncio.to_thread(_zone_versions, rows)
     return RegistryChanges(
@@ -228,11 +231,12 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
 
 
 def _zone_versions(rows: Sequence[tuple[Any, ...]]) -> list[ZoneVersionRow]:
-    shapes = read_stored([StoredShape(*row[:3]) for row in rows])
-    return [_zone_version(row[3:], shape) for row, shape in zip(rows, shapes, strict=True)]
+    new = [StoredShape(*row[:3]) for row in rows if row[0] is not None]
+    shapes = iter(read_stored(new))
+    return [_zone_version(row[3:], None if row[0] is None else next(shapes)) for row in rows]
 
 
-def _zone_version(row: tuple[Any, ...], shape: Shape) -> ZoneVersionRow:
+def _zone_version(row: tuple[Any, ...], shape: Shape | None) -> ZoneVersionRow:
     *facts, rules, schedule, chosen, valid_from_us, valid_to_us, created_us = row
     times_us = (valid_from_us, valid_to_us, created_us)
     return ZoneVersionRow._make((*facts, shape, rules, schedule, _asset_choice(chosen), *times_us))

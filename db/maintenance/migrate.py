@@ -2,8 +2,10 @@
 
 Migrations are the numbered files of `db/migrations`. Each runs once, in its own transaction, as
 opsc_owner; its SHA-256 is kept, and a file that was changed after it ran is refused. An advisory
-lock lets one process migrate at a time. What needs a superuser (extensions, roles) is
-`db/bootstrap.sql`: run where the login is one, else shown in BootstrapNeeded.
+lock lets one process migrate at a time. What SQL cannot do is a step in Python behind its file,
+which goes on where it was cut short (`db.maintenance.zone_shapes`). What needs a superuser
+(extensions, roles) is `db/bootstrap.sql`: run where the login is one, else shown in
+BootstrapNeeded.
 """
 
 from collections.abc import Mapping
@@ -14,6 +16,8 @@ from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
+
+from db.maintenance import zone_shapes
 
 ROLES = ("opsc_owner", "opsc_app", "opsc_ingest", "opsc_listen", "opsc_deliver")
 
@@ -78,7 +82,12 @@ def migrate(url: str) -> list[str]:
         conn.execute("SET ROLE opsc_owner")
         with conn.transaction():
             conn.execute(_LEDGER)
-        return [_apply(conn, migration) for migration in _missing(conn)]
+        applied = _missing_steps(conn)
+        _finish_step(conn)
+        for migration in _missing(conn):
+            applied.append(_apply(conn, migration))
+            _finish_step(conn)
+        return applied
 
 
 def bootstrap(url: str) -> None:
@@ -93,7 +102,7 @@ def pending(url: str) -> list[str]:
         row = conn.execute("SELECT to_regclass('schema_migrations')").fetchone()
         if row is None or row[0] is None:
             return [migration.name for migration in migrations()]
-        return [migration.name for migration in _missing(conn)]
+        return [*_missing_steps(conn), *(migration.name for migration in _missing(conn))]
 
 
 def set_role_passwords(url: str, passwords: dict[str, str]) -> None:
@@ -158,6 +167,20 @@ def missing(applied: Mapping[int, tuple[str, str]]) -> list[Migration]:
         if migration.sha256 != digest:
             raise MigrationError(f"migration {migration.name} was changed after it was applied")
     return [migration for version, migration in known.items() if version not in applied]
+
+
+def _missing_steps(conn: _Sync) -> list[str]:
+    """Return the steps that were cut short."""
+    return [zone_shapes.NAME] if zone_shapes.is_due(conn) else []
+
+
+def _finish_step(conn: _Sync) -> None:
+    """Do the step that is due by now. Raises MigrationError."""
+    try:
+        if zone_shapes.is_due(conn):
+            zone_shapes.move(conn)
+    except zone_shapes.BadStoredZone as error:
+        raise MigrationError(str(error)) from error
 
 
 def _apply(conn: _Sync, migration: Migration) -> str:

@@ -44,7 +44,7 @@ BOX_COLUMNS = """
        (extract(epoch FROM zone.valid_from) * 1000000)::bigint,
        coalesce((extract(epoch FROM zone.valid_to) * 1000000)::bigint, 9223372036854775807),
        coalesce(zone.box, '{-180, -90, 180, 90}'), zone.punch_tolerance_m,
-       pg_column_size(zone.geometry)
+       zone.shape_bytes
 """
 _CHANGES = (
     sql.SQL(

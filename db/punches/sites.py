@@ -103,9 +103,10 @@ SELECT zone.org_id, zone.zone_id, zone.version, zone.name,
        ARRAY(SELECT site.id FROM sites AS site
               WHERE site.org_id = zone.org_id AND site.zone_id = zone.zone_id
                 AND site.deleted_at IS NULL),
-       zone.geometry::text, zone.radius_m, zone.width_m
+       shape.shape, zone.radius_m, zone.width_m
   FROM zone_versions AS zone JOIN unnest(%b::uuid[], %b::uuid[], %b::int4[])
        AS wanted (org_id, zone_id, version) USING (org_id, zone_id, version)
+  JOIN zone_shapes AS shape USING (org_id, geometry_sha256)
 """
 _OfSites = Mapping[tuple[UUID, UUID], Sequence[SiteBox]]
 """By organization and site the versions of its zone that may be in force."""

@@ -17,12 +17,14 @@ from db.core.connect import Connection
 from db.core.ids import new_id
 from db.resources.assets import Asset
 from db.resources.trackers import Tracker, secret_hash
-from db.resources.zones import Zone
+from db.resources.zones import Zone, geometry_hash
 
 _NOT_OF_ASSETS = frozenset({"tags", "tracker_id", "deleted_at"})
 _NOT_OF_TRACKERS = frozenset({"asset_id", "employee_id", "assigned_from", "revoked_at"})
 _OF_ZONES = ("id", "external_id", "version", "created_at", "updated_at")
-_NOT_OF_VERSIONS = frozenset({"id", "external_id", "created_at", "updated_at", "deleted_at"})
+_NOT_OF_VERSIONS = frozenset(
+    {"id", "external_id", "geometry", "created_at", "updated_at", "deleted_at"}
+)
 
 
 async def insert_assets(conn: Connection, assets: Sequence[Asset]) -> None:
@@ -101,12 +103,15 @@ async def insert_trackers(
     )
 
 
-async def insert_zones(conn: Connection, zones: Sequence[Zone], revision: int) -> None:
-    """Insert new zones with their first versions.
+async def insert_zones(conn: Connection, zones: Sequence[tuple[Zone, int]], revision: int) -> None:
+    """Insert new zones with their first versions, each with the bytes of its shape, which is there
+    (`db.resources.zones.keep_shapes`).
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
-    await _insert(conn, "zones", ({name: getattr(z, name) for name in _OF_ZONES} for z in zones))
+    await _insert(
+        conn, "zones", ({name: getattr(zone, name) for name in _OF_ZONES} for zone, _ in zones)
+    )
     await _insert(
         conn,
         "zone_versions",
@@ -114,11 +119,13 @@ async def insert_zones(conn: Connection, zones: Sequence[Zone], revision: int) -
             {name: value for name, value in zone._asdict().items() if name not in _NOT_OF_VERSIONS}
             | {
                 "zone_id": zone.id,
-                "geometry": msgspec.Raw(zone.geometry.encode()),
+                "geometry_sha256": "\\x" + geometry_hash(zone.geometry).hex(),
+                "shape_bytes": shape_bytes,
                 "created_at": zone.created_at,
                 "revision": revision,
+                "made_revision": revision,
             }
-            for zone in zones
+            for zone, shape_bytes in zones
         ),
     )
 

@@ -2,12 +2,17 @@
 
 What a zone is (name, kind, geometry, rules) stands in its versions; `zones` holds what outlives an
 edit. An edit closes the version in force at the instant that `db.core.registry_revision.bump` gave
-and opens the next one; a deletion only closes. Geometries are GeoJSON texts.
+and opens the next one; a deletion only closes.
+
+Geometries may have megabytes. They stand in `zone_shapes` under the hash of their text, as GeoJSON
+and as the shape that it gives (`geofence.shapes.stored`), and never change. They are written before
+the revision is taken, so that ingest does not wait for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -42,13 +47,19 @@ _NEWEST_VERSION = sql.SQL(
 _ZONES = (
     sql.SQL(
         """
-    SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, v.geometry::text, v.radius_m,
-           v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at, z.updated_at,
-           z.deleted_at, v.box, v.punch_tolerance_m
+    SELECT z.id, z.external_id, z.version, v.name, v.kind, v.alert_on, shape.geometry::text,
+           v.radius_m, v.width_m, v.rules, v.schedule, v.assets, v.valid_from, z.created_at,
+           z.updated_at, z.deleted_at, v.box, v.punch_tolerance_m
       FROM zones z
     """
     )
     + _NEWEST_VERSION
+    + sql.SQL(
+        """
+      JOIN zone_shapes AS shape
+        ON shape.org_id = v.org_id AND shape.geometry_sha256 = v.geometry_sha256
+    """
+    )
 )
 _VERSION_COLUMNS = sql.SQL(
     "version, name, kind, alert_on, geometry::text, radius_m, width_m, rules, schedule, assets,"
@@ -199,9 +210,10 @@ async def versions(
     cut = page(conditions, limit, offset)
     if after is not None:
         conditions.add("version < %(version)s", **after._asdict())
-    statement = sql.SQL("SELECT {} FROM zone_versions {} ORDER BY version DESC {}").format(
-        _VERSION_COLUMNS, conditions.where(), cut
-    )
+    statement = sql.SQL(
+        "SELECT {} FROM zone_versions JOIN zone_shapes USING (org_id, geometry_sha256) {}"
+        " ORDER BY version DESC {}"
+    ).format(_VERSION_COLUMNS, conditions.where(), cut)
     return await read_page(conn, PastZone, statement, conditions.values)
 
 
@@ -234,23 +246,55 @@ async def boxes_since(conn: Connection, over: Box, revision: int) -> int:
 
 
 async def some_shapes(conn: Connection, zone_ids: Sequence[UUID]) -> dict[UUID, StoredShape]:
-    """Read shapes of the smallest of the zones: of one at least, and of more within"""
-    cursor = await conn.execute(
+    """Read shapes of the smallest of the zones: of one at least, and of more within
+    MAX_SHAPES_BYTES.
+    """
+    async with conn.cursor(binary=True) as cursor:
+        await cursor.execute(
+            """
+            SELECT zone_id, shape, radius_m, width_m
+              FROM (SELECT org_id, zone_id, geometry_sha256, radius_m, width_m,
+                           row_number() OVER sized AS number, sum(shape_bytes) OVER sized AS bytes
+                      FROM zone_versions WHERE zone_id = ANY (%s) AND valid_to IS NULL
+                    WINDOW sized AS (ORDER BY shape_bytes, zone_id)) AS found
+              JOIN zone_shapes USING (org_id, geometry_sha256)
+             WHERE number = 1 OR bytes <= %s
+            """,
+            (list(zone_ids), MAX_SHAPES_BYTES),
+        )
+        return {zone_id: StoredShape(*row) for zone_id, *row in await cursor.fetchall()}
+
+
+async def find_shape(conn: Connection, zone: Zone) -> StoredShape:
+    """Return the shape of a zone's newest version."""
+    statement = "SELECT shape FROM zone_shapes WHERE geometry_sha256 = %s"
+    wkb = await value_of(conn, statement, (geometry_hash(zone.geometry),))
+    return StoredShape(wkb, zone.radius_m, zone.width_m)
+
+
+async def keep_shapes(conn: Connection, shapes: Mapping[str, bytes]) -> None:
+    """Write the geometries of zones, texts, with their shapes (`geofence.shapes.stored.write_wkb`),
+    before the revision is taken. Those that are there already stay.
+    """
+    rows = sorted((geometry_hash(text), text, wkb) for text, wkb in shapes.items())
+    await conn.execute(
         """
-        SELECT zone_id, geometry::text, radius_m, width_m
-          FROM (SELECT zone_id, geometry, radius_m, width_m, row_number() OVER sized AS number,
-                       sum(pg_column_size(geometry)) OVER sized AS bytes
-                  FROM zone_versions WHERE zone_id = ANY (%s) AND valid_to IS NULL
-                WINDOW sized AS (ORDER BY pg_column_size(geometry), zone_id)) AS found
-         WHERE number = 1 OR bytes <= %s
+        INSERT INTO zone_shapes (org_id, geometry_sha256, geometry, shape)
+        SELECT current_org_id(), sha256, geometry::json, shape
+          FROM unnest(%b::bytea[], %b::text[], %b::bytea[]) AS new (sha256, geometry, shape)
+            ON CONFLICT DO NOTHING
         """,
-        (list(zone_ids), MAX_SHAPES_BYTES),
+        tuple(map(list, zip(*rows, strict=True))),
     )
-    return {zone_id: StoredShape(*row) for zone_id, *row in await cursor.fetchall()}
+
+
+def geometry_hash(geometry: str) -> bytes:
+    """Return the hash under which a geometry is stored."""
+    return sha256(geometry.encode()).digest()
 
 
 async def insert(conn: Connection, zone: Zone, revision: int) -> None:
-    """Insert a new zone with its first version.
+    """Insert a new zone with its first version. Its shape is there (`keep_shapes`).
 
     Raises psycopg.errors.UniqueViolation for an external_id that is taken.
     """
@@ -267,7 +311,7 @@ async def insert(conn: Connection, zone: Zone, revision: int) -> None:
 
 async def replace(conn: Connection, zone: Zone, revision: int) -> None:
     """Replace a zone by an edit: `zone.version` is the next one, in force from
-    `zone.valid_from`.
+    `zone.valid_from`. Its shape is there.
     """
     await _close_version(conn, zone.id, zone.valid_from, revision)
     await update(conn, zone)
@@ -304,23 +348,29 @@ async def restore(conn: Connection, zone: Zone, revision: int) -> None:
 
 
 async def _open_version(conn: Connection, zone: Zone, revision: int) -> None:
-    await conn.execute(
+    cursor = await conn.execute(
         """
-        INSERT INTO zone_versions (org_id, zone_id, version, name, kind, alert_on, geometry,
-                                   radius_m, width_m, rules, schedule, assets, valid_from,
-                                   created_at, revision, box, punch_tolerance_m)
-        VALUES (current_org_id(), %(id)s, %(version)s, %(name)s, %(kind)s, %(alert_on)s,
-                %(geometry)s::json, %(radius_m)s, %(width_m)s, %(rules)s, %(schedule)s, %(assets)s,
-                %(valid_from)s, %(updated_at)s, %(revision)s, %(box)s, %(punch_tolerance_m)s)
+        INSERT INTO zone_versions (org_id, zone_id, version, name, kind, alert_on, geometry_sha256,
+                                   shape_bytes, radius_m, width_m, rules, schedule, assets,
+                                   valid_from, created_at, revision, made_revision, box,
+                                   punch_tolerance_m)
+        SELECT org_id, %(id)s, %(version)s, %(name)s, %(kind)s, %(alert_on)s, geometry_sha256,
+               length(shape), %(radius_m)s, %(width_m)s, %(rules)s, %(schedule)s, %(assets)s,
+               %(valid_from)s, %(updated_at)s, %(revision)s, %(revision)s, %(box)s,
+               %(punch_tolerance_m)s
+          FROM zone_shapes
+         WHERE org_id = current_org_id() AND geometry_sha256 = %(geometry_sha256)s
         """,
         zone._asdict()
         | {
+            "geometry_sha256": geometry_hash(zone.geometry),
             "rules": Jsonb(zone.rules),
             "schedule": _jsonb(zone.schedule),
             "assets": _jsonb(zone.assets),
             "revision": revision,
         },
     )
+    assert cursor.rowcount == 1, "the shape of the zone was not kept"
 
 
 def _jsonb(value: dict[str, Any] | None) -> Jsonb | None:

@@ -1,7 +1,7 @@
 """Boxes that hold shapes: what an index of zones looks at first.
 
 Degrees, in a shape's own frame: longitudes run on past 180, and whoever asks about a point moves it
-by whole turns. A box is never too small. A corridor has one for every few edges.
+by whole turns. A box is never too small. A corridor has one for each piece of a few edges.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -28,6 +28,7 @@ BOX_DTYPE = np.dtype(
 )
 
 EDGES_PER_PIECE = 8
+MOST_PIECES = 1_024  # of a corridor: one of more edges has longer pieces
 
 # The least radius of curvature of the ellipsoid is a(1 - e^2), 6,335,439 m: an angle made with it,
 # and a percent for the difference between sphere and ellipsoid, is never too small.
@@ -72,8 +73,9 @@ def _corridors(shapes: Sequence[Shape]) -> NDArray[np.void]:
 
 def _pieces(number: int, corridor: Corridor) -> NDArray[np.void]:
     lon, lat = corridor.vertices.T
-    first = np.arange(0, len(lon) - 1, EDGES_PER_PIECE)
-    last = np.minimum(first + EDGES_PER_PIECE + 1, len(lon))
+    edges = max(EDGES_PER_PIECE, -(-(len(lon) - 1) // MOST_PIECES))
+    first = np.arange(0, len(lon) - 1, edges)
+    last = np.minimum(first + edges + 1, len(lon))
     # reduceat takes what lies before the next piece, so each piece's last vertex is added by hand.
     low, high = np.minimum.reduceat, np.maximum.reduceat
     west = np.minimum(low(lon, first), lon[last - 1])

@@ -8,9 +8,10 @@ corridors count bends twice. Boxes hold the whole shape.
 # (shapely has no type information of its own)
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pyproj import Geod
 from shapely import Polygon
 
@@ -32,7 +33,26 @@ class Measures:
 
 def measures(shape: Shape) -> Measures:
     """Compute the measures of one shape."""
-    return Measures(_area_m2(shape), _bbox(shape))
+    return measures_of([shape])[0]
+
+
+def measures_of(shapes: Sequence[Shape]) -> list[Measures]:
+    """Compute the measures of shapes, all boxes together."""
+    if not shapes:
+        return []
+    _, records = pack(shapes)
+    found = boxes(shapes, records)
+    first = np.searchsorted(found["shape"], np.arange(len(shapes)))
+    sides = (
+        np.minimum.reduceat(found["west"], first),
+        np.minimum.reduceat(found["south"], first),
+        np.maximum.reduceat(found["east"], first),
+        np.maximum.reduceat(found["north"], first),
+    )
+    spans = np.column_stack(sides).tolist()
+    return [
+        Measures(_area_m2(shape), _bbox(*span)) for shape, span in zip(shapes, spans, strict=True)
+    ]
 
 
 def _area_m2(shape: Shape) -> float:
@@ -61,13 +81,11 @@ def _polygon_m2(polygon: Polygon) -> float:
     return float(outer - sum(holes))
 
 
-def _bbox(shape: Shape) -> tuple[float, float, float, float]:
-    _, records = pack([shape])
-    found = boxes([shape], records)
-    west, east = float(found["west"].min()), float(found["east"].max())
+def _bbox(
+    west: float, south: float, east: float, north: float
+) -> tuple[float, float, float, float]:
     if east - west >= 360:
         west, east = -180.0, 180.0
-    south, north = float(found["south"].min()), float(found["north"].max())
     return _in_one_turn(west), south, _in_one_turn(east), north
 
 

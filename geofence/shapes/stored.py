@@ -1,8 +1,8 @@
-"""Shapes that were checked when they were stored, read back in bulk.
+"""Shapes as they are stored once they were checked: well-known binary, which numpy and GEOS read as
+it stands.
 
-`read_shape` spends most of its time on whether rings bound an area. What it has let through needs
-no second look: plain areas, which stay clear of the 180th meridian and of the poles, are taken as
-they stand; all other shapes go through `read_shape` again, which lays them out.
+A polygon or multipolygon is the area that `read_shape` gave, a corridor the LineString of its
+vertices, a circle the Point of its centre. Width and radius are stored beside it.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -18,30 +18,68 @@ from numpy.typing import NDArray
 
 from geofence.shapes.antimeridian import POLAR_LAT_DEG
 from geofence.shapes.geojson import read_shape
-from geofence.shapes.types import Polygonal, Shape
+from geofence.shapes.types import Circle, Corridor, Polygonal, Shape
 
 _AREAS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
 class StoredShape(NamedTuple):
-    """geometry: the text of a GeoJSON geometry."""
+    """wkb: as `write_wkb` gives it. radius_m: of a circle. width_m: of a corridor."""
 
-    geometry: str
+    wkb: bytes
     radius_m: float | None = None
     width_m: float | None = None
 
 
+def write_wkb(shape: Shape) -> bytes:
+    """Return the coordinates of a shape, to the last bit."""
+    match shape:
+        case Polygonal(geometry):
+            written = geometry
+        case Corridor(vertices):
+            written = shapely.linestrings(vertices)
+        case Circle(lon, lat):
+            written = shapely.points(lon, lat)
+    return bytes(shapely.to_wkb(written, byte_order=1))
+
+
 def read_stored(stored: Sequence[StoredShape]) -> list[Shape]:
-    """Return the shapes, as `read_shape` gave them. Raises what it raises where one
-    is not plain.
+    """Return the shapes that were written."""
+    geometries = shapely.from_wkb([one.wkb for one in stored])
+    return [_shape(one, geometry) for one, geometry in zip(stored, geometries, strict=True)]
+
+
+def _shape(stored: StoredShape, geometry: Any) -> Shape:
+    if stored.radius_m is not None:
+        return Circle(geometry.x, geometry.y, stored.radius_m)
+    if stored.width_m is not None:
+        return Corridor(shapely.get_coordinates(geometry), stored.width_m)
+    return Polygonal(geometry)
+
+
+class CheckedGeometry(NamedTuple):
+    """A GeoJSON geometry that `read_shape` has let through before, as its text."""
+
+    text: str
+    radius_m: float | None = None
+    width_m: float | None = None
+
+
+def read_checked(checked: Sequence[CheckedGeometry]) -> list[Shape]:
+    """Return the shapes, as `read_shape` gave them. Raises ShapeError where one is not plain, and
+    no shape.
+
+    `read_shape` spends most of its time on whether rings bound an area. Plain areas, which stay
+    clear of the 180th meridian and of the poles, need no second look; all other shapes go through
+    it again, which lays them out.
     """
-    geometries = shapely.from_geojson([one.geometry for one in stored], on_invalid="ignore")
+    geometries = shapely.from_geojson([one.text for one in checked], on_invalid="ignore")
     shapes: list[Shape] = []
-    for one, geometry, plain in zip(stored, geometries, _is_plain(geometries), strict=True):
+    for one, geometry, plain in zip(checked, geometries, _is_plain(geometries), strict=True):
         if plain:
             shapes.append(Polygonal(geometry))
         else:
-            document = json.loads(one.geometry)
+            document = json.loads(one.text)
             shapes.append(read_shape(document, radius_m=one.radius_m, width_m=one.width_m))
     return shapes
 

@@ -122,7 +122,8 @@ class ZoneIndex:
         """Return an index in which `changed` join the versions of this one.
 
         What a version is never changes: of one that is known only the end is taken. Raises
-        ValueError where a version begins before one of its zone that is known.
+        ValueError where a version begins before one of its zone that is known, or is new and has no
+        shape.
         """
         result = self._copy()
         result._take(list(changed))
@@ -218,7 +219,9 @@ class ZoneIndex:
         entries = entries_of(versions)
         entries["before"] = self._linked(entries["zone"], first)
         self._check_order(entries)
-        shapes = [version.shape for version in versions]
+        shapes = [version.shape for version in versions if version.shape is not None]
+        if len(shapes) < len(versions):
+            raise ValueError("a new version has no shape")
         entries["shape"] = self._builder.add(shapes)
         vertices = entries["shape"]["last"] - entries["shape"]["first"]
         self._most_vertices = max(self._most_vertices, int(vertices.max()))

@@ -115,15 +115,16 @@ _DEFAULT_RULES = Rules()
 class ZoneVersion:
     """One version of a zone, in force at the instants t with valid_from_us <= t < valid_to_us.
 
-    assets: the number of a filter (FILTER_DTYPE rows that the index holds), or ALL_ASSETS.
-    remembers_exits: an enter after an exit is marked as such (`returning`). made_us: when a version
-    was made that begins before that; fixes that were received earlier open no visit in it.
+    shape: None will do for a version that the index has. assets: the number of a filter
+    (FILTER_DTYPE rows that the index holds), or ALL_ASSETS. remembers_exits: an enter after an exit
+    is marked as such (`returning`). made_us: when a version was made that begins before that; fixes
+    that were received earlier open no visit in it.
     """
 
     zone: int
     version: int
     organization: int
-    shape: Shape
+    shape: Shape | None
     valid_from_us: int = MIN_TIME_US
     valid_to_us: int = MAX_TIME_US
     rules: Rules = _DEFAULT_RULES

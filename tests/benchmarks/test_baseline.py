@@ -8,7 +8,7 @@ import pytest
 import shapely
 
 from benchmarks.common import rows as setup_rows
-from benchmarks.common.baseline import Fences, Pipeline
+from benchmarks.common.baseline import ZONES, Fences, Pipeline
 from benchmarks.common.payloads import Form, fix_texts, joined, topic
 from benchmarks.common.workload import Floats, Plan, tracks, zone_rings
 from tests.servers import DatabaseUnderTest
@@ -45,7 +45,7 @@ async def test_all_that_is_sent_is_stored_with_its_alerts(
 async def _send_all(url: str, rings: list[Floats], fixes_per_message: int) -> None:
     conn = await psycopg.AsyncConnection.connect(url, autocommit=True)
     async with conn:
-        zones = await (await conn.execute("SELECT zone_id, geometry FROM zone_versions")).fetchall()
+        zones = await (await conn.execute(ZONES)).fetchall()
         assert len(zones) == len(rings)
         trackers = {
             setup_rows.tracker_uuid(n): setup_rows.ORGANIZATION for n in range(PLAN.trackers)

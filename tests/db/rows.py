@@ -1,5 +1,6 @@
 """Rows of a tenant for tests, written by the functions that the API uses."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,7 +11,9 @@ from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.tenant import act_for
 from db.resources.assets import Asset
-from db.resources.zones import Zone
+from db.resources.zones import Zone, keep_shapes
+from geofence.shapes.geojson import read_shape
+from geofence.shapes.stored import write_wkb
 from tests.servers import DatabaseUnderTest
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -53,3 +56,10 @@ def zone(**fields: Any) -> Zone:
         updated_at=LONG_AGO,
     )
     return plain._replace(**fields)
+
+
+async def keep_shape(conn: Connection, zone: Zone) -> None:
+    """Write the shape of a zone that will be inserted."""
+    geometry = json.loads(zone.geometry)
+    shape = read_shape(geometry, radius_m=zone.radius_m, width_m=zone.width_m)
+    await keep_shapes(conn, {zone.geometry: write_wkb(shape)})

@@ -124,8 +124,8 @@ def _fill_first_version(conn: psycopg.Connection) -> None:
     conn.execute("INSERT INTO zones (org_id, id, version) VALUES (%s, %s, 1)", (org_id, zone_id))
     conn.execute(
         "INSERT INTO zone_versions (org_id, zone_id, version, name, kind, geometry, radius_m,"
-        " valid_from, revision) VALUES (%s, %s, 1, 'Yard', 'yard', '{}', 5, now(), 8)",
-        (org_id, zone_id),
+        " valid_from, revision) VALUES (%s, %s, 1, 'Yard', 'yard', %s, 5, now(), 8)",
+        (org_id, zone_id, '{"type": "Point", "coordinates": [8, 47]}'),
     )
     conn.execute(
         "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time,"

@@ -13,7 +13,7 @@ from db.core.registry_revision import bump
 from db.core.table import row_count
 from db.resources import assets, batches, trackers, zones
 from db.resources.trackers import Tracker
-from tests.db.rows import LONG_AGO, asset, transaction, zone
+from tests.db.rows import LONG_AGO, asset, keep_shape, transaction, zone
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
@@ -55,7 +55,9 @@ async def make_one_of_each(database: DatabaseUnderTest, org_id: UUID) -> None:
     async with transaction(database, "opsc_app", org_id) as conn:
         revision, _ = await bump(conn)
         await assets.insert(conn, asset())
-        await zones.insert(conn, zone(), revision)
+        made = zone()
+        await keep_shape(conn, made)
+        await zones.insert(conn, made, revision)
         await trackers.insert(conn, tracker(), "secret", revision)
 
 
@@ -72,7 +74,7 @@ async def test_what_is_made_counts_one_by_one_and_many_at_once(
     async with transaction(database, "opsc_app", org_id) as conn:
         revision, _ = await bump(conn)
         await batches.insert_assets(conn, [asset() for _ in range(20)])
-        await batches.insert_zones(conn, [zone() for _ in range(30)], revision)
+        await batches.insert_zones(conn, [(zone(), 21) for _ in range(30)], revision)
         await batches.insert_trackers(conn, [(tracker(), "secret"), (tracker(), "other")], revision)
     assert await kept(database, org_id) == (21, 3, 31)
 
@@ -84,6 +86,7 @@ async def test_what_is_deleted_does_not_count_until_it_is_restored(
     async with transaction(database, "opsc_app", org_id) as conn:
         revision, at = await bump(conn)
         await assets.insert(conn, truck)
+        await keep_shape(conn, yard)
         await zones.insert(conn, yard, revision)
     async with transaction(database, "opsc_app", org_id) as conn:
         await assets.update(conn, truck._replace(deleted_at=at), revision)
@@ -136,7 +139,9 @@ async def test_writers_of_all_kinds_at_once_end_in_exact_totals(
     async def zones_first() -> None:
         async with transaction(database, "opsc_app", org_id) as conn:
             revision, _ = await bump(conn)
-            await zones.insert(conn, zone(), revision)
+            made = zone()
+            await keep_shape(conn, made)
+            await zones.insert(conn, made, revision)
             await assets.insert(conn, asset())
 
     async def assets_alone() -> None:

@@ -18,7 +18,7 @@ from db.resources import assets, organizations, trackers, zones
 from db.resources.organizations import create_organization
 from db.resources.trackers import Tracker
 from telemetry.ids import format_id
-from tests.db.rows import asset, transaction, zone
+from tests.db.rows import asset, keep_shape, transaction, zone
 from tests.servers import DatabaseUnderTest
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -129,6 +129,7 @@ class Tenant:
                 updated_at=at if made_now else LONG_AGO,
                 **fields,
             )
+            await keep_shape(conn, version)
             await zones.insert(conn, version, revision)
         return zone_id
 
@@ -161,7 +162,9 @@ class Tenant:
             known = await zones.find(conn, zone_id)
             assert known is not None
             changed = {"version": known.version + 1, "geometry": json.dumps(geometry), **fields}
-            await zones.replace(conn, known._replace(valid_from=at, **changed), revision)
+            new = known._replace(valid_from=at, **changed)
+            await keep_shape(conn, new)
+            await zones.replace(conn, new, revision)
         return at
 
     async def revoke(self, vehicle: Vehicle) -> None:

@@ -35,6 +35,7 @@ from tests.ingest.walking import (
     HOME,
     Walk,
     all_known,
+    fail_to_take,
     lease_of,
     microseconds,
     take,
@@ -132,8 +133,7 @@ async def _walk(
             term = LeaderTerm(conn, epoch, memory, IngestMetrics(), lambda: microseconds(walk.now))
             messages = await walk.step()
             if troubled and trouble.random() < 0.3:
-                async with conn.transaction(force_rollback=True):
-                    await take(term, messages, walk.now)
+                await fail_to_take(term, messages, walk.now)
                 term = replace(term, memory=await recover(conn))
             if troubled and trouble.random() < 0.3:
                 await standby.refresh(conn)

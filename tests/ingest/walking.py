@@ -1,8 +1,8 @@
 """Assets that walk among zones, a leader's term that takes what they send, and what it knows."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -142,13 +142,31 @@ def microseconds(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-async def take(term: LeaderTerm, messages: list[Message], now: datetime) -> None:
+async def take(
+    term: LeaderTerm, messages: list[Message], now: datetime, sources: Sequence[Any] = ()
+) -> None:
     """Store the messages: also what a plan leaves over, which depends on how long plans took."""
     arrivals = read(messages, microseconds(now))
     while arrivals is not None:
         plan = await plan_with_lookups(term.conn, arrivals, term.memory, lambda: microseconds(now))
-        await store(term, arrivals, plan)
+        await store(term, arrivals, plan, sources)
         arrivals = term.memory.deferred
+
+
+class _Failed(Exception): ...
+
+
+class _Failing:
+    """A source that ends the transaction when all is written."""
+
+    async def remove_finished(self, *_: object) -> None:
+        raise _Failed
+
+
+async def fail_to_take(term: LeaderTerm, messages: list[Message], now: datetime) -> None:
+    """Write the messages in a transaction that fails; what writes nothing has none."""
+    with suppress(_Failed):
+        await take(term, messages, now, [_Failing()])
 
 
 def all_known(memory: Memory) -> dict[UUID, Any]:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from api.http import fields
 from api.http.encoding import id_text, optional_time_text, raw_json, time_text
+from api.limits.geometry_process import ShapeRequest
 from api.resources.zones.options import (
     AssetChoice,
     ChosenAssets,
@@ -147,8 +148,8 @@ class ZoneChange(fields.Body, RuleFields):
     punch_tolerance_m: _PunchTolerance = None
 
 
-def new_zone(body: NewZone, at: datetime, box: Sequence[float]) -> Zone:
-    """Return its first version."""
+def new_zone(body: NewZone, geometry: str, at: datetime, box: Sequence[float]) -> Zone:
+    """Return its first version. geometry: the text of `shape_of`."""
     return Zone(
         id=new_id(),
         external_id=body.external_id,
@@ -156,7 +157,7 @@ def new_zone(body: NewZone, at: datetime, box: Sequence[float]) -> Zone:
         name=body.name,
         kind=body.kind,
         alert_on=_alerts(body.alert_on),
-        geometry=_geometry_text(body.geometry),
+        geometry=geometry,
         radius_m=body.radius_m,
         width_m=body.width_m,
         rules=changed_rules({}, body),
@@ -186,6 +187,11 @@ def changed_zone(zone: Zone, body: ZoneChange) -> Zone:
     if "assets" in sent:
         changes["assets"] = stored_assets(body.assets)
     return zone._replace(**changes, rules=changed_rules(zone.rules, body))
+
+
+def shape_of(body: NewZone) -> ShapeRequest:
+    """Return the geometry of a new zone, to be checked."""
+    return ShapeRequest(_geometry_text(body.geometry), body.radius_m, body.width_m)
 
 
 def _alerts(given: list[Alert] | None) -> list[str] | None:

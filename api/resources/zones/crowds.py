@@ -9,21 +9,20 @@ meanwhile.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from api.http.problems import Fault, Problem, conflict
+from api.limits.geometry_process import CheckedShape
 from api.limits.turns import refusing_when_full
 from api.request.access import Access
 from db.core import registry_revision
 from db.core.connect import Connection
 from db.core.tenant import reading
 from db.resources import zones
-from geofence.geometry.measures import Measures
 from geofence.geometry.overlap import (
     MOST_PLACES,
     Box,
@@ -52,9 +51,7 @@ _CLEARLY = 5  # times the quota: boxes of more are held to be a crowd where shap
 class NewShape(NamedTuple):
     """The shape of a new zone. place: of the zone in the body, as a pointer."""
 
-    geometry: dict[str, Any]
-    radius_m: float | None
-    width_m: float | None
+    stored: StoredShape
     box: Box
     place: str = ""
 
@@ -73,9 +70,19 @@ class Seen(NamedTuple):
             raise conflict("changed_meanwhile", detail)
 
 
-def box_of(measured: Measures) -> Box:
-    """Return the box that is stored."""
-    return unrolled(*measured.bbox)
+class _Measured(Protocol):
+    """A zone, or the body of a new one."""
+
+    @property
+    def radius_m(self) -> float | None: ...
+    @property
+    def width_m(self) -> float | None: ...
+
+
+def new_shape(of: _Measured, checked: CheckedShape, place: str = "") -> NewShape:
+    """Return the shape of a zone, or a body, as it was checked."""
+    stored = StoredShape(checked.wkb, of.radius_m, of.width_m)
+    return NewShape(stored, unrolled(*checked.measures.bbox), place)
 
 
 async def check_crowds(
@@ -93,9 +100,10 @@ async def check_crowds(
         stored = await zones.boxes_over(conn, over, instead_of)
     ids = [row[0] for row in stored]
     others = np.concatenate((np.array([row[1:] for row in stored]).reshape(-1, 4), boxes))
+    sides = np.ascontiguousarray(others.T)
     room, meeting, crowded = most, 0, list[int]()
     for number, one in enumerate(new):
-        meets = len(_meeting(others, one.box, len(ids) + number))
+        meets = len(_meeting(sides, one.box, len(ids) + number))
         room = min(room, most - meets)
         if meets >= most:
             crowded.append(number)
@@ -105,12 +113,13 @@ async def check_crowds(
     return Seen(seen, over, max(0, room - len(new)))
 
 
-def _meeting(boxes: NDArray[np.float64], box: Box, itself: int) -> NDArray[np.intp]:
-    """Return the numbers of the other boxes that meet a box."""
-    west, south, east, north = boxes.T
-    beside = np.zeros(len(boxes), bool)
-    for turn in (-360.0, 0.0, 360.0):
-        beside |= (west + turn <= box.east) & (east + turn >= box.west)
+def _meeting(sides: NDArray[np.float64], box: Box, itself: int) -> NDArray[np.intp]:
+    """Return the numbers of the other boxes that meet a box. sides: of all, (4, n)."""
+    west, south, east, north = sides
+    beside = (west <= box.east) & (east >= box.west)
+    for turn in (-360.0, 360.0):
+        if west.min() + turn <= box.east and east.max() + turn >= box.west:  # hardly ever
+            beside |= (west + turn <= box.east) & (east + turn >= box.west)
     beside &= (south <= box.north) & (north >= box.south)
     beside[itself] = False
     return np.flatnonzero(beside)
@@ -141,7 +150,7 @@ class _Search:
         self._access = access
         self._new = new
         self._ids = ids
-        self._boxes = boxes
+        self._boxes, self._sides = boxes, np.ascontiguousarray(boxes.T)
         self._most = access.state.settings.zones_over_one_place
         self._shapes_left = max(_LEAST_SHAPES, _SHAPES_OF_QUOTA * self._most)
         self._seconds_left = _SECONDS
@@ -165,7 +174,7 @@ class _Search:
                 raise _problem(self._new[candidate.number], found, self._most, is_exact=False)
 
     def _meeting(self, number: int) -> NDArray[np.intp]:
-        return _meeting(self._boxes, self._new[number].box, len(self._ids) + number)
+        return _meeting(self._sides, self._new[number].box, len(self._ids) + number)
 
     async def _refuse_crowd(self, candidate: _Candidate) -> bool:
         """Return whether it is certain that no likely place has a crowd. Raises Problem (403)."""
@@ -205,7 +214,7 @@ class _Search:
         first_new = len(self._ids)
         beside = [number for number in page if number >= first_new]
         if beside:
-            return {number: _stored(self._new[number - first_new]) for number in beside}
+            return {number: self._new[number - first_new].stored for number in beside}
         numbers = {self._ids[number]: number for number in page}
         async with reading(self._access.state.connections, self._access.caller.org_id) as conn:
             shapes = await zones.some_shapes(conn, list(numbers))
@@ -218,7 +227,7 @@ class _Search:
 
 
 def _likely(one: NewShape, boxes: NDArray[np.float64], most: int, looked_at: int) -> Likely:
-    return likely_places(read_stored([_stored(one)])[0], one.box, boxes, most, looked_at)
+    return likely_places(read_stored([one.stored])[0], one.box, boxes, most, looked_at)
 
 
 def _counted(
@@ -228,11 +237,6 @@ def _counted(
     begun = time.thread_time()
     counts = cover_counts(places, read_stored(shapes)) if shapes else np.zeros(len(places), int)
     return counts, time.thread_time() - begun
-
-
-def _stored(shape: NewShape) -> StoredShape:
-    text = msgspec.json.encode(shape.geometry).decode()
-    return StoredShape(text, shape.radius_m, shape.width_m)
 
 
 def _problem(one: NewShape, found: Crowd, most: int, *, is_exact: bool = True) -> Problem:

@@ -5,9 +5,9 @@ judged: it closes the version in force and opens the next one. A shape is checke
 transaction begins, since that can take a while, and is never repaired in silence.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, no_content, ok
 from api.http.problems import bad_field, conflict, not_found
+from api.limits.geometry_process import ShapeRequest
 from api.request.access import Access, Dispatcher, Reader
 from api.request.geojson import documented, listed, shown
 from api.request.paging import ListOf, ListQuery, Page, SortedByNameQuery, Total
@@ -28,11 +29,12 @@ from api.resources.zones.bodies import (
     ZoneItem,
     changed_zone,
     new_zone,
+    shape_of,
     version_item,
     zone_feature,
     zone_item,
 )
-from api.resources.zones.crowds import NewShape, Seen, box_of, check_crowds
+from api.resources.zones.crowds import NewShape, Seen, check_crowds, new_shape
 from api.resources.zones.options import check_assets, check_schedule
 from api.resources.zones.validation import check_shape
 from db.core.connect import Connection
@@ -86,17 +88,19 @@ async def list_zones(
 async def create_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) -> Response:
     """Create a zone. It judges what arrives from now on, wherever its valid_from lies."""
     check_schedule(body.schedule)
-    measures = (body.geometry, body.radius_m, body.width_m)
-    box = box_of(await check_shape(access, *measures))
-    seen = await check_crowds(access, [NewShape(*measures, box)])
+    asked = shape_of(body)
+    checked = await check_shape(access, asked)
+    shape = new_shape(body, checked)
+    seen = await check_crowds(access, [shape])
     async with access.transaction() as conn:
         await check_assets(conn, body.assets)
+        await zones.keep_shapes(conn, {asked.geometry: checked.wkb})
         revision, at = await bump(conn)
         await check_room(conn, "zones")
         await seen.check(conn)
         if body.valid_from is not None and body.valid_from > at:
             raise bad_field("/valid_from", "valid_from must not lie in the future.")
-        zone = new_zone(body, at, box)
+        zone = new_zone(body, asked.geometry, at, shape.box)
         await zones.insert(conn, zone, revision)
     return created(zone_item(zone), router.prefix)
 
@@ -126,14 +130,15 @@ async def update_zone(
         await check_assets(conn, body.assets)
     new = changed_zone(old, body)
     if _shape(new) != _shape(old):
-        measures = (msgspec.json.decode(new.geometry), new.radius_m, new.width_m)
-        box = box_of(await check_shape(access, *measures))
-        seen = await check_crowds(access, [NewShape(*measures, box)], instead_of=old.id)
-        new = new._replace(box=list(box))
+        asked = ShapeRequest(new.geometry, new.radius_m, new.width_m)
+        checked = await check_shape(access, asked)
+        shape = new_shape(new, checked)
+        seen = await check_crowds(access, [shape], instead_of=old.id)
+        new, made = new._replace(box=list(shape.box)), {new.geometry: checked.wkb}
     else:
-        seen = None
+        seen, made = None, None
     if new != old:
-        new = await _write_change(access, old, new, seen)
+        new = await _write_change(access, old, new, seen, made)
     return ok(zone_item(new))
 
 
@@ -152,10 +157,10 @@ async def restore_zone(access: Dispatcher, zone_id: _ZonePath) -> Response:
     """Restore a deleted zone from now on, in a version of its own that is as the last one was."""
     async with access.transaction() as conn:
         zone = await zones.find(conn, zone_id, deleted=True)
+        stored = None if zone is None else await zones.find_shape(conn, zone)
     seen = None
-    if zone is not None and zone.box is not None:
-        measures = (msgspec.json.decode(zone.geometry), zone.radius_m, zone.width_m)
-        shape = NewShape(*measures, Box(*zone.box))
+    if zone is not None and zone.box is not None and stored is not None:
+        shape = NewShape(stored, Box(*zone.box))
         seen = await check_crowds(access, [shape], instead_of=zone_id)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
@@ -202,9 +207,15 @@ def _shape(zone: Zone) -> tuple[str, float | None, float | None]:
     return zone.geometry, zone.radius_m, zone.width_m
 
 
-async def _write_change(access: Access, old: Zone, new: Zone, seen: Seen | None) -> Zone:
-    """Write `new` over `old`, unless another did so since `old` was read."""
+async def _write_change(
+    access: Access, old: Zone, new: Zone, seen: Seen | None, made: Mapping[str, bytes] | None
+) -> Zone:
+    """Write `new` over `old`, unless another did so since `old` was read. made: a geometry that may
+    not be there yet, with its shape.
+    """
     async with access.transaction() as conn:
+        if made is not None:
+            await zones.keep_shapes(conn, made)
         revision, at = await bump(conn)
         if seen is not None:
             await seen.check(conn)

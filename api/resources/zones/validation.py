@@ -4,7 +4,7 @@ The answer is 200 whether the zone is good or not. A body that is no zone at all
 fields or of wrong types, is the same 422 as there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -14,11 +14,12 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import ok
 from api.http.problems import Fault, Problem, bad_field
+from api.limits.geometry_process import CheckedShape, ShapeAnswer, ShapeRequest
 from api.limits.turns import refusing_when_full
 from api.request.access import Access, Dispatcher
 from api.request.route import LargeBodyRoute
-from api.resources.zones.bodies import Geometry, NewZone
-from api.resources.zones.crowds import NewShape, box_of, check_crowds
+from api.resources.zones.bodies import Geometry, NewZone, shape_of
+from api.resources.zones.crowds import check_crowds, new_shape
 from api.resources.zones.options import check_assets, check_schedule
 from db.core.connect import Connection
 from db.core.table import db_now
@@ -59,22 +60,26 @@ class ZoneVerdict(BaseModel):
     ) = Field(description="west, south, east, north; over the 180th meridian west is larger")
 
 
-async def check_shape(
-    access: Access,
-    geometry: Mapping[str, Any],
-    radius_m: float | None,
-    width_m: float | None,
-) -> Measures:
-    """Return how large a shape is.
+async def check_shape(access: Access, asked: ShapeRequest) -> CheckedShape:
+    """Return the shape of a geometry.
 
     Raises Problem: 422 with the place of the fault and, where there is one, a repaired shape; 429
     or 503 where too many shapes are checked at once.
     """
+    (checked,) = await check_shapes(access, [asked])
+    return shape_in(checked)
+
+
+async def check_shapes(access: Access, asked: Sequence[ShapeRequest]) -> list[ShapeAnswer]:
+    """Return what was found of each geometry. Raises Problem (429, 503)."""
+    with refusing_when_full("geometries"):
+        return await access.state.shapes.check(access.caller.org_id, asked)
+
+
+def shape_in(checked: ShapeAnswer) -> CheckedShape:
+    """Return the shape. Raises Problem (422)."""
     try:
-        with refusing_when_full("geometries"):
-            return await access.state.shapes.measure(
-                access.caller.org_id, geometry, radius_m=radius_m, width_m=width_m
-            )
+        return checked.result()
     except ShapeError as error:
         raise _shape_problem(error) from None
 
@@ -90,9 +95,9 @@ async def validate_zone(access: Dispatcher, body: Annotated[NewZone, Body()]) ->
     except Problem as problem:
         faults += problem.faults
     try:
-        measures = (body.geometry, body.radius_m, body.width_m)
-        measured = await check_shape(access, *measures)
-        await check_crowds(access, [NewShape(*measures, box_of(measured))])
+        checked = await check_shape(access, shape_of(body))
+        measured = checked.measures
+        await check_crowds(access, [new_shape(body, checked)])
     except Problem as problem:
         if problem.status not in (403, 422):
             raise

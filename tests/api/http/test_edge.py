@@ -286,8 +286,9 @@ async def test_a_client_that_takes_nothing_is_cut_off(
     body = {"name": "x", "geometry": {"type": "Point", "coordinates": [0, 0]}, "radius_m": 1}
     path = (await north.admin.post("/v1/zones", body)).headers["Location"]
     api.sql(
-        "UPDATE zone_versions SET geometry = json_build_array(repeat('x', 20000000))"
-        " WHERE zone_id = %s",
+        "UPDATE zone_shapes AS shape SET geometry = json_build_array(repeat('x', 20000000))"
+        " FROM zone_versions AS version WHERE version.org_id = shape.org_id"
+        " AND version.geometry_sha256 = shape.geometry_sha256 AND zone_id = %s",
         parse_id("zon", path.rpartition("/")[2]),
     )
     port = int(api.url.rpartition(":")[2])

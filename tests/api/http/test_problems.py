@@ -15,8 +15,8 @@ from pydantic import ValidationError, model_validator
 from starlette.responses import Response
 
 from api.http import fields
+from api.limits.json_body import _keys_within, _keys_written
 from api.request.handler_arguments import body_check
-from api.request.route import _keys_within, _keys_written
 from api.resources.sign_in import Credentials
 from db.core.connect import Limits
 from db.core.ids import new_id

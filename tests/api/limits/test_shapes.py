@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from api.limits.geometry_checks import Shapes
+from api.limits.geometry_process import ShapeRequest
 from api.limits.turns import MOST_OF_EACH, MOST_ORGANIZATIONS, TooManyOfAll, TooManyOfOne, Turns
 from geofence.geometry.measures import measures
 from geofence.shapes.geojson import ShapeError, read_shape
+from geofence.shapes.stored import StoredShape, read_stored, write_wkb
 from tests.api.running import Organization
 from tests.waiting import until
 
@@ -53,7 +56,12 @@ async def shapes() -> AsyncIterator[Shapes]:
 
 
 async def measured(shapes: Shapes, geometry: dict[str, Any]) -> Any:
-    return await shapes.measure(uuid4(), geometry, radius_m=None, width_m=None)
+    (answer,) = await shapes.check(uuid4(), [asked(geometry)])
+    return answer.result().measures
+
+
+def asked(geometry: dict[str, Any]) -> ShapeRequest:
+    return ShapeRequest(msgspec.json.encode(geometry).decode())
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,29 @@ async def measured(shapes: Shapes, geometry: dict[str, Any]) -> Any:
 )
 async def test_measures_are_those_of_the_shape(shapes: Shapes, geometry: dict[str, Any]) -> None:
     assert await measured(shapes, geometry) == measures(read_shape(geometry))
+
+
+async def test_many_at_once_are_checked_each_for_itself(shapes: Shapes) -> None:
+    """Also where one of them is too dear, and where the shapes are of different kinds."""
+    crossing = ring(5)
+    crossing[1], crossing[2] = crossing[2], crossing[1]
+    line = ShapeRequest('{"type":"LineString","coordinates":[[8,47],[9,47]]}', None, 20.0)
+    circle = ShapeRequest('{"type":"Point","coordinates":[8,47]}', 20.0)
+    geometries = [{"type": "Polygon", "coordinates": [ring(5 + n)]} for n in range(600)]
+    wanted = [asked(one) for one in geometries]
+    wrong = asked({"type": "Polygon", "coordinates": [crossing]})
+    found = await shapes.check(uuid4(), [line, *wanted, wrong, asked(HOSTILE), circle])
+    results = [one.result() for one in (*found[:-3], found[-1])]
+    stored = [StoredShape(result.wkb) for result in results]
+    stored[0] = stored[0]._replace(width_m=20.0)
+    stored[-1] = stored[-1]._replace(radius_m=20.0)
+    assert [one.measures for one in results] == [measures(each) for each in read_stored(stored)]
+    for geometry, result in zip(geometries, results[1:], strict=False):
+        assert result == (measures(read_shape(geometry)), write_wkb(read_shape(geometry)))
+    with pytest.raises(ShapeError, match="edges cross"):
+        found[-3].result()
+    with pytest.raises(ShapeError, match="within 2 s"):
+        found[-2].result()
 
 
 def test_no_child_spends_its_time_on_what_is_compiled() -> None:

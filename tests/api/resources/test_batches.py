@@ -1,9 +1,15 @@
 """Many new things in one request, all or none."""
 
+import asyncio
+import threading
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from api.limits.geometry_checks import Shapes
+from api.limits.geometry_process import ShapeRequest
 from api.resources.batches import MOST
 from db.core.ids import new_id
 from telemetry.ids import format_id
@@ -49,8 +55,8 @@ async def test_many_are_made_as_each_alone_would_be(api: RunningApi, name: str) 
 async def test_the_rows_are_those_that_each_alone_would_have(api: RunningApi) -> None:
     """All columns but those that are each one's own."""
     org = api.organization("Rows")
-    own = "'{id,asset_id,zone_id,tracker_id,revision,created_at,updated_at,valid_from,secret_hash,"
-    own += "assigned_from}'::text[]"
+    own = "'{id,asset_id,zone_id,tracker_id,revision,made_revision,created_at,updated_at,"
+    own += "valid_from,secret_hash,assigned_from}'::text[]"
     for name, body in BODIES.items():
         await org.admin.post(f"/v1/{name}", body)
         await org.admin.post(f"/v1/{name}/batch", [body])
@@ -60,8 +66,7 @@ async def test_the_rows_are_those_that_each_alone_would_have(api: RunningApi) ->
             org.org_id,
         )
         assert len(kinds) == 1, table
-    (one, other) = api.sql("SELECT geometry::text FROM zone_versions WHERE org_id = %s", org.org_id)
-    assert one == other
+    assert api.sql("SELECT count(*) FROM zone_shapes WHERE org_id = %s", org.org_id) == [(1,)]
 
 
 async def test_trackers_are_put_on_assets_and_sign_in_with_their_secrets(
@@ -198,3 +203,33 @@ async def test_of_each_row_of_a_batch_it_is_written_down_who_made_it(north: Orga
 async def test_who_may_not_make_one_may_not_make_many(north: Organization, name: str) -> None:
     answer = await north.viewer.post(f"/v1/{name}/batch", [BODIES[name]])
     assert is_problem(answer, 403, "forbidden")
+
+
+async def test_the_third_import_of_zones_that_waits_is_refused_at_once(
+    org: Organization, south: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are not: neither what another organization imports, nor what comes later."""
+    gate, begun = threading.Event(), threading.Semaphore(0)
+    check = Shapes.check
+
+    async def held(shapes: Shapes, org_id: UUID, asked: Sequence[ShapeRequest]) -> Any:
+        if org_id == org.org_id:
+            begun.release()
+            await asyncio.to_thread(gate.wait)
+        return await check(shapes, org_id, asked)
+
+    monkeypatch.setattr(Shapes, "check", held)
+    path, zones = "/v1/zones/batch", [BODIES["zones"]] * 2
+    first = asyncio.create_task(org.admin.post(path, zones))
+    await asyncio.to_thread(begun.acquire)
+    more = [asyncio.create_task(org.admin.post(path, zones)) for _ in range(3)]
+    done, waiting = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
+    (refused,) = [task.result() for task in done]
+    assert (refused.status, refused.json["code"]) == (429, "too_many_imports")
+    assert refused.headers["Retry-After"] == "1"
+    assert (await south.admin.post(path, zones)).status == 201
+    assert not first.done()
+    gate.set()
+    assert [(await task).status for task in (first, *waiting)] == [201] * 3
+    assert (await org.admin.post(path, zones)).status == 201
+    assert (await org.admin.get("/v1/zones", limit=1)).json["total"] == 8

@@ -20,7 +20,7 @@ from db.resources import assets, batches, organizations, trackers, zones
 from db.resources.trackers import Tracker
 from geofence.shapes.types import Circle, Corridor
 from telemetry.times import to_datetime
-from tests.db.rows import LONG_AGO, asset, transaction, zone
+from tests.db.rows import LONG_AGO, asset, keep_shape, transaction, zone
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
@@ -148,7 +148,10 @@ async def test_a_zone_version_is_read_with_all_that_it_asks_for(
     async with transaction(database, "opsc_app", org_id) as conn:
         revision, _ = await bump(conn)
         await assets.insert(conn, chosen)
-        await zones.insert(conn, zone(), revision)
+        made = zone()
+        await keep_shape(conn, made)
+        await zones.insert(conn, made, revision)
+        await keep_shape(conn, asking)
         await zones.insert(conn, asking, revision)
     rows = {row.zone_id: row for row in (await changes(database, revision - 1)).zone_versions}
     assert len(rows) == 2

@@ -18,7 +18,7 @@ from db.punches.jobsites import ask_jobsites, best_jobsites
 from db.resources import zones
 from geofence.zones.site_index import SiteBox, SitePlace, ranked
 from telemetry.times import to_us
-from tests.db.rows import zone
+from tests.db.rows import keep_shape, zone
 from tests.ingest.tenants import LONG_AGO, Tenant, soon, square
 from tests.servers import DatabaseUnderTest
 
@@ -29,7 +29,7 @@ VERSIONS = """
 SELECT zone_id, version, (extract(epoch FROM valid_from) * 1000000)::bigint,
        coalesce((extract(epoch FROM valid_to) * 1000000)::bigint, 9223372036854775807),
        box, coalesce(zone.punch_tolerance_m, organization.punch_tolerance_m),
-       pg_column_size(geometry)
+       shape_bytes
   FROM zone_versions AS zone JOIN organizations AS organization USING (org_id)
  WHERE kind = 'jobsite'
 """
@@ -83,6 +83,7 @@ async def insert(conn: Connection, zone_id: UUID, lon: float, lat: float) -> Non
     """Insert a jobsite in the caller's transaction."""
     revision, _ = await bump(conn)
     row = zone(id=zone_id, kind="jobsite", box=box(lon, lat), valid_from=LONG_AGO)
+    await keep_shape(conn, row)
     await zones.insert(conn, row, revision)
 
 

@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from api.resources.zones.crowds import box_of
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.punches import sites
 from db.punches.sites import NearZone, PunchPlace, PunchSites, near_zones
 from geofence.geometry.measures import measures
+from geofence.geometry.overlap import unrolled
 from geofence.geometry.queries import signed_distance_m
 from geofence.shapes.geojson import read_shape
 from telemetry.times import to_us
@@ -34,7 +34,7 @@ async def tenant(database: DatabaseUnderTest) -> Tenant:
 async def made(tenant: Tenant, geometry: dict[str, Any], **fields: Any) -> UUID:
     """Make a jobsite with the box that the API stores."""
     shape = read_shape(geometry, radius_m=fields.get("radius_m"))
-    box = list(box_of(measures(shape)))
+    box = list(unrolled(*measures(shape).bbox))
     return await tenant.zone(geometry, kind="jobsite", box=box, **fields)
 
 

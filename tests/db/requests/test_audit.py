@@ -69,6 +69,7 @@ NOT_AUDITED = {
     "webhook_endpoint_hours",
     "webhook_failures",
     "work_order_transitions",
+    "zone_shapes",
 }
 ACTOR = Actor(new_id(), "api_key", new_id(), "request-1")
 

@@ -1,12 +1,14 @@
 """Shapes as plain numbers, many at once, and the boxes that hold them."""
 
+import math
+
 import numpy as np
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.geometry.boxes import EDGES_PER_PIECE, boxes
+from geofence.geometry.boxes import EDGES_PER_PIECE, MOST_PIECES, boxes
 from geofence.geometry.containment import covers_pairs
 from geofence.geometry.packing import SLABS_FROM_VERTICES, ArenaBuilder, pack
 from geofence.geometry.queries import covers
@@ -118,22 +120,31 @@ def holds(box, lon: float, lat: float) -> bool:
     )
 
 
-@given(seed=st.integers(0, 2**32), vertices=st.integers(2, 40), width_m=st.floats(1, 100_000))
+@given(
+    seed=st.integers(0, 2**32),
+    vertices=st.integers(2, 40),
+    width_m=st.floats(1, 100_000),
+    most=st.sampled_from([1, 2, 3, MOST_PIECES]),
+)
 @settings(deadline=None, max_examples=60)
-def test_the_boxes_of_a_corridor_hold_its_pieces(seed, vertices, width_m):
+def test_the_boxes_of_a_corridor_hold_its_pieces(seed, vertices, width_m, most):
     rng = np.random.default_rng(seed)
     steps = rng.uniform(-0.3, 0.3, (vertices, 2))
     line = np.cumsum(steps, axis=0) + rng.uniform((-180, -85), (180, 85))
     line[:, 1] = np.clip(line[:, 1], -90, 90)
     corridor = Corridor(line, width_m)
-    found = boxes([Circle(0, 0, 1), corridor], pack([Circle(0, 0, 1), corridor])[1])[1:]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("geofence.geometry.boxes.MOST_PIECES", most)
+        found = boxes([Circle(0, 0, 1), corridor], pack([Circle(0, 0, 1), corridor])[1])[1:]
+    edges = max(EDGES_PER_PIECE, math.ceil((vertices - 1) / most))
     assert found["shape"].tolist() == [1] * len(found)
-    assert found["first"].tolist() == list(range(0, vertices - 1, EDGES_PER_PIECE))
+    assert found["first"].tolist() == list(range(0, vertices - 1, edges))
+    assert len(found) <= most
     assert found["last"].tolist() == [*(found["first"][1:] + 1), vertices]
     for edge in range(vertices - 1):
         lon, lat = line[edge] + rng.uniform(0, 1) * (line[edge + 1] - line[edge])
         out_lon, out_lat, _ = WGS84.fwd(lon, lat, rng.uniform(0, 360), width_m / 2 * (1 - 1e-9))
-        assert holds(found[edge // EDGES_PER_PIECE], out_lon, out_lat)
+        assert holds(found[edge // edges], out_lon, out_lat)
 
 
 def test_the_box_of_an_area_is_its_bounds_in_its_own_frame():

@@ -1,4 +1,4 @@
-"""What is read back without a second look is what the first look gave."""
+"""What is read back, from binary or without a second look, is what the first look gave."""
 
 import json
 from typing import Any
@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.shapes.geojson import ShapeError, read_shape
-from geofence.shapes.stored import StoredShape, read_stored
+from geofence.shapes.stored import (
+    CheckedGeometry,
+    StoredShape,
+    read_checked,
+    read_stored,
+    write_wkb,
+)
 from geofence.shapes.types import Circle, Corridor, Polygonal
 
 SQUARE = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
@@ -50,30 +56,77 @@ SHAPES: list[tuple[dict[str, Any], float | None, float | None]] = [
 
 @pytest.mark.parametrize("number", range(len(SHAPES)))
 def test_each_kind_of_shape_is_read_as_it_was_when_it_was_checked(number: int) -> None:
-    stored = [StoredShape(json.dumps(shape), *measures) for shape, *measures in SHAPES]
     geometry, radius_m, width_m = SHAPES[number]
     first = read_shape(geometry, radius_m=radius_m, width_m=width_m)
+    checked = [CheckedGeometry(json.dumps(shape), *measures) for shape, *measures in SHAPES]
+    _assert_same(read_checked(checked)[number], first)
+    stored = [
+        StoredShape(write_wkb(read_shape(shape, radius_m=radius, width_m=width)), radius, width)
+        for shape, radius, width in SHAPES
+    ]
     _assert_same(read_stored(stored)[number], first)
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.floats(-200, 200), st.floats(-89.9, 89.9), st.floats(0.001, 150), st.integers(3, 12)
-        ),
-        max_size=5,
-    )
+_PLACES = st.lists(
+    st.tuples(
+        st.floats(-200, 200), st.floats(-89.9, 89.9), st.floats(0.001, 150), st.integers(3, 12)
+    ),
+    max_size=5,
 )
+
+
+@given(_PLACES)
 def test_areas_anywhere_are_read_as_they_were(
     places: list[tuple[float, float, float, int]],
 ) -> None:
     known = [found for place in places if (found := _checked(*place)) is not None]
-    again = read_stored([StoredShape(json.dumps(geometry)) for geometry, _ in known])
-    for one, (_, first) in zip(again, known, strict=True):
+    again = read_checked([CheckedGeometry(json.dumps(geometry)) for geometry, _ in known])
+    stored = read_stored([StoredShape(write_wkb(first)) for _, first in known])
+    for one, other, (_, first) in zip(again, stored, known, strict=True):
         _assert_same(one, first)
+        _assert_same(other, first)
+
+
+_POSITIONS = st.tuples(st.floats(-540, 540), st.floats(-90, 90))
+
+
+@given(st.lists(_POSITIONS, min_size=2, max_size=9), st.floats(0.001, 100_000))
+def test_lines_and_circles_anywhere_are_read_from_their_binary_to_the_last_bit(
+    positions: list[tuple[float, float]], metres: float
+) -> None:
+    circle = read_shape({"type": "Point", "coordinates": positions[0]}, radius_m=metres)
+    _assert_same(read_stored([StoredShape(write_wkb(circle), metres)])[0], circle)
+    try:
+        line = read_shape({"type": "LineString", "coordinates": positions}, width_m=metres)
+    except ShapeError:  # it goes round the axis too often
+        return
+    _assert_same(read_stored([StoredShape(write_wkb(line), None, metres)])[0], line)
+
+
+@given(_PLACES)
+def test_areas_of_several_parts_with_holes_are_read_from_their_binary_to_the_last_bit(
+    places: list[tuple[float, float, float, int]],
+) -> None:
+    parts = [
+        [_ring(lon, lat, size, corners), _ring(lon, lat, size / 3, corners)]
+        for lon, lat, size, corners in places
+    ]
+    try:
+        shape = read_shape({"type": "MultiPolygon", "coordinates": parts})
+    except ShapeError:
+        return
+    _assert_same(read_stored([StoredShape(write_wkb(shape))])[0], shape)
 
 
 def _checked(lon: float, lat: float, radius_deg: float, corners: int) -> Any:
+    geometry = {"type": "Polygon", "coordinates": [_ring(lon, lat, radius_deg, corners)]}
+    try:
+        return geometry, read_shape(geometry)
+    except ShapeError:
+        return None
+
+
+def _ring(lon: float, lat: float, radius_deg: float, corners: int) -> list[list[float]]:
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     ring = [
         [
@@ -82,11 +135,7 @@ def _checked(lon: float, lat: float, radius_deg: float, corners: int) -> Any:
         ]
         for at in angles
     ]
-    geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
-    try:
-        return geometry, read_shape(geometry)
-    except ShapeError:
-        return None
+    return [*ring, ring[0]]
 
 
 def _assert_same(one: Any, other: Any) -> None:

@@ -38,6 +38,7 @@ from tests.ingest.walking import (
     HOME,
     ZONES,
     all_known,
+    fail_to_take,
     lease_of,
     microseconds,
     take,
@@ -265,8 +266,7 @@ async def _happened(
             if trouble is not None and trouble.random() < 0.3:
                 await standby.refresh(conn)
             if trouble is not None and trouble.random() < 0.3:
-                async with conn.transaction(force_rollback=True):
-                    await take(term, messages, now)
+                await fail_to_take(term, messages, now)
                 known, standby = standby.registry_of(epoch + 1), Standby(LEASE)
                 term = replace(term, memory=await recover(conn, known))
             await take(term, messages, now)

@@ -1,12 +1,21 @@
 """Zones that change while assets move: taken in without a restart, and without a false breach."""
 
+import asyncio
+import json
 import secrets
 import time
 from datetime import timedelta
 
 import pytest
 
+from db.core.connect import Connection
+from db.ingest.registry import RegistryChanges, changes_since, unchanging
+from ingest import transaction
+from ingest.planning.decoded_batch import read as read_messages
+from ingest.registry.registry import Registry
+from ingest.transaction import plan_with_lookups, store
 from tests.ingest.conftest import Device, fix, running, runtime
+from tests.ingest.seam import DeviceMessage, now_us, term_of
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest
 from tests.waiting import until
@@ -156,3 +165,50 @@ async def test_a_zone_with_a_beginning_in_the_past_comes_to_an_asset_that_was_si
     ((made_at,),) = tenant.rows("SELECT created_at FROM zone_versions")
     assert await _visits(tenant) == [(made_at, None, "zone_changed")]
     assert await _events(tenant) == []
+
+
+async def test_writers_go_on_while_a_change_is_read_and_what_they_write_is_judged(
+    tenant: Tenant, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch that sees a zone sees also the one that was made while the first was read."""
+    vehicle, first_read = await tenant.vehicle(), asyncio.Event()
+    read_changes = transaction.changes_since
+
+    async def read(conn: Connection, revision: int) -> RegistryChanges:
+        changes = await read_changes(conn, revision)
+        if not first_read.is_set():
+            first_read.set()
+            async with asyncio.timeout(10):  # it would wait for the batch, which waits for it
+                await tenant.zone(square(*HOME), valid_from=soon(-5))
+        return changes
+
+    monkeypatch.setattr(transaction, "changes_since", read)
+    async with term_of(database) as term:
+        payload = json.dumps(fix(soon(-1), *HOME)).encode()
+        topic = f"trackers/{vehicle.name}/fixes"
+        arrivals = read_messages([DeviceMessage(vehicle.tracker_id, topic, payload)], now_us())
+        plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
+        await tenant.zone(square(*AWAY))
+        stored = await store(term, arrivals, plan)
+        assert first_read.is_set()
+        assert stored.plan.revision == term.memory.registry.revision
+    assert len(tenant.rows("SELECT FROM visits")) == 1
+
+
+async def test_a_zone_that_ends_is_read_without_its_shape(
+    tenant: Tenant, database: DatabaseUnderTest
+) -> None:
+    zone_id = await tenant.zone(square(*HOME))
+    async with database.connection("opsc_ingest") as conn:
+        async with unchanging(conn):
+            before = await changes_since(conn, -1)
+        await tenant.change_zone(zone_id, square(*AWAY))
+        async with unchanging(conn):
+            after = await changes_since(conn, before.revision)
+            whole = await changes_since(conn, -1)
+    assert [row.shape is None for row in after.zone_versions] == [True, False]
+    assert all(row.shape is not None for row in (*before.zone_versions, *whole.zone_versions))
+    registry = Registry()
+    registry.take(before)
+    registry.take(after)
+    assert len(registry.index) == len(whole.zone_versions)
