@@ -1,9 +1,9 @@
-"""How much is done in one transaction, when its time may run out."""
+"""The size of a transaction whose time may run out."""
 
 
 class BatchSize:
-    """At most `most`, a quarter after a time-out, and twice as much again after `passes` that went
-    well.
+    """A size of `most` at first, a quarter of it after a time-out, and twice as much again after
+    `passes` that went well.
     """
 
     def __init__(self, most: int, passes: int = 8) -> None:

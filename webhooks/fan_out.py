@@ -40,7 +40,7 @@ class FanOutLimits:
 
 
 class FanOut:
-    """send: sends wake-ups after COMMIT."""
+    """The loops of the process that leads. send: sends wake-ups after COMMIT."""
 
     def __init__(
         self,
