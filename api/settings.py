@@ -80,7 +80,7 @@ class ApiSettings(RoleSettings):
 
     @model_validator(mode="after")
     def _nobody_is_offered_clear_text(self) -> Self:
-        """Check that beyond this machine there is TLS, or a proxy of another machine that has it."""
+        """Check that other machines reach TLS, or a proxy of another machine that has it."""
         networks = [one.strip() for one in self.api_proxy_networks.split(",")]
         if not (
             is_loopback(self.api_host)
