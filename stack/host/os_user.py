@@ -1,10 +1,11 @@
-"""The user that the servers and the roles run as.
+"""The users that the servers and the roles run as.
 
 PostgreSQL refuses to run as root, so root hands its servers to an unprivileged user that the
-system already has, and the roles too. Anyone else runs them as themselves. Files that a server
-reads must lie where that user can reach them; ``reachable_home`` finds such a place. A role reads
-the project's own code, which may lie below /root: then it may read every file (capabilities(7),
-CAP_DAC_READ_SEARCH), but it still owns and writes none of root's.
+system already has. The roles run as a user id that has no entry: they own no file of PostgreSQL,
+nor of any other program. Anyone else runs them all as themselves. Files that a server reads must
+lie where its user can reach them; ``reachable_home`` finds such a place. A role reads the project's
+own code, which may lie below /root: then it may read every file (capabilities(7),
+CAP_DAC_READ_SEARCH), but it still writes none of others.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ class RoleUser(NamedTuple):
 
 
 def role_user(home: Path, reads: Iterable[Path], say: Callable[[str], None]) -> RoleUser:
-    """Return the owner of the servers' folder `home`, able to read the code and `reads`; root as
-    the last resort, which is said.
+    """Return the user of the roles, able to read the code and `reads`; root as the last resort,
+    which is said. The owner of the servers' folder `home`, where only that one can reach it.
     """
     identity = service_identity(owner_of=home)
     if identity is None:
         return RoleUser()
+    if can_traverse(home.parent, stranger := _stranger()):
+        identity = stranger
     hidden = [path for path in (CODE, *_PYTHON, *reads) if not can_read(path, identity)]
     if hidden and not has_capability(Capability.DAC_READ_SEARCH):
         say(f"the roles run as root, since the user {identity.name} cannot read {hidden[0]}")
@@ -47,6 +50,7 @@ def role_user(home: Path, reads: Iterable[Path], say: Callable[[str], None]) -> 
 
 
 SERVICE_USERS = ("postgres", "nobody")
+ROLE_IDS = range(59_100, 59_200)  # that distributions give to nobody
 SYSTEM_HOME = Path("/var/lib/opsc")
 
 
@@ -85,6 +89,16 @@ def service_identity(owner_of: Path | None = None) -> OsUser | None:
             continue
         return OsUser(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
     raise RuntimeError(f"none of the users {', '.join(SERVICE_USERS)} exists on this system")
+
+
+def _stranger() -> OsUser:
+    """Return the first user id of ROLE_IDS that has no entry."""
+    for uid in ROLE_IDS:
+        try:
+            pwd.getpwuid(uid)
+        except KeyError:
+            return OsUser(f"number {uid}", uid, uid, "/")
+    raise RuntimeError(f"all users from {ROLE_IDS[0]} to {ROLE_IDS[-1]} have entries")
 
 
 def can_traverse(folder: Path, identity: OsUser | None) -> bool:

@@ -303,6 +303,7 @@ def test_an_older_schema_is_restored_as_it_was_and_migrated_then(
         conn.execute(migrate._LEDGER)
         for migration in earlier:
             migrate._apply(conn, migration)
+            migrate._finish_step(conn)
     assert _opsc(old, "backup", tmp_path / "made", data=tmp_path).exit_code == 0
     assert _opsc(new, "restore", tmp_path / "made", data=tmp_path).exit_code == 0
     last = migrate.migrations()[-1].name

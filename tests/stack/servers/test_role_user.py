@@ -1,8 +1,9 @@
-"""The roles of a system that root starts: they run as the servers' user, with few rights."""
+"""The roles of a system that root starts: they run as a user of their own, with few rights."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stack.host.os_user import (
+    ROLE_IDS,
     Capability,
     OsUser,
     RoleUser,
@@ -106,10 +108,33 @@ def test_roles_read_everything_only_where_a_file_of_theirs_is_hidden(open_folder
     if os.geteuid() != 0:
         assert chosen == RoleUser()
     elif has_capability(Capability.DAC_READ_SEARCH):
-        assert chosen == RoleUser(service_identity(), reads_everything=True)
+        assert chosen.reads_everything
+        assert chosen.identity is not None
+        assert chosen.identity.uid in ROLE_IDS
     else:
         assert chosen == RoleUser()
         assert str(hidden) in said[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="roles of others run as themselves")
+@pytest.mark.parametrize("servers_alone", [False, True])
+def test_roles_own_no_file_of_postgresql_where_they_can_reach_theirs(
+    open_folder: Path, servers_alone: bool
+) -> None:
+    servers = service_identity()
+    assert servers is not None
+    home = open_folder / "home"
+    home.mkdir()
+    for folder in (home, open_folder):
+        hand_over(folder, servers)
+        folder.chmod(0o700 if servers_alone else 0o755)
+    chosen = role_user(home, [], print).identity
+    assert chosen is not None
+    assert (chosen.uid == servers.uid) is servers_alone
+    assert (chosen.uid in ROLE_IDS) is not servers_alone
+    if not servers_alone:
+        with pytest.raises(KeyError):
+            pwd.getpwuid(chosen.uid)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
