@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,11 @@ class Timing:
 
 
 @asynccontextmanager
-async def running_system() -> AsyncIterator[Up]:
-    """Provide `opsc up`, ready, in a folder below var/ that is gone at the end. Raises
+async def running_system(parent: Path) -> AsyncIterator[Up]:
+    """Provide `opsc up`, ready, in a folder below this one that is gone at the end. Raises
     StackError.
     """
-    data = _data_folder()
+    data = _data_folder(parent)
     up = Up(data)
     try:
         up.start()
@@ -75,8 +75,7 @@ async def running_system() -> AsyncIterator[Up]:
         shutil.rmtree(data, ignore_errors=True)
 
 
-def _data_folder() -> Path:
-    parent = reachable_home(Path("var/bench"))
+def _data_folder(parent: Path) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="neighbours-", dir=parent))
     folder.chmod(0o755)  # the servers' user has to walk through
@@ -98,20 +97,23 @@ async def play(up: Up, number: int, timing: Timing, folder: Path) -> Row:
         await attack.prepare(enemy)
         pids = {name: part.pid for name, part in up.info.parts.items() if part.pid is not None}
         arguments = [str(timing.attack_s), str(timing.share)]
-        ground = _written(folder / "attacker-ground.json", enemy.ground)
+        known = {name: neighbour.ground[name] for name in ("organization_id", "email")}
+        ground = _written(folder / "attacker-ground.json", enemy.ground | {"neighbour": known})
         attacker = ending.enter_context(_process("attacker", [str(number), ground, *arguments]))
         victims = [_written(folder / "victim-ground.json", neighbour.ground), str(record)]
         watch = ending.enter_context(watched(pids))
         with _process("victim", victims) as victim:
             await asyncio.sleep(SETTLE_S)
             before, _ = await _phase(watch, asyncio.sleep(timing.calm_s))
-            began_s = time.monotonic()
-            during, used_s = await _phase(watch, asyncio.to_thread(_finish, attacker, "go\n"))
+            began_s, patience_s = time.monotonic(), timing.attack_s + PATIENCE_S
+            during, used_s = await _phase(
+                watch, asyncio.to_thread(_finish, attacker, patience_s, "go\n")
+            )
             took_s = time.monotonic() - began_s
             did = json.loads(attacker.output)
             await asyncio.sleep(SETTLE_S)
             after, _ = await _phase(watch, asyncio.sleep(timing.calm_s))
-            await asyncio.to_thread(_finish, victim)
+            await asyncio.to_thread(_finish, victim, PATIENCE_S)
         measured = Record.read(record)
         stored = await neighbour.client.total("/v1/gps-events")
     used_s["attacker"] = did["cpu_s"]
@@ -169,10 +171,10 @@ def _process(name: str, arguments: Sequence[str]) -> Iterator[_Running]:
         process.wait()
 
 
-def _finish(running: _Running, line: str | None = None) -> None:
+def _finish(running: _Running, patience_s: float, line: str | None = None) -> None:
     """End its input, after a line where one is given, and wait for its end."""
     try:
-        running.output, _ = running.process.communicate(line, timeout=PATIENCE_S)
+        running.output, _ = running.process.communicate(line, timeout=patience_s)
     except subprocess.TimeoutExpired:
         raise NeighboursFailed(f"the {running.name} does not end") from None
     if running.process.returncode:
@@ -204,14 +206,16 @@ def chosen(text: str | None) -> list[int]:
     return wanted
 
 
-async def play_all(numbers: Sequence[int], timing: Timing, say: Callable[[str], None]) -> list[Row]:
+async def play_all(numbers: Sequence[int], timing: Timing) -> list[Row]:
     """Run attacks, each on a system of its own, one after the other."""
+    parent = reachable_home(Path("var/bench"))
     rows: list[Row] = []
     for number in numbers:
         with tempfile.TemporaryDirectory() as folder:
-            async with running_system() as up:
+            async with running_system(parent) as up:
                 row = await play(up, number, timing, Path(folder))
-        say(f"{number + 1}. {row.name}: {'; '.join(row.trouble) or 'good'}")
+        verdict = "; ".join(row.trouble) or "good"
+        print(f"{number + 1}. {row.name}: {verdict}", flush=True)
         rows.append(row)
     return rows
 
@@ -221,7 +225,7 @@ def main(arguments: Sequence[str]) -> int:
     load_before = os.getloadavg()
     timing = Timing(attack_s=options.seconds, share=options.share)
     try:
-        rows = asyncio.run(play_all(options.numbers, timing, console.print))
+        rows = asyncio.run(play_all(options.numbers, timing))
     except (NeighboursFailed, StackError, ApiError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -102,16 +102,10 @@ async def many_endpoints(attacker: Attacker) -> None:
         while await reader.read(65_536):
             pass
 
-    left = [EVENTS]
     order = attacker.request("POST", "/v1/work-orders", b'{"title": "x"}')
-    look = attacker.request("GET", "/v1/webhook-deliveries?limit=1&total=none")
-
-    def make(number: int) -> bytes:
-        left[0] -= 1
-        return order if left[0] >= 0 else look
-
     async with await asyncio.start_server(hang, HOST, attacker.ground["hanging_port"]):
-        await attacker.again_and_again(8, make)
+        await attacker.again_and_again(8, lambda number: order, times=EVENTS)
+        await asyncio.Event().wait()
 
 
 async def zone_backlog(attacker: Attacker) -> None:
@@ -184,12 +178,13 @@ def _square(lon: float, lat: float) -> dict[str, object]:
 
 
 async def wrong_credentials(attacker: Attacker) -> None:
-    """Send wrong keys, tokens and passwords, from the victim's address too."""
-    sign_in = {"organization_id": attacker.ground["organization_id"], "password": "wrong" * 4}
+    """Send wrong keys, tokens and passwords, from the victim's address too, and for its admin."""
+    sign_in = attacker.ground["neighbour"] | {"password": "wrong" * 4}
 
     def make(number: int) -> bytes:
         if number % 3 == 0:
-            body = sign_in | {"email": f"somebody{number % 50}@example.com"}
+            somebody = {"email": f"somebody{number}@example.com"}
+            body = sign_in | (somebody if number % 2 else {})
             return request("POST", "/v1/auth/token", None, json.dumps(body).encode())
         wrong = secrets.token_urlsafe(32)
         token = f"opsk_{wrong}" if number % 3 == 1 else f"eyJhbGciOiJFZERTQSJ9.e30.{wrong}"
@@ -258,7 +253,7 @@ async def compressed_pages(attacker: Attacker) -> None:
 
 
 async def rubbish(attacker: Attacker) -> None:
-    """Fill quarantine by four trackers, and release all of it, over and over."""
+    """Fill quarantine by four trackers, and list all of it, over and over."""
 
     async def send(session: Tracker) -> None:
         for number in range(1_000_000):

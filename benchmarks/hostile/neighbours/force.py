@@ -35,15 +35,22 @@ class Attacker:
         return request(method, target, self.ground["token"], body, named)
 
     async def again_and_again(
-        self, workers: int, make: Make, from_addresses: list[str] | None = None
+        self,
+        workers: int,
+        make: Make,
+        from_addresses: list[str] | None = None,
+        times: int | None = None,
     ) -> None:
-        """Let each worker send a request and read its answer, one after the other, for ever."""
-        numbers, of = count(), from_addresses or self._addresses
+        """Let each worker send a request and read its answer, one after the other, for ever or this
+        many times together.
+        """
+        numbers = count() if times is None else iter(range(times))
+        of = from_addresses or self._addresses
 
         async def work(place: int) -> None:
             connection: HttpConnection | None = None
-            while True:
-                data = make(next(numbers))
+            for number in numbers:
+                data = make(number)
                 try:
                     if connection is None:
                         address = of[place % len(of)]

@@ -1,13 +1,11 @@
-"""What is there before an attack: two organizations, and what an attack needs, made through the API
-as anybody could.
+"""Things that are there before an attack: two organizations, and what the attack needs, made
+through the API as anybody could.
 
 A `Ground` is what the victim or an attacker knows, as JSON: ports, a token, the ids of its things.
 """
 
 import asyncio
 import io
-import json
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.faults.up import OPSC
 from benchmarks.hostile.neighbours.wire import HOST, Tracker
-from stack.errors import StackError
+from stack.cli.organizations.org import create_with_admin
 from stack.scenario.api_client import ApiClient
 from stack.servers.postgres import free_port
 from stack.servers.runtime import StackInfo
@@ -60,27 +57,17 @@ class Organization:
 
 
 @asynccontextmanager
-async def organization(
-    info: StackInfo, name: str, folder: Path, *, plan: str = "unlimited"
-) -> AsyncIterator[Organization]:
-    """Provide an organization whose admin has signed in and made a key. Raises StackError."""
-    email = f"admin@{name}.example"
-    arguments = ["org", "create", "--name", name, "--email", email, "--plan", plan, "--json"]
-    made = await asyncio.to_thread(
-        subprocess.run,
-        [*OPSC, *arguments, "--data", info.data_dir],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        raise StackError(f"opsc org create: {made.stderr or made.stdout}")
-    admin = json.loads(made.stdout)
+async def organization(info: StackInfo, name: str, folder: Path) -> AsyncIterator[Organization]:
+    """Provide an organization, as `opsc org create` makes one, whose admin has signed in and made a
+    key. Raises StackError.
+    """
+    owner = info.database["opsc_owner"]
+    admin = await create_with_admin(owner, name, f"admin@{name}.example", "unlimited")
     async with ApiClient(info.api_url) as client:
-        await client.sign_in(admin["organization_id"], email, admin["password"])
+        await client.sign_in(*admin)
         key = await client.post("/v1/api-keys", {"name": "measurement"})
         ground = {
-            **admin,
+            **admin._asdict(),
             "token": key["secret"],
             "api_port": urlsplit(info.api_url).port,
             "listen_port": urlsplit(info.broker_url).port,
@@ -234,23 +221,29 @@ async def _send_fixes(made: Organization, tracker: Sequence[str], number: int) -
     session = await Tracker.open(made.ground["listen_port"], HOST, name, secret)
     begin = datetime.now(UTC) - timedelta(seconds=number + 60)
     try:
-        for first in range(0, number, FIXES_A_MESSAGE):
-            fixes = (
-                f'{{"time":"{(begin + timedelta(seconds=at)).isoformat()}",'
-                f'"lat":47.0,"lon":{at % 5_000 * 1e-5:.5f}}}'
-                for at in range(first, first + FIXES_A_MESSAGE)
-            )
-            await session.publish(f"[{','.join(fixes)}]".encode())
+        await asyncio.gather(
+            *(session.publish(_fixes(begin, first)) for first in range(0, number, FIXES_A_MESSAGE))
+        )
     finally:
         session.close()
 
 
+def _fixes(begin: datetime, first: int) -> bytes:
+    """Return a message of fixes, a second apart, the first one this many seconds after begin."""
+    fixes = (
+        f'{{"time":"{(begin + timedelta(seconds=at)).isoformat()}",'
+        f'"lat":47.0,"lon":{at % 5_000 * 1e-5:.5f}}}'
+        for at in range(first, first + FIXES_A_MESSAGE)
+    )
+    return f"[{','.join(fixes)}]".encode()
+
+
 async def _post_list(made: Organization, path: str, things: Sequence[Ground]) -> list[Ground]:
-    """Post a batch, which is a list."""
+    """Make a batch, whose body is a list; returns what was made."""
     body: Any = things
     return (await made.client.post(path, body))["data"]
 
 
 def _polygon(ring: NDArray[np.float64], lon: float, lat: float) -> Ground:
     """Return a ring that was drawn round 0, at a place."""
-    return {"type": "Polygon", "coordinates": [np.round(ring + (lon, lat), 6).tolist()]}
+    return {"type": "Polygon", "coordinates": [np.round(ring + np.array([lon, lat]), 6).tolist()]}

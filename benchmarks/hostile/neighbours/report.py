@@ -23,7 +23,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How long the things of a measure took that were due within a phase."""
+    """Time that the things of a measure took that were due within a phase."""
 
     p50_ms: float
     p99_ms: float
