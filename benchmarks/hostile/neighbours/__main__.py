@@ -215,7 +215,7 @@ async def play_all(numbers: Sequence[int], timing: Timing) -> list[Row]:
             async with running_system(parent) as up:
                 row = await play(up, number, timing, Path(folder))
         verdict = "; ".join(row.trouble) or "good"
-        print(f"{number + 1}. {row.name}: {verdict}", flush=True)
+        print(f"{number + 1}. {row.name}: {verdict} (told: {row.heard})", flush=True)
         rows.append(row)
     return rows
 

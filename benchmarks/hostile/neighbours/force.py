@@ -27,7 +27,6 @@ class Attacker:
         self.ground = ground
         self.told: Counter[str] = Counter()
         self._addresses = addresses(0, ADDRESSES)
-        self._held: list[socket.socket] = []
 
     def request(self, method: str, target: str, body: bytes | None = None, **headers: str) -> bytes:
         """Return a request with the attacker's token."""
@@ -118,6 +117,7 @@ class Attacker:
                     await loop.sock_sendall(made, then)
         finally:
             reading.cancel()
+            await asyncio.wait([reading])  # its descriptor may be another connection's soon
 
     async def as_tracker(self, place: int, do: Callable[[Tracker], Awaitable[None]]) -> None:
         """Sign in as a tracker of the attacker's, and do something, again where it is cut."""

@@ -118,6 +118,11 @@ class Row:
         counts = {"missing": self.missing, "doubled": self.doubled, "lost": self.lost}
         return found + [f"{count} {what}" for what, count in counts.items() if count]
 
+    @property
+    def heard(self) -> str:
+        """The answers that the attacker got, as text."""
+        return ", ".join(f"{count:,} x {what}" for what, count in self.told.items())
+
     def facts(self) -> dict[str, object]:
         """Return the row for the result file."""
         return {**asdict(self), "trouble": self.trouble}
@@ -133,6 +138,6 @@ def show(rows: Sequence[Row], console: Console) -> None:
         )
         memory = ", ".join(f"{name} {mib:.0f}" for name, mib in row.peaks_mib.items())
         cores = ", ".join(f"{name} {used:.2f}" for name, used in row.cores.items())
-        told = ", ".join(f"{count:,} {what}" for what, count in row.told.items())
-        table.add_row(row.name, *times, memory, cores, told, "; ".join(row.trouble) or "good")
+        verdict = "; ".join(row.trouble) or "good"
+        table.add_row(row.name, *times, memory, cores, row.heard, verdict)
     console.print(table)
