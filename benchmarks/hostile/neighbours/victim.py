@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -111,13 +111,12 @@ class Victim:
 
     def facts(self) -> Json:
         """Return the record, as `report.Record` reads it."""
-        arrived = self._receiver.arrived
-        webhooks = [(due, arrived[one][0]) for one, due in self._made.items() if one in arrived]
+        webhooks, missing, doubled = compare(self._made, self._receiver.arrived)
         return {
             "took": {**self.took, "webhook": webhooks},
             "errors": self.errors,
-            "missing": self._missing() + sum(not task.done() for task in self._tasks),
-            "doubled": sum(len(arrived[one]) - 1 for one in self._made if one in arrived),
+            "missing": missing + sum(not task.done() for task in self._tasks),
+            "doubled": doubled,
         }
 
     def _missing(self) -> int:
@@ -220,6 +219,17 @@ class Victim:
 
     def _note(self, what: str) -> None:
         self.errors.append((time.monotonic_ns(), what))
+
+
+def compare(
+    made: Mapping[str, int], arrived: Mapping[str, Sequence[int]]
+) -> tuple[list[tuple[int, int]], int, int]:
+    """Return when each webhook was due and came first, how many are missing, and how often one came
+    again.
+    """
+    webhooks = [(due, arrived[one][0]) for one, due in made.items() if one in arrived]
+    again = sum(len(arrived[one]) - 1 for one in made if one in arrived)
+    return webhooks, len(made) - len(webhooks), again
 
 
 async def _every(each_s: float, begin: Callable[[int], None]) -> None:

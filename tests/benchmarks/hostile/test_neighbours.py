@@ -15,9 +15,12 @@ from benchmarks.hostile.neighbours.__main__ import Timing, chosen, play, running
 from benchmarks.hostile.neighbours.attacks import ATTACKS
 from benchmarks.hostile.neighbours.parts import family, status_kib
 from benchmarks.hostile.neighbours.report import Measure, Record, Row, Waited
+from benchmarks.hostile.neighbours.victim import Receiver, compare
 from benchmarks.hostile.neighbours.wire import (
+    HOST,
     WS_BEGIN,
     Answer,
+    HttpConnection,
     headers_of,
     read_answer,
     request,
@@ -115,6 +118,25 @@ def test_the_victims_record_is_read(tmp_path: Path) -> None:
     assert [one.p50_ms for one in (found.before, found.attack)] == [3.0, 5.0]
     assert found.after.count == 0
     assert record.measure("webhook", ((0, 5), (5, 20), (20, 30))).trouble == "has no samples"
+
+
+def test_webhooks_are_compared_with_what_was_made() -> None:
+    made = {"once": 1, "twice": 2, "never": 3}
+    arrived = {"once": [10], "twice": [20, 30, 40], "of somebody else": [50, 60]}
+    assert compare(made, arrived) == ([(1, 10), (2, 20)], 1, 2)
+    assert compare({}, arrived) == ([], 0, 0)
+
+
+async def test_the_receiver_notes_each_webhook_of_a_connection() -> None:
+    receiver = Receiver()
+    async with await asyncio.start_server(receiver.serve, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = await HttpConnection.open(port, "127.1.0.1")
+        for order in ("a", "b", "a"):
+            body = json.dumps({"data": {"work_order_id": order}}).encode()
+            assert (await connection.ask(request("POST", "/hook", body=body))).status == 204
+        connection.close()
+    assert {order: len(times) for order, times in receiver.arrived.items()} == {"a": 2, "b": 1}
 
 
 def test_attacks_are_chosen_by_number() -> None:
