@@ -70,11 +70,13 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The record that the victim wrote. took: by measure. errors: counted by what they were."""
+    """The record that the victim wrote. took: by measure. errors: counted by what they were.
+    missing: things that never came, counted by what they are.
+    """
 
     took: Mapping[str, Sequence[Span]]
     errors: Mapping[str, int]
-    missing: int
+    missing: Mapping[str, int]
     doubled: int
 
     @classmethod
@@ -83,7 +85,8 @@ class Record:
         facts = json.loads(path.read_text())
         took = {name: [(due, end) for due, end in spans] for name, spans in facts["took"].items()}
         errors = Counter(what for _, what in facts["errors"])
-        return cls(took, errors, facts["missing"], facts["doubled"])
+        missing = {name: count for name, count in facts["missing"].items() if count}
+        return cls(took, errors, missing, facts["doubled"])
 
     def measure(self, name: str, phases: tuple[Span, Span, Span]) -> Measure:
         """Return a measure in the phases before, during and after the attack."""
@@ -95,15 +98,15 @@ class Record:
 class Row:
     """One attack.
 
-    missing: fixes and webhooks of the victim that never came. doubled: webhooks that came again.
-    lost: fixes that were acknowledged and are not stored. peaks_mib, cores: of each part, the
-    latter during the attack, with `attacker`. told: what the attacker heard, counted.
+    missing: PUBACKs, answers and webhooks of the victim that never came. doubled: webhooks that
+    came again. lost: fixes that were acknowledged and are not stored. peaks_mib, cores: of each
+    part, the latter during the attack, with `attacker`. told: what the attacker heard, counted.
     """
 
     name: str
     measures: Mapping[str, Measure]
     errors: Mapping[str, int]
-    missing: int
+    missing: Mapping[str, int]
     doubled: int
     lost: int
     peaks_mib: Mapping[str, float]
@@ -115,7 +118,8 @@ class Row:
         """The reasons why the row is not good; empty where it is."""
         found = [f"{name}: {one.trouble}" for name, one in self.measures.items() if one.trouble]
         found += [f"{count} x {what}" for what, count in self.errors.items()]
-        counts = {"missing": self.missing, "doubled": self.doubled, "lost": self.lost}
+        found += [f"{count} x {what} missing" for what, count in self.missing.items()]
+        counts = {"doubled": self.doubled, "lost": self.lost}
         return found + [f"{count} {what}" for what, count in counts.items() if count]
 
     @property

@@ -13,7 +13,7 @@ import asyncio
 import json
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
@@ -85,12 +85,12 @@ class Victim:
         await asyncio.gather(*(self._tracker(number) for number in range(len(self._trackers))))
         said()
         turns = [
-            asyncio.create_task(_every(each_s, self._begin(do)))
-            for each_s, do in (
-                (FIX_EVERY_S, self._fix),
-                (GET_EVERY_S, self._get),
-                (NEW_EVERY_S, self._get_anew),
-                (EVENT_EVERY_S, self._event),
+            asyncio.create_task(_every(each_s, self._begin(name, do)))
+            for name, each_s, do in (
+                ("PUBACK", FIX_EVERY_S, self._fix),
+                ("GET", GET_EVERY_S, self._get),
+                ("new GET", NEW_EVERY_S, self._get_anew),
+                ("POST", EVENT_EVERY_S, self._event),
             )
         ]
         await asyncio.to_thread(sys.stdin.read)
@@ -115,22 +115,29 @@ class Victim:
         return {
             "took": {**self.took, "webhook": webhooks},
             "errors": self.errors,
-            "missing": missing + sum(not task.done() for task in self._tasks),
+            "missing": {"webhook": missing, **Counter(task.get_name() for task in self._tasks)},
             "doubled": doubled,
         }
 
     def _missing(self) -> int:
         return sum(one not in self._receiver.arrived for one in self._made)
 
-    def _begin(self, do: Callable[[int], Coroutine[Any, Any, None]]) -> Callable[[int], None]:
+    def _begin(
+        self, name: str, do: Callable[[int], Coroutine[Any, Any, None]]
+    ) -> Callable[[int], None]:
         """Return a call that begins to do it, beside all that was begun before."""
 
         def begin(due_ns: int) -> None:
-            task = asyncio.create_task(do(due_ns))
+            task = asyncio.create_task(do(due_ns), name=name)
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
 
         return begin
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._note(f"{task.get_name()}: {error!r}")
 
     async def _fix(self, due_ns: int) -> None:
         number = next(self._numbers)

@@ -43,7 +43,7 @@ GOOD = Row(
     name="silence",
     measures={name: measure(10, 20, 10) for name in ("puback", "get", "webhook")},
     errors={},
-    missing=0,
+    missing={},
     doubled=0,
     lost=0,
     peaks_mib={"api": 100.0},
@@ -53,7 +53,7 @@ GOOD = Row(
 BAD: Mapping[str, tuple[Row, str]] = {
     "late": (replace(GOOD, measures={"get": measure(30, 91, 30)}), "get: p99 is 91 ms, 90 are"),
     "error": (replace(GOOD, errors={"GET: 503 unavailable": 2}), "2 x GET: 503 unavailable"),
-    "missing": (replace(GOOD, missing=1), "1 missing"),
+    "missing": (replace(GOOD, missing={"webhook": 1}), "1 x webhook missing"),
     "doubled": (replace(GOOD, doubled=2), "2 doubled"),
     "lost": (replace(GOOD, lost=3), "3 lost"),
 }
@@ -107,13 +107,13 @@ def test_the_victims_record_is_read(tmp_path: Path) -> None:
     facts = {
         "took": {"get": [[0, 3 * MS], [10, 10 + 5 * MS]]},
         "errors": [[4, "GET: 503"], [9, "GET: 503"], [9, "POST: 500"]],
-        "missing": 1,
+        "missing": {"webhook": 1, "PUBACK": 0},
         "doubled": 2,
     }
     path.write_text(json.dumps(facts))
     record = Record.read(path)
     assert record.errors == {"GET: 503": 2, "POST: 500": 1}
-    assert (record.missing, record.doubled) == (1, 2)
+    assert (record.missing, record.doubled) == ({"webhook": 1}, 2)
     found = record.measure("get", ((0, 5), (5, 20), (20, 30)))
     assert [one.p50_ms for one in (found.before, found.attack)] == [3.0, 5.0]
     assert found.after.count == 0
@@ -254,7 +254,7 @@ async def test_a_neighbour_is_measured_beside_attackers(tmp_path: Path) -> None:
 def _is_whole(row: Row) -> None:
     for one in row.measures.values():
         assert min(one.before.count, one.attack.count, one.after.count) > 0, row
-    assert (row.missing, row.doubled, row.lost) == (0, 0, 0)
+    assert (row.missing, row.doubled, row.lost) == ({}, 0, 0)
     assert row.told
     assert set(row.peaks_mib) == {"postgres", "listener", "ingest", "deliver", "api"}
     assert min(row.peaks_mib.values()) > 1
