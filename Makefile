@@ -13,7 +13,8 @@
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit    external tools check the API and the listener, up to an hour; SHORT=1 does less
 # make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
-# make hostile   attackers beside victims, a quarter of an hour; ATTACKS=1,5 chooses
+# make hostile   attackers beside victims, half an hour; ATTACKS=1,5 chooses of those of the listener,
+#                NEIGHBOURS=1,5 of those of the whole system
 # make fuzz    any bytes to what reads what strangers send; SECONDS=60, KEEP=1 keeps what is found
 # make fresh   README and docs/install.md in a Debian root made anew; needs root; SHORT=1 does less
 # make install TO=FOLDER   a server's programs in a folder of their own; see docs/install.md
@@ -108,7 +109,12 @@ faults: setup
 	$(BIN)/python -m benchmarks.faults.main $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
 
 hostile: setup
-	$(BIN)/python -m benchmarks.hostile.main $(if $(ATTACKS),--attacks $(ATTACKS))
+	@failed=0; \
+	$(if $(or $(ATTACKS),$(if $(NEIGHBOURS),,all)),$(BIN)/python -m benchmarks.hostile.main \
+	  $(if $(ATTACKS),--attacks $(ATTACKS)) || failed=1;) \
+	$(if $(or $(NEIGHBOURS),$(if $(ATTACKS),,all)),$(BIN)/python -m benchmarks.hostile.neighbours \
+	  $(if $(NEIGHBOURS),--attacks $(NEIGHBOURS)) || failed=1;) \
+	exit $$failed
 
 soak: setup
 	$(BIN)/python -m benchmarks.soak.main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))

@@ -26,7 +26,7 @@ READY_S = 120.0
 STOP_S = 150.0
 _ANY_PORT = 0
 _POLL_S = 0.1
-_PROGRAM = "from stack.cli.main import main; main()"
+_OPSC = Path(sys.executable).with_name("opsc")
 
 
 class Up:
@@ -50,7 +50,7 @@ class Up:
         self._log.parent.mkdir(mode=0o711, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, "up", "--data", str(self._data)],
+                [_OPSC, "up", "--data", str(self._data)],
                 env={**os.environ, **self._ports},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

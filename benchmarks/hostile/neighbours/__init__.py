@@ -1,0 +1,1 @@
+"""Attackers beside a neighbour: the whole system, through each of its doors."""
