@@ -212,12 +212,12 @@ def test_an_attacker_hears_statuses_and_codes_of_problems(answer: Answer, told: 
 def test_an_attacker_speaks_websocket() -> None:
     server = ServerProtocol()
     server.receive_data(request("GET", "/v1/ws", headers=WS_BEGIN))
-    server.send_response(server.accept(server.events_received()[0]))  # pyright: ignore
+    server.send_response(server.accept(server.events_received()[0]))
     texts = [b"x" * size for size in (0, 125, 126, 65_535)]
     server.receive_data(b"".join(map(ws_text, texts)))
     frames = server.events_received()
-    assert [frame.data for frame in frames] == texts  # pyright: ignore
-    assert {frame.opcode for frame in frames} == {Opcode.TEXT}  # pyright: ignore
+    assert [frame.data for frame in frames] == texts
+    assert {frame.opcode for frame in frames} == {Opcode.TEXT}
 
 
 # The parts --------------------------------------------------------------------------------------
