@@ -81,6 +81,6 @@ class ApiState:
     async def close(self) -> None:
         """End the threads and processes."""
         self.passwords.close()
-        self.renderer.close()
+        await self.renderer.close()
         await self.shapes.close()
         await self.photos.close()
