@@ -9,6 +9,7 @@ from api.auth.credential_cache import Principals
 from api.auth.passwords import Passwords
 from api.auth.session_cookie import Cookies
 from api.documents.renderer import Renderer
+from api.http.access_log import AccessLog
 from api.http.cursors import Cursors
 from api.http.metrics import Metrics
 from api.limits.gate import Admission
@@ -44,6 +45,7 @@ class ApiState:
     kept_answers: SecretBox
     shapes: Shapes
     metrics: Metrics
+    access_log: AccessLog
     renderer: Renderer
     photos: PhotoCopier
     stock_turns: Turns
@@ -57,6 +59,7 @@ class ApiState:
         url = settings.database_url.get_secret_value()
         wake_ups = WakeUps(partial(connect, url, "opsc-api-wakeups"))
         connections.on_committed = wake_ups.send
+        metrics = Metrics(connections, wake_ups)
         return cls(
             settings=settings,
             connections=connections,
@@ -72,7 +75,8 @@ class ApiState:
             secrets=SecretBox(secret_key),
             kept_answers=SecretBox(secret_key, b"kept-answers"),
             shapes=Shapes(),
-            metrics=Metrics(connections, wake_ups),
+            metrics=metrics,
+            access_log=AccessLog(metrics),
             renderer=Renderer(),
             photos=PhotoCopier(),
             stock_turns=Turns(at_once=2, most_of_each=_MOST_MOVEMENTS, most=_MOST_MOVEMENTS),
@@ -84,3 +88,4 @@ class ApiState:
         await self.renderer.close()
         await self.shapes.close()
         await self.photos.close()
+        self.access_log.end_minute()
