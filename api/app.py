@@ -192,9 +192,7 @@ def create_app(
     errors.install(app)
     app.add_middleware(Compressing)
     origins = settings.api_allowed_origins or ()
-    app.add_middleware(
-        Edge, metrics=state.metrics, access_log=state.access_log, origins=origins
-    )
+    app.add_middleware(Edge, metrics=state.metrics, access_log=state.access_log, origins=origins)
     return app
 
 

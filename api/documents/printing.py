@@ -40,7 +40,7 @@ _RENDERERS: Mapping[str, Callable[..., bytes]] = {
 
 
 class DocumentRequest(NamedTuple):
-    """What a renderer is to make, as one message. text_bytes: without pictures, of which there are
+    """A document to make, as one message. text_bytes: without pictures, of which there are
     picture_bytes.
     """
 
@@ -91,7 +91,7 @@ def packed(renderer: str, *given: object, **named: object) -> DocumentRequest:
 
 def rendered(message: bytes) -> DocumentAnswer:
     """Render the document of a request."""
-    renderer, given, named = pickle.loads(message)  # noqa: S301  the API wrote it
+    renderer, given, named = pickle.loads(message)
     try:
         return DocumentAnswer(_RENDERERS[renderer](*given, **named))
     except DocumentError as error:

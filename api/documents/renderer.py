@@ -23,7 +23,7 @@ Form = Literal["pdf", "csv"]
 
 
 class Renderer:
-    """Renders documents. A process is started when the first one is wanted.
+    """Two processes that render documents. Each is started when the first one is wanted.
 
     Organizations take turns (`FairTurns`). All raise DocumentError, TurnOver, and TooManyOfOne or
     TooManyOfAll at once where too many wait.

@@ -78,6 +78,6 @@ class TypstPrinter:
 
 
 @cache
-def fonts(uses_system_fonts: bool = True) -> Fonts:  # noqa: FBT001, FBT002  a key of the cache
+def fonts(uses_system_fonts: bool = True) -> Fonts:
     """Return the list of fonts, which is read once."""
     return Fonts(include_system_fonts=uses_system_fonts)

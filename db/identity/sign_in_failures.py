@@ -46,7 +46,8 @@ async def count(conn: Connection, key: bytes, allowance: Allowance) -> SignInAll
                    CASE WHEN n.is_blocked THEN f.blocked_until
                         WHEN n.failures <= %(free)s THEN n.at
                         ELSE n.at + interval '1 second' * least(
-                            %(first)s * 2 ^ least(n.failures - %(free)s - 1, %(most)s), %(longest)s) END,
+                            %(first)s * 2 ^ least(n.failures - %(free)s - 1, %(most)s),
+                            %(longest)s) END,
                    NOT n.is_blocked
               FROM (SELECT c.at, f.blocked_until > c.at AS is_blocked,
                            1 + greatest(0, f.failures - %(rate)s

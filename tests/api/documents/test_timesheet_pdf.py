@@ -3,7 +3,7 @@
 import io
 import re
 from dataclasses import replace
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from functools import cache
 from unicodedata import category
 

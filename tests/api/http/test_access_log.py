@@ -1,12 +1,12 @@
 """One line a request: who, what, how it ended, and no secret."""
 
+import asyncio
 import json
 import socket
 from typing import Any
 
 import aiohttp
 import pytest
-
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -152,7 +152,7 @@ async def test_what_one_makes_the_log_write_is_bounded_and_the_rest_is_counted(
         for _ in range(sent):
             log.write("request", one)
         written = len(lines)
-        assert budget * 0.8 < written * len(json.dumps(one)) < budget
+        assert budget * 0.7 < written * len(json.dumps(one)) < budget
         log.write("request", other)
         assert lines[-1]["client"] == other["client"]
         assert len(lines) == written + 1
@@ -189,6 +189,8 @@ async def test_a_flood_leaves_the_lines_of_others_and_warnings_in_the_log(
     ):
         url = f"http://127.0.0.1:{port}"
         await answers(url, process)
+        assert process.stderr is not None
+        reading = asyncio.create_task(asyncio.to_thread(process.stderr.read))
         async with aiohttp.ClientSession(url) as session:
             for number in range(400):
                 headers = {"X-Forwarded-For": "192.0.2.66" if number else "192.0.2.1"}
@@ -197,7 +199,7 @@ async def test_a_flood_leaves_the_lines_of_others_and_warnings_in_the_log(
             async with session.get("/v1/users", headers={"X-Forwarded-For": "192.0.2.1"}):
                 pass
         process.terminate()
-        _, log = process.communicate(timeout=20)
+        log = await reading
     lines = [json.loads(line) for line in log.splitlines()]
     of_flood = [line for line in lines if line.get("client") == "192.0.2.66"]
     assert sum(len(json.dumps(line)) for line in of_flood) < 1.1 * STRANGER_BYTES

@@ -135,9 +135,7 @@ async def test_queues_are_bounded_and_places_come_back() -> None:
 
 async def test_a_turn_that_is_given_up_as_it_comes_goes_to_the_next() -> None:
     turns, gate = FairTurns(turn_s=NEVER_S), asyncio.Event()
-    first, second, third = (
-        asyncio.create_task(held(turns, number, gate)) for number in range(3)
-    )
+    first, second, third = (asyncio.create_task(held(turns, number, gate)) for number in range(3))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.sleep(0)  # the second one's place is there, and it has not gone on yet

@@ -249,9 +249,7 @@ async def test_a_small_photo_does_not_wait_for_dear_ones(
 ) -> None:
     """Whether a file is dear by its size, or by its pixels alone."""
     dear = saved(Image.new("RGB", (6_000, 6_000)), "PNG")
-    asked = [
-        asyncio.create_task(copier.copies(NORTH, reading(dear), size_bytes)) for _ in range(3)
-    ]
+    asked = [asyncio.create_task(copier.copies(NORTH, reading(dear), size_bytes)) for _ in range(3)]
     await asyncio.sleep(0)
     for _ in range(2):
         assert (await copier.copies(SOUTH, reading(picture()))).full.width_px == 60
