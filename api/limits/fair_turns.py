@@ -1,8 +1,8 @@
 """Turns at one thing, such as a process, by the time that keys, such as organizations, used it.
 
-Of those who wait, who used it least in the last seconds is next: one request may take as long as a thousand
-others, so turns by number would be no shares. A turn may last: after TURN_S it is ended as soon as
-somebody waits who used less, its own time included.
+Of those who wait, who used it least in the last seconds is next: one request may take as long as a
+thousand others, so turns by number would be no shares. A turn may last: after TURN_S it is ended as
+soon as somebody waits who used less, its own time included.
 """
 
 import asyncio
