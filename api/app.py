@@ -164,6 +164,7 @@ def create_app(
                 async with state.admission.running(), live.running():
                     yield {  # for api.http.server
                         "metrics": state.metrics,
+                        "access_log": state.access_log,
                         "live": live,
                         "strangers": Strangers(settings.api_proxy_networks),
                     }
@@ -191,7 +192,7 @@ def create_app(
     errors.install(app)
     app.add_middleware(Compressing)
     origins = settings.api_allowed_origins or ()
-    app.add_middleware(Edge, metrics=state.metrics, origins=origins)
+    app.add_middleware(Edge, metrics=state.metrics, access_log=state.access_log, origins=origins)
     return app
 
 

@@ -9,6 +9,7 @@ from api.auth.credential_cache import Principals
 from api.auth.passwords import Passwords
 from api.auth.session_cookie import Cookies
 from api.documents.renderer import Renderer
+from api.http.access_log import AccessLog
 from api.http.cursors import Cursors
 from api.http.metrics import Metrics
 from api.limits.connection_turns import ConnectionTurns
@@ -45,6 +46,7 @@ class ApiState:
     kept_answers: SecretBox
     shapes: Shapes
     metrics: Metrics
+    access_log: AccessLog
     renderer: Renderer
     photos: PhotoCopier
     stock_turns: Turns
@@ -60,6 +62,7 @@ class ApiState:
         connections.on_committed = wake_ups.send
         turns = ConnectionTurns(connections.max_size)
         connections.turn = turns.turn
+        metrics = Metrics(lambda: turns.numbers(connections.get_stats()), wake_ups)
         return cls(
             settings=settings,
             connections=connections,
@@ -75,7 +78,8 @@ class ApiState:
             secrets=SecretBox(secret_key),
             kept_answers=SecretBox(secret_key, b"kept-answers"),
             shapes=Shapes(),
-            metrics=Metrics(lambda: turns.numbers(connections.get_stats()), wake_ups),
+            metrics=metrics,
+            access_log=AccessLog(metrics),
             renderer=Renderer(),
             photos=PhotoCopier(),
             stock_turns=Turns(at_once=2, most_of_each=_MOST_MOVEMENTS, most=_MOST_MOVEMENTS),
@@ -84,6 +88,7 @@ class ApiState:
     async def close(self) -> None:
         """End the threads and processes."""
         self.passwords.close()
-        self.renderer.close()
+        await self.renderer.close()
         await self.shapes.close()
         await self.photos.close()
+        self.access_log.end_minute()

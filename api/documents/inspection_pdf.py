@@ -21,7 +21,13 @@ from api.documents.letterhead import (
 from api.documents.texts import full_day, full_time, number, one_line, paragraph
 from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
-from operations.inspections.answers import Defect, Question, questions_of, shown_ids
+from operations.inspections.answers import (
+    Defect,
+    Question,
+    photo_ids,
+    questions_of,
+    shown_ids,
+)
 from operations.inspections.states import State
 
 MAX_PRINTED_PHOTOS = 40
@@ -64,6 +70,11 @@ class InspectionReport:
     left_out: Collection[str] = ()
     photos_url: str
     signatures: Mapping[str, bytes]
+
+    @property
+    def asks_for_photos(self) -> bool:
+        """Whether photos are among the answers."""
+        return any(photo_ids(questions_of(self.sections), self.answers))
 
 
 class PrintedAnswer(msgspec.Struct, frozen=True):

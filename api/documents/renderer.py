@@ -1,40 +1,37 @@
-"""Documents, rendered beside the event loop: on a thread of its own, with bounded queues.
-
-A thread is enough: typst releases the interpreter, the input is bounded, and no template but ours
-is ever run. Organizations take turns: each has at most one document under way or at the head of the
-line.
+"""Documents, rendered beside the event loop in two processes (`api.documents.printing`): one for
+small documents, so that they do not wait for dear ones.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Literal
 from uuid import UUID
 
-from api.documents.inspection_pdf import InspectionPrinter, InspectionReport
+import msgspec
+
+from api.documents.inspection_pdf import InspectionReport
 from api.documents.letterhead import NO_LETTERHEAD, Letterhead, Logo
-from api.documents.quote_pdf import QuotePrinter
-from api.documents.timesheet import TimesheetDocument
-from api.documents.timesheet_csv import timesheet_csv
-from api.documents.timesheet_pdf import TimesheetPrinter
+from api.documents.printing import LIMITS, DocumentAnswer, DocumentRequest, packed
+from api.documents.timesheet import DocumentError, TimesheetDocument
 from api.documents.timesheet_print import Paper
-from api.documents.work_order_pdf import WorkOrderPrinter, WorkOrderSheet
-from api.limits.turns import MOST_ORGANIZATIONS, Turns
+from api.documents.work_order_pdf import WorkOrderSheet
+from api.limits.fair_turns import FairTurns
+from api.limits.forking_process import ForkingProcess
 from operations.quotes.document import QuoteDocument
 from operations.quotes.evidence import QuoteAcceptance
-from service.worker_thread import OneThread
 
 Form = Literal["pdf", "csv"]
 
 
 class Renderer:
-    """The thread that renders documents. The fonts are read when the first PDF is wanted."""
+    """Two processes that render documents. Each is started when the first one is wanted.
+
+    Organizations take turns (`FairTurns`). All raise DocumentError, TurnOver, and TooManyOfOne or
+    TooManyOfAll at once where too many wait.
+    """
 
     def __init__(self) -> None:
-        self._turns = Turns()
-        self._thread = OneThread("documents", waiting=MOST_ORGANIZATIONS)
-        self._printer = TimesheetPrinter()
-        self._quotes = QuotePrinter()
-        self._inspections = InspectionPrinter()
-        self._work_orders = WorkOrderPrinter()
+        self._small = ForkingProcess("api.documents.printing", FairTurns(), "small")
+        self._dear = ForkingProcess("api.documents.printing", FairTurns())
 
     async def render(
         self,
@@ -44,39 +41,39 @@ class Renderer:
         paper: Paper = "a4",
         letterhead: Letterhead = NO_LETTERHEAD,
     ) -> bytes:
-        """Return the document's bytes, in the organization's turn. paper, letterhead: of a PDF.
-
-        Raises TooManyOfOne or TooManyOfAll at once where too many wait.
-        """
-        async with self._turns.turn(org_id):
-            if form == "csv":
-                return await self._thread.run(timesheet_csv, document)
-            return await self._thread.run(self._printer.pdf, document, paper, letterhead)
+        """Return the document's bytes. paper, letterhead: of a PDF."""
+        if form == "csv":
+            return await self._made(org_id, packed("timesheet_csv", document))
+        return await self._made(org_id, packed("timesheet_pdf", document, paper, letterhead))
 
     async def inspection(
-        self, org_id: UUID, read: Callable[[], Awaitable[InspectionReport]]
+        self,
+        org_id: UUID,
+        report: InspectionReport,
+        with_pictures: Callable[[], Awaitable[InspectionReport]],
     ) -> bytes:
-        """Return the PDF of an inspection. read: returns the report, when it is next, so that no
-        photos of those that wait are in memory. Raises as `render` does, and DocumentError.
+        """Return the PDF of an inspection. with_pictures: returns the report with its pictures.
+        Where there are photos, it is called when the report is next: they may be large.
         """
-        async with self._turns.turn(org_id):
-            return await self._thread.run(self._inspections.pdf, await read())
+        if not report.asks_for_photos:
+            return await self._made(org_id, packed("inspection", await with_pictures()))
 
-    async def work_order(
-        self, org_id: UUID, read: Callable[[], Awaitable[WorkOrderSheet]]
-    ) -> bytes:
-        """Return the PDF of a work order. Takes and raises the same as `inspection`."""
-        async with self._turns.turn(org_id):
-            return await self._thread.run(self._work_orders.pdf, await read())
+        async def read() -> DocumentRequest:
+            return packed("inspection", await with_pictures())
+
+        return await self._made_dearly(org_id, read)
+
+    async def work_order(self, org_id: UUID, sheet: WorkOrderSheet) -> bytes:
+        """Return the PDF of a work order."""
+        return await self._made(org_id, packed("work_order", sheet))
 
     async def quote(
         self, org_id: UUID, document: QuoteDocument, letterhead: Letterhead, *, is_draft: bool
     ) -> bytes:
-        """Return the PDF of a quote. Raises as `render` does, and DocumentError."""
-        async with self._turns.turn(org_id):
-            return await self._thread.run(
-                self._quotes.pdf, document, letterhead.logo, is_draft=is_draft
-            )
+        """Return the PDF of a quote."""
+        return await self._made(
+            org_id, packed("quote", document, letterhead.logo, is_draft=is_draft)
+        )
 
     async def accepted_quote(
         self,
@@ -86,12 +83,42 @@ class Renderer:
         acceptance: QuoteAcceptance,
         signature: bytes,
     ) -> bytes:
-        """Return the PDF of a quote with its acceptance. Raises as `render` does."""
-        async with self._turns.turn(org_id):
-            return await self._thread.run(
-                self._quotes.accepted_pdf, document, logo, acceptance, signature
-            )
+        """Return the PDF of a quote with its acceptance."""
+        return await self._made(
+            org_id, packed("accepted_quote", document, logo, acceptance, signature)
+        )
 
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.close()
+    async def close(self) -> None:
+        """End the processes."""
+        await self._small.close()
+        await self._dear.close()
+
+    async def _made(self, org_id: UUID, request: DocumentRequest) -> bytes:
+        async def read() -> DocumentRequest:
+            return request
+
+        if request.is_small:
+            made = await _asked(self._small, org_id, read)
+            if made is not None:
+                return made.result()
+        return await self._made_dearly(org_id, read)
+
+    async def _made_dearly(
+        self, org_id: UUID, read: Callable[[], Awaitable[DocumentRequest]]
+    ) -> bytes:
+        made = await _asked(self._dear, org_id, read)
+        if made is None:
+            raise DocumentError("document", f"it takes more than {LIMITS.cpu_s} s")
+        return made.result()
+
+
+async def _asked(
+    process: ForkingProcess, org_id: UUID, read: Callable[[], Awaitable[DocumentRequest]]
+) -> DocumentAnswer | None:
+    """Return a process's answer; None where there is none within its limits."""
+
+    async def message() -> bytes:
+        return (await read()).message
+
+    answer = await process.ask(org_id, message)
+    return msgspec.msgpack.decode(answer, type=DocumentAnswer) if answer else None

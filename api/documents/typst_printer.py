@@ -7,6 +7,7 @@ lack, such as Chinese characters, is taken from the fonts of the machine if it h
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,6 @@ from api.documents.timesheet import DocumentError
 _TEMPLATES = files("api.documents").joinpath("templates")
 MAX_CHARACTERS = 400_000  # some four seconds
 _COST_OF_A_LINE = 20  # as that of so many characters
-_REMEMBERED = 10  # documents whose parts typst keeps for the next ones
 
 
 def template(name: str) -> bytes:
@@ -44,14 +44,13 @@ def check_length(texts: msgspec.Struct) -> None:
 
 
 class TypstPrinter:
-    """A printer for one thread at a time. typst releases the interpreter meanwhile.
+    """A printer.
 
     uses_system_fonts: for letters that the embedded fonts do not have.
     """
 
     def __init__(self, *, uses_system_fonts: bool = True) -> None:
         self._uses_system_fonts = uses_system_fonts
-        self._compiler: Compiler | None = None
 
     def printed(
         self,
@@ -64,8 +63,7 @@ class TypstPrinter:
         by name: JPEG or PNG, decoded before and found to be small.
         """
         data = msgspec.json.encode(texts).decode()
-        compiler = self._compiler or self._new_compiler()
-        self._compiler = None  # one that failed is not used again
+        compiler = Compiler(root=Path(__file__).parent, font_paths=fonts(self._uses_system_fonts))
         with TemporaryDirectory(prefix="opsc-document-") as folder:
             for name, picture in (pictures or {}).items():
                 Path(folder, name).write_bytes(picture)
@@ -75,20 +73,11 @@ class TypstPrinter:
                 sys_inputs={"document": data},
                 timestamp=int(made_at.timestamp()),
             )
-        _forget(compiler)
-        self._compiler = compiler
         assert isinstance(content, bytes)
         return content
 
-    def _new_compiler(self) -> Compiler:
-        """Return a compiler. It is kept, since making one reads the list of all fonts."""
-        fonts = Fonts(include_system_fonts=self._uses_system_fonts)
-        return Compiler(root=Path(__file__).parent, font_paths=fonts)
 
-
-def _forget(compiler: Compiler) -> None:
-    """Drop the parts of a document that typst keeps, up to a hundred megabytes: no other document
-    has a use for them. Empty pages take their place.
-    """
-    for _ in range(_REMEMBERED + 1):
-        compiler.compile(b"", sys_inputs=None, format="svg")
+@cache
+def fonts(uses_system_fonts: bool = True) -> Fonts:
+    """Return the list of fonts, which is read once."""
+    return Fonts(include_system_fonts=uses_system_fonts)

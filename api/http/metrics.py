@@ -36,6 +36,12 @@ class Metrics:
         self._refused = Counter(
             "refused", "Problem documents that were sent, by their code.", ["reason"], **named
         )
+        self._left_out = Counter(
+            "log_lines_left_out",
+            "Lines of the access log beyond the budget of an organization or address.",
+            ["whose"],
+            **named,
+        )
         self.registry.register(Collected(pool_numbers("opsc_api"), of_pool))
         self.registry.register(Collected(WAKE_UP_NUMBERS, wake_ups.numbers))
 
@@ -52,6 +58,10 @@ class Metrics:
     def refused(self, code: str) -> None:
         """Count a problem document that was sent."""
         self._refused.labels(code).inc()
+
+    def log_line_left_out(self, whose: str) -> None:
+        """Count a line that was not written. whose: organization or client."""
+        self._left_out.labels(whose).inc()
 
     def page(self) -> bytes:
         """Return the text that Prometheus reads."""

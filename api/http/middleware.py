@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.access_log import request_line
+from api.http.access_log import AccessLog, request_line
 from api.http.metrics import Metrics
 from api.http.problems import Problem
 from api.http.rate_limit_headers import headers_of
@@ -99,9 +99,12 @@ def refuse(scope: Scope, problem: Problem) -> Response:
 class Edge:
     """ASGI middleware around the whole application. origins: sites whose pages may read answers."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, origins: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, access_log: AccessLog, origins: Collection[str] = ()
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._access_log = access_log
         self._answer: ASGIApp = self._guarded
         if origins:
             self._answer = CORSMiddleware(
@@ -154,7 +157,7 @@ class Edge:
                     sent_bytes=sent_bytes if method != "HEAD" else 0,
                     elapsed_s=elapsed_s,
                 )
-                _log.info("request", **line)
+                self._access_log.write("request", line)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a head that is too large, and answer where the application failed."""

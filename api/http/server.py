@@ -9,7 +9,6 @@ from asyncio import Transport
 from typing import Any
 from uuid import uuid4
 
-import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.http.middleware import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES
@@ -26,7 +25,6 @@ EXTENSION = "opsc.transport"
 KNOWN_EXTENSION = "opsc.known"
 """The key of what is to be called once a request had a good credential."""
 
-_log = structlog.get_logger("api")
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
 _TOO_SLOW = Problem(408, "request_timeout", "The headers of the request did not arrive in time.")
 _FULL = unavailable("The server has too many connections: try again later.")
@@ -159,9 +157,10 @@ class BoundedHttp(HttpToolsProtocol):
         identity = uuid4().hex
         if "metrics" in self.app_state:  # set by the application while it runs
             self.app_state["metrics"].refused(problem.code)
+            client = None if self.client is None else self.client[0]
+            line = {"client": client, "status": problem.status, "request_id": identity}
+            self.app_state["access_log"].write("request", line)
         response = problem.response(identity)
-        client = None if self.client is None else self.client[0]
-        _log.info("request", client=client, status=problem.status, request_id=identity)
         headers = [*response.raw_headers, *EVERY_ANSWER]
         headers += [(b"x-request-id", identity.encode()), (b"connection", b"close")]
         lines = [name + b": " + value + b"\r\n" for name, value in headers]

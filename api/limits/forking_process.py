@@ -6,7 +6,7 @@ milliseconds. An empty answer says that the child was killed, or failed. Where t
 little of the processor, since others were busy, nothing is said of the request.
 
     serve(load, answer, ChildLimits(...))    # the process, a module of its own
-    ForkingProcess("api.limits.geometry_process", Turns()).ask(org_id, read)    # its user
+    ForkingProcess("api.photos.copying", FairTurns()).ask(org_id, read)    # its user
 """
 
 import asyncio
@@ -16,11 +16,12 @@ import signal
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
+from api.limits.fair_turns import FairTurns
 from api.limits.turns import TooManyOfAll, Turns
 
 _NICENESS = 10
@@ -45,11 +46,11 @@ class ChildLimits(NamedTuple):
 class ForkingProcess:
     """A process that runs a module. It is started by the first request, and after it has ended.
 
-    One request is under way at a time. Organizations take turns.
+    One request is under way at a time. Organizations take turns. arguments: of the module.
     """
 
-    def __init__(self, module: str, turns: Turns) -> None:
-        self._module, self._turns = module, turns
+    def __init__(self, module: str, turns: Turns | FairTurns, *arguments: str) -> None:
+        self._command, self._turns = (module, *arguments), turns
         self._one_at_a_time = asyncio.Lock()
         self.process: Process | None = None
 
@@ -57,32 +58,24 @@ class ForkingProcess:
         """Return the answer to a request; empty where there is none within the limits.
 
         read: returns the request. It is called when the request is next, so that what waits is not
-        in memory. Raises TooManyOfOne or TooManyOfAll at once where too many wait, and TooManyOfAll
-        where the child had too little of the processor.
+        in memory. Raises what `turn` of the turns raises, and TooManyOfAll where the child had too
+        little of the processor. A request that is given up ends the process.
         """
-        async with self._turns.turn(org_id):
-            await self._one_at_a_time.acquire()
+        async with self._turns.turn(org_id), self._one_at_a_time:
+            message = await read()
             try:
-                message = await read()
-            except BaseException:
-                self._one_at_a_time.release()
+                return await self._ask(message)
+            except asyncio.CancelledError:
+                await self.close()
                 raise
-            # A request that is given up leaves its answer to be read.
-            asking = asyncio.create_task(self._ask(message))
-            asking.add_done_callback(self._has_ended)
-            return await asyncio.shield(asking)
 
     async def close(self) -> None:
-        """End the process."""
-        if self.process is not None:
+        """End the process, and the child in it."""
+        process, self.process = self.process, None
+        if process is not None:
             with suppress(ProcessLookupError):  # it has ended by itself
-                self.process.kill()
-            await self.process.wait()
-
-    def _has_ended(self, asking: asyncio.Task[bytes]) -> None:
-        self._one_at_a_time.release()
-        if not asking.cancelled():
-            asking.exception()  # read, so that nobody warns of it where the request was given up
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
     async def _ask(self, message: bytes) -> bytes:
         """Return the process's answer; from another process, where the one before has ended."""
@@ -94,7 +87,7 @@ class ForkingProcess:
 
     async def _exchange(self, message: bytes) -> bytes:
         if self.process is None:
-            self.process = await _started(self._module)
+            self.process = await _started(self._command)
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -107,13 +100,16 @@ class ForkingProcess:
         return await stdout.readexactly(length)
 
 
-async def _started(module: str) -> Process:
-    """Start a process without our secrets, and without threads, since it forks."""
+async def _started(command: Sequence[str]) -> Process:
+    """Start a process without our secrets, and without threads, since it forks. It leads a group,
+    to which its child belongs.
+    """
     kept = {name: text for name, text in os.environ.items() if not name.startswith("OPSC_")}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", module),
+        *(sys.executable, "-P", "-m", *command),
         stdin=PIPE,
         stdout=PIPE,
+        start_new_session=True,
         env=kept | {"OPENBLAS_NUM_THREADS": "1"},
     )
 

@@ -2,8 +2,10 @@
 
 A program (an access token or an API key) needs a plan with API access, and its requests count
 against its organization's limit. The dashboard's sessions need no plan and do not count: each user
-has a token bucket, so that a page with a fault harms nobody else. Each address has a token bucket
-for requests without a valid credential.
+has a token bucket, so that a page with a fault harms nobody else. Each address has token buckets
+for requests without a valid credential: one for bad credentials, and one each for what needs none
+and reads (pages), or does something (sign-ins). So nobody uses up the sign-ins of those behind the
+same address with bad tokens.
 """
 
 import asyncio
@@ -58,9 +60,18 @@ class Admission:
         self._counts.note(caller.org_id, is_admitted=quota.is_admitted)
         rate_limit_headers.apply(request, quota)
 
-    def admit_stranger(self, request: HTTPConnection) -> None:
-        """Count a request without a valid credential. Raises Problem (429)."""
-        rate_limit_headers.apply(request, self._addresses.take(client_address(request)))
+    def admit_stranger(self, request: Request) -> None:
+        """Count a request that needs no credential. Raises Problem (429)."""
+        self._count_address(request, request.method)
+
+    def count_bad_credential(self, request: HTTPConnection) -> None:
+        """Count a request with a bad credential, or without the one that it needs. Raises Problem
+        (429).
+        """
+        self._count_address(request, "bad credential")
+
+    def _count_address(self, request: HTTPConnection, kind: str) -> None:
+        rate_limit_headers.apply(request, self._addresses.take((client_address(request), kind)))
 
     def admit_link(self, request: Request, token_hash: bytes) -> None:
         """Count a request by a link, whoever uses it. Raises Problem (429)."""

@@ -1,13 +1,15 @@
 """The throttle of sign-ins: it slows down guessing of passwords in all processes together, and
-locks no user out.
+locks no user out of a network that they use.
 
-Failures are counted for the address from which they come and for the email that they name. Some are
-free, and then the wait doubles. An email is counted without the organization: separate counts would
-reveal to which organization an email belongs. An unknown email is counted like a known one.
+Failures are counted for the network from which they come, and for the pair of network and email
+that they name: failures elsewhere do not affect a user. Some are free, and then the wait doubles.
 
-A wait for a user would let anybody keep that user out by failing again and again. So an address at
-which the user has signed in, or has set a password by a mailed link, is counted separately for 90
-days, and failures elsewhere do not affect it.
+Somebody with many networks has few guesses: an email has a hundred a day over all networks that the
+user never signed in from. Beyond, such a network needs the mailed link. It is trusted for 90 days
+where the user signed in, or set a password by a mailed link.
+
+An email is counted without the organization: separate counts would reveal to which organization an
+email belongs. An unknown email is counted like a known one.
 """
 
 import hmac
@@ -27,17 +29,26 @@ from db.identity import sign_in_failures
 from db.identity.sign_in_failures import Allowance
 
 _OF_ADDRESS = Allowance(free=50, forgotten_after_s=60, longest_block_s=900)
-_OF_USER = Allowance(free=5, forgotten_after_s=3600, longest_block_s=900)
+_OF_PAIR = Allowance(free=5, forgotten_after_s=3600, longest_block_s=900)
+_OF_UNTRUSTED = Allowance(
+    free=99, forgotten_after_s=864, longest_block_s=864, first_block_s=864
+)  # a hundred a day
 _OF_MAIL = Allowance(free=3, forgotten_after_s=1200, longest_block_s=86_400)
 _TRUSTED = timedelta(days=90)
+_TOO_MANY = ("too_many_sign_ins", "Too many attempts failed: wait before the next one.")
+_LINK_NEEDED = (
+    "password_link_needed",
+    "Too many attempts for this email failed, from networks where nobody signed in with it. Ask for"
+    " a link by mail (POST /v1/auth/password-reset), and set a password by it from this network.",
+)
 
 
 class Counted(NamedTuple):
-    """The key under which an attempt is counted. is_own: the key is of this user at this address
-    only.
+    """The keys under which an attempt is counted. is_own: the user is trusted at this network, and
+    the key is theirs alone.
     """
 
-    key: bytes
+    keys: tuple[bytes, ...]
     is_own: bool
 
 
@@ -58,9 +69,14 @@ class Throttle:
         """Count an attempt to sign in as a user. Raises Problem (429)."""
         here = self._here(request, org_id, name)
         async with self._connections.connection() as conn:
-            is_trusted = await sign_in_failures.is_trusted(conn, here)
-        counted = Counted(here if is_trusted else self._hash("email", name), is_trusted)
-        await self._admit(counted.key, _OF_USER)
+            if await sign_in_failures.is_trusted(conn, here):
+                counted = Counted((here,), is_own=True)
+            else:
+                pair = self._hash("email at address", name, client_address(request))
+                counted = Counted((pair, self._hash("email", name)), is_own=False)
+        await self._admit(counted.keys[0], _OF_PAIR)
+        if not counted.is_own:
+            await self._admit(counted.keys[1], _OF_UNTRUSTED, _LINK_NEEDED)
         return counted
 
     async def succeeded(self, user: Counted, address: bytes | None = None) -> None:
@@ -73,7 +89,8 @@ class Throttle:
             if address is not None:
                 await sign_in_failures.take_back(conn, address)
             settle = sign_in_failures.forget if user.is_own else sign_in_failures.take_back
-            await settle(conn, user.key)
+            for key in user.keys:
+                await settle(conn, key)
 
     async def trust(self, request: Request, org_id: UUID, name: str) -> None:
         """Trust the address of this request: the user's failures there are counted separately."""
@@ -86,16 +103,14 @@ class Throttle:
         async with self._connections.connection() as conn:
             return (await sign_in_failures.count(conn, key, _OF_MAIL)).is_admitted
 
-    async def _admit(self, key: bytes, allowance: Allowance) -> None:
+    async def _admit(
+        self, key: bytes, allowance: Allowance, refusal: tuple[str, str] = _TOO_MANY
+    ) -> None:
         async with self._connections.connection() as conn:
             admission = await sign_in_failures.count(conn, key, allowance)
         if not admission.is_admitted:
-            raise Problem(
-                429,
-                "too_many_sign_ins",
-                "Too many attempts failed: wait before the next one.",
-                headers={"Retry-After": str(max(1, math.ceil(admission.wait_s)))},
-            )
+            headers = {"Retry-After": str(max(1, math.ceil(admission.wait_s)))}
+            raise Problem(429, *refusal, headers=headers)
 
     def _here(self, request: Request, org_id: UUID, name: str) -> bytes:
         return self._hash("user at address", org_id.hex, name, client_address(request))

@@ -1,7 +1,8 @@
 """Turns: a bounded queue for each organization, or thing, of the requests for costly work.
 
-A request waits for those of its own key. Where keys share one process or thread, each has one
-request there at most: they are served round robin.
+A request waits for those of its own key. Where keys share one thread, each has one request there at
+most: they are served round robin. Where a request may take seconds, `api.limits.fair_turns` shares
+the time.
 """
 
 import asyncio
@@ -23,15 +24,22 @@ class TooManyOfAll(Exception):
     """There are as many queues as there may be."""
 
 
+class TurnOver(Exception):
+    """The turn was ended, since others waited."""
+
+
 @contextmanager
 def refusing_when_full(things: str) -> Iterator[None]:
-    """Raise Problem in place of TooManyOfOne (429) and TooManyOfAll (503). things: what waits, in
-    the plural.
+    """Raise Problem in place of TooManyOfOne and TurnOver (429), and TooManyOfAll (503). things:
+    what waits, in the plural.
     """
     try:
         yield
     except TooManyOfOne:
         raise busy(f"Too many {things} of the organization at once.") from None
+    except TurnOver:
+        detail = f"The {things} of the organization took long, and others wait: try again later."
+        raise busy(detail) from None
     except TooManyOfAll:
         raise unavailable(f"Too many {things} at once: try again in a second.") from None
 

@@ -120,8 +120,8 @@ class LiveConnection:
         caller = self.credential.caller
         return {
             "ended": self._ended,
-            "organization_id": id_text("org", caller.org_id),
-            "user_id": id_text("usr", caller.user_id),
+            "organization": id_text("org", caller.org_id),
+            "user": id_text("usr", caller.user_id),
             "via": caller.via,
         }
 
@@ -185,7 +185,7 @@ class LiveConnection:
                 credential = await credential_of_bearer(state, token)
         except Problem as problem:
             if problem.status == 401:
-                state.admission.admit_stranger(request)
+                state.admission.count_bad_credential(request)
             raise
         state.usage.note(credential.caller)
         await state.admission.admit(request, credential.caller, is_gated=True)

@@ -4,7 +4,6 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-import structlog
 from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -17,7 +16,6 @@ from api.live.live import Live
 SUBPROTOCOL = "opsc.v1"
 _BEARER = "opsc.bearer."
 _FULL = unavailable("The server has too many open connections: try again later.")
-_log = structlog.get_logger("api")
 _NO_QUERY = Problem(
     400,
     "unknown_parameter",
@@ -49,7 +47,8 @@ class _Endpoint:
         finally:
             client = scope["client"][0] if scope["client"] else None
             seconds = round(perf_counter() - started_s, 3)
-            _log.info("websocket", client=client, seconds=seconds, **connection.log_fields())
+            line = {"client": client, "seconds": seconds, **connection.log_fields()}
+            live.state.access_log.write("websocket", line)
 
 
 async def _deny(problem: Problem, send: Send) -> None:

@@ -1,4 +1,6 @@
-"""Copies of photos, made beside the event loop in a process of its own (`api.photos.copying`)."""
+"""Copies of photos, made beside the event loop in two processes (`api.photos.copying`): one for
+small photos, so that they do not wait for dear ones.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -6,11 +8,12 @@ from uuid import UUID
 
 import msgspec
 
+from api.limits.fair_turns import FairTurns
 from api.limits.forking_process import ForkingProcess
-from api.limits.turns import Turns
 from api.photos.copying import (
     FULL_SIDE_PX,
     LIMITS,
+    SMALL_BYTES,
     THUMB_SIDE_PX,
     PhotoAnswer,
     PhotoCopy,
@@ -42,23 +45,31 @@ class PhotoCopies(NamedTuple):
 
 
 class PhotoCopier:
-    """Copies photos. The process is started when the first one comes.
+    """Copies photos. A process is started when the first one comes.
 
-    One photo is in memory at a time. Organizations take turns. All that ask raise PhotoError, and
-    TooManyOfOne or TooManyOfAll at once where too many wait.
+    One photo is in memory at a time in each process. Organizations take turns (`FairTurns`). All
+    that ask raise PhotoError, TurnOver, and TooManyOfOne or TooManyOfAll at once where too many
+    wait.
     """
 
     def __init__(self) -> None:
-        self._process = ForkingProcess("api.photos.copying", Turns())
+        self._small = ForkingProcess("api.photos.copying", FairTurns(), "small")
+        self._dear = ForkingProcess("api.photos.copying", FairTurns())
 
-    async def copies(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopies:
-        """Return the copies of a photo. read: returns the file, when it is next."""
-        found = await self._answer(org_id, read, (FULL_SIDE_PX, THUMB_SIDE_PX))
+    async def copies(
+        self, org_id: UUID, read: Callable[[], Awaitable[bytes]], size_bytes: int = 0
+    ) -> PhotoCopies:
+        """Return the copies of a photo. read: returns the file, when it is next. size_bytes: of the
+        file, where it is known.
+        """
+        found = await self._answer(org_id, read, (FULL_SIDE_PX, THUMB_SIDE_PX), size_bytes)
         return PhotoCopies(*found.copies)
 
-    async def logo(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopies:
+    async def logo(
+        self, org_id: UUID, read: Callable[[], Awaitable[bytes]], size_bytes: int = 0
+    ) -> PhotoCopies:
         """Return the copies of a logo, as `copies` does, the full one at the size of a logo."""
-        found = await self._answer(org_id, read, (LOGO_SIDE_PX, THUMB_SIDE_PX))
+        found = await self._answer(org_id, read, (LOGO_SIDE_PX, THUMB_SIDE_PX), size_bytes)
         return PhotoCopies(*found.copies)
 
     async def print_copy(self, org_id: UUID, read: Callable[[], Awaitable[bytes]]) -> PhotoCopy:
@@ -76,8 +87,9 @@ class PhotoCopier:
             raise PhotoError("nothing is drawn")
 
     async def close(self) -> None:
-        """End the process."""
-        await self._process.close()
+        """End the processes."""
+        await self._small.close()
+        await self._dear.close()
 
     async def _signature(self, org_id: UUID, png: bytes) -> PhotoAnswer:
         async def read() -> bytes:
@@ -90,16 +102,27 @@ class PhotoCopier:
         org_id: UUID,
         read: Callable[[], Awaitable[bytes]],
         sides_px: tuple[int, ...],
+        size_bytes: int = 0,
         *,
         is_for_paper: bool = False,
     ) -> PhotoAnswer:
-        async def request() -> bytes:
-            return msgspec.msgpack.encode(PhotoRequest(await read(), sides_px, is_for_paper))
+        """Ask the process for small photos first; the other one for what is not small after all."""
 
-        answer = await self._process.ask(org_id, request)
-        if not answer:
+        async def ask(process: ForkingProcess, *, is_small: bool) -> PhotoAnswer | None:
+            async def request() -> bytes:
+                wanted = PhotoRequest(await read(), sides_px, is_for_paper, is_small)
+                return msgspec.msgpack.encode(wanted)
+
+            answer = await process.ask(org_id, request)
+            return msgspec.msgpack.decode(answer, type=PhotoAnswer) if answer else None
+
+        found: PhotoAnswer | None = None
+        if size_bytes <= SMALL_BYTES:
+            found = await ask(self._small, is_small=True)
+        if found is None or found.is_dear:
+            found = await ask(self._dear, is_small=False)
+        if found is None:
             raise PhotoError(_TOO_DEAR)
-        found = msgspec.msgpack.decode(answer, type=PhotoAnswer)
         if found.problem:
             raise PhotoError(found.problem, is_too_large=found.is_too_large)
         return found

@@ -1,14 +1,18 @@
 """The process that copies photos, each in a child that is killed at its limits.
 
-    python -m api.photos.copying
+    python -m api.photos.copying [small]
 
 A copy has the pixels and nothing else: no position, no time, no name of a camera, and nothing that
 hangs behind the image. It stands upright, in the colours of sRGB. Of a moving image it is the first
 frame, of a TIFF the first page. The size is read from the head of a file, and what is too large is
 never decoded.
+
+A process for small photos (`small`) refuses what is dear: what has many pixels, and what takes more
+than a second.
 """
 
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Mapping
@@ -27,7 +31,11 @@ from PIL.Image import Transpose
 from api.limits.forking_process import ChildLimits, serve
 
 LIMITS = ChildLimits(cpu_s=10, wall_s=30, memory_bytes=1024 * 1024 * 1024)
+SMALL_LIMITS = ChildLimits(cpu_s=1, wall_s=10, memory_bytes=512 * 1024 * 1024)
 MAX_PIXELS = 64_000_000
+# Of a photo that is small: a JPEG of a phone takes half a second.
+SMALL_BYTES = 4 * 1024 * 1024
+_SMALL_JPEG_PIXELS, _SMALL_PIXELS = 17_000_000, 3_000_000
 MAX_COPY_BYTES = 16 * 1024 * 1024
 FULL_SIDE_PX = 4_096
 THUMB_SIDE_PX = 320
@@ -58,12 +66,14 @@ MediaType = Literal["image/jpeg", "image/png"]
 class PhotoRequest(msgspec.Struct, frozen=True):
     """A file, and the longest side of each copy that is wanted of it, the largest first.
 
-    is_for_paper: the copies are JPEG, whatever the file is.
+    is_for_paper: the copies are JPEG, whatever the file is. is_small: a photo with many pixels is
+    not wanted.
     """
 
     content: bytes
     sides_px: tuple[int, ...]
     is_for_paper: bool = False
+    is_small: bool = False
 
 
 class PhotoCopy(msgspec.Struct, frozen=True):
@@ -79,13 +89,14 @@ class PhotoAnswer(msgspec.Struct, frozen=True):
     """The copies in the order of their sides, or what is wrong with the file.
 
     is_blank: on white, all of it is one colour. problem: for whoever sent the file. is_too_large:
-    it is not damaged, it has too many pixels.
+    it is not damaged, it has too many pixels. is_dear: it has too many for a small one.
     """
 
     copies: tuple[PhotoCopy, ...] = ()
     is_blank: bool = False
     problem: str = ""
     is_too_large: bool = False
+    is_dear: bool = False
 
 
 class _TooLargeError(Exception):
@@ -98,10 +109,14 @@ def copied(request: PhotoRequest) -> PhotoAnswer:
         _check_size(_webp_size(request.content))  # since Pillow takes memory for it at once
         image = Image.open(BytesIO(request.content), formats=FORMATS)
         _check_size(image.size)
+        if request.is_small and not _is_small(image):
+            return PhotoAnswer(is_dear=True)
         return _copies(image, request)
     except _TooLargeError as error:
         return PhotoAnswer(problem=str(error), is_too_large=True)
     except MemoryError:
+        if request.is_small:
+            return PhotoAnswer(is_dear=True)
         return PhotoAnswer(problem="it takes too much memory to decode", is_too_large=True)
     except _DAMAGED as error:
         return PhotoAnswer(problem=_plain(error))
@@ -115,6 +130,11 @@ def _check_size(size: tuple[int, int]) -> None:
         raise _TooLargeError(
             f"it has {width_px} x {height_px} pixels; at most {most} megapixels are accepted"
         )
+
+
+def _is_small(image: Image.Image) -> bool:
+    most = _SMALL_JPEG_PIXELS if image.format == "JPEG" else _SMALL_PIXELS
+    return image.width * image.height <= most
 
 
 def _webp_size(content: bytes) -> tuple[int, int]:
@@ -228,4 +248,4 @@ def _answer(message: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    serve(_load, _answer, LIMITS)
+    serve(_load, _answer, SMALL_LIMITS if sys.argv[1:] == ["small"] else LIMITS)

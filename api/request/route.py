@@ -132,7 +132,7 @@ class TenantRoute(PublicRoute):
             await authenticate(request)
         except Problem as problem:
             if problem.status == 401:
-                state.admission.admit_stranger(request)
+                state.admission.count_bad_credential(request)
             raise
         await state.admission.admit(request, request.state.caller, is_gated=self.is_gated)
 

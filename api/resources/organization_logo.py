@@ -156,11 +156,12 @@ async def _copies(access: Access, upload: Upload) -> PhotoCopies:
     """Raise Problem: 422 for a file that cannot be shown, 429 and 503 where too many wait."""
 
     async def read() -> bytes:
+        await upload.file.seek(0)
         return await upload.file.read()
 
     try:
         with refusing_when_full("images"):
-            return await access.state.photos.logo(access.caller.org_id, read)
+            return await access.state.photos.logo(access.caller.org_id, read, upload.size_bytes)
     except PhotoError as error:
         raise _refused(f"The logo cannot be shown: {error}.") from None
 

@@ -1,7 +1,7 @@
 """Recent failures to sign in, counted in PostgreSQL, so for all processes alike.
 
 Each key has a count that runs out with time. Some failures are free; beyond them each failure
-blocks the key for twice as long as the one before. A try is counted before it is judged, and taken
+blocks the key, for twice as long as the one before. A try is counted before it is judged, and taken
 back where it was good: so tries at the same time come one after the other. A try while the key is
 blocked is not counted, and makes nothing worse.
 """
@@ -16,11 +16,14 @@ _MOST_DOUBLINGS = 20
 
 
 class Allowance(NamedTuple):
-    """The number of free failures, the time after which one is forgotten, and the longest block."""
+    """The number of free failures, the time after which one is forgotten, and the longest and first
+    block.
+    """
 
     free: int
     forgotten_after_s: float
     longest_block_s: float
+    first_block_s: float = 1
 
 
 class SignInAllowance(NamedTuple):
@@ -43,7 +46,8 @@ async def count(conn: Connection, key: bytes, allowance: Allowance) -> SignInAll
                    CASE WHEN n.is_blocked THEN f.blocked_until
                         WHEN n.failures <= %(free)s THEN n.at
                         ELSE n.at + interval '1 second' * least(
-                            2 ^ least(n.failures - %(free)s - 1, %(most)s), %(longest)s) END,
+                            %(first)s * 2 ^ least(n.failures - %(free)s - 1, %(most)s),
+                            %(longest)s) END,
                    NOT n.is_blocked
               FROM (SELECT c.at, f.blocked_until > c.at AS is_blocked,
                            1 + greatest(0, f.failures - %(rate)s
@@ -56,6 +60,7 @@ async def count(conn: Connection, key: bytes, allowance: Allowance) -> SignInAll
             "key": key,
             "free": allowance.free,
             "longest": allowance.longest_block_s,
+            "first": allowance.first_block_s,
             "rate": 1 / allowance.forgotten_after_s,
             "most": _MOST_DOUBLINGS,
         },

@@ -308,7 +308,7 @@ async def _copies(access: Access, upload: Upload) -> dict[PhotoSize, PhotoCopy]:
 
     try:
         with refusing_when_full("photos"):
-            copies = await access.state.photos.copies(access.caller.org_id, read)
+            copies = await access.state.photos.copies(access.caller.org_id, read, upload.size_bytes)
     except PhotoError as error:
         code = "image_too_large" if error.is_too_large else "image_unreadable"
         fault = Fault(f"The image cannot be read: {error}.", pointer="/file")

@@ -6,6 +6,7 @@ emits `inspection.submitted`.
 """
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +14,6 @@ from fastapi import APIRouter, Body, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.documents.inspection_pdf import InspectionReport
 from api.http import fields
 from api.http.encoding import created, id_text, ok
 from api.request.access import Access, Dispatcher, Reader, Technician
@@ -128,13 +128,13 @@ async def get_form(request: Request, access: Reader, form_id: _FormPath) -> Resp
     if not wants_pdf(request):
         return varying(await _forms.get(access, form_id))
 
-    async def read() -> InspectionReport:
-        async with access.transaction() as conn:
-            row = await _forms.found(conn, form_id)
-            report = await report_of(conn, row, access.state.settings.public_url)
-        return await with_pictures(access, report)
-
-    content = await rendered(access.state.renderer.inspection(access.caller.org_id, read))
+    async with access.transaction() as conn:
+        row = await _forms.found(conn, form_id)
+        report = await report_of(conn, row, access.state.settings.public_url)
+    rendering = access.state.renderer.inspection(
+        access.caller.org_id, report, partial(with_pictures, access, report)
+    )
+    content = await rendered(rendering)
     return file_answer(content, "application/pdf", f"inspection-{id_text('insp', form_id)}.pdf")
 
 

@@ -175,15 +175,18 @@ async def get_work_order(
     return varying(ok(work_order_item(row) | more))
 
 
-async def _printed(access: Access, work_order_id: UUID) -> Response:
-    async def read() -> WorkOrderSheet:
-        async with access.transaction() as conn:
-            sheet = await sheet_of(
-                conn, await orders.found(conn, work_order_id), with_drawing=access.sees_all
-            )
-        return await decoded(access, sheet)
+async def _rendering(access: Access, sheet: WorkOrderSheet) -> bytes:
+    return await access.state.renderer.work_order(
+        access.caller.org_id, await decoded(access, sheet)
+    )
 
-    content = await rendered(access.state.renderer.work_order(access.caller.org_id, read))
+
+async def _printed(access: Access, work_order_id: UUID) -> Response:
+    async with access.transaction() as conn:
+        sheet = await sheet_of(
+            conn, await orders.found(conn, work_order_id), with_drawing=access.sees_all
+        )
+    content = await rendered(_rendering(access, sheet))
     return file_answer(content, "application/pdf", f"work-order-{id_text('wo', work_order_id)}.pdf")
 
 

@@ -3,7 +3,7 @@
 import io
 import re
 from dataclasses import replace
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from functools import cache
 from unicodedata import category
 
@@ -223,32 +223,3 @@ def test_fonts_of_the_machine_change_nothing_that_the_embedded_ones_have() -> No
     document = examples.plain_week()
     both = (TimesheetPrinter(uses_system_fonts=uses) for uses in (False, True))
     assert len({each.pdf(document, "a4") for each in both}) == 1
-
-
-def test_a_compiler_that_failed_is_not_used_again(
-    printer: TimesheetPrinter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    printer.pdf(examples.plain_week(), "a4")
-    monkeypatch.setattr("api.documents.timesheet_pdf._TEMPLATE", b"#panic()")
-    with pytest.raises(RuntimeError, match="panicked"):
-        printer.pdf(examples.plain_week(), "a4")
-    assert printer._compiler is None
-    monkeypatch.undo()
-    assert printer.pdf(examples.plain_week(), "a4")
-
-
-def test_no_document_stays_in_memory(printer: TimesheetPrinter) -> None:
-    """Without care typst keeps ten documents: five of these are more than 200 MiB."""
-    lines = tuple(examples.shift(MONDAY, 7, 12) for _ in range(15))
-    days = (replace(examples.day_of(MONDAY, *lines), day=MONDAY + timedelta(n)) for n in range(31))
-    document = examples.document(MONDAY, MONDAY + timedelta(30), *days)
-    printer.pdf(document, "a4")
-    before = _resident_mib()
-    for number in range(5):
-        printer.pdf(replace(document, employee=f"Anna {number}"), "a4")
-    assert _resident_mib() - before < 100
-
-
-def _resident_mib() -> float:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * 4096 / 2**20

@@ -1,13 +1,16 @@
 """One line a request: who, what, how it ended, and no secret."""
 
+import asyncio
 import json
 import socket
 from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry
 
-from api.http.access_log import request_line
+from api.http.access_log import ORGANIZATION_BYTES, STRANGER_BYTES, AccessLog, request_line
+from api.http.metrics import Metrics
 from tests.api.running import running_api
 from tests.api.test_process import SECRET_KEY, answers, serving
 from tests.servers import DatabaseUnderTest
@@ -109,3 +112,108 @@ async def test_each_request_has_one_line(database: DatabaseUnderTest) -> None:
     assert (raw_line["status"], raw_line["client"]) == (400, "127.0.0.1")
     for secret in ("Sw0rdfish", made["secret"], KEY):
         assert secret not in log
+
+
+NORTH, SOUTH = "org_north", "org_south"
+
+
+class Counted(Metrics):
+    """The count of left out lines, of metrics that no page shows."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.whose: list[str] = []
+
+    def log_line_left_out(self, whose: str) -> None:
+        self.whose.append(whose)
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is written, whatever the level of the tests' own API."""
+    written = list[Any]()
+
+    class Log:
+        def info(self, event: str, **fields: Any) -> None:
+            written.append({"event": event, **fields})
+
+    monkeypatch.setattr("api.http.access_log._log", Log())
+    return written
+
+
+def said(client: str, organization: str | None = None) -> dict[str, Any]:
+    line = {"client": client, "path": "/" + "x" * 400}
+    return line if organization is None else line | {"organization": organization}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "budget", "named"),
+    [
+        (said("192.0.2.1", NORTH), said("192.0.2.1", SOUTH), ORGANIZATION_BYTES, NORTH),
+        (said("192.0.2.1"), said("192.0.2.2"), STRANGER_BYTES, "192.0.2.1"),
+        (said("2001:db8::1"), said("2001:db8:1::1"), STRANGER_BYTES, "2001:db8::"),
+        (said("192.0.2.1"), said("192.0.2.1", NORTH), STRANGER_BYTES, "192.0.2.1"),
+    ],
+)
+async def test_what_one_makes_the_log_write_is_bounded_and_the_rest_is_counted(
+    one: dict[str, Any], other: dict[str, Any], budget: int, named: str, lines: list[Any]
+) -> None:
+    metrics = Counted()
+    log, sent = AccessLog(metrics), 2_000
+    for _ in range(sent):
+        log.write("request", one)
+    written = len(lines)
+    assert budget * 0.7 < written * len(json.dumps(one)) < budget
+    log.write("request", other)
+    assert lines[-1]["client"] == other["client"]
+    assert len(lines) == written + 1
+    log.end_minute()
+    kind = "organization" if "organization" in one else "client"
+    summary = {"event": "lines left out", kind: named, "lines": sent - written}
+    assert lines[written + 1 :] == [summary]
+    log.write("request", one)
+    log.end_minute()
+    assert len(lines) == written + 3
+    assert metrics.whose == [kind] * (sent - written)
+
+
+async def test_addresses_beyond_those_that_are_counted_share_one_budget(lines: list[Any]) -> None:
+    log = AccessLog(Counted())
+    for number in range(12_000):
+        log.write("request", said(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"))
+    written = len(lines)
+    assert 10_000 < written < 11_000
+    log.end_minute()
+    assert lines[-1]["client"] == "others"
+    assert lines[-1]["lines"] == 12_000 - written
+
+
+async def test_a_flood_leaves_the_lines_of_others_and_warnings_in_the_log(
+    database: DatabaseUnderTest,
+) -> None:
+    """Of a whole process, with its last words."""
+    flood = "/v1/" + "x" * 600
+    with serving(database, OPSC_LOG_LEVEL="info", OPSC_API_PROXY_NETWORKS="127.0.0.1") as (
+        process,
+        port,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        await answers(url, process)
+        assert process.stderr is not None
+        reading = asyncio.create_task(asyncio.to_thread(process.stderr.read))
+        async with aiohttp.ClientSession(url) as session:
+            for number in range(400):
+                headers = {"X-Forwarded-For": "192.0.2.66" if number else "192.0.2.1"}
+                async with session.get(flood, headers=headers):
+                    pass
+            async with session.get("/v1/users", headers={"X-Forwarded-For": "192.0.2.1"}):
+                pass
+        process.terminate()
+        log = await reading
+    lines = [json.loads(line) for line in log.splitlines()]
+    of_flood = [line for line in lines if line.get("client") == "192.0.2.66"]
+    assert sum(len(json.dumps(line)) for line in of_flood) < 1.1 * STRANGER_BYTES
+    (summary,) = [line for line in lines if line["event"] == "lines left out"]
+    assert summary["lines"] == 399 - (len(of_flood) - 1)
+    assert "request_id" not in summary
+    assert len([line for line in lines if line.get("client") == "192.0.2.1"]) == 2

@@ -153,17 +153,57 @@ async def test_an_attacker_cannot_keep_a_user_out_where_they_have_signed_in_befo
     api: RunningApi, org: Organization
 ) -> None:
     assert (await _try(api, org, PASSWORD, address=HOME)).status == 200
-    for number in range(12):
-        await _try(api, org, address=f"203.0.113.{number}")
-    assert (await _try(api, org, PASSWORD, address=ATTACKER)).status == 429
-    assert (await _try(api, org, PASSWORD, address=HOME)).status == 200
+    assert await _guess(api, org, 100) == [401] * 100
+    refused = await _try(api, org, PASSWORD, address=ATTACKER)
+    assert (refused.status, refused.json["code"]) == (429, "password_link_needed")
+    assert "/v1/auth/password-reset" in refused.json["detail"]
+    for password, status in (("wrong", 401), (PASSWORD, 200)):
+        assert (await _try(api, org, password, address=HOME)).status == status
+
+
+async def _guess(api: RunningApi, org: Organization, times: int) -> list[int]:
+    """Try wrong passwords from networks of which each has some free ones."""
+    return [(await _try(api, org, address=f"10.0.0.{n // 5}")).status for n in range(times)]
+
+
+async def test_an_attacker_elsewhere_makes_no_wait_for_a_user_in_a_new_place(
+    api: RunningApi, org: Organization
+) -> None:
+    for _ in range(7):
+        await _try(api, org)
+    assert (await _try(api, org, PASSWORD)).status == 429
+    assert (await _try(api, org, PASSWORD, address="192.0.2.77")).status == 200
+
+
+async def test_a_user_has_a_hundred_guesses_a_day_over_all_networks(
+    api: RunningApi, org: Organization
+) -> None:
+    """One comes back each quarter of an hour; what a wait refuses is not counted."""
+    for _ in range(30):
+        await _try(api, org)
+    assert [(await _try(api, org)).status for _ in range(3)] == [429] * 3
+    assert await _guess(api, org, 94) == [401] * 94  # six were judged before
+    refused = await _try(api, org, address="10.0.1.1")
+    assert refused.json["code"] == "password_link_needed"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 864
+    _wait(api, 865)
+    assert [(await _try(api, org, address=f"10.0.2.{n}")).status for n in range(2)] == [401, 429]
+
+
+async def test_good_sign_ins_elsewhere_use_up_no_guesses(
+    api: RunningApi, org: Organization
+) -> None:
+    await _guess(api, org, 99)
+    for number in range(3):
+        assert (await _try(api, org, PASSWORD, address=f"192.0.2.{number}")).status == 200
+    assert [(await _try(api, org, address=f"10.0.2.{n}")).status for n in range(2)] == [401, 429]
 
 
 async def test_a_new_password_by_mail_lets_a_user_in_whom_an_attacker_keeps_out(
     api: RunningApi, org: Organization, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    for _ in range(7):
-        await _try(api, org)
+    await _guess(api, org, 100)
+    assert (await _try(api, org, PASSWORD, address=HOME)).json["code"] == "password_link_needed"
     headers = {"X-Forwarded-For": HOME}
     body = {"email": org.email, "organization_id": org.id}
     await api.anonymous.send("POST", "/v1/auth/password-reset", json=body, headers=headers)

@@ -17,6 +17,7 @@ from api.photos.copier import PhotoCopier, PhotoError
 from api.photos.copying import (
     FULL_SIDE_PX,
     MAX_PIXELS,
+    SMALL_BYTES,
     THUMB_SIDE_PX,
     PhotoAnswer,
     PhotoRequest,
@@ -240,6 +241,36 @@ async def test_what_is_given_up_leaves_no_answer_to_others(copier: PhotoCopier) 
     first.cancel()
     signature = await copier.signature(SOUTH, picture("PNG", (31, 21)))
     assert (signature.width_px, signature.height_px) == (31, 21)
+
+
+@pytest.mark.parametrize("size_bytes", [0, SMALL_BYTES + 1])
+async def test_a_small_photo_does_not_wait_for_dear_ones(
+    copier: PhotoCopier, size_bytes: int
+) -> None:
+    """Whether a file is dear by its size, or by its pixels alone."""
+    dear = saved(Image.new("RGB", (6_000, 6_000)), "PNG")
+    asked = [asyncio.create_task(copier.copies(NORTH, reading(dear), size_bytes)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for _ in range(2):
+        assert (await copier.copies(SOUTH, reading(picture()))).full.width_px == 60
+    assert not all(task.done() for task in asked)
+    assert [(await task).full.width_px for task in asked] == [FULL_SIDE_PX] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "is_dear"),
+    [
+        ("JPEG", (4_000, 3_000), False),
+        ("JPEG", (5_000, 4_000), True),
+        ("PNG", (2_000, 1_500), False),
+        ("PNG", (2_001, 1_500), True),
+    ],
+)
+def test_a_process_for_small_photos_does_not_decode_many_pixels(
+    kind: str, size: tuple[int, int], is_dear: bool
+) -> None:
+    content = saved(Image.new("L", size), kind)
+    assert copied(PhotoRequest(content, (64,), is_small=True)).is_dear == is_dear
 
 
 async def test_only_one_file_is_in_memory_at_a_time(copier: PhotoCopier) -> None:
