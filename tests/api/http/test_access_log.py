@@ -130,7 +130,7 @@ class Counted(Metrics):
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What is written, whatever the level of the tests' own API."""
+    """The lines that are written, whatever the level of the tests' own API."""
     written = list[Any]()
 
     class Log:
