@@ -65,7 +65,7 @@ class World:
     async def endpoint(self, org_id: UUID, url: str, types: Sequence[str] = ("*",)) -> Endpoint:
         endpoint_id = new_id()
         secret = "whsec_" + base64.b64encode(os.urandom(24)).decode()
-        sealed = SecretBox(SECRET_KEY).seal(secret.encode(), endpoint_id.bytes)
+        sealed = SecretBox((SECRET_KEY,)).seal(secret.encode(), endpoint_id.bytes)
         await self.admin.execute(
             "INSERT INTO webhook_endpoints (org_id, id, url, types, secret_encrypted)"
             " VALUES (%s, %s, %s, %s, %s)",
@@ -234,7 +234,7 @@ async def delivering(
             connections,
             lambda: connect(url, "test-claims"),
             poster,
-            SecretBox(SECRET_KEY),
+            SecretBox((SECRET_KEY,)),
             metrics,
             limits,
         )

@@ -18,8 +18,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner, Result
 
 from db.maintenance import migrate
-from stack.cli.backup import backup
-from stack.cli.restore import restore
+from stack.cli.safekeeping.backup import backup
+from stack.cli.safekeeping.restore import restore
 from stack.errors import StackError
 from stack.servers.backup_folder import DUMP, MANIFEST, differences, read_manifest
 from stack.servers.runtime import load_secrets
