@@ -307,12 +307,15 @@ def _keys(data_dir: Path) -> Iterator[Finding]:
     """Yield the ring of the data folder; what is sealed is known while a system runs there."""
     try:
         ring = known_secret_key(data_dir)
-        if ring is not None:
-            yield secret_keys(ring, read_stack(data_dir).database["opsc_deliver"])
-    except NotRunning:
-        yield secret_keys(ring, None)
     except StackError:
         return  # said of the data folder already
+    if ring is None:
+        return
+    try:
+        url = read_stack(data_dir).database["opsc_deliver"]
+    except StackError:
+        url = None
+    yield secret_keys(ring, url)
 
 
 def secret_keys(ring: str, database_url: str | None) -> Finding:

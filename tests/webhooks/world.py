@@ -12,7 +12,7 @@ from uuid import UUID
 
 from db.core.connect import Connection, Limits, connect, pool
 from db.core.ids import new_id
-from db.core.secrets import SecretBox
+from db.core.secrets import SecretBox, SecretKeys
 from db.core.wakeups import Channel, WakeUps
 from db.delivery import fan_out, sequencer
 from db.resources.organizations import create_organization
@@ -205,6 +205,7 @@ async def delivering(
     allow_loopback: bool = True,
     connect_wake_ups: Callable[[], Awaitable[Connection]] | None = None,
     session_limits: Limits | None = None,
+    secret_keys: SecretKeys = (SECRET_KEY,),
 ) -> AsyncIterator[Running]:
     """Run sequencer and deliverer, until the block ends; then they stop in order.
 
@@ -234,7 +235,7 @@ async def delivering(
             connections,
             lambda: connect(url, "test-claims"),
             poster,
-            SecretBox((SECRET_KEY,)),
+            SecretBox(secret_keys),
             metrics,
             limits,
         )
