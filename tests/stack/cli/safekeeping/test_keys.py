@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from uuid import UUID
 
+import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from db.core.secrets import new_secret_key, read_secret_keys
+from db.core.ids import new_id
+from db.core.secrets import SecretBox, new_secret_key, read_secret_keys
+from db.maintenance.sealed import ROWS_AT_ONCE
+from stack.cli.organizations.org import org
 from stack.cli.safekeeping.keys import keys
 from stack.errors import StackError
 from stack.servers.checks import secret_keys
 from stack.servers.runtime import load_secrets, read_stack
+from telemetry.ids import parse_id
 from tests.servers import DatabaseUnderTest
 from tests.stack.command import Up, opsc, plain_environment
 
@@ -47,6 +53,48 @@ def test_a_database_without_anything_sealed_needs_no_older_key(
         assert "older keys may go in a day" in done.output
     alone = _keys("rotate", url=url, ring=KEY)
     assert (alone.exit_code, "has one key" in alone.output) == (0, True)
+
+
+def test_a_row_that_somebody_holds_is_left_to_them(database: DatabaseUnderTest) -> None:
+    """More rows than a page has, of two organizations; one row is locked, and changed then."""
+    url, ring = database.url("opsc_owner"), f"{KEY},{OLDER}"
+    older, first = (SecretBox(read_secret_keys(each)) for each in (OLDER, KEY))
+    org_ids = [_organization(url, name) for name in ("Acme", "Zenith")]
+    ids = [new_id() for _ in range(ROWS_AT_ONCE + 10)]
+    with psycopg.connect(database.url("admin")) as conn, conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO webhook_endpoints (org_id, id, url, types, secret_encrypted)"
+            " VALUES (%s, %s, 'https://example.com', '{*}', %s)",
+            [
+                (org_id, each, older.seal(b"secret", each.bytes))
+                for org_id in org_ids
+                for each in ids
+            ],
+        )
+    with psycopg.connect(database.url("admin")) as writer:
+        held = (org_ids[0], ids[3])
+        where = "WHERE org_id = %s AND id = %s"
+        writer.execute(f"SELECT FROM webhook_endpoints {where} FOR UPDATE", held)
+        done = _keys("rotate", url=url, ring=ring)
+        assert (done.exit_code, "held by others: call this again" in done.output) == (1, True)
+        assert f"sealed anew: {2 * len(ids) - 1} webhook endpoints" in done.output
+        changed = older.seal(b"another", ids[3].bytes)
+        writer.execute(
+            f"UPDATE webhook_endpoints SET secret_encrypted = %s {where}", (changed, *held)
+        )
+    done = _keys("rotate", url=url, ring=ring)
+    assert (done.exit_code, "sealed anew: 1 webhook endpoints" in done.output) == (0, True)
+    with psycopg.connect(database.url("admin")) as conn:
+        rows = conn.execute("SELECT org_id, id, secret_encrypted FROM webhook_endpoints").fetchall()
+    opened = {(org_id, each): first.open(sealed, each.bytes) for org_id, each, sealed in rows}
+    assert opened.pop(held) == b"another"
+    assert (set(opened.values()), len(opened)) == ({b"secret"}, 2 * len(ids) - 1)
+
+
+def _organization(url: str, name: str) -> UUID:
+    arguments = ["create", "--name", name, "--email", "boss@example.com", "--json"]
+    made = CliRunner().invoke(org, arguments, env={"OPSC_DATABASE_URL": url})
+    return parse_id("org", json.loads(made.stdout)["organization_id"])
 
 
 def test_a_ring_that_is_none_is_told_without_its_keys(database: DatabaseUnderTest) -> None:
