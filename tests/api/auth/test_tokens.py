@@ -49,8 +49,7 @@ def _signing_key(api: RunningApi) -> tuple[Ed25519PrivateKey, dict[str, str]]:
     """Return the installation's own key and the headers that go with it: what only it can have."""
     tokens = Tokens(api.settings.secret_keys, 60)
     header = jwt.get_unverified_header(tokens.issue(Grant(new_id(), new_id(), new_id())))
-    number = int(header["kid"].rpartition("-")[2])
-    return tokens._key(number), {"kid": header["kid"], "typ": header["typ"]}
+    return next(tokens._keys_called(header["kid"])), {"kid": header["kid"], "typ": header["typ"]}
 
 
 def _signed(api: RunningApi, claims: dict[str, Any], **headers: Any) -> str:
