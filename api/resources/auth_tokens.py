@@ -190,13 +190,14 @@ async def _exchange(conn: Connection, state: ApiState, token: str) -> tuple[Pres
     found = await sign_ins.present_refresh_token(conn, secret_hash(token), list(successors), _GRACE)
     if found is None or found.is_over:
         return None
+    successor_hash, successor = next(iter(successors.items()))
     if not found.was_used:
         await sign_ins.use_refresh_token(conn, secret_hash(token))
-        successor_hash, successor = next(iter(successors.items()))
         await sign_ins.add_refresh_token(conn, found.sign_in_id, successor_hash, _lifetime(state))
         return found, successor
-    if found.was_used_just_now and found.next_hash is not None and not found.next_was_used:
-        return found, successors[found.next_hash]
+    if found.was_used_just_now and not found.next_was_used:
+        # Whoever waited here for the one before does not see its row yet: that is of the first key.
+        return found, successors.get(found.next_hash or b"", successor)
     await sign_ins.end(conn, found.sign_in_id)
     return None
 
