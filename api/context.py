@@ -21,7 +21,7 @@ from api.limits.turns import Turns
 from api.photos.copier import PhotoCopier
 from api.settings import ApiSettings
 from db.core.connect import Pool, connect
-from db.core.secrets import SecretBox
+from db.core.secrets import KEPT_ANSWERS, SecretBox
 from db.core.wakeups import WakeUps
 
 _MOST_MOVEMENTS = 1_000  # of a part that wait, and parts that they wait for, in a process
@@ -56,7 +56,7 @@ class ApiState:
         cls, settings: ApiSettings, connections: Pool, clock: Callable[[], float]
     ) -> "ApiState":
         """Return the state of a new process. clock: by which what is remembered is fresh."""
-        secret_key = settings.secret_key_bytes
+        secret_keys = settings.secret_keys
         url = settings.database_url.get_secret_value()
         wake_ups = WakeUps(partial(connect, url, "opsc-api-wakeups"))
         connections.on_committed = wake_ups.send
@@ -67,16 +67,16 @@ class ApiState:
             settings=settings,
             connections=connections,
             wake_ups=wake_ups,
-            tokens=Tokens(secret_key, settings.access_token_lifetime_s),
+            tokens=Tokens(secret_keys, settings.access_token_lifetime_s),
             principals=Principals(connections, clock),
             usage=Usage(connections),
-            throttle=Throttle(secret_key, connections),
-            cookies=Cookies(secret_key, is_secure=settings.public_url.startswith("https:")),
+            throttle=Throttle(secret_keys, connections),
+            cookies=Cookies(secret_keys, is_secure=settings.public_url.startswith("https:")),
             admission=Admission(settings, connections, clock),
             passwords=Passwords(),
-            cursors=Cursors(secret_key),
-            secrets=SecretBox(secret_key),
-            kept_answers=SecretBox(secret_key, b"kept-answers"),
+            cursors=Cursors(secret_keys),
+            secrets=SecretBox(secret_keys),
+            kept_answers=SecretBox(secret_keys, KEPT_ANSWERS),
             shapes=Shapes(),
             metrics=metrics,
             access_log=AccessLog(metrics),

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from db.core.connect import DATABASE_URL_FORM, check_url
-from db.core.secrets import SECRET_KEY_FORM, read_secret_key
+from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from service.settings import ReadableFile, RoleSettings, checked_by
 from service.tcp import is_loopback
 
@@ -20,7 +20,7 @@ class ApiSettings(RoleSettings):
 
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
     secret_key: Annotated[
-        SecretStr, Field(description=SECRET_KEY_FORM), checked_by(read_secret_key)
+        SecretStr, Field(description=SECRET_KEYS_FORM), checked_by(read_secret_keys)
     ]
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -103,6 +103,6 @@ class ApiSettings(RoleSettings):
         return [(host.strip("[]"), port) for port in ports]
 
     @property
-    def secret_key_bytes(self) -> bytes:
-        """The 32 bytes behind OPSC_SECRET_KEY."""
-        return read_secret_key(self.secret_key.get_secret_value())
+    def secret_keys(self) -> SecretKeys:
+        """The ring of keys behind OPSC_SECRET_KEY."""
+        return read_secret_keys(self.secret_key.get_secret_value())

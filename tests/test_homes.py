@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"db", "benchmarks", "tests"}
 EXCEPTIONS = {
     "api/resources/health.py": "asks for 1",
-    "stack/cli/backup.py": "reads a whole database",
+    "stack/cli/safekeeping/backup.py": "reads a whole database",
     "stack/cli/organizations/org.py": "takes the owner's role",
     "stack/cli/organizations/delete.py": "takes the owner's role",
     "stack/cli/organizations/quarantine.py": "takes the owner's role",
-    "stack/cli/restore.py": "makes a whole database",
+    "stack/cli/safekeeping/restore.py": "makes a whole database",
     "stack/cli/organizations/user.py": "takes the owner's role",
     "stack/cli/verify.py": "takes the owner's role",
     "stack/servers/system.py": "makes the database",

@@ -77,7 +77,7 @@ async def _run(settings: DeliverSettings) -> None:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(connections)
         await stack.enter_async_context(poster)
-        box = SecretBox(settings.secret_key_bytes)
+        box = SecretBox(settings.secret_keys)
         connect_claimer = partial(connect, url, "opsc-deliver-claims")
         deliverer = Deliverer(connections, connect_claimer, poster, box, metrics, limits)
         fan_out = FanOut(connections, wake_ups.send, metrics)

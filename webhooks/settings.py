@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from db.core.connect import DATABASE_URL_FORM, check_url
-from db.core.secrets import SECRET_KEY_FORM, read_secret_key
+from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from service.health import read_address
 from service.settings import HttpAddress, RoleSettings, checked_by
 from webhooks.mail.senders import SMTP_URL_FORM, SmtpServer
@@ -17,7 +17,7 @@ class DeliverSettings(RoleSettings):
 
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
     secret_key: Annotated[
-        SecretStr, Field(description=SECRET_KEY_FORM), checked_by(read_secret_key)
+        SecretStr, Field(description=SECRET_KEYS_FORM), checked_by(read_secret_keys)
     ]
     deliver_http: HttpAddress = "127.0.0.1:9102"
     webhook_allow_loopback: bool = False
@@ -44,9 +44,9 @@ class DeliverSettings(RoleSettings):
     webhook_disable_after_hours: Annotated[float, Field(ge=1, le=8_760)] = 120
 
     @property
-    def secret_key_bytes(self) -> bytes:
-        """The 32 bytes behind OPSC_SECRET_KEY."""
-        return read_secret_key(self.secret_key.get_secret_value())
+    def secret_keys(self) -> SecretKeys:
+        """The ring of keys behind OPSC_SECRET_KEY."""
+        return read_secret_keys(self.secret_key.get_secret_value())
 
     @property
     def http_address(self) -> tuple[str, int]:

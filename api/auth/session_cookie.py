@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api.auth.caller import SAFE_METHODS
 from api.http.problems import Problem
-from db.core.secrets import derived_key
+from db.core.secrets import SecretKeys, derived_keys
 
 CSRF_HEADER = "X-CSRF-Token"
 _NAME = "opsc_session"
@@ -24,8 +24,8 @@ _NAME = "opsc_session"
 class Cookies:
     """Sets, reads and clears it. `is_secure`: TLS ends before us, whatever a request says."""
 
-    def __init__(self, secret_key: bytes, *, is_secure: bool) -> None:
-        self._key = derived_key(secret_key, b"csrf")
+    def __init__(self, secret_keys: SecretKeys, *, is_secure: bool) -> None:
+        self._keys = derived_keys(secret_keys, b"csrf")
         self._is_secure = is_secure
 
     def read(self, request: HTTPConnection) -> str | None:
@@ -45,11 +45,8 @@ class Cookies:
         )
 
     def csrf_token(self, secret: str) -> str:
-        """Return the one token that goes with a session: who cannot read our answers cannot know
-        it.
-        """
-        digest = hmac.new(self._key, secret.encode("utf-8", "surrogatepass"), sha256).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+        """Return the token that goes with a session: who cannot read our answers cannot know it."""
+        return self._csrf_token(self._keys[0], secret)
 
     def check(self, request: Request, secret: str) -> None:
         """Raise Problem (403) for a request that may have been made by another site."""
@@ -57,10 +54,15 @@ class Cookies:
             return
         check_origin(request)
         given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "surrogatepass")
-        if not hmac.compare_digest(given, self.csrf_token(secret).encode("ascii")):
+        good = [self._csrf_token(key, secret).encode("ascii") for key in self._keys]
+        if not any(hmac.compare_digest(given, each) for each in good):
             raise Problem(
                 403, "csrf_failed", f"The header {CSRF_HEADER} must have the session's csrf_token."
             )
+
+    def _csrf_token(self, key: bytes, secret: str) -> str:
+        digest = hmac.new(key, secret.encode("utf-8", "surrogatepass"), sha256).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
     def _name(self, request: HTTPConnection) -> str:
         return f"__Host-{_NAME}" if self._secure(request) else _NAME

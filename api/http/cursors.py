@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from api.http.problems import bad_parameter
-from db.core.secrets import derived_key
+from db.core.secrets import SecretKeys, derived_keys
 
 _KEY = TypeVar("_KEY", bound=tuple[Any, ...])
 _SIGNATURE_BYTES = 16
@@ -32,15 +32,17 @@ class CursorPosition(msgspec.Struct, Generic[_KEY], array_like=True, frozen=True
 
 
 class Cursors:
-    """The cursors, written and read under a key that is derived from the secret key."""
+    """The cursors, signed with a key that is derived from the first secret key, and read under
+    all of them.
+    """
 
-    def __init__(self, secret_key: bytes) -> None:
-        self._key = derived_key(secret_key, b"cursors")
+    def __init__(self, secret_keys: SecretKeys) -> None:
+        self._keys = derived_keys(secret_keys, b"cursors")
 
     def write(self, position: CursorPosition[_KEY], scope: bytes) -> str:
         """Return the text of a cursor."""
         payload = msgspec.msgpack.encode(position)
-        signed = self._signature(payload, scope) + payload
+        signed = _signature(self._keys[0], payload, scope) + payload
         return _written(signed)
 
     def read(self, text: str, scope: bytes, key_type: type[_KEY]) -> CursorPosition[_KEY]:
@@ -48,16 +50,18 @@ class Cursors:
         try:
             signed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
             signature, payload = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
-            is_ours = hmac.compare_digest(signature, self._signature(payload, scope))
+            good = [_signature(key, payload, scope) for key in self._keys]
+            is_ours = any(hmac.compare_digest(signature, each) for each in good)
             if is_ours and _written(signed) == text:  # base64 has other texts of the same bytes
                 return msgspec.msgpack.decode(payload, type=CursorPosition[key_type])
         except (binascii.Error, ValueError, msgspec.ValidationError):
             pass
         raise bad_parameter("cursor", "The cursor is not from this list with these filters.")
 
-    def _signature(self, payload: bytes, scope: bytes) -> bytes:
-        message = len(scope).to_bytes(4, "big") + scope + payload
-        return hmac.digest(self._key, message, sha256)[:_SIGNATURE_BYTES]
+
+def _signature(key: bytes, payload: bytes, scope: bytes) -> bytes:
+    message = len(scope).to_bytes(4, "big") + scope + payload
+    return hmac.digest(key, message, sha256)[:_SIGNATURE_BYTES]
 
 
 def _written(signed: bytes) -> str:

@@ -10,6 +10,8 @@ where the user signed in, or set a password by a mailed link.
 
 An email is counted without the organization: separate counts would reveal to which organization an
 email belongs. An unknown email is counted like a known one.
+
+Under a new first secret key all counts begin at zero. Trust is found under the older keys, too.
 """
 
 import hmac
@@ -24,7 +26,7 @@ from starlette.requests import Request
 from api.http.middleware import client_address
 from api.http.problems import Problem
 from db.core.connect import Pool
-from db.core.secrets import derived_key
+from db.core.secrets import SecretKeys, derived_keys
 from db.identity import sign_in_failures
 from db.identity.sign_in_failures import Allowance
 
@@ -55,25 +57,29 @@ class Counted(NamedTuple):
 class Throttle:
     """Counts attempts under keys that do not reveal names."""
 
-    def __init__(self, secret_key: bytes, connections: Pool) -> None:
-        self._key = derived_key(secret_key, b"sign-in-failures")
+    def __init__(self, secret_keys: SecretKeys, connections: Pool) -> None:
+        self._key, *self._older_keys = derived_keys(secret_keys, b"sign-in-failures")
         self._connections = connections
 
     async def admit_address(self, request: Request) -> bytes:
         """Count an attempt from an address; returns the key. Raises Problem (429)."""
-        key = self._hash("address", client_address(request))
+        key = _hash(self._key, "address", client_address(request))
         await self._admit(key, _OF_ADDRESS)
         return key
 
     async def admit_user(self, request: Request, org_id: UUID, name: str) -> Counted:
         """Count an attempt to sign in as a user. Raises Problem (429)."""
-        here = self._here(request, org_id, name)
+        whose = _here(request, org_id, name)
+        here = _hash(self._key, *whose)
         async with self._connections.connection() as conn:
-            if await sign_in_failures.is_trusted(conn, here):
-                counted = Counted((here,), is_own=True)
-            else:
-                pair = self._hash("email at address", name, client_address(request))
-                counted = Counted((pair, self._hash("email", name)), is_own=False)
+            is_trusted = await sign_in_failures.is_trusted(
+                conn, [here, *(_hash(key, *whose) for key in self._older_keys)]
+            )
+        if is_trusted:
+            counted = Counted((here,), is_own=True)
+        else:
+            pair = _hash(self._key, "email at address", name, client_address(request))
+            counted = Counted((pair, _hash(self._key, "email", name)), is_own=False)
         await self._admit(counted.keys[0], _OF_PAIR)
         if not counted.is_own:
             await self._admit(counted.keys[1], _OF_UNTRUSTED, _LINK_NEEDED)
@@ -94,12 +100,13 @@ class Throttle:
 
     async def trust(self, request: Request, org_id: UUID, name: str) -> None:
         """Trust the address of this request: the user's failures there are counted separately."""
+        here = _hash(self._key, *_here(request, org_id, name))
         async with self._connections.connection() as conn:
-            await sign_in_failures.trust(conn, self._here(request, org_id, name), _TRUSTED)
+            await sign_in_failures.trust(conn, here, _TRUSTED)
 
     async def admits_mail(self, org_id: UUID, email: str) -> bool:
         """Return whether another letter may go to a person who has perhaps not asked for it."""
-        key = self._hash("mail", org_id.hex, email)
+        key = _hash(self._key, "mail", org_id.hex, email)
         async with self._connections.connection() as conn:
             return (await sign_in_failures.count(conn, key, _OF_MAIL)).is_admitted
 
@@ -112,11 +119,13 @@ class Throttle:
             headers = {"Retry-After": str(max(1, math.ceil(admission.wait_s)))}
             raise Problem(429, *refusal, headers=headers)
 
-    def _here(self, request: Request, org_id: UUID, name: str) -> bytes:
-        return self._hash("user at address", org_id.hex, name, client_address(request))
 
-    def _hash(self, *parts: str) -> bytes:
-        message = b"".join(
-            len(part).to_bytes(4, "big") + part for part in (text.encode() for text in parts)
-        )
-        return hmac.new(self._key, message, sha256).digest()
+def _here(request: Request, org_id: UUID, name: str) -> tuple[str, ...]:
+    return "user at address", org_id.hex, name, client_address(request)
+
+
+def _hash(key: bytes, *parts: str) -> bytes:
+    message = b"".join(
+        len(part).to_bytes(4, "big") + part for part in (text.encode() for text in parts)
+    )
+    return hmac.new(key, message, sha256).digest()

@@ -127,7 +127,7 @@ class KeyedRequest:
     def _opened(self, kept: KeptAnswer) -> _Answer:
         try:
             opened = self._state.kept_answers.open(kept.answer_encrypted, self._owner)
-        except UnsealError:  # the secret key is another one now
+        except UnsealError:  # no key of the ring is the one of then
             detail = "The request was carried out, but its answer can no longer be read."
             raise conflict("idempotency_answer_lost", detail) from None
         return msgspec.msgpack.decode(opened, type=_Answer)
@@ -145,7 +145,7 @@ class KeyedRequest:
 
     @property
     def _owner(self) -> bytes:
-        return msgspec.msgpack.encode([self._caller.org_id.bytes, self._operation, self._key])
+        return idempotency.owner(self._caller.org_id, self._operation, self._key)
 
 
 def read_key(request: Request) -> str | None:

@@ -34,8 +34,9 @@ from db.core.connect import Connection
 from db.core.secrets import (
     API_KEY,
     MAX_SECRET_CHARACTERS,
+    MOST_SECRET_KEYS,
     REFRESH_TOKEN,
-    derived_key,
+    derived_keys,
     new_secret,
     secret_hash,
     written,
@@ -110,7 +111,7 @@ class PublicKey(BaseModel):
     x: Annotated[
         str, fields.text(43, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "^[A-Za-z0-9_-]{43}$")
     ]
-    kid: Annotated[str, fields.text(32, "ed25519-695", "^ed25519-[0-9]+$")]
+    kid: Annotated[str, fields.text(32, "ed25519-695", "^ed25519-([0-9a-f]{16}-)?[0-9]+$")]
     alg: Literal["EdDSA"]
     use: Literal["sig"]
 
@@ -118,7 +119,7 @@ class PublicKey(BaseModel):
 class PublicKeys(BaseModel):
     """A JSON Web Key Set."""
 
-    keys: list[PublicKey] = Field(max_length=3)
+    keys: list[PublicKey] = Field(max_length=3 + 3 * MOST_SECRET_KEYS)
 
 
 @_with_forms.post("/token", operation_id="createToken", response_model=TokenPair)
@@ -140,11 +141,11 @@ async def refresh(request: Request, body: Annotated[Refresh, Body()]) -> Respons
     org_id = await _org_of(state, body.refresh_token)
     if org_id is None:
         raise _refused()
-    successor = _successor(state, body.refresh_token)
     async with tenant(state.connections, org_id) as conn:
-        found = await _exchange(conn, state, body.refresh_token, successor)
-    if found is None:  # after the transaction: what a reuse ends stays ended
+        exchanged = await _exchange(conn, state, body.refresh_token)
+    if exchanged is None:  # after the transaction: what a reuse ends stays ended
         raise _refused()
+    found, successor = exchanged
     return _pair(state, Grant(org_id, found.user_id, found.sign_in_id), successor)
 
 
@@ -178,23 +179,25 @@ async def public_keys(request: Request) -> Response:
 router.routes.extend(_well_known.routes)
 
 
-async def _exchange(
-    conn: Connection, state: ApiState, token: str, successor: str
-) -> Presented | None:
-    """Give the successor its row. None where the token is not good; a reuse ends the sign-in."""
-    found = await sign_ins.present_refresh_token(
-        conn, secret_hash(token), secret_hash(successor), _GRACE
-    )
+async def _exchange(conn: Connection, state: ApiState, token: str) -> tuple[Presented, str] | None:
+    """Return the successor of a refresh token, which has its row then. None where the token is not
+    good; a reuse ends the sign-in.
+
+    Whoever repeats a request gets the same successor again, also where it was derived from a
+    secret key that is no longer the first one.
+    """
+    successors = {secret_hash(each): each for each in _successors(state, token)}
+    found = await sign_ins.present_refresh_token(conn, secret_hash(token), list(successors), _GRACE)
     if found is None or found.is_over:
         return None
+    successor_hash, successor = next(iter(successors.items()))
     if not found.was_used:
         await sign_ins.use_refresh_token(conn, secret_hash(token))
-        await sign_ins.add_refresh_token(
-            conn, found.sign_in_id, secret_hash(successor), _lifetime(state)
-        )
-        return found
+        await sign_ins.add_refresh_token(conn, found.sign_in_id, successor_hash, _lifetime(state))
+        return found, successor
     if found.was_used_just_now and not found.next_was_used:
-        return found
+        # Whoever waited here for the one before does not see its row yet: that is of the first key.
+        return found, successors.get(found.next_hash or b"", successor)
     await sign_ins.end(conn, found.sign_in_id)
     return None
 
@@ -234,10 +237,11 @@ async def _add(conn: Connection, begun: SignIn, *, token: str, lifetime: timedel
     await sign_ins.add_refresh_token(conn, begun.id, secret_hash(token), lifetime)
 
 
-def _successor(state: ApiState, token: str) -> str:
-    key = derived_key(state.settings.secret_key_bytes, b"refresh-tokens")
-    digest = hmac.new(key, token.encode("utf-8", "surrogatepass"), sha256).digest()
-    return written(REFRESH_TOKEN, digest)
+def _successors(state: ApiState, token: str) -> list[str]:
+    """Return the refresh token that follows another, under each secret key."""
+    keys = derived_keys(state.settings.secret_keys, b"refresh-tokens")
+    message = token.encode("utf-8", "surrogatepass")
+    return [written(REFRESH_TOKEN, hmac.digest(key, message, sha256)) for key in keys]
 
 
 def _lifetime(state: ApiState) -> timedelta:

@@ -25,7 +25,7 @@ from benchmarks.common import rows as setup_rows
 from benchmarks.common.drive import DriveFailed
 from benchmarks.common.environment import Environment
 from benchmarks.common.subject import SubjectPlan, children, cpu_s, running
-from db.core.secrets import read_secret_key
+from db.core.secrets import read_secret_keys
 from stack.servers.postgres import free_port
 
 CONNECTIONS = 16
@@ -97,7 +97,7 @@ class ApiBench:
         self._environment, self._operations = environment, operations
         self._secret_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         grant = Grant(setup_rows.ORGANIZATION, api_rows.USER, api_rows.SIGN_IN)
-        token = Tokens(read_secret_key(self._secret_key), 86_400).issue(grant)
+        token = Tokens(read_secret_keys(self._secret_key), 86_400).issue(grant)
         self._caller = Caller(token, api_rows.add_caller(environment.admin))
 
     @contextmanager

@@ -29,7 +29,7 @@ from benchmarks.common.rows import Admin
 from benchmarks.common.subject import SubjectPlan, cpu_s, running
 from benchmarks.live.children import Children
 from db.core.ids import new_id
-from db.core.secrets import read_secret_key
+from db.core.secrets import read_secret_keys
 from stack.errors import StackError
 from stack.servers.postgres import free_port
 
@@ -168,7 +168,7 @@ def served(environment: Environment) -> Iterator[LiveBench]:
     argv = [sys.executable, "-m", "api"]
     plan = SubjectPlan("api", argv, settings, ready_url=url, metrics_url=url, counter="")
     with running(plan, environment.folder / "api.log") as subject:
-        yield LiveBench(environment, port, subject.pid, Tokens(read_secret_key(key), 86_400))
+        yield LiveBench(environment, port, subject.pid, Tokens(read_secret_keys(key), 86_400))
 
 
 def _resident_bytes(pid: int) -> int:

@@ -21,7 +21,7 @@ ORGANIZATIONS, ENDPOINTS = 10, 100
 def add_endpoint(conn: Admin, organization: UUID, url: str, types: str = "*") -> UUID:
     """Add an endpoint of an organization that may have webhooks."""
     endpoint = derived_id(b"bench endpoint", os.urandom(8))
-    sealed = SecretBox(SECRET_KEY).seal(_SECRET, endpoint.bytes)
+    sealed = SecretBox((SECRET_KEY,)).seal(_SECRET, endpoint.bytes)
     conn.execute("UPDATE organizations SET plan = 'unlimited' WHERE org_id = %s", (organization,))
     conn.execute(
         "INSERT INTO webhook_endpoints (org_id, id, url, types, secret_encrypted)"

@@ -59,11 +59,16 @@ def check_webhook_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return checked
 
 
+def headers_owner(endpoint_id: UUID) -> bytes:
+    """Return the owner that an endpoint's headers are sealed for."""
+    return endpoint_id.bytes + _PURPOSE
+
+
 def seal_headers(box: SecretBox, endpoint_id: UUID, headers: Mapping[str, str]) -> bytes | None:
     """Return what is stored of checked headers; None for none."""
     if not headers:
         return None
-    return box.seal(msgspec.json.encode(dict(headers)), endpoint_id.bytes + _PURPOSE)
+    return box.seal(msgspec.json.encode(dict(headers)), headers_owner(endpoint_id))
 
 
 def open_headers(box: SecretBox, endpoint_id: UUID, sealed: bytes | None) -> dict[str, str]:
@@ -71,7 +76,7 @@ def open_headers(box: SecretBox, endpoint_id: UUID, sealed: bytes | None) -> dic
     if sealed is None:
         return {}
     try:
-        plain = box.open(sealed, endpoint_id.bytes + _PURPOSE)
+        plain = box.open(sealed, headers_owner(endpoint_id))
         return msgspec.json.decode(plain, type=dict[str, str])
     except msgspec.DecodeError:
         raise UnsealError("not the headers of an endpoint") from None

@@ -104,9 +104,9 @@ async def trust(conn: Connection, key: bytes, lifetime: timedelta) -> None:
     )
 
 
-async def is_trusted(conn: Connection, key: bytes) -> bool:
-    """Return whether who is counted by this key is trusted."""
+async def is_trusted(conn: Connection, keys: list[bytes]) -> bool:
+    """Return whether who is counted by one of these keys is trusted."""
     cursor = await conn.execute(
-        "SELECT FROM sign_in_failures WHERE key = %s AND trusted_until > now()", (key,)
+        "SELECT FROM sign_in_failures WHERE key = ANY (%s) AND trusted_until > now()", (keys,)
     )
-    return cursor.rowcount == 1
+    return cursor.rowcount > 0

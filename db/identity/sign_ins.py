@@ -31,6 +31,7 @@ class Presented(NamedTuple):
     is_over: bool  # expired, signed out, or the user is deactivated
     was_used: bool
     was_used_just_now: bool
+    next_hash: bytes | None  # of those that may follow, the one that was given
     next_was_used: bool
 
 
@@ -117,10 +118,10 @@ async def add_refresh_token(
 
 
 async def present_refresh_token(
-    conn: Connection, token_hash: bytes, next_hash: bytes, grace: timedelta
+    conn: Connection, token_hash: bytes, next_hashes: list[bytes], grace: timedelta
 ) -> Presented | None:
-    """Read what is known of a refresh token and of the one that follows it. Holds its row, so that
-    two who bring the same one at the same time come one after the other.
+    """Read what is known of a refresh token and of the one that follows it: one of `next_hashes`.
+    Holds its row, so that two who bring the same one at the same time come one after the other.
     """
     async with conn.cursor(row_factory=args_row(Presented)) as cursor:
         await cursor.execute(
@@ -130,15 +131,16 @@ async def present_refresh_token(
                        OR coalesce(u.deactivated_at <= now(), false),
                    t.used_at IS NOT NULL,
                    coalesce(t.used_at > now() - %s::interval, false),
-                   EXISTS (SELECT FROM refresh_tokens AS n
-                            WHERE n.token_hash = %s AND n.used_at IS NOT NULL)
+                   n.token_hash,
+                   n.used_at IS NOT NULL
               FROM refresh_tokens AS t
               JOIN sign_ins AS s ON s.org_id = t.org_id AND s.id = t.sign_in_id
               JOIN users AS u ON u.org_id = s.org_id AND u.id = s.user_id
+              LEFT JOIN refresh_tokens AS n ON n.token_hash = ANY (%s)
              WHERE t.token_hash = %s
                FOR UPDATE OF t
             """,
-            (grace, next_hash, token_hash),
+            (grace, next_hashes, token_hash),
         )
         return await cursor.fetchone()
 

@@ -6,6 +6,9 @@ process.
 """
 
 from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange
@@ -38,6 +41,11 @@ ON CONFLICT (org_id, operation, key) DO UPDATE
    SET fingerprint = excluded.fingerprint, answer_encrypted = excluded.answer_encrypted,
        created_at = excluded.created_at, expires_at = excluded.expires_at
 """
+
+
+def owner(org_id: UUID, operation: str, key: str) -> bytes:
+    """Return the owner that a kept answer is sealed for."""
+    return msgspec.msgpack.encode([org_id.bytes, operation, key])
 
 
 async def claim(conn: Connection, operation: str, key: str) -> tuple[bool, KeptAnswer | None]:

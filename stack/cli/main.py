@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     summary: str
 
 
-_TENANTS = "stack.cli.organizations"
+_TENANTS, _SAFEKEEPING = "stack.cli.organizations", "stack.cli.safekeeping"
 
 COMMANDS = {
     "up": Entry("stack.cli.up", "Run the whole system on this machine until Ctrl-C."),
@@ -43,8 +43,11 @@ COMMANDS = {
     "events": Entry("stack.cli.events", "Follow the events of an organization as they happen."),
     "verify": Entry("stack.cli.verify", "Work stored results out anew, and compare: stock, hours."),
     "migrate": Entry("stack.cli.migrate", "Bring the database schema up to date."),
-    "backup": Entry("stack.cli.backup", "Write a running system's database into a folder."),
-    "restore": Entry("stack.cli.restore", "Load a backup into an empty system, and compare it."),
+    "backup": Entry(f"{_SAFEKEEPING}.backup", "Write a running system's database into a folder."),
+    "restore": Entry(
+        f"{_SAFEKEEPING}.restore", "Load a backup into an empty system, and compare it."
+    ),
+    "keys": Entry(f"{_SAFEKEEPING}.keys", "Secret keys: make, rotate, drop older ones."),
     "listen": Entry("stack.cli.roles", "Run one role: devices connect to it over MQTT."),
     "ingest": Entry("stack.cli.roles", "Run one role: store the fixes that listeners receive."),
     "api": Entry("stack.cli.roles", "Run one role: the HTTP API."),

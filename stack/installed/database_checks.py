@@ -21,7 +21,7 @@ from service.tcp import is_loopback
 from stack.host.programs import POSTGRES_BIN
 from stack.installed.installation import Installation, Unit
 from stack.servers.backup_folder import DUMP, MANIFEST
-from stack.servers.checks import AS_ROOT, GIB, Finding, by_amount, output
+from stack.servers.checks import AS_ROOT, GIB, Finding, by_amount, output, secret_keys
 from stack.servers.postgres_sizes import machine_memory_bytes, sizes
 
 BACKUPS = Path("/var/lib/ops-companion-backup")
@@ -47,6 +47,7 @@ def database_findings(server: Installation) -> Iterator[Finding]:
     yield from _database(logins)
     if facts is not None:
         yield from _postgres(facts)
+    yield from _keys(server)
     yield from _data_disk(server, facts)
     yield from _backups(server, facts)
     if facts is not None:
@@ -114,6 +115,14 @@ def _postgres(facts: ServerFacts) -> Iterator[Finding]:
             "warning", "checksums", "data checksums are off: a damaged disk is not noticed",
             f"stop postgresql@17-main, then `{PG_CHECKSUMS} --enable -D FOLDER` as postgres",
         )  # fmt: skip
+
+
+def _keys(server: Installation) -> Iterator[Finding]:
+    """Yield the ring of secret keys, by the login of deliver: it sees all organizations."""
+    for unit, url in server.databases():
+        ring = unit.settings.get("OPSC_SECRET_KEY")
+        if unit.role == "deliver" and ring is not None:
+            yield secret_keys(ring, url)
 
 
 def _data_disk(server: Installation, facts: ServerFacts | None) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from db.core.secrets import SecretKeyError, derived_key, read_secret_key
+from db.core.secrets import SecretKeyError, derived_keys, read_secret_keys
 from db.maintenance.contents import Content, SyncConnection, content, tables
 from stack.errors import StackError
 from stack.host.process import Command, Process
@@ -36,7 +36,9 @@ class AppliedMigration(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """Contents of a backup. ``key_fingerprint``: of OPSC_SECRET_KEY, ``None`` where not known."""
+    """Contents of a backup. ``key_fingerprint``: of the first key of OPSC_SECRET_KEY, ``None``
+    where not known.
+    """
 
     format: int
     made_at: str
@@ -109,12 +111,13 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(secret_key: str) -> str:
-    """Return a fingerprint that distinguishes keys and reveals nothing of them.
-    Raises StackError.
+def fingerprints(secret_key: str) -> list[str]:
+    """Return a fingerprint of each key of OPSC_SECRET_KEY, which distinguishes keys and reveals
+    nothing of them. Raises StackError.
     """
     try:
-        return derived_key(read_secret_key(secret_key), _FINGERPRINT).hex()[:16]
+        keys = derived_keys(read_secret_keys(secret_key), _FINGERPRINT)
+        return [key.hex()[:16] for key in keys]
     except SecretKeyError as error:
         raise StackError(str(error)) from None
 

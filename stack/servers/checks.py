@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import platform
@@ -15,6 +16,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from db.core.connect import connect
+from db.core.errors import DatabaseError
+from db.core.secrets import SecretKeyError, SecretKeys, read_secret_keys
+from db.maintenance import sealed
+from db.maintenance.sealed import SealedRows
 from service.former_settings import rename_former
 from service.health import read_address
 from stack.errors import StackError
@@ -28,7 +34,7 @@ from stack.servers.role_parts import (
     DELIVER_HTTP_PORT,
     INGEST_HTTP_PORT,
 )
-from stack.servers.runtime import NotRunning, check_data_dir, read_stack
+from stack.servers.runtime import NotRunning, check_data_dir, known_secret_key, read_stack
 from stack.servers.settings import unread_variables, wrong_settings
 from stack.servers.system import OPEN_FILES, POSTGRES_PORT
 
@@ -80,6 +86,7 @@ def examine(data_dir: Path) -> list[Finding]:
         *clock(),
         *_ports(data_dir),
         *tls_versions(_listener_pages(data_dir)),
+        *_keys(data_dir),
         *_settings(),
     ]
 
@@ -294,6 +301,51 @@ def listener_page(url: str) -> str | None:
     except (OSError, http.client.HTTPException, ValueError):
         return None
     return page if "opsc_listener_" in page else None
+
+
+def _keys(data_dir: Path) -> Iterator[Finding]:
+    """Yield the ring of the data folder; what is sealed is known while a system runs there."""
+    try:
+        ring = known_secret_key(data_dir)
+    except StackError:
+        return  # said of the data folder already
+    if ring is None:
+        return
+    try:
+        url = read_stack(data_dir).database["opsc_deliver"]
+    except StackError:
+        url = None
+    yield secret_keys(ring, url)
+
+
+def secret_keys(ring: str, database_url: str | None) -> Finding:
+    """Return how many secret keys there are, and whether an older one is still needed for webhook
+    endpoints. database_url: a login that sees all of them, if there is one.
+    """
+    try:
+        keys = read_secret_keys(ring)
+    except SecretKeyError as error:
+        return Finding("fault", "keys", str(error), _SEE)
+    text = "there is one secret key" if len(keys) == 1 else f"there are {len(keys)} secret keys"
+    if database_url is None:
+        return Finding("ok", "keys", text)
+    try:
+        found = asyncio.run(_count_endpoints(database_url, keys))
+    except DatabaseError:
+        return Finding("ok", "keys", text)  # said of the database already
+    if found.lost:
+        text = f"{text}, and {found.lost:,} webhook endpoints are sealed under another one"
+        advice = "put it behind the others in OPSC_SECRET_KEY, or rotate the endpoints' secrets"
+        return Finding("warning", "keys", text, advice)
+    if found.under_older:
+        text = f"{text}, and {found.under_older:,} webhook endpoints are sealed under an older one"
+        return Finding("warning", "keys", text, "call `opsc keys rotate`")
+    return Finding("ok", "keys", f"{text}, and no older one is needed for webhook endpoints")
+
+
+async def _count_endpoints(url: str, keys: SecretKeys) -> SealedRows:
+    async with await connect(url, "opsc doctor") as conn:
+        return await sealed.count_endpoints(conn, keys)
 
 
 def in_url(host: str) -> str:

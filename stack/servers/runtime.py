@@ -10,7 +10,6 @@ All three are readable by their owner only.
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import os
 import pwd
@@ -22,6 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from db.core.secrets import new_secret_key
 from db.maintenance.migrate import ROLES
 from stack.errors import StackError
 
@@ -45,7 +45,7 @@ class NotRunning(StackError):
 class Secrets(msgspec.Struct, frozen=True):
     """Kept from run to run."""
 
-    secret_key: str  # OPSC_SECRET_KEY: 32 bytes, base64url
+    secret_key: str  # OPSC_SECRET_KEY: one key, or several with commas between
     role_passwords: dict[str, str]
 
 
@@ -158,10 +158,7 @@ def load_secrets(data_dir: Path) -> Secrets:
     """Return the secrets of this data folder; what is missing is made."""
     known = _known_secrets(data_dir)
     if known is None:
-        known = Secrets(
-            secret_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            role_passwords={},
-        )
+        known = Secrets(secret_key=new_secret_key(), role_passwords={})
     passwords = {role: secrets.token_urlsafe(24) for role in ROLES} | known.role_passwords
     complete = msgspec.structs.replace(known, role_passwords=passwords)
     if complete != known:
@@ -185,6 +182,8 @@ def _known_secrets(data_dir: Path) -> Secrets | None:
         return msgspec.json.decode((data_dir / SECRETS).read_bytes(), type=Secrets)
     except FileNotFoundError:
         return None
+    except PermissionError:
+        raise StackError(_of_another_user(data_dir, data_dir / SECRETS)) from None
 
 
 def _write_secrets(data_dir: Path, known: Secrets) -> None:

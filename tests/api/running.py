@@ -216,7 +216,7 @@ class RunningApi:
 
     def client(self, org_id: UUID, user_id: UUID) -> Client:
         """Return a caller with a token of this installation."""
-        tokens = Tokens(self.settings.secret_key_bytes, 3600)
+        tokens = Tokens(self.settings.secret_keys, 3600)
         return Client(self.url, tokens.issue(self.grant(org_id, user_id)))
 
     def grant(self, org_id: UUID, user_id: UUID) -> Grant:

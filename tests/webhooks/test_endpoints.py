@@ -35,7 +35,7 @@ from tests.webhooks.world import SECRET_KEY, World, delivering
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 
-BOX = SecretBox(SECRET_KEY)
+BOX = SecretBox((SECRET_KEY,))
 TOKEN = "a-token-of-the-receiver"
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from db.core.connect import Connection, Limits, connect, pool
 from db.core.ids import new_id
-from db.core.secrets import SecretBox
+from db.core.secrets import SecretBox, SecretKeys
 from db.core.wakeups import Channel, WakeUps
 from db.delivery import fan_out, sequencer
 from db.resources.organizations import create_organization
@@ -65,7 +65,7 @@ class World:
     async def endpoint(self, org_id: UUID, url: str, types: Sequence[str] = ("*",)) -> Endpoint:
         endpoint_id = new_id()
         secret = "whsec_" + base64.b64encode(os.urandom(24)).decode()
-        sealed = SecretBox(SECRET_KEY).seal(secret.encode(), endpoint_id.bytes)
+        sealed = SecretBox((SECRET_KEY,)).seal(secret.encode(), endpoint_id.bytes)
         await self.admin.execute(
             "INSERT INTO webhook_endpoints (org_id, id, url, types, secret_encrypted)"
             " VALUES (%s, %s, %s, %s, %s)",
@@ -205,6 +205,7 @@ async def delivering(
     allow_loopback: bool = True,
     connect_wake_ups: Callable[[], Awaitable[Connection]] | None = None,
     session_limits: Limits | None = None,
+    secret_keys: SecretKeys = (SECRET_KEY,),
 ) -> AsyncIterator[Running]:
     """Run sequencer and deliverer, until the block ends; then they stop in order.
 
@@ -234,7 +235,7 @@ async def delivering(
             connections,
             lambda: connect(url, "test-claims"),
             poster,
-            SecretBox(SECRET_KEY),
+            SecretBox(secret_keys),
             metrics,
             limits,
         )

@@ -47,10 +47,9 @@ def _claims(grant: Grant, **changes: Any) -> dict[str, Any]:
 
 def _signing_key(api: RunningApi) -> tuple[Ed25519PrivateKey, dict[str, str]]:
     """Return the installation's own key and the headers that go with it: what only it can have."""
-    tokens = Tokens(api.settings.secret_key_bytes, 60)
+    tokens = Tokens(api.settings.secret_keys, 60)
     header = jwt.get_unverified_header(tokens.issue(Grant(new_id(), new_id(), new_id())))
-    number = int(header["kid"].rpartition("-")[2])
-    return tokens._key(number), {"kid": header["kid"], "typ": header["typ"]}
+    return next(tokens._keys_called(header["kid"])), {"kid": header["kid"], "typ": header["typ"]}
 
 
 def _signed(api: RunningApi, claims: dict[str, Any], **headers: Any) -> str:
@@ -92,7 +91,7 @@ ATTACKS: dict[str, Callable[[RunningApi, Grant], str]] = {
     "HS256 with the public key": _hmac_with_the_public_key,
     "a payload of another token": _another_payload,
     "a key that the token brings itself": _key_in_the_header,
-    "another installation": lambda api, grant: Tokens(SECRET_KEY, 60).issue(grant),
+    "another installation": lambda api, grant: Tokens((SECRET_KEY,), 60).issue(grant),
     "a kid that is a path": lambda api, grant: _signed(api, _claims(grant), kid="../../etc/passwd"),
     "a kid of another key": lambda api, grant: _signed(api, _claims(grant), kid="ed25519-1"),
     "no kid": lambda api, grant: _signed(api, _claims(grant), kid=None),
@@ -127,7 +126,7 @@ async def test_the_same_token_without_a_fault_is_taken(api: RunningApi, grant: G
 
 
 async def test_a_token_that_was_good_ends_when_it_expires(api: RunningApi, grant: Grant) -> None:
-    client = Client(api.url, Tokens(api.settings.secret_key_bytes, 2).issue(grant))
+    client = Client(api.url, Tokens(api.settings.secret_keys, 2).issue(grant))
     assert (await client.get("/v1/assets")).status == 200
     deadline_s = time.monotonic() + 10
     while (await client.get("/v1/assets")).status == 200:
@@ -167,7 +166,7 @@ class _Clock:
 
 def test_signing_keys_follow_one_another_and_the_one_before_still_verifies() -> None:
     clock, grant = _Clock(), Grant(new_id(), new_id(), new_id())
-    tokens = Tokens(SECRET_KEY, 86_400, clock)
+    tokens = Tokens((SECRET_KEY,), 86_400, clock)
     ended_s = (NOW_S // MONTH_S + 1) * MONTH_S
     clock.now_s = ended_s - 1
     old = tokens.issue(grant)
@@ -176,21 +175,21 @@ def test_signing_keys_follow_one_another_and_the_one_before_still_verifies() -> 
     kids = [jwt.get_unverified_header(token)["kid"] for token in (old, new)]
     assert kids[0] != kids[1]
     assert [key["kid"] for key in tokens.key_set()["keys"]][:2] == kids
-    afresh = Tokens(SECRET_KEY, 86_400, clock)
+    afresh = Tokens((SECRET_KEY,), 86_400, clock)
     assert afresh.verify(old) == afresh.verify(new) == grant
 
 
 def test_a_key_of_long_ago_verifies_nothing() -> None:
     clock, grant = _Clock(), Grant(new_id(), new_id(), new_id())
-    token = Tokens(SECRET_KEY, 10 * MONTH_S, clock).issue(grant)
+    token = Tokens((SECRET_KEY,), 10 * MONTH_S, clock).issue(grant)
     clock.now_s += 2 * MONTH_S
     with pytest.raises(TokenError):
-        Tokens(SECRET_KEY, 10 * MONTH_S, clock).verify(token)
+        Tokens((SECRET_KEY,), 10 * MONTH_S, clock).verify(token)
 
 
 def test_a_clock_that_is_behind_takes_a_token_of_the_next_key() -> None:
     clock, grant = _Clock(), Grant(new_id(), new_id(), new_id())
     clock.now_s = (NOW_S // MONTH_S + 1) * MONTH_S
-    token = Tokens(SECRET_KEY, 60, clock).issue(grant)
+    token = Tokens((SECRET_KEY,), 60, clock).issue(grant)
     clock.now_s -= 5
-    assert Tokens(SECRET_KEY, 60, clock).verify(token) == grant
+    assert Tokens((SECRET_KEY,), 60, clock).verify(token) == grant

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from db.core.secrets import new_secret_key
 from tests.api.mailbox import Mailbox
 from tests.api.running import PASSWORD, Answer, Organization, RunningApi, running_api
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
@@ -82,6 +83,18 @@ async def test_after_some_failures_even_the_right_password_has_to_wait(
     assert refused.headers["Retry-After"] == "1"
     _wait(api, 1)
     assert (await _try(api, org, PASSWORD)).status == 200
+
+
+async def test_an_address_stays_trusted_when_the_secret_key_is_rotated(
+    api: RunningApi, database: DatabaseUnderTest, org: Organization
+) -> None:
+    """The failures elsewhere are counted anew under the new key, and lock nobody out at home."""
+    assert (await _try(api, org, PASSWORD, address=HOME)).status == 200
+    ring = f"{new_secret_key()},{api.settings.secret_key.get_secret_value()}"
+    with running_api(database, secret_key=ring) as rotated:
+        assert {(await _try(rotated, org)).status for _ in range(9)} == {401, 429}
+        assert (await _try(rotated, org, PASSWORD)).status == 429
+        assert (await _try(rotated, org, PASSWORD, address=HOME)).status == 200
 
 
 async def test_each_failure_makes_the_next_wait_twice_as_long_up_to_a_quarter_of_an_hour(

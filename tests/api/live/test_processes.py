@@ -1,7 +1,6 @@
 """Readers of processes that are killed: a reader that connects again has each event once."""
 
 import asyncio
-import base64
 import os
 import signal
 import subprocess
@@ -28,7 +27,7 @@ class Process:
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = {
             "OPSC_DATABASE_URL": api.database.url("opsc_app"),
-            "OPSC_SECRET_KEY": base64.urlsafe_b64encode(api.settings.secret_key_bytes).decode(),
+            "OPSC_SECRET_KEY": api.settings.secret_key.get_secret_value(),
             "OPSC_API_PORT": str(self.port),
             "OPSC_API_HTTP": f"127.0.0.1:{free_port(ANY_PORT)}",
             "OPSC_LOG_LEVEL": "error",

@@ -148,7 +148,7 @@ async def test_a_sign_in_that_is_revoked_ends_its_connection(
         "SELECT id FROM users WHERE org_id = %s AND role = 'technician'", north.org_id
     )[0]
     grant = api.grant(north.org_id, user_id)
-    client = Client(api.url, Tokens(api.settings.secret_key_bytes, 3600).issue(grant))
+    client = Client(api.url, Tokens(api.settings.secret_keys, 3600).issue(grant))
     async with (
         subscribed(api.url, client) as reader,
         subscribed(api.url, north.technician) as other,
@@ -244,7 +244,7 @@ async def test_a_token_is_renewed_in_band(
         north.org_id,
     )[0]
     grant = api.grant(north.org_id, user_id)
-    short = Tokens(api.settings.secret_key_bytes, 20 * 60).issue(grant)
+    short = Tokens(api.settings.secret_keys, 20 * 60).issue(grant)
     long = api.client(north.org_id, user_id)
     async with (
         signed_in(api.url, Client(api.url, short)) as renewed,

@@ -55,7 +55,7 @@ async def test_the_secret_is_stored_sealed_for_its_endpoint(
     made = (await north.admin.post(PATH, BODY)).json
     endpoint = parse_id("whe", made["id"])
     ((sealed,),) = api.sql("SELECT secret_encrypted FROM webhook_endpoints WHERE id = %s", endpoint)
-    box = SecretBox(api.settings.secret_key_bytes)
+    box = SecretBox(api.settings.secret_keys)
     assert box.open(bytes(sealed), endpoint.bytes).decode() == made["secret"]
 
 
@@ -236,7 +236,7 @@ async def test_headers_are_sealed_and_shown_without_their_values(
     ((sealed,),) = api.sql(
         "SELECT headers_encrypted FROM webhook_endpoints WHERE id = %s", endpoint_id
     )
-    box = SecretBox(api.settings.secret_key_bytes)
+    box = SecretBox(api.settings.secret_keys)
     assert open_headers(box, endpoint_id, bytes(sealed)) == {"authorization": f"Bearer {value}"}
     gone = await north.admin.patch(path, {"headers": {}})
     assert gone.json["headers"] == {}
@@ -327,7 +327,7 @@ async def test_a_rotated_secret_is_shown_once_and_the_old_one_signs_for_a_while(
     assert shown.json["previous_secret_until"] is not None
     columns = "secret_encrypted, previous_secret_encrypted"
     endpoint_id = parse_id("whe", made["id"])
-    box = SecretBox(api.settings.secret_key_bytes)
+    box = SecretBox(api.settings.secret_keys)
 
     def stored() -> list[str | None]:
         (row,) = api.sql(f"SELECT {columns} FROM webhook_endpoints WHERE id = %s", endpoint_id)

@@ -97,7 +97,7 @@ def test_the_doctor_finds_a_running_server_well(
     subjects = {each.subject for each in findings}
     assert subjects == {
         "versions", "units", "settings", "encryption", "TLS", "database", "postgres", "checksums",
-        "disk", "WAL", "sizes", "backup", "memory", "clock",
+        "keys", "disk", "WAL", "sizes", "backup", "memory", "clock",
     }  # fmt: skip
     texts = {each.subject: each.text for each in findings}
     assert str(cluster / "pg_wal") in texts["WAL"]

@@ -31,7 +31,7 @@ from stack.servers.backup_folder import (
     AppliedMigration,
     Manifest,
     contents,
-    fingerprint,
+    fingerprints,
     sha256_of,
     start_program,
     write_manifest,
@@ -150,7 +150,7 @@ def _fill(source: BackupSource, folder: Path, programs: Programs) -> Manifest:
             postgres=conn.info.parameter_status("server_version") or "",
             timescaledb=database_contents.timescaledb_version(conn) or "",
             migrations=_migrations(conn),
-            key_fingerprint=None if source.secret_key is None else fingerprint(source.secret_key),
+            key_fingerprint=_fingerprint(source),
             dump_bytes=dump.stat().st_size,
             dump_sha256=sha256_of(dump),
             deliveries_waiting=deliveries,
@@ -193,6 +193,10 @@ def _dump(
 
 def _size_mb(path: Path) -> float:
     return path.stat().st_size / 1_000_000 if path.exists() else 0.0
+
+
+def _fingerprint(source: BackupSource) -> str | None:
+    return None if source.secret_key is None else fingerprints(source.secret_key)[0]
 
 
 def _migrations(conn: SyncConnection) -> list[AppliedMigration]:

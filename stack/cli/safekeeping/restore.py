@@ -22,8 +22,8 @@ from db.core.errors import DatabaseError
 from db.maintenance import contents as database_contents
 from db.maintenance import migrate
 from db.maintenance.contents import SyncConnection
-from stack.cli.backup import BackupProgress, wait_for
 from stack.cli.options import DataDir, say
+from stack.cli.safekeeping.backup import BackupProgress, wait_for
 from stack.errors import StackError
 from stack.host.os_user import reachable_home
 from stack.host.programs import Programs, provision, provision_clients
@@ -33,7 +33,7 @@ from stack.servers.backup_folder import (
     check_dump,
     contents,
     differences,
-    fingerprint,
+    fingerprints,
     read_manifest,
     start_program,
 )
@@ -123,7 +123,7 @@ def _check_key(manifest: Manifest, key: str | None, *, is_given_up: bool) -> Non
             " it with --secret-key FILE, or put its secrets.json into the data folder;"
             " --without-secret-key gives them up (every endpoint then needs a new secret)"
         )
-    if manifest.key_fingerprint not in (None, fingerprint(key)):
+    if manifest.key_fingerprint not in (None, *fingerprints(key)):
         raise StackError("this OPSC_SECRET_KEY is not that of the system that was backed up")
 
 

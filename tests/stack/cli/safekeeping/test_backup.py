@@ -17,11 +17,12 @@ import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner, Result
 
+from db.core.secrets import new_secret_key
 from db.maintenance import migrate
-from stack.cli.backup import backup
-from stack.cli.restore import restore
+from stack.cli.safekeeping.backup import BackupSource, _fingerprint, backup
+from stack.cli.safekeeping.restore import restore
 from stack.errors import StackError
-from stack.servers.backup_folder import DUMP, MANIFEST, differences, read_manifest
+from stack.servers.backup_folder import DUMP, MANIFEST, differences, fingerprints, read_manifest
 from stack.servers.runtime import load_secrets
 from tests.ingest.tenants import Tenant, Vehicle, square
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
@@ -288,8 +289,16 @@ def test_the_key_of_another_system_on_this_machine_does_not_count(
     backed_up: tuple[DatabaseUnderTest, Path], empty_database: DatabaseUnderTest, tmp_path: Path
 ) -> None:
     assert load_secrets(tmp_path).secret_key != KEY
-    restored = _opsc(empty_database, "restore", backed_up[1], data=tmp_path)
+    ring = f"{new_secret_key()},{KEY}"  # any key of the ring may be the one of then
+    restored = _opsc(empty_database, "restore", backed_up[1], key=ring, data=tmp_path)
     assert restored.exit_code == 0, restored.output
+
+
+def test_the_fingerprint_of_a_backup_is_that_of_the_first_key() -> None:
+    first, second = new_secret_key(), new_secret_key()
+    assert fingerprints(f"{first},{second}") == [*fingerprints(first), *fingerprints(second)]
+    source = BackupSource("", f"{first},{second}")
+    assert _fingerprint(source) == fingerprints(first)[0] != fingerprints(second)[0]
 
 
 def test_an_older_schema_is_restored_as_it_was_and_migrated_then(

@@ -1,0 +1,1 @@
+"""The commands that keep what cannot be made again: backups and secret keys."""
