@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from api.http.cursors import CursorPosition, Cursors
 from api.http.problems import Problem
 
-CURSORS = Cursors(bytes(range(32)))
+CURSORS = Cursors((bytes(range(32)),))
 
 
 class Key(NamedTuple):
@@ -72,4 +72,4 @@ def test_any_text_is_refused(text: str) -> None:
 def test_another_installation_writes_other_cursors() -> None:
     position = CursorPosition(Key(datetime(2026, 1, 1, tzinfo=UTC), UUID(int=0), 0), 0, 0, False)
     with pytest.raises(Problem):
-        Cursors(bytes(32)).read(CURSORS.write(position, b""), b"", Key)
+        Cursors((bytes(32),)).read(CURSORS.write(position, b""), b"", Key)

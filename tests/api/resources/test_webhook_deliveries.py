@@ -7,7 +7,6 @@ import pytest
 from api.openapi.event_types import EVENT_TYPES
 from db.core.ids import new_id
 from db.delivery.endpoint_hours import CLASSES
-from db.resources import quotas
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Client, Organization, RunningApi
 from tests.api.stored import store_event
@@ -227,17 +226,6 @@ async def test_an_organization_has_a_bounded_number_of_tests(
     answer = await north.admin.post(path, {"type": "stock.low"})
     assert (answer.status, answer.json["code"]) == (403, "quota_exceeded")
     assert answer.json["quota"] == "webhook_tests"
-
-
-async def test_an_organization_has_a_bounded_number_of_endpoints(
-    north: Organization, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await _endpoint(north)
-    bounds = {name: dict(plans) for name, plans in quotas.ROWS.items()}
-    bounds["webhook_endpoints"] = dict.fromkeys(bounds["webhook_endpoints"], 1)
-    monkeypatch.setattr(quotas, "ROWS", bounds)
-    answer = await north.admin.post(ENDPOINTS, HOOK)
-    assert (answer.status, answer.json["quota"]) == (403, "webhook_endpoints")
 
 
 def _hour(api: RunningApi, org: Organization, endpoint: str, hour: str, *figures: Any) -> None:
