@@ -30,7 +30,7 @@ _log = structlog.get_logger("webhooks")
 class FanOutLimits:
     """Every bound of the loops."""
 
-    rows: int = 2_000  # of one transaction, which all organizations in it share
+    rows: int = 1_000  # of one transaction, which all organizations in it share
     organizations: int = 100  # of one transaction
     idle_s: float = 0.25
     locked_s: float = 0.02  # between looks at organizations whose cursors are locked

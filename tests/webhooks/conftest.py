@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from db.core import leases
+from db.core.connect import Connection, connect
+from db.delivery import sequencer
 from tests.servers import DatabaseUnderTest
 from tests.webhooks.world import World, world_in
 
@@ -14,3 +17,16 @@ async def world(database: DatabaseUnderTest) -> AsyncIterator[World]:
     async with world_in(database) as world:
         await world.clear()
         yield world
+
+
+@pytest.fixture
+async def deliver(database: DatabaseUnderTest) -> AsyncIterator[Connection]:
+    """A connection of the delivering role."""
+    async with await connect(database.url("opsc_deliver"), "test") as conn:
+        yield conn
+
+
+@pytest.fixture
+async def epoch(world: World, deliver: Connection) -> int | None:
+    """The epoch of a sequencer that leads."""
+    return await leases.acquire(deliver, sequencer.LEASE, "test", 60)

@@ -1,13 +1,10 @@
 """When an endpoint is disabled, and what becomes of its deliveries."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from db.core.connect import Connection, Limits, connect, pool
+from db.core.connect import Limits, pool
 from db.delivery import endpoint_health
 from telemetry.ids import format_id
 from tests.waiting import until
@@ -22,13 +19,6 @@ from tests.webhooks.world import World, delivering, world_in
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.mail.mailing import Mailing
 from webhooks.metrics import WebhookMetrics
-
-
-@pytest.fixture
-async def deliver(database) -> AsyncIterator[Connection]:
-    """A connection of the delivering role."""
-    async with await connect(database.url("opsc_deliver"), "test") as conn:
-        yield conn
 
 
 async def test_410_disables_the_endpoint_and_the_others_are_told(world, database):

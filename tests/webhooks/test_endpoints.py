@@ -5,7 +5,6 @@ import base64
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 import standardwebhooks
 import svix.webhooks
 
-from db.core.connect import Connection, connect
+from db.core.connect import connect
 from db.core.ids import new_id
 from db.core.secrets import SecretBox
 from db.delivery import delivery_list, endpoint_hours, webhook_deliveries
@@ -37,13 +36,6 @@ from webhooks.delivery.fair_queue import FairQueueLimits
 
 BOX = SecretBox((SECRET_KEY,))
 TOKEN = "a-token-of-the-receiver"
-
-
-@pytest.fixture
-async def deliver(database) -> AsyncIterator[Connection]:
-    """A connection of the delivering role."""
-    async with await connect(database.url("opsc_deliver"), "test") as conn:
-        yield conn
 
 
 async def _event(world: World, org_id, data: dict[str, Any], kind="asset.geofence_breach") -> str:

@@ -20,17 +20,6 @@ from webhooks.fan_out import FanOutLimits
 URL = "https://example.com/"
 
 
-@pytest.fixture
-async def deliver(database):
-    async with await connect(database.url("opsc_deliver"), "test") as conn:
-        yield conn
-
-
-@pytest.fixture
-async def epoch(world, deliver):
-    return await leases.acquire(deliver, sequencer.LEASE, "test", 60)
-
-
 # What an endpoint gets ---------------------------------------------------------------------------
 
 

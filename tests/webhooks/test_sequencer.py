@@ -13,17 +13,6 @@ from tests.webhooks.world import delivering
 from webhooks.sequencer import SequencerLimits
 
 
-@pytest.fixture
-async def deliver(database):
-    async with await connect(database.url("opsc_deliver"), "test") as conn:
-        yield conn
-
-
-@pytest.fixture
-async def epoch(world, deliver):
-    return await leases.acquire(deliver, sequencer.LEASE, "test", 60)
-
-
 async def test_each_organization_counts_for_itself_without_gaps(world, deliver, epoch):
     first, second = await world.organization(), await world.organization()
     for _ in range(3):

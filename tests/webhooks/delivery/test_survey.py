@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from db.core.connect import Connection, connect
+from db.core.connect import Connection
 from db.delivery import webhook_backlog, webhook_deliveries
 from tests.waiting import until
 from tests.webhooks.world import World, delivering
@@ -13,13 +13,6 @@ from webhooks.delivery.deliverer import DeliverLimits
 
 PENDING = 5_000  # of each of two endpoints
 MOST_READ = 200
-
-
-@pytest.fixture
-async def deliver(database):
-    """A connection of the delivering role."""
-    async with await connect(database.url("opsc_deliver"), "test") as conn:
-        yield conn
 
 
 async def _pending(
