@@ -84,7 +84,7 @@ class Record:
         """Read the victim's file."""
         facts = json.loads(path.read_text())
         took = {name: [(due, end) for due, end in spans] for name, spans in facts["took"].items()}
-        errors = Counter(what for _, what in facts["errors"])
+        errors = dict(Counter(what for _, what in facts["errors"]))
         missing = {name: count for name, count in facts["missing"].items() if count}
         return cls(took, errors, missing, facts["doubled"])
 

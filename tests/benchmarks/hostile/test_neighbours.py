@@ -113,6 +113,8 @@ def test_the_victims_record_is_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(facts))
     record = Record.read(path)
     assert record.errors == {"GET: 503": 2, "POST: 500": 1}
+    told = json.loads(json.dumps(replace(GOOD, errors=record.errors).facts()))
+    assert told["errors"] == record.errors
     assert (record.missing, record.doubled) == ({"webhook": 1}, 2)
     found = record.measure("get", ((0, 5), (5, 20), (20, 30)))
     assert [one.p50_ms for one in (found.before, found.attack)] == [3.0, 5.0]
