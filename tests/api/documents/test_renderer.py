@@ -75,7 +75,7 @@ async def test_an_inspection_with_photos_reads_them_when_it_is_next(renderer: Re
 
     before = asyncio.create_task(renderer.render(NORTH, dear(), "pdf"))
     await asyncio.sleep(0)
-    printed = asyncio.create_task(renderer.inspection(NORTH, report, with_pictures))  # type: ignore[arg-type]
+    printed = asyncio.create_task(renderer.inspection(NORTH, report, with_pictures))
     await asyncio.sleep(0)
     assert not has_read.is_set()
     await before
@@ -89,7 +89,7 @@ async def test_what_cannot_be_printed_says_so(renderer: Renderer) -> None:
         return report
 
     with pytest.raises(DocumentError, match="characters: there are too many"):
-        await renderer.inspection(NORTH, report, with_pictures)  # type: ignore[arg-type]
+        await renderer.inspection(NORTH, report, with_pictures)
 
 
 def test_lines_and_pictures_make_a_document_dear() -> None:
