@@ -67,12 +67,16 @@ class Turns:
         self._queues: dict[Hashable, _Queue] = {}
         self._at_once, self._most_of_each, self._most = at_once, most_of_each, most
 
+    def check_room(self, key: Hashable) -> None:
+        """Raise TooManyOfOne where the key has as many requests as it may."""
+        if key in self._queues and self._queues[key].length >= self._most_of_each:
+            raise TooManyOfOne
+
     @asynccontextmanager
     async def turn(self, key: Hashable) -> AsyncIterator[None]:
         """Wait for the key's turn. Raises TooManyOfOne or TooManyOfAll at once."""
+        self.check_room(key)
         queue = self._queues.get(key) or _Queue(asyncio.Semaphore(self._at_once))
-        if queue.length >= self._most_of_each:
-            raise TooManyOfOne
         if queue.length == 0 and len(self._queues) >= self._most:
             raise TooManyOfAll
         self._queues[key] = queue

@@ -6,16 +6,18 @@ something is wrong, nothing is made, and every fault that was found is named wit
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, LiteralString, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api.context import ApiState
 from api.http.encoding import created_batch
 from api.http.problems import Fault, Problem, bad_field, unavailable
 from api.limits.geometry_checks import WAITING_IMPORTS
@@ -45,10 +47,23 @@ from db.resources.zones import Zone, keep_shapes
 
 MOST = 1_000
 _IMPORT_S = 1  # of the processor, about
-router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
 
 _BODY = TypeVar("_BODY", bound=BaseModel)
 _MADE = TypeVar("_MADE")
+
+
+class _ImportRoute(LargeBodyRoute):
+    """A route of imports: one too many is refused before its body is read."""
+
+    async def admit(self, request: Request) -> None:
+        await super().admit(request)
+        state: ApiState = request.app.state.api
+        with _refusing_imports():
+            state.shapes.imports.check_room(request.state.caller.org_id)
+
+
+router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
+_imports = APIRouter(route_class=_ImportRoute)
 
 
 class AssetBatch(BaseModel):
@@ -119,7 +134,7 @@ async def create_trackers(
     return created_batch(items, "/v1/trackers")
 
 
-@router.post(
+@_imports.post(
     "/zones/batch",
     operation_id="createZones",
     tags=["zones"],
@@ -132,19 +147,20 @@ async def create_zones(
 ) -> Response:
     """Create zones, all or none. They judge what arrives from now on."""
     _each(body, lambda one: check_schedule(one.schedule))
-    async with _turn_to_import(access):
-        made = await _imported(access, body)
+    with _refusing_imports():
+        async with access.state.shapes.imports.turn(access.caller.org_id):
+            made = await _imported(access, body)
     return created_batch([zone_item(zone) for zone in made], "/v1/zones")
 
 
-@asynccontextmanager
-async def _turn_to_import(access: Access) -> AsyncIterator[None]:
-    """Wait until no other import of the organization is under way. Raises Problem (429, 503) at
-    once where too many wait.
-    """
+router.include_router(_imports)
+
+
+@contextmanager
+def _refusing_imports() -> Iterator[None]:
+    """Raise Problem (429, 503) where too many imports wait."""
     try:
-        async with access.state.shapes.imports.turn(access.caller.org_id):
-            yield
+        yield
     except TooManyOfOne:
         detail = (
             f"An import of zones is under way, and {WAITING_IMPORTS} wait. Send one at a time:"

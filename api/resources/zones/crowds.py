@@ -7,6 +7,7 @@ transaction that writes: while that holds the revision, it only looks whether ot
 meanwhile.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
@@ -42,6 +43,7 @@ _T = TypeVar("_T")
 # What a request may cost: shapes that are read, so many at a time, and the time of counting them.
 _LEAST_SHAPES, _SHAPES_OF_QUOTA = 2_000, 10
 _PAGE = 100
+_PIECE = 100  # new zones that are counted at a time
 _SECONDS = 2.0
 # Places of a new zone that are looked at, times the boxes that meet it, of all zones together.
 _MOST_PAIRS, _LEAST_PLACES = 20_000_000, 8
@@ -103,6 +105,8 @@ async def check_crowds(
     sides = np.ascontiguousarray(others.T)
     room, meeting, crowded = most, 0, list[int]()
     for number, one in enumerate(new):
+        if number % _PIECE == _PIECE - 1:
+            await asyncio.sleep(0)  # others have a turn
         meets = len(_meeting(sides, one.box, len(ids) + number))
         room = min(room, most - meets)
         if meets >= most:

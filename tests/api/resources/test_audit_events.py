@@ -71,7 +71,7 @@ async def test_no_secret_is_shown(north: Organization) -> None:
 async def test_every_type_that_a_migration_names_has_a_prefix(api: RunningApi) -> None:
     named = api.sql(
         "SELECT DISTINCT convert_from(split_part(encode(tgargs, 'escape'), '\\000', 1)::bytea,"
-        " 'utf8') FROM pg_trigger WHERE tgname = 'audit'"
+        " 'utf8') FROM pg_trigger WHERE tgname IN ('audit', 'audit_insert')"
     )
     assert {name for (name,) in named} <= set(_AUDITED)
 
@@ -145,8 +145,8 @@ async def test_every_uuid_of_an_audited_table_has_the_prefix_of_its_kind(api: Ru
           LEFT JOIN pg_constraint AS link
             ON conrelid = class.oid AND contype = 'f' AND conkey[cardinality(conkey)] = attnum
           LEFT JOIN pg_class AS target ON target.oid = confrelid
-         WHERE tgname = 'audit' AND atttypid IN ('uuid'::regtype, 'uuid[]'::regtype)
-           AND attname <> 'org_id'
+         WHERE tgname IN ('audit', 'audit_insert')
+           AND atttypid IN ('uuid'::regtype, 'uuid[]'::regtype) AND attname <> 'org_id'
         """
     )
     prefixes = {kind.table: kind.prefix for kind in KINDS.values() if kind.table}

@@ -227,6 +227,8 @@ async def test_the_third_import_of_zones_that_waits_is_refused_at_once(
     (refused,) = [task.result() for task in done]
     assert (refused.status, refused.json["code"]) == (429, "too_many_imports")
     assert refused.headers["Retry-After"] == "1"
+    unread = await org.admin.post(path, "no zones")  # which would be a 422
+    assert (unread.status, unread.json["code"]) == (429, "too_many_imports")
     assert (await south.admin.post(path, zones)).status == 201
     assert not first.done()
     gate.set()

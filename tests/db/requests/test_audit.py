@@ -16,7 +16,7 @@ from db.core.registry_revision import bump
 from db.core.tenant import Actor, act_for
 from db.requests import audit
 from db.requests.audit import AuditEvent, AuditFilter
-from db.resources import assets
+from db.resources import assets, batches
 from tests.db import rows
 from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest
@@ -181,6 +181,31 @@ async def test_of_a_large_value_the_hash_is_written_down(
     *_, last = await _events(database, tenant.org_id, resource_id=zone_id)
     new = json.loads(last.changes)["rules"]["new"]
     assert (new["bytes"], len(new["sha256"])) == (20009, 64)
+    admin.execute("UPDATE zone_versions SET valid_to = now() WHERE zone_id = %s", (zone_id,))
+    columns = "org_id, zone_id, name, kind, valid_from, created_at, revision, geometry_sha256"
+    admin.execute(
+        f"INSERT INTO zone_versions ({columns}, shape_bytes, version, rules)"
+        f" SELECT {columns}, shape_bytes, 2, rules FROM zone_versions WHERE zone_id = %s",
+        (zone_id,),
+    )
+    *_, last = await _events(database, tenant.org_id, resource_id=zone_id)
+    assert (last.action, json.loads(last.changes)["rules"]) == ("insert", {"new": new, "old": None})
+
+
+async def test_of_many_new_rows_each_is_written_down(
+    database: DatabaseUnderTest, tenant: Tenant
+) -> None:
+    made = [rows.asset(name=f"Truck {number}") for number in range(300)]
+    async with rows.transaction(database, "opsc_app", tenant.org_id) as conn:
+        await batches.insert_assets(conn, made)
+    found = await _events(database, tenant.org_id, resource_type="asset")
+    names = {
+        event.resource_id: json.loads(event.changes)["name"]
+        for event in found
+        if event.table_name == "assets"
+    }
+    assert names == {asset.id: {"old": None, "new": asset.name} for asset in made}
+    assert len(found) == 2 * len(made)  # and their tags
 
 
 @pytest.mark.parametrize(
@@ -192,7 +217,9 @@ async def test_of_a_large_value_the_hash_is_written_down(
         "INSERT INTO audit_events OVERRIDING SYSTEM VALUE SELECT * FROM audit_events",
         "SELECT audit('assets', 'asset', 'id')",
         "DROP TRIGGER audit ON assets",
+        "DROP TRIGGER audit_insert ON assets",
         "ALTER TABLE assets DISABLE TRIGGER audit",
+        "ALTER TABLE assets DISABLE TRIGGER audit_insert",
         "SET session_replication_role = replica",
     ],
 )
@@ -224,7 +251,7 @@ async def test_writers_of_an_organization_do_not_wait_for_each_other(
 def test_every_table_of_a_tenant_is_audited_or_named_above(admin: psycopg.Connection) -> None:
     query = sql.SQL(
         "SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid"
-        " AND t.tgname = 'audit' AND t.tgenabled = 'O')"
+        " AND t.tgname IN ('audit', 'audit_insert') AND t.tgenabled = 'O')"
         "  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'org_id'"
         " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"
     )
