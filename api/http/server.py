@@ -7,13 +7,13 @@ connections beyond the bound. A client that does not read its answer is cut off.
 
 from asyncio import Transport
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.http.middleware import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES
 from api.http.problems import Problem, unavailable
-from api.http.strangers import Strangers
+from api.http.strangers import Places
 
 MOST_CONNECTIONS = 2000  # of a process
 HEAD_S = 10.0  # from the first byte of a connection or request to the end of its head
@@ -23,7 +23,9 @@ TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut 
 EXTENSION = "opsc.transport"
 """The key in `scope["extensions"]` of the connection's transport."""
 KNOWN_EXTENSION = "opsc.known"
-"""The key of what is to be called once a request had a good credential."""
+"""The key of what is to be called with the organization of each good credential; with None once the
+connection waits for events, as which it has bounds of its own.
+"""
 
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
 _TOO_SLOW = Problem(408, "request_timeout", "The headers of the request did not arrive in time.")
@@ -43,19 +45,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
-        strangers = self._strangers()
+        places = self._places()
         is_full = len(self.connections) - self._live_connections() > MOST_CONNECTIONS
         host = self.client[0] if self.client else ""
-        if is_full and (strangers is None or not strangers.drop_one()):
+        if is_full and (places is None or not places.drop_one()):
             self._refuse(_FULL)
-        elif strangers is not None and not strangers.admit(self, host):
+        elif places is not None and not places.strangers.admit(self, host):
             self._refuse(_CROWDED)
         else:
             self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
-        self.become_known()
+        self._leave()
         if self._taking_timer is not None:
             self._taking_timer.cancel()
         super().connection_lost(exc)
@@ -63,8 +65,8 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
-        if (strangers := self._strangers()) is not None:
-            strangers.heard(self)
+        if (places := self._places()) is not None:
+            places.heard(self)
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_timer is None:
@@ -86,7 +88,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        self.become_known()  # the WebSocket is a stranger of its own
+        self._leave()  # the WebSocket is a stranger of its own
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
@@ -108,22 +110,32 @@ class BoundedHttp(HttpToolsProtocol):
         if "live" in self.app_state:
             self.app_state["live"].stop()
 
-    def become_known(self) -> None:
-        """Count the connection no more among the strangers."""
-        if (strangers := self._strangers()) is not None:
-            strangers.remove(self)
+    def become_known(self, org_id: UUID | None) -> None:
+        """Count the connection no more among the strangers, and with those of the organization."""
+        if org_id is None:
+            self._leave()
+        elif not self.transport.is_closing() and (places := self._places()) is not None:
+            places.become_known(self, org_id)
 
     def make_place(self) -> bool:
-        """End the connection for another one; False where a request that is whole is answered."""
+        """End the connection for another one; False where a request that is whole is answered, and
+        the client takes the answer.
+        """
         cycle = self.cycle
-        if cycle is not None and not (cycle.response_complete or cycle.more_body):  # pyright: ignore
+        is_whole = cycle is not None and not (cycle.response_complete or cycle.more_body)  # pyright: ignore
+        if is_whole and not self.flow.write_paused:
             return False
         self.transport.abort()  # closed, it would wait for a client that takes nothing
         return True
 
-    def _strangers(self) -> Strangers | None:
+    def _places(self) -> Places | None:
         """Return those of the process, once the application runs."""
-        return self.app_state.get("strangers")
+        return self.app_state.get("places")
+
+    def _leave(self) -> None:
+        """Count the connection neither among the strangers nor with an organization."""
+        if (places := self._places()) is not None:
+            places.remove(self)
 
     def _live_connections(self) -> int:
         """Return the number of those that wait for events: they have a bound of their own."""
