@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from uuid import UUID
@@ -331,6 +332,28 @@ async def test_a_connection_that_made_place_while_it_signed_in_is_no_member(
     async with _connections(exposed, 3 * MANY, _slow_body(org)):
         assert (await org.viewer.get("/v1/assets")).status == 200
     await until(lambda: not _places(exposed).members.most_of_one)
+
+
+async def test_one_pass_of_the_loop_accepts_several_connections(exposed: RunningApi) -> None:
+    """A newcomer behind 200 others waits for a few passes, however long each takes."""
+    connections = exposed._server.server_state.connections
+    stands_still, are_there = threading.Event(), threading.Event()
+
+    async def passes() -> int:
+        stands_still.set()
+        are_there.wait()
+        before, passed = set(connections), 0
+        while len(connections - before) < 2 * MANY:
+            await asyncio.sleep(0)
+            passed += 1
+        return passed
+
+    loop = exposed._server.servers[0].get_loop()
+    passed = asyncio.run_coroutine_threadsafe(passes(), loop)
+    await asyncio.to_thread(stands_still.wait)
+    async with _connections(exposed, 2 * MANY, b""):
+        are_there.set()
+        assert await asyncio.wrap_future(passed) < MANY
 
 
 async def test_sockets_that_do_not_authenticate_make_place_too(exposed: RunningApi) -> None:
