@@ -118,7 +118,7 @@ class Members:
 
     @property
     def most_of_one(self) -> int:
-        """How many the organization has that has most of them."""
+        """The number of members of the organization with the most."""
         return max(map(len, self._of_org.values()), default=0)
 
     def add(self, member: Placed, org_id: UUID) -> None:
