@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.http.middleware import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES
 from api.http.problems import Problem, unavailable
-from api.http.strangers import Places
+from api.http.strangers import ConnectionPlaces
 
 MOST_CONNECTIONS = 2000  # of a process
 HEAD_S = 10.0  # from the first byte of a connection or request to the end of its head
@@ -160,7 +160,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.abort()  # closed, it would wait for a client that takes nothing
         return True
 
-    def _places(self) -> Places | None:
+    def _places(self) -> ConnectionPlaces | None:
         """Return those of the process, once the application runs."""
         return self.app_state.get("places")
 

@@ -156,7 +156,7 @@ class Members:
         return dropped is not None
 
 
-class Places:
+class ConnectionPlaces:
     """The strangers and the members of a process, each connection among one of them at most."""
 
     def __init__(self, proxies: str = "") -> None:

@@ -19,7 +19,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from api.http.strangers import Places
+from api.http.strangers import ConnectionPlaces
 
 MOST_MESSAGE_BYTES = 64 * 1024
 MOST_FRAGMENTS = 64
@@ -108,7 +108,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
         return True
 
-    def _places(self) -> Places | None:
+    def _places(self) -> ConnectionPlaces | None:
         """Return those of the process, once the application runs."""
         return self.app_state.get("places")
 

@@ -10,7 +10,13 @@ from uuid import UUID
 import pytest
 
 from api.http import server
-from api.http.strangers import MOST_OF_ADDRESS, Members, Places, Strangers, counted_address
+from api.http.strangers import (
+    MOST_OF_ADDRESS,
+    Members,
+    ConnectionPlaces,
+    Strangers,
+    counted_address,
+)
 from tests.api.live.reading import emit, signed_in, stranger, streaming
 from tests.api.photos.uploading import upload
 from tests.api.running import Organization, RunningApi, running_api
@@ -153,7 +159,7 @@ def test_an_organization_whose_requests_are_all_being_answered_costs_no_other_a_
 
 @pytest.mark.parametrize(("strangers", "dropped"), [(2, "member"), (3, "stranger")])
 def test_the_larger_crowd_makes_place(strangers: int, dropped: str) -> None:
-    places = Places()
+    places = ConnectionPlaces()
     unknown = [Silent() for _ in range(strangers)]
     known = [Silent() for _ in range(3)]
     for number, each in enumerate([*unknown, *known]):
@@ -169,7 +175,7 @@ def test_the_larger_crowd_makes_place(strangers: int, dropped: str) -> None:
 
 
 def test_where_one_crowd_cannot_make_place_the_other_does() -> None:
-    places = Places()
+    places = ConnectionPlaces()
     busy, silent = Silent(answering=True), Silent()
     for each in (busy, silent):
         places.strangers.admit(each, "203.0.113.7")
@@ -320,7 +326,7 @@ def _untaken(api: RunningApi) -> int:
     return sum(each.flow.write_paused for each in every)
 
 
-def _places(api: RunningApi) -> Places:
+def _places(api: RunningApi) -> ConnectionPlaces:
     return api._server.lifespan.state["places"]
 
 
