@@ -12,8 +12,8 @@ import pytest
 from api.http import server
 from api.http.strangers import (
     MOST_OF_ADDRESS,
-    Members,
     ConnectionPlaces,
+    Members,
     Strangers,
     counted_address,
 )
