@@ -44,13 +44,13 @@ _MEDIA_TYPES = {
 @router.get("/password-reset")
 async def page_of_letter(request: Request) -> Response:
     """Lead to the page of a letter's link. The browser keeps what stands behind the `#`."""
-    return RedirectResponse(f"/app{request.url.path}", status_code=307)
+    return _leading(request, f"/app{request.url.path}")
 
 
 @router.get("/app")
-async def front_of_app() -> Response:
+async def front_of_app(request: Request) -> Response:
     """Lead to the application."""
-    return RedirectResponse("/app/", status_code=307)
+    return _leading(request, "/app/")
 
 
 @router.get("/app/static/{name}")
@@ -80,6 +80,12 @@ async def page(request: Request) -> Response:
     headers = {"Content-Security-Policy": _POLICY.format(nonce=nonce)}
     content = document.replace("@NONCE@", nonce)
     return Response(content, media_type="text/html", headers=headers)
+
+
+def _leading(request: Request, path: str) -> Response:
+    """Return an answer that leads to another path, with the same query."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{path}{query}", status_code=307)
 
 
 @cache
