@@ -2,6 +2,7 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { lazy, Suspense, type ReactNode } from 'react'
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from 'react-router'
 import { problemOf } from './api/problem'
+import { BreachesPage } from './breaches/breaches-page'
 import { KeysPage } from './keys/keys-page'
 import { ForgotPasswordPage, PasswordLinkPage } from './session/password-pages'
 import { SignInPage } from './session/sign-in'
@@ -50,6 +51,7 @@ function Pages() {
       <Suspense fallback={<p className="waiting">{say('loading')}</p>}>
         <Routes>
           <Route index element={<MapPage />} />
+          <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/keys" element={<KeysPage />} />
           <Route path="*" element={<NotFound />} />
         </Routes>

@@ -1,6 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { createContext, useContext, useEffect, useState, useSyncExternalStore, type ReactNode } from 'react'
 import { useSignIn } from '../session/session'
+import { takeEvent } from '../breaches/breaches'
 import { PositionStore, type LivePosition } from './positions'
 import { LiveSocket, type ConnectionState } from './socket'
 
@@ -22,7 +23,7 @@ export function LiveConnection(props: { children: ReactNode }) {
   useEffect(() => {
     const socket = new LiveSocket({
       positions: (items) => store.put(items),
-      event: () => {},
+      event: (event) => takeEvent(queries, event),
       gap: () => void queries.invalidateQueries(),
       state(state, code) {
         if (state === 'ended' && code === 'unauthorized') forget()

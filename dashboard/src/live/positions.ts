@@ -31,7 +31,7 @@ export class PositionStore {
   put(news: readonly LivePosition[]): void {
     for (const item of news) {
       const known = this.items.get(item.id)?.position
-      if (known && item.position && item.position.time < known.time) continue
+      if (known && item.position && Date.parse(item.position.time) < Date.parse(known.time)) continue
       this.items.set(item.id, item)
     }
     this.tell()

@@ -8,13 +8,14 @@ export type LiveEvent = Schemas['EventItem']
 export interface Receiver {
   positions(items: readonly LivePosition[]): void
   event(event: LiveEvent): void
-  /** Events before this connection were removed: what was read by them has to be read anew. */
+  /** Events may be missing between what was read before and what comes now: read it anew. */
   gap(): void
   state(state: ConnectionState, code: string): void
 }
 
 interface Message {
   op: string
+  channel?: string
   positions?: LivePosition[]
   event?: LiveEvent & { seq: number }
   after?: number
@@ -79,7 +80,10 @@ export class LiveSocket {
         this.receiver.state('open', '')
         break
       case 'subscribed':
-        this.after ??= message.after ?? null
+        if (message.channel === 'events' && this.after === null) {
+          this.after = message.after ?? null
+          this.receiver.gap()
+        }
         break
       case 'positions':
         this.receiver.positions(message.positions ?? [])
@@ -100,10 +104,7 @@ export class LiveSocket {
     this.socket = null
     if (this.isClosed) return
     const code = codeOf(close)
-    if (code === 'events_gone') {
-      this.after = null
-      this.receiver.gap()
-    }
+    if (code === 'events_gone') this.after = null
     if (FINAL.has(code)) {
       this.receiver.state('ended', code)
       return

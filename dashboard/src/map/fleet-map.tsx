@@ -7,7 +7,8 @@ import type { Feature, Point } from 'geojson'
 import { positions } from '../live/live'
 import { STATES, stateOf, type LivePosition } from '../live/positions'
 import { emptyStyle, landLayers, scheme } from './base-map'
-import { mark } from './marks'
+import { featuresOf, type Zone } from '../zones/shapes'
+import { mark, ZONE_COLOURS } from './marks'
 
 maplibre.setWorkerUrl(workerUrl)
 
@@ -100,6 +101,21 @@ function addFleet(map: maplibre.Map): void {
   map.addLayer(symbols('chosen', 'chosen', true))
 }
 
+function addZones(map: maplibre.Map): void {
+  const colour: maplibre.ExpressionSpecification = ['match', ['get', 'kind'], ...ZONE_COLOURS, '#6b7280']
+  map.addSource('zones', { type: 'geojson', data: { type: 'FeatureCollection', features: [] } })
+  map.addLayer({ id: 'zones', type: 'fill', source: 'zones', paint: { 'fill-color': colour, 'fill-opacity': 0.12 } })
+  map.addLayer({ id: 'zone-edges', type: 'line', source: 'zones', paint: { 'line-color': colour, 'line-width': 2 } })
+  map.addLayer({
+    id: 'zone-names',
+    type: 'symbol',
+    source: 'zones',
+    minzoom: 12,
+    layout: { 'text-field': ['get', 'name'], 'text-size': 11 },
+    paint: { 'text-color': colour, 'text-halo-color': scheme() === 'dark' ? '#16212b' : '#ffffff', 'text-halo-width': 1 },
+  })
+}
+
 function boundsOf(items: readonly LivePosition[]): maplibre.LngLatBounds | null {
   const bounds = new maplibre.LngLatBounds()
   for (const { position } of items) if (position) bounds.extend([position.lon, position.lat])
@@ -109,6 +125,7 @@ function boundsOf(items: readonly LivePosition[]): maplibre.LngLatBounds | null 
 /** chosen: the asset that is shown larger, and followed. onFailed: the browser cannot draw it. */
 export function FleetMap(props: {
   label: string
+  zones: readonly Zone[]
   chosen: string | null
   onChoose: (id: string | null) => void
   onFailed: () => void
@@ -154,13 +171,15 @@ export function FleetMap(props: {
     }
 
     made.on('load', () => {
+      addZones(made)
       addFleet(made)
+      made.getSource<maplibre.GeoJSONSource>('zones')?.setData(featuresOf(current.current.zones))
       isReady = true
       draw()
       void landLayers().then(({ data, layers }) => {
         if (map.current !== made) return
         made.addSource('land', { type: 'geojson', data })
-        for (const layer of layers) made.addLayer(layer, 'clusters')
+        for (const layer of layers) made.addLayer(layer, 'zones')
       })
     })
     made.on('click', (event) => {
@@ -180,6 +199,10 @@ export function FleetMap(props: {
       made.remove()
     }
   }, [])
+
+  useEffect(() => {
+    map.current?.getSource<maplibre.GeoJSONSource>('zones')?.setData(featuresOf(props.zones))
+  }, [props.zones])
 
   useEffect(() => {
     const position = positions.all().find((item) => item.id === props.chosen)?.position

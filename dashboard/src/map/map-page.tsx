@@ -4,13 +4,18 @@ import { usePositions } from '../live/live'
 import { STATES, stateOf, type State } from '../live/positions'
 import { useSay } from '../texts/texts'
 import { Note } from '../ui/forms'
+import type { Zone } from '../zones/shapes'
+import { useZones } from '../zones/use-zones'
 import { AssetList } from './asset-list'
 import { FleetMap } from './fleet-map'
+
+const NO_ZONES: readonly Zone[] = []
 
 /** The live map with its list. What is chosen and filtered stands in the address. */
 export default function MapPage() {
   const say = useSay()
   const positions = usePositions()
+  const zones = useZones()
   const [address, setAddress] = useSearchParams()
   const [isFailed, setIsFailed] = useState(false)
   const chosen = address.get('asset')
@@ -71,6 +76,7 @@ export default function MapPage() {
       ) : (
         <FleetMap
           label={say('map')}
+          zones={zones.data ?? NO_ZONES}
           chosen={chosen}
           onChoose={(id) => set('asset', id)}
           onFailed={() => setIsFailed(true)}

@@ -10,6 +10,11 @@ export const STATE_COLOURS: Record<State, string> = {
   unknown: '#6b7280',
 }
 
+/** Kinds of zones and their colours, as MapLibre matches them. */
+export const ZONE_COLOURS: [string, string, ...string[]] = [
+  'restricted', '#c62828', 'allowed', '#0a7d4f', 'jobsite', '#0b5fae', 'yard', '#7b3fa0',
+]
+
 type Draw = (context: CanvasRenderingContext2D) => void
 
 const SHAPES: Record<State, Draw> = {

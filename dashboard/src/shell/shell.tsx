@@ -36,6 +36,7 @@ export function Shell(props: { children: ReactNode }) {
           </span>
           <nav aria-label={say('navigation')}>
             <NavLink to="/" end>{say('map')}</NavLink>
+            <NavLink to="/breaches">{say('breaches')}</NavLink>
             {isAdmin && <NavLink to="/keys">{say('api-keys')}</NavLink>}
           </nav>
           <span className="who wide">{me?.name ?? me?.email}</span>

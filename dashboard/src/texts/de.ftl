@@ -70,6 +70,23 @@ live-ended-forbidden = Ihre Rechte haben sich geändert. Laden Sie die Seite neu
 live-ended-plan-required = Ihr Plan hat keine Live-Positionen.
 connect-now = Jetzt versuchen
 
+## Verstöße
+
+breaches = Verstöße
+no-breaches = An Ihren Zonen ist noch nichts geschehen. Was geschieht, erscheint hier von selbst.
+older = Ältere
+on-the-map = Auf der Karte
+accuracy = ± { $metres } m
+breach-enter = betrat
+breach-exit = verließ
+breach-dwell = ist schon lange in
+breach-overspeed = fährt zu schnell in
+mark-late = kam spät
+mark-segment = aus dem Weg zwischen Positionen erkannt
+mark-timer = durch Zeitablauf erkannt
+mark-initial = war schon dort
+mark-schedule = die Zeiten der Zone begannen
+
 ## API-Schlüssel
 
 api-keys = API-Schlüssel

@@ -70,6 +70,23 @@ live-ended-forbidden = Your rights have changed. Load the page again to see what
 live-ended-plan-required = Your plan has no live positions.
 connect-now = Try now
 
+## Breaches
+
+breaches = Breaches
+no-breaches = Nothing has happened at your zones yet. What happens shows here by itself.
+older = Older ones
+on-the-map = On the map
+accuracy = ± { $metres } m
+breach-enter = entered
+breach-exit = left
+breach-dwell = has stayed long in
+breach-overspeed = drives too fast in
+mark-late = came late
+mark-segment = seen from the way between fixes
+mark-timer = seen by time
+mark-initial = was there already
+mark-schedule = the zone's hours began
+
 ## API keys
 
 api-keys = API keys
