@@ -44,7 +44,7 @@ function BreachRow(props: { breach: Breach }) {
         <b dir="auto">{data.asset_name}</b> {say(name)} <b dir="auto">{data.zone_name}</b>
       </span>
       <span className="small">
-        <time dateTime={data.occurred_at}>{timeText(language, data.occurred_at)}</time>
+        <time dateTime={data.occurred_at}>{timeText(language, data.occurred_at, 'second')}</time>
         {typeof data.accuracy_m === 'number' && ` · ${say('accuracy', { metres: Math.round(data.accuracy_m) })}`}
         {marks.map((each) => <span key={each} className="tag">{say(each)}</span>)}
       </span>

@@ -13,7 +13,7 @@ import { mark, ZONE_COLOURS } from './marks'
 maplibre.setWorkerUrl(workerUrl)
 
 const AGES_MS = 10_000 // how often states are looked at where nothing comes
-const CLOSE_ZOOM = 13
+const CLOSE_ZOOM = 15
 const LABEL_ZOOM = 9
 
 interface Properties {

@@ -1,5 +1,5 @@
 import { useState, type FormEvent } from 'react'
-import { Link } from 'react-router'
+import { Link, useSearchParams } from 'react-router'
 import { problemOf, type Problem } from '../api/problem'
 import { useSay } from '../texts/texts'
 import { Button, ProblemNote, TextInput } from '../ui/forms'
@@ -7,10 +7,11 @@ import { keptOrganization, keepOrganization } from './kept'
 import { useSignIn } from './session'
 import { Sheet } from './sheet'
 
-/** Sign-in. The organization is asked for once: this browser keeps it. */
+/** Sign-in. The organization is asked for once: this browser keeps it, or the address names it. */
 export function SignInPage() {
   const say = useSay()
   const { signIn } = useSignIn()
+  const [address] = useSearchParams()
   const [problem, setProblem] = useState<Problem | null>(null)
   const [isBusy, setIsBusy] = useState(false)
 
@@ -42,7 +43,7 @@ export function SignInPage() {
           name="organization"
           label={say('organization-id')}
           hint={say('organization-id-hint')}
-          defaultValue={keptOrganization()}
+          defaultValue={address.get('organization') ?? keptOrganization()}
         />
         {problem && <ProblemNote problem={problem} texts={{ unauthorized: 'sign-in-wrong' }} />}
         <Button type="submit" isPending={isBusy} look="main">

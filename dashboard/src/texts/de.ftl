@@ -82,8 +82,8 @@ breach-exit = verließ
 breach-dwell = ist schon lange in
 breach-overspeed = fährt zu schnell in
 mark-late = kam spät
-mark-segment = aus dem Weg zwischen Positionen erkannt
-mark-timer = durch Zeitablauf erkannt
+mark-segment = zwischen Positionen
+mark-timer = durch Zeitablauf
 mark-initial = war schon dort
 mark-schedule = die Zeiten der Zone begannen
 

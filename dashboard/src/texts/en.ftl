@@ -82,8 +82,8 @@ breach-exit = left
 breach-dwell = has stayed long in
 breach-overspeed = drives too fast in
 mark-late = came late
-mark-segment = seen from the way between fixes
-mark-timer = seen by time
+mark-segment = between fixes
+mark-timer = by time
 mark-initial = was there already
 mark-schedule = the zone's hours began
 

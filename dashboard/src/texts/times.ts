@@ -16,8 +16,8 @@ export function ago(say: Say, at: number, now: number): string {
   return say('just-now')
 }
 
-/** A time of the API as the person's clock shows it. */
-export function timeText(language: string, time: string): string {
-  const style = { dateStyle: 'medium', timeStyle: 'short' } as const
+/** A time of the API as the person's clock shows it, to the minute or to the second. */
+export function timeText(language: string, time: string, to: 'minute' | 'second' = 'minute'): string {
+  const style = { dateStyle: 'medium', timeStyle: to === 'minute' ? 'short' : 'medium' } as const
   return new Intl.DateTimeFormat(language, style).format(new Date(time))
 }
