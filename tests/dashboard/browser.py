@@ -1,6 +1,6 @@
-"""The browser of tests: Chromium from the npm package @sparticuz/chromium, unpacked once below var/.
+"""The browser of tests: Chromium from the npm package @sparticuz/chromium, unpacked below var/.
 
-The package has it for x86-64 alone. Elsewhere `OPSC_TEST_CHROMIUM` names the program of another one.
+The package has it for x86-64 alone. Elsewhere `OPSC_TEST_CHROMIUM` names another program.
 """
 
 import fcntl

@@ -28,7 +28,9 @@ def _breach(api: RunningApi, org: Organization, name: str, **data: Any) -> None:
 
 
 def _names(page: Page) -> Any:
-    return page.get_by_role("list", name="Breaches").get_by_role("listitem").locator("b:first-child")
+    return (
+        page.get_by_role("list", name="Breaches").get_by_role("listitem").locator("b:first-child")
+    )
 
 
 async def test_breaches_are_listed_and_come_by_themselves(

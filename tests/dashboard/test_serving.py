@@ -30,7 +30,9 @@ async def test_every_page_is_one_document_with_a_nonce_of_its_own(api: RunningAp
     assert len(nonces) == 4
 
 
-@pytest.mark.parametrize("place", ["app/static/", "app/static/none.js", "app/static/%2e%2e%2findex.html"])
+@pytest.mark.parametrize(
+    "place", ["app/static/", "app/static/none.js", "app/static/%2e%2e%2findex.html"]
+)
 async def test_a_file_that_is_not_there_is_no_page(api: RunningApi, place: str) -> None:
     url = yarl.URL(f"{api.url}/{place}", encoded=True)
     async with aiohttp.ClientSession(headers=_PAGE) as session, session.get(url) as answer:
@@ -55,9 +57,10 @@ async def test_a_program_gets_no_page(api: RunningApi) -> None:
     ],
 )
 async def test_places_of_people_lead_into_it(api: RunningApi, place: str, leads_to: str) -> None:
-    async with aiohttp.ClientSession(headers=_PAGE) as session, session.get(
-        f"{api.url}{place}", allow_redirects=False
-    ) as answer:
+    async with (
+        aiohttp.ClientSession(headers=_PAGE) as session,
+        session.get(f"{api.url}{place}", allow_redirects=False) as answer,
+    ):
         assert (answer.status, answer.headers["Location"]) == (307, leads_to)
 
 
@@ -77,8 +80,9 @@ async def test_files_are_compressed_already_and_never_change(api: RunningApi) ->
 
 @pytest.mark.parametrize("place", ["/nothing", "/apps", "/static/x.js", "/v1/nothing"])
 async def test_unknown_places_elsewhere_are_problems(api: RunningApi, place: str) -> None:
-    async with aiohttp.ClientSession(headers=_PAGE) as session, session.get(
-        f"{api.url}{place}"
-    ) as answer:
+    async with (
+        aiohttp.ClientSession(headers=_PAGE) as session,
+        session.get(f"{api.url}{place}") as answer,
+    ):
         assert answer.status == 404
         assert answer.content_type == "application/problem+json"
