@@ -37,3 +37,9 @@ GRANT USAGE ON SCHEMA public TO opsc_app, opsc_ingest, opsc_listen, opsc_deliver
 -- of its chunks.
 REVOKE SELECT ON pg_catalog.pg_stats, pg_catalog.pg_stats_ext, pg_catalog.pg_stats_ext_exprs
     FROM PUBLIC;
+
+-- Whoever sets app.org_id chooses the organization. The API does it by CALL (`act_for`), so its role has
+-- no function that a smuggled expression could do it with. pg_dump of opsc_backup needs set_config.
+REVOKE EXECUTE ON FUNCTION pg_catalog.set_config FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.set_config
+    TO opsc_owner, opsc_ingest, opsc_listen, opsc_deliver, pg_read_all_data;

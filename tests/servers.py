@@ -230,7 +230,7 @@ class DatabaseUnderTest:
         if org_id is None:
             return _rows(session.execute(statement.encode(), values))
         with session.transaction():
-            session.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
+            session.execute("CALL act_for(%s, '')", (org_id,))
             return _rows(session.execute(statement.encode(), values))
 
 

@@ -42,10 +42,8 @@ _CANCEL_TIMEOUT_S = 5
 _SHORT_OIDS = frozenset({16, 20, 21, 23, 700, 701, 1082, 1083, 1114, 1184, 2950})
 _SHORT_BYTES = 16
 
-_READS_FOR = (
-    b"SELECT set_config('app.org_id', $1, true), set_config('transaction_read_only', 'on', true)"
-)
-_TEXT_OID = 25
+_READS_FOR = b"CALL read_for($1)"
+_UUID_OID = 2950
 _SAVEPOINT: tuple[LiteralString, None] = ("SAVEPOINT part", None)
 _IN_TRANSACTION = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _PLACE = re.compile(r"%(?:%|([sb])|\((\w+)\)([sb]))")
@@ -305,7 +303,7 @@ class _Exchanges:
         self.ahead.clear()
         if org_id is not None:
             values = [str(org_id).encode()]
-            self.ahead.append(_Statement(_READS_FOR, values, (_TEXT_OID,), None))
+            self.ahead.append(_Statement(_READS_FOR, values, (_UUID_OID,), None))
 
     def forget_prepared(self) -> None:
         """Prepare every statement again when it is asked: psycopg may have dropped them."""

@@ -25,7 +25,7 @@ async def bump(conn: Connection) -> tuple[int, datetime]:
     cursor = await conn.execute(
         """
         UPDATE zones_revision SET revision = revision + 1
-        RETURNING revision, clock_timestamp(), set_config('app.is_changing', 'yes', true)
+        RETURNING revision, clock_timestamp(), say('app.is_changing', 'yes')
         """
     )
     revision, at, _ = await fetch_one(cursor)

@@ -4,6 +4,9 @@ Row-level security reads the setting `app.org_id`, and the audit trigger `app.ac
 inside a transaction only and end with it, so a connection that goes back to the pool belongs to
 nobody.
 
+They are set by CALL, which is a statement of its own: what is smuggled into a statement of the API
+cannot call it, and has no other way (docs/decisions/0032-tenants-by-call.md).
+
 What is only read is asked statement by statement, each in a transaction of its own that begins with
 its tenant (`db.core.pipeline_cursor`): as in one transaction of PostgreSQL's usual kind, each sees
 what was committed when it began.
@@ -22,9 +25,7 @@ from db.core.connect import Connection, Pool
 from db.core.fetch import value_of
 from db.core.pipeline_cursor import Asked
 
-_ACT_FOR: LiteralString = (
-    "SELECT set_config('app.org_id', %s, true), set_config('app.actor', %s, true)"
-)
+_ACT_FOR: LiteralString = "CALL act_for(%s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) ->
 def acting_for(org_id: UUID, actor: Actor | None = None) -> Asked:
     """Return the statement of `act_for`, to go out together with others."""
     written_down = "" if actor is None else msgspec.json.encode(actor).decode()
-    return _ACT_FOR, (str(org_id), written_down)
+    return _ACT_FOR, (org_id, written_down)
 
 
 async def is_row_security_bypassed(conn: Connection) -> bool:

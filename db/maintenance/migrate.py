@@ -140,6 +140,8 @@ def _is_bootstrapped(conn: _Sync) -> bool:
         SELECT (SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s)) = %s
            AND (SELECT count(*) FROM pg_extension
                  WHERE extname IN ('timescaledb', 'btree_gist')) = 2
+           AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'opsc_app'
+                 AND has_function_privilege(oid, 'set_config(text, text, boolean)', 'EXECUTE'))
         """,
         (list(ROLES), len(ROLES)),
     ).fetchone()

@@ -67,8 +67,8 @@ _DAY = timedelta(days=1)
 # The bound is said to the trigger that counts at COMMIT.
 _ROOM = """
 SELECT now, plan, own, used,
-       set_config('app.quota_' || %(table)s,
-                  coalesce(own ->> %(table)s, %(by_plan)s::jsonb ->> plan), true)
+       say('app.quota_' || %(table)s,
+           coalesce(own ->> %(table)s, %(by_plan)s::jsonb ->> plan))
   FROM (SELECT clock_timestamp() AS now, plan,
                (SELECT jsonb_object_agg(quota, most) FROM organization_quotas) AS own,
                coalesce((SELECT stored FROM row_counts WHERE table_name = %(table)s), 0) AS used

@@ -180,7 +180,7 @@ def _of_the_tenant(statements: list[str]) -> list[str]:
     Left out are those that name the tenant, and those that find out who asks and by which plan,
     which is remembered for a while.
     """
-    tenant = "SELECT set_config('app.org_id'"
+    tenant = "CALL "
     kept: list[str] = []
     for each in statements:
         if each.startswith("SELECT plan, api_addon"):

@@ -15,6 +15,8 @@ class Explaining(AsyncCursor[Any]):
     async def execute(self, query: Any, params: Any = None, **options: Any) -> "Explaining":
         text = query.decode() if isinstance(query, bytes) else query
         text = text if isinstance(text, str) else text.as_string(self.connection)
+        if text.startswith("CALL "):  # it has no plan
+            return await super().execute(query, params, **options)
         explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
         async with psycopg.AsyncCursor(self.connection) as cursor:
             await cursor.execute(explain.encode(), params)

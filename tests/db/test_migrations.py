@@ -76,6 +76,18 @@ def test_the_owner_can_migrate_a_database_that_a_superuser_prepared(
     assert migrate.migrate(empty_database.url("opsc_owner")) == names
 
 
+def test_the_owner_waits_until_a_superuser_has_taken_set_config_from_the_application(
+    empty_database: DatabaseUnderTest,
+) -> None:
+    migrate.migrate(empty_database.url("admin"))
+    with psycopg.connect(empty_database.url("admin"), autocommit=True) as conn:
+        conn.execute("GRANT EXECUTE ON FUNCTION set_config TO PUBLIC")  # as in older versions
+    with pytest.raises(migrate.BootstrapNeeded, match="ON FUNCTION pg_catalog"):
+        migrate.migrate(empty_database.url("opsc_owner"))
+    migrate.bootstrap(empty_database.url("admin"))
+    assert migrate.migrate(empty_database.url("opsc_owner")) == []
+
+
 def _migrate_to(url: str, version: int) -> None:
     """Migrate as far as an older version of this program goes."""
     migrate.bootstrap(url)

@@ -32,7 +32,7 @@ def conn(database: DatabaseUnderTest) -> Iterator[psycopg.Connection]:
             "INSERT INTO clients (org_id, id, name) VALUES (%s, %s, 'C')", (org_id, client_id)
         )
     with psycopg.connect(database.url("opsc_app")) as app:
-        app.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
+        app.execute("CALL act_for(%s, '')", (org_id,))
         yield app
         app.rollback()
 

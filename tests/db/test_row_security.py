@@ -46,7 +46,7 @@ def _seen(conn: psycopg.Connection, table: str) -> set[UUID]:
 
 
 def _act_for(conn: psycopg.Connection, org_id: UUID) -> None:
-    conn.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
+    conn.execute("CALL act_for(%s, '')", (org_id,))
 
 
 def test_in_every_table_a_tenant_sees_its_own_rows_alone(
@@ -236,6 +236,8 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
             assert _seen(conn, table) >= set(tenants)
 
 
+# They look past nobody, but set what a statement of the application cannot.
+SETTERS = {"act_for", "read_for", "say"}
 LOOK_UPS = {
     "api_access_of": "ARRAY[%(org_id)s]",
     "caller_of_api_key": "%(hash)s",
@@ -260,7 +262,7 @@ def test_the_functions_that_look_past_tenants_are_these_alone(
             "  FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
             "   AND has_function_privilege('opsc_app', oid, 'EXECUTE')"
         ).fetchall()
-    assert {name for name, _, _ in found} == set(LOOK_UPS)
+    assert {name for name, _, _ in found} == {*LOOK_UPS, *SETTERS}
     for name, config, is_public in found:
         assert config == ["search_path=pg_catalog, pg_temp"], name
         assert not is_public, name

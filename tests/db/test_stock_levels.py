@@ -274,7 +274,7 @@ def test_parts_of_an_order_are_reserved_and_used_in_its_states(
 def _refusal(database: DatabaseUnderTest, stored: Stored, text: str) -> str | None:
     """Return the constraint that refuses the statements, whose effect is undone."""
     with psycopg.connect(database.url("opsc_app")) as conn:
-        conn.execute("SELECT set_config('app.org_id', %s, true)", (str(stored.org),))
+        conn.execute("CALL act_for(%s, '')", (stored.org,))
         try:
             conn.execute(text.encode())
             conn.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -389,7 +389,7 @@ async def test_a_serial_that_is_received_in_many_places_at_once_is_in_one(
         ("{new} 'receive', 1000, 1000, NULL, NULL", "inventory_lots_add_up"),
         (
             "{new} 'receive', 1000, 1000, NULL, NULL;"
-            " SELECT set_config('app.org_id', gen_random_uuid()::text, true)",
+            " CALL act_for(gen_random_uuid(), '')",
             "inventory_lots_add_up",
         ),
         ("{new} 'issue', 4000, -4000, 'A', NULL", "inventory_is_there"),
@@ -419,7 +419,7 @@ async def test_sql_as_the_application_does_not_get_around_lots(
     )
     text = statement.format(org=f"'{north.org_id}'", mov=f"'{mov}'", part=f"'{part}'", new=new)
     with psycopg.connect(api.database.url("opsc_app")) as conn:
-        conn.execute("SELECT set_config('app.org_id', %s, true)", (str(north.org_id),))
+        conn.execute("CALL act_for(%s, '')", (north.org_id,))
         if constraint is None:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(text.encode())

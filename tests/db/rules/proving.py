@@ -43,12 +43,14 @@ def put(database: DatabaseUnderTest, *statements: Statement) -> None:
             conn.execute(statement.encode(), values)
 
 
-async def refusal(database: DatabaseUnderTest, org_id: UUID, *statements: Statement) -> str | None:
+async def refusal(
+    database: DatabaseUnderTest, org_id: UUID, *statements: Statement, role: str = "opsc_app"
+) -> str | None:
     """Return the constraint or the policy that refuses the statements of one transaction; None:
     they are done.
     """
     try:
-        async with transaction(database, "opsc_app", org_id) as conn:
+        async with transaction(database, role, org_id) as conn:
             await _execute(conn, statements)
     except _REFUSALS as error:
         return _refused_by(error)
@@ -83,7 +85,7 @@ async def at_once(
         async def begin(conn: Connection, statements: list[Statement]) -> str | None:
             try:
                 await conn.execute("BEGIN")
-                await conn.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
+                await conn.execute("CALL act_for(%s, '')", (org_id,))
                 await _execute(conn, statements)
                 await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
             except _REFUSALS as error:

@@ -116,7 +116,7 @@ async def test_a_submitted_form_answers_its_version(
     form_id = new_id()
     done = [*_draft(form_id, new_id(), answers, *defects), _submitted(form_id)]
     assert await refusal(database, org_id, *done) == wanted
-    elsewhere = "SELECT set_config('app.org_id', gen_random_uuid()::text, true)", ()
+    elsewhere = "CALL act_for(gen_random_uuid(), '')", ()
     again = new_id()
     begun = _draft(again, new_id(), answers, *defects)
     assert await refusal(database, org_id, *begun) is None

@@ -28,7 +28,7 @@ from tests.db.rules.proving import (
 from tests.servers import DatabaseUnderTest
 
 FIXED = ("completed", "closed", "cancelled")
-_ELSEWHERE = "SELECT set_config('app.org_id', gen_random_uuid()::text, true)", ()
+_ELSEWHERE = "CALL act_for(gen_random_uuid(), '')", ()
 
 
 async def _denied(database: DatabaseUnderTest, org_id: UUID, statement: str) -> bool:
@@ -62,7 +62,8 @@ async def test_nor_is_a_check_at_the_end_of_a_statement(
     assert await refusal(database, org_id, insert_named(table, thing)) is None
     statement, values = deletion(table, thing)
     away = f"{statement} RETURNING set_config('app.org_id', gen_random_uuid()::text, true)", values
-    assert await refusal(database, org_id, away) == "acting_for"
+    # The API's role has no set_config(), the owner has.
+    assert await refusal(database, org_id, away, role="opsc_owner") == "acting_for"
 
 
 # Work orders --------------------------------------------------------------------------------------
