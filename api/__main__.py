@@ -10,10 +10,11 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
 from api.http import websocket
-from api.http.server import BoundedHttp
+from api.http.server import ACCEPTED_AT_ONCE, BoundedHttp, QuickServer
 from api.http.websocket import BoundedWebSocket
 from api.settings import ApiSettings
 from db.core.connect import Limits, pool
@@ -31,8 +32,7 @@ def main() -> int:
         return 2
     _raise_file_limit()
     if settings.api_processes > 1:
-        uvicorn.run("api.__main__:application", factory=True, **server_options(settings))
-        return 0
+        return _serve_by_several(settings)
     return _serve(settings)
 
 
@@ -61,8 +61,17 @@ def _application(settings: ApiSettings) -> FastAPI:
     return app
 
 
+def _serve_by_several(settings: ApiSettings) -> int:
+    """Serve by worker processes behind one socket, which each has ACCEPTED_AT_ONCE times."""
+    config = uvicorn.Config("api.__main__:application", factory=True, **server_options(settings))
+    listening = config.bind_socket()
+    same = [listening.dup() for _ in range(ACCEPTED_AT_ONCE - 1)]
+    Multiprocess(config, sockets=[listening, *same]).run()
+    return 0
+
+
 def _serve(settings: ApiSettings) -> int:
-    server = uvicorn.Server(uvicorn.Config(_application(settings), **server_options(settings)))
+    server = QuickServer(uvicorn.Config(_application(settings), **server_options(settings)))
 
     def stop(*_: object) -> None:
         server.should_exit = True

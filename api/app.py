@@ -17,7 +17,7 @@ from api.context import ApiState
 from api.http import errors
 from api.http.compression import Compressing
 from api.http.middleware import Edge
-from api.http.strangers import Strangers
+from api.http.strangers import ConnectionPlaces
 from api.live import event_stream, websocket
 from api.live.limits import LiveLimits
 from api.live.live import Live
@@ -167,7 +167,7 @@ def create_app(
                         "metrics": state.metrics,
                         "access_log": state.access_log,
                         "live": live,
-                        "strangers": Strangers(settings.api_proxy_networks),
+                        "places": ConnectionPlaces(settings.api_proxy_networks),
                     }
             finally:
                 writing.cancel()

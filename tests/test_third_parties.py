@@ -271,7 +271,7 @@ async def test_uvicorn_has_a_protocol_of_websocket_that_can_be_bounded() -> None
     protocol = WebSocketsSansIOProtocol(config=config, server_state=ServerState(), app_state={})
     overridden = vars(BoundedWebSocket).keys() - vars(object).keys()
     known = {"on_writable", "unsent_bytes", "write", "end", "_linger", "_go_deaf"}
-    known |= {"become_known", "make_place", "_strangers"}
+    known |= {"become_known", "make_place", "_places"}
     assert {name for name in overridden if not name.startswith("__")} - known <= {
         name for each in WebSocketsSansIOProtocol.__mro__ for name in vars(each)
     }

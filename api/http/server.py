@@ -5,30 +5,64 @@ A problem document answers requests that are not HTTP, heads that are too large 
 connections beyond the bound. A client that does not read its answer is cut off.
 """
 
+import asyncio
+import os
+import socket
 from asyncio import Transport
+from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.http.middleware import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES
 from api.http.problems import Problem, unavailable
-from api.http.strangers import Strangers
+from api.http.strangers import ConnectionPlaces
 
 MOST_CONNECTIONS = 2000  # of a process
 HEAD_S = 10.0  # from the first byte of a connection or request to the end of its head
 LINGER_S = 2.0  # what still comes after a refusal is thrown away, else the client never reads it
+ACCEPTED_AT_ONCE = 16  # new connections in one pass of the event loop
 TAKING_S = 60.0  # a client that takes nothing of its answer for so long is cut off
 
 EXTENSION = "opsc.transport"
 """The key in `scope["extensions"]` of the connection's transport."""
 KNOWN_EXTENSION = "opsc.known"
-"""The key of what is to be called once a request had a good credential."""
+"""The key of what is to be called with the organization of each good credential; with None once the
+connection waits for events, as which it has bounds of its own.
+"""
 
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
 _TOO_SLOW = Problem(408, "request_timeout", "The headers of the request did not arrive in time.")
 _FULL = unavailable("The server has too many connections: try again later.")
 _CROWDED = unavailable("Your address has too many connections that have not signed in.")
+
+
+class QuickServer(uvicorn.Server):
+    """A server that accepts ACCEPTED_AT_ONCE connections in one pass of the event loop.
+
+    libuv accepts one for each listening socket in each pass. So whoever opens 2,000 connections at
+    once kept a newcomer waiting for 2,000 passes: seconds where the loop has work. Each listening
+    socket is listened to by several descriptors.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        config, loop = self.config, asyncio.get_running_loop()
+        protocol = partial(
+            config.http_protocol_class,
+            config=config,  # pyright: ignore
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        for listening in [one for server in self.servers for one in server.sockets]:
+            for _ in range(ACCEPTED_AT_ONCE - 1):
+                same = socket.socket(fileno=os.dup(listening.fileno()))
+                server = await loop.create_server(
+                    protocol, sock=same, ssl=config.ssl, backlog=config.backlog
+                )
+                self.servers.append(server)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -43,19 +77,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
-        strangers = self._strangers()
+        places = self._places()
         is_full = len(self.connections) - self._live_connections() > MOST_CONNECTIONS
         host = self.client[0] if self.client else ""
-        if is_full and (strangers is None or not strangers.drop_one()):
+        if is_full and (places is None or not places.drop_one()):
             self._refuse(_FULL)
-        elif strangers is not None and not strangers.admit(self, host):
+        elif places is not None and not places.strangers.admit(self, host):
             self._refuse(_CROWDED)
         else:
             self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
-        self.become_known()
+        self._leave()
         if self._taking_timer is not None:
             self._taking_timer.cancel()
         super().connection_lost(exc)
@@ -63,8 +97,8 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
-        if (strangers := self._strangers()) is not None:
-            strangers.heard(self)
+        if (places := self._places()) is not None:
+            places.heard(self)
         self._head_bytes += len(data)
         super().data_received(data)
         if self._head_timer is None:
@@ -86,7 +120,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        self.become_known()  # the WebSocket is a stranger of its own
+        self._leave()  # the WebSocket is a stranger of its own
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
@@ -108,22 +142,32 @@ class BoundedHttp(HttpToolsProtocol):
         if "live" in self.app_state:
             self.app_state["live"].stop()
 
-    def become_known(self) -> None:
-        """Count the connection no more among the strangers."""
-        if (strangers := self._strangers()) is not None:
-            strangers.remove(self)
+    def become_known(self, org_id: UUID | None) -> None:
+        """Count the connection no more among the strangers, and with those of the organization."""
+        if org_id is None:
+            self._leave()
+        elif not self.transport.is_closing() and (places := self._places()) is not None:
+            places.become_known(self, org_id)
 
     def make_place(self) -> bool:
-        """End the connection for another one; False where a request that is whole is answered."""
+        """End the connection for another one; False where a request that is whole is answered, and
+        the client takes the answer.
+        """
         cycle = self.cycle
-        if cycle is not None and not (cycle.response_complete or cycle.more_body):  # pyright: ignore
+        is_whole = cycle is not None and not (cycle.response_complete or cycle.more_body)  # pyright: ignore
+        if is_whole and not self.flow.write_paused:
             return False
         self.transport.abort()  # closed, it would wait for a client that takes nothing
         return True
 
-    def _strangers(self) -> Strangers | None:
+    def _places(self) -> ConnectionPlaces | None:
         """Return those of the process, once the application runs."""
-        return self.app_state.get("strangers")
+        return self.app_state.get("places")
+
+    def _leave(self) -> None:
+        """Count the connection neither among the strangers nor with an organization."""
+        if (places := self._places()) is not None:
+            places.remove(self)
 
     def _live_connections(self) -> int:
         """Return the number of those that wait for events: they have a bound of their own."""

@@ -19,7 +19,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from api.http.strangers import Strangers
+from api.http.strangers import ConnectionPlaces
 
 MOST_MESSAGE_BYTES = 64 * 1024
 MOST_FRAGMENTS = 64
@@ -98,8 +98,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def become_known(self) -> None:
         """Count the connection no more among the strangers: it has signed in."""
-        if (strangers := self._strangers()) is not None:
-            strangers.remove(self)
+        if (places := self._places()) is not None:
+            places.remove(self)
 
     # For `api.http.strangers`
 
@@ -108,17 +108,17 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
         return True
 
-    def _strangers(self) -> Strangers | None:
+    def _places(self) -> ConnectionPlaces | None:
         """Return those of the process, once the application runs."""
-        return self.app_state.get("strangers")
+        return self.app_state.get("places")
 
     # For uvicorn and the transport
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
-        strangers = self._strangers()
+        places = self._places()
         host = self.client[0] if self.client else ""
-        if strangers is not None and not strangers.admit(self, host):
+        if places is not None and not places.strangers.admit(self, host):
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(HIGH_BYTES, LOW_BYTES)

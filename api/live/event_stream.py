@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from api.http import fields
 from api.http.middleware import is_head
 from api.http.problems import bad_parameter
-from api.http.server import EXTENSION
+from api.http.server import EXTENSION, KNOWN_EXTENSION
 from api.http.websocket import LINGER_S
 from api.live import closing
 from api.live.closing import Closing
@@ -98,6 +98,7 @@ async def stream_events(
     credential = await credential_of_request(live.state, request)
     stream = EventStream(live, credential, request.scope["extensions"][EXTENSION])
     await live.streams.add(stream)
+    request.scope["extensions"][KNOWN_EXTENSION](None)
     try:
         await stream.subscribe(types, after_seq)
     except BaseException:

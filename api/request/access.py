@@ -123,7 +123,7 @@ async def authenticate(request: Request) -> None:
         caller = await _by_cookie(state, request)
     state.usage.note(caller)
     request.state.caller = caller
-    request.scope["extensions"][KNOWN_EXTENSION]()
+    request.scope["extensions"][KNOWN_EXTENSION](caller.org_id)
 
 
 async def _by_header(state: ApiState, request: Request) -> Caller:

@@ -29,7 +29,7 @@ from api.app import create_app
 from api.auth.access_tokens import Grant, Tokens
 from api.auth.passwords import hash_password
 from api.http import websocket
-from api.http.server import BoundedHttp
+from api.http.server import BoundedHttp, QuickServer
 from api.http.websocket import BoundedWebSocket
 from api.live.limits import LiveLimits
 from api.live.live import Live
@@ -186,7 +186,7 @@ class RunningApi:
             log_config=None,
         )
         self.live: Live = config.app.state.live  # pyright: ignore
-        self._server = uvicorn.Server(config)
+        self._server = QuickServer(config)
         self._thread = threading.Thread(target=self._server.run, name="api-under-test")
 
     def start(self) -> None:

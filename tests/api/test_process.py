@@ -10,8 +10,9 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import aiohttp
 import pytest
 
 from api.__main__ import main
+from api.http.server import ACCEPTED_AT_ONCE
 from stack.servers.postgres import free_port
 from stack.servers.tls import development_certificate
 from tests.servers import DatabaseUnderTest, PostgresUnderTest, beside
+from tests.waiting import until
 
 SECRET_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 ANY_PORT = 0
@@ -84,6 +87,32 @@ async def test_a_signal_ends_it_in_order(
         process.send_signal(end)
         _, complaints = process.communicate(timeout=20)
         assert (process.returncode, complaints) == (0, "")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_each_process_listens_by_several_descriptors(
+    database: DatabaseUnderTest, workers: str
+) -> None:
+    with serving(database, OPSC_API_PROCESSES=workers) as (process, port):
+        await answers(f"http://127.0.0.1:{port}", process)
+        parent = process.pid
+        await until(lambda: _accepting(parent, is_one=workers == "1") == int(workers))
+
+
+def _accepting(pid: int, *, is_one: bool) -> int:
+    """Return how many processes accept several connections at once: this one, or its workers."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    every = [pid] if is_one else map(int, children)
+    return sum(_listens_by(each) >= ACCEPTED_AT_ONCE for each in every)
+
+
+def _listens_by(pid: int) -> int:
+    """Return the number of descriptors that a process has of one socket at most."""
+    links: Counter[str] = Counter()
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            links[os.readlink(descriptor)] += 1
+    return max((count for link, count in links.items() if link.startswith("socket:")), default=0)
 
 
 async def test_it_speaks_tls_1_3_and_nothing_older(

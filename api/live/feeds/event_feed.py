@@ -33,7 +33,7 @@ PAGE_BYTES = 128 * 1024  # and one event
 SPAN = 20_000  # of seqs that one statement looks through, where few types are wanted
 _NEW_READERS, _BACKLOG_READERS, _OPENERS = 2, 2, 2  # database connections of a process
 OPENING_S = 5.0  # that a new subscription waits for one of the last
-_AT_ONCE = 100  # subscriptions that hear of new events before other work has its turn
+_AT_ONCE = 10  # subscriptions that hear of new events before other work has its turn
 _RETRY_MIN_S = 0.25
 _TROUBLE = (OperationalError, InternalError)
 

@@ -205,3 +205,26 @@ async def test_those_who_begin_leave_connections_for_requests(
     refused = await asyncio.gather(*begin, return_exceptions=True)
     assert {type(each) for each in refused} == {BeyondNewest}
     assert most == 2
+
+
+@pytest.mark.usefixtures("running")
+async def test_others_have_their_turn_while_many_readers_are_fed(
+    feed: EventFeed, api: RunningApi, org: Organization
+) -> None:
+    readers, by_pass = 45, [0]
+
+    def hear() -> None:
+        by_pass[-1] += 1
+
+    async def work() -> None:
+        while True:
+            await asyncio.sleep(0)
+            by_pass.append(0)
+
+    every = [await feed.subscribe(org.org_id, None, None, hear) for _ in range(readers)]
+    other = asyncio.create_task(work())
+    (seq,) = emit(api, org)
+    await until(lambda: sum(by_pass) == readers)
+    other.cancel()
+    assert max(by_pass) <= 10
+    assert [taken(each) for each in every] == [[seq]] * readers
