@@ -21,10 +21,10 @@
 # make -s version   name of what `make install` would build: the version and the commit
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
 #
-# Setting up makes ./.venv, ./var, dashboard/node_modules and api/dashboard, and clients/node_modules for
-# tests; nothing else on the machine is touched, and a second run installs nothing. A demo needs what a server needs; everything else
-# needs the tools of developers too (`make setup`). Needed beforehand: make, git and Python 3.11 or
-# later with venv.
+# Setting up makes ./.venv, ./var, dashboard/node_modules, api/dashboard, and clients/node_modules for
+# tests; nothing else on the machine is touched, and a second run installs nothing. A demo needs what a
+# server needs; everything else needs the tools of developers too (`make setup`). Needed beforehand:
+# make, git and Python 3.11 or later with venv.
 
 PYTHON ?= python3
 WORKERS ?= 3
