@@ -11,6 +11,9 @@ import { Sheet } from './session/sheet'
 import { Shell } from './shell/shell'
 import { chosenLanguage, Texts, useSay } from './texts/texts'
 import { Note, ProblemNote } from './ui/forms'
+import { UsersPage } from './users/users-page'
+import { EndpointPage } from './webhooks/endpoint-page'
+import { EndpointsPage } from './webhooks/endpoints-page'
 
 // The map is most of what is loaded: pages without it do not wait for it.
 const MapPage = lazy(() => import('./map/map-page'))
@@ -52,6 +55,9 @@ function Pages() {
         <Routes>
           <Route index element={<MapPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
+          <Route path="/users" element={<UsersPage />} />
+          <Route path="/webhooks" element={<EndpointsPage />} />
+          <Route path="/webhooks/:id" element={<EndpointPage />} />
           <Route path="/keys" element={<KeysPage />} />
           <Route path="*" element={<NotFound />} />
         </Routes>

@@ -5,26 +5,9 @@ from typing import Any
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.api.live.positions import made, put
-from tests.api.live.reading import emit
 from tests.api.running import Organization, RunningApi
+from tests.dashboard.breaches import breach
 from tests.dashboard.pages import Pages
-
-
-def _breach(api: RunningApi, org: Organization, name: str, **data: Any) -> None:
-    facts = {
-        "asset_id": "ast_01jd8x0k2m4n6p8q0r2s4t6v8w",
-        "asset_name": name,
-        "zone_id": "zon_01jd8x0k2m4n6p8q0r2s4t6v8w",
-        "zone_name": "Quarry",
-        "zone_kind": "restricted",
-        "transition": "enter",
-        "occurred_at": "2026-03-01T12:00:00Z",
-        "accuracy_m": 4.0,
-        "inferred": None,
-        "late": False,
-        "cause": "moved",
-    }
-    emit(api, org, **(facts | data))
 
 
 def _names(page: Page) -> Any:
@@ -36,13 +19,13 @@ def _names(page: Page) -> Any:
 async def test_breaches_are_listed_and_come_by_themselves(
     pages: Pages, api: RunningApi, org: Organization, south: Organization
 ) -> None:
-    _breach(api, org, "Truck 1")
+    breach(api, org, "Truck 1")
     page = await pages.sign_in(org, "viewer@example.com", "breaches")
     rows = page.get_by_role("list", name="Breaches").get_by_role("listitem")
     await expect(rows).to_have_count(1)
     await expect(rows.first).to_contain_text("Truck 1 entered Quarry")
-    _breach(api, org, "<b>Truck</b> 2", transition="exit", late=True, inferred="segment")
-    _breach(api, south, "Theirs")
+    breach(api, org, "<b>Truck</b> 2", transition="exit", late=True, inferred="segment")
+    breach(api, south, "Theirs")
     await expect(rows).to_have_count(2)
     await expect(rows.first).to_contain_text("<b>Truck</b> 2 left Quarry")
     await expect(rows.first).to_contain_text("came late")
@@ -52,7 +35,7 @@ async def test_breaches_are_listed_and_come_by_themselves(
 async def test_a_breach_leads_to_the_map(pages: Pages, api: RunningApi, org: Organization) -> None:
     asset_id = await made(org, "Truck 7")
     put(api, org, asset_id, 47.0, 8.0)
-    _breach(api, org, "Truck 7", asset_id=asset_id)
+    breach(api, org, "Truck 7", asset_id=asset_id)
     page = await pages.sign_in(org, org.email, "breaches")
     await page.get_by_role("link", name="On the map").click()
     row = page.get_by_role("button", name="Truck 7")
@@ -63,10 +46,10 @@ async def test_older_ones_are_read_when_asked_for(
     pages: Pages, api: RunningApi, org: Organization
 ) -> None:
     for number in range(70):
-        _breach(api, org, f"Truck {number:02}")
+        breach(api, org, f"Truck {number:02}")
     page = await pages.sign_in(org, org.email, "breaches")
     await expect(_names(page)).to_have_count(50)
-    _breach(api, org, "Truck 70")
+    breach(api, org, "Truck 70")
     await expect(_names(page)).to_have_count(51)
     await page.get_by_role("button", name="Older ones").click()
     await expect(_names(page)).to_have_text([f"Truck {number:02}" for number in range(70, -1, -1)])
@@ -101,15 +84,15 @@ async def test_a_page_that_was_cut_off_says_so_and_misses_nothing(
 ) -> None:
     cable = Cable()
     await pages.context.route_web_socket("**/v1/ws", cable.take)
-    _breach(api, org, "Truck 1")
+    breach(api, org, "Truck 1")
     page = await pages.sign_in(org, org.email, "breaches")
     await expect(_names(page)).to_have_text(["Truck 1"])
-    _breach(api, org, "Truck 2")
+    breach(api, org, "Truck 2")
     await expect(_names(page)).to_have_text(["Truck 2", "Truck 1"])  # it reads by now
     await cable.pull()
     await expect(page.get_by_text("what you see is not live")).to_be_visible()
     for number in (3, 4):
-        _breach(api, org, f"Truck {number}")
+        breach(api, org, f"Truck {number}")
     cable.plug_in()
     await page.get_by_role("button", name="Try now").click()
     await expect(_names(page)).to_have_text([f"Truck {number}" for number in (4, 3, 2, 1)])

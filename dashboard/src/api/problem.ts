@@ -4,7 +4,7 @@ export interface ProblemDocument {
   code: string
   detail: string
   request_id?: string
-  errors?: { detail: string; pointer?: string; parameter?: string }[]
+  errors?: { message: string; pointer?: string; parameter?: string }[]
 }
 
 /** An answer of the API that is a refusal. `code` is what texts are chosen by. */

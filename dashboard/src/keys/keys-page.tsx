@@ -4,9 +4,11 @@ import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
-import { Button, Note, ProblemNote, TextInput } from '../ui/forms'
+import { Button, ProblemNote, TextInput } from '../ui/forms'
+import { SecretNote, Table, type Column } from '../ui/table'
 
 const KEYS = ['api-keys']
+const MOST = 1_000 // of a page
 type ApiKey = Schemas['ApiKeyItem']
 
 /** API keys: who has them, when they were used last, and making and revoking them. */
@@ -15,7 +17,10 @@ export function KeysPage() {
   const language = useLanguage()
   const queries = useQueryClient()
   const [made, setMade] = useState<Schemas['NewApiKeyItem'] | null>(null)
-  const keys = useQuery({ queryKey: KEYS, queryFn: () => data(api.GET('/v1/api-keys', { params: { query: { limit: 1000 } } })) })
+  const keys = useQuery({
+    queryKey: KEYS,
+    queryFn: () => data(api.GET('/v1/api-keys', { params: { query: { limit: MOST } } })),
+  })
   const refresh = () => queries.invalidateQueries({ queryKey: KEYS })
   const make = useMutation({
     mutationFn: (name: string) => data(api.POST('/v1/api-keys', { body: { name } })),
@@ -35,6 +40,13 @@ export function KeysPage() {
     make.mutate(String(new FormData(form).get('name')), { onSuccess: () => form.reset() })
   }
 
+  const columns: Column<ApiKey>[] = [
+    { title: 'name', cell: (key) => key.name },
+    { title: 'key-end', cell: (key) => <code>…{key.last4}</code> },
+    { title: 'created', cell: (key) => timeText(language, key.created_at) },
+    { title: 'last-used', cell: (key) => (key.last_used_at === null ? say('never') : timeText(language, key.last_used_at)) },
+    { title: '', cell: (key) => <Button look="danger" onPress={() => revoke.mutate(key)}>{say('revoke')}</Button> },
+  ]
   const problem = keys.error ?? make.error ?? revoke.error
   return (
     <div className="page">
@@ -44,43 +56,9 @@ export function KeysPage() {
         <TextInput name="name" label={say('name')} isRequired maxLength={200} />
         <Button type="submit" look="main" isPending={make.isPending}>{say('make-key')}</Button>
       </form>
-      {made && (
-        <Note kind="good">
-          <p>{say('key-shown-once')}</p>
-          <code className="secret">{made.secret}</code>
-          <Button onPress={() => void navigator.clipboard.writeText(made.secret)}>{say('copy')}</Button>
-        </Note>
-      )}
+      {made && <SecretNote text={say('key-shown-once')} secret={made.secret} />}
       {problem && <ProblemNote problem={problemOf(problem)} />}
-      {keys.data?.data.length === 0 && <Note kind="plain">{say('no-keys')}</Note>}
-      {keys.data !== undefined && keys.data.data.length > 0 && (
-        <div className="table-frame">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">{say('name')}</th>
-                <th scope="col">{say('key-end')}</th>
-                <th scope="col">{say('created')}</th>
-                <th scope="col">{say('last-used')}</th>
-                <th scope="col"><span className="unseen">{say('actions')}</span></th>
-              </tr>
-            </thead>
-            <tbody>
-              {keys.data.data.map((key) => (
-                <tr key={key.id}>
-                  <th scope="row" dir="auto">{key.name}</th>
-                  <td><code>…{key.last4}</code></td>
-                  <td>{timeText(language, key.created_at)}</td>
-                  <td>{key.last_used_at === null ? say('never') : timeText(language, key.last_used_at)}</td>
-                  <td>
-                    <Button look="danger" onPress={() => revoke.mutate(key)}>{say('revoke')}</Button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      {!keys.error && <Table label={say('api-keys')} columns={columns} rows={keys.data?.data} empty={say('no-keys')} />}
     </div>
   )
 }

@@ -11,7 +11,7 @@ export interface Session {
   role: Role
 }
 
-const ROLES: readonly Role[] = ['viewer', 'technician', 'dispatcher', 'admin']
+export const ROLES: readonly Role[] = ['viewer', 'technician', 'dispatcher', 'admin']
 const KEY = ['session']
 const SessionContext = createContext<Session | null>(null)
 

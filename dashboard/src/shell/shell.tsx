@@ -37,6 +37,8 @@ export function Shell(props: { children: ReactNode }) {
           <nav aria-label={say('navigation')}>
             <NavLink to="/" end>{say('map')}</NavLink>
             <NavLink to="/breaches">{say('breaches')}</NavLink>
+            {isAdmin && <NavLink to="/webhooks">{say('webhooks')}</NavLink>}
+            {isAdmin && <NavLink to="/users">{say('users')}</NavLink>}
             {isAdmin && <NavLink to="/keys">{say('api-keys')}</NavLink>}
           </nav>
           <span className="who wide">{me?.name ?? me?.email}</span>

@@ -87,6 +87,58 @@ mark-timer = durch Zeitablauf
 mark-initial = war schon dort
 mark-schedule = die Zeiten der Zone begannen
 
+## Benutzer
+
+users = Benutzer
+users-hint = Wen Sie einladen, der erhält einen Brief mit einem Link und wählt darüber ein Passwort.
+role = Rolle
+role-of = Rolle von { $name }
+role-viewer = Betrachter
+role-technician = Techniker
+role-dispatcher = Disponent
+role-admin = Administrator
+state = Zustand
+user-active = Aktiv
+user-invited = Eingeladen
+user-service = Für Programme
+user-deactivated = Darf sich nicht anmelden
+invite = Einladen
+invite-again = Brief noch einmal senden
+invitation-is-sent = Der Brief ist unterwegs.
+activate = Wieder zulassen
+deactivate = Abschalten
+
+## Webhooks
+
+webhooks = Webhooks
+webhooks-hint = Jedes Ereignis wird signiert an Ihre Adressen gesendet, bis es angenommen ist. Eine neue erhält alle Arten.
+address = Adresse
+event-type = Ereignis
+event-types = Ereignisse
+make-endpoint = Adresse hinzufügen
+secret-shown-once = Das ist das Geheimnis, mit dem Ihr Programm Signaturen prüft. Kopieren Sie es jetzt: Es wird nur dieses eine Mal gezeigt.
+no-endpoints = Noch erhält keines Ihrer Programme Ereignisse. Fügen Sie die Adresse von einem hinzu.
+endpoint-active = Aktiv
+endpoint-failing = Aktiv, aber zurzeit wird nichts angenommen
+endpoint-disabled-user = Abgeschaltet
+endpoint-disabled-failures = Abgeschaltet: Tagelang wurde nichts angenommen
+endpoint-disabled-gone = Abgeschaltet: Die Adresse antwortete 410 Gone
+endpoint-disabled-backlog = Abgeschaltet: Es wartete zu viel darauf
+send-test = Testereignis senden
+test-event = Test
+deliveries = Zustellungen
+no-deliveries = An diese Adresse wurde noch nichts gesendet. Senden Sie ein Testereignis.
+delivery-pending = Wartet
+delivery-delivered = Angenommen
+delivery-failed = Aufgegeben
+attempts = Versuche
+attempted = Wann
+answer = Antwort
+answer-text = Was geantwortet wurde
+duration = Dauer
+no-attempts = Es wurde noch nichts versucht.
+send-again = Noch einmal senden
+
 ## API-Schlüssel
 
 api-keys = API-Schlüssel

@@ -87,6 +87,58 @@ mark-timer = by time
 mark-initial = was there already
 mark-schedule = the zone's hours began
 
+## Users
+
+users = Users
+users-hint = Whoever you invite gets a letter with a link, and chooses a password by it.
+role = Role
+role-of = Role of { $name }
+role-viewer = Viewer
+role-technician = Technician
+role-dispatcher = Dispatcher
+role-admin = Admin
+state = State
+user-active = Active
+user-invited = Invited
+user-service = For programs
+user-deactivated = May not sign in
+invite = Invite
+invite-again = Send the letter again
+invitation-is-sent = The letter is on its way.
+activate = Let in again
+deactivate = Switch off
+
+## Webhooks
+
+webhooks = Webhooks
+webhooks-hint = Each event is posted to your addresses, signed, until it is accepted. A new one gets all types.
+address = Address
+event-type = Event
+event-types = Events
+make-endpoint = Add the address
+secret-shown-once = This is the secret by which your program checks signatures. Copy it now: it is shown this once.
+no-endpoints = No program of yours gets events yet. Add the address of one.
+endpoint-active = Active
+endpoint-failing = Active, but nothing is accepted just now
+endpoint-disabled-user = Switched off
+endpoint-disabled-failures = Switched off: nothing was accepted for days
+endpoint-disabled-gone = Switched off: it answered 410 Gone
+endpoint-disabled-backlog = Switched off: too much waited for it
+send-test = Send a test event
+test-event = test
+deliveries = Deliveries
+no-deliveries = Nothing was sent to this address yet. Send a test event.
+delivery-pending = Waits
+delivery-delivered = Accepted
+delivery-failed = Given up
+attempts = Attempts
+attempted = When
+answer = Answer
+answer-text = What was answered
+duration = Took
+no-attempts = Nothing was attempted yet.
+send-again = Send again
+
 ## API keys
 
 api-keys = API keys

@@ -48,7 +48,7 @@ export function ProblemNote(props: { problem: Problem; texts?: Record<string, st
   return (
     <Note kind="bad">
       <p>{text === name ? document.detail || say('problem-unexpected') : text}</p>
-      {document.errors?.map((fault, place) => <p key={place}>{fault.detail}</p>)}
+      {document.errors?.map((fault, place) => <p key={place}>{fault.message}</p>)}
       {document.request_id !== undefined && (
         <p className="small">{say('request-id', { id: document.request_id })}</p>
       )}
