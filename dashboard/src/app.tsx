@@ -10,6 +10,7 @@ import { SignedIn, useSessionQuery } from './session/session'
 import { Sheet } from './session/sheet'
 import { Shell } from './shell/shell'
 import { chosenLanguage, Texts, useSay } from './texts/texts'
+import { TrackersPage } from './trackers/trackers-page'
 import { Note, ProblemNote } from './ui/forms'
 import { UsersPage } from './users/users-page'
 import { EndpointPage } from './webhooks/endpoint-page'
@@ -55,6 +56,7 @@ function Pages() {
         <Routes>
           <Route index element={<MapPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
+          <Route path="/trackers" element={<TrackersPage />} />
           <Route path="/users" element={<UsersPage />} />
           <Route path="/webhooks" element={<EndpointsPage />} />
           <Route path="/webhooks/:id" element={<EndpointPage />} />

@@ -24,6 +24,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 PLACES = {
     "map": "",
     "breaches": "breaches",
+    "trackers": "trackers",
     "webhooks": "webhooks",
     "endpoint": "webhooks/{endpoint}",
     "users": "users",
