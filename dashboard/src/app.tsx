@@ -18,6 +18,7 @@ import { EndpointsPage } from './webhooks/endpoints-page'
 
 // The map is most of what is loaded: pages without it do not wait for it.
 const MapPage = lazy(() => import('./map/map-page'))
+const HistoryPage = lazy(() => import('./history/history-page'))
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -55,6 +56,7 @@ function Pages() {
       <Suspense fallback={<p className="waiting">{say('loading')}</p>}>
         <Routes>
           <Route index element={<MapPage />} />
+          <Route path="/history" element={<HistoryPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
           <Route path="/users" element={<UsersPage />} />

@@ -23,6 +23,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 PLACES = {
     "map": "",
+    "history": "history",
     "breaches": "breaches",
     "trackers": "trackers",
     "webhooks": "webhooks",

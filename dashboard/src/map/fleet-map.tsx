@@ -1,16 +1,14 @@
 /** The live map: one component around MapLibre, which reads positions from their store by itself. */
-import 'maplibre-gl/dist/maplibre-gl.css'
 import * as maplibre from 'maplibre-gl'
-import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import { useEffect, useRef } from 'react'
 import type { Feature, Point } from 'geojson'
 import { positions } from '../live/live'
 import { STATES, stateOf, type LivePosition } from '../live/positions'
-import { emptyStyle, landLayers, scheme } from './base-map'
-import { featuresOf, type Zone } from '../zones/shapes'
-import { mark, ZONE_COLOURS } from './marks'
-
-maplibre.setWorkerUrl(workerUrl)
+import type { Zone } from '../zones/shapes'
+import { scheme } from './base-map'
+import { mark } from './marks'
+import { newMap } from './new-map'
+import { addZones, setZones } from './zone-layers'
 
 const AGES_MS = 10_000 // how often states are looked at where nothing comes
 const CLOSE_ZOOM = 15
@@ -101,21 +99,6 @@ function addFleet(map: maplibre.Map): void {
   map.addLayer(symbols('chosen', 'chosen', true))
 }
 
-function addZones(map: maplibre.Map): void {
-  const colour: maplibre.ExpressionSpecification = ['match', ['get', 'kind'], ...ZONE_COLOURS, '#6b7280']
-  map.addSource('zones', { type: 'geojson', data: { type: 'FeatureCollection', features: [] } })
-  map.addLayer({ id: 'zones', type: 'fill', source: 'zones', paint: { 'fill-color': colour, 'fill-opacity': 0.12 } })
-  map.addLayer({ id: 'zone-edges', type: 'line', source: 'zones', paint: { 'line-color': colour, 'line-width': 2 } })
-  map.addLayer({
-    id: 'zone-names',
-    type: 'symbol',
-    source: 'zones',
-    minzoom: 12,
-    layout: { 'text-field': ['get', 'name'], 'text-size': 11 },
-    paint: { 'text-color': colour, 'text-halo-color': scheme() === 'dark' ? '#16212b' : '#ffffff', 'text-halo-width': 1 },
-  })
-}
-
 function boundsOf(items: readonly LivePosition[]): maplibre.LngLatBounds | null {
   const bounds = new maplibre.LngLatBounds()
   for (const { position } of items) if (position) bounds.extend([position.lon, position.lat])
@@ -137,25 +120,20 @@ export function FleetMap(props: {
 
   useEffect(() => {
     let made: maplibre.Map
+    let isFitted = false
+    let isReady = false
     try {
-      made = new maplibre.Map({
-        container: place.current!,
-        style: emptyStyle(),
-        center: [8.5, 47],
-        zoom: 4,
-        fadeDuration: 0,
-        attributionControl: { compact: true, customAttribution: 'Natural Earth' },
+      made = newMap(place.current!, 'zones', (map) => {
+        addZones(map, current.current.zones)
+        addFleet(map)
+        isReady = true
+        draw()
       })
     } catch {
       current.current.onFailed() // no WebGL
       return
     }
     map.current = made
-    made.addControl(new maplibre.NavigationControl({ visualizePitch: false }), 'top-right')
-    made.addControl(new maplibre.ScaleControl(), 'bottom-left')
-    let isFitted = false
-    let isReady = false
-
     function draw() {
       if (!isReady) return
       const { chosen } = current.current
@@ -170,19 +148,8 @@ export function FleetMap(props: {
       if (followed) made.easeTo({ center: [followed.lon, followed.lat], duration: 300 })
     }
 
-    made.on('load', () => {
-      addZones(made)
-      addFleet(made)
-      made.getSource<maplibre.GeoJSONSource>('zones')?.setData(featuresOf(current.current.zones))
-      isReady = true
-      draw()
-      void landLayers().then(({ data, layers }) => {
-        if (map.current !== made) return
-        made.addSource('land', { type: 'geojson', data })
-        for (const layer of layers) made.addLayer(layer, 'zones')
-      })
-    })
     made.on('click', (event) => {
+      if (!isReady) return
       const [found] = made.queryRenderedFeatures(event.point, { layers: ['chosen', 'fleet', 'clusters'] })
       if (found?.layer.id === 'clusters') {
         made.easeTo({ center: (found.geometry as Point).coordinates as [number, number], zoom: made.getZoom() + 2 })
@@ -201,7 +168,7 @@ export function FleetMap(props: {
   }, [])
 
   useEffect(() => {
-    map.current?.getSource<maplibre.GeoJSONSource>('zones')?.setData(featuresOf(props.zones))
+    setZones(map.current, props.zones)
   }, [props.zones])
 
   useEffect(() => {

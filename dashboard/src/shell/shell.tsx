@@ -36,6 +36,7 @@ export function Shell(props: { children: ReactNode }) {
           </span>
           <nav aria-label={say('navigation')}>
             <NavLink to="/" end>{say('map')}</NavLink>
+            <NavLink to="/history">{say('history')}</NavLink>
             <NavLink to="/breaches">{say('breaches')}</NavLink>
             <NavLink to="/trackers">{say('trackers')}</NavLink>
             {isAdmin && <NavLink to="/webhooks">{say('webhooks')}</NavLink>}

@@ -70,6 +70,21 @@ live-ended-forbidden = Ihre Rechte haben sich geändert. Laden Sie die Seite neu
 live-ended-plan-required = Ihr Plan hat keine Live-Positionen.
 connect-now = Jetzt versuchen
 
+## Verlauf
+
+history = Verlauf
+choose-asset = Maschine wählen
+from = Von
+to = Bis
+no-fixes = Aus dieser Zeit gibt es keine Positionen.
+only-newest-fixes = Das sind die neuesten { $count } Positionen: Wählen Sie eine kürzere Zeit.
+greatest-speed = Geschwindigkeiten, höchstens
+instant = Zeitpunkt
+play = Abspielen
+pause = Anhalten
+pace = Tempo
+visits = Besuche
+
 ## Verstöße
 
 breaches = Verstöße

@@ -70,6 +70,21 @@ live-ended-forbidden = Your rights have changed. Load the page again to see what
 live-ended-plan-required = Your plan has no live positions.
 connect-now = Try now
 
+## History
+
+history = History
+choose-asset = Choose a machine
+from = From
+to = To
+no-fixes = There are no positions of this time.
+only-newest-fixes = These are the newest { $count } positions: choose a shorter time.
+greatest-speed = Speeds, at most
+instant = Moment
+play = Play
+pause = Pause
+pace = Pace
+visits = Visits
+
 ## Breaches
 
 breaches = Breaches
