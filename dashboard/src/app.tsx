@@ -18,6 +18,7 @@ import { EndpointsPage } from './webhooks/endpoints-page'
 
 // The map is most of what is loaded: pages without it do not wait for it.
 const MapPage = lazy(() => import('./map/map-page'))
+const ZonesPage = lazy(() => import('./zones/zones-page'))
 const HistoryPage = lazy(() => import('./history/history-page'))
 
 const queries = new QueryClient({
@@ -57,6 +58,7 @@ function Pages() {
         <Routes>
           <Route index element={<MapPage />} />
           <Route path="/history" element={<HistoryPage />} />
+          <Route path="/zones" element={<ZonesPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
           <Route path="/users" element={<UsersPage />} />

@@ -24,6 +24,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 PLACES = {
     "map": "",
     "history": "history",
+    "zones": "zones",
     "breaches": "breaches",
     "trackers": "trackers",
     "webhooks": "webhooks",

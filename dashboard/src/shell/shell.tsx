@@ -37,6 +37,7 @@ export function Shell(props: { children: ReactNode }) {
           <nav aria-label={say('navigation')}>
             <NavLink to="/" end>{say('map')}</NavLink>
             <NavLink to="/history">{say('history')}</NavLink>
+            <NavLink to="/zones">{say('zones')}</NavLink>
             <NavLink to="/breaches">{say('breaches')}</NavLink>
             <NavLink to="/trackers">{say('trackers')}</NavLink>
             {isAdmin && <NavLink to="/webhooks">{say('webhooks')}</NavLink>}

@@ -85,6 +85,34 @@ pause = Anhalten
 pace = Tempo
 visits = Besuche
 
+## Zonen
+
+zones = Zonen
+no-zones = Es gibt noch keine Zonen. Zeichnen Sie die erste.
+draw = Eine Zone zeichnen
+draw-polygon = Fläche
+draw-point = Kreis
+draw-linestring = Korridor
+draw-polygon-hint = Klicken Sie die Ecken auf der Karte, und zuletzt noch einmal die erste. Danach lassen sie sich verschieben.
+draw-point-hint = Klicken Sie die Mitte auf der Karte, oder geben Sie sie in Zahlen an.
+draw-linestring-hint = Klicken Sie den Weg entlang auf der Karte, und zuletzt noch einmal das Ende.
+change-hint = Verschieben Sie die Ecken auf der Karte. Was schon angekommen ist, bleibt so beurteilt, wie es war.
+kind = Art
+kind-restricted = Gesperrt: Betreten alarmiert
+kind-allowed = Erlaubt: Verlassen alarmiert
+kind-jobsite = Baustelle
+kind-yard = Hof
+kind-other = Andere
+radius = Radius, m
+width = Breite, m
+latitude = Breitengrad
+longitude = Längengrad
+save = Speichern
+cancel = Abbrechen
+change = Ändern
+delete = Löschen
+not-drawable = Diese Zone hat mehrere Teile oder ein Loch: Ihre Form wird über die API geändert.
+
 ## Verstöße
 
 breaches = Verstöße

@@ -85,6 +85,34 @@ pause = Pause
 pace = Pace
 visits = Visits
 
+## Zones
+
+zones = Zones
+no-zones = There are no zones yet. Draw the first one.
+draw = Draw a zone
+draw-polygon = Area
+draw-point = Circle
+draw-linestring = Corridor
+draw-polygon-hint = Click the corners on the map, and the first one again at the end. Corners can be moved afterwards.
+draw-point-hint = Click the centre on the map, or give it by numbers.
+draw-linestring-hint = Click along the way on the map, and the last place again at the end.
+change-hint = Move the corners on the map. What has arrived already stays as it was judged.
+kind = Kind
+kind-restricted = Restricted: entering alerts
+kind-allowed = Allowed: leaving alerts
+kind-jobsite = Job site
+kind-yard = Yard
+kind-other = Other
+radius = Radius, m
+width = Width, m
+latitude = Latitude
+longitude = Longitude
+save = Save
+cancel = Cancel
+change = Change
+delete = Delete
+not-drawable = This zone has several parts, or a hole: its shape is changed by the API.
+
 ## Breaches
 
 breaches = Breaches
