@@ -38,6 +38,6 @@ async def browser() -> AsyncIterator[Browser]:
 async def pages(browser: Browser, api: RunningApi) -> AsyncIterator[Pages]:
     """The pages of one person, in English, who must not have seen an error at the end."""
     context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
-    made = await pages_of(context, api)
+    made = await pages_of(context, api.url)
     yield made
     await made.check()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Page
 
-from tests.api.running import PASSWORD, Organization, RunningApi
+from tests.api.running import PASSWORD, Organization
 
 _WATCH_POLICY = """
 window.violations = [];
@@ -32,11 +32,15 @@ class Pages:
         return page
 
     async def sign_in(self, org: Organization, email: str, place: str = "") -> Page:
-        """Open a place as a user, by the page of signing in."""
+        """Open a place as a user of an organization of tests, by the page of signing in."""
+        return await self.sign_in_by(email, PASSWORD, org.id, place)
+
+    async def sign_in_by(self, email: str, password: str, org_id: str, place: str = "") -> Page:
+        """Open a place, by the page of signing in."""
         page = await self.open(place)
         await page.locator("input[name=email]").fill(email)
-        await page.locator("input[name=password]").fill(PASSWORD)
-        await page.locator("input[name=organization]").fill(org.id)
+        await page.locator("input[name=password]").fill(password)
+        await page.locator("input[name=organization]").fill(org_id)
         await page.locator("button[type=submit]").click()
         await page.locator("header nav").wait_for()
         return page
@@ -52,8 +56,8 @@ class Pages:
             self.problems.append(message.text)
 
 
-async def pages_of(context: BrowserContext, api: RunningApi) -> Pages:
-    """Return the pages that a context opens."""
+async def pages_of(context: BrowserContext, url: str) -> Pages:
+    """Return the pages that a context opens, of the API at this address."""
     context.set_default_timeout(20_000)
     await context.add_init_script(_WATCH_POLICY)
-    return Pages(context, api.url)
+    return Pages(context, url)

@@ -104,7 +104,7 @@ async def look(
     width, height = options.pop("viewport")
     size: Any = {"width": width, "height": height}
     context = await browser.new_context(**options, viewport=size)
-    person = await pages_of(context, api)
+    person = await pages_of(context, api.url)
     yield person, request.param
     await person.check()
 

@@ -4,11 +4,13 @@ import { NavLink } from 'react-router'
 import { api, data } from '../api/client'
 import { ConnectionBanner } from '../live/connection-banner'
 import { LiveConnection } from '../live/live'
-import { useHasRole, useSignIn } from '../session/session'
+import { useSession, useSignIn } from '../session/session'
 import icon from '../style/icon.svg'
 import { LanguageChoice } from '../texts/language-choice'
 import { useSay } from '../texts/texts'
 import { Button } from '../ui/forms'
+import { Palette } from './palette'
+import { pagesFor } from './places'
 
 /** The version of the page: it stands in the foot, and in reports of errors. */
 export const VERSION =
@@ -18,7 +20,7 @@ export const VERSION =
 export function Shell(props: { children: ReactNode }) {
   const say = useSay()
   const { signOut } = useSignIn()
-  const isAdmin = useHasRole('admin')
+  const { role } = useSession()
   const { data: me } = useQuery({
     queryKey: ['me'],
     queryFn: () => data(api.GET('/v1/users/me')),
@@ -35,15 +37,11 @@ export function Shell(props: { children: ReactNode }) {
             <img src={icon} alt="" width="24" height="24" /> <span className="wide">OPS Companion</span>
           </span>
           <nav aria-label={say('navigation')}>
-            <NavLink to="/" end>{say('map')}</NavLink>
-            <NavLink to="/history">{say('history')}</NavLink>
-            <NavLink to="/zones">{say('zones')}</NavLink>
-            <NavLink to="/breaches">{say('breaches')}</NavLink>
-            <NavLink to="/trackers">{say('trackers')}</NavLink>
-            {isAdmin && <NavLink to="/webhooks">{say('webhooks')}</NavLink>}
-            {isAdmin && <NavLink to="/users">{say('users')}</NavLink>}
-            {isAdmin && <NavLink to="/keys">{say('api-keys')}</NavLink>}
+            {pagesFor(role).map(({ name, place }) => (
+              <NavLink key={place} to={place} end={place === '/'}>{say(name)}</NavLink>
+            ))}
           </nav>
+          <Palette />
           <span className="who wide">{me?.name ?? me?.email}</span>
           <Button look="plain" onPress={() => void signOut()}>
             {say('sign-out')}

@@ -19,6 +19,16 @@ request-id = Anfrage { $id }
 not-found = Diese Seite gibt es nicht
 not-found-hint = Prüfen Sie die Adresse, oder gehen Sie über die Navigation oben weiter.
 
+search = Suche
+search-hint = Maschinen, Zonen, Tracker, Personen, Seiten
+found = Gefunden
+nothing-found = Nichts fängt so an.
+page = Seite
+kind-of-asset = Maschine
+kind-of-zone = Zone
+kind-of-tracker = Tracker
+kind-of-user = Benutzer
+
 ## Anmelden
 
 sign-in = Anmelden

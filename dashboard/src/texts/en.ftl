@@ -19,6 +19,16 @@ request-id = Request { $id }
 not-found = There is no such page
 not-found-hint = Check the address, or go on from the navigation above.
 
+search = Search
+search-hint = Machines, zones, trackers, people, pages
+found = What was found
+nothing-found = Nothing begins with that.
+page = Page
+kind-of-asset = Machine
+kind-of-zone = Zone
+kind-of-tracker = Tracker
+kind-of-user = User
+
 ## Signing in
 
 sign-in = Sign in

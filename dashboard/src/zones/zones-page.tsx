@@ -1,5 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState, type FormEvent } from 'react'
+import { useSearchParams } from 'react-router'
 import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
 import { useHasRole } from '../session/session'
@@ -30,7 +31,9 @@ export default function ZonesPage() {
   const zones = useZones()
   const queries = useQueryClient()
   const [isFailed, setIsFailed] = useState(false)
-  const [chosenId, setChosenId] = useState<string | null>(null)
+  const [address, setAddress] = useSearchParams()
+  const chosenId = address.get('zone')
+  const setChosenId = (id: string | null) => setAddress(id === null ? {} : { zone: id }, { replace: true })
   const [draft, setDraft] = useState<Draft | null>(null)
   const chosen = zones.data?.find((zone) => zone.id === chosenId) ?? null
   const refresh = () => queries.invalidateQueries({ queryKey: ['zones'] })
