@@ -46,7 +46,11 @@ async def _drive(broker_url: str, name: str, secret: str) -> None:
         address.hostname, address.port or 1883, username=name, password=secret
     ) as device:
         for step in range(6):
-            fix = {"time": datetime.now(UTC).isoformat(), "lat": LAT, "lon": LON - 0.005 + step / 1e3}
+            fix = {
+                "time": datetime.now(UTC).isoformat(),
+                "lat": LAT,
+                "lon": LON - 0.005 + step / 1e3,
+            }
             await device.publish(f"trackers/{name}/fixes", json.dumps(fix), qos=1)
             await asyncio.sleep(0.3)
 

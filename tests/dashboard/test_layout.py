@@ -64,7 +64,7 @@ _AXE = """async () => {
 }"""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def busy(api: RunningApi) -> Organization:
     """An organization that has something on every page."""
     org = api.organization("Müller Tiefbau")

@@ -23,6 +23,13 @@ async def test_positions_come_by_themselves(
     await expect(page.get_by_role("button", name="Crane <b>2</b>")).to_be_visible()
 
 
+async def test_assets_without_a_position_are_listed(pages: Pages, org: Organization) -> None:
+    await made(org, "In the yard")
+    page = await pages.sign_in(org, "viewer@example.com")
+    row = page.get_by_role("button", name="In the yard")
+    await expect(row).to_contain_text("No position")
+
+
 async def test_the_list_is_filtered_and_the_address_keeps_it(
     pages: Pages, api: RunningApi, org: Organization
 ) -> None:

@@ -38,7 +38,9 @@ async def test_what_is_wrong_is_said_where_it_stands(pages: Pages, org: Organiza
 async def test_pages_of_admins_are_not_shown_to_others(pages: Pages, org: Organization) -> None:
     page = await pages.sign_in(org, "viewer@example.com")
     navigation = page.get_by_role("navigation", name="Main navigation")
-    await expect(navigation.get_by_role("link")).to_have_text(["Map", "History", "Zones", "Breaches", "Trackers"])
+    await expect(navigation.get_by_role("link")).to_have_text(
+        ["Map", "History", "Zones", "Breaches", "Trackers"]
+    )
     await page.goto(f"{pages.url}/app/users")
     await expect(page.get_by_role("alert")).to_contain_text("Your role does not allow this")
     pages.problems = [each for each in pages.problems if "403 (Forbidden)" not in each]

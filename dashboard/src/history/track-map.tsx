@@ -51,7 +51,7 @@ export function TrackMap(props: {
   useEffect(() => {
     let made: maplibre.Map
     try {
-      made = newMap(place.current!, 'zones', (ready) => {
+      made = newMap(place.current!, current.current.label, 'zones', (ready) => {
         const { zones, fixes, at } = current.current
         addZones(ready, zones)
         addTrack(ready, fixes, at)
@@ -78,7 +78,7 @@ export function TrackMap(props: {
     map.current?.getSource<maplibre.GeoJSONSource>('mark')?.setData(markAt(props.fixes, props.at))
   }, [props.fixes, props.at])
 
-  return <div ref={place} className="map" role="region" aria-label={props.label} />
+  return <div ref={place} className="map" />
 }
 
 function fit(map: maplibre.Map, fixes: readonly Fix[]): void {

@@ -16,6 +16,10 @@ export function stateOf(item: LivePosition, now: number): State {
   return (position.speed_mps ?? 0) >= MOVING_MPS ? 'moving' : 'standing'
 }
 
+function isNewer(item: LivePosition, time: string): boolean {
+  return item.position !== null && Date.parse(item.position.time) >= Date.parse(time)
+}
+
 type Listener = () => void
 
 /**
@@ -27,11 +31,11 @@ export class PositionStore {
   private listeners = new Set<Listener>()
   private isTelling = false
 
-  /** Take what came. An older position never replaces a newer one. */
+  /** Take what came. An older position, or none, never replaces a newer one. */
   put(news: readonly LivePosition[]): void {
     for (const item of news) {
       const known = this.items.get(item.id)?.position
-      if (known && item.position && Date.parse(item.position.time) < Date.parse(known.time)) continue
+      if (known && !isNewer(item, known.time)) continue
       this.items.set(item.id, item)
     }
     this.tell()

@@ -123,7 +123,7 @@ export function FleetMap(props: {
     let isFitted = false
     let isReady = false
     try {
-      made = newMap(place.current!, 'zones', (map) => {
+      made = newMap(place.current!, current.current.label, 'zones', (map) => {
         addZones(map, current.current.zones)
         addFleet(map)
         isReady = true
@@ -182,5 +182,5 @@ export function FleetMap(props: {
     }
   }, [props.chosen])
 
-  return <div ref={place} className="map" role="region" aria-label={props.label} />
+  return <div ref={place} className="map" />
 }

@@ -47,6 +47,7 @@ export default function MapPage() {
   return (
     <div className={isFailed ? 'map-page without-map' : 'map-page'}>
       <section className="side" aria-label={say('assets')}>
+        <h1 className="unseen">{say('map')}</h1>
         <input
           type="search"
           value={words}

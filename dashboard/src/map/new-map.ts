@@ -9,21 +9,30 @@ maplibre.setWorkerUrl(workerUrl)
 /**
  * A map in an element. Throws where the browser has no WebGL.
  *
- * onReady: adds what lies above the land; it is called once, before the land is there. first: the
+ * label: for who cannot see it. onReady: adds what lies above the land; it is called once, before the land is there. first: the
  * lowest layer that it adds.
  */
-export function newMap(container: HTMLElement, first: string, onReady: (map: maplibre.Map) => void): maplibre.Map {
+export function newMap(
+  container: HTMLElement,
+  label: string,
+  first: string,
+  onReady: (map: maplibre.Map) => void,
+): maplibre.Map {
   const map = new maplibre.Map({
     container,
     style: emptyStyle(),
     center: [8.5, 47],
     zoom: 4,
     fadeDuration: 0,
+    dragRotate: false,
+    pitchWithRotate: false,
+    touchPitch: false,
+    locale: { 'Map.Title': label },
     attributionControl: { compact: true, customAttribution: 'Natural Earth' },
   })
   let isRemoved = false
   map.once('remove', () => (isRemoved = true))
-  map.addControl(new maplibre.NavigationControl({ visualizePitch: false }), 'top-right')
+  map.addControl(new maplibre.NavigationControl({ showCompass: false }), 'top-right')
   map.addControl(new maplibre.ScaleControl(), 'bottom-left')
   map.on('load', () => {
     onReady(map)

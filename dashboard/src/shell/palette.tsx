@@ -75,7 +75,7 @@ function Results(props: { onDone: () => void }) {
     .map(({ name, place }) => ({ key: place, title: say(name), kind: say('page'), place }))
     .filter(({ title }) => title.toLocaleLowerCase().includes(asked.toLocaleLowerCase()))
   const things = (asked.length >= LEAST_LETTERS ? (found.data?.data ?? []) : []).map(
-    ({ kind, id, title }): Entry => ({ key: id, title, kind: say(`kind-of-${kind}`), place: PLACES[kind]!(id) }),
+    ({ kind, id, title }): Entry => ({ key: id, title: title ?? id, kind: say(`kind-of-${kind}`), place: PLACES[kind]!(id) }),
   )
   const entries: Entry[] = [...things, ...pages]
   const chosen = Math.min(at, entries.length - 1)

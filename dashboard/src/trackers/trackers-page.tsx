@@ -56,7 +56,7 @@ export function TrackersPage() {
     if (tracker.revoked_at !== null) return say('revoked')
     if (tracker.connected) return say('connected')
     const { last_seen_at: seen } = tracker
-    return seen === null ? say('never-seen') : say('last-seen', { time: timeText(language, seen) })
+    return !seen ? say('never-seen') : say('last-seen', { time: timeText(language, seen) })
   }
 
   const columns: Column<Tracker>[] = [

@@ -35,7 +35,9 @@ export function Table<Row extends { id: string }>(props: {
           {props.rows.map((row) => (
             <tr key={row.id}>
               <th scope="row" dir="auto">{first!.cell(row)}</th>
-              {others.map((column) => <td key={column.title}>{column.cell(row)}</td>)}
+              {others.map(({ title, cell }) => (
+                <td key={title} data-title={title === '' ? '' : say(title)}>{cell(row)}</td>
+              ))}
             </tr>
           ))}
         </tbody>

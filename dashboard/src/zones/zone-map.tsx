@@ -23,15 +23,17 @@ export function ZoneMap(props: {
   const place = useRef<HTMLDivElement>(null)
   const map = useRef<maplibre.Map | null>(null)
   const drawing = useRef<Drawing | null>(null)
+  const isFitted = useRef(false)
   const current = useRef(props)
   current.current = props
 
   useEffect(() => {
     let made: maplibre.Map
     try {
-      made = newMap(place.current!, 'zones', (ready) => {
+      made = newMap(place.current!, current.current.label, 'zones', (ready) => {
         addZones(ready, current.current.zones)
         addPreview(ready)
+        isFitted.current = current.current.zones.length > 0
         fit(ready, current.current.zones)
         work()
       })
@@ -69,7 +71,13 @@ export function ZoneMap(props: {
   }
 
   useEffect(work, [props.task?.key])
-  useEffect(() => setZones(map.current, props.zones), [props.zones])
+  useEffect(() => {
+    setZones(map.current, props.zones)
+    if (!isFitted.current && props.zones.length > 0 && map.current?.getSource('zones')) {
+      isFitted.current = true
+      fit(map.current, props.zones)
+    }
+  }, [props.zones])
   useEffect(() => {
     const features = props.preview === null ? [] : [{ type: 'Feature' as const, properties: {}, geometry: areaOf(props.preview) }]
     map.current?.getSource<maplibre.GeoJSONSource>('preview')?.setData({ type: 'FeatureCollection', features })
@@ -78,7 +86,7 @@ export function ZoneMap(props: {
     if (props.chosen && map.current) fit(map.current, [props.chosen])
   }, [props.chosen?.id])
 
-  return <div ref={place} className="map" role="region" aria-label={props.label} />
+  return <div ref={place} className="map" />
 }
 
 function addPreview(map: maplibre.Map): void {
