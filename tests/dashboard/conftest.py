@@ -37,7 +37,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def pages(browser: Browser, api: RunningApi) -> AsyncIterator[Pages]:
     """The pages of one person, in English, who must not have seen an error at the end."""
-    context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
+    context = await browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 900})
     made = await pages_of(context, api.url)
     yield made
     await made.check()

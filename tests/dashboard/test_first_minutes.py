@@ -63,7 +63,7 @@ async def test_from_nothing_to_a_breach_and_a_key(
     stack = installation.stack()
     owner = stack.database["opsc_owner"]
     admin = await create_with_admin(owner, "City Works", "admin@city.example", "unlimited")
-    context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
+    context = await browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 900})
     pages = await pages_of(context, stack.api_url)
     page = await pages.sign_in_by(admin.email, admin.password, admin.organization_id)
     await expect(page.get_by_text("There are no assets yet")).to_be_visible()

@@ -34,6 +34,7 @@ export function newMap(
   map.once('remove', () => (isRemoved = true))
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), 'top-right')
   map.addControl(new maplibre.ScaleControl(), 'bottom-left')
+  map.on('idle', () => (container.dataset.state = 'drawn'))
   map.on('load', () => {
     onReady(map)
     void landLayers().then(({ data, layers }) => {
