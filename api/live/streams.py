@@ -228,6 +228,8 @@ class Streams:
                     stream.end(why)
                 elif principal is not None:
                     stream.credential = credential.with_rights(principal)
+                    if credential.caller.via == "session":  # a map on a wall is in use
+                        self._state.usage.note(credential.caller)
 
     async def _principals(self, part: Sequence[LiveCredential]) -> dict[bytes, Principal]:
         asked = CredentialBatch(

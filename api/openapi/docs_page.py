@@ -1,5 +1,5 @@
 """The OpenAPI document and the reference page of it at `/docs`, Swagger UI, all from this server.
-`/` and `/v1` lead there.
+`/v1` leads there.
 
 The page works without internet, and its policy lets it load nothing from elsewhere and run no
 script that stands in a page. Swagger UI itself comes with the package fastapi-offline.
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import fastapi_offline
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from api.http.encoding import ok
 from api.http.errors import DOCUMENTATION
+from api.http.headers import wants_page
 
 router = APIRouter(include_in_schema=False)
 _STATIC = Path(str(files(fastapi_offline))) / "static"
@@ -48,6 +49,13 @@ _START = """SwaggerUIBundle({
 
 
 @router.get("/")
+async def root(request: Request) -> Response:
+    """Lead a browser to the web application, and answer programs as `/v1` does."""
+    if wants_page(request.headers):
+        return RedirectResponse("/app/", status_code=307)
+    return await front()
+
+
 @router.get("/v1")
 async def front() -> Response:
     """Answer with name, version, and where to read on."""

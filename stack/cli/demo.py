@@ -234,7 +234,8 @@ def _scenario(seconds: float | None) -> Scenario:
 
 def _print_sign_in(system: StackInfo, admin: Admin, zones: int) -> None:
     print(
-        f"\nAPI       {system.api_url}/v1   (POST /v1/auth/token to sign in)\n"
+        f"\ndashboard {system.api_url}/app/sign-in?organization={admin.organization_id}\n"
+        f"API       {system.api_url}/v1   (POST /v1/auth/token to sign in)\n"
         f"email     {admin.email}\n"
         f"password  {admin.password}\n"
         f"organization_id  {admin.organization_id}\n\n"

@@ -27,6 +27,7 @@ def described(stack: Stack) -> str:
         addresses["listener-tls"] = stack.broker_tls_url
     if stack.certificate is not None:
         addresses["certificate"] = str(stack.certificate.chain)
+    addresses["dashboard"] = f"{stack.api_url}/app/"
     addresses["docs"] = f"{stack.api_url}/docs"
     addresses["data"] = str(stack.data_dir)
     addresses["logs"] = str(stack.data_dir / "log")

@@ -1,37 +1,11 @@
 """A code of a problem has one status, wherever it is given, and docs/api.md has it in its row."""
 
-import ast
-import re
 from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "api.md").read_text()
+from tests.api.http.problem_codes import codes, documented
+
 LISTED = {403, 409, 429}
 """The statuses whose codes a program branches on."""
-
-
-def codes() -> Iterator[tuple[str, int]]:
-    """Yield each code that the API's source has, with its status. docs/live.md has those of the
-    WebSocket.
-    """
-    live = ROOT / "api" / "live"
-    for path in (path for path in (ROOT / "api").rglob("*.py") if live not in path.parents):
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Call(ast.Name("Problem"), [ast.Constant(status), ast.Constant(code), _]):
-                    yield code, status
-                case ast.Call(ast.Name("conflict"), [ast.Constant(code), *_]):
-                    yield code, 409
-                case _:
-                    pass
-
-
-def documented(status: int) -> set[str]:
-    """Return the codes in the row of a status."""
-    (row,) = re.findall(rf"^\| [\d, ]*\b{status}\b[\d, ]* \|.*$", PAGE, re.MULTILINE)
-    return set(re.findall(r"`(\w+)`", row))
 
 
 def test_a_code_has_one_status() -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.api.running import Client, Organization, RunningApi
+from tests.api.running import PASSWORD, Client, Organization, RunningApi
 
 BREACH = "asset.geofence_breach"
 
@@ -33,6 +33,20 @@ def emit(
     """Commit events with their seqs, as the sequencer does."""
     values = {"org": org.org_id, "count": count, "type": type_, "data": json.dumps(data)}
     return sorted(seq for (seq,) in api.sql_named(_EMIT, values))
+
+
+async def session_cookie(api: RunningApi, org: Organization) -> str:
+    """Sign in as the dashboard does, and return the Cookie header."""
+    url = f"{api.url}/v1/auth/session"
+    body = {
+        "email": org.email,
+        "password": PASSWORD,
+        "organization_id": org.id,
+    }
+    async with aiohttp.request("POST", url, json=body) as answer:
+        assert answer.status in (200, 201), await answer.text()
+        (cookie,) = answer.cookies.values()
+        return f"{cookie.key}={cookie.value}"
 
 
 class Reader:

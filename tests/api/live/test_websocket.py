@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-import aiohttp
 import pytest
 import websockets
 from websockets.asyncio.client import connect
@@ -27,6 +26,7 @@ from tests.api.live.reading import (
     UNAUTHORIZED,
     emit,
     key_of,
+    session_cookie,
     signed_in,
     stalled,
     stranger,
@@ -99,20 +99,6 @@ async def test_the_first_message_must_authenticate(api: RunningApi, text: str) -
         await reader.socket.send(text)
         assert (await reader.next())["code"] == "bad_message"
         assert await reader.closed() == (4000, {"code": "bad_message"})
-
-
-async def session_cookie(api: RunningApi, org: Organization) -> str:
-    """Sign in as the dashboard does, and return the Cookie header."""
-    url = f"{api.url}/v1/auth/session"
-    body = {
-        "email": org.email,
-        "password": "correct horse battery staple",
-        "organization_id": org.id,
-    }
-    async with aiohttp.request("POST", url, json=body) as answer:
-        assert answer.status in (200, 201), await answer.text()
-        (cookie,) = answer.cookies.values()
-        return f"{cookie.key}={cookie.value}"
 
 
 async def test_the_dashboard_authenticates_by_its_cookie(

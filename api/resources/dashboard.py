@@ -1,0 +1,107 @@
+"""The web application: its pages below `/app/`, their files below `/app/static/`.
+
+`dashboard/` is built into `api/dashboard/` (`dashboard/build.py`). Every page is the same document,
+made for each request, since styles that scripts insert need a nonce; all other files have a hash in
+their names, are compressed when built, and never change. Links of letters lead to its pages.
+"""
+
+import asyncio
+import secrets
+from functools import cache
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+
+from api.http.compression import liked_coding
+from api.http.headers import wants_page
+from api.http.problems import Problem
+
+router = APIRouter(include_in_schema=False)
+BUILT = Path(__file__).parents[1] / "dashboard"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; worker-src 'self';"
+    " connect-src 'self'; img-src 'self' data: blob:; font-src 'self'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'"
+)
+_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+_SUFFIXES = {"br": ".br", "gzip": ".gz"}
+_MEDIA_TYPES = {
+    ".css": "text/css",
+    ".ftl": "text/plain",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".mjs": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+
+
+@router.get("/invitation")
+@router.get("/password-reset")
+async def page_of_letter(request: Request) -> Response:
+    """Lead to the page of a letter's link. The browser keeps what stands behind the `#`."""
+    return _leading(request, f"/app{request.url.path}")
+
+
+@router.get("/app")
+async def front_of_app(request: Request) -> Response:
+    """Lead to the application."""
+    return _leading(request, "/app/")
+
+
+@router.get("/app/static/{name}")
+async def static_file(request: Request, name: str) -> Response:
+    """Return a file of the application. Raises Problem (404)."""
+    media_type = _MEDIA_TYPES.get(Path(name).suffix)
+    path = BUILT / "static" / name
+    if media_type is None or name not in await asyncio.to_thread(_file_names):
+        raise _no_page()
+    coding = liked_coding(request.headers.get("accept-encoding", ""))
+    if coding is not None and f"{name}{_SUFFIXES[coding]}" in _file_names():
+        headers = {**_FOR_EVER, "Content-Encoding": coding}
+        return FileResponse(f"{path}{_SUFFIXES[coding]}", headers=headers, media_type=media_type)
+    return FileResponse(path, headers=_FOR_EVER, media_type=media_type)
+
+
+@router.get("/app/{place:path}")
+async def page(request: Request) -> Response:
+    """Return the document of every page, to who asks for a page. Raises Problem (404, 503)."""
+    if request.url.path.startswith("/app/static/") or not wants_page(request.headers):
+        raise _no_page()
+    document = await asyncio.to_thread(_document)
+    if document is None:
+        detail = "The web application has not been built: run make setup."
+        raise Problem(503, "dashboard_not_built", detail)
+    nonce = secrets.token_urlsafe(16)
+    headers = {"Content-Security-Policy": _POLICY.format(nonce=nonce)}
+    content = document.replace("@NONCE@", nonce)
+    return Response(content, media_type="text/html", headers=headers)
+
+
+def _leading(request: Request, path: str) -> Response:
+    """Return an answer that leads to another path, with the same query."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{path}{query}", status_code=307)
+
+
+@cache
+def _document() -> str | None:
+    try:
+        text = (BUILT / "index.html").read_text()
+    except FileNotFoundError:
+        return None
+    return text.replace("@VERSION@", escape(version("ops-companion")))
+
+
+@cache
+def _file_names() -> frozenset[str]:
+    folder = BUILT / "static"
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+
+def _no_page() -> Problem:
+    return Problem(404, "not_found", "There is no such page.")

@@ -1,0 +1,39 @@
+/** A problem document (RFC 9457) as the API answers it, or what stands for one where none came. */
+export interface ProblemDocument {
+  status: number
+  code: string
+  detail: string
+  request_id?: string
+  errors?: { message: string; pointer?: string; parameter?: string }[]
+}
+
+/** An answer of the API that is a refusal. `code` is what texts are chosen by. */
+export class Problem extends Error {
+  readonly document: ProblemDocument
+
+  constructor(document: ProblemDocument) {
+    super(document.detail)
+    this.document = document
+  }
+
+  get code(): string {
+    return this.document.code
+  }
+}
+
+const UNREACHABLE: ProblemDocument = { status: 0, code: 'unreachable', detail: '' }
+
+/** What was thrown, as a problem: an error of the network is `unreachable`. */
+export function problemOf(thrown: unknown): Problem {
+  return thrown instanceof Problem ? thrown : new Problem(UNREACHABLE)
+}
+
+/** The problem that a response of the API holds; one of a proxy has no document. */
+export function problemIn(response: Response, body: unknown): Problem {
+  const found = body as Partial<ProblemDocument> | undefined
+  if (typeof found?.code === 'string') {
+    return new Problem({ detail: '', ...found, status: response.status, code: found.code })
+  }
+  const code = response.status >= 500 ? 'unavailable' : 'unexpected'
+  return new Problem({ status: response.status, code, detail: response.statusText })
+}

@@ -1,0 +1,106 @@
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { lazy, Suspense, type ReactNode } from 'react'
+import { BrowserRouter, Navigate, Route, Routes, useLocation } from 'react-router'
+import { problemOf } from './api/problem'
+import { BreachesPage } from './breaches/breaches-page'
+import { KeysPage } from './keys/keys-page'
+import { ForgotPasswordPage, PasswordLinkPage } from './session/password-pages'
+import { SignInPage } from './session/sign-in'
+import { SignedIn, useSessionQuery } from './session/session'
+import { Sheet } from './session/sheet'
+import { Shell } from './shell/shell'
+import { chosenLanguage, Texts, useSay } from './texts/texts'
+import { TrackersPage } from './trackers/trackers-page'
+import { Note, ProblemNote } from './ui/forms'
+import { UsersPage } from './users/users-page'
+import { EndpointPage } from './webhooks/endpoint-page'
+import { EndpointsPage } from './webhooks/endpoints-page'
+
+// The map is most of what is loaded: pages without it do not wait for it.
+const MapPage = lazy(() => import('./map/map-page'))
+const ZonesPage = lazy(() => import('./zones/zones-page'))
+const HistoryPage = lazy(() => import('./history/history-page'))
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 15_000,
+      retry: (failures, error) => problemOf(error).document.status === 0 && failures < 3,
+    },
+  },
+})
+const language = chosenLanguage()
+document.documentElement.lang = language
+
+export function App() {
+  return (
+    <Texts language={language}>
+      <QueryClientProvider client={queries}>
+        <BrowserRouter basename="/app">
+          <Routes>
+            <Route path="/sign-in" element={<OnlyStrangers><SignInPage /></OnlyStrangers>} />
+            <Route path="/forgot-password" element={<ForgotPasswordPage />} />
+            <Route path="/invitation" element={<PasswordLinkPage link="invitation" />} />
+            <Route path="/password-reset" element={<PasswordLinkPage link="reset" />} />
+            <Route path="/*" element={<OnlySignedIn><Pages /></OnlySignedIn>} />
+          </Routes>
+        </BrowserRouter>
+      </QueryClientProvider>
+    </Texts>
+  )
+}
+
+function Pages() {
+  const say = useSay()
+  return (
+    <Shell>
+      <Suspense fallback={<p className="waiting">{say('loading')}</p>}>
+        <Routes>
+          <Route index element={<MapPage />} />
+          <Route path="/history" element={<HistoryPage />} />
+          <Route path="/zones" element={<ZonesPage />} />
+          <Route path="/breaches" element={<BreachesPage />} />
+          <Route path="/trackers" element={<TrackersPage />} />
+          <Route path="/users" element={<UsersPage />} />
+          <Route path="/webhooks" element={<EndpointsPage />} />
+          <Route path="/webhooks/:id" element={<EndpointPage />} />
+          <Route path="/keys" element={<KeysPage />} />
+          <Route path="*" element={<NotFound />} />
+        </Routes>
+      </Suspense>
+    </Shell>
+  )
+}
+
+function NotFound() {
+  const say = useSay()
+  return (
+    <div className="page">
+      <h1>{say('not-found')}</h1>
+      <Note kind="plain">{say('not-found-hint')}</Note>
+    </div>
+  )
+}
+
+/** What only somebody who is signed in sees. Who is not signs in, and comes back. */
+function OnlySignedIn(props: { children: ReactNode }) {
+  const say = useSay()
+  const { data: session, error } = useSessionQuery()
+  const { pathname, search } = useLocation()
+  if (error) {
+    return (
+      <Sheet title={say('problem')}>
+        <ProblemNote problem={problemOf(error)} />
+      </Sheet>
+    )
+  }
+  if (session === undefined) return <p className="waiting">{say('loading')}</p>
+  if (session === null) return <Navigate to="/sign-in" replace state={{ back: pathname + search }} />
+  return <SignedIn session={session}>{props.children}</SignedIn>
+}
+
+function OnlyStrangers(props: { children: ReactNode }) {
+  const { data: session } = useSessionQuery()
+  const back = (useLocation().state as { back?: string } | null)?.back
+  return session ? <Navigate to={back ?? '/'} replace /> : props.children
+}

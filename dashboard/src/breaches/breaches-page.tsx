@@ -1,0 +1,54 @@
+import { Link } from 'react-router'
+import { problemOf } from '../api/problem'
+import { useLanguage, useSay } from '../texts/texts'
+import { timeText } from '../texts/times'
+import { Button, Note, ProblemNote } from '../ui/forms'
+import { useBreaches, type Breach } from './breaches'
+
+/** What happened at zones, newest first. It grows by itself. */
+export function BreachesPage() {
+  const say = useSay()
+  const breaches = useBreaches()
+  return (
+    <div className="page">
+      <h1>{say('breaches')}</h1>
+      {breaches.error && <ProblemNote problem={problemOf(breaches.error)} />}
+      {breaches.data?.length === 0 && <Note kind="plain">{say('no-breaches')}</Note>}
+      <ol className="feed" aria-label={say('breaches')}>
+        {breaches.data?.map((breach) => <BreachRow key={breach.id} breach={breach} />)}
+      </ol>
+      {breaches.hasNextPage && (
+        <Button onPress={() => void breaches.fetchNextPage()} isPending={breaches.isFetchingNextPage}>
+          {say('older')}
+        </Button>
+      )}
+    </div>
+  )
+}
+
+function BreachRow(props: { breach: Breach }) {
+  const say = useSay()
+  const language = useLanguage()
+  const { data, type } = props.breach
+  const name = type === 'asset.overspeed' ? 'breach-overspeed' : `breach-${data.transition}`
+  const marks = [
+    ...(data.late ? ['mark-late'] : []),
+    ...(data.inferred === null || data.inferred === undefined ? [] : [`mark-${data.inferred}`]),
+    ...(data.cause === 'initial' ? ['mark-initial'] : []),
+    ...(data.cause === 'schedule_started' ? ['mark-schedule'] : []),
+  ]
+  return (
+    <li>
+      <span className={`edge ${data.zone_kind}`} aria-hidden="true" />
+      <span className="what">
+        <b dir="auto">{data.asset_name}</b> {say(name)} <b dir="auto">{data.zone_name}</b>
+      </span>
+      <span className="small">
+        <time dateTime={data.occurred_at}>{timeText(language, data.occurred_at, 'second')}</time>
+        {typeof data.accuracy_m === 'number' && ` · ${say('accuracy', { metres: Math.round(data.accuracy_m) })}`}
+        {marks.map((each) => <span key={each} className="tag">{say(each)}</span>)}
+      </span>
+      <Link to={`/?asset=${data.asset_id}`}>{say('on-the-map')}</Link>
+    </li>
+  )
+}

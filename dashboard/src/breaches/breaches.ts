@@ -1,0 +1,41 @@
+/** The newest breaches, dwells and overspeeds: read once, then what the live connection brings. */
+import { useInfiniteQuery, type InfiniteData, type QueryClient } from '@tanstack/react-query'
+import { api, data, type Schemas } from '../api/client'
+
+export type Breach = Schemas['EventItem'] & { data: Schemas['Alert'] }
+type Page = { data: Schemas['EventItem'][]; next_cursor: string | null }
+
+const KEY = ['breaches']
+const TYPES: readonly string[] = ['asset.geofence_breach', 'asset.geofence_dwell', 'asset.overspeed']
+const PAGE = 50
+
+export function useBreaches() {
+  return useInfiniteQuery({
+    queryKey: KEY,
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam }): Promise<Page> => {
+      const query = { types: TYPES.join(','), limit: PAGE, total: 'none' as const }
+      const place = pageParam === null ? {} : { cursor: pageParam }
+      return data(api.GET('/v1/events', { params: { query: { ...query, ...place } } }))
+    },
+    getNextPageParam: (page) => page.next_cursor,
+    select: ({ pages }) => once(pages.flatMap((page) => page.data)),
+    staleTime: Infinity, // the live connection brings what is new
+  })
+}
+
+/** Each event once: one that came live is on the next page that is read, too. */
+function once(events: readonly Schemas['EventItem'][]): Breach[] {
+  return [...new Map(events.map((event) => [event.id, event as Breach])).values()]
+}
+
+/** Take an event of the live connection. */
+export function takeEvent(queries: QueryClient, event: Schemas['EventItem']): void {
+  if (TYPES.includes(event.type)) {
+    queries.setQueryData<InfiniteData<Page>>(KEY, (known) => {
+      const [first, ...others] = known?.pages ?? []
+      if (!known || !first) return known
+      return { ...known, pages: [{ ...first, data: [event, ...first.data] }, ...others] }
+    })
+  }
+}

@@ -1,0 +1,66 @@
+/** The list beside the map, which is as good without it: every asset, its state and its age. */
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { useEffect, useRef, useState } from 'react'
+import { stateOf, type LivePosition } from '../live/positions'
+import { useSay } from '../texts/texts'
+import { ago } from '../texts/times'
+
+const ROW_PX = 56
+
+/** The time now, which moves on by itself. */
+function useNow(everyMs: number): number {
+  const [now, setNow] = useState(Date.now)
+  useEffect(() => {
+    const timer = window.setInterval(() => setNow(Date.now()), everyMs)
+    return () => clearInterval(timer)
+  }, [everyMs])
+  return now
+}
+
+export function AssetList(props: {
+  items: readonly LivePosition[]
+  chosen: string | null
+  onChoose: (id: string | null) => void
+}) {
+  const say = useSay()
+  const now = useNow(1_000)
+  const frame = useRef<HTMLDivElement>(null)
+  const rows = useVirtualizer({
+    count: props.items.length,
+    getScrollElement: () => frame.current,
+    estimateSize: () => ROW_PX,
+    overscan: 8,
+  })
+  return (
+    <div ref={frame} className="asset-list">
+      <ul style={{ height: rows.getTotalSize() }} aria-label={say('assets')}>
+        {rows.getVirtualItems().map((row) => {
+          const item = props.items[row.index]!
+          const state = stateOf(item, now)
+          const isChosen = item.id === props.chosen
+          return (
+            <li
+              key={item.id}
+              aria-setsize={props.items.length}
+              aria-posinset={row.index + 1}
+              style={{ transform: `translateY(${row.start}px)` }}
+            >
+              <button
+                type="button"
+                aria-pressed={isChosen}
+                onClick={() => props.onChoose(isChosen ? null : item.id)}
+              >
+                <span className={`mark ${state}`} aria-hidden="true" />
+                <span className="asset-name" dir="auto">{item.name}</span>
+                <span className="small">
+                  {say(`state-${state}`)}
+                  {item.position && ` · ${ago(say, Date.parse(item.position.time), now)}`}
+                </span>
+              </button>
+            </li>
+          )
+        })}
+      </ul>
+    </div>
+  )
+}

@@ -1,0 +1,186 @@
+/** The live map: one component around MapLibre, which reads positions from their store by itself. */
+import * as maplibre from 'maplibre-gl'
+import { useEffect, useRef } from 'react'
+import type { Feature, Point } from 'geojson'
+import { positions } from '../live/live'
+import { STATES, stateOf, type LivePosition } from '../live/positions'
+import type { Zone } from '../zones/shapes'
+import { scheme } from './base-map'
+import { mark } from './marks'
+import { newMap } from './new-map'
+import { addZones, setZones } from './zone-layers'
+
+const AGES_MS = 10_000 // how often states are looked at where nothing comes
+const CLOSE_ZOOM = 15
+const LABEL_ZOOM = 9
+
+interface Properties {
+  id: string
+  name: string
+  state: string
+  heading: number
+}
+
+function featureOf(item: LivePosition, now: number): Feature<Point, Properties> | null {
+  if (item.position === null) return null
+  return {
+    type: 'Feature',
+    geometry: { type: 'Point', coordinates: [item.position.lon, item.position.lat] },
+    properties: {
+      id: item.id,
+      name: item.name,
+      state: stateOf(item, now),
+      heading: item.position.course_deg ?? 0,
+    },
+  }
+}
+
+function collection(chosen: string | null, isChosen: boolean) {
+  const now = Date.now()
+  const features = positions
+    .all()
+    .filter((item) => (item.id === chosen) === isChosen)
+    .map((item) => featureOf(item, now))
+    .filter((each) => each !== null)
+  return { type: 'FeatureCollection' as const, features }
+}
+
+function symbols(id: string, source: string, isChosen: boolean): maplibre.SymbolLayerSpecification {
+  const ink = scheme() === 'dark' ? '#e8edf1' : '#1b2733'
+  const halo = scheme() === 'dark' ? '#16212b' : '#ffffff'
+  return {
+    id,
+    type: 'symbol',
+    source,
+    filter: ['!', ['has', 'point_count']],
+    layout: {
+      'icon-image': ['get', 'state'],
+      'icon-size': isChosen ? 0.8 : 0.5,
+      'icon-rotate': ['case', ['==', ['get', 'state'], 'moving'], ['get', 'heading'], 0],
+      'icon-rotation-alignment': 'map',
+      'icon-allow-overlap': true,
+      'icon-ignore-placement': true,
+      'text-field': isChosen ? ['get', 'name'] : ['step', ['zoom'], '', LABEL_ZOOM, ['get', 'name']],
+      'text-size': isChosen ? 14 : 12,
+      'text-offset': [0, 1.2],
+      'text-anchor': 'top',
+      'text-optional': true,
+    },
+    paint: { 'text-color': ink, 'text-halo-color': halo, 'text-halo-width': 1.5 },
+  }
+}
+
+function addFleet(map: maplibre.Map): void {
+  for (const state of STATES) map.addImage(state, mark(state), { pixelRatio: 1 })
+  const empty = { type: 'FeatureCollection' as const, features: [] }
+  map.addSource('fleet', { type: 'geojson', data: empty, cluster: true, clusterMaxZoom: 11, clusterRadius: 40 })
+  map.addSource('chosen', { type: 'geojson', data: empty })
+  map.addLayer({
+    id: 'clusters',
+    type: 'circle',
+    source: 'fleet',
+    filter: ['has', 'point_count'],
+    paint: {
+      'circle-color': '#0b5fae',
+      'circle-radius': ['step', ['get', 'point_count'], 14, 10, 18, 100, 24],
+      'circle-stroke-color': '#ffffff',
+      'circle-stroke-width': 2,
+    },
+  })
+  map.addLayer({
+    id: 'cluster-counts',
+    type: 'symbol',
+    source: 'fleet',
+    filter: ['has', 'point_count'],
+    layout: { 'text-field': ['get', 'point_count_abbreviated'], 'text-size': 13, 'text-allow-overlap': true },
+    paint: { 'text-color': '#ffffff' },
+  })
+  map.addLayer(symbols('fleet', 'fleet', false))
+  map.addLayer(symbols('chosen', 'chosen', true))
+}
+
+function boundsOf(items: readonly LivePosition[]): maplibre.LngLatBounds | null {
+  const bounds = new maplibre.LngLatBounds()
+  for (const { position } of items) if (position) bounds.extend([position.lon, position.lat])
+  return bounds.isEmpty() ? null : bounds
+}
+
+/** chosen: the asset that is shown larger, and followed. onFailed: the browser cannot draw it. */
+export function FleetMap(props: {
+  label: string
+  zones: readonly Zone[]
+  chosen: string | null
+  onChoose: (id: string | null) => void
+  onFailed: () => void
+}) {
+  const place = useRef<HTMLDivElement>(null)
+  const map = useRef<maplibre.Map | null>(null)
+  const current = useRef(props)
+  current.current = props
+
+  useEffect(() => {
+    let made: maplibre.Map
+    let isFitted = false
+    let isReady = false
+    try {
+      made = newMap(place.current!, current.current.label, 'zones', (map) => {
+        addZones(map, current.current.zones)
+        addFleet(map)
+        isReady = true
+        draw()
+      })
+    } catch {
+      current.current.onFailed() // no WebGL
+      return
+    }
+    map.current = made
+    function draw() {
+      if (!isReady) return
+      const { chosen } = current.current
+      made.getSource<maplibre.GeoJSONSource>('fleet')?.setData(collection(chosen, false))
+      made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(collection(chosen, true))
+      const bounds = isFitted ? null : boundsOf(positions.all())
+      if (bounds) {
+        isFitted = true
+        made.fitBounds(bounds, { padding: 60, maxZoom: CLOSE_ZOOM, animate: false })
+      }
+      const followed = positions.all().find((item) => item.id === chosen)?.position
+      if (followed) made.easeTo({ center: [followed.lon, followed.lat], duration: 300 })
+    }
+
+    made.on('click', (event) => {
+      if (!isReady) return
+      const [found] = made.queryRenderedFeatures(event.point, { layers: ['chosen', 'fleet', 'clusters'] })
+      if (found?.layer.id === 'clusters') {
+        made.easeTo({ center: (found.geometry as Point).coordinates as [number, number], zoom: made.getZoom() + 2 })
+      } else {
+        current.current.onChoose(found ? String(found.properties.id) : null)
+      }
+    })
+    const unsubscribe = positions.subscribe(draw)
+    const ageing = window.setInterval(draw, AGES_MS)
+    return () => {
+      unsubscribe()
+      clearInterval(ageing)
+      map.current = null
+      made.remove()
+    }
+  }, [])
+
+  useEffect(() => {
+    setZones(map.current, props.zones)
+  }, [props.zones])
+
+  useEffect(() => {
+    const position = positions.all().find((item) => item.id === props.chosen)?.position
+    const made = map.current
+    if (!made?.getSource('fleet')) return
+    made.getSource<maplibre.GeoJSONSource>('fleet')?.setData(collection(props.chosen, false))
+    made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(collection(props.chosen, true))
+    if (position) {
+      made.easeTo({ center: [position.lon, position.lat], zoom: Math.max(made.getZoom(), CLOSE_ZOOM), duration: 300 })
+    }
+  }, [props.chosen])
+
+  return <div ref={place} className="map" />
+}

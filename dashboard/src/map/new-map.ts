@@ -1,0 +1,47 @@
+/** Maps as all pages have them: controls, and land that is drawn when it has been read. */
+import 'maplibre-gl/dist/maplibre-gl.css'
+import * as maplibre from 'maplibre-gl'
+import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
+import { emptyStyle, landLayers } from './base-map'
+
+maplibre.setWorkerUrl(workerUrl)
+
+/**
+ * A map in an element. Throws where the browser has no WebGL.
+ *
+ * label: for who cannot see it. onReady: adds what lies above the land; it is called once, before the land is there. first: the
+ * lowest layer that it adds.
+ */
+export function newMap(
+  container: HTMLElement,
+  label: string,
+  first: string,
+  onReady: (map: maplibre.Map) => void,
+): maplibre.Map {
+  const map = new maplibre.Map({
+    container,
+    style: emptyStyle(),
+    center: [8.5, 47],
+    zoom: 4,
+    fadeDuration: 0,
+    dragRotate: false,
+    pitchWithRotate: false,
+    touchPitch: false,
+    locale: { 'Map.Title': label },
+    attributionControl: { compact: true, customAttribution: 'Natural Earth' },
+  })
+  let isRemoved = false
+  map.once('remove', () => (isRemoved = true))
+  map.addControl(new maplibre.NavigationControl({ showCompass: false }), 'top-right')
+  map.addControl(new maplibre.ScaleControl(), 'bottom-left')
+  map.on('idle', () => (container.dataset.state = 'drawn'))
+  map.on('load', () => {
+    onReady(map)
+    void landLayers().then(({ data, layers }) => {
+      if (isRemoved) return
+      map.addSource('land', { type: 'geojson', data })
+      for (const layer of layers) map.addLayer(layer, first)
+    })
+  })
+  return map
+}

@@ -1,0 +1,76 @@
+/** Who is signed in by the session's cookie. */
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { createContext, useContext, type ReactNode } from 'react'
+import { api, data, setCsrfToken, type Schemas } from '../api/client'
+import { problemOf } from '../api/problem'
+
+export type Role = Schemas['SessionItem']['role']
+export interface Session {
+  userId: string
+  organizationId: string
+  role: Role
+}
+
+export const ROLES: readonly Role[] = ['viewer', 'technician', 'dispatcher', 'admin']
+const KEY = ['session']
+const SessionContext = createContext<Session | null>(null)
+
+function taken(item: Schemas['SessionItem']): Session {
+  setCsrfToken(item.csrf_token)
+  return { userId: item.user_id, organizationId: item.organization_id, role: item.role }
+}
+
+async function read(): Promise<Session | null> {
+  try {
+    return taken(await data(api.GET('/v1/auth/session')))
+  } catch (thrown) {
+    if (problemOf(thrown).document.status === 401) return null
+    throw thrown
+  }
+}
+
+/** The session as the API has it: `null` where nobody is signed in. */
+export function useSessionQuery() {
+  return useQuery({ queryKey: KEY, queryFn: read, staleTime: Infinity, retry: 2 })
+}
+
+export function SignedIn(props: { session: Session; children: ReactNode }) {
+  return <SessionContext value={props.session}>{props.children}</SessionContext>
+}
+
+/** The session of a page that only somebody who is signed in sees. */
+export function useSession(): Session {
+  const session = useContext(SessionContext)
+  if (session === null) throw new Error('nobody is signed in')
+  return session
+}
+
+/** Whether the signed-in person has this role, or one above it. */
+export function useHasRole(role: Role): boolean {
+  return ROLES.indexOf(useSession().role) >= ROLES.indexOf(role)
+}
+
+/** Functions that begin and end the session. Both forget all that was read before. */
+export function useSignIn() {
+  const queries = useQueryClient()
+  function become(session: Session | null): void {
+    // Not clear(): pages that look at the session would not hear of it.
+    queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== KEY[0] })
+    queries.setQueryData(KEY, session)
+  }
+  return {
+    async signIn(body: Schemas['Credentials']): Promise<void> {
+      become(taken(await data(api.POST('/v1/auth/session', { body }))))
+    },
+    async signOut(): Promise<void> {
+      await data(api.DELETE('/v1/auth/session'))
+      setCsrfToken(null)
+      become(null)
+    },
+    /** The cookie is not good any more: the page asks for a new sign-in. */
+    forget(): void {
+      setCsrfToken(null)
+      become(null)
+    },
+  }
+}

@@ -1,0 +1,35 @@
+import { FluentResource } from '@fluent/bundle'
+import { describe, expect, it } from 'vitest'
+import german from './de.ftl?raw'
+import english from './en.ftl?raw'
+import { sayer } from './texts'
+
+const sources = import.meta.glob('../**/*.{ts,tsx}', { query: '?raw', import: 'default', eager: true })
+
+function names(source: string): string[] {
+  return [...new FluentResource(source).body].map((entry) => entry.id).sort()
+}
+
+describe('texts', () => {
+  it('are the same in each language', () => {
+    expect(names(german)).toEqual(names(english))
+  })
+
+  it('are all there that pages say by name', () => {
+    const known = new Set(names(english))
+    const said = Object.values(sources).flatMap((source) =>
+      [...String(source).matchAll(/say\('([a-z-]+)'/g)].map((found) => found[1]!),
+    )
+    expect(said.length).toBeGreaterThan(30)
+    expect(said.filter((name) => !known.has(name))).toEqual([])
+  })
+
+  it('count in words of the language', () => {
+    expect(sayer('de')('days-ago', { count: 1 })).toBe('vor 1 Tag')
+    expect(sayer('de')('days-ago', { count: 3 })).toBe('vor 3 Tagen')
+  })
+
+  it('say a name that has no text', () => {
+    expect(sayer('de')('no-such-text')).toBe('no-such-text')
+  })
+})

@@ -1,0 +1,94 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState, type FormEvent } from 'react'
+import { api, data, type Schemas } from '../api/client'
+import { problemOf } from '../api/problem'
+import { usePositions } from '../live/live'
+import { useHasRole } from '../session/session'
+import { useLanguage, useSay } from '../texts/texts'
+import { timeText } from '../texts/times'
+import { Button, ProblemNote, TextInput } from '../ui/forms'
+import { Table, type Column } from '../ui/table'
+import { SetUp } from './set-up'
+
+const TRACKERS = ['trackers']
+const MOST = 1_000 // of a page
+const LOOK_AGAIN_MS = 10_000
+type Tracker = Schemas['TrackerItem']
+type NewAsset = Schemas['NewAsset']
+type NewTracker = Schemas['NewTracker']
+
+/** Machines and the trackers on them. A new machine comes with its tracker, and how it is set up. */
+export function TrackersPage() {
+  const say = useSay()
+  const language = useLanguage()
+  const mayChange = useHasRole('dispatcher')
+  const queries = useQueryClient()
+  const names = new Map(usePositions().map((item) => [item.id, item.name]))
+  const [made, setMade] = useState<Schemas['NewTrackerItem'] | null>(null)
+  const trackers = useQuery({
+    queryKey: TRACKERS,
+    queryFn: () => data(api.GET('/v1/trackers', { params: { query: { limit: MOST } } })),
+    refetchInterval: LOOK_AGAIN_MS,
+  })
+  const refresh = () => queries.invalidateQueries({ queryKey: TRACKERS })
+  const make = useMutation({
+    mutationFn: async (name: string) => {
+      const asset = await data(api.POST('/v1/assets', { body: { name } as NewAsset }))
+      return data(api.POST('/v1/trackers', { body: { name, asset_id: asset.id } as NewTracker }))
+    },
+    onSuccess: (tracker) => {
+      setMade(tracker)
+      return refresh()
+    },
+  })
+  const revoke = useMutation({
+    mutationFn: (id: string) => data(api.POST('/v1/trackers/{id}/revoke', { params: { path: { id } } })),
+    onSuccess: refresh,
+  })
+
+  function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault()
+    const form = event.currentTarget
+    make.mutate(String(new FormData(form).get('name')), { onSuccess: () => form.reset() })
+  }
+
+  function stateOf(tracker: Tracker): string {
+    if (tracker.revoked_at !== null) return say('revoked')
+    if (tracker.connected) return say('connected')
+    const { last_seen_at: seen } = tracker
+    return !seen ? say('never-seen') : say('last-seen', { time: timeText(language, seen) })
+  }
+
+  const columns: Column<Tracker>[] = [
+    { title: 'tracker', cell: (tracker) => tracker.name ?? tracker.id },
+    { title: 'asset', cell: (tracker) => (tracker.asset_id === null ? '' : (names.get(tracker.asset_id) ?? tracker.asset_id)) },
+    { title: 'state', cell: stateOf },
+    ...(mayChange ? [{ title: '', cell: revokeButton }] : []),
+  ]
+
+  function revokeButton(tracker: Tracker) {
+    if (tracker.revoked_at !== null) return null
+    return <Button look="danger" onPress={() => revoke.mutate(tracker.id)}>{say('revoke')}</Button>
+  }
+
+  const problem = trackers.error ?? make.error ?? revoke.error
+  return (
+    <div className="page">
+      <h1>{say('trackers')}</h1>
+      {mayChange && (
+        <>
+          <p>{say('trackers-hint')}</p>
+          <form onSubmit={submit} className="row">
+            <TextInput name="name" label={say('name-of-machine')} isRequired maxLength={200} />
+            <Button type="submit" look="main" isPending={make.isPending}>{say('add-machine')}</Button>
+          </form>
+        </>
+      )}
+      {made && <SetUp tracker={made} />}
+      {problem && <ProblemNote problem={problemOf(problem)} />}
+      {!trackers.error && (
+        <Table label={say('trackers')} columns={columns} rows={trackers.data?.data} empty={say('no-trackers')} />
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,33 @@
+import { useId } from 'react'
+
+/** A choice of one of a few. `texts` are what is shown of the values, in their order. */
+export function Choice<Value extends string>(props: {
+  label: string
+  name?: string
+  value?: Value
+  values: readonly Value[]
+  texts: readonly string[]
+  isLabelSeen?: boolean
+  onChoose?: (value: Value) => void
+}) {
+  const id = useId()
+  const { value, onChoose } = props
+  return (
+    <div className="field">
+      <label htmlFor={id} className={props.isLabelSeen === false ? 'unseen' : undefined}>
+        {props.label}
+      </label>
+      <select
+        id={id}
+        name={props.name}
+        {...(onChoose ? { value, onChange: (event) => onChoose(event.target.value as Value) } : { defaultValue: value })}
+      >
+        {props.values.map((each, place) => (
+          <option key={each} value={each}>
+            {props.texts[place]}
+          </option>
+        ))}
+      </select>
+    </div>
+  )
+}

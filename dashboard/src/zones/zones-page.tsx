@@ -1,0 +1,209 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useState, type FormEvent } from 'react'
+import { useSearchParams } from 'react-router'
+import { api, data, type Schemas } from '../api/client'
+import { problemOf } from '../api/problem'
+import { useHasRole } from '../session/session'
+import { useSay } from '../texts/texts'
+import { Choice } from '../ui/choice'
+import { Button, Note, ProblemNote, TextInput } from '../ui/forms'
+import { MODES, type Drawn, type Mode } from './drawing'
+import { ZONE_KINDS, type Zone, type ZoneKind } from './shapes'
+import { useZones } from './use-zones'
+import { ZoneMap, type Task } from './zone-map'
+
+const DEFAULT_RADIUS_M = 100
+const DEFAULT_WIDTH_M = 20
+const NO_ZONES: readonly Zone[] = []
+
+/** What is being drawn: a new zone, or another shape and other facts of one that is there. */
+interface Draft {
+  zone: Zone | null
+  mode: Mode
+  drawn: Drawn | null
+  metres: number
+}
+
+/** Zones on a map: drawn, changed, deleted. A change judges what arrives from now on. */
+export default function ZonesPage() {
+  const say = useSay()
+  const mayChange = useHasRole('dispatcher')
+  const zones = useZones()
+  const queries = useQueryClient()
+  const [isFailed, setIsFailed] = useState(false)
+  const [address, setAddress] = useSearchParams()
+  const chosenId = address.get('zone')
+  const setChosenId = (id: string | null) => setAddress(id === null ? {} : { zone: id }, { replace: true })
+  const [draft, setDraft] = useState<Draft | null>(null)
+  const chosen = zones.data?.find((zone) => zone.id === chosenId) ?? null
+  const refresh = () => queries.invalidateQueries({ queryKey: ['zones'] })
+  const save = useMutation({
+    mutationFn: ({ zone, body }: { zone: Zone | null; body: object }) =>
+      zone === null
+        ? data(api.POST('/v1/zones', { body: body as Schemas['NewZone'] }))
+        : data(
+            api.PATCH('/v1/zones/{id}', {
+              params: { path: { id: zone.id } },
+              body: body as Schemas['ZoneChange'],
+            }),
+          ),
+    onSuccess: (saved) => {
+      setDraft(null)
+      setChosenId(saved.id)
+      return refresh()
+    },
+  })
+  const remove = useMutation({
+    mutationFn: (id: string) => data(api.DELETE('/v1/zones/{id}', { params: { path: { id } } })),
+    onSuccess: () => {
+      setChosenId(null)
+      return refresh()
+    },
+  })
+
+  function begin(mode: Mode) {
+    save.reset()
+    setDraft({ zone: null, mode, drawn: null, metres: mode === 'linestring' ? DEFAULT_WIDTH_M : DEFAULT_RADIUS_M })
+  }
+
+  function change(zone: Zone) {
+    save.reset()
+    const shape = zone.geometry as unknown as Drawn
+    const mode = shape.type.toLowerCase() as Mode
+    setDraft({ zone, mode, drawn: shape, metres: zone.radius_m ?? zone.width_m ?? 0 })
+  }
+
+  function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault()
+    if (draft === null || draft.drawn === null) return
+    const given = new FormData(event.currentTarget)
+    const body = { name: String(given.get('name')), kind: String(given.get('kind')) as ZoneKind, ...shapeOf(draft) }
+    save.mutate({ zone: draft.zone, body })
+  }
+
+  const task: Task | null =
+    draft === null
+      ? null
+      : draft.zone === null
+        ? { key: `new ${draft.mode}`, mode: draft.mode }
+        : { key: draft.zone.id, shape: draft.zone.geometry as unknown as Drawn }
+  const problem = zones.error ?? save.error ?? remove.error
+  return (
+    <div className={isFailed ? 'map-page without-map' : 'map-page'}>
+      <section className="side history" aria-label={say('zones')}>
+        <h1>{say('zones')}</h1>
+        {problem && <ProblemNote problem={problemOf(problem)} />}
+        {draft === null ? (
+          <>
+            {mayChange && !isFailed && (
+              <div className="row" role="group" aria-label={say('draw')}>
+                {MODES.map((mode) => (
+                  <Button key={mode} onPress={() => begin(mode)}>{say(`draw-${mode}`)}</Button>
+                ))}
+              </div>
+            )}
+            {chosen && <ChosenZone zone={chosen} onChange={change} onRemove={(id) => remove.mutate(id)} />}
+            {zones.data?.length === 0 && <Note kind="plain">{say('no-zones')}</Note>}
+            <ul className="visits" aria-label={say('zones')}>
+              {zones.data?.map((zone) => (
+                <li key={zone.id}>
+                  <button type="button" aria-pressed={zone.id === chosenId} onClick={() => setChosenId(zone.id)}>
+                    <b dir="auto">{zone.name}</b>
+                    <span className="small">{say(`kind-${zone.kind}`)}</span>
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </>
+        ) : (
+          <form onSubmit={submit} className="stack">
+            <p>{say(draft.zone === null ? `draw-${draft.mode}-hint` : 'change-hint')}</p>
+            <TextInput name="name" label={say('name')} defaultValue={draft.zone?.name ?? ''} isRequired maxLength={200} />
+            <Choice
+              name="kind"
+              label={say('kind')}
+              value={draft.zone?.kind ?? 'restricted'}
+              values={ZONE_KINDS}
+              texts={ZONE_KINDS.map((kind) => say(`kind-${kind}`))}
+            />
+            {draft.mode !== 'polygon' && (
+              <TextInput
+                name="metres"
+                type="number"
+                label={say(draft.mode === 'point' ? 'radius' : 'width')}
+                value={String(draft.metres)}
+                onChange={(text) => setDraft({ ...draft, metres: Number(text) })}
+                isRequired
+              />
+            )}
+            {draft.mode === 'point' && <Centre drawn={draft.drawn} onChange={(drawn) => setDraft({ ...draft, drawn })} />}
+            <div className="row">
+              <Button type="submit" look="main" isDisabled={draft.drawn === null} isPending={save.isPending}>{say('save')}</Button>
+              <Button onPress={() => setDraft(null)}>{say('cancel')}</Button>
+            </div>
+          </form>
+        )}
+      </section>
+      {isFailed ? (
+        <Note kind="plain">{say('no-webgl')}</Note>
+      ) : (
+        <ZoneMap
+          label={say('map')}
+          zones={zones.data ?? NO_ZONES}
+          chosen={chosen}
+          task={task}
+          preview={draft === null || draft.drawn === null ? null : (shapeOf(draft) as Pick<Zone, 'geometry' | 'radius_m' | 'width_m'>)}
+          onDrawn={(drawn) => setDraft((old) => old && { ...old, drawn })}
+          onChoose={setChosenId}
+          onFailed={() => setIsFailed(true)}
+        />
+      )}
+    </div>
+  )
+}
+
+/** The shape of a draft, as the API takes it. */
+function shapeOf({ drawn, mode, metres }: Draft) {
+  return {
+    geometry: drawn,
+    radius_m: mode === 'point' ? metres : null,
+    width_m: mode === 'linestring' ? metres : null,
+  }
+}
+
+/** A centre by numbers, beside the map. */
+function Centre(props: { drawn: Drawn | null; onChange: (drawn: Drawn) => void }) {
+  const say = useSay()
+  const [lon, lat] = props.drawn?.type === 'Point' ? props.drawn.coordinates : [undefined, undefined]
+  const set = (place: number, text: string) => {
+    const coordinates = [lon ?? 0, lat ?? 0]
+    coordinates[place] = Number(text)
+    if (Number.isFinite(coordinates[place])) props.onChange({ type: 'Point', coordinates })
+  }
+  return (
+    <div className="row">
+      <TextInput label={say('latitude')} type="number" value={lat === undefined ? '' : String(lat)} onChange={(text) => set(1, text)} />
+      <TextInput label={say('longitude')} type="number" value={lon === undefined ? '' : String(lon)} onChange={(text) => set(0, text)} />
+    </div>
+  )
+}
+
+function ChosenZone(props: { zone: Zone; onChange: (zone: Zone) => void; onRemove: (id: string) => void }) {
+  const say = useSay()
+  const mayChange = useHasRole('dispatcher')
+  const { zone } = props
+  const shape = zone.geometry as unknown as { type: string; coordinates: unknown[] }
+  const isDrawable = shape.type !== 'MultiPolygon' && !(shape.type === 'Polygon' && shape.coordinates.length > 1)
+  return (
+    <Note kind="plain">
+      <p><b dir="auto">{zone.name}</b> · {say(`kind-${zone.kind}`)}</p>
+      {mayChange && (
+        <div className="row">
+          {isDrawable && <Button onPress={() => props.onChange(zone)}>{say('change')}</Button>}
+          <Button look="danger" onPress={() => props.onRemove(zone.id)}>{say('delete')}</Button>
+        </div>
+      )}
+      {mayChange && !isDrawable && <p className="small">{say('not-drawable')}</p>}
+    </Note>
+  )
+}

@@ -1,0 +1,32 @@
+"""Machines and their trackers, from the first one on."""
+
+from playwright.async_api import expect
+
+from tests.api.live.positions import put
+from tests.api.running import Organization, RunningApi
+from tests.dashboard.pages import Pages
+
+
+async def test_a_new_organization_comes_to_its_first_position(
+    pages: Pages, api: RunningApi, org: Organization
+) -> None:
+    page = await pages.sign_in(org, "dispatcher@example.com", "trackers")
+    await expect(page.get_by_text("There are no trackers yet")).to_be_visible()
+    await page.get_by_label("Name of the machine").fill("Excavator 1")
+    await page.get_by_role("button", name="Add the machine").click()
+    await expect(page.get_by_text("Waiting for the first position")).to_be_visible()
+    (tracker,) = (await org.admin.get("/v1/trackers")).json["data"]
+    await expect(page.get_by_text(f"trackers/{tracker['id']}/fixes").first).to_be_visible()
+    put(api, org, tracker["asset_id"], 47.0, 8.0)
+    await expect(page.get_by_text("The first position has come")).to_be_visible()
+    row = page.get_by_role("row", name="Excavator 1")
+    await row.get_by_role("button", name="Revoke").click()
+    await expect(row).to_contain_text("Revoked")
+
+
+async def test_a_viewer_only_looks(pages: Pages, api: RunningApi, org: Organization) -> None:
+    await org.admin.post("/v1/trackers", {"name": "T-1"})
+    page = await pages.sign_in(org, "viewer@example.com", "trackers")
+    await expect(page.get_by_role("row", name="T-1")).to_contain_text("Nothing was heard of it")
+    await expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
+    await expect(page.get_by_label("Name of the machine")).to_have_count(0)
