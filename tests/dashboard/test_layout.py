@@ -39,8 +39,8 @@ STRANGERS_PLACES = {
     "invitation": "invitation#token=opsl_x",
     "broken-link": "password-reset",
 }
-# What is wider than its frame, but for what scrolls or ends in an ellipsis; text that is the name of a
-# text; and what of the document lies beside the window.
+# What is wider than its frame, but for what scrolls or ends in an ellipsis; text that is the name
+# of a text; and what of the document lies beside the window.
 _FAULTS = """() => {
   const faults = []
   const wide = document.documentElement.scrollWidth - window.innerWidth

@@ -18,7 +18,7 @@ export function addZones(map: maplibre.Map, zones: readonly Zone[]): void {
     minzoom: NAMES_ZOOM,
     layout: { 'text-field': ['get', 'name'], 'text-size': 11 },
     paint: {
-      'text-color': colour,
+      'text-color': scheme() === 'dark' ? '#e8edf1' : '#1b2733',
       'text-halo-color': scheme() === 'dark' ? '#16212b' : '#ffffff',
       'text-halo-width': 1,
     },
