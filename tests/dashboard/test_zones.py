@@ -19,7 +19,7 @@ async def _stored(org: Organization) -> list[dict[str, Any]]:
 
 
 async def _click(page: Page, x: float, y: float) -> None:
-    """Press the mouse on the map, at a part of its width and height."""
+    """Send a click to the map, at a part of its width and height."""
     box = await page.locator(".map canvas").bounding_box()
     assert box is not None
     await page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
