@@ -28,6 +28,7 @@ class Pages:
         page = await self.context.new_page()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._note)
+        page.on("dialog", lambda dialog: dialog.accept())
         await page.goto(f"{self.url}/app/{place}")
         return page
 
