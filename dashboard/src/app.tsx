@@ -1,13 +1,14 @@
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
-import { lazy, Suspense, type ReactNode } from 'react'
+import { QueryCache, QueryClient, QueryClientProvider, useQueryClient } from '@tanstack/react-query'
+import { lazy, Suspense, useEffect, useRef, type ReactNode } from 'react'
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from 'react-router'
 import { problemOf } from './api/problem'
 import { BreachesPage } from './breaches/breaches-page'
 import { KeysPage } from './keys/keys-page'
 import { ForgotPasswordPage, PasswordLinkPage } from './session/password-pages'
 import { SignInPage } from './session/sign-in'
-import { SignedIn, useSessionQuery } from './session/session'
+import { SESSION, SignedIn, useSessionQuery } from './session/session'
 import { Sheet } from './session/sheet'
+import { Boundary } from './shell/boundary'
 import { Shell } from './shell/shell'
 import { chosenLanguage, Texts, useSay } from './texts/texts'
 import { TrackersPage } from './trackers/trackers-page'
@@ -21,7 +22,12 @@ const MapPage = lazy(() => import('./map/map-page'))
 const ZonesPage = lazy(() => import('./zones/zones-page'))
 const HistoryPage = lazy(() => import('./history/history-page'))
 
-const queries = new QueryClient({
+const queries: QueryClient = new QueryClient({
+  queryCache: new QueryCache({
+    onError(error) {
+      if (problemOf(error).document.status === 401) queries.setQueryData(SESSION, null)
+    },
+  }),
   defaultOptions: {
     queries: {
       staleTime: 15_000,
@@ -37,6 +43,7 @@ export function App() {
     <Texts language={language}>
       <QueryClientProvider client={queries}>
         <BrowserRouter basename="/app">
+          <Boundary>
           <Routes>
             <Route path="/sign-in" element={<OnlyStrangers><SignInPage /></OnlyStrangers>} />
             <Route path="/forgot-password" element={<ForgotPasswordPage />} />
@@ -44,6 +51,7 @@ export function App() {
             <Route path="/password-reset" element={<PasswordLinkPage link="reset" />} />
             <Route path="/*" element={<OnlySignedIn><Pages /></OnlySignedIn>} />
           </Routes>
+          </Boundary>
         </BrowserRouter>
       </QueryClientProvider>
     </Texts>
@@ -87,7 +95,7 @@ function OnlySignedIn(props: { children: ReactNode }) {
   const say = useSay()
   const { data: session, error } = useSessionQuery()
   const { pathname, search } = useLocation()
-  if (error) {
+  if (error && session === undefined) {
     return (
       <Sheet title={say('problem')}>
         <ProblemNote problem={problemOf(error)} />
@@ -96,7 +104,28 @@ function OnlySignedIn(props: { children: ReactNode }) {
   }
   if (session === undefined) return <p className="waiting">{say('loading')}</p>
   if (session === null) return <Navigate to="/sign-in" replace state={{ back: pathname + search }} />
-  return <SignedIn session={session}>{props.children}</SignedIn>
+  const identity = `${session.organizationId} ${session.userId}`
+  return (
+    <SignedIn key={identity} session={session}>
+      <Forgetting identity={identity}>{props.children}</Forgetting>
+    </SignedIn>
+  )
+}
+
+let lastIdentity: string | null = null
+
+/** Forgets what was read for somebody else, who was signed in before without signing out. */
+function Forgetting(props: { identity: string; children: ReactNode }) {
+  const cache = useQueryClient()
+  const isNew = useRef(lastIdentity !== null && lastIdentity !== props.identity)
+  if (isNew.current) {
+    cache.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] })
+    isNew.current = false
+  }
+  useEffect(() => {
+    lastIdentity = props.identity
+  }, [props.identity])
+  return props.children
 }
 
 function OnlyStrangers(props: { children: ReactNode }) {

@@ -1,13 +1,14 @@
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { App } from './app'
+import { VERSION } from './version'
 import './style/base.css'
 
-// After an upgrade a chunk that an open page wants is gone: the page is read anew, once.
+// After an upgrade a chunk that an open page wants is gone: the page is read anew, once a version.
 window.addEventListener('vite:preloadError', (event) => {
-  const key = 'reloaded-for-chunk'
-  if (sessionStorage.getItem(key) === null) {
-    sessionStorage.setItem(key, '1')
+  const key = 'reloaded-of-version'
+  if (sessionStorage.getItem(key) !== VERSION) {
+    sessionStorage.setItem(key, VERSION)
     event.preventDefault()
     location.reload()
   }

@@ -33,6 +33,7 @@ OF_COMMANDS = frozenset(
         "OPSC_API_KEY",
         "OPSC_API_URL",
         "OPSC_SERVERS_DIR",
+        "OPSC_TEST_CHROMIUM",
         "OPSC_TEST_DATA",
         "OPSC_TEST_VECTORS",
     }

@@ -10,6 +10,7 @@ import os
 import shutil
 import tarfile
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import brotli
 
@@ -19,8 +20,8 @@ _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
   <dir>/usr/share/fonts</dir>
-  <dir prefix="relative">fonts</dir>
-  <cachedir prefix="relative">fonts-cache</cachedir>
+  <dir>{folder}/fonts</dir>
+  <cachedir>{folder}/fonts-cache</cachedir>
 </fontconfig>
 """
 _PARTS = ("al2023.tar.br", "fonts.tar.br", "swiftshader.tar.br")
@@ -60,7 +61,7 @@ def _unpack(folder: Path) -> None:
         content = brotli.decompress((packed / name).read_bytes())
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             archive.extractall(half, filter="data")
-    (half / "fonts.conf").write_text(_FONTS)
+    (half / "fonts.conf").write_text(_FONTS.format(folder=escape(str(folder))))
     chromium = half / "chromium"
     chromium.write_bytes(brotli.decompress((packed / "chromium.br").read_bytes()))
     chromium.chmod(0o755)

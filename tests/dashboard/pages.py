@@ -17,17 +17,21 @@ _EXPECTED = ("401 (Unauthorized)", "ERR_CONNECTION_REFUSED", "WebSocket connecti
 
 @dataclass
 class Pages:
-    """The pages of one person. problems: errors of scripts, and what was printed as an error."""
+    """The pages of one person. problems: errors of scripts, and what was printed as an error, but
+    for what has a text that is expected.
+    """
 
     context: BrowserContext
     url: str
     problems: list[str] = field(default_factory=list[str])
+    expected: list[str] = field(default_factory=lambda: list(_EXPECTED))
 
     async def open(self, place: str = "") -> Page:
         """Open a place below /app/."""
         page = await self.context.new_page()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._note)
+        page.on("dialog", lambda dialog: dialog.accept())
         await page.goto(f"{self.url}/app/{place}")
         return page
 
@@ -52,7 +56,7 @@ class Pages:
         assert self.problems == []
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(each in message.text for each in _EXPECTED):
+        if message.type == "error" and not any(each in message.text for each in self.expected):
             self.problems.append(message.text)
 
 

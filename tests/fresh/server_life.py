@@ -52,6 +52,12 @@ PLAIN_FIX = FIX.replace("LISTENER", "")
 TLS_FIX = FIX.replace(
     "LISTENER", "-h ops.example.com -p 8883 --cafile /etc/ops-companion/tls/chain.pem"
 )
+PAGES = """
+. ./calls.sh
+$CURL -f -L -H 'Accept: text/html' "$API" > page.html
+grep 'id="root"' page.html
+$CURL -f -o script.js "$API$(grep -o '/app/static/index-[^"]*[.]js' page.html)"
+"""
 PHOTO = """
 . ./calls.sh
 /opt/ops-companion/current/bin/python -c '
@@ -205,7 +211,7 @@ def live_through(root: DebianRoot) -> None:
         for section in SECTIONS:
             type_section(server, section)
         _chapter(server, "a fix, a photo, a large zone, a plan's limit", PREPARE_CALLS)
-        _chapter(server, "", TRACKER, PLAIN_FIX, PHOTO, ZONE, LIMIT)
+        _chapter(server, "", TRACKER, PLAIN_FIX, PAGES, PHOTO, ZONE, LIMIT)
         _chapter(server, "TLS for trackers")
         type_section(server, "TLS for trackers")
         type_section(server, "First fix")

@@ -1,4 +1,4 @@
-/** The API's client. Its types are generated from the OpenAPI document (`make clients`). */
+/** The API's client. Its types are generated from the OpenAPI document, by `tests/dashboard/test_source.py`. */
 import createClient from 'openapi-fetch'
 import type { components, paths } from './schema'
 import { problemIn } from './problem'

@@ -8,6 +8,7 @@ type Page = { data: Schemas['EventItem'][]; next_cursor: string | null }
 const KEY = ['breaches']
 const TYPES: readonly string[] = ['asset.geofence_breach', 'asset.geofence_dwell', 'asset.overspeed']
 const PAGE = 50
+const MOST_LIVE = 500 // of the first page
 
 export function useBreaches() {
   return useInfiniteQuery({
@@ -32,6 +33,15 @@ function once(events: readonly Schemas['EventItem'][]): Breach[] {
 /** Take an event of the live connection. */
 export function takeEvent(queries: QueryClient, event: Schemas['EventItem']): void {
   if (TYPES.includes(event.type)) {
+    const known = queries.getQueryData<InfiniteData<Page>>(KEY)
+    if (queries.isFetching({ queryKey: KEY }) > 0) {
+      void queries.invalidateQueries({ queryKey: KEY }) // the answer may be older than the event
+      return
+    }
+    if ((known?.pages[0]?.data.length ?? 0) >= MOST_LIVE) {
+      void queries.resetQueries({ queryKey: KEY }) // a page that is open for weeks
+      return
+    }
     queries.setQueryData<InfiniteData<Page>>(KEY, (known) => {
       const [first, ...others] = known?.pages ?? []
       if (!known || !first) return known

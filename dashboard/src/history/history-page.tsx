@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react'
 import { useSearchParams } from 'react-router'
 import { problemOf } from '../api/problem'
-import { usePositions } from '../live/live'
+import { useAssetNames } from '../live/live'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
 import { Choice } from '../ui/choice'
@@ -14,11 +14,19 @@ import { TrackMap } from './track-map'
 import { MOST_FIXES, useTrack, useVisits } from './use-track'
 
 const HOUR_MS = 3_600_000
+const FIRST_MS = 2 * HOUR_MS
 const MOST_MS = 24 * HOUR_MS
+const LAST_MS = 8.64e15 // of a Date
 const PACES = ['1', '10', '60', '600'] as const
 const KMH = 3.6
 const NO_FIXES: readonly Fix[] = []
 const NO_ZONES: readonly Zone[] = []
+
+/** An instant of the address; null where there is none that can be read. */
+function instantOf(text: string | null): number | null {
+  const at = text === null || text === '' ? NaN : Number(text)
+  return Math.abs(at) < LAST_MS ? at : null
+}
 
 /** An instant as an input of a day and a time has it, by the person's clock. */
 function inputText(at: number): string {
@@ -47,21 +55,25 @@ function usePlay(from: number, to: number) {
   useEffect(() => {
     if (at >= to) setIsPlaying(false)
   }, [at, to])
-  return { at, setAt, pace, setPace, isPlaying, setIsPlaying }
+  function toggle() {
+    if (!isPlaying && at >= to) setAt(from)
+    setIsPlaying(!isPlaying)
+  }
+  return { at, setAt, pace, setPace, isPlaying, toggle }
 }
 
 /** Where an asset was: its way over up to a day, played by time. The address keeps what is shown. */
 export default function HistoryPage() {
   const say = useSay()
   const language = useLanguage()
-  const assets = usePositions()
+  const assets = useAssetNames()
   const zones = useZones()
   const [address, setAddress] = useSearchParams()
   const [now] = useState(Date.now)
   const [isFailed, setIsFailed] = useState(false)
   const asset = address.get('asset')
-  const to = Number(address.get('to') ?? now)
-  const from = Math.max(Number(address.get('from') ?? to - 2 * HOUR_MS), to - MOST_MS)
+  const to = instantOf(address.get('to')) ?? now
+  const from = Math.max(instantOf(address.get('from')) ?? to - FIRST_MS, to - MOST_MS)
   const span = [new Date(from).toISOString(), new Date(to).toISOString()] as const
   const track = useTrack(asset, ...span)
   const visits = useVisits(asset, ...span)
@@ -69,6 +81,14 @@ export default function HistoryPage() {
   const play = usePlay(fixes[0]?.at ?? from, fixes.at(-1)?.at ?? to)
   const zoneNames = new Map(zones.data?.map((zone) => [zone.id, zone.name]))
   const speed = placeAt(fixes, play.at)?.fix.speed_mps
+
+  function setSpan(begin: number, end: number, moved: 'from' | 'to') {
+    // The other end follows where the time would be none, or longer than a day.
+    const isGood = begin < end && end - begin <= MOST_MS
+    if (!isGood && moved === 'from') end = begin + FIRST_MS
+    if (!isGood && moved === 'to') begin = end - FIRST_MS
+    set({ from: String(begin), to: String(end) })
+  }
 
   function set(changes: Record<string, string>) {
     setAddress((old) => new URLSearchParams({ ...Object.fromEntries(old), ...changes }), { replace: true })
@@ -88,17 +108,17 @@ export default function HistoryPage() {
         />
         <label className="field">
           {say('from')}
-          <input type="datetime-local" value={inputText(from)} onChange={(event) => set({ from: String(Date.parse(event.target.value) || from) })} />
+          <input type="datetime-local" value={inputText(from)} onChange={(event) => setSpan(Date.parse(event.target.value) || from, to, 'from')} />
         </label>
         <label className="field">
           {say('to')}
-          <input type="datetime-local" value={inputText(to)} onChange={(event) => set({ to: String(Date.parse(event.target.value) || to) })} />
+          <input type="datetime-local" value={inputText(to)} onChange={(event) => setSpan(from, Date.parse(event.target.value) || to, 'to')} />
         </label>
         {problem && <ProblemNote problem={problemOf(problem)} />}
         {track.isFetching && <p className="waiting">{say('loading')}</p>}
         {track.data?.length === 0 && <Note kind="plain">{say('no-fixes')}</Note>}
         {fixes.length >= MOST_FIXES && <Note kind="plain">{say('only-newest-fixes', { count: MOST_FIXES })}</Note>}
-        {fixes.length > 0 && (
+        {fixes.length > 1 && (
           <>
             <SpeedChart label={say('greatest-speed')} fixes={fixes} from={fixes[0]!.at} to={fixes.at(-1)!.at} at={play.at} />
             <input
@@ -115,7 +135,7 @@ export default function HistoryPage() {
               {typeof speed === 'number' && ` · ${Math.round(speed * KMH)} km/h`}
             </p>
             <div className="row">
-              <Button look="main" onPress={() => play.setIsPlaying(!play.isPlaying)}>
+              <Button look="main" onPress={play.toggle}>
                 {say(play.isPlaying ? 'pause' : 'play')}
               </Button>
               <Choice

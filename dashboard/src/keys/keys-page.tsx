@@ -40,12 +40,20 @@ export function KeysPage() {
     make.mutate(String(new FormData(form).get('name')), { onSuccess: () => form.reset() })
   }
 
+  function revokeButton(key: ApiKey) {
+    return (
+      <Button look="danger" onPress={() => confirm(say('sure-revoke', { name: key.name })) && revoke.mutate(key)}>
+        {say('revoke')}
+      </Button>
+    )
+  }
+
   const columns: Column<ApiKey>[] = [
     { title: 'name', cell: (key) => key.name },
     { title: 'key-end', cell: (key) => <code>…{key.last4}</code> },
     { title: 'created', cell: (key) => timeText(language, key.created_at) },
     { title: 'last-used', cell: (key) => (key.last_used_at === null ? say('never') : timeText(language, key.last_used_at)) },
-    { title: '', cell: (key) => <Button look="danger" onPress={() => revoke.mutate(key)}>{say('revoke')}</Button> },
+    { title: '', cell: revokeButton },
   ]
   const problem = keys.error ?? make.error ?? revoke.error
   return (

@@ -1,9 +1,9 @@
-import { useQueryClient } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { createContext, useContext, useEffect, useState, useSyncExternalStore, type ReactNode } from 'react'
-import { useSignIn } from '../session/session'
 import { api, data, type Schemas } from '../api/client'
 import { takeEvent } from '../breaches/breaches'
-import { PositionStore, type LivePosition } from './positions'
+import { SESSION, useSignIn } from '../session/session'
+import { PositionStore, type AssetName, type LivePosition } from './positions'
 import { LiveSocket, type ConnectionState } from './socket'
 
 export interface Connection {
@@ -13,42 +13,51 @@ export interface Connection {
   hurry: () => void
 }
 
-const store = new PositionStore()
-const ConnectionContext = createContext<Connection>({ state: 'connecting', code: '', hurry: () => {} })
-
+/** The key of all assets: what makes one, or deletes one, has them read again. */
+export const ASSETS = ['assets']
 const PAGE = 1_000
 const MOST_ASSETS = 20_000
+const CONNECTING: Connection = { state: 'connecting', code: '', hurry: () => {} }
+const store = new PositionStore()
+const ConnectionContext = createContext<Connection>(CONNECTING)
 
 /** Read the newest position of every asset, also of those that have none. */
-async function readAll(): Promise<void> {
+async function readAll(signal: AbortSignal): Promise<LivePosition[]> {
+  const all: LivePosition[] = []
   let cursor: string | null = null
-  for (let read = 0; read < MOST_ASSETS; read += PAGE) {
+  do {
     const query = { limit: PAGE, total: 'none' as const, ...(cursor === null ? {} : { cursor }) }
-    const answer: unknown = await data(api.GET('/v1/assets/positions', { params: { query } }))
+    const answer: unknown = await data(api.GET('/v1/assets/positions', { params: { query }, signal }))
     const page = answer as Schemas['AssetPositionList'] // it may answer GeoJSON, too
-    store.put(page.data)
+    all.push(...page.data)
     cursor = page.next_cursor
-    if (cursor === null) return
-  }
+  } while (cursor !== null && all.length < MOST_ASSETS)
+  return all
 }
 
 /** The live connection of all pages of somebody who is signed in. */
 export function LiveConnection(props: { children: ReactNode }) {
   const queries = useQueryClient()
   const { forget } = useSignIn()
-  const [connection, setConnection] = useState<Connection>({ state: 'connecting', code: '', hurry: () => {} })
+  const [connection, setConnection] = useState<Connection>(CONNECTING)
+  const { data: assets } = useQuery({
+    queryKey: ASSETS,
+    queryFn: ({ signal }) => readAll(signal),
+    staleTime: Infinity, // the live connection brings what is new
+    retry: true,
+  })
   useEffect(() => {
     const socket = new LiveSocket({
       positions: (items) => store.put(items),
       event: (event) => takeEvent(queries, event),
-      gap: () => void queries.invalidateQueries(),
+      gap: () => void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] }),
       state(state, code) {
         if (state === 'ended' && code === 'unauthorized') forget()
-        setConnection({ state, code, hurry: () => socket.hurry() })
+        // Assets that were deleted meanwhile are told of to nobody.
+        if (state === 'open') void queries.invalidateQueries({ queryKey: ASSETS })
+        setConnection({ state, code, hurry: socket.hurry })
       },
     })
-    // The live connection tells of assets that have a position: those without one are read.
-    void readAll().catch(() => undefined)
     window.addEventListener('online', socket.hurry)
     return () => {
       window.removeEventListener('online', socket.hurry)
@@ -58,6 +67,9 @@ export function LiveConnection(props: { children: ReactNode }) {
     // One connection for as long as somebody is signed in.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [])
+  useEffect(() => {
+    if (assets) store.replace(assets)
+  }, [assets])
   return <ConnectionContext value={connection}>{props.children}</ConnectionContext>
 }
 
@@ -65,9 +77,14 @@ export function useConnection(): Connection {
   return useContext(ConnectionContext)
 }
 
-/** The newest position of each asset, by name. */
+/** The newest position of each asset, by name. It changes with every message. */
 export function usePositions(): readonly LivePosition[] {
   return useSyncExternalStore(store.subscribe, store.all)
+}
+
+/** All assets, by name. It changes where one comes, goes or is renamed. */
+export function useAssetNames(): readonly AssetName[] {
+  return useSyncExternalStore(store.subscribe, store.names)
 }
 
 /** Positions for what is not drawn by React. */

@@ -18,6 +18,20 @@ describe('positions', () => {
     expect(store.all()[0]!.position!.speed_mps).toBe(6)
   })
 
+  it('go where an asset is deleted, and stay where it was only read', () => {
+    const store = new PositionStore()
+    store.put([item('a', '2026-01-01T00:00:01Z'), item('b', '2026-01-01T00:00:01Z')])
+    store.put([{ id: 'a', name: 'a', position: null }, { id: 'c', name: 'c', position: null }])
+    expect(store.names().map(({ id }) => id)).toEqual(['b', 'c'])
+    store.replace([{ id: 'b', name: 'new name', position: null }, { id: 'd', name: 'd', position: null }])
+    expect(store.all().map(({ name, position }) => [name, position === null])).toEqual([
+      ['d', true],
+      ['new name', false],
+    ])
+    store.clear()
+    expect(store.all()).toEqual([])
+  })
+
   it('are sorted as people count', () => {
     const store = new PositionStore()
     store.put(['Truck 10', 'Truck 9', 'Crane'].map((name) => item(name, '2026-01-01T00:00:00Z')))

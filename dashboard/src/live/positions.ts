@@ -4,6 +4,12 @@ import type { Schemas } from '../api/client'
 export type LivePosition = Schemas['AssetPosition']
 export type State = 'moving' | 'standing' | 'silent' | 'unknown'
 
+/** An asset by its name. */
+export interface AssetName {
+  id: string
+  name: string
+}
+
 export const STATES: readonly State[] = ['moving', 'standing', 'silent', 'unknown']
 const MOVING_MPS = 1
 const SILENT_MS = 5 * 60_000
@@ -16,34 +22,53 @@ export function stateOf(item: LivePosition, now: number): State {
   return (position.speed_mps ?? 0) >= MOVING_MPS ? 'moving' : 'standing'
 }
 
-function isNewer(item: LivePosition, time: string): boolean {
-  return item.position !== null && Date.parse(item.position.time) >= Date.parse(time)
-}
-
 type Listener = () => void
 
-/**
- * Positions by asset. Readers are told at most once a frame, whatever comes.
- */
+/** Whether an item is at least as new as what is known. */
+function isNewer(item: LivePosition, known: LivePosition | undefined): boolean {
+  if (!known?.position) return true
+  return item.position !== null && Date.parse(item.position.time) >= Date.parse(known.position.time)
+}
+
+/** Positions by asset. Readers are told at most once a frame, whatever comes. */
 export class PositionStore {
   private items = new Map<string, LivePosition>()
   private shown: readonly LivePosition[] = []
+  private shownNames: readonly AssetName[] = []
   private listeners = new Set<Listener>()
   private isTelling = false
+  private order = new Intl.Collator(undefined, { numeric: true })
 
-  /** Take what came. An older position, or none, never replaces a newer one. */
+  /**
+   * Take what came live. An older position never replaces a newer one. An asset that had a position
+   * and has none any more is deleted.
+   */
   put(news: readonly LivePosition[]): void {
     for (const item of news) {
-      const known = this.items.get(item.id)?.position
-      if (known && !isNewer(item, known.time)) continue
-      this.items.set(item.id, item)
+      const known = this.items.get(item.id)
+      if (item.position === null && known?.position) this.items.delete(item.id)
+      else if (isNewer(item, known)) this.items.set(item.id, item)
     }
     this.tell()
   }
 
+  /** Take all assets that there are, as they were read: no others are left. */
+  replace(all: readonly LivePosition[]): void {
+    const known = this.items
+    this.items = new Map(
+      all.map((item) => {
+        const before = known.get(item.id)
+        return [item.id, before && !isNewer(item, before) ? { ...before, name: item.name } : item]
+      }),
+    )
+    this.tell()
+  }
+
+  /** Forget everything, at once. */
   clear(): void {
     this.items.clear()
-    this.tell()
+    this.shown = []
+    this.shownNames = []
   }
 
   subscribe = (listener: Listener): (() => void) => {
@@ -54,13 +79,19 @@ export class PositionStore {
   /** All items, by name. The same array until something changes. */
   all = (): readonly LivePosition[] => this.shown
 
+  /** All assets, by name. The same array until one comes, goes or is renamed. */
+  names = (): readonly AssetName[] => this.shownNames
+
   private tell(): void {
     if (this.isTelling) return
     this.isTelling = true
     requestAnimationFrame(() => {
       this.isTelling = false
-      const order = new Intl.Collator(undefined, { numeric: true })
-      this.shown = [...this.items.values()].sort((one, other) => order.compare(one.name, other.name))
+      this.shown = [...this.items.values()].sort((one, other) => this.order.compare(one.name, other.name))
+      const isSame =
+        this.shown.length === this.shownNames.length &&
+        this.shown.every(({ id, name }, place) => this.shownNames[place]!.id === id && this.shownNames[place]!.name === name)
+      if (!isSame) this.shownNames = this.shown.map(({ id, name }) => ({ id, name }))
       for (const listener of this.listeners) listener()
     })
   }

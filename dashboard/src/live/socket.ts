@@ -15,16 +15,21 @@ export interface Receiver {
 
 interface Message {
   op: string
+  id?: number
   channel?: string
+  code?: string
   positions?: LivePosition[]
   event?: LiveEvent & { seq: number }
   after?: number
   seq?: number
 }
 
+const [EVENTS, POSITIONS, PING] = [1, 2, 3] // ids of our messages
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 30_000
-const PING_MS = 20_000
+export const PING_MS = 20_000
+/** Longer without a message, the connection is held to be lost: each ping has an answer. */
+export const SILENCE_MS = 2 * PING_MS
 // The person has to sign in again, or may not read: to connect again would not help.
 const FINAL = new Set(['unauthorized', 'forbidden', 'plan_required'])
 const CLOSE_IS_UNAUTHORIZED = 4001
@@ -36,6 +41,7 @@ export class LiveSocket {
   private pause = FIRST_PAUSE_MS
   private timer = 0
   private pinging = 0
+  private heardAt = 0
   private isClosed = false
 
   constructor(private readonly receiver: Receiver) {
@@ -45,24 +51,34 @@ export class LiveSocket {
   close(): void {
     this.isClosed = true
     clearTimeout(this.timer)
-    clearInterval(this.pinging)
-    this.socket?.close()
+    this.drop()
   }
 
-  /** Connect now, where a pause was under way. */
+  /** Connect now: the network is another one, or somebody does not want to wait. */
   hurry = (): void => {
-    if (this.timer !== 0 && !this.isClosed) this.connect()
+    if (this.isClosed) return
+    this.drop()
+    this.connect()
   }
 
   private connect(): void {
     clearTimeout(this.timer)
-    this.timer = 0
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
     const socket = new WebSocket(`${scheme}://${location.host}/v1/ws`)
     this.socket = socket
+    this.heardAt = Date.now()
+    this.pinging = window.setInterval(() => this.ping(), PING_MS)
     socket.onopen = () => this.send({ op: 'authenticate' })
-    socket.onmessage = (message) => this.take(JSON.parse(String(message.data)) as Message)
-    socket.onclose = (close) => this.closed(close)
+    socket.onmessage = (message) => {
+      this.heardAt = Date.now()
+      this.take(JSON.parse(String(message.data)) as Message)
+    }
+    socket.onclose = (close) => this.lost(codeOf(close))
+  }
+
+  private ping(): void {
+    if (Date.now() - this.heardAt >= SILENCE_MS) this.lost('')
+    else this.send({ op: 'ping', id: PING })
   }
 
   private send(message: object): void {
@@ -72,17 +88,17 @@ export class LiveSocket {
   private take(message: Message): void {
     switch (message.op) {
       case 'authenticated':
-        this.pause = FIRST_PAUSE_MS
-        this.send({ op: 'subscribe', id: 1, channel: 'events', ...(this.after === null ? {} : { after: this.after }) })
-        this.send({ op: 'subscribe', id: 2, channel: 'positions' })
-        clearInterval(this.pinging)
-        this.pinging = window.setInterval(() => this.send({ op: 'ping', id: 3 }), PING_MS)
-        this.receiver.state('open', '')
+        this.send({ op: 'subscribe', id: EVENTS, channel: 'events', ...(this.after === null ? {} : { after: this.after }) })
+        this.send({ op: 'subscribe', id: POSITIONS, channel: 'positions' })
         break
       case 'subscribed':
-        if (message.channel === 'events' && this.after === null) {
-          this.after = message.after ?? null
-          this.receiver.gap()
+        if (message.channel === 'events') this.begun(message.after ?? null)
+        break
+      case 'error':
+        if (message.id === EVENTS || message.id === POSITIONS) {
+          // A place that is not there any more, as after a restored backup: begin from now on.
+          if (message.id === EVENTS && message.code === 'bad_message') this.after = null
+          this.lost(message.code ?? '')
         }
         break
       case 'positions':
@@ -99,11 +115,29 @@ export class LiveSocket {
     }
   }
 
-  private closed(close: CloseEvent): void {
+  /** Events are read from now on. after: the seq that they come behind. */
+  private begun(after: number | null): void {
+    this.pause = FIRST_PAUSE_MS
+    this.receiver.state('open', '')
+    if (this.after === null) {
+      this.after = after
+      this.receiver.gap()
+    }
+  }
+
+  /** Let go of the connection that there is, without a word. */
+  private drop(): void {
     clearInterval(this.pinging)
+    const socket = this.socket
     this.socket = null
+    if (socket === null) return
+    socket.onopen = socket.onmessage = socket.onclose = null
+    socket.close()
+  }
+
+  private lost(code: string): void {
+    this.drop()
     if (this.isClosed) return
-    const code = codeOf(close)
     if (code === 'events_gone') this.after = null
     if (FINAL.has(code)) {
       this.receiver.state('ended', code)
@@ -112,6 +146,7 @@ export class LiveSocket {
     this.receiver.state('lost', code)
     const pause = this.pause * (0.75 + Math.random() / 2)
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE_MS)
+    clearTimeout(this.timer)
     this.timer = window.setTimeout(() => this.connect(), pause)
   }
 }

@@ -115,6 +115,7 @@ export function FleetMap(props: {
 }) {
   const place = useRef<HTMLDivElement>(null)
   const map = useRef<maplibre.Map | null>(null)
+  const redraw = useRef(() => {})
   const current = useRef(props)
   current.current = props
 
@@ -122,6 +123,7 @@ export function FleetMap(props: {
     let made: maplibre.Map
     let isFitted = false
     let isReady = false
+    let lastSeen: string | null = null // of the asset that is followed: which, and when
     try {
       made = newMap(place.current!, current.current.label, 'zones', (map) => {
         addZones(map, current.current.zones)
@@ -144,9 +146,19 @@ export function FleetMap(props: {
         isFitted = true
         made.fitBounds(bounds, { padding: 60, maxZoom: CLOSE_ZOOM, animate: false })
       }
-      const followed = positions.all().find((item) => item.id === chosen)?.position
-      if (followed) made.easeTo({ center: [followed.lon, followed.lat], duration: 300 })
+      follow(chosen)
     }
+
+    function follow(chosen: string | null) {
+      const position = positions.all().find((item) => item.id === chosen)?.position
+      const seen = position ? `${chosen} ${position.time}` : null
+      if (!position || seen === lastSeen) return
+      const isNew = !lastSeen?.startsWith(`${chosen} `)
+      lastSeen = seen
+      const zoom = isNew ? { zoom: Math.max(made.getZoom(), CLOSE_ZOOM) } : {}
+      made.easeTo({ center: [position.lon, position.lat], duration: 300, ...zoom })
+    }
+    redraw.current = draw
 
     made.on('click', (event) => {
       if (!isReady) return
@@ -171,16 +183,7 @@ export function FleetMap(props: {
     setZones(map.current, props.zones)
   }, [props.zones])
 
-  useEffect(() => {
-    const position = positions.all().find((item) => item.id === props.chosen)?.position
-    const made = map.current
-    if (!made?.getSource('fleet')) return
-    made.getSource<maplibre.GeoJSONSource>('fleet')?.setData(collection(props.chosen, false))
-    made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(collection(props.chosen, true))
-    if (position) {
-      made.easeTo({ center: [position.lon, position.lat], zoom: Math.max(made.getZoom(), CLOSE_ZOOM), duration: 300 })
-    }
-  }, [props.chosen])
+  useEffect(() => redraw.current(), [props.chosen])
 
   return <div ref={place} className="map" />
 }

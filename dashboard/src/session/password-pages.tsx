@@ -22,7 +22,7 @@ export function PasswordLinkPage(props: { link: keyof typeof LINKS }) {
   const { signIn } = useSignIn()
   const [problem, setProblem] = useState<Problem | null>(null)
   const [isBusy, setIsBusy] = useState(false)
-  const token = hash.startsWith(TOKEN) ? decodeURIComponent(hash.slice(TOKEN.length)) : null
+  const token = hash.startsWith(TOKEN) ? hash.slice(TOKEN.length) : null
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault()
@@ -33,8 +33,8 @@ export function PasswordLinkPage(props: { link: keyof typeof LINKS }) {
       const account = await data(api.POST(path, { body: { token: token ?? '', password } }))
       keepOrganization(account.organization_id)
       history.replaceState(null, '', '/app/') // the token is used
-      await signIn({ email: account.email, password, organization_id: account.organization_id })
-      location.assign('/app/')
+      await signIn({ email: account.email, password, organization_id: account.organization_id }).catch(() => undefined)
+      location.assign('/app/') // where who is not signed in signs in
     } catch (thrown) {
       setProblem(problemOf(thrown))
       setIsBusy(false)

@@ -12,7 +12,9 @@ export interface Session {
 }
 
 export const ROLES: readonly Role[] = ['viewer', 'technician', 'dispatcher', 'admin']
-const KEY = ['session']
+/** The key of who is signed in. */
+export const SESSION = ['session']
+const KEY = SESSION
 const SessionContext = createContext<Session | null>(null)
 
 function taken(item: Schemas['SessionItem']): Session {
@@ -31,7 +33,8 @@ async function read(): Promise<Session | null> {
 
 /** The session as the API has it: `null` where nobody is signed in. */
 export function useSessionQuery() {
-  return useQuery({ queryKey: KEY, queryFn: read, staleTime: Infinity, retry: 2 })
+  // Looked at again when the page is: another tab may have signed somebody else in.
+  return useQuery({ queryKey: KEY, queryFn: read, staleTime: Infinity, refetchOnWindowFocus: 'always', retry: 2 })
 }
 
 export function SignedIn(props: { session: Session; children: ReactNode }) {
@@ -56,14 +59,20 @@ export function useSignIn() {
   function become(session: Session | null): void {
     // Not clear(): pages that look at the session would not hear of it.
     queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== KEY[0] })
+    queries.getMutationCache().clear() // which has secrets that were shown once
     queries.setQueryData(KEY, session)
   }
   return {
     async signIn(body: Schemas['Credentials']): Promise<void> {
       become(taken(await data(api.POST('/v1/auth/session', { body }))))
     },
+    /** Throws Problem where the session may go on. */
     async signOut(): Promise<void> {
-      await data(api.DELETE('/v1/auth/session'))
+      try {
+        await data(api.DELETE('/v1/auth/session'))
+      } catch (thrown) {
+        if (problemOf(thrown).document.status !== 401) throw thrown
+      }
       setCsrfToken(null)
       become(null)
     },

@@ -1,26 +1,25 @@
 import { useQuery } from '@tanstack/react-query'
-import type { ReactNode } from 'react'
+import { useState, type ReactNode } from 'react'
 import { NavLink } from 'react-router'
 import { api, data } from '../api/client'
+import { problemOf, type Problem } from '../api/problem'
 import { ConnectionBanner } from '../live/connection-banner'
 import { LiveConnection } from '../live/live'
 import { useSession, useSignIn } from '../session/session'
 import icon from '../style/icon.svg'
 import { LanguageChoice } from '../texts/language-choice'
 import { useSay } from '../texts/texts'
-import { Button } from '../ui/forms'
+import { Button, ProblemNote } from '../ui/forms'
+import { VERSION } from '../version'
 import { Palette } from './palette'
 import { pagesFor } from './places'
-
-/** The version of the page: it stands in the foot, and in reports of errors. */
-export const VERSION =
-  document.querySelector<HTMLMetaElement>('meta[name=application-version]')?.content ?? ''
 
 /** What stands around every page of somebody who is signed in. */
 export function Shell(props: { children: ReactNode }) {
   const say = useSay()
   const { signOut } = useSignIn()
   const { role } = useSession()
+  const [problem, setProblem] = useState<Problem | null>(null)
   const { data: me } = useQuery({
     queryKey: ['me'],
     queryFn: () => data(api.GET('/v1/users/me')),
@@ -43,11 +42,14 @@ export function Shell(props: { children: ReactNode }) {
           </nav>
           <Palette />
           <span className="who wide">{me?.name ?? me?.email}</span>
-          <Button look="plain" onPress={() => void signOut()}>
+          <Button look="plain" onPress={() => signOut().catch((thrown) => setProblem(problemOf(thrown)))}>
             {say('sign-out')}
           </Button>
         </header>
-        <ConnectionBanner />
+        <div className="banners">
+          {problem && <ProblemNote problem={problem} texts={{ unreachable: 'not-signed-out' }} />}
+          <ConnectionBanner />
+        </div>
         <main id="content">{props.children}</main>
         <footer className="foot">
           <span>{say('version', { version: VERSION })}</span>

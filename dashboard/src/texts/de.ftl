@@ -29,6 +29,14 @@ kind-of-zone = Zone
 kind-of-tracker = Tracker
 kind-of-user = Benutzer
 
+page-failed = Diese Seite ist ausgefallen. Das ist unser Fehler.
+load-again = Neu laden
+not-signed-out = Sie sind noch angemeldet: Der Server war nicht erreichbar. Versuchen Sie es noch einmal.
+sure-delete = „{ $name }“ löschen?
+sure-revoke = „{ $name }“ widerrufen? Was damit arbeitet, hört auf zu arbeiten.
+sure-role = { $name } zum { $role } machen?
+sure-deactivate = { $name } abschalten? Sitzungen und Schlüssel enden sofort.
+
 ## Anmelden
 
 sign-in = Anmelden
@@ -157,7 +165,7 @@ set-up-hint = Geben Sie dem Gerät diese Angaben, und lassen Sie es per MQTT sen
 user-name = Benutzername
 password-once = Passwort, nur dieses eine Mal gezeigt
 topic = Topic
-set-up-example = Oder versuchen Sie es von hier:
+set-up-example = Oder versuchen Sie es von hier, mit Host und Port Ihres Listeners:
 waiting-for-fix = Wartet auf die erste Position …
 first-fix-came = Die erste Position ist da. Die Maschine steht auf der Karte.
 

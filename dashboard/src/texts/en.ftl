@@ -29,6 +29,14 @@ kind-of-zone = Zone
 kind-of-tracker = Tracker
 kind-of-user = User
 
+page-failed = This page has failed. This is a fault of ours.
+load-again = Load again
+not-signed-out = You are still signed in: the server could not be reached. Try again.
+sure-delete = Delete “{ $name }”?
+sure-revoke = Revoke “{ $name }”? What uses it stops working.
+sure-role = Make { $name } { $role }?
+sure-deactivate = Switch { $name } off? Their sessions and keys end at once.
+
 ## Signing in
 
 sign-in = Sign in
@@ -157,7 +165,7 @@ set-up-hint = Give the device these, and have it send by MQTT.
 user-name = User name
 password-once = Password, shown this once
 topic = Topic
-set-up-example = Or try it from here:
+set-up-example = Or try it from here, with the host and port that your listener has:
 waiting-for-fix = Waiting for the first position …
 first-fix-came = The first position has come. The machine is on the map.
 

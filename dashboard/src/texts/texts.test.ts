@@ -2,9 +2,12 @@ import { FluentResource } from '@fluent/bundle'
 import { describe, expect, it } from 'vitest'
 import german from './de.ftl?raw'
 import english from './en.ftl?raw'
+import { STATES } from '../live/positions'
+import { ROLES } from '../session/session'
+import { ZONE_KINDS } from '../zones/shapes'
 import { sayer } from './texts'
 
-const sources = import.meta.glob('../**/*.{ts,tsx}', { query: '?raw', import: 'default', eager: true })
+const sources = import.meta.glob(['../**/*.{ts,tsx}', '!../**/*.test.ts'], { query: '?raw', import: 'default', eager: true })
 
 function names(source: string): string[] {
   return [...new FluentResource(source).body].map((entry) => entry.id).sort()
@@ -22,6 +25,29 @@ describe('texts', () => {
     )
     expect(said.length).toBeGreaterThan(30)
     expect(said.filter((name) => !known.has(name))).toEqual([])
+  })
+
+  it('are all there that are put together', () => {
+    const known = new Set(names(english))
+    const families: Record<string, readonly string[]> = {
+      'state-': STATES,
+      'kind-': ZONE_KINDS,
+      'role-': ROLES,
+      'kind-of-': ['asset', 'zone', 'tracker', 'user'],
+      'delivery-': ['pending', 'delivered', 'failed'],
+      'endpoint-disabled-': ['user', 'failures', 'gone', 'backlog'],
+      'breach-': ['enter', 'exit', 'dwell', 'overspeed'],
+      'mark-': ['late', 'segment', 'timer', 'initial', 'schedule'],
+      'user-': ['active', 'invited', 'service', 'deactivated'],
+      'draw-': ['polygon', 'point', 'linestring', 'polygon-hint', 'point-hint', 'linestring-hint'],
+      'live-': ['lost', 'ended'],
+    }
+    const wanted = Object.entries(families).flatMap(([family, all]) => all.map((each) => family + each))
+    const titles = Object.values(sources).flatMap((source) =>
+      [...String(source).matchAll(/(?:title|name): '([a-z-]+)'/g)].map((found) => found[1]!),
+    )
+    expect(titles.length).toBeGreaterThan(20)
+    expect([...wanted, ...titles].filter((name) => !known.has(name))).toEqual([])
   })
 
   it('count in words of the language', () => {

@@ -1,8 +1,8 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useState, type FormEvent } from 'react'
+import { useRef, useState, type FormEvent } from 'react'
 import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
-import { usePositions } from '../live/live'
+import { ASSETS, useAssetNames } from '../live/live'
 import { useHasRole } from '../session/session'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
@@ -23,7 +23,8 @@ export function TrackersPage() {
   const language = useLanguage()
   const mayChange = useHasRole('dispatcher')
   const queries = useQueryClient()
-  const names = new Map(usePositions().map((item) => [item.id, item.name]))
+  const names = new Map(useAssetNames().map((asset) => [asset.id, asset.name]))
+  const assetOf = useRef(new Map<string, string>()) // made, and without a tracker yet
   const [made, setMade] = useState<Schemas['NewTrackerItem'] | null>(null)
   const trackers = useQuery({
     queryKey: TRACKERS,
@@ -33,12 +34,15 @@ export function TrackersPage() {
   const refresh = () => queries.invalidateQueries({ queryKey: TRACKERS })
   const make = useMutation({
     mutationFn: async (name: string) => {
-      const asset = await data(api.POST('/v1/assets', { body: { name } as NewAsset }))
-      return data(api.POST('/v1/trackers', { body: { name, asset_id: asset.id } as NewTracker }))
+      const asset_id = assetOf.current.get(name) ?? (await data(api.POST('/v1/assets', { body: { name } as NewAsset }))).id
+      assetOf.current.set(name, asset_id)
+      const tracker = await data(api.POST('/v1/trackers', { body: { name, asset_id } as NewTracker }))
+      assetOf.current.delete(name)
+      return tracker
     },
     onSuccess: (tracker) => {
       setMade(tracker)
-      return refresh()
+      return Promise.all([refresh(), queries.invalidateQueries({ queryKey: ASSETS })])
     },
   })
   const revoke = useMutation({
@@ -68,7 +72,12 @@ export function TrackersPage() {
 
   function revokeButton(tracker: Tracker) {
     if (tracker.revoked_at !== null) return null
-    return <Button look="danger" onPress={() => revoke.mutate(tracker.id)}>{say('revoke')}</Button>
+    const name = tracker.name ?? tracker.id
+    return (
+      <Button look="danger" onPress={() => confirm(say('sure-revoke', { name })) && revoke.mutate(tracker.id)}>
+        {say('revoke')}
+      </Button>
+    )
   }
 
   const problem = trackers.error ?? make.error ?? revoke.error

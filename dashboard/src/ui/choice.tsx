@@ -8,7 +8,7 @@ export function Choice<Value extends string>(props: {
   values: readonly Value[]
   texts: readonly string[]
   isLabelSeen?: boolean
-  onChoose?: (value: Value) => void
+  onChoose?: (value: Value) => unknown
 }) {
   const id = useId()
   const { value, onChoose } = props

@@ -53,7 +53,9 @@ export function SecretNote(props: { text: string; secret: string }) {
     <Note kind="good">
       <p>{props.text}</p>
       <code className="secret">{props.secret}</code>
-      <Button onPress={() => void navigator.clipboard.writeText(props.secret)}>{say('copy')}</Button>
+      {isSecureContext && (
+        <Button onPress={() => void navigator.clipboard.writeText(props.secret)}>{say('copy')}</Button>
+      )}
     </Note>
   )
 }

@@ -59,7 +59,10 @@ export function UsersPage() {
             value={user.role}
             values={ROLES}
             texts={roleTexts}
-            onChoose={(role) => change.mutate({ id: user.id, body: { role } })}
+            onChoose={(role) =>
+              confirm(say('sure-role', { name: user.email, role: say(`role-${role}`) })) &&
+              change.mutate({ id: user.id, body: { role } })
+            }
           />
         ),
     },
@@ -72,7 +75,10 @@ export function UsersPage() {
           {user.id !== userId && (
             <Button
               look={user.active ? 'danger' : 'plain'}
-              onPress={() => change.mutate({ id: user.id, body: { active: !user.active } })}
+              onPress={() =>
+                (!user.active || confirm(say('sure-deactivate', { name: user.email }))) &&
+                change.mutate({ id: user.id, body: { active: !user.active } })
+              }
             >
               {say(user.active ? 'deactivate' : 'activate')}
             </Button>

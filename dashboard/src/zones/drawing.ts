@@ -17,6 +17,12 @@ export type Mode = (typeof MODES)[number]
 const DIGITS = 7 // of a degree: a centimetre
 const COORDINATES = { midpoints: true, draggable: true, deletable: true }
 
+/** Coordinates with no more digits than are drawn: terra-draw takes no others. */
+export function rounded<T>(coordinates: T): T {
+  if (Array.isArray(coordinates)) return coordinates.map(rounded) as T
+  return Number(Number(coordinates).toFixed(DIGITS)) as T
+}
+
 /** onChange: what is drawn now; null where nothing is whole. */
 export class Drawing {
   private readonly draw: TerraDraw
@@ -50,14 +56,13 @@ export class Drawing {
     this.onChange(null)
   }
 
-  /** Show a shape, to be changed. */
+  /** Show a shape, to be changed. It stays as it is until it is. */
   show(shape: Drawn): void {
     this.draw.clear()
-    const mode = shape.type.toLowerCase() as Mode
-    const [added] = this.draw.addFeatures([{ type: 'Feature', geometry: shape, properties: { mode } }])
-    this.mode = mode
+    this.mode = shape.type.toLowerCase() as Mode
+    const geometry = { ...shape, coordinates: rounded(shape.coordinates) } as Drawn
+    const [added] = this.draw.addFeatures([{ type: 'Feature', geometry, properties: { mode: this.mode } }])
     if (added?.valid && added.id !== undefined) this.change(added.id)
-    this.tell()
   }
 
   end(): void {

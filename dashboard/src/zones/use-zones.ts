@@ -20,5 +20,5 @@ async function read(): Promise<Zone[]> {
 
 /** The zones as they are now, up to MOST_ZONES of them. */
 export function useZones() {
-  return useQuery({ queryKey: ['zones'], queryFn: read, staleTime: 60_000 })
+  return useQuery({ queryKey: ['zones'], queryFn: read, staleTime: 60_000, refetchInterval: 60_000 })
 }

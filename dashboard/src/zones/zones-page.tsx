@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { useState, type FormEvent } from 'react'
+import { useEffect, useState, type FormEvent } from 'react'
 import { useSearchParams } from 'react-router'
 import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
@@ -19,7 +19,8 @@ const NO_ZONES: readonly Zone[] = []
 /** What is being drawn: a new zone, or another shape and other facts of one that is there. */
 interface Draft {
   zone: Zone | null
-  mode: Mode
+  /** null: of several parts, or with a hole, which is not drawn here. */
+  mode: Mode | null
   drawn: Drawn | null
   metres: number
 }
@@ -69,7 +70,7 @@ export default function ZonesPage() {
   function change(zone: Zone) {
     save.reset()
     const shape = zone.geometry as unknown as Drawn
-    const mode = shape.type.toLowerCase() as Mode
+    const mode = isDrawable(zone) ? (shape.type.toLowerCase() as Mode) : null
     setDraft({ zone, mode, drawn: shape, metres: zone.radius_m ?? zone.width_m ?? 0 })
   }
 
@@ -77,12 +78,13 @@ export default function ZonesPage() {
     event.preventDefault()
     if (draft === null || draft.drawn === null) return
     const given = new FormData(event.currentTarget)
-    const body = { name: String(given.get('name')), kind: String(given.get('kind')) as ZoneKind, ...shapeOf(draft) }
+    const facts = { name: String(given.get('name')), kind: String(given.get('kind')) as ZoneKind }
+    const body = hasOwnShape(draft) ? { ...facts, ...shapeOf(draft) } : facts
     save.mutate({ zone: draft.zone, body })
   }
 
   const task: Task | null =
-    draft === null
+    draft === null || draft.mode === null
       ? null
       : draft.zone === null
         ? { key: `new ${draft.mode}`, mode: draft.mode }
@@ -117,7 +119,7 @@ export default function ZonesPage() {
           </>
         ) : (
           <form onSubmit={submit} className="stack">
-            <p>{say(draft.zone === null ? `draw-${draft.mode}-hint` : 'change-hint')}</p>
+            <p>{say(draft.mode === null ? 'not-drawable' : draft.zone === null ? `draw-${draft.mode}-hint` : 'change-hint')}</p>
             <TextInput name="name" label={say('name')} defaultValue={draft.zone?.name ?? ''} isRequired maxLength={200} />
             <Choice
               name="kind"
@@ -126,7 +128,7 @@ export default function ZonesPage() {
               values={ZONE_KINDS}
               texts={ZONE_KINDS.map((kind) => say(`kind-${kind}`))}
             />
-            {draft.mode !== 'polygon' && (
+            {(draft.mode === 'point' || draft.mode === 'linestring') && (
               <TextInput
                 name="metres"
                 type="number"
@@ -162,6 +164,16 @@ export default function ZonesPage() {
   )
 }
 
+function isDrawable(zone: Zone): boolean {
+  const { type, coordinates } = zone.geometry as unknown as { type: string; coordinates: unknown[] }
+  return type !== 'MultiPolygon' && !(type === 'Polygon' && coordinates.length > 1)
+}
+
+/** Whether the shape is another one than that of the zone. */
+function hasOwnShape({ zone, drawn, metres }: Draft): boolean {
+  return zone === null || drawn !== (zone.geometry as unknown) || metres !== (zone.radius_m ?? zone.width_m ?? 0)
+}
+
 /** The shape of a draft, as the API takes it. */
 function shapeOf({ drawn, mode, metres }: Draft) {
   return {
@@ -174,16 +186,21 @@ function shapeOf({ drawn, mode, metres }: Draft) {
 /** A centre by numbers, beside the map. */
 function Centre(props: { drawn: Drawn | null; onChange: (drawn: Drawn) => void }) {
   const say = useSay()
-  const [lon, lat] = props.drawn?.type === 'Point' ? props.drawn.coordinates : [undefined, undefined]
-  const set = (place: number, text: string) => {
-    const coordinates = [lon ?? 0, lat ?? 0]
-    coordinates[place] = Number(text)
-    if (Number.isFinite(coordinates[place])) props.onChange({ type: 'Point', coordinates })
+  const [lon, lat] = props.drawn?.type === 'Point' ? props.drawn.coordinates : []
+  const [texts, setTexts] = useState<{ lon: string; lat: string } | null>(null)
+  const shown = texts ?? { lon: String(lon ?? ''), lat: String(lat ?? '') }
+  useEffect(() => setTexts(null), [lon, lat]) // it was set on the map
+  const set = (changes: Partial<typeof shown>) => {
+    const next = { ...shown, ...changes }
+    setTexts(next)
+    if (next.lon.trim() === '' || next.lat.trim() === '') return
+    const coordinates = [Number(next.lon), Number(next.lat)]
+    if (coordinates.every(Number.isFinite)) props.onChange({ type: 'Point', coordinates })
   }
   return (
     <div className="row">
-      <TextInput label={say('latitude')} type="number" value={lat === undefined ? '' : String(lat)} onChange={(text) => set(1, text)} />
-      <TextInput label={say('longitude')} type="number" value={lon === undefined ? '' : String(lon)} onChange={(text) => set(0, text)} />
+      <TextInput label={say('latitude')} inputMode="decimal" value={shown.lat} onChange={(text) => set({ lat: text })} />
+      <TextInput label={say('longitude')} inputMode="decimal" value={shown.lon} onChange={(text) => set({ lon: text })} />
     </div>
   )
 }
@@ -192,18 +209,20 @@ function ChosenZone(props: { zone: Zone; onChange: (zone: Zone) => void; onRemov
   const say = useSay()
   const mayChange = useHasRole('dispatcher')
   const { zone } = props
-  const shape = zone.geometry as unknown as { type: string; coordinates: unknown[] }
-  const isDrawable = shape.type !== 'MultiPolygon' && !(shape.type === 'Polygon' && shape.coordinates.length > 1)
   return (
     <Note kind="plain">
       <p><b dir="auto">{zone.name}</b> · {say(`kind-${zone.kind}`)}</p>
       {mayChange && (
         <div className="row">
-          {isDrawable && <Button onPress={() => props.onChange(zone)}>{say('change')}</Button>}
-          <Button look="danger" onPress={() => props.onRemove(zone.id)}>{say('delete')}</Button>
+          <Button onPress={() => props.onChange(zone)}>{say('change')}</Button>
+          <Button
+            look="danger"
+            onPress={() => confirm(say('sure-delete', { name: zone.name })) && props.onRemove(zone.id)}
+          >
+            {say('delete')}
+          </Button>
         </div>
       )}
-      {mayChange && !isDrawable && <p className="small">{say('not-drawable')}</p>}
     </Note>
   )
 }

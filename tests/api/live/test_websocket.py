@@ -18,7 +18,7 @@ from api.http.websocket import (
     MOST_UNREAD,
     BoundedWebSocket,
 )
-from api.limits import gate
+from api.limits import gate, last_used
 from api.limits.plans import LIVE_CONNECTIONS
 from api.live.connection import MESSAGES_AT_ONCE, MOST_BAD_MESSAGES, LiveConnection
 from db.core.ids import new_id
@@ -34,6 +34,10 @@ from tests.api.live.reading import (
 )
 from tests.api.running import CLOCK, Client, Organization, RunningApi
 from tests.waiting import until
+
+_SESSION = "org_id = %s AND kind = 'session'"
+_LONG_AGO = f"UPDATE sign_ins SET last_used_at = now() - interval '11 hours' WHERE {_SESSION}"
+_IS_OLD = f"SELECT last_used_at < now() - interval '1 hour' FROM sign_ins WHERE {_SESSION}"
 
 
 def socket_url(api: RunningApi) -> str:
@@ -125,6 +129,18 @@ async def test_a_session_that_ends_ends_its_connection(
             south.org_id,
         )
         assert await reader.closed() == UNAUTHORIZED
+
+
+async def test_a_map_on_a_wall_stays_signed_in(
+    api: RunningApi, org: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_used, "_EVERY_S", 0.0)
+    headers = {"Cookie": await session_cookie(api, org)}
+    async with stranger(api.url, origin=api.url, additional_headers=headers) as reader:
+        assert (await reader.ask("authenticate"))["op"] == "authenticated"
+        await until(lambda: not api.sql(_IS_OLD, org.org_id)[0][0])
+        api.sql(_LONG_AGO, org.org_id)
+        await until(lambda: not api.sql(_IS_OLD, org.org_id)[0][0])
 
 
 async def test_a_sign_in_that_is_revoked_ends_its_connection(

@@ -240,8 +240,8 @@ def test_the_end_of_the_start_says_what_to_do_next(installation: Installation) -
     up = installation.up()
     words = shlex.split(up.output.partition("\n  export ")[2].partition("\n")[0])
     variables = dict(word.split("=", 1) for word in words)
-    assert f"docs      {variables['API']}/docs\n" in up.output
-    assert f"logs      {up.data_dir}/log\n" in up.output
+    assert f"docs       {variables['API']}/docs\n" in up.output
+    assert f"logs       {up.data_dir}/log\n" in up.output
     for line in up.output.splitlines():
         if " org create " in line:
             made = subprocess.run(shlex.split(line), check=True, capture_output=True, text=True)
