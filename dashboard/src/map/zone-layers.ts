@@ -10,7 +10,13 @@ export function addZones(map: maplibre.Map, zones: readonly Zone[]): void {
   const colour: maplibre.ExpressionSpecification = ['match', ['get', 'kind'], ...ZONE_COLOURS, '#6b7280']
   map.addSource('zones', { type: 'geojson', data: featuresOf(zones) })
   map.addLayer({ id: 'zones', type: 'fill', source: 'zones', paint: { 'fill-color': colour, 'fill-opacity': 0.12 } })
-  map.addLayer({ id: 'zone-edges', type: 'line', source: 'zones', paint: { 'line-color': colour, 'line-width': 2 } })
+  map.addLayer({
+    id: 'zone-edges',
+    type: 'line',
+    source: 'zones',
+    filter: ['get', 'hasEdge'],
+    paint: { 'line-color': colour, 'line-width': 2 },
+  })
   map.addLayer({
     id: 'zone-names',
     type: 'symbol',

@@ -62,14 +62,27 @@ export function areaOf(zone: Pick<Zone, 'geometry' | 'radius_m' | 'width_m'>): P
   }
 }
 
+/** What is known of a zone on the map. hasEdge: not a corridor, whose pieces overlap. */
+interface ZoneFacts {
+  id: string
+  name: string
+  kind: ZoneKind
+  hasEdge: boolean
+}
+
 export function featuresOf(
   zones: readonly Zone[],
-): FeatureCollection<Polygon | MultiPolygon, { id: string; name: string; kind: ZoneKind }> {
+): FeatureCollection<Polygon | MultiPolygon, ZoneFacts> {
   const features = zones.map(
-    (zone): Feature<Polygon | MultiPolygon, { id: string; name: string; kind: ZoneKind }> => ({
+    (zone): Feature<Polygon | MultiPolygon, ZoneFacts> => ({
       type: 'Feature',
       geometry: areaOf(zone),
-      properties: { id: zone.id, name: zone.name, kind: zone.kind },
+      properties: {
+        id: zone.id,
+        name: zone.name,
+        kind: zone.kind,
+        hasEdge: (zone.geometry as { type: string }).type !== 'LineString',
+      },
     }),
   )
   return { type: 'FeatureCollection', features }
