@@ -59,7 +59,7 @@ def _run(program: Callable[..., Any], title: str, *arguments: str) -> None:
 def _compress(folder: Path) -> None:
     for path in [*folder.rglob("*.*")]:
         content = path.read_bytes()
-        if len(content) >= _LEAST_BYTES and path.suffix in (".js", ".mjs", ".css", ".svg", ".json"):
+        if len(content) >= _LEAST_BYTES and path.suffix in (".css", ".js", ".svg"):
             path.with_name(f"{path.name}.br").write_bytes(brotli.compress(content, quality=9))
             path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
 

@@ -28,16 +28,7 @@ _POLICY = (
 )
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 _SUFFIXES = {"br": ".br", "gzip": ".gz"}
-_MEDIA_TYPES = {
-    ".css": "text/css",
-    ".ftl": "text/plain",
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".mjs": "text/javascript",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".woff2": "font/woff2",
-}
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @router.get("/invitation")

@@ -44,13 +44,13 @@ export function App() {
       <QueryClientProvider client={queries}>
         <BrowserRouter basename="/app">
           <Boundary>
-          <Routes>
-            <Route path="/sign-in" element={<OnlyStrangers><SignInPage /></OnlyStrangers>} />
-            <Route path="/forgot-password" element={<ForgotPasswordPage />} />
-            <Route path="/invitation" element={<PasswordLinkPage link="invitation" />} />
-            <Route path="/password-reset" element={<PasswordLinkPage link="reset" />} />
-            <Route path="/*" element={<OnlySignedIn><Pages /></OnlySignedIn>} />
-          </Routes>
+            <Routes>
+              <Route path="/sign-in" element={<OnlyStrangers><SignInPage /></OnlyStrangers>} />
+              <Route path="/forgot-password" element={<ForgotPasswordPage />} />
+              <Route path="/invitation" element={<PasswordLinkPage link="invitation" />} />
+              <Route path="/password-reset" element={<PasswordLinkPage link="reset" />} />
+              <Route path="/*" element={<OnlySignedIn><Pages /></OnlySignedIn>} />
+            </Routes>
           </Boundary>
         </BrowserRouter>
       </QueryClientProvider>
