@@ -23,6 +23,8 @@ interface Draft {
   mode: Mode | null
   drawn: Drawn | null
   metres: number
+  /** Of the zone as it was read: a change of somebody else's meanwhile is not written over. */
+  tag: string | null
 }
 
 /** Zones on a map: drawn, changed, deleted. A change judges what arrives from now on. */
@@ -39,12 +41,12 @@ export default function ZonesPage() {
   const chosen = zones.data?.find((zone) => zone.id === chosenId) ?? null
   const refresh = () => queries.invalidateQueries({ queryKey: ['zones'] })
   const save = useMutation({
-    mutationFn: ({ zone, body }: { zone: Zone | null; body: object }) =>
+    mutationFn: ({ zone, tag, body }: { zone: Zone | null; tag: string | null; body: object }) =>
       zone === null
         ? data(api.POST('/v1/zones', { body: body as Schemas['NewZone'] }))
         : data(
             api.PATCH('/v1/zones/{id}', {
-              params: { path: { id: zone.id } },
+              params: { path: { id: zone.id }, header: tag === null ? {} : { 'If-Match': tag } },
               body: body as Schemas['ZoneChange'],
             }),
           ),
@@ -64,15 +66,22 @@ export default function ZonesPage() {
 
   function begin(mode: Mode) {
     save.reset()
-    setDraft({ zone: null, mode, drawn: null, metres: mode === 'linestring' ? DEFAULT_WIDTH_M : DEFAULT_RADIUS_M })
+    setDraft({ zone: null, mode, drawn: null, metres: mode === 'linestring' ? DEFAULT_WIDTH_M : DEFAULT_RADIUS_M, tag: null })
   }
 
-  function change(zone: Zone) {
-    save.reset()
-    const shape = zone.geometry as unknown as Drawn
-    const mode = isDrawable(zone) ? (shape.type.toLowerCase() as Mode) : null
-    setDraft({ zone, mode, drawn: shape, metres: zone.radius_m ?? zone.width_m ?? 0 })
-  }
+  const change = useMutation({
+    mutationFn: async (id: string) => {
+      const answer = await api.GET('/v1/zones/{id}', { params: { path: { id } } })
+      const zone = (await data(Promise.resolve(answer))) as unknown as Zone
+      return { zone, tag: answer.response.headers.get('ETag') }
+    },
+    onSuccess: ({ zone, tag }) => {
+      save.reset()
+      const shape = zone.geometry as unknown as Drawn
+      const mode = isDrawable(zone) ? (shape.type.toLowerCase() as Mode) : null
+      setDraft({ zone, mode, drawn: shape, metres: zone.radius_m ?? zone.width_m ?? 0, tag })
+    },
+  })
 
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault()
@@ -80,7 +89,7 @@ export default function ZonesPage() {
     const given = new FormData(event.currentTarget)
     const facts = { name: String(given.get('name')), kind: String(given.get('kind')) as ZoneKind }
     const body = hasOwnShape(draft) ? { ...facts, ...shapeOf(draft) } : facts
-    save.mutate({ zone: draft.zone, body })
+    save.mutate({ zone: draft.zone, tag: draft.tag, body })
   }
 
   const task: Task | null =
@@ -89,7 +98,7 @@ export default function ZonesPage() {
       : draft.zone === null
         ? { key: `new ${draft.mode}`, mode: draft.mode }
         : { key: draft.zone.id, shape: draft.zone.geometry as unknown as Drawn }
-  const problem = zones.error ?? save.error ?? remove.error
+  const problem = zones.error ?? save.error ?? remove.error ?? change.error
   return (
     <div className={isFailed ? 'map-page without-map' : 'map-page'}>
       <section className="side history" aria-label={say('zones')}>
@@ -104,7 +113,7 @@ export default function ZonesPage() {
                 ))}
               </div>
             )}
-            {chosen && <ChosenZone zone={chosen} onChange={change} onRemove={(id) => remove.mutate(id)} />}
+            {chosen && <ChosenZone zone={chosen} onChange={(zone) => change.mutate(zone.id)} onRemove={(id) => remove.mutate(id)} />}
             {zones.data?.length === 0 && <Note kind="plain">{say('no-zones')}</Note>}
             <ul className="visits" aria-label={say('zones')}>
               {zones.data?.map((zone) => (

@@ -70,6 +70,22 @@ async def test_a_circle_is_given_by_numbers_changed_and_deleted(
     assert await _stored(org) == []
 
 
+async def test_a_change_of_somebody_else_is_not_written_over(
+    pages: Pages, org: Organization
+) -> None:
+    pages.expected.append("412 (Precondition Failed)")
+    zone = (await org.admin.post("/v1/zones", CIRCLE)).json
+    page = await pages.sign_in(org, "dispatcher@example.com", f"zones?zone={zone['id']}")
+    await page.get_by_role("button", name="Change").click()
+    await page.get_by_label("Radius").fill("300")
+    changed = await org.admin.patch(f"/v1/zones/{zone['id']}", {"name": "Pit"})
+    assert changed.status == 200
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Somebody else has changed this")
+    (stored,) = await _stored(org)
+    assert (stored["name"], stored["radius_m"]) == ("Pit", 100)
+
+
 async def test_what_is_wrong_with_a_shape_is_said(pages: Pages, org: Organization) -> None:
     pages.expected.append("422")
     page = await pages.sign_in(org, "dispatcher@example.com", "zones")
