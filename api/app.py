@@ -26,6 +26,7 @@ from api.openapi.document import complete, tags_of
 from api.request.route import PublicRoute
 from api.request.route_index import ByResource
 from api.resources import (
+    alerts,
     api_keys,
     audit_events,
     auth_session,
@@ -116,6 +117,7 @@ RESOURCES = (
     inspection_forms,
     quarantine,
     visits,
+    alerts,
     events,
     event_stream,
     event_types,

@@ -18,7 +18,7 @@ import numpy as np
 
 from db.core import leases, registry_revision
 from db.core.connect import Connection
-from db.history import events, gps_events, quarantine, visits
+from db.history import alerts, events, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints
 from db.ingest.registry import changes_since, unchanging
@@ -233,6 +233,8 @@ async def _write_effects(conn: Connection, plan: WritePlan) -> None:
         await visits.amend(conn, plan.late.visits)
         write_events = events.insert_missing if plan.late.events else events.insert
         await write_events(conn, plan.events)
+        await alerts.tell(conn, plan.events)
+        await alerts.retract(conn, plan.late.visits)
         await asset_states.store(conn, list(plan.saved_states.written.values()))
         await asset_states.forget(conn, list(plan.saved_states.removed.values()))
         await checkpoints.forget(conn, plan.late.outdated)

@@ -133,6 +133,7 @@ class Retention:
                 yield _Step("positions", rows, remove)
             removals = (
                 ("events", retention.remove_events, _shorter(events, days.events)),
+                ("alerts", retention.remove_alerts, _shorter(events, days.events)),
                 ("audit_events", retention.remove_audit_events, _shorter(audit, days.audit)),
             )
             for what, remove, kept in removals:

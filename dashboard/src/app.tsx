@@ -2,6 +2,7 @@ import { QueryCache, QueryClient, QueryClientProvider, useQueryClient } from '@t
 import { lazy, Suspense, useEffect, useRef, type ReactNode } from 'react'
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from 'react-router'
 import { problemOf } from './api/problem'
+import { AlertsPage } from './alerts/alerts-page'
 import { BreachesPage } from './breaches/breaches-page'
 import { KeysPage } from './keys/keys-page'
 import { ForgotPasswordPage, PasswordLinkPage } from './session/password-pages'
@@ -67,6 +68,7 @@ function Pages() {
           <Route index element={<MapPage />} />
           <Route path="/history" element={<HistoryPage />} />
           <Route path="/zones" element={<ZonesPage />} />
+          <Route path="/alerts" element={<AlertsPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
           <Route path="/users" element={<UsersPage />} />

@@ -200,6 +200,19 @@ async def remove_events(conn: Connection, org_id: UUID, before: datetime, limit:
     return await _number(conn, _REMOVE_EVENTS, values)
 
 
+async def remove_alerts(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:
+    """Remove up to `limit` alerts of an organization, the oldest first; how many it were."""
+    cursor = await conn.execute(
+        """
+        DELETE FROM alerts WHERE org_id = %(org_id)s AND id IN (
+            SELECT id FROM alerts WHERE org_id = %(org_id)s AND created_at < %(before)s
+             ORDER BY created_at LIMIT %(limit)s)
+        """,
+        {"org_id": org_id, "before": before, "limit": limit},
+    )
+    return cursor.rowcount
+
+
 async def drop_old_attempts(conn: Connection, before: datetime) -> int:
     """Drop the chunks of attempts at webhooks that are all older than `before`; how many it were.
 

@@ -132,6 +132,7 @@ KINDS = {
         Kind("webhook_endpoint", "whe", "webhook_endpoints"),
         Kind("webhook_delivery", "dlv", words="delivery", is_audited=False),
         Kind("visit", "vis", is_audited=False),
+        Kind("alert", "alr", "alerts", is_soft_deleted=False, is_audited=False),
         Kind("event", "evt", "events", is_soft_deleted=False, is_audited=False),
         Kind("quarantine", "qua", words="message in quarantine", is_audited=False),
         Kind("fix", "fix", words="GPS event", is_audited=False),

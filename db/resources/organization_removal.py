@@ -38,6 +38,7 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("webhook_deliveries", "true"),
     ("event_subjects", "true"),
     ("events", "true"),
+    ("alerts", "true"),
     ("visits", "left_at IS NOT NULL"),
     ("shifts", "true"),
     ("punch_verdicts", "true"),

@@ -11,6 +11,7 @@ from typing import Any
 from api.openapi.examples import example_of
 from db.core.ids import new_id
 from db.resources.kinds import KINDS
+from tests.api.alerting import store_alert
 from tests.api.photos.uploading import upload
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
@@ -52,6 +53,7 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
         "whe": (hook_id := await _made(org, "webhook-endpoints", hook)),
         "dlv": await _tested(org, hook_id),
         "qua": store_refusal(api, org, who.tracker_id, name.encode()),
+        "alr": await store_alert(api, org, asset_name=f"{name} truck"),
         "vis": store_visit(api, org, who, zone, minute(0), minute(2)),
         "evt": store_event(api, org, _next_seq(api, org), data={"asset_name": f"{name} truck"}),
     }

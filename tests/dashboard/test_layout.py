@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
+from tests.api.alerting import store_alert
 from tests.api.live.positions import made, put
 from tests.api.running import Organization, RunningApi
 from tests.clients.make import NODE_MODULES
@@ -25,6 +26,7 @@ PLACES = {
     "map": "",
     "history": "history",
     "zones": "zones",
+    "alerts": "alerts",
     "breaches": "breaches",
     "trackers": "trackers",
     "webhooks": "webhooks",
@@ -78,6 +80,7 @@ async def busy(api: RunningApi) -> Organization:
     assert (await org.admin.post("/v1/zones", zone)).status == 201
     for number in range(8):
         name = f"Truck {number:02}" if number else "مرحبا " * 30
+        await store_alert(api, org, asset_name=name, zone_name="Quarry" if number else "x" * 200)
         breach(api, org, name, late=number == 2, inferred="segment" if number == 3 else None)
     for host in ("hooks", "a-very-long-name-of-a-host-that-does-not-fit-on-a-phone"):
         body = {"url": f"https://{host}.example.com/{'x' * 60}", "types": ["asset.*", "quote.sent"]}

@@ -77,6 +77,12 @@ def _fill(
         " VALUES (%s, %s, 'asset.geofence_breach', %s, '{}', 1)",
         (org_id, event_id, NOW),
     )
+    conn.execute(
+        "INSERT INTO alerts (org_id, id, asset_id, asset_name, zone_id, zone_name, zone_kind,"
+        " occurred_at, lat, lon, told)"
+        " VALUES (%s, %s, %s, 'x', %s, 'x', 'restricted', %s, 1, 1, '{enter}')",
+        (org_id, event_id, asset_id, zone_id, NOW),
+    )
     conn.execute("INSERT INTO organization_quotas VALUES (%s, 'assets', 7)", (org_id,))
     conn.execute(
         "INSERT INTO event_subjects (org_id, subject, seq) VALUES (%s, %s, 1)",

@@ -1,9 +1,13 @@
+import { useState } from 'react'
 import { Link } from 'react-router'
+import { historyAt } from '../alerts/alert-details'
 import { problemOf } from '../api/problem'
+import { useHasRole } from '../session/session'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
 import { Button, Note, ProblemNote } from '../ui/forms'
 import { useBreaches, type Breach } from './breaches'
+import { EventDeliveries } from './event-deliveries'
 
 /** What happened at zones, newest first. It grows by itself. */
 export function BreachesPage() {
@@ -29,7 +33,9 @@ export function BreachesPage() {
 function BreachRow(props: { breach: Breach }) {
   const say = useSay()
   const language = useLanguage()
-  const { data, type } = props.breach
+  const isAdmin = useHasRole('admin')
+  const [isOpen, setIsOpen] = useState(false)
+  const { data, id, type } = props.breach
   const name = type === 'asset.overspeed' ? 'breach-overspeed' : `breach-${data.transition}`
   const marks = [
     ...(data.late ? ['mark-late'] : []),
@@ -48,7 +54,12 @@ function BreachRow(props: { breach: Breach }) {
         {typeof data.accuracy_m === 'number' && ` · ${say('accuracy', { metres: Math.round(data.accuracy_m) })}`}
         {marks.map((each) => <span key={each} className="tag">{say(each)}</span>)}
       </span>
-      <Link to={`/?asset=${data.asset_id}`}>{say('on-the-map')}</Link>
+      <span className="actions">
+        <Link to={`/?asset=${data.asset_id}`}>{say('on-the-map')}</Link>
+        <Link to={historyAt(data.asset_id, data.occurred_at)}>{say('at-that-moment')}</Link>
+        {isAdmin && <Button aria-expanded={isOpen} onPress={() => setIsOpen(!isOpen)}>{say('deliveries')}</Button>}
+      </span>
+      {isOpen && <EventDeliveries event={id} />}
     </li>
   )
 }

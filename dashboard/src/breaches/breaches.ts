@@ -1,5 +1,6 @@
 /** The newest breaches, dwells and overspeeds: read once, then what the live connection brings. */
 import { useInfiniteQuery, type InfiniteData, type QueryClient } from '@tanstack/react-query'
+import { ALERTS } from '../alerts/alerts'
 import { api, data, type Schemas } from '../api/client'
 
 export type Breach = Schemas['EventItem'] & { data: Schemas['Alert'] }
@@ -7,6 +8,7 @@ type Page = { data: Schemas['EventItem'][]; next_cursor: string | null }
 
 const KEY = ['breaches']
 const TYPES: readonly string[] = ['asset.geofence_breach', 'asset.geofence_dwell', 'asset.overspeed']
+const AMENDED = 'asset.visit_amended' // an alert follows its visit
 const PAGE = 50
 const MOST_LIVE = 500 // of the first page
 
@@ -32,6 +34,7 @@ function once(events: readonly Schemas['EventItem'][]): Breach[] {
 
 /** Take an event of the live connection. */
 export function takeEvent(queries: QueryClient, event: Schemas['EventItem']): void {
+  if (TYPES.includes(event.type) || event.type === AMENDED) void queries.invalidateQueries({ queryKey: ALERTS })
   if (TYPES.includes(event.type)) {
     const known = queries.getQueryData<InfiniteData<Page>>(KEY)
     if (queries.isFetching({ queryKey: KEY }) > 0) {

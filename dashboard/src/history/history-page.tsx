@@ -34,12 +34,12 @@ function inputText(at: number): string {
   return shifted.toISOString().slice(0, 16)
 }
 
-/** Moves an instant on, as often as the page is drawn, until the end. */
-function usePlay(from: number, to: number) {
-  const [at, setAt] = useState(from)
+/** Moves an instant on from the first one, as often as the page is drawn, until the end. */
+function usePlay(from: number, to: number, first: number) {
+  const [at, setAt] = useState(first)
   const [pace, setPace] = useState<(typeof PACES)[number]>('60')
   const [isPlaying, setIsPlaying] = useState(false)
-  useEffect(() => setAt(from), [from])
+  useEffect(() => setAt(first), [first])
   useEffect(() => {
     if (!isPlaying) return
     let [last, frame] = [performance.now(), 0]
@@ -78,7 +78,10 @@ export default function HistoryPage() {
   const track = useTrack(asset, ...span)
   const visits = useVisits(asset, ...span)
   const fixes = track.data ?? NO_FIXES
-  const play = usePlay(fixes[0]?.at ?? from, fixes.at(-1)?.at ?? to)
+  const begin = fixes[0]?.at ?? from
+  const end = fixes.at(-1)?.at ?? to
+  const wanted = instantOf(address.get('at')) ?? begin
+  const play = usePlay(begin, end, Math.min(Math.max(wanted, begin), end))
   const zoneNames = new Map(zones.data?.map((zone) => [zone.id, zone.name]))
   const speed = placeAt(fixes, play.at)?.fix.speed_mps
 

@@ -12,6 +12,7 @@ const PAGES: readonly Place[] = [
   { name: 'map', place: '/', role: 'viewer' },
   { name: 'history', place: '/history', role: 'viewer' },
   { name: 'zones', place: '/zones', role: 'viewer' },
+  { name: 'alerts', place: '/alerts', role: 'viewer' },
   { name: 'breaches', place: '/breaches', role: 'viewer' },
   { name: 'trackers', place: '/trackers', role: 'viewer' },
   { name: 'webhooks', place: '/webhooks', role: 'admin' },

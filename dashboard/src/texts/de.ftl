@@ -148,6 +148,46 @@ mark-timer = durch Zeitablauf
 mark-initial = war schon dort
 mark-schedule = die Zeiten der Zone begannen
 
+## Meldungen
+
+alerts = Meldungen
+alerts-hint = Was sich jemand ansehen muss: eine für jeden Aufenthalt, der meldet. Wer eine übernimmt, sehen alle.
+alerts-open = Offen
+alerts-mine = Meine
+alerts-resolved = Erledigt
+no-alerts-open = Nichts ist offen. Was an den Zonen geschieht, erscheint hier von selbst.
+no-alerts-mine = Nichts ist übernommen. Eine offene Meldung kann übernommen werden.
+no-alerts-resolved = Noch ist nichts erledigt.
+breach-schedule-started = ist am falschen Ort nach den Zeiten von
+told-enter = hineingefahren
+told-exit = verlassen
+told-dwell = lange geblieben
+told-overspeed = zu schnell
+told-schedule_started = die Zeiten der Zone begannen
+mark-retracted = war nie: eine späte Position zeigt es
+alert-new = Neu
+alert-acknowledged = Zur Kenntnis genommen
+alert-assigned = Bei { $name }
+alert-resolved = Erledigt
+acknowledge = Zur Kenntnis nehmen
+take = Übernehmen
+resolve = Erledigt
+open-again = Wieder öffnen
+details = Einzelheiten
+still-there = noch dort
+at-that-moment = In jenem Moment
+log = Was getan wurde
+log-new = geöffnet
+log-acknowledged = zur Kenntnis genommen
+log-assigned = zugewiesen
+log-resolved = erledigt
+by-itself = von selbst
+assigned-to = Zugewiesen an
+nobody = Niemand
+remark = Bemerkung
+write = Schreiben
+sent-nowhere = Kein Endpunkt will dieses Ereignis.
+
 ## Tracker
 
 trackers = Tracker

@@ -148,6 +148,46 @@ mark-timer = by time
 mark-initial = was there already
 mark-schedule = the zone's hours began
 
+## Alerts
+
+alerts = Alerts
+alerts-hint = What somebody has to look at: one for each stay that alerts. Whoever takes one on is seen by all.
+alerts-open = Open
+alerts-mine = Mine
+alerts-resolved = Resolved
+no-alerts-open = Nothing is open. What happens at your zones shows here by itself.
+no-alerts-mine = Nothing is yours. Take an open one on.
+no-alerts-resolved = Nothing was resolved yet.
+breach-schedule-started = is in the wrong place by the hours of
+told-enter = entered
+told-exit = left
+told-dwell = stayed long
+told-overspeed = too fast
+told-schedule_started = the zone's hours began
+mark-retracted = never was: a late position shows it
+alert-new = New
+alert-acknowledged = Acknowledged
+alert-assigned = With { $name }
+alert-resolved = Resolved
+acknowledge = Acknowledge
+take = Take it on
+resolve = Resolve
+open-again = Open again
+details = Details
+still-there = still there
+at-that-moment = At that moment
+log = What was done
+log-new = opened
+log-acknowledged = acknowledged
+log-assigned = assigned
+log-resolved = resolved
+by-itself = by itself
+assigned-to = Assigned to
+nobody = Nobody
+remark = Remark
+write = Write
+sent-nowhere = No endpoint wants this event.
+
 ## Trackers
 
 trackers = Trackers

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.api.alerting import store_alert
 from tests.api.photos.uploading import upload
 from tests.api.problems import is_problem
 from tests.api.resources.quoting import draft
@@ -19,6 +20,7 @@ CHANGES: dict[str, Any] = {
     "trackers": {"name": "Other"},
     "zones": {"name": "Other"},
     "organization": {"name": "Other"},
+    "alerts": {"text": "Other"},
     "clients": {"name": "Other"},
     "sites": {"name": "Other"},
     "employees": {"name": "Other"},
@@ -74,6 +76,7 @@ async def _things(api: RunningApi, org: Organization) -> dict[str, str]:
         "quarantine": store_refusal(api, org, who.tracker_id),
         "visits": store_visit(api, org, who, zone, minute(0)),
         "events": store_event(api, org, 1),
+        "alerts": await store_alert(api, org),
         "webhook-endpoints": (await org.admin.post("/v1/webhook-endpoints", hook)).json["id"],
         "users": (await org.admin.post("/v1/users", user)).json["id"],
         "api-keys": (await org.admin.post("/v1/api-keys", {"name": "x"})).json["id"],

@@ -1,0 +1,250 @@
+"""Alerts: what somebody has to look at.
+
+Ingest makes one of the events of each visit that alerts, in their transaction. From then on people
+acknowledge, assign and resolve it. What was told before is not told again, so events that are
+stored already change nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from db.core.connect import Connection
+from db.core.exchange import columns
+from db.core.listing import Conditions
+from db.core.table import Table
+from db.history.events import Event
+from db.history.visits import VisitRow
+from geofence.model.policy import BREACH, DWELL, OVERSPEED
+from telemetry.ids import parse_id
+
+State: TypeAlias = Literal["new", "acknowledged", "assigned", "resolved"]
+Told: TypeAlias = Literal["enter", "exit", "dwell", "overspeed", "schedule_started"]
+MAX_LOG = 100
+"""Entries that a log has at most."""
+
+_ALERTING = frozenset({BREACH, DWELL, OVERSPEED})
+
+
+class Alert(NamedTuple):
+    """A row as the API lists it. left_at: of the visit; None while it lasts, and without one."""
+
+    id: UUID
+    visit_id: UUID | None
+    asset_id: UUID
+    asset_name: str
+    zone_id: UUID
+    zone_name: str
+    zone_kind: str
+    occurred_at: datetime
+    left_at: datetime | None
+    lat: float
+    lon: float
+    told: list[Told]
+    state: State
+    assigned_to: UUID | None
+    assignee_name: str | None
+    retracted: bool
+    log_entries: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class LogEntry(NamedTuple):
+    """A thing that somebody did with an alert. user_id None: ingest did it."""
+
+    at: datetime
+    user_id: UUID | None
+    user_name: str | None
+    state: State
+    assigned_to: UUID | None
+    text: str | None
+
+
+def _open(conditions: Conditions, is_open: bool) -> None:
+    conditions.add("alerts.state <> 'resolved'" if is_open else "alerts.state = 'resolved'")
+
+
+def _state(conditions: Conditions, state: State) -> None:
+    conditions.add("alerts.state = %(state)s", state=state)
+
+
+def _asset(conditions: Conditions, asset_id: UUID) -> None:
+    conditions.add("alerts.asset_id = %(asset_id)s", asset_id=asset_id)
+
+
+def _zone(conditions: Conditions, zone_id: UUID) -> None:
+    conditions.add("alerts.zone_id = %(zone_id)s", zone_id=zone_id)
+
+
+table = Table(
+    "alerts",
+    Alert,
+    computed={
+        "left_at": "stay.left_at",
+        "assignee_name": "coalesce(assignee.name, assignee.email)",
+        "log_entries": "jsonb_array_length(alerts.log)",
+    },
+    joins="""
+      LEFT JOIN visits AS stay ON stay.org_id = alerts.org_id AND stay.id = alerts.visit_id
+      LEFT JOIN users AS assignee
+        ON assignee.org_id = alerts.org_id AND assignee.id = alerts.assigned_to
+    """,
+    filters={"open": _open, "state": _state, "asset_id": _asset, "zone_id": _zone},
+)
+
+
+class _Data(msgspec.Struct):
+    """The fields that an alert takes from the `data` of an event."""
+
+    asset_id: str
+    asset_name: str
+    zone_id: str
+    zone_name: str
+    zone_kind: str
+    visit_id: str | None
+    lat: float
+    lon: float
+    transition: Told = "overspeed"
+    cause: str = ""
+
+
+class NewAlert(NamedTuple):
+    """The facts that events tell of one visit, or of hours that begin."""
+
+    org_id: UUID
+    id: UUID
+    visit_id: UUID | None
+    asset_id: UUID
+    asset_name: str
+    zone_id: UUID
+    zone_name: str
+    zone_kind: str
+    occurred_at: datetime
+    lat: float
+    lon: float
+    told: str  # words with blanks between them
+
+
+def alerts_of(events: Iterable[Event]) -> list[NewAlert]:
+    """Return the alerts that events tell of, each once."""
+    found: dict[tuple[UUID, UUID], NewAlert] = {}
+    for event in events:
+        if event.type in _ALERTING:
+            alert = _alert_of(event)
+            key = alert.org_id, alert.id
+            before = found.get(key)
+            if before is not None:
+                alert = before._replace(told=f"{before.told} {alert.told}")
+            found[key] = alert
+    return list(found.values())
+
+
+def _alert_of(event: Event) -> NewAlert:
+    data = msgspec.json.decode(event.data, type=_Data)
+    visit_id = None if data.visit_id is None else parse_id("vis", data.visit_id)
+    starts = data.cause == "schedule_started"  # once for each time that the hours begin
+    return NewAlert(
+        org_id=event.org_id,
+        id=event.id if starts or visit_id is None else visit_id,
+        visit_id=visit_id,
+        asset_id=parse_id("ast", data.asset_id),
+        asset_name=data.asset_name,
+        zone_id=parse_id("zon", data.zone_id),
+        zone_name=data.zone_name,
+        zone_kind=data.zone_kind,
+        occurred_at=event.occurred_at,
+        lat=data.lat,
+        lon=data.lon,
+        told="schedule_started" if starts else data.transition,
+    )
+
+
+# A dwell or an overspeed is something else to look at: what was resolved is new again.
+_TELL = """
+INSERT INTO alerts AS known (org_id, id, visit_id, asset_id, asset_name, zone_id, zone_name,
+                             zone_kind, occurred_at, lat, lon, told)
+SELECT org_id, id, visit_id, asset_id, asset_name, zone_id, zone_name, zone_kind, occurred_at,
+       lat, lon, string_to_array(told, ' ')
+  FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::uuid[], %b::text[],
+              %b::text[], %b::timestamptz[], %b::float8[], %b::float8[], %b::text[])
+       AS alert (org_id, id, visit_id, asset_id, asset_name, zone_id, zone_name, zone_kind,
+                 occurred_at, lat, lon, told)
+    ON CONFLICT (org_id, id) DO UPDATE
+   SET told = ARRAY(SELECT DISTINCT unnest(known.told || excluded.told)),
+       (state, assigned_to, log) = (
+           SELECT CASE WHEN is_new THEN 'new' ELSE known.state END,
+                  CASE WHEN is_new THEN NULL ELSE known.assigned_to END,
+                  CASE WHEN is_new AND jsonb_array_length(known.log) < %b::int
+                       THEN known.log || jsonb_build_object('at', now(), 'state', 'new')
+                       ELSE known.log END
+             FROM (SELECT known.state = 'resolved' AND NOT known.retracted AND EXISTS (
+                              SELECT FROM unnest(excluded.told) AS word
+                               WHERE word IN ('dwell', 'overspeed') AND word <> ALL (known.told))
+                  ) AS seen (is_new)),
+       updated_at = now()
+ WHERE NOT known.told @> excluded.told
+"""
+
+
+async def tell(conn: Connection, events: Sequence[Event]) -> None:
+    """Make the alerts of events, or add to alerts what is new in the events."""
+    if alerts := alerts_of(events):
+        await conn.execute(_TELL, [*columns(alerts), MAX_LOG])
+
+
+_RETRACT = """
+UPDATE alerts
+   SET retracted = true, updated_at = now(), state = 'resolved',
+       log = CASE WHEN state = 'resolved' OR jsonb_array_length(log) >= %b::int THEN log
+                  ELSE log || jsonb_build_object('at', now(), 'state', 'resolved') END
+  FROM unnest(%b::uuid[], %b::uuid[]) AS gone (org_id, visit_id)
+ WHERE alerts.org_id = gone.org_id AND alerts.visit_id = gone.visit_id AND NOT retracted
+"""
+
+
+async def retract(conn: Connection, visits: Iterable[VisitRow]) -> None:
+    """Resolve the alerts of those of the visits that are retracted."""
+    gone = [(visit.org_id, visit.id) for visit in visits if visit.retracted]
+    if gone:
+        await conn.execute(_RETRACT, [MAX_LOG, *columns(gone)])
+
+
+async def change(
+    conn: Connection, alert: Alert, user_id: UUID, at: datetime, text: str | None
+) -> None:
+    """Write the state and the assignee of an alert, with who changed it and what they say."""
+    entry: Mapping[str, Any] = {
+        "at": at.isoformat(),
+        "user_id": user_id,
+        "state": alert.state,
+        "assigned_to": alert.assigned_to,
+        "text": text,
+    }
+    await conn.execute(
+        """
+        UPDATE alerts SET state = %s, assigned_to = %s, updated_at = %s, log = log || %s::jsonb
+         WHERE id = %s
+        """,
+        (alert.state, alert.assigned_to, at, msgspec.json.encode([entry]).decode(), alert.id),
+    )
+
+
+async def log_of(conn: Connection, alert_id: UUID) -> list[LogEntry]:
+    """Return what was done with an alert, the oldest first."""
+    cursor = await conn.execute(
+        """
+        SELECT (entry ->> 'at')::timestamptz, entry_by.id, coalesce(entry_by.name, entry_by.email),
+               entry ->> 'state', (entry ->> 'assigned_to')::uuid, entry ->> 'text'
+          FROM alerts
+         CROSS JOIN LATERAL jsonb_array_elements(log) WITH ORDINALITY AS logged (entry, place)
+          LEFT JOIN users AS entry_by
+            ON entry_by.org_id = alerts.org_id AND entry_by.id = (entry ->> 'user_id')::uuid
+         WHERE alerts.id = %s ORDER BY place
+        """,
+        (alert_id,),
+    )
+    return [LogEntry(*row) for row in await cursor.fetchall()]
