@@ -1,4 +1,4 @@
-import { QueryCache, QueryClient, QueryClientProvider, useQueryClient } from '@tanstack/react-query'
+import { MutationCache, QueryCache, QueryClient, QueryClientProvider, useQueryClient } from '@tanstack/react-query'
 import { lazy, Suspense, useEffect, useRef, type ReactNode } from 'react'
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from 'react-router'
 import { problemOf } from './api/problem'
@@ -23,12 +23,16 @@ const MapPage = lazy(() => import('./map/map-page'))
 const ZonesPage = lazy(() => import('./zones/zones-page'))
 const HistoryPage = lazy(() => import('./history/history-page'))
 
+/** Take in what a refusal says of the session: it is over, or the role is another one by now. */
+function refused(error: unknown): void {
+  const { status, code } = problemOf(error).document
+  if (status === 401) queries.setQueryData(SESSION, null)
+  if (code === 'forbidden') void queries.invalidateQueries({ queryKey: SESSION })
+}
+
 const queries: QueryClient = new QueryClient({
-  queryCache: new QueryCache({
-    onError(error) {
-      if (problemOf(error).document.status === 401) queries.setQueryData(SESSION, null)
-    },
-  }),
+  queryCache: new QueryCache({ onError: refused }),
+  mutationCache: new MutationCache({ onError: refused }),
   defaultOptions: {
     queries: {
       staleTime: 15_000,

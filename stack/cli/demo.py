@@ -13,8 +13,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import typer
@@ -23,7 +24,7 @@ from device_sim.crew import LEAST_SECONDS, CrewPlan, PunchFaults
 from device_sim.fleet import FleetError, FleetProgress, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.plan import FleetPlan
-from mqtt import BrokerAddress
+from mqtt import BrokerAddress, MqttError
 from stack.cli.options import DataDir, say
 from stack.cli.organizations.org import Admin, create_with_admin
 from stack.cli.up import described, stop_event
@@ -32,11 +33,13 @@ from stack.scenario.api_client import ApiClient, ApiError
 from stack.scenario.registration import known_to_broker, register
 from stack.scenario.rule_zones import RuleSet
 from stack.scenario.scenario import Scenario, moving_scenario
+from stack.scenario.week import make_week
 from stack.servers.runtime import DEFAULT_DATA_DIR, StackInfo
 from stack.servers.system import running_stack
 from stack.servers.tls import pinned
 from stack.sim.crew import hire
 from stack.verify.webhook_receiver import Received, WebhookReceiver
+from telemetry.ids import parse_id
 
 VEHICLES = 12
 RATE_HZ = 1.0
@@ -168,7 +171,7 @@ async def _demo(data_dir: Path, seconds: float | None) -> Summary:
         print(described(stack), flush=True)
         try:
             summary = await _play(stack.info(), seconds, stop)
-        except (ApiError, FleetError) as error:
+        except (ApiError, FleetError, MqttError) as error:
             raise StackError(f"the demo cannot go on: {error}") from error
         say("stopping")
         return summary
@@ -185,6 +188,11 @@ async def _play(system: StackInfo, seconds: float | None, stop: asyncio.Event) -
         say("planning the day of the vehicles ...")
         scenario = await asyncio.to_thread(_scenario, seconds)
         await client.sign_in(*admin)
+        say("making a contractor's last week ...")
+        org_id = parse_id("org", admin.organization_id)
+        now = datetime.now(UTC)
+        fixes = await make_week(client, broker, system.database["opsc_ingest"], org_id, now)
+        past = await _past(client, fixes)
         endpoint = await client.post("/v1/webhook-endpoints", {"url": hooks.url, "types": ["*"]})
         hooks.expect(endpoint["secret"])
         registered = await register(client, scenario)
@@ -194,7 +202,7 @@ async def _play(system: StackInfo, seconds: float | None, stop: asyncio.Event) -
         plan = FleetPlan(registered.trackers, scenario.schedule, keep_ledger=False)
         async with _punching(client, broker, seconds):
             result = await run_fleet(plan, broker, stop=stop)
-        return await _drained(client, result.final, log)
+        return await _drained(client, result.final, log, past)
 
 
 @asynccontextmanager
@@ -245,7 +253,26 @@ def _print_sign_in(system: StackInfo, admin: Admin, zones: int) -> None:
     )
 
 
-async def _drained(client: ApiClient, sent: FleetProgress, log: EventLog) -> Summary:
+class Past(NamedTuple):
+    """The numbers of things from before the demo began to count."""
+
+    fixes: int
+    events: int
+    breaches: int
+
+
+async def _past(client: ApiClient, fixes: int) -> Past:
+    """Return what there is, once all events have their numbers: none is delivered then."""
+    before, past = None, None
+    while past is None or past != before:
+        before = past
+        await asyncio.sleep(DRAIN_POLL_S)
+        events = await client.total("/v1/events")
+        past = Past(fixes, events, await client.total("/v1/events", {"type": BREACH}))
+    return past
+
+
+async def _drained(client: ApiClient, sent: FleetProgress, log: EventLog, past: Past) -> Summary:
     """Wait for the summary: it is good and no longer changes, or ``DRAIN_S`` have passed."""
     deadline = time.monotonic() + DRAIN_S
     before = None
@@ -253,9 +280,9 @@ async def _drained(client: ApiClient, sent: FleetProgress, log: EventLog) -> Sum
         summary = Summary(
             fixes_sent=sent.sent,
             fixes_acknowledged=sent.acknowledged,
-            fixes_stored=await client.total("/v1/gps-events"),
-            breaches=await client.total("/v1/events", {"type": BREACH}),
-            events=await client.total("/v1/events"),
+            fixes_stored=await client.total("/v1/gps-events") - past.fixes,
+            breaches=await client.total("/v1/events", {"type": BREACH}) - past.breaches,
+            events=await client.total("/v1/events") - past.events,
             webhooks_delivered=log.delivered,
             bad_signatures=log.bad_signatures,
         )

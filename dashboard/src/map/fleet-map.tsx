@@ -141,12 +141,17 @@ export function FleetMap(props: {
       const { chosen } = current.current
       made.getSource<maplibre.GeoJSONSource>('fleet')?.setData(collection(chosen, false))
       made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(collection(chosen, true))
-      const bounds = isFitted ? null : boundsOf(positions.all())
-      if (bounds) {
-        isFitted = true
-        made.fitBounds(bounds, { padding: 60, maxZoom: CLOSE_ZOOM, animate: false })
-      }
+      if (!isFitted) fit()
       follow(chosen)
+    }
+
+    /** Show those that are heard of, else all. */
+    function fit() {
+      const heard = positions.all().filter((item) => stateOf(item, Date.now()) !== 'silent')
+      const bounds = boundsOf(heard) ?? boundsOf(positions.all())
+      if (!bounds) return
+      isFitted = true
+      made.fitBounds(bounds, { padding: 60, maxZoom: CLOSE_ZOOM, animate: false })
     }
 
     function follow(chosen: string | null) {

@@ -16,8 +16,13 @@ export function ago(say: Say, at: number, now: number): string {
   return say('just-now')
 }
 
+/** The person's own kind of a language: the browser's British English has days before months. */
+function localeOf(language: string): string {
+  return navigator.languages.find((tag) => tag.startsWith(language)) ?? language
+}
+
 /** A time of the API as the person's clock shows it, to the minute or to the second. */
 export function timeText(language: string, time: string, to: 'minute' | 'second' = 'minute'): string {
   const style = { dateStyle: 'medium', timeStyle: to === 'minute' ? 'short' : 'medium' } as const
-  return new Intl.DateTimeFormat(language, style).format(new Date(time))
+  return new Intl.DateTimeFormat(localeOf(language), style).format(new Date(time))
 }
