@@ -10,6 +10,8 @@ from playwright.async_api import Browser, Page
 
 from tests.api.alerting import store_alert
 from tests.api.live.positions import made, put
+from tests.api.mailbox import Mailbox
+from tests.api.resources.quoting import LINE, sent
 from tests.api.running import Organization, RunningApi
 from tests.clients.make import NODE_MODULES
 from tests.dashboard.breaches import breach
@@ -47,7 +49,7 @@ _FAULTS = """() => {
   const faults = []
   const wide = document.documentElement.scrollWidth - window.innerWidth
   if (wide > 0) faults.push(`the page is ${wide} px too wide`)
-  for (const element of document.querySelectorAll('#root *')) {
+  for (const element of document.querySelectorAll('#root *, main, main *')) {
     const style = getComputedStyle(element)
     const isCut = element.scrollWidth > element.clientWidth + 1 && style.overflowX === 'hidden'
     if (isCut && style.textOverflow !== 'ellipsis' && !element.closest('.unseen, .map')) {
@@ -135,11 +137,23 @@ async def test_pages_of_who_is_signed_in(look: Any, busy: Organization, endpoint
     assert faults == {title: [] for title in PLACES}
 
 
-async def test_pages_of_strangers(look: Any) -> None:
+async def test_pages_of_strangers(look: Any, busy: Organization, mailbox: Mailbox) -> None:
     person, name = look
     faults: dict[str, list[str]] = {}
+    line = LINE | {"description": "Excavation " * 30}
+    _, path = await sent(busy, mailbox, lines=[LINE, line], terms="Within 30 days.")
+    page = await person.context.new_page()
+    for title, answer in (("quote", None), ("quote-accepted", "Accept the quote")):
+        await page.goto(person.url + path)
+        if answer is not None:
+            await page.get_by_label("Your name, which is").fill("Ann Lee")
+            await page.get_by_role("checkbox").check()
+            await page.get_by_role("button", name=answer).click()
+            await page.get_by_text("Accepted by Ann Lee").wait_for()
+        faults[title] = await _look_at(page, f"{title}-{name}")
+    await page.close()
     for title, place in STRANGERS_PLACES.items():
         page = await person.open(place)
         await page.locator("h1").wait_for()
         faults[title] = await _look_at(page, f"{title}-{name}")
-    assert faults == {title: [] for title in STRANGERS_PLACES}
+    assert faults == {title: [] for title in faults}

@@ -28,6 +28,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Photos of an inspection</title>
 <link rel="stylesheet" href="/quotes/assets/page.css">
+<main>
 <h1>Photos of an inspection</h1>
 <p id="note" role="status">This page needs JavaScript.</p>
 <form id="sign-in" hidden>
@@ -40,6 +41,7 @@ _PAGE = """<!doctype html>
 <button>Sign in</button>
 </form>
 <div id="photos" data-form="{form_id}"></div>
+</main>
 <script src="/inspection-photos/assets/photo_page.js"></script>
 """
 router = APIRouter(prefix="/inspection-photos", route_class=PublicRoute, include_in_schema=False)

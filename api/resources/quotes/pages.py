@@ -30,6 +30,7 @@ _TOP = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="stylesheet" href="/quotes/assets/page.css">
+<main>
 <h1>{title}</h1>
 """
 _ACCEPT = """<form method="post" action="/quotes/{token}/accept" id="accept">
@@ -110,7 +111,7 @@ def note_page(title: str, text: str, status: int) -> Response:
 
 
 def _page(title: str, body: str, status: int) -> Response:
-    content = _TOP.format(title=escape(title)) + body
+    content = f"{_TOP.format(title=escape(title))}{body}</main>\n"
     return Response(content, status, media_type="text/html", headers=_HEADERS)
 
 
