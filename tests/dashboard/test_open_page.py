@@ -16,7 +16,7 @@ from stack.cli.organizations.org import create_with_admin
 from stack.servers.runtime import StackInfo
 from telemetry.times import format_time, to_us
 from tests.api.belongings import one_of_everything
-from tests.api.running import Client, Organization, RunningApi
+from tests.api.running import CLOCK, Client, Organization, RunningApi
 from tests.dashboard.pages import Pages, pages_of
 from tests.stack.command import Installation
 from tests.waiting import until
@@ -30,6 +30,8 @@ async def test_a_role_that_is_taken_away(pages: Pages, org: Organization) -> Non
     page = await pages.sign_in(org, "dispatcher@example.com", "trackers")
     me = (await org.dispatcher.get("/v1/users/me")).json["id"]
     assert (await org.admin.patch(f"/v1/users/{me}", {"role": "viewer"})).status == 200
+    await expect(page.get_by_text("Your rights have changed.")).to_be_visible()
+    CLOCK.let_pass(3)  # until the role is asked for again
     await page.get_by_label("Name of the machine").fill("Excavator")
     await page.get_by_role("button", name="Add the machine").click()
     await expect(page.get_by_text("Your role does not allow this.")).to_be_visible()
@@ -37,15 +39,16 @@ async def test_a_role_that_is_taken_away(pages: Pages, org: Organization) -> Non
     assert (await org.admin.get("/v1/assets")).json["data"] == []
 
 
-async def test_a_plan_that_has_less(pages: Pages, api: RunningApi) -> None:
+async def test_a_plan_that_has_less(pages: Pages, api: RunningApi, org: Organization) -> None:
     pages.expected.append("403 (Forbidden)")
-    org = api.organization("Poorer")
-    page = await pages.sign_in(org, org.email, "keys")
-    await expect(page.get_by_text("There are no keys yet")).to_be_visible()
-    api.sql("UPDATE organizations SET plan = 'team' WHERE org_id = %s", org.org_id)
-    await page.get_by_label("Name").fill("Export")
-    await page.get_by_role("button", name="Make a key").click()
-    await expect(page.get_by_text("Your plan does not have this.")).to_be_visible()
+    page = await pages.sign_in(org, org.email, "trackers")
+    await expect(page.get_by_text("There are no trackers yet")).to_be_visible()
+    api.sql("INSERT INTO organization_quotas VALUES (%s, 'assets', 0)", org.org_id)
+    CLOCK.let_pass(3)  # until the plan is asked for again
+    await page.get_by_label("Name of the machine").fill("Excavator")
+    await page.get_by_role("button", name="Add the machine").click()
+    await expect(page.get_by_text("Your plan has no room for more.")).to_be_visible()
+    await expect(page.get_by_label("Name of the machine")).to_have_value("Excavator")
 
 
 PLACES = ("?asset={ast}", "history?asset={ast}", "webhooks/{whe}", "zones?zone={zon}", "alerts")
@@ -58,16 +61,17 @@ async def test_the_ids_of_others_show_nothing(
     ids = await one_of_everything(api, south, "Theirs")
     page = await pages.sign_in(org, org.email)
     answers: list[Response] = []
-    page.on("response", answers.append)
+    page.on("response", lambda answer: answers.append(answer))
     for place in PLACES:
         await page.goto(f"{pages.url}/app/{place.format(**ids)}")
         await page.wait_for_load_state("networkidle")
+        read = [await answer.text() for answer in answers if "/v1/" in answer.url]
+        assert len(read) > 1
+        assert not [text for text in read if "Theirs" in text]
         assert "Theirs" not in await page.locator("body").inner_text()
+        answers.clear()
     await page.goto(f"{pages.url}/app/{PLACES[2].format(**ids)}")
     await expect(page.get_by_text("There is no such thing, or it is not yours.")).to_be_visible()
-    read = [await answer.text() for answer in answers if "/v1/" in answer.url]
-    assert len(read) > len(PLACES)
-    assert not [text for text in read if "Theirs" in text]
 
 
 class Crossing:

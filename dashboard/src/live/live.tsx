@@ -53,6 +53,7 @@ export function LiveConnection(props: { children: ReactNode }) {
       gap: () => void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] }),
       state(state, code) {
         if (state === 'ended' && code === 'unauthorized') forget()
+        if (state === 'ended' && code === 'forbidden') void queries.invalidateQueries({ queryKey: SESSION })
         // Assets that were deleted meanwhile are told of to nobody.
         if (state === 'open') void queries.invalidateQueries({ queryKey: ASSETS })
         setConnection({ state, code, hurry: socket.hurry })
