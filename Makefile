@@ -9,6 +9,7 @@
 # make bench-engine   the geofence engine alone; the same
 # make bench-api   the API's hot operations beside a bare route; the same
 # make bench-webhooks  how soon webhooks arrive, and how many a second; the same
+# make bench-dashboard  the live map in a browser with 10,000 assets that move; four minutes
 # make bench-live  live events beside raw writes, idle WebSockets, the live map; the same
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit    external tools check the API and the listener, up to an hour; SHORT=1 does less
@@ -50,7 +51,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
 .DELETE_ON_ERROR:
-.PHONY: demo pages test test-python test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
+.PHONY: demo pages test test-python test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-dashboard bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
 demo: $(INSTALLED) pages
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -95,6 +96,9 @@ bench-api: setup
 bench-live: setup
 	$(BIN)/python -m benchmarks.live.run
 	$(BIN)/python -m benchmarks.live.positions
+
+bench-dashboard: tools
+	$(BIN)/python -m benchmarks.live.dashboard
 
 bench-webhooks: setup
 	$(BIN)/python -m benchmarks.webhooks.run

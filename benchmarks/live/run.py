@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 from api.auth.access_tokens import Grant, Tokens
 from api.limits.plans import LIVE_CONNECTIONS
@@ -86,26 +87,32 @@ class LiveBench:
 
     def __init__(self, environment: Environment, port: int, pid: int, tokens: Tokens) -> None:
         self._admin: Admin = environment.admin
-        self._port, self._pid, self._tokens = port, pid, tokens
+        self._port, self.pid, self._tokens = port, pid, tokens
+        self.url = f"http://127.0.0.1:{port}"
 
     def organization(self) -> tuple[object, str]:
         """Return a new organization, and the token of its user."""
-        org_id, user_id, sign_in_id = new_id(), new_id(), new_id()
+        org_id = new_id()
         self._admin.execute(
             "INSERT INTO organizations (org_id, name, plan) VALUES (%s, 'bench', 'unlimited')",
             (org_id,),
         )
+        return org_id, self.user(org_id, "b@example.com")
+
+    def user(self, org_id: UUID, email: str, password_hash: str | None = None) -> str:
+        """Make a viewer, and return a token of theirs."""
+        user_id, sign_in_id = new_id(), new_id()
         self._admin.execute(
-            "INSERT INTO users (org_id, id, email, role)"
-            " VALUES (%s, %s, 'b@example.com', 'viewer')",
-            (org_id, user_id),
+            "INSERT INTO users (org_id, id, email, password_hash, role)"
+            " VALUES (%s, %s, %s, %s, 'viewer')",
+            (org_id, user_id, email, password_hash),
         )
         self._admin.execute(
             "INSERT INTO sign_ins (org_id, id, user_id, kind, expires_at)"
             " VALUES (%s, %s, %s, 'token', now() + interval '1 day')",
             (org_id, sign_in_id, user_id),
         )
-        return org_id, self._tokens.issue(Grant(org_id, user_id, sign_in_id))
+        return self._tokens.issue(Grant(org_id, user_id, sign_in_id))
 
     def fanout(self, readers: int, events: int) -> Fanout:
         """Commit a burst of events."""
@@ -113,10 +120,10 @@ class LiveBench:
         with ExitStack() as ending:
             reading = Readers(Children(ending), self._port, readers, events, [token])
             reading.are_ready()
-            used_s = cpu_s(self._pid)
+            used_s = cpu_s(self.pid)
             self._admin.execute(_EMIT, {"org": org_id, "count": events, "data": _DATA})
             per_s = reading.per_s()
-            return Fanout(per_s, (cpu_s(self._pid) - used_s) / (readers * events) * 1e6)
+            return Fanout(per_s, (cpu_s(self.pid) - used_s) / (readers * events) * 1e6)
 
     def single_ms(self, readers: int) -> float:
         """Return the time from the first to the last arrival of one event."""
@@ -131,11 +138,11 @@ class LiveBench:
         """Return the memory of the process for one idle connection that has authenticated."""
         most = LIVE_CONNECTIONS["unlimited"]
         tokens = [self.organization()[1] for _ in range(-(-readers // most))]
-        before = _resident_bytes(self._pid)
+        before = _resident_bytes(self.pid)
         with ExitStack() as ending:
             reading = Readers(Children(ending), self._port, readers, 0, tokens)
             reading.are_ready()
-            return (_resident_bytes(self._pid) - before) / readers
+            return (_resident_bytes(self.pid) - before) / readers
 
 
 def raw(readers: int, events: int, size: int) -> Fanout:

@@ -13,6 +13,8 @@ export interface AssetName {
 export const STATES: readonly State[] = ['moving', 'standing', 'silent', 'unknown']
 const MOVING_MPS = 1
 const SILENT_MS = 5 * 60_000
+const MANY = 1_000
+const MANY_PAUSE_MS = 400 // drawing many takes its time
 
 /** What a position says of an asset at an instant, in milliseconds since 1970. */
 export function stateOf(item: LivePosition, now: number): State {
@@ -30,13 +32,14 @@ function isNewer(item: LivePosition, known: LivePosition | undefined): boolean {
   return item.position !== null && Date.parse(item.position.time) >= Date.parse(known.position.time)
 }
 
-/** Positions by asset. Readers are told at most once a frame, whatever comes. */
+/** Positions by asset. Readers are told at most once a frame, and of many assets less often. */
 export class PositionStore {
   private items = new Map<string, LivePosition>()
   private shown: readonly LivePosition[] = []
   private shownNames: readonly AssetName[] = []
   private listeners = new Set<Listener>()
   private isTelling = false
+  private isRenamed = false // an asset came, went, or has another name
   private order = new Intl.Collator(undefined, { numeric: true })
 
   /**
@@ -46,8 +49,13 @@ export class PositionStore {
   put(news: readonly LivePosition[]): void {
     for (const item of news) {
       const known = this.items.get(item.id)
-      if (item.position === null && known?.position) this.items.delete(item.id)
-      else if (isNewer(item, known)) this.items.set(item.id, item)
+      if (item.position === null && known?.position) {
+        this.items.delete(item.id)
+        this.isRenamed = true
+      } else if (isNewer(item, known)) {
+        this.items.set(item.id, item)
+        if (known?.name !== item.name) this.isRenamed = true
+      }
     }
     this.tell()
   }
@@ -61,6 +69,7 @@ export class PositionStore {
         return [item.id, before && !isNewer(item, before) ? { ...before, name: item.name } : item]
       }),
     )
+    this.isRenamed = true
     this.tell()
   }
 
@@ -85,14 +94,26 @@ export class PositionStore {
   private tell(): void {
     if (this.isTelling) return
     this.isTelling = true
-    requestAnimationFrame(() => {
-      this.isTelling = false
-      this.shown = [...this.items.values()].sort((one, other) => this.order.compare(one.name, other.name))
-      const isSame =
-        this.shown.length === this.shownNames.length &&
-        this.shown.every(({ id, name }, place) => this.shownNames[place]!.id === id && this.shownNames[place]!.name === name)
-      if (!isSame) this.shownNames = this.shown.map(({ id, name }) => ({ id, name }))
-      for (const listener of this.listeners) listener()
-    })
+    const show = () => requestAnimationFrame(() => this.show())
+    if (this.shown.length < MANY) show()
+    else setTimeout(show, MANY_PAUSE_MS)
+  }
+
+  private show(): void {
+    this.isTelling = false
+    if (this.isRenamed) this.sort()
+    this.shown = this.shownNames.map(({ id }) => this.items.get(id)).filter((item) => item !== undefined)
+    for (const listener of this.listeners) listener()
+  }
+
+  /** Comparing names takes long: it is done where one has changed. */
+  private sort(): void {
+    this.isRenamed = false
+    const names = [...this.items.values()].map(({ id, name }) => ({ id, name }))
+    names.sort((one, other) => this.order.compare(one.name, other.name))
+    const isSame =
+      names.length === this.shownNames.length &&
+      names.every(({ id, name }, place) => this.shownNames[place]!.id === id && this.shownNames[place]!.name === name)
+    if (!isSame) this.shownNames = names
   }
 }
