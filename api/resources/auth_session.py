@@ -3,7 +3,7 @@
 It ends when it was not used for a while, and at the latest a week after signing in.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
@@ -13,13 +13,15 @@ from starlette.responses import Response
 from api.auth.session_cookie import CSRF_HEADER, check_origin
 from api.context import ApiState
 from api.http import fields
-from api.http.encoding import created, id_text, no_content, ok
+from api.http.encoding import created, id_text, no_content, ok, time_text
 from api.http.problems import unauthorized
 from api.request.access import Access, Reader
 from api.request.route import PublicRoute, UngatedRoute
 from api.resources.sign_in import Credentials, sign_in
+from db.core.connect import Connection
 from db.core.secrets import SESSION, new_secret, secret_hash
 from db.identity import sign_ins
+from db.identity.sign_ins import SignIn
 from db.identity.users import Role
 
 _PATH = "/v1/auth/session"
@@ -40,6 +42,7 @@ class SessionItem(BaseModel):
         max_length=43,
         examples=["d9WQ0x3pT6yJ2m8rKfU1aVbC5nHsZeL4gXqYtR7iOwE"],
     )
+    expires_at: datetime = Field(description="when it ends, however much it is used")
 
 
 @router.post(_PATH, operation_id="createSession", status_code=201, response_model=SessionItem)
@@ -49,8 +52,17 @@ async def create_session(request: Request, body: Annotated[Credentials, Body()])
     state: ApiState = request.app.state.api
     secret = new_secret(SESSION)
     lifetime_s = state.settings.session_lifetime_s
+    ends: list[datetime] = []
+
+    async def note_end(conn: Connection, begun: SignIn) -> None:
+        ends.append(await sign_ins.expires_at(conn, begun.id))
+
     done = await sign_in(
-        request, body, secret_hash=secret_hash(secret), lifetime=timedelta(seconds=lifetime_s)
+        request,
+        body,
+        secret_hash=secret_hash(secret),
+        lifetime=timedelta(seconds=lifetime_s),
+        also=note_end,
     )
     item = {
         "id": id_text("sgn", done.sign_in.id),
@@ -58,6 +70,7 @@ async def create_session(request: Request, body: Annotated[Credentials, Body()])
         "user_id": id_text("usr", done.login.user_id),
         "role": done.login.role,
         "csrf_token": state.cookies.csrf_token(secret),
+        "expires_at": time_text(ends[0]),
     }
     response = created(item, _PATH)
     response.headers["Location"] = _PATH
@@ -69,13 +82,17 @@ async def create_session(request: Request, body: Annotated[Credentials, Body()])
 async def get_session(request: Request, access: Reader) -> Response:
     """Show who is signed in by the cookie."""
     caller = access.caller
+    secret = _secret(request, access)
+    async with access.transaction() as conn:
+        expires_at = await sign_ins.expires_at(conn, caller.credential_id)
     return ok(
         {
             "id": id_text("sgn", caller.credential_id),
             "organization_id": id_text("org", caller.org_id),
             "user_id": id_text("usr", caller.user_id),
             "role": caller.role,
-            "csrf_token": access.state.cookies.csrf_token(_secret(request, access)),
+            "csrf_token": access.state.cookies.csrf_token(secret),
+            "expires_at": time_text(expires_at),
         }
     )
 

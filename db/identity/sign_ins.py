@@ -1,13 +1,14 @@
 """Sign-ins, and the refresh tokens that follow one another within one."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.identity.credentials import note_changed
 
 MOST_OF_A_USER = 1_000
@@ -69,6 +70,11 @@ async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
         (sign_in.user_id, MOST_OF_A_USER),
     )
     return True
+
+
+async def expires_at(conn: Connection, sign_in_id: UUID) -> datetime:
+    """Return when a sign-in ends, however much it is used."""
+    return await value_of(conn, "SELECT expires_at FROM sign_ins WHERE id = %s", (sign_in_id,))
 
 
 async def end(conn: Connection, sign_in_id: UUID) -> None:

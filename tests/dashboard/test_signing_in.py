@@ -3,7 +3,7 @@
 from playwright.async_api import expect
 
 from tests.api.mailbox import Mailbox
-from tests.api.running import PASSWORD, Organization
+from tests.api.running import PASSWORD, Organization, RunningApi
 from tests.dashboard.pages import Pages
 
 
@@ -82,3 +82,19 @@ async def test_a_person_whose_session_ends_elsewhere_has_to_sign_in(
     page = await pages.sign_in(org, org.email)
     assert (await org.admin.post("/v1/users/me/sign-out", {})).status in (200, 204)
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_the_end_of_a_session_is_announced(
+    pages: Pages, api: RunningApi, org: Organization
+) -> None:
+    page = await pages.sign_in(org, "viewer@example.com", "alerts")
+    notice = page.get_by_text("You will be signed out at")
+    await expect(page.get_by_text("Nothing is open")).to_be_visible()
+    await expect(notice).to_have_count(0)
+    api.sql(
+        "UPDATE sign_ins SET expires_at = now() + interval '50 minutes'"
+        " WHERE org_id = %s AND kind = 'session' RETURNING id",
+        org.org_id,
+    )
+    await page.reload()
+    await expect(notice).to_be_visible()

@@ -9,6 +9,8 @@ export interface Session {
   userId: string
   organizationId: string
   role: Role
+  /** When it ends, however much it is used; milliseconds since 1970. */
+  expiresAt: number
 }
 
 export const ROLES: readonly Role[] = ['viewer', 'technician', 'dispatcher', 'admin']
@@ -19,7 +21,7 @@ const SessionContext = createContext<Session | null>(null)
 
 function taken(item: Schemas['SessionItem']): Session {
   setCsrfToken(item.csrf_token)
-  return { userId: item.user_id, organizationId: item.organization_id, role: item.role }
+  return { userId: item.user_id, organizationId: item.organization_id, role: item.role, expiresAt: Date.parse(item.expires_at) }
 }
 
 async function read(): Promise<Session | null> {

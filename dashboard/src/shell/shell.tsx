@@ -6,6 +6,7 @@ import { problemOf, type Problem } from '../api/problem'
 import { ConnectionBanner } from '../live/connection-banner'
 import { LiveConnection } from '../live/live'
 import { useSession, useSignIn } from '../session/session'
+import { SessionEnd } from '../session/session-end'
 import icon from '../style/icon.svg'
 import { LanguageChoice } from '../texts/language-choice'
 import { useSay } from '../texts/texts'
@@ -49,6 +50,7 @@ export function Shell(props: { children: ReactNode }) {
         <div className="banners">
           {problem && <ProblemNote problem={problem} texts={{ unreachable: 'not-signed-out' }} />}
           <ConnectionBanner />
+          <SessionEnd />
         </div>
         <main id="content">{props.children}</main>
         <footer className="foot">

@@ -57,6 +57,7 @@ password-hint = Mindestens 12 Zeichen. Lang und leicht zu merken ist gut.
 set-password = Passwort setzen
 link-without-token = Dieser Link ist unvollständig. Öffnen Sie ihn so, wie er im Brief steht.
 sign-in-wrong = E-Mail oder Passwort ist falsch. Gehört Ihre E-Mail zu mehreren Organisationen, geben Sie auch die Organisations-ID an.
+session-ends = Um { $time } endet die Anmeldung. Vorher ab- und wieder anmelden, wenn das ungelegen ist.
 
 ## Karte
 

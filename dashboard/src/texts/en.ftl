@@ -57,6 +57,7 @@ password-hint = 12 characters or more. Long and easy to remember is good.
 set-password = Set the password
 link-without-token = This link is not whole. Open it as it stands in the letter.
 sign-in-wrong = The email or the password is wrong. If your email belongs to several organizations, give the organization id, too.
+session-ends = You will be signed out at { $time }. Sign out and in again before, where that is a bad moment.
 
 ## Live map
 
