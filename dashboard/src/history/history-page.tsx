@@ -2,6 +2,7 @@ import { useEffect, useState } from 'react'
 import { useSearchParams } from 'react-router'
 import { problemOf } from '../api/problem'
 import { useAssetNames } from '../live/live'
+import type { AssetName } from '../live/positions'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
 import { Choice } from '../ui/choice'
@@ -10,8 +11,8 @@ import type { Zone } from '../zones/shapes'
 import { useZones } from '../zones/use-zones'
 import { SpeedChart } from './speed-chart'
 import { placeAt, type Fix } from './track'
-import { TrackMap } from './track-map'
-import { MOST_FIXES, useTrack, useVisits } from './use-track'
+import { TrackMap, WAY_COLOURS } from './track-map'
+import { MOST_FIXES, useTracks, useVisits } from './use-track'
 
 const HOUR_MS = 3_600_000
 const FIRST_MS = 2 * HOUR_MS
@@ -26,6 +27,11 @@ const NO_ZONES: readonly Zone[] = []
 function instantOf(text: string | null): number | null {
   const at = text === null || text === '' ? NaN : Number(text)
   return Math.abs(at) < LAST_MS ? at : null
+}
+
+/** The ids of a list in the address. */
+function idsOf(text: string | null): string[] {
+  return [...new Set((text ?? '').split(',').filter((id) => id !== ''))]
 }
 
 /** An instant as an input of a day and a time has it, by the person's clock. */
@@ -62,6 +68,33 @@ function usePlay(from: number, to: number, first: number) {
   return { at, setAt, pace, setPace, isPlaying, toggle }
 }
 
+/** The other machines that are played beside the first, up to as many as there are colours. */
+function Beside(props: { ids: readonly string[]; assets: readonly AssetName[]; onChange: (ids: string[]) => void }) {
+  const say = useSay()
+  const { ids, assets, onChange } = props
+  const free = assets.filter(({ id }) => !ids.includes(id))
+  return (
+    <>
+      {ids.map((id, number) => (
+        <p key={id} className="beside">
+          <span className="mark" style={{ background: WAY_COLOURS[number + 1] }} aria-hidden="true" />
+          <b dir="auto">{assets.find((item) => item.id === id)?.name ?? id}</b>
+          <Button onPress={() => onChange(ids.filter((each) => each !== id))}>{say('take-away')}</Button>
+        </p>
+      ))}
+      {ids.length < WAY_COLOURS.length - 1 && free.length > 0 && (
+        <Choice
+          label={say('beside-it')}
+          value=""
+          values={['', ...free.map(({ id }) => id)]}
+          texts={[say('nobody-beside'), ...free.map(({ name }) => name)]}
+          onChoose={(id) => onChange([...ids, id])}
+        />
+      )}
+    </>
+  )
+}
+
 /** Where an asset was: its way over up to a day, played by time. The address keeps what is shown. */
 export default function HistoryPage() {
   const say = useSay()
@@ -75,11 +108,14 @@ export default function HistoryPage() {
   const to = instantOf(address.get('to')) ?? now
   const from = Math.max(instantOf(address.get('from')) ?? to - FIRST_MS, to - MOST_MS)
   const span = [new Date(from).toISOString(), new Date(to).toISOString()] as const
-  const track = useTrack(asset, ...span)
+  const others = idsOf(address.get('also')).filter((id) => id !== asset).slice(0, WAY_COLOURS.length - 1)
+  const shown = asset === null ? [] : [asset, ...others]
+  const tracks = useTracks(shown, ...span)
   const visits = useVisits(asset, ...span)
-  const fixes = track.data ?? NO_FIXES
-  const begin = fixes[0]?.at ?? from
-  const end = fixes.at(-1)?.at ?? to
+  const ways = tracks.ways
+  const fixes = ways[0] ?? NO_FIXES
+  const begin = Math.min(...ways.map((way) => way[0]?.at ?? to), to)
+  const end = Math.max(...ways.map((way) => way.at(-1)?.at ?? begin), begin)
   const wanted = instantOf(address.get('at')) ?? begin
   const play = usePlay(begin, end, Math.min(Math.max(wanted, begin), end))
   const zoneNames = new Map(zones.data?.map((zone) => [zone.id, zone.name]))
@@ -97,7 +133,7 @@ export default function HistoryPage() {
     setAddress((old) => new URLSearchParams({ ...Object.fromEntries(old), ...changes }), { replace: true })
   }
 
-  const problem = track.error ?? visits.error
+  const problem = tracks.error ?? visits.error
   return (
     <div className={isFailed ? 'map-page without-map' : 'map-page'}>
       <section className="side history" aria-label={say('history')}>
@@ -109,6 +145,13 @@ export default function HistoryPage() {
           texts={[say('choose-asset'), ...assets.map((item) => item.name)]}
           onChoose={(id) => set({ asset: id })}
         />
+        {asset !== null && (
+          <Beside
+            ids={others}
+            assets={assets.filter(({ id }) => id !== asset)}
+            onChange={(ids) => set({ also: ids.join(',') })}
+          />
+        )}
         <label className="field">
           {say('from')}
           <input type="datetime-local" value={inputText(from)} onChange={(event) => setSpan(Date.parse(event.target.value) || from, to, 'from')} />
@@ -118,17 +161,17 @@ export default function HistoryPage() {
           <input type="datetime-local" value={inputText(to)} onChange={(event) => setSpan(from, Date.parse(event.target.value) || to, 'to')} />
         </label>
         {problem && <ProblemNote problem={problemOf(problem)} />}
-        {track.isFetching && <p className="waiting">{say('loading')}</p>}
-        {track.data?.length === 0 && <Note kind="plain">{say('no-fixes')}</Note>}
+        {tracks.isFetching && <p className="waiting">{say('loading')}</p>}
+        {asset !== null && !tracks.isFetching && !problem && ways.every((way) => way.length === 0) && <Note kind="plain">{say('no-fixes')}</Note>}
         {fixes.length >= MOST_FIXES && <Note kind="plain">{say('only-newest-fixes', { count: MOST_FIXES })}</Note>}
-        {fixes.length > 1 && (
+        {end > begin && (
           <>
-            <SpeedChart label={say('greatest-speed')} fixes={fixes} from={fixes[0]!.at} to={fixes.at(-1)!.at} at={play.at} />
+            <SpeedChart label={say('greatest-speed')} fixes={fixes} from={begin} to={end} at={play.at} />
             <input
               type="range"
               aria-label={say('instant')}
-              min={fixes[0]!.at}
-              max={fixes.at(-1)!.at}
+              min={begin}
+              max={end}
               step={1_000}
               value={play.at}
               onChange={(event) => play.setAt(Number(event.target.value))}
@@ -169,7 +212,7 @@ export default function HistoryPage() {
       {isFailed ? (
         <Note kind="plain">{say('no-webgl')}</Note>
       ) : (
-        <TrackMap label={say('map')} fixes={fixes} zones={zones.data ?? NO_ZONES} at={play.at} onFailed={() => setIsFailed(true)} />
+        <TrackMap label={say('map')} ways={ways} zones={zones.data ?? NO_ZONES} at={play.at} onFailed={() => setIsFailed(true)} />
       )}
     </div>
   )

@@ -1,4 +1,4 @@
-/** The way of an asset on a map, and where it was at one instant. */
+/** The ways of assets on a map, and where they were at one instant. */
 import * as maplibre from 'maplibre-gl'
 import { useEffect, useRef } from 'react'
 import { newMap } from '../map/new-map'
@@ -6,39 +6,50 @@ import { addZones, setZones } from '../map/zone-layers'
 import type { Zone } from '../zones/shapes'
 import { linesOf, placeAt, type Fix } from './track'
 
-const WAY = '#0b5fae'
+/** The colours of ways, in their order. */
+export const WAY_COLOURS = ['#0b5fae', '#b45309', '#7b3fa0'] as const
+const COLOUR: maplibre.ExpressionSpecification = ['get', 'colour']
+type Way = readonly Fix[]
 
-function markAt(fixes: readonly Fix[], at: number) {
-  const place = placeAt(fixes, at)
-  const features =
-    place === null
-      ? []
-      : [{ type: 'Feature' as const, properties: {}, geometry: { type: 'Point' as const, coordinates: [place.lon, place.lat] } }]
+function waysOf(ways: readonly Way[]) {
+  const features = ways.flatMap((fixes, number) =>
+    linesOf(fixes).features.map((line) => ({ ...line, properties: { ...line.properties, colour: WAY_COLOURS[number]! } })),
+  )
   return { type: 'FeatureCollection' as const, features }
 }
 
-function addTrack(map: maplibre.Map, fixes: readonly Fix[], at: number): void {
-  map.addSource('way', { type: 'geojson', data: linesOf(fixes) })
-  map.addLayer({ id: 'way', type: 'line', source: 'way', filter: ['!', ['get', 'gap']], paint: { 'line-color': WAY, 'line-width': 3 } })
+function marksAt(ways: readonly Way[], at: number) {
+  const features = ways.flatMap((fixes, number) => {
+    const place = placeAt(fixes, at)
+    if (place === null) return []
+    const geometry = { type: 'Point' as const, coordinates: [place.lon, place.lat] }
+    return [{ type: 'Feature' as const, properties: { colour: WAY_COLOURS[number]! }, geometry }]
+  })
+  return { type: 'FeatureCollection' as const, features }
+}
+
+function addTracks(map: maplibre.Map, ways: readonly Way[], at: number): void {
+  map.addSource('way', { type: 'geojson', data: waysOf(ways) })
+  map.addLayer({ id: 'way', type: 'line', source: 'way', filter: ['!', ['get', 'gap']], paint: { 'line-color': COLOUR, 'line-width': 3 } })
   map.addLayer({
     id: 'gaps',
     type: 'line',
     source: 'way',
     filter: ['get', 'gap'],
-    paint: { 'line-color': WAY, 'line-width': 2, 'line-dasharray': [2, 3] },
+    paint: { 'line-color': COLOUR, 'line-width': 2, 'line-dasharray': [2, 3] },
   })
-  map.addSource('mark', { type: 'geojson', data: markAt(fixes, at) })
+  map.addSource('mark', { type: 'geojson', data: marksAt(ways, at) })
   map.addLayer({
     id: 'mark',
     type: 'circle',
     source: 'mark',
-    paint: { 'circle-radius': 8, 'circle-color': '#0a7d4f', 'circle-stroke-color': '#ffffff', 'circle-stroke-width': 2 },
+    paint: { 'circle-radius': 8, 'circle-color': COLOUR, 'circle-stroke-color': '#ffffff', 'circle-stroke-width': 2 },
   })
 }
 
 export function TrackMap(props: {
   label: string
-  fixes: readonly Fix[]
+  ways: readonly Way[]
   zones: readonly Zone[]
   at: number
   onFailed: () => void
@@ -52,10 +63,10 @@ export function TrackMap(props: {
     let made: maplibre.Map
     try {
       made = newMap(place.current!, current.current.label, 'zones', (ready) => {
-        const { zones, fixes, at } = current.current
+        const { zones, ways, at } = current.current
         addZones(ready, zones)
-        addTrack(ready, fixes, at)
-        fit(ready, fixes)
+        addTracks(ready, ways, at)
+        fit(ready, ways)
       })
     } catch {
       current.current.onFailed()
@@ -71,18 +82,18 @@ export function TrackMap(props: {
   useEffect(() => setZones(map.current, props.zones), [props.zones])
   useEffect(() => {
     const made = map.current
-    made?.getSource<maplibre.GeoJSONSource>('way')?.setData(linesOf(props.fixes))
-    if (made?.getSource('way')) fit(made, props.fixes)
-  }, [props.fixes])
+    made?.getSource<maplibre.GeoJSONSource>('way')?.setData(waysOf(props.ways))
+    if (made?.getSource('way')) fit(made, props.ways)
+  }, [props.ways])
   useEffect(() => {
-    map.current?.getSource<maplibre.GeoJSONSource>('mark')?.setData(markAt(props.fixes, props.at))
-  }, [props.fixes, props.at])
+    map.current?.getSource<maplibre.GeoJSONSource>('mark')?.setData(marksAt(props.ways, props.at))
+  }, [props.ways, props.at])
 
   return <div ref={place} className="map" />
 }
 
-function fit(map: maplibre.Map, fixes: readonly Fix[]): void {
+function fit(map: maplibre.Map, ways: readonly Way[]): void {
   const bounds = new maplibre.LngLatBounds()
-  for (const fix of fixes) bounds.extend([fix.lon, fix.lat])
+  for (const fix of ways.flat()) bounds.extend([fix.lon, fix.lat])
   if (!bounds.isEmpty()) map.fitBounds(bounds, { padding: 60, maxZoom: 16, animate: false })
 }

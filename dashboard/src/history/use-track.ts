@@ -1,4 +1,4 @@
-import { useQuery } from '@tanstack/react-query'
+import { useQueries, useQuery, type UseQueryResult } from '@tanstack/react-query'
 import { api, data } from '../api/client'
 import type { Fix } from './track'
 
@@ -28,13 +28,25 @@ async function read(asset_id: string, from: string, to: string, signal: AbortSig
   return fixes.reverse() // the newest come first
 }
 
-/** The fixes of an asset in a time, the oldest first: the newest MOST_FIXES of them. */
-export function useTrack(asset: string | null, from: string, to: string) {
-  return useQuery({
-    queryKey: ['track', asset, from, to],
-    enabled: asset !== null,
-    queryFn: ({ signal }) => read(asset!, from, to, signal),
-    staleTime: Infinity,
+const NO_FIXES: readonly Fix[] = []
+
+function together(tracks: UseQueryResult<Fix[]>[]) {
+  return {
+    ways: tracks.map((track) => track.data ?? NO_FIXES),
+    error: tracks.find((track) => track.error)?.error ?? null,
+    isFetching: tracks.some((track) => track.isFetching),
+  }
+}
+
+/** The ways of assets in a time, each the oldest fix first: the newest MOST_FIXES of them. */
+export function useTracks(assets: readonly string[], from: string, to: string) {
+  return useQueries({
+    queries: assets.map((asset) => ({
+      queryKey: ['track', asset, from, to],
+      queryFn: ({ signal }: { signal: AbortSignal }) => read(asset, from, to, signal),
+      staleTime: Infinity,
+    })),
+    combine: together,
   })
 }
 

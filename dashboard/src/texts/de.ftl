@@ -102,6 +102,9 @@ instant = Zeitpunkt
 play = Abspielen
 pause = Anhalten
 pace = Tempo
+take-away = Entfernen
+beside-it = Daneben
+nobody-beside = Keine andere Maschine
 visits = Besuche
 
 ## Zonen

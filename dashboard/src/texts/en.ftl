@@ -102,6 +102,9 @@ instant = Moment
 play = Play
 pause = Pause
 pace = Pace
+take-away = Take away
+beside-it = Beside it
+nobody-beside = No other machine
 visits = Visits
 
 ## Zones

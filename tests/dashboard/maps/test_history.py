@@ -49,3 +49,25 @@ async def test_a_day_is_the_most_that_is_read(
     await page.goto(f"{pages.url}/app/history?asset={truck.asset_id}&{span}")
     instant = page.get_by_role("slider", name="Moment")
     await expect(instant).to_have_attribute("min", str(_ms(minute(-60 * 3))))
+
+
+async def test_several_machines_are_played_on_one_clock(
+    pages: Pages, api: RunningApi, org: Organization
+) -> None:
+    first, second = await carried(org, "Truck 1"), await carried(org, "Truck 2")
+    store_fixes(api, org, first.tracker_id, [minute(0), minute(4)])
+    store_fixes(api, org, second.tracker_id, [minute(-10), minute(2)])
+    page = await pages.sign_in(org, "viewer@example.com")
+    span = f"from={_ms(minute(-60))}&to={_ms(minute(60))}"
+    at = f"at={_ms(minute(3))}"
+    await page.goto(f"{pages.url}/app/history?asset={first.asset_id}&{span}&{at}")
+    instant = page.get_by_role("slider", name="Moment")
+    await expect(instant).to_have_js_property("value", str(_ms(minute(3))))
+    await page.get_by_label("Beside it").select_option(label="Truck 2")
+    await expect(instant).to_have_attribute("min", str(_ms(minute(-10))))
+    await expect(instant).to_have_attribute("max", str(_ms(minute(4))))
+    assert second.asset_id in page.url
+    await page.reload()
+    await expect(instant).to_have_attribute("min", str(_ms(minute(-10))))
+    await page.get_by_role("button", name="Take away").click()
+    await expect(instant).to_have_attribute("min", str(_ms(minute(0))))
