@@ -4,6 +4,7 @@ import { BrowserRouter, Navigate, Route, Routes, useLocation } from 'react-route
 import { problemOf } from './api/problem'
 import { BreachesPage } from './breaches/breaches-page'
 import { KeysPage } from './keys/keys-page'
+import { OrganizationPage } from './organization/organization-page'
 import { ForgotPasswordPage, PasswordLinkPage } from './session/password-pages'
 import { SignInPage } from './session/sign-in'
 import { SESSION, SignedIn, useSessionQuery } from './session/session'
@@ -69,6 +70,7 @@ function Pages() {
           <Route path="/zones" element={<ZonesPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
+          <Route path="/organization" element={<OrganizationPage />} />
           <Route path="/users" element={<UsersPage />} />
           <Route path="/webhooks" element={<EndpointsPage />} />
           <Route path="/webhooks/:id" element={<EndpointPage />} />

@@ -14,6 +14,7 @@ const PAGES: readonly Place[] = [
   { name: 'zones', place: '/zones', role: 'viewer' },
   { name: 'breaches', place: '/breaches', role: 'viewer' },
   { name: 'trackers', place: '/trackers', role: 'viewer' },
+  { name: 'organization', place: '/organization', role: 'dispatcher' },
   { name: 'webhooks', place: '/webhooks', role: 'admin' },
   { name: 'users', place: '/users', role: 'admin' },
   { name: 'api-keys', place: '/keys', role: 'admin' },

@@ -232,6 +232,190 @@ key-end = Endet mit
 last-used = Zuletzt benutzt
 revoke = Widerrufen
 
+## Organisation
+
+organization = Organisation
+only-admins-change = Administratoren ändern diese Einstellungen. Hier steht, was gilt.
+saved = Gespeichert.
+number-wanted = Hier fehlt eine Zahl.
+remove = Entfernen
+
+name-and-address = Name und Adresse
+set-name-hint = Dokumente und Briefe zeigen ihn.
+set-timezone = Zeitzone
+set-timezone-hint = Wo die Organisation zu Hause ist, etwa Europe/Zurich. Tage und Stunden zählen danach.
+set-address = Adresse
+set-address-hint = Wie Dokumente sie zeigen, bis zu 8 Zeilen.
+set-email = E-Mail des Büros
+set-email-hint = Dorthin gehen Antworten von Kunden und angenommene Angebote. Leer: Angenommene Angebote gehen an die Administratoren.
+
+logo = Logo
+logo-hint = Angebote, Arbeitsaufträge, Prüfungen und Stundenzettel zeigen es: ein PNG, JPEG oder WebP bis 1 MB.
+no-logo = Es gibt kein Logo.
+choose-logo = Bild auswählen
+change-logo = Anderes Bild auswählen
+
+plan-and-usage = Plan und Nutzung
+plan = Plan
+plan-starter = Starter
+plan-team = Team
+plan-unlimited = Unlimited
+programs = Programme
+programs-may = dürfen die API nutzen
+programs-may-not = dürfen die API nicht nutzen: Der Plan hat sie nicht
+requests-per-minute = Anfragen je Minute
+no-limit = keine Grenze
+left-of-minute = { $count } übrig in dieser Minute
+requests-of-programs = Anfragen von Programmen, letzte 24 Stunden
+requests-and-refused = { $requests } zugelassen, { $refused } wegen der Grenze abgelehnt
+quotas = Kontingente
+quotas-hint = Wie viel es von allem gibt. Gelöschtes zählt mit, weil es aufbewahrt wird. Was über eine Grenze geht, wird abgelehnt.
+quota = Wovon
+used = Genutzt
+limit = Grenze
+share = Anteil
+quota-api-keys = API-Schlüssel
+quota-assets = Maschinen
+quota-attachment-bytes = Größe der Anhänge
+quota-attachments = Anhänge
+quota-clients = Kunden
+quota-employees = Mitarbeiter
+quota-gateways = Gateways
+quota-inspection-forms-a-day = Prüfungen in 24 Stunden
+quota-inspection-templates = Prüfvorlagen
+quota-inventory = Lagerbestände
+quota-letters-a-day = Briefe am Tag
+quota-parts = Teile
+quota-quotes = Angebote
+quota-sites = Baustellen
+quota-stock-movements-a-day = Bewegungen eines Teils am Tag
+quota-trackers = Tracker
+quota-users = Benutzer
+quota-warehouses = Lager
+quota-webhook-endpoints = Webhook-Adressen
+quota-work-orders = Arbeitsaufträge
+quota-zones = Zonen
+
+fixes-and-zones = Positionen und Zonen
+fixes-and-zones-hint = Wo ein Feld leer ist, gilt die Vorgabe, die es grau zeigt. Eine Änderung gilt für Positionen, die danach eintreffen.
+set-max-accuracy-m = Schlechteste Genauigkeit
+set-max-accuracy-m-hint = Eine Position mit schlechterer Genauigkeit wird gespeichert, ändert aber keinen Besuch und keine Zonenmeldung.
+max-speeds = Höchste Geschwindigkeiten
+max-speeds-hint = Eine Position, die nur schneller zu erreichen gewesen wäre, gilt als zweifelhaft und ändert nichts.
+set-max-speed-mps-vehicle = Fahrzeuge
+set-max-speed-mps-aircraft = Luftfahrzeuge
+set-max-speed-mps-vessel = Schiffe
+set-max-speed-mps-person = Personen
+set-max-speed-mps-other = Andere
+zone-rules = Zonen betreten und verlassen
+zone-rules-hint = Das gilt in jeder Zone, die keine eigene Regel hat.
+set-exit-buffer-m = Puffer außerhalb
+set-exit-buffer-m-hint = Eine Zone ist erst verlassen, wenn die Maschine so weit außerhalb ist.
+set-accuracy-clamp-m = Genauigkeit höchstens
+set-accuracy-clamp-m-hint = Die Genauigkeit einer Position kommt zum Puffer hinzu, bis zu diesem Wert.
+set-coarse-accuracy-m = Grob ab
+set-coarse-accuracy-m-hint = Eine ungenauere Position zählt nur, wenn sie tief innerhalb oder weit außerhalb liegt.
+set-enter-confirm-fixes = Positionen zum Betreten
+set-enter-confirm-fixes-hint = So viele Positionen hintereinander sind ein Betreten.
+set-exit-confirm-fixes = Positionen zum Verlassen
+set-exit-confirm-fixes-hint = So viele Positionen hintereinander sind ein Verlassen.
+set-enter-confirm-seconds = Zeit zum Betreten
+set-enter-confirm-seconds-hint = Die kürzeste Zeit von der ersten dieser Positionen bis zur letzten.
+set-exit-confirm-seconds = Zeit zum Verlassen
+set-exit-confirm-seconds-hint = Die kürzeste Zeit von der ersten dieser Positionen bis zur letzten.
+set-max-gap-seconds = Längste Lücke
+set-max-gap-seconds-hint = Eine Durchfahrt zwischen zwei Positionen wird nur gemeldet, wenn sie nicht weiter auseinanderliegen; 0 meldet keine.
+set-pass-min-m = Kürzeste Durchfahrt
+set-pass-min-m-hint = Der kürzeste Weg in einer Zone, der als Durchfahrt zählt.
+
+punches = Stempelungen
+punches-hint = Wie der Ort einer Stempelung beurteilt wird. Eine Änderung gilt für Stempelungen, die danach eintreffen.
+set-punch-policy = Stempelungen, die nicht bestätigt sind
+set-punch-policy-hint = Ob jemand sie ansehen muss, bevor Stunden genehmigt werden.
+policy-flag = Zur Prüfung zeigen
+policy-allow = Nehmen, wie sie sind
+policy-block = Keine Genehmigung vor der Prüfung
+set-punch-tolerance-m = Jenseits des Randes
+set-punch-tolerance-m-hint = So weit jenseits des Randes einer Baustelle gilt eine Stempelung noch als dort.
+set-punch-rules-max-fix-age-s = Älteste Position
+set-punch-rules-max-fix-age-s-hint = Eine ältere Position beweist nicht, wo jemand ist.
+set-punch-rules-max-clock-error-s = Fehler einer Uhr
+set-punch-rules-max-clock-error-s-hint = So weit darf die angegebene Zeit vom Empfang oder von der Position abweichen.
+set-punch-rules-max-speed-mps = Höchste Geschwindigkeit
+set-punch-rules-max-speed-mps-hint = Schneller zwischen zwei Orten ist ein Sprung, der gegen die Stempelung spricht.
+set-punch-rules-max-flight-mps = Geschwindigkeit eines Fluges
+set-punch-rules-max-flight-mps-hint = Ein Sprung darunter kann ein Flug gewesen sein, wenn er lange genug dauerte.
+set-punch-rules-min-flight-s = Kürzester Flug
+set-punch-rules-min-flight-s-hint = Die kürzeste Dauer eines solchen Fluges.
+
+hours-and-pay = Stunden und Lohn
+hours-and-pay-hint = Wie Stundenzettel geteilt und gezählt werden. Ein genehmigter Stundenzettel bleibt, wie er ist.
+set-period = Zeitraum
+set-period-hint = Die Tage, die zusammen genehmigt werden.
+period-week = Eine Woche
+period-two-weeks = Zwei Wochen
+period-month = Ein Monat
+set-first-weekday = Erster Tag der Woche
+set-first-weekday-hint = Von ihm an zählen die Überstunden der Woche.
+set-anchor = Erster Tag irgendeines Zeitraums
+set-anchor-hint = Zeiträume von zwei Wochen zählen von diesem Tag an, vor und zurück.
+set-timesheet-rules-longest-shift-s = Längste Schicht
+set-timesheet-rules-longest-shift-s-hint = Eine Schicht, die niemand beendet, endet nach dieser Zeit.
+set-cuts-at-midnight = Schichten um Mitternacht teilen
+set-cuts-at-midnight-hint = Sonst zählt die ganze Schicht zu dem Tag, an dem sie begann.
+set-closes-at-midnight = Schichten um Mitternacht beenden
+set-closes-at-midnight-hint = Eine Schicht, die noch offen ist, endet um Mitternacht.
+overtime = Überstunden
+set-overtime = Schwellen
+set-overtime-hint = Ab wann Stunden als Überstunden zählen.
+overtime-none = Keine Überstunden
+overtime-us-flsa = USA, FLSA: 40 h je Woche
+overtime-us-california = Kalifornien: 8 h am Tag, 40 h je Woche
+overtime-ch-45 = Schweiz: 45 h je Woche
+overtime-eu-48 = Europäische Union: 48 h je Woche
+overtime-own = Eigene Schwellen
+set-timesheet-rules-overtime-daily-s = Stunden am Tag
+set-timesheet-rules-overtime-daily-s-hint = Arbeit eines Tages darüber hinaus sind Überstunden.
+set-timesheet-rules-overtime-double-daily-s = Doppelt ab
+set-timesheet-rules-overtime-double-daily-s-hint = Arbeit eines Tages darüber hinaus zählt doppelt.
+set-timesheet-rules-overtime-weekly-s = Stunden je Woche
+set-timesheet-rules-overtime-weekly-s-hint = Normale Stunden einer Woche darüber hinaus sind Überstunden.
+set-seventh-day = Der siebte Tag zählt
+set-seventh-day-hint = Wer an allen sieben Tagen einer Woche arbeitete, hat am letzten Überstunden.
+rounding = Rundung
+set-step = Runden auf
+set-step-hint = Zeiten gehen auf die Marken der Uhr, die so weit auseinanderliegen.
+not-rounded = Nicht gerundet
+minutes = { $count ->
+    [one] { $count } Minute
+   *[other] { $count } Minuten
+}
+set-timesheet-rules-rounding-grace-s = Kulanz
+set-timesheet-rules-rounding-grace-s-hint = Eine Zeit so weit hinter einer Marke geht auf sie zurück. Leer: ein halber Schritt.
+set-each = Was gerundet wird
+set-each-hint = Jeder Beginn und jedes Ende, oder die Arbeit jedes Tages.
+each-punch = Beginn und Ende
+each-day = Die Arbeit eines Tages
+breaks = Pausen
+set-timesheet-rules-shortest-break-s = Kürzeste Pause
+set-timesheet-rules-shortest-break-s-hint = Eine kürzere Pause zählt als Arbeit.
+automatic-breaks-hint = Wo so viele Stunden ohne eine Pause dieser Länge gearbeitet wurde, wird sie abgezogen.
+automatic-break = Automatische Pause { $number }
+after-hours = Nach Arbeit von, h
+break-minutes = Pause, min
+add-break = Automatische Pause hinzufügen
+
+retention = Aufbewahrung
+retention-hint = Nach diesen Tagen werden Daten endgültig entfernt; darum legt der Betreiber des Servers sie fest.
+retention-positions = Positionen
+retention-events = Ereignisse
+retention-audit = Änderungen (Protokoll)
+retention-of-installation = so lange, wie der Server sie aufbewahrt
+retention-days = { $count ->
+    [one] { $count } Tag
+   *[other] { $count } Tage
+}
+
 ## Probleme
 
 problem-unreachable = Der Server ist nicht erreichbar. Prüfen Sie Ihr Netz, und versuchen Sie es noch einmal.

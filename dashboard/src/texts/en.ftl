@@ -232,6 +232,190 @@ key-end = Ends with
 last-used = Last used
 revoke = Revoke
 
+## Organization
+
+organization = Organization
+only-admins-change = Admins change these settings. You see what is set.
+saved = Saved.
+number-wanted = Give a number.
+remove = Remove
+
+name-and-address = Name and address
+set-name-hint = Documents and letters show it.
+set-timezone = Time zone
+set-timezone-hint = Where you are at home, such as Europe/Zurich. Days and hours are counted by it.
+set-address = Address
+set-address-hint = As documents show it, up to 8 lines.
+set-email = Email of the office
+set-email-hint = Replies of customers and accepted quotes go there. Empty: accepted quotes go to the admins.
+
+logo = Logo
+logo-hint = Quotes, work orders, inspections and timesheets show it: a PNG, JPEG or WebP of up to 1 MB.
+no-logo = There is no logo.
+choose-logo = Choose a picture
+change-logo = Choose another picture
+
+plan-and-usage = Plan and usage
+plan = Plan
+plan-starter = Starter
+plan-team = Team
+plan-unlimited = Unlimited
+programs = Programs
+programs-may = may use the API
+programs-may-not = may not use the API: the plan does not have it
+requests-per-minute = Requests a minute
+no-limit = no limit
+left-of-minute = { $count } left in this minute
+requests-of-programs = Requests of programs, last 24 hours
+requests-and-refused = { $requests } let in, { $refused } refused because of the limit
+quotas = Quotas
+quotas-hint = How much there is of everything. Deleted things count too, since they are kept. What is beyond a limit is refused.
+quota = Of
+used = Used
+limit = Limit
+share = Share
+quota-api-keys = API keys
+quota-assets = Machines
+quota-attachment-bytes = Size of attachments
+quota-attachments = Attachments
+quota-clients = Clients
+quota-employees = Employees
+quota-gateways = Gateways
+quota-inspection-forms-a-day = Inspections in 24 hours
+quota-inspection-templates = Inspection templates
+quota-inventory = Stock records
+quota-letters-a-day = Letters a day
+quota-parts = Parts
+quota-quotes = Quotes
+quota-sites = Sites
+quota-stock-movements-a-day = Movements of one part a day
+quota-trackers = Trackers
+quota-users = Users
+quota-warehouses = Warehouses
+quota-webhook-endpoints = Webhook addresses
+quota-work-orders = Work orders
+quota-zones = Zones
+
+fixes-and-zones = Positions and zones
+fixes-and-zones-hint = Where a field is empty, the default that it shows in grey holds. A change holds for positions that arrive after it.
+set-max-accuracy-m = Worst accuracy
+set-max-accuracy-m-hint = A position of a worse stated accuracy is stored, but changes no visit and no breach.
+max-speeds = Greatest speeds
+max-speeds-hint = A position that could only be reached faster is marked as suspect and changes nothing.
+set-max-speed-mps-vehicle = Vehicles
+set-max-speed-mps-aircraft = Aircraft
+set-max-speed-mps-vessel = Vessels
+set-max-speed-mps-person = Persons
+set-max-speed-mps-other = Others
+zone-rules = Entering and leaving zones
+zone-rules-hint = These hold in every zone that has no rule of its own.
+set-exit-buffer-m = Buffer outside
+set-exit-buffer-m-hint = A zone is left only when a machine is so far outside.
+set-accuracy-clamp-m = Accuracy at most
+set-accuracy-clamp-m-hint = The accuracy of a position adds to the buffer, up to this.
+set-coarse-accuracy-m = Coarse from
+set-coarse-accuracy-m-hint = A position of a worse accuracy must lie deep inside or far outside to count.
+set-enter-confirm-fixes = Positions to enter
+set-enter-confirm-fixes-hint = So many positions in a row make an entry.
+set-exit-confirm-fixes = Positions to leave
+set-exit-confirm-fixes-hint = So many positions in a row make an exit.
+set-enter-confirm-seconds = Time to enter
+set-enter-confirm-seconds-hint = The least time from the first of these positions to the last.
+set-exit-confirm-seconds = Time to leave
+set-exit-confirm-seconds-hint = The least time from the first of these positions to the last.
+set-max-gap-seconds = Longest gap
+set-max-gap-seconds-hint = Passing through a zone between two positions is only told where they are no further apart; 0 tells of none.
+set-pass-min-m = Shortest passage
+set-pass-min-m-hint = The least way inside a zone that counts as passing through.
+
+punches = Punches
+punches-hint = How the place of a punch is judged. A change holds for punches that are received after it.
+set-punch-policy = Punches that are not verified
+set-punch-policy-hint = Whether somebody has to look at them before hours are approved.
+policy-flag = Show them for review
+policy-allow = Take them as they are
+policy-block = No approval before their review
+set-punch-tolerance-m = Beyond the edge
+set-punch-tolerance-m-hint = So far beyond the edge of a site a punch is still at the site.
+set-punch-rules-max-fix-age-s = Oldest position
+set-punch-rules-max-fix-age-s-hint = An older position does not prove where somebody is.
+set-punch-rules-max-clock-error-s = Error of a clock
+set-punch-rules-max-clock-error-s-hint = So far the claimed time may be from the receipt, or from the position.
+set-punch-rules-max-speed-mps = Greatest speed
+set-punch-rules-max-speed-mps-hint = Faster than this between two places is a leap, which fails a punch.
+set-punch-rules-max-flight-mps = Speed of a flight
+set-punch-rules-max-flight-mps-hint = A leap below this may have been a flight, if it took long enough.
+set-punch-rules-min-flight-s = Shortest flight
+set-punch-rules-min-flight-s-hint = The least time of such a flight.
+
+hours-and-pay = Hours and pay
+hours-and-pay-hint = How timesheets are cut and counted. A timesheet that is approved stays as it is.
+set-period = Period
+set-period-hint = The days that are approved together.
+period-week = A week
+period-two-weeks = Two weeks
+period-month = A month
+set-first-weekday = First day of the week
+set-first-weekday-hint = Weekly overtime is counted from it.
+set-anchor = First day of any period
+set-anchor-hint = Periods of two weeks are counted from this day, in both directions.
+set-timesheet-rules-longest-shift-s = Longest shift
+set-timesheet-rules-longest-shift-s-hint = A shift that nobody ends is ended after this time.
+set-cuts-at-midnight = Divide shifts at midnight
+set-cuts-at-midnight-hint = Otherwise the whole shift counts to the day on which it began.
+set-closes-at-midnight = End shifts at midnight
+set-closes-at-midnight-hint = A shift that is still open ends at midnight.
+overtime = Overtime
+set-overtime = Thresholds
+set-overtime-hint = From when on hours count as overtime.
+overtime-none = No overtime
+overtime-us-flsa = USA, FLSA: 40 h a week
+overtime-us-california = California: 8 h a day, 40 h a week
+overtime-ch-45 = Switzerland: 45 h a week
+overtime-eu-48 = European Union: 48 h a week
+overtime-own = Thresholds of your own
+set-timesheet-rules-overtime-daily-s = Hours a day
+set-timesheet-rules-overtime-daily-s-hint = Work of a day beyond this is overtime.
+set-timesheet-rules-overtime-double-daily-s = Double from
+set-timesheet-rules-overtime-double-daily-s-hint = Work of a day beyond this counts as double time.
+set-timesheet-rules-overtime-weekly-s = Hours a week
+set-timesheet-rules-overtime-weekly-s-hint = Regular hours of a week beyond this are overtime.
+set-seventh-day = The seventh day counts
+set-seventh-day-hint = Who worked on all seven days of a week has overtime on the last one.
+rounding = Rounding
+set-step = Round to
+set-step-hint = Times go to the marks of the clock that lie so far apart.
+not-rounded = Not rounded
+minutes = { $count ->
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+set-timesheet-rules-rounding-grace-s = Grace
+set-timesheet-rules-rounding-grace-s-hint = A time that lies so far behind a mark goes back to it. Empty: half a step.
+set-each = What is rounded
+set-each-hint = Each beginning and end, or the work of each day.
+each-punch = Beginnings and ends
+each-day = The work of a day
+breaks = Breaks
+set-timesheet-rules-shortest-break-s = Shortest break
+set-timesheet-rules-shortest-break-s-hint = A shorter break counts as work.
+automatic-breaks-hint = Where so many hours were worked without a break of that length, it is taken off.
+automatic-break = Automatic break { $number }
+after-hours = After work of, h
+break-minutes = Break, min
+add-break = Add an automatic break
+
+retention = Retention
+retention-hint = After these days data is removed for good, so the operator of the server sets them.
+retention-positions = Positions
+retention-events = Events
+retention-audit = Changes (audit)
+retention-of-installation = as long as the server keeps them
+retention-days = { $count ->
+    [one] { $count } day
+   *[other] { $count } days
+}
+
 ## Problems
 
 problem-unreachable = The server cannot be reached. Look at your network, and try again.

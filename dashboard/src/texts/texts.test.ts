@@ -5,6 +5,8 @@ import english from './en.ftl?raw'
 import { STATES } from '../live/positions'
 import { ROLES } from '../session/session'
 import { ZONE_KINDS } from '../zones/shapes'
+import { OVERTIME, EACH, PERIODS } from '../organization/hours'
+import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
 import { sayer } from './texts'
 
 const sources = import.meta.glob(['../**/*.{ts,tsx}', '!../**/*.test.ts'], { query: '?raw', import: 'default', eager: true })
@@ -41,6 +43,15 @@ describe('texts', () => {
       'user-': ['active', 'invited', 'service', 'deactivated'],
       'draw-': ['polygon', 'point', 'linestring', 'polygon-hint', 'point-hint', 'linestring-hint'],
       'live-': ['lost', 'ended'],
+      'plan-': ['starter', 'team', 'unlimited'],
+      'policy-': ['flag', 'allow', 'block'],
+      'period-': PERIODS.map((each) => each.replace('_', '-')),
+      'overtime-': OVERTIME.map((each) => each.replace('_', '-')),
+      'each-': EACH,
+      'retention-': ['positions', 'events', 'audit'],
+      '': [...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS, ...PUNCH_SETTINGS].flatMap(({ place, isPlain }) =>
+        isPlain ? [textName(place)] : [textName(place), `${textName(place)}-hint`],
+      ),
     }
     const wanted = Object.entries(families).flatMap(([family, all]) => all.map((each) => family + each))
     const titles = Object.values(sources).flatMap((source) =>
