@@ -17,6 +17,8 @@ FAMILIES = {
     "plan": ("UsageItem", "plan"),
     "policy": ("OrganizationItem", "punch_policy"),
     "period": ("TimesheetRuleFields", "period"),
+    "reason": ("QuarantineItem", "reason"),
+    "thing": ("AuditEventItem", "resource_type"),
     "overtime": ("TimesheetRuleFields", "overtime_preset"),
 }
 

@@ -15,6 +15,8 @@ const PAGES: readonly Place[] = [
   { name: 'breaches', place: '/breaches', role: 'viewer' },
   { name: 'trackers', place: '/trackers', role: 'viewer' },
   { name: 'organization', place: '/organization', role: 'dispatcher' },
+  { name: 'quarantine', place: '/quarantine', role: 'dispatcher' },
+  { name: 'audit', place: '/audit', role: 'admin' },
   { name: 'webhooks', place: '/webhooks', role: 'admin' },
   { name: 'users', place: '/users', role: 'admin' },
   { name: 'api-keys', place: '/keys', role: 'admin' },

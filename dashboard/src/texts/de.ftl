@@ -416,6 +416,111 @@ retention-days = { $count ->
    *[other] { $count } Tage
 }
 
+## Quarantäne und Protokoll
+
+filters = Filter
+all = Alle
+show-all = Alle zeigen
+
+quarantine = Quarantäne
+quarantine-hint = Nachrichten, die eintrafen und nicht gespeichert werden konnten. Ist die Ursache behoben, können sie freigegeben werden: Sie werden beurteilt, als träfen sie jetzt ein.
+no-messages = In der Quarantäne liegt nichts: Alles, was eintraf, ist gespeichert.
+no-message-fits = Keine Nachricht passt. Ein Filter weniger zeigt mehr.
+reason = Grund
+last-received = Zuletzt empfangen
+seen = Wie oft
+message = Nachricht
+release = Freigeben
+release-all = { $count ->
+    [one] Diese Nachricht freigeben
+   *[other] Diese { $count } Nachrichten freigeben
+}
+sure-release = { $count ->
+    [one] Diese Nachricht freigeben?
+   *[other] { $count } Nachrichten freigeben?
+}
+sure-drop = Diese Nachricht endgültig entfernen?
+message-kept = Aufbewahrt
+message-came-back = Freigegeben und wieder abgelehnt
+message-released = Freigegeben, wartet auf die Beurteilung
+message-not-kept = Zu groß, um aufbewahrt zu werden
+message-counted = Nur gezählt: Es waren zu viele an diesem Tag
+places-in-message = Stellen in der Nachricht
+size = Größe
+bytes = { $count ->
+    [one] { $count } Byte
+   *[other] { $count } Bytes
+}
+reason-undecodable = Nicht lesbar
+reason-undecodable-hint = Die Nachricht hat nicht das Format, oder ein Feld hat den falschen Typ. Das Gerät ist zu korrigieren; freigegeben wird sie wieder abgelehnt.
+reason-no-position = Keine Position
+reason-no-position-hint = Breite oder Länge fehlt. Geschieht das oft, den Empfang des Geräts prüfen; freigegeben wird sie wieder abgelehnt.
+reason-bad-coordinate = Unmögliche Position
+reason-bad-coordinate-hint = Die Position liegt außerhalb des Möglichen oder genau bei 0, 0. Geschieht das oft, ist das Gerät zu korrigieren.
+reason-future = Aus der Zukunft
+reason-future-hint = Die Zeit liegt mehr als 5 Minuten voraus. Die Uhr des Geräts stellen, oder warten und freigeben.
+reason-ancient = Zu alt
+reason-ancient-hint = Die Position ist von vor 2000 oder älter, als Positionen aufbewahrt werden. Der Betreiber kann eine längere Aufbewahrung einstellen.
+reason-unknown-tracker = Unbekannter Tracker
+reason-unknown-tracker-hint = Kein Tracker hat diese Kennung. Der Benutzername des Geräts ist zu korrigieren.
+reason-revoked-tracker = Widerrufener Tracker
+reason-revoked-tracker-hint = Der Tracker wurde widerrufen, und das bleibt. Das Gerät braucht einen neuen Tracker.
+reason-rate = Zu viele
+reason-rate-hint = Der Tracker sandte mehr, als er darf. Freigegeben werden die Nachrichten gespeichert.
+reason-oversize = Zu groß
+reason-oversize-hint = Die Nachricht, ihre Attribute oder eine Notiz ist zu groß. Das Gerät muss kleinere Nachrichten senden.
+reason-refused-by-database = Von der Datenbank abgelehnt
+reason-refused-by-database-hint = Das kann ein Fehler der Installation sein. Den Betreiber fragen, dann freigeben.
+reason-wrong-topic = Falsches Topic
+reason-wrong-topic-hint = Das Gerät meldet sich als ein Tracker an und sendet als ein anderer, oder auf einem Topic, das niemand liest. Das Gerät ist zu korrigieren; freigegeben wird die Nachricht wieder abgelehnt.
+reason-conflict = Widerspruch
+reason-conflict-hint = Eine andere Position derselben Zeit kam zuerst: ein Fehler des Geräts, oder zwei Geräte teilen sich ein Passwort. Freigegeben wird sie wieder abgelehnt.
+reason-unknown-employee = Unbekannter Mitarbeiter
+reason-unknown-employee-hint = Das Gerät nennt einen Mitarbeiter, den die Organisation nicht hat. Das Gerät ist zu korrigieren; freigegeben wird sie wieder abgelehnt.
+
+audit = Protokoll
+audit-hint = Wer wann was geändert hat, das Neueste zuerst. Niemand kann diese Liste ändern.
+no-changes = Keine Änderung passt. Ein Filter weniger zeigt mehr.
+kind-of-thing = Art
+person = Person
+only-of-thing = Nur Änderungen von
+the-system = Das System oder sein Betreiber
+by-key = mit dem Schlüssel „{ $name }“
+did-insert = erstellte:
+did-update = änderte:
+did-delete = entfernte:
+changed-fields = { $count ->
+    [one] { $count } Feld
+   *[other] { $count } Felder
+}
+changes = Änderungen
+field = Feld
+before = Vorher
+after = Nachher
+secret-changed = geändert; es ist geheim
+thing-organization = Organisation
+thing-user = Benutzer
+thing-api-key = API-Schlüssel
+thing-sign-in = Anmeldung
+thing-client = Kunde
+thing-site = Baustelle
+thing-employee = Mitarbeiter
+thing-asset = Maschine
+thing-tracker = Tracker
+thing-gateway = Gateway
+thing-zone = Zone
+thing-attachment = Anhang
+thing-punch = Stempelung
+thing-timesheet = Stundenzettel
+thing-part = Teil
+thing-warehouse = Lager
+thing-inventory = Lagerbestand
+thing-quote = Angebot
+thing-work-order = Arbeitsauftrag
+thing-inspection-template = Prüfvorlage
+thing-inspection-form = Prüfung
+thing-webhook-endpoint = Webhook-Adresse
+
 ## Probleme
 
 problem-unreachable = Der Server ist nicht erreichbar. Prüfen Sie Ihr Netz, und versuchen Sie es noch einmal.

@@ -416,6 +416,111 @@ retention-days = { $count ->
    *[other] { $count } days
 }
 
+## Quarantine and audit
+
+filters = Filters
+all = All
+show-all = Show all
+
+quarantine = Quarantine
+quarantine-hint = Messages that arrived and could not be stored. When the cause is removed, release them: they are judged again as if they arrived now.
+no-messages = Nothing is in quarantine: everything that arrived was stored.
+no-message-fits = No message fits. Take a filter away.
+reason = Reason
+last-received = Received last
+seen = How often
+message = Message
+release = Release
+release-all = { $count ->
+    [one] Release this message
+   *[other] Release these { $count } messages
+}
+sure-release = { $count ->
+    [one] Release this message?
+   *[other] Release { $count } messages?
+}
+sure-drop = Remove this message for good?
+message-kept = Kept
+message-came-back = Released, and rejected again
+message-released = Released, and waits to be judged
+message-not-kept = Too large to be kept
+message-counted = Only counted: there were too many that day
+places-in-message = Places in the message
+size = Size
+bytes = { $count ->
+    [one] { $count } byte
+   *[other] { $count } bytes
+}
+reason-undecodable = Not readable
+reason-undecodable-hint = The message is not in the format, or a field has the wrong type. Correct the device; a release is rejected again.
+reason-no-position = No position
+reason-no-position-hint = Latitude or longitude is missing. Look at the reception of the device if it happens often; a release is rejected again.
+reason-bad-coordinate = Impossible position
+reason-bad-coordinate-hint = The position is out of range, or exactly 0, 0. Correct the device if it happens often.
+reason-future = From the future
+reason-future-hint = The time is more than 5 minutes ahead. Set the clock of the device, or wait and release.
+reason-ancient = Too old
+reason-ancient-hint = The position is from before 2000, or older than positions are kept. The operator can set a longer retention.
+reason-unknown-tracker = Unknown tracker
+reason-unknown-tracker-hint = No tracker has this id. Correct the user name of the device.
+reason-revoked-tracker = Revoked tracker
+reason-revoked-tracker-hint = The tracker was revoked, which is for good. Give the device a new tracker.
+reason-rate = Too many
+reason-rate-hint = The tracker sent more than it may. Release the messages: they are stored then.
+reason-oversize = Too large
+reason-oversize-hint = The message, its attributes or a note is over the limit. Have the device send smaller messages.
+reason-refused-by-database = Refused by the database
+reason-refused-by-database-hint = This may be a fault of the installation. Ask the operator, then release.
+reason-wrong-topic = Wrong topic
+reason-wrong-topic-hint = The device signs in as one tracker and sends as another, or on a topic that is not read. Correct the device; a release is rejected again.
+reason-conflict = Contradiction
+reason-conflict-hint = Another position of the same time came first: a fault of the device, or two devices share a password. A release is rejected again.
+reason-unknown-employee = Unknown employee
+reason-unknown-employee-hint = The device names an employee whom the organization does not have. Correct the device; a release is rejected again.
+
+audit = Audit
+audit-hint = Who changed what and when, newest first. Nobody can change this list.
+no-changes = No change fits. Take a filter away.
+kind-of-thing = Kind
+person = Person
+only-of-thing = Only changes of
+the-system = The system or its operator
+by-key = by the key “{ $name }”
+did-insert = made:
+did-update = changed:
+did-delete = removed:
+changed-fields = { $count ->
+    [one] { $count } field
+   *[other] { $count } fields
+}
+changes = Changes
+field = Field
+before = Before
+after = After
+secret-changed = changed; it is a secret
+thing-organization = Organization
+thing-user = User
+thing-api-key = API key
+thing-sign-in = Sign-in
+thing-client = Client
+thing-site = Site
+thing-employee = Employee
+thing-asset = Machine
+thing-tracker = Tracker
+thing-gateway = Gateway
+thing-zone = Zone
+thing-attachment = Attachment
+thing-punch = Punch
+thing-timesheet = Timesheet
+thing-part = Part
+thing-warehouse = Warehouse
+thing-inventory = Stock record
+thing-quote = Quote
+thing-work-order = Work order
+thing-inspection-template = Inspection template
+thing-inspection-form = Inspection
+thing-webhook-endpoint = Webhook address
+
 ## Problems
 
 problem-unreachable = The server cannot be reached. Look at your network, and try again.

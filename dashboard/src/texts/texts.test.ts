@@ -7,6 +7,8 @@ import { ROLES } from '../session/session'
 import { ZONE_KINDS } from '../zones/shapes'
 import { OVERTIME, EACH, PERIODS } from '../organization/hours'
 import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
+import { KINDS } from '../audit/audit-page'
+import { REASONS } from '../quarantine/quarantine-page'
 import { sayer } from './texts'
 
 const sources = import.meta.glob(['../**/*.{ts,tsx}', '!../**/*.test.ts'], { query: '?raw', import: 'default', eager: true })
@@ -43,6 +45,10 @@ describe('texts', () => {
       'user-': ['active', 'invited', 'service', 'deactivated'],
       'draw-': ['polygon', 'point', 'linestring', 'polygon-hint', 'point-hint', 'linestring-hint'],
       'live-': ['lost', 'ended'],
+      'reason-': REASONS.map((each) => each.replaceAll('_', '-')).flatMap((each) => [each, `${each}-hint`]),
+      'message-': ['released', 'counted', 'not-kept', 'came-back', 'kept'],
+      'thing-': KINDS.map((each) => each.replaceAll('_', '-')),
+      'did-': ['insert', 'update', 'delete'],
       'plan-': ['starter', 'team', 'unlimited'],
       'policy-': ['flag', 'allow', 'block'],
       'period-': PERIODS.map((each) => each.replace('_', '-')),

@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react'
+import { Fragment, type ReactNode } from 'react'
 import { useSay } from '../texts/texts'
 import { Button, Note } from './forms'
 
@@ -14,6 +14,8 @@ export function Table<Row extends { id: string }>(props: {
   columns: readonly Column<Row>[]
   rows: readonly Row[] | undefined
   empty: string
+  /** What stands below a row over its whole width, if anything. */
+  below?: (row: Row) => ReactNode
 }) {
   const say = useSay()
   if (props.rows === undefined) return <p className="waiting">{say('loading')}</p>
@@ -32,14 +34,24 @@ export function Table<Row extends { id: string }>(props: {
           </tr>
         </thead>
         <tbody>
-          {props.rows.map((row) => (
-            <tr key={row.id}>
-              <th scope="row" dir="auto">{first!.cell(row)}</th>
-              {others.map(({ title, cell }) => (
-                <td key={title} data-title={title === '' ? '' : say(title)}>{cell(row)}</td>
-              ))}
-            </tr>
-          ))}
+          {props.rows.map((row) => {
+            const below = props.below?.(row)
+            return (
+              <Fragment key={row.id}>
+                <tr>
+                  <th scope="row" dir="auto">{first!.cell(row)}</th>
+                  {others.map(({ title, cell }) => (
+                    <td key={title} data-title={title === '' ? '' : say(title)}>{cell(row)}</td>
+                  ))}
+                </tr>
+                {below && (
+                  <tr>
+                    <td colSpan={props.columns.length} className="below">{below}</td>
+                  </tr>
+                )}
+              </Fragment>
+            )
+          })}
         </tbody>
       </table>
     </div>
