@@ -224,11 +224,10 @@ send-again = Noch einmal senden
 ## API-Schlüssel
 
 api-keys = API-Schlüssel
-api-keys-hint = Mit einem Schlüssel handelt ein Programm in Ihrem Namen. Geben Sie jedem Programm einen eigenen, und widerrufen Sie die, die niemand braucht.
+api-keys-hint = Mit einem Schlüssel handelt ein Programm als ein Benutzer. Geben Sie jedem Programm einen eigenen, und widerrufen Sie die, die niemand braucht.
 make-key = Schlüssel erstellen
 key-shown-once = Das ist der Schlüssel. Kopieren Sie ihn jetzt: Er wird nur dieses eine Mal gezeigt.
 no-keys = Es gibt noch keine Schlüssel. Geben Sie einem den Namen dessen, wofür er ist, und erstellen Sie ihn.
-key-end = Endet mit
 last-used = Zuletzt benutzt
 revoke = Widerrufen
 
@@ -520,6 +519,32 @@ thing-work-order = Arbeitsauftrag
 thing-inspection-template = Prüfvorlage
 thing-inspection-form = Prüfung
 thing-webhook-endpoint = Webhook-Adresse
+
+## Schlüssel und ihre Erneuerung
+
+key-name-hint = Wofür er ist, etwa „Export jede Nacht“.
+owner = Handelt als
+owner-hint = Der Schlüssel darf, was dieser Benutzer darf, und endet mit ihm.
+yourself = Ich selbst
+rights = Rechte
+rights-hint = Ein Programm braucht nicht mehr Rechte als nötig.
+rights-all = Alle des Benutzers
+rights-read = Nur lesen
+rights-chosen = Nur diese
+scope-read = lesen
+scope-write = schreiben
+expires = Läuft ab
+expires-hint = Am Ende dieses Tages. Leer: nie.
+expired = Abgelaufen
+rotate = Erneuern
+rotate-key-hint = Der Schlüssel erhält ein neues Geheimnis, das einmal gezeigt wird. Programme arbeiten mit dem alten weiter, bis es endet.
+old-secret-ends = Das alte Geheimnis endet
+old-secret-until = altes Geheimnis bis { $time }
+overlap-0 = sofort
+overlap-3600 = nach einer Stunde
+overlap-86400 = nach einem Tag
+overlap-604800 = nach einer Woche
+overlap-2592000 = nach 30 Tagen
 
 ## Probleme
 

@@ -224,11 +224,10 @@ send-again = Send again
 ## API keys
 
 api-keys = API keys
-api-keys-hint = A key lets a program act as you. Give each program its own, and revoke those that nobody needs.
+api-keys-hint = A key lets a program act as a user. Give each program its own, and revoke those that nobody needs.
 make-key = Make a key
 key-shown-once = This is the key. Copy it now: it is shown this once.
 no-keys = There are no keys yet. Give one a name that says what it is for, and make it.
-key-end = Ends with
 last-used = Last used
 revoke = Revoke
 
@@ -520,6 +519,32 @@ thing-work-order = Work order
 thing-inspection-template = Inspection template
 thing-inspection-form = Inspection
 thing-webhook-endpoint = Webhook address
+
+## Keys and their rotation
+
+key-name-hint = What it is for, such as “Nightly export”.
+owner = Acts as
+owner-hint = The key may what this user may, and ends with them.
+yourself = Yourself
+rights = Rights
+rights-hint = Give a program no more than it needs.
+rights-all = All that the user may
+rights-read = Read only
+rights-chosen = Only these
+scope-read = read
+scope-write = write
+expires = Expires
+expires-hint = At the end of this day. Empty: never.
+expired = Expired
+rotate = Rotate
+rotate-key-hint = The key gets a new secret, which is shown once. Programs go on with the old one until it ends.
+old-secret-ends = The old secret ends
+old-secret-until = old secret until { $time }
+overlap-0 = at once
+overlap-3600 = after an hour
+overlap-86400 = after a day
+overlap-604800 = after a week
+overlap-2592000 = after 30 days
 
 ## Problems
 

@@ -25,7 +25,7 @@ describe('texts', () => {
   it('are all there that pages say by name', () => {
     const known = new Set(names(english))
     const said = Object.values(sources).flatMap((source) =>
-      [...String(source).matchAll(/say\('([a-z-]+)'/g)].map((found) => found[1]!),
+      [...String(source).matchAll(/say\('([a-z0-9-]+)'/g)].map((found) => found[1]!),
     )
     expect(said.length).toBeGreaterThan(30)
     expect(said.filter((name) => !known.has(name))).toEqual([])
@@ -49,6 +49,9 @@ describe('texts', () => {
       'message-': ['released', 'counted', 'not-kept', 'came-back', 'kept'],
       'thing-': KINDS.map((each) => each.replaceAll('_', '-')),
       'did-': ['insert', 'update', 'delete'],
+      'rights-': ['all', 'read', 'chosen'],
+      'scope-': ['read', 'write'],
+      'overlap-': ['0', '3600', '86400', '604800', '2592000'],
       'plan-': ['starter', 'team', 'unlimited'],
       'policy-': ['flag', 'allow', 'block'],
       'period-': PERIODS.map((each) => each.replace('_', '-')),
