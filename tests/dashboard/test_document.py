@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.openapi.event_types import EVENT_TYPES
 from tests.audit.document import document
 from tests.dashboard.browser import ROOT
 
@@ -47,6 +48,8 @@ def test_the_defaults_that_settings_show_hold(schemas: dict[str, Any]) -> None:
 def test_every_value_of_the_api_has_a_text(language: str, schemas: dict[str, Any]) -> None:
     catalogue = (SOURCE / "texts" / f"{language}.ftl").read_text()
     known = set(re.findall(r"^([a-z0-9-]+) =", catalogue, re.MULTILINE))
+    types = {f"event-{re.sub('[._]', '-', each)}" for each in EVENT_TYPES}
+    assert types - known == set()
     for family, (schema, field) in FAMILIES.items():
         found = re.findall(r'"enum": (\[.*?\])', json.dumps(schemas[schema]["properties"][field]))
         wanted = {f"{family}-{each.replace('_', '-')}" for each in json.loads(found[0])}

@@ -165,6 +165,10 @@ set-up-hint = Geben Sie dem Gerät diese Angaben, und lassen Sie es per MQTT sen
 user-name = Benutzername
 password-once = Passwort, nur dieses eine Mal gezeigt
 topic = Topic
+set-up-code = QR-Code dessen, was das Gerät braucht
+set-up-code-hint = Host, Benutzername, Passwort und Topic als JSON, zum Kopieren mit dem Telefon.
+set-up-again = Neu einrichten
+sure-set-up = „{ $name }“ ein neues Passwort geben? Das Gerät ist getrennt, bis es das hat.
 set-up-example = Oder versuchen Sie es von hier, mit Host und Port Ihres Listeners:
 waiting-for-fix = Wartet auf die erste Position …
 first-fix-came = Die erste Position ist da. Die Maschine steht auf der Karte.
@@ -545,6 +549,77 @@ overlap-3600 = nach einer Stunde
 overlap-86400 = nach einem Tag
 overlap-604800 = nach einer Woche
 overlap-2592000 = nach 30 Tagen
+
+## Verwaltung von Webhooks
+
+catalogue = Welche Ereignisse es gibt
+catalogue-hint = Ein geöffneter Typ zeigt ein Ereignis, wie das Programm es erhält.
+event-asset-geofence-breach = Eine Maschine betritt oder verlässt eine Zone, die meldet, oder ist am falschen Ort, wenn deren Zeiten beginnen.
+event-asset-geofence-dwell = Eine Maschine ist so lange in einer Zone geblieben, wie die Zone es vorgibt.
+event-asset-overspeed = Eine Maschine in einer Zone ist schneller, als die Zone erlaubt: beim ersten Mal eines Aufenthalts.
+event-asset-visit-amended = Was über einen Besuch gemeldet wurde, stimmt nicht: Eine verspätete Position zeigt es.
+event-employee-punched-in = Ein Mitarbeiter beginnt die Arbeit: die Stempelung, ihr Urteil und die Belege.
+event-employee-punched-out = Ein Mitarbeiter beendet die Arbeit: dasselbe.
+event-punch-amended = Das Urteil über eine Stempelung ist ein anderes: Eine verspätete Position oder eine berichtigte Baustelle zeigt es.
+event-timesheet-approved = Jemand hat einen Stundenzettel genehmigt: die zu bezahlenden Stunden.
+event-stock-low = Eine Bewegung ließ ein Teil an oder unter seinem Meldebestand.
+event-quote-created = Jemand hat ein Angebot oder eine Fassung davon erstellt: einen Entwurf.
+event-quote-sent = Der Mailserver hat den Brief mit einem Angebot angenommen.
+event-quote-accepted = Ein Kunde hat ein Angebot angenommen, oder ein Disponent hat das vermerkt.
+event-quote-declined = Ein Kunde hat ein Angebot abgelehnt, oder ein Disponent hat das vermerkt.
+event-quote-expired = Der letzte Tag eines Angebots ist vorbei, oder ein Disponent hat es beendet.
+event-work-order-created = Ein Arbeitsauftrag ist erstellt, oder ein Entwurf ist erteilt.
+event-work-order-assigned = Ein Arbeitsauftrag ist Mitarbeitern zugeteilt.
+event-work-order-started = Ein Mitarbeiter beginnt mit einem Arbeitsauftrag.
+event-work-order-completed = Ein Arbeitsauftrag ist erledigt, und jemand hat dafür unterschrieben.
+event-work-order-updated = Ein Arbeitsauftrag ist geändert oder kommt in einen anderen Zustand.
+event-work-order-cancelled = Ein Arbeitsauftrag wird nicht ausgeführt.
+event-inspection-submitted = Eine Prüfung ist eingereicht, mit Ergebnis und nicht bestandenen Fragen.
+event-webhook-endpoint-disabled = Das System hat eine Webhook-Adresse abgeschaltet: Sie versagte tagelang oder ist weg.
+endpoint-disabled-hint = Neue Ereignisse kommen hier nicht an. Wieder zugelassen, erhält die Adresse, was wartet; was aufgegeben ist, sendet das Nachholen weiter unten.
+statistics = Statistik
+span = Zeitspanne
+last-days = { $count ->
+    [one] Die letzten 24 Stunden
+   *[other] Die letzten { $count } Tage
+}
+accepted-and-failed = { $accepted } angenommen, { $failed } fehlgeschlagen
+success-rate = Angenommen
+half-answered = Die Hälfte der Antworten innerhalb von
+nearly-all-answered = 99 von 100 Antworten innerhalb von
+waiting-deliveries = Warten jetzt
+due-since = die erste ist fällig seit { $time }
+recovery = Nachholen
+recovery-hint = Sendet noch einmal, was seit einer Zeit aufgegeben wurde, etwa nach einem Ausfall des Programms.
+recovery-needs-active = Was aufgegeben wurde, kann gesendet werden, sobald die Adresse wieder zugelassen ist.
+failed-since = Aufgegeben seit
+count-failed = Zählen
+failed-found = { $count ->
+    [0] Seitdem wurde nichts aufgegeben.
+    [one] Seitdem wurde { $count } Zustellung aufgegeben.
+   *[other] Seitdem wurden { $count } Zustellungen aufgegeben.
+}
+send-failed-again = Alle noch einmal senden
+recovered = { $count ->
+    [one] { $count } Zustellung ist wieder unterwegs.
+   *[other] { $count } Zustellungen sind wieder unterwegs.
+}
+what-it-gets = Was gesendet wird
+address-hint = Eine https-Adresse, die aus dem Internet erreichbar ist.
+description = Notiz
+description-hint = Was an dieser Adresse ist, für Sie und Ihr Team.
+ordered = Ein Ereignis nach dem anderen
+ordered-hint = Das nächste Ereignis wartet, bis dieses angenommen oder aufgegeben ist.
+thin = Nur Kennungen
+thin-hint = Das Programm erhält die Kennungen und liest den Rest über die API.
+all-types = Alle Ereignisse
+all-types-hint = Auch solche, die spätere Versionen hinzufügen.
+group-hint = Alle dieser Gruppe.
+secret = Geheimnis
+rotate-endpoint-hint = Gesendetes wird mit einem neuen Geheimnis signiert, das einmal gezeigt wird. Bis das alte endet, signieren beide.
+verification = Signaturen prüfen
+verification-hint = Programme, die prüfen, dass von uns kommt und neu ist, was eintrifft: eines davon als Anfang kopieren.
+programming-language = Programmiersprache
 
 ## Probleme
 

@@ -165,6 +165,10 @@ set-up-hint = Give the device these, and have it send by MQTT.
 user-name = User name
 password-once = Password, shown this once
 topic = Topic
+set-up-code = QR code of what the device needs
+set-up-code-hint = Host, user name, password and topic as JSON, to copy with a phone.
+set-up-again = Set up again
+sure-set-up = Give “{ $name }” a new password? Its device is disconnected until it has it.
 set-up-example = Or try it from here, with the host and port that your listener has:
 waiting-for-fix = Waiting for the first position …
 first-fix-came = The first position has come. The machine is on the map.
@@ -545,6 +549,77 @@ overlap-3600 = after an hour
 overlap-86400 = after a day
 overlap-604800 = after a week
 overlap-2592000 = after 30 days
+
+## Administration of webhooks
+
+catalogue = What events there are
+catalogue-hint = Open a type to see an event of it, as your program gets it.
+event-asset-geofence-breach = A machine enters or leaves a zone that alerts, or is in the wrong place when its hours begin.
+event-asset-geofence-dwell = A machine has stayed in a zone for as long as the zone says.
+event-asset-overspeed = A machine in a zone is faster than the zone allows: the first time of a stay.
+event-asset-visit-amended = What was told of a visit is not so: a late position shows it.
+event-employee-punched-in = An employee begins work: the punch, its verdict and the evidence.
+event-employee-punched-out = An employee ends work: the same.
+event-punch-amended = The verdict on a punch is another one: a late position or a corrected job site shows it.
+event-timesheet-approved = Somebody approved a timesheet: the hours to be paid.
+event-stock-low = A movement left a part at its reorder point, or below it.
+event-quote-created = Somebody made a quote, or a revision of one: a draft.
+event-quote-sent = The mail server has taken the letter with a quote.
+event-quote-accepted = A customer accepted a quote, or a dispatcher noted that they did.
+event-quote-declined = A customer declined a quote, or a dispatcher noted that they did.
+event-quote-expired = The last day of a quote is over, or a dispatcher ended it.
+event-work-order-created = A work order is made, or a draft is issued.
+event-work-order-assigned = A work order is given to employees.
+event-work-order-started = An employee begins to work on a work order.
+event-work-order-completed = A work order is done, and somebody has signed for it.
+event-work-order-updated = A work order is changed, or comes to another status.
+event-work-order-cancelled = A work order will not be done.
+event-inspection-submitted = An inspection is submitted, with its result and the failed questions.
+event-webhook-endpoint-disabled = The system has switched off a webhook address: it failed for days, or is gone.
+endpoint-disabled-hint = New events do not come here. Let it in again, and what waits is sent; what has failed is sent by the recovery below.
+statistics = Statistics
+span = Span
+last-days = { $count ->
+    [one] The last 24 hours
+   *[other] The last { $count } days
+}
+accepted-and-failed = { $accepted } accepted, { $failed } failed
+success-rate = Accepted
+half-answered = Half of the answers within
+nearly-all-answered = 99 of 100 answers within
+waiting-deliveries = Wait now
+due-since = the first is due since { $time }
+recovery = Recovery
+recovery-hint = Sends again what was given up since a time, for example after your program was down.
+recovery-needs-active = What was given up can be sent again once the address is let in again.
+failed-since = Given up since
+count-failed = Count
+failed-found = { $count ->
+    [0] Nothing was given up since then.
+    [one] { $count } delivery was given up since then.
+   *[other] { $count } deliveries were given up since then.
+}
+send-failed-again = Send all of them again
+recovered = { $count ->
+    [one] { $count } delivery is on its way again.
+   *[other] { $count } deliveries are on their way again.
+}
+what-it-gets = What it gets
+address-hint = An https address that is reachable from the internet.
+description = Note
+description-hint = What is at this address, for you and your colleagues.
+ordered = One event after the other
+ordered-hint = The next event waits until this one is accepted, or was given up.
+thin = Ids only
+thin-hint = The program gets the ids of what happened and reads the rest by the API.
+all-types = All events
+all-types-hint = Also those that later versions add.
+group-hint = All of this group.
+secret = Secret
+rotate-endpoint-hint = What is sent is signed by a new secret, which is shown once. Until the old one ends, both sign.
+verification = Check signatures
+verification-hint = Programs that check that what arrives is ours and new: copy one to begin with.
+programming-language = Programming language
 
 ## Problems
 

@@ -60,14 +60,18 @@ export function Table<Row extends { id: string }>(props: {
 
 /** A secret that is shown this once. */
 export function SecretNote(props: { text: string; secret: string }) {
-  const say = useSay()
   return (
     <Note kind="good">
       <p>{props.text}</p>
       <code className="secret">{props.secret}</code>
-      {isSecureContext && (
-        <Button onPress={() => void navigator.clipboard.writeText(props.secret)}>{say('copy')}</Button>
-      )}
+      <CopyButton text={props.secret} />
     </Note>
   )
+}
+
+/** A button that copies a text, where the browser lets it. */
+export function CopyButton(props: { text: string }) {
+  const say = useSay()
+  if (!isSecureContext) return null
+  return <Button onPress={() => void navigator.clipboard.writeText(props.text)}>{say('copy')}</Button>
 }
