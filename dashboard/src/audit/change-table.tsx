@@ -38,5 +38,5 @@ export function ChangeTable(props: { changes: Changes }) {
 
 function Value(props: { value: unknown }) {
   if (props.value === null || props.value === undefined) return <span className="small">–</span>
-  return <code className="answer">{typeof props.value === 'string' ? props.value : JSON.stringify(props.value, null, 1)}</code>
+  return <code className="value">{typeof props.value === 'string' ? props.value : JSON.stringify(props.value, null, 1)}</code>
 }

@@ -54,7 +54,17 @@ export function KeysPage() {
         </>
       ),
     },
-    { title: 'owner', cell: (key) => owners.get(key.user_id) ?? key.user_id },
+    {
+      title: 'owner',
+      cell: (key) => (
+        <>
+          {owners.get(key.user_id) ?? key.user_id}
+          {key.made_by !== null && key.made_by !== key.user_id && (
+            <span className="small detail">{say('made-by', { name: owners.get(key.made_by) ?? key.made_by })}</span>
+          )}
+        </>
+      ),
+    },
     { title: 'rights', cell: (key) => <Rights scopes={key.scopes} /> },
     { title: 'last-used', cell: (key) => (key.last_used_at === null ? say('never') : timeText(language, key.last_used_at)) },
     { title: 'expires', cell: (key) => <Expiry apiKey={key} /> },

@@ -4,6 +4,9 @@
 
 loading = Lädt …
 navigation = Hauptnavigation
+menu = Menü
+group-fleet = Flotte
+group-administration = Verwaltung
 skip-to-content = Zum Inhalt springen
 language = Sprache
 version = Version { $version }
@@ -17,7 +20,7 @@ never = nie
 problem = Etwas ist schiefgegangen
 request-id = Anfrage { $id }
 not-found = Diese Seite gibt es nicht
-not-found-hint = Prüfen Sie die Adresse, oder gehen Sie über die Navigation oben weiter.
+not-found-hint = Prüfen Sie die Adresse, oder gehen Sie über die Navigation weiter.
 
 search = Suche
 search-hint = Maschinen, Zonen, Tracker, Personen, Seiten
@@ -530,6 +533,7 @@ key-name-hint = Wofür er ist, etwa „Export jede Nacht“.
 owner = Handelt als
 owner-hint = Der Schlüssel darf, was dieser Benutzer darf, und endet mit ihm.
 yourself = Ich selbst
+made-by = erstellt von { $name }
 rights = Rechte
 rights-hint = Ein Programm braucht nicht mehr Rechte als nötig.
 rights-all = Alle des Benutzers

@@ -4,6 +4,9 @@
 
 loading = Loading …
 navigation = Main navigation
+menu = Menu
+group-fleet = Fleet
+group-administration = Administration
 skip-to-content = Skip to the content
 language = Language
 version = Version { $version }
@@ -17,7 +20,7 @@ never = never
 problem = Something went wrong
 request-id = Request { $id }
 not-found = There is no such page
-not-found-hint = Check the address, or go on from the navigation above.
+not-found-hint = Check the address, or go on from the navigation.
 
 search = Search
 search-hint = Machines, zones, trackers, people, pages
@@ -530,6 +533,7 @@ key-name-hint = What it is for, such as “Nightly export”.
 owner = Acts as
 owner-hint = The key may what this user may, and ends with them.
 yourself = Yourself
+made-by = made by { $name }
 rights = Rights
 rights-hint = Give a program no more than it needs.
 rights-all = All that the user may

@@ -9,6 +9,7 @@ import { OVERTIME, EACH, PERIODS } from '../organization/hours'
 import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
 import { KINDS } from '../audit/audit-page'
 import { REASONS } from '../quarantine/quarantine-page'
+import { GROUPS } from '../shell/places'
 import { sayer } from './texts'
 
 const sources = import.meta.glob(['../**/*.{ts,tsx}', '!../**/*.test.ts'], { query: '?raw', import: 'default', eager: true })
@@ -49,6 +50,7 @@ describe('texts', () => {
       'message-': ['released', 'counted', 'not-kept', 'came-back', 'kept'],
       'thing-': KINDS.map((each) => each.replaceAll('_', '-')),
       'did-': ['insert', 'update', 'delete'],
+      'group-': GROUPS,
       'rights-': ['all', 'read', 'chosen'],
       'scope-': ['read', 'write'],
       'overlap-': ['0', '3600', '86400', '604800', '2592000'],
