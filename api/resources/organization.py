@@ -56,7 +56,7 @@ _Address = Annotated[fields.Address, AfterValidator(_check_lines)]
 
 
 class RetentionItem(BaseModel):
-    """For how many days data is kept, as the operator has set it for this organization. Null: as
+    """The days for which data is kept, as the operator has set them for this organization. Null: as
     long as the installation keeps it.
     """
 

@@ -37,7 +37,7 @@ PLACES = {
     "keys": "keys",
     "nothing": "no-such-page",
 }
-# What of a page is opened before it is looked at, one after the other: rows, details, parts of forms.
+# What of a page is opened before it is looked at: rows, details, parts of forms.
 OPENED = {
     "endpoint": [".card table button", ".card h3 + .check input"],
     "organization": ["select:has([value=own])"],
