@@ -23,6 +23,7 @@ const POLICIES = ['flag', 'allow', 'block'] as const
 const KINDS_OF_DATA = ['positions', 'events', 'audit'] as const
 const NAME_FIELDS = ['name', 'timezone', 'address', 'email']
 const FIX_FIELDS = [...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS]
+const PARTS = ['name-and-address', 'plan-and-usage', 'fixes-and-zones', 'punches', 'hours-and-pay', 'retention'] as const
 type Props = Tagged<Organization>
 
 /** The organization: what it is called, what it has of its plan, and how fixes, punches and hours
@@ -38,6 +39,9 @@ export function OrganizationPage() {
       {!mayChange && <Note kind="plain">{say('only-admins-change')}</Note>}
       {found.data && (
         <>
+          <nav className="row contents" aria-label={say('on-this-page')}>
+            {PARTS.map((part) => <a key={part} href={`#${part}`}>{say(part)}</a>)}
+          </nav>
           <NameForm {...found.data} />
           <Logo organization={found.data.item} />
           <Usage />
@@ -144,7 +148,7 @@ function PunchForm({ item, tag }: Props) {
 function Retention(props: { retention: Organization['retention'] }) {
   const say = useSay()
   return (
-    <section className="card" aria-label={say('retention')}>
+    <section id="retention" className="card" aria-label={say('retention')}>
       <h2>{say('retention')}</h2>
       <p>{say('retention-hint')}</p>
       <dl className="facts">

@@ -39,7 +39,7 @@ export function SettingForm<Body extends object>(props: {
   }
 
   return (
-    <section className="card" aria-label={say(props.title)}>
+    <section id={props.title} className="card" aria-label={say(props.title)}>
       <h2>{say(props.title)}</h2>
       {props.hint && <p>{say(props.hint)}</p>}
       <Form onSubmit={submit} validationErrors={faults} className="stack">

@@ -30,7 +30,7 @@ export function Usage() {
     { title: 'share', cell: (each) => <Bar label={say('used')} share={each.limit === 0 ? 1 : each.used / each.limit} /> },
   ]
   return (
-    <section className="card" aria-label={say('plan-and-usage')}>
+    <section id="plan-and-usage" className="card" aria-label={say('plan-and-usage')}>
       <h2>{say('plan-and-usage')}</h2>
       {usage.error && <ProblemNote problem={problemOf(usage.error)} />}
       {found && (

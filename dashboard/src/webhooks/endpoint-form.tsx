@@ -6,16 +6,17 @@ import { faultsOf, Problem, problemOf } from '../api/problem'
 import { useSay } from '../texts/texts'
 import { Button, Check, Note, ProblemNote, TextInput } from '../ui/forms'
 import { ENDPOINTS, type Endpoint } from './endpoints-page'
+import { headersOf } from './headers'
 import { EVERYTHING, groupOf, simplest, typeText } from './types'
 import { useEventTypes } from './use-event-types'
 
 const FORM = ['endpoint-form']
-const FIELDS = ['url', 'description']
+const FIELDS = ['url', 'description', 'headers']
 type Change = Schemas['EndpointChange']
 
 /** What the form shows of an endpoint. The rest of it changes by itself. */
-function shownOf({ url, types, description, ordered, payload }: Endpoint) {
-  return { url, types, description, ordered, payload }
+function shownOf({ url, types, description, ordered, payload, headers }: Endpoint) {
+  return { url, types, description, ordered, payload, headers }
 }
 
 /** What an endpoint gets and how, as it was when the form was opened or last saved. */
@@ -36,6 +37,8 @@ function Fields({ seen }: { seen: Endpoint }) {
   const path = { id: seen.id }
   const [types, setTypes] = useState<ReadonlySet<string>>(new Set(seen.types))
   const [isOrdered, setIsOrdered] = useState(seen.ordered)
+  const [headersText, setHeadersText] = useState('')
+  const [isBad, setIsBad] = useState(false) // that text
   const [isThin, setIsThin] = useState(seen.payload === 'thin')
   const save = useMutation({
     mutationFn: async (body: Partial<Change>) => {
@@ -47,26 +50,36 @@ function Fields({ seen }: { seen: Endpoint }) {
       return data(api.PATCH('/v1/webhook-endpoints/{id}', { params, body: body as Change }))
     },
     onSuccess: (saved) => {
+      setHeadersText('') // their values are never shown again
       queries.setQueryData([...FORM, seen.id], saved)
       return queries.invalidateQueries({ queryKey: ENDPOINTS })
     },
   })
   const problem = useMemo(() => (save.error === null ? null : problemOf(save.error)), [save.error])
-  const faults = useMemo(() => faultsOf(problem), [problem])
+  const faults = useMemo(
+    () => ({ ...faultsOf(problem), ...(isBad ? { headers: say('headers-wanted') } : {}) }),
+    [isBad, problem, say],
+  )
 
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault()
     const given = new FormData(event.currentTarget)
     const description = String(given.get('description'))
+    const headers = headersOf(headersText)
+    setIsBad(headers === null)
+    if (headers === null) return
+    const isReplaced = Object.keys(headers).length > 0 || given.has('without-headers')
     save.mutate({
       url: String(given.get('url')),
       description: description === '' ? null : description,
       types: simplest(types) as NonNullable<Change['types']>,
       ordered: isOrdered,
       payload: isThin ? 'thin' : 'full',
+      ...(isReplaced ? { headers } : {}),
     })
   }
 
+  const names = Object.keys(seen.headers)
   const change = (set: () => void) => {
     set()
     if (!save.isPending) save.reset()
@@ -78,7 +91,16 @@ function Fields({ seen }: { seen: Endpoint }) {
         <div className="fields">
           <TextInput name="url" type="url" label={say('address')} hint={say('address-hint')} defaultValue={seen.url} isRequired maxLength={2000} />
           <TextInput name="description" label={say('description')} hint={say('description-hint')} defaultValue={seen.description ?? ''} maxLength={500} />
+          <TextInput
+            name="headers"
+            lines={3}
+            value={headersText}
+            onChange={(text) => change(() => setHeadersText(text))}
+            label={say('headers')}
+            hint={say(names.length === 0 ? 'headers-hint' : 'headers-stay', { names: names.join(', ') })}
+          />
         </div>
+        {names.length > 0 && <Check name="without-headers" label={say('without-headers')} hint={say('without-headers-hint')} isChecked={false} />}
         <Check
           label={say('ordered')}
           hint={say('ordered-hint')}

@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { useParams } from 'react-router'
+import { useNavigate, useParams } from 'react-router'
 import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
 import { useLanguage, useSay } from '../texts/texts'
@@ -27,6 +27,7 @@ export function EndpointPage() {
   const say = useSay()
   const language = useLanguage()
   const { id = '' } = useParams()
+  const navigate = useNavigate()
   const queries = useQueryClient()
   const [chosen, setChosen] = useState<string | null>(null)
   const [testType, setTestType] = useState<EventType>('asset.geofence_breach')
@@ -56,6 +57,13 @@ export function EndpointPage() {
       ),
     onSuccess: refresh,
   })
+  const remove = useMutation({
+    mutationFn: () => data(api.DELETE('/v1/webhook-endpoints/{id}', { params: path })),
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ENDPOINTS, exact: true })
+      await navigate('/webhooks')
+    },
+  })
   const test = useMutation({
     mutationFn: (type: EventType) => data(api.POST('/v1/webhook-endpoints/{id}/test', { params: path, body: { type } })),
     onSuccess: refresh,
@@ -84,7 +92,7 @@ export function EndpointPage() {
       ),
     },
   ]
-  const problem = endpoint.error ?? deliveries.error ?? change.error ?? test.error ?? resend.error
+  const problem = endpoint.error ?? deliveries.error ?? change.error ?? remove.error ?? test.error ?? resend.error
   const isActive = endpoint.data?.state === 'active'
   return (
     <div className="page">
@@ -96,6 +104,9 @@ export function EndpointPage() {
             <p><EndpointState endpoint={endpoint.data} /></p>
             <Button look={isActive ? 'danger' : 'main'} isPending={change.isPending} onPress={() => change.mutate(isActive ? 'disabled' : 'active')}>
               {say(isActive ? 'deactivate' : 'activate')}
+            </Button>
+            <Button look="danger" isPending={remove.isPending} onPress={() => confirm(say('sure-delete', { name: endpoint.data.url })) && remove.mutate()}>
+              {say('delete')}
             </Button>
           </div>
           {!isActive && <Note kind="plain">{say('endpoint-disabled-hint')}</Note>}

@@ -82,7 +82,11 @@ async def test_an_endpoint_gets_what_is_chosen_signed_by_a_new_secret(
     await form.get_by_label("quote.*").check()
     await form.get_by_label("stock.low").check()
     await form.get_by_label("One event after the other").check()
+    await form.get_by_label("Headers").fill("x-api-key")
     await form.get_by_label("Address").fill("http://hooks.example.com/")
+    await form.get_by_role("button", name="Save").click()
+    await expect(form).to_contain_text("Give one header a line")
+    await form.get_by_label("Headers").fill("x-api-key: a secret")
     await form.get_by_role("button", name="Save").click()
     field = form.locator(".field", has=page.get_by_label("Address"))
     await expect(field).to_contain_text("https")  # what the API says of it
@@ -92,6 +96,8 @@ async def test_an_endpoint_gets_what_is_chosen_signed_by_a_new_secret(
     stored = await _stored(org, endpoint)
     assert (stored["types"], stored["ordered"]) == (["quote.*", "stock.low"], True)
     assert stored["url"] == "https://hooks.example.com/ops"
+    assert stored["headers"] == {"x-api-key": "***"}
+    await expect(form).to_contain_text("Set: x-api-key")
     secret = page.get_by_role("region", name="Secret")
     await secret.get_by_label("The old secret ends").select_option("after a week")
     await secret.get_by_role("button", name="Rotate").click()
