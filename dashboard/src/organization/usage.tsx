@@ -27,7 +27,7 @@ export function Usage() {
     { title: 'quota', cell: (each) => say(`quota-${each.id.replaceAll('_', '-')}`) },
     { title: 'used', cell: (each) => amount(each, each.used, numbers, language) },
     { title: 'limit', cell: (each) => amount(each, each.limit, numbers, language) },
-    { title: 'share', cell: (each) => <Bar label={say('used')} share={each.limit === 0 ? 1 : each.used / each.limit} /> },
+    { title: 'share', cell: (each) => <Bar label={say('used')} share={shareOf(each)} /> },
   ]
   return (
     <section id="plan-and-usage" className="card" aria-label={say('plan-and-usage')}>
@@ -56,12 +56,16 @@ export function Usage() {
         <Table
           label={say('quotas')}
           columns={columns}
-          rows={found?.quotas.map((each) => ({ ...each, id: each.quota }))}
+          rows={found?.quotas.map((each) => ({ ...each, id: each.quota })).sort((one, other) => shareOf(other) - shareOf(one))}
           empty={say('none-found')}
         />
       )}
     </section>
   )
+}
+
+function shareOf({ used, limit }: Quota): number {
+  return limit === 0 ? 1 : used / limit
 }
 
 function amount(quota: Quota, count: number, numbers: Intl.NumberFormat, language: string): string {
