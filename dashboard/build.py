@@ -24,6 +24,7 @@ _INPUTS = (
     *(".npmrc", "build.py", "index.html", "package.json", "package-lock.json", "tsconfig.json"),
     "vite.config.ts",
 )
+_EXAMPLES = HERE.parent / "examples"  # which pages show
 _TYPES = "schema.ts"  # made by tests, and no part of what is built
 _LEAST_BYTES = 1024
 
@@ -32,7 +33,7 @@ def _digest(paths: list[Path]) -> str:
     found = sha256()
     for path in paths:
         content = path.read_bytes()
-        found.update(f"{path.relative_to(HERE)} {len(content)}\n".encode() + content)
+        found.update(f"{path.relative_to(HERE.parent)} {len(content)}\n".encode() + content)
     return found.hexdigest()
 
 
@@ -68,7 +69,8 @@ def main() -> None:
     sources = sorted(
         path for path in (HERE / "src").rglob("*") if path.is_file() and path.name != _TYPES
     )
-    digest = _digest([*(HERE / name for name in _INPUTS), *sources])
+    examples = sorted(_EXAMPLES.glob("webhook_*"))
+    digest = _digest([*(HERE / name for name in _INPUTS), *sources, *examples])
     if _is_stamped(_STAMP, digest):
         return
     lock = _digest([HERE / "package-lock.json"])

@@ -5,7 +5,8 @@ import { defineConfig } from 'vite'
 export default defineConfig({
   base: '/app/',
   plugins: [react()],
-  server: { proxy: { '/v1': { target: 'http://127.0.0.1:8000', ws: true } } },
+  // Pages show programs of ../examples.
+  server: { fs: { allow: ['..'] }, proxy: { '/v1': { target: 'http://127.0.0.1:8000', ws: true } } },
   build: {
     outDir: '../api/dashboard',
     emptyOutDir: true,

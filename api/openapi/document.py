@@ -145,7 +145,8 @@ def _conditions(method: str, path: str, operation: Mapping[str, Any]) -> list[di
         return [IF_NONE_MATCH]
     if not operation["security"]:
         return []
-    heeded = [IF_MATCH] if "{" in path else []
+    single = path.startswith("/v1/organization") or path == "/v1/users/me"
+    heeded = [IF_MATCH] if "{" in path or single else []
     return [*heeded, IDEMPOTENCY_KEY] if method == "post" else heeded
 
 

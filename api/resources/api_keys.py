@@ -91,6 +91,14 @@ class NewApiKey(fields.Body):
     expires_at: fields.Time | None = Field(default=None, examples=["2099-01-01T00:00:00Z"])
 
 
+class ScopesItem(BaseModel):
+    """The scopes that exist."""
+
+    scopes: list[Annotated[str, fields.text(100, "assets:read", SCOPE_PATTERN)]] = Field(
+        max_length=1_000
+    )
+
+
 class Rotation(fields.Body):
     """The manner of a rotation."""
 
@@ -145,6 +153,12 @@ async def create_key(
         await check_room(conn, "api_keys")
         await api_keys.insert(conn, key, secret_hash(secret))
     return created(_item(key), router.prefix, once={"secret": secret})
+
+
+@router.get("/scopes", operation_id="getApiKeyScopes", response_model=ScopesItem)
+async def get_scopes(request: Request, access: Admin) -> Response:
+    """Return the scopes that a key can have."""
+    return ok({"scopes": sorted(request.app.state.scopes)})
 
 
 @router.get("/{id}", operation_id="getApiKey", response_model=ApiKeyItem)

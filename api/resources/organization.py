@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from api.http import fields
@@ -43,6 +43,7 @@ _TimeZone = Annotated[str, fields.text(64, "Europe/Zurich")]
 _Name = Annotated[fields.Name, Field(examples=["Alpine Crane Hire"])]
 
 _MAX_ADDRESS_LINES = 8
+_Days = Annotated[int, Field(ge=1, le=36_500, examples=[365])]
 
 
 def _check_lines(address: str) -> str:
@@ -52,6 +53,16 @@ def _check_lines(address: str) -> str:
 
 
 _Address = Annotated[fields.Address, AfterValidator(_check_lines)]
+
+
+class RetentionItem(BaseModel):
+    """The days for which data is kept, as the operator has set them for this organization. Null: as
+    long as the installation keeps it.
+    """
+
+    positions_days: _Days | None
+    events_days: _Days | None
+    audit_days: _Days | None
 
 
 class OrganizationItem(SettingFields):
@@ -77,6 +88,7 @@ class OrganizationItem(SettingFields):
     logo_sha256: Annotated[str, fields.text(64, "0f" * 32, "^[0-9a-f]{64}$")] | None = Field(
         description="of the logo at /v1/organization/logo"
     )
+    retention: RetentionItem
     created_at: datetime
     updated_at: datetime
 
@@ -155,6 +167,7 @@ def _item(organization: Organization) -> dict[str, Any]:
         "address": organization.address,
         "email": organization.email,
         "logo_sha256": None if (logo := organization.logo_sha256) is None else logo.hex(),
+        "retention": {name: getattr(organization, name) for name in RetentionItem.model_fields},
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
     }

@@ -3,8 +3,11 @@ import { lazy, Suspense, useEffect, useRef, type ReactNode } from 'react'
 import { BrowserRouter, Navigate, Route, Routes, useLocation } from 'react-router'
 import { problemOf } from './api/problem'
 import { AlertsPage } from './alerts/alerts-page'
+import { AuditPage } from './audit/audit-page'
 import { BreachesPage } from './breaches/breaches-page'
 import { KeysPage } from './keys/keys-page'
+import { OrganizationPage } from './organization/organization-page'
+import { QuarantinePage } from './quarantine/quarantine-page'
 import { ForgotPasswordPage, PasswordLinkPage } from './session/password-pages'
 import { SignInPage } from './session/sign-in'
 import { SESSION, SignedIn, useSessionQuery } from './session/session'
@@ -75,6 +78,9 @@ function Pages() {
           <Route path="/alerts" element={<AlertsPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
+          <Route path="/organization" element={<OrganizationPage />} />
+          <Route path="/quarantine" element={<QuarantinePage />} />
+          <Route path="/audit" element={<AuditPage />} />
           <Route path="/users" element={<UsersPage />} />
           <Route path="/webhooks" element={<EndpointsPage />} />
           <Route path="/webhooks/:id" element={<EndpointPage />} />

@@ -16,7 +16,8 @@ from db.resources.plans import PlanName
 _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
     " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules,"
-    " timesheet_rules, address, logo_sha256, email FROM organizations"
+    " timesheet_rules, address, logo_sha256, email, positions_days, events_days, audit_days"
+    " FROM organizations"
 )
 
 
@@ -26,7 +27,8 @@ class Organization(NamedTuple):
     rules: the fields of geofence.model.rules.Rules that were given. max_speed_mps: by class of
     asset, as far as it was given. punch_rules: the fields of geofence.punches.claim.PunchRules that
     were given. timesheet_rules: see db.hours.rules. logo_sha256: of the logo, if there is one.
-    email: of the office.
+    email: of the office. ..._days: how long its data is kept, where that is fewer days than the
+    installation keeps it; None: as long as that.
     """
 
     id: UUID
@@ -47,6 +49,9 @@ class Organization(NamedTuple):
     address: str | None
     logo_sha256: bytes | None
     email: str | None
+    positions_days: int | None
+    events_days: int | None
+    audit_days: int | None
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:

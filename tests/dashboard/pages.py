@@ -46,7 +46,7 @@ class Pages:
         await page.locator("input[name=password]").fill(password)
         await page.locator("input[name=organization]").fill(org_id)
         await page.locator("button[type=submit]").click()
-        await page.locator("header nav").wait_for()
+        await page.locator("main#content").wait_for()
         return page
 
     async def check(self) -> None:

@@ -13,6 +13,7 @@ from tests.api.live.positions import made, put
 from tests.api.mailbox import Mailbox
 from tests.api.resources.quoting import LINE, sent
 from tests.api.running import Organization, RunningApi
+from tests.api.stored import carried, minute, store_refusal
 from tests.clients.make import NODE_MODULES
 from tests.dashboard.breaches import breach
 from tests.dashboard.browser import ROOT
@@ -31,12 +32,25 @@ PLACES = {
     "alerts": "alerts",
     "breaches": "breaches",
     "trackers": "trackers",
+    "organization": "organization",
+    "quarantine": "quarantine",
+    "audit": "audit",
     "webhooks": "webhooks",
     "endpoint": "webhooks/{endpoint}",
     "users": "users",
     "keys": "keys",
     "nothing": "no-such-page",
 }
+# What of a page is opened before it is looked at: rows, details, parts of forms.
+OPENED = {
+    "endpoint": [".card table button", ".card h3 + .check input"],
+    "organization": ["select:has([value=own])"],
+    "quarantine": ["table button"],
+    "audit": ["summary"],
+    "keys": ["select:has([value=chosen])", "table button"],
+    "webhooks": ["summary"],
+}
+CHOSEN = {"own", "chosen"}
 STRANGERS_PLACES = {
     "sign-in": "sign-in",
     "forgot-password": "forgot-password",
@@ -88,7 +102,15 @@ async def busy(api: RunningApi) -> Organization:
         body = {"url": f"https://{host}.example.com/{'x' * 60}", "types": ["asset.*", "quote.sent"]}
         await org.admin.post("/v1/webhook-endpoints", body)
     await org.admin.post("/v1/users", {"email": f"{'n' * 50}@example.com", "role": "technician"})
-    await org.admin.post("/v1/api-keys", {"name": "Nightly export"})
+    await org.admin.post("/v1/api-keys", {"name": "Nightly export", "scopes": ["assets:read"]})
+    await org.admin.post("/v1/api-keys", {"name": "n" * 80, "expires_at": "2099-01-01T00:00:00Z"})
+    tracker = (await carried(org)).tracker_id
+    for number, reason in enumerate(("rate", "conflict", "undecodable")):
+        payload = f'[{{"lat": {number}, "note": "{"x" * 300}"}}]'.encode()
+        store_refusal(api, org, tracker, payload, minute(number), reason=reason)
+    rules = {"automatic_breaks": [{"after_s": 21_600, "break_s": 1_800}]}
+    body = {"address": "Hafenstrasse 1\n8000 Zürich", "timesheet_rules": rules}
+    await org.admin.patch("/v1/organization", body)
     return org
 
 
@@ -115,6 +137,17 @@ async def look(
     await person.check()
 
 
+async def _open(page: Page, title: str) -> None:
+    for selector in OPENED.get(title, ()):
+        part = page.locator(selector).first
+        await part.wait_for()
+        if selector.startswith("select"):
+            (value,) = [each for each in CHOSEN if f"value={each}" in selector]
+            await part.select_option(value)
+        else:
+            await part.click()
+
+
 async def _look_at(page: Page, name: str) -> list[str]:
     await page.wait_for_load_state("networkidle")
     if await page.locator(".map").count():
@@ -133,6 +166,7 @@ async def test_pages_of_who_is_signed_in(look: Any, busy: Organization, endpoint
     for title, place in PLACES.items():
         await page.goto(f"{person.url}/app/{place.format(endpoint=endpoint)}")
         await page.locator("main h1, main .asset-list button").first.wait_for()
+        await _open(page, title)
         faults[title] = await _look_at(page, f"{title}-{name}")
     assert faults == {title: [] for title in PLACES}
 

@@ -23,11 +23,33 @@ api.use({
   },
 })
 
+interface Answer<T> {
+  data?: T
+  error?: unknown
+  response: Response
+}
+
 /** The data of an answer. Throws Problem. */
-export async function data<T>(
-  asked: Promise<{ data?: T; error?: unknown; response: Response }>,
-): Promise<T> {
+export async function data<T>(asked: Promise<Answer<T>>): Promise<T> {
   const answer = await asked
   if (!answer.response.ok) throw problemIn(answer.response, answer.error)
   return answer.data as T
+}
+
+/** A thing as it was read, with its entity tag: a change that names the tag is refused where
+ *  somebody else has changed the thing meanwhile. */
+export interface Tagged<T> {
+  item: T
+  tag: string | null
+}
+
+/** The data of an answer about one thing. Throws Problem. */
+export async function tagged<T>(asked: Promise<Answer<T>>): Promise<Tagged<T>> {
+  const answer = await asked
+  return { item: await data(Promise.resolve(answer)), tag: answer.response.headers.get('ETag') }
+}
+
+/** The header of a change of what was read with this tag. */
+export function ifMatch(tag: string | null): { 'If-Match'?: string } {
+  return tag === null ? {} : { 'If-Match': tag }
 }

@@ -23,6 +23,14 @@ export class Problem extends Error {
 
 const UNREACHABLE: ProblemDocument = { status: 0, code: 'unreachable', detail: '' }
 
+/** What is wrong with each field, by its place in the body: `punch_rules/max_fix_age_s`. */
+export function faultsOf(problem: Problem | null): Record<string, string> {
+  const faults = problem?.document.errors ?? []
+  return Object.fromEntries(
+    faults.flatMap(({ message, pointer }) => (pointer === undefined ? [] : [[pointer.slice(1), message]])),
+  )
+}
+
 /** What was thrown, as a problem: an error of the network is `unreachable`. */
 export function problemOf(thrown: unknown): Problem {
   return thrown instanceof Problem ? thrown : new Problem(UNREACHABLE)

@@ -1,25 +1,24 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState, type ReactNode } from 'react'
-import { NavLink } from 'react-router'
 import { api, data } from '../api/client'
 import { problemOf, type Problem } from '../api/problem'
 import { ConnectionBanner } from '../live/connection-banner'
 import { LiveConnection } from '../live/live'
-import { useSession, useSignIn } from '../session/session'
+import { useSignIn } from '../session/session'
 import { SessionEnd } from '../session/session-end'
 import icon from '../style/icon.svg'
 import { LanguageChoice } from '../texts/language-choice'
 import { useSay } from '../texts/texts'
 import { Button, ProblemNote } from '../ui/forms'
 import { VERSION } from '../version'
+import { MenuButton, Navigation, useMenu } from './navigation'
 import { Palette } from './palette'
-import { pagesFor } from './places'
 
 /** What stands around every page of somebody who is signed in. */
 export function Shell(props: { children: ReactNode }) {
   const say = useSay()
   const { signOut } = useSignIn()
-  const { role } = useSession()
+  const [isMenuOpen, setIsMenuOpen] = useMenu()
   const [problem, setProblem] = useState<Problem | null>(null)
   const { data: me } = useQuery({
     queryKey: ['me'],
@@ -36,17 +35,15 @@ export function Shell(props: { children: ReactNode }) {
           <span className="brand">
             <img src={icon} alt="" width="24" height="24" /> <span className="wide">OPS Companion</span>
           </span>
-          <nav aria-label={say('navigation')}>
-            {pagesFor(role).map(({ name, place }) => (
-              <NavLink key={place} to={place} end={place === '/'}>{say(name)}</NavLink>
-            ))}
-          </nav>
+          <MenuButton isOpen={isMenuOpen} onChange={setIsMenuOpen} />
+          <span className="space" />
           <Palette />
           <span className="who wide">{me?.name ?? me?.email}</span>
           <Button look="plain" onPress={() => signOut().catch((thrown) => setProblem(problemOf(thrown)))}>
             {say('sign-out')}
           </Button>
         </header>
+        <Navigation isOpen={isMenuOpen} onChosen={() => setIsMenuOpen(false)} />
         <div className="banners">
           {problem && <ProblemNote problem={problem} texts={{ unreachable: 'not-signed-out' }} />}
           <ConnectionBanner />

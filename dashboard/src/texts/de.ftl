@@ -4,6 +4,9 @@
 
 loading = Lädt …
 navigation = Hauptnavigation
+menu = Menü
+group-fleet = Flotte
+group-administration = Verwaltung
 skip-to-content = Zum Inhalt springen
 language = Sprache
 version = Version { $version }
@@ -17,7 +20,7 @@ never = nie
 problem = Etwas ist schiefgegangen
 request-id = Anfrage { $id }
 not-found = Diese Seite gibt es nicht
-not-found-hint = Prüfen Sie die Adresse, oder gehen Sie über die Navigation oben weiter.
+not-found-hint = Prüfen Sie die Adresse, oder gehen Sie über die Navigation weiter.
 
 search = Suche
 search-hint = Maschinen, Zonen, Tracker, Personen, Seiten
@@ -209,6 +212,10 @@ set-up-hint = Geben Sie dem Gerät diese Angaben, und lassen Sie es per MQTT sen
 user-name = Benutzername
 password-once = Passwort, nur dieses eine Mal gezeigt
 topic = Topic
+set-up-code = QR-Code dessen, was das Gerät braucht
+set-up-code-hint = Host, Benutzername, Passwort und Topic als JSON, zum Kopieren mit dem Telefon.
+set-up-again = Neu einrichten
+sure-set-up = „{ $name }“ ein neues Passwort geben? Das Gerät ist getrennt, bis es das hat.
 set-up-example = Oder versuchen Sie es von hier, mit Host und Port Ihres Listeners:
 waiting-for-fix = Wartet auf die erste Position …
 first-fix-came = Die erste Position ist da. Die Maschine steht auf der Karte.
@@ -226,6 +233,8 @@ role-admin = Administrator
 state = Zustand
 user-active = Aktiv
 user-invited = Eingeladen
+service-user = Für ein Programm
+service-user-hint = Erhält weder Brief noch Passwort; API-Schlüssel handeln als dieser Benutzer.
 user-service = Für Programme
 user-deactivated = Darf sich nicht anmelden
 invite = Einladen
@@ -268,13 +277,406 @@ send-again = Noch einmal senden
 ## API-Schlüssel
 
 api-keys = API-Schlüssel
-api-keys-hint = Mit einem Schlüssel handelt ein Programm in Ihrem Namen. Geben Sie jedem Programm einen eigenen, und widerrufen Sie die, die niemand braucht.
+api-keys-hint = Mit einem Schlüssel handelt ein Programm als ein Benutzer. Geben Sie jedem Programm einen eigenen, und widerrufen Sie die, die niemand braucht.
 make-key = Schlüssel erstellen
 key-shown-once = Das ist der Schlüssel. Kopieren Sie ihn jetzt: Er wird nur dieses eine Mal gezeigt.
 no-keys = Es gibt noch keine Schlüssel. Geben Sie einem den Namen dessen, wofür er ist, und erstellen Sie ihn.
-key-end = Endet mit
 last-used = Zuletzt benutzt
 revoke = Widerrufen
+
+## Organisation
+
+organization = Organisation
+on-this-page = Auf dieser Seite
+only-admins-change = Administratoren ändern diese Einstellungen. Hier steht, was gilt.
+saved = Gespeichert.
+number-wanted = Hier fehlt eine Zahl.
+remove = Entfernen
+
+name-and-address = Name und Adresse
+set-name-hint = Dokumente und Briefe zeigen ihn.
+set-timezone = Zeitzone
+set-timezone-hint = Wo die Organisation zu Hause ist, etwa Europe/Zurich. Tage und Stunden zählen danach.
+set-address = Adresse
+set-address-hint = Wie Dokumente sie zeigen, bis zu 8 Zeilen.
+set-email = E-Mail des Büros
+set-email-hint = Dorthin gehen Antworten von Kunden und angenommene Angebote. Leer: Angenommene Angebote gehen an die Administratoren.
+
+logo = Logo
+logo-hint = Angebote, Arbeitsaufträge, Prüfungen und Stundenzettel zeigen es: ein PNG, JPEG oder WebP bis 1 MB.
+no-logo = Es gibt kein Logo.
+choose-logo = Bild auswählen
+change-logo = Anderes Bild auswählen
+
+plan-and-usage = Plan und Nutzung
+plan = Plan
+plan-starter = Starter
+plan-team = Team
+plan-unlimited = Unlimited
+programs = Programme
+programs-may = dürfen die API nutzen
+programs-may-not = dürfen die API nicht nutzen: Der Plan hat sie nicht
+requests-per-minute = Anfragen je Minute
+no-limit = keine Grenze
+left-of-minute = { $count } übrig in dieser Minute
+requests-of-programs = Anfragen von Programmen, letzte 24 Stunden
+requests-and-refused = { $requests } zugelassen, { $refused } wegen der Grenze abgelehnt
+quotas = Kontingente
+quotas-hint = Wie viel es von allem gibt, das Nächste an seiner Grenze zuerst. Gelöschtes zählt mit, weil es aufbewahrt wird. Was über eine Grenze geht, wird abgelehnt.
+quota = Wovon
+used = Genutzt
+limit = Grenze
+share = Anteil
+quota-api-keys = API-Schlüssel
+quota-assets = Maschinen
+quota-attachment-bytes = Größe der Anhänge
+quota-attachments = Anhänge
+quota-clients = Kunden
+quota-employees = Mitarbeiter
+quota-gateways = Gateways
+quota-inspection-forms-a-day = Prüfungen in 24 Stunden
+quota-inspection-templates = Prüfvorlagen
+quota-inventory = Lagerbestände
+quota-letters-a-day = Briefe am Tag
+quota-parts = Teile
+quota-quotes = Angebote
+quota-sites = Baustellen
+quota-stock-movements-a-day = Bewegungen eines Teils am Tag
+quota-trackers = Tracker
+quota-users = Benutzer
+quota-warehouses = Lager
+quota-webhook-endpoints = Webhook-Adressen
+quota-work-orders = Arbeitsaufträge
+quota-zones = Zonen
+
+fixes-and-zones = Positionen und Zonen
+fixes-and-zones-hint = Wo ein Feld leer ist, gilt die Vorgabe, die es grau zeigt. Eine Änderung gilt für Positionen, die danach eintreffen.
+set-max-accuracy-m = Schlechteste Genauigkeit
+set-max-accuracy-m-hint = Eine Position mit schlechterer Genauigkeit wird gespeichert, ändert aber keinen Besuch und keine Zonenmeldung.
+max-speeds = Höchste Geschwindigkeiten
+max-speeds-hint = Eine Position, die nur schneller zu erreichen gewesen wäre, gilt als zweifelhaft und ändert nichts.
+set-max-speed-mps-vehicle = Fahrzeuge
+set-max-speed-mps-aircraft = Luftfahrzeuge
+set-max-speed-mps-vessel = Schiffe
+set-max-speed-mps-person = Personen
+set-max-speed-mps-other = Andere
+zone-rules = Zonen betreten und verlassen
+zone-rules-hint = Das gilt in jeder Zone, die keine eigene Regel hat.
+set-exit-buffer-m = Puffer außerhalb
+set-exit-buffer-m-hint = Eine Zone ist erst verlassen, wenn die Maschine so weit außerhalb ist.
+set-accuracy-clamp-m = Genauigkeit höchstens
+set-accuracy-clamp-m-hint = Die Genauigkeit einer Position kommt zum Puffer hinzu, bis zu diesem Wert.
+set-coarse-accuracy-m = Grob ab
+set-coarse-accuracy-m-hint = Eine ungenauere Position zählt nur, wenn sie tief innerhalb oder weit außerhalb liegt.
+set-enter-confirm-fixes = Positionen zum Betreten
+set-enter-confirm-fixes-hint = So viele Positionen hintereinander sind ein Betreten.
+set-exit-confirm-fixes = Positionen zum Verlassen
+set-exit-confirm-fixes-hint = So viele Positionen hintereinander sind ein Verlassen.
+set-enter-confirm-seconds = Zeit zum Betreten
+set-enter-confirm-seconds-hint = Die kürzeste Zeit von der ersten dieser Positionen bis zur letzten.
+set-exit-confirm-seconds = Zeit zum Verlassen
+set-exit-confirm-seconds-hint = Die kürzeste Zeit von der ersten dieser Positionen bis zur letzten.
+set-max-gap-seconds = Längste Lücke
+set-max-gap-seconds-hint = Eine Durchfahrt zwischen zwei Positionen wird nur gemeldet, wenn sie nicht weiter auseinanderliegen; 0 meldet keine.
+set-pass-min-m = Kürzeste Durchfahrt
+set-pass-min-m-hint = Der kürzeste Weg in einer Zone, der als Durchfahrt zählt.
+
+punches = Stempelungen
+punches-hint = Wie der Ort einer Stempelung beurteilt wird. Eine Änderung gilt für Stempelungen, die danach eintreffen.
+set-punch-policy = Stempelungen, die nicht bestätigt sind
+set-punch-policy-hint = Ob jemand sie ansehen muss, bevor Stunden genehmigt werden.
+policy-flag = Zur Prüfung zeigen
+policy-allow = Nehmen, wie sie sind
+policy-block = Keine Genehmigung vor der Prüfung
+set-punch-tolerance-m = Jenseits des Randes
+set-punch-tolerance-m-hint = So weit jenseits des Randes einer Baustelle gilt eine Stempelung noch als dort.
+set-punch-rules-max-fix-age-s = Älteste Position
+set-punch-rules-max-fix-age-s-hint = Eine ältere Position beweist nicht, wo jemand ist.
+set-punch-rules-max-clock-error-s = Fehler einer Uhr
+set-punch-rules-max-clock-error-s-hint = So weit darf die angegebene Zeit vom Empfang oder von der Position abweichen.
+set-punch-rules-max-speed-mps = Höchste Geschwindigkeit
+set-punch-rules-max-speed-mps-hint = Schneller zwischen zwei Orten ist ein Sprung, der gegen die Stempelung spricht.
+set-punch-rules-max-flight-mps = Geschwindigkeit eines Fluges
+set-punch-rules-max-flight-mps-hint = Ein Sprung darunter kann ein Flug gewesen sein, wenn er lange genug dauerte.
+set-punch-rules-min-flight-s = Kürzester Flug
+set-punch-rules-min-flight-s-hint = Die kürzeste Dauer eines solchen Fluges.
+
+hours-and-pay = Stunden und Lohn
+hours-and-pay-hint = Wie Stundenzettel geteilt und gezählt werden. Ein genehmigter Stundenzettel bleibt, wie er ist.
+set-period = Zeitraum
+set-period-hint = Die Tage, die zusammen genehmigt werden.
+period-week = Eine Woche
+period-two-weeks = Zwei Wochen
+period-month = Ein Monat
+set-first-weekday = Erster Tag der Woche
+set-first-weekday-hint = Von ihm an zählen die Überstunden der Woche.
+set-anchor = Erster Tag irgendeines Zeitraums
+set-anchor-hint = Zeiträume von zwei Wochen zählen von diesem Tag an, vor und zurück.
+set-timesheet-rules-longest-shift-s = Längste Schicht
+set-timesheet-rules-longest-shift-s-hint = Eine Schicht, die niemand beendet, endet nach dieser Zeit.
+set-cuts-at-midnight = Schichten um Mitternacht teilen
+set-cuts-at-midnight-hint = Sonst zählt die ganze Schicht zu dem Tag, an dem sie begann.
+set-closes-at-midnight = Schichten um Mitternacht beenden
+set-closes-at-midnight-hint = Eine Schicht, die noch offen ist, endet um Mitternacht.
+overtime = Überstunden
+set-overtime = Schwellen
+set-overtime-hint = Ab wann Stunden als Überstunden zählen.
+overtime-none = Keine Überstunden
+overtime-us-flsa = USA, FLSA: 40 h je Woche
+overtime-us-california = Kalifornien: 8 h am Tag, 40 h je Woche
+overtime-ch-45 = Schweiz: 45 h je Woche
+overtime-eu-48 = Europäische Union: 48 h je Woche
+overtime-own = Eigene Schwellen
+set-timesheet-rules-overtime-daily-s = Stunden am Tag
+set-timesheet-rules-overtime-daily-s-hint = Arbeit eines Tages darüber hinaus sind Überstunden.
+set-timesheet-rules-overtime-double-daily-s = Doppelt ab
+set-timesheet-rules-overtime-double-daily-s-hint = Arbeit eines Tages darüber hinaus zählt doppelt.
+set-timesheet-rules-overtime-weekly-s = Stunden je Woche
+set-timesheet-rules-overtime-weekly-s-hint = Normale Stunden einer Woche darüber hinaus sind Überstunden.
+set-seventh-day = Der siebte Tag zählt
+set-seventh-day-hint = Wer an allen sieben Tagen einer Woche arbeitete, hat am letzten Überstunden.
+rounding = Rundung
+set-step = Runden auf
+set-step-hint = Zeiten gehen auf die Marken der Uhr, die so weit auseinanderliegen.
+not-rounded = Nicht gerundet
+minutes = { $count ->
+    [one] { $count } Minute
+   *[other] { $count } Minuten
+}
+set-timesheet-rules-rounding-grace-s = Kulanz
+set-timesheet-rules-rounding-grace-s-hint = Eine Zeit so weit hinter einer Marke geht auf sie zurück. Leer: ein halber Schritt.
+set-each = Was gerundet wird
+set-each-hint = Jeder Beginn und jedes Ende, oder die Arbeit jedes Tages.
+each-punch = Beginn und Ende
+each-day = Die Arbeit eines Tages
+breaks = Pausen
+set-timesheet-rules-shortest-break-s = Kürzeste Pause
+set-timesheet-rules-shortest-break-s-hint = Eine kürzere Pause zählt als Arbeit.
+automatic-breaks-hint = Wo so viele Stunden ohne eine Pause dieser Länge gearbeitet wurde, wird sie abgezogen.
+automatic-break = Automatische Pause { $number }
+after-hours = Nach Arbeit von, h
+break-minutes = Pause, min
+add-break = Automatische Pause hinzufügen
+
+retention = Aufbewahrung
+retention-hint = Nach diesen Tagen werden Daten endgültig entfernt; darum legt der Betreiber des Servers sie fest.
+retention-positions = Positionen
+retention-events = Ereignisse
+retention-audit = Änderungen (Protokoll)
+retention-of-installation = so lange, wie der Server sie aufbewahrt
+retention-days = { $count ->
+    [one] { $count } Tag
+   *[other] { $count } Tage
+}
+
+## Quarantäne und Protokoll
+
+filters = Filter
+all = Alle
+show-all = Alle zeigen
+
+quarantine = Quarantäne
+quarantine-hint = Nachrichten, die eintrafen und nicht gespeichert werden konnten. Ist die Ursache behoben, können sie freigegeben werden: Sie werden beurteilt, als träfen sie jetzt ein.
+no-messages = In der Quarantäne liegt nichts: Alles, was eintraf, ist gespeichert.
+no-message-fits = Keine Nachricht passt. Ein Filter weniger zeigt mehr.
+reason = Grund
+last-received = Zuletzt empfangen
+seen = Wie oft
+message = Nachricht
+release = Freigeben
+release-all = { $count ->
+    [one] Diese Nachricht freigeben
+   *[other] Diese { $count } Nachrichten freigeben
+}
+sure-release = { $count ->
+    [one] Diese Nachricht freigeben?
+   *[other] { $count } Nachrichten freigeben?
+}
+sure-drop = Diese Nachricht endgültig entfernen?
+message-kept = Aufbewahrt
+message-came-back = Freigegeben und wieder abgelehnt
+message-released = Freigegeben, wartet auf die Beurteilung
+message-not-kept = Zu groß, um aufbewahrt zu werden
+message-counted = Nur gezählt: Es waren zu viele an diesem Tag
+places-in-message = Stellen in der Nachricht
+size = Größe
+bytes = { $count ->
+    [one] { $count } Byte
+   *[other] { $count } Bytes
+}
+reason-undecodable = Nicht lesbar
+reason-undecodable-hint = Die Nachricht hat nicht das Format, oder ein Feld hat den falschen Typ. Das Gerät ist zu korrigieren; freigegeben wird sie wieder abgelehnt.
+reason-no-position = Keine Position
+reason-no-position-hint = Breite oder Länge fehlt. Geschieht das oft, den Empfang des Geräts prüfen; freigegeben wird sie wieder abgelehnt.
+reason-bad-coordinate = Unmögliche Position
+reason-bad-coordinate-hint = Die Position liegt außerhalb des Möglichen oder genau bei 0, 0. Geschieht das oft, ist das Gerät zu korrigieren.
+reason-future = Aus der Zukunft
+reason-future-hint = Die Zeit liegt mehr als 5 Minuten voraus. Die Uhr des Geräts stellen, oder warten und freigeben.
+reason-ancient = Zu alt
+reason-ancient-hint = Die Position ist von vor 2000 oder älter, als Positionen aufbewahrt werden. Der Betreiber kann eine längere Aufbewahrung einstellen.
+reason-unknown-tracker = Unbekannter Tracker
+reason-unknown-tracker-hint = Kein Tracker hat diese Kennung. Der Benutzername des Geräts ist zu korrigieren.
+reason-revoked-tracker = Widerrufener Tracker
+reason-revoked-tracker-hint = Der Tracker wurde widerrufen, und das bleibt. Das Gerät braucht einen neuen Tracker.
+reason-rate = Zu viele
+reason-rate-hint = Der Tracker sandte mehr, als er darf. Freigegeben werden die Nachrichten gespeichert.
+reason-oversize = Zu groß
+reason-oversize-hint = Die Nachricht, ihre Attribute oder eine Notiz ist zu groß. Das Gerät muss kleinere Nachrichten senden.
+reason-refused-by-database = Von der Datenbank abgelehnt
+reason-refused-by-database-hint = Das kann ein Fehler der Installation sein. Den Betreiber fragen, dann freigeben.
+reason-wrong-topic = Falsches Topic
+reason-wrong-topic-hint = Das Gerät meldet sich als ein Tracker an und sendet als ein anderer, oder auf einem Topic, das niemand liest. Das Gerät ist zu korrigieren; freigegeben wird die Nachricht wieder abgelehnt.
+reason-conflict = Widerspruch
+reason-conflict-hint = Eine andere Position derselben Zeit kam zuerst: ein Fehler des Geräts, oder zwei Geräte teilen sich ein Passwort. Freigegeben wird sie wieder abgelehnt.
+reason-unknown-employee = Unbekannter Mitarbeiter
+reason-unknown-employee-hint = Das Gerät nennt einen Mitarbeiter, den die Organisation nicht hat. Das Gerät ist zu korrigieren; freigegeben wird sie wieder abgelehnt.
+
+audit = Protokoll
+audit-hint = Wer wann was geändert hat, das Neueste zuerst. Niemand kann diese Liste ändern.
+no-changes = Keine Änderung passt. Ein Filter weniger zeigt mehr.
+kind-of-thing = Art
+person = Person
+only-of-thing = Nur Änderungen von
+the-system = Das System oder sein Betreiber
+by-key = mit dem Schlüssel „{ $name }“
+did-insert = erstellte:
+did-update = änderte:
+did-delete = entfernte:
+changed-fields = { $count ->
+    [one] { $count } Feld
+   *[other] { $count } Felder
+}
+changes = Änderungen
+field = Feld
+before = Vorher
+after = Nachher
+secret-changed = geändert; es ist geheim
+thing-organization = Organisation
+thing-user = Benutzer
+thing-api-key = API-Schlüssel
+thing-sign-in = Anmeldung
+thing-client = Kunde
+thing-site = Baustelle
+thing-employee = Mitarbeiter
+thing-asset = Maschine
+thing-tracker = Tracker
+thing-gateway = Gateway
+thing-zone = Zone
+thing-attachment = Anhang
+thing-punch = Stempelung
+thing-timesheet = Stundenzettel
+thing-part = Teil
+thing-warehouse = Lager
+thing-inventory = Lagerbestand
+thing-quote = Angebot
+thing-work-order = Arbeitsauftrag
+thing-inspection-template = Prüfvorlage
+thing-inspection-form = Prüfung
+thing-webhook-endpoint = Webhook-Adresse
+
+## Schlüssel und ihre Erneuerung
+
+key-name-hint = Wofür er ist, etwa „Export jede Nacht“.
+owner = Handelt als
+owner-hint = Der Schlüssel darf, was dieser Benutzer darf, und endet mit ihm.
+yourself = Ich selbst
+made-by = erstellt von { $name }
+rights = Rechte
+rights-hint = Ein Programm braucht nicht mehr Rechte als nötig.
+rights-all = Alle des Benutzers
+rights-read = Nur lesen
+rights-chosen = Nur diese
+scope-read = lesen
+scope-write = schreiben
+expires = Läuft ab
+expires-hint = Am Ende dieses Tages. Leer: nie.
+expired = Abgelaufen
+rotate = Erneuern
+rotate-key-hint = Der Schlüssel erhält ein neues Geheimnis, das einmal gezeigt wird. Programme arbeiten mit dem alten weiter, bis es endet.
+old-secret-ends = Das alte Geheimnis endet
+old-secret-until = altes Geheimnis bis { $time }
+overlap-0 = sofort
+overlap-3600 = nach einer Stunde
+overlap-86400 = nach einem Tag
+overlap-604800 = nach einer Woche
+overlap-2592000 = nach 30 Tagen
+
+## Verwaltung von Webhooks
+
+catalogue = Welche Ereignisse es gibt
+catalogue-hint = Ein geöffneter Typ zeigt ein Ereignis, wie das Programm es erhält.
+event-asset-geofence-breach = Eine Maschine betritt oder verlässt eine Zone, die meldet, oder ist am falschen Ort, wenn deren Zeiten beginnen.
+event-asset-geofence-dwell = Eine Maschine ist so lange in einer Zone geblieben, wie die Zone es vorgibt.
+event-asset-overspeed = Eine Maschine in einer Zone ist schneller, als die Zone erlaubt: beim ersten Mal eines Aufenthalts.
+event-asset-visit-amended = Was über einen Besuch gemeldet wurde, stimmt nicht: Eine verspätete Position zeigt es.
+event-employee-punched-in = Ein Mitarbeiter beginnt die Arbeit: die Stempelung, ihr Urteil und die Belege.
+event-employee-punched-out = Ein Mitarbeiter beendet die Arbeit: dasselbe.
+event-punch-amended = Das Urteil über eine Stempelung ist ein anderes: Eine verspätete Position oder eine berichtigte Baustelle zeigt es.
+event-timesheet-approved = Jemand hat einen Stundenzettel genehmigt: die zu bezahlenden Stunden.
+event-stock-low = Eine Bewegung ließ ein Teil an oder unter seinem Meldebestand.
+event-quote-created = Jemand hat ein Angebot oder eine Fassung davon erstellt: einen Entwurf.
+event-quote-sent = Der Mailserver hat den Brief mit einem Angebot angenommen.
+event-quote-accepted = Ein Kunde hat ein Angebot angenommen, oder ein Disponent hat das vermerkt.
+event-quote-declined = Ein Kunde hat ein Angebot abgelehnt, oder ein Disponent hat das vermerkt.
+event-quote-expired = Der letzte Tag eines Angebots ist vorbei, oder ein Disponent hat es beendet.
+event-work-order-created = Ein Arbeitsauftrag ist erstellt, oder ein Entwurf ist erteilt.
+event-work-order-assigned = Ein Arbeitsauftrag ist Mitarbeitern zugeteilt.
+event-work-order-started = Ein Mitarbeiter beginnt mit einem Arbeitsauftrag.
+event-work-order-completed = Ein Arbeitsauftrag ist erledigt, und jemand hat dafür unterschrieben.
+event-work-order-updated = Ein Arbeitsauftrag ist geändert oder kommt in einen anderen Zustand.
+event-work-order-cancelled = Ein Arbeitsauftrag wird nicht ausgeführt.
+event-inspection-submitted = Eine Prüfung ist eingereicht, mit Ergebnis und nicht bestandenen Fragen.
+event-webhook-endpoint-disabled = Das System hat eine Webhook-Adresse abgeschaltet: Sie versagte tagelang oder ist weg.
+endpoint-disabled-hint = Neue Ereignisse kommen hier nicht an. Wieder zugelassen, erhält die Adresse, was wartet; was aufgegeben ist, sendet das Nachholen weiter unten.
+statistics = Statistik
+span = Zeitspanne
+last-days = { $count ->
+    [one] Die letzten 24 Stunden
+   *[other] Die letzten { $count } Tage
+}
+accepted-and-failed = { $accepted } angenommen, { $failed } fehlgeschlagen
+success-rate = Angenommen
+half-answered = Die Hälfte der Antworten innerhalb von
+nearly-all-answered = 99 von 100 Antworten innerhalb von
+waiting-deliveries = Warten jetzt
+due-since = die erste ist fällig seit { $time }
+recovery = Nachholen
+recovery-hint = Sendet noch einmal, was seit einer Zeit aufgegeben wurde, etwa nach einem Ausfall des Programms.
+recovery-needs-active = Was aufgegeben wurde, kann gesendet werden, sobald die Adresse wieder zugelassen ist.
+failed-since = Aufgegeben seit
+count-failed = Zählen
+failed-found = { $count ->
+    [0] Seitdem wurde nichts aufgegeben.
+    [one] Seitdem wurde { $count } Zustellung aufgegeben.
+   *[other] Seitdem wurden { $count } Zustellungen aufgegeben.
+}
+send-failed-again = Alle noch einmal senden
+recovered = { $count ->
+    [one] { $count } Zustellung ist wieder unterwegs.
+   *[other] { $count } Zustellungen sind wieder unterwegs.
+}
+what-it-gets = Was gesendet wird
+address-hint = Eine https-Adresse, die aus dem Internet erreichbar ist.
+description = Notiz
+description-hint = Was an dieser Adresse ist, für Sie und Ihr Team.
+headers = Kopfzeilen
+headers-hint = Gehen mit jedem Ereignis mit, je Zeile eine, etwa x-api-key: geheim. Die Werte werden nie wieder gezeigt.
+headers-stay = Gesetzt: { $names }. Was hier steht, ersetzt sie; leer: Sie bleiben.
+headers-wanted = Je Zeile eine Kopfzeile, als Name: Wert.
+without-headers = Alle Kopfzeilen entfernen
+without-headers-hint = Ereignisse gehen ohne sie.
+ordered = Ein Ereignis nach dem anderen
+ordered-hint = Das nächste Ereignis wartet, bis dieses angenommen oder aufgegeben ist.
+thin = Nur Kennungen
+thin-hint = Das Programm erhält die Kennungen und liest den Rest über die API.
+all-types = Alle Ereignisse
+all-types-hint = Auch solche, die spätere Versionen hinzufügen.
+group-hint = Alle dieser Gruppe.
+secret = Geheimnis
+rotate-endpoint-hint = Gesendetes wird mit einem neuen Geheimnis signiert, das einmal gezeigt wird. Bis das alte endet, signieren beide.
+verification = Signaturen prüfen
+verification-hint = Programme, die prüfen, dass von uns kommt und neu ist, was eintrifft: eines davon als Anfang kopieren.
+programming-language = Programmiersprache
 
 ## Probleme
 

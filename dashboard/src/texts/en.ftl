@@ -4,6 +4,9 @@
 
 loading = Loading …
 navigation = Main navigation
+menu = Menu
+group-fleet = Fleet
+group-administration = Administration
 skip-to-content = Skip to the content
 language = Language
 version = Version { $version }
@@ -17,7 +20,7 @@ never = never
 problem = Something went wrong
 request-id = Request { $id }
 not-found = There is no such page
-not-found-hint = Check the address, or go on from the navigation above.
+not-found-hint = Check the address, or go on from the navigation.
 
 search = Search
 search-hint = Machines, zones, trackers, people, pages
@@ -209,6 +212,10 @@ set-up-hint = Give the device these, and have it send by MQTT.
 user-name = User name
 password-once = Password, shown this once
 topic = Topic
+set-up-code = QR code of what the device needs
+set-up-code-hint = Host, user name, password and topic as JSON, to copy with a phone.
+set-up-again = Set up again
+sure-set-up = Give “{ $name }” a new password? Its device is disconnected until it has it.
 set-up-example = Or try it from here, with the host and port that your listener has:
 waiting-for-fix = Waiting for the first position …
 first-fix-came = The first position has come. The machine is on the map.
@@ -226,6 +233,8 @@ role-admin = Admin
 state = State
 user-active = Active
 user-invited = Invited
+service-user = For a program
+service-user-hint = Gets no letter and no password; its API keys act as this user.
 user-service = For programs
 user-deactivated = May not sign in
 invite = Invite
@@ -268,13 +277,406 @@ send-again = Send again
 ## API keys
 
 api-keys = API keys
-api-keys-hint = A key lets a program act as you. Give each program its own, and revoke those that nobody needs.
+api-keys-hint = A key lets a program act as a user. Give each program its own, and revoke those that nobody needs.
 make-key = Make a key
 key-shown-once = This is the key. Copy it now: it is shown this once.
 no-keys = There are no keys yet. Give one a name that says what it is for, and make it.
-key-end = Ends with
 last-used = Last used
 revoke = Revoke
+
+## Organization
+
+organization = Organization
+on-this-page = On this page
+only-admins-change = Admins change these settings. You see what is set.
+saved = Saved.
+number-wanted = Give a number.
+remove = Remove
+
+name-and-address = Name and address
+set-name-hint = Documents and letters show it.
+set-timezone = Time zone
+set-timezone-hint = Where you are at home, such as Europe/Zurich. Days and hours are counted by it.
+set-address = Address
+set-address-hint = As documents show it, up to 8 lines.
+set-email = Email of the office
+set-email-hint = Replies of customers and accepted quotes go there. Empty: accepted quotes go to the admins.
+
+logo = Logo
+logo-hint = Quotes, work orders, inspections and timesheets show it: a PNG, JPEG or WebP of up to 1 MB.
+no-logo = There is no logo.
+choose-logo = Choose a picture
+change-logo = Choose another picture
+
+plan-and-usage = Plan and usage
+plan = Plan
+plan-starter = Starter
+plan-team = Team
+plan-unlimited = Unlimited
+programs = Programs
+programs-may = may use the API
+programs-may-not = may not use the API: the plan does not have it
+requests-per-minute = Requests a minute
+no-limit = no limit
+left-of-minute = { $count } left in this minute
+requests-of-programs = Requests of programs, last 24 hours
+requests-and-refused = { $requests } let in, { $refused } refused because of the limit
+quotas = Quotas
+quotas-hint = How much there is of everything, what is nearest to its limit first. Deleted things count too, since they are kept. What is beyond a limit is refused.
+quota = Of
+used = Used
+limit = Limit
+share = Share
+quota-api-keys = API keys
+quota-assets = Machines
+quota-attachment-bytes = Size of attachments
+quota-attachments = Attachments
+quota-clients = Clients
+quota-employees = Employees
+quota-gateways = Gateways
+quota-inspection-forms-a-day = Inspections in 24 hours
+quota-inspection-templates = Inspection templates
+quota-inventory = Stock records
+quota-letters-a-day = Letters a day
+quota-parts = Parts
+quota-quotes = Quotes
+quota-sites = Sites
+quota-stock-movements-a-day = Movements of one part a day
+quota-trackers = Trackers
+quota-users = Users
+quota-warehouses = Warehouses
+quota-webhook-endpoints = Webhook addresses
+quota-work-orders = Work orders
+quota-zones = Zones
+
+fixes-and-zones = Positions and zones
+fixes-and-zones-hint = Where a field is empty, the default that it shows in grey holds. A change holds for positions that arrive after it.
+set-max-accuracy-m = Worst accuracy
+set-max-accuracy-m-hint = A position of a worse stated accuracy is stored, but changes no visit and no breach.
+max-speeds = Greatest speeds
+max-speeds-hint = A position that could only be reached faster is marked as suspect and changes nothing.
+set-max-speed-mps-vehicle = Vehicles
+set-max-speed-mps-aircraft = Aircraft
+set-max-speed-mps-vessel = Vessels
+set-max-speed-mps-person = Persons
+set-max-speed-mps-other = Others
+zone-rules = Entering and leaving zones
+zone-rules-hint = These hold in every zone that has no rule of its own.
+set-exit-buffer-m = Buffer outside
+set-exit-buffer-m-hint = A zone is left only when a machine is so far outside.
+set-accuracy-clamp-m = Accuracy at most
+set-accuracy-clamp-m-hint = The accuracy of a position adds to the buffer, up to this.
+set-coarse-accuracy-m = Coarse from
+set-coarse-accuracy-m-hint = A position of a worse accuracy must lie deep inside or far outside to count.
+set-enter-confirm-fixes = Positions to enter
+set-enter-confirm-fixes-hint = So many positions in a row make an entry.
+set-exit-confirm-fixes = Positions to leave
+set-exit-confirm-fixes-hint = So many positions in a row make an exit.
+set-enter-confirm-seconds = Time to enter
+set-enter-confirm-seconds-hint = The least time from the first of these positions to the last.
+set-exit-confirm-seconds = Time to leave
+set-exit-confirm-seconds-hint = The least time from the first of these positions to the last.
+set-max-gap-seconds = Longest gap
+set-max-gap-seconds-hint = Passing through a zone between two positions is only told where they are no further apart; 0 tells of none.
+set-pass-min-m = Shortest passage
+set-pass-min-m-hint = The least way inside a zone that counts as passing through.
+
+punches = Punches
+punches-hint = How the place of a punch is judged. A change holds for punches that are received after it.
+set-punch-policy = Punches that are not verified
+set-punch-policy-hint = Whether somebody has to look at them before hours are approved.
+policy-flag = Show them for review
+policy-allow = Take them as they are
+policy-block = No approval before their review
+set-punch-tolerance-m = Beyond the edge
+set-punch-tolerance-m-hint = So far beyond the edge of a site a punch is still at the site.
+set-punch-rules-max-fix-age-s = Oldest position
+set-punch-rules-max-fix-age-s-hint = An older position does not prove where somebody is.
+set-punch-rules-max-clock-error-s = Error of a clock
+set-punch-rules-max-clock-error-s-hint = So far the claimed time may be from the receipt, or from the position.
+set-punch-rules-max-speed-mps = Greatest speed
+set-punch-rules-max-speed-mps-hint = Faster than this between two places is a leap, which fails a punch.
+set-punch-rules-max-flight-mps = Speed of a flight
+set-punch-rules-max-flight-mps-hint = A leap below this may have been a flight, if it took long enough.
+set-punch-rules-min-flight-s = Shortest flight
+set-punch-rules-min-flight-s-hint = The least time of such a flight.
+
+hours-and-pay = Hours and pay
+hours-and-pay-hint = How timesheets are cut and counted. A timesheet that is approved stays as it is.
+set-period = Period
+set-period-hint = The days that are approved together.
+period-week = A week
+period-two-weeks = Two weeks
+period-month = A month
+set-first-weekday = First day of the week
+set-first-weekday-hint = Weekly overtime is counted from it.
+set-anchor = First day of any period
+set-anchor-hint = Periods of two weeks are counted from this day, in both directions.
+set-timesheet-rules-longest-shift-s = Longest shift
+set-timesheet-rules-longest-shift-s-hint = A shift that nobody ends is ended after this time.
+set-cuts-at-midnight = Divide shifts at midnight
+set-cuts-at-midnight-hint = Otherwise the whole shift counts to the day on which it began.
+set-closes-at-midnight = End shifts at midnight
+set-closes-at-midnight-hint = A shift that is still open ends at midnight.
+overtime = Overtime
+set-overtime = Thresholds
+set-overtime-hint = From when on hours count as overtime.
+overtime-none = No overtime
+overtime-us-flsa = USA, FLSA: 40 h a week
+overtime-us-california = California: 8 h a day, 40 h a week
+overtime-ch-45 = Switzerland: 45 h a week
+overtime-eu-48 = European Union: 48 h a week
+overtime-own = Thresholds of your own
+set-timesheet-rules-overtime-daily-s = Hours a day
+set-timesheet-rules-overtime-daily-s-hint = Work of a day beyond this is overtime.
+set-timesheet-rules-overtime-double-daily-s = Double from
+set-timesheet-rules-overtime-double-daily-s-hint = Work of a day beyond this counts as double time.
+set-timesheet-rules-overtime-weekly-s = Hours a week
+set-timesheet-rules-overtime-weekly-s-hint = Regular hours of a week beyond this are overtime.
+set-seventh-day = The seventh day counts
+set-seventh-day-hint = Who worked on all seven days of a week has overtime on the last one.
+rounding = Rounding
+set-step = Round to
+set-step-hint = Times go to the marks of the clock that lie so far apart.
+not-rounded = Not rounded
+minutes = { $count ->
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+set-timesheet-rules-rounding-grace-s = Grace
+set-timesheet-rules-rounding-grace-s-hint = A time that lies so far behind a mark goes back to it. Empty: half a step.
+set-each = What is rounded
+set-each-hint = Each beginning and end, or the work of each day.
+each-punch = Beginnings and ends
+each-day = The work of a day
+breaks = Breaks
+set-timesheet-rules-shortest-break-s = Shortest break
+set-timesheet-rules-shortest-break-s-hint = A shorter break counts as work.
+automatic-breaks-hint = Where so many hours were worked without a break of that length, it is taken off.
+automatic-break = Automatic break { $number }
+after-hours = After work of, h
+break-minutes = Break, min
+add-break = Add an automatic break
+
+retention = Retention
+retention-hint = After these days data is removed for good, so the operator of the server sets them.
+retention-positions = Positions
+retention-events = Events
+retention-audit = Changes (audit)
+retention-of-installation = as long as the server keeps them
+retention-days = { $count ->
+    [one] { $count } day
+   *[other] { $count } days
+}
+
+## Quarantine and audit
+
+filters = Filters
+all = All
+show-all = Show all
+
+quarantine = Quarantine
+quarantine-hint = Messages that arrived and could not be stored. When the cause is removed, release them: they are judged again as if they arrived now.
+no-messages = Nothing is in quarantine: everything that arrived was stored.
+no-message-fits = No message fits. Take a filter away.
+reason = Reason
+last-received = Received last
+seen = How often
+message = Message
+release = Release
+release-all = { $count ->
+    [one] Release this message
+   *[other] Release these { $count } messages
+}
+sure-release = { $count ->
+    [one] Release this message?
+   *[other] Release { $count } messages?
+}
+sure-drop = Remove this message for good?
+message-kept = Kept
+message-came-back = Released, and rejected again
+message-released = Released, and waits to be judged
+message-not-kept = Too large to be kept
+message-counted = Only counted: there were too many that day
+places-in-message = Places in the message
+size = Size
+bytes = { $count ->
+    [one] { $count } byte
+   *[other] { $count } bytes
+}
+reason-undecodable = Not readable
+reason-undecodable-hint = The message is not in the format, or a field has the wrong type. Correct the device; a release is rejected again.
+reason-no-position = No position
+reason-no-position-hint = Latitude or longitude is missing. Look at the reception of the device if it happens often; a release is rejected again.
+reason-bad-coordinate = Impossible position
+reason-bad-coordinate-hint = The position is out of range, or exactly 0, 0. Correct the device if it happens often.
+reason-future = From the future
+reason-future-hint = The time is more than 5 minutes ahead. Set the clock of the device, or wait and release.
+reason-ancient = Too old
+reason-ancient-hint = The position is from before 2000, or older than positions are kept. The operator can set a longer retention.
+reason-unknown-tracker = Unknown tracker
+reason-unknown-tracker-hint = No tracker has this id. Correct the user name of the device.
+reason-revoked-tracker = Revoked tracker
+reason-revoked-tracker-hint = The tracker was revoked, which is for good. Give the device a new tracker.
+reason-rate = Too many
+reason-rate-hint = The tracker sent more than it may. Release the messages: they are stored then.
+reason-oversize = Too large
+reason-oversize-hint = The message, its attributes or a note is over the limit. Have the device send smaller messages.
+reason-refused-by-database = Refused by the database
+reason-refused-by-database-hint = This may be a fault of the installation. Ask the operator, then release.
+reason-wrong-topic = Wrong topic
+reason-wrong-topic-hint = The device signs in as one tracker and sends as another, or on a topic that is not read. Correct the device; a release is rejected again.
+reason-conflict = Contradiction
+reason-conflict-hint = Another position of the same time came first: a fault of the device, or two devices share a password. A release is rejected again.
+reason-unknown-employee = Unknown employee
+reason-unknown-employee-hint = The device names an employee whom the organization does not have. Correct the device; a release is rejected again.
+
+audit = Audit
+audit-hint = Who changed what and when, newest first. Nobody can change this list.
+no-changes = No change fits. Take a filter away.
+kind-of-thing = Kind
+person = Person
+only-of-thing = Only changes of
+the-system = The system or its operator
+by-key = by the key “{ $name }”
+did-insert = made:
+did-update = changed:
+did-delete = removed:
+changed-fields = { $count ->
+    [one] { $count } field
+   *[other] { $count } fields
+}
+changes = Changes
+field = Field
+before = Before
+after = After
+secret-changed = changed; it is a secret
+thing-organization = Organization
+thing-user = User
+thing-api-key = API key
+thing-sign-in = Sign-in
+thing-client = Client
+thing-site = Site
+thing-employee = Employee
+thing-asset = Machine
+thing-tracker = Tracker
+thing-gateway = Gateway
+thing-zone = Zone
+thing-attachment = Attachment
+thing-punch = Punch
+thing-timesheet = Timesheet
+thing-part = Part
+thing-warehouse = Warehouse
+thing-inventory = Stock record
+thing-quote = Quote
+thing-work-order = Work order
+thing-inspection-template = Inspection template
+thing-inspection-form = Inspection
+thing-webhook-endpoint = Webhook address
+
+## Keys and their rotation
+
+key-name-hint = What it is for, such as “Nightly export”.
+owner = Acts as
+owner-hint = The key may what this user may, and ends with them.
+yourself = Yourself
+made-by = made by { $name }
+rights = Rights
+rights-hint = Give a program no more than it needs.
+rights-all = All that the user may
+rights-read = Read only
+rights-chosen = Only these
+scope-read = read
+scope-write = write
+expires = Expires
+expires-hint = At the end of this day. Empty: never.
+expired = Expired
+rotate = Rotate
+rotate-key-hint = The key gets a new secret, which is shown once. Programs go on with the old one until it ends.
+old-secret-ends = The old secret ends
+old-secret-until = old secret until { $time }
+overlap-0 = at once
+overlap-3600 = after an hour
+overlap-86400 = after a day
+overlap-604800 = after a week
+overlap-2592000 = after 30 days
+
+## Administration of webhooks
+
+catalogue = What events there are
+catalogue-hint = Open a type to see an event of it, as your program gets it.
+event-asset-geofence-breach = A machine enters or leaves a zone that alerts, or is in the wrong place when its hours begin.
+event-asset-geofence-dwell = A machine has stayed in a zone for as long as the zone says.
+event-asset-overspeed = A machine in a zone is faster than the zone allows: the first time of a stay.
+event-asset-visit-amended = What was told of a visit is not so: a late position shows it.
+event-employee-punched-in = An employee begins work: the punch, its verdict and the evidence.
+event-employee-punched-out = An employee ends work: the same.
+event-punch-amended = The verdict on a punch is another one: a late position or a corrected job site shows it.
+event-timesheet-approved = Somebody approved a timesheet: the hours to be paid.
+event-stock-low = A movement left a part at its reorder point, or below it.
+event-quote-created = Somebody made a quote, or a revision of one: a draft.
+event-quote-sent = The mail server has taken the letter with a quote.
+event-quote-accepted = A customer accepted a quote, or a dispatcher noted that they did.
+event-quote-declined = A customer declined a quote, or a dispatcher noted that they did.
+event-quote-expired = The last day of a quote is over, or a dispatcher ended it.
+event-work-order-created = A work order is made, or a draft is issued.
+event-work-order-assigned = A work order is given to employees.
+event-work-order-started = An employee begins to work on a work order.
+event-work-order-completed = A work order is done, and somebody has signed for it.
+event-work-order-updated = A work order is changed, or comes to another status.
+event-work-order-cancelled = A work order will not be done.
+event-inspection-submitted = An inspection is submitted, with its result and the failed questions.
+event-webhook-endpoint-disabled = The system has switched off a webhook address: it failed for days, or is gone.
+endpoint-disabled-hint = New events do not come here. Let it in again, and what waits is sent; what has failed is sent by the recovery below.
+statistics = Statistics
+span = Span
+last-days = { $count ->
+    [one] The last 24 hours
+   *[other] The last { $count } days
+}
+accepted-and-failed = { $accepted } accepted, { $failed } failed
+success-rate = Accepted
+half-answered = Half of the answers within
+nearly-all-answered = 99 of 100 answers within
+waiting-deliveries = Wait now
+due-since = the first is due since { $time }
+recovery = Recovery
+recovery-hint = Sends again what was given up since a time, for example after your program was down.
+recovery-needs-active = What was given up can be sent again once the address is let in again.
+failed-since = Given up since
+count-failed = Count
+failed-found = { $count ->
+    [0] Nothing was given up since then.
+    [one] { $count } delivery was given up since then.
+   *[other] { $count } deliveries were given up since then.
+}
+send-failed-again = Send all of them again
+recovered = { $count ->
+    [one] { $count } delivery is on its way again.
+   *[other] { $count } deliveries are on their way again.
+}
+what-it-gets = What it gets
+address-hint = An https address that is reachable from the internet.
+description = Note
+description-hint = What is at this address, for you and your colleagues.
+headers = Headers
+headers-hint = Sent with each event, one a line, such as x-api-key: secret. The values are never shown again.
+headers-stay = Set: { $names }. What is given here takes their place; empty: they stay.
+headers-wanted = Give one header a line, as name: value.
+without-headers = Remove all headers
+without-headers-hint = Events are sent without them.
+ordered = One event after the other
+ordered-hint = The next event waits until this one is accepted, or was given up.
+thin = Ids only
+thin-hint = The program gets the ids of what happened and reads the rest by the API.
+all-types = All events
+all-types-hint = Also those that later versions add.
+group-hint = All of this group.
+secret = Secret
+rotate-endpoint-hint = What is sent is signed by a new secret, which is shown once. Until the old one ends, both sign.
+verification = Check signatures
+verification-hint = Programs that check that what arrives is ours and new: copy one to begin with.
+programming-language = Programming language
 
 ## Problems
 

@@ -5,6 +5,11 @@ import english from './en.ftl?raw'
 import { STATES } from '../live/positions'
 import { ROLES } from '../session/session'
 import { ZONE_KINDS } from '../zones/shapes'
+import { OVERTIME, EACH, PERIODS } from '../organization/hours'
+import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
+import { KINDS } from '../audit/audit-page'
+import { REASONS } from '../quarantine/quarantine-page'
+import { GROUPS } from '../shell/places'
 import { sayer } from './texts'
 
 const sources = import.meta.glob(['../**/*.{ts,tsx}', '!../**/*.test.ts'], { query: '?raw', import: 'default', eager: true })
@@ -21,7 +26,7 @@ describe('texts', () => {
   it('are all there that pages say by name', () => {
     const known = new Set(names(english))
     const said = Object.values(sources).flatMap((source) =>
-      [...String(source).matchAll(/say\('([a-z-]+)'/g)].map((found) => found[1]!),
+      [...String(source).matchAll(/say\('([a-z0-9-]+)'/g)].map((found) => found[1]!),
     )
     expect(said.length).toBeGreaterThan(30)
     expect(said.filter((name) => !known.has(name))).toEqual([])
@@ -41,6 +46,23 @@ describe('texts', () => {
       'user-': ['active', 'invited', 'service', 'deactivated'],
       'draw-': ['polygon', 'point', 'linestring', 'polygon-hint', 'point-hint', 'linestring-hint'],
       'live-': ['lost', 'ended'],
+      'reason-': REASONS.map((each) => each.replaceAll('_', '-')).flatMap((each) => [each, `${each}-hint`]),
+      'message-': ['released', 'counted', 'not-kept', 'came-back', 'kept'],
+      'thing-': KINDS.map((each) => each.replaceAll('_', '-')),
+      'did-': ['insert', 'update', 'delete'],
+      'group-': GROUPS,
+      'rights-': ['all', 'read', 'chosen'],
+      'scope-': ['read', 'write'],
+      'overlap-': ['0', '3600', '86400', '604800', '2592000'],
+      'plan-': ['starter', 'team', 'unlimited'],
+      'policy-': ['flag', 'allow', 'block'],
+      'period-': PERIODS.map((each) => each.replace('_', '-')),
+      'overtime-': OVERTIME.map((each) => each.replace('_', '-')),
+      'each-': EACH,
+      'retention-': ['positions', 'events', 'audit'],
+      '': [...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS, ...PUNCH_SETTINGS].flatMap(({ place, isPlain }) =>
+        isPlain ? [textName(place)] : [textName(place), `${textName(place)}-hint`],
+      ),
     }
     const wanted = Object.entries(families).flatMap(([family, all]) => all.map((each) => family + each))
     const titles = Object.values(sources).flatMap((source) =>

@@ -2,9 +2,10 @@ import type { Schemas } from '../api/client'
 import { usePositions } from '../live/live'
 import { useSay } from '../texts/texts'
 import { Note } from '../ui/forms'
+import { QrCode } from '../ui/qr-code'
 
-/** What a device is given, and whether its first fix has come: that shows by itself. */
-export function SetUp(props: { tracker: Schemas['NewTrackerItem'] }) {
+/** What a device is given; of a new one also whether its first fix has come: that shows by itself. */
+export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolean }) {
   const say = useSay()
   const { id, secret, asset_id } = props.tracker
   const hasFix = usePositions().some((item) => item.id === asset_id && item.position !== null)
@@ -14,19 +15,25 @@ export function SetUp(props: { tracker: Schemas['NewTrackerItem'] }) {
     `mosquitto_pub -h ${host} -q 1 -u ${id} -P '${secret}' \\\n` +
     `  -t ${topic} \\\n  -m '{"time": "${new Date().toISOString()}", "lat": 47.05, "lon": 8.31}'`
   return (
-    <Note kind={hasFix ? 'good' : 'plain'}>
+    <Note kind={props.isNew && hasFix ? 'good' : 'plain'}>
       <p>{say('set-up-hint')}</p>
-      <dl className="facts">
-        <dt>{say('user-name')}</dt>
-        <dd><code>{id}</code></dd>
-        <dt>{say('password-once')}</dt>
-        <dd><code className="secret">{secret}</code></dd>
-        <dt>{say('topic')}</dt>
-        <dd><code>{topic}</code></dd>
-      </dl>
+      <div className="set-up">
+        <dl className="facts">
+          <dt>{say('user-name')}</dt>
+          <dd><code>{id}</code></dd>
+          <dt>{say('password-once')}</dt>
+          <dd><code className="secret">{secret}</code></dd>
+          <dt>{say('topic')}</dt>
+          <dd><code>{topic}</code></dd>
+        </dl>
+        <figure>
+          <QrCode label={say('set-up-code')} text={JSON.stringify({ host, user: id, password: secret, topic })} />
+          <figcaption className="small">{say('set-up-code-hint')}</figcaption>
+        </figure>
+      </div>
       <p>{say('set-up-example')}</p>
       <pre tabIndex={0}>{example}</pre>
-      <p><b>{say(hasFix ? 'first-fix-came' : 'waiting-for-fix')}</b></p>
+      {props.isNew && <p><b>{say(hasFix ? 'first-fix-came' : 'waiting-for-fix')}</b></p>}
     </Note>
   )
 }

@@ -25,7 +25,7 @@ export function TrackersPage() {
   const queries = useQueryClient()
   const names = new Map(useAssetNames().map((asset) => [asset.id, asset.name]))
   const assetOf = useRef(new Map<string, string>()) // made, and without a tracker yet
-  const [made, setMade] = useState<Schemas['NewTrackerItem'] | null>(null)
+  const [made, setMade] = useState<{ tracker: Schemas['NewTrackerItem']; isNew: boolean } | null>(null)
   const trackers = useQuery({
     queryKey: TRACKERS,
     queryFn: () => data(api.GET('/v1/trackers', { params: { query: { limit: MOST } } })),
@@ -41,9 +41,13 @@ export function TrackersPage() {
       return tracker
     },
     onSuccess: (tracker) => {
-      setMade(tracker)
+      setMade({ tracker, isNew: true })
       return Promise.all([refresh(), queries.invalidateQueries({ queryKey: ASSETS })])
     },
+  })
+  const rotate = useMutation({
+    mutationFn: (id: string) => data(api.POST('/v1/trackers/{id}/rotate', { params: { path: { id } } })),
+    onSuccess: (tracker) => setMade({ tracker, isNew: false }),
   })
   const revoke = useMutation({
     mutationFn: (id: string) => data(api.POST('/v1/trackers/{id}/revoke', { params: { path: { id } } })),
@@ -67,20 +71,23 @@ export function TrackersPage() {
     { title: 'tracker', cell: (tracker) => tracker.name ?? tracker.id },
     { title: 'asset', cell: (tracker) => (tracker.asset_id === null ? '' : (names.get(tracker.asset_id) ?? tracker.asset_id)) },
     { title: 'state', cell: stateOf },
-    ...(mayChange ? [{ title: '', cell: revokeButton }] : []),
+    ...(mayChange ? [{ title: '', cell: buttons }] : []),
   ]
 
-  function revokeButton(tracker: Tracker) {
+  function buttons(tracker: Tracker) {
     if (tracker.revoked_at !== null) return null
     const name = tracker.name ?? tracker.id
     return (
-      <Button look="danger" onPress={() => confirm(say('sure-revoke', { name })) && revoke.mutate(tracker.id)}>
-        {say('revoke')}
-      </Button>
+      <div className="row">
+        <Button onPress={() => confirm(say('sure-set-up', { name })) && rotate.mutate(tracker.id)}>{say('set-up-again')}</Button>
+        <Button look="danger" onPress={() => confirm(say('sure-revoke', { name })) && revoke.mutate(tracker.id)}>
+          {say('revoke')}
+        </Button>
+      </div>
     )
   }
 
-  const problem = trackers.error ?? make.error ?? revoke.error
+  const problem = trackers.error ?? make.error ?? rotate.error ?? revoke.error
   return (
     <div className="page">
       <h1>{say('trackers')}</h1>
@@ -93,7 +100,7 @@ export function TrackersPage() {
           </form>
         </>
       )}
-      {made && <SetUp tracker={made} />}
+      {made && <SetUp key={made.tracker.secret} {...made} />}
       {problem && <ProblemNote problem={problemOf(problem)} />}
       {!trackers.error && (
         <Table label={say('trackers')} columns={columns} rows={trackers.data?.data} empty={say('no-trackers')} />

@@ -7,6 +7,7 @@ export function Choice<Value extends string>(props: {
   value?: Value
   values: readonly Value[]
   texts: readonly string[]
+  hint?: string | undefined
   isLabelSeen?: boolean
   onChoose?: (value: Value) => unknown
 }) {
@@ -20,6 +21,7 @@ export function Choice<Value extends string>(props: {
       <select
         id={id}
         name={props.name}
+        aria-describedby={props.hint === undefined ? undefined : `${id}-hint`}
         {...(onChoose ? { value, onChange: (event) => onChoose(event.target.value as Value) } : { defaultValue: value })}
       >
         {props.values.map((each, place) => (
@@ -28,6 +30,7 @@ export function Choice<Value extends string>(props: {
           </option>
         ))}
       </select>
+      {props.hint !== undefined && <span id={`${id}-hint`} className="small">{props.hint}</span>}
     </div>
   )
 }

@@ -1,11 +1,12 @@
 /** Parts of forms, with the accessible behaviour of react-aria-components. */
-import type { ReactNode } from 'react'
+import { useId, type ChangeEvent, type ReactNode } from 'react'
 import {
   Button as AriaButton,
   FieldError,
   Input,
   Label,
   Text,
+  TextArea,
   TextField,
   type ButtonProps,
   type TextFieldProps,
@@ -18,12 +19,20 @@ export function Button(props: ButtonProps & { look?: 'main' | 'plain' | 'danger'
   return <AriaButton {...others} className={`button ${look}`} />
 }
 
-export function TextInput(props: TextFieldProps & { label: string; hint?: string }) {
-  const { label, hint, ...others } = props
+interface TextInputProps extends TextFieldProps {
+  label: string
+  hint?: string | undefined
+  placeholder?: string | undefined
+  /** How many lines there is room for; unless given, it is one line. */
+  lines?: number
+}
+
+export function TextInput(props: TextInputProps) {
+  const { label, hint, placeholder = '', lines, ...others } = props
   return (
     <TextField {...others} className="field">
       <Label>{label}</Label>
-      <Input />
+      {lines === undefined ? <Input placeholder={placeholder} /> : <TextArea rows={lines} />}
       {hint !== undefined && <Text slot="description">{hint}</Text>}
       <FieldError />
     </TextField>
@@ -39,16 +48,34 @@ export function Note(props: { kind: 'good' | 'bad' | 'plain'; children: ReactNod
   )
 }
 
-/** What went wrong and what to do, by the problem's code. texts: names of other texts, by code. */
-export function ProblemNote(props: { problem: Problem; texts?: Record<string, string> }) {
+/** A choice of yes or no. */
+export function Check(props: { name?: string; label: string; hint?: string; isChecked: boolean; onChange?: (isChecked: boolean) => void }) {
+  const id = useId()
+  const { isChecked, onChange } = props
+  const state = onChange
+    ? { checked: isChecked, onChange: (event: ChangeEvent<HTMLInputElement>) => onChange(event.target.checked) }
+    : { defaultChecked: isChecked }
+  return (
+    <div className="check">
+      <input id={id} type="checkbox" name={props.name} aria-describedby={props.hint && `${id}-hint`} {...state} />
+      <label htmlFor={id}>{props.label}</label>
+      {props.hint && <span id={`${id}-hint`} className="small">{props.hint}</span>}
+    </div>
+  )
+}
+
+/** What went wrong and what to do, by the problem's code. texts: names of other texts, by code.
+ *  fields: places of fields that show themselves what is wrong with them. */
+export function ProblemNote(props: { problem: Problem; texts?: Record<string, string>; fields?: readonly string[] }) {
   const say = useSay()
   const { code, document } = props.problem
   const name = props.texts?.[code] ?? `problem-${code.replaceAll('_', '-')}`
   const text = say(name)
+  const elsewhere = document.errors?.filter(({ pointer }) => !props.fields?.includes(pointer?.slice(1) ?? ''))
   return (
     <Note kind="bad">
       <p>{text === name ? document.detail || say('problem-unexpected') : text}</p>
-      {document.errors?.map((fault, place) => <p key={place}>{fault.message}</p>)}
+      {elsewhere?.map((fault, place) => <p key={place}>{fault.message}</p>)}
       {document.request_id !== undefined && (
         <p className="small">{say('request-id', { id: document.request_id })}</p>
       )}

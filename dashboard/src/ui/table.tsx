@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react'
+import { Fragment, type ReactNode } from 'react'
 import { useSay } from '../texts/texts'
 import { Button, Note } from './forms'
 
@@ -14,6 +14,8 @@ export function Table<Row extends { id: string }>(props: {
   columns: readonly Column<Row>[]
   rows: readonly Row[] | undefined
   empty: string
+  /** What stands below a row over its whole width, if anything. */
+  below?: (row: Row) => ReactNode
 }) {
   const say = useSay()
   if (props.rows === undefined) return <p className="waiting">{say('loading')}</p>
@@ -32,14 +34,24 @@ export function Table<Row extends { id: string }>(props: {
           </tr>
         </thead>
         <tbody>
-          {props.rows.map((row) => (
-            <tr key={row.id}>
-              <th scope="row" dir="auto">{first!.cell(row)}</th>
-              {others.map(({ title, cell }) => (
-                <td key={title} data-title={title === '' ? '' : say(title)}>{cell(row)}</td>
-              ))}
-            </tr>
-          ))}
+          {props.rows.map((row) => {
+            const below = props.below?.(row)
+            return (
+              <Fragment key={row.id}>
+                <tr>
+                  <th scope="row" dir="auto">{first!.cell(row)}</th>
+                  {others.map(({ title, cell }) => (
+                    <td key={title} data-title={title === '' ? '' : say(title)}>{cell(row)}</td>
+                  ))}
+                </tr>
+                {below && (
+                  <tr>
+                    <td colSpan={props.columns.length} className="below">{below}</td>
+                  </tr>
+                )}
+              </Fragment>
+            )
+          })}
         </tbody>
       </table>
     </div>
@@ -48,14 +60,18 @@ export function Table<Row extends { id: string }>(props: {
 
 /** A secret that is shown this once. */
 export function SecretNote(props: { text: string; secret: string }) {
-  const say = useSay()
   return (
     <Note kind="good">
       <p>{props.text}</p>
       <code className="secret">{props.secret}</code>
-      {isSecureContext && (
-        <Button onPress={() => void navigator.clipboard.writeText(props.secret)}>{say('copy')}</Button>
-      )}
+      <CopyButton text={props.secret} />
     </Note>
   )
+}
+
+/** A button that copies a text, where the browser lets it. */
+export function CopyButton(props: { text: string }) {
+  const say = useSay()
+  if (!isSecureContext) return null
+  return <Button onPress={() => void navigator.clipboard.writeText(props.text)}>{say('copy')}</Button>
 }

@@ -5,7 +5,7 @@ import { problemOf } from '../api/problem'
 import { ROLES, useSession, type Role } from '../session/session'
 import { useSay } from '../texts/texts'
 import { Choice } from '../ui/choice'
-import { Button, Note, ProblemNote, TextInput } from '../ui/forms'
+import { Button, Check, Note, ProblemNote, TextInput } from '../ui/forms'
 import { Table, type Column } from '../ui/table'
 
 const USERS = ['users']
@@ -39,7 +39,7 @@ export function UsersPage() {
     event.preventDefault()
     const form = event.currentTarget
     const given = new FormData(form)
-    const body = { email: String(given.get('email')), role: String(given.get('role')) as Role, service: false }
+    const body = { email: String(given.get('email')), role: String(given.get('role')) as Role, service: given.has('service') }
     invite.mutate(body, { onSuccess: () => form.reset() })
   }
 
@@ -96,8 +96,9 @@ export function UsersPage() {
         <TextInput name="email" type="email" label={say('email')} isRequired maxLength={254} />
         <Choice name="role" label={say('role')} value="viewer" values={ROLES} texts={roleTexts} />
         <Button type="submit" look="main" isPending={invite.isPending}>{say('invite')}</Button>
+        <Check name="service" label={say('service-user')} hint={say('service-user-hint')} isChecked={false} />
       </form>
-      {(invite.isSuccess || again.isSuccess) && <Note kind="good">{say('invitation-is-sent')}</Note>}
+      {((invite.isSuccess && !invite.data.service) || again.isSuccess) && <Note kind="good">{say('invitation-is-sent')}</Note>}
       {problem && <ProblemNote problem={problemOf(problem)} />}
       {!users.error && <Table label={say('users')} columns={columns} rows={users.data?.data} empty={say('none-found')} />}
     </div>

@@ -1,26 +1,37 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { useParams } from 'react-router'
+import { useNavigate, useParams } from 'react-router'
 import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
-import { Button, ProblemNote } from '../ui/forms'
+import { Choice } from '../ui/choice'
+import { Button, Note, ProblemNote } from '../ui/forms'
 import { Table, type Column } from '../ui/table'
+import { EndpointForm } from './endpoint-form'
 import { ENDPOINTS, EndpointState } from './endpoints-page'
+import { Recovery } from './recovery'
+import { Secret } from './secret'
+import { Snippets } from './snippets'
+import { Statistics } from './statistics'
+import { useEventTypes } from './use-event-types'
 
 const PAGE = 100
 const LOOK_AGAIN_MS = 5_000
 type Delivery = Schemas['DeliveryItem']
 type Attempt = Schemas['AttemptItem']
+type EventType = Schemas['EndpointTest']['type']
 
-/** One endpoint with its newest deliveries; of one that is chosen, what was answered each time. */
+/** One endpoint: how it answers, its newest deliveries, and all that can be set of it. */
 export function EndpointPage() {
   const say = useSay()
   const language = useLanguage()
   const { id = '' } = useParams()
+  const navigate = useNavigate()
   const queries = useQueryClient()
   const [chosen, setChosen] = useState<string | null>(null)
+  const [testType, setTestType] = useState<EventType>('asset.geofence_breach')
+  const types = useEventTypes().data?.data.map(({ type }) => type as EventType) ?? [testType]
   const path = { path: { id } }
   const endpoint = useQuery({
     queryKey: [...ENDPOINTS, id],
@@ -32,7 +43,10 @@ export function EndpointPage() {
       data(api.GET('/v1/webhook-deliveries', { params: { query: { endpoint_id: id, limit: PAGE, total: 'none' } } })),
     refetchInterval: LOOK_AGAIN_MS,
   })
-  const refresh = () => queries.invalidateQueries()
+  const refresh = () =>
+    Promise.all(
+      [ENDPOINTS, ['deliveries', id], ['delivery']].map((queryKey) => queries.invalidateQueries({ queryKey })),
+    )
   const change = useMutation({
     mutationFn: (state: 'active' | 'disabled') =>
       data(
@@ -43,8 +57,15 @@ export function EndpointPage() {
       ),
     onSuccess: refresh,
   })
+  const remove = useMutation({
+    mutationFn: () => data(api.DELETE('/v1/webhook-endpoints/{id}', { params: path })),
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ENDPOINTS, exact: true })
+      await navigate('/webhooks')
+    },
+  })
   const test = useMutation({
-    mutationFn: () => data(api.POST('/v1/webhook-endpoints/{id}/test', { params: path, body: { type: 'asset.geofence_breach' } })),
+    mutationFn: (type: EventType) => data(api.POST('/v1/webhook-endpoints/{id}/test', { params: path, body: { type } })),
     onSuccess: refresh,
   })
   const resend = useMutation({
@@ -63,30 +84,60 @@ export function EndpointPage() {
       title: '',
       cell: (each) => (
         <div className="row">
-          <Button onPress={() => setChosen(each.id === chosen ? null : each.id)}>{say('attempts')}</Button>
+          <Button aria-expanded={each.id === chosen} onPress={() => setChosen(each.id === chosen ? null : each.id)}>
+            {say('attempts')}
+          </Button>
           <Button onPress={() => resend.mutate(each.id)}>{say('send-again')}</Button>
         </div>
       ),
     },
   ]
-  const problem = endpoint.error ?? deliveries.error ?? change.error ?? test.error ?? resend.error
+  const problem = endpoint.error ?? deliveries.error ?? change.error ?? remove.error ?? test.error ?? resend.error
   const isActive = endpoint.data?.state === 'active'
   return (
     <div className="page">
       <h1 className="address">{endpoint.data?.url ?? say('webhooks')}</h1>
       {problem && <ProblemNote problem={problemOf(problem)} />}
       {endpoint.data && (
-        <div className="row">
-          <p><EndpointState endpoint={endpoint.data} /></p>
-          <Button onPress={() => test.mutate()} isPending={test.isPending}>{say('send-test')}</Button>
-          <Button look={isActive ? 'danger' : 'main'} onPress={() => change.mutate(isActive ? 'disabled' : 'active')}>
-            {say(isActive ? 'deactivate' : 'activate')}
-          </Button>
-        </div>
+        <>
+          <div className="row">
+            <p><EndpointState endpoint={endpoint.data} /></p>
+            <Button look={isActive ? 'danger' : 'main'} isPending={change.isPending} onPress={() => change.mutate(isActive ? 'disabled' : 'active')}>
+              {say(isActive ? 'deactivate' : 'activate')}
+            </Button>
+            <Button look="danger" isPending={remove.isPending} onPress={() => confirm(say('sure-delete', { name: endpoint.data.url })) && remove.mutate()}>
+              {say('delete')}
+            </Button>
+          </div>
+          {!isActive && <Note kind="plain">{say('endpoint-disabled-hint')}</Note>}
+          <Statistics id={id} />
+        </>
       )}
-      {chosen !== null && <Attempts delivery={chosen} />}
       {!endpoint.error && (
-        <Table label={say('deliveries')} columns={columns} rows={deliveries.data?.data} empty={say('no-deliveries')} />
+        <section className="card" aria-label={say('deliveries')}>
+          <h2>{say('deliveries')}</h2>
+          {isActive && (
+            <div className="row">
+              <Choice label={say('event-type')} value={testType} values={types} texts={types} onChoose={setTestType} />
+              <Button onPress={() => test.mutate(testType)} isPending={test.isPending}>{say('send-test')}</Button>
+            </div>
+          )}
+          <Table
+            label={say('deliveries')}
+            columns={columns}
+            rows={deliveries.data?.data}
+            empty={say('no-deliveries')}
+            below={(each) => each.id === chosen && <Attempts delivery={each.id} />}
+          />
+        </section>
+      )}
+      {endpoint.data && (
+        <>
+          <Recovery id={id} isActive={isActive} />
+          <EndpointForm id={id} />
+          <Secret endpoint={endpoint.data} />
+          <Snippets />
+        </>
       )}
     </div>
   )

@@ -6,6 +6,7 @@ import { problemOf } from '../api/problem'
 import { useSay } from '../texts/texts'
 import { Button, ProblemNote, TextInput } from '../ui/forms'
 import { SecretNote, Table, type Column } from '../ui/table'
+import { Catalogue } from './catalogue'
 
 export const ENDPOINTS = ['webhook-endpoints']
 const MOST = 1_000 // of a page
@@ -55,6 +56,7 @@ export function EndpointsPage() {
       {!endpoints.error && (
         <Table label={say('webhooks')} columns={columns} rows={endpoints.data?.data} empty={say('no-endpoints')} />
       )}
+      <Catalogue />
     </div>
   )
 }

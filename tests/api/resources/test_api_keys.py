@@ -136,6 +136,15 @@ async def test_a_scope_that_there_is_not_is_a_422(north: Organization, scope: st
 
 
 @pytest.mark.parametrize(("method", "ending"), [("POST", "/revoke"), ("DELETE", "")])
+async def test_the_scopes_that_there_are_are_listed(north: Organization) -> None:
+    scopes = (await north.admin.get("/v1/api-keys/scopes")).json["scopes"]
+    assert {"*:read", "assets:read", "work-orders:write"} < set(scopes)
+    assert "api-keys:write" not in scopes
+    made = await north.admin.post("/v1/api-keys", {"name": "All", "scopes": scopes})
+    assert made.status == 201, made.json
+    assert (await north.dispatcher.get("/v1/api-keys/scopes")).status == 403
+
+
 async def test_a_revoked_key_is_refused_and_gone(
     api: RunningApi, north: Organization, method: str, ending: str
 ) -> None:

@@ -44,6 +44,17 @@ async def test_only_what_was_seen_is_changed(api: RunningApi) -> None:
         assert answer.status == status
 
 
+async def test_the_days_that_the_operator_has_set_are_shown(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    none = {"positions_days": None, "events_days": None, "audit_days": None}
+    assert (await org.viewer.get("/v1/organization")).json["retention"] == none
+    api.sql("UPDATE organizations SET events_days = 90 WHERE org_id = %s", org.org_id)
+    seen = (await org.viewer.get("/v1/organization")).json
+    assert seen["retention"] == none | {"events_days": 90}
+    refused = await org.admin.patch("/v1/organization", {"retention": {"events_days": 1}})
+    assert refused.status == 422
+
+
 DEFAULTS = {
     **dict.fromkeys(Tolerances.model_fields),
     "max_accuracy_m": None,

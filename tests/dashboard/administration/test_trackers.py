@@ -17,9 +17,16 @@ async def test_a_new_organization_comes_to_its_first_position(
     await expect(page.get_by_text("Waiting for the first position")).to_be_visible()
     (tracker,) = (await org.admin.get("/v1/trackers")).json["data"]
     await expect(page.get_by_text(f"trackers/{tracker['id']}/fixes").first).to_be_visible()
+    code = page.get_by_role("img", name="QR code of what the device needs")
+    await expect(code).to_be_visible()
     put(api, org, tracker["asset_id"], 47.0, 8.0)
     await expect(page.get_by_text("The first position has come")).to_be_visible()
     row = page.get_by_role("row", name="Excavator 1")
+    first = await page.locator("code.secret").inner_text()
+    drawn = await code.locator("path").get_attribute("d")
+    await row.get_by_role("button", name="Set up again").click()
+    await expect(page.locator("code.secret")).not_to_have_text(first)
+    assert await code.locator("path").get_attribute("d") != drawn
     await row.get_by_role("button", name="Revoke").click()
     await expect(row).to_contain_text("Revoked")
 

@@ -20,6 +20,10 @@ async def test_a_person_is_invited_gets_a_role_and_is_switched_off(
     await row.get_by_label("Role of new@example.com").select_option("viewer")
     await row.get_by_role("button", name="Switch off").click()
     await expect(row).to_contain_text("May not sign in")
+    await page.get_by_label("Email").fill("robot@example.com")
+    await page.get_by_label("For a program").check()
+    await page.get_by_role("button", name="Invite").click()
+    await expect(page.get_by_role("row", name="robot@example.com")).to_contain_text("For programs")
     users = (await org.admin.get("/v1/users", limit=100)).json["data"]
     (made,) = [user for user in users if user["email"] == "new@example.com"]
     assert (made["role"], made["active"]) == ("viewer", False)

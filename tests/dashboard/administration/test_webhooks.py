@@ -26,6 +26,9 @@ async def test_an_endpoint_is_made_tested_and_switched_off(
     await expect(page.get_by_text("Switched off")).to_be_visible()
     (stored,) = (await org.admin.get("/v1/webhook-endpoints")).json["data"]
     assert (stored["state"], stored["types"]) == ("disabled", ["*"])
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_text("No program of yours gets events yet")).to_be_visible()
+    assert (await org.admin.get("/v1/webhook-endpoints")).json["data"] == []
 
 
 async def test_another_organizations_endpoint_is_not_there(

@@ -1,0 +1,14 @@
+/** Numbers as people write them: with a point or a comma, in a unit of theirs. */
+
+/** A number of the API in the unit that is shown, `factor` of which are one of the API's; null: ''. */
+export function numberText(language: string, value: number | null, factor = 1): string {
+  if (value === null) return ''
+  const style = { useGrouping: false, maximumFractionDigits: 3 }
+  return new Intl.NumberFormat(language, style).format(value * factor)
+}
+
+/** The same back: null where nothing is given, NaN where it is no number. */
+export function numberOf(text: string, factor = 1): number | null {
+  const given = text.trim().replace(',', '.')
+  return given === '' ? null : Number((Number(given) / factor).toPrecision(12))
+}
