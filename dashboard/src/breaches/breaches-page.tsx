@@ -3,6 +3,7 @@ import { Link } from 'react-router'
 import { historyAt } from '../alerts/alert-details'
 import { problemOf } from '../api/problem'
 import { useHasRole } from '../session/session'
+import { lengthText } from '../texts/display'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
 import { Button, Note, ProblemNote } from '../ui/forms'
@@ -51,7 +52,7 @@ function BreachRow(props: { breach: Breach }) {
       </span>
       <span className="small">
         <time dateTime={data.occurred_at}>{timeText(language, data.occurred_at, 'second')}</time>
-        {typeof data.accuracy_m === 'number' && ` · ${say('accuracy', { metres: Math.round(data.accuracy_m) })}`}
+        {typeof data.accuracy_m === 'number' && ` · ${say('accuracy', { length: lengthText(data.accuracy_m) })}`}
         {marks.map((each) => <span key={each} className="tag">{say(each)}</span>)}
       </span>
       <span className="actions">

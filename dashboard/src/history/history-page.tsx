@@ -4,7 +4,8 @@ import { problemOf } from '../api/problem'
 import { useAssetNames } from '../live/live'
 import type { AssetName } from '../live/positions'
 import { useLanguage, useSay } from '../texts/texts'
-import { timeText } from '../texts/times'
+import { speedText } from '../texts/display'
+import { inputText, instantOfInput, timeText } from '../texts/times'
 import { Choice } from '../ui/choice'
 import { Button, Note, ProblemNote } from '../ui/forms'
 import type { Zone } from '../zones/shapes'
@@ -19,7 +20,6 @@ const FIRST_MS = 2 * HOUR_MS
 const MOST_MS = 24 * HOUR_MS
 const LAST_MS = 8.64e15 // of a Date
 const PACES = ['1', '10', '60', '600'] as const
-const KMH = 3.6
 const NO_FIXES: readonly Fix[] = []
 const NO_ZONES: readonly Zone[] = []
 
@@ -32,12 +32,6 @@ function instantOf(text: string | null): number | null {
 /** The ids of a list in the address. */
 function idsOf(text: string | null): string[] {
   return [...new Set((text ?? '').split(',').filter((id) => id !== ''))]
-}
-
-/** An instant as an input of a day and a time has it, by the person's clock. */
-function inputText(at: number): string {
-  const shifted = new Date(at - new Date(at).getTimezoneOffset() * 60_000)
-  return shifted.toISOString().slice(0, 16)
 }
 
 /** Moves an instant on from the first one, as often as the page is drawn, until the end. */
@@ -154,11 +148,11 @@ export default function HistoryPage() {
         )}
         <label className="field">
           {say('from')}
-          <input type="datetime-local" value={inputText(from)} onChange={(event) => setSpan(Date.parse(event.target.value) || from, to, 'from')} />
+          <input type="datetime-local" value={inputText(from)} onChange={(event) => setSpan(instantOfInput(event.target.value) ?? from, to, 'from')} />
         </label>
         <label className="field">
           {say('to')}
-          <input type="datetime-local" value={inputText(to)} onChange={(event) => setSpan(from, Date.parse(event.target.value) || to, 'to')} />
+          <input type="datetime-local" value={inputText(to)} onChange={(event) => setSpan(from, instantOfInput(event.target.value) ?? to, 'to')} />
         </label>
         {problem && <ProblemNote problem={problemOf(problem)} />}
         {tracks.isFetching && <p className="waiting">{say('loading')}</p>}
@@ -178,7 +172,7 @@ export default function HistoryPage() {
             />
             <p>
               <b>{timeText(language, new Date(play.at).toISOString(), 'second')}</b>
-              {typeof speed === 'number' && ` · ${Math.round(speed * KMH)} km/h`}
+              {typeof speed === 'number' && ` · ${speedText(speed)}`}
             </p>
             <div className="row">
               <Button look="main" onPress={play.toggle}>

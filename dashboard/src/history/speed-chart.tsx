@@ -1,9 +1,9 @@
 import { useMemo } from 'react'
+import { speedText } from '../texts/display'
 import { speedsOf, type Fix } from './track'
 
 const PARTS = 240
 const HEIGHT = 40
-const KMH = 3.6
 
 /** The greatest speeds over a time, with the instant that is shown. */
 export function SpeedChart(props: { label: string; fixes: readonly Fix[]; from: number; to: number; at: number }) {
@@ -17,7 +17,7 @@ export function SpeedChart(props: { label: string; fixes: readonly Fix[]; from: 
       viewBox={`0 0 ${PARTS} ${HEIGHT}`}
       preserveAspectRatio="none"
       role="img"
-      aria-label={`${props.label}: ${Math.round(most * KMH)} km/h`}
+      aria-label={`${props.label}: ${speedText(most)}`}
     >
       {speeds.map((speed, part) => {
         const height = ((speed ?? 0) / most) * HEIGHT

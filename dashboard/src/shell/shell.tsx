@@ -7,6 +7,7 @@ import { LiveConnection } from '../live/live'
 import { useSignIn } from '../session/session'
 import { SessionEnd } from '../session/session-end'
 import icon from '../style/icon.svg'
+import { DisplayChoice } from '../texts/display-choice'
 import { LanguageChoice } from '../texts/language-choice'
 import { useSay } from '../texts/texts'
 import { Button, ProblemNote } from '../ui/forms'
@@ -53,6 +54,7 @@ export function Shell(props: { children: ReactNode }) {
         <footer className="foot">
           <span>{say('version', { version: VERSION })}</span>
           <a href="/docs">{say('api-reference')}</a>
+          <DisplayChoice />
           <LanguageChoice />
         </footer>
       </div>

@@ -1,3 +1,4 @@
+import { display, ZONE } from './display'
 import type { Say } from './texts'
 
 const STEPS: readonly (readonly [name: string, ms: number])[] = [
@@ -23,6 +24,31 @@ function localeOf(language: string): string {
 
 /** A time of the API as the person's clock shows it, to the minute or to the second. */
 export function timeText(language: string, time: string, to: 'minute' | 'second' = 'minute'): string {
-  const style = { dateStyle: 'medium', timeStyle: to === 'minute' ? 'short' : 'medium' } as const
+  const clock = display.clock === 'usual' ? {} : { hour12: display.clock === '12' }
+  const style = { dateStyle: 'medium', timeStyle: to === 'minute' ? 'short' : 'medium', timeZone: ZONE, ...clock } as const
   return new Intl.DateTimeFormat(localeOf(language), style).format(new Date(time))
+}
+
+/** By how much the clocks of a zone are ahead of UTC at an instant, in milliseconds. */
+function offsetAt(at: number, zone: string): number {
+  const numeric = 'numeric' as const
+  const style = { year: numeric, month: numeric, day: numeric, hour: numeric, minute: numeric, second: numeric }
+  const parts = new Intl.DateTimeFormat('en', { ...style, hourCycle: 'h23', timeZone: zone }).formatToParts(at)
+  const [year, month, day, hour, minute, second] = ['year', 'month', 'day', 'hour', 'minute', 'second'].map((name) =>
+    Number(parts.find(({ type }) => type === name)?.value),
+  )
+  return Date.UTC(year!, month! - 1, day, hour, minute, second) - Math.floor(at / 1_000) * 1_000
+}
+
+/** An instant as an input of a day and a time has it. */
+export function inputText(at: number, zone = ZONE): string {
+  return new Date(at + offsetAt(at, zone)).toISOString().slice(0, 16)
+}
+
+/** The instant of such a text; null where there is none, or it is half typed. */
+export function instantOfInput(text: string, zone = ZONE): number | null {
+  const local = Date.parse(`${text}Z`)
+  if (Number.isNaN(local)) return null
+  const near = local - offsetAt(local, zone)
+  return local - offsetAt(near, zone)
 }

@@ -1,5 +1,6 @@
 import { useSearchParams } from 'react-router'
 import { useSay } from '../texts/texts'
+import { instantOfInput } from '../texts/times'
 import { TextInput } from './forms'
 
 /** Filters of a list, which the address keeps: a name that is not there is ''. */
@@ -22,8 +23,8 @@ export function given<Filters extends Record<string, string | undefined>>(filter
 
 /** A time of the person's clock, as the API takes it; undefined: none, or one that is half typed. */
 export function timeOf(text: string): string | undefined {
-  const at = new Date(text)
-  return Number.isNaN(at.getTime()) ? undefined : at.toISOString()
+  const at = instantOfInput(text)
+  return at === null ? undefined : new Date(at).toISOString()
 }
 
 /** From when to when. */
