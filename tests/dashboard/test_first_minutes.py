@@ -67,6 +67,8 @@ async def test_from_nothing_to_a_breach_and_a_key(
     pages = await pages_of(context, stack.api_url)
     page = await pages.sign_in_by(admin.email, admin.password, admin.organization_id)
     await expect(page.get_by_text("There are no assets yet")).to_be_visible()
+    steps = page.get_by_role("region", name="First steps").get_by_role("listitem")
+    await expect(steps.first).to_have_attribute("aria-current", "step")
     async with WebhookReceiver() as receiver:
         await page.get_by_role("link", name="Webhooks").click()
         await page.get_by_label("Address").fill(receiver.url)
@@ -86,6 +88,9 @@ async def test_from_nothing_to_a_breach_and_a_key(
         await expect(row).to_contain_text("Accepted", timeout=30_000)
         await row.get_by_role("button", name="Attempts").click()
         await expect(page.get_by_role("region", name="Attempts")).to_contain_text("2")
+    await page.get_by_role("link", name="Map").click()
+    await expect(page.get_by_role("button", name="Excavator 1")).to_be_visible()
+    await expect(page.get_by_role("region", name="First steps")).to_have_count(0)  # all are done
     await page.get_by_role("link", name="API keys").click()
     await page.get_by_label("Name").fill("Export")
     await page.get_by_role("button", name="Make a key").click()

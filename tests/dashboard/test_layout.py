@@ -171,6 +171,14 @@ async def test_pages_of_who_is_signed_in(look: Any, busy: Organization, endpoint
     assert faults == {title: [] for title in PLACES}
 
 
+async def test_the_map_of_who_has_nothing_yet(look: Any, org: Organization) -> None:
+    person, name = look
+    page = await person.sign_in(org, org.email)
+    await page.reload()  # without what was said of signing in
+    await page.locator(".steps").wait_for()
+    assert await _look_at(page, f"first-steps-{name}") == []
+
+
 async def test_pages_of_strangers(look: Any, busy: Organization, mailbox: Mailbox) -> None:
     person, name = look
     faults: dict[str, list[str]] = {}

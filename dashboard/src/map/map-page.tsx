@@ -2,11 +2,13 @@ import { useMemo, useState } from 'react'
 import { useSearchParams } from 'react-router'
 import { usePositions } from '../live/live'
 import { STATES, stateOf, type State } from '../live/positions'
+import { useHasRole } from '../session/session'
 import { useSay } from '../texts/texts'
 import { Note } from '../ui/forms'
 import type { Zone } from '../zones/shapes'
 import { useZones } from '../zones/use-zones'
 import { AssetList } from './asset-list'
+import { FirstSteps } from './first-steps'
 import { FleetMap } from './fleet-map'
 
 const NO_ZONES: readonly Zone[] = []
@@ -16,6 +18,7 @@ export default function MapPage() {
   const say = useSay()
   const positions = usePositions()
   const zones = useZones()
+  const mayChange = useHasRole('dispatcher')
   const [address, setAddress] = useSearchParams()
   const [isFailed, setIsFailed] = useState(false)
   const chosen = address.get('asset')
@@ -68,6 +71,7 @@ export default function MapPage() {
             </button>
           ))}
         </div>
+        {mayChange && <FirstSteps positions={positions} hasZone={(zones.data?.length ?? 0) > 0} />}
         {positions.length === 0 && <Note kind="plain">{say('no-assets')}</Note>}
         {positions.length > 0 && shown.length === 0 && <Note kind="plain">{say('none-found')}</Note>}
         <AssetList items={shown} chosen={chosen} onChoose={(id) => set('asset', id)} />
