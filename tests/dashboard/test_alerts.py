@@ -10,6 +10,12 @@ from tests.api.running import Organization, RunningApi
 from tests.dashboard.breaches import breach
 from tests.dashboard.pages import Pages
 
+_COUNT_SOUNDS = """() => {
+  window.sounds = 0
+  const start = OscillatorNode.prototype.start
+  OscillatorNode.prototype.start = function () { window.sounds += 1; start.call(this) }
+}"""
+
 
 async def test_an_alert_is_acknowledged_by_keyboard_taken_on_and_resolved(
     pages: Pages, api: RunningApi, org: Organization
@@ -50,8 +56,12 @@ async def test_alerts_come_by_themselves_and_a_viewer_only_looks(
     await expect(page.get_by_text("Nothing is open")).to_be_visible()
     await store_alert(api, south, asset_name="Theirs")
     await store_alert(api, org, asset_name="Ours", visit_id=None)
+    await page.evaluate(_COUNT_SOUNDS)
+    await page.get_by_label("A sound for each new one").check()
+    assert await page.evaluate("window.sounds") == 1  # as a sample
     emit(api, org)
-    await expect(page.get_by_text("Ours")).to_be_visible()
+    await expect(page.get_by_text("Ours", exact=True)).to_be_visible()
+    assert await page.evaluate("window.sounds") == 2
     await expect(page.get_by_text("Theirs")).to_have_count(0)
     await expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
     await page.get_by_role("button", name="Details").click()

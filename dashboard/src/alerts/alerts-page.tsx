@@ -4,8 +4,9 @@ import { problemOf } from '../api/problem'
 import { useHasRole, useSession } from '../session/session'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
-import { Button, Note, ProblemNote } from '../ui/forms'
+import { Button, Check, Note, ProblemNote } from '../ui/forms'
 import { AlertDetails } from './alert-details'
+import { useSoundChoice } from './sound'
 import { useAlerts, useChange, VIEWS, type Alert, type Change } from './alerts'
 
 /** What somebody has to look at: open ones, one's own, and what is done. The address keeps which. */
@@ -16,6 +17,7 @@ export function AlertsPage() {
   const view = VIEWS.find((each) => each === address.get('view')) ?? 'open'
   const alerts = useAlerts(view, userId)
   const change = useChange()
+  const [hasSound, setHasSound] = useSoundChoice()
   const problem = alerts.error ?? change.error
   return (
     <div className="page">
@@ -28,6 +30,7 @@ export function AlertsPage() {
           </button>
         ))}
       </div>
+      <Check label={say('alert-sound')} isChecked={hasSound} onChange={setHasSound} />
       {problem && <ProblemNote problem={problemOf(problem)} />}
       {alerts.data?.length === 0 && <Note kind="plain">{say(`no-alerts-${view}`)}</Note>}
       <ol className="feed" aria-label={say('alerts')}>

@@ -1,6 +1,7 @@
 /** The newest breaches, dwells and overspeeds: read once, then what the live connection brings. */
 import { useInfiniteQuery, type InfiniteData, type QueryClient } from '@tanstack/react-query'
 import { ALERTS } from '../alerts/alerts'
+import { soundAlert } from '../alerts/sound'
 import { api, data, type Schemas } from '../api/client'
 
 export type Breach = Schemas['EventItem'] & { data: Schemas['Alert'] }
@@ -36,6 +37,7 @@ function once(events: readonly Schemas['EventItem'][]): Breach[] {
 export function takeEvent(queries: QueryClient, event: Schemas['EventItem']): void {
   if (TYPES.includes(event.type) || event.type === AMENDED) void queries.invalidateQueries({ queryKey: ALERTS })
   if (TYPES.includes(event.type)) {
+    soundAlert()
     const known = queries.getQueryData<InfiniteData<Page>>(KEY)
     if (queries.isFetching({ queryKey: KEY }) > 0) {
       void queries.invalidateQueries({ queryKey: KEY }) // the answer may be older than the event

@@ -179,6 +179,7 @@ alerts-hint = Was sich jemand ansehen muss: eine für jeden Aufenthalt, der meld
 alerts-open = Offen
 alerts-mine = Meine
 alerts-resolved = Erledigt
+alert-sound = Ein Ton bei jeder neuen, solange eine Seite offen ist
 no-alerts-open = Nichts ist offen. Was an den Zonen geschieht, erscheint hier von selbst.
 no-alerts-mine = Nichts ist übernommen. Eine offene Meldung kann übernommen werden.
 no-alerts-resolved = Noch ist nichts erledigt.

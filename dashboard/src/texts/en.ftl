@@ -179,6 +179,7 @@ alerts-hint = What somebody has to look at: one for each stay that alerts. Whoev
 alerts-open = Open
 alerts-mine = Mine
 alerts-resolved = Resolved
+alert-sound = A sound for each new one, as long as a page is open
 no-alerts-open = Nothing is open. What happens at your zones shows here by itself.
 no-alerts-mine = Nothing is yours. Take an open one on.
 no-alerts-resolved = Nothing was resolved yet.
