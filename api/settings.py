@@ -47,6 +47,18 @@ class ApiSettings(RoleSettings):
             pattern=r"^https?://[^\s/]+[^\s]*$", description="a URL like https://ops.example.com"
         ),
     ] = "http://127.0.0.1:8000"
+    map_tiles: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?/[^\s\"']*\{z\}[^\s\"']*$",
+                max_length=1_000,
+                description="a URL like https://tiles.example.com/{z}/{x}/{y}.png",
+            ),
+        ]
+        | None
+    ) = None
+    map_attribution: Annotated[str, Field(max_length=500)] = ""
     tls_cert: ReadableFile | None = None
     tls_key: ReadableFile | None = None
     webhook_allow_loopback: bool = False

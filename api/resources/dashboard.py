@@ -15,6 +15,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
+from api.context import ApiState
 from api.http.compression import liked_coding
 from api.http.headers import wants_page
 from api.http.problems import Problem
@@ -23,8 +24,8 @@ router = APIRouter(include_in_schema=False)
 BUILT = Path(__file__).parents[1] / "dashboard"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; worker-src 'self';"
-    " connect-src 'self'; img-src 'self' data: blob:; font-src 'self'; base-uri 'none';"
-    " form-action 'self'; frame-ancestors 'none'"
+    " connect-src 'self'{tiles}; img-src 'self' data: blob:{tiles}; font-src 'self';"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 _SUFFIXES = {"br": ".br", "gzip": ".gz"}
@@ -69,8 +70,13 @@ async def page(request: Request) -> Response:
         detail = "The web application has not been built: run make setup."
         raise Problem(503, "dashboard_not_built", detail)
     nonce = secrets.token_urlsafe(16)
-    headers = {"Content-Security-Policy": _POLICY.format(nonce=nonce)}
-    document = await asyncio.to_thread(_document, built_at)
+    state: ApiState = request.app.state.api
+    tiles = state.settings.map_tiles
+    origin = "" if tiles is None else " " + "/".join(tiles.split("/")[:3])
+    headers = {"Content-Security-Policy": _POLICY.format(nonce=nonce, tiles=origin)}
+    document = await asyncio.to_thread(
+        _document, built_at, tiles or "", state.settings.map_attribution
+    )
     content = document.replace("@NONCE@", nonce)
     return Response(content, media_type="text/html", headers=headers)
 
@@ -90,9 +96,12 @@ def _built_at() -> int | None:
 
 
 @lru_cache(maxsize=1)
-def _document(built_at: int) -> str:
+def _document(built_at: int, tiles: str, attribution: str) -> str:
     text = (BUILT / "index.html").read_text()
-    return text.replace("@VERSION@", escape(version("ops-companion")))
+    values = {"VERSION": version("ops-companion"), "TILES": tiles, "ATTRIBUTION": attribution}
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", escape(value))
+    return text
 
 
 @lru_cache(maxsize=1)

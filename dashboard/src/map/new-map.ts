@@ -2,7 +2,9 @@
 import 'maplibre-gl/dist/maplibre-gl.css'
 import * as maplibre from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
+import { chosenLanguage, sayer } from '../texts/texts'
 import { emptyStyle, landLayers } from './base-map'
+import { addTiles, TILES } from './tiles'
 
 maplibre.setWorkerUrl(workerUrl)
 
@@ -37,11 +39,21 @@ export function newMap(
   map.on('idle', () => (container.dataset.state = 'drawn'))
   map.on('load', () => {
     onReady(map)
+    if (TILES !== null) addTiles(map, TILES, first, () => notice(container, 'map-tiles-failed'))
     void landLayers().then(({ data, layers }) => {
       if (isRemoved) return
       map.addSource('land', { type: 'geojson', data })
-      for (const layer of layers) map.addLayer(layer, first)
+      for (const layer of layers) map.addLayer(layer, TILES === null ? first : 'tiles')
     })
   })
   return map
+}
+
+/** Say something in a map's corner. */
+function notice(container: HTMLElement, name: string): void {
+  const text = document.createElement('p')
+  text.className = 'map-notice'
+  text.role = 'status'
+  text.textContent = sayer(chosenLanguage())(name)
+  container.append(text)
 }

@@ -91,6 +91,7 @@ step-alert = Hineinfahren: die erste Meldung
 step-done = (getan)
 hide = Ausblenden
 none-found = Keine Maschine passt. Nehmen Sie einen Filter weg.
+map-tiles-failed = Die Straßenkarte ist nicht erreichbar: Land und Grenzen sind zu sehen.
 no-webgl = Dieser Browser kann die Karte nicht zeichnen (WebGL fehlt). Die Liste hat alles, was die Karte zeigt.
 just-now = gerade eben
 seconds-ago = vor { $count } s

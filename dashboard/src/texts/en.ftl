@@ -91,6 +91,7 @@ step-alert = Have it drive in: the first alert
 step-done = (done)
 hide = Hide
 none-found = No asset fits. Take a filter away.
+map-tiles-failed = The street map cannot be reached: you see land and borders.
 no-webgl = This browser cannot draw the map (WebGL is missing). The list has everything that the map shows.
 just-now = just now
 seconds-ago = { $count } s ago

@@ -1,0 +1,76 @@
+"""Map pictures of a server elsewhere, where the installation names one."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from playwright.async_api import expect
+
+from tests.api.live.positions import made, put
+from tests.api.resources.quoting import png
+from tests.api.running import Organization, RunningApi
+from tests.dashboard.pages import Pages
+
+
+class TileServer:
+    """Answers with one picture, and counts what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.status = 200
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path)
+        headers = {"Access-Control-Allow-Origin": "*"}
+        if self.status != 200:
+            return web.Response(status=self.status, headers=headers)
+        return web.Response(body=png(256, 256), content_type="image/png", headers=headers)
+
+
+@pytest.fixture
+async def tiles() -> AsyncIterator[TileServer]:
+    """A server of pictures."""
+    server, app = TileServer(), web.Application()
+    app.router.add_get("/{z}/{x}/{y}.png", server.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    server.url = f"http://{host}:{port}/{{z}}/{{x}}/{{y}}.png"
+    yield server
+    await runner.cleanup()
+
+
+async def test_pictures_are_above_the_land_and_their_loss_is_said(
+    pages: Pages,
+    api: RunningApi,
+    org: Organization,
+    tiles: TileServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pages.expected.append("500 (Internal Server Error)")
+    monkeypatch.setitem(api.settings.__dict__, "map_tiles", tiles.url)
+    monkeypatch.setitem(api.settings.__dict__, "map_attribution", "Streets of ours")
+    put(api, org, await made(org, "Truck 1"), 47.0, 8.0)
+    page = await pages.sign_in(org, "viewer@example.com")
+    await page.locator(".map[data-state=drawn]").wait_for()
+    assert tiles.asked
+    await expect(page.locator(".maplibregl-ctrl-attrib")).to_contain_text("Streets of ours")
+    await expect(page.locator(".map-notice")).to_have_count(0)
+    tiles.status = 500
+    await page.reload()
+    await expect(page.get_by_text("The street map cannot be reached")).to_be_visible()
+    await expect(page.get_by_role("button", name="Truck 1")).to_be_visible()
+
+
+async def test_without_a_server_nothing_is_fetched_elsewhere(
+    pages: Pages, api: RunningApi, org: Organization
+) -> None:
+    asked: list[str] = []
+    pages.context.on("request", lambda request: asked.append(request.url))
+    page = await pages.sign_in(org, "viewer@example.com")
+    await page.locator(".map[data-state=drawn]").wait_for()
+    assert len(asked) > 10
+    assert all(url.startswith((api.url, "blob:", "data:")) for url in asked)
