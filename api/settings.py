@@ -58,7 +58,7 @@ class ApiSettings(RoleSettings):
         ]
         | None
     ) = None
-    map_attribution: Annotated[str, Field(max_length=500)] = ""
+    map_attribution: Annotated[str, Field(max_length=500)] | None = None
     tls_cert: ReadableFile | None = None
     tls_key: ReadableFile | None = None
     webhook_allow_loopback: bool = False

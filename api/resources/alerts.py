@@ -24,7 +24,7 @@ from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.history import alerts
-from db.history.alerts import MAX_LOG, Alert, LogEntry, State, Told
+from db.history.alerts import MAX_LOG, AlertRow, LogEntry, State, Told
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=TenantRoute)
 _AlertPath = Annotated[fields.AlertId, Path(alias="id")]
@@ -136,7 +136,7 @@ async def update_alert(
         return ok(await _with_log(conn, alert))
 
 
-def _changed(alert: Alert, given: dict[str, Any]) -> Alert:
+def _changed(alert: AlertRow, given: dict[str, Any]) -> AlertRow:
     """Return the alert as the body wants it. Raises Problem (422)."""
     assignee: UUID | None = given.get("assigned_to", alert.assigned_to)
     state: State = given.get("state", alert.state)
@@ -151,7 +151,7 @@ def _changed(alert: Alert, given: dict[str, Any]) -> Alert:
     return alert._replace(state=state, assigned_to=assignee)
 
 
-async def _with_log(conn: Connection, alert: Alert) -> Item:
+async def _with_log(conn: Connection, alert: AlertRow) -> Item:
     log = await alerts.log_of(conn, alert.id) if alert.log_entries else []
     return _alerts.item(alert) | {"log": list(map(_entry_item, log))}
 

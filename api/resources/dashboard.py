@@ -75,7 +75,7 @@ async def page(request: Request) -> Response:
     origin = "" if tiles is None else " " + "/".join(tiles.split("/")[:3])
     headers = {"Content-Security-Policy": _POLICY.format(nonce=nonce, tiles=origin)}
     document = await asyncio.to_thread(
-        _document, built_at, tiles or "", state.settings.map_attribution
+        _document, built_at, tiles or "", state.settings.map_attribution or ""
     )
     content = document.replace("@NONCE@", nonce)
     return Response(content, media_type="text/html", headers=headers)

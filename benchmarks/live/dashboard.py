@@ -35,8 +35,8 @@ from benchmarks.live.run import LiveBench, served
 from db.core.connect import connect
 from db.history.latest_positions import commit_without_wait, write
 from telemetry.ids import format_id
+from tests.clients.node import NODE
 from tests.dashboard.browser import ARGUMENTS, environment, program
-from tests.node import NODE
 
 LONGEST_TASK_MS, SCRIPT_MS, HEAP_RATIO = 100.0, 250.0, 1.2
 _WARM_UP_S, _HEAP_AFTER_S = 15, 30

@@ -29,7 +29,7 @@ MAX_LOG = 100
 _ALERTING = frozenset({BREACH, DWELL, OVERSPEED})
 
 
-class Alert(NamedTuple):
+class AlertRow(NamedTuple):
     """A row as the API lists it. left_at: of the visit; None while it lasts, and without one."""
 
     id: UUID
@@ -82,7 +82,7 @@ def _zone(conditions: Conditions, zone_id: UUID) -> None:
 
 table = Table(
     "alerts",
-    Alert,
+    AlertRow,
     computed={
         "left_at": "stay.left_at",
         "assignee_name": "coalesce(assignee.name, assignee.email)",
@@ -214,7 +214,7 @@ async def retract(conn: Connection, visits: Iterable[VisitRow]) -> None:
 
 
 async def change(
-    conn: Connection, alert: Alert, user_id: UUID, at: datetime, text: str | None
+    conn: Connection, alert: AlertRow, user_id: UUID, at: datetime, text: str | None
 ) -> None:
     """Write the state and the assignee of an alert, with who changed it and what they say."""
     entry: Mapping[str, Any] = {

@@ -253,7 +253,7 @@ def _print_sign_in(system: StackInfo, admin: Admin, zones: int) -> None:
     )
 
 
-class Past(NamedTuple):
+class CountedBefore(NamedTuple):
     """The numbers of things from before the demo began to count."""
 
     fixes: int
@@ -261,18 +261,20 @@ class Past(NamedTuple):
     breaches: int
 
 
-async def _past(client: ApiClient, fixes: int) -> Past:
+async def _past(client: ApiClient, fixes: int) -> CountedBefore:
     """Return what there is, once all events have their numbers: none is delivered then."""
     before, past = None, None
     while past is None or past != before:
         before = past
         await asyncio.sleep(DRAIN_POLL_S)
         events = await client.total("/v1/events")
-        past = Past(fixes, events, await client.total("/v1/events", {"type": BREACH}))
+        past = CountedBefore(fixes, events, await client.total("/v1/events", {"type": BREACH}))
     return past
 
 
-async def _drained(client: ApiClient, sent: FleetProgress, log: EventLog, past: Past) -> Summary:
+async def _drained(
+    client: ApiClient, sent: FleetProgress, log: EventLog, past: CountedBefore
+) -> Summary:
     """Wait for the summary: it is good and no longer changes, or ``DRAIN_S`` have passed."""
     deadline = time.monotonic() + DRAIN_S
     before = None

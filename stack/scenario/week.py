@@ -39,7 +39,7 @@ _METRES_PER_DEGREE = 111_320.0
 _SEED = 11
 
 
-class Place(NamedTuple):
+class TownPlace(NamedTuple):
     """A round place. Degrees and metres."""
 
     name: str
@@ -49,14 +49,14 @@ class Place(NamedTuple):
     radius_m: float = 90.0
 
 
-YARD = Place("Yard Lindenhof", "yard", 52.4985, 13.3560, 110.0)
+YARD = TownPlace("Yard Lindenhof", "yard", 52.4985, 13.3560, 110.0)
 SITES = (
-    Place("Bridge repair Canal Street", "jobsite", 52.4905, 13.3905),
-    Place("School extension", "jobsite", 52.5060, 13.4330, 80.0),
-    Place("Sewer Orchard Road", "jobsite", 52.5330, 13.3720),
+    TownPlace("Bridge repair Canal Street", "jobsite", 52.4905, 13.3905),
+    TownPlace("School extension", "jobsite", 52.5060, 13.4330, 80.0),
+    TownPlace("Sewer Orchard Road", "jobsite", 52.5330, 13.3720),
 )
-GAS_MAIN = Place("Gas main, keep out", "restricted", 52.4934, 13.3929, 45.0)
-REGION = Place("Region of the hired machines", "allowed", 52.5100, 13.3850, 5_000.0)
+GAS_MAIN = TownPlace("Gas main, keep out", "restricted", 52.4934, 13.3929, 45.0)
+REGION = TownPlace("Region of the hired machines", "allowed", 52.5100, 13.3850, 5_000.0)
 MACHINES = (
     ("Excavator 21 t", "Liebherr", "other"),
     ("Wheel loader", "Volvo", "other"),
@@ -121,7 +121,7 @@ async def _registered(client: ApiClient, since: datetime) -> _Made:
     async def post(path: str, **body: Any) -> dict[str, Any]:
         return await client.post(f"/v1/{path}", body)
 
-    async def zone(place: Place, **more: Any) -> str:
+    async def zone(place: TownPlace, **more: Any) -> str:
         shape = {"type": "Point", "coordinates": [place.lon, place.lat]}
         body = {"name": place.name, "kind": place.kind, "radius_m": place.radius_m, **more}
         return (await post("zones", geometry=shape, valid_from=from_then, **body))["id"]
@@ -206,12 +206,12 @@ def way_of(number: int, days: list[datetime], random: Random) -> list[dict[str, 
 
 def _taken_away(day: datetime, random: Random) -> Iterator[dict[str, Any]]:
     yield from _work(day + timedelta(hours=7), day + timedelta(hours=17), YARD, random, 0.05)
-    away = Place("", "", YARD.lat - 0.08, YARD.lon - 0.06)
+    away = TownPlace("", "", YARD.lat - 0.08, YARD.lon - 0.06)
     yield from _drive(day + timedelta(hours=26), YARD, away, random, minutes=20)
 
 
 def _drive(
-    begin: datetime, start: Place, end: Place, random: Random, minutes: int = _DRIVE_MIN
+    begin: datetime, start: TownPlace, end: TownPlace, random: Random, minutes: int = _DRIVE_MIN
 ) -> Iterator[dict[str, Any]]:
     """Yield a fix a minute of a way that bends like a street."""
     north, east = end.lat - start.lat, end.lon - start.lon
@@ -226,7 +226,7 @@ def _drive(
 
 
 def _work(
-    begin: datetime, end: datetime, place: Place, random: Random, part: float = 0.5
+    begin: datetime, end: datetime, place: TownPlace, random: Random, part: float = 0.5
 ) -> Iterator[dict[str, Any]]:
     """Yield fixes of somebody who is about in a part of the place."""
     at = begin

@@ -11,8 +11,8 @@ from typing import Any
 from api.openapi.examples import example_of
 from db.core.ids import new_id
 from db.resources.kinds import KINDS
-from tests.api.alerting import store_alert
 from tests.api.photos.uploading import upload
+from tests.api.resources.alerting import store_alert
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked, tracked

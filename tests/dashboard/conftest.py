@@ -9,9 +9,9 @@ from playwright.async_api import Browser, async_playwright
 from api.resources import dashboard
 from tests.api.conftest import api, mailbox, north, org, shared_api, south
 from tests.api.running import RunningApi
+from tests.clients.node import NODE
 from tests.dashboard.browser import ARGUMENTS, environment, program
 from tests.dashboard.pages import Pages, pages_of
-from tests.node import NODE
 
 __all__ = ["api", "mailbox", "north", "org", "shared_api", "south"]
 

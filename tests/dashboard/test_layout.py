@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.api.alerting import store_alert
 from tests.api.live.positions import made, put
 from tests.api.mailbox import Mailbox
+from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import LINE, sent
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import carried, minute, store_refusal

@@ -21,7 +21,7 @@ from standardwebhooks import Webhook
 from stack.cli.organizations.org import create_with_admin
 from stack.servers.postgres import free_port
 from stack.servers.runtime import StackInfo
-from tests.node import NODE
+from tests.clients.node import NODE
 from tests.stack.command import WAIT_S, Installation
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.api.alerting import store_alert
 from tests.api.photos.uploading import upload
 from tests.api.problems import is_problem
+from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square

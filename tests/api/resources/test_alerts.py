@@ -8,7 +8,7 @@ import pytest
 from db.core.ids import new_id
 from db.history.alerts import MAX_LOG
 from telemetry.ids import format_id, parse_id
-from tests.api.alerting import store_alert
+from tests.api.resources.alerting import store_alert
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import START, carried, minute, store_visit, text
 

@@ -18,7 +18,7 @@ from stack.replay.input.trace_rows import TRACE_DTYPE
 from stack.replay.output.formats import TransitionRows
 from stack.replay.output.map_page import MAX_ZONES, map_page
 from stack.replay.output.map_sample import MapSample
-from tests.node import NODE
+from tests.clients.node import NODE
 
 HOSTILE = "</script><script>alert(1)</script><!--"
 RUN = Path(__file__).with_name("map_page_in_a_page.js")

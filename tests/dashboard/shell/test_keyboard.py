@@ -2,8 +2,8 @@
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.api.alerting import store_alert
 from tests.api.live.positions import made, put
+from tests.api.resources.alerting import store_alert
 from tests.api.running import PASSWORD, Organization, RunningApi
 from tests.dashboard.pages import Pages
 

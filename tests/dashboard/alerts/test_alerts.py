@@ -4,8 +4,8 @@ import re
 
 from playwright.async_api import expect
 
-from tests.api.alerting import store_alert
 from tests.api.live.reading import emit
+from tests.api.resources.alerting import store_alert
 from tests.api.running import Organization, RunningApi
 from tests.dashboard.breaches import breach
 from tests.dashboard.pages import Pages

@@ -1,0 +1,1 @@
+"""Tests of what stands around every page: signing in, navigation, search, choices of display."""
