@@ -8,7 +8,7 @@ import { ZONE_KINDS } from '../zones/shapes'
 import { OVERTIME, EACH, PERIODS } from '../organization/hours'
 import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
 import { KINDS } from '../audit/audit-page'
-import { REASONS } from '../quarantine/quarantine-page'
+import { REASONS } from '../quarantine/reasons'
 import { GROUPS } from '../shell/places'
 import { sayer } from './texts'
 
