@@ -10,26 +10,35 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
+from api.auth.caller import sees_all
 from api.http import fields
 from api.http.encoding import ok, optional_id_text, time_text
-from api.http.problems import bad_field, conflict
+from api.http.problems import Fault, bad_field, not_found
 from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, SortedQuery
-from api.request.references import check_references
 from api.request.resource import Item, Resource, item_of
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.history import alerts
 from db.history.alerts import MAX_LOG, AlertRow, LogEntry, State, Told
+from db.identity import users
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=TenantRoute)
 _AlertPath = Annotated[fields.AlertId, Path(alias="id")]
 _UserName = Annotated[str, fields.text(254, "Anna Keller")]
-_Remark = Annotated[fields.Notes, Field(examples=["The driver takes another way now."])]
+_Remark = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000),
+    AfterValidator(fields.storable),
+    Field(
+        examples=["The driver takes another way now."],
+        json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},
+    ),
+]
 
 
 class AlertItem(BaseModel):
@@ -55,7 +64,6 @@ class AlertItem(BaseModel):
     assigned_to: fields.UserId | None
     assignee_name: _UserName | None
     retracted: bool = Field(description="a late fix showed that the visit never was")
-    log_entries: fields.Count
     created_at: datetime
     updated_at: datetime
 
@@ -124,12 +132,10 @@ async def update_alert(
     async with access.transaction() as conn:
         alert = await _alerts.found(conn, alert_id, lock=True)
         access.check_unchanged(await _with_log(conn, alert))
-        await check_references(conn, body)
         changed = _changed(alert, body.given())
+        if changed.assigned_to not in (None, alert.assigned_to):
+            await _check_assignee(conn, changed.assigned_to)
         if changed != alert or body.text is not None:
-            if alert.log_entries >= MAX_LOG:
-                detail = f"The log of an alert has at most {MAX_LOG} entries."
-                raise conflict("too_many_comments", detail)
             user_id, at = access.caller.user_id, await db_now(conn)
             await alerts.change(conn, changed, user_id, at, body.text)
             alert = await _alerts.found(conn, alert_id)
@@ -140,7 +146,7 @@ def _changed(alert: AlertRow, given: dict[str, Any]) -> AlertRow:
     """Return the alert as the body wants it. Raises Problem (422)."""
     assignee: UUID | None = given.get("assigned_to", alert.assigned_to)
     state: State = given.get("state", alert.state)
-    if "state" not in given and "assigned_to" in given and state != "resolved":
+    if "state" not in given and assignee != alert.assigned_to and state != "resolved":
         state = "assigned" if assignee else "acknowledged"
     if state == "assigned" and assignee is None:
         raise bad_field("/assigned_to", "an assigned alert is somebody's: give their id")
@@ -148,11 +154,22 @@ def _changed(alert: AlertRow, given: dict[str, Any]) -> AlertRow:
         if given.get("assigned_to"):
             raise bad_field("/assigned_to", "an alert of this state is nobody's")
         assignee = None
+    if alert.retracted and state != "resolved":
+        raise bad_field("/state", "there is nothing to look at: the visit never was")
     return alert._replace(state=state, assigned_to=assignee)
 
 
+async def _check_assignee(conn: Connection, user_id: UUID) -> None:
+    """Raise Problem where there is no such user (404), or none who may work on alerts (422)."""
+    user = await users.table.find(conn, user_id)
+    if user is None:
+        raise not_found("user", fault=Fault("There is no such user.", pointer="/assigned_to"))
+    if not (user.is_active and sees_all(user.role)):
+        raise bad_field("/assigned_to", "must be an active dispatcher or admin")
+
+
 async def _with_log(conn: Connection, alert: AlertRow) -> Item:
-    log = await alerts.log_of(conn, alert.id) if alert.log_entries else []
+    log = await alerts.log_of(conn, alert.id)
     return _alerts.item(alert) | {"log": list(map(_entry_item, log))}
 
 

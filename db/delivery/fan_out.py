@@ -26,17 +26,23 @@ SELECT org_id FROM webhook_cursors WHERE org_id = ANY (%s) FOR NO KEY UPDATE SKI
 #
 # An active endpoint gets what its patterns name: everything, all types that begin with one word, or
 # one type, as long as the organization has the API. What filters compare is worked out once for an
-# event, where any endpoint has filters; an endpoint costs comparisons of short arrays.
+# event, where any endpoint has filters; an endpoint costs comparisons of short arrays. OFFSET 0
+# keeps the planner with the endpoints of the event's own organization: from what it knows of a
+# young table it would read those of all organizations for each event.
 _FAN_OUT = """
 WITH asked AS (
     SELECT c.org_id, c.seq AS done, o.event_seq, place, c.org_id = ANY (%(locked)s) AS is_locked,
-           CASE WHEN o.api_access THEN (
-                SELECT count(*) FROM webhook_endpoints AS p
-                 WHERE p.org_id = c.org_id AND p.deleted_at IS NULL AND p.state = 'active')
-           ELSE 0 END AS endpoints
+           own.endpoints, own.have_filters
       FROM unnest(%(org_ids)s::uuid[]) WITH ORDINALITY AS wanted (org_id, place)
       JOIN webhook_cursors AS c USING (org_id)
       JOIN organizations AS o USING (org_id)
+     CROSS JOIN LATERAL (
+        SELECT count(*) AS endpoints,
+               bool_or(NOT (asset_ids = '{}' AND zone_ids = '{}' AND client_ids = '{}'
+                            AND tags = '{}')) AS have_filters
+          FROM webhook_endpoints AS p
+         WHERE p.org_id = c.org_id AND p.deleted_at IS NULL AND p.state = 'active'
+           AND o.api_access) AS own
      WHERE c.seq < o.event_seq
 ), share AS (
     SELECT *, CASE WHEN endpoints = 0 THEN event_seq - done ELSE
@@ -44,16 +50,12 @@ WITH asked AS (
               END AS events
       FROM asked WHERE is_locked
 ), piece AS MATERIALIZED (
-    SELECT org_id, done, done + events AS until, event_seq, events, endpoints
+    SELECT org_id, done, done + events AS until, event_seq, events, endpoints, have_filters
       FROM (SELECT *, sum(events * endpoints) OVER (ORDER BY place) - events * endpoints AS before
               FROM share) AS placed
      WHERE before < %(rows)s
 ), moved AS (
     UPDATE webhook_cursors AS c SET seq = piece.until FROM piece WHERE c.org_id = piece.org_id
-), filtering AS (
-    SELECT DISTINCT p.org_id FROM webhook_endpoints AS p JOIN piece USING (org_id)
-     WHERE p.deleted_at IS NULL AND p.state = 'active'
-       AND NOT (p.asset_ids = '{}' AND p.zone_ids = '{}' AND p.client_ids = '{}' AND p.tags = '{}')
 ), offered AS MATERIALIZED (
     SELECT piece.org_id, e.id, e.seq, e.type, has.asset_ids, has.zone_ids, has.client_ids, has.tags
       FROM piece
@@ -61,19 +63,23 @@ WITH asked AS (
         SELECT id, seq, type, data FROM events
          WHERE org_id = piece.org_id AND seq > piece.done AND seq <= piece.until
          ORDER BY seq LIMIT piece.events) AS e
-      LEFT JOIN filtering USING (org_id)
-     CROSS JOIN LATERAL webhook_filter_values(filtering.org_id, e.data) AS has
+     CROSS JOIN LATERAL webhook_filter_values(
+        CASE WHEN piece.have_filters THEN piece.org_id END, e.data) AS has
      WHERE piece.endpoints > 0
 ), queued AS (
     INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq, is_ordered)
-    SELECT o.org_id, p.id, o.id, o.seq, p.is_ordered
-      FROM offered AS o JOIN webhook_endpoints AS p USING (org_id)
-     WHERE p.deleted_at IS NULL AND p.state = 'active' AND o.seq > p.event_seq
-       AND p.types && ARRAY['*', split_part(o.type, '.', 1) || '.*', o.type]
-       AND (p.asset_ids = '{}' OR p.asset_ids && o.asset_ids)
-       AND (p.zone_ids = '{}' OR p.zone_ids && o.zone_ids)
-       AND (p.client_ids = '{}' OR p.client_ids && o.client_ids)
-       AND (p.tags = '{}' OR p.tags && o.tags)
+    SELECT o.org_id, wanting.id, o.id, o.seq, wanting.is_ordered
+      FROM offered AS o
+     CROSS JOIN LATERAL (
+        SELECT p.id, p.is_ordered FROM webhook_endpoints AS p
+         WHERE p.org_id = o.org_id
+           AND p.deleted_at IS NULL AND p.state = 'active' AND o.seq > p.event_seq
+           AND p.types && ARRAY['*', split_part(o.type, '.', 1) || '.*', o.type]
+           AND (p.asset_ids = '{}' OR p.asset_ids && o.asset_ids)
+           AND (p.zone_ids = '{}' OR p.zone_ids && o.zone_ids)
+           AND (p.client_ids = '{}' OR p.client_ids && o.client_ids)
+           AND (p.tags = '{}' OR p.tags && o.tags)
+        OFFSET 0) AS wanting
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM queued),

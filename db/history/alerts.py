@@ -1,8 +1,8 @@
 """Alerts: what somebody has to look at.
 
 Ingest makes one of the events of each visit that alerts, in their transaction. From then on people
-acknowledge, assign and resolve it. What was told before is not told again, so events that are
-stored already change nothing.
+acknowledge, assign and resolve it, and it follows its visit. What was told before is not told
+again, so events that are stored already change nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
+from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
 from db.core.exchange import columns
@@ -24,7 +25,7 @@ from telemetry.ids import parse_id
 State: TypeAlias = Literal["new", "acknowledged", "assigned", "resolved"]
 Told: TypeAlias = Literal["enter", "exit", "dwell", "overspeed", "schedule_started"]
 MAX_LOG = 100
-"""Entries that a log has at most."""
+"""Entries that a log has at most: a new one puts out the oldest."""
 
 _ALERTING = frozenset({BREACH, DWELL, OVERSPEED})
 
@@ -48,7 +49,6 @@ class AlertRow(NamedTuple):
     assigned_to: UUID | None
     assignee_name: str | None
     retracted: bool
-    log_entries: int
     created_at: datetime
     updated_at: datetime
 
@@ -86,7 +86,6 @@ table = Table(
     computed={
         "left_at": "stay.left_at",
         "assignee_name": "coalesce(assignee.name, assignee.email)",
-        "log_entries": "jsonb_array_length(alerts.log)",
     },
     joins="""
       LEFT JOIN visits AS stay ON stay.org_id = alerts.org_id AND stay.id = alerts.visit_id
@@ -174,17 +173,15 @@ SELECT org_id, id, visit_id, asset_id, asset_name, zone_id, zone_name, zone_kind
        AS alert (org_id, id, visit_id, asset_id, asset_name, zone_id, zone_name, zone_kind,
                  occurred_at, lat, lon, told)
     ON CONFLICT (org_id, id) DO UPDATE
-   SET told = ARRAY(SELECT DISTINCT unnest(known.told || excluded.told)),
-       (state, assigned_to, log) = (
-           SELECT CASE WHEN is_new THEN 'new' ELSE known.state END,
+   SET (told, state, assigned_to, log) = (
+           SELECT known.told || more,
+                  CASE WHEN is_new THEN 'new' ELSE known.state END,
                   CASE WHEN is_new THEN NULL ELSE known.assigned_to END,
-                  CASE WHEN is_new AND jsonb_array_length(known.log) < %b::int
-                       THEN known.log || jsonb_build_object('at', now(), 'state', 'new')
-                       ELSE known.log END
-             FROM (SELECT known.state = 'resolved' AND NOT known.retracted AND EXISTS (
-                              SELECT FROM unnest(excluded.told) AS word
-                               WHERE word IN ('dwell', 'overspeed') AND word <> ALL (known.told))
-                  ) AS seen (is_new)),
+                  CASE WHEN is_new THEN alert_log(known.log, 'new') ELSE known.log END
+             FROM (SELECT more, known.state = 'resolved' AND NOT known.retracted
+                                AND more && '{dwell,overspeed}' AS is_new
+                     FROM (SELECT ARRAY(SELECT word FROM unnest(excluded.told) AS word
+                                         WHERE word <> ALL (known.told)) AS more) AS told) AS seen),
        updated_at = now()
  WHERE NOT known.told @> excluded.told
 """
@@ -193,24 +190,56 @@ SELECT org_id, id, visit_id, asset_id, asset_name, zone_id, zone_name, zone_kind
 async def tell(conn: Connection, events: Sequence[Event]) -> None:
     """Make the alerts of events, or add to alerts what is new in the events."""
     if alerts := alerts_of(events):
-        await conn.execute(_TELL, [*columns(alerts), MAX_LOG])
+        await conn.execute(_TELL, columns(alerts))
 
 
+# A visit that has become part of another was open to somebody: then the other's alert is.
+_PASS_ON = """
+UPDATE alerts AS known
+   SET state = 'new', assigned_to = NULL, updated_at = now(), log = alert_log(known.log, 'new')
+  FROM unnest(%b::uuid[], %b::uuid[]) AS gone (org_id, visit_id)
+  JOIN alerts AS lost ON lost.org_id = gone.org_id AND lost.visit_id = gone.visit_id
+   AND lost.state <> 'resolved'
+  JOIN visits AS kept ON kept.org_id = lost.org_id AND kept.zone_id = lost.zone_id
+   AND kept.asset_id = lost.asset_id AND NOT kept.retracted
+   AND kept.entered_at <= lost.occurred_at
+   AND (kept.left_at IS NULL OR kept.left_at >= lost.occurred_at)
+ WHERE known.org_id = kept.org_id AND known.visit_id = kept.id AND known.state = 'resolved'
+"""
 _RETRACT = """
 UPDATE alerts
    SET retracted = true, updated_at = now(), state = 'resolved',
-       log = CASE WHEN state = 'resolved' OR jsonb_array_length(log) >= %b::int THEN log
-                  ELSE log || jsonb_build_object('at', now(), 'state', 'resolved') END
+       log = CASE WHEN state = 'resolved' THEN log ELSE alert_log(alerts.log, 'resolved') END
   FROM unnest(%b::uuid[], %b::uuid[]) AS gone (org_id, visit_id)
  WHERE alerts.org_id = gone.org_id AND alerts.visit_id = gone.visit_id AND NOT retracted
 """
+# An exit was told that was none: whoever resolved the alert then did so too early.
+_STAY = """
+UPDATE alerts
+   SET told = array_remove(told, 'exit'), updated_at = now(),
+       state = CASE state WHEN 'resolved' THEN 'new' ELSE state END,
+       assigned_to = CASE state WHEN 'resolved' THEN NULL ELSE assigned_to END,
+       log = CASE state WHEN 'resolved' THEN alert_log(alerts.log, 'new') ELSE log END
+  FROM unnest(%b::uuid[], %b::uuid[]) AS stay (org_id, visit_id)
+ WHERE alerts.org_id = stay.org_id AND alerts.visit_id = stay.visit_id
+   AND told @> '{exit}' AND told <> '{exit}' AND NOT retracted
+"""
 
 
-async def retract(conn: Connection, visits: Iterable[VisitRow]) -> None:
-    """Resolve the alerts of those of the visits that are retracted."""
+async def follow(conn: Connection, amended: Iterable[VisitRow]) -> None:
+    """Let the alerts of amended visits, as they are stored now, follow them."""
+    visits = list(amended)
     gone = [(visit.org_id, visit.id) for visit in visits if visit.retracted]
+    stays = [
+        (visit.org_id, visit.id)
+        for visit in visits
+        if visit.exit_told and visit.left_at is None and not visit.retracted
+    ]
     if gone:
-        await conn.execute(_RETRACT, [MAX_LOG, *columns(gone)])
+        await conn.execute(_PASS_ON, columns(gone))
+        await conn.execute(_RETRACT, columns(gone))
+    if stays:
+        await conn.execute(_STAY, columns(stays))
 
 
 async def change(
@@ -220,17 +249,21 @@ async def change(
     entry: Mapping[str, Any] = {
         "at": at.isoformat(),
         "user_id": user_id,
-        "state": alert.state,
         "assigned_to": alert.assigned_to,
         "text": text,
     }
     await conn.execute(
         """
-        UPDATE alerts SET state = %s, assigned_to = %s, updated_at = %s, log = log || %s::jsonb
-         WHERE id = %s
+        UPDATE alerts SET state = %(state)s, assigned_to = %(assigned_to)s, updated_at = %(at)s,
+               log = alert_log(log, %(state)s, %(entry)s)
+         WHERE id = %(id)s
         """,
-        (alert.state, alert.assigned_to, at, msgspec.json.encode([entry]).decode(), alert.id),
+        {**alert._asdict(), "at": at, "entry": Jsonb(entry, dumps=_dumps)},
     )
+
+
+def _dumps(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 async def log_of(conn: Connection, alert_id: UUID) -> list[LogEntry]:

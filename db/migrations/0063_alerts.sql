@@ -34,6 +34,10 @@ CREATE TABLE alerts (
 );
 CREATE INDEX alerts_newest ON alerts (org_id, created_at DESC, id DESC);
 CREATE INDEX alerts_open ON alerts (org_id, created_at DESC, id DESC) WHERE state <> 'resolved';
+CREATE INDEX alerts_of_asset ON alerts (org_id, asset_id, created_at DESC, id DESC);
+CREATE INDEX alerts_of_zone ON alerts (org_id, zone_id, created_at DESC, id DESC);
+CREATE INDEX alerts_of_assignee ON alerts (org_id, assigned_to, created_at DESC, id DESC)
+    WHERE assigned_to IS NOT NULL;
 CREATE INDEX alerts_of_visit ON alerts (org_id, visit_id) WHERE visit_id IS NOT NULL;
 
 ALTER TABLE alerts ENABLE ROW LEVEL SECURITY;
@@ -43,3 +47,12 @@ CREATE POLICY tenant ON alerts USING (org_id = (SELECT current_org_id()));
 GRANT SELECT, INSERT, UPDATE ON alerts TO opsc_ingest;
 GRANT SELECT, UPDATE (state, assigned_to, log, updated_at) ON alerts TO opsc_app;
 GRANT SELECT, DELETE ON alerts TO opsc_deliver;
+
+-- A log with one more entry: 100 of them at most, of which a new one puts out the oldest. What happens by
+-- itself has no more than a state.
+CREATE FUNCTION alert_log(log jsonb, state text, entry jsonb DEFAULT '{}') RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    RETURN CASE WHEN jsonb_array_length(log) < 100 THEN log ELSE log - 0 END
+        || (jsonb_build_object('at', now(), 'state', state) || entry);
+REVOKE EXECUTE ON FUNCTION alert_log FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION alert_log TO opsc_ingest, opsc_app;

@@ -1,7 +1,7 @@
 """Alerts: they are what the events tell, whatever happens, and what people did with them stays."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import pytest
 
 from db.core.ids import new_id
 from db.history import alerts
+from db.history import visits as stored_visits
 from db.history.alerts import MAX_LOG
 from db.history.events import Event
 from db.history.visits import VisitRow
@@ -49,9 +50,21 @@ async def test_alerts_are_what_the_events_tell(postgres: PostgresUnderTest) -> N
         assert word in type_ or "breach" in type_ or is_start or word == "dwell"
         alert_id = event_id if is_start or visit_id is None else visit_id
         expected.setdefault(alert_id, (visit_id, set()))[1].add(word)
+    amended = {
+        parse_id("vis", data["visit_id"])
+        for (data,) in walk.tenant.rows(
+            "SELECT data FROM events WHERE type = 'asset.visit_amended'"
+            " AND data->>'change' IN ('end', 'merged')"
+        )
+    }
     gone = {row[0] for row in walk.tenant.rows("SELECT id FROM visits WHERE retracted")}
     stored = walk.tenant.rows("SELECT id, visit_id, told, state, retracted FROM alerts")
-    assert {row[0]: (row[1], set(row[2])) for row in stored} == expected
+    assert {row[0]: row[1] for row in stored} == {key: one[0] for key, one in expected.items()}
+    for alert_id, _, words, *_ in stored:
+        lacking = expected[alert_id][1] - set(words)
+        assert not lacking or (lacking == {"exit"} and alert_id in amended)
+        assert set(words) <= expected[alert_id][1]
+        assert len(words) == len(set(words))
     assert {(row[1] in gone, row[3], row[4]) for row in stored} == {
         (False, "new", False),
         (True, "resolved", True),
@@ -60,22 +73,22 @@ async def test_alerts_are_what_the_events_tell(postgres: PostgresUnderTest) -> N
     postgres.drop(database)
 
 
-def told(tenant: Tenant, visit_id: UUID, transition: str, **more: Any) -> Event:
+def told(tenant: Tenant, visit_id: UUID, transition: str, at: datetime = AT) -> Event:
     """Return an event of a visit as ingest makes it."""
     data = {
-        "asset_id": format_id("ast", visit_id),
+        "asset_id": format_id("ast", tenant.org_id),
         "asset_name": "Truck",
-        "zone_id": format_id("zon", visit_id),
+        "zone_id": format_id("zon", tenant.org_id),
         "zone_name": "Quarry",
         "zone_kind": "restricted",
         "visit_id": format_id("vis", visit_id),
         "lat": 47.0,
         "lon": 8.0,
-    } | more
+    }
     types = {"dwell": DWELL, "overspeed": OVERSPEED}
     if transition != "overspeed":
         data["transition"] = transition
-    return Event(tenant.org_id, new_id(), types.get(transition, BREACH), AT, json.dumps(data))
+    return Event(tenant.org_id, new_id(), types.get(transition, BREACH), at, json.dumps(data))
 
 
 async def tell(database: DatabaseUnderTest, *events: Event) -> None:
@@ -116,27 +129,71 @@ async def test_what_is_told_again_changes_nothing_and_what_is_worse_opens_again(
     assert state_of(tenant, visit_id)[0] == "resolved"
 
 
+def stay(tenant: Tenant, visit_id: UUID, entered_at: datetime = AT, **fields: Any) -> VisitRow:
+    """Return a visit of the asset and the zone of `told`."""
+    row = VisitRow(
+        *(tenant.org_id, visit_id, tenant.org_id, tenant.org_id, 1, new_id(), entered_at, 0, None),
+        *(entered_at, 47.0, 8.0),
+        entry_cause="moved",
+    )
+    return row._replace(**fields)
+
+
+async def follow(database: DatabaseUnderTest, *visits: VisitRow) -> None:
+    async with transaction(database, "opsc_ingest") as conn:
+        await stored_visits.amend(conn, visits)
+        await alerts.follow(conn, visits)
+
+
 async def test_a_visit_that_never_was_resolves_its_alert_once(database: DatabaseUnderTest) -> None:
     tenant, visit_id = await Tenant.create(database), new_id()
     await tell(database, told(tenant, visit_id, "enter"))
-    gone = VisitRow(
-        *(tenant.org_id, visit_id, new_id(), new_id(), 1, new_id(), AT, 0, None, AT, 47.0, 8.0),
-        entry_cause="moved",
-        retracted=True,
-    )
-    for visits in ([gone._replace(retracted=False)], [gone], [gone]):
-        async with transaction(database, "opsc_ingest") as conn:
-            await alerts.retract(conn, visits)
+    never = stay(tenant, visit_id, retracted=True)
+    for visit in (stay(tenant, visit_id), never, never):
+        await follow(database, visit)
     assert state_of(tenant, visit_id) == ("resolved", {"enter"}, ["resolved"])
     await tell(database, told(tenant, visit_id, "dwell"))
     assert state_of(tenant, visit_id)[0] == "resolved"
 
 
-async def test_the_log_of_what_happens_by_itself_has_a_bound(database: DatabaseUnderTest) -> None:
+@pytest.mark.parametrize("was_resolved", [False, True])
+async def test_a_visit_that_is_part_of_another_passes_on_that_it_is_open(
+    database: DatabaseUnderTest, was_resolved: bool
+) -> None:
+    tenant, first, second = await Tenant.create(database), new_id(), new_id()
+    later = AT + timedelta(minutes=5)
+    await tell(database, told(tenant, first, "enter"), told(tenant, first, "exit"))
+    await tell(database, told(tenant, second, "enter", at=later))
+    await resolve(database, tenant, first)
+    if was_resolved:
+        await resolve(database, tenant, second)
+    await follow(
+        database,
+        stay(tenant, first, exit_told=True),
+        stay(tenant, second, later, retracted=True),
+    )
+    assert state_of(tenant, second)[0] == "resolved"
+    # The first one is open again in any case: it was told to have left, and has not.
+    assert state_of(tenant, first) == ("new", {"enter"}, ["resolved", "new"])
+
+
+async def test_an_exit_that_was_none_opens_it_again_once(database: DatabaseUnderTest) -> None:
+    tenant, visit_id = await Tenant.create(database), new_id()
+    await tell(database, told(tenant, visit_id, "enter"), told(tenant, visit_id, "exit"))
+    await resolve(database, tenant, visit_id)
+    lasts = stay(tenant, visit_id, exit_told=True)
+    await follow(database, lasts)
+    assert state_of(tenant, visit_id) == ("new", {"enter"}, ["resolved", "new"])
+    await resolve(database, tenant, visit_id)
+    await follow(database, lasts)
+    assert state_of(tenant, visit_id)[0] == "resolved"
+
+
+async def test_the_log_of_what_happens_has_a_bound(database: DatabaseUnderTest) -> None:
     tenant, visit_id = await Tenant.create(database), new_id()
     await tell(database, told(tenant, visit_id, "enter"))
     for _ in range(MAX_LOG):
         await resolve(database, tenant, visit_id)
     await tell(database, told(tenant, visit_id, "dwell"))
     state, _, log = state_of(tenant, visit_id)
-    assert (state, len(log)) == ("new", MAX_LOG)
+    assert (state, len(log), log[-1]) == ("new", MAX_LOG, "new")
