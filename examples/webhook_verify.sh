@@ -14,6 +14,9 @@ refuse() {
   exit 1
 }
 
+case $WEBHOOK_TIMESTAMP in
+  "" | *[!0-9]*) refuse "the timestamp is no number" ;;
+esac
 age_s=$(($(date +%s) - WEBHOOK_TIMESTAMP))
 [ "${age_s#-}" -le "$TOLERANCE_S" ] || refuse "the timestamp is too old, or of the future"
 key=$(printf %s "${WEBHOOK_SECRET#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')

@@ -97,6 +97,8 @@ async def play(environment_: Environment, bench: LiveBench, options: argparse.Na
         seen = await _seen(page, devtools, bench.pid, options.seconds)
         await browser.close()
         boxes = await _boxes(bench, token, options, world.random)
+        if moving.done():
+            moving.result()  # raises what ended it: nothing moved since
         moving.cancel()
         return Figures(**seen, api_boxes=boxes)
 
@@ -168,6 +170,8 @@ async def _boxes(
             bbox = [west, south, west + BOX_DEG, south + BOX_DEG]
             wanted = {"op": "subscribe", "id": 1, "channel": "positions", "bbox": bbox}
             await socket.send(json.dumps(wanted))
+            answers = [json.loads(await socket.recv())["op"] for _ in range(2)]
+            assert answers == ["authenticated", "subscribed"], answers
             readers.append(asyncio.create_task(_read(socket)))
         await asyncio.sleep(3)
         began_s, used_s = time.monotonic(), cpu_s(bench.pid)

@@ -64,6 +64,8 @@ MACHINES = (
     ("Hired generator", "Atlas Copco", "other"),
 )
 PEOPLE = ("Mia Keller", "Jonas Brandt", "Aylin Demir", "Piotr Nowak", "Lena Vogt")
+WEEKS_BREACHES = 3
+"""Into the gas main's zone and out of it, and out of the region."""
 ORDERS = (
     ("Replace the bearing of the north pillar", 0, "high", "start"),
     ("Excavate the foundation, part 2", 1, "normal", "complete"),

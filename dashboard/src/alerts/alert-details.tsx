@@ -7,7 +7,7 @@ import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
 import { Choice } from '../ui/choice'
 import { Button, ProblemNote, TextInput } from '../ui/forms'
-import { useAlert, type Change } from './alerts'
+import { useAlert, useChange } from './alerts'
 
 const AROUND_MS = 30 * 60_000
 const MOST_REMARK = 2_000
@@ -19,12 +19,13 @@ export function historyAt(assetId: string, time: string): string {
 }
 
 /** What is known of one alert: its stay, what was done with it and said of it. */
-export function AlertDetails(props: { id: string; onChange: (change: Change) => void }) {
+export function AlertDetails(props: { id: string }) {
   const say = useSay()
   const language = useLanguage()
   const mayChange = useHasRole('dispatcher')
   const isAdmin = useHasRole('admin')
   const { data: alert, error } = useAlert(props.id)
+  const change = useChange()
   if (error) return <div className="more"><ProblemNote problem={problemOf(error)} /></div>
   if (!alert) return <p className="more waiting">{say('loading')}</p>
   return (
@@ -43,15 +44,16 @@ export function AlertDetails(props: { id: string; onChange: (change: Change) => 
       <ol className="log" aria-label={say('log')}>
         {alert.log.map((entry, place) => <Entry key={place} entry={entry} />)}
       </ol>
-      {isAdmin && alert.state !== 'resolved' && <Assign alert={alert} onChange={props.onChange} />}
+      {change.error && <ProblemNote problem={problemOf(change.error)} />}
+      {isAdmin && alert.state !== 'resolved' && <Assign alert={alert} onChoose={(id) => change.mutate({ alert, assigned_to: id })} />}
       {mayChange && (
         <form
           className="row"
           onSubmit={(event) => {
             event.preventDefault()
-            const text = String(new FormData(event.currentTarget).get('text')).trim()
-            if (text !== '') props.onChange({ text })
-            event.currentTarget.reset()
+            const form = event.currentTarget
+            const text = String(new FormData(form).get('text')).trim()
+            if (text !== '') change.mutate({ alert, text }, { onSuccess: () => form.reset() })
           }}
         >
           <TextInput name="text" label={say('remark')} maxLength={MOST_REMARK} />
@@ -77,20 +79,24 @@ function Entry(props: { entry: Schemas['LogEntryItem'] }) {
 }
 
 /** Only admins may see who there is. */
-function Assign(props: { alert: Schemas['AlertWithLog']; onChange: (change: Change) => void }) {
+function Assign(props: { alert: Schemas['AlertWithLog']; onChoose: (id: string | null) => void }) {
   const say = useSay()
+  const { assigned_to, assignee_name } = props.alert
   const users = useQuery({
     queryKey: ['users', 'active'],
     queryFn: () => data(api.GET('/v1/users', { params: { query: { active: true, limit: 1_000, total: 'none' } } })),
   })
-  const people = users.data?.data.filter((user) => !user.service) ?? []
+  const people = (users.data?.data ?? [])
+    .filter(({ role, id }) => (role === 'dispatcher' || role === 'admin') && id !== assigned_to)
+    .map(({ id, name, email }) => ({ id, name: name ?? email }))
+  if (assigned_to !== null) people.unshift({ id: assigned_to, name: assignee_name ?? assigned_to })
   return (
     <Choice
       label={say('assigned-to')}
-      value={props.alert.assigned_to ?? ''}
-      values={['', ...people.map((user) => user.id)]}
-      texts={[say('nobody'), ...people.map((user) => user.name ?? user.email)]}
-      onChoose={(id) => props.onChange({ assigned_to: id === '' ? null : id })}
+      value={assigned_to ?? ''}
+      values={['', ...people.map(({ id }) => id)]}
+      texts={[say('nobody'), ...people.map(({ name }) => name)]}
+      onChoose={(id) => props.onChoose(id === '' ? null : id)}
     />
   )
 }

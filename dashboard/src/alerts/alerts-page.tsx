@@ -35,7 +35,7 @@ export function AlertsPage() {
       {alerts.data?.length === 0 && <Note kind="plain">{say(`no-alerts-${view}`)}</Note>}
       <ol className="feed" aria-label={say('alerts')}>
         {alerts.data?.map((alert) => (
-          <AlertRow key={alert.id} alert={alert} onChange={(changed) => change.mutate({ id: alert.id, ...changed })} />
+          <AlertRow key={alert.id} alert={alert} onChange={(changed) => change.mutate({ alert, ...changed })} />
         ))}
       </ol>
       {alerts.hasNextPage && (
@@ -47,7 +47,7 @@ export function AlertsPage() {
   )
 }
 
-/** The thing that was told first: an alert of several names the others beside it. */
+/** What says most first: it is the sentence, and the others stand beside it. */
 const ORDER = ['schedule_started', 'enter', 'exit', 'overspeed', 'dwell'] as const
 
 function AlertRow(props: { alert: Alert; onChange: (change: Change) => void }) {
@@ -75,7 +75,7 @@ function AlertRow(props: { alert: Alert; onChange: (change: Change) => void }) {
         {mayChange && <Actions alert={alert} onChange={onChange} />}
         <Button aria-expanded={isOpen} onPress={() => setIsOpen(!isOpen)}>{say('details')}</Button>
       </span>
-      {isOpen && <AlertDetails id={alert.id} onChange={onChange} />}
+      {isOpen && <AlertDetails id={alert.id} />}
     </li>
   )
 }

@@ -1,6 +1,7 @@
 /** Alerts, newest first, and what is done with them. */
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { api, data, type Schemas } from '../api/client'
+import { api, data, ifMatch, tagged, type Schemas } from '../api/client'
+import { Problem } from '../api/problem'
 
 export type Alert = Schemas['AlertItem']
 export type Change = Partial<Schemas['AlertChange']>
@@ -37,11 +38,19 @@ export function useAlert(id: string) {
   })
 }
 
+/** Changes an alert as it was shown: what somebody else has done meanwhile is not undone. */
 export function useChange() {
   const queries = useQueryClient()
   return useMutation({
-    mutationFn: ({ id, ...body }: Change & { id: string }) =>
-      data(api.PATCH('/v1/alerts/{id}', { params: { path: { id } }, body: body as Schemas['AlertChange'] })),
+    mutationFn: async ({ alert, ...body }: Change & { alert: Alert }) => {
+      const path = { id: alert.id }
+      const now = await tagged(api.GET('/v1/alerts/{id}', { params: { path } }))
+      if (now.item.updated_at !== alert.updated_at) {
+        throw new Problem({ status: 412, code: 'alert_changed', detail: '' })
+      }
+      const params = { path, header: ifMatch(now.tag) }
+      return data(api.PATCH('/v1/alerts/{id}', { params, body: body as Schemas['AlertChange'] }))
+    },
     onSettled: () => queries.invalidateQueries({ queryKey: ALERTS }),
   })
 }

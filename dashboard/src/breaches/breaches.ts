@@ -10,6 +10,7 @@ type Page = { data: Schemas['EventItem'][]; next_cursor: string | null }
 const KEY = ['breaches']
 const TYPES: readonly string[] = ['asset.geofence_breach', 'asset.geofence_dwell', 'asset.overspeed']
 const AMENDED = 'asset.visit_amended' // an alert follows its visit
+const REFRESH_MS = 1_000
 const PAGE = 50
 const MOST_LIVE = 500 // of the first page
 
@@ -33,9 +34,21 @@ function once(events: readonly Schemas['EventItem'][]): Breach[] {
   return [...new Map(events.map((event) => [event.id, event as Breach])).values()]
 }
 
+let isRefreshing = false
+
+/** Read alerts again soon: once, however many events come meanwhile. */
+function refreshAlerts(queries: QueryClient): void {
+  if (isRefreshing) return
+  isRefreshing = true
+  setTimeout(() => {
+    isRefreshing = false
+    void queries.invalidateQueries({ queryKey: ALERTS }, { cancelRefetch: false })
+  }, REFRESH_MS)
+}
+
 /** Take an event of the live connection. */
 export function takeEvent(queries: QueryClient, event: Schemas['EventItem']): void {
-  if (TYPES.includes(event.type) || event.type === AMENDED) void queries.invalidateQueries({ queryKey: ALERTS })
+  if (TYPES.includes(event.type) || event.type === AMENDED) refreshAlerts(queries)
   if (TYPES.includes(event.type)) {
     soundAlert()
     const known = queries.getQueryData<InfiniteData<Page>>(KEY)

@@ -34,32 +34,36 @@ function idsOf(text: string | null): string[] {
   return [...new Set((text ?? '').split(',').filter((id) => id !== ''))]
 }
 
-/** Moves an instant on from the first one, as often as the page is drawn, until the end. */
-function usePlay(from: number, to: number, first: number) {
-  const [at, setAt] = useState(first)
+/** An instant between two others, which moves on as often as the page is drawn. It begins anew, at the wanted one, for
+ *  another `what`. */
+function usePlay(begin: number, end: number, wanted: number | null, what: string) {
+  const [chosen, setChosen] = useState<number | null>(null)
   const [pace, setPace] = useState<(typeof PACES)[number]>('60')
   const [isPlaying, setIsPlaying] = useState(false)
-  useEffect(() => setAt(first), [first])
+  const at = Math.min(Math.max(chosen ?? wanted ?? begin, begin), end)
+  useEffect(() => setChosen(null), [what])
   useEffect(() => {
     if (!isPlaying) return
     let [last, frame] = [performance.now(), 0]
     const step = (now: number) => {
       const passed = (now - last) * Number(pace)
       last = now
-      setAt((before) => Math.min(to, before + passed))
+      setChosen((before) => Math.min(end, (before ?? at) + passed))
       frame = requestAnimationFrame(step)
     }
     frame = requestAnimationFrame(step)
     return () => cancelAnimationFrame(frame)
-  }, [isPlaying, pace, to])
+    // Where it begins is read once.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [isPlaying, pace, end])
   useEffect(() => {
-    if (at >= to) setIsPlaying(false)
-  }, [at, to])
+    if (at >= end) setIsPlaying(false)
+  }, [at, end])
   function toggle() {
-    if (!isPlaying && at >= to) setAt(from)
+    if (!isPlaying && at >= end) setChosen(begin)
     setIsPlaying(!isPlaying)
   }
-  return { at, setAt, pace, setPace, isPlaying, toggle }
+  return { at, setAt: setChosen, pace, setPace, isPlaying, toggle }
 }
 
 /** The other machines that are played beside the first, up to as many as there are colours. */
@@ -110,8 +114,7 @@ export default function HistoryPage() {
   const fixes = ways[0] ?? NO_FIXES
   const begin = Math.min(...ways.map((way) => way[0]?.at ?? to), to)
   const end = Math.max(...ways.map((way) => way.at(-1)?.at ?? begin), begin)
-  const wanted = instantOf(address.get('at')) ?? begin
-  const play = usePlay(begin, end, Math.min(Math.max(wanted, begin), end))
+  const play = usePlay(begin, end, instantOf(address.get('at')), [asset, ...span].join(' '))
   const zoneNames = new Map(zones.data?.map((zone) => [zone.id, zone.name]))
   const speed = placeAt(fixes, play.at)?.fix.speed_mps
 
@@ -124,7 +127,11 @@ export default function HistoryPage() {
   }
 
   function set(changes: Record<string, string>) {
-    setAddress((old) => new URLSearchParams({ ...Object.fromEntries(old), ...changes }), { replace: true })
+    setAddress((old) => {
+      const next = new URLSearchParams({ ...Object.fromEntries(old), ...changes })
+      if (!('also' in changes)) next.delete('at') // it was a moment of what was shown before
+      return next
+    }, { replace: true })
   }
 
   const problem = tracks.error ?? visits.error
@@ -157,7 +164,7 @@ export default function HistoryPage() {
         {problem && <ProblemNote problem={problemOf(problem)} />}
         {tracks.isFetching && <p className="waiting">{say('loading')}</p>}
         {asset !== null && !tracks.isFetching && !problem && ways.every((way) => way.length === 0) && <Note kind="plain">{say('no-fixes')}</Note>}
-        {fixes.length >= MOST_FIXES && <Note kind="plain">{say('only-newest-fixes', { count: MOST_FIXES })}</Note>}
+        {ways.some((way) => way.length >= MOST_FIXES) && <Note kind="plain">{say('only-newest-fixes', { count: MOST_FIXES })}</Note>}
         {end > begin && (
           <>
             <SpeedChart label={say('greatest-speed')} fixes={fixes} from={begin} to={end} at={play.at} />

@@ -5,6 +5,7 @@ import { api, data, type Schemas } from '../api/client'
 import { faultsOf, problemOf } from '../api/problem'
 import { useSession } from '../session/session'
 import { useSay } from '../texts/texts'
+import { instantOfInput } from '../texts/times'
 import { Choice } from '../ui/choice'
 import { Button, ProblemNote, TextInput } from '../ui/forms'
 import { byResource } from './scopes'
@@ -40,7 +41,7 @@ export function NewKeyForm(props: { users: readonly Schemas['UserItem'][]; onMad
       name: String(given.get('name')),
       user_id: String(given.get('user_id')),
       scopes,
-      expires_at: day === '' ? null : new Date(`${day}T23:59:59`).toISOString(),
+      expires_at: day === '' ? null : new Date(instantOfInput(`${day}T23:59:59`) ?? 0).toISOString(),
     }
     make.mutate(body, {
       onSuccess: () => {

@@ -3,6 +3,7 @@ import { useState } from 'react'
 import { Link } from 'react-router'
 import { ALERTS } from '../alerts/alerts'
 import { api, data } from '../api/client'
+import { ASSETS } from '../live/live'
 import type { LivePosition } from '../live/positions'
 import { useSay } from '../texts/texts'
 import { Button } from '../ui/forms'
@@ -16,7 +17,8 @@ export function FirstSteps(props: { positions: readonly LivePosition[]; hasZone:
   const say = useSay()
   const [isHidden, setIsHidden] = useState(localStorage.getItem(KEPT) === HIDDEN)
   const { positions } = props
-  const isNew = positions.length <= FEW && !isHidden
+  const { isSuccess: isRead } = useQuery({ queryKey: ASSETS, enabled: false }) // by the live connection
+  const isNew = isRead && positions.length <= FEW && !isHidden
   const alerts = useQuery({
     queryKey: [...ALERTS, 'first'],
     queryFn: () => data(api.GET('/v1/alerts', { params: { query: { limit: 1, total: 'none' } } })),

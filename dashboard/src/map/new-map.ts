@@ -39,7 +39,7 @@ export function newMap(
   map.on('idle', () => (container.dataset.state = 'drawn'))
   map.on('load', () => {
     onReady(map)
-    if (TILES !== null) addTiles(map, TILES, first, () => notice(container, 'map-tiles-failed'))
+    if (TILES !== null) addTiles(map, TILES, first, (isLost) => notice(container, isLost ? 'map-tiles-failed' : null))
     void landLayers().then(({ data, layers }) => {
       if (isRemoved) return
       map.addSource('land', { type: 'geojson', data })
@@ -49,8 +49,10 @@ export function newMap(
   return map
 }
 
-/** Say something in a map's corner. */
-function notice(container: HTMLElement, name: string): void {
+/** Say something in a map's corner, or nothing any more. */
+function notice(container: HTMLElement, name: string | null): void {
+  container.querySelector('.map-notice')?.remove()
+  if (name === null) return
   const text = document.createElement('p')
   text.className = 'map-notice'
   text.role = 'status'

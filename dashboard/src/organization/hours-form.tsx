@@ -36,7 +36,7 @@ export function HoursForm({ item, tag }: Tagged<Organization>) {
       fields={FIELDS}
       change={change}
       read={() => {
-        const { rules, bad } = rulesOf(draft)
+        const { rules, bad } = rulesOf(language, draft)
         return { body: { timesheet_rules: rules }, bad }
       }}
     >

@@ -18,13 +18,15 @@ const RULES: Rules = {
 describe('rules of hours', () => {
   it('come back as they were', () => {
     expect(draftOf('de', RULES).daily).toBe('8,5')
-    expect(rulesOf(draftOf('de', RULES))).toEqual({ rules: RULES, bad: [] })
+    expect(rulesOf('de', draftOf('de', RULES))).toEqual({ rules: RULES, bad: [] })
+    const odd: Rules = { ...RULES, longest_shift_s: 30_000, automatic_breaks: [{ after_s: 27_600, break_s: 1_000 }] }
+    for (const language of ['de', 'en']) expect(rulesOf(language, draftOf(language, odd)).rules).toEqual(odd)
     const preset: Rules = { ...RULES, overtime: null, overtime_preset: 'ch_45', rounding: null, automatic_breaks: [] }
-    expect(rulesOf(draftOf('en', preset))).toEqual({ rules: preset, bad: [] })
+    expect(rulesOf('en', draftOf('en', preset))).toEqual({ rules: preset, bad: [] })
   })
 
   it('say where no number stands', () => {
     const draft = { ...draftOf('en', RULES), weekly: 'forty', breaks: [{ after: '6', length: '' }] }
-    expect(rulesOf(draft).bad).toEqual(['timesheet_rules/overtime/weekly_s', 'timesheet_rules/automatic_breaks/0/break_s'])
+    expect(rulesOf('en', draft).bad).toEqual(['timesheet_rules/overtime/weekly_s', 'timesheet_rules/automatic_breaks/0/break_s'])
   })
 })

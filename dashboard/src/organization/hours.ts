@@ -60,11 +60,11 @@ export function draftOf(language: string, rules: Rules): Draft {
 }
 
 /** The rules of a draft as the API takes them, and the places where no number stands. */
-export function rulesOf(draft: Draft): { rules: RulesChange; bad: string[] } {
+export function rulesOf(language: string, draft: Draft): { rules: RulesChange; bad: string[] } {
   const bad: string[] = []
   /** A whole number of seconds; null where nothing is given. */
   function seconds(place: string, text: string, factor: number): number | null {
-    const value = numberOf(text, factor)
+    const value = numberOf(language, text, factor)
     if (Number.isNaN(value)) bad.push(`timesheet_rules/${place}`)
     return value === null ? null : Math.round(value)
   }

@@ -89,6 +89,7 @@ function useNumbers(settings: readonly Setting[], organization: Organization) {
   const language = useLanguage()
   return (given: FormData) =>
     changesOf(
+      language,
       settings,
       (setting) => settingText(language, setting, organization),
       (place) => String(given.get(place) ?? ''),

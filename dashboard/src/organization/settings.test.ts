@@ -6,7 +6,7 @@ const SHOWN: Record<string, string> = { 'max_speed_mps/vehicle': '90', 'max_spee
 
 function changed(settings: readonly Setting[], given: Record<string, string>) {
   const shown = (setting: Setting) => SHOWN[setting.place] ?? ''
-  return changesOf(settings, shown, (place) => given[place] ?? SHOWN[place] ?? '')
+  return changesOf('en', settings, shown, (place) => given[place] ?? SHOWN[place] ?? '')
 }
 
 describe('settings', () => {
@@ -29,8 +29,10 @@ describe('settings', () => {
   it('come back as they were written', () => {
     expect(numberText('de', 12.5, 3.6)).toBe('45')
     expect(numberText('de', 1.5)).toBe('1,5')
-    expect(numberOf('540', 3.6)).toBe(150)
-    expect(numberOf('30', 1 / 60)).toBe(1800)
-    expect(numberOf(' ')).toBe(null)
+    expect(numberOf('en', '540', 3.6)).toBe(150)
+    expect(numberOf('en', '30', 1 / 60)).toBe(1800)
+    expect(numberOf('en', ' ')).toBe(null)
+    expect([numberOf('en', '1,000'), numberOf('de', '1.000')]).toEqual([NaN, NaN])
+    expect([numberOf('en', '0.125'), numberOf('de', '0,125'), numberOf('en', '2,5')]).toEqual([0.125, 0.125, 2.5])
   })
 })

@@ -64,6 +64,7 @@ export function settingText(language: string, setting: Setting, organization: Or
 
 /** What a form changes: the body of the change, and the places where no number stands. */
 export function changesOf(
+  language: string,
   settings: readonly Setting[],
   shown: (setting: Setting) => string,
   given: (place: string) => string,
@@ -73,7 +74,7 @@ export function changesOf(
   for (const setting of settings) {
     const text = given(setting.place)
     if (text === shown(setting)) continue
-    const value = numberOf(text, setting.factor)
+    const value = numberOf(language, text, setting.factor)
     if (Number.isNaN(value)) bad.push(setting.place)
     const [name, part] = setting.place.split('/') as [string, string | undefined]
     body[name] = part === undefined ? value : { ...(body[name] as object), [part]: value }

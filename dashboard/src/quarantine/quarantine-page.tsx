@@ -41,7 +41,11 @@ export function QuarantinePage() {
   const release = useMutation({
     // One after the other: an organization has few requests at a time.
     mutationFn: async (ids: readonly string[]) => {
-      for (const id of ids) await data(api.POST('/v1/quarantine/{id}/release', { params: { path: { id } } }))
+      let refusal: unknown = null // of those that somebody else has released, and the like
+      for (const id of ids) {
+        await data(api.POST('/v1/quarantine/{id}/release', { params: { path: { id } } })).catch((thrown) => (refusal = thrown))
+      }
+      if (refusal !== null) throw refusal
     },
     onSettled: refresh,
   })

@@ -4,7 +4,7 @@ import { timeText } from '../texts/times'
 import { useSession } from './session'
 
 const NOTICE_MS = 3_600_000
-const LONGEST_MS = 2 ** 31 - 1 // of a timer
+const LOOK_MS = 30_000
 
 /** Says an hour before that the session ends, whatever is done. */
 export function SessionEnd() {
@@ -13,10 +13,10 @@ export function SessionEnd() {
   const { expiresAt } = useSession()
   const [isNear, setIsNear] = useState(false)
   useEffect(() => {
-    const left = expiresAt - NOTICE_MS - Date.now()
-    setIsNear(left <= 0)
-    const timer = setTimeout(() => setIsNear(Date.now() >= expiresAt - NOTICE_MS), Math.min(Math.max(left, 0), LONGEST_MS))
-    return () => clearTimeout(timer)
+    const look = () => setIsNear(Date.now() >= expiresAt - NOTICE_MS)
+    look()
+    const timer = setInterval(look, LOOK_MS)
+    return () => clearInterval(timer)
   }, [expiresAt])
   if (!isNear) return null
   return <div className="banner" role="status">{say('session-ends', { time: timeText(language, new Date(expiresAt).toISOString()) })}</div>

@@ -69,7 +69,7 @@ password-hint = Mindestens 12 Zeichen. Lang und leicht zu merken ist gut.
 set-password = Passwort setzen
 link-without-token = Dieser Link ist unvollständig. Öffnen Sie ihn so, wie er im Brief steht.
 sign-in-wrong = E-Mail oder Passwort ist falsch. Gehört Ihre E-Mail zu mehreren Organisationen, geben Sie auch die Organisations-ID an.
-session-ends = Um { $time } endet die Anmeldung. Vorher ab- und wieder anmelden, wenn das ungelegen ist.
+session-ends = Die Anmeldung endet: { $time }. Vorher ab- und wieder anmelden, wenn das ungelegen ist.
 
 ## Karte
 
@@ -180,7 +180,7 @@ alerts-hint = Was sich jemand ansehen muss: eine für jeden Aufenthalt, der meld
 alerts-open = Offen
 alerts-mine = Meine
 alerts-resolved = Erledigt
-alert-sound = Ein Ton bei jeder neuen, solange eine Seite offen ist
+alert-sound = Ein Ton, wenn etwas meldet, solange eine Seite offen ist
 no-alerts-open = Nichts ist offen. Was an den Zonen geschieht, erscheint hier von selbst.
 no-alerts-mine = Nichts ist übernommen. Eine offene Meldung kann übernommen werden.
 no-alerts-resolved = Noch ist nichts erledigt.
@@ -189,7 +189,6 @@ told-enter = hineingefahren
 told-exit = verlassen
 told-dwell = lange geblieben
 told-overspeed = zu schnell
-told-schedule_started = die Zeiten der Zone begannen
 mark-retracted = war nie: eine späte Position zeigt es
 alert-new = Neu
 alert-acknowledged = Zur Kenntnis genommen
@@ -715,6 +714,7 @@ problem-password-link-needed = Zu viele Versuche sind gescheitert. Fordern Sie e
 problem-invalid-body = Eine Angabe stimmt nicht:
 problem-link-not-good = Dieser Link wurde schon benutzt oder ist abgelaufen. Fordern Sie einen neuen an.
 problem-changed-meanwhile = Jemand anders hat das inzwischen geändert. Laden Sie die Seite neu.
+problem-alert-changed = Jemand anders hat inzwischen etwas damit getan: bitte noch einmal ansehen.
 problem-already-accepted = Die Offerte ist bereits angenommen.
 problem-already-subscribed = Das ist bereits abonniert.
 problem-amounts-not-confirmed = Die Beträge der Offerte muss zuerst ein Administrator bestätigen.

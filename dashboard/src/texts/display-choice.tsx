@@ -10,14 +10,14 @@ export function DisplayChoice() {
   const organization = useQuery({
     queryKey: ['time-zone'],
     queryFn: async () => (await data(api.GET('/v1/organization'))).timezone,
-    staleTime: Infinity,
+    staleTime: 60_000,
   })
   const zones = [...new Set([BROWSER_ZONE, organization.data ?? 'UTC', 'UTC', ZONE])]
   return (
     <details className="display">
       <summary>{say('times-of', { zone: ZONE })}</summary>
       <div className="choices">
-        <Choice label={say('time-zone')} value={ZONE} values={zones} texts={zones} onChoose={(zone) => keepDisplay({ zone })} />
+        <Choice label={say('time-zone')} value={ZONE} values={zones} texts={zones} onChoose={(zone) => keepDisplay({ zone: zone === BROWSER_ZONE ? '' : zone })} />
         <Choice
           label={say('clock')}
           value={display.clock}

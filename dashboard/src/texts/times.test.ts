@@ -14,6 +14,8 @@ describe('times of an input', () => {
     expect(inputText(Date.UTC(2026, 6, 1, 12), 'Europe/Berlin')).toBe('2026-07-01T14:00')
     expect(instantOfInput('2026-01-01T00:30', 'America/New_York')).toBe(Date.UTC(2026, 0, 1, 5, 30))
     expect(instantOfInput('', 'UTC')).toBeNull()
+    expect(instantOfInput('0002-03-04T10:00', 'Europe/Berlin')).toBeNull()
+    expect(inputText(Date.UTC(1970, 0, 3), 'Europe/Berlin')).toBe('1970-01-03T01:00')
     expect(instantOfInput('soon', 'UTC')).toBeNull()
   })
 })

@@ -24,10 +24,12 @@ function localeOf(language: string): string {
 
 /** A time of the API as the person's clock shows it, to the minute or to the second. */
 export function timeText(language: string, time: string, to: 'minute' | 'second' = 'minute'): string {
-  const clock = display.clock === 'usual' ? {} : { hour12: display.clock === '12' }
+  const clock = display.clock === 'usual' ? {} : { hourCycle: display.clock === '12' ? ('h12' as const) : ('h23' as const) }
   const style = { dateStyle: 'medium', timeStyle: to === 'minute' ? 'short' : 'medium', timeZone: ZONE, ...clock } as const
   return new Intl.DateTimeFormat(localeOf(language), style).format(new Date(time))
 }
+
+const FIRST_MS = Date.UTC(1970, 0, 2)
 
 /** By how much the clocks of a zone are ahead of UTC at an instant, in milliseconds. */
 function offsetAt(at: number, zone: string): number {
@@ -37,7 +39,9 @@ function offsetAt(at: number, zone: string): number {
   const [year, month, day, hour, minute, second] = ['year', 'month', 'day', 'hour', 'minute', 'second'].map((name) =>
     Number(parts.find(({ type }) => type === name)?.value),
   )
-  return Date.UTC(year!, month! - 1, day, hour, minute, second) - Math.floor(at / 1_000) * 1_000
+  const local = new Date(Date.UTC(2000, month! - 1, day, hour, minute, second))
+  local.setUTCFullYear(year!, month! - 1, day)
+  return local.getTime() - Math.floor(at / 1_000) * 1_000
 }
 
 /** An instant as an input of a day and a time has it. */
@@ -48,7 +52,7 @@ export function inputText(at: number, zone = ZONE): string {
 /** The instant of such a text; null where there is none, or it is half typed. */
 export function instantOfInput(text: string, zone = ZONE): number | null {
   const local = Date.parse(`${text}Z`)
-  if (Number.isNaN(local)) return null
+  if (Number.isNaN(local) || local < FIRST_MS) return null // as while a year is typed
   const near = local - offsetAt(local, zone)
   return local - offsetAt(near, zone)
 }

@@ -57,7 +57,7 @@ async def test_alerts_come_by_themselves_and_a_viewer_only_looks(
     await store_alert(api, south, asset_name="Theirs")
     await store_alert(api, org, asset_name="Ours", visit_id=None)
     await page.evaluate(_COUNT_SOUNDS)
-    await page.get_by_label("A sound for each new one").check()
+    await page.get_by_label("A sound where something alerts").check()
     assert await page.evaluate("window.sounds") == 1  # as a sample
     emit(api, org)
     await expect(page.get_by_text("Ours", exact=True)).to_be_visible()

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from mqtt import BrokerAddress
 from stack.cli.organizations.org import create_with_admin
 from stack.scenario.api_client import ApiClient
-from stack.scenario.week import MACHINES, PEOPLE, TOWN, make_week, way_of, workdays
+from stack.scenario.week import MACHINES, PEOPLE, TOWN, WEEKS_BREACHES, make_week, way_of, workdays
 from telemetry.ids import parse_id
 from telemetry.times import parse_time_us, to_us
 from tests.stack.command import Installation
+from tests.waiting import until
 
 instants = st.integers(0, 730 * 24).map(
     lambda hours: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
@@ -32,6 +33,11 @@ def test_the_days_are_the_last_five_of_work_and_all_of_it_is_over(now: datetime)
         times = [parse_time_us(fix["time"]) for fix in way_of(number, days, Random(1))]
         assert times == sorted(set(times))
         assert times[-1] < to_us(now)
+
+
+async def _has_all(client: ApiClient, breach: dict[str, str]) -> bool:
+    """Whether all breaches have their numbers."""
+    return await client.total("/v1/events", breach) == WEEKS_BREACHES
 
 
 @pytest.mark.acceptance
@@ -62,6 +68,8 @@ async def test_the_week_is_made_whole_and_nothing_of_it_is_delivered(
         shifts = (await client.get("/v1/shifts", {"limit": 1000}))["data"]
         assert len(shifts) == len(PEOPLE) * 5
         assert await client.total("/v1/webhook-deliveries") == 0
+        breach = {"type": "asset.geofence_breach"}
+        await until(lambda: _has_all(client, breach))
         orders = (await client.get("/v1/work-orders"))["data"]
         assert Counter(each["status"] for each in orders) == {
             "started": 2,
