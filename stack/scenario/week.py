@@ -77,7 +77,7 @@ ORDERS = (
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What was registered: ids in the order of the constants above."""
+    """The things that were registered: ids in the order of the constants above."""
 
     site_ids: list[str]
     asset_ids: list[str]

@@ -1,5 +1,6 @@
 """Alerts: seen, taken on, talked about and resolved, by keyboard too."""
 
+import asyncio
 import re
 
 from playwright.async_api import expect
@@ -59,6 +60,7 @@ async def test_alerts_come_by_themselves_and_a_viewer_only_looks(
     await page.evaluate(_COUNT_SOUNDS)
     await page.get_by_label("A sound where something alerts").check()
     assert await page.evaluate("window.sounds") == 1  # as a sample
+    await asyncio.sleep(2.1)  # until it may sound again
     emit(api, org)
     await expect(page.get_by_text("Ours", exact=True)).to_be_visible()
     assert await page.evaluate("window.sounds") == 2

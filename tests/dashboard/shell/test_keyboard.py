@@ -11,7 +11,7 @@ MOST_STOPS = 40
 
 
 async def _tab_to(page: Page, wanted: Locator) -> None:
-    """Press Tab until the element has the focus, which must be seen."""
+    """Move on by Tab until the element has the focus, which must be seen."""
     for _ in range(MOST_STOPS):
         await page.keyboard.press("Tab")
         if await wanted.evaluate("element => element === document.activeElement"):

@@ -36,7 +36,7 @@ def test_the_days_are_the_last_five_of_work_and_all_of_it_is_over(now: datetime)
 
 
 async def _has_all(client: ApiClient, breach: dict[str, str]) -> bool:
-    """Whether all breaches have their numbers."""
+    """Return whether all breaches have their numbers."""
     return await client.total("/v1/events", breach) == WEEKS_BREACHES
 
 
