@@ -18,7 +18,7 @@ FAMILIES = {
     "plan": ("UsageItem", "plan"),
     "policy": ("OrganizationItem", "punch_policy"),
     "period": ("TimesheetRuleFields", "period"),
-    "reason": ("QuarantineItem", "reason"),
+    "reason": ("Reason", None),
     "thing": ("AuditEventItem", "resource_type"),
     "overtime": ("TimesheetRuleFields", "overtime_preset"),
 }
@@ -51,7 +51,10 @@ def test_every_value_of_the_api_has_a_text(language: str, schemas: dict[str, Any
     types = {f"event-{re.sub('[._]', '-', each)}" for each in EVENT_TYPES}
     assert types - known == set()
     for family, (schema, field) in FAMILIES.items():
-        found = re.findall(r'"enum": (\[.*?\])', json.dumps(schemas[schema]["properties"][field]))
+        found = re.findall(
+            r'"enum": (\[.*?\])',
+            json.dumps(schemas[schema] if field is None else schemas[schema]["properties"][field]),
+        )
         wanted = {f"{family}-{each.replace('_', '-')}" for each in json.loads(found[0])}
         assert wanted
         assert wanted - known == set()

@@ -26,6 +26,7 @@ async def test_messages_are_found_read_released_and_removed(
     await expect(message.locator("pre")).to_have_text(HOSTILE.decode())
     await expect(message).to_contain_text("not in the format")
     await expect(page.locator("main img")).to_have_count(0)  # it is text
+    await rows.nth(1).get_by_role("button", name="Message").click()
     await page.get_by_label("Reason").select_option("rate")
     await expect(rows).to_have_count(5)
     await expect(page.get_by_text("sent more than it may")).to_be_visible()
