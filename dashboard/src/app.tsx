@@ -20,6 +20,7 @@ import { EndpointsPage } from './webhooks/endpoints-page'
 // The map is most of what is loaded: pages without it do not wait for it.
 const MapPage = lazy(() => import('./map/map-page'))
 const ZonesPage = lazy(() => import('./zones/zones-page'))
+const ImportPage = lazy(() => import('./zone-files/import-page'))
 const HistoryPage = lazy(() => import('./history/history-page'))
 
 const queries: QueryClient = new QueryClient({
@@ -67,6 +68,7 @@ function Pages() {
           <Route index element={<MapPage />} />
           <Route path="/history" element={<HistoryPage />} />
           <Route path="/zones" element={<ZonesPage />} />
+          <Route path="/zones/import" element={<ImportPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
           <Route path="/users" element={<UsersPage />} />

@@ -4,6 +4,7 @@ import german from './de.ftl?raw'
 import english from './en.ftl?raw'
 import { STATES } from '../live/positions'
 import { ROLES } from '../session/session'
+import { NUMBERS } from '../zones/facts'
 import { ZONE_KINDS } from '../zones/shapes'
 import { sayer } from './texts'
 
@@ -37,10 +38,16 @@ describe('texts', () => {
       'delivery-': ['pending', 'delivered', 'failed'],
       'endpoint-disabled-': ['user', 'failures', 'gone', 'backlog'],
       'breach-': ['enter', 'exit', 'dwell', 'overspeed'],
-      'mark-': ['late', 'segment', 'timer', 'initial', 'schedule'],
+      'mark-': ['late', 'segment', 'timer', 'initial', 'schedule', 'dwell', 'silence', 'zone-changed', 'reassigned'],
       'user-': ['active', 'invited', 'service', 'deactivated'],
       'draw-': ['polygon', 'point', 'linestring', 'polygon-hint', 'point-hint', 'linestring-hint'],
       'live-': ['lost', 'ended'],
+      'alert-': ['enter', 'exit', 'pass-through'],
+      'told-': ['enter', 'exit', 'dwell', 'overspeed', 'schedule'],
+      'shape-': ['polygon', 'multipolygon', 'point', 'linestring'],
+      'file-': ['too-large', 'unreadable', 'of-another-kind'],
+      '': ['row-without-shape', 'inside-now', 'nobody-inside', 'last-visits', 'no-visits'],
+      ...Object.fromEntries(Object.values(NUMBERS).map(({ text }) => [text, ['', '-hint']])),
     }
     const wanted = Object.entries(families).flatMap(([family, all]) => all.map((each) => family + each))
     const titles = Object.values(sources).flatMap((source) =>

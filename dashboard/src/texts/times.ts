@@ -21,3 +21,11 @@ export function timeText(language: string, time: string, to: 'minute' | 'second'
   const style = { dateStyle: 'medium', timeStyle: to === 'minute' ? 'short' : 'medium' } as const
   return new Intl.DateTimeFormat(language, style).format(new Date(time))
 }
+
+/** How long something lasted, in its two largest units. */
+export function durationText(say: Say, seconds: number): string {
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 1) return say('lasted-seconds', { seconds: Math.round(seconds) })
+  if (minutes < 60) return say('lasted-minutes', { minutes })
+  return say('lasted-hours', { hours: Math.floor(minutes / 60), minutes: minutes % 60 })
+}

@@ -8,6 +8,7 @@ export function Choice<Value extends string>(props: {
   values: readonly Value[]
   texts: readonly string[]
   isLabelSeen?: boolean
+  hint?: string
   onChoose?: (value: Value) => unknown
 }) {
   const id = useId()
@@ -20,6 +21,7 @@ export function Choice<Value extends string>(props: {
       <select
         id={id}
         name={props.name}
+        aria-describedby={props.hint === undefined ? undefined : `${id}-hint`}
         {...(onChoose ? { value, onChange: (event) => onChoose(event.target.value as Value) } : { defaultValue: value })}
       >
         {props.values.map((each, place) => (
@@ -28,6 +30,31 @@ export function Choice<Value extends string>(props: {
           </option>
         ))}
       </select>
+      {props.hint !== undefined && <span id={`${id}-hint`} slot="description">{props.hint}</span>}
     </div>
+  )
+}
+
+/** A choice of any number of a few, in the order of `values`. */
+export function Checks<Value extends string>(props: {
+  label: string
+  isLabelSeen?: boolean
+  values: readonly Value[]
+  texts: readonly string[]
+  chosen: readonly Value[]
+  onChoose: (chosen: Value[]) => unknown
+}) {
+  const { values, chosen, onChoose } = props
+  const toggle = (value: Value) => onChoose(values.filter((each) => chosen.includes(each) !== (each === value)))
+  return (
+    <fieldset className="checks">
+      <legend className={props.isLabelSeen === false ? 'unseen' : undefined}>{props.label}</legend>
+      {values.map((value, place) => (
+        <label key={value}>
+          <input type="checkbox" checked={chosen.includes(value)} onChange={() => toggle(value)} />
+          <span dir="auto">{props.texts[place]}</span>
+        </label>
+      ))}
+    </fieldset>
   )
 }

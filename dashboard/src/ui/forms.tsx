@@ -18,15 +18,28 @@ export function Button(props: ButtonProps & { look?: 'main' | 'plain' | 'danger'
   return <AriaButton {...others} className={`button ${look}`} />
 }
 
-export function TextInput(props: TextFieldProps & { label: string; hint?: string }) {
-  const { label, hint, ...others } = props
+/** error: what the API said of it. It is shown, and keeps nobody from sending the form again. */
+export function TextInput(
+  props: TextFieldProps & { label: string; hint?: string; error?: string | undefined; list?: string },
+) {
+  const { label, hint, error, list, ...others } = props
+  const state = error === undefined ? {} : { isInvalid: true, validationBehavior: 'aria' as const }
   return (
-    <TextField {...others} className="field">
+    <TextField {...others} {...state} className="field">
       <Label>{label}</Label>
-      <Input />
+      <Input list={list} />
       {hint !== undefined && <Text slot="description">{hint}</Text>}
-      <FieldError />
+      <FieldError>{error}</FieldError>
     </TextField>
+  )
+}
+
+/** What the API said of something that is no single field. */
+export function FieldFaults(props: { faults: readonly string[] }) {
+  return (
+    <div role="status" className="faults">
+      {props.faults.map((fault, place) => <p key={place}>{fault}</p>)}
+    </div>
   )
 }
 
