@@ -72,6 +72,7 @@ from api.resources.work_orders import records as work_order_records
 from api.resources.work_orders import routes as work_orders
 from api.resources.work_orders import verbs as work_order_verbs
 from api.resources.zones import routes as zones
+from api.resources.zones import trial as zone_trial
 from api.resources.zones import validation
 from api.settings import ApiSettings
 from api.startup import opened
@@ -97,6 +98,7 @@ RESOURCES = (
     trackers,
     gateways,
     validation,
+    zone_trial,
     zones,
     gps_events,
     punches,

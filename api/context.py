@@ -20,6 +20,7 @@ from api.limits.login_throttle import Throttle
 from api.limits.turns import Turns
 from api.photos.copier import PhotoCopier
 from api.settings import ApiSettings
+from api.trials.zone_trials import ZoneTrials
 from db.core.connect import Pool, connect
 from db.core.secrets import KEPT_ANSWERS, SecretBox
 from db.core.wakeups import WakeUps
@@ -45,6 +46,7 @@ class ApiState:
     secrets: SecretBox
     kept_answers: SecretBox
     shapes: Shapes
+    zone_trials: ZoneTrials
     metrics: Metrics
     access_log: AccessLog
     renderer: Renderer
@@ -78,6 +80,7 @@ class ApiState:
             secrets=SecretBox(secret_keys),
             kept_answers=SecretBox(secret_keys, KEPT_ANSWERS),
             shapes=Shapes(),
+            zone_trials=ZoneTrials(),
             metrics=metrics,
             access_log=AccessLog(metrics),
             renderer=Renderer(),
@@ -90,5 +93,6 @@ class ApiState:
         self.passwords.close()
         await self.renderer.close()
         await self.shapes.close()
+        await self.zone_trials.close()
         await self.photos.close()
         self.access_log.end_minute()

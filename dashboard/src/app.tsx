@@ -24,6 +24,7 @@ import { EndpointsPage } from './webhooks/endpoints-page'
 // The map is most of what is loaded: pages without it do not wait for it.
 const MapPage = lazy(() => import('./map/map-page'))
 const ZonesPage = lazy(() => import('./zones/zones-page'))
+const ImportPage = lazy(() => import('./zone-files/import-page'))
 const HistoryPage = lazy(() => import('./history/history-page'))
 
 /** Take in what a refusal says of the session: it is over, or the role is another one by now. */
@@ -76,6 +77,7 @@ function Pages() {
           <Route path="/history" element={<HistoryPage />} />
           <Route path="/zones" element={<ZonesPage />} />
           <Route path="/alerts" element={<AlertsPage />} />
+          <Route path="/zones/import" element={<ImportPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
           <Route path="/organization" element={<OrganizationPage />} />

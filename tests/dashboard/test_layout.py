@@ -2,7 +2,9 @@
 and axe finds nothing. The pictures are in var/pictures, to be looked at.
 """
 
+import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from tests.api.mailbox import Mailbox
 from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import LINE, sent
 from tests.api.running import Organization, RunningApi
-from tests.api.stored import carried, minute, store_refusal
+from tests.api.stored import carried, minute, store_refusal, store_visit
 from tests.clients.make import NODE_MODULES
 from tests.dashboard.breaches import breach
 from tests.dashboard.browser import ROOT
@@ -30,6 +32,9 @@ PLACES = {
     "history": "history",
     "zones": "zones",
     "alerts": "alerts",
+    "zone": "zones?zone={zone}",
+    "zone-form": "zones",
+    "zone-import": "zones/import",
     "breaches": "breaches",
     "trackers": "trackers",
     "organization": "organization",
@@ -51,6 +56,36 @@ OPENED = {
     "webhooks": ["summary"],
 }
 CHOSEN = {"own", "chosen"}
+
+
+async def _fill_in_a_zone(page: Page) -> None:
+    """Begin a circle, and open everything that its form may have."""
+    await page.locator(".side .button").nth(1).click()
+    for choice in (1, 2, 3):
+        await page.locator("form select").nth(choice).select_option(index=1)
+    await page.locator("summary").click()
+    inputs = page.locator("form input[inputmode=decimal]")
+    for place, number in ((1, "47.004"), (2, "8.02")):
+        await inputs.nth(place).fill(number)
+    await page.locator("form input").first.fill("Kiesgrube")
+    await page.wait_for_timeout(600)  # until the API has said what it is
+
+
+async def _choose_a_file(page: Page) -> None:
+    """Choose a file, which is read."""
+    geometry = {"type": "Point", "coordinates": [8.01, 47.01]}
+    shapes = [geometry, {"type": "LineString", "coordinates": [[8, 47], [8.02, 47]]}, None] * 4
+    features = [
+        {"type": "Feature", "properties": {"name": f"{'Graben ' * 9}{place}"}, "geometry": shape}
+        for place, shape in enumerate(shapes)
+    ]
+    text = json.dumps({"type": "FeatureCollection", "features": features})
+    file: Any = {"name": "Felder.geojson", "mimeType": "text/plain", "buffer": text.encode()}
+    await page.locator("input[type=file]").set_input_files(file)
+
+
+# What is done on a page before it is looked at.
+STEPS = {"zone-form": _fill_in_a_zone, "zone-import": _choose_a_file}
 STRANGERS_PLACES = {
     "sign-in": "sign-in",
     "forgot-password": "forgot-password",
@@ -71,7 +106,8 @@ _FAULTS = """() => {
     }
     for (const node of element.childNodes) {
       const text = node.nodeType === Node.TEXT_NODE ? node.textContent.trim() : ''
-      if (/^[a-z]+(-[a-z]+)+$/.test(text) && !element.closest('code')) faults.push(`no text: ${text}`)
+      const isName = /^[a-z]+(-[a-z]+)+$/.test(text) && !element.closest('code')
+      if (isName) faults.push(`no text: ${text}`)
     }
   }
   return faults
@@ -94,6 +130,9 @@ async def busy(api: RunningApi) -> Organization:
     circle = {"type": "Point", "coordinates": [8.004, 47.004]}
     zone = {"name": "Quarry", "geometry": circle, "radius_m": 300}
     assert (await org.admin.post("/v1/zones", zone)).status == 201
+    ways = {"type": "LineString", "coordinates": [[7.99, 47.0], [8.01, 46.995], [8.0, 47.01]]}
+    road = {"name": "Straße", "geometry": ways, "width_m": 80, "kind": "jobsite"}
+    assert (await org.admin.post("/v1/zones", road)).status == 201
     for number in range(8):
         name = f"Truck {number:02}" if number else "مرحبا " * 30
         await store_alert(api, org, asset_name=name, zone_name="Quarry" if number else "x" * 200)
@@ -121,6 +160,24 @@ async def endpoint(busy: Organization) -> str:
     test = {"type": "asset.geofence_breach"}
     await busy.admin.post(f"/v1/webhook-endpoints/{made_id}/test", test)
     return made_id
+
+
+@pytest.fixture
+async def zone(api: RunningApi, busy: Organization) -> str:
+    """A zone with versions and visits."""
+    made = (await busy.admin.get("/v1/zones")).json["data"][-1]["id"]
+    hours = {
+        "timezone": "Europe/Zurich",
+        "windows": [{"days": ["mon"], "from": "18:00", "to": "06:00"}],
+    }
+    rules = {"schedule": hours, "speed_limit_mps": 13.9, "alert_on": ["exit"]}
+    for change in (rules, {"assets": {"tags": ["kran", "gemietet"]}}):
+        assert (await busy.admin.patch(f"/v1/zones/{made}", change)).status == 200
+    now = datetime.now(UTC)
+    for name, left in (("Bagger", None), ("Kran", now), ("مرحبا " * 30, now)):
+        who = await carried(busy, name)
+        store_visit(api, busy, who, made, now - timedelta(hours=2), left)
+    return made
 
 
 @pytest.fixture(params=LOOKS)
@@ -159,14 +216,18 @@ async def _look_at(page: Page, name: str) -> list[str]:
     return await page.evaluate(_FAULTS) + await page.evaluate(_AXE)
 
 
-async def test_pages_of_who_is_signed_in(look: Any, busy: Organization, endpoint: str) -> None:
+async def test_pages_of_who_is_signed_in(
+    look: Any, busy: Organization, endpoint: str, zone: str
+) -> None:
     person, name = look
     page = await person.sign_in(busy, busy.email)
     faults: dict[str, list[str]] = {}
     for title, place in PLACES.items():
-        await page.goto(f"{person.url}/app/{place.format(endpoint=endpoint)}")
+        await page.goto(f"{person.url}/app/{place.format(endpoint=endpoint, zone=zone)}")
         await page.locator("main h1, main .asset-list button").first.wait_for()
         await _open(page, title)
+        if title in STEPS:
+            await STEPS[title](page)
         faults[title] = await _look_at(page, f"{title}-{name}")
     assert faults == {title: [] for title in PLACES}
 

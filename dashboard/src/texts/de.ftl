@@ -155,6 +155,127 @@ cancel = Abbrechen
 change = Ändern
 delete = Löschen
 not-drawable = Diese Zone hat mehrere Teile oder ein Loch: Ihre Form wird über die API geändert.
+all-zones = Alle Zonen
+kind-hint = Wozu die Zone da ist. Die Art bestimmt, was alarmiert, wenn unten nichts anderes gewählt ist.
+area = { NUMBER($hectares, maximumFractionDigits: 2) } ha
+number-wanted = Hier gehört eine Zahl hin.
+what-alerts = Alarme
+what-alerts-hint = Was eine Maschine tun muss, damit ein Verstoß gemeldet wird.
+alerts-by-kind = Wie bei dieser Art üblich
+alerts-own = Hier gewählt
+alert-enter = Hineinfahren
+alert-exit = Verlassen
+alert-pass-through = Durchfahren
+alert-none = nichts alarmiert
+machines = Maschinen
+machines-hint = Andere Maschinen werden in dieser Zone nicht beachtet.
+machines-all = Alle Maschinen
+machines-some = Nur einige
+machines-tags = Mit einem dieser Schlagwörter
+machines-tags-hint = Durch Kommas getrennt: Kran, gemietet. Maschinen, die es später bekommen, zählen auch.
+hours = Zeiten
+hours-hint = Außerhalb dieser Zeiten alarmiert nichts; Besuche werden trotzdem festgehalten.
+hours-always = Immer
+hours-chosen = Zu bestimmten Zeiten der Woche
+hours-number = Zeiten { $number }
+hours-add = Zeiten hinzufügen
+time-zone-hint = Wo die Zone liegt, damit die Zeiten ihrer Sommerzeit folgen.
+days = Tage
+remove = Entfernen
+speed-limit = Höchstgeschwindigkeit, km/h
+speed-limit-hint = Die erste schnellere Position eines Besuchs alarmiert. Leer: keine Grenze.
+dwell = Langer Aufenthalt, Minuten
+dwell-hint = Nach dieser Zeit in der Zone wird einmal alarmiert. Leer: nie.
+silence = Ende durch Stille, Minuten
+silence-hint = So lange nach der letzten Position endet ein Besuch. Leer: nie.
+fine-rules = Wann sie als betreten oder verlassen gilt
+fine-rules-hint = Was leer ist, gilt wie in der Organisation eingestellt.
+exit-buffer = Rand beim Verlassen, m
+exit-buffer-hint = Erst so weit außerhalb gilt sie als verlassen. Das hilft an Kanten, an denen Maschinen entlangfahren.
+enter-fixes = Positionen zum Betreten
+enter-fixes-hint = So viele Positionen hintereinander müssen innen liegen; ohne Angabe eine.
+enter-seconds = Sekunden zum Betreten
+enter-seconds-hint = So lange müssen sie innen liegen, von der ersten bis zur letzten.
+exit-fixes = Positionen zum Verlassen
+exit-fixes-hint = So viele Positionen hintereinander müssen außen liegen; ohne Angabe zwei.
+exit-seconds = Sekunden zum Verlassen
+exit-seconds-hint = So lange müssen sie außen liegen, von der ersten bis zur letzten.
+max-gap = Längste Lücke, Sekunden
+max-gap-hint = Weiter auseinanderliegende Positionen zeigen keine Durchfahrt dazwischen; ohne Angabe 120.
+pass-min = Kürzeste Durchfahrt, m
+pass-min-hint = Ein kürzerer Weg durch die Zone wird nicht gemeldet.
+coarse-accuracy = Grob ab, m
+coarse-accuracy-hint = Eine ungenauere Position zählt nur tief innen oder weit außen; ohne Angabe 30.
+accuracy-clamp = Rand durch Genauigkeit, höchstens, m
+accuracy-clamp-hint = Die Genauigkeit einer Position kommt zum Rand beim Verlassen hinzu, höchstens so viel.
+punch-tolerance = Rand beim Stempeln, m
+punch-tolerance-hint = Wer so weit außerhalb stempelt, gilt noch als dort.
+shape = Form
+inside-now = Jetzt in der Zone
+nobody-inside = Gerade ist niemand in der Zone.
+last-visits = Letzte Besuche
+no-visits = Hier ist noch kein Besuch zu Ende gegangen. Sobald eine Maschine kommt und geht, steht er hier.
+lasted-seconds = { $seconds } s
+lasted-minutes = { $minutes } min
+lasted-hours = { $hours } h { $minutes } min
+mark-dwell = blieb lange
+mark-overspeed = { $speed } km/h
+mark-silence = verstummt
+mark-zone-changed = Zone wurde geändert
+mark-reassigned = anderer Tracker
+versions = Versionen
+versions-hint = Gewählt erscheint eine auf der Karte. Positionen werden nach der Version ihrer Zeit beurteilt.
+version-number = Version { $number }
+version-first = angelegt
+restored = wiederhergestellt
+try = An den letzten 24 Stunden erproben
+trial = Die letzten 24 Stunden
+trial-counts = { $machines ->
+    [one] { $machines } Maschine
+   *[other] { $machines } Maschinen
+} und { $fixes ->
+    [one] { $fixes } Position wurden betrachtet. Nichts wurde gespeichert.
+   *[other] { $fixes } Positionen wurden betrachtet. Nichts wurde gespeichert.
+}
+trial-told = { $alerts ->
+    [0] Nichts hätte alarmiert
+    [one] { $alerts } Alarm
+   *[other] { $alerts } Alarme
+}; { $enters } Mal betreten, davon { $passes } Mal nur durchfahren.
+trial-cut = Es gab mehr, als hier betrachtet werden kann: Maschinen, Positionen oder Ergebnisse fehlen.
+trial-alerts = alarmiert
+told-enter = hineingefahren
+told-exit = hinausgefahren
+told-dwell = blieb lange
+told-overspeed = fuhr zu schnell
+told-schedule = war am falschen Ort, als die Zeiten begannen
+import = Zonen importieren
+import-file = Eine Datei mit Zonen
+import-hint = GeoJSON, KML oder GPX, bis 5 MB. Sie wird hier gelesen; angelegt wird erst auf Knopfdruck.
+import-kind-hint = Die Art aller Zonen dieser Datei, die selbst keine nennen.
+import-radius-hint = Punkte der Datei werden Kreise mit diesem Radius.
+import-width-hint = Linien der Datei werden Korridore dieser Breite, beide Seiten zusammen.
+import-nothing = In dieser Datei ist nichts, was eine Zone sein kann.
+import-found = Was gefunden wurde
+import-make = { $count ->
+    [one] { $count } Zone anlegen
+   *[other] { $count } Zonen anlegen
+}
+import-made = { $count ->
+    [one] { $count } Zone wurde angelegt.
+   *[other] { $count } Zonen wurden angelegt.
+}
+result = Ergebnis
+row-made = Angelegt
+row-without-shape = Ohne Form, die eine Zone sein kann.
+shape-polygon = Fläche
+shape-multipolygon = Flächen
+shape-point = Kreis
+shape-linestring = Korridor
+file-too-large = Die Datei ist größer als 5 MB. Teilen hilft, oder weniger Punkte.
+file-unreadable = Die Datei lässt sich nicht lesen: Sie ist beschädigt oder nicht vollständig.
+file-of-another-kind = Das ist kein GeoJSON, KML oder GPX. Eine KMZ-Datei muss zuerst entpackt werden.
+export = Als { $format } sichern
 
 ## Verstöße
 
@@ -185,10 +306,6 @@ no-alerts-open = Nichts ist offen. Was an den Zonen geschieht, erscheint hier vo
 no-alerts-mine = Nichts ist übernommen. Eine offene Meldung kann übernommen werden.
 no-alerts-resolved = Noch ist nichts erledigt.
 breach-schedule-started = ist am falschen Ort nach den Zeiten von
-told-enter = hineingefahren
-told-exit = verlassen
-told-dwell = lange geblieben
-told-overspeed = zu schnell
 mark-retracted = war nie: eine späte Position zeigt es
 alert-new = Neu
 alert-acknowledged = Zur Kenntnis genommen
@@ -308,8 +425,6 @@ organization = Organisation
 on-this-page = Auf dieser Seite
 only-admins-change = Administratoren ändern diese Einstellungen. Hier steht, was gilt.
 saved = Gespeichert.
-number-wanted = Hier fehlt eine Zahl.
-remove = Entfernen
 
 name-and-address = Name und Adresse
 set-name-hint = Dokumente und Briefe zeigen ihn.

@@ -155,6 +155,127 @@ cancel = Cancel
 change = Change
 delete = Delete
 not-drawable = This zone has several parts, or a hole: its shape is changed by the API.
+all-zones = All zones
+kind-hint = What the zone is for. It decides what alerts, unless something else is chosen below.
+area = { NUMBER($hectares, maximumFractionDigits: 2) } ha
+number-wanted = A number is needed here.
+what-alerts = Alerts
+what-alerts-hint = Which of a machine's doings send a breach.
+alerts-by-kind = As the kind has it
+alerts-own = Chosen here
+alert-enter = Entering
+alert-exit = Leaving
+alert-pass-through = Passing through
+alert-none = nothing alerts
+machines = Machines
+machines-hint = Other machines are not looked at in this zone.
+machines-all = All machines
+machines-some = Only some
+machines-tags = With any of these tags
+machines-tags-hint = With commas between: crane, rented. A machine that gets such a tag later counts, too.
+hours = Hours
+hours-hint = Outside these hours nothing alerts; visits are recorded all the same.
+hours-always = Always
+hours-chosen = At some hours of the week
+hours-number = Hours { $number }
+hours-add = Add hours
+time-zone-hint = Where the zone lies, so that the hours follow its summer time.
+days = Days
+remove = Remove
+speed-limit = Speed limit, km/h
+speed-limit-hint = The first position of a visit that is faster alerts. Empty: no limit.
+dwell = Long stay, minutes
+dwell-hint = After so long inside there is one alert. Empty: none.
+silence = End by silence, minutes
+silence-hint = So long after the last position a visit ends. Empty: never.
+fine-rules = When it counts as entered or left
+fine-rules-hint = What is empty is as your organization has it.
+exit-buffer = Margin of leaving, m
+exit-buffer-hint = Left only when so far outside. A margin helps at an edge along which machines drive.
+enter-fixes = Positions to enter
+enter-fixes-hint = So many positions in a row have to be inside; one, unless set.
+enter-seconds = Seconds to enter
+enter-seconds-hint = So long they have to be inside, from the first to the last.
+exit-fixes = Positions to leave
+exit-fixes-hint = So many positions in a row have to be outside; two, unless set.
+exit-seconds = Seconds to leave
+exit-seconds-hint = So long they have to be outside, from the first to the last.
+max-gap = Longest gap, seconds
+max-gap-hint = Positions further apart tell of no passing through between them; 120, unless set.
+pass-min = Shortest passing through, m
+pass-min-hint = A way through the zone that is shorter is not told.
+coarse-accuracy = Coarse from, m
+coarse-accuracy-hint = A position of a worse accuracy counts only deep inside or far outside; 30, unless set.
+accuracy-clamp = Most margin by accuracy, m
+accuracy-clamp-hint = The accuracy of a position is added to the margin of leaving, up to this.
+punch-tolerance = Margin of punches, m
+punch-tolerance-hint = So far beyond the edge somebody who clocks in is still there.
+shape = Shape
+inside-now = Inside now
+nobody-inside = Nobody is inside just now.
+last-visits = Last visits
+no-visits = No visit has ended here yet. They stand here as soon as a machine comes and goes.
+lasted-seconds = { $seconds } s
+lasted-minutes = { $minutes } min
+lasted-hours = { $hours } h { $minutes } min
+mark-dwell = stayed long
+mark-overspeed = { $speed } km/h
+mark-silence = went silent
+mark-zone-changed = the zone was changed
+mark-reassigned = another tracker
+versions = Versions
+versions-hint = Choose one to see it on the map. Positions are judged by the version of their time.
+version-number = Version { $number }
+version-first = made
+restored = restored
+try = Try it over the last 24 hours
+trial = The last 24 hours
+trial-counts = { $machines ->
+    [one] { $machines } machine
+   *[other] { $machines } machines
+} and { $fixes ->
+    [one] { $fixes } position were looked at. Nothing was stored.
+   *[other] { $fixes } positions were looked at. Nothing was stored.
+}
+trial-told = { $alerts ->
+    [0] Nothing would have alerted
+    [one] { $alerts } alert
+   *[other] { $alerts } alerts
+}; entered { $enters } times, of these { $passes } only passed through.
+trial-cut = There was more than can be looked at here: machines, positions or findings were left out.
+trial-alerts = alerts
+told-enter = entered
+told-exit = left
+told-dwell = stayed long
+told-overspeed = drove too fast
+told-schedule = was in the wrong place when the hours began
+import = Import zones
+import-file = A file with zones
+import-hint = GeoJSON, KML or GPX, up to 5 MB. It is read here; nothing is made before you say so.
+import-kind-hint = The kind of all zones of this file that do not say it themselves.
+import-radius-hint = Points of the file become circles of this radius.
+import-width-hint = Lines of the file become corridors of this width, both sides together.
+import-nothing = There is nothing in this file that can be a zone.
+import-found = What was found
+import-make = { $count ->
+    [one] Make { $count } zone
+   *[other] Make { $count } zones
+}
+import-made = { $count ->
+    [one] { $count } zone was made.
+   *[other] { $count } zones were made.
+}
+result = Result
+row-made = Made
+row-without-shape = It has no shape that can be a zone.
+shape-polygon = Area
+shape-multipolygon = Areas
+shape-point = Circle
+shape-linestring = Corridor
+file-too-large = The file is larger than 5 MB. Split it, or draw it with fewer points.
+file-unreadable = The file cannot be read: it is damaged, or not whole.
+file-of-another-kind = This is no GeoJSON, KML or GPX. A KMZ has to be unpacked first.
+export = Save as { $format }
 
 ## Breaches
 
@@ -185,10 +306,6 @@ no-alerts-open = Nothing is open. What happens at your zones shows here by itsel
 no-alerts-mine = Nothing is yours. Take an open one on.
 no-alerts-resolved = Nothing was resolved yet.
 breach-schedule-started = is in the wrong place by the hours of
-told-enter = entered
-told-exit = left
-told-dwell = stayed long
-told-overspeed = too fast
 mark-retracted = never was: a late position shows it
 alert-new = New
 alert-acknowledged = Acknowledged
@@ -308,8 +425,6 @@ organization = Organization
 on-this-page = On this page
 only-admins-change = Admins change these settings. You see what is set.
 saved = Saved.
-number-wanted = Give a number.
-remove = Remove
 
 name-and-address = Name and address
 set-name-hint = Documents and letters show it.

@@ -4,6 +4,7 @@ import german from './de.ftl?raw'
 import english from './en.ftl?raw'
 import { STATES } from '../live/positions'
 import { ROLES } from '../session/session'
+import { NUMBERS } from '../zones/facts'
 import { ZONE_KINDS } from '../zones/shapes'
 import { OVERTIME, EACH, PERIODS } from '../organization/hours'
 import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
@@ -42,7 +43,7 @@ describe('texts', () => {
       'delivery-': ['pending', 'delivered', 'failed'],
       'endpoint-disabled-': ['user', 'failures', 'gone', 'backlog'],
       'breach-': ['enter', 'exit', 'dwell', 'overspeed'],
-      'mark-': ['late', 'segment', 'timer', 'initial', 'schedule'],
+      'mark-': ['late', 'segment', 'timer', 'initial', 'schedule', 'dwell', 'silence', 'zone-changed', 'reassigned'],
       'user-': ['active', 'invited', 'service', 'deactivated'],
       'draw-': ['polygon', 'point', 'linestring', 'polygon-hint', 'point-hint', 'linestring-hint'],
       'live-': ['lost', 'ended'],
@@ -60,9 +61,17 @@ describe('texts', () => {
       'overtime-': OVERTIME.map((each) => each.replace('_', '-')),
       'each-': EACH,
       'retention-': ['positions', 'events', 'audit'],
-      '': [...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS, ...PUNCH_SETTINGS].flatMap(({ place, isPlain }) =>
-        isPlain ? [textName(place)] : [textName(place), `${textName(place)}-hint`],
-      ),
+      '': [
+        ...[...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS, ...PUNCH_SETTINGS].flatMap(({ place, isPlain }) =>
+          isPlain ? [textName(place)] : [textName(place), `${textName(place)}-hint`],
+        ),
+        ...['row-without-shape', 'inside-now', 'nobody-inside', 'last-visits', 'no-visits'],
+      ],
+      'alert-': ['enter', 'exit', 'pass-through'],
+      'told-': ['enter', 'exit', 'dwell', 'overspeed', 'schedule'],
+      'shape-': ['polygon', 'multipolygon', 'point', 'linestring'],
+      'file-': ['too-large', 'unreadable', 'of-another-kind'],
+      ...Object.fromEntries(Object.values(NUMBERS).map(({ text }) => [text, ['', '-hint']])),
     }
     const wanted = Object.entries(families).flatMap(([family, all]) => all.map((each) => family + each))
     const titles = Object.values(sources).flatMap((source) =>

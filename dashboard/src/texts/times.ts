@@ -56,3 +56,11 @@ export function instantOfInput(text: string, zone = ZONE): number | null {
   const near = local - offsetAt(local, zone)
   return local - offsetAt(near, zone)
 }
+
+/** How long something lasted, in its two largest units. */
+export function durationText(say: Say, seconds: number): string {
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 1) return say('lasted-seconds', { seconds: Math.round(seconds) })
+  if (minutes < 60) return say('lasted-minutes', { minutes })
+  return say('lasted-hours', { hours: Math.floor(minutes / 60), minutes: minutes % 60 })
+}

@@ -34,3 +34,27 @@ export function Choice<Value extends string>(props: {
     </div>
   )
 }
+
+/** A choice of any number of a few, in the order of `values`. */
+export function Checks<Value extends string>(props: {
+  label: string
+  isLabelSeen?: boolean
+  values: readonly Value[]
+  texts: readonly string[]
+  chosen: readonly Value[]
+  onChoose: (chosen: Value[]) => unknown
+}) {
+  const { values, chosen, onChoose } = props
+  const toggle = (value: Value) => onChoose(values.filter((each) => chosen.includes(each) !== (each === value)))
+  return (
+    <fieldset className="checks">
+      <legend className={props.isLabelSeen === false ? 'unseen' : undefined}>{props.label}</legend>
+      {values.map((value, place) => (
+        <label key={value}>
+          <input type="checkbox" checked={chosen.includes(value)} onChange={() => toggle(value)} />
+          <span dir="auto">{props.texts[place]}</span>
+        </label>
+      ))}
+    </fieldset>
+  )
+}

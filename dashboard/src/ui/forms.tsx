@@ -25,17 +25,30 @@ interface TextInputProps extends TextFieldProps {
   placeholder?: string | undefined
   /** How many lines there is room for; unless given, it is one line. */
   lines?: number
+  /** What the API said of it. It is shown, and keeps nobody from sending the form again. */
+  error?: string | undefined
+  list?: string
 }
 
 export function TextInput(props: TextInputProps) {
-  const { label, hint, placeholder = '', lines, ...others } = props
+  const { label, hint, placeholder = '', lines, error, list, ...others } = props
+  const state = error === undefined ? {} : { isInvalid: true, validationBehavior: 'aria' as const }
   return (
-    <TextField {...others} className="field">
+    <TextField {...others} {...state} className="field">
       <Label>{label}</Label>
-      {lines === undefined ? <Input placeholder={placeholder} /> : <TextArea rows={lines} />}
+      {lines === undefined ? <Input placeholder={placeholder} list={list} /> : <TextArea rows={lines} />}
       {hint !== undefined && <Text slot="description">{hint}</Text>}
-      <FieldError />
+      <FieldError>{error}</FieldError>
     </TextField>
+  )
+}
+
+/** What the API said of something that is no single field. */
+export function FieldFaults(props: { faults: readonly string[] }) {
+  return (
+    <div role="status" className="faults">
+      {props.faults.map((fault, place) => <p key={place}>{fault}</p>)}
+    </div>
   )
 }
 

@@ -1,15 +1,20 @@
-/** The shapes of zones as they are drawn: circles and corridors become polygons. */
-import type { Feature, FeatureCollection, MultiPolygon, Polygon, Position } from 'geojson'
+/** The shapes of zones as they are drawn: circles become polygons, corridors lines of a width. */
+import type { Feature, FeatureCollection, LineString, MultiPolygon, Polygon, Position } from 'geojson'
 import type { Schemas } from '../api/client'
 
 export type Zone = Schemas['ZoneItem']
 export type ZoneKind = Zone['kind']
+/** The shape of a zone. */
+export type Outline = Pick<Zone, 'geometry' | 'radius_m' | 'width_m'>
+export type Shape = Polygon | MultiPolygon | LineString
 
 export const ZONE_KINDS: readonly ZoneKind[] = ['restricted', 'allowed', 'jobsite', 'yard', 'other']
 
 const EARTH_RADIUS_M = 6_371_008.8
 const CORNERS = 64
 const DEGREES = 180 / Math.PI
+const WORLD_PX = 512 // the width of the world at zoom 0
+const WORLD_M = 40_075_016.686 // along the equator
 
 /** A place so far from another one, in metres to the east and to the north. */
 export function moved([lon, lat]: Position, east_m: number, north_m: number): Position {
@@ -28,61 +33,44 @@ export function circle(centre: Position, radius_m: number): Position[] {
   })
 }
 
-/** The rectangle around a piece of a line. */
-function strip(from: Position, to: Position, half_m: number): Position[] {
-  const scale = Math.cos(from[1]! / DEGREES)
-  const [east, north] = [(to[0]! - from[0]!) * scale, to[1]! - from[1]!]
-  const length = Math.hypot(east, north) || 1
-  const [side_east, side_north] = [(-north / length) * half_m, (east / length) * half_m]
-  const corners = [
-    moved(from, side_east, side_north),
-    moved(to, side_east, side_north),
-    moved(to, -side_east, -side_north),
-    moved(from, -side_east, -side_north),
-  ]
-  return [...corners, corners[0]!]
+/** The shape of a zone on the map. */
+export function shapeOf({ geometry, radius_m }: Outline): Shape {
+  const { type, coordinates } = geometry as { type: string; coordinates: unknown }
+  if (type === 'Point') return { type: 'Polygon', coordinates: [circle(coordinates as Position, radius_m ?? 0)] }
+  return { type, coordinates } as Shape
 }
 
-/** The area of a zone. A corridor is a strip for each piece and a circle at each vertex. */
-export function areaOf(zone: Pick<Zone, 'geometry' | 'radius_m' | 'width_m'>): Polygon | MultiPolygon {
-  const { type, coordinates } = zone.geometry as { type: string; coordinates: unknown }
-  switch (type) {
-    case 'Point':
-      return { type: 'Polygon', coordinates: [circle(coordinates as Position, zone.radius_m ?? 0)] }
-    case 'LineString': {
-      const line = coordinates as Position[]
-      const half_m = (zone.width_m ?? 0) / 2
-      const strips = line.slice(1).map((to, place) => [strip(line[place]!, to, half_m)])
-      return { type: 'MultiPolygon', coordinates: [...strips, ...line.map((at) => [circle(at, half_m)])] }
-    }
-    case 'MultiPolygon':
-      return { type, coordinates: coordinates as Position[][][] }
-    default:
-      return { type: 'Polygon', coordinates: coordinates as Position[][] }
-  }
+/** How wide a corridor is at zoom 0, in pixels; it doubles with each zoom. 0 for all else. */
+export function widthAtZoom0({ geometry, width_m }: Outline): number {
+  const { type, coordinates } = geometry as { type: string; coordinates: Position[] }
+  const [first] = coordinates
+  if (type !== 'LineString' || first === undefined) return 0
+  return ((width_m ?? 0) / (WORLD_M * Math.cos(first[1]! / DEGREES))) * WORLD_PX
 }
 
-/** What is known of a zone on the map. hasEdge: not a corridor, whose pieces overlap. */
+/** Places between which a zone lies. */
+export function extentOf(zone: Outline): Position[] {
+  const shape = shapeOf(zone)
+  if (shape.type === 'Polygon') return shape.coordinates[0] ?? []
+  if (shape.type === 'MultiPolygon') return shape.coordinates.flatMap(([ring]) => ring ?? [])
+  const half_m = (zone.width_m ?? 0) / 2
+  return shape.coordinates.flatMap((at) => [moved(at, half_m, half_m), moved(at, -half_m, -half_m)])
+}
+
+/** What is known of a zone on the map. width: of a corridor, in pixels at zoom 0. */
 interface ZoneFacts {
   id: string
   name: string
   kind: ZoneKind
-  hasEdge: boolean
+  width: number
 }
 
-export function featuresOf(
-  zones: readonly Zone[],
-): FeatureCollection<Polygon | MultiPolygon, ZoneFacts> {
+export function featuresOf(zones: readonly Zone[]): FeatureCollection<Shape, ZoneFacts> {
   const features = zones.map(
-    (zone): Feature<Polygon | MultiPolygon, ZoneFacts> => ({
+    (zone): Feature<Shape, ZoneFacts> => ({
       type: 'Feature',
-      geometry: areaOf(zone),
-      properties: {
-        id: zone.id,
-        name: zone.name,
-        kind: zone.kind,
-        hasEdge: (zone.geometry as { type: string }).type !== 'LineString',
-      },
+      geometry: shapeOf(zone),
+      properties: { id: zone.id, name: zone.name, kind: zone.kind, width: widthAtZoom0(zone) },
     }),
   )
   return { type: 'FeatureCollection', features }

@@ -2,9 +2,9 @@
 import * as maplibre from 'maplibre-gl'
 import { useEffect, useRef } from 'react'
 import { newMap } from '../map/new-map'
-import { addZones, setZones } from '../map/zone-layers'
+import { addFilled, addZones, REACH, setZones, ZONE_LAYERS } from '../map/zone-layers'
 import { Drawing, type Drawn, type Mode } from './drawing'
-import { areaOf, featuresOf, type Zone } from './shapes'
+import { extentOf, shapeOf, widthAtZoom0, type Outline, type Zone } from './shapes'
 
 /** What is drawn: begin a shape of a kind, or change one. `key` tells one task from another. */
 export type Task = { key: string } & ({ mode: Mode } | { shape: Drawn })
@@ -14,8 +14,8 @@ export function ZoneMap(props: {
   zones: readonly Zone[]
   chosen: Zone | null
   task: Task | null
-  /** The area of what is drawn, as far as it has one. */
-  preview: Pick<Zone, 'geometry' | 'radius_m' | 'width_m'> | null
+  /** What is drawn, or a version that is looked at. */
+  preview: Outline | null
   onDrawn: (drawn: Drawn | null) => void
   onChoose: (id: string) => void
   onFailed: () => void
@@ -44,7 +44,7 @@ export function ZoneMap(props: {
     map.current = made
     made.on('click', (event) => {
       if (current.current.task !== null || !made.getLayer('zones')) return
-      const [found] = made.queryRenderedFeatures(event.point, { layers: ['zones'] })
+      const [found] = made.queryRenderedFeatures(event.point, { layers: ZONE_LAYERS })
       if (found) current.current.onChoose(String(found.properties.id))
     })
     return () => {
@@ -79,8 +79,10 @@ export function ZoneMap(props: {
     }
   }, [props.zones])
   useEffect(() => {
-    const features = props.preview === null ? [] : [{ type: 'Feature' as const, properties: {}, geometry: areaOf(props.preview) }]
+    const { preview } = props
+    const features = preview === null ? [] : [{ type: 'Feature' as const, properties: { width: widthAtZoom0(preview) }, geometry: shapeOf(preview) }]
     map.current?.getSource<maplibre.GeoJSONSource>('preview')?.setData({ type: 'FeatureCollection', features })
+    if (preview !== null && props.task === null && map.current) fit(map.current, [preview]) // a version is looked at
   }, [props.preview])
   useEffect(() => {
     if (props.chosen && map.current) fit(map.current, [props.chosen])
@@ -90,15 +92,12 @@ export function ZoneMap(props: {
 }
 
 function addPreview(map: maplibre.Map): void {
-  map.addSource('preview', { type: 'geojson', data: { type: 'FeatureCollection', features: [] } })
-  map.addLayer({ id: 'preview', type: 'fill', source: 'preview', paint: { 'fill-color': '#0b5fae', 'fill-opacity': 0.25 } })
+  map.addSource('preview', { type: 'geojson', buffer: REACH, data: { type: 'FeatureCollection', features: [] } })
+  addFilled(map, 'preview', 'preview', 'preview-corridor', '#0b5fae', 0.25)
 }
 
-function fit(map: maplibre.Map, zones: readonly Zone[]): void {
+function fit(map: maplibre.Map, zones: readonly Outline[]): void {
   const bounds = new maplibre.LngLatBounds()
-  for (const { geometry } of featuresOf(zones).features) {
-    const polygons = geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates
-    for (const [ring] of polygons) for (const [lon, lat] of ring ?? []) bounds.extend([lon!, lat!])
-  }
+  for (const zone of zones) for (const [lon, lat] of extentOf(zone)) bounds.extend([lon!, lat!])
   if (!bounds.isEmpty()) map.fitBounds(bounds, { padding: 60, maxZoom: 16, animate: false })
 }

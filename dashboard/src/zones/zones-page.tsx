@@ -1,28 +1,31 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { useEffect, useState, type FormEvent } from 'react'
-import { useSearchParams } from 'react-router'
+import { useState } from 'react'
+import { Link, useSearchParams } from 'react-router'
 import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
 import { useHasRole } from '../session/session'
 import { useSay } from '../texts/texts'
-import { Choice } from '../ui/choice'
-import { Button, Note, ProblemNote, TextInput } from '../ui/forms'
+import { Button, Note, ProblemNote } from '../ui/forms'
+import { ExportButtons } from '../zone-files/export-buttons'
 import { MODES, type Drawn, type Mode } from './drawing'
-import { ZONE_KINDS, type Zone, type ZoneKind } from './shapes'
+import { areNumbers, bodyOf, factsOf, numberOf, type Facts, type NewZone } from './facts'
+import type { Outline, Zone } from './shapes'
+import { Trial, useTrial } from './trial'
+import type { Version } from './use-zone-history'
+import { useValidation } from './use-validation'
 import { useZones } from './use-zones'
+import { ZoneForm, type DrawnShape } from './zone-form'
 import { ZoneMap, type Task } from './zone-map'
+import { ZonePanel } from './zone-panel'
 
-const DEFAULT_RADIUS_M = 100
-const DEFAULT_WIDTH_M = 20
+const DEFAULT_METRES: Record<Mode, string> = { polygon: '', point: '100', linestring: '20' }
 const NO_ZONES: readonly Zone[] = []
 
 /** What is being drawn: a new zone, or another shape and other facts of one that is there. */
 interface Draft {
   zone: Zone | null
-  /** null: of several parts, or with a hole, which is not drawn here. */
-  mode: Mode | null
-  drawn: Drawn | null
-  metres: number
+  shape: DrawnShape
+  facts: Facts
   /** Of the zone as it was read: a change of somebody else's meanwhile is not written over. */
   tag: string | null
 }
@@ -36,10 +39,15 @@ export default function ZonesPage() {
   const [isFailed, setIsFailed] = useState(false)
   const [address, setAddress] = useSearchParams()
   const chosenId = address.get('zone')
-  const setChosenId = (id: string | null) => setAddress(id === null ? {} : { zone: id }, { replace: true })
+  const [version, setVersion] = useState<Version | null>(null)
   const [draft, setDraft] = useState<Draft | null>(null)
   const chosen = zones.data?.find((zone) => zone.id === chosenId) ?? null
   const refresh = () => queries.invalidateQueries({ queryKey: ['zones'] })
+  const trial = useTrial()
+  function choose(id: string | null) {
+    setVersion(null)
+    setAddress(id === null ? {} : { zone: id }, { replace: true })
+  }
   const save = useMutation({
     mutationFn: ({ zone, tag, body }: { zone: Zone | null; tag: string | null; body: object }) =>
       zone === null
@@ -52,108 +60,89 @@ export default function ZonesPage() {
           ),
     onSuccess: (saved) => {
       setDraft(null)
-      setChosenId(saved.id)
+      choose(saved.id)
       return refresh()
     },
   })
   const remove = useMutation({
     mutationFn: (id: string) => data(api.DELETE('/v1/zones/{id}', { params: { path: { id } } })),
     onSuccess: () => {
-      setChosenId(null)
+      choose(null)
       return refresh()
     },
   })
-
-  function begin(mode: Mode) {
-    save.reset()
-    setDraft({ zone: null, mode, drawn: null, metres: mode === 'linestring' ? DEFAULT_WIDTH_M : DEFAULT_RADIUS_M, tag: null })
-  }
-
   const change = useMutation({
     mutationFn: async (id: string) => {
       const answer = await api.GET('/v1/zones/{id}', { params: { path: { id } } })
       const zone = (await data(Promise.resolve(answer))) as unknown as Zone
       return { zone, tag: answer.response.headers.get('ETag') }
     },
-    onSuccess: ({ zone, tag }) => {
-      save.reset()
-      const shape = zone.geometry as unknown as Drawn
-      const mode = isDrawable(zone) ? (shape.type.toLowerCase() as Mode) : null
-      setDraft({ zone, mode, drawn: shape, metres: zone.radius_m ?? zone.width_m ?? 0, tag })
-    },
+    onSuccess: ({ zone, tag }) => begin({ zone, tag, facts: factsOf(zone), shape: drawnShapeOf(zone) }),
   })
 
-  function submit(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault()
-    if (draft === null || draft.drawn === null) return
-    const given = new FormData(event.currentTarget)
-    const facts = { name: String(given.get('name')), kind: String(given.get('kind')) as ZoneKind }
-    const body = hasOwnShape(draft) ? { ...facts, ...shapeOf(draft) } : facts
-    save.mutate({ zone: draft.zone, tag: draft.tag, body })
+  function begin(begun: Draft | null) {
+    save.reset()
+    setVersion(null)
+    redraft(begun)
   }
 
-  const task: Task | null =
-    draft === null || draft.mode === null
-      ? null
-      : draft.zone === null
-        ? { key: `new ${draft.mode}`, mode: draft.mode }
-        : { key: draft.zone.id, shape: draft.zone.geometry as unknown as Drawn }
-  const problem = zones.error ?? save.error ?? remove.error ?? change.error
+  /** What a trial found was about what there was before. */
+  function redraft(changed: Draft | null | ((old: Draft | null) => Draft | null)) {
+    trial.reset()
+    setDraft(changed)
+  }
+
+  const body = draft === null ? null : bodyOfDraft(draft)
+  const whole = draft !== null && areNumbers(draft.facts) ? body : null
+  const verdict = useValidation(whole?.name === '' ? null : whole)
+  const problem = zones.error ?? save.error ?? remove.error ?? change.error ?? trial.error
   return (
-    <div className={isFailed ? 'map-page without-map' : 'map-page'}>
+    <div className={isFailed ? 'map-page without-map zones-page' : 'map-page zones-page'}>
       <section className="side history" aria-label={say('zones')}>
         <h1>{say('zones')}</h1>
-        {problem && <ProblemNote problem={problemOf(problem)} />}
-        {draft === null ? (
+        {draft !== null ? (
+          <ZoneForm
+            hint={say(hintOf(draft))}
+            facts={draft.facts}
+            shape={draft.shape}
+            verdict={verdict}
+            isSaving={save.isPending}
+            onFacts={(facts) => redraft({ ...draft, facts })}
+            onShape={(shape) => redraft({ ...draft, shape })}
+            onSave={() => whole && save.mutate({ zone: draft.zone, tag: draft.tag, body: bodyToSave(draft, whole) })}
+            onCancel={() => begin(null)}
+            onTry={() => whole && trial.mutate(whole)}
+            isTrying={trial.isPending}
+          />
+        ) : chosen !== null ? (
+          <ZonePanel
+            key={chosen.id}
+            zone={chosen}
+            version={version}
+            onVersion={setVersion}
+            onChange={() => change.mutate(chosen.id)}
+            onRemove={() => remove.mutate(chosen.id)}
+            onBack={() => choose(null)}
+          />
+        ) : (
           <>
             {mayChange && !isFailed && (
               <div className="row" role="group" aria-label={say('draw')}>
                 {MODES.map((mode) => (
-                  <Button key={mode} onPress={() => begin(mode)}>{say(`draw-${mode}`)}</Button>
+                  <Button key={mode} onPress={() => begin(newDraft(mode))}>{say(`draw-${mode}`)}</Button>
                 ))}
               </div>
             )}
-            {chosen && <ChosenZone zone={chosen} onChange={(zone) => change.mutate(zone.id)} onRemove={(id) => remove.mutate(id)} />}
             {zones.data?.length === 0 && <Note kind="plain">{say('no-zones')}</Note>}
-            <ul className="visits" aria-label={say('zones')}>
-              {zones.data?.map((zone) => (
-                <li key={zone.id}>
-                  <button type="button" aria-pressed={zone.id === chosenId} onClick={() => setChosenId(zone.id)}>
-                    <b dir="auto">{zone.name}</b>
-                    <span className="small">{say(`kind-${zone.kind}`)}</span>
-                  </button>
-                </li>
-              ))}
-            </ul>
-          </>
-        ) : (
-          <form onSubmit={submit} className="stack">
-            <p>{say(draft.mode === null ? 'not-drawable' : draft.zone === null ? `draw-${draft.mode}-hint` : 'change-hint')}</p>
-            <TextInput name="name" label={say('name')} defaultValue={draft.zone?.name ?? ''} isRequired maxLength={200} />
-            <Choice
-              name="kind"
-              label={say('kind')}
-              value={draft.zone?.kind ?? 'restricted'}
-              values={ZONE_KINDS}
-              texts={ZONE_KINDS.map((kind) => say(`kind-${kind}`))}
-            />
-            {(draft.mode === 'point' || draft.mode === 'linestring') && (
-              <TextInput
-                name="metres"
-                type="number"
-                label={say(draft.mode === 'point' ? 'radius' : 'width')}
-                value={String(draft.metres)}
-                onChange={(text) => setDraft({ ...draft, metres: Number(text) })}
-                isRequired
-              />
-            )}
-            {draft.mode === 'point' && <Centre drawn={draft.drawn} onChange={(drawn) => setDraft({ ...draft, drawn })} />}
+            <ZoneList zones={zones.data ?? NO_ZONES} onChoose={choose} />
             <div className="row">
-              <Button type="submit" look="main" isDisabled={draft.drawn === null} isPending={save.isPending}>{say('save')}</Button>
-              <Button onPress={() => setDraft(null)}>{say('cancel')}</Button>
+              {mayChange && <Link className="button" to="/zones/import">{say('import')}</Link>}
+              {zones.data !== undefined && zones.data.length > 0 && <ExportButtons />}
             </div>
-          </form>
+          </>
         )}
+        {problem && <ProblemNote problem={problemOf(problem)} />}
+        {draft !== null && trial.data && <Trial found={trial.data} />}
       </section>
       {isFailed ? (
         <Note kind="plain">{say('no-webgl')}</Note>
@@ -162,10 +151,10 @@ export default function ZonesPage() {
           label={say('map')}
           zones={zones.data ?? NO_ZONES}
           chosen={chosen}
-          task={task}
-          preview={draft === null || draft.drawn === null ? null : (shapeOf(draft) as Pick<Zone, 'geometry' | 'radius_m' | 'width_m'>)}
-          onDrawn={(drawn) => setDraft((old) => old && { ...old, drawn })}
-          onChoose={setChosenId}
+          task={taskOf(draft)}
+          preview={draft === null ? version : body === null ? null : (body as unknown as Outline)}
+          onDrawn={(drawn) => redraft((old) => old && { ...old, shape: { ...old.shape, drawn } })}
+          onChoose={choose}
           onFailed={() => setIsFailed(true)}
         />
       )}
@@ -173,65 +162,67 @@ export default function ZonesPage() {
   )
 }
 
+function ZoneList(props: { zones: readonly Zone[]; onChoose: (id: string) => void }) {
+  const say = useSay()
+  return (
+    <ul className="visits" aria-label={say('zones')}>
+      {props.zones.map((zone) => (
+        <li key={zone.id}>
+          <button type="button" onClick={() => props.onChoose(zone.id)}>
+            <b dir="auto">{zone.name}</b>
+            <span className="small">{say(`kind-${zone.kind}`)}</span>
+          </button>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function newDraft(mode: Mode): Draft {
+  return { zone: null, tag: null, facts: factsOf(null), shape: { mode, drawn: null, metres: DEFAULT_METRES[mode] } }
+}
+
+function hintOf({ zone, shape }: Draft): string {
+  return shape.mode === null ? 'not-drawable' : zone === null ? `draw-${shape.mode}-hint` : 'change-hint'
+}
+
+/** The shape of a zone that is to be changed. */
+function drawnShapeOf(zone: Zone): DrawnShape {
+  const drawn = zone.geometry as unknown as Drawn
+  const mode = isDrawable(zone) ? (drawn.type.toLowerCase() as Mode) : null
+  return { mode, drawn, metres: String(zone.radius_m ?? zone.width_m ?? '') }
+}
+
 function isDrawable(zone: Zone): boolean {
   const { type, coordinates } = zone.geometry as unknown as { type: string; coordinates: unknown[] }
   return type !== 'MultiPolygon' && !(type === 'Polygon' && coordinates.length > 1)
 }
 
-/** Whether the shape is another one than that of the zone. */
-function hasOwnShape({ zone, drawn, metres }: Draft): boolean {
-  return zone === null || drawn !== (zone.geometry as unknown) || metres !== (zone.radius_m ?? zone.width_m ?? 0)
+function taskOf(draft: Draft | null): Task | null {
+  if (draft === null || draft.shape.mode === null) return null
+  const { zone, shape } = draft
+  return zone === null
+    ? { key: `new ${shape.mode}`, mode: draft.shape.mode }
+    : { key: zone.id, shape: zone.geometry as unknown as Drawn }
 }
 
-/** The shape of a draft, as the API takes it. */
-function shapeOf({ drawn, mode, metres }: Draft) {
+/** The zone as it is drawn and typed; null where it has no whole shape. */
+function bodyOfDraft({ zone, shape, facts }: Draft): NewZone | null {
+  const { drawn, mode, metres } = shape
+  const isMeasured = mode === 'point' || mode === 'linestring'
+  if (drawn === null || (isMeasured && !(numberOf(metres) > 0))) return null
   return {
+    ...bodyOf(facts, zone),
     geometry: drawn,
-    radius_m: mode === 'point' ? metres : null,
-    width_m: mode === 'linestring' ? metres : null,
-  }
+    radius_m: mode === 'point' ? numberOf(metres) : null,
+    width_m: mode === 'linestring' ? numberOf(metres) : null,
+  } as NewZone
 }
 
-/** A centre by numbers, beside the map. */
-function Centre(props: { drawn: Drawn | null; onChange: (drawn: Drawn) => void }) {
-  const say = useSay()
-  const [lon, lat] = props.drawn?.type === 'Point' ? props.drawn.coordinates : []
-  const [texts, setTexts] = useState<{ lon: string; lat: string } | null>(null)
-  const shown = texts ?? { lon: String(lon ?? ''), lat: String(lat ?? '') }
-  useEffect(() => setTexts(null), [lon, lat]) // it was set on the map
-  const set = (changes: Partial<typeof shown>) => {
-    const next = { ...shown, ...changes }
-    setTexts(next)
-    if (next.lon.trim() === '' || next.lat.trim() === '') return
-    const coordinates = [Number(next.lon), Number(next.lat)]
-    if (coordinates.every(Number.isFinite)) props.onChange({ type: 'Point', coordinates })
-  }
-  return (
-    <div className="row">
-      <TextInput label={say('latitude')} inputMode="decimal" value={shown.lat} onChange={(text) => set({ lat: text })} />
-      <TextInput label={say('longitude')} inputMode="decimal" value={shown.lon} onChange={(text) => set({ lon: text })} />
-    </div>
-  )
-}
-
-function ChosenZone(props: { zone: Zone; onChange: (zone: Zone) => void; onRemove: (id: string) => void }) {
-  const say = useSay()
-  const mayChange = useHasRole('dispatcher')
-  const { zone } = props
-  return (
-    <Note kind="plain">
-      <p><b dir="auto">{zone.name}</b> · {say(`kind-${zone.kind}`)}</p>
-      {mayChange && (
-        <div className="row">
-          <Button onPress={() => props.onChange(zone)}>{say('change')}</Button>
-          <Button
-            look="danger"
-            onPress={() => confirm(say('sure-delete', { name: zone.name })) && props.onRemove(zone.id)}
-          >
-            {say('delete')}
-          </Button>
-        </div>
-      )}
-    </Note>
-  )
+/** A shape that is as it was is not sent: it would be rounded as it was drawn. */
+function bodyToSave({ zone, shape }: Draft, body: NewZone): object {
+  const before = zone === null ? null : drawnShapeOf(zone)
+  if (before === null || shape.drawn !== before.drawn || shape.metres !== before.metres) return body
+  const { geometry: _, radius_m: __, width_m: ___, ...facts } = body
+  return facts
 }

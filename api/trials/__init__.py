@@ -1,0 +1,1 @@
+"""Zones that are tried over stored fixes, beside the event loop."""
