@@ -67,7 +67,8 @@ _FAULTS = """() => {
     }
     for (const node of element.childNodes) {
       const text = node.nodeType === Node.TEXT_NODE ? node.textContent.trim() : ''
-      if (/^[a-z]+(-[a-z]+)+$/.test(text) && !element.closest('code')) faults.push(`no text: ${text}`)
+      const isName = /^[a-z]+(-[a-z]+)+$/.test(text) && !element.closest('code')
+      if (isName) faults.push(`no text: ${text}`)
     }
   }
   return faults
