@@ -88,7 +88,7 @@ export function AuditPage() {
         <SpanFilter from={filters.from} to={filters.to} onChange={setFilters} />
       </div>
       {filters.thing !== '' && (
-        <div className="row">
+        <div className="row line">
           <p>{say('only-of-thing')} <code>{filters.thing}</code></p>
           <Button onPress={() => setFilters({ thing: '' })}>{say('show-all')}</Button>
         </div>

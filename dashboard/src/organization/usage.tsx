@@ -25,9 +25,15 @@ export function Usage() {
   const found = usage.data
   const columns: Column<Quota & { id: string }>[] = [
     { title: 'quota', cell: (each) => say(`quota-${each.id.replaceAll('_', '-')}`) },
-    { title: 'used', cell: (each) => amount(each, each.used, numbers, language) },
-    { title: 'limit', cell: (each) => amount(each, each.limit, numbers, language) },
-    { title: 'share', cell: (each) => <Bar label={say('used')} share={shareOf(each)} /> },
+    {
+      title: 'used',
+      cell: (each) => (
+        <div className="used">
+          <span>{say('used-of-limit', { used: amount(each, each.used, numbers, language), limit: amount(each, each.limit, numbers, language) })}</span>
+          <Bar label={say('used')} share={shareOf(each)} />
+        </div>
+      ),
+    },
   ]
   return (
     <section id="plan-and-usage" className="card" aria-label={say('plan-and-usage')}>

@@ -33,7 +33,7 @@ export function MenuButton(props: { isOpen: boolean; onChange: (isOpen: boolean)
       <Button aria-expanded={props.isOpen} aria-controls={ID} onPress={() => props.onChange(!props.isOpen)}>
         <span aria-hidden="true">☰</span> {say('menu')}
       </Button>
-      <b>{here && say(here.name)}</b>
+      <b className="wide">{here && say(here.name)}</b>
     </span>
   )
 }

@@ -13,7 +13,7 @@ export function Catalogue() {
       <h2>{say('catalogue')}</h2>
       <p>{say('catalogue-hint')}</p>
       {types.error && <ProblemNote problem={problemOf(types.error)} />}
-      <ul className="plain">
+      <ul className="catalogue">
         {types.data?.data.map(({ type, example }) => (
           <li key={type}>
             <details>

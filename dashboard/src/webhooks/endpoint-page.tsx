@@ -48,7 +48,7 @@ export function EndpointPage() {
       {problem && <ProblemNote problem={problemOf(problem)} />}
       {endpoint.data && (
         <>
-          <div className="row">
+          <div className="row line">
             <p><EndpointState endpoint={endpoint.data} /></p>
             <Button
               look={isActive ? 'danger' : 'main'}

@@ -33,7 +33,7 @@ export function Statistics(props: { id: string }) {
   const ms = (value: number | null) => (value === null ? '–' : `${Math.round(value)} ms`)
   return (
     <section className="card" aria-label={say('statistics')}>
-      <div className="row">
+      <div className="row line">
         <h2>{say('statistics')}</h2>
         <Choice
           label={say('span')}
