@@ -63,7 +63,7 @@ async def _fill_in_a_zone(page: Page) -> None:
     await page.locator(".side .button").nth(1).click()
     for choice in (1, 2, 3):
         await page.locator("form select").nth(choice).select_option(index=1)
-    await page.locator("summary").click()
+    await page.locator("form summary").click()
     inputs = page.locator("form input[inputmode=decimal]")
     for place, number in ((1, "47.004"), (2, "8.02")):
         await inputs.nth(place).fill(number)
