@@ -41,7 +41,7 @@ export function FoundTable(props: {
 
   function shapeButton(id: string, found: Found) {
     return (
-      <button type="button" className="plain" aria-pressed={id === props.chosen} onClick={() => props.onChoose(id)}>
+      <button type="button" className="as-link" aria-pressed={id === props.chosen} onClick={() => props.onChoose(id)}>
         {say(`shape-${found.geometry!.type.toLowerCase()}`)}
       </button>
     )
