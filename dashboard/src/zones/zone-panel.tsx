@@ -23,7 +23,7 @@ export function ZonePanel(props: {
   const { zone } = props
   return (
     <article className="stack" aria-label={zone.name}>
-      <Button onPress={props.onBack}>{say('all-zones')}</Button>
+      <div><Button onPress={props.onBack}>{say('all-zones')}</Button></div>
       <h2 dir="auto">{zone.name}</h2>
       <ZoneFacts zone={props.version ?? zone} />
       {mayChange && (
@@ -50,13 +50,14 @@ function ZoneFacts(props: { zone: Zone | Version }) {
   const day = new Intl.DateTimeFormat(language, { weekday: 'short', timeZone: 'UTC' })
   const dayText = (name: (typeof DAYS)[number]) => day.format(Date.UTC(2024, 0, 1 + DAYS.indexOf(name)))
   const machines = zone.assets && [...zone.assets.ids.map((id) => names.get(id) ?? id), ...zone.assets.tags.map((tag) => `#${tag}`)]
+  const shown = new Intl.NumberFormat(language, { maximumFractionDigits: 3 })
   const metres = [zone.radius_m, zone.width_m].filter((each) => each !== null)
   return (
     <dl className="facts">
       <dt>{say('kind')}</dt>
       <dd>{say(`kind-${zone.kind}`)}</dd>
       <dt>{say('shape')}</dt>
-      <dd>{[say(`shape-${zone.geometry.type.toLowerCase()}`), ...metres.map((each) => `${each} m`)].join(', ')}</dd>
+      <dd>{[say(`shape-${zone.geometry.type.toLowerCase()}`), ...metres.map((each) => `${shown.format(each)} m`)].join(', ')}</dd>
       {zone.alert_on && (
         <>
           <dt>{say('what-alerts')}</dt>
@@ -81,7 +82,7 @@ function ZoneFacts(props: { zone: Zone | Version }) {
         </>
       )}
       {NUMBER_NAMES.filter((name) => zone[name] !== null).map((name) => (
-        <NumberFact key={name} title={say(NUMBERS[name].text)} text={numberText(name, zone[name])} />
+        <NumberFact key={name} title={say(NUMBERS[name].text)} text={shown.format(Number(numberText(name, zone[name])))} />
       ))}
     </dl>
   )
