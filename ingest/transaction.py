@@ -18,13 +18,14 @@ import numpy as np
 
 from db.core import leases, registry_revision
 from db.core.connect import Connection
-from db.history import alerts, events, gps_events, quarantine, visits
+from db.history import events, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints
 from db.ingest.registry import changes_since, unchanging
 from db.punches.amendments import NewFixes, note_new_fixes
 from db.punches.record import record
 from db.punches.rows import Fate
+from db.resources import alerts
 from ingest.late import lookup
 from ingest.late.lookup import NO_PAST, LookupNeeded
 from ingest.metrics import IngestMetrics

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from api.auth.caller import sees_all
@@ -23,9 +23,9 @@ from api.request.resource import Item, Resource, item_of
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.table import db_now
-from db.history import alerts
-from db.history.alerts import MAX_LOG, AlertRow, LogEntry, State, Told
 from db.identity import users
+from db.resources import alerts
+from db.resources.alerts import MAX_LOG, AlertRow, LogEntry, State, Told
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=TenantRoute)
 _AlertPath = Annotated[fields.AlertId, Path(alias="id")]
@@ -89,6 +89,10 @@ class AlertChange(fields.Body):
     """A change of an alert. One that is assigned without a `state` becomes `assigned`, and one that
     is taken from somebody `acknowledged`; one that is resolved stays so.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"state": "acknowledged", "text": "I look at it."}]}
+    )
 
     state: State = Field(default_factory=fields.absent)
     assigned_to: fields.UserId | None = None

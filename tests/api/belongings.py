@@ -135,7 +135,7 @@ async def _made(org: Organization, path: str, body: dict[str, Any]) -> str:
 
 def _invited(api: RunningApi, org: Organization, name: str) -> dict[str, Any]:
     rows = api.sql("SELECT count(*) FROM users WHERE org_id = %s", org.org_id)
-    return {"email": f"{name}.{rows[0][0]}@example.com", "role": "viewer"}
+    return {"email": f"{name}.{rows[0][0]}@example.com", "role": "dispatcher"}
 
 
 def _next_seq(api: RunningApi, org: Organization) -> int:

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.photos.uploading import upload
+from tests.api.resources.alerting import store_alert
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked, tracked
@@ -55,6 +56,8 @@ LISTS = [
     "zones/{zone}/versions",
     "visits",
     "visits?open=true&zone_id={zone}",
+    "alerts",
+    "alerts?open=true",
     "clients",
     "sites",
     "sites?client_id={client}",
@@ -112,6 +115,7 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         who = await _one_more(api, north, zone, client)
         store_refusal(api, north, who.tracker_id, str(number).encode())
         store_event(api, north, number + 1)
+        await store_alert(api, north)
     employees = (await north.admin.get("/v1/employees", limit=1)).json["data"]
     employee = employees[0]["id"]
     for number in range(MANY):

@@ -10,6 +10,7 @@ import pytest_asyncio
 from api.openapi.examples import example_of
 from tests.api.belongings import with_ids
 from tests.api.mailbox import Mailbox
+from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import draft, mailed
 from tests.api.running import Organization, RunningApi
 from tests.api.stocked import stocked
@@ -25,6 +26,7 @@ NOT_BY_NATURE = {
     "putOrganizationLogo": "an image",
 }
 OF_OTHER_THINGS = {
+    "updateAlert",
     "createPunch",
     "reviewPunch",
     "createInventory",
@@ -183,6 +185,9 @@ async def test_examples_that_name_other_things_are_accepted_with_their_ids(
         await examples.send(f"{verb}WorkOrder", id=order)
     made = await org.admin.post("/v1/work-orders", {"title": "A draft", "status": "draft"})
     await examples.send("issueWorkOrder", id=made.json["id"])
+    me = (await org.admin.get("/v1/users/me")).json["id"]
+    examples.ids["usr"] = me
+    await examples.send("updateAlert", id=await store_alert(api, org))
     assert examples.sent >= OF_OTHER_THINGS
 
 

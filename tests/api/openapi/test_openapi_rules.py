@@ -34,6 +34,7 @@ ALL_OF = {"inventory": "Inventory", "quarantine": "QuarantinedMessages"}
 # Paths that are no resource of an organization, that are many things at once, or whose verb has an
 # object of its own.
 OTHER_IDS = {
+    "GET /v1/api-keys/scopes": "getApiKeyScopes",
     "POST /v1/auth/token": "createToken",
     "POST /v1/auth/refresh": "refreshToken",
     "POST /v1/auth/revoke": "revokeToken",

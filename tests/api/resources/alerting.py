@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from db.core.ids import new_id
-from db.history import alerts
 from db.history.events import Event
+from db.resources import alerts
 from geofence.model.policy import BREACH
 from telemetry.ids import format_id, parse_id
 from tests.api.running import Organization, RunningApi

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from db.core.ids import new_id
-from db.history.alerts import MAX_LOG
+from db.resources.alerts import MAX_LOG
 from telemetry.ids import format_id, parse_id
 from tests.api.resources.alerting import store_alert
 from tests.api.running import Organization, RunningApi

@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from db.core.ids import new_id
-from db.history import alerts
 from db.history import visits as stored_visits
-from db.history.alerts import MAX_LOG
 from db.history.events import Event
 from db.history.visits import VisitRow
+from db.resources import alerts
+from db.resources.alerts import MAX_LOG
 from geofence.model.policy import BREACH, DWELL, OVERSPEED
 from ingest.metrics import IngestMetrics
 from ingest.recovery import recover
