@@ -135,7 +135,6 @@ async def test_a_scope_that_there_is_not_is_a_422(north: Organization, scope: st
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/scopes/1")
 
 
-@pytest.mark.parametrize(("method", "ending"), [("POST", "/revoke"), ("DELETE", "")])
 async def test_the_scopes_that_there_are_are_listed(north: Organization) -> None:
     scopes = (await north.admin.get("/v1/api-keys/scopes")).json["scopes"]
     assert {"*:read", "assets:read", "work-orders:write"} < set(scopes)
@@ -145,6 +144,7 @@ async def test_the_scopes_that_there_are_are_listed(north: Organization) -> None
     assert (await north.dispatcher.get("/v1/api-keys/scopes")).status == 403
 
 
+@pytest.mark.parametrize(("method", "ending"), [("POST", "/revoke"), ("DELETE", "")])
 async def test_a_revoked_key_is_refused_and_gone(
     api: RunningApi, north: Organization, method: str, ending: str
 ) -> None:
