@@ -48,7 +48,7 @@ PLACES = {
 }
 # What of a page is opened before it is looked at: rows, details, parts of forms.
 OPENED = {
-    "endpoint": [".card table button", ".card h3 + .check input"],
+    "endpoint": [".card table button"],
     "organization": ["select:has([value=own])"],
     "quarantine": ["table button"],
     "audit": ["summary"],
@@ -98,6 +98,8 @@ _FAULTS = """() => {
   const faults = []
   const wide = document.documentElement.scrollWidth - window.innerWidth
   if (wide > 0) faults.push(`the page is ${wide} px too wide`)
+  const main = document.querySelector('main')
+  if (main && main.scrollWidth > main.clientWidth) faults.push('the content is too wide')
   for (const element of document.querySelectorAll('#root *, main, main *')) {
     const style = getComputedStyle(element)
     const isCut = element.scrollWidth > element.clientWidth + 1 && style.overflowX === 'hidden'
