@@ -130,8 +130,8 @@ export function ZoneForm(props: {
       </details>
       <div className="row form-end">
         <Button type="submit" look="main" isDisabled={shape.drawn === null} isPending={props.isSaving}>{say('save')}</Button>
-        <Button onPress={props.onTry} isDisabled={shape.drawn === null} isPending={props.isTrying}>{say('try')}</Button>
         <Button onPress={props.onCancel}>{say('cancel')}</Button>
+        <Button onPress={props.onTry} isDisabled={shape.drawn === null} isPending={props.isTrying}>{say('try')}</Button>
       </div>
     </form>
   )
