@@ -56,7 +56,7 @@ SITES = (
     TownPlace("Sewer Orchard Road", "jobsite", 52.5330, 13.3720),
 )
 GAS_MAIN = TownPlace("Gas main, keep out", "restricted", 52.4934, 13.3929, 45.0)
-REGION = TownPlace("Region of the hired machines", "allowed", 52.5100, 13.3850, 5_000.0)
+REGION = TownPlace("Region of the hired machines", "allowed", YARD.lat, YARD.lon, 2_000.0)
 MACHINES = (
     ("Excavator 21 t", "Liebherr", "other"),
     ("Wheel loader", "Volvo", "other"),
