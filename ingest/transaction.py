@@ -235,7 +235,7 @@ async def _write_effects(conn: Connection, plan: WritePlan) -> None:
         write_events = events.insert_missing if plan.late.events else events.insert
         await write_events(conn, plan.events)
         await alerts.tell(conn, plan.events)
-        await alerts.follow(conn, plan.late.visits)
+        await alerts.follow(conn, plan.late.visits, plan.outcome.departures)
         await asset_states.store(conn, list(plan.saved_states.written.values()))
         await asset_states.forget(conn, list(plan.saved_states.removed.values()))
         await checkpoints.forget(conn, plan.late.outdated)

@@ -64,6 +64,9 @@ def judge(request: TrialRequest) -> TrialAnswer:
     batch = _batch(np.frombuffer(request.fixes, FIX_DTYPE))
     evaluation = evaluate(batch, State(), ZoneIndex([version]), request.until_us, gates, agenda)
     found = evaluation.transitions
+    # Of a machine with more fixes than were read nothing is known after the last of these.
+    judged_to_us = np.array(request.judged_to_us, np.int64)
+    found = found[found["time_us"] <= judged_to_us[found["asset"]]]
     found = found[np.argsort(found["time_us"], kind="stable")]
     types = _event_types(policy, found)
     return TrialAnswer(_first(found, types), _counts(found, types), len(found) > MOST_FOUND)

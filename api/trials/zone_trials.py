@@ -36,8 +36,8 @@ Word = Literal["enter", "exit", "dwell", "overspeed", "schedule"]
 class TrialRequest(msgspec.Struct):
     """A zone, and fixes (FIX_DTYPE) by asset, then time and seq.
 
-    rules: with those of the organization. max_speed_mps: by asset. since_us, until_us: the span in
-    which hours begin and deadlines pass.
+    rules: with those of the organization. max_speed_mps: by asset. judged_to_us: by asset, up to
+    when its fixes are known. since_us, until_us: the span in which hours begin and deadlines pass.
     """
 
     wkb: bytes
@@ -51,6 +51,7 @@ class TrialRequest(msgspec.Struct):
     max_accuracy_m: float
     since_us: int
     until_us: int
+    judged_to_us: list[int]
     fixes: bytes
 
 

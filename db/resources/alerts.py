@@ -18,7 +18,7 @@ from db.core.exchange import columns
 from db.core.listing import Conditions
 from db.core.table import Table
 from db.history.events import Event
-from db.history.visits import VisitRow
+from db.history.visits import Departure, VisitRow
 from geofence.model.policy import BREACH, DWELL, OVERSPEED
 from telemetry.ids import parse_id
 
@@ -146,9 +146,11 @@ def _alert_of(event: Event) -> NewAlert:
     data = msgspec.json.decode(event.data, type=_Data)
     visit_id = None if data.visit_id is None else parse_id("vis", data.visit_id)
     starts = data.cause == "schedule_started"  # once for each time that the hours begin
+    # Who leaves an allowed zone is to be looked at, however long ago the visit began.
+    is_own = starts or visit_id is None or (data.zone_kind, data.transition) == ("allowed", "exit")
     return NewAlert(
         org_id=event.org_id,
-        id=event.id if starts or visit_id is None else visit_id,
+        id=event.id if is_own or visit_id is None else visit_id,
         visit_id=visit_id,
         asset_id=parse_id("ast", data.asset_id),
         asset_name=data.asset_name,
@@ -213,7 +215,8 @@ UPDATE alerts
   FROM unnest(%b::uuid[], %b::uuid[]) AS gone (org_id, visit_id)
  WHERE alerts.org_id = gone.org_id AND alerts.visit_id = gone.visit_id AND NOT retracted
 """
-# An exit was told that was none: whoever resolved the alert then did so too early.
+# An exit was told that was none: whoever resolved the alert then did so too early. Where nothing
+# else was told, there is nothing to look at, until the asset leaves after all.
 _STAY = """
 UPDATE alerts
    SET told = array_remove(told, 'exit'), updated_at = now(),
@@ -224,22 +227,44 @@ UPDATE alerts
  WHERE alerts.org_id = stay.org_id AND alerts.visit_id = stay.visit_id
    AND told @> '{exit}' AND told <> '{exit}' AND NOT retracted
 """
+_NO_EXIT = """
+UPDATE alerts
+   SET retracted = true, updated_at = now(), state = 'resolved',
+       log = CASE WHEN state = 'resolved' THEN log ELSE alert_log(alerts.log, 'resolved') END
+  FROM unnest(%b::uuid[], %b::uuid[]) AS stay (org_id, visit_id)
+ WHERE alerts.org_id = stay.org_id AND alerts.visit_id = stay.visit_id
+   AND told = '{exit}' AND NOT retracted
+"""
+_EXIT_AFTER_ALL = """
+UPDATE alerts
+   SET retracted = false, updated_at = now(), state = 'new', assigned_to = NULL,
+       log = alert_log(alerts.log, 'new')
+  FROM unnest(%b::uuid[], %b::uuid[]) AS ended (org_id, visit_id)
+ WHERE alerts.org_id = ended.org_id AND alerts.visit_id = ended.visit_id
+   AND told = '{exit}' AND retracted
+"""
 
 
-async def follow(conn: Connection, amended: Iterable[VisitRow]) -> None:
-    """Let the alerts of amended visits, as they are stored now, follow them."""
+async def follow(
+    conn: Connection, amended: Iterable[VisitRow], departures: Iterable[Departure] = ()
+) -> None:
+    """Let the alerts of amended visits, as they are stored now, follow them. departures: ends of
+    other visits, of which some were told to have ended before.
+    """
     visits = list(amended)
     gone = [(visit.org_id, visit.id) for visit in visits if visit.retracted]
-    stays = [
-        (visit.org_id, visit.id)
-        for visit in visits
-        if visit.exit_told and visit.left_at is None and not visit.retracted
-    ]
+    told_exits = [visit for visit in visits if visit.exit_told and not visit.retracted]
+    stays = [(visit.org_id, visit.id) for visit in told_exits if visit.left_at is None]
+    ended = [(visit.org_id, visit.id) for visit in told_exits if visit.left_at is not None]
+    ended += [(end.org_id, end.visit_id) for end in departures if end.amends and end.told]
     if gone:
         await conn.execute(_PASS_ON, columns(gone))
         await conn.execute(_RETRACT, columns(gone))
     if stays:
         await conn.execute(_STAY, columns(stays))
+        await conn.execute(_NO_EXIT, columns(stays))
+    if ended:
+        await conn.execute(_EXIT_AFTER_ALL, columns(ended))
 
 
 async def change(

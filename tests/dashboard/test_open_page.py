@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import aiomqtt
 import pytest
 from playwright.async_api import Browser, Response, expect
+from playwright.async_api import Error as PlaywrightError
 
 from stack.cli.organizations.org import create_with_admin
 from stack.servers.runtime import StackInfo
@@ -65,13 +67,20 @@ async def test_the_ids_of_others_show_nothing(
     for place in PLACES:
         await page.goto(f"{pages.url}/app/{place.format(**ids)}")
         await page.wait_for_load_state("networkidle")
-        read = [await answer.text() for answer in answers if "/v1/" in answer.url]
+        read = [await _text(answer) for answer in answers if "/v1/" in answer.url]
         assert len(read) > 1
         assert not [text for text in read if "Theirs" in text]
         assert "Theirs" not in await page.locator("body").inner_text()
         answers.clear()
     await page.goto(f"{pages.url}/app/{PLACES[2].format(**ids)}")
     await expect(page.get_by_text("There is no such thing, or it is not yours.")).to_be_visible()
+
+
+async def _text(answer: Response) -> str:
+    """Return what came; nothing of an answer to the page before."""
+    with suppress(PlaywrightError):
+        return await answer.text()
+    return ""
 
 
 class Crossing:

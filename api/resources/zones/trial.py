@@ -197,6 +197,7 @@ class _Trial:
             max_accuracy_m=settings.max_accuracy_m or MAX_ACCURACY_M,
             since_us=to_us(body.since),
             until_us=max(to_us(body.since), to_us(until)),
+            judged_to_us=[to_us(at) for at in self._judged_to],
             fixes=b"".join(fixes),
         )
 

@@ -26,7 +26,7 @@ export function AlertDetails(props: { id: string }) {
   const isAdmin = useHasRole('admin')
   const { data: alert, error } = useAlert(props.id)
   const change = useChange()
-  if (error) return <div className="more"><ProblemNote problem={problemOf(error)} /></div>
+  if (error && !alert) return <div className="more"><ProblemNote problem={problemOf(error)} /></div>
   if (!alert) return <p className="more waiting">{say('loading')}</p>
   return (
     <div className="more">

@@ -44,7 +44,7 @@ export function useTracks(assets: readonly string[], from: string, to: string) {
     queries: assets.map((asset) => ({
       queryKey: ['track', asset, from, to],
       queryFn: ({ signal }: { signal: AbortSignal }) => read(asset, from, to, signal),
-      staleTime: Infinity,
+      staleTime: Date.parse(to) > Date.now() ? 0 : Infinity, // more may come of it
     })),
     combine: together,
   })

@@ -273,6 +273,7 @@ shape-multipolygon = Flächen
 shape-point = Kreis
 shape-linestring = Korridor
 file-too-large = Die Datei ist größer als 5 MB. Teilen hilft, oder weniger Punkte.
+file-has-too-many = Die Datei hat mehr als 5000 Formen: sie muss geteilt werden.
 file-unreadable = Die Datei lässt sich nicht lesen: Sie ist beschädigt oder nicht vollständig.
 file-of-another-kind = Das ist kein GeoJSON, KML oder GPX. Eine KMZ-Datei muss zuerst entpackt werden.
 export = Als { $format } sichern

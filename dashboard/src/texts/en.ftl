@@ -273,6 +273,7 @@ shape-multipolygon = Areas
 shape-point = Circle
 shape-linestring = Corridor
 file-too-large = The file is larger than 5 MB. Split it, or draw it with fewer points.
+file-has-too-many = The file has more than 5,000 shapes: split it.
 file-unreadable = The file cannot be read: it is damaged, or not whole.
 file-of-another-kind = This is no GeoJSON, KML or GPX. A KMZ has to be unpacked first.
 export = Save as { $format }

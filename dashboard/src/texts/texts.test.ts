@@ -70,7 +70,7 @@ describe('texts', () => {
       'alert-': ['enter', 'exit', 'pass-through'],
       'told-': ['enter', 'exit', 'dwell', 'overspeed', 'schedule'],
       'shape-': ['polygon', 'multipolygon', 'point', 'linestring'],
-      'file-': ['too-large', 'unreadable', 'of-another-kind'],
+      'file-': ['has-too-many', 'too-large', 'unreadable', 'of-another-kind'],
       ...Object.fromEntries(Object.values(NUMBERS).map(({ text }) => [text, ['', '-hint']])),
     }
     const wanted = Object.entries(families).flatMap(([family, all]) => all.map((each) => family + each))

@@ -4,6 +4,7 @@ import type { NewZone } from '../zones/facts'
 
 export const MOST_BYTES = 5 * 1024 * 1024
 export const MOST_ZONES = 1_000 // of one request
+export const MOST_ROWS = 5_000 // of a file, as many as a map shows
 const MOST_NAME = 200
 const REQUEST_CHARACTERS = 4_000_000 // of 5 MiB that a request may have
 
@@ -56,11 +57,17 @@ function shortened(name: string, end = ''): string {
   return name.trim().slice(0, MOST_NAME - end.length) + end
 }
 
-/** Positions of two numbers; null where one is none. Heights are left out. */
+/** Positions of two numbers of degrees; null where one is none. Heights are left out. */
 export function positionsOf(values: unknown): Position[] | null {
   if (!Array.isArray(values)) return null
-  const positions = values.map((each) => (Array.isArray(each) ? [Number(each[0]), Number(each[1])] : [NaN, NaN]))
+  const positions = values.map((each) => (Array.isArray(each) ? [degreesOf(each[0], 180), degreesOf(each[1], 90)] : [NaN, NaN]))
   return positions.every((position) => position.every(Number.isFinite)) ? positions : null
+}
+
+/** A number of degrees, NaN for anything else: metres of a map, or nothing. */
+function degreesOf(value: unknown, most: number): number {
+  const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : NaN
+  return Math.abs(number) <= most ? number : NaN
 }
 
 /** What is given where the file says nothing. */

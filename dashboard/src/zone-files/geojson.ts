@@ -74,7 +74,8 @@ function pointOf(coordinates: unknown): Geometry | null {
 /** The settings that our own export has. What others call the same is left out where it cannot be ours. */
 export function settingsIn(properties: Members): Settings {
   const settings: Record<string, unknown> = {}
-  const { kind, alert_on, schedule, assets } = properties
+  const { kind, alert_on, schedule, assets, external_id } = properties
+  if (typeof external_id === 'string' && external_id !== '') settings.external_id = external_id
   if (ZONE_KINDS.some((each) => each === kind)) settings.kind = kind
   if (Array.isArray(alert_on) && alert_on.every((each) => ALERTS.some((alert) => alert === each))) settings.alert_on = alert_on
   if (Array.isArray(membersOf(schedule).windows)) settings.schedule = schedule

@@ -10,7 +10,7 @@ import { Button, Note, ProblemNote, TextInput } from '../ui/forms'
 import { numberOf, type NewZone } from '../zones/facts'
 import { ZONE_KINDS, type Zone, type ZoneKind } from '../zones/shapes'
 import { ZoneMap } from '../zones/zone-map'
-import { bodyOfRow, MOST_BYTES, portionsOf, Unreadable } from './found'
+import { bodyOfRow, MOST_BYTES, MOST_ROWS, portionsOf, Unreadable } from './found'
 import { FoundTable, type Row } from './found-table'
 import { readRows } from './read-file'
 
@@ -45,19 +45,21 @@ function Import() {
   const [isFailed, setIsFailed] = useState(false)
   const rows = taken?.rows ?? []
   const given = { radius_m: numberOf(radius), width_m: numberOf(width), kind }
-  const isGiven = given.radius_m > 0 && given.width_m > 0
-  const setRow = (id: string, changes: Partial<Row>) =>
-    setTaken((old) => old && { ...old, rows: old.rows.map((row) => (row.id === id ? { ...row, ...changes } : row)) })
+  const has = (type: string) => rows.some(({ found }) => found.geometry?.type === type)
+  const isGiven = (given.radius_m > 0 || !has('Point')) && (given.width_m > 0 || !has('LineString'))
+  const setRows = (changes: ReadonlyMap<string, Partial<Row>>) =>
+    setTaken((old) => old && { ...old, rows: old.rows.map((row) => ({ ...row, ...changes.get(row.id) })) })
 
   const send = useMutation({
     mutationFn: async (wanted: readonly { id: string; body: NewZone }[]) => {
       for (const portion of portionsOf(wanted)) {
         try {
           await data(api.POST('/v1/zones/batch', { body: portion.map(({ body }) => body) }))
-          for (const { id } of portion) setRow(id, { result: 'made', isWanted: false, messages: [] })
+          setRows(new Map(portion.map(({ id }) => [id, { result: 'made', isWanted: false, messages: [] }])))
         } catch (thrown) {
           const problem = problemOf(thrown)
-          for (const [id, messages] of messagesOf(problem.document.errors ?? [], portion)) setRow(id, { result: 'refused', isWanted: false, messages })
+          const refused = [...messagesOf(problem.document.errors ?? [], portion)]
+          setRows(new Map(refused.map(([id, messages]) => [id, { result: 'refused', isWanted: false, messages }])))
           throw thrown
         }
       }
@@ -66,11 +68,13 @@ function Import() {
   })
 
   async function take(event: ChangeEvent<HTMLInputElement>) {
-    const [file] = event.target.files ?? []
+    const input = event.target
+    const [file] = input.files ?? []
     if (file === undefined) return
     send.reset()
     setChosen(null)
     setTaken(await takenFrom(file))
+    input.value = '' // the same file may be chosen again, corrected
   }
 
   const wanted = rows.flatMap((row) => {
@@ -86,7 +90,7 @@ function Import() {
         <h1>{say('import')}</h1>
         <div className="field">
           <label htmlFor="zone-file">{say('import-file')}</label>
-          <input id="zone-file" type="file" accept=".geojson,.json,.kml,.gpx" aria-describedby="zone-file-hint" onChange={(event) => void take(event)} />
+          <input id="zone-file" type="file" accept=".geojson,.json,.kml,.gpx" disabled={send.isPending} aria-describedby="zone-file-hint" onChange={(event) => void take(event)} />
           <span id="zone-file-hint" slot="description">{say('import-hint')}</span>
         </div>
         {taken?.fault && <Note kind="bad">{say(taken.fault)}</Note>}
@@ -101,10 +105,10 @@ function Import() {
               texts={ZONE_KINDS.map((each) => say(`kind-${each}`))}
               onChoose={setKind}
             />
-            {rows.some(({ found }) => found.geometry?.type === 'Point') && (
+            {has('Point') && (
               <TextInput inputMode="decimal" label={say('radius')} hint={say('import-radius-hint')} value={radius} onChange={setRadius} error={given.radius_m > 0 ? undefined : say('number-wanted')} />
             )}
-            {rows.some(({ found }) => found.geometry?.type === 'LineString') && (
+            {has('LineString') && (
               <TextInput inputMode="decimal" label={say('width')} hint={say('import-width-hint')} value={width} onChange={setWidth} error={given.width_m > 0 ? undefined : say('number-wanted')} />
             )}
             {made > 0 && <Note kind="good">{say('import-made', { count: made })}</Note>}
@@ -112,7 +116,7 @@ function Import() {
             <Button look="main" isDisabled={wanted.length === 0 || !isGiven} isPending={send.isPending} onPress={() => send.mutate(wanted)}>
               {say('import-make', { count: wanted.length })}
             </Button>
-            <FoundTable rows={rows} chosen={chosen} onChoose={setChosen} onWant={(id, isWanted) => setRow(id, { isWanted })} />
+            <FoundTable rows={rows} chosen={chosen} onChoose={setChosen} onWant={(id, isWanted) => setRows(new Map([[id, { isWanted }]]))} />
           </>
         )}
       </section>
@@ -140,11 +144,11 @@ async function takenFrom(file: File): Promise<Taken> {
   if (file.size > MOST_BYTES) return { title, rows: [], fault: 'file-too-large' }
   try {
     const found = readRows(await file.text(), title)
+    if (found.length > MOST_ROWS) return { title, rows: [], fault: 'file-has-too-many' }
     const rows = found.map((each, place) => ({ id: String(place), found: each, isWanted: each.fault === null, result: null, messages: [] }))
     return { title, rows, fault: null }
   } catch (thrown) {
-    if (thrown instanceof Unreadable) return { title, rows: [], fault: thrown.text }
-    throw thrown
+    return { title, rows: [], fault: thrown instanceof Unreadable ? thrown.text : 'file-unreadable' }
   }
 }
 

@@ -10,7 +10,10 @@ export function Centre(props: { drawn: Drawn | null; onChange: (drawn: Drawn) =>
   const [lon, lat] = props.drawn?.type === 'Point' ? props.drawn.coordinates : []
   const [texts, setTexts] = useState<{ lon: string; lat: string } | null>(null)
   const shown = texts ?? { lon: String(lon ?? ''), lat: String(lat ?? '') }
-  useEffect(() => setTexts(null), [lon, lat]) // it was set on the map
+  useEffect(() => {
+    // It was set on the map: what is typed says another number.
+    setTexts((typed) => (typed && numberOf(typed.lon) === lon && numberOf(typed.lat) === lat ? typed : null))
+  }, [lon, lat])
   const set = (changes: Partial<typeof shown>) => {
     const next = { ...shown, ...changes }
     setTexts(next)

@@ -1,4 +1,4 @@
-import type { FormEvent } from 'react'
+import { useEffect, useState, type FormEvent } from 'react'
 import { useSay } from '../texts/texts'
 import { Checks, Choice } from '../ui/choice'
 import { Button, FieldFaults, TextInput } from '../ui/forms'
@@ -49,6 +49,11 @@ export function ZoneForm(props: {
   const say = useSay()
   const { facts, shape, onFacts, onShape } = props
   const { faults, area_m2 } = props.verdict
+  const [isFine, setIsFine] = useState(FINE.some((name) => facts.numbers[name] !== ''))
+  const hasFineFault = FINE.some((name) => faultsAt(faults, `/${name}`).length > 0)
+  useEffect(() => {
+    if (hasFineFault) setIsFine(true)
+  }, [hasFineFault])
   const set = (changes: Partial<Facts>) => onFacts({ ...facts, ...changes })
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault()
@@ -121,7 +126,7 @@ export function ZoneForm(props: {
       <AssetChoice chosen={facts.assets} faults={faults} onChange={(assets) => set({ assets })} />
       <ScheduleEditor schedule={facts.schedule} faults={faults} onChange={(schedule) => set({ schedule })} />
       {numbers(ALERTING)}
-      <details open={FINE.some((name) => facts.numbers[name] !== '' || faultsAt(faults, `/${name}`).length > 0) || undefined}>
+      <details open={isFine} onToggle={(event) => setIsFine(event.currentTarget.open)}>
         <summary>{say('fine-rules')}</summary>
         <div className="stack inset">
           <p className="small">{say('fine-rules-hint')}</p>

@@ -19,7 +19,14 @@ from tests.db.rows import transaction
 
 BATCHES = ("assets", "trackers", "zones")
 # A quota of a day or a rate bounds these, or what they are made of has a quota.
-BOUNDED_OTHERWISE = {"events", "inspection_forms", "punches", "stock_lots", "stock_movements"}
+BOUNDED_OTHERWISE = {
+    "alerts",
+    "events",
+    "inspection_forms",
+    "punches",
+    "stock_lots",
+    "stock_movements",
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

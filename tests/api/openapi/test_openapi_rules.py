@@ -45,7 +45,6 @@ OTHER_IDS = {
     "POST /v1/auth/password-reset": "requestPasswordReset",
     "POST /v1/auth/password-reset/confirm": "confirmPasswordReset",
     "GET /.well-known/jwks.json": "getPublicKeys",
-    "GET /v1/api-keys/scopes": "getApiKeyScopes",
     "GET /v1/users/me": "getCurrentUser",
     "PATCH /v1/users/me": "updateCurrentUser",
     "POST /v1/users/me/sign-out": "signOutCurrentUser",

@@ -219,6 +219,9 @@ async def test_fixes_beyond_the_bound_are_left_out_and_it_is_said(
         (19, text(minute(18))),
     ]
     assert (answer["fixes"], answer["is_cut"]) == (20, True)
+    # Whether it stayed on is not known: a machine whose fixes are all known has stayed.
+    answer = await found(org, asset_ids=[few.asset_id, many.asset_id], dwell_seconds=3_600)
+    assert [who for who, word, _ in told(answer) if word == "dwell"] == [few.asset_id]
     monkeypatch.setattr(trial, "MOST_FIXES", 31)
     answer = await found(org, asset_ids=[few.asset_id, many.asset_id])
     assert (answer["fixes"], answer["is_cut"]) == (31, False)

@@ -30,7 +30,7 @@ async def test_an_admin_sets_how_positions_punches_and_hours_are_judged(
     await fixes.get_by_label("Vehicles, km/h").fill("90")
     await fixes.get_by_label("Worst accuracy, m").fill("far")
     await fixes.get_by_role("button", name="Save").click()
-    await expect(fixes.get_by_text("Give a number.")).to_be_visible()
+    await expect(fixes.get_by_text("A number is needed here.")).to_be_visible()
     await fixes.get_by_label("Worst accuracy, m").fill("99999")
     await fixes.get_by_role("button", name="Save").click()
     field = fixes.locator(".field", has=page.get_by_label("Worst accuracy, m"))

@@ -10,7 +10,7 @@ import pytest
 from db.core.ids import new_id
 from db.history import visits as stored_visits
 from db.history.events import Event
-from db.history.visits import VisitRow
+from db.history.visits import Departure, VisitRow
 from db.resources import alerts
 from db.resources.alerts import MAX_LOG
 from geofence.model.policy import BREACH, DWELL, OVERSPEED
@@ -48,7 +48,8 @@ async def test_alerts_are_what_the_events_tell(postgres: PostgresUnderTest) -> N
         is_start = data.get("cause") == "schedule_started"
         word = "schedule_started" if is_start else data.get("transition", "overspeed")
         assert word in type_ or "breach" in type_ or is_start or word == "dwell"
-        alert_id = event_id if is_start or visit_id is None else visit_id
+        is_own = is_start or (data["zone_kind"], word) == ("allowed", "exit")
+        alert_id = event_id if is_own or visit_id is None else visit_id
         expected.setdefault(alert_id, (visit_id, set()))[1].add(word)
     amended = {
         parse_id("vis", data["visit_id"])
@@ -60,12 +61,15 @@ async def test_alerts_are_what_the_events_tell(postgres: PostgresUnderTest) -> N
     gone = {row[0] for row in walk.tenant.rows("SELECT id FROM visits WHERE retracted")}
     stored = walk.tenant.rows("SELECT id, visit_id, told, state, retracted FROM alerts")
     assert {row[0]: row[1] for row in stored} == {key: one[0] for key, one in expected.items()}
-    for alert_id, _, words, *_ in stored:
+    for alert_id, visit_id, words, _, is_retracted in stored:
+        if is_retracted and visit_id not in gone:  # left, and had not
+            assert words == ["exit"]
+            continue
         lacking = expected[alert_id][1] - set(words)
         assert not lacking or (lacking == {"exit"} and alert_id in amended)
         assert set(words) <= expected[alert_id][1]
         assert len(words) == len(set(words))
-    assert {(row[1] in gone, row[3], row[4]) for row in stored} == {
+    assert {(row[1] in gone, row[3], row[4]) for row in stored} - {(False, "resolved", True)} == {
         (False, "new", False),
         (True, "resolved", True),
     }
@@ -73,14 +77,16 @@ async def test_alerts_are_what_the_events_tell(postgres: PostgresUnderTest) -> N
     postgres.drop(database)
 
 
-def told(tenant: Tenant, visit_id: UUID, transition: str, at: datetime = AT) -> Event:
+def told(
+    tenant: Tenant, visit_id: UUID, transition: str, at: datetime = AT, kind: str = "restricted"
+) -> Event:
     """Return an event of a visit as ingest makes it."""
     data = {
         "asset_id": format_id("ast", tenant.org_id),
         "asset_name": "Truck",
         "zone_id": format_id("zon", tenant.org_id),
         "zone_name": "Quarry",
-        "zone_kind": "restricted",
+        "zone_kind": kind,
         "visit_id": format_id("vis", visit_id),
         "lat": 47.0,
         "lon": 8.0,
@@ -197,3 +203,28 @@ async def test_the_log_of_what_happens_has_a_bound(database: DatabaseUnderTest) 
     await tell(database, told(tenant, visit_id, "dwell"))
     state, _, log = state_of(tenant, visit_id)
     assert (state, len(log), log[-1]) == ("new", MAX_LOG, "new")
+
+
+async def test_leaving_an_allowed_zone_is_an_alert_of_its_own_that_follows_the_visit(
+    database: DatabaseUnderTest,
+) -> None:
+    tenant, visit_id = await Tenant.create(database), new_id()
+    came = told(tenant, visit_id, "enter", kind="allowed")
+    left = told(tenant, visit_id, "exit", AT + timedelta(hours=9), kind="allowed")
+    await tell(database, came)
+    await resolve(database, tenant, visit_id)
+    await tell(database, left)
+    assert state_of(tenant, visit_id)[0] == "resolved"
+    assert state_of(tenant, left.id) == ("new", {"exit"}, [])
+    lasts = stay(tenant, visit_id, exit_told=True)
+    await follow(database, lasts)
+    assert state_of(tenant, left.id) == ("resolved", {"exit"}, ["resolved"])
+    ends = Departure(
+        *(tenant.org_id, visit_id, AT + timedelta(hours=12), 47.0, 8.0, "moved", None),
+        *(new_id(), AT, 1),
+        amends=True,
+    )
+    for departure in (ends._replace(amends=False), ends):
+        async with transaction(database, "opsc_ingest") as conn:
+            await alerts.follow(conn, [], [departure])
+    assert state_of(tenant, left.id) == ("new", {"exit"}, ["resolved", "new"])
