@@ -53,7 +53,7 @@ requestAnimationFrame(count);
 
 @dataclass
 class Figures:
-    """Of the time after the warm-up. heap_ratio: the end against 30 s into the run."""
+    """The figures of the time after the warm-up. heap_ratio: the end against 30 s into the run."""
 
     longest_task_ms: float
     tasks_above_100_ms: int
