@@ -244,7 +244,7 @@ SHORT = ("one text over and over", "2,100 half requests of an address")
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("programs")
 async def test_a_neighbour_is_measured_beside_attackers(tmp_path: Path) -> None:
-    timing = Timing(calm_s=1.5, attack_s=1.5)
+    timing = Timing(calm_s=1.5, attack_s=3.0)  # attackers have a low priority
     with data_folder() as folder:
         async with running_system(folder) as up:
             for number, attack in enumerate(ATTACKS):
