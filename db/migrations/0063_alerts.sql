@@ -1,7 +1,8 @@
 -- Alerts: what somebody has to look at. Ingest makes one for each visit that alerts, in the transaction
--- of its events, and one for each asset that is in the wrong place when the hours of a zone begin.
+-- of its events, one for each asset that is in the wrong place when the hours of a zone begin, and one for
+-- each that leaves an allowed zone.
 
--- id: of the visit, or of the event of hours that begin. Names and kind of zone: as they were told.
+-- id: of the visit, or of the event where that has an alert of its own. Names and kind of zone: as they were told.
 -- told: what of it was told, each word once. log: who did what, `{at, user_id, state, assigned_to,
 -- text}`; user_id is null where ingest did it.
 CREATE TABLE alerts (

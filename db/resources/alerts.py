@@ -68,10 +68,6 @@ def _open(conditions: Conditions, is_open: bool) -> None:
     conditions.add("alerts.state <> 'resolved'" if is_open else "alerts.state = 'resolved'")
 
 
-def _state(conditions: Conditions, state: State) -> None:
-    conditions.add("alerts.state = %(state)s", state=state)
-
-
 def _asset(conditions: Conditions, asset_id: UUID) -> None:
     conditions.add("alerts.asset_id = %(asset_id)s", asset_id=asset_id)
 
@@ -92,7 +88,7 @@ table = Table(
       LEFT JOIN users AS assignee
         ON assignee.org_id = alerts.org_id AND assignee.id = alerts.assigned_to
     """,
-    filters={"open": _open, "state": _state, "asset_id": _asset, "zone_id": _zone},
+    filters={"open": _open, "asset_id": _asset, "zone_id": _zone},
 )
 
 
@@ -206,7 +202,8 @@ UPDATE alerts AS known
    AND kept.asset_id = lost.asset_id AND NOT kept.retracted
    AND kept.entered_at <= lost.occurred_at
    AND (kept.left_at IS NULL OR kept.left_at >= lost.occurred_at)
- WHERE known.org_id = kept.org_id AND known.visit_id = kept.id AND known.state = 'resolved'
+ WHERE known.org_id = kept.org_id AND known.id = kept.id AND known.state = 'resolved'
+   AND NOT known.retracted
 """
 _RETRACT = """
 UPDATE alerts

@@ -78,7 +78,12 @@ async def test_alerts_are_what_the_events_tell(postgres: PostgresUnderTest) -> N
 
 
 def told(
-    tenant: Tenant, visit_id: UUID, transition: str, at: datetime = AT, kind: str = "restricted"
+    tenant: Tenant,
+    visit_id: UUID,
+    transition: str,
+    at: datetime = AT,
+    kind: str = "restricted",
+    cause: str = "moved",
 ) -> Event:
     """Return an event of a visit as ingest makes it."""
     data = {
@@ -87,6 +92,7 @@ def told(
         "zone_id": format_id("zon", tenant.org_id),
         "zone_name": "Quarry",
         "zone_kind": kind,
+        "cause": cause,
         "visit_id": format_id("vis", visit_id),
         "lat": 47.0,
         "lon": 8.0,
@@ -171,6 +177,9 @@ async def test_a_visit_that_is_part_of_another_passes_on_that_it_is_open(
     await tell(database, told(tenant, first, "enter"), told(tenant, first, "exit"))
     await tell(database, told(tenant, second, "enter", at=later))
     await resolve(database, tenant, first)
+    began = told(tenant, first, "enter", cause="schedule_started")
+    await tell(database, began)
+    await resolve(database, tenant, began.id)
     if was_resolved:
         await resolve(database, tenant, second)
     await follow(
@@ -179,6 +188,7 @@ async def test_a_visit_that_is_part_of_another_passes_on_that_it_is_open(
         stay(tenant, second, later, retracted=True),
     )
     assert state_of(tenant, second)[0] == "resolved"
+    assert state_of(tenant, began.id)[0] == "resolved"  # that is another thing
     # The first one is open again in any case: it was told to have left, and has not.
     assert state_of(tenant, first) == ("new", {"enter"}, ["resolved", "new"])
 
