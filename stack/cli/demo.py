@@ -262,9 +262,14 @@ class CountedBefore(NamedTuple):
 
 
 async def _past(client: ApiClient, fixes: int) -> CountedBefore:
-    """Return what there is, once all events have their numbers: none is delivered then."""
+    """Return what there is, once all events have their numbers: none is delivered then. After
+    ``DRAIN_S``: what there is.
+    """
+    deadline = time.monotonic() + DRAIN_S
     before, past = None, None
-    while past is None or past != before or past.breaches < WEEKS_BREACHES:
+    while past is None or (
+        (past != before or past.breaches < WEEKS_BREACHES) and time.monotonic() < deadline
+    ):
         before = past
         await asyncio.sleep(DRAIN_POLL_S)
         events = await client.total("/v1/events")
