@@ -341,6 +341,34 @@ async def test_audit_events_go_by_their_age_the_oldest_first(
     assert await _audit_ages(world, other) == [2]
 
 
+async def _alert_ages(world: World, org_id: UUID) -> list[int]:
+    """Return the ages of the alerts of the test below, in days."""
+    query = "SELECT %s::date - created_at::date FROM alerts WHERE org_id = %s"
+    cursor = await world.admin.execute(query, (NOW, org_id))
+    return sorted([age for (age,) in await cursor.fetchall()], reverse=True)
+
+
+async def test_alerts_go_by_their_age_the_oldest_first(world: World, connections: Pool) -> None:
+    one, other = [(await Tenant.create(world.database)).org_id for _ in range(2)]
+    for org_id in (one, other):
+        await world.admin.execute(
+            "INSERT INTO alerts (org_id, id, asset_id, asset_name, zone_id, zone_name, zone_kind,"
+            " occurred_at, lat, lon, told, created_at)"
+            " SELECT %(org_id)s, gen_random_uuid(), gen_random_uuid(), 'x', gen_random_uuid(), 'x',"
+            " 'restricted', %(now)s, 0, 0, '{enter}', %(now)s - days * interval '1 day'"
+            " FROM unnest('{8, 2, 9, 7}'::int[]) AS days",
+            {"org_id": org_id, "now": NOW},
+        )
+    before = NOW - timedelta(days=5)
+    async with connections.connection() as conn:
+        for number, left in ((2, [7, 2]), (1, [2]), (0, [2])):
+            assert await retention.remove_alerts(conn, one, before, 2) == number
+            assert await _alert_ages(world, one) == left
+    assert await _alert_ages(world, other) == [9, 8, 7, 2]
+    assert await _removed(connections, Days(None, 5, None)) == {"alerts": 3}
+    assert await _alert_ages(world, other) == [2]
+
+
 async def test_attempts_go_by_days_and_statistics_by_hours(world: World, connections: Pool) -> None:
     org_id = await world.organization()
     for days in (1, 28, 29, 31, 32, 40):
