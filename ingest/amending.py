@@ -9,9 +9,9 @@ import structlog
 from db.core.connect import Connection
 from db.core.errors import DatabaseError
 from db.core.wakeups import WakeUp
-from db.punches.amendments import amend_some
 from ingest.metrics import IngestMetrics
 from service.exceptions import message
+from use_cases.punches.amend import amend_some
 
 _LOOK_S = 1.0  # between two looks for punches to judge again
 _RETRY_S = 5.0

@@ -23,7 +23,6 @@ from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints
 from db.ingest.registry import changes_since, unchanging
 from db.punches.amendments import NewFixes, note_new_fixes
-from db.punches.record import record
 from db.punches.rows import Fate
 from db.resources import alerts
 from ingest.late import lookup
@@ -40,6 +39,7 @@ from ingest.recovery import look_up_places
 from ingest.registry.registry import Registry
 from ingest.sources.source import Source
 from telemetry.times import to_datetime
+from use_cases.punches.record import record
 
 LEASE = leases.INGEST
 

@@ -271,6 +271,11 @@ def check_held(level: StockLevel, change: StockChange, held_milli: int) -> None:
         raise StockError("insufficient_reserved", detail, level)
 
 
+def arriving(change: StockChange) -> StockChange:
+    """Return the change where a transfer arrives, from that where it leaves."""
+    return StockChange(-change.on_hand_milli, 0, change.unit_cost_microcents)
+
+
 def changed(level: StockLevel, change: StockChange) -> StockLevel:
     """Return the level after a change, as a movement and the check of the ledger work it out."""
     return StockLevel(

@@ -17,6 +17,7 @@ WINGS = (
     "service",
     "stack",
     "telemetry",
+    "use_cases",
     "webhooks",
 )
 

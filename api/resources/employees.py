@@ -2,8 +2,8 @@
 
 An employee may be linked to a user, who signs in; a user is one employee's at most. Since nobody
 judges their own hours, admins alone make links, and nobody ends their own. `punch_rights` say with
-what and where an employee may punch (`db.punches.record`). Deleting and restoring are as those of
-clients.
+what and where an employee may punch (`use_cases.punches.record`). Deleting and restoring are as
+those of clients.
 """
 
 from collections.abc import Callable, Mapping

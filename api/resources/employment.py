@@ -19,11 +19,11 @@ from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.core.table import db_now
 from db.core.wakeups import Channel
-from db.hours.shifts import derive_since
 from db.identity import users
 from db.resources import organizations, trackers
 from db.resources.employees import Employee
 from operations.hours.local_days import day_end_s, local_day, zone_of
+from use_cases.hours.derive import derive_since
 
 FIELDS = frozenset({"active", "left_on", "user_id", "timezone"})
 """The fields of a body on which it depends until when somebody is employed, or whose rights end."""

@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply, Rows
+from db.core.fetch import value_of
 from db.hours.rules import EmployeeKey
 from operations.hours.shift_rules import ShiftRules
 from operations.hours.shifts import CreditedPunch
@@ -112,3 +114,47 @@ def punches_around(
         return found
 
     return exchange.ask(_AROUND, values, read)
+
+
+async def last_pay_time(conn: Connection, employee: EmployeeKey, since: datetime) -> datetime:
+    """Return the last credited time of an employee's punches after a time, or that time."""
+    last = await value_of(
+        conn,
+        "SELECT max(pay_time) FROM punches WHERE org_id = %s AND employee_id = %s"
+        " AND pay_time > %s",
+        (*employee, since),
+    )
+    return last or since
+
+
+# All punches --------------------------------------------------------------------------------------
+
+_EMPLOYEES = """
+SELECT id FROM employees
+ WHERE org_id = current_org_id()
+   AND EXISTS (SELECT FROM punches
+                WHERE punches.org_id = employees.org_id AND punches.employee_id = employees.id)
+ ORDER BY id
+"""
+_TIMES = """
+SELECT org_id, employee_id, min(pay_time), max(pay_time) FROM punches
+ WHERE org_id = current_org_id() AND employee_id = %s GROUP BY org_id, employee_id
+"""
+# As whoever records their punches does.
+_LOCK = """
+SELECT FROM employees WHERE org_id = current_org_id() AND id = %s FOR NO KEY UPDATE
+"""
+
+
+async def employees_who_punched(conn: Connection) -> list[UUID]:
+    """Return each employee of the tenant who ever punched."""
+    cursor = await conn.execute(_EMPLOYEES)
+    return [employee_id for (employee_id,) in await cursor.fetchall()]
+
+
+async def lock_all_punches(conn: Connection, employee_id: UUID) -> PunchTimes:
+    """Lock an employee who has punched, and return the times of all their punches."""
+    await conn.execute(_LOCK, (employee_id,))
+    cursor = await conn.execute(_TIMES, (employee_id,))
+    (times,) = await cursor.fetchall()
+    return PunchTimes(*times)

@@ -144,3 +144,14 @@ async def insert_adjustment(
         " is_own) VALUES (current_org_id(), %s, %s, %s, %s, %s, %s, %s, %s)",
         (adjustment.id, timesheet_id, *adjustment[1:-1]),
     )
+
+
+_APPROVED = """
+SELECT first_day, last_day FROM timesheets
+ WHERE org_id = current_org_id() AND employee_id = %s AND state IN ('approved', 'locked')
+"""
+
+
+async def approved_periods(conn: Connection, employee_id: UUID) -> list[tuple[date, date]]:
+    """Return the first and last days of an employee's timesheets that are approved."""
+    return await (await conn.execute(_APPROVED, (employee_id,))).fetchall()

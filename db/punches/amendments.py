@@ -1,20 +1,13 @@
-"""AmendedPunches punches: verdicts that a late fix or a corrected job site makes others.
+"""Verdicts of punches that are judged again: what of it is due, and what replaces them.
 
-    await note_new_fixes(conn, fixes)      # in the transaction that stores the fixes
-    while await amend_some(conn): ...      # afterwards, a bounded number in each transaction
-
-What is to be judged again is noted in the transaction that causes it, so a process that is killed
-loses nothing of it. A late fix bears on the rule `teleport` alone, and a job site on the rules of
-the place: the other reasons stay as they were, and so does the time that counts for pay. A verdict
-that comes out as it was writes nothing. One that does not is kept in `punch_verdicts`, the punch
-gets the new one with the next revision, and the event `punch.amended` tells it.
+What is to be judged again is noted in the transaction that causes it (`note_new_fixes`, a trigger
+of job sites), so a process that is killed loses nothing of it. `use_cases.punches.amend` judges.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -22,33 +15,13 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange
-from db.history import events
-from db.history.events import Event
-from db.hours import shifts
-from db.hours.punches import PunchTimes
-from db.punches.evidence import PunchTerms, lock_employees, places_of_employees
-from db.punches.rows import WORK_ORDER, NewPunch, nearest_s
-from db.punches.sites import NearZone, PunchPlace, PunchSites, near_zones
-from geofence.event_data.punches import PunchAmendment
-from geofence.punches.claim import (
-    PUNCH_AMENDED,
-    AmendmentCause,
-    ClaimedPunch,
-    PunchReason,
-    PunchSite,
-    TimedPosition,
-    amendment_event_id,
-    position,
-)
-from geofence.punches.verdict import with_leap, with_sites, worst
-from telemetry.ids import format_id
+from db.punches.rows import WORK_ORDER, NewPunch
+from geofence.punches.claim import AmendmentCause, ClaimedPunch, position
 from telemetry.punch import PunchKind
-from telemetry.times import format_time, to_us
+from telemetry.times import to_us
 
-MOST_PUNCHES = 200
-"""The punches that one transaction judges again."""
-
+PunchKey: TypeAlias = tuple[UUID, UUID]
+"""The organization and the id of a punch."""
 
 # What is noted ------------------------------------------------------------------------------------
 
@@ -89,7 +62,7 @@ async def note_new_fixes(conn: Connection, fixes: Sequence[NewFixes]) -> None:
         await conn.execute(_NOTE, [list(column) for column in zip(*fixes, strict=True)])
 
 
-# What is judged again -----------------------------------------------------------------------------
+# What is due --------------------------------------------------------------------------------------
 
 _OUTDATED = """
 SELECT org_id, punch_id FROM punch_evidence WHERE is_outdated
@@ -110,43 +83,47 @@ UPDATE jobsite_corrections SET next_at = %s, next_id = %s, worked_at = clock_tim
 """
 
 
-class AmendedPunches(NamedTuple):
-    """The end of one transaction: how many punches it judged again, and how many are others now."""
+class Correction(NamedTuple):
+    """The corrected job sites of an organization, and the punch up to which others are judged."""
 
-    judged: int
-    amended: int
-
-
-async def amend_some(conn: Connection) -> AmendedPunches:
-    """Judge again, in one transaction, up to MOST_PUNCHES that a late fix bears on, else punches
-    of the organization whose turn it is, of which job sites were corrected.
-    """
-    async with conn.transaction():
-        cursor = await conn.execute(_OUTDATED, (MOST_PUNCHES,))
-        outdated = await cursor.fetchall()
-        if outdated:
-            return AmendedPunches(len(outdated), await _amend(conn, outdated, "late_fix"))
-        return await _amend_correction(conn)
+    org_id: UUID
+    next_at: datetime
+    next_id: UUID
 
 
-async def _amend_correction(conn: Connection) -> AmendedPunches:
-    job = await (await conn.execute(_CORRECTION)).fetchone()
-    if job is None:
-        return AmendedPunches(0, 0)
-    org_id, next_at, next_id = job
-    cursor = await conn.execute(_BEHIND, (org_id, next_at, next_id, MOST_PUNCHES))
-    found = await cursor.fetchall()
-    amended = await _amend(conn, [one[:2] for one in found], "jobsite_changed") if found else 0
-    if len(found) == MOST_PUNCHES:
-        _, last_id, last_at = found[-1]
-        await conn.execute(_GO_ON, (last_at, last_id, org_id))
-    else:
-        await conn.execute("DELETE FROM jobsite_corrections WHERE org_id = %s", (org_id,))
-    return AmendedPunches(len(found) or 1, amended)
+async def outdated(conn: Connection, limit: int) -> list[PunchKey]:
+    """Return the first punches that a late fix bears on, locked."""
+    return await (await conn.execute(_OUTDATED, (limit,))).fetchall()
 
 
-class _Stored(NamedTuple):
-    """A punch as it is stored. reasons: a JSON text."""
+async def next_correction(conn: Connection) -> Correction | None:
+    """Return the correction whose turn it is, locked."""
+    async with conn.cursor(row_factory=args_row(Correction)) as cursor:
+        return await (await cursor.execute(_CORRECTION)).fetchone()
+
+
+async def corrected(
+    conn: Connection, correction: Correction, limit: int
+) -> list[tuple[UUID, UUID, datetime]]:
+    """Return the next punches of a correction: organization, id and time of the position."""
+    return await (await conn.execute(_BEHIND, (*correction, limit))).fetchall()
+
+
+async def go_on_behind(conn: Connection, org_id: UUID, at: datetime, punch_id: UUID) -> None:
+    """Go on with a correction behind this punch, when others have had their turn."""
+    await conn.execute(_GO_ON, (at, punch_id, org_id))
+
+
+async def end_correction(conn: Connection, org_id: UUID) -> None:
+    """Remove a correction of which all punches are judged."""
+    await conn.execute("DELETE FROM jobsite_corrections WHERE org_id = %s", (org_id,))
+
+
+# Punches as they are judged -----------------------------------------------------------------------
+
+
+class JudgedPunch(NamedTuple):
+    """A punch as it was judged. reasons: a JSON text."""
 
     org_id: UUID
     id: UUID
@@ -174,6 +151,7 @@ class _Stored(NamedTuple):
 
     @property
     def employee(self) -> tuple[UUID, UUID]:
+        """Its organization and its employee."""
         return self.org_id, self.employee_id
 
     @property
@@ -195,15 +173,10 @@ class _Stored(NamedTuple):
 
     @property
     def claim(self) -> ClaimedPunch:
+        """The punch as it is judged."""
         new = self.as_new
         fix = position(new.fix_time_us, new.lon, new.lat, new.accuracy_m)
         return ClaimedPunch(new.kind, new.claimed_us, fix, new.mock)
-
-    @property
-    def told(self) -> object:
-        """The facts of the verdict: where they differ, it is amended."""
-        rules = sorted((one["rule"], one["makes"]) for one in json.loads(self.reasons))
-        return self.verdict, rules, self.zone_id, self.site_id
 
 
 _READ = sql.SQL(
@@ -212,7 +185,7 @@ _READ = sql.SQL(
 ).format(
     sql.SQL(", ").join(
         sql.SQL("reasons::text") if name == "reasons" else sql.Identifier(name)
-        for name in _Stored._fields
+        for name in JudgedPunch._fields
     )
 )
 _EMPLOYEES = """
@@ -222,116 +195,31 @@ SELECT org_id, employee_id, min(claimed_at) FROM punches
 """
 
 
-async def _amend(conn: Connection, keys: Sequence[tuple[UUID, UUID]], cause: AmendmentCause) -> int:
-    """Judge punches again, and write what differs. Returns how many differ."""
-    columns = [list(column) for column in zip(*keys, strict=True)]
-    employees = await (await conn.execute(_EMPLOYEES, columns)).fetchall()
-    exchange = Exchange(conn)
-    locked = lock_employees(exchange, {(org_id, own): at for org_id, own, at in employees})
-    await exchange.send()
-    terms = locked.value
-    async with conn.cursor(row_factory=args_row(_Stored)) as cursor:
-        stored = await (await cursor.execute(_READ, columns)).fetchall()
-    judge = _beside_fixes if cause == "late_fix" else _at_jobsites
-    judged = await judge(conn, stored, terms)
-    changed = [(old, new) for old, new in zip(stored, judged, strict=True) if old.told != new.told]
-    if changed:
-        await _write(conn, changed, cause)
-        told = [_event(old, new, cause, terms[old.employee].name) for old, new in changed]
-        await events.insert(conn, told)
-        await shifts.derive(exchange, _credited([old for old, _ in changed]))
-    return len(changed)
+async def first_claims(
+    conn: Connection, punches: Sequence[PunchKey]
+) -> dict[tuple[UUID, UUID], datetime]:
+    """Return the first claimed time of each employee of these punches."""
+    cursor = await conn.execute(_EMPLOYEES, _columns(punches))
+    return {(org_id, employee_id): at for org_id, employee_id, at in await cursor.fetchall()}
 
 
-def _credited(punches: Sequence[_Stored]) -> list[PunchTimes]:
-    times: dict[tuple[UUID, UUID], list[datetime]] = {}
-    for punch in punches:
-        times.setdefault(punch.employee, []).append(punch.pay_time)
-    return [PunchTimes(*employee, min(at), max(at)) for employee, at in times.items()]
+async def judged_punches(conn: Connection, punches: Sequence[PunchKey]) -> list[JudgedPunch]:
+    """Return punches by their organizations and ids."""
+    async with conn.cursor(row_factory=args_row(JudgedPunch)) as cursor:
+        return await (await cursor.execute(_READ, _columns(punches))).fetchall()
 
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+# What is written ----------------------------------------------------------------------------------
 
 _KNOWN = """
 UPDATE punch_evidence AS known SET nearest_s = fresh.nearest_s, is_outdated = false
   FROM unnest(%s::uuid[], %s::uuid[], %s::float8[]) AS fresh (org_id, punch_id, nearest_s)
  WHERE known.org_id = fresh.org_id AND known.punch_id = fresh.punch_id
 """
-
-
-async def _beside_fixes(
-    conn: Connection, punches: Sequence[_Stored], terms: Mapping[tuple[UUID, UUID], PunchTerms]
-) -> list[_Stored]:
-    """Judge by the places of the employees that are next in time to the fixes, as known now."""
-    exchange, places = Exchange(conn), dict[int, list[TimedPosition]]()
-    known_places = places_of_employees(exchange, [punch.as_new for punch in punches])
-    await exchange.send()
-    for number, place in known_places.value:
-        places.setdefault(number, []).append(place)
-    judged: list[_Stored] = []
-    known: list[tuple[UUID, UUID, float]] = []
-    for number, punch in enumerate(punches):
-        claim = punch.claim
-        apart_s, previous = nearest_s(claim.fix, places.get(number, ()))
-        known.append((punch.org_id, punch.id, apart_s))
-        reasons = with_leap(_reasons(punch), claim, previous, terms[punch.employee].rules)
-        judged.append(_with_reasons(punch, reasons))
-    await conn.execute(_KNOWN, [list(column) for column in zip(*known, strict=True)])
-    return judged
-
-
-async def _at_jobsites(
-    conn: Connection, punches: Sequence[_Stored], terms: Mapping[tuple[UUID, UUID], PunchTerms]
-) -> list[_Stored]:
-    """Judge by the zones that were in force, as known now.
-
-    The site of the verdict so far still counts: the work order that led there may be done.
-    """
-    asked: dict[int, PunchPlace] = {}
-    for number, punch in enumerate(punches):
-        claim = punch.claim
-        if claim.fix is None:
-            continue
-        at_us = claim.time_us if claim.fix.time_us is None else claim.fix.time_us
-        sites = terms[punch.employee].sites_at(claim.time_us)
-        place = PunchPlace(punch.org_id, claim.fix.lon, claim.fix.lat, at_us, sites)
-        asked[number] = place
-        if punch.site_id is not None:
-            asked[number + len(punches)] = place._replace(
-                sites=PunchSites(frozenset({punch.site_id}))
-            )
-    zones = await near_zones(conn, asked)
-    judged: list[_Stored] = []
-    for number, punch in enumerate(punches):
-        found = {zone.zone_id: zone for zone in zones.get(number + len(punches), ())}
-        found |= {zone.zone_id: zone for zone in zones.get(number, ())}
-        judged.append(_at(punch, list(found.values()), terms[punch.employee]))
-    return judged
-
-
-def _at(punch: _Stored, zones: Sequence[NearZone], terms: PunchTerms) -> _Stored:
-    sites = [PunchSite(zone.zone_id, zone.distance_m, zone.tolerance_m) for zone in zones]
-    received_us = to_us(punch.received_at)
-    reasons, site = with_sites(_reasons(punch), punch.claim, sites, received_us, terms.rules)
-    zone = next((zone for zone in zones if site and zone.zone_id == site.zone), None)
-    return _with_reasons(punch, reasons)._replace(
-        zone_id=zone.zone_id if zone else None,
-        zone_version=zone.version if zone else None,
-        site_id=zone.site_id if zone else None,
-        distance_m=site.distance_m if site else None,
-        margin_m=site.margin_m if site else None,
-    )
-
-
-def _reasons(punch: _Stored) -> list[PunchReason]:
-    return [PunchReason(**reason) for reason in json.loads(punch.reasons)]
-
-
-def _with_reasons(punch: _Stored, reasons: Sequence[PunchReason]) -> _Stored:
-    text = json.dumps([asdict(reason) for reason in reasons])
-    return punch._replace(verdict=worst(reasons), reasons=text, revision=punch.revision + 1)
-
-
-# What is written ----------------------------------------------------------------------------------
-
 _KEEP = """
 INSERT INTO punch_verdicts (org_id, punch_id, revision, cause, verdict, reasons, zone_id,
                             zone_version, site_id, distance_m, margin_m)
@@ -362,8 +250,15 @@ _REPLACE = sql.SQL(
 )
 
 
-async def _write(
-    conn: Connection, changed: Sequence[tuple[_Stored, _Stored]], cause: AmendmentCause
+async def note_evidence(conn: Connection, known: Sequence[tuple[UUID, UUID, float]]) -> None:
+    """Note how far in time the nearest evidence of punches is, seconds: organization, punch, how
+    far. They are not outdated any more.
+    """
+    await conn.execute(_KNOWN, _columns(known))
+
+
+async def replace_verdicts(
+    conn: Connection, changed: Sequence[tuple[JudgedPunch, JudgedPunch]], cause: AmendmentCause
 ) -> None:
     """Keep the verdicts that are replaced, and write the new ones."""
     keys = [[old.org_id for old, _ in changed], [old.id for old, _ in changed]]
@@ -381,32 +276,6 @@ async def _write(
         for _, new in changed
     ]
     await conn.execute(_REPLACE, (msgspec.json.encode(rows).decode(),))
-
-
-def _event(old: _Stored, new: _Stored, cause: AmendmentCause, employee_name: str) -> Event:
-    data = PunchAmendment(
-        punch_id=format_id("pun", new.id),
-        employee_id=format_id("emp", new.employee_id),
-        employee_name=employee_name,
-        kind=new.kind,
-        claimed_at=format_time(to_us(new.claimed_at)),
-        pay_time=format_time(to_us(new.pay_time)),
-        revision=new.revision,
-        cause=cause,
-        verdict=new.verdict,
-        reasons=json.loads(new.reasons),
-        previous_verdict=old.verdict,
-        previous_reasons=json.loads(old.reasons),
-        site_id=None if new.site_id is None else format_id("sit", new.site_id),
-        zone_id=None if new.zone_id is None else format_id("zon", new.zone_id),
-        zone_version=new.zone_version,
-        distance_m=new.distance_m,
-        margin_m=new.margin_m,
-        review=new.review,
-    )
-    event_id = amendment_event_id(new.id, new.revision)
-    text = msgspec.json.encode(data).decode()
-    return Event(new.org_id, event_id, PUNCH_AMENDED, new.pay_time, text)
 
 
 # What replaced verdicts were ----------------------------------------------------------------------

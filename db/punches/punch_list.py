@@ -13,10 +13,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.core.listing import Columns, Conditions, FilteredList
-from db.hours import shifts
-from db.hours.punches import PunchTimes
 
 Review: TypeAlias = Literal["accepted", "rejected"]
 
@@ -106,18 +103,13 @@ PUNCHES = FilteredList(StoredPunch, _COLUMNS, "punches", Columns("claimed_at"))
 
 async def write_review(
     conn: Connection,
-    org_id: UUID,
     punch: StoredPunch,
     review: Review,
     note: str | None,
     by: UUID,
     at: datetime,
 ) -> StoredPunch:
-    """Write what user `by` decides of a punch, derive the shifts that depend on it, and return the
-    punch as it is then.
-
-    The caller has locked the employee, as whoever records their punches has.
-    """
+    """Write what user `by` decides of a punch, and return the punch as it is then."""
     changed = punch._replace(
         review=review,
         review_note=note,
@@ -137,6 +129,4 @@ async def write_review(
             for name in ("id", "review", "review_note", "reviewed_by", "reviewed_at", "revision")
         },
     )
-    times = PunchTimes(org_id, punch.employee_id, punch.pay_time, punch.pay_time)
-    await shifts.derive(Exchange(conn), [times])
     return changed

@@ -8,8 +8,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.stock.movements import arriving
-from operations.stock import MovementKind, StockChange, StockLevel, changed
+from operations.stock import MovementKind, StockChange, StockLevel, arriving, changed
 from operations.work_orders.parts import PartUse, PartUseError, returned, used
 
 _LEDGER = """

@@ -1,6 +1,7 @@
 """Punches of a batch: whose they are, and which of them could not be recorded.
 
-They are judged in the transaction that stores them (`db.punches.record`), where the evidence is.
+They are judged in the transaction that stores them (`use_cases.punches.record`), where the evidence
+is.
 """
 
 from collections.abc import Container, Iterable
@@ -9,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from db.punches.record import MAX_PUNCHES_PER_DAY
 from db.punches.rows import Fate, NewPunch
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.registry.registry import Registry
 from ingest.sources.source import released_id
 from telemetry.ids import format_id
 from telemetry.rejection import Reason, Rejection
+from use_cases.punches.record import MAX_PUNCHES_PER_DAY
 
 _REFUSED = {Fate.UNKNOWN_EMPLOYEE: Reason.UNKNOWN_EMPLOYEE, Fate.TOO_MANY: Reason.RATE}
 

@@ -17,7 +17,7 @@ from api.resources.timesheets.counting import counted, would_change
 from db.core.connect import Connection, connect
 from db.core.errors import DatabaseError
 from db.core.tenant import act_for
-from db.hours.shift_check import ShiftCheck, ShiftDifference, check_shifts, punched
+from db.hours.punches import employees_who_punched
 from db.hours.shifts import ShiftRow
 from db.hours.timesheets import TimesheetRow, timesheets
 from db.quotes.quote_check import QuotesCheck, SumsDifference, UnconfirmedQuote, check_quotes
@@ -38,6 +38,7 @@ from stack.cli.organizations.org import AsJson, database_url, read_org_id
 from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from telemetry.ids import format_id
+from use_cases.hours.shift_check import ShiftCheck, ShiftDifference, check_shifts
 
 OneOrganization = Annotated[
     str | None, typer.Argument(help="Id of the organization: org_...; all unless given.")
@@ -188,7 +189,7 @@ async def _check_hours(connection: Connection, org_id: UUID, *, writes: bool) ->
     """Check an organization, employee by employee: each waits for no more than its own punches."""
     async with connection.transaction():
         await _act_for(connection, org_id)
-        employees = await punched(connection)
+        employees = await employees_who_punched(connection)
         cursor = await connection.execute(_APPROVED)
         row_ids = [row_id for (row_id,) in await cursor.fetchall()]
     checks: list[ShiftCheck] = []

@@ -1,8 +1,8 @@
 """A contractor's last week, for the demo: places, machines, people, their hours and orders.
 
 Made as it would have come about: things by the REST interface, positions over MQTT, and punches by
-the use case of ingest (`db.punches.record`), which is told when they came. Days and hours are those
-of the town.
+the use case of ingest (`use_cases.punches.record`), which is told when they came. Days and hours
+are those of the town.
 """
 
 import asyncio
@@ -18,7 +18,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from db.core.connect import connect
-from db.punches.record import record
 from db.punches.rows import NewPunch
 from device_sim.plan import SimTracker
 from mqtt import BrokerAddress, Session, SessionOptions
@@ -28,6 +27,7 @@ from telemetry.ids import parse_id
 from telemetry.punch import PunchKind
 from telemetry.times import format_time, to_us
 from telemetry.topics import fixes_topic
+from use_cases.punches.record import record
 
 TOWN = ZoneInfo("Europe/Berlin")
 _WORKDAYS = 5

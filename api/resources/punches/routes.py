@@ -2,8 +2,8 @@
 
 A technician punches for themselves: for the employee whose `user_id` is the caller. A dispatcher or
 an admin enters a punch for anybody, and says why. Every punch is kept, with the verdict on it
-(`db.punches.record`), whatever its position or its clock; the same punch again is the one that is
-stored.
+(`use_cases.punches.record`), whatever its position or its clock; the same punch again is the one
+that is stored.
 """
 
 from datetime import datetime, timedelta
@@ -36,10 +36,11 @@ from db.core.table import db_now
 from db.punches import punch_list
 from db.punches.amendments import earlier_verdicts
 from db.punches.punch_list import PunchFilter, Review, StoredPunch
-from db.punches.record import MAX_PUNCHES_PER_DAY, record
 from db.punches.rows import Fate, NewPunch
 from db.resources.employees import Employee, employees
 from telemetry.times import ANCIENT_BEFORE_US, to_us
+from use_cases.punches.record import MAX_PUNCHES_PER_DAY, record
+from use_cases.punches.review import record_review
 
 router = APIRouter(prefix="/v1/punches", tags=["punches"], route_class=TenantRoute)
 _PunchPath = Annotated[fields.PunchId, Path(alias="id")]
@@ -114,7 +115,7 @@ async def review_punch(
         access.check_unchanged(await _detail(conn, punch))
         review, at = _DECISIONS[body.decision], await db_now(conn)
         org_id, by = access.caller.org_id, access.caller.user_id
-        punch = await punch_list.write_review(conn, org_id, punch, review, body.note, by, at)
+        punch = await record_review(conn, org_id, punch, review, body.note, by, at)
         detail = await _detail(conn, punch)
     return ok(detail)
 

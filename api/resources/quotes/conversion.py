@@ -15,10 +15,10 @@ from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
 from db.stock.inventory import lock_levels
 from db.stock.parts import serial_parts
-from db.stock.work_order_parts import plan_new
 from operations.quotes.states import check_accepted
 from operations.quotes.sums import QuoteLine
 from operations.stock import MILLI
+from use_cases.stock.order_parts import plan_new
 
 _MOST_CHARACTERS = 500  # of a task
 

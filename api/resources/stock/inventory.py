@@ -30,9 +30,9 @@ from api.resources.stock.quantities import (
 from api.resources.stock.turns import stock_transaction
 from db.resources.quotas import check_room
 from db.stock.inventory import InventoryRow, inventory
-from db.stock.movements import MovementWish, record
 from db.stock.parts import parts
 from operations.stock import MILLI, PartTracking, cents_of
+from use_cases.stock.movements import MovementWish, record
 
 router = APIRouter(prefix="/v1/inventory", tags=["inventory"], route_class=TenantRoute)
 _InventoryPath = Annotated[fields.InventoryId, Path(alias="id")]

@@ -35,8 +35,9 @@ from api.resources.stock.quantities import (
     shown_quantity,
 )
 from api.resources.stock.turns import stock_transaction
-from db.stock.movements import MovementRow, MovementWish, movements, record
+from db.stock.movements import MovementRow, movements
 from operations.stock import FROM_RESERVED, MovementKind, check_quantity
+from use_cases.stock.movements import MovementWish, record
 
 router = APIRouter(prefix="/v1/stock-movements", tags=["inventory"], route_class=TenantRoute)
 _MovementPath = Annotated[fields.StockMovementId, Path(alias="id")]

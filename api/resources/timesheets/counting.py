@@ -19,7 +19,6 @@ from db.core.exchange import Exchange
 from db.core.table import db_now
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import read_rules, until_left
-from db.hours.shifts import shift_rows, stored_flag
 from db.hours.timesheets import AdjustedDays, AdjustmentRow, TimesheetRow, ask_adjustments
 from operations.hours.local_days import Period, Span, whole_weeks, zone_of
 from operations.hours.shifts import Attendance, CreditedPunch, Shift, shifts_of
@@ -34,6 +33,7 @@ from operations.hours.timesheets import (
 )
 from telemetry.ids import format_id
 from telemetry.times import to_us
+from use_cases.hours.derive import shift_rows, stored_flag
 
 MAX_PUNCHES = 5_000  # that a timesheet is counted from: some hundred and sixty a day
 MAX_LISTED_PUNCHES = 1_000  # of a timesheet whose hours a list counts

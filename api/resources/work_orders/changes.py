@@ -35,12 +35,7 @@ from db.resources.attachments import attachments
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
 from db.stock.work_order_costs import forget_rates, keep_rates
-from db.stock.work_order_parts import (
-    OrderStock,
-    deleted_in_plan,
-    release_reserved,
-    reserve_planned,
-)
+from db.stock.work_order_parts import deleted_in_plan
 from geofence.event_data.work_orders import (
     WORK_ORDER_ASSIGNED,
     WORK_ORDER_CANCELLED,
@@ -65,6 +60,7 @@ from operations.work_orders.states import (
     WORK_ORDERS,
     Verb,
 )
+from use_cases.stock.order_parts import OrderStock, release_reserved, reserve_planned
 
 MAX_TRANSITIONS = 500
 A_MOMENT = timedelta(microseconds=1)

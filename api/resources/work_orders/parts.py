@@ -38,10 +38,10 @@ from db.core.ids import new_id
 from db.core.table import db_now
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
-from db.stock import work_order_parts as table
-from db.stock.work_order_parts import MAX_ORDER_PARTS, OrderPartRow, order_parts
+from db.stock.work_order_parts import MAX_ORDER_PARTS, OrderPartRow, order_parts, part_of
 from operations.work_orders.parts import PartUseError
 from operations.work_orders.states import RESERVING, USING, WORK_ORDERS
+from use_cases.stock.order_parts import bring_back, consume, plan
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 _PartPath = Annotated[fields.PartId, Path(alias="part_id")]
@@ -88,12 +88,12 @@ async def plan_part(
         check_unchanged(access, order)
         await check_references(conn, body)
         _check_plannable(order)
-        if await table.part_of(conn, order.id, body.part_id) is not None:
+        if await part_of(conn, order.id, body.part_id) is not None:
             raise conflict("part_planned", "The work order has this part: change its quantity.")
         row = await new_part(conn, order, body.part_id)
         row = row._replace(warehouse_id=body.warehouse_id, planned_milli=body.quantity)
         is_reserved = order.state in RESERVING
-        row = await table.plan(conn, stock_of(access, order), row, is_reserved=is_reserved)
+        row = await plan(conn, stock_of(access, order), row, is_reserved=is_reserved)
     item = order_part_item(access, row)
     return created(item, f"{router.prefix}/{item['work_order_id']}/parts", key="part_id")
 
@@ -135,7 +135,7 @@ async def update_order_part(
             warehouse_id=given.get("warehouse_id", row.warehouse_id),
         )
         is_reserved = order.state in RESERVING
-        row = await table.plan(conn, stock_of(access, order), planned, is_reserved=is_reserved)
+        row = await plan(conn, stock_of(access, order), planned, is_reserved=is_reserved)
     return ok(order_part_item(access, row))
 
 
@@ -155,7 +155,7 @@ async def consume_part(
         row = row or await new_part(conn, order, part_id)
         warehouse_id = await _warehouse(conn, body, row)
         stock, named = stock_of(access, order), body.named_lots()
-        row = await table.consume(conn, stock, row, warehouse_id, body.quantity, named)
+        row = await consume(conn, stock, row, warehouse_id, body.quantity, named)
         once = await expired_once(conn, part_id, warehouse_id, named)
     return ok(order_part_item(access, row), once=once)
 
@@ -175,7 +175,7 @@ async def return_part(
             raise not_found("part of the work order")
         warehouse_id = await _warehouse(conn, body, row)
         stock, named = stock_of(access, order), body.named_lots()
-        row = await table.bring_back(conn, stock, row, warehouse_id, body.quantity, named)
+        row = await bring_back(conn, stock, row, warehouse_id, body.quantity, named)
         once = await expired_once(conn, part_id, warehouse_id, named)
     return ok(order_part_item(access, row), once=once)
 
@@ -202,7 +202,7 @@ async def _using(
     async with stock_transaction(access, part_id) as conn:
         order = await orders.found(conn, order_id, lock=True)
         check_own(access, order)
-        row = await table.part_of(conn, order.id, part_id)
+        row = await part_of(conn, order.id, part_id)
         if not await KINDS["part"].lock_existing(conn, [part_id]):
             raise not_found("part")  # nothing comes back of a part that is deleted
         if row is not None:
@@ -218,7 +218,7 @@ async def _using(
 
 async def _part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPartRow:
     """Return a part of an order. Raises Problem (404)."""
-    row = await table.part_of(conn, order.id, part_id)
+    row = await part_of(conn, order.id, part_id)
     if row is None:
         raise not_found("part of the work order")
     return row

@@ -75,7 +75,6 @@ from db.resources.kinds import KINDS
 from db.resources.quotas import ask_room
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
-from db.stock.work_order_parts import release_reserved
 from operations.work_orders.states import (
     FIXED,
     MOVES,
@@ -85,6 +84,7 @@ from operations.work_orders.states import (
     WORK_ORDERS,
     Verb,
 )
+from use_cases.stock.order_parts import release_reserved
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]

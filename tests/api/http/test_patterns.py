@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 WINGS = ("api", "db", "geofence", "ingest", "listener", "mqtt", "operations", "service",
-         "telemetry", "webhooks")  # fmt: skip
+         "telemetry", "use_cases", "webhooks")  # fmt: skip
 METHODS = ("fullmatch", "match", "search", "findall", "finditer", "split", "sub")
 SHORT = 3_000
 ENDS = ("\x00", "!", "\ud7ff", "")

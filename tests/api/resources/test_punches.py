@@ -272,7 +272,7 @@ async def test_many_who_punch_at_once_have_one_punch_each(
 async def test_more_than_the_bound_of_a_day_is_a_429_until_the_next_one(
     org: Organization, anna: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.punches.record.MAX_PUNCHES_PER_DAY", 2)
+    monkeypatch.setattr("use_cases.punches.record.MAX_PUNCHES_PER_DAY", 2)
     claims = [anna.claim(ago_s=number + 1) for number in range(3)]
     for claim in claims[:2]:
         await anna.send(claim)

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 from db.core.connect import connect
 from db.core.tenant import act_for
-from db.punches.record import record
 from db.punches.rows import NewPunch
 from telemetry.ids import format_id
 from telemetry.times import to_us
 from tests.api.punching import Worker, by_hand
 from tests.api.running import Answer, Client, Organization, RunningApi
+from use_cases.punches.record import record
 
 ZURICH = ZoneInfo("Europe/Zurich")
 HOUR_S = 3600

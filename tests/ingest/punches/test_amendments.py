@@ -9,7 +9,6 @@ import pytest
 
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.punches.amendments import amend_some
 from ingest.transaction import LeaderTerm
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
@@ -19,6 +18,7 @@ from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import DatabaseUnderTest
+from use_cases.punches.amend import amend_some
 
 FAR = (8.54, 47.37)  # hundreds of kilometres from HOME
 STANDING = (
@@ -208,7 +208,7 @@ async def test_a_zone_of_now_on_changes_nothing(crew: Crew, database: DatabaseUn
 async def test_many_punches_take_several_transactions_and_each_is_amended_once(
     crew: Crew, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.punches.amendments.MOST_PUNCHES", 3)
+    monkeypatch.setattr("use_cases.punches.amend.MOST_PUNCHES", 3)
     worker = await crew.worker()
     async with term_of(database) as term:
         await settle(term, [worker.message(punch(worker.employee_id, ago_s=9, place=FAR))])

@@ -10,7 +10,6 @@ import pytest
 from db.core.connect import connect
 from db.core.tenant import act_for
 from db.history import inbox
-from db.punches.record import record
 from db.punches.rows import Fate, NewPunch, Recorded
 from ingest import splitting
 from ingest.planning.decoded_batch import read
@@ -28,6 +27,7 @@ from tests.ingest.seam import now_us, settle, term_of
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
+from use_cases.punches.record import record
 
 REFUSED = (
     "SELECT reason, positions, tracker_id IS NOT NULL FROM quarantine ORDER BY reason, positions"
@@ -290,7 +290,7 @@ async def test_nobody_punches_for_an_employee_of_another_organization(
 async def test_more_than_the_bound_of_a_day_goes_into_quarantine_and_can_be_released(
     crew: Crew, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.punches.record.MAX_PUNCHES_PER_DAY", 3)
+    monkeypatch.setattr("use_cases.punches.record.MAX_PUNCHES_PER_DAY", 3)
     worker = await crew.worker()
     sent = [punch(worker.employee_id, ago_s=n + 1) for n in range(5)]
     async with term_of(database) as term:

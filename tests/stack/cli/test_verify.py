@@ -14,7 +14,6 @@ from db.core.connect import Pool, pool
 from db.core.errors import DatabaseError
 from db.core.ids import new_id
 from db.core.tenant import tenant
-from db.stock.movements import MovementWish, record
 from operations.errors import RuleError
 from operations.stock import (
     FROM_RESERVED,
@@ -28,6 +27,7 @@ from stack.cli.verify import verify
 from stack.errors import StackError
 from telemetry.ids import format_id
 from tests.servers import DatabaseUnderTest
+from use_cases.stock.movements import MovementWish, record
 
 WORKERS, MOVES = 8, 60
 KINDS: tuple[MovementKind, ...] = get_args(MovementKind)

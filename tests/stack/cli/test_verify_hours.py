@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner, Result
 
-from db.punches.record import record
 from stack.cli.verify import verify
 from telemetry.ids import format_id
-from tests.db.hours.test_shifts import START, acting, punched
 from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
+from tests.use_cases.hours.test_shifts import START, acting, punched
+from use_cases.punches.record import record
 
 # What the rules of version 0.4.0 made of an `in` and an `out` in one second.
 AS_BEFORE = """

@@ -17,7 +17,6 @@ from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply
 from db.history import events
 from db.history.events import Event
-from db.hours import shifts
 from db.hours.punches import PunchTimes
 from db.punches import rows
 from db.punches.evidence import (
@@ -30,7 +29,6 @@ from db.punches.evidence import (
     senders,
 )
 from db.punches.jobsites import AskedJobsites
-from db.punches.judged_rows import events_of, row_of
 from db.punches.rows import Fate, NewPunch, PunchRow, Recorded
 from db.punches.sites import (
     NearZone,
@@ -49,6 +47,8 @@ from geofence.punches.claim import (
 )
 from geofence.punches.verdict import judge_punch
 from telemetry.times import to_datetime
+from use_cases.hours.derive import derive
+from use_cases.punches.judged_rows import events_of, row_of
 
 MAX_PUNCHES_PER_DAY = 500
 """Of an employee, by the day (UTC) of receipt: a phone may hold those of weeks."""
@@ -73,7 +73,7 @@ async def record(conn: Connection, punches: Sequence[NewPunch]) -> list[Recorded
         rows.insert(exchange, [one.row for one in judged])
         events.insert_with(exchange, [event for one in judged for event in one.events])
         rows.insert_evidence(exchange, [(one.row, one.nearest_s) for one in judged])
-        await shifts.derive(exchange, _credited([one.row for one in judged]))
+        await derive(exchange, _credited([one.row for one in judged]))
     return [Recorded(one, fate) for one, fate in zip(asked.ids, fates, strict=True)]
 
 

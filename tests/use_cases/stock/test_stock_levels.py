@@ -14,12 +14,13 @@ from db.core.ids import new_id
 from db.core.table import db_now
 from db.core.tenant import tenant
 from db.stock.inventory import lock_levels
-from db.stock.movements import MovementWish, record
-from db.stock.work_order_parts import OrderPartRow, OrderStock, consume, order_parts, plan
+from db.stock.work_order_parts import OrderPartRow, order_parts
 from operations.stock import NOTHING_NAMED, StockChange, StockLevel, changed
 from operations.work_orders.states import RESERVING, STATES, USING
 from tests.db.rules.proving import put
 from tests.servers import DatabaseUnderTest
+from use_cases.stock.movements import MovementWish, record
+from use_cases.stock.order_parts import OrderStock, consume, plan
 
 
 class Stored(NamedTuple):

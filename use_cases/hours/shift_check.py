@@ -12,31 +12,14 @@ from zoneinfo import ZoneInfo
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange
-from db.hours.punches import PunchTimes, punches_around
+from db.hours.punches import lock_all_punches, punches_around
 from db.hours.rules import rules_of_employees
-from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow, derive_from, write
+from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow, write
+from db.hours.timesheets import approved_periods
 from operations.hours.local_days import Period, local_day, zone_of
 from telemetry.times import to_us
+from use_cases.hours.derive import derive_from
 
-_EMPLOYEES = """
-SELECT id FROM employees
- WHERE org_id = current_org_id()
-   AND EXISTS (SELECT FROM punches
-                WHERE punches.org_id = employees.org_id AND punches.employee_id = employees.id)
- ORDER BY id
-"""
-_TIMES = """
-SELECT org_id, employee_id, min(pay_time), max(pay_time) FROM punches
- WHERE org_id = current_org_id() AND employee_id = %s GROUP BY org_id, employee_id
-"""
-# As whoever records their punches does.
-_LOCK = """
-SELECT FROM employees WHERE org_id = current_org_id() AND id = %s FOR NO KEY UPDATE
-"""
-_APPROVED = """
-SELECT first_day, last_day FROM timesheets
- WHERE org_id = current_org_id() AND employee_id = %s AND state IN ('approved', 'locked')
-"""
 _ALL = 2**31
 
 
@@ -60,21 +43,13 @@ class ShiftCheck(NamedTuple):
     differences: Sequence[ShiftDifference]
 
 
-async def punched(conn: Connection) -> list[UUID]:
-    """Return each employee of the tenant who ever punched."""
-    cursor = await conn.execute(_EMPLOYEES)
-    return [employee_id for (employee_id,) in await cursor.fetchall()]
-
-
 async def check_shifts(conn: Connection, employee_id: UUID, *, writes: bool) -> ShiftCheck:
     """Compare the shifts of an employee who has punched with their punches, in a transaction of the
     tenant. Nobody punches meanwhile.
 
     writes: also write what differs, but for what is approved.
     """
-    await conn.execute(_LOCK, (employee_id,))
-    cursor = await conn.execute(_TIMES, (employee_id,))
-    (times,) = [PunchTimes(*row) for row in await cursor.fetchall()]
+    times = await lock_all_punches(conn, employee_id)
     key = (times.org_id, times.employee_id)
     exchange = Exchange(conn)
     asked_rules = rules_of_employees(exchange, [key])
@@ -86,7 +61,11 @@ async def check_shifts(conn: Connection, employee_id: UUID, *, writes: bool) -> 
     listed = await SHIFTS.listing(conn, mine, after=None, limit=_ALL, offset=0)
     stored = {row.opened_by: row for row in listed}
     worked_out = {row.opened_by: row for row in found.rows}
-    approved = await _approved_days(conn, times.employee_id)
+    approved = {
+        day
+        for first, last in await approved_periods(conn, times.employee_id)
+        for day in Period(first, last).days()
+    }
     zone = zone_of(rules.timezone)
     differences: list[ShiftDifference] = []
     rows = sorted((stored | worked_out).values(), key=lambda row: (row.started_at, row.id))
@@ -105,11 +84,6 @@ async def check_shifts(conn: Connection, employee_id: UUID, *, writes: bool) -> 
         write(exchange, stale, [r for r in found.stored(times.org_id) if r["opened_by"] in ids])
         await exchange.send()
     return ShiftCheck(len(stored), differences)
-
-
-async def _approved_days(conn: Connection, employee_id: UUID) -> set[date]:
-    cursor = await conn.execute(_APPROVED, (employee_id,))
-    return {day for row in await cursor.fetchall() for day in Period(*row).days()}
 
 
 def _days(row: ShiftRow, zone: ZoneInfo) -> Iterator[date]:

@@ -20,9 +20,8 @@ from db.core.table import db_now
 from db.hours.periods import KnownTimesheets, add_missing
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import read_rules, until_left
-from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow, derive_since, shift_rows
+from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow
 from db.punches import punch_list
-from db.punches.record import record
 from db.punches.rows import NewPunch
 from operations.hours.shifts import CreditedPunch, shifts_of
 from operations.hours.timesheet_states import MOVES, STATES
@@ -31,6 +30,9 @@ from tests.db.rows import transaction
 from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant, soon
 from tests.servers import DatabaseUnderTest
+from use_cases.hours.derive import derive_since, shift_rows
+from use_cases.punches.record import record
+from use_cases.punches.review import record_review
 
 SEED = 20260329
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)  # a Monday
@@ -138,7 +140,7 @@ async def review_any(conn: Connection, crew: Crew, random_: random.Random) -> No
     review = random_.choice(("accepted", "rejected", "rejected"))
     by = (await (await conn.execute("SELECT id FROM users")).fetchall())[0][0]
     at = await db_now(conn)
-    await punch_list.write_review(conn, crew.tenant.org_id, punch, review, None, by, at)
+    await record_review(conn, crew.tenant.org_id, punch, review, None, by, at)
 
 
 async def test_a_thousand_punches_of_an_employee(crew: Crew) -> None:

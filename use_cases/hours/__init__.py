@@ -1,0 +1,1 @@
+"""Shifts: derived from punches, and checked against them."""

@@ -1,0 +1,1 @@
+"""Punches: recorded, amended, reviewed."""

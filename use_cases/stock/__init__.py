@@ -1,0 +1,1 @@
+"""Stock: moved, and planned, reserved and used for work orders."""
