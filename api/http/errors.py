@@ -80,26 +80,6 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/serials",
         "A serial was received in another warehouse at the same time.",
     ),
-    "parts_planned_in_fractions": (
-        "in_use",
-        "/tracking",
-        "A work order that has not ended plans a fraction of the part: plan whole ones first.",
-    ),
-    "work_order_parts_part_is_there": (
-        "part_deleted",
-        "/part_id",
-        "The part is deleted: restore it, or plan 0 of it.",
-    ),
-    "work_order_parts_warehouse_is_there": (
-        "warehouse_deleted",
-        "/warehouse_id",
-        "The warehouse in which the part is planned is deleted: plan it elsewhere.",
-    ),
-    "work_orders_assignee_is_employed": (
-        "employee_left",
-        "/assignee_ids",
-        "One of the employees has left: assign somebody who is active.",
-    ),
     "employees_user": ("user_taken", "/user_id", "The user is another employee's."),
     "tracker_has_one_asset": (
         "assignment_overlaps",
@@ -111,16 +91,6 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "/asset_id",
         "The asset has another tracker in that time.",
     ),
-    "parts_unit": (
-        "unit_in_use",
-        "/unit",
-        "The part was moved in stock already: make another part for another unit.",
-    ),
-    "work_orders_site_of_client": (
-        "site_of_another_client",
-        "/site_id",
-        "The site is another client's: a work order has a site of its client, or one of your own.",
-    ),
     "work_order_signature_is_there": (
         "changed_meanwhile",
         "/signature_attachment_id",
@@ -130,11 +100,6 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         "changed_meanwhile",
         "/answers",
         "A photo of the form was deleted at the same time.",
-    ),
-    "inspection_photos_of_one_form": (
-        "changed_meanwhile",
-        "/answers",
-        "A photo of the form was used for another form at the same time.",
     ),
 }
 

@@ -9,38 +9,30 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
 from operations.quotes.states import QuoteState
+from operations.quotes.sums import QuoteLine, QuoteSums, quote_sums
 
-# `sums_of_quote` has the rule of `operations/quotes/sums.py`; a test compares them.
-_DIFFERENCES = """
-SELECT id, number, revision,
-       ARRAY[subtotal_cents, discount_cents, tax_cents, total_cents],
-       ARRAY[made.subtotal, made.discount, made.tax, made.total]
-  FROM quotes LEFT JOIN LATERAL sums_of_quote(lines) AS made ON true
- WHERE org_id = current_org_id()
-   AND (subtotal_cents, discount_cents, tax_cents, total_cents)
-       IS DISTINCT FROM (made.subtotal, made.discount, made.tax, made.total)
- ORDER BY number, revision
+_QUOTES = """
+SELECT id, number, revision, lines, subtotal_cents, discount_cents, tax_cents, total_cents
+  FROM quotes WHERE org_id = current_org_id() ORDER BY number, revision
 """
 _UNCONFIRMED = """
 SELECT id, number, revision, state, currency, total_cents FROM quotes
  WHERE org_id = current_org_id() AND NOT amounts_confirmed AND deleted_at IS NULL
  ORDER BY number, revision
 """
+_PIECE = 1000  # rows of a piece
 _WAIT = ("draft", "sent", "viewed")
 
 
 class SumsDifference(NamedTuple):
-    """A quote whose sums are not those of its lines: subtotal, discount, tax and total. Without a
-    sum the lines cannot be.
-    """
+    """A quote whose sums are not those of its lines."""
 
     id: UUID
     number: int
     revision: int
-    stored: Sequence[int]
-    worked_out: Sequence[int | None]
+    stored: QuoteSums
+    worked_out: QuoteSums
 
 
 class UnconfirmedQuote(NamedTuple):
@@ -69,10 +61,12 @@ class QuotesCheck(NamedTuple):
 
 async def check_quotes(conn: Connection) -> QuotesCheck:
     """Check all quotes of the tenant."""
-    quotes = await value_of(conn, "SELECT count(*) FROM quotes WHERE org_id = current_org_id()")
-    async with conn.cursor(row_factory=args_row(SumsDifference)) as cursor:
-        await cursor.execute(_DIFFERENCES)
-        differences = await cursor.fetchall()
+    quotes, differences = 0, list[SumsDifference]()
+    async for row_id, number, revision, lines, *sums in conn.cursor().stream(_QUOTES, size=_PIECE):
+        quotes += 1
+        stored, made = QuoteSums(*sums), quote_sums(QuoteLine(**line) for line in lines)
+        if stored != made:
+            differences.append(SumsDifference(row_id, number, revision, stored, made))
     async with conn.cursor(row_factory=args_row(UnconfirmedQuote)) as cursor:
         await cursor.execute(_UNCONFIRMED)
         return QuotesCheck(quotes, differences, await cursor.fetchall())

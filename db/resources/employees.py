@@ -1,9 +1,11 @@
 """Employees: people who work, with what they are certified for and how they may punch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
+
+from psycopg import sql
 
 from db.core.connect import Connection
 from db.core.fetch import value_of
@@ -64,6 +66,12 @@ async def of_user(conn: Connection, user_id: UUID) -> UUID | None:
 _IS_EMPLOYED: LiteralString = (
     "is_employed(employees.org_id, employees.active, employees.left_on, employees.timezone)"
 )
+
+
+async def have_all_stayed(conn: Connection, employee_ids: Collection[UUID]) -> bool:
+    """Return whether none of these employees has left. employee_ids: one or more that are there."""
+    statement = sql.SQL("SELECT bool_and({}) FROM employees WHERE id = ANY (%s)")
+    return await value_of(conn, statement.format(sql.SQL(_IS_EMPLOYED)), (list(employee_ids),))
 
 
 def _active(conditions: Conditions, active: bool) -> None:

@@ -149,9 +149,12 @@ inspection_forms = Table(
 
 
 async def image_ids(conn: Connection, attachment_ids: Collection[UUID]) -> Mapping[UUID, bool]:
-    """Return of those attachments that are there whether they are images."""
+    """Return of those attachments that are there whether they are images. They are locked: of forms
+    that are submitted at once with one photo, the first has it.
+    """
     cursor = await conn.execute(
-        "SELECT id, starts_with(media_type, 'image/') FROM attachments WHERE id = ANY (%s)",
+        "SELECT id, starts_with(media_type, 'image/') FROM attachments"
+        " WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
         (list(attachment_ids),),
     )
     return dict(await cursor.fetchall())

@@ -6,9 +6,11 @@ from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.listing import Conditions
 from db.core.table import Table
 from operations.stock import PartTracking
+from operations.work_orders.states import OPEN
 
 
 class PartRow(NamedTuple):
@@ -63,6 +65,29 @@ parts = Table(
     filters={"asset_model": fits_model, "asset_id": fits_asset},
     has_row_count=True,
 )
+
+
+async def was_moved(conn: Connection, part_id: UUID) -> bool:
+    """Return whether the ledger of stock has the part."""
+    return await value_of(
+        conn, "SELECT EXISTS (SELECT FROM stock_movements WHERE part_id = %s)", (part_id,)
+    )
+
+
+async def is_planned_in_fractions(conn: Connection, part_id: UUID) -> bool:
+    """Return whether a work order that has not ended plans a fraction of the part."""
+    return await value_of(
+        conn,
+        """
+        SELECT EXISTS (
+            SELECT FROM work_order_parts AS planned JOIN work_orders AS job
+                ON job.org_id = planned.org_id AND job.id = planned.work_order_id
+             WHERE planned.part_id = %s AND planned.planned_milli > planned.used_milli
+               AND planned.planned_milli %% 1000 <> 0 AND job.deleted_at IS NULL
+               AND job.state = ANY (%s))
+        """,
+        (part_id, list(OPEN)),
+    )
 
 
 async def serial_parts(conn: Connection, part_ids: Collection[UUID]) -> set[UUID]:

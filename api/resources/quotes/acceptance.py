@@ -311,7 +311,7 @@ async def _is_accepted(request: Request, conn: Connection, quote_id: UUID) -> bo
     row = await quotes.find(conn, quote_id)
     if row is None or row.state != "accepted" or row.link_ended_at is not None:
         return False
-    assert row.decided_at is not None  # the database sees to it
+    assert row.decided_at is not None  # an accepted quote has it
     days = request.app.state.api.settings.accepted_link_days
     return await db_now(conn) < row.decided_at + timedelta(days=days)
 
@@ -334,7 +334,7 @@ async def _accepted(conn: Connection, org_id: UUID, quote_id: UUID, token: str) 
     """Show a quote with its acceptance."""
     kept = await evidence.get(conn, org_id, quote_id)
     said = acceptance_in(kept.chain)
-    assert said is not None  # the database sees to it
+    assert said is not None  # its evidence was written with it
     document, files = read_document(kept.files.document), kept.files
     return accepted_page(
         document, files.logo, token, said, has_pdf=files.acceptance_pdf is not None

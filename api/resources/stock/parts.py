@@ -13,13 +13,16 @@ from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import id_text
+from api.http.encoding import id_text, ok
+from api.http.problems import conflict
 from api.request.access import Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
+from api.request.references import check_references
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.stock.quantities import Cents
 from api.resources.stock.turns import stock_turns
+from db.core.connect import Connection
 from db.stock import parts as table
 from db.stock.in_use import is_part_in_use
 from db.stock.parts import PartRow
@@ -196,10 +199,26 @@ async def get_part(access: Reader, part_id: _PartPath) -> Response:
 async def update_part(
     access: Dispatcher, part_id: _PartPath, body: Annotated[PartChange, Body()]
 ) -> Response:
-    """Change the fields that are given."""
+    """Change the fields that are given. The unit of a part that was moved stays."""
     moving = [part_id] if "tracking" in body.given() else []
-    async with stock_turns(access, moving):
-        return await _parts.update(access, part_id, body)
+    async with stock_turns(access, moving), _parts.locked(access, part_id) as (conn, row):
+        await check_references(conn, body)
+        changed = row._replace(**_columns(body.given()))
+        if changed.unit != row.unit and await table.was_moved(conn, part_id):
+            detail = "The part was moved in stock already: make another part for another unit."
+            raise conflict("unit_in_use", detail, pointer="/unit")
+        if changed.tracking == "serial" != row.tracking:
+            await _check_planned_whole(conn, part_id)
+        if changed != row:
+            changed = await _parts.write(conn, changed)
+    return ok(_parts.item_for(access)(changed))
+
+
+async def _check_planned_whole(conn: Connection, part_id: UUID) -> None:
+    """Raise Problem (409) where a fraction of a part is planned."""
+    if await table.is_planned_in_fractions(conn, part_id):
+        detail = "A work order that has not ended plans a fraction of the part: plan whole ones"
+        raise conflict("in_use", f"{detail} first.", pointer="/tracking")
 
 
 @router.delete("/{id}", operation_id="deletePart", status_code=204)

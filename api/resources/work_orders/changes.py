@@ -32,7 +32,9 @@ from db.history import events
 from db.history.events import Event
 from db.resources import work_orders as stored
 from db.resources.attachments import attachments
+from db.resources.employees import have_all_stayed
 from db.resources.kinds import KINDS
+from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
 from db.stock.work_order_costs import forget_rates, keep_rates
 from db.stock.work_order_parts import deleted_in_plan
@@ -146,6 +148,7 @@ async def move(
     if details.assignee_ids is not None:
         changed = changed._replace(assignee_ids=details.assignee_ids)
     check_assignees(changed)
+    await check_new_assignees(conn, row, changed)
     if row.state in ENDED and then in OPEN:
         await check_references_live(conn, changed)
     if verb == "start" and row.started_at is None:
@@ -203,6 +206,26 @@ async def check_references_live(conn: Connection, row: WorkOrder) -> None:
         if len(there) < len(ids):
             detail = f"{KINDS[kind].one.capitalize()} of the work order is deleted"
             raise conflict(f"{kind}_deleted", f"{detail}: restore it first.")
+
+
+async def check_new_assignees(conn: Connection, before: WorkOrder | None, row: WorkOrder) -> None:
+    """Raise Problem (409) where an employee who has left is given an order. before: the order as it
+    was; None: it is new.
+    """
+    added = set(row.assignee_ids) - set(before.assignee_ids if before else ())
+    if added and not await have_all_stayed(conn, added):
+        detail = "One of the employees has left: assign somebody who is active."
+        raise conflict("employee_left", detail, pointer="/assignee_ids")
+
+
+async def check_site(conn: Connection, row: WorkOrder) -> None:
+    """Raise Problem (409) where an order is given a site of another client than its own."""
+    if row.site_id is None or row.client_id is None:
+        return
+    site = await sites.get(conn, row.site_id)
+    if site.client_id not in (None, row.client_id):
+        detail = "The site is another client's: a work order has a site of its client, or one of"
+        raise conflict("site_of_another_client", f"{detail} your own.", pointer="/site_id")
 
 
 async def emit_change(

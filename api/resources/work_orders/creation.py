@@ -11,8 +11,10 @@ from typing import Any
 from api.request.access import Access
 from api.resources.work_orders.changes import (
     A_MOMENT,
+    check_new_assignees,
     check_parent,
     check_row,
+    check_site,
     creation,
     needs_assignment,
 )
@@ -73,5 +75,7 @@ async def _new_order(
     if needs_assignment(row):
         row = row._replace(state="assigned", updated_at=at + A_MOMENT)
     check_row(row)
+    await check_site(conn, row)
+    await check_new_assignees(conn, None, row)
     await check_parent(conn, row)
     return row

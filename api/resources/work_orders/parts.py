@@ -127,13 +127,13 @@ async def update_order_part(
         row = await _part(conn, order, part_id)
         access.check_unchanged(order_part_item(access, row))
         await check_references(conn, body)
-        if body.given().get("quantity") and not await KINDS["part"].lock_existing(conn, [part_id]):
-            raise conflict("part_deleted", "The part is deleted: restore it, or plan 0 of it.")
         _check_plannable(order)
         planned = row._replace(
             planned_milli=given.get("quantity", row.planned_milli),
             warehouse_id=given.get("warehouse_id", row.warehouse_id),
         )
+        if planned != row:
+            await _check_there(conn, planned)
         is_reserved = order.state in RESERVING
         row = await plan(conn, stock_of(access, order), planned, is_reserved=is_reserved)
     return ok(order_part_item(access, row))
@@ -233,6 +233,21 @@ async def _warehouse(conn: Connection, body: PartMove, row: OrderPartRow) -> UUI
         raise bad_field("/warehouse_id", "is needed: none is planned for this part")
     await check_reference(conn, KINDS["warehouse"], warehouse_id)
     return warehouse_id
+
+
+async def _check_there(conn: Connection, planned: OrderPartRow) -> None:
+    """Raise Problem (409) where what is still to be used is deleted, or planned in a warehouse that
+    is. They stay until the transaction ends.
+    """
+    if planned.planned_milli <= planned.used_milli:
+        return
+    if not await KINDS["part"].lock_existing(conn, [planned.part_id]):
+        detail = "The part is deleted: restore it, or plan 0 of it."
+        raise conflict("part_deleted", detail, pointer="/part_id")
+    place = planned.warehouse_id
+    if place is not None and not await KINDS["warehouse"].lock_existing(conn, [place]):
+        detail = "The warehouse in which the part is planned is deleted: plan it elsewhere."
+        raise conflict("warehouse_deleted", detail, pointer="/warehouse_id")
 
 
 def _check_plannable(order: WorkOrder) -> None:

@@ -45,10 +45,12 @@ from api.resources.work_orders.changes import (
     MoveDetails,
     check_drawn,
     check_may_move,
+    check_new_assignees,
     check_own,
     check_parent,
     check_references_live,
     check_row,
+    check_site,
     checked_off,
     details_in,
     emit_change,
@@ -307,6 +309,9 @@ async def _change(
         raise WORK_ORDERS.illegal(row.state, "to change")
     changed = row._replace(**columns, updated_at=at)
     check_row(changed)
+    if not {"client_id", "site_id"}.isdisjoint(names):
+        await check_site(conn, changed)
+    await check_new_assignees(conn, row, changed)
     if "parent_id" in names:
         await check_parent(conn, changed)
     await table.work_orders.update(conn, changed)

@@ -12,7 +12,7 @@ from db.core.ids import new_id
 from ingest.transaction import LeaderTerm
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
-from tests.db.rules.proving import moved, new_order, refusal
+from tests.db.proving import moved, new_order, refusal
 from tests.ingest.conftest import fix
 from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import DeviceMessage, settle, term_of

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from stack.cli.verify import verify
 from telemetry.ids import format_id
-from tests.db.rules.proving import put, quote_in
+from tests.db.proving import put, quote_in
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 

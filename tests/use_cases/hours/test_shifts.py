@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from psycopg.errors import CheckViolation, InsufficientPrivilege, UniqueViolation
+from psycopg.errors import InsufficientPrivilege, UniqueViolation
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange
@@ -24,7 +24,6 @@ from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow
 from db.punches import punch_list
 from db.punches.rows import NewPunch
 from operations.hours.shifts import CreditedPunch, shifts_of
-from operations.hours.timesheet_states import MOVES, STATES
 from telemetry.times import to_datetime, to_us
 from tests.db.rows import transaction
 from tests.ingest.punches.punching import Crew
@@ -293,56 +292,6 @@ async def test_a_timesheet_of_other_periods_begins_where_the_known_ones_end(crew
 
 
 # The database by itself ---------------------------------------------------------------------------
-
-WHO: dict[str, str] = {
-    "open": "submitted_by = NULL, submitted_at = NULL, decided_by = NULL, decided_at = NULL,"
-    " locked_by = NULL, locked_at = NULL, figures = NULL, rules = NULL",
-    "submitted": "submitted_by = u.id, submitted_at = now(), decided_by = NULL, decided_at = NULL,"
-    " locked_by = NULL, locked_at = NULL, figures = NULL, rules = NULL",
-    "approved": "decided_by = u.id, decided_at = now(), figures = '{}', rules = '{}'",
-    "rejected": "decided_by = u.id, decided_at = now()",
-    "locked": "locked_by = u.id, locked_at = now()",
-}
-WAY = {"open": [], "submitted": ["submitted"], "rejected": ["submitted", "rejected"]}
-WAY |= {"approved": ["submitted", "approved"], "locked": ["submitted", "approved", "locked"]}
-
-
-def to(state: str) -> str:
-    return f"UPDATE timesheets SET state = '{state}', {WHO[state]} FROM users AS u"
-
-
-@pytest.mark.parametrize("then", STATES)
-@pytest.mark.parametrize("state", STATES)
-async def test_the_database_lets_through_the_moves_of_the_table_alone(
-    crew: Crew, state: str, then: str
-) -> None:
-    employee_id = await crew.employee(by=("phone",))
-    async with acting(crew) as conn:
-        await record(conn, [punched(crew, employee_id, "in", START)])
-    for step in WAY[state]:
-        await crew.execute(to(step))
-    if state == then or any((each.state, each.then) == (state, then) for each in MOVES):
-        await crew.execute(f"UPDATE timesheets SET state = '{then}'" if state == then else to(then))
-        assert crew.tenant.rows("SELECT state FROM timesheets") == [(then,)]
-    else:
-        with pytest.raises(CheckViolation, match="a timesheet cannot go from"):
-            await crew.execute(to(then))
-
-
-async def test_a_timesheet_begins_open_and_approved_figures_stay(crew: Crew) -> None:
-    employee_id = await crew.employee(by=("phone",))
-    with pytest.raises(CheckViolation, match="begins open"):
-        await crew.execute(
-            "INSERT INTO timesheets (org_id, id, employee_id, first_day, last_day, state)"
-            " VALUES (current_org_id(), %s, %s, '2026-03-02', '2026-03-08', 'submitted')",
-            (new_id(), employee_id),
-        )
-    async with acting(crew) as conn:
-        await record(conn, [punched(crew, employee_id, "in", START)])
-    for step in WAY["approved"]:
-        await crew.execute(to(step))
-    with pytest.raises(CheckViolation, match="do not change"):
-        await crew.execute("UPDATE timesheets SET figures = '{\"worked_s\": 1}'")
 
 
 async def test_nobody_changes_or_removes_an_adjustment(crew: Crew) -> None:

@@ -16,8 +16,6 @@ from db.core.tenant import tenant
 from db.stock.inventory import lock_levels
 from db.stock.work_order_parts import OrderPartRow, order_parts
 from operations.stock import NOTHING_NAMED, StockChange, StockLevel, changed
-from operations.work_orders.states import RESERVING, STATES, USING
-from tests.db.rules.proving import put
 from tests.servers import DatabaseUnderTest
 from use_cases.stock.movements import MovementWish, record
 from use_cases.stock.order_parts import OrderStock, consume, plan
@@ -149,29 +147,20 @@ _LEVEL, _DENIED = "stock_movements_level", "insufficient privilege"
         ("{new} 'consume', 1000, -1000, 1000, 3000000, NULL, NULL", "stock_movements_change"),
         ("{new} 'return', 1000, 1000, -1000, 3000000, NULL, NULL", "stock_movements_change"),
         ("{new} 'transfer', 1000, 1000, 0, 3000000, NULL, '{0.other}'", "stock_movements_change"),
-        ("{new} 'count', 9000, -2000, 0, 3000000, NULL, NULL", "stock_movements_counted"),
         ("{new} 'receive', 1000, 1000, 0, 1, '{0.order}', NULL", "stock_movements_of_order"),
         # by more than is there
         ("{new} 'issue', 6000, -6000, 0, 3000000, NULL, NULL", "inventory_reserved"),
         ("{new} 'reserve', 6000, 0, 6000, NULL, NULL, NULL", "inventory_reserved"),
         ("{new} 'release', 6000, 0, -6000, NULL, NULL, NULL", "inventory_reserved"),
-        ("{new} 'release', 3000, 0, -3000, NULL, NULL, NULL", "stock_movements_held"),
-        ("{new} 'consume', 3000, -3000, -3000, 3000000, NULL, NULL", "stock_movements_held"),
         ("{new} 'release', 4000, 0, -4000, NULL, '{0.order}', NULL", "work_order_part_reserved"),
         ("{new} 'reserve', 1000, 0, 1000, NULL, '{0.order}', NULL", "work_order_part_reserved"),
         ("{new} 'return', 3000, 3000, 0, 3000000, '{0.order}', NULL", "stock_movements_order_part"),
-        # at another cost than the average
-        ("{new} 'issue', 1000, -1000, 0, 1, NULL, NULL", _LEVEL),
-        ("{new} 'issue', 1000, -1000, 0, NULL, NULL, NULL", _LEVEL),
-        ("{new} 'adjust', 1000, 1000, 0, 1, NULL, NULL", _LEVEL),
-        ("{new} 'return', 1000, 1000, 0, 1, '{0.order}', NULL", _LEVEL),
         # at no level, or before one that was there
         ("{new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", _LEVEL),
         ("INSERT INTO stock_movements (org_id, id, number, part_id, warehouse_id, kind,"
          " quantity_milli, on_hand_change_milli, reserved_change_milli, unit_cost_microcents)"
          " OVERRIDING SYSTEM VALUE SELECT current_org_id(), gen_random_uuid(), 1, '{0.part}',"
          " '{0.place}', 'receive', 1, 1, 0, 1", _LEVEL),
-        ("{level}; {new} 'transfer', 1000, -1000, 0, 1, NULL, '{0.other}'", _LEVEL),
         ("{level}; {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", None),
         ("{level}; {there} 'receive', 9, 9, 0, 7, NULL, NULL;"
          " {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", None),
@@ -182,35 +171,13 @@ _LEVEL, _DENIED = "stock_movements_level", "insufficient privilege"
          _LEVEL),
         # where no cost was ever given
         ("{level}; {there} 'adjust', 1000, 1000, 0, 7, NULL, NULL", None),
-        ("{level}; {there} 'adjust', 1000, 1000, 0, NULL, NULL, NULL;"
-         " {there} 'issue', 1000, -1000, 0, 7, NULL, NULL", _LEVEL),
         # what others have reserved elsewhere
         ("{level}; {there} 'receive', 9, 9, 0, 7, NULL, NULL; {there} 'reserve', 9, 0, 9, NULL,"
          " NULL, NULL; {there} 'release', 9, 0, -9, NULL, NULL, NULL", None),
         ("{level}; {there} 'receive', 9, 9, 0, 7, NULL, NULL; {there} 'reserve', 9, 0, 9, NULL,"
          " NULL, NULL; {there} 'release', 9, 0, -9, NULL, '{0.order}', NULL",
          "stock_movements_order_part"),
-        # for an order that is over
-        ("UPDATE work_orders SET deleted_at = now();"
-         " {new} 'release', 3000, 0, -3000, NULL, '{0.order}', NULL", None),
-        ("UPDATE work_orders SET deleted_at = now();"
-         " {new} 'consume', 1000, -1000, 0, 3000000, '{0.order}', NULL",
-         "stock_movements_order_state"),
-        ("UPDATE work_orders SET state = 'cancelled', ended_at = now()", "work_orders_released"),
-        ("UPDATE work_orders SET deleted_at = now()", "work_orders_released"),
-        ("UPDATE work_order_parts SET warehouse_id = '{0.other}'",
-         "work_order_parts_reserved_there"),
         ("UPDATE work_order_parts SET planned_milli = 4000", "work_order_part_reserved"),
-        # of what is deleted
-        ("UPDATE parts SET deleted_at = now()", "parts_in_stock"),
-        ("UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}'", "warehouses_in_stock"),
-        ("{empty}; {unplanned}; UPDATE parts SET deleted_at = now();"
-         " {new} 'receive', 1, 1, 0, 1, NULL, NULL",
-         "stock_movements_place"),
-        ("{empty}; {unplanned}; UPDATE warehouses SET deleted_at = now() WHERE id = '{0.place}';"
-         " {new} 'receive', 1, 1, 0, 1, NULL, NULL", "stock_movements_place"),
-        ("{level}; UPDATE warehouses SET deleted_at = now() WHERE id = '{0.other}';"
-         " {new} 'transfer', 1000, -1000, 0, 3000000, NULL, '{0.other}'", "stock_movements_place"),
     ],
 )  # fmt: skip
 def test_sql_as_the_application_does_not_get_around_movements(
@@ -229,47 +196,6 @@ def test_sql_as_the_application_does_not_get_around_movements(
     parts = {"new": new, "there": there, "empty": empty, "level": _OTHER.format(stored)}
     text = statement.format(stored, **parts, unplanned=_UNPLANNED)
     assert _refusal(database, stored, text) == constraint
-
-
-def test_a_movement_of_an_order_that_is_over_is_refused(
-    database: DatabaseUnderTest, stored: Stored
-) -> None:
-    new = _NEW.format(stored)
-    over = (
-        f"{new} 'release', 3000, 0, -3000, NULL, '{stored.order}', NULL;"
-        " UPDATE work_orders SET state = 'cancelled', ended_at = now(), updated_at = now();"
-        " INSERT INTO work_order_transitions (org_id, id, work_order_id, verb, from_state, state,"
-        " user_id, reason) SELECT org_id, gen_random_uuid(), "
-        f"'{stored.order}', 'cancel', 'started', 'cancelled', id, 'x' FROM users; "
-    )
-    for values in ("'consume', 1000, -1000, 0, 3000000", "'reserve', 1, 0, 1, NULL"):
-        text = f"{over}{new} {values}, '{stored.order}', NULL"
-        assert _refusal(database, stored, text) == "stock_movements_order_state"
-    assert _refusal(database, stored, over) is None
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_parts_of_an_order_are_reserved_and_used_in_its_states(
-    database: DatabaseUnderTest, stored: Stored, state: str
-) -> None:
-    new = _NEW.format(stored)
-    put(database, ("UPDATE work_orders SET state = %s WHERE id = %s", (state, stored.order)))
-    allowed: set[str] = set()
-    for kind, text in (
-        ("release", "{} 'release', 1000, 0, -1000, NULL"),
-        ("reserve", "{0} 'release', 1, 0, -1, NULL, '{1}', NULL; {0} 'reserve', 1, 0, 1, NULL"),
-        ("consume", "{} 'consume', 1000, -1000, -1000, 3000000"),
-        ("return", "{} 'return', 1000, 1000, 0, 3000000"),
-    ):
-        refused = _refusal(
-            database, stored, f"{text.format(new, stored.order)}, '{stored.order}', NULL"
-        )
-        assert refused in (None, "stock_movements_order_state")
-        allowed |= set() if refused else {kind}
-    put(database, ("UPDATE work_orders SET state = 'started' WHERE id = %s", (stored.order,)))
-    reserves = {"reserve"} if state in RESERVING else set[str]()
-    uses = {"consume", "return"} if state in USING else set[str]()
-    assert allowed == {"release"} | reserves | uses
 
 
 def _refusal(database: DatabaseUnderTest, stored: Stored, text: str) -> str | None:

@@ -15,7 +15,7 @@ from telemetry.ids import parse_id
 from tests.api.resources.quotes.test_quote_acceptance import accepted_pdf, text_of
 from tests.api.resources.quoting import CONSENT, client_of, form
 from tests.api.running import Organization, RunningApi
-from tests.db.rules.proving import put
+from tests.db.proving import put
 
 _CASES = Path(__file__).parents[3] / "cases"
 _STORED = json.loads((_CASES / "stored_quotes.json").read_text())

@@ -22,7 +22,7 @@ from tests.api.resources.timekeeping import (
     zurich,
 )
 from tests.api.running import Answer, Organization, RunningApi
-from tests.db.rules.proving import put
+from tests.db.proving import put
 
 QUARTER_S = 900
 

@@ -12,7 +12,7 @@ from telemetry.ids import parse_id
 from tests.api.punching import Worker, jobsite, rules
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import text
-from tests.db.rules.proving import put
+from tests.db.proving import put
 from tests.ingest.punches.punching import AWAY, HOME
 
 BODIES: dict[str, Any] = {

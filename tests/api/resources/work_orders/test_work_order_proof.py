@@ -13,7 +13,7 @@ from tests.api.photos.uploading import upload
 from tests.api.problems import is_problem
 from tests.api.punching import Worker, worker
 from tests.api.running import Answer, Organization, RunningApi
-from tests.db.rules.proving import put
+from tests.db.proving import put
 
 BODIES: dict[str, Any] = {
     "cancel": {"reason": "Nobody wants it."},

@@ -1,9 +1,7 @@
 """Rows in whatever state, and what the database says to changes of the application's role."""
 
-import asyncio
 import re
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
 from uuid import UUID
 
 import psycopg
@@ -12,11 +10,9 @@ from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
 from db.core.ids import new_id
-from operations.quotes.evidence import EvidenceEntry, EvidenceKind, hex_hash, next_entry
 from operations.work_orders.states import MOVES
 from tests.db.rows import transaction
 from tests.servers import DatabaseUnderTest
-from tests.waiting import until
 
 Statement = tuple[str, Params]
 _NEW_ORDER = "INSERT INTO work_orders "
@@ -31,8 +27,6 @@ _REFUSALS = (
     psycopg.errors.InsufficientPrivilege,
 )
 _POLICY = re.compile(r'row-level security policy "(\w+)"')
-EARLIER = "now() - interval '2 minutes'"
-_WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'opsc_app'"
 
 
 def put(database: DatabaseUnderTest, *statements: Statement) -> None:
@@ -71,34 +65,6 @@ def _refused_by(error: psycopg.Error) -> str:
     if name is None:
         raise error  # the role has no right to it at all
     return name
-
-
-async def at_once(
-    database: DatabaseUnderTest, org_id: UUID, first: list[Statement], second: list[Statement]
-) -> list[str | None]:
-    """Check two transactions before either commits, unless the second waits for the first; return
-    what refused each.
-    """
-    async with AsyncExitStack() as stack:
-        both = [await stack.enter_async_context(database.connection("opsc_app")) for _ in range(2)]
-
-        async def begin(conn: Connection, statements: list[Statement]) -> str | None:
-            try:
-                await conn.execute("BEGIN")
-                await conn.execute("CALL act_for(%s, '')", (org_id,))
-                await _execute(conn, statements)
-                await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            except _REFUSALS as error:
-                return _refused_by(error)
-            return None
-
-        refusals = [await begin(both[0], first)]
-        waiting = asyncio.create_task(begin(both[1], second))
-        await until(lambda: waiting.done() or bool(database.run("admin", _WAITING)))
-        await both[0].execute("COMMIT")
-        refusals.append(await waiting)
-        await both[1].execute("COMMIT")  # which rolls back what was refused
-        return refusals
 
 
 # Work orders --------------------------------------------------------------------------------------
@@ -188,44 +154,6 @@ def new_order(order_id: UUID, **columns: object) -> Statement:
     return statement, (order_id, *columns.values())
 
 
-def given_to(order_id: UUID, thing_id: UUID, table: str = "employees") -> Statement:
-    names = {"employees": ("assignees", "employee_id"), "assets": ("assets", "asset_id")}
-    things, column = names[table]
-    return (
-        f"INSERT INTO work_order_{things} (org_id, work_order_id, {column})"
-        " SELECT current_org_id(), %s, %s",
-        (order_id, thing_id),
-    )
-
-
-def new_part(part_id: UUID) -> Statement:
-    return (
-        "INSERT INTO parts (org_id, id, number, name, unit, currency)"
-        " SELECT current_org_id(), %s, %s, 'x', 'piece', 'EUR'",
-        (part_id, str(part_id)),
-    )
-
-
-def planned(order_id: UUID, part_id: UUID, place_id: UUID, milli: int = 1000) -> Statement:
-    return (
-        "INSERT INTO work_order_parts (org_id, id, work_order_id, part_id, warehouse_id,"
-        " planned_milli) SELECT current_org_id(), %s, %s, %s, %s, %s",
-        (new_id(), order_id, part_id, place_id, milli),
-    )
-
-
-def replanned(order_id: UUID, milli: int) -> Statement:
-    return "UPDATE work_order_parts SET planned_milli = %s WHERE work_order_id = %s", (
-        milli,
-        order_id,
-    )
-
-
-def deletion(table: str, row_id: UUID, *, restore: bool = False) -> Statement:
-    at = "NULL" if restore else "now()"
-    return f"UPDATE {table} SET deleted_at = {at} WHERE id = %s", (row_id,)
-
-
 # Quotes -------------------------------------------------------------------------------------------
 
 LINE = {
@@ -268,44 +196,3 @@ def quote_in(database: DatabaseUnderTest, org_id: UUID, state: str, *, document:
             ),
         )
     return quote_id
-
-
-def become(quote_id: UUID, state: str) -> Statement:
-    decided = "" if state == "sent" else ", decided_at = now()"
-    statement = (
-        f"UPDATE quotes SET state = %s, sent_at = coalesce(sent_at, now()){decided} WHERE id = %s"
-    )
-    return statement, (state, quote_id)
-
-
-def evidence_of(
-    database: DatabaseUnderTest, quote_id: UUID, kind: EvidenceKind, **facts: object
-) -> Statement:
-    """Return the statement that appends an entry, which has the hashes of what there is."""
-    kept = database.run(
-        "admin",
-        "SELECT content, pdf FROM quote_documents WHERE quote_id = %s",
-        (quote_id,),
-    )
-    chain = database.run(
-        "admin",
-        "SELECT content, sha256 FROM quote_evidence WHERE quote_id = %s ORDER BY place",
-        (quote_id,),
-    )
-    hashes = {"document_sha256": hex_hash(kept[0][0])} if kept else {}
-    if kept and kind == "sent":
-        hashes["pdf_sha256"] = hex_hash(kept[0][1])
-    before = [EvidenceEntry(*entry) for entry in chain]
-    entry = next_entry(before, kind, "2026-03-01T12:00:00Z", {**hashes, **facts})
-    return (
-        "INSERT INTO quote_evidence (org_id, quote_id, place, content, sha256)"
-        " VALUES (current_org_id(), %s, %s, %s, %s)",
-        (quote_id, len(before) + 1, *entry),
-    )
-
-
-def of_earlier(statement: Statement, column: str) -> Statement:
-    """Return a change that says another time than now."""
-    text, values = statement
-    assert f"{column} = now()" in text
-    return text.replace(f"{column} = now()", f"{column} = {EARLIER}"), values
