@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
 from db.core.exchange import Exchange, Reply
-from db.core.fetch import fetch_one, value_of
+from db.core.fetch import value_of
 from db.core.listing import (
     NEWEST_FIRST,
     Columns,
@@ -95,7 +95,8 @@ class Table(Generic[_ROW]):
         self._filters: Mapping[str, Filter] = {**_FILTERS, **(filters or {})}
         by_id: LiteralString = f"{name}.id = %s"
         self._finding = self.selection(by_id)
-        self._locking = self.selection(f"{by_id} FOR NO KEY UPDATE OF {name}")
+        lock = sql.SQL("SELECT FROM {} WHERE id = %s FOR NO KEY UPDATE").format(self._name)
+        self._locking = lock.as_bytes()
         self._insertions: dict[tuple[tuple[str, ...], bool], bytes] = {}
         self._changes: dict[tuple[str, ...], bytes] = {}
 
@@ -104,16 +105,22 @@ class Table(Generic[_ROW]):
         return sql.Identifier(self.name, field) if computed is None else sql.SQL(computed)
 
     async def find(self, conn: Connection, row_id: UUID, *, lock: bool = False) -> _ROW | None:
-        """Return the tenant's row of this id, deleted or not. `lock`: against other writers."""
+        """Return the tenant's row of this id, deleted or not. `lock`: against other writers.
+
+        A row is locked before it is read: a statement that waits for a lock sees the row as it is
+        then, and what is computed of other rows as that was before.
+        """
+        if lock:
+            await conn.execute(self._locking, (row_id,))
         async with conn.cursor(row_factory=args_row(self.row)) as cursor:
-            await cursor.execute(self._locking if lock else self._finding, (row_id,))
+            await cursor.execute(self._finding, (row_id,))
             return await cursor.fetchone()
 
     async def get(self, conn: Connection, row_id: UUID, *, lock: bool = False) -> _ROW:
         """Return a row that is there for sure: locked, referenced, or just inserted."""
-        async with conn.cursor(row_factory=args_row(self.row)) as cursor:
-            await cursor.execute(self._locking if lock else self._finding, (row_id,))
-            return await fetch_one(cursor)
+        row = await self.find(conn, row_id, lock=lock)
+        assert row is not None
+        return row
 
     def ask(self, exchange: Exchange, row_id: UUID) -> Reply[_ROW | None]:
         """Ask as `find` does, when `exchange` is sent."""
