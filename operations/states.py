@@ -1,7 +1,6 @@
 """Tables of states: what leads from one state of a thing to another, and who may do it.
 
-A table is data. Code looks moves up in it, the database has the same moves as the arguments of a
-trigger (`check_state_move`), documents print it, and tests compare all of them.
+A table is data. Code looks moves up in it while the thing's row is locked, and documents print it.
 """
 
 from typing import Generic, Literal, NamedTuple, TypeVar

@@ -1,6 +1,6 @@
 """Forms of inspections: answers to the questions of one version of a template.
 
-A submitted form never changes but for its state, which the database enforces.
+A submitted form never changes but for its state.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,6 +1,6 @@
 """The parts of work orders, as they are stored. `use_cases.stock.order_parts` plans and uses them.
 
-A trigger of movements keeps what is reserved, used and spent (`0043_levels_by_movements.sql`).
+A trigger of movements keeps what is reserved, used and spent (`0066_rules_in_one_place.sql`).
 """
 
 from collections.abc import Sequence

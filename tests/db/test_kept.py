@@ -80,6 +80,13 @@ async def _denied(database: DatabaseUnderTest, org_id: UUID, statement: str) -> 
         "DELETE FROM part_fits",
         "INSERT INTO part_fits (org_id) SELECT current_org_id()",
         "DELETE FROM attachment_pieces",
+        "UPDATE work_order_transitions SET id = id",
+        "DELETE FROM work_order_transitions",
+        "UPDATE work_order_comments SET id = id",
+        "DELETE FROM work_order_comments",
+        "UPDATE quote_evidence SET place = 2",
+        "DELETE FROM quote_evidence",
+        "DELETE FROM quotes",
     ],
 )
 async def test_what_never_changes_cannot_be_changed(

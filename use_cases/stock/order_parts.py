@@ -176,7 +176,7 @@ async def _settle(
     more = reserved_milli - row.reserved_milli
     if not more:
         return row
-    assert row.warehouse_id is not None  # the database holds this
+    assert row.warehouse_id is not None  # where anything is reserved
     kind: MovementKind = "reserve" if more > 0 else "release"
     moved = await stock.move(conn, kind, row, row.warehouse_id, abs(more))
     return _after(row, row.use._replace(reserved_milli=reserved_milli), moved)
