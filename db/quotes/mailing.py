@@ -18,7 +18,7 @@ from db.quotes import evidence
 from db.quotes.quotes import QuoteRow, event_of, quotes
 from geofence.event_data.quotes import QUOTE_EXPIRED, QUOTE_SENT
 from operations.quotes.evidence import QuoteAcceptance, acceptance_in, hex_hash, next_entry
-from operations.quotes.states import QUOTES
+from operations.quotes.states import QUOTES, REVISABLE
 from telemetry.times import format_time, to_us
 
 _FIND = quotes.selection("quotes.org_id = %s AND quotes.id = %s")
@@ -135,9 +135,9 @@ async def was_taken(conn: Connection, org_id: UUID, quote_id: UUID) -> None:
         """
         UPDATE quotes SET state = 'superseded', updated_at = %s
          WHERE org_id = %s AND number = %s AND revision < %s
-           AND state = ANY ('{sent,viewed,declined,expired}')
+           AND state = ANY (%s)
         """,
-        (now, org_id, row.number, row.revision),
+        (now, org_id, row.number, row.revision, list(REVISABLE)),
     )
     await conn.execute(
         """

@@ -15,7 +15,7 @@ from db.core.table import Table
 from db.history.events import Event
 from geofence.event_data.quotes import QuoteEvent
 from operations.quotes.evidence import AcceptedHow
-from operations.quotes.states import QuoteState
+from operations.quotes.states import STANDING, QuoteState
 from telemetry.ids import format_id
 
 MailState = Literal["queued", "sent", "failed", "withdrawn"]
@@ -122,9 +122,9 @@ async def is_in_use(conn: Connection, quote_id: UUID) -> bool:
         conn,
         """
         SELECT EXISTS (SELECT FROM quotes WHERE id = %s
-                          AND (state IN ('sent', 'viewed', 'accepted') OR mail_state = 'queued'))
+                          AND (state = ANY (%s) OR mail_state = 'queued'))
         """,
-        (quote_id,),
+        (quote_id, list(STANDING)),
     )
 
 

@@ -29,7 +29,10 @@ QUOTE_MOVES: tuple[StateMove[QuoteState, QuoteVerb], ...] = (
     StateMove("expired", "supersede", "superseded", ()),
 )
 QUOTES = StateTable("a quote", QUOTE_MOVES)
-_REVISABLE = frozenset(each.state for each in QUOTE_MOVES if each.verb == "supersede")
+REVISABLE = frozenset(each.state for each in QUOTE_MOVES if each.verb == "supersede")
+"""The states in which a later revision may follow, and takes the quote's place when it is sent."""
+STANDING: tuple[QuoteState, ...] = ("sent", "viewed", "accepted")
+"""The states in which a quote is with its customer, or accepted: it is not deleted."""
 
 
 def check_editable(state: QuoteState) -> None:
@@ -46,5 +49,5 @@ def check_accepted(state: QuoteState, action: str) -> None:
 
 def check_revisable(state: QuoteState) -> None:
     """Raise IllegalMoveError where no later revision may follow."""
-    if state not in _REVISABLE:
+    if state not in REVISABLE:
         raise QUOTES.illegal(state, "to revise")
