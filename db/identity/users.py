@@ -12,6 +12,9 @@ from db.core.listing import Conditions
 from db.core.table import Table
 
 Role: TypeAlias = Literal["viewer", "technician", "dispatcher", "admin"]
+Language: TypeAlias = Literal["en", "de"]
+Units: TypeAlias = Literal["metric", "imperial"]
+Clock: TypeAlias = Literal["24", "12"]
 
 
 class Login(NamedTuple):
@@ -35,6 +38,10 @@ class User(NamedTuple):
     is_service: bool  # has API keys and no password
     created_at: datetime
     updated_at: datetime
+    language: Language | None  # None: the organization's
+    units: Units | None  # None: metric
+    clock: Clock | None  # None: the usual one of the language
+    timezone: str | None  # None: the browser's
 
 
 _IS_ACTIVE: LiteralString = "(deactivated_at IS NULL OR deactivated_at > now())"
@@ -96,7 +103,8 @@ async def all_of_tenant(conn: Connection) -> list[User]:
             """
             SELECT id, email, name, role, deactivated_at,
                    deactivated_at IS NULL OR deactivated_at > now(),
-                   password_hash IS NULL AND NOT is_service, is_service, created_at, updated_at
+                   password_hash IS NULL AND NOT is_service, is_service, created_at, updated_at,
+                   language, units, clock, timezone
               FROM users WHERE org_id = current_org_id() ORDER BY created_at, id
             """
         )

@@ -11,12 +11,14 @@ from db.core.connect import Connection
 from db.core.fetch import fetch_one
 from db.core.ids import new_id
 from db.core.tenant import act_for
+from db.identity.users import Language
 from db.resources.plans import PlanName
 
 _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
     " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules,"
-    " timesheet_rules, address, logo_sha256, email, positions_days, events_days, audit_days"
+    " timesheet_rules, address, logo_sha256, email, positions_days, events_days, audit_days,"
+    " language"
     " FROM organizations"
 )
 
@@ -28,7 +30,8 @@ class Organization(NamedTuple):
     asset, as far as it was given. punch_rules: the fields of geofence.punches.claim.PunchRules that
     were given. timesheet_rules: see db.hours.rules. logo_sha256: of the logo, if there is one.
     email: of the office. ..._days: how long its data is kept, where that is fewer days than the
-    installation keeps it; None: as long as that.
+    installation keeps it; None: as long as that. language: None was not chosen, and documents are
+    in English.
     """
 
     id: UUID
@@ -52,6 +55,7 @@ class Organization(NamedTuple):
     positions_days: int | None
     events_days: int | None
     audit_days: int | None
+    language: Language | None
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
@@ -62,8 +66,8 @@ async def find(conn: Connection, *, lock: bool = False) -> Organization:
 
 
 async def update(conn: Connection, organization: Organization, revision: int | None) -> None:
-    """Update name, address, email, timezone and settings. revision: None where settings stay as
-    they are.
+    """Update name, address, email, timezone, language and settings. revision: None where settings
+    stay as they are.
     """
     await conn.execute(
         """
@@ -73,7 +77,7 @@ async def update(conn: Connection, organization: Organization, revision: int | N
                max_speed_mps = %(max_speed_mps)s, punch_tolerance_m = %(punch_tolerance_m)s,
                punch_policy = %(punch_policy)s, punch_rules = %(punch_rules)s,
                timesheet_rules = %(timesheet_rules)s, address = %(address)s, email = %(email)s,
-               revision = coalesce(%(revision)s, revision)
+               language = %(language)s, revision = coalesce(%(revision)s, revision)
         """,
         organization._asdict()
         | {
