@@ -4,7 +4,7 @@ It ends when it was not used for a while, and at the latest a week after signing
 """
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
@@ -21,8 +21,8 @@ from api.resources.sign_in import Credentials, sign_in
 from db.core.connect import Connection
 from db.core.secrets import SESSION, new_secret, secret_hash
 from db.identity import sign_ins
-from db.identity.sign_ins import SignIn
-from db.identity.users import Role
+from db.identity.sign_ins import Session, SignIn
+from db.identity.users import Clock, Language, Role, Units
 
 _PATH = "/v1/auth/session"
 router = APIRouter(tags=["auth"], route_class=PublicRoute)
@@ -43,6 +43,12 @@ class SessionItem(BaseModel):
         examples=["d9WQ0x3pT6yJ2m8rKfU1aVbC5nHsZeL4gXqYtR7iOwE"],
     )
     expires_at: datetime = Field(description="when it ends, however much it is used")
+    language: Language | None = Field(
+        description="the user's, else the organization's; null: the browser's"
+    )
+    units: Units | None = Field(description="null: metric")
+    clock: Clock | None = Field(description="null: the usual one of the language")
+    timezone: fields.TimeZone | None = Field(description="null: the browser's")
 
 
 @router.post(_PATH, operation_id="createSession", status_code=201, response_model=SessionItem)
@@ -52,17 +58,17 @@ async def create_session(request: Request, body: Annotated[Credentials, Body()])
     state: ApiState = request.app.state.api
     secret = new_secret(SESSION)
     lifetime_s = state.settings.session_lifetime_s
-    ends: list[datetime] = []
+    sessions: list[Session] = []
 
-    async def note_end(conn: Connection, begun: SignIn) -> None:
-        ends.append(await sign_ins.expires_at(conn, begun.id))
+    async def read_session(conn: Connection, begun: SignIn) -> None:
+        sessions.append(await sign_ins.find_session(conn, begun.id))
 
     done = await sign_in(
         request,
         body,
         secret_hash=secret_hash(secret),
         lifetime=timedelta(seconds=lifetime_s),
-        also=note_end,
+        also=read_session,
     )
     item = {
         "id": id_text("sgn", done.sign_in.id),
@@ -70,7 +76,7 @@ async def create_session(request: Request, body: Annotated[Credentials, Body()])
         "user_id": id_text("usr", done.login.user_id),
         "role": done.login.role,
         "csrf_token": state.cookies.csrf_token(secret),
-        "expires_at": time_text(ends[0]),
+        **_shown(sessions[0]),
     }
     response = created(item, _PATH)
     response.headers["Location"] = _PATH
@@ -84,7 +90,7 @@ async def get_session(request: Request, access: Reader) -> Response:
     caller = access.caller
     secret = _secret(request, access)
     async with access.transaction() as conn:
-        expires_at = await sign_ins.expires_at(conn, caller.credential_id)
+        session = await sign_ins.find_session(conn, caller.credential_id)
     return ok(
         {
             "id": id_text("sgn", caller.credential_id),
@@ -92,7 +98,7 @@ async def get_session(request: Request, access: Reader) -> Response:
             "user_id": id_text("usr", caller.user_id),
             "role": caller.role,
             "csrf_token": access.state.cookies.csrf_token(secret),
-            "expires_at": time_text(expires_at),
+            **_shown(session),
         }
     )
 
@@ -106,6 +112,10 @@ async def delete_session(request: Request, access: Reader) -> Response:
     response = no_content()
     access.state.cookies.write(request, response, "", 0)
     return response
+
+
+def _shown(session: Session) -> dict[str, Any]:
+    return session._asdict() | {"expires_at": time_text(session.expires_at)}
 
 
 def _secret(request: Request, access: Access) -> str:

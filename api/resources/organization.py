@@ -30,6 +30,7 @@ from api.resources.timesheet_rules import (
 )
 from db.core.registry_revision import bump
 from db.core.table import db_now
+from db.identity.users import Language
 from db.resources import organizations
 from db.resources.organizations import Organization
 from db.resources.plans import PlanName
@@ -77,6 +78,10 @@ class OrganizationItem(SettingFields):
     api_access: bool = Field(description="by the plan or the add-on, programs may use the API")
     requests_per_minute: PerMinute
     timezone: _TimeZone = Field(description="where it is at home: a name of the IANA database")
+    language: Language | None = Field(
+        description="of documents, letters, and pages of users who have chosen none; null: not"
+        " chosen, documents are in English and pages in the language of the browser"
+    )
     max_speed_mps: MaxSpeeds
     punch_rules: PunchNumbers
     timesheet_rules: TimesheetRuleFields
@@ -98,6 +103,7 @@ class OrganizationChange(fields.Body, SettingFields):
 
     name: _Name = Field(default_factory=fields.absent)
     timezone: _TimeZone = Field(default_factory=fields.absent)
+    language: Language | None = Field(default=None, description="null: not chosen")
     max_speed_mps: MaxSpeedsChange | None = Field(
         default=None, description="null: the defaults; classes that are left out stay as they are"
     )
@@ -130,7 +136,7 @@ async def update_organization(
     sent = body.given()
     if "timezone" in sent:
         _check_timezone(body.timezone)
-    own = ("name", "timezone", "address", "email")
+    own = ("name", "timezone", "language", "address", "email")
     others = {name: sent.pop(name) for name in own if name in sent}
     if "timesheet_rules" in sent:
         rules: TimesheetRulesChange | None = sent.pop("timesheet_rules")
@@ -162,6 +168,7 @@ def _item(organization: Organization) -> dict[str, Any]:
         "api_access": organization.api_access,
         "requests_per_minute": REQUESTS_PER_MINUTE[organization.plan],
         "timezone": organization.timezone,
+        "language": organization.language,
         **shown_settings(organization),
         "timesheet_rules": shown_rules(organization.timesheet_rules),
         "address": organization.address,

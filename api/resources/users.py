@@ -1,4 +1,6 @@
-"""Users of the organization. An admin invites them; each sees to their own name and password."""
+"""Users of the organization. An admin invites them; each sees to their own name, password, language
+and display.
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,12 +23,17 @@ from db.core.table import db_now
 from db.core.wakeups import Channel
 from db.delivery import mail_outbox
 from db.identity import api_keys, sign_ins, user_links, users
-from db.identity.users import Role, User
+from db.identity.users import Clock, Language, Role, Units, User
 from db.resources.quotas import check_room, count_letter
 
 router = APIRouter(prefix="/v1/users", tags=["users"], route_class=TenantRoute)
 _UserPath = Annotated[fields.UserId, Path(alias="id")]
 _Name = Annotated[fields.Name, Field(examples=["Anna Keller"])]
+# How pages and letters are written for a user.
+_Language = Annotated[Language | None, Field(description="null: the organization's")]
+_Units = Annotated[Units | None, Field(description="null: metric")]
+_Clock = Annotated[Clock | None, Field(description="null: the usual one of the language")]
+_TimeZone = Annotated[fields.TimeZone | None, Field(description="null: the browser's")]
 
 
 class UserItem(BaseModel):
@@ -51,6 +58,10 @@ class MyselfItem(UserItem):
     """Return the user who asks."""
 
     organization_id: fields.OrganizationId
+    language: _Language
+    units: _Units
+    clock: _Clock
+    timezone: _TimeZone
 
 
 class NewUser(fields.Body):
@@ -78,6 +89,10 @@ class MyChange(fields.Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Anna Keller"}]})
 
     name: _Name | None = None
+    language: _Language = None
+    units: _Units = None
+    clock: _Clock = None
+    timezone: _TimeZone = None
     password: Password = Field(default_factory=fields.absent)
     current_password: Password = Field(default_factory=fields.absent)
 
@@ -110,17 +125,17 @@ async def get_myself(access: Reader) -> Response:
 async def update_myself(
     request: Request, access: Reader, body: Annotated[MyChange, Body()]
 ) -> Response:
-    """Change one's own name or password. A new password signs out everywhere but here."""
+    """Change what is one's own. A new password signs out everywhere but here."""
     given = body.given()
+    given.pop("current_password", None)
     password_hash = None
-    if "password" in given:
+    if given.pop("password", None) is not None:
         password_hash = await _new_password(request, access, body)
     async with access.transaction() as conn:
         user = await _users.found(conn, access.caller.user_id, lock=True)
         access.check_unchanged(_myself(access, user))
-        if "name" in given and body.name != user.name:
-            user = user._replace(name=body.name, updated_at=datetime.now(UTC))
-            await users.table.update(conn, user)
+        if (changed := user._replace(**given)) != user:
+            user = await _users.write(conn, changed)
         if password_hash is not None:
             await users.set_password(conn, user.id, password_hash)
             await user_links.end_all(conn, user.id)
@@ -259,4 +274,10 @@ async def end_credentials(conn: Connection, user_id: UUID) -> None:
 
 
 def _myself(access: Access, user: User) -> dict[str, Any]:
-    return _users.item(user) | {"organization_id": id_text("org", access.caller.org_id)}
+    return _users.item(user) | {
+        "organization_id": id_text("org", access.caller.org_id),
+        "language": user.language,
+        "units": user.units,
+        "clock": user.clock,
+        "timezone": user.timezone,
+    }

@@ -14,7 +14,7 @@ import { SESSION, SignedIn, useSessionQuery } from './session/session'
 import { Sheet } from './session/sheet'
 import { Boundary } from './shell/boundary'
 import { Shell } from './shell/shell'
-import { chosenLanguage, Texts, useSay } from './texts/texts'
+import { Texts, useSay } from './texts/texts'
 import { TrackersPage } from './trackers/trackers-page'
 import { Note, ProblemNote } from './ui/forms'
 import { UsersPage } from './users/users-page'
@@ -44,12 +44,10 @@ const queries: QueryClient = new QueryClient({
     },
   },
 })
-const language = chosenLanguage()
-document.documentElement.lang = language
 
 export function App() {
   return (
-    <Texts language={language}>
+    <Texts>
       <QueryClientProvider client={queries}>
         <BrowserRouter basename="/app">
           <Boundary>

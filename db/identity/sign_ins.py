@@ -8,8 +8,9 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
+from db.core.fetch import fetch_one
 from db.identity.credentials import note_changed
+from db.identity.users import Clock, Language, Units
 
 MOST_OF_A_USER = 1_000
 _ENOUGH = timedelta(seconds=30)  # what was noted so lately is not noted again
@@ -22,6 +23,18 @@ class SignIn(NamedTuple):
     user_id: UUID
     secret_hash: bytes | None
     lifetime: timedelta
+
+
+class Session(NamedTuple):
+    """The end of a sign-in, and how pages are shown to its user. language: else that of the
+    organization. None: nobody has chosen it.
+    """
+
+    expires_at: datetime  # however much it is used
+    language: Language | None
+    units: Units | None
+    clock: Clock | None
+    timezone: str | None
 
 
 class Presented(NamedTuple):
@@ -72,9 +85,20 @@ async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
     return True
 
 
-async def expires_at(conn: Connection, sign_in_id: UUID) -> datetime:
-    """Return when a sign-in ends, however much it is used."""
-    return await value_of(conn, "SELECT expires_at FROM sign_ins WHERE id = %s", (sign_in_id,))
+async def find_session(conn: Connection, sign_in_id: UUID) -> Session:
+    """Return what is told of a sign-in that is there for sure."""
+    async with conn.cursor(row_factory=args_row(Session)) as cursor:
+        await cursor.execute(
+            """
+            SELECT s.expires_at, coalesce(u.language, o.language), u.units, u.clock, u.timezone
+              FROM sign_ins AS s
+              JOIN users AS u ON u.org_id = s.org_id AND u.id = s.user_id
+              JOIN organizations AS o ON o.org_id = s.org_id
+             WHERE s.id = %s
+            """,
+            (sign_in_id,),
+        )
+        return await fetch_one(cursor)
 
 
 async def end(conn: Connection, sign_in_id: UUID) -> None:

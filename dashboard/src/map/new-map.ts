@@ -2,7 +2,8 @@
 import 'maplibre-gl/dist/maplibre-gl.css'
 import * as maplibre from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
-import { chosenLanguage, sayer } from '../texts/texts'
+import { currentDisplay } from '../texts/display'
+import { sayer } from '../texts/texts'
 import { emptyStyle, landLayers } from './base-map'
 import { addTiles, TILES } from './tiles'
 
@@ -56,6 +57,6 @@ function notice(container: HTMLElement, name: string | null): void {
   const text = document.createElement('p')
   text.className = 'map-notice'
   text.role = 'status'
-  text.textContent = sayer(chosenLanguage())(name)
+  text.textContent = sayer(currentDisplay().language)(name)
   container.append(text)
 }

@@ -1,6 +1,8 @@
 import { problemOf } from '../api/problem'
 import type { Tagged } from '../api/client'
+import { LANGUAGE_NAMES } from '../session/display-choice'
 import { useHasRole } from '../session/session'
+import { LANGUAGES, type Language } from '../texts/display'
 import { useLanguage, useSay } from '../texts/texts'
 import { Choice } from '../ui/choice'
 import { Note, ProblemNote, TextInput } from '../ui/forms'
@@ -21,7 +23,7 @@ import { Usage } from './usage'
 
 const POLICIES = ['flag', 'allow', 'block'] as const
 const KINDS_OF_DATA = ['positions', 'events', 'audit'] as const
-const NAME_FIELDS = ['name', 'timezone', 'address', 'email']
+const NAME_FIELDS = ['name', 'timezone', 'language', 'address', 'email']
 const FIX_FIELDS = [...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS]
 const PARTS = ['name-and-address', 'plan-and-usage', 'fixes-and-zones', 'punches', 'hours-and-pay', 'retention'] as const
 type Props = Tagged<Organization>
@@ -68,6 +70,7 @@ function NameForm({ item, tag }: Props) {
         body: {
           name: String(given.get('name')),
           timezone: String(given.get('timezone')),
+          language: given.get('language') === '' ? null : (given.get('language') as Language),
           address: orNull(given.get('address')),
           email: orNull(given.get('email')),
         },
@@ -77,6 +80,14 @@ function NameForm({ item, tag }: Props) {
       <div className="fields">
         <TextInput name="name" label={say('name')} hint={say('set-name-hint')} defaultValue={item.name} isRequired maxLength={200} />
         <TextInput name="timezone" label={say('set-timezone')} hint={say('set-timezone-hint')} defaultValue={item.timezone} isRequired maxLength={64} />
+        <Choice
+          name="language"
+          label={say('language')}
+          hint={say('set-language-hint')}
+          value={item.language ?? ''}
+          values={['', ...LANGUAGES]}
+          texts={[say('not-chosen'), ...LANGUAGES.map((each) => LANGUAGE_NAMES[each])]}
+        />
         <TextInput name="address" lines={4} label={say('set-address')} hint={say('set-address-hint')} defaultValue={item.address ?? ''} maxLength={500} />
         <TextInput name="email" type="email" label={say('set-email')} hint={say('set-email-hint')} defaultValue={item.email ?? ''} maxLength={254} />
       </div>

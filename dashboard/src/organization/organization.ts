@@ -1,5 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { api, ifMatch, tagged, type Schemas, type Tagged } from '../api/client'
+import { SESSION } from '../session/session'
 
 const ORGANIZATION = ['organization']
 export type Organization = Schemas['OrganizationItem']
@@ -21,7 +22,10 @@ export function useOrganizationChange(tag: string | null) {
   return useMutation({
     mutationFn: (body: Schemas['OrganizationChange']) =>
       tagged(api.PATCH('/v1/organization', { params: { header: ifMatch(tag) }, body })),
-    onSuccess: (seen) => queries.setQueryData(ORGANIZATION, seen),
+    onSuccess: (seen) => {
+      queries.setQueryData(ORGANIZATION, seen)
+      void queries.invalidateQueries({ queryKey: SESSION }) // which has the language
+    },
   })
 }
 

@@ -1,8 +1,9 @@
 /** Who is signed in by the session's cookie. */
-import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useMutationState, useQuery, useQueryClient } from '@tanstack/react-query'
 import { createContext, useContext, type ReactNode } from 'react'
 import { api, data, setCsrfToken, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
+import { choose, settle, show, unsavedChoices, type Display } from '../texts/display'
 
 export type Role = Schemas['SessionItem']['role']
 export interface Session {
@@ -21,6 +22,7 @@ const SessionContext = createContext<Session | null>(null)
 
 function taken(item: Schemas['SessionItem']): Session {
   setCsrfToken(item.csrf_token)
+  show(item)
   return { userId: item.user_id, organizationId: item.organization_id, role: item.role, expiresAt: Date.parse(item.expires_at) }
 }
 
@@ -55,6 +57,35 @@ export function useHasRole(role: Role): boolean {
   return ROLES.indexOf(useSession().role) >= ROLES.indexOf(role)
 }
 
+function save(changes: Partial<Display>): Promise<unknown> {
+  return data(api.PATCH('/v1/users/me', { body: changes }))
+}
+
+const CHOICE = ['display']
+const MOST_RETRIES = 8
+
+/** The function that changes how pages are shown to this person: at once, whether or not the API can be
+ *  reached. Of somebody who has not signed in yet it is saved by the sign-in. */
+export function useDisplayChange() {
+  const queries = useQueryClient()
+  const saving = useMutation({
+    mutationKey: CHOICE,
+    scope: { id: 'display' }, // one after the other
+    mutationFn: save,
+    retry: (failures, error) => [0, 502, 503, 504].includes(problemOf(error).document.status) && failures < MOST_RETRIES,
+    onSettled: (_saved, _error, changes) => settle(changes),
+  })
+  return (changes: Partial<Display>) => {
+    choose(changes)
+    if (queries.getQueryData(KEY)) saving.mutate(changes)
+  }
+}
+
+/** Whether the last choice of how pages are shown could not be saved. */
+export function useIsChoiceLost(): boolean {
+  return useMutationState({ filters: { mutationKey: CHOICE }, select: ({ state }) => state.status }).at(-1) === 'error'
+}
+
 /** Functions that begin and end the session. Both forget all that was read before. */
 export function useSignIn() {
   const queries = useQueryClient()
@@ -66,7 +97,11 @@ export function useSignIn() {
   }
   return {
     async signIn(body: Schemas['Credentials']): Promise<void> {
-      become(taken(await data(api.POST('/v1/auth/session', { body }))))
+      const session = taken(await data(api.POST('/v1/auth/session', { body })))
+      const chosen = unsavedChoices() // on this page
+      if (Object.keys(chosen).length > 0) await save(chosen).catch(() => undefined)
+      settle(chosen)
+      become(session)
     },
     /** Throws Problem where the session may go on. */
     async signOut(): Promise<void> {

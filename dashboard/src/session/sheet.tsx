@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react'
 import icon from '../style/icon.svg'
-import { LanguageChoice } from '../texts/language-choice'
+import { LanguageChoice } from './display-choice'
 
 /** A page of who is not signed in: one sheet in the middle. */
 export function Sheet(props: { title: string; children: ReactNode }) {

@@ -4,11 +4,11 @@ import { api, data } from '../api/client'
 import { problemOf, type Problem } from '../api/problem'
 import { ConnectionBanner } from '../live/connection-banner'
 import { LiveConnection } from '../live/live'
-import { useSignIn } from '../session/session'
+import { DisplayChoice, LanguageChoice } from '../session/display-choice'
+import { useIsChoiceLost, useSignIn } from '../session/session'
 import { SessionEnd } from '../session/session-end'
 import icon from '../style/icon.svg'
-import { DisplayChoice } from '../texts/display-choice'
-import { LanguageChoice } from '../texts/language-choice'
+import { useDisplay } from '../texts/display'
 import { useSay } from '../texts/texts'
 import { Button, ProblemNote } from '../ui/forms'
 import { VERSION } from '../version'
@@ -21,6 +21,8 @@ export function Shell(props: { children: ReactNode }) {
   const { signOut } = useSignIn()
   const [isMenuOpen, setIsMenuOpen] = useMenu()
   const [problem, setProblem] = useState<Problem | null>(null)
+  const display = useDisplay()
+  const isChoiceLost = useIsChoiceLost()
   const { data: me } = useQuery({
     queryKey: ['me'],
     queryFn: () => data(api.GET('/v1/users/me')),
@@ -47,10 +49,13 @@ export function Shell(props: { children: ReactNode }) {
         <Navigation isOpen={isMenuOpen} onChosen={() => setIsMenuOpen(false)} />
         <div className="banners">
           {problem && <ProblemNote problem={problem} texts={{ unreachable: 'not-signed-out' }} />}
+          {isChoiceLost && <div className="banner" role="status">{say('choice-not-saved')}</div>}
           <ConnectionBanner />
           <SessionEnd />
         </div>
-        <main id="content">{props.children}</main>
+        <main key={JSON.stringify(display)} id="content">
+          {props.children}
+        </main>
         <footer className="foot">
           <span>{say('version', { version: VERSION })}</span>
           <a href="/docs">{say('api-reference')}</a>

@@ -1,16 +1,14 @@
 /** Texts by name, in the person's language. The catalogues are Fluent files, `en.ftl` and `de.ftl`. */
 import { FluentBundle, FluentResource, type FluentVariable } from '@fluent/bundle'
-import { createContext, useContext, useMemo, type ReactNode } from 'react'
+import { createContext, useContext, useEffect, useMemo, type ReactNode } from 'react'
 import german from './de.ftl?raw'
+import { useDisplay, type Language } from './display'
 import english from './en.ftl?raw'
 
-export const LANGUAGES = ['en', 'de'] as const
-export type Language = (typeof LANGUAGES)[number]
 type Values = Record<string, FluentVariable>
 export type Say = (name: string, values?: Values) => string
 
 const SOURCES: Record<Language, string> = { en: english, de: german }
-const KEPT = 'language'
 
 function bundle(language: Language): FluentBundle {
   const made = new FluentBundle(language, { useIsolating: false })
@@ -31,28 +29,17 @@ export function sayer(language: Language): Say {
   }
 }
 
-/** The language that the person chose here, else the browser's. */
-export function chosenLanguage(): Language {
-  const kept = localStorage.getItem(KEPT)
-  const wanted = [...(kept === null ? [] : [kept]), ...navigator.languages]
-  const known = wanted.map((tag) => tag.slice(0, 2)).find((tag) => LANGUAGES.includes(tag as Language))
-  return (known ?? 'en') as Language
-}
-
-export function keepLanguage(language: Language): void {
-  localStorage.setItem(KEPT, language)
-}
-
 const TextsContext = createContext<{ say: Say; language: Language }>({
   say: (name) => name,
   language: 'en',
 })
 
-export function Texts(props: { language: Language; children: ReactNode }) {
-  const value = useMemo(
-    () => ({ say: sayer(props.language), language: props.language }),
-    [props.language],
-  )
+export function Texts(props: { children: ReactNode }) {
+  const { language } = useDisplay()
+  const value = useMemo(() => ({ say: sayer(language), language }), [language])
+  useEffect(() => {
+    document.documentElement.lang = language
+  }, [language])
   return <TextsContext value={value}>{props.children}</TextsContext>
 }
 

@@ -1,4 +1,4 @@
-import { display, ZONE } from './display'
+import { currentDisplay, timeZone } from './display'
 import type { Say } from './texts'
 
 const STEPS: readonly (readonly [name: string, ms: number])[] = [
@@ -24,8 +24,9 @@ function localeOf(language: string): string {
 
 /** A time of the API as the person's clock shows it, to the minute or to the second. */
 export function timeText(language: string, time: string, to: 'minute' | 'second' = 'minute'): string {
-  const clock = display.clock === 'usual' ? {} : { hourCycle: display.clock === '12' ? ('h12' as const) : ('h23' as const) }
-  const style = { dateStyle: 'medium', timeStyle: to === 'minute' ? 'short' : 'medium', timeZone: ZONE, ...clock } as const
+  const chosen = currentDisplay().clock
+  const clock = chosen === null ? {} : { hourCycle: chosen === '12' ? ('h12' as const) : ('h23' as const) }
+  const style = { dateStyle: 'medium', timeStyle: to === 'minute' ? 'short' : 'medium', timeZone: timeZone(), ...clock } as const
   return new Intl.DateTimeFormat(localeOf(language), style).format(new Date(time))
 }
 
@@ -45,12 +46,12 @@ function offsetAt(at: number, zone: string): number {
 }
 
 /** An instant as an input of a day and a time has it. */
-export function inputText(at: number, zone = ZONE): string {
+export function inputText(at: number, zone = timeZone()): string {
   return new Date(at + offsetAt(at, zone)).toISOString().slice(0, 16)
 }
 
 /** The instant of such a text; null where there is none, or it is half typed. */
-export function instantOfInput(text: string, zone = ZONE): number | null {
+export function instantOfInput(text: string, zone = timeZone()): number | null {
   const local = Date.parse(`${text}Z`)
   if (Number.isNaN(local) || local < FIRST_MS) return null // as while a year is typed
   const near = local - offsetAt(local, zone)

@@ -54,6 +54,20 @@ async def test_a_session_reads_and_writes(api: RunningApi, north: Organization) 
     assert (await browser.post("/v1/assets", {"name": "By session"})).status == 201
 
 
+async def test_a_session_says_how_pages_are_shown_to_the_user(
+    api: RunningApi, org: Organization
+) -> None:
+    browser, _, item = await _signed_in(api, org)
+    names = ("language", "units", "clock", "timezone")
+    assert [item[name] for name in names] == [None] * 4
+    await org.admin.patch("/v1/organization", {"language": "de"})
+    assert (await browser.get(SESSION)).json["language"] == "de"
+    chosen = {"language": "en", "units": "imperial", "clock": "24", "timezone": "Asia/Tokyo"}
+    assert (await browser.patch("/v1/users/me", chosen)).status == 200
+    for seen in ((await browser.get(SESSION)).json, (await _signed_in(api, org)).item):
+        assert {name: seen[name] for name in names} == chosen
+
+
 async def test_a_wrong_password_sets_no_cookie(api: RunningApi, north: Organization) -> None:
     body = {"email": north.email, "password": "wrong", "organization_id": north.id}
     answer = await api.anonymous.post(SESSION, body)

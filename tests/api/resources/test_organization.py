@@ -34,6 +34,20 @@ async def test_everybody_sees_their_organization_and_its_admin_changes_it(
     assert (await south.viewer.get("/v1/organization")).json["name"] == "Acme"
 
 
+async def test_its_admin_chooses_its_language(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    path = "/v1/organization"
+    assert (await org.viewer.get(path)).json["language"] is None
+    assert (await org.dispatcher.patch(path, {"language": "de"})).status == 403
+    for language, status in (("de", 200), ("fr", 422), (None, 200), ("en", 200)):
+        assert (await org.admin.patch(path, {"language": language})).status == status
+    assert (await org.viewer.get(path)).json["language"] == "en"
+    newest, *_ = (await org.admin.get("/v1/audit-events", resource_type="organization")).json[
+        "data"
+    ]
+    assert newest["changes"]["language"] == {"old": None, "new": "en"}
+
+
 async def test_only_what_was_seen_is_changed(api: RunningApi) -> None:
     org = api.organization("Acme")
     tag = (await org.admin.get("/v1/organization")).headers["ETag"]

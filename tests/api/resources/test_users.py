@@ -61,6 +61,43 @@ async def test_nobody_gives_themselves_a_role(org: Organization) -> None:
     assert (await _me(org.viewer))["role"] == "viewer"
 
 
+SHOWN = {"language": "de", "units": "imperial", "clock": "12", "timezone": "Europe/Zurich"}
+NOT_CHOSEN = dict.fromkeys(SHOWN)
+
+
+async def test_everybody_chooses_how_pages_are_shown_to_them_alone(org: Organization) -> None:
+    for role in ("viewer", "technician", "dispatcher", "admin"):
+        client: Client = getattr(org, role)
+        before = await _me(client)
+        assert {name: before[name] for name in SHOWN} == NOT_CHOSEN
+        changed = await client.patch(f"{USERS}/me", SHOWN)
+        assert changed.status == 200, changed.json
+        assert changed.json == before | SHOWN | {"updated_at": changed.json["updated_at"]}
+        assert changed.json["updated_at"] > before["updated_at"]
+        assert await _me(client) == changed.json
+    newest, *_ = (await org.admin.get("/v1/audit-events", resource_type="user")).json["data"]
+    assert newest["changes"]["language"] == {"old": None, "new": "de"}
+    back = await org.viewer.patch(f"{USERS}/me", {"units": None, "language": "en"})
+    assert {name: back.json[name] for name in SHOWN} == SHOWN | {"units": None, "language": "en"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("language", "fr"),
+        ("units", "nautical"),
+        ("clock", 24),
+        ("timezone", "Middle/Earth"),
+        ("timezone", "x" * 65),
+    ],
+)
+async def test_what_cannot_be_shown_is_a_422(org: Organization, field: str, value: object) -> None:
+    answer = await org.viewer.patch(f"{USERS}/me", {field: value})
+    assert answer.status == 422
+    assert [fault["pointer"] for fault in answer.json["errors"]] == [f"/{field}"]
+    assert (await _me(org.viewer))[field] is None
+
+
 async def test_an_invited_user_chooses_a_password_and_signs_in(
     api: RunningApi, org: Organization, mailbox: Mailbox
 ) -> None:
