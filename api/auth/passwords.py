@@ -18,7 +18,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import Field
 
-from api.http.problems import busy
+from api.http.problems import FaultCode, Problem, bad_field, busy
 from service.worker_thread import OneThread, QueueFull
 
 MIN_PASSWORD_CHARACTERS = 12
@@ -27,7 +27,7 @@ _MIN_DIFFERENT = 5
 _MIN_OWN = 8  # characters beside the user's own address or name
 _MIN_WORD = 4
 
-# A field. What is too weak is said by `fault_of`, and only where a password is set.
+# A field. What is too weak is said by `check_new_password`, and only where a password is set.
 Password = Annotated[
     str,
     Field(
@@ -43,20 +43,26 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type
 _NOBODY = _hasher.hash("nobody")
 
 
-def fault_of(password: str, email: str, name: str | None) -> str | None:
-    """Return why a password is refused, as a sentence; None where it is good."""
+def check_new_password(password: str, email: str, name: str | None) -> None:
+    """Refuse a password that is guessed first. Raises Problem (422) at /password."""
     text = _normalized(password).casefold()
     if len(text) < MIN_PASSWORD_CHARACTERS:
-        return f"must have at least {MIN_PASSWORD_CHARACTERS} characters"
+        says = f"must have at least {MIN_PASSWORD_CHARACTERS} characters"
+        raise _refused(says, "min_length", MIN_PASSWORD_CHARACTERS)
     if len(text) > MAX_PASSWORD_CHARACTERS:
-        return f"may have {MAX_PASSWORD_CHARACTERS} characters"
+        says = f"may have {MAX_PASSWORD_CHARACTERS} characters"
+        raise _refused(says, "max_length", MAX_PASSWORD_CHARACTERS)
     if "".join(text.split()) in _COMMON:
-        return "is one of the most common passwords"
+        raise _refused("is one of the most common passwords", "password_common")
     if len(set(text)) < _MIN_DIFFERENT:
-        return f"must have at least {_MIN_DIFFERENT} different characters"
+        says = f"must have at least {_MIN_DIFFERENT} different characters"
+        raise _refused(says, "password_repeats", _MIN_DIFFERENT)
     if len(_without(text, _own_words(email, name))) < _MIN_OWN:
-        return "must not be made of your address or name"
-    return None
+        raise _refused("must not be made of your address or name", "password_own")
+
+
+def _refused(says: str, code: FaultCode, limit: int | None = None) -> Problem:
+    return bad_field("/password", f"The password {says}.", code=code, limit=limit)
 
 
 def hash_password(password: str) -> str:

@@ -17,6 +17,7 @@ from api.http.middleware import refuse
 from api.http.problems import (
     MOST_FAULTS,
     Fault,
+    FaultCode,
     Problem,
     bad_field,
     conflict,
@@ -39,6 +40,19 @@ REFUSALS = (Problem, IntegrityError, IllegalMoveError, QuotaExceeded, StockError
 
 _log = structlog.get_logger("api")
 _WANTS_OBJECT = frozenset({"dict_type", "model_type", "model_attributes_type"})
+# What pydantic calls a fault, and the member of its context that is the bound.
+_FAULT_CODES: Mapping[str, tuple[FaultCode, str]] = {
+    "missing": ("required", ""),
+    "greater_than_equal": ("minimum", "ge"),
+    "less_than_equal": ("maximum", "le"),
+    "greater_than": ("exclusive_minimum", "gt"),
+    "string_too_short": ("min_length", "min_length"),
+    "string_too_long": ("max_length", "max_length"),
+    "too_short": ("min_items", "min_length"),
+    "too_long": ("max_items", "max_length"),
+    "email": ("email", ""),
+    "timezone": ("timezone", ""),
+}
 _EVERY_PATH_HAS = {"OPTIONS"}
 _PLACE_OF_ID = 3  # in /v1/assets/{id}
 
@@ -186,8 +200,14 @@ def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
             if error["loc"][0] == "query"
         )
         return Problem(400, "invalid_parameter", "A parameter is not valid.", faults=faults)
-    faults = tuple(Fault(_sentence(error), pointer=_pointer(error["loc"][1:])) for error in found)
+    faults = tuple(_fault_in_body(error) for error in found)
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults)
+
+
+def _fault_in_body(error: Mapping[str, Any]) -> Fault:
+    code, bound = _FAULT_CODES.get(error["type"], (None, ""))
+    limit = error.get("ctx", {}).get(bound)
+    return Fault(_sentence(error), pointer=_pointer(error["loc"][1:]), code=code, limit=limit)
 
 
 def _no_such_thing(error: Mapping[str, Any], more: Mapping[str, object] | None = None) -> Problem:

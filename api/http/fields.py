@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import islice
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, LiteralString, Self, get_args
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from api.http.problems import MOST_FAULTS, bad_parameter
 from db.resources.kinds import KINDS, Kind
@@ -170,13 +170,13 @@ def kind_in(field: FieldInfo) -> Kind | None:
     return next((part.kind for part in parts_of(field) if isinstance(part, IdOf)), None)
 
 
-def shaped(pattern: str, says: str) -> AfterValidator:
+def shaped(pattern: str, says: str, code: LiteralString = "shape") -> AfterValidator:
     """Return what refuses a text that is not as `pattern` has it, and says so in words."""
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
         if compiled.fullmatch(value) is None:
-            raise ValueError(says)
+            raise PydanticCustomError(code, "{says}", {"says": says})
         return value
 
     return AfterValidator(check)
@@ -207,9 +207,11 @@ def read_day(value: object) -> date:
 
 
 def read_timezone(value: str) -> str:
-    """Return the IANA name of a time zone. Raises ValueError."""
+    """Return the IANA name of a time zone. Raises PydanticCustomError."""
     if value not in _timezones():
-        raise ValueError("must be the IANA name of a time zone, like Europe/Zurich")
+        raise PydanticCustomError(
+            "timezone", "must be the IANA name of a time zone, like Europe/Zurich"
+        )
     return value
 
 
@@ -338,7 +340,7 @@ _EMAIL = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+$"
 Email = Annotated[
     str,
     StringConstraints(min_length=3, max_length=254),
-    shaped(_EMAIL, "must be an email address, like office@example.com"),
+    shaped(_EMAIL, "must be an email address, like office@example.com", "email"),
     Field(examples=["office@example.com"], json_schema_extra={"pattern": _EMAIL}),
 ]
 _PHONE = r"^[+0-9][0-9 ()./-]*$"
@@ -381,7 +383,7 @@ UserEmail = Annotated[
         min_length=3,
         max_length=254,
     ),
-    shaped(_USER_EMAIL, "must be one email address, like anna@example.com"),
+    shaped(_USER_EMAIL, "must be one email address, like anna@example.com", "email"),
     Field(examples=["anna@example.com"], json_schema_extra={"pattern": _USER_EMAIL}),
 ]
 

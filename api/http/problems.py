@@ -6,8 +6,9 @@ server or data of another organization.
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from starlette.responses import Response
@@ -18,19 +19,38 @@ _MOST_RETRY_S = 5
 _chances = random.Random()
 
 
+FaultCode: TypeAlias = Literal[
+    "required",
+    "minimum",
+    "maximum",
+    "exclusive_minimum",
+    "min_length",
+    "max_length",
+    "min_items",
+    "max_items",
+    "email",
+    "timezone",
+    "password_common",
+    "password_repeats",
+    "password_own",
+]
+"""What people often get wrong: pages have a text for each. Others have no code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong: a JSON pointer into the body, or the name of a parameter."""
+    """One thing that is wrong: a JSON pointer into the body, or the name of a parameter. limit: the
+    bound of a code that has one.
+    """
 
     message: str
     pointer: str | None = None
     parameter: str | None = None
+    code: FaultCode | None = None
+    limit: float | None = None
 
-    def members(self) -> dict[str, str]:
-        where = {"pointer": self.pointer, "parameter": self.parameter}
-        return {key: text for key, text in where.items() if text is not None} | {
-            "message": self.message
-        }
+    def members(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Problem(Exception):
@@ -109,9 +129,16 @@ def bad_parameter(name: str, message: str, *, code: str = "invalid_parameter") -
     )
 
 
-def bad_field(pointer: str, message: str, *, more: Mapping[str, object] | None = None) -> Problem:
+def bad_field(
+    pointer: str,
+    message: str,
+    *,
+    code: FaultCode | None = None,
+    limit: float | None = None,
+    more: Mapping[str, object] | None = None,
+) -> Problem:
     """Return a 422 about a field of the body with a bad value."""
-    faults = (Fault(message, pointer=pointer),)
+    faults = (Fault(message, pointer=pointer, code=code, limit=limit),)
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults, more=more)
 
 

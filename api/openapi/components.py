@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.problems import MEDIA_TYPE, MOST_FAULTS
+from api.http.problems import MEDIA_TYPE, MOST_FAULTS, FaultCode
 
 SCHEMAS = "#/components/schemas/"
 SIGNED_IN: tuple[Mapping[str, Any], ...] = ({"bearer": []}, {"password": []})
@@ -36,6 +36,12 @@ class FaultItem(BaseModel):
     )
     parameter: _Text | None = Field(
         default=None, description="name of a query parameter", examples=["asset"]
+    )
+    code: FaultCode | None = Field(
+        default=None, description="stable, for programs; not every fault has one"
+    )
+    limit: float | None = Field(
+        default=None, description="the bound, of a code that has one", examples=[200]
     )
 
 

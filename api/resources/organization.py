@@ -156,7 +156,7 @@ def _check_timezone(name: str) -> None:
     try:
         read_timezone(name)
     except ScheduleError as error:
-        raise bad_field(error.pointer, error.problem) from None
+        raise bad_field(error.pointer, error.problem, code="timezone") from None
 
 
 def _item(organization: Organization) -> dict[str, Any]:

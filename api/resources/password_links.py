@@ -10,11 +10,11 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.auth.passwords import Password, fault_of
+from api.auth.passwords import Password, check_new_password
 from api.context import ApiState
 from api.http import fields
 from api.http.encoding import accepted, id_text, ok
-from api.http.problems import Problem, bad_field
+from api.http.problems import Problem
 from api.request.route import PublicRoute
 from api.resources.auth_tokens import Nothing
 from api.resources.sign_in import address
@@ -97,8 +97,7 @@ async def _set_password(request: Request, body: NewPassword, purpose: Purpose) -
         user = None if user_id is None else await users.table.find(conn, user_id)
     if user is None:
         raise _no_such_link()
-    if fault := fault_of(body.password, user.email, user.name):
-        raise bad_field("/password", f"The password {fault}.")
+    check_new_password(body.password, user.email, user.name)
     password_hash = await state.passwords.hash(body.password)
     async with tenant(state.connections, org_id) as conn:
         if await user_links.use(conn, token_hash, purpose) is None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from api.auth.passwords import Password, fault_of
+from api.auth.passwords import Password, check_new_password
 from api.http import fields
 from api.http.encoding import accepted, created, id_text, no_content, ok
 from api.http.problems import Problem, bad_field, conflict
@@ -237,8 +237,7 @@ async def _new_password(request: Request, access: Access, body: MyChange) -> str
     if not await state.passwords.verify(password_hash, body.current_password):
         raise Problem(403, "wrong_password", "The current password is wrong.")
     await state.throttle.succeeded(counted)
-    if fault := fault_of(body.password, user.email, user.name):
-        raise bad_field("/password", f"The password {fault}.")
+    check_new_password(body.password, user.email, user.name)
     return await state.passwords.hash(body.password)
 
 

@@ -20,6 +20,7 @@ FAMILIES = {
     "period": ("TimesheetRuleFields", "period"),
     "reason": ("Reason", None),
     "thing": ("AuditEventItem", "resource_type"),
+    "fault": ("FaultItem", "code"),
     "overtime": ("TimesheetRuleFields", "overtime_preset"),
 }
 

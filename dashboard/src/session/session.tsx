@@ -71,13 +71,15 @@ export function useDisplayChange() {
   const saving = useMutation({
     mutationKey: CHOICE,
     scope: { id: 'display' }, // one after the other
-    mutationFn: save,
+    mutationFn: ({ userId, changes }: { userId: string; changes: Partial<Display> }) =>
+      queries.getQueryData<Session>(KEY)?.userId === userId ? save(changes) : Promise.resolve(), // somebody else by now
     retry: (failures, error) => [0, 502, 503, 504].includes(problemOf(error).document.status) && failures < MOST_RETRIES,
-    onSettled: (_saved, _error, changes) => settle(changes),
+    onSettled: (_saved, _error, { changes }) => settle(changes),
   })
   return (changes: Partial<Display>) => {
     choose(changes)
-    if (queries.getQueryData(KEY)) saving.mutate(changes)
+    const session = queries.getQueryData<Session>(KEY)
+    if (session) saving.mutate({ userId: session.userId, changes })
   }
 }
 

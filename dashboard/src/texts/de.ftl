@@ -928,3 +928,25 @@ problem-user-taken = Ein anderer Mitarbeiter ist dieser Benutzer.
 problem-verb-needed = Diesen Zustand erreicht man über seine eigene Taste.
 problem-warehouse-deleted = Das Lager ist gelöscht. Stellen Sie es zuerst wieder her.
 problem-wrong-password = Das Passwort ist falsch.
+
+## Was an einem Feld nicht stimmt, nach dem Code der API
+
+fault-required = Das wird gebraucht.
+fault-minimum = Mindestens { $limit }.
+fault-maximum = Höchstens { $limit }.
+fault-exclusive-minimum = Mehr als { $limit }.
+fault-min-length = Mindestens { $limit ->
+    [one] ein Zeichen.
+   *[other] { $limit } Zeichen.
+  }
+fault-max-length = Höchstens { $limit } Zeichen.
+fault-min-items = Mindestens { $limit ->
+    [one] eins wird gebraucht.
+   *[other] { $limit } werden gebraucht.
+  }
+fault-max-items = Höchstens { $limit } sind möglich.
+fault-email = Eine E-Mail-Adresse sieht aus wie anna@example.com.
+fault-timezone = Eine Zeitzone hat einen Namen wie Europe/Zurich.
+fault-password-common = Das ist eines der häufigsten Passwörter.
+fault-password-repeats = Mindestens { $limit } verschiedene Zeichen.
+fault-password-own = Ein Passwort darf nicht aus Ihrer Adresse oder Ihrem Namen bestehen.

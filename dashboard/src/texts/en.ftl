@@ -928,3 +928,25 @@ problem-user-taken = Another employee is this user.
 problem-verb-needed = This state is reached by its own button.
 problem-warehouse-deleted = The warehouse is deleted. Restore it first.
 problem-wrong-password = The password is wrong.
+
+## What is wrong with a field, by the code of the API
+
+fault-required = This is needed.
+fault-minimum = At least { $limit }.
+fault-maximum = At most { $limit }.
+fault-exclusive-minimum = More than { $limit }.
+fault-min-length = At least { $limit ->
+    [one] one character.
+   *[other] { $limit } characters.
+  }
+fault-max-length = At most { $limit } characters.
+fault-min-items = At least { $limit ->
+    [one] one is needed.
+   *[other] { $limit } are needed.
+  }
+fault-max-items = At most { $limit } are possible.
+fault-email = An email address looks like anna@example.com.
+fault-timezone = A time zone has a name like Europe/Zurich.
+fault-password-common = This is one of the most common passwords.
+fault-password-repeats = At least { $limit } different characters.
+fault-password-own = A password must not be made of your address or your name.

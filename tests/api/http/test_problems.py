@@ -421,6 +421,32 @@ async def test_a_connection_that_the_database_ends_is_a_503_and_the_next_request
     assert (await north.viewer.get("/v1/assets")).status == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "code", "limit"),
+    [
+        ("/v1/users", {"role": "viewer"}, "required", None),
+        ("/v1/users", {"role": "viewer", "email": "nobody"}, "email", None),
+        ("/v1/clients", {"name": ""}, "min_length", 1),
+        ("/v1/clients", {"name": "x" * 201}, "max_length", 200),
+        ("/v1/clients", {"name": "x", "email": "nobody"}, "email", None),
+        ("/v1/sites", {"name": "x", "lat": 91, "lon": 8}, "maximum", 90),
+        ("/v1/sites", {"name": "x", "lat": -91, "lon": 8}, "minimum", -90),
+        ("/v1/employees", {"name": "x", "timezone": "Middle/Earth"}, "timezone", None),
+        ("/v1/assets", {"name": "x", "tags": ["t"] * 51}, "max_items", 50),
+        ("/v1/zones", {"name": "x", "radius_m": 0}, "exclusive_minimum", 0),
+        ("/v1/assets", {"name": "x", "tags": ["T"]}, None, None),
+    ],
+)
+async def test_what_people_often_get_wrong_has_a_code(
+    north: Organization, path: str, body: Any, code: str | None, limit: float | None
+) -> None:
+    answer = await north.admin.post(path, body)
+    assert is_problem(answer, 422, "invalid_body")
+    found = {(fault.get("code"), fault.get("limit")) for fault in answer.json["errors"]}
+    assert (code, limit) in found
+    assert all(fault["message"] for fault in answer.json["errors"])
+
+
 async def test_a_fault_of_ours_is_a_500_that_tells_nothing(
     api: RunningApi, north: Organization
 ) -> None:

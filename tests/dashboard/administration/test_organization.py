@@ -34,7 +34,7 @@ async def test_an_admin_sets_how_positions_punches_and_hours_are_judged(
     await fixes.get_by_label("Worst accuracy, m").fill("99999")
     await fixes.get_by_role("button", name="Save").click()
     field = fixes.locator(".field", has=page.get_by_label("Worst accuracy, m"))
-    await expect(field).to_contain_text("10000")  # what the API says of it
+    await expect(field).to_contain_text("At most 10,000.")  # by the code of the API
     await fixes.get_by_label("Worst accuracy, m").fill("50,5")
     await _save(page, FIXES)
     punches = page.get_by_role("region", name="Punches")
