@@ -1,6 +1,6 @@
 /** Who is signed in by the session's cookie. */
 import { useMutation, useMutationState, useQuery, useQueryClient } from '@tanstack/react-query'
-import { createContext, useContext, type ReactNode } from 'react'
+import { createContext, useContext, useEffect, type ReactNode } from 'react'
 import { api, data, setCsrfToken, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
 import { choose, settle, show, unsavedChoices, type Display } from '../texts/display'
@@ -42,6 +42,7 @@ export function useSessionQuery() {
 }
 
 export function SignedIn(props: { session: Session; children: ReactNode }) {
+  useEffect(() => () => settle(), []) // what this person chose is not of whoever signs in next
   return <SessionContext value={props.session}>{props.children}</SessionContext>
 }
 

@@ -1,12 +1,13 @@
 """The choices of the language, and of how times, speeds and lengths are shown."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.api.mailbox import Mailbox
-from tests.api.running import Organization, RunningApi
+from tests.api.running import PASSWORD, Organization, RunningApi
 from tests.dashboard.breaches import breach
 from tests.dashboard.pages import Pages, pages_of
 from tests.waiting import until
@@ -153,3 +154,39 @@ async def test_a_choice_that_cannot_be_saved_holds_until_the_page_is_left(
     await _choose(page, "Sprache", "English")
     await _saved(org, language="en")
     await expect(page.locator(".banner")).to_have_count(0)
+
+
+async def test_a_choice_that_is_not_saved_is_not_of_who_signs_in_next(
+    pages: Pages, org: Organization
+) -> None:
+    pages.expected.append("ERR_FAILED")
+    await pages.context.clock.install()
+    page = await pages.sign_in(org, VIEWER, "breaches")
+    await page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=10))
+    await page.route("**/v1/users/me", lambda route: route.abort())
+
+    async def appears(seen: Locator) -> None:
+        """Let as little time pass as that takes: after a second the page tries again to save."""
+
+        async def is_there() -> bool:
+            await page.clock.run_for(2)
+            return await seen.count() > 0
+
+        await until(is_there, wait_s=20)
+
+    async with page.expect_event("requestfailed"):
+        await _choose(page, "Language", "Deutsch")
+    async with page.expect_response("**/v1/auth/session"):
+        await page.get_by_role("button", name="Abmelden").click()
+    await appears(page.get_by_role("heading", name="Anmelden"))
+    await page.unroute("**/v1/users/me")
+    await page.locator("input[name=email]").fill(TECHNICIAN)
+    await page.locator("input[name=password]").fill(PASSWORD)
+    async with page.expect_response("**/v1/auth/session"):
+        await page.locator("button[type=submit]").click()
+    await appears(page.get_by_role("button", name="Sign out"))
+    await page.clock.run_for(60_000)
+    await page.clock.resume()
+    await page.get_by_role("link", name="Alerts").click()
+    await _sees(page, "Alerts")
+    assert (await org.technician.get("/v1/users/me")).json["language"] is None
