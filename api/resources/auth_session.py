@@ -21,7 +21,7 @@ from api.resources.sign_in import Credentials, sign_in
 from db.core.connect import Connection
 from db.core.secrets import SESSION, new_secret, secret_hash
 from db.identity import sign_ins
-from db.identity.sign_ins import Session, SignIn
+from db.identity.sign_ins import SessionFacts, SignIn
 from db.identity.users import Clock, Language, Role, Units
 
 _PATH = "/v1/auth/session"
@@ -58,7 +58,7 @@ async def create_session(request: Request, body: Annotated[Credentials, Body()])
     state: ApiState = request.app.state.api
     secret = new_secret(SESSION)
     lifetime_s = state.settings.session_lifetime_s
-    sessions: list[Session] = []
+    sessions: list[SessionFacts] = []
 
     async def read_session(conn: Connection, begun: SignIn) -> None:
         sessions.append(await sign_ins.find_session(conn, begun.id))
@@ -114,7 +114,7 @@ async def delete_session(request: Request, access: Reader) -> Response:
     return response
 
 
-def _shown(session: Session) -> dict[str, Any]:
+def _shown(session: SessionFacts) -> dict[str, Any]:
     return session._asdict() | {"expires_at": time_text(session.expires_at)}
 
 

@@ -25,7 +25,7 @@ class SignIn(NamedTuple):
     lifetime: timedelta
 
 
-class Session(NamedTuple):
+class SessionFacts(NamedTuple):
     """The end of a sign-in, and how pages are shown to its user. language: else that of the
     organization. None: nobody has chosen it.
     """
@@ -85,9 +85,9 @@ async def begin(conn: Connection, sign_in: SignIn, password_hash: str) -> bool:
     return True
 
 
-async def find_session(conn: Connection, sign_in_id: UUID) -> Session:
+async def find_session(conn: Connection, sign_in_id: UUID) -> SessionFacts:
     """Return what is told of a sign-in that is there for sure."""
-    async with conn.cursor(row_factory=args_row(Session)) as cursor:
+    async with conn.cursor(row_factory=args_row(SessionFacts)) as cursor:
         await cursor.execute(
             """
             SELECT s.expires_at, coalesce(u.language, o.language), u.units, u.clock, u.timezone
