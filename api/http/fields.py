@@ -373,7 +373,7 @@ Tags = Annotated[list[Tag], Field(max_length=50)]
 
 # As it is typed when signing in: whatever it is, it is only compared.
 SignInEmail = Annotated[str, Field(min_length=3, max_length=254, examples=["boss@example.com"])]
-_NO_PART_OF_AN_ADDRESS = r'\s@<>,;:"()\[\]\\\x00-\x1f\x7f'
+_NO_PART_OF_AN_ADDRESS = r'\s@<>,;:"()\[\]\\\x00-\x1f\x7f-\x9f'
 _USER_EMAIL = f"^[^{_NO_PART_OF_AN_ADDRESS}]+@[^{_NO_PART_OF_AN_ADDRESS}]+$"
 UserEmail = Annotated[
     str,

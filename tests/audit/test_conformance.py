@@ -33,6 +33,7 @@ async def test_every_request_gets_an_answer_that_is_documented_and_our_own(
     assert "Tested: 0" not in run.stdout
 
 
+@pytest.mark.timeout(900)
 async def test_what_is_reached_of_another_organization_would_be_found(
     api: RunningApi, tmp_path: Path
 ) -> None:
