@@ -102,7 +102,7 @@ page-parties = { $organization } für { $client }
 page-quote-pdf = Das Angebot als PDF
 page-accepted-pdf = Das Angebot mit der Annahme als PDF
 page-accept = Annehmen
-page-signing-name = Ihr Name; er ist Ihre Unterschrift, wenn Sie keine zeichnen
+page-signing-name = Ihr Name; er gilt als Unterschrift, wenn Sie keine zeichnen
 page-draw = Zeichnen Sie Ihre Unterschrift, wenn Sie möchten:
 page-clear = Löschen
 page-accept-button = Angebot annehmen
@@ -130,6 +130,21 @@ page-unknown-parameter = Der Adresse dieser Seite wurde etwas hinzugefügt. Bitt
 page-too-many-requests = Gerade treffen zu viele Antworten ein. Bitte öffnen Sie den Link in der E-Mail in einer Minute noch einmal.
 page-unavailable = Diese Seite kann gerade nicht gezeigt werden. Bitte öffnen Sie sie in einer Minute noch einmal.
 page-not-read = Ihre Antwort konnte nicht gelesen werden. Bitte öffnen Sie den Link in der E-Mail, und antworten Sie noch einmal.
+
+## Die Seite mit den Fotos einer Prüfung
+
+photos-title = Fotos einer Prüfung
+photos-need-script = Diese Seite braucht JavaScript.
+photos-asked = Melden Sie sich an, um die Fotos zu sehen.
+photos-email = E-Mail
+photos-password = Passwort
+# Vor einem Beispiel: <code>org_...</code>.
+photos-organization = Organisation, falls die Adresse zu mehreren gehört: ihre ID,
+photos-sign-in = Anmelden
+photos-count = Fotos:
+photos-each = Ein Foto der Prüfung
+# Vor dem, was die API sagt, auf Englisch.
+photos-failed = Das war nicht möglich:
 
 ## E-Mails
 

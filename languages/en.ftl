@@ -118,6 +118,21 @@ page-too-many-requests = Too many answers arrive just now. Please open the link 
 page-unavailable = This page cannot be shown just now. Please open it again in a minute.
 page-not-read = Your answer could not be read. Please open the link in the letter, and answer again.
 
+## The page with the photos of an inspection
+
+photos-title = Photos of an inspection
+photos-need-script = This page needs JavaScript.
+photos-asked = Sign in to see the photos.
+photos-email = Email
+photos-password = Password
+# Before an example: <code>org_...</code>.
+photos-organization = Organization, if the address belongs to several: its id,
+photos-sign-in = Sign in
+photos-count = Photos:
+photos-each = A photo of the inspection
+# Before what the API says, in English.
+photos-failed = That was not possible:
+
 ## Letters
 
 hello = Hello,

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
+from db.core.ids import new_id
 from languages.catalogue import say
 from languages.language import Language
+from telemetry.ids import format_id
 from tests.api.live.positions import made, put
 from tests.api.mailbox import Mailbox
 from tests.api.resources.alerting import store_alert
@@ -265,6 +267,9 @@ async def test_pages_of_strangers(
             await page.get_by_role("status").wait_for()
         assert await page.locator(f"html[lang={language}]").count() == 1
         faults[title] = await _look_at(page, f"{title}-{name}")
+    await page.goto(f"{person.url}/inspection-photos/{format_id('insp', new_id())}")
+    await page.get_by_text(say(language, "photos-asked")).wait_for()
+    faults["photos"] = await _look_at(page, f"photos-{name}")
     await page.close()
     for title, place in STRANGERS_PLACES.items():
         page = await person.open(place)
