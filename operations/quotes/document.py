@@ -78,11 +78,6 @@ class QuoteDocument(Struct, frozen=True, kw_only=True):
         return canonical(values)
 
     @property
-    def label(self) -> str:
-        """The number as people say it."""
-        return quote_label(self.number, self.revision)
-
-    @property
     def sums(self) -> QuoteSums:
         """The sums, as they are written."""
         return QuoteSums(self.subtotal_cents, self.discount_cents, self.tax_cents, self.total_cents)

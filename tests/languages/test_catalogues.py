@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +20,8 @@ from geofence.punches.claim import RULES
 from languages.catalogue import UnknownTextError, named, say
 from languages.language import LANGUAGES, Language
 from operations.hours.shifts import FLAGS
-from operations.quotes.evidence import AcceptedHow
+from operations.quotes.document import quote_label
+from operations.quotes.evidence import CONSENT_VERSION, AcceptedHow
 from operations.work_orders.states import PRIORITIES, STATES
 
 ROOT = Path(__file__).parents[2]
@@ -203,3 +205,18 @@ def test_a_count_decides_between_forms_and_values_stay_as_they_are() -> None:
     ]
     name = "{ $name } \u202e" + "x" * 5_000
     assert say("en", "hello-name", name=name) == f"Hello {name},"
+
+
+def test_a_consent_that_changes_has_another_version() -> None:
+    """Who changes a text of it raises CONSENT_VERSION, and writes the new hashes here."""
+    hashes = {each: sha256(say(each, "consent").encode()).hexdigest()[:16] for each in LANGUAGES}
+    assert (CONSENT_VERSION, hashes) == (
+        "2",
+        {"en": "cdce4de75e4dda91", "de": "9b00cbba9e2acdeb"},
+    )
+
+
+@pytest.mark.parametrize("revision", [1, 2])
+def test_a_quote_is_called_in_english_as_the_api_calls_it(revision: int) -> None:
+    label = say("en", "quote-label", number="1042", revision=revision)
+    assert label == quote_label(1042, revision)
