@@ -8,14 +8,16 @@ import pytest
 from api.documents.inspection_pdf import InspectionPrinter
 from api.documents.letterhead import Letterhead
 from api.documents.quote_pdf import QuotePrinter
+from api.documents.timesheet import AdjustmentLine, DocumentDay, PaidHours
 from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_pdf import TimesheetPrinter
 from api.documents.work_order_pdf import WorkOrderPrinter
 from languages.catalogue import say
+from languages.language import Language
 from operations.quotes.document import QuoteDocument, document_line, read_document
 from operations.quotes.evidence import QuoteAcceptance
 from operations.quotes.sums import QuoteLine, quote_sums
-from tests.api.documents.examples import crowded_month, plain_week
+from tests.api.documents.examples import at, crowded_month, document, plain_week
 from tests.api.documents.reports import AT, inspection, work_order
 from tests.api.documents.test_reports import pages
 
@@ -60,6 +62,21 @@ def test_the_doubts_of_a_timesheet_are_german_and_its_csv_is_as_it_was() -> None
     )
     assert _missing(text, lines) == []
     assert b"disputed" in timesheet_csv(crowded_month())
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("en", "Adjustment: Travel · by Anna Keller (own hours), 3 Mar 2026 09:00"),
+        ("de", "Korrektur: Travel · von Anna Keller (eigene Stunden), 3. März 2026, 09:00 Uhr"),
+    ],
+)
+def test_a_timesheet_says_who_adjusted_their_own_hours(language: Language, says: str) -> None:
+    day = date(2026, 3, 2)
+    line = AdjustmentLine(1_800, "Travel", "Anna Keller", at(day, 33), is_own=True)
+    sheet = document(day, day, DocumentDay(day, PaidHours(1_800), adjustments=(line,)))
+    printer, letterhead = TimesheetPrinter(uses_system_fonts=False), Letterhead(language=language)
+    assert says in _text(printer.pdf(sheet, "a4", letterhead))
 
 
 def test_an_inspection_is_german() -> None:
