@@ -43,7 +43,7 @@ weekday = { $weekday ->
 }
 full-day = { $day }. { month } { $year }
 day-of-week = { weekday }, { $day }. { short-month }
-full-time = { $day }, { $time } Uhr
+full-time = { $day }, { $time }{ "\u00A0" }Uhr
 # Eine Uhrzeit neben ihrem Tag, etwa „Mo, 2. März, 07:30“.
 moment = { $day }, { $time }
 decimal-mark = { "," }

@@ -283,9 +283,10 @@ class _Writer:
             if punch.entry is None or reason.rule not in _RULES_OF_ENTRIES
         )
         flags = self._flags(flag for flag in punch.flags if flag != punch.verdict)
-        remark = self._named("verdict", punch.verdict)
         kind, moment, saw = self._named("punch", punch.kind), self._moment(punch.time), ""
-        if punch.entry is not None:
+        if punch.entry is None:
+            remark = self._named("verdict", punch.verdict)
+        else:
             remark = self._entry(punch.entry)
         if punch.server_time is not None:
             saw = say(language, "timesheet-server-saw", moment=self._moment(punch.server_time))

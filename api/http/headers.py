@@ -73,7 +73,7 @@ def liked_language(headers: Headers) -> Language:
         for language in LANGUAGES:
             if tag.partition("-")[0] == language:
                 weight_of[language] = max(weight_of[language], weight)
-    return max(LANGUAGES, key=weight_of.__getitem__) if any(weight_of.values()) else USUAL
+    return max((USUAL, *LANGUAGES), key=weight_of.__getitem__)
 
 
 def wants_page(headers: Headers) -> bool:

@@ -34,7 +34,7 @@ def test_a_week_has_seven_days() -> None:
 def test_a_time_is_that_of_a_zone() -> None:
     at, zone = datetime(2026, 3, 2, 22, 30, tzinfo=UTC), ZoneInfo("Europe/Zurich")
     assert full_time("en", at, zone) == "2 Mar 2026 23:30"
-    assert full_time("de", at, zone) == "2. März 2026, 23:30 Uhr"
+    assert full_time("de", at, zone) == "2. März 2026, 23:30\u00a0Uhr"
 
 
 @pytest.mark.parametrize(
