@@ -11,6 +11,7 @@ WINGS = (
     "device_sim",
     "geofence",
     "ingest",
+    "languages",
     "listener",
     "mqtt",
     "operations",

@@ -18,9 +18,13 @@ from api.documents.letterhead import (
     PrintedLetterhead,
     printed_letterhead,
 )
-from api.documents.texts import full_day, full_time, number, one_line, paragraph
+from api.documents.texts import one_line, paragraph
 from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
+from languages.catalogue import named, say
+from languages.dates import full_day, full_time
+from languages.language import USUAL, Language
+from languages.numbers import number
 from operations.inspections.answers import (
     Defect,
     Question,
@@ -34,7 +38,6 @@ MAX_PRINTED_PHOTOS = 40
 MAX_PDF_BYTES = 20_000_000
 MAX_PICTURE_BYTES = 18_000_000  # of photos and signatures; the rest is for texts, fonts and a logo
 _TEMPLATE = template("inspection")
-_STATES: Mapping[State, str] = {"draft": "Draft", "submitted": "", "superseded": "Superseded"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,11 @@ class InspectionReport:
     left_out: Collection[str] = ()
     photos_url: str
     signatures: Mapping[str, bytes]
+
+    @property
+    def language(self) -> Language:
+        """The language of the report."""
+        return self.letterhead.language
 
     @property
     def asks_for_photos(self) -> bool:
@@ -123,7 +131,7 @@ class InspectionPrinter(TypstPrinter):
         texts = _printed(report, pictures)
         check_length(texts)
         files = {**pictures.files, **report.letterhead.files}
-        content = self.printed(_TEMPLATE, texts, report.changed_at, files)
+        content = self.printed(_TEMPLATE, report.language, texts, report.changed_at, files)
         if len(content) > MAX_PDF_BYTES:
             problem = f"there are {len(content):,}; a report has at most {MAX_PDF_BYTES:,}"
             raise DocumentError("bytes", problem)
@@ -157,8 +165,10 @@ class _Pictures:
                 names.append(self._named(self._report.photos[each]))
             else:
                 missing.append(each)
-        text = f"Cannot be shown: {', '.join(missing)}" if missing else ""
-        return tuple(names), text
+        if not missing:
+            return tuple(names), ""
+        photos = ", ".join(missing)
+        return tuple(names), say(self._report.language, "inspection-photos-missing", photos=photos)
 
     def signature(self, question_id: str) -> str:
         """Return the name of a signature; "" where it cannot be shown."""
@@ -186,49 +196,60 @@ def _printed(report: InspectionReport, pictures: _Pictures) -> PrintedInspection
         )
         for section in report.sections
     )
-    count = len(report.defects)
-    result = "Passed" if count == 0 else f"Failed: {count} defect{'s' if count > 1 else ''}"
-    left_out = pictures.left_out
     return PrintedInspection(
         organization=one_line(report.organization),
         letterhead=printed_letterhead(report.organization, report.letterhead),
         title=one_line(report.template_name),
-        state=_STATES[report.state] or result,
-        remark=_remark(report, result),
+        state=_state(report),
+        remark=_remark(report),
         is_final=report.state == "submitted",
         facts=tuple(_facts(report)),
         defects=tuple((paragraph(each.label), paragraph(each.note)) for each in report.defects),
         sections=tuple(section for section in sections if section.rows),
-        more=_more(left_out),
+        more=_more(report, pictures.left_out),
         photos_url=report.photos_url if pictures.has_photos else "",
         document_id=report.form_id,
     )
 
 
-def _more(left_out: int) -> str:
-    if left_out == 0:
-        return ""
-    return f"{left_out} more photo{' is' if left_out == 1 else 's are'} kept with the form."
+def _more(report: InspectionReport, left_out: int) -> str:
+    return say(report.language, "inspection-more-photos", count=left_out) if left_out else ""
 
 
-def _remark(report: InspectionReport, result: str) -> str:
+def _result(report: InspectionReport) -> str:
+    if not report.defects:
+        return say(report.language, "inspection-passed")
+    return say(report.language, "inspection-failed", count=len(report.defects))
+
+
+def _state(report: InspectionReport) -> str:
+    if report.state == "submitted":
+        return _result(report)
+    return named(report.language, "inspection-state", report.state)
+
+
+def _remark(report: InspectionReport) -> str:
+    language, form = report.language, report.corrected_by_id
     if report.state == "draft":
-        return "not submitted"
-    return f"{result}; corrected by {report.corrected_by_id}" if report.corrected_by_id else ""
+        return say(language, "inspection-not-submitted")
+    if not form:
+        return ""
+    return say(language, "inspection-corrected-by", result=_result(report), form=form)
 
 
 def _facts(report: InspectionReport) -> Iterator[tuple[str, str]]:
-    at = report.submitted_at
-    submitted = "" if at is None else f"{full_time(at, report.timezone)} ({report.timezone.key})"
+    language, at, submitted = report.language, report.submitted_at, ""
+    if at is not None:
+        submitted = f"{full_time(language, at, report.timezone)} ({report.timezone.key})"
     for label, text in (
-        ("Asset", one_line(report.asset)),
-        ("Site", one_line(report.site)),
-        ("Address", paragraph(report.address)),
-        ("Inspected by", one_line(report.employee)),
-        ("Submitted by", one_line(report.submitted_by)),
-        ("Submitted", submitted),
-        ("Template version", str(report.template_version)),
-        ("Corrects", report.corrects_id),
+        (say(language, "inspection-asset"), one_line(report.asset)),
+        (say(language, "inspection-site"), one_line(report.site)),
+        (say(language, "inspection-address"), paragraph(report.address)),
+        (say(language, "inspection-by"), one_line(report.employee)),
+        (say(language, "inspection-submitted-by"), one_line(report.submitted_by)),
+        (say(language, "inspection-submitted"), submitted),
+        (say(language, "inspection-template-version"), str(report.template_version)),
+        (say(language, "inspection-corrects"), report.corrects_id),
     ):
         if text:
             yield label, text
@@ -244,9 +265,9 @@ def _answer(question: Question, report: InspectionReport, pictures: _Pictures) -
                 names, text = pictures.photos(value)
             case "signature":
                 signature = pictures.signature(question.id)
-                text = "" if signature else "Signed; the signature cannot be shown."
+                text = "" if signature else say(report.language, "inspection-signature-missing")
             case _:
-                text = _value_text(question, value)
+                text = _value_text(report.language, question, value)
     return PrintedAnswer(
         label=paragraph(question.label),
         answer=text,
@@ -257,17 +278,18 @@ def _answer(question: Question, report: InspectionReport, pictures: _Pictures) -
     )
 
 
-def _value_text(question: Question, value: Any) -> str:
+def _value_text(language: Language, question: Question, value: Any) -> str:
     match question.type:
         case "number":
-            return one_line(f"{number(value)} {question.unit or ''}")
+            return one_line(f"{number(language, value)} {question.unit or ''}")
         case "pass_fail":
-            return "Pass" if value == "pass" else "Fail"
+            return named(language, "inspection-answer", value)
         case "date":
-            return full_day(date.fromisoformat(value))
+            return full_day(language, date.fromisoformat(value))
         case "position":
             accuracy = value.get("accuracy_m")
-            within = "" if accuracy is None else f" (± {number(accuracy)} m)"
-            return f"{number(value['lat'])}, {number(value['lon'])}{within}"
+            within = "" if accuracy is None else f" (± {number(language, accuracy)} m)"
+            # As programs read it.
+            return f"{number(USUAL, value['lat'])}, {number(USUAL, value['lon'])}{within}"
         case _:
             return paragraph(value)

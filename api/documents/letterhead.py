@@ -1,4 +1,6 @@
-"""The letterhead of an organization, at the top of each document: logo, name and address."""
+"""The letterhead of an organization, at the top of each document: logo, name and address. Its
+documents are in its language.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ import msgspec
 
 from api.documents.texts import one_line, paragraph
 from api.documents.typst_printer import picture_name
+from languages.language import USUAL, Language
 
 _WIDTH_MM, _HEIGHT_MM = 60, 18
 
@@ -23,10 +26,13 @@ class Logo(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """The address and the logo of an organization, as far as it has them."""
+    """The address and the logo of an organization, as far as it has them, and the language of what
+    is written on it.
+    """
 
     address: str | None = None
     logo: Logo | None = None
+    language: Language = USUAL
 
     @property
     def files(self) -> Mapping[str, bytes]:

@@ -1,9 +1,10 @@
 """The PDF of a quote, set by typst from `templates/quote.typ`, and the texts in it.
 
-Everything is decided here but the look. The customer's page shows the same texts.
+Everything is decided here but the look. The customer's page shows the same texts, in the language
+of the document.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -16,19 +17,18 @@ from api.documents.letterhead import (
     PrintedLetterhead,
     printed_letterhead,
 )
-from api.documents.texts import full_day, full_time, one_line, paragraph
+from api.documents.texts import one_line, paragraph
 from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
+from languages.catalogue import named, say
+from languages.dates import full_day, full_time
+from languages.language import Language
+from languages.numbers import figure, percent
 from operations.quotes.document import DocumentLine, QuoteDocument, taxes_by_rate
-from operations.quotes.evidence import AcceptedHow, QuoteAcceptance
+from operations.quotes.evidence import QuoteAcceptance
 
 MAX_PDF_BYTES = 5_000_000  # with a logo of a megabyte, several times what texts within bounds take
 _TEMPLATE = template("quote")
-_HOW: Mapping[AcceptedHow, str] = {
-    "typed": "by the name, as an electronic signature",
-    "drawn": "by a drawn signature",
-    "by_hand": "elsewhere, as a user of the organization has noted",
-}
 
 
 class PrintedLine(msgspec.Struct, frozen=True):
@@ -43,11 +43,12 @@ class PrintedLine(msgspec.Struct, frozen=True):
 
 
 class PrintedAcceptance(msgspec.Struct, frozen=True):
-    """The texts of an acceptance. sentence: who, when and how. facts: label and text. signature:
-    the name of a file; "" where there is none.
+    """The texts of an acceptance. sentence: who and when. facts: label and text. signature: the
+    name of a file; "" where there is none.
     """
 
     sentence: str
+    at: str
     facts: tuple[tuple[str, str], ...]
     signature: str
     consent: str
@@ -87,7 +88,7 @@ class QuotePrinter(TypstPrinter):
         made_at = datetime.combine(document.issued_on, time(), UTC)
         texts = printed_quote(document, letterhead, is_draft=is_draft)
         check_length(texts)
-        content = self.printed(_TEMPLATE, texts, made_at, letterhead.files)
+        content = self.printed(_TEMPLATE, document.language, texts, made_at, letterhead.files)
         if len(content) > MAX_PDF_BYTES:
             problem = f"there are {len(content):,}; a PDF has at most {MAX_PDF_BYTES:,}"
             raise DocumentError("bytes", problem)
@@ -107,18 +108,21 @@ class QuotePrinter(TypstPrinter):
         name = picture_name("signature", signature) if signature else ""
         quote = printed_quote(document, letterhead)
         said = printed_acceptance(document, acceptance, name)
-        facts = (*quote.facts, ("Accepted", dict(said.facts)["On"]))
+        facts = (*quote.facts, (say(document.language, "acceptance-at"), said.at))
         texts = msgspec.structs.replace(quote, facts=facts, acceptance=said)
         pictures = {**letterhead.files, **({name: signature} if name else {})}
-        return self.printed(_TEMPLATE, texts, acceptance.at, pictures)
+        return self.printed(_TEMPLATE, document.language, texts, acceptance.at, pictures)
 
 
 def printed_quote(
     document: QuoteDocument, letterhead: Letterhead = NO_LETTERHEAD, *, is_draft: bool = False
 ) -> PrintedQuote:
     """Return the texts of a document. letterhead: of the PDF."""
+    language = document.language
+    label = say(language, "quote-label", number=str(document.number), revision=document.revision)
+    valid_until = f"{full_day(language, document.valid_until)} ({document.timezone})"
     return PrintedQuote(
-        label=document.label,
+        label=label,
         organization=one_line(document.organization),
         organization_address=paragraph(document.organization_address),
         letterhead=printed_letterhead(document.organization, letterhead),
@@ -126,14 +130,17 @@ def printed_quote(
         client_address=paragraph(document.client_address),
         title=one_line(document.title),
         facts=(
-            ("Quote", document.label),
-            ("Date", full_day(document.issued_on)),
-            ("Valid until", f"{full_day(document.valid_until)} ({document.timezone})"),
-            ("Currency", document.currency),
+            (say(language, "quote"), label),
+            (say(language, "quote-date"), full_day(language, document.issued_on)),
+            (say(language, "quote-valid-until"), valid_until),
+            (say(language, "quote-currency"), document.currency),
         ),
         lines=tuple(_line(document, line) for line in document.lines),
         sums=tuple(_sums(document)),
-        total=(f"Total {document.currency}", document.amount_text(document.total_cents)),
+        total=(
+            say(language, "quote-total", currency=document.currency),
+            _amount(document, document.total_cents),
+        ),
         notes=paragraph(document.notes),
         terms=paragraph(document.terms),
         document_id=document.quote_id,
@@ -145,15 +152,17 @@ def printed_acceptance(
     document: QuoteDocument, acceptance: QuoteAcceptance, signature: str = ""
 ) -> PrintedAcceptance:
     """Return the texts of an acceptance. signature: the name of its file."""
-    name = one_line(acceptance.name)
-    at = f"{full_time(acceptance.at, ZoneInfo(document.timezone))} ({document.timezone})"
+    language, name = document.language, one_line(acceptance.name)
+    time = full_time(language, acceptance.at, ZoneInfo(document.timezone))
+    at = f"{time} ({document.timezone})"
     return PrintedAcceptance(
-        sentence=f"Accepted by {name} on {at}.",
+        sentence=say(language, "acceptance-sentence", name=name, at=at),
+        at=at,
         facts=(
-            ("Accepted by", name),
-            ("On", at),
-            ("How", _HOW[acceptance.how]),
-            ("SHA-256 of the quote", acceptance.document_sha256),
+            (say(language, "acceptance-by"), name),
+            (say(language, "acceptance-on"), at),
+            (say(language, "acceptance-how"), named(language, "accepted", acceptance.how)),
+            (say(language, "acceptance-sha256"), acceptance.document_sha256),
         ),
         signature=signature,
         consent=acceptance.consent_text,
@@ -161,35 +170,43 @@ def printed_acceptance(
 
 
 def _line(document: QuoteDocument, line: DocumentLine) -> PrintedLine:
+    language = document.language
     unit = "" if line.unit is None else f" {one_line(line.unit)}"
     return PrintedLine(
         description=paragraph(line.description),
-        quantity=_trimmed(line.quantity_thousandths, 3) + unit,
-        unit_price=document.amount_text(line.unit_price_cents),
-        discount=_percent(line.discount_basis_points),
-        tax=_percent(line.tax_basis_points),
-        net=document.amount_text(line.net_cents),
+        quantity=figure(language, _trimmed(line.quantity_thousandths, 3)) + unit,
+        unit_price=_amount(document, line.unit_price_cents),
+        discount=_percent(language, line.discount_basis_points),
+        tax=_percent(language, line.tax_basis_points),
+        net=_amount(document, line.net_cents),
     )
 
 
 def _sums(document: QuoteDocument) -> Iterator[tuple[str, str]]:
     """Yield the sums above the total: the tax of each rate by itself."""
-    amount = document.amount_text
-    yield "Subtotal", amount(document.subtotal_cents)
+    language = document.language
+    yield say(language, "quote-subtotal"), _amount(document, document.subtotal_cents)
     if document.discount_cents:
-        yield "Discount", f"−{amount(document.discount_cents)}"
-        yield "Net", amount(document.subtotal_cents - document.discount_cents)
+        net = document.subtotal_cents - document.discount_cents
+        yield say(language, "quote-discount"), f"−{_amount(document, document.discount_cents)}"
+        yield say(language, "quote-net"), _amount(document, net)
     taxes = taxes_by_rate(document.lines)
     if not any(tax.tax_basis_points for tax in taxes):
-        yield "Tax", amount(document.tax_cents)
+        yield say(language, "quote-tax"), _amount(document, document.tax_cents)
         return
     for tax in taxes:
-        rate = _trimmed(tax.tax_basis_points, 2)
-        yield f"Tax {rate}% of {amount(tax.net_cents)}", amount(tax.tax_cents)
+        rate = percent(language, _trimmed(tax.tax_basis_points, 2))
+        net = _amount(document, tax.net_cents)
+        label = say(language, "quote-tax-of", rate=rate, amount=net)
+        yield label, _amount(document, tax.tax_cents)
 
 
-def _percent(basis_points: int) -> str:
-    return f"{_trimmed(basis_points, 2)}%" if basis_points else "–"
+def _amount(document: QuoteDocument, amount: int) -> str:
+    return figure(document.language, document.amount_text(amount))
+
+
+def _percent(language: Language, basis_points: int) -> str:
+    return percent(language, _trimmed(basis_points, 2)) if basis_points else "–"
 
 
 def _trimmed(value: int, digits: int) -> str:

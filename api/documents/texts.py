@@ -1,4 +1,5 @@
-"""Texts of documents: what people wrote, durations, times and figures, as a reader wants them.
+"""Texts of documents: what people wrote, durations, times of day and figures, as a reader wants
+them. Days and numbers are in `languages`.
 
 Nothing here depends on the locale of the process.
 """
@@ -6,10 +7,14 @@ Nothing here depends on the locale of the process.
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import NamedTuple
 from unicodedata import category
 from zoneinfo import ZoneInfo
+
+from languages.catalogue import named
+from languages.dates import local_time
+from languages.language import Language
+from languages.numbers import figure
 
 # They change the direction of text that stands beside them: a name could turn a figure round.
 _DIRECTIONS = dict.fromkeys(
@@ -18,8 +23,6 @@ _DIRECTIONS = dict.fromkeys(
 _UNITS = {"_m": " m", "_mps": " m/s"}
 _BLANK_LINES = re.compile("\n{3,}")
 _CLOCK_FROM_S = 120  # seconds beyond it are shown as a clock
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def one_line(text: str) -> str:
@@ -34,16 +37,6 @@ def paragraph(text: str | None) -> str:
     """
     lines = "\n".join(map(one_line, (text or "").splitlines()))
     return _BLANK_LINES.sub("\n\n", lines).strip("\n")
-
-
-def number(value: float) -> str:
-    """Return a number as in "1,234.5": all its digits, and no exponent."""
-    return f"{Decimal(repr(value)):,f}".removesuffix(".0")
-
-
-def words(name: str) -> str:
-    """Return a name of the API as words: `missing_out` is "missing out"."""
-    return one_line(name.replace("_", " "))
 
 
 class Clock(NamedTuple):
@@ -65,16 +58,6 @@ def duration(seconds: int, *, shows_seconds: bool, is_signed: bool = False) -> C
     hours, rest = divmod(abs(seconds), 3600)
     sign = "−" if seconds < 0 else "+" if is_signed else ""
     return Clock(f"{sign}{hours}:{rest // 60:02d}", f":{rest % 60:02d}" if shows_seconds else "")
-
-
-def local_time(at: datetime, zone: ZoneInfo) -> datetime:
-    """Return a time in a zone; as UTC has it where the zone's day would be before year 1, or after
-    9999.
-    """
-    try:
-        return at.astimezone(zone)
-    except OverflowError:
-        return at
 
 
 def time_of_day(at: datetime, day: date, zone: ZoneInfo, *, shows_seconds: bool) -> Clock:
@@ -100,37 +83,21 @@ def clocks_change(day: date, zone: ZoneInfo) -> bool:
     return len({midnight.utcoffset() for midnight in midnights}) > 1
 
 
-def day_of_week(day: date) -> str:
-    """Return a day as in "Mon 2 Mar"."""
-    return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}"
-
-
-def full_day(day: date) -> str:
-    """Return a day as in "2 Mar 2026"."""
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
-
-
-def full_time(at: datetime, zone: ZoneInfo) -> str:
-    """Return a time as in "2 Mar 2026 08:01"."""
-    local = local_time(at, zone)
-    return f"{full_day(local.date())} {local:%H:%M}"
-
-
-def figures(values: Mapping[str, float]) -> str:
+def figures(language: Language, values: Mapping[str, float]) -> str:
     """Return figures with their units, which their names end with: "distance 62 m"."""
-    return ", ".join(_figure(name, value) for name, value in values.items())
+    return ", ".join(_figure(language, name, value) for name, value in values.items())
 
 
-def _figure(name: str, value: float) -> str:
-    number = f"{value:.2f}".rstrip("0").rstrip(".")
+def _figure(language: Language, name: str, value: float) -> str:
+    number = figure(language, f"{value:.2f}".rstrip("0").rstrip("."))
     if name.endswith("_s"):
         is_long = abs(value) >= _CLOCK_FROM_S
         number = str(duration(round(value), shows_seconds=True)) if is_long else f"{number} s"
-        return f"{words(name.removesuffix('_s'))} {number}"
+        return f"{named(language, 'figure', name.removesuffix('_s'))} {number}"
     for suffix, unit in _UNITS.items():
         if name.endswith(suffix):
-            return f"{words(name.removesuffix(suffix))} {number}{unit}"
-    return f"{words(name)} {number}"
+            return f"{named(language, 'figure', name.removesuffix(suffix))} {number}{unit}"
+    return f"{named(language, 'figure', name)} {number}"
 
 
 def listed(parts: Iterable[str]) -> str:

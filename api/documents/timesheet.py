@@ -165,12 +165,15 @@ class ShiftLine:
 
 @dataclass(frozen=True, slots=True)
 class AdjustmentLine:
-    """Seconds that somebody added to a day, or took off where they are negative."""
+    """Seconds that somebody added to a day, or took off where they are negative. is_own: the hours
+    are those of the actor.
+    """
 
     seconds: int
     reason: str
     actor: str
     made_at: datetime
+    is_own: bool = False
 
     def __post_init__(self) -> None:
         _check_within("seconds", self.seconds, -_MOST_S, _MOST_S)

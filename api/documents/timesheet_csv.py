@@ -109,6 +109,7 @@ def _line_cells(entry: DayEntry, zone: ZoneInfo) -> dict[str, Cell]:
         }
     if isinstance(line, AdjustmentLine):
         reason, actor = one_line(line.reason), one_line(line.actor)
+        actor += " (own hours)" if line.is_own else ""
         return {"entry": "adjustment", "reason": reason, "actor": actor}
     return {"entry": "rounding"}
 

@@ -16,4 +16,6 @@ class TimesheetPrinter(TypstPrinter):
     ) -> bytes:
         """Return the PDF of a document."""
         texts = printed(document, paper, letterhead)
-        return self.printed(_TEMPLATE, texts, document.generated_at, letterhead.files)
+        return self.printed(
+            _TEMPLATE, letterhead.language, texts, document.generated_at, letterhead.files
+        )

@@ -20,16 +20,14 @@ from api.documents.letterhead import (
 )
 from api.documents.texts import (
     Clock,
-    day_of_week,
     duration,
     figures,
-    full_time,
     listed,
     one_line,
     time_of_day,
-    words,
 )
 from api.documents.timesheet import (
+    AdjustmentLine,
     DayEntry,
     DocumentDay,
     NotedPunch,
@@ -40,6 +38,10 @@ from api.documents.timesheet import (
     TimesheetDocument,
     entries,
 )
+from languages.catalogue import named, say
+from languages.dates import day_of_week, full_time
+from languages.language import Language
+from languages.numbers import figure
 
 Paper = Literal["a4", "us-letter"]
 
@@ -47,14 +49,6 @@ Paper = Literal["a4", "us-letter"]
 _RULES_OF_ENTRIES = ("no_fix", "offline")
 _EMPTY = Clock("")
 _NONE = Clock("–")
-_KINDS = {"in": "In", "out": "Out", "break_start": "Break start", "break_end": "Break end"}
-_STATES = {
-    "open": "Open: not final",
-    "submitted": "Submitted: not approved",
-    "approved": "Approved",
-    "rejected": "Rejected",
-    "locked": "Approved and locked",
-}
 
 
 class PrintedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +70,9 @@ class PrintedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """The sums of the period: for each way of paying, then all together."""
+    """The sums of the period: for each way of paying, then all together. adjusted, doubtful: a
+    sentence; "" where there is nothing to say.
+    """
 
     breaks: Clock
     clocks: tuple[Clock, ...]
@@ -93,7 +89,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Printed(msgspec.Struct, frozen=True):
-    """The texts of a whole document. facts: label and text."""
+    """The texts of a whole document. decided: by whom, and when. facts: label and text."""
 
     paper: Paper
     document_id: str
@@ -102,8 +98,7 @@ class Printed(msgspec.Struct, frozen=True):
     employee: str
     state: str
     is_final: bool
-    decided_by: str
-    decided_at: str
+    decided: str
     facts: tuple[tuple[str, str], ...]
     generated: str
     rows: tuple[PrintedRow, ...]
@@ -115,42 +110,48 @@ def printed(
     document: TimesheetDocument, paper: Paper, letterhead: Letterhead = NO_LETTERHEAD
 ) -> Printed:
     """Return the texts of a document."""
-    writer = _Writer(document)
+    language = letterhead.language
+    writer = _Writer(document, language)
     rows = tuple(chain.from_iterable(map(writer.rows, document.every_day())))
-    decision = document.decision
+    decision, decided = document.decision, ""
+    if decision is not None:
+        at = full_time(language, decision.at, document.zone)
+        decided = say(language, "by-at", name=one_line(decision.by), at=at)
+    generated = full_time(language, document.generated_at, document.zone)
     return Printed(
         paper=paper,
         document_id=one_line(document.document_id),
         organization=one_line(document.organization),
         letterhead=printed_letterhead(document.organization, letterhead),
         employee=one_line(document.employee),
-        state=_STATES[document.state],
+        state=named(language, "timesheet-state", document.state),
         is_final=document.state in ("approved", "locked"),
-        decided_by=one_line(decision.by) if decision else "",
-        decided_at=full_time(decision.at, document.zone) if decision else "",
-        facts=_facts(document),
-        generated=full_time(document.generated_at, document.zone),
+        decided=decided,
+        facts=_facts(document, language),
+        generated=say(language, "timesheet-generated", at=generated),
         rows=rows,
         sums=writer.sums(),
         notes=tuple(writer.notes),
     )
 
 
-def _facts(document: TimesheetDocument) -> tuple[tuple[str, str], ...]:
-    first_day, last_day = document.first_day, document.last_day
+def _facts(document: TimesheetDocument, language: Language) -> tuple[tuple[str, str], ...]:
+    first, last = (day_of_week(language, day) for day in (document.first_day, document.last_day))
+    period = say(language, "timesheet-days", first=first, last=last, year=document.last_day.year)
     return (
-        ("Employee", one_line(document.employee)),
-        ("Number", one_line(document.employee_number) or "–"),
-        ("Period", f"{day_of_week(first_day)} to {day_of_week(last_day)} {last_day.year}"),
-        ("Time zone", document.timezone),
+        (say(language, "timesheet-employee"), one_line(document.employee)),
+        (say(language, "timesheet-number"), one_line(document.employee_number) or "–"),
+        (say(language, "timesheet-period"), period),
+        (say(language, "time-zone"), document.timezone),
     )
 
 
 class _Writer:
     """The rows of one document, and its footnotes, which are numbered meanwhile."""
 
-    def __init__(self, document: TimesheetDocument) -> None:
+    def __init__(self, document: TimesheetDocument, language: Language) -> None:
         self.notes: list[Note] = []
+        self._language: Language = language
         self._document = document
         self._zone = document.zone
         self._shows_seconds = any(seconds % 60 for seconds in _all_seconds(document))
@@ -160,7 +161,7 @@ class _Writer:
         rows = [self._row(entry, day.day) for entry in entries(day)]
         rows += [self._loose_row(punch, day.day) for punch in day.loose]
         rows = rows or [PrintedRow()]
-        rows = [replace(row, day=day_of_week(day.day)) for row in rows]
+        rows = [replace(row, day=day_of_week(self._language, day.day)) for row in rows]
         rows[0] = replace(rows[0], is_first=True)
         if day.line_count:
             rows[-1] = replace(rows[-1], paid=self._clocks(day.paid))
@@ -170,15 +171,24 @@ class _Writer:
         """Return the sums of the period. Decimal hours are rounded, and their total is the sum of
         what is printed.
         """
-        document, paid = self._document, self._document.paid
+        document, paid, language = self._document, self._document.paid, self._language
         hundredths = [(seconds + 18) // 36 for seconds in paid]
         adjusted_s = sum(line.seconds for day in document.days for line in day.adjustments)
+        adjusted, doubtful = (
+            self._clock(adjusted_s, is_signed=True),
+            self._clock(document.doubtful_s),
+        )
         return Sums(
             breaks=self._clock(sum(shift.break_s for shift in _shifts(document))),
             clocks=(*self._clocks(paid), self._clock(paid.total_s)),
-            hours=tuple(f"{n // 100}.{n % 100:02d}" for n in (*hundredths, sum(hundredths))),
-            adjusted=str(self._clock(adjusted_s, is_signed=True)) if adjusted_s else "",
-            doubtful=str(self._clock(document.doubtful_s)) if document.doubtful_s else "",
+            hours=tuple(
+                figure(language, f"{n // 100}.{n % 100:02d}")
+                for n in (*hundredths, sum(hundredths))
+            ),
+            adjusted=say(language, "timesheet-adjusted", hours=str(adjusted)) if adjusted_s else "",
+            doubtful=say(language, "timesheet-doubtful", hours=str(doubtful))
+            if document.doubtful_s
+            else "",
         )
 
     def _row(self, entry: DayEntry, day: date) -> PrintedRow:
@@ -186,18 +196,26 @@ class _Writer:
             return self._shift_row(entry.line, day)
         worked = self._clock(entry.seconds, is_signed=True)
         if entry.line is None:
-            return PrintedRow(worked=worked, text="Rounding")
-        made_at = full_time(entry.line.made_at, self._zone)
+            return PrintedRow(worked=worked, text=say(self._language, "timesheet-rounding"))
         return PrintedRow(
             worked=worked,
-            text=f"Adjustment: {one_line(entry.line.reason)}",
-            remark=f"by {one_line(entry.line.actor)}, {made_at}",
+            text=say(self._language, "timesheet-adjustment", reason=one_line(entry.line.reason)),
+            remark=self._maker(entry.line),
         )
+
+    def _maker(self, line: AdjustmentLine) -> str:
+        language, name = self._language, one_line(line.actor)
+        if line.is_own:
+            name = say(language, "timesheet-own-hours", name=name)
+        at = full_time(language, line.made_at, self._zone)
+        return say(language, "by-at", name=name, at=at)
 
     def _shift_row(self, shift: ShiftLine, day: date) -> PrintedRow:
         return PrintedRow(
             started=self._time(shift.started_at, day),
-            ended=self._time(shift.ended_at, day) if shift.ended_at else Clock("open"),
+            ended=self._time(shift.ended_at, day)
+            if shift.ended_at
+            else Clock(say(self._language, "timesheet-shift-open")),
             breaks=self._clock(shift.break_s),
             worked=self._clock(shift.worked_s),
             text=one_line(shift.site),
@@ -212,34 +230,41 @@ class _Writer:
         return PrintedRow(
             started=time if begins else _EMPTY,
             ended=_EMPTY if begins else time,
-            text=f"{_KINDS[punch.kind]} without a shift",
-            remark=listed((*map(words, punch.flags), "entered by hand" if punch.entry else "")),
+            text=say(self._language, "timesheet-loose", kind=self._named("punch", punch.kind)),
+            remark=listed((*self._flags(punch.flags), self._by_hand() if punch.entry else "")),
             notes=self._note_all([punch]),
             is_doubtful=punch.needs_review,
         )
 
     def _remark(self, shift: ShiftLine) -> str:
         """Return entries and doubts in a few words, or that there are none."""
+        language = self._language
         counts = (
-            ("unverified", shift.unverified),
-            ("failed", shift.failed),
-            ("entered by hand", len(shift.entries)),
+            (self._named("verdict", "unverified"), shift.unverified),
+            (self._named("verdict", "failed"), shift.failed),
+            (self._by_hand(), len(shift.entries)),
         )
         doubts = listed(
             (
-                *(f"{count} {worth}" for worth, count in counts if count),
-                *(words(flag) for flag in shift.flags if flag not in dict(counts)),
+                *(
+                    say(language, "timesheet-count", count=count, what=what)
+                    for what, count in counts
+                    if count
+                ),
+                *self._flags(each for each in shift.flags if each not in ("unverified", "failed")),
                 self._other_reading(shift),
             )
         )
         if not doubts:
-            return "verified" if shift.verified else ""
-        return f"{doubts}; reviewed" if shift.has_doubts and shift.is_settled else doubts
+            return self._named("verdict", "verified") if shift.verified else ""
+        is_reviewed = shift.has_doubts and shift.is_settled
+        return say(language, "timesheet-reviewed", doubts=doubts) if is_reviewed else doubts
 
     def _other_reading(self, shift: ShiftLine) -> str:
         if shift.server_worked_s is None:
             return ""
-        return f"by the server {self._clock(shift.server_worked_s)}"
+        hours = str(self._clock(shift.server_worked_s))
+        return say(self._language, "timesheet-by-server", hours=hours)
 
     def _note_all(self, punches: Iterable[NotedPunch]) -> str:
         """Add a footnote for each punch, and return their numbers."""
@@ -250,35 +275,63 @@ class _Writer:
         return ", ".join(numbers)
 
     def _note(self, punch: NotedPunch) -> str:
+        language = self._language
         reasons = (
-            words(reason.rule) + (f" ({figures(reason.figures)})" if reason.figures else "")
+            self._named("rule", reason.rule)
+            + (f" ({figures(language, reason.figures)})" if reason.figures else "")
             for reason in punch.reasons
             if punch.entry is None or reason.rule not in _RULES_OF_ENTRIES
         )
-        flags = (words(flag) for flag in punch.flags if flag != punch.verdict)
-        what = punch.verdict if punch.entry is None else self._entry(punch.entry)
+        flags = self._flags(flag for flag in punch.flags if flag != punch.verdict)
+        kind, moment, saw = self._named("punch", punch.kind), self._moment(punch.time), ""
+        if punch.entry is None:
+            remark = self._named("verdict", punch.verdict)
+        else:
+            remark = self._entry(punch.entry)
+        if punch.server_time is not None:
+            saw = say(language, "timesheet-server-saw", moment=self._moment(punch.server_time))
         sentences = [
-            f"{_KINDS[punch.kind]} {self._moment(punch.time)}: {what}",
+            say(language, "timesheet-note", kind=kind, moment=moment, remark=remark),
             listed((*flags, *reasons)),
-            f"the server saw {self._moment(punch.server_time)}" if punch.server_time else "",
+            saw,
         ]
-        review = "Not reviewed." if punch.needs_review else self._review(punch.review)
+        if punch.needs_review:
+            review = say(language, "timesheet-not-reviewed")
+        else:
+            review = self._review(punch.review)
         return f"{'; '.join(filter(None, sentences))}. {review}".rstrip()
 
     def _entry(self, entry: PunchEntry) -> str:
-        at, reason = full_time(entry.at, self._zone), one_line(entry.reason)
-        return f"entered by hand by {one_line(entry.by)}, {at}: “{reason}”"
+        language, name, reason = self._language, one_line(entry.by), one_line(entry.reason)
+        at = full_time(language, entry.at, self._zone)
+        return say(language, "timesheet-entry-by", name=name, at=at, reason=reason)
 
     def _review(self, review: Review | None) -> str:
         if review is None:
             return ""
-        note = f": “{one_line(review.note)}”" if one_line(review.note) else "."
-        at = full_time(review.at, self._zone)
-        return f"{review.outcome.capitalize()} by {one_line(review.by)}, {at}{note}"
+        language, name, note = self._language, one_line(review.by), one_line(review.note)
+        at = full_time(language, review.at, self._zone)
+        if review.outcome == "accepted":
+            said = say(language, "review-accepted", name=name, at=at)
+        else:
+            said = say(language, "review-rejected", name=name, at=at)
+        if not note:
+            return say(language, "review-without-note", review=said)
+        return say(language, "review-with-note", review=said, note=note)
+
+    def _by_hand(self) -> str:
+        return say(self._language, "timesheet-entry")
+
+    def _named(self, family: str, name: str) -> str:
+        return one_line(named(self._language, family, name))
+
+    def _flags(self, flags: Iterable[str]) -> Iterator[str]:
+        return (self._named("flag", flag) for flag in flags)
 
     def _moment(self, at: datetime) -> str:
         day = at.astimezone(self._zone).date()
-        return f"{day_of_week(day)} {self._time(at, day)}"
+        time = str(self._time(at, day))
+        return say(self._language, "moment", day=day_of_week(self._language, day), time=time)
 
     def _time(self, at: datetime, day: date) -> Clock:
         return time_of_day(at, day, self._zone, shows_seconds=self._shows_seconds)

@@ -1,10 +1,14 @@
 """Printing by typst: a template and texts in, the bytes of a PDF out.
 
+A template says fixed texts by their names in the catalogues, as in `say("quote-terms")`. It knows
+the number of a page, so in these texts `$page` and `$pages` stay for the template to fill in.
+
 The same texts give the same bytes, as long as the fonts are the same. No package is downloaded, and
 no font of the system is needed: the embedded ones have Latin, Greek and Cyrillic letters. What they
 lack, such as Chinese characters, is taken from the fonts of the machine if it has any.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -16,6 +20,8 @@ import msgspec
 from typst import Compiler, Fonts
 
 from api.documents.timesheet import DocumentError
+from languages.catalogue import say
+from languages.language import Language
 
 _TEMPLATES = files("api.documents").joinpath("templates")
 MAX_CHARACTERS = 400_000  # some four seconds
@@ -28,6 +34,15 @@ def template(name: str) -> bytes:
 
 
 _COMMON = template("common")
+_SAID = re.compile(rb'say\("([a-z0-9-]+)"\)')
+
+
+@cache
+def fixed_texts(template: bytes, language: Language) -> str:
+    """Return the texts that a template says by name, as JSON."""
+    names = {name.decode() for name in _SAID.findall(template + _COMMON)}
+    texts = {name: say(language, name, page="$page", pages="$pages") for name in sorted(names)}
+    return msgspec.json.encode(texts).decode()
 
 
 def picture_name(stem: str, content: bytes) -> str:
@@ -55,6 +70,7 @@ class TypstPrinter:
     def printed(
         self,
         template: bytes,
+        language: Language,
         texts: msgspec.Struct,
         made_at: datetime,
         pictures: Mapping[str, bytes] | None = None,
@@ -70,7 +86,11 @@ class TypstPrinter:
             content = compiler.compile(
                 {"main.typ": template, "common.typ": _COMMON},  # type: ignore[arg-type]  # not in its stub
                 root=folder,
-                sys_inputs={"document": data},
+                sys_inputs={
+                    "document": data,
+                    "language": language,
+                    "texts": fixed_texts(template, language),
+                },
                 timestamp=int(made_at.timestamp()),
             )
         assert isinstance(content, bytes)

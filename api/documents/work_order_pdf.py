@@ -17,8 +17,12 @@ from api.documents.letterhead import (
     PrintedLetterhead,
     printed_letterhead,
 )
-from api.documents.texts import duration, full_time, listed, one_line, paragraph, words
+from api.documents.texts import duration, listed, one_line, paragraph
 from api.documents.typst_printer import TypstPrinter, check_length, picture_name, template
+from languages.catalogue import named, say
+from languages.dates import full_time
+from languages.language import Language
+from languages.numbers import figure
 from operations.stock import quantity_text
 from operations.work_orders.states import ENDED, State
 
@@ -90,6 +94,11 @@ class WorkOrderSheet:
     files: Sequence[str]
     changed_at: datetime
 
+    @property
+    def language(self) -> Language:
+        """The language of the sheet."""
+        return self.letterhead.language
+
 
 class PrintedTask(msgspec.Struct, frozen=True):
     """A row of the checklist."""
@@ -147,7 +156,7 @@ class WorkOrderPrinter(TypstPrinter):
             assert sheet.signature is not None
             files[texts.signature] = sheet.signature.picture
         files |= sheet.letterhead.files
-        return self.printed(_TEMPLATE, texts, sheet.changed_at, files)
+        return self.printed(_TEMPLATE, sheet.language, texts, sheet.changed_at, files)
 
 
 def _printed(sheet: WorkOrderSheet, photos: tuple[str, ...]) -> PrintedWorkOrder:
@@ -155,11 +164,11 @@ def _printed(sheet: WorkOrderSheet, photos: tuple[str, ...]) -> PrintedWorkOrder
     if signature is not None and signature.picture:
         name = picture_name("signature", signature.picture)
     return PrintedWorkOrder(
-        label=f"Work order {sheet.number}",
+        label=say(sheet.language, "order-label", number=str(sheet.number)),
         organization=one_line(sheet.organization),
         letterhead=printed_letterhead(sheet.organization, sheet.letterhead),
         title=one_line(sheet.title),
-        state=words(sheet.state).capitalize(),
+        state=named(sheet.language, "order-state", sheet.state),
         remark=one_line(sheet.reason),
         is_final=sheet.state in ENDED,
         facts=tuple((label, text) for label, text in _facts(sheet) if text),
@@ -173,17 +182,17 @@ def _printed(sheet: WorkOrderSheet, photos: tuple[str, ...]) -> PrintedWorkOrder
         files=listed(map(one_line, sheet.files)),
         signed_by="" if signature is None else _by(sheet, signature.name, signature.at),
         signature=name,
-        open_tasks="" if signature is None else _open_tasks(sheet.checklist),
+        open_tasks="" if signature is None else _open_tasks(sheet),
         signature_lines=sheet.state not in ENDED,
         document_id=sheet.order_id,
     )
 
 
-def _open_tasks(checklist: Sequence[SheetTask]) -> str:
-    open_tasks = sum(not task.done for task in checklist)
-    if not open_tasks:
+def _open_tasks(sheet: WorkOrderSheet) -> str:
+    count = sum(not task.done for task in sheet.checklist)
+    if not count:
         return ""
-    return f"Signed with {open_tasks} of {len(checklist)} items of the checklist not done."
+    return say(sheet.language, "order-open-tasks", count=count, all=len(sheet.checklist))
 
 
 def _part(sheet: WorkOrderSheet, part: SheetPart) -> PrintedPart:
@@ -191,36 +200,44 @@ def _part(sheet: WorkOrderSheet, part: SheetPart) -> PrintedPart:
     return PrintedPart(
         number=one_line(part.number),
         name=one_line(part.name),
-        planned=quantity_text(part.planned_milli) if part.planned_milli else "–",
-        used="" if is_open else quantity_text(part.used_milli),
+        planned=_quantity(sheet, part.planned_milli) if part.planned_milli else "–",
+        used="" if is_open else _quantity(sheet, part.used_milli),
         unit=one_line(part.unit),
     )
 
 
+def _quantity(sheet: WorkOrderSheet, milli: int) -> str:
+    return figure(sheet.language, quantity_text(milli))
+
+
 def _facts(sheet: WorkOrderSheet) -> Iterator[tuple[str, str]]:
-    yield "Client", one_line(sheet.client)
-    yield "Site", one_line(sheet.site)
-    yield "Address of the client", paragraph(sheet.client_address)
-    yield "Address of the site", paragraph(sheet.site_address)
-    yield "Assigned to", listed(map(one_line, sheet.assignees))
-    yield "Assets", listed(map(one_line, sheet.assets))
-    yield "Priority", words(sheet.priority)
-    yield (
-        "Planned",
-        " to ".join(
-            _time(sheet, at) for at in (sheet.planned_start, sheet.planned_end) if at is not None
-        ),
-    )
-    yield "Due", _time(sheet, sheet.due_at)
-    yield "Started", _time(sheet, sheet.started_at)
-    yield "Ended", _time(sheet, sheet.ended_at)
+    language = sheet.language
+    yield say(language, "order-client"), one_line(sheet.client)
+    yield say(language, "order-site"), one_line(sheet.site)
+    yield say(language, "order-client-address"), paragraph(sheet.client_address)
+    yield say(language, "order-site-address"), paragraph(sheet.site_address)
+    yield say(language, "order-assigned-to"), listed(map(one_line, sheet.assignees))
+    yield say(language, "order-assets"), listed(map(one_line, sheet.assets))
+    yield say(language, "order-priority"), named(language, "priority", sheet.priority)
+    yield say(language, "order-planned"), _planned(sheet)
+    yield say(language, "order-due"), _time(sheet, sheet.due_at)
+    yield say(language, "order-started"), _time(sheet, sheet.started_at)
+    yield say(language, "order-ended"), _time(sheet, sheet.ended_at)
     hours = str(duration(sheet.worked_s, shows_seconds=False))
-    yield "Worked", f"{hours} h" if sheet.worked_s else ""
-    yield "Time zone", sheet.timezone.key
+    worked = say(language, "order-hours", hours=hours) if sheet.worked_s else ""
+    yield say(language, "order-worked"), worked
+    yield say(language, "time-zone"), sheet.timezone.key
+
+
+def _planned(sheet: WorkOrderSheet) -> str:
+    start, end = _time(sheet, sheet.planned_start), _time(sheet, sheet.planned_end)
+    if not (start and end):
+        return start or end
+    return say(sheet.language, "order-planned-span", start=start, end=end)
 
 
 def _time(sheet: WorkOrderSheet, at: datetime | None) -> str:
-    return "" if at is None else full_time(at, sheet.timezone)
+    return "" if at is None else full_time(sheet.language, at, sheet.timezone)
 
 
 def _by(sheet: WorkOrderSheet, name: str, at: datetime | None) -> str:

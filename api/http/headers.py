@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from starlette.datastructures import Headers
 
+from languages.language import LANGUAGES, USUAL, Language
+
 _MAX_WEIGHTS = 20
 _TAG = re.compile(r'[ \t]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
@@ -51,7 +53,8 @@ def authorization(headers: Headers) -> tuple[str, str]:
 
 
 def weights(header: str) -> dict[str, float]:
-    """Return the names in an Accept or Accept-Encoding header, in lower case, with their weights.
+    """Return the names in an Accept, Accept-Encoding or Accept-Language header, in lower case, with
+    their weights.
 
     A weight that cannot be read is 0. The greatest weight of a name counts. Names behind the first
     twenty are left out.
@@ -61,6 +64,16 @@ def weights(header: str) -> dict[str, float]:
         name, *parameters = (part.strip() for part in member.split(";"))
         weight_of[name] = max(weight_of.get(name, 0.0), _weight(parameters))
     return weight_of
+
+
+def liked_language(headers: Headers) -> Language:
+    """Return the language that a browser likes most; the usual one where it names none of ours."""
+    weight_of = dict.fromkeys(LANGUAGES, 0.0)
+    for tag, weight in weights(headers.get("accept-language", "")).items():
+        for language in LANGUAGES:
+            if tag.partition("-")[0] == language:
+                weight_of[language] = max(weight_of[language], weight)
+    return max((USUAL, *LANGUAGES), key=weight_of.__getitem__)
 
 
 def wants_page(headers: Headers) -> bool:

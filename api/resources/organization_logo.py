@@ -21,6 +21,7 @@ from db.core.connect import Connection
 from db.resources import organization_logos, organizations
 from db.resources.organization_logos import OrganizationLogo
 from db.resources.organizations import Organization
+from languages.language import USUAL
 
 MAX_LOGO_BYTES = 1024 * 1024
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
@@ -143,13 +144,14 @@ router.routes.extend(_uploads.routes)
 
 async def letterhead_of(conn: Connection, organization: Organization) -> Letterhead:
     """Return the letterhead of the tenant's documents, as it is now."""
+    language = organization.language or USUAL
     if organization.logo_sha256 is None:
-        return Letterhead(organization.address)
+        return Letterhead(organization.address, language=language)
     found = await organization_logos.find(conn)
     logo = None
     if found is not None:  # else removed meanwhile
         logo = Logo(found.content, found.width_px, found.height_px, found.thumb)
-    return Letterhead(organization.address, logo)
+    return Letterhead(organization.address, logo, language)
 
 
 async def _copies(access: Access, upload: Upload) -> PhotoCopies:

@@ -17,6 +17,7 @@ from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.wakeups import Channel
 from db.identity.user_links import Purpose
+from languages.language import Language
 
 LetterPurpose: TypeAlias = Literal[
     Purpose, "quote", "acceptance", "acceptance_notice", "endpoint_disabled"
@@ -61,7 +62,8 @@ WITH RECURSIVE waiting AS (
     RETURNING m.*
 )
 SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, c.quote_id, o.name, u.id,
-       u.name, c.endpoint_id, p.description, p.disabled_reason, o.email
+       u.name, c.endpoint_id, p.description, p.disabled_reason, o.email,
+       coalesce(u.language, o.language)
   FROM claimed AS c
   LEFT JOIN webhook_endpoints AS p ON p.org_id = c.org_id AND p.id = c.endpoint_id
        AND p.deleted_at IS NULL
@@ -82,7 +84,8 @@ class Letter(NamedTuple):
 
     quote_id: of the quote that it brings, or whose acceptance; None of other letters. endpoint_id:
     of the webhook endpoint that was disabled, with its description and the reason. office: the
-    address of the organization.
+    address of the organization. language: of the user, or else of the organization; None: neither
+    has chosen one.
     """
 
     org_id: UUID
@@ -98,6 +101,7 @@ class Letter(NamedTuple):
     endpoint_description: str | None
     disabled_reason: str | None
     office: str | None
+    language: Language | None
 
     @property
     def sent_quote_id(self) -> UUID | None:

@@ -10,9 +10,9 @@ from psycopg.rows import args_row
 from db.core.connect import Connection
 from db.core.listing import Conditions
 from db.core.table import Table
+from languages.language import Language
 
 Role: TypeAlias = Literal["viewer", "technician", "dispatcher", "admin"]
-Language: TypeAlias = Literal["en", "de"]
 Units: TypeAlias = Literal["metric", "imperial"]
 Clock: TypeAlias = Literal["24", "12"]
 

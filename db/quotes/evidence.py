@@ -5,6 +5,7 @@ from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.fetch import fetch_one, value_of
+from languages.language import USUAL, Language
 from operations.quotes.evidence import EvidenceEntry, QuoteFiles
 
 
@@ -111,10 +112,22 @@ async def org_of_link(conn: Connection, token_hash: bytes) -> UUID | None:
     return await value_of(conn, "SELECT org_of_quote_link(%s)", (token_hash,))
 
 
-async def quote_of_link(conn: Connection, token_hash: bytes) -> UUID | None:
+class LinkedQuote(NamedTuple):
+    """The quote that a link leads to, and the language of its document."""
+
+    quote_id: UUID
+    language: Language
+
+
+async def quote_of_link(conn: Connection, token_hash: bytes) -> LinkedQuote | None:
     """Return the tenant's quote that a link leads to."""
     cursor = await conn.execute(
-        "SELECT quote_id FROM quote_links WHERE token_hash = %s", (token_hash,)
+        """
+        SELECT quote_id, convert_from(document.content, 'UTF8')::json->>'language'
+          FROM quote_links LEFT JOIN quote_documents AS document USING (org_id, quote_id)
+         WHERE token_hash = %s
+        """,
+        (token_hash,),
     )
     row = await cursor.fetchone()
-    return None if row is None else row[0]
+    return None if row is None else LinkedQuote(row[0], row[1] or USUAL)

@@ -11,8 +11,8 @@ from db.core.connect import Connection
 from db.core.fetch import fetch_one
 from db.core.ids import new_id
 from db.core.tenant import act_for
-from db.identity.users import Language
 from db.resources.plans import PlanName
+from languages.language import Language
 
 _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"

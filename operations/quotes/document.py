@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from languages.language import USUAL, Language
 from operations.money import USUAL_DIGITS, minor_digits, money_text
 from operations.quotes.evidence import canonical
 from operations.quotes.sums import QuoteLine, QuoteSums, line_sums
@@ -44,10 +45,12 @@ class QuoteDocument(Struct, frozen=True, kw_only=True):
     small logo that is kept beside it.
 
     A `quote-1` has no logo and no address of the organization. Up to `quote-2` lines have no unit,
-    and amounts are hundredths; since then they are minor units of the currency.
+    and amounts are hundredths; since then they are minor units of the currency. Up to `quote-3` all
+    are in English. language: of its PDF, its page and its letters.
     """
 
-    format: str = "quote-3"
+    format: str = "quote-4"
+    language: Language = USUAL
     quote_id: str
     number: int
     revision: int
@@ -73,11 +76,6 @@ class QuoteDocument(Struct, frozen=True, kw_only=True):
         """Return the one JSON text that is hashed and kept."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         return canonical(values)
-
-    @property
-    def label(self) -> str:
-        """The number as people say it."""
-        return quote_label(self.number, self.revision)
 
     @property
     def sums(self) -> QuoteSums:

@@ -16,12 +16,10 @@ import rfc8785
 EvidenceKind = Literal["sent", "viewed", "accepted", "accepted_by_hand", "declined"]
 AcceptedHow = Literal["typed", "drawn", "by_hand"]
 """By a typed name or a drawn signature of the customer; by hand: a user noted what they said."""
-CONSENT_VERSION = "2"  # an entry has its text, too, so that of version 1 stays readable
-CONSENT_TEXT = (
-    "I accept this quote and order the work in it at the stated price. I may do so for the"
-    " customer. My name above, or the signature that I have drawn above, is my electronic"
-    " signature. It binds like one on paper."
-)
+CONSENT_VERSION = "2"
+"""Of the text `consent` in the catalogues. An entry has its text, too, so that those of version 1
+stay readable.
+"""
 
 
 class EvidenceEntry(NamedTuple):

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
+from db.core.ids import new_id
+from languages.catalogue import say
+from languages.language import Language
+from telemetry.ids import format_id
 from tests.api.live.positions import made, put
 from tests.api.mailbox import Mailbox
 from tests.api.resources.alerting import store_alert
@@ -243,20 +247,29 @@ async def test_the_map_of_who_has_nothing_yet(look: Any, org: Organization) -> N
     assert await _look_at(page, f"first-steps-{name}") == []
 
 
-async def test_pages_of_strangers(look: Any, busy: Organization, mailbox: Mailbox) -> None:
+async def test_pages_of_strangers(
+    look: Any, api: RunningApi, busy: Organization, mailbox: Mailbox
+) -> None:
     person, name = look
     faults: dict[str, list[str]] = {}
+    language: Language = "en" if name == "light" else "de"
+    statement = "UPDATE organizations SET language = %s WHERE org_id = %s"
+    api.sql(statement, language, busy.org_id)
     line = LINE | {"description": "Excavation " * 30}
     _, path = await sent(busy, mailbox, lines=[LINE, line], terms="Within 30 days.")
     page = await person.context.new_page()
-    for title, answer in (("quote", None), ("quote-accepted", "Accept the quote")):
+    for title, is_answered in (("quote", False), ("quote-accepted", True)):
         await page.goto(person.url + path)
-        if answer is not None:
-            await page.get_by_label("Your name, which is").fill("Ann Lee")
+        if is_answered:
+            await page.get_by_label(say(language, "page-signing-name")).fill("Ann Lee")
             await page.get_by_role("checkbox").check()
-            await page.get_by_role("button", name=answer).click()
-            await page.get_by_text("Accepted by Ann Lee").wait_for()
+            await page.get_by_role("button", name=say(language, "page-accept-button")).click()
+            await page.get_by_role("status").wait_for()
+        assert await page.locator(f"html[lang={language}]").count() == 1
         faults[title] = await _look_at(page, f"{title}-{name}")
+    await page.goto(f"{person.url}/inspection-photos/{format_id('insp', new_id())}")
+    await page.get_by_text(say(language, "photos-asked")).wait_for()
+    faults["photos"] = await _look_at(page, f"photos-{name}")
     await page.close()
     for title, place in STRANGERS_PLACES.items():
         page = await person.open(place)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from languages.catalogue import say
 from operations.money import minor_digits
 from operations.quotes.document import (
     QuoteDocument,
@@ -20,7 +21,6 @@ from operations.quotes.document import (
     taxes_by_rate,
 )
 from operations.quotes.evidence import (
-    CONSENT_TEXT,
     CONSENT_VERSION,
     EvidenceEntry,
     QuoteFiles,
@@ -123,7 +123,7 @@ def test_a_document_says_its_form_and_the_units_of_its_lines() -> None:
     written = _document([QuoteLine("Work", 1_000, 100, unit="h")], "JPY").canonical()
     document = read_document(written)
     assert (document.format, document.lines[0].unit, document.total_text) == (
-        "quote-3",
+        "quote-4",
         "h",
         "JPY 100",
     )
@@ -162,7 +162,7 @@ def test_evidence_that_was_stored_before_is_verified_for_ever(stored: dict[str, 
     if said.how != "by_hand":
         facts = _chain(stored)[-1].facts()
         assert facts["consent_version"] == "1" != CONSENT_VERSION
-        assert said.consent_text == facts["consent_text"] != CONSENT_TEXT
+        assert said.consent_text == facts["consent_text"] != say("en", "consent")
 
 
 @pytest.mark.parametrize("stored", _STORED, ids=_case)

@@ -1,4 +1,4 @@
-"""The text of letters: values in, a message out."""
+"""The text of letters, in a language of `languages`: values in, a message out."""
 
 from contextlib import suppress
 from email.errors import MessageError
@@ -9,33 +9,13 @@ from email.utils import localtime, make_msgid, parseaddr
 from db.delivery.mail_outbox import Letter
 from db.identity.user_links import Purpose
 from db.quotes.mailing import AcceptanceLetter, QuoteLetter
-from operations.quotes.document import read_document
+from languages.catalogue import named, say
+from languages.dates import full_day
+from languages.language import USUAL, Language
+from languages.numbers import figure
+from operations.quotes.document import QuoteDocument, read_document
 from telemetry.ids import format_id
 
-_SUBJECTS: dict[Purpose, str] = {
-    "invitation": "Invitation to {organization}",
-    "password_reset": "A new password for {organization}",
-}
-_BEGINNINGS: dict[Purpose, str] = {
-    "invitation": "You are invited to {organization} on OPS Companion. Choose a password here:",
-    "password_reset": (
-        "Somebody, probably you, wants a new password for {organization} on OPS Companion."
-        " Choose it here:"
-    ),
-}
-_ENDS: dict[Purpose, str] = {
-    "invitation": "The link is good once, for seven days.",
-    "password_reset": (
-        "The link is good once, for an hour. If it was not you, there is nothing to do: your"
-        " password stays as it is."
-    ),
-}
-_DISABLED = {
-    "failures": "it has accepted nothing for a long time.",
-    "gone": "it answered 410, which says that it is gone.",
-    "backlog": "too many deliveries waited for it.",
-    "user": "a user disabled it.",
-}
 _PAGES: dict[Purpose, str] = {"invitation": "invitation", "password_reset": "password-reset"}
 
 
@@ -48,60 +28,79 @@ def compose(letter: Letter, token: str, sender: str, public_url: str) -> EmailMe
 
     Raises LetterError.
     """
-    assert letter.purpose in _SUBJECTS
-    organization = _one_line(letter.organization or "")
-    greeting = f"Hello {letter.user_name}," if letter.user_name else "Hello,"
+    assert letter.purpose in _PAGES
+    language, organization = _language(letter), _one_line(letter.organization or "")
     link = f"{public_url.rstrip('/')}/{_PAGES[letter.purpose]}#token={token}"
-    beginning = _BEGINNINGS[letter.purpose].format(organization=organization)
-    subject = _SUBJECTS[letter.purpose].format(organization=organization)
-    return _message(letter, sender, subject, [greeting, beginning, link, _ENDS[letter.purpose]])
+    if letter.purpose == "invitation":
+        subject = say(language, "invitation-subject", organization=organization)
+        beginning = say(language, "invitation-beginning", organization=organization)
+        end = say(language, "invitation-end")
+    else:
+        subject = say(language, "password-reset-subject", organization=organization)
+        beginning = say(language, "password-reset-beginning", organization=organization)
+        end = say(language, "password-reset-end")
+    return _message(letter, sender, subject, [_greeting(letter), beginning, link, end])
 
 
 def compose_quote(
     letter: Letter, quote: QuoteLetter, token: str, sender: str, public_url: str
 ) -> EmailMessage:
     """Return the letter of a quote with its PDF, and the link to the page on which its customer
-    answers. The server makes that page, so the token stands in its path.
+    answers, in the language of both. The server makes that page, so the token stands in its path.
 
     Raises LetterError.
     """
     if quote.fault:
         raise LetterError(quote.fault)
     document = read_document(quote.content)
-    organization = _one_line(document.organization)
+    language, organization = document.language, _one_line(document.organization)
+    label, day = _label(document, language), full_day(language, document.valid_until)
     paragraphs = [
-        "Hello,",
-        f"{organization} sends you the quote {document.label}: {document.title}.",
-        "See it, accept it or decline it here:",
+        say(language, "hello"),
+        say(
+            language,
+            "quote-letter-beginning",
+            organization=organization,
+            label=label,
+            title=document.title,
+        ),
+        say(language, "quote-letter-link"),
         f"{public_url.rstrip('/')}/quotes/{token}",
-        f"The quote is valid until {document.valid_until.isoformat()}. Whoever has this link can"
-        " answer for you: keep it to yourself.",
+        say(language, "quote-letter-end", day=day),
     ]
-    subject = f"Quote {document.label} from {organization}"
+    subject = say(language, "quote-letter-subject", label=label, organization=organization)
     message = _message(
         letter, sender, subject, paragraphs, name=organization, reply_to=letter.office
     )
-    _attach(message, quote.pdf, f"{document.label}.pdf")
+    _attach(message, quote.pdf, f"{label}.pdf")
     return message
 
 
 def compose_acceptance(letter: Letter, accepted: AcceptanceLetter, sender: str) -> EmailMessage:
-    """Return the letter that confirms an acceptance to the customer. Raises LetterError."""
+    """Return the letter that confirms an acceptance to the customer, in the language of the quote.
+    Raises LetterError.
+    """
     document = read_document(accepted.content)
-    organization = _one_line(document.organization)
+    language, organization = document.language, _one_line(document.organization)
+    name, label = _one_line(accepted.acceptance.name), _label(document, language)
     paragraphs = [
-        "Hello,",
-        f"{_one_line(accepted.acceptance.name)} has accepted the quote {document.label} of"
-        f" {organization}: {document.title}.",
-        f"The total is {document.total_text}.",
-        "The quote with the acceptance is attached: keep it. For some time, the link in the letter"
-        " with the quote shows it, too.",
+        say(language, "hello"),
+        say(
+            language,
+            "acceptance-letter-beginning",
+            name=name,
+            label=label,
+            organization=organization,
+            title=document.title,
+        ),
+        _total(document, language),
+        say(language, "acceptance-letter-end"),
     ]
-    subject = f"Quote {document.label} from {organization} is accepted"
+    subject = say(language, "acceptance-letter-subject", label=label, organization=organization)
     message = _message(
         letter, sender, subject, paragraphs, name=organization, reply_to=letter.office
     )
-    _attach(message, accepted.pdf, f"{document.label}-accepted.pdf")
+    _attach(message, accepted.pdf, f"{label}-accepted.pdf")
     return message
 
 
@@ -111,18 +110,24 @@ def compose_acceptance_notice(
     """Return the letter that tells the office of an acceptance; who replies to it writes to the
     customer. Raises LetterError.
     """
-    document = read_document(accepted.content)
-    name = _one_line(accepted.acceptance.name)
+    document, language = read_document(accepted.content), _language(letter)
+    name, label = _one_line(accepted.acceptance.name), _label(document, language)
     paragraphs = [
-        "Hello,",
-        f"{name} has accepted the quote {document.label} for {_one_line(document.client_name)}:"
-        f" {document.title}.",
-        f"The total is {document.total_text}.",
-        "The quote with the acceptance is attached. A reply to this letter goes to the customer.",
+        say(language, "hello"),
+        say(
+            language,
+            "acceptance-notice-beginning",
+            name=name,
+            label=label,
+            client=_one_line(document.client_name),
+            title=document.title,
+        ),
+        _total(document, language),
+        say(language, "acceptance-notice-end"),
     ]
-    subject = f"Quote {document.label} is accepted by {name}"
+    subject = say(language, "acceptance-notice-subject", label=label, name=name)
     message = _message(letter, sender, subject, paragraphs, reply_to=accepted.sent_to)
-    _attach(message, accepted.pdf, f"{document.label}-accepted.pdf")
+    _attach(message, accepted.pdf, f"{label}-accepted.pdf")
     return message
 
 
@@ -130,21 +135,47 @@ def compose_endpoint_disabled(letter: Letter, sender: str) -> EmailMessage:
     """Return the letter about a webhook endpoint that was disabled. Raises LetterError."""
     assert letter.endpoint_id is not None
     assert letter.disabled_reason is not None
-    organization = _one_line(letter.organization or "")
-    endpoint = format_id("whe", letter.endpoint_id)
-    described = _one_line(letter.endpoint_description or "")
+    language, organization = _language(letter), _one_line(letter.organization or "")
+    endpoint = described = format_id("whe", letter.endpoint_id)
+    description = _one_line(letter.endpoint_description or "")
+    if description:
+        described = say(language, "endpoint-described", endpoint=endpoint, description=description)
     paragraphs = [
-        f"Hello {letter.user_name}," if letter.user_name else "Hello,",
-        f"The webhook endpoint {endpoint} of {organization}"
-        + (f' ("{described}")' if described else "")
-        + f" was disabled: {_DISABLED[letter.disabled_reason]} Nothing is sent to it any more.",
-        "Mend the receiver, and then enable the endpoint again:",
+        _greeting(letter),
+        say(
+            language,
+            "endpoint-disabled-beginning",
+            endpoint=described,
+            organization=organization,
+            reason=named(language, "endpoint-disabled", letter.disabled_reason),
+        ),
+        say(language, "endpoint-disabled-mend"),
         f'PATCH /v1/webhook-endpoints/{endpoint} {{"state": "active"}}',
-        "What had failed can then be sent again:",
+        say(language, "endpoint-disabled-recover"),
         f"POST /v1/webhook-endpoints/{endpoint}/recover",
     ]
-    subject = f"A webhook endpoint of {organization} was disabled"
+    subject = say(language, "endpoint-disabled-subject", organization=organization)
     return _message(letter, sender, subject, paragraphs)
+
+
+def _language(letter: Letter) -> Language:
+    return letter.language or USUAL
+
+
+def _greeting(letter: Letter) -> str:
+    if letter.user_name:
+        return say(_language(letter), "hello-name", name=letter.user_name)
+    return say(_language(letter), "hello")
+
+
+def _label(document: QuoteDocument, language: Language) -> str:
+    number = str(document.number)
+    return say(language, "quote-label", number=number, revision=document.revision)
+
+
+def _total(document: QuoteDocument, language: Language) -> str:
+    total = figure(language, document.total_text)
+    return say(language, "acceptance-letter-total", total=total)
 
 
 def _one_line(text: str) -> str:

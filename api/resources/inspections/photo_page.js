@@ -1,4 +1,5 @@
-// Shows the photos of an inspection to whoever is signed in, and asks others to sign in.
+// Shows the photos of an inspection to whoever is signed in, and asks others to sign in. Its texts
+// are data of the page.
 "use strict";
 const note = document.getElementById("note");
 const signIn = document.getElementById("sign-in");
@@ -7,24 +8,29 @@ const photos = document.getElementById("photos");
 async function show() {
   const path = `/v1/inspection-forms/${photos.dataset.form}`;
   const answer = await fetch(path, { headers: { Accept: "application/json" } });
+  const found = await answer.json();
   signIn.hidden = answer.status !== 401;
   if (answer.status === 401) {
-    note.textContent = "Sign in to see the photos.";
+    note.textContent = photos.dataset.asked;
   } else if (answer.ok) {
-    list(await answer.json());
+    list(found);
   } else {
-    note.textContent = (await answer.json()).detail;
+    sayWhy(found);
   }
+}
+
+function sayWhy(problem) {
+  note.textContent = `${photos.dataset.failed} ${problem.detail}`;
 }
 
 function list(form) {
   const answers = Object.values(form.answers).map((answer) => answer.value);
   const ids = new Set(answers.filter(Array.isArray).flat()); // only photos are lists
-  note.textContent = `${form.template_name}: ${ids.size} photos`;
+  note.textContent = `${form.template_name}. ${photos.dataset.count} ${ids.size}`;
   for (const id of ids) {
     const image = document.createElement("img");
     image.src = `/v1/attachments/${id}/content`;
-    image.alt = "A photo of the inspection";
+    image.alt = photos.dataset.each;
     image.loading = "lazy";
     image.className = "photo";
     photos.append(image);
@@ -43,7 +49,7 @@ signIn.addEventListener("submit", async (event) => {
     signIn.reset();
     await show();
   } else {
-    note.textContent = (await answer.json()).detail;
+    sayWhy(await answer.json());
   }
 });
 show();

@@ -1,19 +1,24 @@
 """The page that a printed inspection refers to: its photos in full size, for those who sign in.
 
-The page itself says nothing of the inspection and is the same for everybody. Its script reads the
-form and the photos through the API, by the session of whoever is signed in, and asks others to sign
-in. So the link holds no secret, and the API alone decides who sees what.
+The page itself says nothing of the inspection and is the same for everybody, in the language of
+their browser. Its script reads the form and the photos through the API, by the session of whoever
+is signed in, and asks others to sign in. So the link holds no secret, and the API alone decides who
+sees what.
 """
 
+from html import escape
 from importlib.resources import files
 from typing import Annotated
 
 from fastapi import APIRouter, Path
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text
+from api.http.headers import liked_language
 from api.request.route import PublicRoute
+from languages.catalogue import say
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
@@ -23,24 +28,25 @@ _HEADERS = {"Content-Security-Policy": _POLICY, "X-Robots-Tag": "noindex, nofoll
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
 _SCRIPT = files("api.resources.inspections").joinpath("photo_page.js").read_bytes()
 _PAGE = """<!doctype html>
-<html lang="en">
+<html lang="{language}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Photos of an inspection</title>
+<title>{title}</title>
 <link rel="stylesheet" href="/quotes/assets/page.css">
 <main>
-<h1>Photos of an inspection</h1>
-<p id="note" role="status">This page needs JavaScript.</p>
+<h1>{title}</h1>
+<p id="note" role="status">{need_script}</p>
 <form id="sign-in" hidden>
-<label>Email
+<label>{email}
 <input type="text" inputmode="email" name="email" required autocomplete="username"></label>
-<label>Password
+<label>{password}
 <input type="password" name="password" required autocomplete="current-password"></label>
-<label>Organization, if the address belongs to several: its id, <code>org_...</code>
+<label>{organization} <code>org_...</code>
 <input type="text" name="organization_id"></label>
-<button>Sign in</button>
+<button>{sign_in}</button>
 </form>
-<div id="photos" data-form="{form_id}"></div>
+<div id="photos" data-form="{form_id}" data-asked="{asked}" data-count="{count}" data-each="{each}"
+ data-failed="{failed}"></div>
 </main>
 <script src="/inspection-photos/assets/photo_page.js"></script>
 """
@@ -54,7 +60,24 @@ async def photo_page_script() -> Response:
 
 
 @router.get("/{id}")
-async def see_photos(form_id: Annotated[fields.InspectionFormId, Path(alias="id")]) -> Response:
+async def see_photos(
+    request: Request, form_id: Annotated[fields.InspectionFormId, Path(alias="id")]
+) -> Response:
     """Answer with the page."""
-    page = _PAGE.format(form_id=id_text("insp", form_id))
+    language = liked_language(request.headers)
+    texts = {
+        "title": say(language, "photos-title"),
+        "need_script": say(language, "photos-need-script"),
+        "asked": say(language, "photos-asked"),
+        "email": say(language, "photos-email"),
+        "password": say(language, "photos-password"),
+        "organization": say(language, "photos-organization"),
+        "sign_in": say(language, "photos-sign-in"),
+        "count": say(language, "photos-count"),
+        "each": say(language, "photos-each"),
+        "failed": say(language, "photos-failed"),
+        "form_id": id_text("insp", form_id),
+        "language": language,
+    }
+    page = _PAGE.format(**{name: escape(text) for name, text in texts.items()})
     return Response(page, media_type="text/html", headers=_HEADERS)

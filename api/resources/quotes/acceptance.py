@@ -22,7 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from api.context import ApiState
 from api.http import fields
 from api.http.errors import database_trouble
-from api.http.headers import media_type
+from api.http.headers import liked_language, media_type
 from api.http.middleware import is_head, note_refusal
 from api.http.problems import Problem
 from api.request.handler_arguments import Handle
@@ -40,8 +40,10 @@ from db.delivery import mail_outbox
 from db.quotes import evidence
 from db.quotes.evidence import StoredEvidence
 from db.quotes.quotes import QuoteRow, lock_revisions, quotes
+from languages.catalogue import say
+from languages.language import Language
 from operations.quotes.document import read_document
-from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION, acceptance_in
+from operations.quotes.evidence import CONSENT_VERSION, acceptance_in
 from operations.quotes.states import QUOTES, QuoteState
 from operations.signatures import SignatureError
 
@@ -54,28 +56,25 @@ _STYLE = files("api.resources.quotes").joinpath("page.css").read_bytes()
 _SCRIPT = files("api.resources.quotes").joinpath("signature.js").read_bytes()
 _TokenPath = Annotated[str, Path()]
 _PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")  # of browsers, the first by WHATWG
-_CLOSED: dict[QuoteState, str] = {
-    "accepted": "This quote is accepted already.",
-    "declined": "This quote is declined already.",
-    "expired": "This quote has expired: ask for a new one.",
-    "superseded": "There is a later revision of this quote: use the link in its letter.",
+_CLOSED: Mapping[QuoteState, str] = {
+    "accepted": "page-closed-accepted",
+    "declined": "page-closed-declined",
+    "expired": "page-closed-expired",
+    "superseded": "page-closed-superseded",
 }
-_NOT_CONFIRMED = "The amounts of this quote are being checked: please ask who sent it."
-
-
-_SAYS: Mapping[str, str] = {
-    "rate_limited": "This page was opened too often. Please wait a minute, and open it again.",
-    "unknown_parameter": "Something was added to the address of this page. Please open the link as"
-    " it is in the letter.",
-    "too_many_requests": "Too many answers arrive just now. Please open the link in the letter"
-    " again in a minute.",
-    "unavailable": "This page cannot be shown just now. Please open it again in a minute.",
+_PROBLEMS: Mapping[str, str] = {
+    "rate_limited": "page-rate-limited",
+    "unknown_parameter": "page-unknown-parameter",
+    "too_many_requests": "page-too-many-requests",
+    "unavailable": "page-unavailable",
 }
-_NOT_READ = "Your answer could not be read. Please open the link in the letter, and answer again."
+"""The texts of problems that a customer can do something about, by their codes."""
 
 
 class _PageRoute(PublicRoute):
-    """A route that takes forms, which may have a drawn signature. A problem is a page, too."""
+    """A route that takes forms, which may have a drawn signature. A problem is a page, too, and so
+    is a link that leads to no quote that can be answered.
+    """
 
     body_limit_bytes = 300_000
 
@@ -85,6 +84,8 @@ class _PageRoute(PublicRoute):
         async def answer_with_a_page(request: Request) -> Response:
             try:
                 return await handle(request)
+            except _ClosedError as closed:
+                return _note(request, closed.text, closed.status)
             except Problem as problem:
                 return _page_of(request, problem)
             except OperationalError as error:
@@ -107,9 +108,20 @@ class _PageRoute(PublicRoute):
 def _page_of(request: Request, problem: Problem) -> Response:
     """Return a problem in plain words."""
     note_refusal(request.scope, problem)
-    page = note_page("Quote", _SAYS.get(problem.code, _NOT_READ), problem.status)
+    page = _note(request, _PROBLEMS.get(problem.code, "page-not-read"), problem.status)
     page.headers.update(problem.headers)
     return page
+
+
+def _note(request: Request, text: str, status: int) -> Response:
+    """Return a page that says one text, by its name."""
+    language = _language(request)
+    return note_page(language, say(language, "quote"), say(language, text), status)
+
+
+def _language(request: Request) -> Language:
+    """Return the language of the quote, once that is found; the browser's before."""
+    return getattr(request.state, "language", None) or liked_language(request.headers)
 
 
 class CustomerAnswer(fields.Body):
@@ -125,11 +137,12 @@ class CustomerAnswer(fields.Body):
 
 
 class _ClosedError(Exception):
-    """A link that leads to no quote that can be answered. response: the page that says so."""
+    """A link that leads to no quote that can be answered. text: the name of what the page says."""
 
     def __init__(self, text: str, status: int, *, is_accepted: bool = False) -> None:
         super().__init__(text)
-        self.response = note_page("Quote", text, status)
+        self.text = text
+        self.status = status
         self.is_accepted = is_accepted
 
 
@@ -152,39 +165,30 @@ async def page_script() -> Response:
 async def see_quote(request: Request, token: _TokenPath) -> Response:
     """Show a quote to its customer. The first look makes it viewed."""
     if _is_ahead(request):
-        return note_page("Quote", "This page is shown when you open it.", 503)
-    try:
-        org_id, quote_id = await _opened(request, token)
-        async with tenant(request.app.state.api.connections, org_id) as conn:
-            if await _is_accepted(request, conn, quote_id):
-                return await _accepted(conn, org_id, quote_id, token)
-            row = await _locked(conn, quote_id)
-            if row.state == "sent" and not is_head(request.scope):
-                await _viewed(conn, org_id, row, request)
-            return await _shown(conn, org_id, quote_id, token)
-    except _ClosedError as closed:
-        return closed.response
+        return _note(request, "page-ahead", 503)
+    org_id, quote_id = await _opened(request, token)
+    async with tenant(request.app.state.api.connections, org_id) as conn:
+        if await _is_accepted(request, conn, quote_id):
+            return await _accepted(conn, org_id, quote_id, token)
+        row = await _locked(conn, quote_id)
+        if row.state == "sent" and not is_head(request.scope):
+            await _viewed(conn, org_id, row, request)
+        return await _shown(conn, org_id, quote_id, token)
 
 
 @router.get("/{token}/quote.pdf")
 async def see_quote_pdf(request: Request, token: _TokenPath) -> Response:
     """Answer with the PDF as it was sent."""
-    try:
-        kept = await _kept(request, token)
-    except _ClosedError as closed:
-        return closed.response
+    kept = await _kept(request, token)
     return _pdf(kept.files.pdf, "quote.pdf")
 
 
 @router.get("/{token}/accepted.pdf")
 async def see_accepted_pdf(request: Request, token: _TokenPath) -> Response:
     """Answer with the PDF of a quote with its acceptance."""
-    try:
-        kept = await _kept(request, token)
-        if kept.files.acceptance_pdf is None:
-            raise _no_such_link()
-    except _ClosedError as closed:
-        return closed.response
+    kept = await _kept(request, token)
+    if kept.files.acceptance_pdf is None:
+        raise _no_such_link()
     return _pdf(kept.files.acceptance_pdf, "accepted-quote.pdf")
 
 
@@ -203,18 +207,19 @@ async def accept_by_customer(
     state: ApiState = request.app.state.api
     try:
         org_id, quote_id = await _opened(request, token)
+        language = _language(request)
         fault, png = await _fault_of(state, org_id, body)
         async with tenant(state.connections, org_id) as conn:
             if not (await _locked(conn, quote_id)).amounts_confirmed:
-                raise _ClosedError(_NOT_CONFIRMED, 409)
+                raise _ClosedError("page-not-confirmed", 409)
             if fault:
-                return await _shown(conn, org_id, quote_id, token, fault)
+                return await _shown(conn, org_id, quote_id, token, say(language, fault))
             quote = await quote_to_accept(conn, org_id, quote_id)
         facts = {
             "name": _line(body.name, _MAX_NAME),
             "signature": "typed" if png is None else "drawn",
             "consent_version": CONSENT_VERSION,
-            "consent_text": CONSENT_TEXT,
+            "consent_text": say(language, "consent"),
             **_origin(request),
         }
         decision = await acceptance_with_pdf(state, org_id, quote, "accepted", facts, png)
@@ -225,7 +230,7 @@ async def accept_by_customer(
                 await mail_outbox.add_acceptance(conn, quote_id, row.sent_to)
     except _ClosedError as closed:
         if not closed.is_accepted:
-            return closed.response
+            raise
     return RedirectResponse(f"/quotes/{token}", 303)
 
 
@@ -234,19 +239,17 @@ async def decline_by_customer(
     request: Request, token: _TokenPath, body: Annotated[CustomerAnswer, Body()]
 ) -> Response:
     """Write that a customer declines a quote, once."""
-    try:
-        org_id, quote_id = await _opened(request, token)
-        async with tenant(request.app.state.api.connections, org_id) as conn:
-            row = await _locked(conn, quote_id)
-            name = _line(body.name, _MAX_NAME)
-            if not name:
-                return await _shown(conn, org_id, quote_id, token, "Please write your name.")
-            reason = body.reason.replace("\x00", "").strip()[:_MAX_REASON] or None
-            facts = {"name": name, "reason": reason, **_origin(request)}
-            await decide(conn, org_id, row, QuoteDecision("declined", await db_now(conn), facts))
-    except _ClosedError as closed:
-        return closed.response
-    return note_page("Thank you", "You have declined the quote.", 200)
+    org_id, quote_id = await _opened(request, token)
+    language = _language(request)
+    async with tenant(request.app.state.api.connections, org_id) as conn:
+        row = await _locked(conn, quote_id)
+        name = _line(body.name, _MAX_NAME)
+        if not name:
+            return await _shown(conn, org_id, quote_id, token, say(language, "page-fault-name"))
+        reason = body.reason.replace("\x00", "").strip()[:_MAX_REASON] or None
+        facts = {"name": name, "reason": reason, **_origin(request)}
+        await decide(conn, org_id, row, QuoteDecision("declined", await db_now(conn), facts))
+    return note_page(language, say(language, "page-thanks"), say(language, "page-declined"), 200)
 
 
 # Parts --------------------------------------------------------------------------------------------
@@ -264,14 +267,15 @@ async def _opened(request: Request, token: str) -> tuple[UUID, UUID]:
     if org_id is None:
         raise _no_such_link()
     async with reading(state.connections, org_id) as conn:
-        quote_id = await evidence.quote_of_link(conn, token_hash)
-    if quote_id is None:
+        linked = await evidence.quote_of_link(conn, token_hash)
+    if linked is None:
         raise _no_such_link()
-    return org_id, quote_id
+    request.state.language = linked.language
+    return org_id, linked.quote_id
 
 
 def _no_such_link() -> _ClosedError:
-    return _ClosedError("There is no quote at this address. Is the link complete?", 404)
+    return _ClosedError("page-no-such-link", 404)
 
 
 async def _locked(conn: Connection, quote_id: UUID) -> QuoteRow:
@@ -290,7 +294,7 @@ def _check_open(row: QuoteRow | None) -> QuoteRow:
     if row is None or row.deleted_at is not None:
         raise _no_such_link()
     if row.state == "draft":  # its letter has just been taken
-        raise _ClosedError("This quote is not ready yet: try again in a few minutes.", 404)
+        raise _ClosedError("page-not-ready", 404)
     if row.state in _CLOSED:
         is_accepted = row.state == "accepted"
         raise _ClosedError(_CLOSED[row.state], 410, is_accepted=is_accepted)
@@ -351,20 +355,20 @@ async def _shown(
 async def _fault_of(
     state: ApiState, org_id: UUID, answer: CustomerAnswer
 ) -> tuple[str, bytes | None]:
-    """Return what an acceptance lacks, or the PNG of its signature if one is drawn. Raises Problem
-    (429, 503) where too many are decoded at once.
+    """Return the name of what is said about an acceptance that lacks something, or the PNG of its
+    signature if one is drawn. Raises Problem (429, 503) where too many are decoded at once.
     """
     if not _line(answer.name, _MAX_NAME):
-        return "Please write your name.", None
+        return "page-fault-name", None
     if answer.consent != "yes" or answer.consent_version != CONSENT_VERSION:
-        return "Please read the sentence beside the box, and check the box.", None
+        return "page-fault-consent", None
     if not answer.signature:
         return "", None
     try:
         drawing = answer.signature.removeprefix(_DATA_URL)
         return "", await decoded_signature(state, org_id, drawing)
-    except SignatureError as error:
-        return f"The drawn signature cannot be used, since {error}: please draw it again.", None
+    except SignatureError:
+        return "page-fault-signature", None
 
 
 def _line(text: str, most: int) -> str:

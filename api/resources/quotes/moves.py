@@ -25,6 +25,7 @@ def document_of(row: QuoteRow, letterhead: Letterhead) -> QuoteDocument:
     """Return the document of a quote, issued today."""
     logo = letterhead.logo
     return QuoteDocument(
+        language=letterhead.language,
         quote_id=id_text("quo", row.id),
         number=row.number,
         revision=row.revision,

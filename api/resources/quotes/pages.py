@@ -16,8 +16,11 @@ from api.documents.quote_pdf import (
     printed_acceptance,
     printed_quote,
 )
+from languages.catalogue import say
+from languages.language import Language
+from languages.numbers import figure
 from operations.quotes.document import QuoteDocument
-from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION, QuoteAcceptance
+from operations.quotes.evidence import CONSENT_VERSION, QuoteAcceptance
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self';"
@@ -25,7 +28,7 @@ _POLICY = (
 )
 _HEADERS = {"Content-Security-Policy": _POLICY, "X-Robots-Tag": "noindex, nofollow"}
 _TOP = """<!doctype html>
-<html lang="en">
+<html lang="{language}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
@@ -33,36 +36,27 @@ _TOP = """<!doctype html>
 <main>
 <h1>{title}</h1>
 """
-_ACCEPT = """<form method="post" action="/quotes/{token}/accept" id="accept">
-<h2>Accept</h2>
-<label>Your name, which is your signature unless you draw one
+_ANSWERS = """<form method="post" action="/quotes/{token}/accept" id="accept">
+<h2>{accept}</h2>
+<label>{signing_name}
 <input type="text" name="name" required maxlength="200" autocomplete="name"></label>
 <div id="drawing" hidden>
-<p>Draw your signature, if you like: <button type="button" id="clear">Clear</button></p>
+<p>{draw} <button type="button" id="clear">{clear}</button></p>
 <canvas id="pad" width="600" height="160"></canvas>
 </div>
 <input type="hidden" name="signature" id="drawn" value="">
 <input type="hidden" name="consent_version" value="{version}">
 <label><input type="checkbox" name="consent" value="yes" required> {consent}</label>
-<button>Accept the quote</button>
+<button>{accept_button}</button>
 </form>
 <form method="post" action="/quotes/{token}/decline">
-<h2>Decline</h2>
-<label>Your name <input type="text" name="name" required maxlength="200"></label>
-<label>Why? <textarea name="reason" rows="3" maxlength="2000"></textarea></label>
-<button>Decline the quote</button>
+<h2>{decline}</h2>
+<label>{name} <input type="text" name="name" required maxlength="200"></label>
+<label>{reason} <textarea name="reason" rows="3" maxlength="2000"></textarea></label>
+<button>{decline_button}</button>
 </form>
 <script src="/quotes/assets/signature.js"></script>
 """
-
-
-_FIGURES: Mapping[str, str] = {
-    "Quantity": "quantity",
-    "Unit price": "unit_price",
-    "Discount": "discount",
-    "Tax": "tax",
-    "Net": "net",
-}
 
 
 def quote_page(
@@ -71,14 +65,12 @@ def quote_page(
     """Return the page on which a customer answers. logo: a small JPEG. fault: of the answer before,
     with status 422.
     """
-    printed = printed_quote(document)
+    language, printed = document.language, printed_quote(document)
     mistake = f'<p class="fault" role="alert">{escape(fault)}</p>\n' if fault else ""
-    forms = _ACCEPT.format(
-        token=escape(token), version=escape(CONSENT_VERSION), consent=escape(CONSENT_TEXT)
-    )
-    pdf = _link(token, "quote.pdf", "The quote as a PDF")
-    body = mistake + _letterhead(printed, logo) + _document(printed) + pdf + forms
-    return _page(_title(printed), body, 422 if fault else 200)
+    pdf = _link(token, "quote.pdf", say(language, "page-quote-pdf"))
+    body = mistake + _letterhead(printed, logo) + _document(printed, language) + pdf
+    body += _answers(language, token)
+    return _page(language, _title(printed), body, 422 if fault else 200)
 
 
 def accepted_page(
@@ -90,28 +82,30 @@ def accepted_page(
     has_pdf: bool,
 ) -> Response:
     """Return the page of a quote that is accepted. has_pdf: there is one with the acceptance."""
-    printed = printed_quote(document)
+    language, printed = document.language, printed_quote(document)
+    total = figure(language, document.total_text)
     sentences = [
         printed_acceptance(document, acceptance).sentence,
-        f"Quote {document.label}, total {document.total_text}.",
+        say(language, "page-accepted-total", label=printed.label, total=total),
     ]
     if has_pdf and acceptance.how != "by_hand":
-        sentences.append("A copy goes to the address to which the quote was sent.")
+        sentences.append(say(language, "page-copy"))
     said = f'<p class="done" role="status">{escape(" ".join(sentences))}</p>\n'
-    pdf = _link(token, "quote.pdf", "The quote as a PDF")
     if has_pdf:
-        pdf = _link(token, "accepted.pdf", "The quote with the acceptance as a PDF")
-    body = said + pdf + _letterhead(printed, logo) + _document(printed)
-    return _page(_title(printed), body, 200)
+        pdf = _link(token, "accepted.pdf", say(language, "page-accepted-pdf"))
+    else:
+        pdf = _link(token, "quote.pdf", say(language, "page-quote-pdf"))
+    body = said + pdf + _letterhead(printed, logo) + _document(printed, language)
+    return _page(language, _title(printed), body, 200)
 
 
-def note_page(title: str, text: str, status: int) -> Response:
+def note_page(language: Language, title: str, text: str, status: int) -> Response:
     """Return a page that says one thing."""
-    return _page(title, f"<p>{escape(text)}</p>\n", status)
+    return _page(language, title, f"<p>{escape(text)}</p>\n", status)
 
 
-def _page(title: str, body: str, status: int) -> Response:
-    content = f"{_TOP.format(title=escape(title))}{body}</main>\n"
+def _page(language: Language, title: str, body: str, status: int) -> Response:
+    content = f"{_TOP.format(language=language, title=escape(title))}{body}</main>\n"
     return Response(content, status, media_type="text/html", headers=_HEADERS)
 
 
@@ -119,8 +113,27 @@ def _title(printed: PrintedQuote) -> str:
     return f"{printed.label}: {printed.title}"
 
 
+def _answers(language: Language, token: str) -> str:
+    """Return the forms by which a customer answers."""
+    texts = {
+        "accept": say(language, "page-accept"),
+        "signing_name": say(language, "page-signing-name"),
+        "draw": say(language, "page-draw"),
+        "clear": say(language, "page-clear"),
+        "consent": say(language, "consent"),
+        "accept_button": say(language, "page-accept-button"),
+        "decline": say(language, "page-decline"),
+        "name": say(language, "page-name"),
+        "reason": say(language, "page-reason"),
+        "decline_button": say(language, "page-decline-button"),
+        "token": token,
+        "version": CONSENT_VERSION,
+    }
+    return _ANSWERS.format(**{name: escape(text) for name, text in texts.items()})
+
+
 def _link(token: str, file: str, text: str) -> str:
-    return f'<p><a href="/quotes/{escape(token)}/{file}">{text}</a></p>\n'
+    return f'<p><a href="/quotes/{escape(token)}/{file}">{escape(text)}</a></p>\n'
 
 
 def _letterhead(printed: PrintedQuote, logo: bytes | None) -> str:
@@ -135,34 +148,51 @@ def _letterhead(printed: PrintedQuote, logo: bytes | None) -> str:
     return parts
 
 
-def _document(printed: PrintedQuote) -> str:
+def _document(printed: PrintedQuote, language: Language) -> str:
     facts = "".join(
         f'<tr><td>{escape(label)}<td class="words">{escape(fact)}\n'
         for label, fact in printed.facts
     )
+    heads = {
+        "quantity": say(language, "quote-quantity"),
+        "unit_price": say(language, "quote-unit-price"),
+        "discount": say(language, "quote-discount"),
+        "tax": say(language, "quote-tax"),
+        "net": say(language, "quote-net"),
+    }
     lines = "".join(
-        f'<tr><td class="words">{escape(line.description)}{_figures(line)}\n'
+        f'<tr><td class="words">{escape(line.description)}{_figures(line, heads)}\n'
         for line in printed.lines
     )
     sums = "".join(f"<tr><td>{escape(label)}<td>{amount}\n" for label, amount in printed.sums)
-    heads = "".join(f"<th>{head}" for head in _FIGURES)
+    head = "".join(f"<th>{escape(head)}" for head in heads.values())
     label, amount = printed.total
     texts = "".join(
-        f'<h2>{title}</h2>\n<p class="words">{escape(text)}</p>\n'
-        for title, text in (("Notes", printed.notes), ("Terms", printed.terms))
+        f'<h2>{escape(title)}</h2>\n<p class="words">{escape(text)}</p>\n'
+        for title, text in (
+            (say(language, "quote-notes"), printed.notes),
+            (say(language, "quote-terms"), printed.terms),
+        )
         if text
     )
+    parties = say(
+        language, "page-parties", organization=printed.organization, client=printed.client_name
+    )
+    description = escape(say(language, "quote-description"))
     return (
-        f"<p>{escape(printed.organization)} for {escape(printed.client_name)}</p>\n"
+        f"<p>{escape(parties)}</p>\n"
         f'<table class="facts">{facts}</table>\n'
-        f'<table class="lines"><tr><th class="words">Description{heads}\n{lines}</table>\n'
+        f'<table class="lines"><tr><th class="words">{description}{head}\n{lines}</table>\n'
         f'<table class="sums">{sums}<tr class="total"><td>{escape(label)}<td>{amount}</table>\n'
         f"{texts}"
     )
 
 
-def _figures(line: PrintedLine) -> str:
-    """Return the cells of a line's figures, which name themselves where a phone hides the head."""
+def _figures(line: PrintedLine, heads: Mapping[str, str]) -> str:
+    """Return the cells of a line's figures, which name themselves where a phone hides the head.
+    heads: by the name of the figure.
+    """
     return "".join(
-        f'<td data-label="{head}">{escape(getattr(line, name))}' for head, name in _FIGURES.items()
+        f'<td data-label="{escape(head)}">{escape(getattr(line, name))}'
+        for name, head in heads.items()
     )

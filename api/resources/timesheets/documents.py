@@ -100,8 +100,9 @@ def _days(detail: Item, names: Names) -> tuple[DocumentDay, ...]:
         line = AdjustmentLine(
             seconds=each["seconds"],
             reason=each["reason"],
-            actor=names.user(each["created_by"]) + (" (own hours)" if each["own"] else ""),
+            actor=names.user(each["created_by"]),
             made_at=read_time(each["created_at"]),
+            is_own=each["own"],
         )
         adjustments[date.fromisoformat(each["day"])].append(line)
     loose: dict[date, list[NotedPunch]] = defaultdict(list)

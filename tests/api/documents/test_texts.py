@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.documents.texts import clocks_change, duration, figures, full_time, one_line, time_of_day
+from api.documents.texts import clocks_change, duration, figures, one_line, time_of_day
+from languages.dates import full_time
 
 ZURICH = ZoneInfo("Europe/Zurich")
 
@@ -63,7 +64,7 @@ def test_a_time_of_day_is_read_from_its_line(day: str, utc: str, text: str) -> N
     ],
 )
 def test_a_time_at_the_end_of_the_calendar_is_shown_as_utc(utc: str, zone: str, text: str) -> None:
-    assert full_time(datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == text
+    assert full_time("en", datetime.fromisoformat(utc).replace(tzinfo=UTC), ZoneInfo(zone)) == text
 
 
 def test_clocks_change_twice_a_year() -> None:
@@ -80,7 +81,7 @@ def test_figures_have_the_units_of_their_names() -> None:
         "delay_s": 8051.4,
         "satellites": 3.0,
     }
-    assert figures(values) == (
+    assert figures("en", values) == (
         "distance 412.3 m, speed 70 m/s, fix age 119.5 s, delay 2:14:11, satellites 3"
     )
 

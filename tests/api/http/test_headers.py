@@ -12,6 +12,7 @@ from api.http.headers import (
     authorization,
     byte_span,
     entity_tags,
+    liked_language,
     media_type,
     preferred,
     weights,
@@ -68,6 +69,24 @@ def test_names_behind_the_first_twenty_do_not_count() -> None:
 )
 def test_the_most_exact_range_weighs_a_type(accept: str, chosen: str) -> None:
     assert preferred(accept, ["application/json", "application/pdf"]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("*", "en"),
+        ("fr-CH, fr", "en"),
+        ("de", "de"),
+        ("DE-ch, en;q=0.9", "de"),
+        ("fr, en;q=0.3, de-AT;q=0.7, de;q=0.1", "de"),
+        ("de;q=0.5, en;q=0.5", "en"),
+        ("de;q=0", "en"),
+        ("den, dex-CH", "en"),
+    ],
+)
+def test_the_language_of_ours_that_weighs_most_is_liked(header: str, language: str) -> None:
+    assert liked_language(Headers({"Accept-Language": header})) == language
 
 
 @given(st.lists(st.tuples(_BLANKS, _TAGS, _BLANKS), min_size=1))

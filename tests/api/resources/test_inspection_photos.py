@@ -149,6 +149,10 @@ async def test_the_page_of_photos_says_nothing_and_asks_to_sign_in(api: RunningA
     texts = [page.content.decode() for page in pages]
     assert texts[0].replace(form, nothing) == texts[1]
     assert 'id="sign-in"' in texts[0]
+    assert ("Sign in to see the photos." in texts[0], 'lang="en"' in texts[0]) == (True, True)
+    german = await api.anonymous.get(f"/inspection-photos/{form}", {"Accept-Language": "de-AT"})
+    text = german.content.decode()
+    assert ("Melden Sie sich an" in text, 'lang="de"' in text) == (True, True)
     assert "script-src 'self'" in pages[0].headers["Content-Security-Policy"]
     script = await api.anonymous.get("/inspection-photos/assets/photo_page.js")
     assert (script.status, b"/v1/auth/session" in script.content) == (200, True)

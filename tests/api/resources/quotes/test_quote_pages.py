@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from db.quotes import mailing as quote_mailing
-from operations.quotes.evidence import CONSENT_TEXT, CONSENT_VERSION
+from languages.catalogue import say
+from operations.quotes.evidence import CONSENT_VERSION
 from tests.api.mailbox import Mailbox
 from tests.api.photos.pictures import bomb, saved, signature
 from tests.api.resources.quoting import (
@@ -32,7 +33,7 @@ async def test_a_customer_sees_and_accepts_a_quote_once(
     text = page.content.decode()
     assert "&lt;b&gt;Pit &amp; pond&lt;/b&gt;" in text
     assert "<b>" not in text
-    assert CONSENT_TEXT in text
+    assert say("en", "consent") in text
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     assert page.headers["Cache-Control"] == "no-store"
     assert (await read(org, quote))["status"] == "viewed"
@@ -44,7 +45,8 @@ async def test_a_customer_sees_and_accepts_a_quote_once(
     assert (now["status"], now["decided_by"]) == ("accepted", "Ann Lee")
     entry = now["evidence"][-1]
     assert (entry["kind"], entry["signature"], entry["ip"]) == ("accepted", "drawn", "127.0.0.1")
-    assert (entry["consent_text"], entry["consent_version"]) == (CONSENT_TEXT, CONSENT_VERSION)
+    assert entry["consent_text"] == say("en", "consent")
+    assert entry["consent_version"] == CONSENT_VERSION
     checked = (await org.dispatcher.get(f"/v1/quotes/{quote['id']}/evidence")).json
     assert (checked["is_intact"], checked["faults"]) == (True, [])
     assert base64.b64decode(checked["signature_png_base64"]) == png()

@@ -1,0 +1,1 @@
+"""Texts in each language, and how each writes dates and numbers."""
