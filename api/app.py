@@ -34,6 +34,7 @@ from api.resources import (
     batches,
     clients,
     dashboard,
+    employee_positions,
     employees,
     event_types,
     events,
@@ -92,6 +93,7 @@ RESOURCES = (
     search,
     clients,
     sites,
+    employee_positions,  # before employees, where its path would be an id
     employees,
     positions,  # before assets, where its path would be an id
     assets,

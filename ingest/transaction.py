@@ -141,6 +141,8 @@ async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
     term.memory.hold(changes.backlogs)
     reassigned = (assignment.asset_id for assignment in changes.assignments)
     term.positions.outdate(map(term.memory.registry.assets.number, reassigned))
+    theirs = (row.tracker_id for row in changes.employee_trackers)
+    term.positions.outdate_employees(map(term.memory.registry.trackers.number, theirs))
     await look_up_places(term.conn, term.memory)
     return await plan_with_lookups(term.conn, arrivals, term.memory, term.now_us)
 

@@ -37,13 +37,16 @@ from api.live.messages import (
     Unsubscribe,
     read_message,
 )
+from api.request.positions import check_employees_shown
 from db.core.errors import InternalError, OperationalError
+from db.core.tenant import reading
 
 MOST_SUBSCRIPTIONS = 8  # one of events, the rest of positions
 MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 10, 50
 MOST_BAD_MESSAGES = 20
 CHUNK_BYTES = 32 * 1024
 _SCOPES = {"events": "events:read", "positions": "asset-positions:read"}
+_SCOPE_OF_EMPLOYEES = "employee-positions:read"
 _CLOSINGS = {401: closing.UNAUTHORIZED, 403: closing.FORBIDDEN, 503: closing.UNAVAILABLE}
 _TROUBLE = (OperationalError, InternalError)
 
@@ -82,7 +85,7 @@ class LiveConnection:
     @property
     def scopes(self) -> Sequence[str]:
         events = () if self._events is None else (_SCOPES["events"],)
-        return (*events, *((_SCOPES["positions"],) if self._positions else ()))
+        return (*events, *{viewer.scope for viewer in self._positions.values()})
 
     @property
     def unsent_bytes(self) -> int:
@@ -91,6 +94,10 @@ class LiveConnection:
     @property
     def reads_all_hours(self) -> bool:
         return self._events is not None and self._events.hours_of is None
+
+    @property
+    def reads_employees(self) -> bool:
+        return any(viewer.scope == _SCOPE_OF_EMPLOYEES for viewer in self._positions.values())
 
     def is_too_slow(self, now_s: float) -> bool:
         if (
@@ -254,7 +261,7 @@ class LiveConnection:
         if (credential.caller.org_id, credential.caller.user_id) != (now.org_id, now.user_id):
             raise forbidden("The token is another user's: open another connection.")
         self.credential = credential
-        if self.reads_all_hours and not credential.caller.sees_all:
+        if (self.reads_all_hours or self.reads_employees) and not credential.caller.sees_all:
             self.end(closing.FORBIDDEN)
             return
         self._authenticated(message.id)
@@ -287,7 +294,7 @@ class LiveConnection:
     async def _subscribe(self, message: Subscribe) -> None:
         message.check()
         scopes = self.credential.caller.scopes
-        scope = _SCOPES[message.channel]
+        scope = _SCOPE_OF_EMPLOYEES if message.is_of_employees else _SCOPES[message.channel]
         if scopes is not None and not lets_through(scopes, scope):
             raise Problem(403, "scope_missing", f"The API key has not the scope {scope}.")
         if message.id in self._positions or (self._events and message.id == self._events_id):
@@ -300,7 +307,7 @@ class LiveConnection:
         if message.channel == "events":
             await self._subscribe_to_events(message)
         else:
-            await self._subscribe_to_positions(message)
+            await self._subscribe_to_positions(message, scope)
         self._pump()
 
     async def _subscribe_to_events(self, message: Subscribe) -> None:
@@ -339,17 +346,33 @@ class LiveConnection:
             }
         )
 
-    async def _subscribe_to_positions(self, message: Subscribe) -> None:
+    async def _subscribe_to_positions(self, message: Subscribe, scope: str) -> None:
         wanted, org_id = message.wanted_positions(), self.credential.caller.org_id
+        feed = self._live.positions
+        if message.is_of_employees:
+            feed = self._live.employee_positions
+            await self._check_sees_employees()
         try:
-            subscription = await self._live.positions.subscribe(org_id, wanted, self._pump)
+            subscription = await feed.subscribe(org_id, wanted, self._pump)
         except TooManySubscriptions as error:
             raise Problem(403, "too_many_subscriptions", str(error)) from None
         if self._socket.close_sent:
             subscription.close()
             return
-        self._positions[message.id] = _Viewer(message.id, subscription)
+        if message.is_of_employees and not self.credential.caller.sees_all:  # another role since
+            subscription.close()
+            self.end(closing.FORBIDDEN)
+            return
+        self._positions[message.id] = _Viewer(message.id, subscription, scope)
         self._send({"op": "subscribed", "id": message.id, "channel": message.channel})
+
+    async def _check_sees_employees(self) -> None:
+        """Raise Problem (403) where the caller, or nobody, sees where employees are."""
+        caller = self.credential.caller
+        if not caller.sees_all:
+            raise forbidden(f"The role {caller.role} does not see where employees are.")
+        async with reading(self._live.state.connections, caller.org_id) as conn:
+            await check_employees_shown(conn)
 
     def _unsubscribe(self, subscription_id: int) -> None:
         viewer = self._positions.pop(subscription_id, None)
@@ -431,8 +454,8 @@ class LiveConnection:
 class _Viewer:
     """A subscription to positions, whose positions go out in messages of a bounded size."""
 
-    def __init__(self, message_id: int, subscription: PositionSubscription) -> None:
-        self.subscription = subscription
+    def __init__(self, message_id: int, subscription: PositionSubscription, scope: str) -> None:
+        self.subscription, self.scope = subscription, scope
         self._head = b'{"op":"positions","id":%d,"positions":[' % message_id
 
     def next_frame(self) -> bytes | None:

@@ -111,6 +111,7 @@ class EventStream:
     """One open stream."""
 
     scopes: Sequence[str] = ("events:read",)
+    reads_employees = False
 
     def __init__(self, live: Live, credential: LiveCredential, transport: Transport) -> None:
         self.credential = credential

@@ -14,6 +14,7 @@ from api.live.limits import LiveLimits
 from api.live.metrics import LiveMetrics
 from api.live.streams import Streams
 from db.core.wakeups import Channel
+from db.history.latest_positions import EMPLOYEES
 
 _log = structlog.get_logger("api")
 
@@ -26,11 +27,15 @@ class Live:
         self.limits = limits
         self.events = EventFeed(state.connections, poll_s=limits.poll_s)
         self.positions = PositionFeed(state.connections)
+        self.employee_positions = PositionFeed(state.connections, of=EMPLOYEES)
         state.wake_ups.on(Channel.SEQUENCED, self.events.wake)
         self.streams = Streams(state, state.settings.api_max_live_connections, limits)
         state.wake_ups.on(Channel.RIGHTS, self.streams.wake)
         self.metrics = LiveMetrics(
-            state.metrics.registry, self.streams, self.events, self.positions
+            state.metrics.registry,
+            self.streams,
+            self.events,
+            (self.positions, self.employee_positions),
         )
 
     def stop(self) -> None:
@@ -44,6 +49,7 @@ class Live:
         tasks = [
             asyncio.create_task(self.events.run(stop)),
             asyncio.create_task(self.positions.run(stop)),
+            asyncio.create_task(self.employee_positions.run(stop)),
             asyncio.create_task(self.streams.run(stop)),
             asyncio.create_task(self.streams.run_woken(stop)),
             asyncio.create_task(self.streams.slots.run(stop)),

@@ -14,10 +14,11 @@ from api.openapi.event_types import chosen_types
 from telemetry.ids import IdError, parse_id
 
 MOST_TYPES = 50
-MOST_ASSETS = 1_000
+MOST_IDS = 1_000
 _MOST_SEQ = 2**63 - 1
 
 _Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Ids = Annotated[list[str], Meta(min_length=1, max_length=MOST_IDS)]
 _Lon = Annotated[float, Meta(ge=-180, le=180)]
 _Lat = Annotated[float, Meta(ge=-90, le=90)]
 
@@ -48,25 +49,38 @@ class PositionFilter(Struct, forbid_unknown_fields=True):
 
 
 class Subscribe(_Message, tag="subscribe"):
-    """A subscription to a channel. `types` and `after` are of events, the rest of positions."""
+    """A subscription to a channel. `types` and `after` are of events, the rest of positions: of
+    assets or, by `employee_ids` or `of`, of employees.
+    """
 
     id: _Number
     channel: Literal["events", "positions"]
     types: Annotated[list[str], Meta(min_length=1, max_length=MOST_TYPES)] | None = None
     after: Annotated[int, Meta(ge=0, le=_MOST_SEQ)] | None = None
-    asset_ids: Annotated[list[str], Meta(min_length=1, max_length=MOST_ASSETS)] | None = None
+    of: Literal["assets", "employees"] | None = None
+    asset_ids: _Ids | None = None
+    employee_ids: _Ids | None = None
     bbox: tuple[_Lon, _Lat, _Lon, _Lat] | None = None
     filter: PositionFilter | None = None
 
+    @property
+    def is_of_employees(self) -> bool:
+        """Whether it is for positions of employees."""
+        return self.of == "employees" or (self.of is None and self.employee_ids is not None)
+
     def check(self) -> None:
-        """Raise BadMessage for a field of another channel."""
+        """Raise BadMessage for a field of another channel, or of other positions."""
         others = {
-            "events": ("asset_ids", "bbox", "filter"),
+            "events": ("of", "asset_ids", "employee_ids", "bbox", "filter"),
             "positions": ("types", "after"),
         }
         for name in others[self.channel]:
             if getattr(self, name) is not None:
                 raise BadMessage(f"`{name}` is not a field of the channel {self.channel}.", self.id)
+        for name in ("asset_ids", "filter") if self.is_of_employees else ("employee_ids",):
+            if getattr(self, name) is not None:
+                of = "employees" if self.is_of_employees else "assets"
+                raise BadMessage(f"`{name}` is not a field of positions of {of}.", self.id)
 
     def wanted_types(self) -> frozenset[str] | None:
         """Return the wanted types of events; None: all. Raises BadMessage."""
@@ -80,11 +94,12 @@ class Subscribe(_Message, tag="subscribe"):
         if self.bbox is not None and self.bbox[1] > self.bbox[3]:
             raise BadMessage("`bbox` must be [west, south, east, north], south first.", self.id)
         client_id = None if self.filter is None else self.filter.client_id
+        prefix, ids = (
+            ("emp", self.employee_ids) if self.is_of_employees else ("ast", self.asset_ids)
+        )
         try:
             return WantedPositions(
-                None
-                if self.asset_ids is None
-                else frozenset(parse_id("ast", text) for text in self.asset_ids),
+                None if ids is None else frozenset(parse_id(prefix, text) for text in ids),
                 self.bbox,
                 None if client_id is None else parse_id("cli", client_id),
             )

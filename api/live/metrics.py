@@ -1,6 +1,6 @@
 """The metrics of open connections."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,7 +18,7 @@ class LiveMetrics:
         registry: CollectorRegistry,
         streams: Streams,
         events: EventFeed,
-        positions: PositionFeed,
+        positions: Sequence[PositionFeed],
     ) -> None:
         self._streams = streams
         self._events = events
@@ -41,17 +41,30 @@ class LiveMetrics:
             (
                 "position_subscriptions",
                 "Open subscriptions to positions.",
-                self._positions.subscriptions,
+                sum(feed.subscriptions for feed in self._positions),
             ),
             ("recent_bytes", "Bytes of recent events in memory.", self._events.recent_bytes),
             ("unsent_bytes", "Bytes that clients have not taken yet.", unsent_bytes),
         ):
             yield GaugeMetricFamily(f"opsc_live_{name}", text, value=value)
-        positions = self._positions
-        for name, text, value in (
-            ("sent", "Positions that were sent.", positions.counts.sent),
-            ("coalesced", "Positions that newer ones replaced.", positions.counts.coalesced),
-            ("snapshot_rows", "Rows read in looks at all positions.", positions.snapshot_rows),
-            ("changed_rows", "Rows read in looks for changes.", positions.changed_rows),
+        feeds = self._positions
+        for name, text, values in (
+            ("sent", "Positions that were sent.", [feed.counts.sent for feed in feeds]),
+            (
+                "coalesced",
+                "Positions that newer ones replaced.",
+                [feed.counts.coalesced for feed in feeds],
+            ),
+            (
+                "snapshot_rows",
+                "Rows read in looks at all positions.",
+                [feed.snapshot_rows for feed in feeds],
+            ),
+            (
+                "changed_rows",
+                "Rows read in looks for changes.",
+                [feed.changed_rows for feed in feeds],
+            ),
         ):
+            value = sum(values)
             yield CounterMetricFamily(f"opsc_live_positions_{name}", text, value=value)

@@ -30,7 +30,7 @@ from api.live.slots import LiveSlots
 from db.core.errors import InternalError, OperationalError
 from db.identity import credentials
 from db.identity.credentials import CredentialBatch, Principal
-from db.resources import plans
+from db.resources import organizations, plans
 
 _AT_ONCE = 1_000  # credentials that one statement looks up
 _TROUBLE = (OperationalError, InternalError)
@@ -60,6 +60,11 @@ class LiveStream(Protocol):
     @property
     def reads_all_hours(self) -> bool:
         """Whether it is subscribed to events about the hours of everybody."""
+        ...
+
+    @property
+    def reads_employees(self) -> bool:
+        """Whether it is subscribed to positions of employees."""
         ...
 
     def end(self, why: Closing) -> None:
@@ -214,16 +219,21 @@ class Streams:
         for part in _parts(by_key.values()):
             principals |= await self._principals(part)
         programs = {caller.org_id for caller in _callers(streams) if caller.via != "session"}
+        watching = {stream.credential.caller.org_id for stream in streams if stream.reads_employees}
         access: dict[UUID, bool] = {}
-        if programs:
+        showing: set[UUID] = set()
+        if programs or watching:
             async with self._state.connections.connection() as conn:
-                access = await plans.api_access(conn, programs)
+                if programs:
+                    access = await plans.api_access(conn, programs)
+                if watching:
+                    showing = await organizations.showing_employees(conn, watching)
         now = datetime.now(UTC)
         for stream in streams:
             credential = stream.credential
             if credential.key in by_key:  # else it authenticated anew meanwhile
                 principal = principals.get(credential.key)
-                why = _reason(stream, principal, access, now)
+                why = _reason(stream, principal, access, showing, now)
                 if why is not None:
                     stream.end(why)
                 elif principal is not None:
@@ -264,9 +274,17 @@ class Streams:
 
 
 def _reason(
-    stream: LiveStream, principal: Principal | None, access: dict[UUID, bool], now: datetime
+    stream: LiveStream,
+    principal: Principal | None,
+    access: dict[UUID, bool],
+    showing: set[UUID],
+    now: datetime,
 ) -> Closing | None:
-    """Return why a connection may not stay; None where it may."""
+    """Return why a connection may not stay; None where it may.
+
+    access: whether programs of an organization may use the API. showing: the organizations that
+    show their employees.
+    """
     credential = stream.credential
     caller = credential.caller
     if credential.has_expired(now):
@@ -279,8 +297,10 @@ def _reason(
         scopes = frozenset(principal.scopes)
         if not all(lets_through(scopes, needed) for needed in stream.scopes):
             return closing.FORBIDDEN
-    if stream.reads_all_hours and not sees_all(principal.role):
+    if (stream.reads_all_hours or stream.reads_employees) and not sees_all(principal.role):
         return closing.FORBIDDEN
+    if stream.reads_employees and caller.org_id not in showing:
+        return closing.EMPLOYEES_NOT_SHOWN
     if caller.via != "session" and not access.get(caller.org_id, False):
         return closing.PLAN_REQUIRED
     return None

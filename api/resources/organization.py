@@ -19,6 +19,7 @@ from api.resources.organization_settings import (
     PunchNumbers,
     PunchNumbersChange,
     SettingFields,
+    ShowsEmployees,
     changed_settings,
     shown_settings,
 )
@@ -30,6 +31,8 @@ from api.resources.timesheet_rules import (
 )
 from db.core.registry_revision import bump
 from db.core.table import db_now
+from db.core.wakeups import Channel
+from db.history import latest_positions
 from db.identity.users import Language
 from db.resources import organizations
 from db.resources.organizations import Organization
@@ -84,6 +87,7 @@ class OrganizationItem(SettingFields):
     )
     max_speed_mps: MaxSpeeds
     punch_rules: PunchNumbers
+    shows_employees: ShowsEmployees
     timesheet_rules: TimesheetRuleFields
     address: _Address | None = Field(description="as documents show it")
     email: fields.Email | None = Field(
@@ -110,6 +114,7 @@ class OrganizationChange(fields.Body, SettingFields):
     punch_rules: PunchNumbersChange | None = Field(
         default=None, description="null: the defaults; numbers that are left out stay as they are"
     )
+    shows_employees: ShowsEmployees = Field(default_factory=fields.absent)
     timesheet_rules: TimesheetRulesChange | None = Field(
         default=None, description="all of them; null: the defaults"
     )
@@ -149,6 +154,9 @@ async def update_organization(
         if changed != organization:
             changed = changed._replace(updated_at=await db_now(conn))
             await organizations.update(conn, changed, revision)
+        if organization.shows_employees and not changed.shows_employees:
+            await latest_positions.forget_employees(conn)
+            conn.note(Channel.RIGHTS, organization.id)
     return ok(_item(changed))
 
 

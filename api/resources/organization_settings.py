@@ -1,4 +1,4 @@
-"""Settings of an organization by which fixes and punches are judged, all optional.
+"""Settings of an organization: how fixes and punches are judged, and whether employees are shown.
 
 What is null is the default of the program; only what was given is stored.
 """
@@ -88,6 +88,15 @@ PunchPolicy = Annotated[
 ]
 
 
+ShowsEmployees = Annotated[
+    bool,
+    Field(
+        description="dispatchers and admins see on the live map where employees are, by the"
+        " trackers that they have; false: nobody does, and no newest positions of theirs are kept"
+    ),
+]
+
+
 class SettingFields(Tolerances):
     """The settings; null is the default of each."""
 
@@ -103,7 +112,7 @@ class SettingFields(Tolerances):
     punch_policy: PunchPolicy | None = None
 
 
-_OF_ORGANIZATION = ("max_accuracy_m", "punch_tolerance_m", "punch_policy")
+_OF_ORGANIZATION = ("max_accuracy_m", "punch_tolerance_m", "punch_policy", "shows_employees")
 _OBJECTS = ("max_speed_mps", "punch_rules")
 
 
@@ -128,6 +137,7 @@ def shown_settings(organization: Organization) -> dict[str, Any]:
         },
         "punch_tolerance_m": organization.punch_tolerance_m,
         "punch_policy": organization.punch_policy,
+        "shows_employees": organization.shows_employees,
         "punch_rules": {
             name: organization.punch_rules.get(name) for name in PunchNumbers.model_fields
         },

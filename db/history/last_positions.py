@@ -1,4 +1,5 @@
-"""The last positions of assets, and the last times of trackers: newest fixes, from the newest end.
+"""The last positions of assets and employees, and the last times of trackers: newest fixes, from
+the newest end.
 
 History is cut by time into pieces, and a look-up that is not bounded in time opens all of them, for
 each asset again. So a page of assets is looked up in the last two days first, and what is not found
@@ -8,7 +9,7 @@ is no position.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
@@ -19,9 +20,9 @@ RECENT = timedelta(days=2)
 
 _EVER = datetime(1, 1, 2, tzinfo=UTC)
 
-# An asset is where the tracker was that carried it at the time: the assignments that reach into the
-# window, each with its newest fix in it.
-_OF_ASSETS = """
+# An asset, or an employee, is where the tracker was that it carried at the time: the assignments
+# that reach into the window, each with its newest fix in it.
+_OF_OWNERS: LiteralString = """
 SELECT wanted.id, newest.tracker_id, newest.time, newest.lat, newest.lon, newest.speed_mps,
        newest.course_deg, newest.accuracy_m
   FROM unnest(%(ids)s::uuid[]) AS wanted (id)
@@ -37,9 +38,11 @@ SELECT wanted.id, newest.tracker_id, newest.time, newest.lat, newest.lon, newest
                  AND g.time < coalesce(a.assigned_to, 'infinity')
                  AND g.flags & %(suspect)s = 0
                ORDER BY g.time DESC, g.seq DESC LIMIT 1) AS fix
-        WHERE a.asset_id = wanted.id AND (a.assigned_to IS NULL OR a.assigned_to > %(since)s)
+        WHERE a.{owner} = wanted.id AND (a.assigned_to IS NULL OR a.assigned_to > %(since)s)
         ORDER BY fix.time DESC LIMIT 1) AS newest
 """
+_OF_ASSETS = _OF_OWNERS.format(owner="asset_id")
+_OF_EMPLOYEES = _OF_OWNERS.format(owner="employee_id")
 _OF_TRACKERS = """
 SELECT wanted.id, newest.time
   FROM unnest(%(ids)s::uuid[]) AS wanted (id)
@@ -51,7 +54,7 @@ SELECT wanted.id, newest.time
 
 
 class LastPosition(NamedTuple):
-    """The position of an asset, and the fix that shows it."""
+    """The position of an asset or an employee, and the fix that shows it."""
 
     tracker_id: UUID
     time: datetime
@@ -65,6 +68,14 @@ class LastPosition(NamedTuple):
 async def of_assets(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, LastPosition]:
     """Return the last position of each asset that has one; of several assets, within `HORIZON`."""
     rows = await _newest(conn, _OF_ASSETS, asset_ids)
+    return {row[0]: LastPosition(*row[1:]) for row in rows}
+
+
+async def of_employees(conn: Connection, employee_ids: Sequence[UUID]) -> dict[UUID, LastPosition]:
+    """Return the last position of each employee that has one, within `HORIZON`; whether they are
+    shown is the caller's to know.
+    """
+    rows = await _newest(conn, _OF_EMPLOYEES, employee_ids)
     return {row[0]: LastPosition(*row[1:]) for row in rows}
 
 

@@ -1,8 +1,12 @@
-"""The newest position of each asset as one row: what the live map reads.
+"""The newest position of each asset, and of each employee who is shown, as one row: what the live
+map reads.
 
 `db.history.last_positions` finds the same positions in the fixes themselves, for an index look-up
-of each asset. Here ingest writes them beside its batches (`ingest.positions`), and a reader asks
-for the rows that have changed.
+of each asset or employee. Here ingest writes them beside its batches (`ingest.positions`), and a
+reader asks for the rows that have changed.
+
+Employees are shown where their organization allows it (`shows_employees`), until they leave. Of the
+others nothing is kept, and nothing is read.
 
 Rows hold no position that is older than `last_positions.HORIZON` when they are read.
 """
@@ -10,7 +14,7 @@ Rows hold no position that is older than `last_positions.HORIZON` when they are 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -90,7 +94,7 @@ async def write(conn: Connection, positions: NewPositions) -> None:
 
 
 # As `db.history.last_positions` finds them, of all organizations.
-_NEWEST = """
+_NEWEST: LiteralString = """
 SELECT wanted.id, newest.tracker_id, newest.time, newest.seq, newest.lat, newest.lon,
        newest.speed_mps, newest.course_deg, newest.accuracy_m
   FROM unnest(%(org_ids)s::uuid[], %(ids)s::uuid[]) AS wanted (org_id, id)
@@ -104,19 +108,19 @@ SELECT wanted.id, newest.tracker_id, newest.time, newest.seq, newest.lat, newest
                  AND stored.time < coalesce(assignment.assigned_to, 'infinity')
                  AND stored.flags & %(suspect)s = 0
                ORDER BY stored.time DESC, stored.seq DESC LIMIT 1) AS fix
-        WHERE assignment.org_id = wanted.org_id AND assignment.asset_id = wanted.id
+        WHERE assignment.org_id = wanted.org_id AND assignment.{owner} = wanted.id
           AND (assignment.assigned_to IS NULL OR assignment.assigned_to > %(since)s)
         ORDER BY fix.time DESC LIMIT 1) AS newest
 """
 _NOWHERE = (None,) * 8
 # A restored database may count its transactions from a lower number on: then a row would look
 # changed for ever.
-_REPLACE = """
-INSERT INTO latest_positions AS known
-       (org_id, asset_id, tracker_id, time, seq, lat, lon, speed_mps, course_deg, accuracy_m)
+_REPLACE: LiteralString = """
+INSERT INTO {table} AS known
+       (org_id, {owner}, tracker_id, time, seq, lat, lon, speed_mps, course_deg, accuracy_m)
 SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[],
                      %s::float8[], %s::float8[], %s::float4[], %s::float4[], %s::float4[])
-    ON CONFLICT (org_id, asset_id) DO UPDATE
+    ON CONFLICT (org_id, {owner}) DO UPDATE
    SET tracker_id = excluded.tracker_id, time = excluded.time, seq = excluded.seq,
        lat = excluded.lat, lon = excluded.lon, speed_mps = excluded.speed_mps,
        course_deg = excluded.course_deg, accuracy_m = excluded.accuracy_m,
@@ -127,78 +131,165 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[], %s::
 """
 
 
-async def derive(conn: Connection, assets: Mapping[UUID, UUID], now: datetime) -> None:
-    """Write the positions of assets anew, from the fixes; some have none. Not empty.
+_CHANGED: LiteralString = """
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text, row.*
+  FROM (SELECT) AS once
+  LEFT JOIN LATERAL (
+       SELECT known.{owner}, {shown}, known.tracker_id, known.time, known.lat,
+              known.lon, known.speed_mps, known.course_deg, known.accuracy_m
+         FROM {table} AS known
+        {joins}
+        WHERE known.{owner} > %(after)s AND known.changed_by >= %(since)s::xid8
+          AND {conditions} AND (known.time >= %(oldest)s OR known.time IS NULL)
+        ORDER BY known.{owner} LIMIT %(limit)s) AS row ON true
+"""
 
-    assets: the organization of each.
+
+class Owners(NamedTuple):
+    """Whose positions they are, as statements."""
+
+    newest: LiteralString
+    replace: LiteralString
+    changed: LiteralString
+
+
+_IS_SHOWN: LiteralString = (
+    "organization.shows_employees AND employee.deleted_at IS NULL"
+    " AND is_employed(employee.org_id, employee.active, employee.left_on, employee.timezone)"
+)
+# `_CHANGED` is one statement, and so one snapshot: what it does not see is of a transaction that
+# was running, and `as_of` is not above the oldest of them.
+ASSETS = Owners(
+    _NEWEST.format(owner="asset_id"),
+    _REPLACE.format(owner="asset_id", table="latest_positions"),
+    _CHANGED.format(
+        owner="asset_id",
+        table="latest_positions",
+        shown="asset.name, asset.client_id",
+        joins="JOIN assets AS asset ON asset.org_id = known.org_id AND asset.id = known.asset_id",
+        conditions="asset.deleted_at IS NULL",
+    ),
+)
+EMPLOYEES = Owners(
+    _NEWEST.format(owner="employee_id"),
+    _REPLACE.format(owner="employee_id", table="latest_employee_positions"),
+    _CHANGED.format(
+        owner="employee_id",
+        table="latest_employee_positions",
+        shown="employee.name, NULL::uuid",
+        joins="JOIN employees AS employee ON employee.org_id = known.org_id"
+        " AND employee.id = known.employee_id"
+        " JOIN organizations AS organization ON organization.org_id = known.org_id",
+        conditions=_IS_SHOWN,
+    ),
+)
+
+
+async def derive(
+    conn: Connection, owners: Mapping[UUID, UUID], now: datetime, of: Owners = ASSETS
+) -> None:
+    """Write the positions of assets, or of employees, anew from the fixes; some have none. Not
+    empty.
+
+    owners: the organization of each.
     """
     found: dict[UUID, Sequence[Any]] = {}
     for since in (now - RECENT, now - HORIZON):
-        missing = [each for each in assets if each not in found]
+        missing = [each for each in owners if each not in found]
         if missing:
             values = {
-                "org_ids": [assets[each] for each in missing],
+                "org_ids": [owners[each] for each in missing],
                 "ids": missing,
                 "since": since,
                 "suspect": int(Flag.SUSPECT),
             }
-            rows = await (await conn.execute(_NEWEST, values)).fetchall()
+            rows = await (await conn.execute(of.newest, values)).fetchall()
             found |= {row[0]: row[1:] for row in rows}
-    fresh = [(org_id, each, *found.get(each, _NOWHERE)) for each, org_id in assets.items()]
-    await conn.execute(_REPLACE, [list(column) for column in zip(*fresh, strict=True)])
+    fresh = [(org_id, each, *found.get(each, _NOWHERE)) for each, org_id in owners.items()]
+    await conn.execute(of.replace, [list(column) for column in zip(*fresh, strict=True)])
+
+
+_WITH_TRACKERS: LiteralString = """
+SELECT DISTINCT employee.org_id, employee.id, {is_shown}
+  FROM unnest(%s::uuid[], %s::uuid[]) AS looked (org_id, tracker_id)
+  JOIN tracker_assignments AS assignment USING (org_id, tracker_id)
+  JOIN employees AS employee
+       ON employee.org_id = assignment.org_id AND employee.id = assignment.employee_id
+  JOIN organizations AS organization ON organization.org_id = assignment.org_id
+"""
+_FORGET = """
+DELETE FROM latest_employee_positions AS known
+ USING unnest(%s::uuid[], %s::uuid[]) AS gone (org_id, id)
+ WHERE known.org_id = gone.org_id AND known.employee_id = gone.id
+"""
+
+
+async def derive_employees(conn: Connection, trackers: Mapping[UUID, UUID], now: datetime) -> None:
+    """Write the positions of employees who have, or had, these trackers anew from the fixes. Of
+    those who are not shown nothing is kept. Not empty.
+
+    trackers: the organization of each.
+    """
+    asked = [list(trackers.values()), list(trackers)]
+    rows = await (await conn.execute(_WITH_TRACKERS.format(is_shown=_IS_SHOWN), asked)).fetchall()
+    hidden = [row[:2] for row in rows if not row[2]]
+    if hidden:
+        await conn.execute(_FORGET, [list(column) for column in zip(*hidden, strict=True)])
+    shown = {employee_id: org_id for org_id, employee_id, is_shown in rows if is_shown}
+    if shown:
+        await derive(conn, shown, now, EMPLOYEES)
+
+
+async def forget_employees(conn: Connection) -> None:
+    """Remove the positions of all employees of the tenant."""
+    await conn.execute("DELETE FROM latest_employee_positions")
 
 
 # The live map -------------------------------------------------------------------------------------
 
 
 class KeptPosition(NamedTuple):
-    """The row of an asset. position: None where it has none any more."""
+    """The row of an asset or an employee. position: None where it has none any more. client_id: of
+    an asset.
+    """
 
-    asset_id: UUID
+    id: UUID
     name: str
     client_id: UUID | None
     position: LastPosition | None
 
 
 class ChangedPositions(NamedTuple):
-    """Positions in the order of their assets. as_of: ask for what has changed since then."""
+    """Positions in the order of their ids. as_of: ask for what has changed since then."""
 
     as_of: str
     rows: Sequence[KeptPosition]
 
 
-# One statement, and so one snapshot: what it does not see is of a transaction that was running, and
-# `as_of` is not above the oldest of them.
-_CHANGED = """
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text, row.*
-  FROM (SELECT) AS once
-  LEFT JOIN LATERAL (
-       SELECT known.asset_id, asset.name, asset.client_id, known.tracker_id, known.time, known.lat,
-              known.lon, known.speed_mps, known.course_deg, known.accuracy_m
-         FROM latest_positions AS known
-         JOIN assets AS asset ON asset.org_id = known.org_id AND asset.id = known.asset_id
-        WHERE known.asset_id > %(after)s AND known.changed_by >= %(since)s::xid8
-          AND asset.deleted_at IS NULL AND (known.time >= %(oldest)s OR known.time IS NULL)
-        ORDER BY known.asset_id LIMIT %(limit)s) AS row ON true
-"""
 EVER = "0"
-FIRST_ASSET = UUID(int=0)
+FIRST = UUID(int=0)
 
 
 async def changed(
-    conn: Connection, since: str, now: datetime, *, after: UUID = FIRST_ASSET, limit: int
+    conn: Connection,
+    since: str,
+    now: datetime,
+    *,
+    after: UUID = FIRST,
+    limit: int,
+    of: Owners = ASSETS,
 ) -> ChangedPositions:
     """Return positions of the tenant that have changed since the `as_of` of an earlier look, of
-    assets behind `after`; some of them may be known already. since: `EVER` for all.
+    ids behind `after`; some of them may be known already. since: `EVER` for all.
 
     Of several pages the first one's `as_of` counts.
     """
     values = {"since": since, "oldest": now - HORIZON, "after": after, "limit": limit}
-    rows = await (await conn.execute(_CHANGED, values)).fetchall()
+    rows = await (await conn.execute(of.changed, values)).fetchall()
     return ChangedPositions(rows[0][0], [_kept(row[1:]) for row in rows if row[1] is not None])
 
 
 def _kept(row: tuple[Any, ...]) -> KeptPosition:
-    asset_id, name, client_id, *fix = row
+    owner_id, name, client_id, *fix = row
     position = None if fix[1] is None else LastPosition(*fix)
-    return KeptPosition(asset_id, name, client_id, position)
+    return KeptPosition(owner_id, name, client_id, position)

@@ -107,6 +107,7 @@ async def drop_oldest_chunk(conn: Connection, before: datetime) -> int:
         since, until = ended[0]
         await conn.execute(_CUT_ASSETS_OF_CHUNK, {"since": since, "until": until})
         await conn.execute("DELETE FROM latest_positions WHERE time < %s", (until,))
+        await conn.execute("DELETE FROM latest_employee_positions WHERE time < %s", (until,))
         return await _number(conn, "SELECT drop_position_chunks(%(until)s)", {"until": until})
 
 
@@ -135,6 +136,9 @@ WITH old AS (
         DO UPDATE SET before = greatest(known.before, excluded.before)
 ), latest AS (
     DELETE FROM latest_positions
+     WHERE org_id = %(org_id)s AND time >= %(since)s AND time < %(until)s
+), latest_of_employees AS (
+    DELETE FROM latest_employee_positions
      WHERE org_id = %(org_id)s AND time >= %(since)s AND time < %(until)s
 )
 SELECT count(*) FROM gone

@@ -62,6 +62,13 @@ class AssignmentRow(NamedTuple):
     to_us: int
 
 
+class EmployeeTrackerRow(NamedTuple):
+    """A tracker that is or was an employee's. is_shown: their organization shows its employees."""
+
+    tracker_id: UUID
+    is_shown: bool
+
+
 class AssetFilter(NamedTuple):
     """Assets of these ids, and assets with any of these tags."""
 
@@ -119,7 +126,8 @@ class RegistryChanges:
 
     Beside them the assets of these assignments and tags, and the tags of these assignments' assets,
     where they have not been changed since they were made. An asset that never had a tracker may be
-    missing. retention: of all organizations that have one of their own.
+    missing. retention: of all organizations that have one of their own. employee_trackers: those
+    with a new assignment, and all of organizations whose settings have changed.
     """
 
     revision: int
@@ -131,6 +139,7 @@ class RegistryChanges:
     retention: list[RetentionRow] = field(default_factory=list[RetentionRow])
     backlogs: list[Backlog] = field(default_factory=list[Backlog])
     settings: list[SettingsRow] = field(default_factory=list[SettingsRow])
+    employee_trackers: list[EmployeeTrackerRow] = field(default_factory=list[EmployeeTrackerRow])
 
 
 _TRACKERS = """
@@ -161,6 +170,15 @@ _ASSIGNMENTS = """
 SELECT tracker_id, asset_id, (extract(epoch FROM assigned_from) * 1000000)::bigint,
        coalesce((extract(epoch FROM assigned_to) * 1000000)::bigint, %s)
   FROM tracker_assignments WHERE revision > %s AND asset_id IS NOT NULL
+"""
+_EMPLOYEE_TRACKERS = """
+SELECT tracker_id, shows_employees
+  FROM tracker_assignments AS assignment JOIN organizations USING (org_id)
+ WHERE employee_id IS NOT NULL AND assignment.revision > %(since)s
+ UNION
+SELECT tracker_id, shows_employees
+  FROM organizations AS organization JOIN tracker_assignments USING (org_id)
+ WHERE employee_id IS NOT NULL AND organization.revision > greatest(%(since)s, 0)
 """
 _SETTINGS = """
 SELECT org_id, rules, max_accuracy_m, max_speed_mps FROM organizations
@@ -211,6 +229,8 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
         settings = [SettingsRow(*row) for row in await cursor.fetchall()]
         await cursor.execute(_RETENTION)
         retention = [RetentionRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(_EMPLOYEE_TRACKERS, {"since": revision})
+        employee_trackers = [EmployeeTrackerRow(*row) for row in await cursor.fetchall()]
     backlogs = await asset_backlogs.changed_since(conn, revision)
     zone_versions: list[ZoneVersionRow] = []
     async with conn.cursor(name="zone_versions", binary=True) as cursor:
@@ -227,6 +247,7 @@ async def changes_since(conn: Connection, revision: int) -> RegistryChanges:
         retention,
         backlogs,
         settings,
+        employee_trackers,
     )
 
 

@@ -1,5 +1,6 @@
 """Organizations: the tenants."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
@@ -8,7 +9,7 @@ from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
-from db.core.fetch import fetch_one
+from db.core.fetch import fetch_one, value_of
 from db.core.ids import new_id
 from db.core.tenant import act_for
 from db.resources.plans import PlanName
@@ -18,7 +19,7 @@ _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
     " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules,"
     " timesheet_rules, address, logo_sha256, email, positions_days, events_days, audit_days,"
-    " language"
+    " language, shows_employees"
     " FROM organizations"
 )
 
@@ -31,7 +32,7 @@ class Organization(NamedTuple):
     were given. timesheet_rules: see db.hours.rules. logo_sha256: of the logo, if there is one.
     email: of the office. ..._days: how long its data is kept, where that is fewer days than the
     installation keeps it; None: as long as that. language: None was not chosen, and documents are
-    in English.
+    in English. shows_employees: on the live map.
     """
 
     id: UUID
@@ -56,6 +57,7 @@ class Organization(NamedTuple):
     events_days: int | None
     audit_days: int | None
     language: Language | None
+    shows_employees: bool
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
@@ -77,7 +79,8 @@ async def update(conn: Connection, organization: Organization, revision: int | N
                max_speed_mps = %(max_speed_mps)s, punch_tolerance_m = %(punch_tolerance_m)s,
                punch_policy = %(punch_policy)s, punch_rules = %(punch_rules)s,
                timesheet_rules = %(timesheet_rules)s, address = %(address)s, email = %(email)s,
-               language = %(language)s, revision = coalesce(%(revision)s, revision)
+               language = %(language)s, shows_employees = %(shows_employees)s,
+               revision = coalesce(%(revision)s, revision)
         """,
         organization._asdict()
         | {
@@ -88,6 +91,17 @@ async def update(conn: Connection, organization: Organization, revision: int | N
             "revision": revision,
         },
     )
+
+
+async def shows_employees(conn: Connection) -> bool:
+    """Return whether the tenant shows its employees on the live map."""
+    return await value_of(conn, "SELECT shows_employees FROM organizations")
+
+
+async def showing_employees(conn: Connection, org_ids: Collection[UUID]) -> set[UUID]:
+    """Return which of the organizations show their employees. `conn` needs no tenant."""
+    cursor = await conn.execute("SELECT * FROM showing_employees(%s)", (list(org_ids),))
+    return {org_id for (org_id,) in await cursor.fetchall()}
 
 
 async def create_organization(

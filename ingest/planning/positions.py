@@ -1,9 +1,9 @@
-"""Positions of assets, as the fixes of a plan show them.
+"""Positions of assets, as the fixes of a plan show them, and which employees may be elsewhere.
 
-The position of an asset is its newest fix that is not suspect.
+The position of an asset, or of an employee, is its newest fix that is not suspect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,17 +38,23 @@ _OPTIONAL = (
 class PlanPositions(NamedTuple):
     """POSITION_DTYPE both. newest: the newest new fix of each asset, where that is no suspect.
     marked: stored fixes that become suspect or no longer are; of them asset, time_us and seq.
+    of_employees: trackers of employees who are shown, which have new fixes.
     """
 
     newest: NDArray[np.void]
     marked: NDArray[np.void]
+    of_employees: Sequence[int] = ()
 
 
 def positions_of(
     new: FixBatch, suspect: Mapping[FixKey, bool], registry: Registry
 ) -> PlanPositions:
-    """Return what new fixes, and stored ones with another flag, say of assets."""
-    return PlanPositions(_newest(new.rows, registry), _marked(list(suspect), registry))
+    """Return what new fixes, and stored ones with another flag, say of assets and employees."""
+    return PlanPositions(
+        _newest(new.rows, registry),
+        _marked(list(suspect), registry),
+        _of_employees(new.rows, registry.employee_trackers),
+    )
 
 
 def _newest(fixes: NDArray[np.void], registry: Registry) -> NDArray[np.void]:
@@ -69,6 +75,13 @@ def _newest(fixes: NDArray[np.void], registry: Registry) -> NDArray[np.void]:
     for name, bit in _OPTIONAL:
         newest[name] = np.where(known & bit, fixes[name][place], np.nan)
     return newest
+
+
+def _of_employees(fixes: NDArray[np.void], is_shown: Mapping[int, bool]) -> list[int]:
+    if not is_shown:
+        return []
+    trackers = np.unique(fixes["tracker"][fixes["asset"] < 0])
+    return [tracker for tracker in trackers.tolist() if is_shown.get(tracker, False)]
 
 
 def _marked(fixes: list[FixKey], registry: Registry) -> NDArray[np.void]:

@@ -4,7 +4,8 @@ Without I/O: `ingest.positions.writer` takes from it. Nothing of this is read ba
 since each term derives all positions from the fixes once.
 
 What makes an older fix the position of an asset (a fix that becomes suspect, another assignment) is
-rare: then its position is derived from the stored fixes.
+rare: then its position is derived from the stored fixes. Positions of employees always are, since
+few trackers are theirs: noted is only which trackers have something new.
 """
 
 from collections.abc import Iterable
@@ -29,24 +30,37 @@ class NewestPositions:
         self._rows = np.empty(0, POSITION_DTYPE)  # by asset; time_us MIN_TIME_US: not known
         self._waits = np.empty(0, bool)  # to be written
         self._outdated: dict[int, None] = {}  # in order
+        self._of_employees: dict[int, None] = {}  # trackers, likewise
 
     def __bool__(self) -> bool:
         """Return whether anything is to be written."""
-        return bool(self._outdated or self._waits.any())
+        return bool(self._outdated or self._of_employees or self._waits.any())
 
     def take(self, told: PlanPositions) -> None:
         """Take in what a plan says that is committed."""
-        newest, marked = told
+        newest, marked, of_employees = told
         self._reach(max(newest["asset"].max(initial=-1), marked["asset"].max(initial=-1)) + 1)
         newest = newest[_is_newer(newest, self._rows[newest["asset"]])]
         self._rows[newest["asset"]] = newest
         self._waits[newest["asset"]] = True
         matters = ~_is_newer(self._rows[marked["asset"]], marked)
         self.outdate(marked["asset"][matters].tolist())
+        self.outdate_employees(of_employees)
 
     def outdate(self, assets: Iterable[int]) -> None:
         """Let the positions of assets be derived from the fixes."""
         self._outdated |= dict.fromkeys(assets)
+
+    def outdate_employees(self, trackers: Iterable[int]) -> None:
+        """Let the positions of the employees with these trackers be derived from the fixes."""
+        self._of_employees |= dict.fromkeys(trackers)
+
+    def take_of_employees(self, most: int) -> list[int]:
+        """Return trackers whose employees' positions are to be derived from the fixes."""
+        trackers = list(islice(self._of_employees, most))
+        for tracker in trackers:
+            del self._of_employees[tracker]
+        return trackers
 
     def take_outdated(self, most: int) -> list[int]:
         """Return assets whose positions are to be derived from the fixes. Nothing else waits of
@@ -99,4 +113,12 @@ def owners_of(assets: Iterable[int], registry: Registry) -> dict[UUID, UUID]:
     return {
         registry.assets[asset]: registry.organizations[registry.organization_of_asset(asset)]
         for asset in assets
+    }
+
+
+def organizations_of(trackers: Iterable[int], registry: Registry) -> dict[UUID, UUID]:
+    """Return the organization of each tracker."""
+    return {
+        registry.trackers[tracker]: registry.organizations[registry.organization_of(tracker)]
+        for tracker in trackers
     }

@@ -11,10 +11,12 @@ fewer are derived at a time.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
+from uuid import UUID
 
 import structlog
 
@@ -23,7 +25,7 @@ from db.core.connect import Connection
 from db.core.errors import DatabaseError, QueryCanceled, TransactionTimeout
 from db.history import latest_positions
 from ingest.metrics import IngestMetrics
-from ingest.positions.newest import NewestPositions, as_columns, owners_of
+from ingest.positions.newest import NewestPositions, as_columns, organizations_of, owners_of
 from ingest.registry.registry import Registry
 from service.exceptions import message
 
@@ -34,6 +36,7 @@ MOST_DERIVED = 500  # likewise
 _RETRY_S = 2.0
 
 _log = structlog.get_logger("ingest")
+_Derive: TypeAlias = Callable[[Connection, Mapping[UUID, UUID], datetime], Awaitable[None]]
 
 
 async def keep_positions(
@@ -47,6 +50,7 @@ async def keep_positions(
     storing fixes: positions wait for the next try. Raises LeaseLost.
     """
     newest.outdate(range(len(registry.assets)))
+    newest.outdate_employees(registry.employee_trackers)
     writer = PositionWriter(epoch, newest, registry, metrics)
     while True:
         try:
@@ -81,12 +85,18 @@ class PositionWriter:
         if not self.newest:
             return
         outdated = self.newest.take_outdated(self.most_derived)
+        of_employees = self.newest.take_of_employees(self.most_derived)
         try:
             await self._write(conn)
             if outdated:
-                await self._derive(conn, outdated, now)
+                assets = owners_of(outdated, self.registry)
+                await self._derive(conn, latest_positions.derive, assets, now)
+            if of_employees:
+                trackers = organizations_of(of_employees, self.registry)
+                await self._derive(conn, latest_positions.derive_employees, trackers, now)
         except (DatabaseError, OSError):
             self.newest.outdate(outdated)
+            self.newest.outdate_employees(of_employees)
             raise
 
     async def _write(self, conn: Connection) -> None:
@@ -102,13 +112,15 @@ class PositionWriter:
             raise
         self.metrics.positions.inc(len(waiting))
 
-    async def _derive(self, conn: Connection, outdated: Sequence[int], now: datetime) -> None:
+    async def _derive(
+        self, conn: Connection, derive: _Derive, of: Mapping[UUID, UUID], now: datetime
+    ) -> None:
         try:
             async with conn.transaction():
                 await leases.check(conn, leases.INGEST, self.epoch)
-                await latest_positions.derive(conn, owners_of(outdated, self.registry), now)
+                await derive(conn, of, now)
         except (QueryCanceled, TransactionTimeout):
             self.most_derived = max(self.most_derived // 4, 1)
             raise
         self.most_derived = min(self.most_derived + MOST_DERIVED // 50, MOST_DERIVED)
-        self.metrics.positions.inc(len(outdated))
+        self.metrics.positions.inc(len(of))

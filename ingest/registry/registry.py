@@ -83,6 +83,7 @@ class Registry:
         self._filters = Filters(self.assets)
         self._assignments = Assignments()
         self._kept_us: dict[int, int] = {}  # by organization: how long fixes are kept
+        self.employee_trackers: dict[int, bool] = {}  # whether the employee may be shown
         self.gates = Gates.default()
         self.newest_made_us = MIN_TIME_US  # when the newest zone was made, by the database's clock
 
@@ -107,6 +108,8 @@ class Registry:
         self._kept_us = {
             self.organizations.number(row.org_id): row.days * DAY_US for row in changes.retention
         }
+        for tracker_id, is_shown in changes.employee_trackers:
+            self.employee_trackers[self.trackers.number(tracker_id)] = is_shown
         if changes.zone_versions:
             self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
         if self._filters.changed:

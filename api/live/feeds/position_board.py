@@ -15,14 +15,15 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from api.request.asset_positions import asset_position
+from api.request.positions import asset_position
+from db.history.last_positions import LastPosition
 from db.history.latest_positions import KeptPosition
 
 MOST_ASSETS = 100_000
@@ -40,13 +41,13 @@ _encoder = msgspec.json.Encoder()
 
 
 class WantedPositions(NamedTuple):
-    """The assets that a subscription wants: those that meet all that is not None.
+    """The assets, or employees, that a subscription wants: those that meet all that is not None.
 
     bbox: west, south, east, north in degrees, edges included; where west is greater than east, the
     box crosses the 180th meridian.
     """
 
-    asset_ids: frozenset[UUID] | None = None
+    ids: frozenset[UUID] | None = None
     bbox: tuple[float, float, float, float] | None = None
     client_id: UUID | None = None
 
@@ -116,8 +117,8 @@ class PositionSubscription:
 
     async def see_first(self) -> None:
         """Look at all places, or at those of the wanted ids alone, with pauses."""
-        if (asset_ids := self._wanted.asset_ids) is not None:
-            chosen = self._board.places_of(asset_ids)
+        if (ids := self._wanted.ids) is not None:
+            chosen = self._board.places_of(ids)
             self.see(np.array(chosen, np.intp), chosen)
             return
         for first in range(0, len(self._board), _PLACES_AT_ONCE):
@@ -130,8 +131,8 @@ class PositionSubscription:
         new: those of them that have become another asset's.
         """
         self._reach(len(self._board))
-        if (chosen := self._wanted.asset_ids) is not None:
-            self._is_chosen[new] = [self._board.asset_ids[place] in chosen for place in new]
+        if (chosen := self._wanted.ids) is not None:
+            self._is_chosen[new] = [self._board.ids[place] in chosen for place in new]
         is_among = self._is_wanted(places)
         is_due = is_among | self._is_among[places]
         self._is_among[places] = is_among
@@ -155,10 +156,10 @@ class PositionSubscription:
             self._on_ready()
 
     def _is_wanted(self, places: NDArray[np.integer]) -> NDArray[np.bool_]:
-        board, (asset_ids, bbox, client_id) = self._board, self._wanted
+        board, (ids, bbox, client_id) = self._board, self._wanted
         lat, lon = board.lat[places], board.lon[places]
         is_wanted = ~np.isnan(lat)
-        if asset_ids is not None:
+        if ids is not None:
             is_wanted &= self._is_chosen[places]
         if bbox is not None:
             west, south, east, north = bbox
@@ -176,23 +177,30 @@ class PositionSubscription:
         none = np.zeros(missing, bool)
         self._is_among = np.concatenate((self._is_among, none))
         self._is_due = np.concatenate((self._is_due, none))
-        if self._wanted.asset_ids is not None:
+        if self._wanted.ids is not None:
             self._is_chosen = np.concatenate((self._is_chosen, none))
 
 
 class PositionBoard:
     """The newest positions by place. An asset keeps its place until all readers know that it has no
-    position any more.
+    position any more. The board of employees is the same: wherever an asset is named here, it is an
+    employee there.
+
+    item: makes what is sent of one.
 
     lat, lon: degrees, NaN where there is no position; client: its number, (n,).
     """
 
     def __init__(
-        self, most_assets: int = MOST_ASSETS, counts: PositionCounts | None = None
+        self,
+        most_assets: int = MOST_ASSETS,
+        counts: PositionCounts | None = None,
+        item: Callable[[UUID, str, LastPosition | None], dict[str, Any]] = asset_position,
     ) -> None:
+        self._item = item
         self.counts = counts or PositionCounts()
         self.subscriptions: set[PositionSubscription] = set()
-        self.asset_ids: list[UUID] = []
+        self.ids: list[UUID] = []
         self.lat = self.lon = np.empty(0)
         self.client = np.empty(0, np.int64)
         self.most_assets = most_assets
@@ -203,7 +211,7 @@ class PositionBoard:
         self._client_numbers: dict[UUID | None, int] = {}
 
     def __len__(self) -> int:
-        return len(self.asset_ids)
+        return len(self.ids)
 
     async def subscribe(
         self, wanted: WantedPositions, on_ready: Callable[[], None]
@@ -235,7 +243,7 @@ class PositionBoard:
         put: list[int] = []
         new: list[int] = []
         for row in rows:
-            place = self._place_of.get(row.asset_id)
+            place = self._place_of.get(row.id)
             if place is None:
                 place = self._new_place(row)
                 if place is None:
@@ -260,11 +268,11 @@ class PositionBoard:
         for place in places[is_due].tolist():
             self.body(place)
 
-    async def keep_only(self, asset_ids: set[UUID]) -> None:
+    async def keep_only(self, ids: set[UUID]) -> None:
         """Let all other assets have no position: they are gone. Free the places of those that all
         readers know to be gone.
         """
-        gone = [row for row in self._rows if row.position and row.asset_id not in asset_ids]
+        gone = [row for row in self._rows if row.position and row.id not in ids]
         for first in range(0, len(gone), _GONE_ROWS):
             some = gone[first : first + _GONE_ROWS]
             await self.take([row._replace(position=None) for row in some])
@@ -273,7 +281,7 @@ class PositionBoard:
         async for subscription in self._subscriptions_in_turn():
             is_free[subscription.due()] = False
         for place in np.flatnonzero(is_free).tolist():
-            del self._place_of[self.asset_ids[place]]
+            del self._place_of[self.ids[place]]
             self._free.append(place)
 
     async def announce(self) -> None:
@@ -285,18 +293,20 @@ class PositionBoard:
         """Return what is sent of an asset."""
         body = self._bodies[place]
         if body is None:
-            asset_id, name, _, position = self._rows[place]
-            body = self._bodies[place] = _encoder.encode(asset_position(asset_id, name, position))
+            row = self._rows[place]
+            body = self._bodies[place] = self._encode(row, row.position)
         return body
 
     def gone_body(self, place: int) -> bytes:
         """Return what is sent of an asset to those who may not, or do not, see it any more."""
-        row = self._rows[place]
-        return _encoder.encode(asset_position(row.asset_id, row.name, None))
+        return self._encode(self._rows[place], None)
 
-    def places_of(self, asset_ids: Iterable[UUID]) -> list[int]:
+    def _encode(self, row: KeptPosition, position: LastPosition | None) -> bytes:
+        return _encoder.encode(self._item(row.id, row.name, position))
+
+    def places_of(self, ids: Iterable[UUID]) -> list[int]:
         """Return the places of the assets that have one."""
-        known = map(self._place_of.get, asset_ids)
+        known = map(self._place_of.get, ids)
         return sorted(place for place in known if place is not None)
 
     def is_of_client(self, place: int, client_id: UUID) -> bool:
@@ -324,15 +334,15 @@ class PositionBoard:
             return None
         if self._free:
             place = self._free.pop()
-            self.asset_ids[place] = row.asset_id
+            self.ids[place] = row.id
         elif len(self) < self.most_assets:
             place = len(self)
-            self.asset_ids.append(row.asset_id)
+            self.ids.append(row.id)
             self._rows.append(row)
             self._bodies.append(None)
         else:
             return None
-        self._place_of[row.asset_id] = place
+        self._place_of[row.id] = place
         return place
 
     def _reach(self) -> None:

@@ -1,4 +1,4 @@
-"""The live map: the newest positions of assets, as they change.
+"""The live map: the newest positions of assets, and of employees, as they change.
 
 One `PositionFeed` of an API process reads for all subscriptions of an organization together: once a
 second the rows that have changed (`db.history.latest_positions`), and now and then all rows, which
@@ -32,11 +32,12 @@ from api.live.feeds.position_board import (
     TooManySubscriptions,
     WantedPositions,
 )
+from api.request.positions import asset_position, employee_position
 from db.core.connect import Pool
 from db.core.errors import DatabaseError
 from db.core.tenant import reading
 from db.history import latest_positions
-from db.history.latest_positions import EVER, FIRST_ASSET, ChangedPositions
+from db.history.latest_positions import ASSETS, EMPLOYEES, EVER, FIRST, ChangedPositions, Owners
 from service.exceptions import message
 
 __all__ = ["PositionFeed", "PositionSubscription", "TooManySubscriptions", "WantedPositions"]
@@ -55,9 +56,9 @@ class _Organization:
     as_of: None before they were read; subscribing: those who wait for their subscription.
     """
 
-    def __init__(self, org_id: UUID, counts: PositionCounts) -> None:
+    def __init__(self, org_id: UUID, board: PositionBoard) -> None:
         self.org_id = org_id
-        self.board = PositionBoard(counts=counts)
+        self.board = board
         self.reading = asyncio.Lock()
         self.as_of: str | None = None
         self.subscribing = 0
@@ -66,7 +67,8 @@ class _Organization:
 
 
 class PositionFeed:
-    """The positions of all organizations that have subscriptions in this process.
+    """The positions of all organizations that have subscriptions in this process: those of assets,
+    or of employees, which have a feed of their own.
 
     snapshot_rows, changed_rows: rows that were read so far, in looks at all and for changes.
     """
@@ -78,8 +80,10 @@ class PositionFeed:
         look_s: float = LOOK_S,
         all_s: float = ALL_S,
         clock: Callable[[], float] = time.monotonic,
+        of: Owners = ASSETS,
     ) -> None:
         self._connections = connections
+        self._of = of
         self._look_s, self._all_s, self._clock = look_s, all_s, clock
         self._organizations: dict[UUID, _Organization] = {}
         self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
@@ -112,7 +116,9 @@ class PositionFeed:
         """
         organization = self._organizations.get(org_id)
         if organization is None:
-            organization = self._organizations[org_id] = _Organization(org_id, self.counts)
+            item = employee_position if self._of is EMPLOYEES else asset_position
+            board = PositionBoard(counts=self.counts, item=item)
+            organization = self._organizations[org_id] = _Organization(org_id, board)
         organization.subscribing += 1
         try:
             async with organization.reading:
@@ -163,19 +169,19 @@ class PositionFeed:
         if since is None or now_s >= organization.all_due_s:
             since = EVER
         seen: set[UUID] = set()
-        as_of, after = since, FIRST_ASSET
+        as_of, after = since, FIRST
         while True:
             page = await self._page(organization.org_id, since, after)
-            as_of = page.as_of if after == FIRST_ASSET else as_of
+            as_of = page.as_of if after == FIRST else as_of
             if since == EVER:
                 self.snapshot_rows += len(page.rows)
             else:
                 self.changed_rows += len(page.rows)
             await board.take(page.rows)
-            seen |= {row.asset_id for row in page.rows}
+            seen |= {row.id for row in page.rows}
             if len(page.rows) < PAGE_ROWS or len(seen) >= board.most_assets:
                 break
-            after = page.rows[-1].asset_id
+            after = page.rows[-1].id
         if since == EVER:
             await board.keep_only(seen)
             organization.all_due_s = now_s + self._all_s
@@ -184,4 +190,6 @@ class PositionFeed:
     async def _page(self, org_id: UUID, since: str, after: UUID) -> ChangedPositions:
         async with self._pages, reading(self._connections, org_id) as conn:
             now = datetime.now(UTC)
-            return await latest_positions.changed(conn, since, now, after=after, limit=PAGE_ROWS)
+            return await latest_positions.changed(
+                conn, since, now, after=after, limit=PAGE_ROWS, of=self._of
+            )

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from api.http import fields
 from api.http.encoding import id_text
 from api.http.problems import bad_field
-from api.request.asset_positions import position_item
 from api.request.paging import SortedByNameQuery
+from api.request.positions import position_item
 from api.request.resource import item_of
 from db.core.connect import Connection
 from db.core.ids import new_id

@@ -2,7 +2,6 @@
 is accepted.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -12,9 +11,9 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.request.access import Reader
-from api.request.asset_positions import asset_position
-from api.request.geojson import Feature, documented, listed
+from api.request.geojson import documented, listed
 from api.request.paging import MAX_ROWS, ListOf, Page
+from api.request.positions import asset_position, position_feature
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.assets.bodies import AssetFilters, PositionItem
@@ -59,14 +58,4 @@ async def list_positions(
         return asset_position(row.id, row.name, positions.get(row.id))
 
     envelope = page.envelope(rows, total, key=query.order.key, item=item)
-    return await listed(request, envelope, _feature)
-
-
-def _feature(item: Mapping[str, Any]) -> Feature:
-    """Return a feature, without a geometry where there is no position."""
-    position = item["position"]
-    properties, point = {"name": item["name"]}, None
-    if position is not None:
-        point = {"type": "Point", "coordinates": [position["lon"], position["lat"]]}
-        properties |= {name: position[name] for name in position if name not in ("lat", "lon")}
-    return {"type": "Feature", "id": item["id"], "geometry": point, "properties": properties}
+    return await listed(request, envelope, position_feature)

@@ -145,7 +145,7 @@ async def test_a_reader_hears_once_that_something_is_due() -> None:
     await board.take([row(0, 1.0)])
     one = await board.subscribe(WantedPositions(), lambda: heard.append("one"))
     await board.subscribe(
-        WantedPositions(asset_ids=frozenset({asset_id(1)})), lambda: heard.append("two")
+        WantedPositions(ids=frozenset({asset_id(1)})), lambda: heard.append("two")
     )
     await board.announce()
     await board.announce()
@@ -247,7 +247,7 @@ async def test_who_asks_for_a_few_assets_looks_at_no_others(
 
     monkeypatch.setattr(PositionSubscription, "see", note)
     wanted = frozenset([asset_id(3), asset_id(7), asset_id(99)])
-    subscription = await board.subscribe(WantedPositions(asset_ids=wanted), ignore)
+    subscription = await board.subscribe(WantedPositions(ids=wanted), ignore)
     assert seen == [3, 7]
     assert places(subscription.take()) == [(3, 1.0), (7, 1.0)]
     await board.take([row(number, 2.0) for number in (3, 4)])
@@ -299,7 +299,7 @@ async def test_places_of_assets_that_are_gone_are_another_s_once_all_readers_kno
     assert len(board) == 2
     reader = await board.subscribe(WantedPositions(), ignore)
     chooser = await board.subscribe(
-        WantedPositions(asset_ids=frozenset([asset_id(1), asset_id(2)])), ignore
+        WantedPositions(ids=frozenset([asset_id(1), asset_id(2)])), ignore
     )
     reader.take()
     assert places(chooser.take()) == [(1, 1.0)]
@@ -321,7 +321,7 @@ async def test_places_of_assets_that_are_gone_are_another_s_once_all_readers_kno
 _NUMBERS = st.integers(0, 5)
 _DEGREES = st.sampled_from([-20.0, 0.0, 5.0, 20.0])
 _ROWS = st.builds(row, _NUMBERS, _DEGREES | st.none(), _DEGREES, st.sampled_from([None, *CLIENTS]))
-_BATCHES = st.lists(_ROWS, max_size=4, unique_by=lambda one: one.asset_id)
+_BATCHES = st.lists(_ROWS, max_size=4, unique_by=lambda one: one.id)
 _WANTED = st.builds(
     WantedPositions,
     st.none() | st.frozensets(st.builds(asset_id, _NUMBERS)),
@@ -342,7 +342,7 @@ def meets(one: KeptPosition, wanted: WantedPositions) -> bool:
     """Return whether a reader wants to see the asset there."""
     return (
         one.position is not None
-        and (wanted.asset_ids is None or one.asset_id in wanted.asset_ids)
+        and (wanted.ids is None or one.id in wanted.ids)
         and wanted.client_id in (None, one.client_id)
         and is_within(wanted.bbox, one.position.lat, one.position.lon)
     )
@@ -362,7 +362,7 @@ async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_ol
     for step in [*steps, 0, 1, 2, 3]:
         if isinstance(step, list):
             await board.take(step)
-            truth |= {one.asset_id: one for one in step}
+            truth |= {one.id: one for one in step}
         elif isinstance(step, set):
             await board.keep_only(step)
             gone = truth.keys() - step
@@ -375,7 +375,7 @@ async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_ol
             known |= {body["id"]: body["position"] for body in bodies}
             assert len({body["id"] for body in bodies}) == len(bodies)
             for one in truth.values():
-                sent = known.get(format_id("ast", one.asset_id))
+                sent = known.get(format_id("ast", one.id))
                 if meets(one, wanted):
                     assert one.position is not None
                     assert (sent["lat"], sent["lon"]) == one.position[2:4]

@@ -122,12 +122,12 @@ async def test_only_what_may_be_new_is_read_again(
         async with connections.connection() as reader:
             reader.read_for(tenant.org_id)
             first = await changed(reader, EVER, NOW, limit=2)
-            rest = await changed(reader, EVER, NOW, after=first.rows[-1].asset_id, limit=2)
-            assert [row.asset_id for row in (*first.rows, *rest.rows)] == sorted(assets)
+            rest = await changed(reader, EVER, NOW, after=first.rows[-1].id, limit=2)
+            assert [row.id for row in (*first.rows, *rest.rows)] == sorted(assets)
             move(conn, tenant, assets[1], 2)
             conn.commit()
             news = await changed(reader, rest.as_of, NOW, limit=5)
-            assert [row.asset_id for row in news.rows] == [assets[1]]
+            assert [row.id for row in news.rows] == [assets[1]]
             reader.read_for(None)
 
 
@@ -147,7 +147,7 @@ async def test_no_organization_sees_another_s(
 ) -> None:
     other = await Tenant.create(database)
     mine, theirs = await tenant.asset(), await other.asset()
-    wanted = WantedPositions(asset_ids=frozenset({mine, theirs}))
+    wanted = WantedPositions(ids=frozenset({mine, theirs}))
     with writer(database) as conn:
         move(conn, tenant, mine, 1)
         move(conn, other, theirs, 2)
