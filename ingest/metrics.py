@@ -36,7 +36,9 @@ class IngestMetrics:
         self.amended = Counter(
             "punches_amended", "Punches with another verdict than before", **named
         )
-        self.positions = Counter("positions_written", "Newest positions of assets", **named)
+        self.positions = Counter(
+            "positions_written", "Newest positions of assets and employees", **named
+        )
         self._late = Counter("fixes_late", "Fixes judged with the past of their asset", **named)
         self._unjudged = Counter("fixes_unjudged", "Late fixes whose past is gone", **named)
         self._quarantined = Counter("quarantined", "Kept in quarantine", ["reason"], **named)

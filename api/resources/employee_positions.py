@@ -53,7 +53,7 @@ async def list_positions(
     organization has to show them: `shows_employees`.
     """
     page = Page(access, query, "employees/positions", query.order.key_type)
-    wanted = query.wanted() | {"active": True}
+    wanted = query.wanted() | {"active": True, "deleted": False}
     async with access.transaction() as conn:
         await check_employees_shown(conn)
         rows, total = await page.read(conn, employees, wanted, query.order)

@@ -72,8 +72,8 @@ async def of_assets(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, L
 
 
 async def of_employees(conn: Connection, employee_ids: Sequence[UUID]) -> dict[UUID, LastPosition]:
-    """Return the last position of each employee that has one, within `HORIZON`; whether they are
-    shown is the caller's to know.
+    """Return the last position of each employee that has one, as `of_assets` does. Whether they may
+    be shown is the caller's to know.
     """
     rows = await _newest(conn, _OF_EMPLOYEES, employee_ids)
     return {row[0]: LastPosition(*row[1:]) for row in rows}

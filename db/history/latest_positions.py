@@ -146,7 +146,7 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text, row.*
 
 
 class Owners(NamedTuple):
-    """Whose positions they are, as statements."""
+    """Assets or employees: the statements about their positions."""
 
     newest: LiteralString
     replace: LiteralString

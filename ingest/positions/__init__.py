@@ -1,1 +1,1 @@
-"""The newest position of each asset, kept for the live map beside the batches."""
+"""The newest position of each asset and employee, kept for the live map beside the batches."""

@@ -36,6 +36,7 @@ FIRST = ("parent_id", "supersedes_id")
 
 async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Ids:
     """Create things of `org` whose texts have `name` in them. Calling it again makes others."""
+    await org.admin.patch("/v1/organization", {"shows_employees": True})
     who = await carried(org, f"{name} truck")
     store_fixes(api, org, who.tracker_id, [minute(number) for number in range(3)])
     store_connection(api, org, who.tracker_id, lease_s=60)

@@ -63,6 +63,7 @@ LISTS = [
     "sites?client_id={client}",
     "employees",
     "employees?expiring_before=2030-01-01",
+    "employees/positions",
     "gateways",
     "punches",
     "punches?employee_id={employee}&reviewed=false&verdict=unverified",
@@ -105,6 +106,7 @@ LISTS = [
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
     """More than FEW of everything; the ids of one of each."""
+    await north.admin.patch("/v1/organization", {"shows_employees": True})
     zone = (await north.admin.post("/v1/zones", {"name": "Z", "geometry": square()})).json["id"]
     client = (await north.admin.post("/v1/clients", {"name": "C"})).json["id"]
     warehouse = (await north.admin.post("/v1/warehouses", {"name": "W"})).json["id"]

@@ -131,6 +131,7 @@ def _fill(
     conn.execute(
         "INSERT INTO employees (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, employee_id)
     )
+    conn.execute("INSERT INTO latest_employee_positions VALUES (%s, %s)", (org_id, employee_id))
     punch_id = new_id()
     conn.execute(
         "INSERT INTO punches (org_id, id, employee_id, kind, claimed_at, received_at, verdict,"

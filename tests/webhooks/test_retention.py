@@ -20,6 +20,7 @@ from db.history.events import EventFilter
 from db.history.retention import Days
 from telemetry.times import to_us
 from tests.db import rows
+from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
@@ -145,7 +146,7 @@ async def test_an_organization_may_keep_positions_shorter(world: World, connecti
 
 
 @pytest.mark.parametrize("days", [Days(4, None, None), FOR_EVER])
-async def test_the_newest_position_of_an_asset_goes_with_its_fix(
+async def test_the_newest_position_of_an_asset_or_employee_goes_with_its_fix(
     world: World, connections: Pool, days: Days
 ) -> None:
     tenant, vehicle = await _tenant(world.database)
@@ -157,8 +158,16 @@ async def test_the_newest_position_of_an_asset_goes_with_its_fix(
             "INSERT INTO latest_positions (org_id, asset_id, time) VALUES (%s, %s, %s)",
             (tenant.org_id, asset_id, NOW - ago),
         )
+    crew = Crew(tenant)
+    stayed, moves = await crew.employee(), await crew.employee()
+    for employee_id, ago in ((stayed, timedelta(days=6)), (moves, timedelta())):
+        await world.admin.execute(
+            "INSERT INTO latest_employee_positions (org_id, employee_id, time) VALUES (%s, %s, %s)",
+            (tenant.org_id, employee_id, NOW - ago),
+        )
     await _removed(connections, days)
     assert tenant.rows("SELECT asset_id FROM latest_positions") == [(moving.asset_id,)]
+    assert tenant.rows("SELECT employee_id FROM latest_employee_positions") == [(moves,)]
 
 
 async def test_an_asset_that_lost_nothing_is_not_cut(world: World, connections: Pool) -> None:

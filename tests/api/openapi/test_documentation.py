@@ -10,6 +10,7 @@ from api.resources.assets.bodies import AssetItem
 from api.resources.assets.positions import AssetPosition
 from api.resources.attachments.routes import AttachmentItem
 from api.resources.clients import ClientItem
+from api.resources.employee_positions import EmployeePosition
 from api.resources.employees import EmployeeItem
 from api.resources.events import EventItem
 from api.resources.gateways import GatewayItem, NewGatewayItem
@@ -96,6 +97,7 @@ async def test_answers_have_the_fields_that_are_documented(
         await north.admin.post(f"/v1/{path}", {"name": "x"})
     certified = {"name": "x", "certifications": [{"name": "Crane", "expires_on": "2030-01-01"}]}
     employee = (await north.admin.post("/v1/employees", certified)).json["id"]
+    await north.admin.patch("/v1/organization", {"shows_employees": True})
     punch = {"employee_id": employee, "kind": "in", "time": text(minute(0)), "reason": "forgotten"}
     assert agrees(PunchDetail, (await north.admin.post("/v1/punches", punch)).json)
     await stocked(north)
@@ -126,6 +128,7 @@ async def test_answers_have_the_fields_that_are_documented(
         "clients": ClientItem,
         "sites": SiteItem,
         "employees": EmployeeItem,
+        "employees/positions": EmployeePosition,
         "gateways": GatewayItem,
         "parts": PartItem,
         "warehouses": WarehouseItem,

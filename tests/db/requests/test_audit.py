@@ -41,6 +41,7 @@ NOT_AUDITED = {
     "inspection_photos",
     "inspection_template_versions",
     "jobsite_corrections",
+    "latest_employee_positions",
     "latest_positions",
     "letter_counts",
     "mail_outbox",
