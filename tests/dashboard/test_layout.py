@@ -13,11 +13,14 @@ from playwright.async_api import Browser, Page
 from db.core.ids import new_id
 from languages.catalogue import say
 from languages.language import Language
-from telemetry.ids import format_id
+from telemetry.ids import format_id, parse_id
 from tests.api.live.positions import made, put
+from tests.api.live.test_employees import put_employee
 from tests.api.mailbox import Mailbox
+from tests.api.punching import employee
 from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import LINE, sent
+from tests.api.resources.test_employee_positions import phone, show
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import carried, minute, store_refusal, store_visit
 from tests.clients.make import NODE_MODULES
@@ -33,6 +36,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 PLACES = {
     "map": "",
+    "people": "?person={anna}",
     "history": "history",
     "zones": "zones",
     "alerts": "alerts",
@@ -42,6 +46,7 @@ PLACES = {
     "breaches": "breaches",
     "trackers": "trackers",
     "organization": "organization",
+    "employees-on-map": "organization#employees-on-map",
     "quarantine": "quarantine",
     "audit": "audit",
     "webhooks": "webhooks",
@@ -169,6 +174,23 @@ async def endpoint(busy: Organization) -> str:
 
 
 @pytest.fixture
+async def anna(api: RunningApi, busy: Organization) -> str:
+    """An employee with a phone; others move, or are silent."""
+    await show(busy)
+    names = ("Anna Keller", "Boris Frei", "محمد " * 30, "Clara mit einem sehr langen Namen " * 5)
+    people = [await employee(busy, name=name) for name in names]
+    phones = [await phone(busy, each) for each in people]
+    for number, (each, tracker) in enumerate(zip(people, phones, strict=True)):
+        put_employee(api, busy, each, 47.002 + number * 0.003, 8.009, tracker)
+    change = "UPDATE latest_employee_positions SET {} WHERE employee_id = %s RETURNING 1"
+    changes = ("accuracy_m = 12", "speed_mps = 4", "time = now() - interval '9 minutes'")
+    for each, what in zip(people, changes, strict=False):
+        api.sql(change.format(what), parse_id("emp", each))
+    await busy.admin.patch(f"/v1/trackers/{phones[0]}", {"name": "Telefon 7"})
+    return people[0]
+
+
+@pytest.fixture
 async def zone(api: RunningApi, busy: Organization) -> str:
     """A zone with versions and visits."""
     made = (await busy.admin.get("/v1/zones")).json["data"][-1]["id"]
@@ -223,14 +245,14 @@ async def _look_at(page: Page, name: str) -> list[str]:
 
 
 async def test_pages_of_who_is_signed_in(
-    look: Any, busy: Organization, endpoint: str, zone: str
+    look: Any, busy: Organization, endpoint: str, zone: str, anna: str
 ) -> None:
     person, name = look
     person.expected.append("422")  # a zone without machines, as its form is looked at
     page = await person.sign_in(busy, busy.email)
     faults: dict[str, list[str]] = {}
     for title, place in PLACES.items():
-        await page.goto(f"{person.url}/app/{place.format(endpoint=endpoint, zone=zone)}")
+        await page.goto(f"{person.url}/app/{place.format(endpoint=endpoint, zone=zone, anna=anna)}")
         await page.locator("main h1, main .asset-list button").first.wait_for()
         await _open(page, title)
         if title in STEPS:

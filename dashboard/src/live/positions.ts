@@ -1,6 +1,7 @@
-/** The newest position of each asset, outside of React: it changes many times a second. */
+/** The newest position of each asset or employee, outside of React: it changes many times a second. */
 import type { Schemas } from '../api/client'
 
+/** Of an asset or an employee: they have the same fields. */
 export type LivePosition = Schemas['AssetPosition']
 export type State = 'moving' | 'standing' | 'silent' | 'unknown'
 

@@ -34,7 +34,14 @@ const newest = () => FakeSocket.made.at(-1)!
 const subscription = () => newest().sent.find((message) => message.channel === 'events')
 
 describe('the live connection', () => {
-  const receiver = { positions: vi.fn(), event: vi.fn(), gap: vi.fn(), state: vi.fn() } satisfies Receiver
+  const receiver = {
+    positions: vi.fn(),
+    people: vi.fn(),
+    peopleHidden: vi.fn(),
+    event: vi.fn(),
+    gap: vi.fn(),
+    state: vi.fn(),
+  } satisfies Receiver
   let socket: LiveSocket
 
   beforeEach(() => {
@@ -96,6 +103,27 @@ describe('the live connection', () => {
     expect(receiver.state).toHaveBeenLastCalledWith('ended', 'unauthorized')
     vi.advanceTimersByTime(120_000)
     expect(FakeSocket.made).toHaveLength(1)
+  })
+
+  it('watches employees while they are shown', () => {
+    const told = () => newest().sent.filter(({ id }) => id === 4).map(({ op, of }) => [op, of])
+    socket.watchPeople(true)
+    expect(told()).toEqual([])
+    newest().begin(7)
+    expect(told()).toEqual([['subscribe', 'employees']])
+    newest().say({ op: 'positions', id: 4, positions: [{ id: 'emp' }] })
+    expect(receiver.people).toHaveBeenCalledWith([{ id: 'emp' }])
+    expect(receiver.positions).not.toHaveBeenCalled()
+    socket.watchPeople(false)
+    socket.watchPeople(true)
+    expect(told().slice(1)).toEqual([['unsubscribe', undefined], ['subscribe', 'employees']])
+    newest().onclose?.({ code: 4003, reason: '{"code":"employees_not_shown","seq":7}' })
+    expect(receiver.peopleHidden).toHaveBeenCalledTimes(1)
+    vi.advanceTimersByTime(2_000) // all else goes on
+    newest().begin(7)
+    newest().say({ op: 'error', id: 4, code: 'employees_not_shown' })
+    expect(receiver.peopleHidden).toHaveBeenCalledTimes(2)
+    expect(receiver.state).toHaveBeenLastCalledWith('open', '')
   })
 
   it('says nothing after it was closed', () => {

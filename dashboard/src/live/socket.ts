@@ -7,6 +7,9 @@ export type LiveEvent = Schemas['EventItem']
 
 export interface Receiver {
   positions(items: readonly LivePosition[]): void
+  people(items: readonly LivePosition[]): void
+  /** Where employees are is not to be seen any more. */
+  peopleHidden(): void
   event(event: LiveEvent): void
   /** Events may be missing between what was read before and what comes now: read it anew. */
   gap(): void
@@ -24,7 +27,7 @@ interface Message {
   seq?: number
 }
 
-const [EVENTS, POSITIONS, PING] = [1, 2, 3] // ids of our messages
+const [EVENTS, POSITIONS, PING, PEOPLE] = [1, 2, 3, 4] // ids of our messages
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 30_000
 export const PING_MS = 20_000
@@ -32,6 +35,7 @@ export const PING_MS = 20_000
 export const SILENCE_MS = 2 * PING_MS
 // The person has to sign in again, or may not read: to connect again would not help.
 const FINAL = new Set(['unauthorized', 'forbidden', 'plan_required'])
+const HIDDEN = 'employees_not_shown'
 const CLOSE_IS_UNAUTHORIZED = 4001
 
 /** A connection until `close`. It reads on behind the last event that it has seen. */
@@ -43,6 +47,8 @@ export class LiveSocket {
   private pinging = 0
   private heardAt = 0
   private isClosed = false
+  private isSignedIn = false
+  private watchesPeople = false
 
   constructor(private readonly receiver: Receiver) {
     this.connect()
@@ -59,6 +65,19 @@ export class LiveSocket {
     if (this.isClosed) return
     this.drop()
     this.connect()
+  }
+
+  /** Say whether employees are watched, too: now, and whenever it connects again. */
+  watchPeople(isWanted: boolean): void {
+    if (this.watchesPeople === isWanted) return
+    this.watchesPeople = isWanted
+    if (!this.isSignedIn) return
+    if (isWanted) this.subscribeToPeople()
+    else this.send({ op: 'unsubscribe', id: PEOPLE })
+  }
+
+  private subscribeToPeople(): void {
+    this.send({ op: 'subscribe', id: PEOPLE, channel: 'positions', of: 'employees' })
   }
 
   private connect(): void {
@@ -90,6 +109,8 @@ export class LiveSocket {
       case 'authenticated':
         this.send({ op: 'subscribe', id: EVENTS, channel: 'events', ...(this.after === null ? {} : { after: this.after }) })
         this.send({ op: 'subscribe', id: POSITIONS, channel: 'positions' })
+        this.isSignedIn = true
+        if (this.watchesPeople) this.subscribeToPeople()
         break
       case 'subscribed':
         if (message.channel === 'events') this.begun(message.after ?? null)
@@ -99,10 +120,11 @@ export class LiveSocket {
           // A place that is not there any more, as after a restored backup: begin from now on.
           if (message.id === EVENTS && message.code === 'bad_message') this.after = null
           this.lost(message.code ?? '')
-        }
+        } else if (message.id === PEOPLE && message.code === HIDDEN) this.receiver.peopleHidden()
         break
       case 'positions':
-        this.receiver.positions(message.positions ?? [])
+        if (message.id === PEOPLE) this.receiver.people(message.positions ?? [])
+        else this.receiver.positions(message.positions ?? [])
         break
       case 'event':
         if (message.event) {
@@ -128,6 +150,7 @@ export class LiveSocket {
   /** Let go of the connection that there is, without a word. */
   private drop(): void {
     clearInterval(this.pinging)
+    this.isSignedIn = false
     const socket = this.socket
     this.socket = null
     if (socket === null) return
@@ -139,6 +162,7 @@ export class LiveSocket {
     this.drop()
     if (this.isClosed) return
     if (code === 'events_gone') this.after = null
+    if (code === HIDDEN) this.receiver.peopleHidden()
     if (FINAL.has(code)) {
       this.receiver.state('ended', code)
       return

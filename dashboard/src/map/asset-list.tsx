@@ -1,14 +1,16 @@
-/** The list beside the map, which is as good without it: every asset, its state and its age. */
+/** The list beside the map, which is as good without it: every asset and person, with state and age. */
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useEffect, useRef, useState } from 'react'
+import { isPerson } from '../live/people'
 import { stateOf, type LivePosition } from '../live/positions'
 import { useSay } from '../texts/texts'
 import { ago } from '../texts/times'
+import { Mark, stateName } from './mark'
 
 const ROW_PX = 56
 
 /** The time now, which moves on by itself. */
-function useNow(everyMs: number): number {
+export function useNow(everyMs: number): number {
   const [now, setNow] = useState(Date.now)
   useEffect(() => {
     const timer = window.setInterval(() => setNow(Date.now()), everyMs)
@@ -18,6 +20,7 @@ function useNow(everyMs: number): number {
 }
 
 export function AssetList(props: {
+  label: string
   items: readonly LivePosition[]
   chosen: string | null
   onChoose: (id: string | null) => void
@@ -33,7 +36,7 @@ export function AssetList(props: {
   })
   return (
     <div ref={frame} className="asset-list">
-      <ul style={{ height: rows.getTotalSize() }} aria-label={say('assets')}>
+      <ul style={{ height: rows.getTotalSize() }} aria-label={props.label}>
         {rows.getVirtualItems().map((row) => {
           const item = props.items[row.index]!
           const state = stateOf(item, now)
@@ -50,10 +53,11 @@ export function AssetList(props: {
                 aria-pressed={isChosen}
                 onClick={() => props.onChoose(isChosen ? null : item.id)}
               >
-                <span className={`mark ${state}`} aria-hidden="true" />
+                <Mark id={item.id} state={state} />
                 <span className="asset-name" dir="auto">{item.name}</span>
                 <span className="small">
-                  {say(`state-${state}`)}
+                  {isPerson(item.id) && `${say('person')} · `}
+                  {say(stateName(item.id, state))}
                   {item.position && ` · ${ago(say, Date.parse(item.position.time), now)}`}
                 </span>
               </button>

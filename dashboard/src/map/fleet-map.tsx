@@ -2,43 +2,46 @@
 import * as maplibre from 'maplibre-gl'
 import { useEffect, useRef } from 'react'
 import type { Feature, Point } from 'geojson'
-import { positions } from '../live/live'
+import { people, positions } from '../live/live'
+import { isPerson } from '../live/people'
 import { STATES, stateOf, type LivePosition } from '../live/positions'
 import type { Zone } from '../zones/shapes'
 import { scheme } from './base-map'
-import { mark } from './marks'
+import { mark, personMark } from './marks'
 import { newMap } from './new-map'
 import { addZones, setZones } from './zone-layers'
 
 const AGES_MS = 10_000 // how often states are looked at where nothing comes
 const CLOSE_ZOOM = 15
 const LABEL_ZOOM = 9
+const PERSON = 'person-' // before the state, in names of marks
 
 interface Properties {
   id: string
   name: string
-  state: string
+  mark: string
+  /** Degrees by which the mark is turned. */
   heading: number
 }
 
 function featureOf(item: LivePosition, now: number): Feature<Point, Properties> | null {
   if (item.position === null) return null
+  const state = stateOf(item, now)
   return {
     type: 'Feature',
     geometry: { type: 'Point', coordinates: [item.position.lon, item.position.lat] },
     properties: {
       id: item.id,
       name: item.name,
-      state: stateOf(item, now),
-      heading: item.position.course_deg ?? 0,
+      mark: isPerson(item.id) ? PERSON + state : state,
+      heading: state === 'moving' && !isPerson(item.id) ? (item.position.course_deg ?? 0) : 0,
     },
   }
 }
 
-function collection(chosen: string | null, isChosen: boolean) {
+function collection(items: readonly LivePosition[], chosen: string | null, isChosen: boolean) {
   const now = Date.now()
-  const features = positions
-    .all()
+  const features = items
     .filter((item) => (item.id === chosen) === isChosen)
     .map((item) => featureOf(item, now))
     .filter((each) => each !== null)
@@ -54,9 +57,9 @@ function symbols(id: string, source: string, isChosen: boolean): maplibre.Symbol
     source,
     filter: ['!', ['has', 'point_count']],
     layout: {
-      'icon-image': ['get', 'state'],
+      'icon-image': ['get', 'mark'],
       'icon-size': isChosen ? 0.8 : 0.5,
-      'icon-rotate': ['case', ['==', ['get', 'state'], 'moving'], ['get', 'heading'], 0],
+      'icon-rotate': ['get', 'heading'],
       'icon-rotation-alignment': 'map',
       'icon-allow-overlap': true,
       'icon-ignore-placement': true,
@@ -71,7 +74,10 @@ function symbols(id: string, source: string, isChosen: boolean): maplibre.Symbol
 }
 
 function addFleet(map: maplibre.Map): void {
-  for (const state of STATES) map.addImage(state, mark(state), { pixelRatio: 1 })
+  for (const state of STATES) {
+    map.addImage(state, mark(state), { pixelRatio: 1 })
+    map.addImage(PERSON + state, personMark(state), { pixelRatio: 1 })
+  }
   const empty = { type: 'FeatureCollection' as const, features: [] }
   map.addSource('fleet', { type: 'geojson', data: empty, cluster: true, clusterMaxZoom: 11, clusterRadius: 40 })
   map.addSource('chosen', { type: 'geojson', data: empty })
@@ -105,10 +111,11 @@ function boundsOf(items: readonly LivePosition[]): maplibre.LngLatBounds | null 
   return bounds.isEmpty() ? null : bounds
 }
 
-/** chosen: the asset that is shown larger, and followed. onFailed: the browser cannot draw it. */
+/** chosen: the asset or employee that is shown larger, and followed. onFailed: the browser cannot draw it. */
 export function FleetMap(props: {
   label: string
   zones: readonly Zone[]
+  hasPeople: boolean
   chosen: string | null
   onChoose: (id: string | null) => void
   onFailed: () => void
@@ -136,26 +143,32 @@ export function FleetMap(props: {
       return
     }
     map.current = made
+
+    function items(): readonly LivePosition[] {
+      return current.current.hasPeople ? [...people.all(), ...positions.all()] : positions.all()
+    }
+
     function draw() {
       if (!isReady) return
       const { chosen } = current.current
-      made.getSource<maplibre.GeoJSONSource>('fleet')?.setData(collection(chosen, false))
-      made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(collection(chosen, true))
+      const shown = items()
+      made.getSource<maplibre.GeoJSONSource>('fleet')?.setData(collection(shown, chosen, false))
+      made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(collection(shown, chosen, true))
       if (!isFitted) fit()
       follow(chosen)
     }
 
     /** Show those that are heard of, else all. */
     function fit() {
-      const heard = positions.all().filter((item) => stateOf(item, Date.now()) !== 'silent')
-      const bounds = boundsOf(heard) ?? boundsOf(positions.all())
+      const heard = items().filter((item) => stateOf(item, Date.now()) !== 'silent')
+      const bounds = boundsOf(heard) ?? boundsOf(items())
       if (!bounds) return
       isFitted = true
       made.fitBounds(bounds, { padding: 60, maxZoom: CLOSE_ZOOM, animate: false })
     }
 
     function follow(chosen: string | null) {
-      const position = positions.all().find((item) => item.id === chosen)?.position
+      const position = items().find((item) => item.id === chosen)?.position
       const seen = position ? `${chosen} ${position.time}` : null
       if (!position || seen === lastSeen) return
       const isNew = !lastSeen?.startsWith(`${chosen} `)
@@ -174,10 +187,10 @@ export function FleetMap(props: {
         current.current.onChoose(found ? String(found.properties.id) : null)
       }
     })
-    const unsubscribe = positions.subscribe(draw)
+    const subscriptions = [positions.subscribe(draw), people.subscribe(draw)]
     const ageing = window.setInterval(draw, AGES_MS)
     return () => {
-      unsubscribe()
+      for (const unsubscribe of subscriptions) unsubscribe()
       clearInterval(ageing)
       map.current = null
       made.remove()
@@ -188,7 +201,7 @@ export function FleetMap(props: {
     setZones(map.current, props.zones)
   }, [props.zones])
 
-  useEffect(() => redraw.current(), [props.chosen])
+  useEffect(() => redraw.current(), [props.chosen, props.hasPeople])
 
   return <div ref={place} className="map" />
 }

@@ -1,6 +1,7 @@
 import { useMemo, useState } from 'react'
 import { useSearchParams } from 'react-router'
-import { usePositions } from '../live/live'
+import { usePeople, usePositions } from '../live/live'
+import { isPerson, useShowsPeople } from '../live/people'
 import { STATES, stateOf, type State } from '../live/positions'
 import { useHasRole } from '../session/session'
 import { useSay } from '../texts/texts'
@@ -10,28 +11,41 @@ import { useZones } from '../zones/use-zones'
 import { AssetList } from './asset-list'
 import { FirstSteps } from './first-steps'
 import { FleetMap } from './fleet-map'
+import { PersonMark } from './mark'
+import { PersonCard } from './person-card'
 
 const NO_ZONES: readonly Zone[] = []
+const HIDDEN = 'hidden'
 
 /** The live map with its list. What is chosen and filtered stands in the address. */
 export default function MapPage() {
   const say = useSay()
-  const positions = usePositions()
+  const assets = usePositions()
+  const people = usePeople()
+  const maySeePeople = useShowsPeople()
   const zones = useZones()
   const mayChange = useHasRole('dispatcher')
   const [address, setAddress] = useSearchParams()
   const [isFailed, setIsFailed] = useState(false)
-  const chosen = address.get('asset')
+  const hasPeople = maySeePeople && address.get('people') !== HIDDEN
+  const positions = useMemo(() => (hasPeople ? [...people, ...assets] : assets), [assets, hasPeople, people])
+  const chosen = (hasPeople ? address.get('person') : null) ?? address.get('asset')
   const words = address.get('q') ?? ''
   const wanted = address.get('state')
 
-  function set(name: string, value: string | null) {
+  function set(changed: Record<string, string | null>) {
     setAddress((old) => {
       const next = new URLSearchParams(old)
-      if (value === null || value === '') next.delete(name)
-      else next.set(name, value)
+      for (const [name, value] of Object.entries(changed)) {
+        if (value === null || value === '') next.delete(name)
+        else next.set(name, value)
+      }
       return next
     }, { replace: true })
+  }
+
+  function choose(id: string | null) {
+    set(id !== null && isPerson(id) ? { person: id, asset: null } : { person: null, asset: id })
   }
 
   const now = Date.now()
@@ -47,6 +61,7 @@ export default function MapPage() {
       item.name.toLocaleLowerCase().includes(words.toLocaleLowerCase()) &&
       (wanted === null || stateOf(item, now) === wanted),
   )
+  const person = chosen !== null && isPerson(chosen) ? people.find(({ id }) => id === chosen) : undefined
   return (
     <div className={isFailed ? 'map-page without-map' : 'map-page'}>
       <section className="side" aria-label={say('assets')}>
@@ -54,9 +69,9 @@ export default function MapPage() {
         <input
           type="search"
           value={words}
-          placeholder={say('find-asset')}
-          aria-label={say('find-asset')}
-          onChange={(event) => set('q', event.target.value)}
+          placeholder={say(hasPeople ? 'find-asset-or-person' : 'find-asset')}
+          aria-label={say(hasPeople ? 'find-asset-or-person' : 'find-asset')}
+          onChange={(event) => set({ q: event.target.value })}
         />
         <div className="chips" role="group" aria-label={say('by-state')}>
           {STATES.map((state) => (
@@ -64,17 +79,28 @@ export default function MapPage() {
               key={state}
               type="button"
               aria-pressed={wanted === state}
-              onClick={() => set('state', wanted === state ? null : state)}
+              onClick={() => set({ state: wanted === state ? null : state })}
             >
               <span className={`mark ${state}`} aria-hidden="true" />
               {say(`state-${state}`)} <b>{counts[state]}</b>
             </button>
           ))}
+          {maySeePeople && (
+            <button
+              type="button"
+              aria-pressed={hasPeople}
+              onClick={() => set({ people: hasPeople ? HIDDEN : null, person: null })}
+            >
+              <PersonMark state="standing" />
+              {say('people')} <b>{people.length}</b>
+            </button>
+          )}
         </div>
-        {mayChange && <FirstSteps positions={positions} hasZone={(zones.data?.length ?? 0) > 0} />}
-        {positions.length === 0 && <Note kind="plain">{say('no-assets')}</Note>}
+        {person && <PersonCard item={person} onClose={() => choose(null)} />}
+        {mayChange && <FirstSteps positions={assets} hasZone={(zones.data?.length ?? 0) > 0} />}
+        {assets.length === 0 && <Note kind="plain">{say('no-assets')}</Note>}
         {positions.length > 0 && shown.length === 0 && <Note kind="plain">{say('none-found')}</Note>}
-        <AssetList items={shown} chosen={chosen} onChoose={(id) => set('asset', id)} />
+        <AssetList label={say(hasPeople ? 'assets-and-people' : 'assets')} items={shown} chosen={chosen} onChoose={choose} />
       </section>
       {isFailed ? (
         <Note kind="plain">{say('no-webgl')}</Note>
@@ -82,8 +108,9 @@ export default function MapPage() {
         <FleetMap
           label={say('map')}
           zones={zones.data ?? NO_ZONES}
+          hasPeople={hasPeople}
           chosen={chosen}
-          onChoose={(id) => set('asset', id)}
+          onChoose={choose}
           onFailed={() => setIsFailed(true)}
         />
       )}

@@ -1,4 +1,4 @@
-/** The marks of assets: a colour and a shape for each state, so that neither alone has to be seen. */
+/** The marks of assets and employees: a colour and a shape for each state, so that neither alone has to be seen. */
 import type { State } from '../live/positions'
 
 const SIZE = 40 // pixels of the image, which is shown at half of it
@@ -40,17 +40,51 @@ const SHAPES: Record<State, Draw> = {
   },
 }
 
+/** A person's figure, and what lies below it in each state. */
+const PERSON: Record<State | 'figure', string> = {
+  moving: 'M13 2 H27 A11 11 0 0 1 38 13 V27 A11 11 0 0 1 27 38 H13 A11 11 0 0 1 2 27 V13 A11 11 0 0 1 13 2 Z',
+  standing: 'M20 2 A18 18 0 0 1 20 38 A18 18 0 0 1 20 2 Z',
+  silent: 'M20 0 L40 20 L20 40 L0 20 Z',
+  unknown: 'M4 4 H36 V36 H4 Z',
+  figure: 'M20 9 A5 5 0 0 1 20 19 A5 5 0 0 1 20 9 Z M11 29 V27 A6 6 0 0 1 17 21 H23 A6 6 0 0 1 29 27 V29 Z',
+}
+
+/** The path of a person's mark, as SVG writes it, in 40 x 40. */
+export function personPath(part: State | 'figure'): string {
+  return PERSON[part]
+}
+
 /** The image of a state's mark. */
 export function mark(state: State): ImageData {
+  return drawn((context) => {
+    context.beginPath()
+    SHAPES[state](context)
+    context.fillStyle = STATE_COLOURS[state]
+    context.fill()
+    context.stroke()
+  })
+}
+
+/** The image of the mark of a person in a state. */
+export function personMark(state: State): ImageData {
+  return drawn((context) => {
+    context.translate(SIZE * 0.05, SIZE * 0.05) // room for the edge
+    context.scale(0.9, 0.9)
+    const below = new Path2D(PERSON[state])
+    context.fillStyle = STATE_COLOURS[state]
+    context.fill(below)
+    context.stroke(below)
+    context.fillStyle = '#ffffff'
+    context.fill(new Path2D(PERSON.figure))
+  })
+}
+
+function drawn(draw: Draw): ImageData {
   const canvas = document.createElement('canvas')
   canvas.width = canvas.height = SIZE
   const context = canvas.getContext('2d')!
-  context.beginPath()
-  SHAPES[state](context)
-  context.fillStyle = STATE_COLOURS[state]
-  context.fill()
   context.lineWidth = 3
   context.strokeStyle = '#ffffff'
-  context.stroke()
+  draw(context)
   return context.getImageData(0, 0, SIZE, SIZE)
 }

@@ -5,7 +5,7 @@ import { useHasRole } from '../session/session'
 import { LANGUAGES, type Language } from '../texts/display'
 import { useLanguage, useSay } from '../texts/texts'
 import { Choice } from '../ui/choice'
-import { Note, ProblemNote, TextInput } from '../ui/forms'
+import { Check, Note, ProblemNote, TextInput } from '../ui/forms'
 import { HoursForm } from './hours-form'
 import { Logo } from './logo'
 import { useOrganization, useOrganizationChange, type Organization } from './organization'
@@ -25,7 +25,7 @@ const POLICIES = ['flag', 'allow', 'block'] as const
 const KINDS_OF_DATA = ['positions', 'events', 'audit'] as const
 const NAME_FIELDS = ['name', 'timezone', 'language', 'address', 'email']
 const FIX_FIELDS = [...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS]
-const PARTS = ['name-and-address', 'plan-and-usage', 'fixes-and-zones', 'punches', 'hours-and-pay', 'retention'] as const
+const PARTS = ['name-and-address', 'plan-and-usage', 'fixes-and-zones', 'employees-on-map', 'punches', 'hours-and-pay', 'retention'] as const
 type Props = Tagged<Organization>
 
 /** The organization: what it is called, what it has of its plan, and how fixes, punches and hours
@@ -48,6 +48,7 @@ export function OrganizationPage() {
           <Logo organization={found.data.item} />
           <Usage />
           <FixForm {...found.data} />
+          <EmployeesForm {...found.data} />
           <PunchForm {...found.data} />
           <HoursForm {...found.data} />
           <Retention retention={found.data.item.retention} />
@@ -120,6 +121,23 @@ function FixForm({ item, tag }: Props) {
       <h3>{say('zone-rules')}</h3>
       <p className="small">{say('zone-rules-hint')}</p>
       <NumberFields settings={ZONE_SETTINGS} organization={item} />
+    </SettingForm>
+  )
+}
+
+/** Whether employees are shown on the map: a choice about people, which says what it means for them. */
+function EmployeesForm({ item, tag }: Props) {
+  const say = useSay()
+  const change = useOrganizationChange(tag)
+  return (
+    <SettingForm
+      title="employees-on-map"
+      hint="employees-on-map-hint"
+      fields={['shows_employees']}
+      change={change}
+      read={(given) => ({ body: { shows_employees: given.has('shows_employees') }, bad: [] })}
+    >
+      <Check name="shows_employees" label={say('set-shows-employees')} hint={say('set-shows-employees-hint')} isChecked={item.shows_employees} />
     </SettingForm>
   )
 }

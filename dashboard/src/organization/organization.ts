@@ -1,5 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { api, ifMatch, tagged, type Schemas, type Tagged } from '../api/client'
+import { SHOWS_PEOPLE } from '../live/people'
 import { SESSION } from '../session/session'
 
 const ORGANIZATION = ['organization']
@@ -25,6 +26,7 @@ export function useOrganizationChange(tag: string | null) {
     onSuccess: (seen) => {
       queries.setQueryData(ORGANIZATION, seen)
       void queries.invalidateQueries({ queryKey: SESSION }) // which has the language
+      queries.setQueryData(SHOWS_PEOPLE, seen.item.shows_employees)
     },
   })
 }

@@ -8,6 +8,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from db.core.ids import new_id
 from telemetry.ids import parse_id
 from tests.api.live.positions import made, places, put, watch
 from tests.api.live.reading import signed_in
@@ -18,7 +19,7 @@ from tests.api.running import Client, Organization, RunningApi
 _PUT = """
 INSERT INTO latest_employee_positions AS known
        (org_id, employee_id, tracker_id, time, seq, lat, lon)
-VALUES (%(org)s, %(employee)s, %(employee)s, %(time)s, 0, %(lat)s, %(lon)s)
+VALUES (%(org)s, %(employee)s, %(tracker)s, %(time)s, 0, %(lat)s, %(lon)s)
     ON CONFLICT (org_id, employee_id) DO UPDATE
    SET lat = excluded.lat, lon = excluded.lon, changed_by = pg_current_xact_id()
 RETURNING lat
@@ -26,10 +27,17 @@ RETURNING lat
 
 
 def put_employee(
-    api: RunningApi, org: Organization, employee_id: str, lat: float, lon: float
+    api: RunningApi,
+    org: Organization,
+    employee_id: str,
+    lat: float,
+    lon: float,
+    tracker_id: str | None = None,
 ) -> None:
     """Write a position, as ingest does."""
-    values = {"org": org.org_id, "employee": parse_id("emp", employee_id)}
+    tracker = new_id() if tracker_id is None else parse_id("trk", tracker_id)
+    employee = parse_id("emp", employee_id)
+    values = {"org": org.org_id, "employee": employee, "tracker": tracker}
     api.sql_named(_PUT, values | {"time": datetime.now(UTC), "lat": lat, "lon": lon})
 
 
