@@ -13,9 +13,11 @@ import pytest
 from api.live.feeds.positions import PositionFeed, PositionSubscription, WantedPositions
 from db.core.connect import Pool, pool
 from db.core.errors import DatabaseError
+from db.core.tenant import reading
 from db.history.last_positions import HORIZON
-from db.history.latest_positions import EVER, changed
+from db.history.latest_positions import EMPLOYEES, EVER, changed
 from telemetry.ids import format_id
+from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
@@ -129,6 +131,27 @@ async def test_only_what_may_be_new_is_read_again(
             news = await changed(reader, rest.as_of, NOW, limit=5)
             assert [row.id for row in news.rows] == [assets[1]]
             reader.read_for(None)
+
+
+@pytest.mark.parametrize("shows", [True, False])
+async def test_employees_are_read_only_where_they_are_shown(
+    connections: Pool, database: DatabaseUnderTest, tenant: Tenant, shows: bool
+) -> None:
+    crew = Crew(tenant)
+    here, left, deleted = [await crew.employee() for _ in range(3)]
+    await crew.execute("UPDATE employees SET left_on = '2026-01-31' WHERE id = %s", [left])
+    await crew.execute("UPDATE employees SET deleted_at = now() WHERE id = %s", [deleted])
+    with writer(database) as conn:
+        for employee_id in (here, left, deleted):
+            conn.execute(
+                "INSERT INTO latest_employee_positions (org_id, employee_id, time, lat, lon)"
+                " VALUES (%s, %s, %s, 1, 2)",
+                (tenant.org_id, employee_id, NOW),
+            )
+    await tenant.settings(shows_employees=shows)
+    async with reading(connections, tenant.org_id) as reader:
+        found = await changed(reader, EVER, NOW, limit=9, of=EMPLOYEES)
+    assert [row.id for row in found.rows] == [here] * shows
 
 
 async def test_many_pages_are_read_and_others_wait_for_the_first_reading(
