@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
+from websockets import ConnectionClosed
 
 from db.core.ids import new_id
 from telemetry.ids import parse_id
@@ -168,6 +169,8 @@ async def test_a_token_of_a_lower_role_does_not_go_on_with_employees(
         lower = api.client(showing.org_id, dispatcher)
         api.sql("UPDATE users SET role = 'viewer' WHERE id = %s", dispatcher)
         await reader.say("authenticate", id=2, token=lower.token)
+        with pytest.raises(ConnectionClosed):  # at once: it is not told that it is authenticated
+            await reader.next()
         assert await reader.closed() == (4003, {"code": "forbidden"})
 
 
