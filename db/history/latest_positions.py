@@ -145,7 +145,7 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text, row.*
 """
 
 
-class Owners(NamedTuple):
+class PositionOwners(NamedTuple):
     """Assets or employees: the statements about their positions."""
 
     newest: LiteralString
@@ -159,7 +159,7 @@ _IS_SHOWN: LiteralString = (
 )
 # `_CHANGED` is one statement, and so one snapshot: what it does not see is of a transaction that
 # was running, and `as_of` is not above the oldest of them.
-ASSETS = Owners(
+ASSETS = PositionOwners(
     _NEWEST.format(owner="asset_id"),
     _REPLACE.format(owner="asset_id", table="latest_positions"),
     _CHANGED.format(
@@ -170,7 +170,7 @@ ASSETS = Owners(
         conditions="asset.deleted_at IS NULL",
     ),
 )
-EMPLOYEES = Owners(
+EMPLOYEES = PositionOwners(
     _NEWEST.format(owner="employee_id"),
     _REPLACE.format(owner="employee_id", table="latest_employee_positions"),
     _CHANGED.format(
@@ -186,7 +186,7 @@ EMPLOYEES = Owners(
 
 
 async def derive(
-    conn: Connection, owners: Mapping[UUID, UUID], now: datetime, of: Owners = ASSETS
+    conn: Connection, owners: Mapping[UUID, UUID], now: datetime, of: PositionOwners = ASSETS
 ) -> None:
     """Write the positions of assets, or of employees, anew from the fixes; some have none. Not
     empty.
@@ -277,7 +277,7 @@ async def changed(
     *,
     after: UUID = FIRST,
     limit: int,
-    of: Owners = ASSETS,
+    of: PositionOwners = ASSETS,
 ) -> ChangedPositions:
     """Return positions of the tenant that have changed since the `as_of` of an earlier look, of
     ids behind `after`; some of them may be known already. since: `EVER` for all.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -70,6 +71,21 @@ async def employee(org: Organization, **body: Any) -> str:
     answer = await org.admin.post("/v1/employees", {"name": "Anna Keller"} | rights | body)
     assert answer.status == 201, answer.json
     return answer.json["id"]
+
+
+async def phone(org: Organization, employee_id: str, since: datetime | None = None) -> str:
+    """Return a new tracker that is an employee's since then, or since an hour ago."""
+    since = since or datetime.now(UTC) - timedelta(hours=1)
+    body = {"employee_id": employee_id, "assigned_from": since.isoformat()}
+    answer = await org.admin.post("/v1/trackers", body)
+    assert answer.status == 201, answer.json
+    return answer.json["id"]
+
+
+async def show(org: Organization, shows: bool = True) -> None:
+    """Let the organization show where its employees are, or not."""
+    answer = await org.admin.patch("/v1/organization", {"shows_employees": shows})
+    assert (answer.status, answer.json["shows_employees"]) == (200, shows)
 
 
 async def worker(

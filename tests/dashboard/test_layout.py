@@ -14,13 +14,11 @@ from db.core.ids import new_id
 from languages.catalogue import say
 from languages.language import Language
 from telemetry.ids import format_id, parse_id
-from tests.api.live.positions import made, put
-from tests.api.live.test_employees import put_employee
+from tests.api.live.positions import made, put, put_employee
 from tests.api.mailbox import Mailbox
-from tests.api.punching import employee
+from tests.api.punching import employee, phone, show
 from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import LINE, sent
-from tests.api.resources.test_employee_positions import phone, show
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import carried, minute, store_refusal, store_visit
 from tests.clients.make import NODE_MODULES

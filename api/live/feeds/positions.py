@@ -37,7 +37,14 @@ from db.core.connect import Pool
 from db.core.errors import DatabaseError
 from db.core.tenant import reading
 from db.history import latest_positions
-from db.history.latest_positions import ASSETS, EMPLOYEES, EVER, FIRST, ChangedPositions, Owners
+from db.history.latest_positions import (
+    ASSETS,
+    EMPLOYEES,
+    EVER,
+    FIRST,
+    ChangedPositions,
+    PositionOwners,
+)
 from service.exceptions import message
 
 __all__ = ["PositionFeed", "PositionSubscription", "TooManySubscriptions", "WantedPositions"]
@@ -80,7 +87,7 @@ class PositionFeed:
         look_s: float = LOOK_S,
         all_s: float = ALL_S,
         clock: Callable[[], float] = time.monotonic,
-        of: Owners = ASSETS,
+        of: PositionOwners = ASSETS,
     ) -> None:
         self._connections = connections
         self._of = of

@@ -8,12 +8,13 @@ export const SHOWS_PEOPLE = ['shows-people']
 
 /** Whether the person who is signed in sees employees on the map. */
 export function useShowsPeople(): boolean {
+  const maySee = useHasRole('dispatcher')
   const { data: shows } = useQuery({
     queryKey: SHOWS_PEOPLE,
     queryFn: async () => (await data(api.GET('/v1/organization'))).shows_employees,
-    enabled: useHasRole('dispatcher'),
+    enabled: maySee,
   })
-  return shows === true
+  return maySee && shows === true
 }
 
 /** Whether what has this id is an employee. */

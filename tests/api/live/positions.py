@@ -1,9 +1,10 @@
-"""Positions of assets, and readers of them."""
+"""Positions of assets and employees, and readers of them."""
 
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+from db.core.ids import new_id
 from telemetry.ids import parse_id
 from tests.api.live.reading import Reader
 from tests.api.running import Organization, RunningApi
@@ -13,6 +14,14 @@ _PUT = """
 INSERT INTO latest_positions AS known (org_id, asset_id, tracker_id, time, seq, lat, lon)
 VALUES (%(org)s, %(asset)s, %(asset)s, %(time)s, 0, %(lat)s, %(lon)s)
     ON CONFLICT (org_id, asset_id) DO UPDATE
+   SET lat = excluded.lat, lon = excluded.lon, changed_by = pg_current_xact_id()
+RETURNING lat
+"""
+_PUT_EMPLOYEE = """
+INSERT INTO latest_employee_positions AS known
+       (org_id, employee_id, tracker_id, time, seq, lat, lon)
+VALUES (%(org)s, %(employee)s, %(tracker)s, %(time)s, 0, %(lat)s, %(lon)s)
+    ON CONFLICT (org_id, employee_id) DO UPDATE
    SET lat = excluded.lat, lon = excluded.lon, changed_by = pg_current_xact_id()
 RETURNING lat
 """
@@ -26,6 +35,21 @@ def put(api: RunningApi, org: Organization, asset_id: str, lat: float, lon: floa
     """Write a position, as ingest does."""
     values = {"org": org.org_id, "asset": parse_id("ast", asset_id), "time": datetime.now(UTC)}
     api.sql_named(_PUT, values | {"lat": lat, "lon": lon})
+
+
+def put_employee(
+    api: RunningApi,
+    org: Organization,
+    employee_id: str,
+    lat: float,
+    lon: float,
+    tracker_id: str | None = None,
+) -> None:
+    """Write a position, as ingest does."""
+    tracker = new_id() if tracker_id is None else parse_id("trk", tracker_id)
+    employee = parse_id("emp", employee_id)
+    values = {"org": org.org_id, "employee": employee, "tracker": tracker}
+    api.sql_named(_PUT_EMPLOYEE, values | {"time": datetime.now(UTC), "lat": lat, "lon": lon})
 
 
 async def places(reader: Reader, subscription_id: int = 1) -> dict[str, tuple[float, float]]:

@@ -5,26 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.api.punching import employee, user_of
+from tests.api.punching import employee, phone, show, user_of
 from tests.api.running import Client, Organization, RunningApi
 from tests.api.stored import store_fixes
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
 PATH = "/v1/employees/positions"
-
-
-async def phone(org: Organization, employee_id: str, since: datetime = NOW - 60 * MINUTE) -> str:
-    """Return a new tracker that is an employee's."""
-    body = {"employee_id": employee_id, "assigned_from": since.isoformat()}
-    answer = await org.admin.post("/v1/trackers", body)
-    assert answer.status == 201, answer.json
-    return answer.json["id"]
-
-
-async def show(org: Organization, shows: bool = True) -> None:
-    answer = await org.admin.patch("/v1/organization", {"shows_employees": shows})
-    assert (answer.status, answer.json["shows_employees"]) == (200, shows)
 
 
 async def positions(caller: Client, **query: Any) -> dict[str, Any]:

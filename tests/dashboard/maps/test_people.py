@@ -5,10 +5,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.api.live.positions import made, put
-from tests.api.live.test_employees import put_employee
-from tests.api.punching import employee
-from tests.api.resources.test_employee_positions import phone, show
+from tests.api.live.positions import made, put, put_employee
+from tests.api.punching import employee, phone, show
 from tests.api.running import Organization, RunningApi
 from tests.dashboard.pages import Pages
 
