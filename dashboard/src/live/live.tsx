@@ -3,7 +3,7 @@ import { createContext, useContext, useEffect, useState, useSyncExternalStore, t
 import { api, data, type Schemas } from '../api/client'
 import { takeEvent } from '../breaches/breaches'
 import { SESSION, useSignIn } from '../session/session'
-import { PositionStore, type AssetName, type LivePosition } from './positions'
+import { PositionStore, type AssetName, type LivePosition, type StatedPosition } from './positions'
 import { LiveSocket, type ConnectionState } from './socket'
 
 export interface Connection {
@@ -22,8 +22,8 @@ const store = new PositionStore()
 const ConnectionContext = createContext<Connection>(CONNECTING)
 
 /** Read the newest position of every asset, also of those that have none. */
-async function readAll(signal: AbortSignal): Promise<LivePosition[]> {
-  const all: LivePosition[] = []
+async function readAll(signal: AbortSignal): Promise<StatedPosition[]> {
+  const all: StatedPosition[] = []
   let cursor: string | null = null
   do {
     const query = { limit: PAGE, total: 'none' as const, ...(cursor === null ? {} : { cursor }) }

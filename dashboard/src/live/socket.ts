@@ -1,12 +1,12 @@
 /** The WebSocket of live events and positions (docs/live.md), which connects again by itself. */
 import type { Schemas } from '../api/client'
-import type { LivePosition } from './positions'
+import type { StatedPosition } from './positions'
 
 export type ConnectionState = 'connecting' | 'open' | 'lost' | 'ended'
 export type LiveEvent = Schemas['EventItem']
 
 export interface Receiver {
-  positions(items: readonly LivePosition[]): void
+  positions(items: readonly StatedPosition[]): void
   event(event: LiveEvent): void
   /** Events may be missing between what was read before and what comes now: read it anew. */
   gap(): void
@@ -18,7 +18,7 @@ interface Message {
   id?: number
   channel?: string
   code?: string
-  positions?: LivePosition[]
+  positions?: StatedPosition[]
   event?: LiveEvent & { seq: number }
   after?: number
   seq?: number

@@ -54,7 +54,7 @@ export function AssetList(props: {
                 <span className="asset-name" dir="auto">{item.name}</span>
                 <span className="small">
                   {say(`state-${state}`)}
-                  {item.position && ` · ${ago(say, Date.parse(item.position.time), now)}`}
+                  {item.position && ` · ${ago(say, item.at, now)}`}
                 </span>
               </button>
             </li>
