@@ -119,6 +119,10 @@ choose-asset = Maschine wählen
 from = Von
 to = Bis
 no-fixes = Aus dieser Zeit gibt es keine Positionen.
+zones-then = Die Zonen sind so gezeigt, wie sie in diesem Augenblick waren. Heute sind diese anders:
+zone-then-deleted = ist gelöscht
+zone-then-changed = ist geändert: { $what }
+zones-then-more = und { $count } weitere
 only-newest-fixes = Das sind die neuesten { $count } Positionen: Wählen Sie eine kürzere Zeit.
 greatest-speed = Geschwindigkeiten, höchstens
 instant = Zeitpunkt
@@ -808,6 +812,18 @@ thin-hint = Das Programm erhält die Kennungen und liest den Rest über die API.
 all-types = Alle Ereignisse
 all-types-hint = Auch solche, die spätere Versionen hinzufügen.
 group-hint = Alle dieser Gruppe.
+endpoint-filters = Maschinen und Zonen
+endpoint-filters-hint = Sind einige gewählt, gehen nur Ereignisse an diese Adresse, die eine davon nennen.
+machines-chosen = { $count ->
+    [one] Nur { $count } Maschine
+   *[other] Nur { $count } Maschinen
+}
+zones-chosen = { $count ->
+    [one] Nur { $count } Zone
+   *[other] Nur { $count } Zonen
+}
+find-zone = Zone nach Namen suchen
+endpoint-other-filters = Die API hat auch Filter nach Kunde oder Schlagwort gesetzt. Sie bleiben, wie sie sind.
 secret = Geheimnis
 rotate-endpoint-hint = Gesendetes wird mit einem neuen Geheimnis signiert, das einmal gezeigt wird. Bis das alte endet, signieren beide.
 verification = Signaturen prüfen

@@ -119,6 +119,10 @@ choose-asset = Choose a machine
 from = From
 to = To
 no-fixes = There are no positions of this time.
+zones-then = Zones are shown as they were at this moment. These are not like that today:
+zone-then-deleted = is deleted
+zone-then-changed = has changed: { $what }
+zones-then-more = and { $count } more
 only-newest-fixes = These are the newest { $count } positions: choose a shorter time.
 greatest-speed = Speeds, at most
 instant = Moment
@@ -808,6 +812,18 @@ thin-hint = The program gets the ids of what happened and reads the rest by the 
 all-types = All events
 all-types-hint = Also those that later versions add.
 group-hint = All of this group.
+endpoint-filters = Machines and zones
+endpoint-filters-hint = Where some are chosen, only events that name one of them go to this address.
+machines-chosen = { $count ->
+    [one] Only { $count } machine
+   *[other] Only { $count } machines
+}
+zones-chosen = { $count ->
+    [one] Only { $count } zone
+   *[other] Only { $count } zones
+}
+find-zone = Find a zone by its name
+endpoint-other-filters = The API has set filters by client or by tag, too. They stay as they are.
 secret = Secret
 rotate-endpoint-hint = What is sent is signed by a new secret, which is shown once. Until the old one ends, both sign.
 verification = Check signatures
