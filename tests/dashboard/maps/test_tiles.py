@@ -1,5 +1,6 @@
 """Map pictures of a server elsewhere, where the installation names one."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -72,5 +73,24 @@ async def test_without_a_server_nothing_is_fetched_elsewhere(
     pages.context.on("request", lambda request: asked.append(request.url))
     page = await pages.sign_in(org, "viewer@example.com")
     await page.locator(".map[data-state=drawn]").wait_for()
+    attribution = page.locator(".maplibregl-ctrl-attrib")
+    await expect(attribution).to_contain_text("Natural Earth | GeoNames (CC BY 4.0)")
     assert len(asked) > 10
     assert all(url.startswith((api.url, "blob:", "data:")) for url in asked)
+
+
+async def test_larger_cities_are_named(pages: Pages, org: Organization) -> None:
+    page = await pages.sign_in(org, "viewer@example.com")
+    box = await page.locator("canvas.maplibregl-canvas").bounding_box()
+    assert box is not None
+    centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    async def picture(east: float, south: float) -> bytes:
+        """Return 40 pixels around a place, as far from the centre of the map."""
+        x, y = centre[0] + east, centre[1] + south
+        return await page.screenshot(clip={"x": x - 20, "y": y - 5, "width": 40, "height": 10})
+
+    async with asyncio.timeout(20):
+        # Paris, and the same land south of it: a map without positions begins at 8.5, 47, zoom 4.
+        while await picture(-140, -63) == await picture(-140, -20):
+            await page.wait_for_timeout(200)
