@@ -624,13 +624,22 @@ last-received = Zuletzt empfangen
 seen = Wie oft
 message = Nachricht
 release = Freigeben
-release-all = { $count ->
-    [one] Diese Nachricht freigeben
-   *[other] Diese { $count } Nachrichten freigeben
+release-all = Alle passenden freigeben
+release-chosen = { $count ->
+    [one] Die gewählte Nachricht freigeben
+   *[other] Die { $count } gewählten freigeben
 }
-sure-release = { $count ->
-    [one] Diese Nachricht freigeben?
-   *[other] { $count } Nachrichten freigeben?
+sure-release = Alle Nachrichten freigeben, die zu diesen Filtern passen, auch die weiterer Seiten?
+release-stop = Anhalten
+releasing = Bisher { $count } freigegeben …
+released-count = { $count ->
+    [0] Keine wurde freigegeben.
+    [one] { $count } Nachricht wurde freigegeben.
+   *[other] { $count } Nachrichten wurden freigegeben.
+}
+release-refused = { $count ->
+    [one] { $count } blieb, wie sie ist: { $why }
+   *[other] { $count } blieben, wie sie sind: { $why }
 }
 sure-drop = Diese Nachricht endgültig entfernen?
 message-kept = Aufbewahrt

@@ -624,13 +624,22 @@ last-received = Received last
 seen = How often
 message = Message
 release = Release
-release-all = { $count ->
-    [one] Release this message
-   *[other] Release these { $count } messages
+release-all = Release all that fit
+release-chosen = { $count ->
+    [one] Release the message that is chosen
+   *[other] Release the { $count } that are chosen
 }
-sure-release = { $count ->
-    [one] Release this message?
-   *[other] Release { $count } messages?
+sure-release = Release all messages that fit these filters, also those of further pages?
+release-stop = Stop
+releasing = { $count } released so far …
+released-count = { $count ->
+    [0] None was released.
+    [one] { $count } message was released.
+   *[other] { $count } messages were released.
+}
+release-refused = { $count ->
+    [one] { $count } was left as it is: { $why }
+   *[other] { $count } were left as they are: { $why }
 }
 sure-drop = Remove this message for good?
 message-kept = Kept

@@ -145,6 +145,7 @@ async def test_machines_and_zones_are_chosen_by_their_names(
     await expect(machines.get_by_label("Truck 39")).to_be_checked()
     await expect(zones.get_by_role("heading")).to_have_text("Only 1 zone")
     await expect(form).to_contain_text("filters by client or by tag")
+    await expect(machines.get_by_role("paragraph")).to_have_text("Truck 39")
     await machines.get_by_label("Truck 39").uncheck()
     await form.get_by_role("button", name="Save").click()
     await expect(form.get_by_text("Saved.")).to_be_visible()
