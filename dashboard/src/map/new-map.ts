@@ -5,7 +5,7 @@ import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import { currentDisplay } from '../texts/display'
 import { sayer } from '../texts/texts'
 import { baseMap, emptyStyle } from './base-map'
-import { addTiles, TILES } from './tiles'
+import { addTiles, BELOW_TILES, TILES } from './tiles'
 
 maplibre.setWorkerUrl(workerUrl)
 const ATTRIBUTION = [
@@ -48,7 +48,7 @@ export function newMap(
     void baseMap().then(({ sources, layers }) => {
       if (isRemoved) return
       for (const [id, source] of Object.entries(sources)) map.addSource(id, source)
-      for (const layer of layers) map.addLayer(layer, TILES === null ? first : 'tiles')
+      for (const layer of layers) map.addLayer(layer, TILES === null ? first : BELOW_TILES)
     })
   })
   return map

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -14,19 +15,36 @@ from tests.dashboard.pages import Pages
 
 
 class TileServer:
-    """Answers with one picture, and counts what it is asked for."""
+    """Answers with one picture, or a style, and counts what it is asked for."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.status = 200
-        self.url = ""
+        self.url = self.style_url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
         headers = {"Access-Control-Allow-Origin": "*"}
         if self.status != 200:
             return web.Response(status=self.status, headers=headers)
+        if request.path.endswith(".json"):
+            return web.json_response(self._style(), headers=headers)
         return web.Response(body=png(256, 256), content_type="image/png", headers=headers)
+
+    def _style(self) -> dict[str, Any]:
+        """Return a style with names that our own layers have, and glyphs that are nowhere."""
+        source = {"type": "raster", "tiles": [self.url], "attribution": "Streets of the style"}
+        name = {"text-field": ["get", "name"], "text-font": ["Nowhere Regular"]}
+        places = {"type": "FeatureCollection", "features": []}
+        return {
+            "version": 8,
+            "glyphs": f"{self.style_url}/{{fontstack}}/{{range}}.pbf",
+            "sources": {"land": source, "cities": {"type": "geojson", "data": places}},
+            "layers": [
+                {"id": "zones", "type": "raster", "source": "land"},
+                {"id": "cities", "type": "symbol", "source": "cities", "layout": name},
+            ],
+        }
 
 
 @pytest.fixture
@@ -34,12 +52,14 @@ async def tiles() -> AsyncIterator[TileServer]:
     """A server of pictures."""
     server, app = TileServer(), web.Application()
     app.router.add_get("/{z}/{x}/{y}.png", server.answer)
+    app.router.add_get("/style.json", server.answer)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
     server.url = f"http://{host}:{port}/{{z}}/{{x}}/{{y}}.png"
+    server.style_url = f"http://{host}:{port}/style.json"
     yield server
     await runner.cleanup()
 
@@ -59,6 +79,29 @@ async def test_pictures_are_above_the_land_and_their_loss_is_said(
     await page.locator(".map[data-state=drawn]").wait_for()
     assert tiles.asked
     await expect(page.locator(".maplibregl-ctrl-attrib")).to_contain_text("Streets of ours")
+    await expect(page.locator(".map-notice")).to_have_count(0)
+    tiles.status = 500
+    await page.reload()
+    await expect(page.get_by_text("The street map cannot be reached")).to_be_visible()
+    await expect(page.get_by_role("button", name="Truck 1")).to_be_visible()
+
+
+async def test_a_style_lies_above_the_land_and_its_loss_is_said(
+    pages: Pages,
+    api: RunningApi,
+    org: Organization,
+    tiles: TileServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pages.expected.append("500 (Internal Server Error)")
+    monkeypatch.setitem(api.settings.__dict__, "map_tiles", tiles.style_url)
+    put(api, org, await made(org, "Truck 1"), 47.0, 8.0)
+    page = await pages.sign_in(org, "viewer@example.com")
+    await page.locator(".map[data-state=drawn]").wait_for()
+    attribution = page.locator(".maplibregl-ctrl-attrib")
+    await expect(attribution).to_contain_text("Streets of the style")
+    assert any(path.endswith(".png") for path in tiles.asked)
+    assert not any(".pbf" in path for path in tiles.asked)
     await expect(page.locator(".map-notice")).to_have_count(0)
     tiles.status = 500
     await page.reload()
