@@ -3,11 +3,11 @@
     python -m benchmarks.live.dashboard [--assets N] [--seconds N] [--viewers N] [--no-result]
 
 Starts the API and Chromium, as the tests do, opens the map, and writes a position of each asset
-each second as ingest does. Says of the page's main thread the longest task after the first drawing
-(but for the collections of garbage that the run itself asks for) and the time in scripts a second,
-the frames (drawn by software here), and how the heap grew after
-30 s; and of the API the processor time a second for this viewer, and then for others, programs with
-boxes. Goals: no task above 100 ms, 250 ms of scripts a second, a heap of at most 1.2 of that.
+each second as ingest does. Says of the page's main thread the longest task after the first drawing,
+but for the collections of garbage that the run itself asks for, and the time in scripts a second,
+the frames (drawn by software here), and how the heap grew after 30 s; and of the API the processor
+time a second for this viewer, and then for others, programs with boxes. Goals: no task above
+100 ms, 250 ms of scripts a second, a heap of at most 1.2 of that.
 """
 
 import argparse

@@ -35,7 +35,7 @@ export function useTerms(from: string, to: string) {
     queryKey: ['zones', 'then', from, to],
     queryFn: () => read(from, to),
     select: termsOf,
-    staleTime: Infinity, // a change of today begins behind it
+    staleTime: 60_000, // a new zone may begin in the past
   })
 }
 

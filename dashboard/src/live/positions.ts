@@ -21,6 +21,7 @@ const SILENT_MS = 5 * 60_000
 const MANY = 1_000
 const MANY_PAUSE_MS = 400 // drawing many takes its time
 
+/** A position, with its time as a number. */
 export function live(item: StatedPosition): LivePosition {
   return { ...item, at: item.position === null ? NaN : Date.parse(item.position.time) }
 }

@@ -109,7 +109,7 @@ export function FleetMap(props: {
     }
     map.current = made
     function draw() {
-      if (!isReady) return
+      if (!isReady || map.current === null) return
       const { chosen } = current.current
       const item = positions.all().find(({ id }) => id === chosen)
       made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(featuresOf(item, Date.now()))
