@@ -75,6 +75,7 @@ from api.resources.work_orders import verbs as work_order_verbs
 from api.resources.zones import routes as zones
 from api.resources.zones import trial as zone_trial
 from api.resources.zones import validation
+from api.resources.zones import versions as zone_versions
 from api.settings import ApiSettings
 from api.startup import opened
 from db.core.connect import Pool
@@ -101,6 +102,7 @@ RESOURCES = (
     gateways,
     validation,
     zone_trial,
+    zone_versions,  # before zones, where its path would be an id
     zones,
     gps_events,
     punches,

@@ -47,17 +47,20 @@ class ApiSettings(RoleSettings):
             pattern=r"^https?://[^\s/]+[^\s]*$", description="a URL like https://ops.example.com"
         ),
     ] = "http://127.0.0.1:8000"
-    map_tiles: (
+    map_tiles: Annotated[
         Annotated[
             str,
             Field(
-                pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?/[^\s\"']*\{z\}[^\s\"']*$",
+                pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?/[^\s\"']*(\{z\}[^\s\"']*|\.json)$",
                 max_length=1_000,
-                description="a URL like https://tiles.example.com/{z}/{x}/{y}.png",
             ),
         ]
-        | None
-    ) = None
+        | None,
+        Field(
+            description="a URL like https://tiles.example.com/{z}/{x}/{y}.png, or of a MapLibre"
+            " style like https://tiles.example.com/style.json"
+        ),
+    ] = None
     map_attribution: Annotated[str, Field(max_length=500)] | None = None
     tls_cert: ReadableFile | None = None
     tls_key: ReadableFile | None = None

@@ -26,6 +26,7 @@ from db.core.listing import (
     NEWEST_FIRST,
     Columns,
     Conditions,
+    FilteredList,
     ListKey,
     Order,
     PageRows,
@@ -63,7 +64,7 @@ _ZONES = (
 )
 _VERSION_COLUMNS = sql.SQL(
     "version, name, kind, alert_on, geometry::text, radius_m, width_m, rules, schedule, assets,"
-    " valid_from, valid_to, created_at, punch_tolerance_m"
+    " valid_from, valid_to, created_at, punch_tolerance_m, zone_id"
 )
 
 MAX_BOXES = 20_000
@@ -126,6 +127,7 @@ class PastZone(NamedTuple):
     valid_to: datetime | None
     created_at: datetime
     punch_tolerance_m: float | None
+    zone_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,33 @@ class ZoneFilter:
             conditions.add("v.valid_to IS NULL")  # says nothing new, but leads to the index
         conditions.add_name_prefix(self.name_prefix)
         return conditions
+
+
+@dataclass(frozen=True, slots=True)
+class SpanFilter:
+    """A filter of versions of all zones: those in force at some time in [since, until), of deleted
+    zones too.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> Conditions:
+        conditions = Conditions()
+        conditions.add("valid_to IS DISTINCT FROM valid_from")  # else it was never in force
+        if self.since is not None:
+            conditions.add("(valid_to IS NULL OR valid_to > %(since)s)", since=self.since)
+        if self.until is not None:
+            conditions.add("valid_from < %(until)s", until=self.until)
+        return conditions
+
+
+ALL_VERSIONS = FilteredList(
+    PastZone,
+    _VERSION_COLUMNS,
+    "zone_versions JOIN zone_shapes USING (org_id, geometry_sha256)",
+    Columns(time="valid_from", id="zone_id"),
+)
 
 
 class VersionKey(NamedTuple):

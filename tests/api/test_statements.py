@@ -54,6 +54,7 @@ LISTS = [
     "trackers?connected=false",
     "zones",
     "zones/{zone}/versions",
+    "zones/versions?from=2026-01-01T00:00:00Z",
     "visits",
     "visits?open=true&zone_id={zone}",
     "alerts",

@@ -65,6 +65,12 @@ OF_ROLE = {
     "api": (
         *WITH_A_KEY,
         ("OPSC_API_PORT", "http", "must be a valid integer, unable to parse string as an integer"),
+        (
+            "OPSC_MAP_TILES",
+            "https://tiles.example.com/style.css",
+            "must be a URL like https://tiles.example.com/{z}/{x}/{y}.png, or of a MapLibre style"
+            " like https://tiles.example.com/style.json, not",
+        ),
         ("OPSC_API_PORT", "65536", "must be less than or equal to 65535, not '65536'"),
         ("OPSC_API_HOST", "0.0.0.0", "other machines reach 0.0.0.0 in clear text"),
         (

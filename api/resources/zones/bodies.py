@@ -103,6 +103,12 @@ class VersionItem(_Version):
     valid_to: datetime | None
 
 
+class ZoneVersionItem(VersionItem):
+    """A version, and of which zone it is."""
+
+    zone_id: fields.ZoneId
+
+
 class ZoneItem(_Version):
     """A zone as its newest version has it."""
 
@@ -227,6 +233,11 @@ def zone_feature(item: Mapping[str, Any]) -> dict[str, Any]:
 def version_item(version: PastZone) -> dict[str, Any]:
     """Return a VersionItem."""
     return {**_version(version), "valid_to": optional_time_text(version.valid_to)}
+
+
+def zone_version_item(version: PastZone) -> dict[str, Any]:
+    """Return a ZoneVersionItem."""
+    return {"zone_id": id_text("zon", version.zone_id), **version_item(version)}
 
 
 def _version(of: Zone | PastZone) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react'
+import { useEffect, useMemo, useState } from 'react'
 import { useSearchParams } from 'react-router'
 import { problemOf } from '../api/problem'
 import { useAssetNames } from '../live/live'
@@ -8,12 +8,13 @@ import { speedText } from '../texts/display'
 import { inputText, instantOfInput, timeText } from '../texts/times'
 import { Choice } from '../ui/choice'
 import { Button, Note, ProblemNote } from '../ui/forms'
-import type { Zone } from '../zones/shapes'
 import { useZones } from '../zones/use-zones'
 import { SpeedChart } from './speed-chart'
 import { placeAt, type Fix } from './track'
 import { TrackMap, WAY_COLOURS } from './track-map'
 import { MOST_FIXES, useTracks, useVisits } from './use-track'
+import { differencesOf, drawn, useInForce, useTerms } from './zones-then'
+import { ZonesThenNote } from './zones-then-note'
 
 const HOUR_MS = 3_600_000
 const FIRST_MS = 2 * HOUR_MS
@@ -21,7 +22,6 @@ const MOST_MS = 24 * HOUR_MS
 const LAST_MS = 8.64e15 // of a Date
 const PACES = ['1', '10', '60', '600'] as const
 const NO_FIXES: readonly Fix[] = []
-const NO_ZONES: readonly Zone[] = []
 
 /** An instant of the address; null where there is none that can be read. */
 function instantOf(text: string | null): number | null {
@@ -115,7 +115,12 @@ export default function HistoryPage() {
   const begin = Math.min(...ways.map((way) => way[0]?.at ?? to), to)
   const end = Math.max(...ways.map((way) => way.at(-1)?.at ?? begin), begin)
   const play = usePlay(begin, end, instantOf(address.get('at')), [asset, ...span].join(' '))
-  const zoneNames = new Map(zones.data?.map((zone) => [zone.id, zone.name]))
+  const terms = useTerms(...span)
+  const versions = useInForce(terms.data, play.at)
+  const then = useMemo(() => drawn(versions), [versions])
+  const differences = useMemo(() => differencesOf(versions, zones.data ?? []), [versions, zones.data])
+  const zoneNames = new Map<string, string>()
+  for (const { version } of terms.data ?? []) if (!zoneNames.has(version.zone_id)) zoneNames.set(version.zone_id, version.name) // newest first
   const speed = placeAt(fixes, play.at)?.fix.speed_mps
 
   function setSpan(begin: number, end: number, moved: 'from' | 'to') {
@@ -134,7 +139,7 @@ export default function HistoryPage() {
     }, { replace: true })
   }
 
-  const problem = tracks.error ?? visits.error
+  const problem = tracks.error ?? visits.error ?? terms.error
   return (
     <div className={isFailed ? 'map-page without-map' : 'map-page'}>
       <section className="side history" aria-label={say('history')}>
@@ -196,6 +201,7 @@ export default function HistoryPage() {
             </div>
           </>
         )}
+        {zones.data && <ZonesThenNote differences={differences} />}
         <ul className="visits" aria-label={say('visits')}>
           {visits.data?.data.map((visit) => (
             <li key={visit.id}>
@@ -213,7 +219,7 @@ export default function HistoryPage() {
       {isFailed ? (
         <Note kind="plain">{say('no-webgl')}</Note>
       ) : (
-        <TrackMap label={say('map')} ways={ways} zones={zones.data ?? NO_ZONES} at={play.at} onFailed={() => setIsFailed(true)} />
+        <TrackMap label={say('map')} ways={ways} zones={then} at={play.at} onFailed={() => setIsFailed(true)} />
       )}
     </div>
   )

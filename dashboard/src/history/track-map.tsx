@@ -3,7 +3,7 @@ import * as maplibre from 'maplibre-gl'
 import { useEffect, useRef } from 'react'
 import { newMap } from '../map/new-map'
 import { addZones, setZones } from '../map/zone-layers'
-import type { Zone } from '../zones/shapes'
+import type { MapZone } from '../zones/shapes'
 import { linesOf, placeAt, type Fix } from './track'
 
 /** The colours of ways, in their order. */
@@ -50,7 +50,7 @@ function addTracks(map: maplibre.Map, ways: readonly Way[], at: number): void {
 export function TrackMap(props: {
   label: string
   ways: readonly Way[]
-  zones: readonly Zone[]
+  zones: readonly MapZone[]
   at: number
   onFailed: () => void
 }) {

@@ -4,7 +4,7 @@ import { api, data, type Schemas } from '../api/client'
 import { takeEvent } from '../breaches/breaches'
 import { SESSION, useSignIn } from '../session/session'
 import { SHOWS_PEOPLE, useShowsPeople } from './people'
-import { PositionStore, type AssetName, type LivePosition } from './positions'
+import { PositionStore, type AssetName, type LivePosition, type StatedPosition } from './positions'
 import { LiveSocket, type ConnectionState } from './socket'
 
 export interface Connection {
@@ -26,8 +26,8 @@ const peopleStore = new PositionStore()
 const ConnectionContext = createContext<Connection>(CONNECTING)
 
 /** Read the newest position of every asset or employee, also of those that have none. */
-async function readAll(path: '/v1/assets/positions' | '/v1/employees/positions', signal: AbortSignal): Promise<LivePosition[]> {
-  const all: LivePosition[] = []
+async function readAll(path: '/v1/assets/positions' | '/v1/employees/positions', signal: AbortSignal): Promise<StatedPosition[]> {
+  const all: StatedPosition[] = []
   let cursor: string | null = null
   do {
     const query = { limit: PAGE, total: 'none' as const, ...(cursor === null ? {} : { cursor }) }

@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from 'vitest'
-import { PositionStore, stateOf, type LivePosition } from './positions'
+import { live, PositionStore, stateOf, type StatedPosition } from './positions'
 
 vi.stubGlobal('requestAnimationFrame', (call: () => void) => call())
 
-function item(name: string, time: string, speed_mps: number | null = null): LivePosition {
+function item(name: string, time: string, speed_mps: number | null = null): StatedPosition {
   const position = { tracker_id: 'trk', time, lat: 47, lon: 8, speed_mps, course_deg: null, accuracy_m: null }
-  return { id: name, name, position } as unknown as LivePosition
+  return { id: name, name, position } as unknown as StatedPosition
 }
 
 describe('positions', () => {
@@ -40,9 +40,9 @@ describe('positions', () => {
 
   it('have a state by speed and age', () => {
     const now = Date.parse('2026-01-01T00:05:00Z')
-    expect(stateOf(item('a', '2026-01-01T00:04:00Z', 3), now)).toBe('moving')
-    expect(stateOf(item('a', '2026-01-01T00:04:00Z', 0.2), now)).toBe('standing')
-    expect(stateOf(item('a', '2025-12-31T23:59:00Z', 3), now)).toBe('silent')
-    expect(stateOf({ id: 'a', name: 'a', position: null }, now)).toBe('unknown')
+    expect(stateOf(live(item('a', '2026-01-01T00:04:00Z', 3)), now)).toBe('moving')
+    expect(stateOf(live(item('a', '2026-01-01T00:04:00Z', 0.2)), now)).toBe('standing')
+    expect(stateOf(live(item('a', '2025-12-31T23:59:00Z', 3)), now)).toBe('silent')
+    expect(stateOf(live({ id: 'a', name: 'a', position: null }), now)).toBe('unknown')
   })
 })

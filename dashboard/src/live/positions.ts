@@ -1,8 +1,12 @@
 /** The newest position of each asset or employee, outside of React: it changes many times a second. */
 import type { Schemas } from '../api/client'
 
-/** Of an asset or an employee: they have the same fields. */
-export type LivePosition = Schemas['AssetPosition']
+/** A position as the API has it, of an asset or an employee: they have the same fields. */
+export type StatedPosition = Schemas['AssetPosition']
+/** at: the time of the position, in milliseconds since 1970; NaN where there is none. Reading it anew takes long. */
+export interface LivePosition extends StatedPosition {
+  at: number
+}
 export type State = 'moving' | 'standing' | 'silent' | 'unknown'
 
 /** An asset by its name. */
@@ -17,11 +21,15 @@ const SILENT_MS = 5 * 60_000
 const MANY = 1_000
 const MANY_PAUSE_MS = 400 // drawing many takes its time
 
+/** A position, with its time as a number. */
+export function live(item: StatedPosition): LivePosition {
+  return { ...item, at: item.position === null ? NaN : Date.parse(item.position.time) }
+}
+
 /** What a position says of an asset at an instant, in milliseconds since 1970. */
-export function stateOf(item: LivePosition, now: number): State {
-  const position = item.position
+export function stateOf({ position, at }: LivePosition, now: number): State {
   if (position === null) return 'unknown'
-  if (now - Date.parse(position.time) > SILENT_MS) return 'silent'
+  if (now - at > SILENT_MS) return 'silent'
   return (position.speed_mps ?? 0) >= MOVING_MPS ? 'moving' : 'standing'
 }
 
@@ -29,8 +37,7 @@ type Listener = () => void
 
 /** Whether an item is at least as new as what is known. */
 function isNewer(item: LivePosition, known: LivePosition | undefined): boolean {
-  if (!known?.position) return true
-  return item.position !== null && Date.parse(item.position.time) >= Date.parse(known.position.time)
+  return !known?.position || item.at >= known.at
 }
 
 /** Positions by asset. Readers are told at most once a frame, and of many assets less often. */
@@ -47,8 +54,8 @@ export class PositionStore {
    * Take what came live. An older position never replaces a newer one. An asset that had a position
    * and has none any more is deleted.
    */
-  put(news: readonly LivePosition[]): void {
-    for (const item of news) {
+  put(news: readonly StatedPosition[]): void {
+    for (const item of news.map(live)) {
       const known = this.items.get(item.id)
       if (item.position === null && known?.position) {
         this.items.delete(item.id)
@@ -62,10 +69,10 @@ export class PositionStore {
   }
 
   /** Take all assets that there are, as they were read: no others are left. */
-  replace(all: readonly LivePosition[]): void {
+  replace(all: readonly StatedPosition[]): void {
     const known = this.items
     this.items = new Map(
-      all.map((item) => {
+      all.map(live).map((item) => {
         const before = known.get(item.id)
         return [item.id, before && !isNewer(item, before) ? { ...before, name: item.name } : item]
       }),

@@ -1,13 +1,13 @@
 /** The WebSocket of live events and positions (docs/live.md), which connects again by itself. */
 import type { Schemas } from '../api/client'
-import type { LivePosition } from './positions'
+import type { StatedPosition } from './positions'
 
 export type ConnectionState = 'connecting' | 'open' | 'lost' | 'ended'
 export type LiveEvent = Schemas['EventItem']
 
 export interface Receiver {
-  positions(items: readonly LivePosition[]): void
-  people(items: readonly LivePosition[]): void
+  positions(items: readonly StatedPosition[]): void
+  people(items: readonly StatedPosition[]): void
   /** Where employees are is not to be seen any more. */
   peopleHidden(): void
   event(event: LiveEvent): void
@@ -21,7 +21,7 @@ interface Message {
   id?: number
   channel?: string
   code?: string
-  positions?: LivePosition[]
+  positions?: StatedPosition[]
   event?: LiveEvent & { seq: number }
   after?: number
   seq?: number

@@ -58,7 +58,7 @@ export function AssetList(props: {
                 <span className="small">
                   {isPerson(item.id) && `${say('person')} · `}
                   {say(stateName(item.id, state))}
-                  {item.position && ` · ${ago(say, Date.parse(item.position.time), now)}`}
+                  {item.position && ` · ${ago(say, item.at, now)}`}
                 </span>
               </button>
             </li>

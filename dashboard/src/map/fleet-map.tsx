@@ -1,12 +1,12 @@
 /** The live map: one component around MapLibre, which reads positions from their store by itself. */
 import * as maplibre from 'maplibre-gl'
 import { useEffect, useRef } from 'react'
-import type { Feature, Point } from 'geojson'
+import type { Point } from 'geojson'
 import { people, positions } from '../live/live'
-import { isPerson } from '../live/people'
 import { STATES, stateOf, type LivePosition } from '../live/positions'
 import type { Zone } from '../zones/shapes'
 import { scheme } from './base-map'
+import { FleetChanges, PERSON, featuresOf } from './fleet-changes'
 import { mark, personMark } from './marks'
 import { newMap } from './new-map'
 import { addZones, setZones } from './zone-layers'
@@ -14,39 +14,6 @@ import { addZones, setZones } from './zone-layers'
 const AGES_MS = 10_000 // how often states are looked at where nothing comes
 const CLOSE_ZOOM = 15
 const LABEL_ZOOM = 9
-const PERSON = 'person-' // before the state, in names of marks
-
-interface Properties {
-  id: string
-  name: string
-  mark: string
-  /** Degrees by which the mark is turned. */
-  heading: number
-}
-
-function featureOf(item: LivePosition, now: number): Feature<Point, Properties> | null {
-  if (item.position === null) return null
-  const state = stateOf(item, now)
-  return {
-    type: 'Feature',
-    geometry: { type: 'Point', coordinates: [item.position.lon, item.position.lat] },
-    properties: {
-      id: item.id,
-      name: item.name,
-      mark: isPerson(item.id) ? PERSON + state : state,
-      heading: state === 'moving' && !isPerson(item.id) ? (item.position.course_deg ?? 0) : 0,
-    },
-  }
-}
-
-function collection(items: readonly LivePosition[], chosen: string | null, isChosen: boolean) {
-  const now = Date.now()
-  const features = items
-    .filter((item) => (item.id === chosen) === isChosen)
-    .map((item) => featureOf(item, now))
-    .filter((each) => each !== null)
-  return { type: 'FeatureCollection' as const, features }
-}
 
 function symbols(id: string, source: string, isChosen: boolean): maplibre.SymbolLayerSpecification {
   const ink = scheme() === 'dark' ? '#e8edf1' : '#1b2733'
@@ -79,7 +46,7 @@ function addFleet(map: maplibre.Map): void {
     map.addImage(PERSON + state, personMark(state), { pixelRatio: 1 })
   }
   const empty = { type: 'FeatureCollection' as const, features: [] }
-  map.addSource('fleet', { type: 'geojson', data: empty, cluster: true, clusterMaxZoom: 11, clusterRadius: 40 })
+  map.addSource('fleet', { type: 'geojson', data: empty, promoteId: 'id', cluster: true, clusterMaxZoom: 11, clusterRadius: 40 })
   map.addSource('chosen', { type: 'geojson', data: empty })
   map.addLayer({
     id: 'clusters',
@@ -130,6 +97,8 @@ export function FleetMap(props: {
     let made: maplibre.Map
     let isFitted = false
     let isReady = false
+    let isDrawing = false
+    const fleet = new FleetChanges()
     let lastSeen: string | null = null // of the asset that is followed: which, and when
     try {
       made = newMap(place.current!, current.current.label, 'zones', (map) => {
@@ -149,13 +118,28 @@ export function FleetMap(props: {
     }
 
     function draw() {
-      if (!isReady) return
+      if (!isReady || map.current === null) return
       const { chosen } = current.current
-      const shown = items()
-      made.getSource<maplibre.GeoJSONSource>('fleet')?.setData(collection(shown, chosen, false))
-      made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(collection(shown, chosen, true))
+      const item = items().find(({ id }) => id === chosen)
+      made.getSource<maplibre.GeoJSONSource>('chosen')?.setData(featuresOf(item, Date.now()))
       if (!isFitted) fit()
-      follow(chosen)
+      follow(item)
+      void drawFleet()
+    }
+
+    /** One portion after the other, until what is drawn is what there is. */
+    async function drawFleet() {
+      if (isDrawing) return
+      isDrawing = true
+      let diffs: maplibre.GeoJSONSourceDiff[]
+      do {
+        diffs = fleet.next(items(), current.current.chosen, Date.now())
+        for (const diff of diffs) {
+          if (map.current === null) return // it was removed meanwhile
+          await made.getSource<maplibre.GeoJSONSource>('fleet')?.updateData(diff)
+        }
+      } while (diffs.length > 0)
+      isDrawing = false
     }
 
     /** Show those that are heard of, else all. */
@@ -167,11 +151,11 @@ export function FleetMap(props: {
       made.fitBounds(bounds, { padding: 60, maxZoom: CLOSE_ZOOM, animate: false })
     }
 
-    function follow(chosen: string | null) {
-      const position = items().find((item) => item.id === chosen)?.position
-      const seen = position ? `${chosen} ${position.time}` : null
+    function follow(item: LivePosition | undefined) {
+      const position = item?.position
+      const seen = position ? `${item.id} ${position.time}` : null
       if (!position || seen === lastSeen) return
-      const isNew = !lastSeen?.startsWith(`${chosen} `)
+      const isNew = !lastSeen?.startsWith(`${item.id} `)
       lastSeen = seen
       const zoom = isNew ? { zoom: Math.max(made.getZoom(), CLOSE_ZOOM) } : {}
       made.easeTo({ center: [position.lon, position.lat], duration: 300, ...zoom })
@@ -187,7 +171,8 @@ export function FleetMap(props: {
         current.current.onChoose(found ? String(found.properties.id) : null)
       }
     })
-    const subscriptions = [positions.subscribe(draw), people.subscribe(draw)]
+    const drawLater = () => setTimeout(draw) // not in the task in which React draws the list
+    const subscriptions = [positions.subscribe(drawLater), people.subscribe(drawLater)]
     const ageing = window.setInterval(draw, AGES_MS)
     return () => {
       for (const unsubscribe of subscriptions) unsubscribe()

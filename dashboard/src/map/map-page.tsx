@@ -56,9 +56,10 @@ export default function MapPage() {
     // States that change by age alone are counted with the next position.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [positions])
+  const letters = words.toLocaleLowerCase()
   const shown = positions.filter(
     (item) =>
-      item.name.toLocaleLowerCase().includes(words.toLocaleLowerCase()) &&
+      (letters === '' || item.name.toLocaleLowerCase().includes(letters)) &&
       (wanted === null || stateOf(item, now) === wanted),
   )
   const person = chosen !== null && isPerson(chosen) ? people.find(({ id }) => id === chosen) : undefined

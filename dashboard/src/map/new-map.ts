@@ -4,10 +4,14 @@ import * as maplibre from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import { currentDisplay } from '../texts/display'
 import { sayer } from '../texts/texts'
-import { emptyStyle, landLayers } from './base-map'
-import { addTiles, TILES } from './tiles'
+import { baseMap, emptyStyle } from './base-map'
+import { addTiles, BELOW_TILES, TILES } from './tiles'
 
 maplibre.setWorkerUrl(workerUrl)
+const ATTRIBUTION = [
+  '<a href="https://www.naturalearthdata.com/">Natural Earth</a>',
+  '<a href="https://www.geonames.org/">GeoNames</a> (<a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>)',
+]
 
 /**
  * A map in an element. Throws where the browser has no WebGL.
@@ -31,7 +35,7 @@ export function newMap(
     pitchWithRotate: false,
     touchPitch: false,
     locale: { 'Map.Title': label },
-    attributionControl: { compact: true, customAttribution: 'Natural Earth' },
+    attributionControl: { compact: true, customAttribution: ATTRIBUTION },
   })
   let isRemoved = false
   map.once('remove', () => (isRemoved = true))
@@ -41,10 +45,10 @@ export function newMap(
   map.on('load', () => {
     onReady(map)
     if (TILES !== null) addTiles(map, TILES, first, (isLost) => notice(container, isLost ? 'map-tiles-failed' : null))
-    void landLayers().then(({ data, layers }) => {
+    void baseMap().then(({ sources, layers }) => {
       if (isRemoved) return
-      map.addSource('land', { type: 'geojson', data })
-      for (const layer of layers) map.addLayer(layer, TILES === null ? first : 'tiles')
+      for (const [id, source] of Object.entries(sources)) map.addSource(id, source)
+      for (const layer of layers) map.addLayer(layer, TILES === null ? first : BELOW_TILES)
     })
   })
   return map

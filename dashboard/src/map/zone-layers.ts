@@ -1,6 +1,6 @@
 /** Zones on a map, by kind. */
 import type * as maplibre from 'maplibre-gl'
-import { featuresOf, type Zone } from '../zones/shapes'
+import { featuresOf, type MapZone } from '../zones/shapes'
 import { scheme } from './base-map'
 import { ZONE_COLOURS } from './marks'
 
@@ -33,7 +33,7 @@ export function addFilled(map: maplibre.Map, source: string, id: string, corrido
   })
 }
 
-export function addZones(map: maplibre.Map, zones: readonly Zone[]): void {
+export function addZones(map: maplibre.Map, zones: readonly MapZone[]): void {
   const colour: Expression = ['match', ['get', 'kind'], ...ZONE_COLOURS, '#6b7280']
   map.addSource('zones', { type: 'geojson', buffer: REACH, data: featuresOf(zones) })
   addFilled(map, 'zones', 'zones', 'zone-corridors', colour, 0.12)
@@ -66,6 +66,6 @@ export function addZones(map: maplibre.Map, zones: readonly Zone[]): void {
   })
 }
 
-export function setZones(map: maplibre.Map | null, zones: readonly Zone[]): void {
+export function setZones(map: maplibre.Map | null, zones: readonly MapZone[]): void {
   map?.getSource<maplibre.GeoJSONSource>('zones')?.setData(featuresOf(zones))
 }

@@ -22,19 +22,24 @@ export function Messages(props: {
   empty: string
   chosen: string | null
   onChoose: (id: string | null) => void
+  picked: ReadonlySet<string>
+  onPick: ((id: string) => void) | null
   onRelease: ((id: string) => void) | null
   onDrop: ((id: string) => void) | null
 }) {
   const say = useSay()
   const language = useLanguage()
-  const { chosen, onChoose, onRelease, onDrop } = props
+  const { chosen, picked, onChoose, onPick, onRelease, onDrop } = props
   const columns: Column<Message>[] = [
     {
       title: 'reason',
       cell: (each) => (
-        <>
-          {say(reasonName(each.reason))} <span className="small detail">{each.detail}</span>
-        </>
+        <label className="pick">
+          {onPick && isReleasable(each) && <input type="checkbox" checked={picked.has(each.id)} onChange={() => onPick(each.id)} />}
+          <span>
+            {say(reasonName(each.reason))} <span className="small detail">{each.detail}</span>
+          </span>
+        </label>
       ),
     },
     { title: 'tracker', cell: (each) => (each.tracker_id === null ? '' : (props.names.get(each.tracker_id) ?? each.tracker_id)) },

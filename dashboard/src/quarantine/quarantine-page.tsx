@@ -10,6 +10,7 @@ import { given, SpanFilter, timeOf, useFilters } from '../ui/filters'
 import { Button, Note, ProblemNote } from '../ui/forms'
 import { isReleasable, Messages, type Message } from './messages'
 import { reasonName, REASONS } from './reasons'
+import { ReleaseMany, type MessageQuery } from './release-many'
 
 const QUARANTINE = ['quarantine']
 const MOST_TRACKERS = 1_000 // of a page
@@ -23,7 +24,8 @@ export function QuarantinePage() {
   const queries = useQueryClient()
   const [filters, setFilters] = useFilters(FILTERS)
   const [chosen, setChosen] = useState<string | null>(null)
-  const query = given({
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
+  const query: MessageQuery = given({
     reason: filters.reason as Reason,
     tracker_id: filters.tracker,
     from: timeOf(filters.from),
@@ -39,21 +41,19 @@ export function QuarantinePage() {
   const names = new Map(trackers.data?.data.map(({ id, name }) => [id, name ?? id]))
   const refresh = () => queries.invalidateQueries({ queryKey: QUARANTINE })
   const release = useMutation({
-    // One after the other: an organization has few requests at a time.
-    mutationFn: async (ids: readonly string[]) => {
-      let refusal: unknown = null // of those that somebody else has released, and the like
-      for (const id of ids) {
-        await data(api.POST('/v1/quarantine/{id}/release', { params: { path: { id } } })).catch((thrown) => (refusal = thrown))
-      }
-      if (refusal !== null) throw refusal
-    },
+    mutationFn: (id: string) => data(api.POST('/v1/quarantine/{id}/release', { params: { path: { id } } })),
     onSettled: refresh,
   })
   const drop = useMutation({
     mutationFn: (id: string) => data(api.DELETE('/v1/quarantine/{id}', { params: { path: { id } } })),
     onSettled: refresh,
   })
-  const releasable = (messages.data ?? []).filter(isReleasable).map(({ id }) => id)
+  const wanted = (messages.data ?? []).filter((message) => isReleasable(message) && picked.has(message.id))
+  function pick(id: string) {
+    const next = new Set(picked)
+    if (!next.delete(id)) next.add(id)
+    setPicked(next)
+  }
   const isFiltered = FILTERS.some((name) => filters[name] !== '')
   const problem = messages.error ?? trackers.error ?? release.error ?? drop.error
   const ids = [...names.keys()]
@@ -80,15 +80,8 @@ export function QuarantinePage() {
       </div>
       {filters.reason !== '' && <Note kind="plain">{say(`${reasonName(filters.reason)}-hint`)}</Note>}
       {problem && <ProblemNote problem={problemOf(problem)} />}
-      {mayChange && releasable.length > 0 && (
-        <div className="row">
-          <Button
-            isPending={release.isPending}
-            onPress={() => confirm(say('sure-release', { count: releasable.length })) && release.mutate(releasable)}
-          >
-            {say('release-all', { count: releasable.length })}
-          </Button>
-        </div>
+      {mayChange && messages.data !== undefined && messages.data.length > 0 && (
+        <ReleaseMany chosen={wanted.map(({ id }) => id)} query={query} onEnd={() => void refresh()} />
       )}
       {!messages.error && (
         <Messages
@@ -97,7 +90,9 @@ export function QuarantinePage() {
           empty={say(isFiltered ? 'no-message-fits' : 'no-messages')}
           chosen={chosen}
           onChoose={setChosen}
-          onRelease={mayChange ? (id) => release.mutate([id]) : null}
+          picked={picked}
+          onPick={mayChange ? pick : null}
+          onRelease={mayChange ? (id) => release.mutate(id) : null}
           onDrop={mayChange ? (id) => confirm(say('sure-drop')) && drop.mutate(id) : null}
         />
       )}

@@ -126,6 +126,10 @@ choose-asset = Maschine wählen
 from = Von
 to = Bis
 no-fixes = Aus dieser Zeit gibt es keine Positionen.
+zones-then = Die Zonen sind so gezeigt, wie sie in diesem Augenblick waren. Heute sind diese anders:
+zone-then-deleted = ist gelöscht
+zone-then-changed = ist geändert: { $what }
+zones-then-more = und { $count } weitere
 only-newest-fixes = Das sind die neuesten { $count } Positionen: Wählen Sie eine kürzere Zeit.
 greatest-speed = Geschwindigkeiten, höchstens
 instant = Zeitpunkt
@@ -631,13 +635,22 @@ last-received = Zuletzt empfangen
 seen = Wie oft
 message = Nachricht
 release = Freigeben
-release-all = { $count ->
-    [one] Diese Nachricht freigeben
-   *[other] Diese { $count } Nachrichten freigeben
+release-all = Alle passenden freigeben
+release-chosen = { $count ->
+    [one] Die gewählte Nachricht freigeben
+   *[other] Die { $count } gewählten freigeben
 }
-sure-release = { $count ->
-    [one] Diese Nachricht freigeben?
-   *[other] { $count } Nachrichten freigeben?
+sure-release = Alle Nachrichten freigeben, die zu diesen Filtern passen, auch die weiterer Seiten?
+release-stop = Anhalten
+releasing = Bisher { $count } freigegeben …
+released-count = { $count ->
+    [0] Keine wurde freigegeben.
+    [one] { $count } Nachricht wurde freigegeben.
+   *[other] { $count } Nachrichten wurden freigegeben.
+}
+release-refused = { $count ->
+    [one] { $count } blieb, wie sie ist: { $why }
+   *[other] { $count } blieben, wie sie sind: { $why }
 }
 sure-drop = Diese Nachricht endgültig entfernen?
 message-kept = Aufbewahrt
@@ -819,6 +832,18 @@ thin-hint = Das Programm erhält die Kennungen und liest den Rest über die API.
 all-types = Alle Ereignisse
 all-types-hint = Auch solche, die spätere Versionen hinzufügen.
 group-hint = Alle dieser Gruppe.
+endpoint-filters = Maschinen und Zonen
+endpoint-filters-hint = Sind einige gewählt, gehen nur Ereignisse an diese Adresse, die eine davon nennen.
+machines-chosen = { $count ->
+    [one] Nur { $count } Maschine
+   *[other] Nur { $count } Maschinen
+}
+zones-chosen = { $count ->
+    [one] Nur { $count } Zone
+   *[other] Nur { $count } Zonen
+}
+find-zone = Zone nach Namen suchen
+endpoint-other-filters = Die API hat auch Filter nach Kunde oder Schlagwort gesetzt. Sie bleiben, wie sie sind.
 secret = Geheimnis
 rotate-endpoint-hint = Gesendetes wird mit einem neuen Geheimnis signiert, das einmal gezeigt wird. Bis das alte endet, signieren beide.
 verification = Signaturen prüfen

@@ -126,6 +126,10 @@ choose-asset = Choose a machine
 from = From
 to = To
 no-fixes = There are no positions of this time.
+zones-then = Zones are shown as they were at this moment. These are not like that today:
+zone-then-deleted = is deleted
+zone-then-changed = has changed: { $what }
+zones-then-more = and { $count } more
 only-newest-fixes = These are the newest { $count } positions: choose a shorter time.
 greatest-speed = Speeds, at most
 instant = Moment
@@ -631,13 +635,22 @@ last-received = Received last
 seen = How often
 message = Message
 release = Release
-release-all = { $count ->
-    [one] Release this message
-   *[other] Release these { $count } messages
+release-all = Release all that fit
+release-chosen = { $count ->
+    [one] Release the message that is chosen
+   *[other] Release the { $count } that are chosen
 }
-sure-release = { $count ->
-    [one] Release this message?
-   *[other] Release { $count } messages?
+sure-release = Release all messages that fit these filters, also those of further pages?
+release-stop = Stop
+releasing = { $count } released so far …
+released-count = { $count ->
+    [0] None was released.
+    [one] { $count } message was released.
+   *[other] { $count } messages were released.
+}
+release-refused = { $count ->
+    [one] { $count } was left as it is: { $why }
+   *[other] { $count } were left as they are: { $why }
 }
 sure-drop = Remove this message for good?
 message-kept = Kept
@@ -819,6 +832,18 @@ thin-hint = The program gets the ids of what happened and reads the rest by the 
 all-types = All events
 all-types-hint = Also those that later versions add.
 group-hint = All of this group.
+endpoint-filters = Machines and zones
+endpoint-filters-hint = Where some are chosen, only events that name one of them go to this address.
+machines-chosen = { $count ->
+    [one] Only { $count } machine
+   *[other] Only { $count } machines
+}
+zones-chosen = { $count ->
+    [one] Only { $count } zone
+   *[other] Only { $count } zones
+}
+find-zone = Find a zone by its name
+endpoint-other-filters = The API has set filters by client or by tag, too. They stay as they are.
 secret = Secret
 rotate-endpoint-hint = What is sent is signed by a new secret, which is shown once. Until the old one ends, both sign.
 verification = Check signatures

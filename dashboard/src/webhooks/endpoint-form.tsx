@@ -5,6 +5,7 @@ import { api, data, ifMatch, tagged, type Schemas } from '../api/client'
 import { faultsOf, Problem, problemOf } from '../api/problem'
 import { useSay } from '../texts/texts'
 import { Button, Check, Note, ProblemNote, TextInput } from '../ui/forms'
+import { EndpointFilters, type Filters } from './endpoint-filters'
 import { ENDPOINTS, type Endpoint } from './endpoints-page'
 import { headersOf } from './headers'
 import { EVERYTHING, groupOf, simplest, typeText } from './types'
@@ -15,8 +16,8 @@ const FIELDS = ['url', 'description', 'headers']
 type Change = Schemas['EndpointChange']
 
 /** What the form shows of an endpoint. The rest of it changes by itself. */
-function shownOf({ url, types, description, ordered, payload, headers }: Endpoint) {
-  return { url, types, description, ordered, payload, headers }
+function shownOf({ url, types, description, ordered, payload, headers, asset_ids, zone_ids }: Endpoint) {
+  return { url, types, description, ordered, payload, headers, asset_ids, zone_ids }
 }
 
 /** What an endpoint gets and how, as it was when the form was opened or last saved. */
@@ -39,6 +40,7 @@ function Fields({ seen }: { seen: Endpoint }) {
   const [isOrdered, setIsOrdered] = useState(seen.ordered)
   const [headersText, setHeadersText] = useState('')
   const [isBad, setIsBad] = useState(false) // that text
+  const [filters, setFilters] = useState<Filters>({ asset_ids: seen.asset_ids, zone_ids: seen.zone_ids })
   const [isThin, setIsThin] = useState(seen.payload === 'thin')
   const save = useMutation({
     mutationFn: async (body: Partial<Change>) => {
@@ -75,6 +77,7 @@ function Fields({ seen }: { seen: Endpoint }) {
       types: simplest(types) as NonNullable<Change['types']>,
       ordered: isOrdered,
       payload: isThin ? 'thin' : 'full',
+      ...filters,
       ...(isReplaced ? { headers } : {}),
     })
   }
@@ -109,6 +112,11 @@ function Fields({ seen }: { seen: Endpoint }) {
         />
         <Check label={say('thin')} hint={say('thin-hint')} isChecked={isThin} onChange={(is) => change(() => setIsThin(is))} />
         <TypeChoice types={types} onChange={(types) => change(() => setTypes(types))} />
+        <EndpointFilters
+          filters={filters}
+          others={seen.client_ids.length > 0 || seen.tags.length > 0}
+          onChange={(filters) => change(() => setFilters(filters))}
+        />
         {problem && <ProblemNote problem={problem} fields={FIELDS} />}
         {save.isSuccess && <Note kind="good">{say('saved')}</Note>}
         <div className="row">

@@ -43,6 +43,7 @@ function Import() {
   const [width, setWidth] = useState('20')
   const [chosen, setChosen] = useState<string | null>(null)
   const [isFailed, setIsFailed] = useState(false)
+  const [keys] = useState(() => new Map<string, string>()) // of requests whose answer did not come, by their body
   const rows = taken?.rows ?? []
   const given = { radius_m: numberOf(radius), width_m: numberOf(width), kind }
   const has = (type: string) => rows.some(({ found }) => found.geometry?.type === type)
@@ -53,11 +54,17 @@ function Import() {
   const send = useMutation({
     mutationFn: async (wanted: readonly { id: string; body: NewZone }[]) => {
       for (const portion of portionsOf(wanted)) {
+        const body = portion.map((row) => row.body)
+        const text = JSON.stringify(body)
+        const key = keys.get(text) ?? newKey()
+        keys.set(text, key)
         try {
-          await data(api.POST('/v1/zones/batch', { body: portion.map(({ body }) => body) }))
+          await data(api.POST('/v1/zones/batch', { params: { header: { 'Idempotency-Key': key } }, body }))
+          keys.delete(text)
           setRows(new Map(portion.map(({ id }) => [id, { result: 'made', isWanted: false, messages: [] }])))
         } catch (thrown) {
           const problem = problemOf(thrown)
+          if (isAnswered(problem)) keys.delete(text)
           const refused = [...messagesOf(problem.document.errors ?? [], portion)]
           setRows(new Map(refused.map(([id, messages]) => [id, { result: 'refused', isWanted: false, messages }])))
           throw thrown
@@ -150,6 +157,16 @@ async function takenFrom(file: File): Promise<Taken> {
   } catch (thrown) {
     return { title, rows: [], fault: thrown instanceof Unreadable ? thrown.text : 'file-unreadable' }
   }
+}
+
+/** An idempotency key. `crypto.randomUUID` is not there without TLS. */
+function newKey(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join('-')
+}
+
+/** Whether the API refused a request for good, so that the next one is another one. */
+function isAnswered({ code, document }: Problem): boolean {
+  return document.status >= 400 && document.status < 500 && !code.startsWith('idempotency')
 }
 
 /** A row as the map draws it, before it is a zone. */

@@ -1,12 +1,11 @@
 import { useState } from 'react'
 import { useAssetNames } from '../live/live'
 import { useSay } from '../texts/texts'
-import { Checks, Choice } from '../ui/choice'
+import { Choice } from '../ui/choice'
 import { FieldFaults, TextInput } from '../ui/forms'
+import { SearchedChecks } from '../ui/searched-checks'
 import { tagsOf, type Chosen } from './facts'
 import { faultsAt, type Fault } from './use-validation'
-
-const MOST_SHOWN = 30 // beside those that are chosen
 
 /** The machines that a zone bears on; null: all of them. */
 export function AssetChoice(props: {
@@ -17,13 +16,7 @@ export function AssetChoice(props: {
   const say = useSay()
   const names = useAssetNames()
   const { chosen, faults, onChange } = props
-  const [wanted, setWanted] = useState('')
   const [tags, setTags] = useState(chosen?.tags.join(', ') ?? '')
-  const known = new Map(names.map(({ id, name }) => [id, name]))
-  const found = names.filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase())).slice(0, MOST_SHOWN)
-  const ids = new Set([...found.map(({ id }) => id), ...(chosen?.ids ?? [])])
-  const gone = chosen?.ids.filter((id) => !known.has(id)) ?? []
-  const shown = [...names.filter(({ id }) => ids.has(id)).map(({ id }) => id), ...gone] // a tick moves nothing
   return (
     <>
       <Choice
@@ -45,17 +38,13 @@ export function AssetChoice(props: {
               onChange({ ...chosen, tags: tagsOf(text) })
             }}
           />
-          <TextInput type="search" label={say('find-asset')} value={wanted} onChange={setWanted} />
-          <div className="some">
-            <Checks
-              label={say('machines')}
-              isLabelSeen={false}
-              values={shown}
-              texts={shown.map((id) => known.get(id) ?? id)}
-              chosen={chosen.ids}
-              onChoose={(ids) => onChange({ ...chosen, ids })}
-            />
-          </div>
+          <SearchedChecks
+            label={say('machines')}
+            searchLabel={say('find-asset')}
+            things={names}
+            chosen={chosen.ids}
+            onChoose={(ids) => onChange({ ...chosen, ids })}
+          />
         </div>
       )}
       <FieldFaults faults={faultsAt(faults, '/assets')} />

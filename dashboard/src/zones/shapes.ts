@@ -7,6 +7,8 @@ export type ZoneKind = Zone['kind']
 /** The shape of a zone. */
 export type Outline = Pick<Zone, 'geometry' | 'radius_m' | 'width_m'>
 export type Shape = Polygon | MultiPolygon | LineString
+/** What a map shows of a zone. */
+export type MapZone = Pick<Zone, 'id' | 'name' | 'kind'> & Outline
 
 export const ZONE_KINDS: readonly ZoneKind[] = ['restricted', 'allowed', 'jobsite', 'yard', 'other']
 
@@ -65,7 +67,7 @@ interface ZoneFacts {
   width: number
 }
 
-export function featuresOf(zones: readonly Zone[]): FeatureCollection<Shape, ZoneFacts> {
+export function featuresOf(zones: readonly MapZone[]): FeatureCollection<Shape, ZoneFacts> {
   const features = zones.map(
     (zone): Feature<Shape, ZoneFacts> => ({
       type: 'Feature',

@@ -54,18 +54,21 @@ export function useZoneVisits(zone_id: string, open: boolean) {
   })
 }
 
-const PARTS: readonly [text: string, fields: readonly (keyof Version)[]][] = [
+/** What every version has, and a zone of today. */
+type Rules = Omit<Version, 'valid_to'>
+
+const PARTS: readonly [text: string, fields: readonly (keyof Rules)[]][] = [
   ['name', ['name']],
   ['kind', ['kind']],
   ['shape', ['geometry', 'radius_m', 'width_m']],
   ['what-alerts', ['alert_on']],
   ['machines', ['assets']],
   ['hours', ['schedule']],
-  ...NUMBER_NAMES.map((name): [string, (keyof Version)[]] => [NUMBERS[name].text, [name]]),
+  ...NUMBER_NAMES.map((name): [string, (keyof Rules)[]] => [NUMBERS[name].text, [name]]),
 ]
 
 /** The names of the texts of what is other than in the version before. */
-export function changesOf(version: Version, before: Version): string[] {
-  const differs = (field: keyof Version) => JSON.stringify(version[field]) !== JSON.stringify(before[field])
+export function changesOf(version: Rules, before: Rules): string[] {
+  const differs = (field: keyof Rules) => JSON.stringify(version[field]) !== JSON.stringify(before[field])
   return PARTS.filter(([, fields]) => fields.some(differs)).map(([text]) => text)
 }

@@ -42,7 +42,7 @@ from api.resources.work_orders.bodies import (
     WorkOrderDetail,
     WorkOrderItem,
 )
-from api.resources.zones.routes import VersionItem, ZoneItem
+from api.resources.zones.bodies import VersionItem, ZoneItem, ZoneVersionItem
 from tests.api.photos.uploading import upload
 from tests.api.resources.quoting import draft
 from tests.api.running import Organization, RunningApi
@@ -147,6 +147,7 @@ async def test_answers_have_the_fields_that_are_documented(
         f"inspection-templates/{template['id']}/versions": TemplateVersionItem,
         "inspection-forms": InspectionFormItem,
         f"zones/{zone['id']}/versions": VersionItem,
+        "zones/versions": ZoneVersionItem,
         "gps-events": GpsEventItem,
         "visits": VisitItem,
         "events": EventItem,

@@ -7,7 +7,9 @@ from playwright.async_api import expect
 
 from db.delivery.endpoint_hours import CLASSES
 from telemetry.ids import parse_id
+from tests.api.live.positions import made
 from tests.api.running import Organization, RunningApi
+from tests.api.shapes import square
 from tests.api.stored import store_event
 from tests.dashboard.pages import Pages
 
@@ -113,6 +115,41 @@ async def test_an_endpoint_gets_what_is_chosen_signed_by_a_new_secret(
     await form.get_by_role("button", name="Save").click()
     await expect(form.get_by_role("alert")).to_contain_text("Somebody else has changed this")
     assert (await _stored(org, endpoint))["types"] == ["asset.*"]
+
+
+async def test_machines_and_zones_are_chosen_by_their_names(
+    pages: Pages, org: Organization
+) -> None:
+    trucks = [await made(org, f"Truck {number}") for number in range(40)]
+    body = {"name": "Depot", "geometry": square()}
+    depot = (await org.admin.post("/v1/zones", body)).json["id"]
+    endpoint = await _endpoint(org)
+    await org.admin.patch(f"/v1/webhook-endpoints/{endpoint}", {"tags": ["crane"]})
+    page = await pages.sign_in(org, org.email, f"webhooks/{endpoint}")
+    form = page.get_by_role("region", name="What it gets")
+    machines = form.get_by_role("group", name="Machines").first
+    await expect(machines.get_by_role("heading")).to_have_text("All machines")
+    await expect(machines.get_by_role("checkbox")).to_have_count(30)
+    await machines.get_by_role("searchbox").fill("truck 39")
+    await machines.get_by_label("Truck 39").check()
+    zones = form.get_by_role("group", name="Zones").first
+    await zones.get_by_role("searchbox").fill("dep")
+    await zones.get_by_label("Depot").check()
+    await form.get_by_role("button", name="Save").click()
+    await expect(form.get_by_text("Saved.")).to_be_visible()
+    stored = await _stored(org, endpoint)
+    assert (stored["asset_ids"], stored["zone_ids"]) == ([trucks[39]], [depot])
+    assert stored["tags"] == ["crane"]
+    await page.reload()
+    await expect(machines.get_by_role("heading")).to_have_text("Only 1 machine")
+    await expect(machines.get_by_label("Truck 39")).to_be_checked()
+    await expect(zones.get_by_role("heading")).to_have_text("Only 1 zone")
+    await expect(form).to_contain_text("filters by client or by tag")
+    await expect(machines.get_by_role("paragraph")).to_have_text("Truck 39")
+    await machines.get_by_label("Truck 39").uncheck()
+    await form.get_by_role("button", name="Save").click()
+    await expect(form.get_by_text("Saved.")).to_be_visible()
+    assert (await _stored(org, endpoint))["asset_ids"] == []
 
 
 async def test_the_catalogue_shows_an_example_of_each_type(pages: Pages, org: Organization) -> None:

@@ -1,8 +1,10 @@
 """The way of an asset, played by time."""
 
-from datetime import datetime, timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import carried, minute, store_fixes
@@ -71,3 +73,77 @@ async def test_several_machines_are_played_on_one_clock(
     await expect(instant).to_have_attribute("min", str(_ms(minute(-10))))
     await page.get_by_role("button", name="Take away").click()
     await expect(instant).to_have_attribute("min", str(_ms(minute(0))))
+
+
+_WEST, _EAST, _LAT = 13.4, 13.43, 52.5  # of the way, which a map fits with 60 pixels beside it
+_PADDING = 60
+
+
+async def _pixel(page: Page, lon: float) -> bytes:
+    """Return the map's colour a little north of the way."""
+    box = await page.locator("canvas.maplibregl-canvas").bounding_box()
+    assert box is not None
+    x = _PADDING + (box["width"] - 2 * _PADDING) * (lon - _WEST) / (_EAST - _WEST)
+    y = box["y"] + box["height"] / 2 - 40
+    return await page.screenshot(clip={"x": box["x"] + x, "y": y, "width": 1, "height": 1})
+
+
+async def _zone(org: Organization, name: str, lon: float, since: datetime | None) -> str:
+    corners = [[lon, _LAT - 0.1], [lon + 0.004, _LAT - 0.1]]
+    ring = [*corners, [lon + 0.004, _LAT + 0.1], [lon, _LAT + 0.1], corners[0]]
+    body: dict[str, Any] = {"name": name, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    if since is not None:
+        body["valid_from"] = since.isoformat()
+    made = await org.admin.post("/v1/zones", body)
+    assert made.status == 201, made.content
+    return made.json["id"]
+
+
+async def test_zones_are_shown_as_they_were(
+    pages: Pages, api: RunningApi, org: Organization, south: Organization
+) -> None:
+    truck = await carried(org, "Truck 7")
+    for number in range(7):
+        lon = _WEST + number * (_EAST - _WEST) / 6
+        store_fixes(api, org, truck.tracker_id, [minute(number)], lat=_LAT, lon=lon)
+    before, middle = minute(-60), minute(3)
+    moved = await _zone(org, "Moved", 13.402, before)
+    deleted = await _zone(org, "Deleted", 13.408, before)
+    await _zone(org, "Same", 13.424, before)
+    await _zone(org, "Later", 13.414, middle)
+    await _zone(org, "Not yet", 13.419, None)
+    await _zone(south, "Theirs", 13.419, before)
+    assert (await org.admin.delete(f"/v1/zones/{deleted}")).status == 204
+    far = {"type": "Point", "coordinates": [0.0, 0.0]}
+    changed = await org.admin.patch(f"/v1/zones/{moved}", {"geometry": far, "radius_m": 100})
+    assert changed.status == 200
+    page = await pages.sign_in(org, "viewer@example.com")
+    span = f"from={_ms(minute(-60))}&to={_ms(minute(60))}"
+    await page.goto(f"{pages.url}/app/history?asset={truck.asset_id}&{span}")
+    instant = page.get_by_role("slider", name="Moment")
+    await expect(instant).to_have_js_property("value", str(_ms(minute(0))))
+    note = page.locator(".note", has_text="as they were at this moment")
+    await expect(note.get_by_role("listitem")).to_have_text(
+        ["Deleted is deleted", "Moved has changed: Shape"]
+    )
+    await page.locator(".map[data-state=drawn]").wait_for()
+    nothing = await _pixel(page, 13.4225)
+    async with asyncio.timeout(20):
+        while await _pixel(page, 13.404) == nothing:  # the land is drawn, and then the zones
+            nothing = await _pixel(page, 13.4225)
+    assert await _pixel(page, 13.410) != nothing
+    assert await _pixel(page, 13.426) != nothing
+    assert await _pixel(page, 13.416) == nothing  # the clock is before it
+    assert await _pixel(page, 13.421) == nothing  # neither there then, nor another's
+    await instant.press("End")
+    async with asyncio.timeout(20):
+        while await _pixel(page, 13.416) == nothing:
+            await page.wait_for_timeout(100)
+    assert await _pixel(page, 13.421) == nothing
+    await page.goto(
+        f"{pages.url}/app/history?from={_ms(datetime.now(UTC))}"
+        f"&to={_ms(datetime.now(UTC) + timedelta(hours=1))}"
+    )
+    await expect(page.get_by_role("heading", name="History")).to_be_visible()
+    await page.locator(".map[data-state=drawn]").wait_for()
+    await expect(note).to_have_count(0)

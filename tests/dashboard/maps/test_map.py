@@ -1,5 +1,7 @@
 """The live map and its list."""
 
+import asyncio
+
 from playwright.async_api import expect
 
 from tests.api.live.positions import made, put
@@ -58,3 +60,34 @@ async def test_without_webgl_the_list_is_there(
     await expect(page.get_by_text("WebGL is missing")).to_be_visible()
     await expect(page.get_by_role("button", name="Truck 7")).to_be_visible()
     pages.problems.clear()  # the map's own, of having no canvas
+
+
+async def test_marks_move_with_their_assets(
+    pages: Pages, api: RunningApi, org: Organization
+) -> None:
+    pixel = 360 / (512 * 2**15)  # a degree of the equator, as close as a map of one asset begins
+    truck = await made(org, "Truck 7")
+    put(api, org, truck, 0.0, 8.0)
+    page = await pages.sign_in(org, "viewer@example.com")
+    await page.locator(".map[data-state=drawn]").wait_for()
+    row = page.get_by_role("button", name="Truck 7")
+    canvas = page.locator("canvas.maplibregl-canvas")
+    box = await canvas.bounding_box()
+    assert box is not None
+
+    async def click(east: float) -> None:
+        x, y = box["x"] + box["width"] / 2 + east, box["y"] + box["height"] / 2
+        await page.mouse.click(x, y)
+
+    await click(0)
+    await expect(row).to_have_attribute("aria-pressed", "true")
+    await click(100)
+    await expect(row).to_have_attribute("aria-pressed", "false")
+    put(api, org, truck, 0.0, 8.0 + 100 * pixel)
+    async with asyncio.timeout(20):
+        while await row.get_attribute("aria-pressed") == "false":
+            await click(100)
+            await asyncio.sleep(0.5)
+    await expect(page.locator(".map[data-state=drawn]")).to_be_visible()
+    await click(-100)  # the map has followed: its old place
+    await expect(row).to_have_attribute("aria-pressed", "false")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.api.running import Organization
 from tests.api.shapes import BOW_TIE, square
@@ -69,6 +69,31 @@ async def test_zones_of_a_file_are_shown_and_made(pages: Pages, org: Organizatio
     await page.get_by_role("button", name="Make 1 zone").click()  # the knot is left out
     await expect(page.get_by_text("1 zone was made.")).to_be_visible()
     assert (await _stored(org))["Field"]["geometry"] == square(8, 47)
+
+
+async def test_a_lost_answer_makes_nothing_twice(pages: Pages, org: Organization) -> None:
+    pages.expected.append("net::ERR_FAILED")
+    page = await pages.sign_in(org, "dispatcher@example.com", "zones/import")
+    keys: list[str | None] = []
+
+    async def lose(route: Route) -> None:
+        keys.append(await route.request.header_value("Idempotency-Key"))
+        answer = await route.fetch()  # it is done, and nobody hears of it
+        assert answer.status == 201
+        await route.abort()
+
+    await page.route("**/v1/zones/batch", lose, times=1)
+    await _give(page, "fields.geojson", _features(("Field", square(8, 47))))
+    await page.get_by_role("button", name="Make 1 zone").click()
+    await expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached")
+    await page.get_by_role("button", name="Make 1 zone").click()
+    await expect(page.get_by_text("1 zone was made.")).to_be_visible()
+    assert keys != [None]
+    assert len((await org.admin.get("/v1/zones")).json["data"]) == 1
+    await _give(page, "fields.geojson", _features(("Field", square(8, 47))))
+    await page.get_by_role("button", name="Make 1 zone").click()  # another one, and meant to be
+    await expect(page.get_by_text("1 zone was made.")).to_be_visible()
+    assert len((await org.admin.get("/v1/zones")).json["data"]) == 2
 
 
 async def test_zones_are_saved_and_read_again(
