@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Feature, Point } from 'geojson'
 import { live, type LivePosition } from '../live/positions'
-import { featuresOf, FleetChanges, MOST_CHANGES } from './fleet-changes'
+import { featuresOf, FleetChanges } from './fleet-changes'
 
 const NOW = Date.parse('2026-01-01T00:01:00Z')
 
@@ -15,7 +15,7 @@ function asset(number: number, round: number): LivePosition {
 class Source {
   features = new Map<string, Feature<Point>>()
 
-  give(diff: ReturnType<FleetChanges['next']>[number]): void {
+  give(diff: NonNullable<ReturnType<FleetChanges['next']>>): void {
     for (const id of diff.remove ?? []) expect(this.features.delete(String(id))).toBe(true)
     for (const feature of diff.add ?? []) this.features.set(feature.properties!.id, structuredClone(feature) as Feature<Point>)
     for (const { id, newGeometry, addOrUpdateProperties } of diff.update ?? []) {
@@ -33,18 +33,11 @@ describe('changes of a fleet', () => {
       const items = Array.from({ length: 60 }, (_, number) => asset(number + (round % 5), round))
       const without = round % 3 ? `ast_${round + 3}` : null
       const later = NOW + round * 30_000 // some fall silent
-      for (const diff of fleet.next(items, without, later)) source.give(diff)
+      source.give(fleet.next(items, without, later)!)
       const wanted = items.filter(({ id }) => id !== without).flatMap((item) => featuresOf(item, later).features)
       expect(source.features).toEqual(new Map(wanted.map((feature) => [feature.properties.id, feature])))
-      expect(fleet.next(items, without, later)).toEqual([])
+      expect(fleet.next(items, without, later)).toBeNull()
     }
-  })
-
-  it('are handed over in portions', () => {
-    const fleet = new FleetChanges()
-    const at = (round: number) => Array.from({ length: 2 * MOST_CHANGES + 1 }, (_, number) => asset(number * 7 + 1, round))
-    expect(fleet.next(at(0), null, NOW).map(({ add }) => add!.length)).toEqual([MOST_CHANGES, MOST_CHANGES, 1])
-    expect(fleet.next(at(1), null, NOW).map(({ update }) => update!.length)).toEqual([MOST_CHANGES, MOST_CHANGES, 1])
   })
 
   it('leave out a heading that nobody sees', () => {
@@ -54,9 +47,9 @@ describe('changes of a fleet', () => {
       return [{ ...item, position: { ...item.position!, course_deg, speed_mps } }]
     }
     fleet.next(turned(90, 5), null, NOW)
-    expect(fleet.next(turned(91, 5), null, NOW)).toEqual([])
-    expect(fleet.next(turned(96, 5), null, NOW)[0]!.update![0]!.addOrUpdateProperties).toEqual([{ key: 'heading', value: 95 }])
+    expect(fleet.next(turned(91, 5), null, NOW)).toBeNull()
+    expect(fleet.next(turned(96, 5), null, NOW)!.update![0]!.addOrUpdateProperties).toEqual([{ key: 'heading', value: 95 }])
     fleet.next(turned(96, 0), null, NOW)
-    expect(fleet.next(turned(180, 0), null, NOW)).toEqual([])
+    expect(fleet.next(turned(180, 0), null, NOW)).toBeNull()
   })
 })

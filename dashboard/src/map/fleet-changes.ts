@@ -1,5 +1,5 @@
-/** What of a fleet and its people is on the map, and what has to change there. Handing all of thousands of assets to MapLibre's worker
- *  anew takes longer than a page may stand still. */
+/** What of a fleet and its people is on the map, and what has to change there. Handing thousands of assets to MapLibre's
+ *  worker anew takes longer than a page may stand still. */
 import type { GeoJSONSourceDiff } from 'maplibre-gl'
 import type { Feature, Point } from 'geojson'
 import { isPerson } from '../live/people'
@@ -9,8 +9,6 @@ import { stateOf, type LivePosition } from '../live/positions'
 export const PERSON = 'person-'
 
 const STEP_DEG = 5 // of headings, which hardly anybody sees: most changes are then those of a place alone
-/** Changes that are handed over at a time: a few hundredths of a second. */
-export const MOST_CHANGES = 5_000
 
 type Place = readonly [lon: number, lat: number]
 interface Properties {
@@ -59,12 +57,12 @@ function updateOf(before: Drawn, after: Drawn): Update | null {
   }
 }
 
-/** Assets and employees that a source with `promoteId: 'id'` has, once it was given all diffs. */
+/** Assets and employees that a source with `promoteId: 'id'` has, once it was given each diff. */
 export class FleetChanges {
   private drawn = new Map<string, Drawn>()
 
-  /** The diffs that lead to these assets without one of them, in the order in which they have to be given. */
-  next(items: readonly LivePosition[], without: string | null, now: number): GeoJSONSourceDiff[] {
+  /** The diff that leads to these without one of them; null where nothing differs. */
+  next(items: readonly LivePosition[], without: string | null, now: number): GeoJSONSourceDiff | null {
     const before = this.drawn
     this.drawn = new Map()
     const [add, update]: [Feature[], Update[]] = [[], []]
@@ -78,15 +76,6 @@ export class FleetChanges {
       this.drawn.set(item.id, after)
     }
     const remove = [...before.keys()].filter((id) => !this.drawn.has(id))
-    return [
-      ...(remove.length > 0 ? [{ remove }] : []),
-      ...portions(add).map((add) => ({ add })),
-      ...portions(update).map((update) => ({ update })),
-    ]
+    return remove.length + add.length + update.length === 0 ? null : { remove, add, update }
   }
-}
-
-function portions<Change>(changes: readonly Change[]): Change[][] {
-  const count = Math.ceil(changes.length / MOST_CHANGES)
-  return Array.from({ length: count }, (_, number) => changes.slice(number * MOST_CHANGES, (number + 1) * MOST_CHANGES))
 }

@@ -127,18 +127,15 @@ export function FleetMap(props: {
       void drawFleet()
     }
 
-    /** One portion after the other, until what is drawn is what there is. */
+    /** One change after the other, until what is drawn is what there is. */
     async function drawFleet() {
       if (isDrawing) return
       isDrawing = true
-      let diffs: maplibre.GeoJSONSourceDiff[]
-      do {
-        diffs = fleet.next(items(), current.current.chosen, Date.now())
-        for (const diff of diffs) {
-          if (map.current === null) return // it was removed meanwhile
-          await made.getSource<maplibre.GeoJSONSource>('fleet')?.updateData(diff)
-        }
-      } while (diffs.length > 0)
+      while (map.current !== null) {
+        const diff = fleet.next(items(), current.current.chosen, Date.now())
+        if (diff === null) break
+        await made.getSource<maplibre.GeoJSONSource>('fleet')?.updateData(diff)
+      }
       isDrawing = false
     }
 
