@@ -363,6 +363,12 @@ class LiveConnection:
             subscription.close()
             self.end(closing.FORBIDDEN)
             return
+        if message.is_of_employees:  # it may have been turned off since
+            try:
+                await self._check_sees_employees()
+            except BaseException:
+                subscription.close()
+                raise
         self._positions[message.id] = _Viewer(message.id, subscription, scope)
         self._send({"op": "subscribed", "id": message.id, "channel": message.channel})
 

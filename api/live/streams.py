@@ -221,19 +221,19 @@ class Streams:
         programs = {caller.org_id for caller in _callers(streams) if caller.via != "session"}
         watching = {stream.credential.caller.org_id for stream in streams if stream.reads_employees}
         access: dict[UUID, bool] = {}
-        showing: set[UUID] = set()
+        hiding: set[UUID] = set()
         if programs or watching:
             async with self._state.connections.connection() as conn:
                 if programs:
                     access = await plans.api_access(conn, programs)
                 if watching:
-                    showing = await organizations.showing_employees(conn, watching)
+                    hiding = watching - await organizations.showing_employees(conn, watching)
         now = datetime.now(UTC)
         for stream in streams:
             credential = stream.credential
             if credential.key in by_key:  # else it authenticated anew meanwhile
                 principal = principals.get(credential.key)
-                why = _reason(stream, principal, access, showing, now)
+                why = _reason(stream, principal, access, hiding, now)
                 if why is not None:
                     stream.end(why)
                 elif principal is not None:
@@ -277,13 +277,13 @@ def _reason(
     stream: LiveStream,
     principal: Principal | None,
     access: dict[UUID, bool],
-    showing: set[UUID],
+    hiding: set[UUID],
     now: datetime,
 ) -> Closing | None:
     """Return why a connection may not stay; None where it may.
 
-    access: whether programs of an organization may use the API. showing: the organizations that
-    show their employees.
+    access: whether programs of an organization may use the API. hiding: the organizations that show
+    no employees.
     """
     credential = stream.credential
     caller = credential.caller
@@ -299,7 +299,7 @@ def _reason(
             return closing.FORBIDDEN
     if (stream.reads_all_hours or stream.reads_employees) and not sees_all(principal.role):
         return closing.FORBIDDEN
-    if stream.reads_employees and caller.org_id not in showing:
+    if stream.reads_employees and caller.org_id in hiding:
         return closing.EMPLOYEES_NOT_SHOWN
     if caller.via != "session" and not access.get(caller.org_id, False):
         return closing.PLAN_REQUIRED

@@ -72,11 +72,20 @@ class GpsEventQuery(ListQuery):
 async def list_gps_events(
     request: Request, access: Reader, query: Annotated[GpsEventQuery, Query()]
 ) -> Response:
-    """List fixes of a tracker, of an asset, within visits of a zone, or all; newest first."""
+    """List fixes of a tracker, of an asset, within visits of a zone, or all; newest first. Viewers
+    and technicians read none of other people's trackers.
+    """
     check_acceptable(request, "application/json")
     page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
-    wanted = FixFilter(query.tracker_id, query.asset_id, query.zone_id, query.since, query.until)
+    wanted = FixFilter(
+        query.tracker_id,
+        query.asset_id,
+        query.zone_id,
+        query.since,
+        query.until,
+        None if access.sees_all else access.caller.user_id,
+    )
     async with access.transaction() as conn:
         await check_filters(conn, query)
         most = None if query.zone_id is None else _MAX_COUNTED_IN_ZONE

@@ -63,6 +63,15 @@ _OLDEST = sql.SQL(
          ORDER BY g.time, g.seq LIMIT 1) AS oldest
     """
 )
+_IS_OF_NOBODY_ELSE: LiteralString = """
+NOT EXISTS (SELECT FROM tracker_assignments AS held
+              JOIN employees AS holder
+                ON holder.org_id = held.org_id AND holder.id = held.employee_id
+             WHERE held.org_id = g.org_id AND held.tracker_id = g.tracker_id
+               AND held.assigned_from <= g.time
+               AND (held.assigned_to IS NULL OR g.time < held.assigned_to)
+               AND holder.user_id IS DISTINCT FROM %(reader)s)
+"""
 _EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _FIRST_STRETCH = timedelta(minutes=2)
 _LONGEST_STRETCH = timedelta(days=60)
@@ -114,7 +123,8 @@ class HistoryKey(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class FixFilter:
     """A filter of fixes: time in [since, until), of a tracker, of an asset, within visits of a
-    zone.
+    zone. hides_people_from: the user who reads no fixes of other people's trackers; None: all are
+    read.
     """
 
     tracker_id: UUID | None = None
@@ -122,6 +132,7 @@ class FixFilter:
     zone_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    hides_people_from: UUID | None = None
 
     def spans(self) -> Spans:
         """Return no values: the row says nothing but when."""
@@ -147,12 +158,14 @@ class FixFilter:
         return replace(self, since=cut.after.time)
 
     def window(self) -> Conditions:
-        """Return the bounds in time, of `g`."""
+        """Return the conditions of each fix, `g`."""
         conditions = Conditions()
         if self.since is not None:
             conditions.add("g.time >= %(since)s", since=self.since)
         if self.until is not None:
             conditions.add("g.time < %(until)s", until=self.until)
+        if self.hides_people_from is not None:
+            conditions.add(_IS_OF_NOBODY_ELSE, reader=self.hides_people_from)
         return conditions
 
     def _assignments(self) -> tuple[sql.Composable, dict[str, object]]:

@@ -72,10 +72,10 @@ async def of_assets(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, L
 
 
 async def of_employees(conn: Connection, employee_ids: Sequence[UUID]) -> dict[UUID, LastPosition]:
-    """Return the last position of each employee that has one, as `of_assets` does. Whether they may
-    be shown is the caller's to know.
+    """Return the last position of each employee that has one within `HORIZON`. Whether they may be
+    shown is the caller's to know.
     """
-    rows = await _newest(conn, _OF_EMPLOYEES, employee_ids)
+    rows = await _newest(conn, _OF_EMPLOYEES, employee_ids, is_bounded=True)
     return {row[0]: LastPosition(*row[1:]) for row in rows}
 
 
@@ -86,11 +86,13 @@ async def of_trackers(conn: Connection, tracker_ids: Sequence[UUID]) -> dict[UUI
     return dict(await _newest(conn, _OF_TRACKERS, tracker_ids))
 
 
-async def _newest(conn: Connection, statement: str, ids: Sequence[UUID]) -> list[tuple]:
+async def _newest(
+    conn: Connection, statement: str, ids: Sequence[UUID], *, is_bounded: bool = False
+) -> list[tuple]:
     now = datetime.now(UTC)
     found: list[tuple] = []
     missing = set(ids)
-    for since in (now - RECENT, now - HORIZON if len(ids) > 1 else _EVER):
+    for since in (now - RECENT, now - HORIZON if is_bounded or len(ids) > 1 else _EVER):
         if missing:
             values = {"ids": list(missing), "since": since, "suspect": int(Flag.SUSPECT)}
             found += await (await conn.execute(statement.encode(), values)).fetchall()

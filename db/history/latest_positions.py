@@ -6,7 +6,7 @@ of each asset or employee. Here ingest writes them beside its batches (`ingest.p
 reader asks for the rows that have changed.
 
 Employees are shown where their organization allows it (`shows_employees`), until they leave. Of the
-others nothing is kept, and nothing is read.
+others nothing is written, and nothing is read.
 
 Rows hold no position that is older than `last_positions.HORIZON` when they are read.
 """
@@ -216,6 +216,10 @@ SELECT DISTINCT employee.org_id, employee.id, {is_shown}
   JOIN employees AS employee
        ON employee.org_id = assignment.org_id AND employee.id = assignment.employee_id
   JOIN organizations AS organization ON organization.org_id = assignment.org_id
+ WHERE assignment.assigned_to IS NULL OR assignment.assigned_to > %s
+    OR EXISTS (SELECT FROM latest_employee_positions AS known
+                WHERE known.org_id = employee.org_id AND known.employee_id = employee.id
+                  AND known.tracker_id = looked.tracker_id)
 """
 _FORGET = """
 DELETE FROM latest_employee_positions AS known
@@ -225,12 +229,13 @@ DELETE FROM latest_employee_positions AS known
 
 
 async def derive_employees(conn: Connection, trackers: Mapping[UUID, UUID], now: datetime) -> None:
-    """Write the positions of employees who have, or had, these trackers anew from the fixes. Of
-    those who are not shown nothing is kept. Not empty.
+    """Write the positions of employees who have these trackers, had them within `HORIZON`, or have
+    a position by one, anew from the fixes. Those of employees who are not shown are removed. Not
+    empty.
 
     trackers: the organization of each.
     """
-    asked = [list(trackers.values()), list(trackers)]
+    asked = [list(trackers.values()), list(trackers), now - HORIZON]
     rows = await (await conn.execute(_WITH_TRACKERS.format(is_shown=_IS_SHOWN), asked)).fetchall()
     hidden = [row[:2] for row in rows if not row[2]]
     if hidden:

@@ -91,6 +91,7 @@ class PositionWriter:
             if outdated:
                 assets = owners_of(outdated, self.registry)
                 await self._derive(conn, latest_positions.derive, assets, now)
+                outdated = []
             if of_employees:
                 trackers = organizations_of(of_employees, self.registry)
                 await self._derive(conn, latest_positions.derive_employees, trackers, now)

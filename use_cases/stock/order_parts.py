@@ -71,8 +71,8 @@ async def plan(
     """Write what is planned of a part now, and reserve as much where that is to be. Raises
     StockError, RuleError, QuotaExceeded.
     """
-    check_plannable(row.tracking, row.planned_milli)
-    before = await order_parts.get(conn, row.id)
+    before = await order_parts.get(conn, row.id)  # its part is locked by now
+    check_plannable(before.tracking, row.planned_milli)
     await _lock_levels(conn, row.part_id, {before.warehouse_id, row.warehouse_id})
     is_placed = is_reserved and row.warehouse_id is not None
     wanted_milli = row.use.outstanding_milli if is_placed else 0

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.api.punching import employee, phone, show, user_of
+from tests.api.punching import employee, phone, show, user_of, worker
 from tests.api.running import Client, Organization, RunningApi
-from tests.api.stored import store_fixes
+from tests.api.stored import carried, store_fixes
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
@@ -129,3 +129,26 @@ async def test_turning_it_off_removes_the_newest_positions_of_this_organization_
 
 def _kept(api: RunningApi, org: Organization) -> list[Any]:
     return api.sql("SELECT FROM latest_employee_positions WHERE org_id = %s", org.org_id)
+
+
+async def test_stored_fixes_of_others_are_for_dispatchers_and_admins(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    anna = await worker(api, org)  # who signs in as the technician
+    hers, his = await phone(org, anna.id), await phone(org, await employee(org, name="Boris"))
+    truck = (await carried(org)).tracker_id
+    for tracker in (hers, his, truck):
+        store_fixes(api, org, tracker, [NOW - MINUTE])
+    store_fixes(api, org, his, [NOW - 120 * MINUTE])  # nobody had it yet
+
+    async def read(caller: Client, **query: Any) -> list[str]:
+        answer = await caller.get("/v1/gps-events", **query)
+        assert answer.json["total"] == len(answer.json["data"])
+        return sorted(each["tracker_id"] for each in answer.json["data"])
+
+    everything = sorted([hers, his, his, truck])
+    assert await read(org.dispatcher) == await read(org.admin) == everything
+    assert await read(org.viewer) == sorted([his, truck])
+    assert await read(anna.client) == sorted([hers, his, truck])
+    assert await read(org.viewer, tracker_id=hers) == []
+    assert await read(org.viewer, tracker_id=his, sort="time") == [his]
+    assert await read(anna.client, tracker_id=hers) == [hers]
