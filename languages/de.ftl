@@ -117,8 +117,8 @@ page-declined = Sie haben das Angebot abgelehnt.
 page-fault-name = Bitte geben Sie Ihren Namen an.
 page-fault-consent = Bitte lesen Sie den Satz neben dem Kästchen, und kreuzen Sie es an.
 page-fault-signature = Die gezeichnete Unterschrift kann nicht verwendet werden: Bitte zeichnen Sie sie noch einmal.
-page-closed-accepted = Dieses Angebot ist bereits angenommen.
-page-closed-declined = Dieses Angebot ist bereits abgelehnt.
+page-closed-accepted = Dieses Angebot wurde bereits angenommen.
+page-closed-declined = Dieses Angebot wurde bereits abgelehnt.
 page-closed-expired = Dieses Angebot ist abgelaufen: Bitten Sie um ein neues.
 page-closed-superseded = Es gibt eine spätere Fassung dieses Angebots: Verwenden Sie den Link in der E-Mail mit dieser Fassung.
 page-not-confirmed = Die Beträge dieses Angebots werden geprüft: Bitte fragen Sie den Absender.
@@ -164,12 +164,12 @@ quote-letter-beginning = { $organization } sendet Ihnen das Angebot { $label }: 
 quote-letter-link = Hier können Sie es ansehen, annehmen oder ablehnen:
 quote-letter-end = Das Angebot gilt bis zum { $day }. Wer diesen Link hat, kann für Sie antworten: Geben Sie ihn nicht weiter.
 
-acceptance-letter-subject = Das Angebot { $label } von { $organization } ist angenommen
+acceptance-letter-subject = Angenommen: Angebot { $label } von { $organization }
 acceptance-letter-beginning = { $name } hat das Angebot { $label } von { $organization } angenommen: { $title }.
 acceptance-letter-total = Der Gesamtbetrag ist { $total }.
 acceptance-letter-end = Das Angebot mit der Annahme ist beigefügt: Bewahren Sie es auf. Einige Zeit lang zeigt es auch der Link in der E-Mail mit dem Angebot.
 
-acceptance-notice-subject = Das Angebot { $label } ist von { $name } angenommen
+acceptance-notice-subject = Das Angebot { $label } wurde von { $name } angenommen
 acceptance-notice-beginning = { $name } hat das Angebot { $label } für { $client } angenommen: { $title }.
 acceptance-notice-end = Das Angebot mit der Annahme ist beigefügt. Eine Antwort auf diese E-Mail geht an den Kunden.
 

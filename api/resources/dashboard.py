@@ -19,6 +19,7 @@ from api.context import ApiState
 from api.http.compression import liked_coding
 from api.http.headers import wants_page
 from api.http.problems import Problem
+from api.settings import ApiSettings
 
 router = APIRouter(include_in_schema=False)
 BUILT = Path(__file__).parents[1] / "dashboard"
@@ -53,11 +54,15 @@ async def static_file(request: Request, name: str) -> Response:
     names = await asyncio.to_thread(lambda: _file_names(_built_at()))
     if media_type is None or name not in names:
         raise _no_page()
+    headers = dict(_FOR_EVER)
+    if name.endswith(".js"):  # MapLibre's worker reads the map of streets, by the policy of its own
+        policy = f"default-src 'none'; connect-src 'self'{_origin_of_tiles(request)}"
+        headers["Content-Security-Policy"] = policy
     coding = liked_coding(request.headers.get("accept-encoding", ""))
     if coding is not None and f"{name}{_SUFFIXES[coding]}" in names:
-        headers = {**_FOR_EVER, "Content-Encoding": coding}
+        headers["Content-Encoding"] = coding
         return FileResponse(f"{path}{_SUFFIXES[coding]}", headers=headers, media_type=media_type)
-    return FileResponse(path, headers=_FOR_EVER, media_type=media_type)
+    return FileResponse(path, headers=headers, media_type=media_type)
 
 
 @router.get("/app/{place:path}")
@@ -70,15 +75,25 @@ async def page(request: Request) -> Response:
         detail = "The web application has not been built: run make setup."
         raise Problem(503, "dashboard_not_built", detail)
     nonce = secrets.token_urlsafe(16)
-    state: ApiState = request.app.state.api
-    tiles = state.settings.map_tiles
-    origin = "" if tiles is None else " " + "/".join(tiles.split("/")[:3])
+    origin = _origin_of_tiles(request)
     headers = {"Content-Security-Policy": _POLICY.format(nonce=nonce, tiles=origin)}
+    settings = _settings(request)
     document = await asyncio.to_thread(
-        _document, built_at, tiles or "", state.settings.map_attribution or ""
+        _document, built_at, settings.map_tiles or "", settings.map_attribution or ""
     )
     content = document.replace("@NONCE@", nonce)
     return Response(content, media_type="text/html", headers=headers)
+
+
+def _settings(request: Request) -> ApiSettings:
+    state: ApiState = request.app.state.api
+    return state.settings
+
+
+def _origin_of_tiles(request: Request) -> str:
+    """Return where a map of streets comes from, as one more source of a policy."""
+    tiles = _settings(request).map_tiles
+    return "" if tiles is None else " " + "/".join(tiles.split("/")[:3])
 
 
 def _leading(request: Request, path: str) -> Response:

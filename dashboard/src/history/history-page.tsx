@@ -121,6 +121,7 @@ export default function HistoryPage() {
   const differences = useMemo(() => differencesOf(versions, zones.data ?? []), [versions, zones.data])
   const zoneNames = new Map<string, string>()
   for (const { version } of terms.data ?? []) if (!zoneNames.has(version.zone_id)) zoneNames.set(version.zone_id, version.name) // newest first
+  for (const zone of zones.data ?? []) if (!zoneNames.has(zone.id)) zoneNames.set(zone.id, zone.name)
   const speed = placeAt(fixes, play.at)?.fix.speed_mps
 
   function setSpan(begin: number, end: number, moved: 'from' | 'to') {

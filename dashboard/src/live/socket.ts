@@ -36,6 +36,7 @@ export const SILENCE_MS = 2 * PING_MS
 // The person has to sign in again, or may not read: to connect again would not help.
 const FINAL = new Set(['unauthorized', 'forbidden', 'plan_required'])
 const HIDDEN = 'employees_not_shown'
+const FORBIDDEN = 'forbidden'
 const CLOSE_IS_UNAUTHORIZED = 4001
 
 /** A connection until `close`. It reads on behind the last event that it has seen. */
@@ -120,7 +121,8 @@ export class LiveSocket {
           // A place that is not there any more, as after a restored backup: begin from now on.
           if (message.id === EVENTS && message.code === 'bad_message') this.after = null
           this.lost(message.code ?? '')
-        } else if (message.id === PEOPLE && message.code === HIDDEN) this.receiver.peopleHidden()
+        } else if (message.id === PEOPLE && (message.code === HIDDEN || message.code === FORBIDDEN)) this.receiver.peopleHidden()
+        else if (message.id === PEOPLE && this.watchesPeople) this.lost(message.code ?? '')
         break
       case 'positions':
         if (message.id === PEOPLE) this.receiver.people(message.positions ?? [])

@@ -7,7 +7,8 @@ import { sayer } from '../texts/texts'
 import { baseMap, emptyStyle } from './base-map'
 import { addTiles, BELOW_TILES, TILES } from './tiles'
 
-maplibre.setWorkerUrl(workerUrl)
+// The worker has the policy of its own file, which names the server of streets, and browsers keep files for a year.
+maplibre.setWorkerUrl(TILES === null ? workerUrl : `${workerUrl}?${encodeURIComponent(new URL(TILES).origin)}`)
 const ATTRIBUTION = [
   '<a href="https://www.naturalearthdata.com/">Natural Earth</a>',
   '<a href="https://www.geonames.org/">GeoNames</a> (<a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>)',

@@ -3,7 +3,7 @@ import { api, data, type Schemas } from '../api/client'
 import { useSay } from '../texts/texts'
 import { Button, Note, ProblemNote } from '../ui/forms'
 import { isReleasable, type Message } from './messages'
-import { NOT_BEGUN, releaseAll, type Progress } from './release'
+import { NOT_BEGUN, patiently, releaseAll, type Progress } from './release'
 
 const PAGE = 100
 
@@ -15,7 +15,8 @@ async function* fitting(query: MessageQuery): AsyncGenerator<string> {
   let cursor: string | null = null
   do {
     const place = { limit: PAGE, total: 'none' as const, ...(cursor === null ? {} : { cursor }) }
-    const page: Schemas['QuarantineList'] = await data(api.GET('/v1/quarantine', { params: { query: { ...query, ...place } } }))
+    const ask = () => data(api.GET('/v1/quarantine', { params: { query: { ...query, ...place } } }))
+    const page: Schemas['QuarantineList'] = await patiently(ask)
     for (const message of page.data) if (isReleasable(message)) yield message.id
     cursor = page.next_cursor
   } while (cursor !== null)

@@ -5,6 +5,9 @@ export const MOST_RELEASED = 10_000 // in one go
 const PAUSE_MS = 5_000
 const MOST_PAUSES = 13 // a little more than the minute whose requests are used up
 
+type Wait = (ms: number) => Promise<unknown>
+const pause: Wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
 /** How far it has come. refused: how many, by the code of the problem; what stopped it is `problem`. */
 export interface Progress {
   released: number
@@ -24,7 +27,7 @@ export async function releaseAll(
   release: (id: string) => Promise<unknown>,
   onProgress: (progress: Progress) => void,
   isStopped: () => boolean = () => false,
-  wait: (ms: number) => Promise<unknown> = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  wait: Wait = pause,
 ): Promise<void> {
   let released = 0
   const refused = new Map<string, number>()
@@ -46,16 +49,26 @@ export async function releaseAll(
 }
 
 /** Release one. Returns the code of its refusal, or null. Throws Problem where the next one would end alike. */
-async function outcome(id: string, release: (id: string) => Promise<unknown>, wait: (ms: number) => Promise<unknown>): Promise<string | null> {
+async function outcome(id: string, release: (id: string) => Promise<unknown>, wait: Wait): Promise<string | null> {
+  try {
+    await patiently(() => release(id), wait)
+    return null
+  } catch (thrown) {
+    const problem = problemOf(thrown)
+    const { status } = problem.document
+    if (status === 404 || status === 409) return problem.code // released, removed or stored meanwhile
+    throw problem
+  }
+}
+
+/** Ask, and ask again while there were too many requests. Throws Problem. */
+export async function patiently<Answer>(ask: () => Promise<Answer>, wait: Wait = pause): Promise<Answer> {
   for (let pauses = 0; ; pauses++) {
     try {
-      await release(id)
-      return null
+      return await ask()
     } catch (thrown) {
       const problem = problemOf(thrown)
-      const { status } = problem.document
-      if (status === 404 || status === 409) return problem.code // released, removed or stored meanwhile
-      if (status !== 429 || pauses >= MOST_PAUSES) throw problem
+      if (problem.document.status !== 429 || pauses >= MOST_PAUSES) throw problem
       await wait(PAUSE_MS)
     }
   }

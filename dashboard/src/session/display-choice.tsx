@@ -24,7 +24,7 @@ export function DisplayChoice() {
     <details className="display">
       <summary>{say('times-of', { zone })}</summary>
       <div className="choices">
-        <Choice label={say('time-zone')} value={zone} values={zones} texts={zones} onChoose={(chosen) => change({ timezone: chosen === BROWSER_ZONE ? null : chosen })} />
+        <Choice label={say('time-zone')} value={zone} values={zones} texts={zones} onChoose={(chosen) => change({ timezone: chosen })} />
         <Choice
           label={say('clock')}
           value={clock ?? USUAL}

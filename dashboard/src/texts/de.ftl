@@ -529,7 +529,7 @@ set-pass-min-m = Kürzeste Durchfahrt
 set-pass-min-m-hint = Der kürzeste Weg in einer Zone, der als Durchfahrt zählt.
 
 employees-on-map = Personen auf der Karte
-employees-on-map-hint = Ein Mitarbeiter, dessen Telefon als sein Tracker eingerichtet ist, sendet, wo es ist, und diese Positionen werden gespeichert. Hier wählen Sie, ob jemand sie sieht.
+employees-on-map-hint = Ist das Telefon eines Mitarbeiters als Tracker eingerichtet, sendet es seine Position, und diese Positionen werden gespeichert. Hier wählen Sie, ob jemand sie sieht.
 set-shows-employees = Disponenten und Administratoren sehen, wo Mitarbeiter sind
 set-shows-employees-hint = Sie sehen es jederzeit auf der Karte, auch außerhalb der Arbeitszeit, solange das Telefon sendet. Sagen Sie es den Mitarbeitern vorher: Im Protokoll steht, wer es wann eingeschaltet hat. Aus: Niemand sieht es, und die neuesten Positionen werden entfernt.
 punches = Stempelungen
@@ -640,7 +640,7 @@ release-chosen = { $count ->
     [one] Die gewählte Nachricht freigeben
    *[other] Die { $count } gewählten freigeben
 }
-sure-release = Alle Nachrichten freigeben, die zu diesen Filtern passen, auch die weiterer Seiten?
+sure-release = Alle Nachrichten freigeben, die zu diesen Filtern passen, auch die weiterer Seiten, höchstens 10.000?
 release-stop = Anhalten
 releasing = Bisher { $count } freigegeben …
 released-count = { $count ->
@@ -833,7 +833,7 @@ all-types = Alle Ereignisse
 all-types-hint = Auch solche, die spätere Versionen hinzufügen.
 group-hint = Alle dieser Gruppe.
 endpoint-filters = Maschinen und Zonen
-endpoint-filters-hint = Sind einige gewählt, gehen nur Ereignisse an diese Adresse, die eine davon nennen.
+endpoint-filters-hint = Sind Maschinen gewählt, gehen nur Ereignisse an diese Adresse, die eine davon nennen; ebenso bei Zonen. Ist beides gewählt, muss ein Ereignis eine Maschine und eine Zone davon nennen.
 machines-chosen = { $count ->
     [one] Nur { $count } Maschine
    *[other] Nur { $count } Maschinen

@@ -529,7 +529,7 @@ set-pass-min-m = Shortest passage
 set-pass-min-m-hint = The least way inside a zone that counts as passing through.
 
 employees-on-map = People on the map
-employees-on-map-hint = An employee whose phone is set up as their tracker sends where it is, and these positions are stored. Here you choose whether anybody sees them.
+employees-on-map-hint = Where the phone of an employee is set up as their tracker, the phone sends its position, and these positions are stored. Here you choose whether anybody sees them.
 set-shows-employees = Dispatchers and admins see where employees are
 set-shows-employees-hint = They see it on the map at any time, also outside of working hours, for as long as the phone sends. Tell your employees before: the audit keeps who turned it on, and when. Off: nobody sees it, and the newest positions are removed.
 punches = Punches
@@ -640,7 +640,7 @@ release-chosen = { $count ->
     [one] Release the message that is chosen
    *[other] Release the { $count } that are chosen
 }
-sure-release = Release all messages that fit these filters, also those of further pages?
+sure-release = Release all messages that fit these filters, also those of further pages, up to 10,000?
 release-stop = Stop
 releasing = { $count } released so far …
 released-count = { $count ->
@@ -833,7 +833,7 @@ all-types = All events
 all-types-hint = Also those that later versions add.
 group-hint = All of this group.
 endpoint-filters = Machines and zones
-endpoint-filters-hint = Where some are chosen, only events that name one of them go to this address.
+endpoint-filters-hint = Where machines are chosen, only events that name one of them go to this address; likewise with zones. Where both are chosen, an event has to name one of each.
 machines-chosen = { $count ->
     [one] Only { $count } machine
    *[other] Only { $count } machines
