@@ -29,6 +29,8 @@ class TileServer:
             return web.Response(status=self.status, headers=headers)
         if request.path.endswith(".json"):
             return web.json_response(self._style(), headers=headers)
+        if request.path.endswith(".mvt"):  # a tile without layers
+            return web.Response(content_type="application/x-protobuf", headers=headers)
         return web.Response(body=png(256, 256), content_type="image/png", headers=headers)
 
     def _style(self) -> dict[str, Any]:
@@ -36,13 +38,19 @@ class TileServer:
         source = {"type": "raster", "tiles": [self.url], "attribution": "Streets of the style"}
         name = {"text-field": ["get", "name"], "text-font": ["Nowhere Regular"]}
         places = {"type": "FeatureCollection", "features": []}
+        roads = {"type": "vector", "tiles": [self.url.replace(".png", ".mvt")]}
         return {
             "version": 8,
             "glyphs": f"{self.style_url}/{{fontstack}}/{{range}}.pbf",
-            "sources": {"land": source, "cities": {"type": "geojson", "data": places}},
+            "sources": {
+                "land": source,
+                "cities": {"type": "geojson", "data": places},
+                "roads": roads,
+            },
             "layers": [
                 {"id": "zones", "type": "raster", "source": "land"},
                 {"id": "cities", "type": "symbol", "source": "cities", "layout": name},
+                {"id": "roads", "type": "line", "source": "roads", "source-layer": "roads"},
             ],
         }
 
@@ -52,6 +60,7 @@ async def tiles() -> AsyncIterator[TileServer]:
     """A server of pictures."""
     server, app = TileServer(), web.Application()
     app.router.add_get("/{z}/{x}/{y}.png", server.answer)
+    app.router.add_get("/{z}/{x}/{y}.mvt", server.answer)
     app.router.add_get("/style.json", server.answer)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -101,6 +110,7 @@ async def test_a_style_lies_above_the_land_and_its_loss_is_said(
     attribution = page.locator(".maplibregl-ctrl-attrib")
     await expect(attribution).to_contain_text("Streets of the style")
     assert any(path.endswith(".png") for path in tiles.asked)
+    assert any(path.endswith(".mvt") for path in tiles.asked)  # by the worker, under its own policy
     assert not any(".pbf" in path for path in tiles.asked)
     await expect(page.locator(".map-notice")).to_have_count(0)
     tiles.status = 500
