@@ -55,7 +55,7 @@ async def registries() -> list[CollectorRegistry]:
     api = ApiMetrics(connections.get_stats, wake_ups)
     ingest, deliver = IngestMetrics(), WebhookMetrics()
     streams = Streams(cast(ApiState, SimpleNamespace(connections=connections)), 1, LiveLimits())
-    feeds = EventFeed(connections, poll_s=1), PositionFeed(connections)
+    feeds = EventFeed(connections, poll_s=1), [PositionFeed(connections)]
     LiveMetrics(api.registry, streams, *feeds)
     deliver.watch(connections, wake_ups)
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.own_api
 
 EXCHANGES = {
     "assets": 2,  # what is asked; what is written, with COMMIT
-    "work-orders": 2,
+    "work-orders": 4,  # whether its site is its client's and its assignees have stayed, too
     "quotes": 2,
     "stock-movements": 3,  # what the level is, too, once it is locked
     "inspection-forms": 3,  # the answers as the database writes them, too
