@@ -2,6 +2,7 @@
 
 import random
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from tests.api.running import Organization
@@ -74,8 +75,8 @@ async def test_what_was_in_force_is_what_the_versions_of_each_zone_say(
     for since, until in spans:
         found = await _walked(north, from_=since.isoformat(), to=until.isoformat())
         wanted = [each for each in versions if _in_force(each, since, until)]
-        key = lambda each: (each["valid_from"], each["zone_id"])  # noqa: E731
-        assert found == sorted(wanted, key=key, reverse=True), (since, until)
+        newest_first = sorted(wanted, key=itemgetter("valid_from", "zone_id"), reverse=True)
+        assert found == newest_first, (since, until)
     everything = await _walked(north)
     assert {each["zone_id"] for each in everything} == set(ids)
     assert {each["zone_id"] for each in await _walked(south)} == set(theirs)
