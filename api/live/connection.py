@@ -356,6 +356,12 @@ class LiveConnection:
             subscription = await feed.subscribe(org_id, wanted, self._pump)
         except TooManySubscriptions as error:
             raise Problem(403, "too_many_subscriptions", str(error)) from None
+        if message.is_of_employees:
+            try:
+                await self._check_employees_shown()  # they may be hidden since
+            except BaseException:
+                subscription.close()
+                raise
         if self._socket.close_sent:
             subscription.close()
             return
@@ -363,12 +369,6 @@ class LiveConnection:
             subscription.close()
             self.end(closing.FORBIDDEN)
             return
-        if message.is_of_employees:  # it may have been turned off since
-            try:
-                await self._check_sees_employees()
-            except BaseException:
-                subscription.close()
-                raise
         self._positions[message.id] = _Viewer(message.id, subscription, scope)
         self._send({"op": "subscribed", "id": message.id, "channel": message.channel})
 
@@ -377,7 +377,12 @@ class LiveConnection:
         caller = self.credential.caller
         if not caller.sees_all:
             raise forbidden(f"The role {caller.role} does not see where employees are.")
-        async with reading(self._live.state.connections, caller.org_id) as conn:
+        await self._check_employees_shown()
+
+    async def _check_employees_shown(self) -> None:
+        """Raise Problem (403) where the organization shows no employees."""
+        org_id = self.credential.caller.org_id
+        async with reading(self._live.state.connections, org_id) as conn:
             await check_employees_shown(conn)
 
     def _unsubscribe(self, subscription_id: int) -> None:
