@@ -200,7 +200,9 @@ class History:
         late |= int(fix["time_us"]) < old.until_us
         rows = joined(segment.rows[:place], np.array([fix]), segment.rows[place:])
         self._segments[number] = Segment(segment.before, rows)
-        settled = self._judge_from(number, self._judging(circumstances), old.tail_until_us)
+        # Before a fix in order lies all that is known; what falls due by it waits for the next one.
+        until_us = old.tail_until_us if late else NO_TIMERS_US
+        settled = self._judge_from(number, self._judging(circumstances), until_us)
         revision = replace(self._revise(number, settled, old, late=late), fixes=1)
         if late:
             return replace(revision, schedule_starts=at_once(revision.schedule_starts))

@@ -173,6 +173,23 @@ def test_both_paths_tell_the_same_while_time_passes(index, day, data):
         both.take(arrivals[:0], now_us)
 
 
+def test_a_dwell_is_told_after_its_enter_where_another_visit_ended_by_silence_meanwhile():
+    silent = Rules(max_gap_seconds=0, close_after_silence_seconds=400)
+    confirmed = Rules(max_gap_seconds=0, enter_confirm_fixes=2, dwell_seconds=150)
+    versions = [
+        ZoneVersion(zone, 1, 0, square(0.0, 0.1), rules=rules)
+        for zone, rules in enumerate((silent, confirmed))
+    ]
+    both = BothPaths(ZoneIndex(versions), Gates.open())
+    day = fixes((-1, 0.5), (0, 0.05), (10, 0.05), (11, 0.05))
+    both.take(day[:2], 9 * MINUTE_US)
+    both.take(day[2:], 11 * MINUTE_US)
+    assert [(kind, time_us) for key, kind, time_us in both.told if key.zone == 1] == [
+        ("enter", 0),
+        ("dwell", 150_000_000),
+    ]
+
+
 def test_fixes_that_are_judged_together_are_told_in_their_order():
     """Zone 0 is left for good by the last fix, zone 1 entered by the one before it."""
     twice = Rules(exit_confirm_fixes=2, max_gap_seconds=0)
