@@ -27,12 +27,6 @@ from numba.core.caching import (
 from numba.core.event import Event, Listener, install_listener
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from psycopg import AsyncCursor, generators
-from psycopg.abc import PQGen
-from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
-from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
 from starlette.formparsers import MultiPartParser
@@ -49,10 +43,7 @@ from websockets.server import ServerProtocol
 from api.http.server import BoundedHttp
 from api.http.websocket import BoundedWebSocket
 from api.request.route import PublicRoute
-from db.core.connect import connect
-from db.core.pipeline_cursor import ExchangeCursor
 from geofence.kernel.compiled import _BesideTheSource, _Cache
-from tests.servers import DatabaseUnderTest
 from tests.test_documents import rows_under
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +74,6 @@ def test_the_lock_file_has_what_pyproject_asks_for() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "names"),
     [
-        (ExchangeCursor, AsyncCursor, "execute fetchone fetchall rowcount"),
         (PublicRoute, APIRoute, "get_route_handler"),
         (
             BoundedHttp,
@@ -103,62 +93,6 @@ def test_what_we_override_is_there_with_the_same_parameters(
         assert type(our) is type(their), name
         if not isinstance(our, property):
             assert list(signature(our).parameters) == list(signature(their).parameters), name
-
-
-async def test_psycopg_has_a_pipeline_below_its_cursors(database: DatabaseUnderTest) -> None:
-    async with await connect(database.url("opsc_app"), "test") as conn:
-        pgconn, transformer = conn.pgconn, Transformer(conn)
-        values = transformer.dump_sequence([7], [PyFormat.AUTO])
-        types, formats = transformer.types or (), transformer.formats
-
-        def exchange() -> PQGen[list[PGresult]]:
-            pgconn.enter_pipeline_mode()
-            pgconn.send_prepare(b"ours", b"SELECT $1 + 1", types)
-            pgconn.send_query_prepared(b"ours", values, formats)
-            pgconn.pipeline_sync()
-            answers = yield from generators.execute(pgconn)
-            for _ in range(2):
-                answers += yield from generators.fetch_many(pgconn)
-            pgconn.exit_pipeline_mode()
-            return answers
-
-        async with conn.lock:
-            prepared, answer, synced = await conn.wait(exchange())
-        transformer.set_pgresult(answer)
-        rows = transformer.load_rows(0, answer.ntuples, tuple_row(conn.cursor()))
-    statuses = [each.status for each in (prepared, answer, synced)]
-    assert statuses == [ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.PIPELINE_SYNC]
-    assert (rows, answer.command_tuples) == ([(8,)], 1)
-
-
-async def test_psycopg_gives_a_few_rows_at_a_time_within_a_pipeline(
-    database: DatabaseUnderTest,
-) -> None:
-    async with await connect(database.url("opsc_app"), "test") as conn:
-        pgconn = conn.pgconn
-
-        def exchange() -> PQGen[list[PGresult]]:
-            answers: list[PGresult] = []
-            pgconn.enter_pipeline_mode()
-            pgconn.send_query_params(b"SELECT generate_series(1, 5)", None)
-            pgconn.pipeline_sync()
-            yield from generators.send(pgconn)
-            pgconn.set_chunked_rows_mode(2)
-            while (answer := (yield from generators.fetch(pgconn))) is not None:
-                answers.append(answer)
-            answers += yield from generators.fetch_many(pgconn)
-            pgconn.exit_pipeline_mode()
-            return answers
-
-        async with conn.lock:
-            answers = await conn.wait(exchange())
-    assert [(each.status, each.ntuples) for each in answers] == [
-        (ExecStatus.TUPLES_CHUNK, 2),
-        (ExecStatus.TUPLES_CHUNK, 2),
-        (ExecStatus.TUPLES_CHUNK, 1),
-        (ExecStatus.TUPLES_OK, 0),
-        (ExecStatus.PIPELINE_SYNC, 0),
-    ]
 
 
 async def test_a_pool_that_has_given_up_connects_again_when_it_is_checked() -> None:

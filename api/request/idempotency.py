@@ -109,7 +109,7 @@ class KeyedRequest:
             except Problem as problem:
                 raise _Refused(problem) from None
             self._conn = conn
-        async with self._conn.part():
+        async with self._conn.transaction():
             yield self._conn
 
     async def _claim(self, conn: Connection) -> None:
@@ -139,7 +139,7 @@ class KeyedRequest:
         answer = _Answer(response.status_code, headers, bytes(response.body))
         sealed = self._state.kept_answers.seal(msgspec.msgpack.encode(answer), self._owner)
         kept = KeptAnswer(self._fingerprint, sealed)
-        conn.later(idempotency.keeping(self._operation, self._key, kept))
+        await idempotency.keep(conn, self._operation, self._key, kept)
         if sealed[-1] % _TRIM_EVERY == 0:  # at random: the last byte of a seal is
             await idempotency.trim(conn)
 

@@ -6,7 +6,7 @@ or a 422 that points at each such id of a list. What a body names must not be de
 until the transaction ends.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -16,8 +16,7 @@ from pydantic import BaseModel
 from api.http.fields import Query, kind_in, parts_of
 from api.http.problems import Fault, Problem, conflict, not_found
 from db.core.connect import Connection
-from db.core.exchange import Exchange
-from db.resources.kinds import KINDS, Kind, ask_all_existing
+from db.resources.kinds import KINDS, Kind, lock_all_existing
 from db.resources.work_orders import open_numbers
 
 _MOST_ORDERS_TOLD = 10
@@ -41,28 +40,13 @@ async def check_references(conn: Connection, body: BaseModel) -> None:
     """Raise Problem where an id of the body names nothing: 404 for the first of single ids, 422 for
     all that stand in lists.
     """
-    exchange = Exchange(conn)
-    check = ask_references(exchange, body)
-    await exchange.send()
-    check()
-
-
-def ask_references(exchange: Exchange, body: BaseModel) -> Callable[[], None]:
-    """Look up the ids of the body when `exchange` is sent. The function that is returned raises as
-    `check_references` does; it is to be called then.
-    """
-    find_missing = _ask_missing(exchange, list(references_in(body)))
-
-    def check() -> None:
-        missing = find_missing()
-        for each in missing:
-            if not each.is_in_list:
-                raise not_found(each.kind.noun, fault=each.fault)
-        if missing:
-            faults = tuple(each.fault for each in missing)
-            raise Problem(422, "invalid_body", "The body is not valid.", faults=faults)
-
-    return check
+    missing = await missing_references(conn, references_in(body))
+    for each in missing:
+        if not each.is_in_list:
+            raise not_found(each.kind.noun, fault=each.fault)
+    if missing:
+        faults = tuple(each.fault for each in missing)
+        raise Problem(422, "invalid_body", "The body is not valid.", faults=faults)
 
 
 async def check_reference(conn: Connection, kind: Kind, row_id: UUID) -> None:
@@ -108,28 +92,17 @@ def _is_body(part: object) -> bool:
     return isinstance(part, type) and issubclass(part, BaseModel)
 
 
-async def missing_references(
-    conn: Connection, references: Iterator[Reference] | Sequence[Reference]
-) -> list[Reference]:
+async def missing_references(conn: Connection, references: Iterable[Reference]) -> list[Reference]:
     """Return the references that name nothing. The things of the others stay until the transaction
     ends.
     """
-    exchange = Exchange(conn)
-    find_missing = _ask_missing(exchange, list(references))
-    await exchange.send()
-    return find_missing()
-
-
-def _ask_missing(
-    exchange: Exchange, references: Sequence[Reference]
-) -> Callable[[], list[Reference]]:
-    ids: dict[Kind, set[UUID]] = {}
-    for each in references:
+    wanted, ids = list(references), dict[Kind, set[UUID]]()
+    for each in wanted:
         ids.setdefault(each.kind, set()).add(each.id)
     if not ids:
-        return list
-    there = ask_all_existing(exchange, ids)
-    return lambda: [each for each in references if each.id not in there.value[each.kind]]
+        return []
+    there = await lock_all_existing(conn, ids)
+    return [each for each in wanted if each.id not in there[each.kind]]
 
 
 async def check_owners(conn: Connection, kind: Kind, row: object, owners: Sequence[str]) -> None:

@@ -21,13 +21,12 @@ from api.http.encoding import created, id_text, no_content, ok, time_text
 from api.http.problems import conflict, not_found
 from api.request.access import Access
 from api.request.paging import ListQuery, Page
-from api.request.references import ask_references, check_filters, check_owners, check_references
+from api.request.references import check_filters, check_owners, check_references
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.core.ids import new_id
 from db.core.table import Row, Table, db_now
 from db.resources.kinds import kind_of_table
-from db.resources.quotas import ask_room
+from db.resources.quotas import check_room
 
 _ROW = TypeVar("_ROW", bound=Row)
 Item: TypeAlias = dict[str, Any]
@@ -132,14 +131,11 @@ class Resource(Generic[_ROW]):
         never shown. Raises QuotaExceeded.
         """
         async with access.transaction() as conn:
-            exchange = Exchange(conn)
-            check = ask_references(exchange, body)
-            room = ask_room(exchange, self.table.name)
-            await exchange.send()
-            check()
-            row = self.new(self._columns(dict(body)), room.value.check())
+            await check_references(conn, body)
+            at = await check_room(conn, self.table.name)
+            row = self.new(self._columns(dict(body)), at)
             self._check(row)
-            conn.later(self.table.insertion(row, **hidden))
+            await self.table.insert(conn, row, **hidden)
         return created(self.item_for(access)(row), f"/v1/{self._name}", once=once)
 
     def new(self, columns: Mapping[str, Any], at: datetime) -> _ROW:

@@ -13,16 +13,15 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from time import monotonic
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from psycopg import OperationalError, ProgrammingError
+from psycopg import AsyncConnection, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from db.core.errors import RECONNECT_S
-from db.core.pipeline_cursor import Connection, ExchangeCursor
-from db.core.wakeups import WakeUp
+from db.core.wakeups import Channel, WakeUp
 
 DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"
 _SCHEMES = ("postgresql://", "postgres://")
@@ -39,6 +38,23 @@ class Limits:
     lock_s: float = 5
     transaction_s: float = 60
     idle_in_transaction_s: float = 10
+
+
+class Connection(AsyncConnection[tuple[Any, ...]]):
+    """A connection that knows the wake-ups of its transaction."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._wake_ups: set[WakeUp] = set()
+
+    def note(self, channel: Channel, org_id: UUID | None = None) -> None:
+        """Note a wake-up, for whoever commits to send (`db.core.wakeups`)."""
+        self._wake_ups.add(WakeUp(channel, org_id))
+
+    def take_wake_ups(self) -> set[WakeUp]:
+        """Return what was noted, and forget it."""
+        taken, self._wake_ups = self._wake_ups, set()
+        return taken
 
 
 def _nobody(_: Iterable[WakeUp]) -> None: ...
@@ -161,11 +177,9 @@ def pool(
     return Pool(
         conninfo(url, application_name, limits),
         connection_class=Connection,
-        kwargs={
-            "autocommit": True,
-            "cursor_factory": ExchangeCursor,
-            "prepare_threshold": None,
-        },
+        # Prepared at first sight: a statement that is prepared can only be one, whatever was
+        # smuggled into it (docs/decisions/0032-tenants-by-call.md).
+        kwargs={"autocommit": True, "prepare_threshold": 0},
         min_size=min_size,
         max_size=max_size,
         timeout=wait_s,

@@ -16,7 +16,6 @@ from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply
 from db.core.fetch import value_of
 from db.core.listing import (
     NEWEST_FIRST,
@@ -28,8 +27,6 @@ from db.core.listing import (
     page,
     read_page,
 )
-from db.core.numbers import TAKEN
-from db.core.pipeline_cursor import Asked
 
 Filter: TypeAlias = Callable[[Conditions, Any], None]
 """The condition that a parameter of a list adds, from the parameter's value."""
@@ -63,8 +60,7 @@ class Table(Generic[_ROW]):
     their expression. joins: the tables that these expressions read. fixed: the columns that never
     change. filters: by the name of a list's parameter, the condition that it adds; a
     parameter without one is a column and its value. has_row_count: the database keeps the number
-    of rows (`row_count`). is_numbered: a new row with a `number` of 0 gets the one that its
-    statement takes (`db.core.numbers`).
+    of rows (`row_count`).
     """
 
     def __init__(
@@ -78,7 +74,6 @@ class Table(Generic[_ROW]):
         fixed: Sequence[str] = (),
         filters: Mapping[str, Filter] | None = None,
         has_row_count: bool = False,
-        is_numbered: bool = False,
     ) -> None:
         self.name: LiteralString = name
         self.row = row
@@ -87,7 +82,6 @@ class Table(Generic[_ROW]):
         self._columns = sql.SQL(", ").join(map(self._expression, row._fields))
         self._joins = sql.SQL(joins)
         self._has_row_count = has_row_count
-        self._is_numbered = is_numbered
         self._jsonb = tuple(jsonb)
         self._written = tuple(name for name in row._fields if name not in self._computed)
         self._read = attrgetter(*self._written)
@@ -97,7 +91,7 @@ class Table(Generic[_ROW]):
         self._finding = self.selection(by_id)
         lock = sql.SQL("SELECT FROM {} WHERE id = %s FOR NO KEY UPDATE").format(self._name)
         self._locking = lock.as_bytes()
-        self._insertions: dict[tuple[tuple[str, ...], bool], bytes] = {}
+        self._insertions: dict[tuple[str, ...], bytes] = {}
         self._changes: dict[tuple[str, ...], bytes] = {}
 
     def _expression(self, field: str) -> sql.Composable:
@@ -121,12 +115,6 @@ class Table(Generic[_ROW]):
         row = await self.find(conn, row_id, lock=lock)
         assert row is not None
         return row
-
-    def ask(self, exchange: Exchange, row_id: UUID) -> Reply[_ROW | None]:
-        """Ask as `find` does, when `exchange` is sent."""
-        return exchange.ask(
-            self._finding, (row_id,), lambda rows: self.row(*rows[0]) if rows else None
-        )
 
     def selection(self, condition: LiteralString) -> bytes:
         """Return the statement that reads the rows of a condition."""
@@ -217,41 +205,30 @@ class Table(Generic[_ROW]):
 
         Raises psycopg.errors.UniqueViolation for what another row has.
         """
-        await conn.execute(*self.insertion(row, **more))
-
-    def insertion(self, row: _ROW, **more: object) -> Asked:
-        """Return the statement of `insert`, to go out together with others."""
         values = self._values(row) | more
-        key = tuple(values), self._is_numbered and values["number"] == 0
-        if key not in self._insertions:
-            self._insertions[key] = self._insertion(*key)
-        return self._insertions[key], values
+        names = tuple(values)
+        if names not in self._insertions:
+            self._insertions[names] = self._insertion(names)
+        await conn.execute(self._insertions[names], values)
 
-    def _insertion(self, names: Sequence[str], takes_number: bool) -> bytes:
+    def _insertion(self, names: Sequence[str]) -> bytes:
         return (
             sql.SQL("INSERT INTO {} (org_id, {}) VALUES (current_org_id(), {})")
             .format(
                 self._name,
                 sql.SQL(", ").join(map(sql.Identifier, names)),
-                sql.SQL(", ").join(
-                    sql.SQL(TAKEN) if takes_number and name == "number" else sql.Placeholder(name)
-                    for name in names
-                ),
+                sql.SQL(", ").join(map(sql.Placeholder, names)),
             )
             .as_bytes()
         )
 
     async def update(self, conn: Connection, row: _ROW, **more: object) -> None:
         """Write all columns but the fixed ones. Raises as `insert` does."""
-        await conn.execute(*self.change(row, **more))
-
-    def change(self, row: _ROW, **more: object) -> Asked:
-        """Return the statement of `update`, to go out together with others."""
         values = self._values(row) | more
         names = tuple(values)
         if names not in self._changes:
             self._changes[names] = self._change(names)
-        return self._changes[names], values
+        await conn.execute(self._changes[names], values)
 
     def _change(self, names: Sequence[str]) -> bytes:
         changes = [

@@ -6,10 +6,6 @@ nobody.
 
 They are set by CALL, which is a statement of its own: what is smuggled into a statement of the API
 cannot call it, and has no other way (docs/decisions/0032-tenants-by-call.md).
-
-What is only read is asked statement by statement, each in a transaction of its own that begins with
-its tenant (`db.core.pipeline_cursor`): as in one transaction of PostgreSQL's usual kind, each sees
-what was committed when it began.
 """
 
 from collections.abc import AsyncIterator
@@ -23,9 +19,9 @@ from psycopg.pq import TransactionStatus
 
 from db.core.connect import Connection, Pool
 from db.core.fetch import value_of
-from db.core.pipeline_cursor import Asked
 
 _ACT_FOR: LiteralString = "CALL act_for(%s, %s)"
+_READ_FOR: LiteralString = "CALL read_for(%s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,44 +40,32 @@ async def tenant(
 ) -> AsyncIterator[Connection]:
     """Provide a connection inside one transaction that sees the rows of `org_id` alone.
 
-    Commits at the end; an exception rolls back. BEGIN goes out with the first statement, and COMMIT
-    with what is still queued (`Connection.later`). Raises OperationalError where no connection
-    comes free in time.
+    Commits at the end; an exception rolls back. Raises OperationalError where no connection comes
+    free in time.
     """
-    async with connections.connection(org_id=org_id) as conn:  # which rolls back
-        conn.later(("BEGIN", None), acting_for(org_id, actor))
-        try:
-            yield conn
-            status = conn.pgconn.transaction_status
-            assert status != TransactionStatus.INERROR, "COMMIT would undo everything, and not fail"
-            await conn.together(("COMMIT", None))
-        finally:
-            conn.forget_queued()
+    async with connections.connection(org_id=org_id) as conn, conn.transaction():
+        await act_for(conn, org_id, actor)
+        yield conn
+        status = conn.pgconn.transaction_status
+        assert status != TransactionStatus.INERROR, "COMMIT would undo everything, and not fail"
 
 
 @asynccontextmanager
 async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
-    """Provide a connection that sees the rows of `org_id` alone, and can change nothing.
+    """Provide a connection inside one transaction that sees the rows of `org_id` alone, and can
+    change nothing. Each statement sees what was committed when it began.
 
-    Raises OperationalError where none comes free in time.
+    Raises OperationalError where no connection comes free in time.
     """
-    async with connections.lent(org_id) as conn:  # not connection(), which asks whether to commit
-        try:
-            conn.read_for(org_id)
-            yield conn
-        finally:
-            conn.read_for(None)
+    async with connections.connection(org_id=org_id) as conn, conn.transaction():
+        await conn.execute(_READ_FOR, (org_id,))
+        yield conn
 
 
 async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:
     """Make `org_id` the tenant of the transaction that is open on `conn`."""
-    await conn.execute(*acting_for(org_id, actor))
-
-
-def acting_for(org_id: UUID, actor: Actor | None = None) -> Asked:
-    """Return the statement of `act_for`, to go out together with others."""
     written_down = "" if actor is None else msgspec.json.encode(actor).decode()
-    return _ACT_FOR, (org_id, written_down)
+    await conn.execute(_ACT_FOR, (org_id, written_down))
 
 
 async def is_row_security_bypassed(conn: Connection) -> bool:

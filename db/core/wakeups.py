@@ -27,7 +27,7 @@ from psycopg import sql
 from db.core.errors import RECONNECT_S
 
 if TYPE_CHECKING:
-    from db.core.pipeline_cursor import Connection
+    from db.core.connect import Connection
 
 _log = structlog.get_logger("wakeups")
 
@@ -146,10 +146,8 @@ class WakeUps:
         while True:
             await self._has_unsent.wait()
             unsent = self._take_unsent()
-            # psycopg's own cursor takes three times as long, a hundred times a second.
-            await session.answers(
-                [(_NOTIFY, (channel, _payload(org_ids))) for channel, org_ids in unsent.items()]
-            )
+            for channel, org_ids in unsent.items():
+                await session.execute(_NOTIFY, (channel, _payload(org_ids)))
             self.sent += len(unsent)
             yield
             await asyncio.sleep(self._limits.interval_s)

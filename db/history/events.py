@@ -7,7 +7,7 @@ reader that goes on from a `seq` misses nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,10 +15,8 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, columns
-from db.core.fetch import fetch_one, value_of
+from db.core.fetch import columns, fetch_one, value_of
 from db.core.listing import Conditions, PageRows, count_rows, page, read_page
-from db.core.pipeline_cursor import Asked
 from db.core.wakeups import Channel
 from geofence.event_data.timesheets import TIMESHEET_APPROVED
 from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
@@ -54,49 +52,6 @@ async def insert(conn: Connection, events: Sequence[Event]) -> None:
     Raises psycopg.errors.UniqueViolation where one is stored already: an event is never doubled.
     """
     await _write(conn, _INSERT, events)
-
-
-def insert_later(conn: Connection, events: Sequence[Event]) -> None:
-    """Queue what `insert` does (`Connection.later`)."""
-    if events:
-        conn.later(insertion(events))
-        conn.note(Channel.EVENTS)
-
-
-def insertion(events: Sequence[Event]) -> Asked:
-    """Return the statement of `insert`, to go out together with others. Whoever asks it notes the
-    wake-up.
-    """
-    return _INSERT, columns(events)
-
-
-_NUMBER = '"number":0,'
-# With `TAKEN` of `db.core.numbers`.
-_INSERT_NUMBERED: LiteralString = """
-INSERT INTO events (org_id, id, type, occurred_at, data)
-VALUES """
-_NUMBERED_ROW: LiteralString = (
-    "(%s, %s, %s, %s, (%s::text || (SELECT last FROM taken) || %s)::json)"
-)
-
-
-def numbered_insertion(events: Sequence[Event]) -> Asked:
-    """Return the statement that inserts the events of a new thing, as `insertion` does. Their
-    `number` of 0 becomes the one that is taken with it (`db.core.numbers.write_numbered`).
-    """
-    values: list[Any] = []
-    for event in events:
-        before, found, after = event.data.partition(_NUMBER)
-        assert found, "the event has a number of 0"
-        values += [*event[:-1], f'{before}"number":', f",{after}"]
-    return _INSERT_NUMBERED + ", ".join(_NUMBERED_ROW for _ in events), values
-
-
-def insert_with(exchange: Exchange, events: Sequence[Event]) -> None:
-    """Do as `insert`, when `exchange` is sent."""
-    if events:
-        exchange.tell(_INSERT, columns(events))
-        exchange.note(Channel.EVENTS)
 
 
 async def _write(conn: Connection, statement: LiteralString, events: Sequence[Event]) -> None:

@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.exchange import columns
+from db.core.fetch import columns
 from db.core.listing import Columns, Conditions, FilteredList
 from operations.work_orders.site_windows import SiteWindow
 

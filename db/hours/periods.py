@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from db.core.exchange import Exchange, Reply, Rows, columns
+from db.core.connect import Connection
+from db.core.fetch import columns, rows_of
 from db.core.ids import new_id
 from db.hours.punches import PunchTimes
 from db.hours.rules import EmployeeKey
@@ -47,12 +48,12 @@ class KnownTimesheets(NamedTuple):
         return span is not None and span.first_day <= days[0] and days[1] <= span.last_day
 
 
-def timesheets_around(exchange: Exchange, times: Iterable[PunchTimes]) -> Reply[KnownTimesheets]:
-    """Ask for the timesheets that punches of these times mostly need. times: one or more."""
+async def timesheets_around(conn: Connection, times: Iterable[PunchTimes]) -> KnownTimesheets:
+    """Return the timesheets that punches of these times mostly need. times: one or more."""
     wanted = [
         _Wanted(*one[:2], _day(one.since, -_AROUND), _day(one.until, _AROUND)) for one in times
     ]
-    return _ask(exchange, wanted)
+    return await _read(conn, wanted)
 
 
 def _day(at: datetime, apart: timedelta) -> date:
@@ -63,27 +64,22 @@ def _day(at: datetime, apart: timedelta) -> date:
         return date.min if apart < timedelta() else date.max
 
 
-def _ask(exchange: Exchange, wanted: Collection[_Wanted]) -> Reply[KnownTimesheets]:
+async def _read(conn: Connection, wanted: Collection[_Wanted]) -> KnownTimesheets:
     spans = {one[:2]: Period(one.since, one.until) for one in wanted}
-
-    def read(rows: Rows) -> KnownTimesheets:
-        periods: dict[EmployeeKey, list[Period]] = {key: [] for key in spans}
-        for org_id, employee_id, first_day, last_day in rows:
-            periods[org_id, employee_id].append(Period(first_day, last_day))
-        return KnownTimesheets(spans, periods)
-
-    return exchange.ask(_KNOWN, columns(list(wanted)), read)
+    periods: dict[EmployeeKey, list[Period]] = {key: [] for key in spans}
+    rows = await rows_of(conn, _KNOWN, columns(list(wanted)))
+    for org_id, employee_id, first_day, last_day in rows:
+        periods[org_id, employee_id].append(Period(first_day, last_day))
+    return KnownTimesheets(spans, periods)
 
 
 async def add_missing(
-    exchange: Exchange,
+    conn: Connection,
     known: KnownTimesheets,
     days: Mapping[EmployeeKey, Collection[date]],
     rules: Mapping[EmployeeKey, TimesheetRules],
 ) -> None:
-    """Make, when `exchange` is sent, the timesheets that days of employees lack. The employees must
-    be locked.
-    """
+    """Make the timesheets that days of employees lack. The employees must be locked."""
     days = {key: found for key, found in days.items() if found}
     needed = {
         key: Period(period_of(min(found), rules[key])[0], period_of(max(found), rules[key])[1])
@@ -92,9 +88,7 @@ async def add_missing(
     beyond = [_Wanted(*key, *span) for key, span in needed.items() if not known.has(key, span)]
     periods = dict(known.periods)
     if beyond:
-        more = _ask(exchange, beyond)
-        await exchange.send()
-        periods |= more.value.periods
+        periods |= (await _read(conn, beyond)).periods
     rows = [
         (org_id, new_id(), employee_id, period.first_day, period.last_day)
         for (org_id, employee_id), found in days.items()
@@ -103,4 +97,4 @@ async def add_missing(
         )
     ]
     if rows:
-        exchange.tell(_ADD, columns(rows))
+        await conn.execute(_ADD, columns(rows))

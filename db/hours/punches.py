@@ -18,8 +18,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply, Rows
-from db.core.fetch import value_of
+from db.core.fetch import columns, rows_of, value_of
 from db.hours.rules import EmployeeKey
 from operations.hours.shift_rules import ShiftRules
 from operations.hours.shifts import CreditedPunch
@@ -96,24 +95,20 @@ SELECT wanted.org_id, wanted.employee_id, punch.id, punch.kind,
 """
 
 
-def punches_around(
-    exchange: Exchange, wanted: Sequence[PunchTimes], at_most: int | None = None
-) -> Reply[dict[EmployeeKey, list[CreditedPunch]]]:
-    """Ask for the punches that decide the shifts of these times, by employee.
+async def punches_around(
+    conn: Connection, wanted: Sequence[PunchTimes], at_most: int | None = None
+) -> dict[EmployeeKey, list[CreditedPunch]]:
+    """Return the punches that decide the shifts of these times, by employee.
 
     wanted: one time of each employee. at_most: of each; None: all.
     """
-    org_ids, employee_ids, since, until = (list(column) for column in zip(*wanted, strict=True))
+    org_ids, employee_ids, since, until = columns(wanted)
     values = {"org_ids": org_ids, "employee_ids": employee_ids, "since": since, "until": until}
     values |= {"at_most": at_most, "longest_s": ShiftRules().longest_shift_s}
-
-    def read(rows: Rows) -> dict[EmployeeKey, list[CreditedPunch]]:
-        found: dict[EmployeeKey, list[CreditedPunch]] = {one[:2]: [] for one in wanted}
-        for org_id, employee_id, *punch in rows:
-            found[org_id, employee_id].append(CreditedPunch(*punch))
-        return found
-
-    return exchange.ask(_AROUND, values, read)
+    found: dict[EmployeeKey, list[CreditedPunch]] = {one[:2]: [] for one in wanted}
+    for org_id, employee_id, *punch in await rows_of(conn, _AROUND, values):
+        found[org_id, employee_id].append(CreditedPunch(*punch))
+    return found
 
 
 async def last_pay_time(conn: Connection, employee: EmployeeKey, since: datetime) -> datetime:

@@ -13,7 +13,8 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from db.core.exchange import Exchange, Reply, Rows, columns
+from db.core.connect import Connection
+from db.core.fetch import columns, rows_of
 from operations.hours.local_days import day_end_s, zone_of
 from operations.hours.overtime import PRESETS, OvertimeRules
 from operations.hours.shift_rules import AutomaticBreak, ShiftRules
@@ -71,14 +72,11 @@ SELECT employee.org_id, employee.id, organization.timesheet_rules::text,
 """
 
 
-def rules_of_employees(
-    exchange: Exchange, employees: Sequence[EmployeeKey]
-) -> Reply[dict[EmployeeKey, HourRules]]:
-    """Ask for the present rules of employees."""
-    return exchange.ask(_RULES, columns(employees), _rules_of_employees)
-
-
-def _rules_of_employees(rows: Rows) -> dict[EmployeeKey, HourRules]:
+async def rules_of_employees(
+    conn: Connection, employees: Sequence[EmployeeKey]
+) -> dict[EmployeeKey, HourRules]:
+    """Return the present rules of employees."""
+    rows = await rows_of(conn, _RULES, columns(employees))
     read: dict[tuple[str, DoubtPolicy | None], TimesheetRules] = {}
     found: dict[EmployeeKey, HourRules] = {}
     for org_id, employee_id, stored, doubts, timezone, left_on, now_us in rows:

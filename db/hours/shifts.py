@@ -12,7 +12,8 @@ from uuid import UUID
 import msgspec
 from psycopg import sql
 
-from db.core.exchange import Exchange, columns
+from db.core.connect import Connection
+from db.core.fetch import columns
 from db.core.listing import Columns, Conditions, FilteredList
 
 _SECOND_US = 1_000_000
@@ -76,17 +77,17 @@ _WRITE = (
 )
 
 
-def write(
-    exchange: Exchange, stale: Sequence[tuple[UUID, UUID]], rows: Sequence[Mapping[str, Any]]
+async def write(
+    conn: Connection, stale: Sequence[tuple[UUID, UUID]], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     """Remove shifts, then write what differs: a shift that is open no more before the next opens.
 
     stale: organizations, and punches that open no shift. rows: `Derived.stored`, in order.
     """
     if stale:
-        exchange.tell(_REMOVE, columns(stale))
+        await conn.execute(_REMOVE, columns(stale))
     if rows:
-        exchange.tell(_WRITE, (msgspec.json.encode(rows).decode(),))
+        await conn.execute(_WRITE, (msgspec.json.encode(rows).decode(),))
 
 
 # Lists --------------------------------------------------------------------------------------------

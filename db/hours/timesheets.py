@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply, Rows, columns
+from db.core.fetch import columns, rows_of
 from db.core.listing import Conditions
 from db.core.table import Table
 from operations.hours.timesheet_states import State
@@ -118,20 +118,16 @@ SELECT wanted.place, adjustment.id, adjustment.day, adjustment.seconds, adjustme
 """
 
 
-def ask_adjustments(
-    exchange: Exchange, wanted: Sequence[AdjustedDays]
-) -> Reply[list[list[AdjustmentRow]]]:
-    """Ask for the adjustments of these days, of each in the order in which they were made. Those of
+async def adjustments_of(
+    conn: Connection, wanted: Sequence[AdjustedDays]
+) -> list[list[AdjustmentRow]]:
+    """Return the adjustments of these days, of each in the order in which they were made. Those of
     other timesheets are among them.
     """
-
-    def read(rows: Rows) -> list[list[AdjustmentRow]]:
-        found: list[list[AdjustmentRow]] = [[] for _ in wanted]
-        for place, *adjustment in rows:
-            found[place - 1].append(AdjustmentRow(*adjustment))
-        return found
-
-    return exchange.ask(_ADJUSTMENTS, columns(wanted), read)
+    found: list[list[AdjustmentRow]] = [[] for _ in wanted]
+    for place, *adjustment in await rows_of(conn, _ADJUSTMENTS, columns(wanted)):
+        found[place - 1].append(AdjustmentRow(*adjustment))
+    return found
 
 
 async def insert_adjustment(

@@ -1,8 +1,7 @@
 """Evidence beside punches: who may punch how, where the employee was, where their machine was.
 
-Every question is asked for many punches at once, and goes out together with others
-(`db.core.exchange`). In each statement the organization stands beside the id: ingest sees the rows
-of all organizations.
+Every question is asked for many punches at once. In each statement the organization stands beside
+the id: ingest sees the rows of all organizations.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +11,8 @@ from uuid import UUID
 
 from psycopg import sql
 
-from db.core.exchange import Exchange, Reply, Rows, columns, known
+from db.core.connect import Connection
+from db.core.fetch import columns, rows_of
 from db.punches.rows import NewPunch
 from db.punches.sites import PunchSites
 from geofence.punches.claim import PunchRules, TimedPosition, position
@@ -128,9 +128,9 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
 """
 
 
-def lock_employees(
-    exchange: Exchange, since: Mapping[tuple[UUID, UUID], datetime]
-) -> Reply[dict[tuple[UUID, UUID], PunchTerms]]:
+async def lock_employees(
+    conn: Connection, since: Mapping[tuple[UUID, UUID], datetime]
+) -> dict[tuple[UUID, UUID], PunchTerms]:
     """Lock the employees that exist until the transaction ends, in the order of their ids.
 
     since: the earliest claimed time that is asked about, by organization and employee. Of the work
@@ -139,10 +139,6 @@ def lock_employees(
     exists: what their phone still has is kept.
     """
     wanted = sorted(((*employee, at) for employee, at in since.items()), key=lambda one: one[1])
-    return exchange.ask(_LOCK, columns(wanted), _terms)
-
-
-def _terms(rows: Rows) -> dict[tuple[UUID, UUID], PunchTerms]:
     return {
         (org_id, employee_id): PunchTerms(
             name,
@@ -151,7 +147,9 @@ def _terms(rows: Rows) -> dict[tuple[UUID, UUID], PunchTerms]:
             [OrderedSite(UUID(site_id), *times) for site_id, *times in ordered],
             PunchRules(**rules),
         )
-        for org_id, employee_id, name, by, site_ids, rules, ordered in rows
+        for org_id, employee_id, name, by, site_ids, rules, ordered in await rows_of(
+            conn, _LOCK, columns(wanted)
+        )
     }
 
 
@@ -175,9 +173,9 @@ SELECT wanted.number, tracker.is_punch_terminal,
 """
 
 
-def senders(exchange: Exchange, punches: Sequence[NewPunch]) -> Reply[dict[int, PunchSender]]:
-    """Ask for the facts of the trackers that sent punches, by the number of the punch."""
-    rows = [
+async def senders(conn: Connection, punches: Sequence[NewPunch]) -> dict[int, PunchSender]:
+    """Return the facts of the trackers that sent punches, by the number of the punch."""
+    wanted = [
         (
             number,
             one.org_id,
@@ -189,10 +187,9 @@ def senders(exchange: Exchange, punches: Sequence[NewPunch]) -> Reply[dict[int, 
         for number, one in enumerate(punches)
         if one.tracker_id is not None
     ]
-    return exchange.ask(_SENDERS, columns(rows), _senders) if rows else known({})
-
-
-def _senders(rows: Rows) -> dict[int, PunchSender]:
+    if not wanted:
+        return {}
+    rows = await rows_of(conn, _SENDERS, columns(wanted))
     return {number: PunchSender(*facts) for number, *facts in rows}
 
 
@@ -255,26 +252,26 @@ _OF_EMPLOYEES = (
 _OF_MACHINES = _FIXES.format(owner=sql.Identifier("asset_id")).as_bytes()
 
 
-def places_of_employees(exchange: Exchange, punches: Sequence[NewPunch]) -> Reply[list[KnownPlace]]:
-    """Ask where employees were about the times of their fixes, by honest punches and phones.
+async def places_of_employees(conn: Connection, punches: Sequence[NewPunch]) -> list[KnownPlace]:
+    """Return where employees were about the times of their fixes, by honest punches and phones.
 
     For each punch the nearest of either kind on either side, within a day. Punches that were
     received later than the punch are no evidence beside it.
     """
     asked = _questions(punches, {n: one.employee_id for n, one in enumerate(punches)})
     if not asked:
-        return known([])
-    return exchange.ask(_OF_EMPLOYEES, _values(asked, _PREVIOUS_WITHIN), _places)
+        return []
+    return _places(await rows_of(conn, _OF_EMPLOYEES, _values(asked, _PREVIOUS_WITHIN)))
 
 
-def places_of_machines(
-    exchange: Exchange, punches: Sequence[NewPunch], machines: Mapping[int, UUID]
-) -> Reply[list[KnownPlace]]:
-    """Ask where assets were within five minutes of the fixes. machines: by number of the punch."""
+async def places_of_machines(
+    conn: Connection, punches: Sequence[NewPunch], machines: Mapping[int, UUID]
+) -> list[KnownPlace]:
+    """Return where assets were within five minutes of the fixes. machines: by number of punch."""
     asked = _questions(punches, machines)
     if not asked:
-        return known([])
-    return exchange.ask(_OF_MACHINES, _values(asked, _MACHINE_WITHIN), _places)
+        return []
+    return _places(await rows_of(conn, _OF_MACHINES, _values(asked, _MACHINE_WITHIN)))
 
 
 class _Question(NamedTuple):

@@ -1,8 +1,6 @@
 """Jobsites of organizations, kept in memory: their boxes as a tree, current at each use.
 
-    asked = ask_jobsites(exchange, org_id, earliest_us)
-    await exchange.send()
-    best = await best_jobsites(exchange, asked, places, 8)
+    best = await best_jobsites(conn, org_id, places, 8)
 
 Of each organization the versions without an end are kept, with the revision up to which they are
 known. One statement in the caller's transaction reads what has a higher revision, and what ended
@@ -19,14 +17,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
 
-from db.core.exchange import Exchange, Reply, Rows
+from db.core.connect import Connection
+from db.core.fetch import rows_of
 from db.core.registry_revision import IS_CHANGING
 from geofence.zones.site_index import SiteBox, SiteIndex, SitePlace, ranked
 from telemetry.times import to_datetime
@@ -154,52 +152,30 @@ class _Cache:
 _cache = _Cache()
 
 
-class AskedJobsites(NamedTuple):
-    """The question what the jobsites of an organization are. earliest_us: of the places that are
-    compared with them.
-    """
-
-    org_id: UUID
-    earliest_us: int
-    kept: _OpenSites
-    changes: Reply[_Changes]
-
-
-def ask_jobsites(exchange: Exchange, org_id: UUID, earliest_us: int) -> AskedJobsites:
-    """Ask for what has changed since the organization's jobsites were read."""
-    return _ask(exchange, org_id, earliest_us, _cache.get(org_id))
-
-
-def _ask(exchange: Exchange, org_id: UUID, earliest_us: int, kept: _OpenSites) -> AskedJobsites:
-    known = kept.revision
-    values = {"org_id": org_id, "earliest": to_datetime(earliest_us), "known": known}
-    changes = exchange.ask(_CHANGES, values, partial(_changes, known=known))
-    return AskedJobsites(org_id, earliest_us, kept, changes)
-
-
 async def best_jobsites(
-    exchange: Exchange, asked: AskedJobsites, places: Mapping[int, SitePlace], most: int
-) -> _Best:
+    conn: Connection, org_id: UUID, places: Mapping[int, SitePlace], most: int
+) -> dict[int, list[SiteBox]]:
     """Return the jobsites in force at each place that come first by `ranked`, at most `most`.
 
-    They are current as of a statement in the caller's transaction. Tolerances are those of the
-    zones, else of the organization.
+    places: by number, one at least. The jobsites are current as of a statement in the caller's
+    transaction. Tolerances are those of the zones, else of the organization.
     """
-    best = None
-    if not asked.changes.value.is_uncommitted:
-        best = await _best(asked, places, most)
+    kept, earliest_us = _cache.get(org_id), min(place.at_us for place in places.values())
+    changes = await _changes(conn, org_id, earliest_us, kept.revision)
+    best = None if changes.is_uncommitted else await _best(kept, changes, places, most)
     if best is None:
-        asked = _ask(exchange, asked.org_id, asked.earliest_us, _OpenSites())
-        await exchange.send()
-        best = await _best(asked, places, most)
-    if not asked.changes.value.is_uncommitted:
-        _cache.keep(asked.org_id, asked.kept)
+        kept = _OpenSites()
+        changes = await _changes(conn, org_id, earliest_us, kept.revision)
+        best = await _best(kept, changes, places, most)
+    if not changes.is_uncommitted:
+        _cache.keep(org_id, kept)
     return best or {}
 
 
-async def _best(asked: AskedJobsites, places: Mapping[int, SitePlace], most: int) -> _Best | None:
+async def _best(
+    kept: _OpenSites, changes: _Changes, places: Mapping[int, SitePlace], most: int
+) -> _Best | None:
     """Search, in a thread where it may take long or where another one has the tree."""
-    kept, changes = asked.kept, asked.changes.value
     if len(changes.sites) + len(places) > _MOST_AT_ONCE or not kept.lock.acquire(blocking=False):
         return await asyncio.to_thread(kept.best, changes, places, most)
     try:
@@ -208,7 +184,10 @@ async def _best(asked: AskedJobsites, places: Mapping[int, SitePlace], most: int
         kept.lock.release()
 
 
-def _changes(found: Rows, known: int) -> _Changes:
+async def _changes(conn: Connection, org_id: UUID, earliest_us: int, known: int) -> _Changes:
+    """Return what has changed since the organization's jobsites were read."""
+    values = {"org_id": org_id, "earliest": to_datetime(earliest_us), "known": known}
+    found = await rows_of(conn, _CHANGES, values)
     if not found:  # no such organization
         return _Changes(None, True, _NOTHING_READ, known, [])
     default_m, is_changing, revision, *_ = found[0]

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from psycopg import sql
 
-from db.core.exchange import Exchange, Reply, Rows, columns
+from db.core.connect import Connection
+from db.core.fetch import columns, rows_of
 from geofence.punches.claim import TimedPosition, punch_id
 from telemetry.punch import PunchKind
 
@@ -179,9 +180,9 @@ _INSERT = (
 )
 
 
-def insert(exchange: Exchange, rows: Sequence[PunchRow]) -> None:
+async def insert(conn: Connection, rows: Sequence[PunchRow]) -> None:
     """Write punches of which none is stored."""
-    exchange.tell(_INSERT, columns(rows))
+    await conn.execute(_INSERT, columns(rows))
 
 
 _EVIDENCE_WITHIN_S = 86_400.0
@@ -191,7 +192,7 @@ SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::timestamptz[], %b::
 """
 
 
-def insert_evidence(exchange: Exchange, rows: Sequence[tuple[PunchRow, float]]) -> None:
+async def insert_evidence(conn: Connection, rows: Sequence[tuple[PunchRow, float]]) -> None:
     """Write how far in time the nearest place was by which each of the new punches was judged."""
     known = [
         (row.org_id, row.id, row.employee_id, row.fix_time, apart_s)
@@ -199,7 +200,7 @@ def insert_evidence(exchange: Exchange, rows: Sequence[tuple[PunchRow, float]]) 
         if row.fix_time is not None and row.lat is not None
     ]
     if known:
-        exchange.tell(_INSERT_EVIDENCE, columns(known))
+        await conn.execute(_INSERT_EVIDENCE, columns(known))
 
 
 def nearest_s(
@@ -221,9 +222,9 @@ SELECT id FROM punches JOIN unnest(%b::uuid[], %b::uuid[]) AS wanted (org_id, id
 """
 
 
-def stored(exchange: Exchange, keys: Sequence[tuple[UUID, UUID]]) -> Reply[set[UUID]]:
-    """Ask which punches are stored already. keys: (organization, punch)."""
-    return exchange.ask(_STORED, columns(keys), lambda rows: {row_id for (row_id,) in rows})
+async def stored(conn: Connection, keys: Sequence[tuple[UUID, UUID]]) -> set[UUID]:
+    """Return the punches that are stored already. keys: (organization, punch)."""
+    return {row_id for (row_id,) in await rows_of(conn, _STORED, columns(keys))}
 
 
 _LAST = """
@@ -238,19 +239,13 @@ SELECT wanted.employee_id, (extract(epoch FROM last.pay_time) * 1000000)::bigint
 """
 
 
-def last_pay_us(
-    exchange: Exchange, employees: Sequence[tuple[UUID, UUID]]
-) -> Reply[dict[UUID, int]]:
-    """Ask for the pay time of the punch of each employee that was received last, microseconds.
+async def last_pay_us(conn: Connection, employees: Sequence[tuple[UUID, UUID]]) -> dict[UUID, int]:
+    """Return the pay time of the punch of each employee that was received last, microseconds.
 
     Punches that failed, were rejected or entered by hand do not count. employees: (organization,
     employee).
     """
-    return exchange.ask(_LAST, columns(employees), _last_pay_us)
-
-
-def _last_pay_us(rows: Rows) -> dict[UUID, int]:
-    return dict(rows)
+    return dict(await rows_of(conn, _LAST, columns(employees)))
 
 
 # Sorted, so that it is read off the one index that has this order: by the others of its columns the
@@ -268,14 +263,11 @@ SELECT wanted.employee_id, wanted.since, received.punches
 """
 
 
-def received_in_day(
-    exchange: Exchange, days: Sequence[tuple[UUID, UUID, datetime]], at_most: int
-) -> Reply[dict[tuple[UUID, datetime], int]]:
-    """Ask for the number of stored punches by employee and day; counting ends at `at_most`. days:
+async def received_in_day(
+    conn: Connection, days: Sequence[tuple[UUID, UUID, datetime]], at_most: int
+) -> dict[tuple[UUID, datetime], int]:
+    """Return the number of stored punches by employee and day; counting ends at `at_most`. days:
     (organization, employee, the day's start).
     """
-    return exchange.ask(_OF_DAY, [*columns(days), at_most], _received_in_day)
-
-
-def _received_in_day(rows: Rows) -> dict[tuple[UUID, datetime], int]:
+    rows = await rows_of(conn, _OF_DAY, [*columns(days), at_most])
     return {(employee, since): punches for employee, since, punches in rows}

@@ -7,18 +7,16 @@ the fix. Which ones are near is read off their boxes; only the nearest few are l
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply, Rows, columns, known
+from db.core.fetch import Rows, columns, rows_of
 from db.punches.jobsites import (
     BOX_COLUMNS,
-    AskedJobsites,
-    ask_jobsites,
     best_jobsites,
     site_box,
     with_default,
@@ -118,66 +116,8 @@ async def near_zones(
     conn: Connection, asked: Mapping[int, PunchPlace]
 ) -> dict[int, list[NearZone]]:
     """Return the zones that may count for each place, by its number; at most MOST_ZONES."""
-    exchange = Exchange(conn)
-    jobsites = ask_all_jobsites(exchange, asked.values())
-    of_sites = ask_zones_of_sites(exchange, asked.values())
-    await exchange.send()
-    return await nearest_zones(exchange, asked, jobsites, of_sites.value)
-
-
-def ask_all_jobsites(exchange: Exchange, places: Iterable[PunchPlace]) -> dict[UUID, AskedJobsites]:
-    """Ask for the jobsites of the organizations of places, whatever sites they are limited to."""
-    earliest_us: dict[UUID, int] = {}
-    for place in places:
-        earliest_us[place.org_id] = min(place.at_us, earliest_us.get(place.org_id, place.at_us))
-    return {org_id: ask_jobsites(exchange, org_id, at_us) for org_id, at_us in earliest_us.items()}
-
-
-def ask_zones_of_sites(exchange: Exchange, places: Iterable[PunchPlace]) -> Reply[_OfSites]:
-    """Ask for the zones of the sites that places are limited to."""
-    limited = [place for place in places if place.sites.site_ids is not None]
-    if not limited:
-        return known({})
-    sites = {(place.org_id, site_id) for place in limited for site_id in place.sites.site_ids or ()}
-    times_us = [place.at_us for place in limited]
-    values: dict[str, object] = dict(
-        zip(("org_ids", "site_ids"), columns(sorted(sites)), strict=True)
-    )
-    values |= {"earliest": to_datetime(min(times_us)), "latest": to_datetime(max(times_us))}
-    return exchange.ask(_OF_SITES, values, _zones_of_sites)
-
-
-def _zones_of_sites(rows: Rows) -> _OfSites:
-    found: dict[tuple[UUID, UUID], list[SiteBox]] = defaultdict(list)
-    for org_id, site_id, tolerance_m, *of_zone in rows:
-        found[org_id, site_id].append(with_default(site_box(of_zone), tolerance_m))
-    return found
-
-
-async def nearest_zones(
-    exchange: Exchange,
-    asked: Mapping[int, PunchPlace],
-    jobsites: Mapping[UUID, AskedJobsites],
-    of_sites: _OfSites,
-) -> dict[int, list[NearZone]]:
-    """Return what `near_zones` does. jobsites, of_sites: the answers about the same places."""
-    best: dict[int, list[SiteBox]] = {}
-    for org_id, of_organization in jobsites.items():
-        anywhere = {
-            number: _place(place)
-            for number, place in asked.items()
-            if place.org_id == org_id and place.sites.has_jobsites
-        }
-        if anywhere:
-            best |= await best_jobsites(exchange, of_organization, anywhere, MOST_ZONES)
-    at_sites = {
-        number: place for number, place in asked.items() if place.sites.site_ids is not None
-    }
-    if sum(len(place.sites.site_ids or ()) for place in at_sites.values()) <= _MOST_SITES_AT_ONCE:
-        of_best = _best_of_sites(of_sites, at_sites)
-    else:
-        of_best = await asyncio.to_thread(_best_of_sites, of_sites, at_sites)
-    for number, zones in of_best.items():
+    best = await _best_jobsites(conn, asked)
+    for number, zones in (await _best_of_sites(conn, asked)).items():
         if number in best:
             both = list({*best[number], *zones})
             zones = ranked(both, _place(asked[number]))[:MOST_ZONES]
@@ -191,13 +131,55 @@ async def nearest_zones(
     for first in range(0, len(every), _SHAPES_AT_A_TIME):
         some = dict(every[first : first + _SHAPES_AT_A_TIME])
         wanted = columns([(org_id, zone.zone_id, zone.version) for org_id, zone in some])
-        shapes = exchange.ask(_SHAPES, wanted, _shapes)
-        await exchange.send()
+        shapes = _shapes(await rows_of(conn, _SHAPES, wanted))
         work = sum(zone.shape_bytes * len(numbers) for (_, zone), numbers in some.items())
         if work <= _MOST_BYTES_AT_ONCE and has_compiled_distances():
-            _measure(shapes.value, some, asked, found)
+            _measure(shapes, some, asked, found)
         else:
-            await asyncio.to_thread(_measure, shapes.value, some, asked, found)
+            await asyncio.to_thread(_measure, shapes, some, asked, found)
+    return found
+
+
+async def _best_jobsites(
+    conn: Connection, asked: Mapping[int, PunchPlace]
+) -> dict[int, list[SiteBox]]:
+    """Return the best jobsites of places that any of their organization counts for."""
+    anywhere: dict[UUID, dict[int, SitePlace]] = defaultdict(dict)
+    for number, place in asked.items():
+        if place.sites.has_jobsites:
+            anywhere[place.org_id][number] = _place(place)
+    best: dict[int, list[SiteBox]] = {}
+    for org_id, places in anywhere.items():
+        best |= await best_jobsites(conn, org_id, places, MOST_ZONES)
+    return best
+
+
+async def _best_of_sites(
+    conn: Connection, asked: Mapping[int, PunchPlace]
+) -> dict[int, list[SiteBox]]:
+    """Return the best zones of the sites that places are limited to."""
+    limited = {number: place for number, place in asked.items() if place.sites.site_ids is not None}
+    if not limited:
+        return {}
+    of_sites = await _zones_of_sites(conn, limited.values())
+    if sum(len(place.sites.site_ids or ()) for place in limited.values()) <= _MOST_SITES_AT_ONCE:
+        return _ranked(of_sites, limited)
+    return await asyncio.to_thread(_ranked, of_sites, limited)
+
+
+async def _zones_of_sites(conn: Connection, limited: Collection[PunchPlace]) -> _OfSites:
+    sites = {(place.org_id, site_id) for place in limited for site_id in place.sites.site_ids or ()}
+    org_ids, site_ids = columns(sorted(sites))
+    times_us = [place.at_us for place in limited]
+    values = {
+        "org_ids": org_ids,
+        "site_ids": site_ids,
+        "earliest": to_datetime(min(times_us)),
+        "latest": to_datetime(max(times_us)),
+    }
+    found: dict[tuple[UUID, UUID], list[SiteBox]] = defaultdict(list)
+    for org_id, site_id, tolerance_m, *of_zone in await rows_of(conn, _OF_SITES, values):
+        found[org_id, site_id].append(with_default(site_box(of_zone), tolerance_m))
     return found
 
 
@@ -205,9 +187,7 @@ def _place(question: PunchPlace) -> SitePlace:
     return SitePlace(question.lon, question.lat, question.at_us)
 
 
-def _best_of_sites(
-    of_sites: _OfSites, questions: Mapping[int, PunchPlace]
-) -> dict[int, list[SiteBox]]:
+def _ranked(of_sites: _OfSites, questions: Mapping[int, PunchPlace]) -> dict[int, list[SiteBox]]:
     best: dict[int, list[SiteBox]] = {}
     for number, question in questions.items():
         sites = ((question.org_id, site_id) for site_id in question.sites.site_ids or ())

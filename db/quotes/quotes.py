@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply
 from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.listing import Conditions
@@ -112,7 +111,6 @@ quotes = Table(
     " JOIN organizations ON organizations.org_id = quotes.org_id",
     filters={"status": _states, "since": _since, "until": _until, "deleted": _deleted},
     has_row_count=True,
-    is_numbered=True,
 )
 
 
@@ -128,13 +126,9 @@ async def is_in_use(conn: Connection, quote_id: UUID) -> bool:
     )
 
 
-def ask_client_name(exchange: Exchange, client_id: UUID) -> Reply[str | None]:
-    """Ask for the name of a client, when `exchange` is sent; None where there is no such client."""
-    return exchange.ask(
-        "SELECT name FROM clients WHERE id = %s",
-        (client_id,),
-        lambda rows: rows[0][0] if rows else None,
-    )
+async def client_name(conn: Connection, client_id: UUID) -> str:
+    """Return the name of a client who is there for sure."""
+    return await value_of(conn, "SELECT name FROM clients WHERE id = %s", (client_id,))
 
 
 class QuoteRevision(NamedTuple):

@@ -11,8 +11,7 @@ from uuid import UUID
 import msgspec
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange
-from db.core.pipeline_cursor import Asked
+from db.core.fetch import value_of
 
 KEPT_HOURS = 24
 MOST_ANSWERS = 10_000  # of an organization; the oldest go first
@@ -52,18 +51,15 @@ async def claim(conn: Connection, operation: str, key: str) -> tuple[bool, KeptA
     """Return whether nobody else runs it, and what is kept. The key is the caller's until the
     transaction ends. The kept answer is read after the claim, so what ended before it is seen.
     """
-    exchange = Exchange(conn)
-    is_ours = exchange.ask(_CLAIM, (operation, key), lambda rows: bool(rows[0][0]))
-    kept = exchange.ask(
-        _FIND, (operation, key), lambda rows: KeptAnswer(*rows[0]) if rows else None
-    )
-    await exchange.send()
-    return is_ours.value, kept.value
+    is_ours: bool = await value_of(conn, _CLAIM, (operation, key))
+    kept = await (await conn.execute(_FIND, (operation, key))).fetchone()
+    return is_ours, None if kept is None else KeptAnswer(*kept)
 
 
-def keeping(operation: str, key: str, answer: KeptAnswer) -> Asked:
-    """Return the statement that keeps an answer, over one that has expired."""
-    return _KEEP, (operation, key, answer.fingerprint, answer.answer_encrypted, KEPT_HOURS)
+async def keep(conn: Connection, operation: str, key: str, answer: KeptAnswer) -> None:
+    """Keep an answer, over one that has expired."""
+    values = operation, key, answer.fingerprint, answer.answer_encrypted, KEPT_HOURS
+    await conn.execute(_KEEP, values)
 
 
 async def trim(conn: Connection) -> None:

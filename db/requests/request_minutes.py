@@ -13,7 +13,7 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import fetch_one
-from db.core.tenant import acting_for
+from db.core.tenant import act_for
 
 
 class TokenGrant(NamedTuple):
@@ -34,10 +34,12 @@ class Running(NamedTuple):
 async def take(conn: Connection, org_id: UUID, per_minute: int, extra: int) -> TokenGrant:
     """Take one token, and up to `extra` more; none where none are left.
 
-    One round trip; `conn` is in no transaction.
+    `conn` is in no transaction.
     """
-    taking = "SELECT * FROM take_requests(%s, %s)", (per_minute, extra)
-    return TokenGrant(*await fetch_one(await conn.together(acting_for(org_id), taking)))
+    async with conn.transaction():
+        await act_for(conn, org_id)
+        cursor = await conn.execute("SELECT * FROM take_requests(%s, %s)", (per_minute, extra))
+    return TokenGrant(*await fetch_one(cursor))
 
 
 async def running(conn: Connection) -> Running | None:

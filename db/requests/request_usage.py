@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Literal, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.pipeline_cursor import Asked
-from db.core.tenant import acting_for
+from db.core.tenant import act_for
 
 Step = Literal["hour", "day"]
 _LENGTHS: Mapping[Step, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
@@ -40,10 +38,10 @@ class UsagePeriod(NamedTuple):
 
 async def add(conn: Connection, counts: Mapping[UUID, Count]) -> None:
     """Add to the hour that it is by the clock of the database."""
-    each: list[tuple[Asked, Asked]] = [  # in one order, so that nobody waits in a circle
-        (acting_for(org_id), (_ADD, counts[org_id]._asdict())) for org_id in sorted(counts)
-    ]
-    await conn.together(*chain.from_iterable(each))
+    async with conn.transaction():
+        for org_id in sorted(counts):  # in one order, so that nobody waits in a circle
+            await act_for(conn, org_id)
+            await conn.execute(_ADD, counts[org_id]._asdict())
 
 
 async def history(

@@ -14,7 +14,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from db.core.connect import Connection
-from db.core.exchange import columns
+from db.core.fetch import columns
 from db.core.listing import Conditions
 from db.core.table import Table
 from db.history.events import Event

@@ -14,9 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.joined import joined
 from db.core.listing import Conditions
-from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 
 
@@ -108,18 +106,13 @@ async def zones_inside(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID
     return dict(await cursor.fetchall())
 
 
-def insertion(asset: Asset) -> Asked:
-    """Return the statement that inserts a new asset, whose tags count for all times before, too.
-
-    It raises psycopg.errors.UniqueViolation for an external_id that is taken.
-    """
-    tags = (asset.id, asset.tags, "-infinity", 0)
-    return joined(table.insertion(asset, revision=0), (_INSERT_TAGS, tags))
-
-
 async def insert(conn: Connection, asset: Asset) -> None:
-    """Insert a new asset, as `insertion` has it."""
-    await conn.execute(*insertion(asset))
+    """Insert a new asset, whose tags count for all times before, too.
+
+    Raises psycopg.errors.UniqueViolation for an external_id that is taken.
+    """
+    await table.insert(conn, asset, revision=0)
+    await conn.execute(_INSERT_TAGS, (asset.id, asset.tags, "-infinity", 0))
 
 
 async def update(conn: Connection, asset: Asset, revision: int | None) -> None:

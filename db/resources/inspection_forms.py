@@ -11,7 +11,6 @@ from uuid import UUID
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions
-from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 from operations.inspections.states import State
 
@@ -190,12 +189,12 @@ SELECT current_org_id(), %s, unnest(%s::uuid[])
 """
 
 
-def photo_insertion(form_id: UUID, attachment_ids: Collection[UUID]) -> Asked:
-    """Return the statement that keeps the attachments of a submitted form from being deleted.
+async def insert_photos(conn: Connection, form_id: UUID, attachment_ids: Collection[UUID]) -> None:
+    """Keep the attachments of a submitted form from being deleted.
 
-    It raises psycopg.errors.ForeignKeyViolation for an attachment that is gone.
+    Raises psycopg.errors.ForeignKeyViolation for an attachment that is gone.
     """
-    return _INSERT_PHOTOS, (form_id, sorted(set(attachment_ids)))
+    await conn.execute(_INSERT_PHOTOS, (form_id, sorted(set(attachment_ids))))
 
 
 async def is_photo(conn: Connection, attachment_id: UUID) -> bool:

@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply, Rows, uuid_array
+from db.core.fetch import fetch_one, rows_of
 
 
 class Kind(NamedTuple):
@@ -49,16 +49,7 @@ class Kind(NamedTuple):
         """Return the ids whose things are there and not soft-deleted, and keep these things so
         until the transaction ends.
         """
-        exchange = Exchange(conn)
-        there = self.ask_existing(exchange, row_ids)
-        await exchange.send()
-        return there.value
-
-    def ask_existing(self, exchange: Exchange, row_ids: Collection[UUID]) -> Reply[set[UUID]]:
-        """Lock as `lock_existing` does, when `exchange` is sent."""
-        return exchange.ask(
-            _locking(self), (uuid_array(row_ids),), lambda rows: {row_id for (row_id,) in rows}
-        )
+        return {row_id for (row_id,) in await rows_of(conn, _locking(self), (list(row_ids),))}
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -67,18 +58,15 @@ class Kind(NamedTuple):
         return sql.Identifier(self.table)
 
 
-def ask_all_existing(
-    exchange: Exchange, row_ids: Mapping[Kind, Collection[UUID]]
-) -> Reply[dict[Kind, set[UUID]]]:
-    """Lock things of several kinds as `Kind.lock_existing` does those of one, by one statement,
-    when `exchange` is sent.
-    """
+async def lock_all_existing(
+    conn: Connection, row_ids: Mapping[Kind, Collection[UUID]]
+) -> dict[Kind, set[UUID]]:
+    """Lock things of several kinds as `Kind.lock_existing` does those of one, by one statement."""
     kinds = tuple(row_ids)
-
-    def read(rows: Rows) -> dict[Kind, set[UUID]]:
-        return {kind: set(found) for kind, found in zip(kinds, rows[0], strict=True)}
-
-    return exchange.ask(_locking_all(kinds), [uuid_array(row_ids[kind]) for kind in kinds], read)
+    row = await fetch_one(
+        await conn.execute(_locking_all(kinds), [list(row_ids[kind]) for kind in kinds])
+    )
+    return {kind: set(found) for kind, found in zip(kinds, row, strict=True)}
 
 
 @cache

@@ -7,25 +7,15 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply
+from db.core.fetch import rows_of
 
 NamedTable = Literal["assets", "clients", "employees", "sites", "users"]
 
 
 async def names_of(conn: Connection, table: NamedTable, row_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Return names by id, of deleted things, too; of a user without a name the address."""
-    exchange = Exchange(conn)
-    names = ask_names(exchange, table, row_ids)
-    await exchange.send()
-    return names.value
-
-
-def ask_names(
-    exchange: Exchange, table: NamedTable, row_ids: Iterable[UUID]
-) -> Reply[dict[UUID, str]]:
-    """Ask as `names_of` does, when `exchange` is sent."""
     name = "coalesce(name, email)" if table == "users" else "name"
     statement = sql.SQL("SELECT id, {} FROM {} WHERE id = ANY (%s)").format(
         sql.SQL(name), sql.Identifier(table)
     )
-    return exchange.ask(statement, (list(row_ids),), lambda rows: dict(rows))
+    return dict(await rows_of(conn, statement, (list(row_ids),)))

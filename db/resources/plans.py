@@ -8,7 +8,7 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import fetch_one
-from db.core.tenant import acting_for
+from db.core.tenant import act_for
 
 PlanName = Literal["starter", "team", "unlimited"]
 
@@ -22,9 +22,11 @@ class Plan(NamedTuple):
 
 
 async def find(conn: Connection, org_id: UUID) -> Plan:
-    """Return the plan of `org_id`, in one round trip; `conn` is in no transaction."""
-    asked = "SELECT plan, api_addon, api_access FROM organizations"
-    return Plan(*await fetch_one(await conn.together(acting_for(org_id), (asked, None))))
+    """Return the plan of `org_id`; `conn` is in no transaction."""
+    async with conn.transaction():
+        await act_for(conn, org_id)
+        cursor = await conn.execute("SELECT plan, api_addon, api_access FROM organizations")
+    return Plan(*await fetch_one(cursor))
 
 
 async def api_access(conn: Connection, org_ids: Collection[UUID]) -> dict[UUID, bool]:

@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply
-from db.core.fetch import value_of
+from db.core.fetch import fetch_one, value_of
 from db.core.table import db_now
 from db.resources.plans import PlanName
 
@@ -132,16 +131,13 @@ async def check_room(conn: Connection, table: str, *, more: int = 1) -> datetime
     table. Raises QuotaExceeded; CheckViolation ("quota_exceeded") at COMMIT, where others were
     faster.
     """
-    exchange = Exchange(conn)
-    room = ask_room(exchange, table)
-    await exchange.send()
-    return room.value.check(more)
+    return (await read_room(conn, table)).check(more)
 
 
-def ask_room(exchange: Exchange, table: str) -> Reply[Room]:
-    """Ask for the room that the tenant has in a table, when `exchange` is sent."""
+async def read_room(conn: Connection, table: str) -> Room:
+    """Return the room that the tenant has in a table."""
     values = {"table": table, "by_plan": _BY_PLAN_JSON.get(table)}
-    return exchange.ask(_ROOM, values, lambda rows: Room(table, *rows[0][:-1]))
+    return Room(table, *(await fetch_one(await conn.execute(_ROOM, values)))[:-1])
 
 
 def check(quota: str, limit: int, used: int, *, more: int = 1) -> None:

@@ -12,10 +12,8 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.exchange import uuid_array
 from db.core.fetch import value_of
 from db.core.listing import Conditions
-from db.core.pipeline_cursor import Asked
 from db.core.table import Table
 from db.resources.search import add_words
 from operations.work_orders.site_windows import SiteStep, SiteWindow, site_windows
@@ -264,7 +262,6 @@ work_orders = Table(
         "overdue": _overdue,
     },
     has_row_count=True,
-    is_numbered=True,
 )
 comments = Table("work_order_comments", Comment)
 transitions = Table("work_order_transitions", WorkOrderTransition)
@@ -282,7 +279,8 @@ async def _replace(
         "INSERT INTO {table} (org_id, work_order_id, {column})"
         " SELECT current_org_id(), %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING"
     ).format(**names)
-    await conn.together((removal, (order_id, ids)), (insertion, (order_id, ids)))
+    await conn.execute(removal, (order_id, ids))
+    await conn.execute(insertion, (order_id, ids))
 
 
 _INSERT_ASSIGNEES = """
@@ -298,21 +296,20 @@ SELECT pg_advisory_xact_lock(hashtextextended(concat_ws('/', current_org_id(), '
 """
 
 
-def insertion(row: WorkOrder) -> list[Asked]:
-    """Return the statements that insert a new order with its assignees and assets."""
-    made = [work_orders.insertion(row)]
+async def insert(conn: Connection, row: WorkOrder) -> None:
+    """Insert a new order with its assignees and assets."""
+    await work_orders.insert(conn, row)
     if row.assignee_ids:
-        made.append((_INSERT_ASSIGNEES, (row.id, uuid_array(row.assignee_ids))))
+        await conn.execute(_INSERT_ASSIGNEES, (row.id, row.assignee_ids))
     if row.asset_ids:
-        made.append((_INSERT_ASSETS, (row.id, uuid_array(row.asset_ids))))
-    return made
+        await conn.execute(_INSERT_ASSETS, (row.id, row.asset_ids))
 
 
-def lock_tree(conn: Connection) -> None:
-    """Keep others from giving orders of the tenant a parent, or deleting or restoring one, from the
-    next statement on until the transaction ends. To be called before any other lock is taken.
+async def lock_tree(conn: Connection) -> None:
+    """Keep others from giving orders of the tenant a parent, or deleting or restoring one, until
+    the transaction ends. To be called before any other lock is taken.
     """
-    conn.later((_LOCK_TREE, None))
+    await conn.execute(_LOCK_TREE)
 
 
 async def set_assignees(conn: Connection, order_id: UUID, employee_ids: list[UUID]) -> None:

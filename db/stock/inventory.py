@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply
+from db.core.fetch import fetch_one, value_of
 from db.core.ids import new_id
 from db.core.listing import Conditions
 from db.core.table import Table
-from db.resources.quotas import Room, ask_room
+from db.resources.quotas import Room, read_room
 from db.stock.parts import fits_asset, fits_model
 from operations.stock import PartTracking, StockLevel
 
@@ -117,18 +117,14 @@ async def lock_levels(
     the order of parts, then of warehouses, each behind its part; empty stock is made where there is
     none yet. The room is read after that. Raises QuotaExceeded.
     """
-    exchange, rows = Exchange(conn), dict[StockPlace, Reply[InventoryRow]]()
-    made = {place: new_id() for place in sorted(set(places))}
-    locked: list[Reply[UUID]] = []
-    for (part_id, warehouse_id), row_id in made.items():
-        values = {"part_id": part_id, "warehouse_id": warehouse_id, "new_id": row_id}
-        locked.append(exchange.ask(_LOCK, values, lambda rows: rows[0][0]))
-    for place in made:  # read when all are locked, so that all that was committed before is seen
-        rows[place] = exchange.ask(_FIND, place, lambda rows: InventoryRow(*rows[0]))
-    room = ask_room(exchange, "inventory")
-    await exchange.send()
-    if more := sum(
-        each.value == row_id for each, row_id in zip(locked, made.values(), strict=True)
-    ):
-        room.value.check(more)
-    return {place: row.value for place, row in rows.items()}, room.value
+    wanted, more = sorted(set(places)), 0
+    for part_id, warehouse_id in wanted:
+        values = {"part_id": part_id, "warehouse_id": warehouse_id, "new_id": new_id()}
+        more += await value_of(conn, _LOCK, values) == values["new_id"]
+    rows: dict[StockPlace, InventoryRow] = {}
+    for place in wanted:  # read when all are locked, so that all that was committed before is seen
+        rows[place] = InventoryRow(*await fetch_one(await conn.execute(_FIND, place)))
+    room = await read_room(conn, "inventory")
+    if more:
+        room.check(more)
+    return rows, room

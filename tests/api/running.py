@@ -12,16 +12,17 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import aiohttp
 import uvicorn
+from psycopg import AsyncCursor
 from psycopg.sql import Composable
 from structlog.contextvars import get_contextvars
 
@@ -36,7 +37,6 @@ from api.live.live import Live
 from api.settings import ApiSettings
 from db.core.connect import Limits, connect, pool
 from db.core.ids import new_id
-from db.core.pipeline_cursor import Asked, Connection, ExchangeCursor
 from db.identity.users import Role
 from db.resources.organizations import create_organization
 from service import logs
@@ -142,7 +142,7 @@ class Organization:
 
 class RunningApi:
     """A server with its database. `statements`: what its requests have sent there so far, without
-    what the server sends now and then by itself. `exchanges`: how many went out together each time.
+    what the server sends now and then by itself.
     """
 
     def __init__(
@@ -158,7 +158,6 @@ class RunningApi:
         self.settings = settings
         self.anonymous = Client("", None)
         self.statements: list[str] = []
-        self.exchanges: list[int] = []
         connections = pool(
             database.url("opsc_app"),
             "test-api",
@@ -167,7 +166,7 @@ class RunningApi:
         )
         connections.kwargs = {
             **(connections.kwargs or {}),
-            "cursor_factory": _recording(self.statements, self.exchanges),
+            "cursor_factory": _recording(self.statements),
         }
         config = uvicorn.Config(
             create_app(
@@ -264,30 +263,24 @@ class RunningApi:
         return user_id
 
 
-def _recording(statements: list[str], exchanges: list[int]) -> type[ExchangeCursor[Any]]:
+def _recording(statements: list[str]) -> type[AsyncCursor[Any]]:
     """Return a class of cursors that write down what they send for a request."""
 
-    class Recording(ExchangeCursor[Any]):
-        async def execute_all(
-            self, asked: Sequence[Asked], *, prepare: bool = True
-        ) -> list[list[Any]]:
-            self._write_down(asked)
-            return await super().execute_all(asked, prepare=prepare)
+    class Recording(AsyncCursor[Any]):
+        async def execute(self, query: Any, *args: Any, **options: Any) -> Self:
+            _write_down(query)
+            return await super().execute(query, *args, **options)
 
-        async def execute_page(self, query: Any, params: Any, most_bytes: int) -> bool:
-            self._write_down([(query, params)])
-            return await super().execute_page(query, params, most_bytes)
+        async def stream(self, query: Any, *args: Any, **options: Any) -> AsyncGenerator[Any]:
+            _write_down(query)
+            async for row in super().stream(query, *args, **options):
+                yield row
 
-        def _write_down(self, asked: Sequence[Asked]) -> None:
-            if "request_id" in get_contextvars():
-                conn = self.connection
-                assert isinstance(conn, Connection)
-                statements.extend(each.text.decode() for each in conn.exchanges.ahead)
-                exchanges.append(len(conn.queued) + len(asked))
-                for query, _ in [*conn.queued, *asked]:
-                    text = query.as_string() if isinstance(query, Composable) else query
-                    text = text.decode() if isinstance(text, bytes) else text
-                    statements.append(" ".join(text.split()))
+    def _write_down(query: Any) -> None:
+        if "request_id" in get_contextvars():
+            text = query.as_string() if isinstance(query, Composable) else query
+            text = text.decode() if isinstance(text, bytes) else text
+            statements.append(" ".join(text.split()))
 
     return Recording
 

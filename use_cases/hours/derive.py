@@ -1,6 +1,6 @@
 """Shifts of employees, derived from their punches and written where they differ.
 
-    await derive(Exchange(conn), [PunchTimes(org_id, employee_id, since, until)])
+    await derive(conn, [PunchTimes(org_id, employee_id, since, until)])
 
 Whoever records or reviews punches calls `derive` in the same transaction, with the employees
 locked. A shift without an `out` ends by rule when nobody punches. So an open shift is stored
@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.hours.periods import add_missing, timesheets_around
 from db.hours.punches import PunchTimes, last_pay_time, punches_around
 from db.hours.rules import EmployeeKey, HourRules, rules_of_employees
@@ -74,32 +73,27 @@ def _at(time_s: int) -> datetime:
 # Derivation ---------------------------------------------------------------------------------------
 
 
-async def derive(exchange: Exchange, changed: Iterable[PunchTimes]) -> None:
+async def derive(conn: Connection, changed: Iterable[PunchTimes]) -> None:
     """Derive the shifts on which punches bear that were recorded or reviewed, and make the missing
     timesheets of their days. The employees must be locked.
 
-    What waits in `exchange` goes out before: the punches may be among it. changed: for each
-    employee the credited times of the punches, as one time that holds them all.
+    changed: for each employee the credited times of the punches, as one time that holds them all.
     """
     wanted = list(changed)
     if not wanted:
-        await exchange.send()
         return
     keys = [one[:2] for one in wanted]
-    asked_rules = rules_of_employees(exchange, keys)
-    around = punches_around(exchange, wanted)
-    timesheets = timesheets_around(exchange, wanted)
-    await exchange.send()
-    rules, punches = asked_rules.value, around.value
+    rules = await rules_of_employees(conn, keys)
+    punches = await punches_around(conn, wanted)
+    timesheets = await timesheets_around(conn, wanted)
     derived = {key: derive_from(key, punches[key], rules[key]) for key in keys}
     opening = {(key[0], row.opened_by) for key, one in derived.items() for row in one.rows}
     read = [(key[0], punch.id) for key, found in punches.items() for punch in found]
     rows = [row for key, one in derived.items() for row in one.stored(key[0])]
-    write(exchange, [one for one in read if one not in opening], rows)
+    await write(conn, [one for one in read if one not in opening], rows)
     days = {key: set(_days(one, rules[key])) for key, one in derived.items()}
     rules_of_days = {key: one.rules for key, one in rules.items()}
-    await add_missing(exchange, timesheets.value, days, rules_of_days)
-    await exchange.send()
+    await add_missing(conn, timesheets, days, rules_of_days)
 
 
 async def derive_since(conn: Connection, employee: EmployeeKey, since: datetime) -> None:
@@ -107,7 +101,7 @@ async def derive_since(conn: Connection, employee: EmployeeKey, since: datetime)
     employee must be locked.
     """
     last = await last_pay_time(conn, employee, since)
-    await derive(Exchange(conn), [PunchTimes(*employee, since, last)])
+    await derive(conn, [PunchTimes(*employee, since, last)])
 
 
 class Derived(NamedTuple):

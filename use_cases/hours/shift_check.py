@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange
+from db.core.listing import RowKey
 from db.hours.punches import lock_all_punches, punches_around
 from db.hours.rules import rules_of_employees
 from db.hours.shifts import SHIFTS, ShiftFilter, ShiftRow, write
@@ -20,7 +20,7 @@ from operations.hours.local_days import Period, local_day, zone_of
 from telemetry.times import to_us
 from use_cases.hours.derive import derive_from
 
-_ALL = 2**31
+_AT_ONCE = 500
 
 
 class ShiftDifference(NamedTuple):
@@ -51,15 +51,10 @@ async def check_shifts(conn: Connection, employee_id: UUID, *, writes: bool) -> 
     """
     times = await lock_all_punches(conn, employee_id)
     key = (times.org_id, times.employee_id)
-    exchange = Exchange(conn)
-    asked_rules = rules_of_employees(exchange, [key])
-    around = punches_around(exchange, [times])
-    await exchange.send()
-    rules = asked_rules.value[key]
-    found = derive_from(key, around.value[key], rules)
-    mine = ShiftFilter(times.employee_id)
-    listed = await SHIFTS.listing(conn, mine, after=None, limit=_ALL, offset=0)
-    stored = {row.opened_by: row for row in listed}
+    rules = (await rules_of_employees(conn, [key]))[key]
+    punches = await punches_around(conn, [times])
+    found = derive_from(key, punches[key], rules)
+    stored = {row.opened_by: row for row in await _stored(conn, times.employee_id)}
     worked_out = {row.opened_by: row for row in found.rows}
     approved = {
         day
@@ -68,8 +63,8 @@ async def check_shifts(conn: Connection, employee_id: UUID, *, writes: bool) -> 
     }
     zone = zone_of(rules.timezone)
     differences: list[ShiftDifference] = []
-    rows = sorted((stored | worked_out).values(), key=lambda row: (row.started_at, row.id))
-    for punch_id in (row.opened_by for row in rows):
+    both = sorted((stored | worked_out).values(), key=lambda row: (row.started_at, row.id))
+    for punch_id in (row.opened_by for row in both):
         one, other = stored.get(punch_id), worked_out.get(punch_id)
         if one != other:
             is_approved = any(
@@ -81,9 +76,22 @@ async def check_shifts(conn: Connection, employee_id: UUID, *, writes: bool) -> 
     if writes:
         ids = {each.opened_by for each in differences if not each.is_approved}
         stale = [(times.org_id, one) for one in ids if one not in worked_out]
-        write(exchange, stale, [r for r in found.stored(times.org_id) if r["opened_by"] in ids])
-        await exchange.send()
+        rows = [row for row in found.stored(times.org_id) if row["opened_by"] in ids]
+        await write(conn, stale, rows)
     return ShiftCheck(len(stored), differences)
+
+
+async def _stored(conn: Connection, employee_id: UUID) -> list[ShiftRow]:
+    """Return all shifts of an employee."""
+    found: list[ShiftRow] = []
+    while True:
+        after = RowKey(found[-1].started_at, found[-1].id) if found else None
+        page = await SHIFTS.listing(
+            conn, ShiftFilter(employee_id), after=after, limit=_AT_ONCE, offset=0
+        )
+        if not page:
+            return found
+        found += page
 
 
 def _days(row: ShiftRow, zone: ZoneInfo) -> Iterator[date]:

@@ -19,7 +19,6 @@ from uuid import UUID
 import msgspec
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.history import events
 from db.history.events import Event
 from db.hours.punches import PunchTimes
@@ -80,10 +79,7 @@ async def _amend_correction(conn: Connection) -> AmendedPunches:
 
 async def _amend(conn: Connection, keys: Sequence[PunchKey], cause: AmendmentCause) -> int:
     """Judge punches again, and write what differs. Returns how many differ."""
-    exchange = Exchange(conn)
-    locked = lock_employees(exchange, await amendments.first_claims(conn, keys))
-    await exchange.send()
-    terms = locked.value
+    terms = await lock_employees(conn, await amendments.first_claims(conn, keys))
     stored = await amendments.judged_punches(conn, keys)
     judge = _beside_fixes if cause == "late_fix" else _at_jobsites
     judged = await judge(conn, stored, terms)
@@ -94,7 +90,7 @@ async def _amend(conn: Connection, keys: Sequence[PunchKey], cause: AmendmentCau
         await amendments.replace_verdicts(conn, changed, cause)
         told = [_event(old, new, cause, terms[old.employee].name) for old, new in changed]
         await events.insert(conn, told)
-        await derive(exchange, _credited([old for old, _ in changed]))
+        await derive(conn, _credited([old for old, _ in changed]))
     return len(changed)
 
 
@@ -115,10 +111,9 @@ async def _beside_fixes(
     conn: Connection, punches: Sequence[JudgedPunch], terms: Mapping[tuple[UUID, UUID], PunchTerms]
 ) -> list[JudgedPunch]:
     """Judge by the places of the employees that are next in time to the fixes, as known now."""
-    exchange, places = Exchange(conn), dict[int, list[TimedPosition]]()
-    known_places = places_of_employees(exchange, [punch.as_new for punch in punches])
-    await exchange.send()
-    for number, place in known_places.value:
+    places: dict[int, list[TimedPosition]] = {}
+    known_places = await places_of_employees(conn, [punch.as_new for punch in punches])
+    for number, place in known_places:
         places.setdefault(number, []).append(place)
     judged: list[JudgedPunch] = []
     known: list[tuple[UUID, UUID, float]] = []

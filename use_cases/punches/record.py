@@ -14,7 +14,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange, Reply
 from db.history import events
 from db.history.events import Event
 from db.hours.punches import PunchTimes
@@ -28,16 +27,8 @@ from db.punches.evidence import (
     places_of_machines,
     senders,
 )
-from db.punches.jobsites import AskedJobsites
 from db.punches.rows import Fate, NewPunch, PunchRow, Recorded
-from db.punches.sites import (
-    NearZone,
-    PunchPlace,
-    PunchSites,
-    ask_all_jobsites,
-    ask_zones_of_sites,
-    nearest_zones,
-)
+from db.punches.sites import NearZone, PunchPlace, near_zones
 from geofence.punches.claim import (
     ClaimedPunch,
     Evidence,
@@ -62,19 +53,16 @@ async def record(conn: Connection, punches: Sequence[NewPunch]) -> list[Recorded
     """
     if not punches:
         return []
-    exchange = Exchange(conn)
-    asked = _ask(exchange, punches)
-    await exchange.send()
-    rights = asked.rights.value
-    fates = _fates(asked, rights)
+    known = await _known(conn, punches)
+    fates = _fates(known)
     fresh = [n for n, fate in enumerate(fates) if fate == Fate.STORED]
     if fresh:
-        judged = _judged(asked, rights, await _evidence(exchange, asked, fresh))
-        rows.insert(exchange, [one.row for one in judged])
-        events.insert_with(exchange, [event for one in judged for event in one.events])
-        rows.insert_evidence(exchange, [(one.row, one.nearest_s) for one in judged])
-        await derive(exchange, _credited([one.row for one in judged]))
-    return [Recorded(one, fate) for one, fate in zip(asked.ids, fates, strict=True)]
+        judged = _judged(known, await _evidence(conn, known, fresh))
+        await rows.insert(conn, [one.row for one in judged])
+        await events.insert(conn, [event for one in judged for event in one.events])
+        await rows.insert_evidence(conn, [(one.row, one.nearest_s) for one in judged])
+        await derive(conn, _credited([one.row for one in judged]))
+    return [Recorded(one, fate) for one, fate in zip(known.ids, fates, strict=True)]
 
 
 def _credited(rows: Sequence[PunchRow]) -> list[PunchTimes]:
@@ -85,40 +73,32 @@ def _credited(rows: Sequence[PunchRow]) -> list[PunchTimes]:
     return [PunchTimes(*employee, min(at), max(at)) for employee, at in times.items()]
 
 
-# Questions ----------------------------------------------------------------------------------------
+# Facts -----------------------------------------------------------------------------------------
 
 
-class _Asked(NamedTuple):
-    """Punches by their numbers, and the questions that can be asked about them at once."""
+class _Known(NamedTuple):
+    """Punches by their numbers, and what is known of their employees, who are locked."""
 
     punches: Sequence[NewPunch]
     ids: Sequence[UUID]
-    rights: Reply[dict[tuple[UUID, UUID], PunchTerms]]
-    stored: Reply[set[UUID]]
-    received: Reply[dict[tuple[UUID, datetime], int]]
-    senders: Reply[dict[int, PunchSender]]
-    places: Reply[list[KnownPlace]]
-    last_pay_us: Reply[dict[UUID, int]]
-    jobsites: Mapping[UUID, AskedJobsites]
+    terms: Mapping[tuple[UUID, UUID], PunchTerms]
+    stored: set[UUID]
+    received: Mapping[tuple[UUID, datetime], int]
+    last_pay_us: Mapping[UUID, int]
 
 
-def _ask(exchange: Exchange, punches: Sequence[NewPunch]) -> _Asked:
-    """Lock the employees, and ask all that can be asked without their rights."""
+async def _known(conn: Connection, punches: Sequence[NewPunch]) -> _Known:
     ids = [one.id for one in punches]
     since = _earliest(punches)
-    employees = sorted(since)
     days = sorted({(*one.employee, _day(one)) for one in punches})
-    places = [place for one in punches if (place := _place(one, None)) is not None]
-    return _Asked(
+    keys = [(one.org_id, own) for one, own in zip(punches, ids, strict=True)]
+    return _Known(
         punches,
         ids,
-        lock_employees(exchange, since),
-        rows.stored(exchange, [(one.org_id, own) for one, own in zip(punches, ids, strict=True)]),
-        rows.received_in_day(exchange, days, MAX_PUNCHES_PER_DAY),
-        senders(exchange, punches),
-        places_of_employees(exchange, punches),
-        rows.last_pay_us(exchange, employees),
-        ask_all_jobsites(exchange, places),
+        terms=await lock_employees(conn, since),
+        stored=await rows.stored(conn, keys),
+        received=await rows.received_in_day(conn, days, MAX_PUNCHES_PER_DAY),
+        last_pay_us=await rows.last_pay_us(conn, sorted(since)),
     )
 
 
@@ -130,13 +110,13 @@ def _earliest(punches: Sequence[NewPunch]) -> dict[tuple[UUID, UUID], datetime]:
     return {employee: to_datetime(at_us) for employee, at_us in since_us.items()}
 
 
-def _fates(asked: _Asked, rights: Mapping[tuple[UUID, UUID], PunchTerms]) -> list[Fate]:
+def _fates(known: _Known) -> list[Fate]:
     """Decide what becomes of each punch: of two with one identity the first is stored."""
-    stored, received = set(asked.stored.value), Counter(asked.received.value)
+    stored, received = set(known.stored), Counter(known.received)
     fates: list[Fate] = []
-    for one, own in zip(asked.punches, asked.ids, strict=True):
+    for one, own in zip(known.punches, known.ids, strict=True):
         day = (one.employee_id, _day(one))
-        if one.employee not in rights:
+        if one.employee not in known.terms:
             fate = Fate.UNKNOWN_EMPLOYEE
         elif own in stored:
             fate = Fate.KNOWN
@@ -162,47 +142,42 @@ class _Evidence(NamedTuple):
     """The evidence beside the punches that are to be stored, by their numbers."""
 
     numbers: Sequence[int]
+    senders: Mapping[int, PunchSender]
     machines: Mapping[int, UUID]
     zones: Mapping[int, Sequence[NearZone]]
     places: Mapping[int, Sequence[TimedPosition]]
     machine_places: Mapping[int, Sequence[TimedPosition]]
 
 
-async def _evidence(exchange: Exchange, asked: _Asked, fresh: Sequence[int]) -> _Evidence:
-    rights, sent_by = asked.rights.value, asked.senders.value
+async def _evidence(conn: Connection, known: _Known, fresh: Sequence[int]) -> _Evidence:
+    sent_by = await senders(conn, known.punches)
     machines = {
         number: machine
         for number in fresh
-        if (machine := _machine(asked.punches[number], sent_by.get(number))) is not None
+        if (machine := _machine(known.punches[number], sent_by.get(number))) is not None
     }
     places = {
         number: place
         for number in fresh
-        if (place := _place(asked.punches[number], rights)) is not None
+        if (place := _place(known.punches[number], known.terms)) is not None
     }
-    machine_places = places_of_machines(exchange, asked.punches, machines)
-    of_sites = ask_zones_of_sites(exchange, places.values())
-    await exchange.send()
     return _Evidence(
         fresh,
+        sent_by,
         machines,
-        await nearest_zones(exchange, places, asked.jobsites, of_sites.value),
-        _by_number(asked.places.value),
-        _by_number(machine_places.value),
+        zones=await near_zones(conn, places),
+        places=_by_number(await places_of_employees(conn, known.punches)),
+        machine_places=_by_number(await places_of_machines(conn, known.punches, machines)),
     )
 
 
-def _place(
-    one: NewPunch, rights: Mapping[tuple[UUID, UUID], PunchTerms] | None
-) -> PunchPlace | None:
-    """Return the place of a punch, limited to the sites of its employee. rights: None where they
-    are not known yet.
-    """
+def _place(one: NewPunch, terms: Mapping[tuple[UUID, UUID], PunchTerms]) -> PunchPlace | None:
+    """Return the place of a punch, limited to the sites of its employee."""
     fix = _fix(one)
     if fix is None:
         return None
     at_us = one.claimed_us if fix.time_us is None else fix.time_us
-    sites = PunchSites() if rights is None else rights[one.employee].sites_at(one.claimed_us)
+    sites = terms[one.employee].sites_at(one.claimed_us)
     return PunchPlace(one.org_id, fix.lon, fix.lat, at_us, sites)
 
 
@@ -232,50 +207,49 @@ class _Judged(NamedTuple):
     nearest_s: float
 
 
-def _judged(
-    asked: _Asked, rights: Mapping[tuple[UUID, UUID], PunchTerms], known: _Evidence
-) -> list[_Judged]:
+def _judged(known: _Known, beside: _Evidence) -> list[_Judged]:
     """Judge punches in order; each sees those before it."""
     judged: list[_Judged] = []
     places: dict[UUID, list[TimedPosition]] = defaultdict(list)
-    last_pay_us = dict(asked.last_pay_us.value)
-    for number in known.numbers:
-        one, sender = asked.punches[number], asked.senders.value.get(number)
-        fix, zones = _fix(one), known.zones.get(number, ())
-        others = [*known.places.get(number, ()), *places[one.employee_id]]
+    last_pay_us = dict(known.last_pay_us)
+    for number in beside.numbers:
+        one, sender = known.punches[number], beside.senders.get(number)
+        terms = known.terms[one.employee]
+        fix, zones = _fix(one), beside.zones.get(number, ())
+        others = [*beside.places.get(number, ()), *places[one.employee_id]]
         nearest_s, previous = rows.nearest_s(fix, others)
         evidence = Evidence(
             received_us=one.received_us,
-            device_is_allowed=_is_allowed(one, rights[one.employee], sender),
+            device_is_allowed=_is_allowed(one, terms, sender),
             by_hand=one.entered_by is not None,
             previous=previous,
             previous_pay_us=last_pay_us.get(one.employee_id),
-            machine=rows.nearest_s(fix, known.machine_places.get(number, ()))[1],
+            machine=rows.nearest_s(fix, beside.machine_places.get(number, ()))[1],
         )
         verdict = judge_punch(
             ClaimedPunch(one.kind, one.claimed_us, fix, one.mock),
             [PunchSite(zone.zone_id, zone.distance_m, zone.tolerance_m) for zone in zones],
             evidence,
-            rights[one.employee].rules,
+            terms.rules,
         )
         if verdict.verdict != "failed" and one.entered_by is None:
             last_pay_us[one.employee_id] = verdict.pay_time_us
         if verdict.verdict != "failed" and fix is not None:
             places[one.employee_id].append(fix)
         zone = next((zone for zone in zones if zone.zone_id == verdict.site), None)
-        row = row_of(asked.ids[number], one, fix, verdict, zone, known.machines.get(number))
-        told = events_of(row, verdict.reasons, rights[one.employee], zone)
+        row = row_of(known.ids[number], one, fix, verdict, zone, beside.machines.get(number))
+        told = events_of(row, verdict.reasons, terms, zone)
         judged.append(_Judged(row, told, nearest_s))
     return judged
 
 
-def _is_allowed(one: NewPunch, rights: PunchTerms, sender: PunchSender | None) -> bool:
+def _is_allowed(one: NewPunch, terms: PunchTerms, sender: PunchSender | None) -> bool:
     """Return whether the employee may punch in this way. Whoever enters a punch by hand may."""
     if one.entered_by is not None:
         return True
     if one.tracker_id is None:
-        return "phone" in rights.by
+        return "phone" in terms.by
     if sender is None:
         return False
-    as_terminal = sender.is_terminal and "terminal" in rights.by
-    return as_terminal or (sender.is_of_employee and "tracker" in rights.by)
+    as_terminal = sender.is_terminal and "terminal" in terms.by
+    return as_terminal or (sender.is_of_employee and "tracker" in terms.by)

@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.hours.punches import PunchTimes
 from db.punches.punch_list import Review, StoredPunch, write_review
 from use_cases.hours.derive import derive
@@ -26,5 +25,5 @@ async def record_review(
     """
     changed = await write_review(conn, punch, decision, note, by, at)
     times = PunchTimes(org_id, punch.employee_id, punch.pay_time, punch.pay_time)
-    await derive(Exchange(conn), [times])
+    await derive(conn, [times])
     return changed

@@ -80,10 +80,10 @@ async def record(conn: Connection, wish: MovementWish) -> MovementRow:
         held_milli = await held_by_orders(conn, wish.part_id, wish.warehouse_id)
         check_held(row.level, change, held_milli)
     movement = _row(wish, change, at)
-    conn.later(movements.insertion(movement))
-    _check_level(conn, wish, row, change, room)
+    await movements.insert(conn, movement)
+    await _check_level(conn, wish, row, change, room)
     if wish.to_warehouse_id is not None:
-        _check_level(conn, wish, rows[wish.to_warehouse_id], arriving(change), room)
+        await _check_level(conn, wish, rows[wish.to_warehouse_id], arriving(change), room)
     return movement
 
 
@@ -112,10 +112,10 @@ def _row(wish: MovementWish, change: StockChange, at: datetime) -> MovementRow:
     )
 
 
-def _check_level(
+async def _check_level(
     conn: Connection, wish: MovementWish, row: InventoryRow, change: StockChange, room: Room
 ) -> None:
-    """Check what a movement leaves, and queue `stock.low` where that is low. Raises StockError,
+    """Check what a movement leaves, and tell `stock.low` where that is low. Raises StockError,
     QuotaExceeded.
     """
     check_after(row.level, change)
@@ -128,7 +128,7 @@ def _check_level(
     after = changed(row.level, change)
     point = row.reorder_point_milli
     if after.is_low(point) and not row.level.is_low(point):
-        events.insert_later(conn, [_low_stock(wish.org_id, row, after, at)])
+        await events.insert(conn, [_low_stock(wish.org_id, row, after, at)])
 
 
 def _low_stock(org_id: UUID, row: InventoryRow, level: StockLevel, at: datetime) -> Event:

@@ -97,7 +97,8 @@ async def plan_new(
     for part_id, planned_milli in planned.items():
         use = PartUse(planned_milli)
         ids = (new_id(), stock.work_order_id, part_id, warehouse_id)
-        conn.later(order_parts.insertion(OrderPartRow(*ids, *use, at, at, "", "", "", "", "none")))
+        row = OrderPartRow(*ids, *use, at, at, "", "", "", "", "none")
+        await order_parts.insert(conn, row)
     if warehouse_id is not None:
         await reserve_planned(conn, stock)
 

@@ -15,7 +15,6 @@ from api.http.encoding import created, no_content, ok
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf
 from api.request.references import (
-    ask_references,
     check_in_no_open_order,
     check_owners,
     check_references,
@@ -34,13 +33,12 @@ from api.resources.assets.bodies import (
     new_asset,
 )
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.core.registry_revision import bump
 from db.core.table import db_now
 from db.resources import assets, trackers
 from db.resources.assets import Asset
 from db.resources.kinds import KINDS
-from db.resources.quotas import ask_room
+from db.resources.quotas import check_room
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"], route_class=TenantRoute)
 _AssetPath = Annotated[fields.AssetId, Path(alias="id")]
@@ -73,13 +71,9 @@ async def list_assets(access: Reader, query: Annotated[AssetQuery, Query()]) -> 
 async def create_asset(access: Dispatcher, body: Annotated[NewAsset, Body()]) -> Response:
     """Create an asset."""
     async with access.transaction() as conn:
-        exchange = Exchange(conn)
-        check = ask_references(exchange, body)
-        room = ask_room(exchange, "assets")
-        await exchange.send()
-        check()
-        asset = new_asset(body, room.value.check())
-        conn.later(assets.insertion(asset))
+        await check_references(conn, body)
+        asset = new_asset(body, await check_room(conn, "assets"))
+        await assets.insert(conn, asset)
     return created(asset_item(asset), router.prefix)
 
 

@@ -25,7 +25,7 @@ from api.request.document_answers import (
     wants_pdf,
 )
 from api.request.paging import ListOf
-from api.request.references import ask_references, check_references
+from api.request.references import check_references
 from api.request.resource import Item, Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.inspections.form_bodies import (
@@ -49,13 +49,12 @@ from api.resources.inspections.submission import (
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from api.resources.work_orders.changes import check_own_order
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.core.table import db_now
 from db.resources import inspection_forms as table
 from db.resources.employees import employees
 from db.resources.inspection_forms import Inspection, ListedInspection, inspection_forms
 from db.resources.inspection_templates import InspectionTemplate, inspection_templates
-from db.resources.quotas import Room, ask_room, check_forms_a_day
+from db.resources.quotas import Room, check_forms_a_day, read_room
 from operations.inspections.states import INSPECTIONS, check_changeable
 
 router = APIRouter(
@@ -108,7 +107,7 @@ async def create_form(access: Technician, body: Annotated[NewInspectionForm, Bod
             corrects_id=body.supersedes_id,
         )
         at = await check_forms_a_day(conn, room)
-        row = _inserted(conn, access, body, template, checked, at)
+        row = await _inserted(conn, access, body, template, checked, at)
         if is_complete:
             await submit(conn, access, row, checked, at)
         row = await _forms.found(conn, row.id)  # answers as the database writes them
@@ -216,21 +215,16 @@ async def _check_new(
     corrected = None
     if body.supersedes_id is not None:  # locked first, as those who submit lock it
         corrected = await inspection_forms.find(conn, body.supersedes_id, lock=True)
-    exchange = Exchange(conn)
-    check = ask_references(exchange, body)
-    template = inspection_templates.ask(exchange, body.template_id)
-    room = ask_room(exchange, inspection_forms.name)
-    await exchange.send()
-    check()
+    await check_references(conn, body)
     await _check_employee(conn, access, body.employee_id)
     await check_own_order(conn, access, body.work_order_id)
     if corrected is not None:
         check_correction(access, corrected, body.template_id)
-    assert template.value is not None  # its row is locked
-    return template.value, room.value
+    template = await inspection_templates.get(conn, body.template_id)
+    return template, await read_room(conn, inspection_forms.name)
 
 
-def _inserted(
+async def _inserted(
     conn: Connection,
     access: Access,
     body: NewInspectionForm,
@@ -238,7 +232,7 @@ def _inserted(
     checked: CheckedAnswers,
     at: datetime,
 ) -> Inspection:
-    """Queue a draft, and return it."""
+    """Insert a draft, and return it."""
     columns = {
         **body.model_dump(exclude={"status", "answers"}),
         **checked.columns,
@@ -248,7 +242,7 @@ def _inserted(
         "created_by": access.caller.user_id,
     }
     row = _forms.new(columns, at)
-    conn.later(inspection_forms.insertion(row))
+    await inspection_forms.insert(conn, row)
     return row
 
 

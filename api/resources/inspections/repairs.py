@@ -7,11 +7,12 @@ from api.http.encoding import id_text
 from api.http.problems import Problem, bad_field
 from api.request.access import Access
 from api.resources.inspections.form_bodies import DefectRepair
-from api.resources.work_orders.creation import insert_order, take_number
+from api.resources.work_orders.creation import insert_order
 from db.core.connect import Connection
 from db.resources import work_orders
 from db.resources.inspection_forms import Inspection
 from db.resources.kinds import KINDS
+from db.resources.quotas import check_room
 from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder
 from operations.inspections.states import check_repairable
@@ -40,8 +41,8 @@ async def order_repair(
         "question_id": body.question_id,
     }
     columns |= await _place(conn, row)
-    number, at = await take_number(conn)
-    return await insert_order(conn, access, number, columns, at)
+    at = await check_room(conn, "work_orders")
+    return await insert_order(conn, access, columns, at)
 
 
 async def _place(conn: Connection, row: Inspection) -> dict[str, Any]:

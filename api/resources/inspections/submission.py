@@ -19,8 +19,8 @@ from db.history.events import Event
 from db.resources.inspection_forms import (
     Inspection,
     image_ids,
+    insert_photos,
     inspection_forms,
-    photo_insertion,
     photos_of_others,
 )
 from geofence.event_data.inspections import INSPECTION_SUBMITTED, SubmittedInspection
@@ -135,17 +135,17 @@ def check_correction(access: Access, corrected: Inspection, template_id: UUID) -
 async def submit(
     conn: Connection, access: Access, row: Inspection, checked: CheckedAnswers, at: datetime
 ) -> None:
-    """Queue that a draft is submitted, which is stored or queued. Raises IllegalMoveError."""
+    """Submit a draft. Raises IllegalMoveError."""
     state, by = INSPECTIONS.move(row.state, "submit"), access.caller.user_id
     row = row._replace(state=state, submitted_by=by, submitted_at=at, updated_at=at)
-    conn.later(inspection_forms.change(row._replace(**checked.columns)))
+    await inspection_forms.update(conn, row._replace(**checked.columns))
     if checked.photos:
-        conn.later(photo_insertion(row.id, checked.photos))
+        await insert_photos(conn, row.id, checked.photos)
     if row.supersedes_id is not None:
         await _supersede(conn, row.supersedes_id, row)
     data = msgspec.json.encode(_event_data(row, checked)).decode()
     event = Event(access.caller.org_id, new_id(), INSPECTION_SUBMITTED, at, data)
-    events.insert_later(conn, [event])
+    await events.insert(conn, [event])
 
 
 async def _supersede(conn: Connection, form_id: UUID, by: Inspection) -> None:

@@ -8,10 +8,11 @@ from api.http.problems import Problem
 from api.request.access import Access
 from api.resources.quotes.bodies import QuoteConversion, lines_of
 from api.resources.work_orders.changes import stock_of
-from api.resources.work_orders.creation import insert_order, take_number
+from api.resources.work_orders.creation import insert_order
 from db.core.connect import Connection
 from db.quotes.quotes import QuoteRow
 from db.resources.kinds import KINDS
+from db.resources.quotas import check_room
 from db.resources.work_orders import WorkOrder
 from db.stock.inventory import lock_levels
 from db.stock.parts import serial_parts
@@ -45,8 +46,8 @@ async def convert(
     wanted = dict(parts)
     if body.warehouse_id is not None:
         await lock_levels(conn, [(part_id, body.warehouse_id) for part_id in wanted])
-    number, at = await take_number(conn)  # all that others may hold is locked by now
-    order = await insert_order(conn, access, number, columns, at)
+    at = await check_room(conn, "work_orders")
+    order = await insert_order(conn, access, columns, at)
     await plan_new(conn, stock_of(access, order), wanted, body.warehouse_id, at)
     return order
 

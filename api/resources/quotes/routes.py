@@ -23,7 +23,7 @@ from api.http.problems import bad_field, conflict, forbidden, not_found
 from api.request.access import Access, Dispatcher, Reader
 from api.request.document_answers import PDF_TYPES, rendered
 from api.request.paging import ListOf
-from api.request.references import ask_references, check_references
+from api.request.references import check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.organization_logo import letterhead_of
@@ -55,11 +55,9 @@ from api.resources.quotes.moves import (
 from api.resources.stock.turns import stock_transaction
 from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
 from db.core.connect import Connection
-from db.core.exchange import Exchange
-from db.core.numbers import write_numbered
+from db.core.numbers import next_number
 from db.core.table import db_now
 from db.core.tenant import reading
-from db.core.wakeups import Channel
 from db.delivery import mail_outbox
 from db.history import events
 from db.quotes import evidence
@@ -67,14 +65,14 @@ from db.quotes.evidence import StoredEvidence
 from db.quotes.quotes import (
     QuoteRevision,
     QuoteRow,
-    ask_client_name,
+    client_name,
     event_of,
     is_in_use,
     lock_revisions,
     quotes,
 )
 from db.resources import organizations
-from db.resources.quotas import ask_room, check_room, claim_bytes, count_letter
+from db.resources.quotas import check_room, claim_bytes, count_letter
 from geofence.event_data.quotes import QUOTE_CREATED, QUOTE_EXPIRED
 from operations.quotes.document import QuoteDocument
 from operations.quotes.evidence import SentQuote, evidence_faults, hex_hash
@@ -114,20 +112,16 @@ async def list_quotes(access: Reader, query: Annotated[QuoteQuery, Query()]) -> 
 async def create_quote(access: Dispatcher, body: Annotated[NewQuote, Body()]) -> Response:
     """Create a quote, as a draft with the next number."""
     async with access.transaction() as conn:
-        exchange = Exchange(conn)
-        check = ask_references(exchange, body)
-        client_name = ask_client_name(exchange, body.client_id)
-        room = ask_room(exchange, "quotes")
-        await exchange.send()
-        check()
-        columns = quote_columns(dict(body)) | {"client_name": client_name.value}
-        columns |= {"number": 0, "revision": 1, "amounts_confirmed": True}
-        row = _new_quote(columns, room.value.check())
+        await check_references(conn, body)
+        at = await check_room(conn, "quotes")
+        columns = quote_columns(dict(body)) | {"revision": 1, "amounts_confirmed": True}
+        columns["client_name"] = await client_name(conn, body.client_id)
+        columns["number"] = await next_number(conn, "quote")
+        row = _new_quote(columns, at)
+        await quotes.insert(conn, row)
         told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
-        written = quotes.insertion(row), events.numbered_insertion([told])
-        number = write_numbered(conn, "quote", *written)
-        conn.note(Channel.EVENTS)
-    return created(quote_item(row._replace(number=number.value)), router.prefix)
+        await events.insert(conn, [told])
+    return created(quote_item(row), router.prefix)
 
 
 @router.get("/{id}", operation_id="getQuote", response_model=QuoteItem)
@@ -196,9 +190,9 @@ async def revise_quote(access: Dispatcher, quote_id: _QuotePath) -> Response:
             raise conflict("too_many_revisions", detail)
         columns = row._asdict() | {"revision": revisions[-1].revision + 1}
         row = _new_quote(columns, await check_room(conn, "quotes"))
-        conn.later(quotes.insertion(row))
+        await quotes.insert(conn, row)
         told = event_of(access.caller.org_id, QUOTE_CREATED, row, row.created_at)
-        events.insert_later(conn, [told])
+        await events.insert(conn, [told])
         return created(quote_item(row), router.prefix)
 
 

@@ -15,11 +15,10 @@ from api.http.encoding import time_text
 from api.http.problems import conflict
 from api.resources.shifts import flag_item, shift_item
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.core.table import db_now
 from db.hours.punches import PunchTimes, punches_around
 from db.hours.rules import read_rules, until_left
-from db.hours.timesheets import AdjustedDays, AdjustmentRow, TimesheetRow, ask_adjustments
+from db.hours.timesheets import AdjustedDays, AdjustmentRow, TimesheetRow, adjustments_of
 from operations.hours.local_days import Period, Span, whole_weeks, zone_of
 from operations.hours.shifts import Attendance, CreditedPunch, Shift, shifts_of
 from operations.hours.timesheets import (
@@ -104,7 +103,7 @@ async def _read(
     Punches are asked for by employee: one question for the first timesheets of all employees, one
     for their second ones, and so on.
     """
-    exchange, seen = Exchange(conn), Counter[UUID]()
+    seen = Counter[UUID]()
     rounds: list[list[PunchTimes]] = []
     places: list[int] = []
     for each in wanted:
@@ -115,12 +114,11 @@ async def _read(
             rounds.append([])
         since, until = (datetime.fromtimestamp(time_s, UTC) for time_s in each.read)
         rounds[places[-1]].append(PunchTimes(org_id, employee_id, since, until))
-    found = [punches_around(exchange, each, most_punches + 1) for each in rounds]
-    made = ask_adjustments(exchange, [each.days for each in wanted])
-    await exchange.send()
+    found = [await punches_around(conn, each, most_punches + 1) for each in rounds]
+    made = await adjustments_of(conn, [each.days for each in wanted])
     return [
-        _Stored(found[place].value[org_id, each.days.employee_id], adjustments)
-        for each, place, adjustments in zip(wanted, places, made.value, strict=True)
+        _Stored(found[place][org_id, each.days.employee_id], adjustments)
+        for each, place, adjustments in zip(wanted, places, made, strict=True)
     ]
 
 

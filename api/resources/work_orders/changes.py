@@ -26,8 +26,6 @@ from api.resources.work_orders.bodies import (
 )
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.core.pipeline_cursor import Asked
-from db.core.wakeups import Channel
 from db.history import events
 from db.history.events import Event
 from db.resources import work_orders as stored
@@ -356,10 +354,9 @@ def _transition(
     )
 
 
-def creation(conn: Connection, access: Access, row: WorkOrder) -> list[Asked]:
-    """Return the statements that insert a new order with its first transitions, and its events
-    unless it is a draft; they are to be joined. The number is 0 where they take it. An order that
-    somebody has was `created` and then `assigned`.
+async def insert_created(conn: Connection, access: Access, row: WorkOrder) -> None:
+    """Insert a new order with its first transitions, and its events unless it is a draft. An order
+    that somebody has was `created` and then `assigned`.
     """
     at, is_assigned = row.created_at, row.state == "assigned"
     first = row._replace(state="created") if is_assigned else row
@@ -369,11 +366,10 @@ def creation(conn: Connection, access: Access, row: WorkOrder) -> list[Asked]:
         moves.append(_transition(access, first, row, "assign", MoveDetails(), row.updated_at))
         given = event_of(access, WORK_ORDER_ASSIGNED, row, row.updated_at, verb="assign")
         told.append(given)
-    written = [*stored.insertion(row), *map(transitions.insertion, moves)]
-    if told:
-        written.append(events.insertion(told) if row.number else events.numbered_insertion(told))
-        conn.note(Channel.EVENTS)
-    return written
+    await stored.insert(conn, row)
+    for move in moves:
+        await transitions.insert(conn, move)
+    await events.insert(conn, told)
 
 
 def event_of(

@@ -13,9 +13,8 @@ from api.http.problems import bad_parameter
 from api.request.paging import ListQuery, given_filters
 from api.request.resource import Item
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.core.listing import Order
-from db.resources.names import NamedTable, ask_names
+from db.resources.names import NamedTable, names_of
 from db.resources.search import MAX_CHARACTERS, MIN_CHARACTERS
 from db.resources.work_orders import WorkOrder
 from operations.work_orders.states import STATES, Priority, State
@@ -224,17 +223,15 @@ async def included_names(
     """Return, by work order, the names that `include` asks for: one look-up of each kind for all of
     them.
     """
-    exchange = Exchange(conn)
-    asked = [
-        (each, ask_names(exchange, each.table, {one for row in rows for one in _ids(row, each)}))
-        for name, each in _NAMED.items()
-        if name in include.split(",")
-    ]
-    await exchange.send()
-    return {
-        row.id: {each.field: _shown(row, each, names.value) for each, names in asked}
-        for row in rows
-    }
+    found: dict[UUID, Item] = {row.id: {} for row in rows}
+    for name, each in _NAMED.items():
+        if name in include.split(","):
+            names = await names_of(
+                conn, each.table, {one for row in rows for one in _ids(row, each)}
+            )
+            for row in rows:
+                found[row.id][each.field] = _shown(row, each, names)
+    return found
 
 
 def _ids(row: WorkOrder, named: _Named) -> list[UUID]:

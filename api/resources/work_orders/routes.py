@@ -26,7 +26,7 @@ from api.request.document_answers import (
     wants_pdf,
 )
 from api.request.paging import ListOf
-from api.request.references import ask_references, check_filters, check_references
+from api.request.references import check_filters, check_references
 from api.request.resource import Resource
 from api.request.route import TenantRoute
 from api.resources.stock.turns import order_stock_transaction
@@ -58,7 +58,7 @@ from api.resources.work_orders.changes import (
     needs_assignment,
     stock_of,
 )
-from api.resources.work_orders.creation import insert_new
+from api.resources.work_orders.creation import insert_order
 from api.resources.work_orders.listing import (
     MAX_COUNTED_OF_STATUS,
     WorkOrderCounts,
@@ -70,11 +70,10 @@ from api.resources.work_orders.listing import (
 )
 from api.resources.work_orders.sheet import decoded, sheet_of
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.core.table import db_now
 from db.resources import work_orders as table
 from db.resources.kinds import KINDS
-from db.resources.quotas import ask_room
+from db.resources.quotas import check_room
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_costs import costs_of
 from operations.work_orders.states import (
@@ -138,17 +137,13 @@ async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Bo
     """
     async with access.transaction() as conn:
         if body.parent_id is not None:
-            table.lock_tree(conn)
-        exchange = Exchange(conn)
-        check = ask_references(exchange, body)
-        room = ask_room(exchange, "work_orders")
-        await exchange.send()
-        check()
-        at = room.value.check()
+            await table.lock_tree(conn)
+        await check_references(conn, body)
+        at = await check_room(conn, "work_orders")
         columns = _columns(dict(body)) | {"state": body.status}
         columns["checklist"] = checked_off([], body.checklist, access.caller.user_id, at)
-        row, number = await insert_new(conn, access, columns, at)
-    return created(work_order_item(row._replace(number=number.value)), router.prefix)
+        row = await insert_order(conn, access, columns, at)
+    return created(work_order_item(row), router.prefix)
 
 
 @router.get(
@@ -204,7 +199,7 @@ async def update_work_order(
     await check_drawn(access, body.sign_off, "/sign_off")
     async with _transaction(access, work_order_id, given.get("status") in _STOCK_STATES) as conn:
         if given.get("parent_id") is not None:
-            table.lock_tree(conn)
+            await table.lock_tree(conn)
         row = await orders.found(conn, work_order_id, lock=True)
         _check_may_change(access, row, given)
         check_unchanged(access, row)
@@ -219,7 +214,7 @@ async def update_work_order(
 async def delete_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -> Response:
     """Delete a work order that has no children and that nobody signed for. It can be restored."""
     async with order_stock_transaction(access, work_order_id) as conn:
-        table.lock_tree(conn)  # nobody gives it a child meanwhile
+        await table.lock_tree(conn)  # nobody gives it a child meanwhile
         row = await orders.found(conn, work_order_id, lock=True)
         access.check_unchanged(work_order_item(row))
         if await table.has_children(conn, row.id):
@@ -239,7 +234,7 @@ async def restore_work_order(access: Dispatcher, work_order_id: WorkOrderPath) -
     deleted.
     """
     async with access.transaction() as conn:
-        table.lock_tree(conn)
+        await table.lock_tree(conn)
         row = await orders.found(conn, work_order_id, lock=True, deleted=True)
         access.check_unchanged(work_order_item(row))
         if row.deleted_at is not None:

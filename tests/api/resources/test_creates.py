@@ -17,13 +17,6 @@ from tests.api.stocked import move, stocked
 
 pytestmark = pytest.mark.own_api
 
-EXCHANGES = {
-    "assets": 2,  # what is asked; what is written, with COMMIT
-    "work-orders": 4,  # whether its site is its client's and its assignees have stayed, too
-    "quotes": 2,
-    "stock-movements": 3,  # what the level is, too, once it is locked
-    "inspection-forms": 3,  # the answers as the database writes them, too
-}
 SECTIONS = [
     {
         "title": "Chassis",
@@ -100,17 +93,6 @@ async def test_what_is_answered_is_what_is_stored(org: Organization) -> None:
         shown = await org.admin.get(made.headers["Location"])
         assert shown.json == made.json
         assert shown.headers["ETag"] == made.headers["ETag"]
-
-
-async def test_a_create_takes_few_round_trips(api: RunningApi, org: Organization) -> None:
-    for path, body in (await _bodies(org)).items():
-        sent: list[list[int]] = []
-        body.pop("parent_id", None)  # whose levels are counted, by two exchanges more
-        for _ in range(4):  # the caller may have to be looked up first
-            before = len(api.exchanges)
-            assert (await org.admin.post(f"/v1/{path}", body)).status == 201
-            sent.append(api.exchanges[before:])
-        assert min(map(len, sent)) == EXCHANGES[path], (path, sent)
 
 
 async def test_a_refused_create_takes_no_number(org: Organization) -> None:

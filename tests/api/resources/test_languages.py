@@ -75,7 +75,7 @@ async def test_a_quote_keeps_the_language_in_which_it_was_sent(
     assert (checked["is_intact"], checked["faults"]) == (True, [])
     letters = {letter["To"]: letter for letter in await mailbox.letters()}
     customer, office = letters.pop(quote["sent_to"]), letters.popitem()[1]
-    assert customer["Subject"] == "Das Angebot Q-1 von Quarries ist angenommen"
+    assert customer["Subject"] == "Angenommen: Angebot Q-1 von Quarries"
     assert "Der Gesamtbetrag ist CHF 3.080,85." in body_of(customer)
     assert office["Subject"] == "Quote Q-1 is accepted by Ann Lee"
     assert "The total is CHF 3,080.85." in body_of(office)

@@ -304,7 +304,7 @@ async def test_fixes_of_an_employee_may_become_those_of_an_asset_but_not_the_oth
     path, at = f"/v1/trackers/{tracker['id']}", ago(hours=1).replace(microsecond=0)
     store_fix(api, north, tracker["id"], at)
     early = ago(hours=2).isoformat()
-    listed = await north.viewer.get("/v1/gps-events", tracker_id=tracker["id"])
+    listed = await north.dispatcher.get("/v1/gps-events", tracker_id=tracker["id"])
     assert [row["asset_id"] for row in listed.json["data"]] == [None]
     put_on = await north.admin.patch(path, {"asset_id": asset_id, "assigned_from": early})
     assert put_on.json["reaches_back_to"] == text(at)

@@ -86,7 +86,12 @@ async def test_an_error_within_the_page_is_raised_and_the_connection_is_good(
         assert await _rows(conn, "SELECT 1, 'x' WHERE %(n)s = 1", n=1) == [(1, "x")]
 
 
-async def test_what_is_read_to_be_changed_is_whole(connections: Pool, org: UUID) -> None:
-    statement = "SELECT n, repeat('x', %(bytes)s) FROM generate_series(1, 9) AS n"
+async def test_what_was_written_before_a_page_that_ends_early_stays(
+    connections: Pool, org: UUID
+) -> None:
     async with tenant(connections, org) as conn:
-        assert len(await _rows(conn, statement, bytes=1024 * KIB)) == 9
+        await conn.execute("UPDATE organizations SET name = 'New'")
+        assert (await _rows(conn, ENDLESS, bytes=MAX_PAGE_BYTES // 8)).is_cut
+    async with reading(connections, org) as conn:
+        cursor = await conn.execute("SELECT name FROM organizations")
+        assert await cursor.fetchone() == ("New",)

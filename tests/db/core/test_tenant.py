@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from uuid import UUID
 
 import psycopg
@@ -103,6 +103,30 @@ async def test_nothing_stays_after_a_request_that_was_given_up(
         async with asyncio.timeout(0.2), transaction(connections, org) as conn:
             await _value(conn, "SELECT pg_sleep(60)")
     assert await _is_nobodys(connections)
+
+
+async def test_a_transaction_that_has_failed_does_not_seem_to_commit(
+    connections: Pool, org: UUID
+) -> None:
+    with pytest.raises(AssertionError, match="COMMIT"):
+        await _overlook_an_error(connections, org)
+    assert await _is_nobodys(connections)
+
+
+async def _overlook_an_error(connections: Pool, org: UUID) -> None:
+    async with tenant(connections, org) as conn:
+        with suppress(psycopg.errors.DivisionByZero):
+            await _value(conn, "SELECT 1 / 0")
+
+
+async def test_a_server_that_ends_meanwhile_is_an_operational_error(
+    connections: Pool, org: UUID
+) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        async with reading(connections, org) as conn:
+            await _value(conn, "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(5)")
+    async with reading(connections, org) as conn:
+        assert await _value(conn, COUNT) == 1
 
 
 async def test_what_is_only_read_cannot_be_written(connections: Pool, org: UUID) -> None:

@@ -10,11 +10,10 @@ from uuid import UUID
 import pytest
 
 from db.core.connect import Connection, connect
-from db.core.exchange import Exchange
 from db.core.registry_revision import bump
 from db.core.tenant import act_for
 from db.punches import jobsites
-from db.punches.jobsites import ask_jobsites, best_jobsites
+from db.punches.jobsites import best_jobsites
 from db.resources import zones
 from geofence.zones.site_index import SiteBox, SitePlace, ranked
 from telemetry.times import to_us
@@ -67,10 +66,7 @@ async def asking(tenant: Tenant, role: str = "opsc_ingest") -> AsyncIterator[Con
 
 
 async def best(conn: Connection, tenant: Tenant, places: dict[int, SitePlace]) -> Any:
-    exchange = Exchange(conn)
-    asked = ask_jobsites(exchange, tenant.org_id, min(place.at_us for place in places.values()))
-    await exchange.send()
-    return await best_jobsites(exchange, asked, places, MOST)
+    return await best_jobsites(conn, tenant.org_id, places, MOST)
 
 
 async def names(conn: Connection, tenant: Tenant, lon: float = 8.0, lat: float = 47.0) -> set[UUID]:
@@ -231,10 +227,7 @@ async def test_an_empty_cache_that_two_fill_forgets_what_ended_between_them(
     first, second = [], []
     for changes in (first, second):
         async with asking(tenant) as conn:
-            exchange = Exchange(conn)
-            asked = ask_jobsites(exchange, tenant.org_id, at[0].at_us)
-            await exchange.send()
-            changes.append(asked.changes.value)
+            changes.append(await jobsites._changes(conn, tenant.org_id, at[0].at_us, -1))
         await tenant.change_zone(ended, None) if changes is first else None
         await made(tenant, 9.0, 47.0) if changes is first else None
     for (changes,) in (first, second):

@@ -13,7 +13,6 @@ import pytest
 from psycopg.errors import InsufficientPrivilege, UniqueViolation
 
 from db.core.connect import Connection
-from db.core.exchange import Exchange
 from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.table import db_now
@@ -170,10 +169,10 @@ async def test_of_somebody_who_never_punches_out_a_late_punch_reads_no_more_than
         late = days[1] + timedelta(hours=20)  # so that the next one is in its shift
         await record(conn, [punched(crew, employee_id, "in", late)])
         await check(conn, employee_id)
-        exchange = Exchange(conn)
-        around = punches_around(exchange, [PunchTimes(crew.tenant.org_id, employee_id, late, late)])
-        await exchange.send()
-    found = around.value[crew.tenant.org_id, employee_id]
+        around = await punches_around(
+            conn, [PunchTimes(crew.tenant.org_id, employee_id, late, late)]
+        )
+    found = around[crew.tenant.org_id, employee_id]
     assert [to_datetime(punch.time_us) for punch in found] == [days[1], late, days[2]]
 
 
@@ -283,10 +282,8 @@ async def test_a_timesheet_of_other_periods_begins_where_the_known_ones_end(crew
     for stored_rules, day in (({}, START), ({"period": "month"}, START + timedelta(days=10))):
         async with acting(crew) as conn:
             for _ in range(2):
-                exchange, rules = Exchange(conn), {key: read_rules(stored_rules)}
-                nothing = KnownTimesheets({}, {})
-                await add_missing(exchange, nothing, {key: [day.date()]}, rules)
-                await exchange.send()
+                nothing, rules = KnownTimesheets({}, {}), {key: read_rules(stored_rules)}
+                await add_missing(conn, nothing, {key: [day.date()]}, rules)
     rows = crew.tenant.rows("SELECT first_day, last_day FROM timesheets ORDER BY first_day")
     assert [(first.day, last.day) for first, last in rows] == [(2, 8), (9, 31)]
 

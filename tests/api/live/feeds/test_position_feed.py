@@ -121,8 +121,7 @@ async def test_only_what_may_be_new_is_read_again(
         for asset_id in assets:
             move(conn, tenant, asset_id, 1)
         conn.commit()
-        async with connections.connection() as reader:
-            reader.read_for(tenant.org_id)
+        async with reading(connections, tenant.org_id) as reader:
             first = await changed(reader, EVER, NOW, limit=2)
             rest = await changed(reader, EVER, NOW, after=first.rows[-1].id, limit=2)
             assert [row.id for row in (*first.rows, *rest.rows)] == sorted(assets)
@@ -130,7 +129,6 @@ async def test_only_what_may_be_new_is_read_again(
             conn.commit()
             news = await changed(reader, rest.as_of, NOW, limit=5)
             assert [row.id for row in news.rows] == [assets[1]]
-            reader.read_for(None)
 
 
 @pytest.mark.parametrize("shows", [True, False])
