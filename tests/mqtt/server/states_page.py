@@ -1,20 +1,19 @@
-"""The page docs/mqtt-states.md, printed from the tables of the server's side of MQTT.
+"""The states of a connection in docs/devices.md, printed from the tables of the server's side of
+MQTT.
 
-.venv/bin/python -m tests.mqtt.server.states_page > docs/mqtt-states.md
+.venv/bin/python -m tests.mqtt.server.states_page
 """
 
 from mqtt.server.states import RECEIVABLE, TRANSITIONS, ServerState
 
-HEAD = """# States of a device's connection
-
-Made from `mqtt/server/states.py` by `.venv/bin/python -m tests.mqtt.server.states_page`.
+HEAD = """## States of a connection
 
 A connection begins as *waiting*. A packet that its state does not list ends it (version 5 hears
-0x82, protocol error).
+0x82, protocol error). `.venv/bin/python -m tests.mqtt.server.states_page` makes this section.
 """
 
 
-def page() -> str:
+def section() -> str:
     transitions = [
         f"| {state.value} | {to.value} | {why} |"
         for state, ways in TRANSITIONS.items()
@@ -22,10 +21,9 @@ def page() -> str:
     ]
     packets = [f"| {state.value} | {names(state)} |" for state in ServerState]
     tables = [
-        "## Transitions\n",
         "| from | to | when |\n|---|---|---|",
         *transitions,
-        "\n## Packets that are taken\n",
+        "",
         "| state | packets of the device |\n|---|---|",
         *packets,
     ]
@@ -39,4 +37,4 @@ def names(state: ServerState) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    print(section(), end="")

@@ -20,7 +20,7 @@ from tests.mqtt.server.packets import (
     subscribe,
     unsubscribe,
 )
-from tests.mqtt.server.states_page import page
+from tests.mqtt.server.states_page import section
 
 ROOT = Path(__file__).parents[3]
 
@@ -92,4 +92,4 @@ def test_a_packet_is_not_looked_at_elsewhere(kind: Packet, state: ServerState, v
 
 
 def test_the_page_is_made_from_the_tables():
-    assert (ROOT / "docs" / "mqtt-states.md").read_text() == page()
+    assert section() in (ROOT / "docs" / "devices.md").read_text()
