@@ -37,7 +37,7 @@ FIXES = 300
 # In the documentation:
 SHOWN = ("no rule", "Home Assistant", "now")
 WIDER = "now, errors 1.5 times as large"
-SHOWN_ACCURACIES_M = (10.0, 30.0, 65.0, 100.0, None)
+SHOWN_ACCURACIES_M = (30.0, 65.0, 100.0, None)
 
 Row = dict[str, Any]
 
