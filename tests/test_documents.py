@@ -217,10 +217,10 @@ def written(default: object) -> str:
 
 
 def test_the_quotas_of_rows_are_documented() -> None:
-    page = (ROOT / "docs" / "quotas.md").read_text()
+    page = (ROOT / "docs" / "api.md").read_text()
     documented = {
         quota.strip("`"): [int(limit.replace(",", "")) for limit in limits]
-        for quota, *limits in rows_under("## Rows", page)
+        for quota, *limits in rows_under("### Rows", page)
     }
     assert documented == {table: list(by_plan.values()) for table, by_plan in ROWS.items()}
 

@@ -2,7 +2,7 @@
 broker. The system itself has no broker.
 
 Everybody may do everything. The queue that it keeps for a client has no bound in messages, as
-docs/broker.md wants it.
+docs/devices.md wants it.
 """
 
 from __future__ import annotations

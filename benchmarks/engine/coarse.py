@@ -34,7 +34,10 @@ ACCURACIES_M = (5.0, 10.0, 20.0, 30.0, 50.0, 65.0, 80.0, 100.0, 150.0, None)
 NOISES: tuple[Noise, ...] = ("independent", "walking")
 READINGS: tuple[Reading, ...] = ("radius", "axis")
 FIXES = 300
-SHOWN = ("no rule", "Home Assistant", "before", "now")  # in the documentation
+# In the documentation:
+SHOWN = ("no rule", "Home Assistant", "now")
+WIDER = "now, errors 1.5 times as large"
+SHOWN_ACCURACIES_M = (30.0, 65.0, 100.0, None)
 
 Row = dict[str, Any]
 
@@ -80,28 +83,32 @@ def visit_rows(devices: int) -> Iterator[Row]:
             yield row
 
 
-def table(rows: Sequence[Row], digits: int) -> str:
+def table(rows: Sequence[Row], columns: Sequence[str], digits: int) -> str:
     """Return a table in Markdown: of each rule the figure for independent and for
     walking errors.
     """
-    lines = [f"| device | accuracy, m | {' | '.join(SHOWN)} |"]
-    lines.append("|" + "---|" * (2 + len(SHOWN)))
+    lines = [f"| device | accuracy, m | {' | '.join(columns)} |"]
+    lines.append("|" + "---|" * (2 + len(columns)))
     for row in rows:
+        if row["accuracy_m"] not in SHOWN_ACCURACIES_M:
+            continue
         accuracy = "10 to 150" if row["accuracy_m"] is None else f"{row['accuracy_m']:g}"
         cells = [
             f"{row['independent'][name]:.{digits}f} / {row['walking'][name]:.{digits}f}"
-            for name in SHOWN
+            for name in columns
         ]
         lines.append(f"| {row['site']} | {accuracy} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def tables(result: dict[str, Any]) -> list[str]:
-    """Return the rules of the documentation: false events by either reading, then missed visits."""
-    by_reading = [
-        [row for row in result["parked"] if row["reading"] == reading] for reading in READINGS
+    """Return the tables of the documentation: false events, then missed visits."""
+    radius, axis = ([r for r in result["parked"] if r["reading"] == name] for name in READINGS)
+    both = [
+        {**row, **{noise: {**row[noise], WIDER: wider[noise]["now"]} for noise in NOISES}}
+        for row, wider in zip(radius, axis, strict=True)
     ]
-    return [*(table(rows, 2) for rows in by_reading), table(result["visits"], 0)]
+    return [table(both, (*SHOWN, WIDER), 2), table(result["visits"], SHOWN, 0)]
 
 
 def newest_result(folder: Path = machine.RESULTS) -> dict[str, Any]:

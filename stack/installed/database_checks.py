@@ -256,7 +256,7 @@ def _archive(facts: ServerFacts) -> Iterator[Finding]:
     made = [backup for stanza in stanzas for backup in stanza["backup"]]
     if not made:
         text = "pgBackRest has no base backup"
-        yield Finding("fault", "archive", text, "docs/point-in-time.md says how to make one")
+        yield Finding("fault", "archive", text, "docs/backup.md says how to make one")
         return
     newest = max(made, key=lambda backup: backup["timestamp"]["stop"])
     made_at = datetime.fromtimestamp(newest["timestamp"]["stop"], UTC)

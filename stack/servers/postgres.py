@@ -62,8 +62,8 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %a %d ",
     "log_checkpoints": "off",
     "log_min_duration_statement": "2s",
-    # Bound values are secrets, addresses and positions: none in the log (docs/logs.md). Terse,
-    # since DETAIL and CONTEXT show rows and values.
+    # Bound values are secrets, addresses and positions: none in the log (docs/monitoring.md).
+    # Terse, since DETAIL and CONTEXT show rows and values.
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
     "log_error_verbosity": "terse",

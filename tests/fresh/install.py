@@ -17,7 +17,7 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^##+ (.*)$", re.MULTILINE)
 INSTALLS = re.compile(r"^apt-get install .*$", re.MULTILINE)
 PAGE = (REPOSITORY / "docs" / "install.md").read_text()
-POINT_IN_TIME_PAGE = (REPOSITORY / "docs" / "point-in-time.md").read_text()
+BACKUP_PAGE = (REPOSITORY / "docs" / "backup.md").read_text()
 FETCHES = re.compile(r"^apt-get update$|\bmake install\b", re.MULTILINE)
 SOURCE = "/opt/ops-companion/source"
 # Beside what the page installs: what boots, a device, and what reads the files of deploy/.
@@ -33,7 +33,7 @@ def prepare(root: DebianRoot) -> Server:
     root.run(ROOT_USER, TOOLS)
     policy.unlink()
     # Installed by the page itself: PostgreSQL takes the first port that is free there.
-    for command in INSTALLS.findall(PAGE + POINT_IN_TIME_PAGE):
+    for command in INSTALLS.findall(PAGE + BACKUP_PAGE):
         root.run(ROOT_USER, f"{command} --download-only")
     root.run(ROOT_USER, "echo '127.0.0.1 localhost ops.example.com' > /etc/hosts")
     root.run(ROOT_USER, "systemctl mask prometheus prometheus-node-exporter")

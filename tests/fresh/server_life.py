@@ -10,7 +10,7 @@ import re
 import time
 
 from tests.fresh.install import (
-    POINT_IN_TIME_PAGE,
+    BACKUP_PAGE,
     SOURCE,
     blocks,
     prepare,
@@ -232,7 +232,7 @@ def live_through(root: DebianRoot) -> None:
         _chapter(server, "", IS_NEXT, TLS_FIX, "systemctl start opsc-backup")  # the newest by far
         _go_back(server)
         _chapter(server, "", IS_BEFORE, TLS_FIX)
-        type_section(server, "Setup", POINT_IN_TIME_PAGE)
+        type_section(server, "Setup", BACKUP_PAGE)
         _chapter(server, "", READY, TLS_FIX, BASE_BACKUP)
         _chapter(server, "what others say of the files", *READS)
         began = time.monotonic()

@@ -1,19 +1,16 @@
 """Each case of a punch through a listener and an ingest: stored once, judged, told by an event."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from telemetry.ids import format_id
-from tests.ingest.punches.cases import CASES, PunchCase, table
+from tests.ingest.punches.cases import CASES, PunchCase
 from tests.ingest.punches.punching import AWAY, Crew, punch
 from tests.ingest.tenants import Tenant, square
 from tests.listener.running import System, running
 from tests.listener.test_punches import send, signed_in
 from tests.servers import DatabaseUnderTest
-
-DOCUMENT = Path(__file__).parents[2] / "docs" / "punches.md"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +58,3 @@ async def test_a_punch_over_mqtt_has_its_verdict_once(
     assert tenant.rows("SELECT FROM quarantine") == []
     shifts = tenant.rows("SELECT flags FROM shifts ORDER BY started_at")
     assert case.shifts in (None, [sorted(flag["name"] for flag in flags) for (flags,) in shifts])
-
-
-def test_the_document_has_the_table_of_all_cases() -> None:
-    assert "\n".join(table()) in DOCUMENT.read_text()

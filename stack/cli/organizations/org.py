@@ -94,7 +94,7 @@ def set_plan(
 @org.command("set-quota")
 def set_quota(
     organization: OrganizationId,
-    quota: Annotated[str, typer.Argument(help="Its name, as in docs/quotas.md.")],
+    quota: Annotated[str, typer.Argument(help="Its name, as in docs/api.md.")],
     most: Annotated[str, typer.Argument(help="A number; plan: what the plan says.")],
     data: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,

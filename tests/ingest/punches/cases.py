@@ -1,12 +1,9 @@
 """Punches with their verdicts, as they come out of the running system by each way in.
 
-    python -m tests.ingest.punches.cases   prints the table of docs/punches.md
-
 The cases are in `tests/cases/punch_verdicts.json`. Tests called `test_punch_verdicts.py` send them
 over MQTT (in `tests/listener/`) and over REST (in `tests/api/resources/`).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,30 +61,3 @@ class PunchCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 FILE = Path(__file__).parents[2] / "cases" / "punch_verdicts.json"
 CASES = {one.case: one for one in msgspec.json.decode(FILE.read_bytes(), type=list[PunchCase])}
-
-
-def table() -> Iterator[str]:
-    """Yield the lines of the table of all cases."""
-    yield "| case | verdict | reasons | `pay_time_source` | flags of the shifts | over REST |"
-    yield "|---|---|---|---|---|---|"
-    for one in CASES.values():
-        cells = (one.case, one.verdict, _names(one.rules), f"`{one.pay}`", _shifts(one), _rest(one))
-        yield f"| {' | '.join(cells)} |"
-
-
-def _names(names: list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names) or "none"
-
-
-def _shifts(case: PunchCase) -> str:
-    return "" if case.shifts is None else "; ".join(map(_names, case.shifts))
-
-
-def _rest(case: PunchCase) -> str:
-    if case.rest.status != 201:
-        return f"{case.rest.status}, nothing is stored"
-    return "the same" if case.rest.pay is None else f"`{case.rest.pay}`"
-
-
-if __name__ == "__main__":
-    print("\n".join(table()))

@@ -1,4 +1,4 @@
-"""docs/broker.md: a mosquitto with exactly the settings of the page does what the page says."""
+"""docs/devices.md: a mosquitto with exactly the settings of the page does what the page says."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ from stack.host.os_user import hand_over, service_identity
 from telemetry.formats.decode import SUBSCRIPTIONS
 from tests.servers import BrokerUnderTest, beside
 
-PAGE = (Path(__file__).parents[3] / "docs" / "broker.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "devices.md").read_text()
 SECRETS = {"opsc-ingest": "ingest's", "trk_a": "secret of a", "trk_b": "secret of b"}
 WAITING = 1_500  # more than mosquitto keeps by default
 

@@ -1,6 +1,4 @@
-"""The tables of states are complete, the connection keeps to them, and the page shows them."""
-
-from pathlib import Path
+"""The tables of states are complete, and the connection keeps to them."""
 
 import pytest
 
@@ -20,9 +18,6 @@ from tests.mqtt.server.packets import (
     subscribe,
     unsubscribe,
 )
-from tests.mqtt.server.states_page import page
-
-ROOT = Path(__file__).parents[3]
 
 
 def a_packet(kind: Packet, version: int) -> bytes:
@@ -89,7 +84,3 @@ def test_a_packet_is_not_looked_at_elsewhere(kind: Packet, state: ServerState, v
     connection = connection_in(state, version)
     assert connection.receive(a_packet(kind, version), 0.0) == []
     assert connection.state is state
-
-
-def test_the_page_is_made_from_the_tables():
-    assert (ROOT / "docs" / "mqtt-states.md").read_text() == page()
