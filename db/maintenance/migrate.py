@@ -187,6 +187,8 @@ def _finish_step(conn: _Sync) -> None:
 
 def _apply(conn: _Sync, migration: Migration) -> str:
     with conn.transaction():
+        # A table with rows whose deferred triggers wait cannot be altered.
+        conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
         conn.execute(migration.text.encode())
         conn.execute(
             "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",

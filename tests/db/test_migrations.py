@@ -276,3 +276,30 @@ def test_quotes_in_currencies_without_cents_wait_for_their_amounts_to_be_confirm
         assert {currency for (currency,) in marked} == set(DIGITS)
         assert conn.execute(before).fetchall() == times
         assert conn.execute("SELECT count(*) FROM audit_events").fetchall() == [(0,)]
+
+
+def test_webhook_endpoints_of_an_older_database_get_what_comes_next(
+    empty_database: DatabaseUnderTest,
+) -> None:
+    """Up to 0056 an endpoint did not have the number from which on it gets events."""
+    admin, org_id = empty_database.url("admin"), new_id()
+    names = [migration.name for migration in migrate.migrations()]
+    _migrate_to(admin, names.index("0057_fan_out.sql"))
+    with psycopg.connect(admin) as conn:
+        conn.execute(
+            "INSERT INTO organizations (org_id, name, event_seq) VALUES (%s, 'Acme', 7)", (org_id,)
+        )
+        conn.execute(
+            "INSERT INTO webhook_endpoints (org_id, id, url, types, secret_encrypted)"
+            " SELECT %s, gen_random_uuid(), 'https://a.example', '{*}', 'x'"
+            "   FROM generate_series(1, 2)",
+            (org_id,),
+        )
+        conn.commit()
+        audited = conn.execute("SELECT count(*) FROM audit_events").fetchall()
+    migrate.migrate(empty_database.url("opsc_owner"))
+    with psycopg.connect(admin) as conn:
+        endpoints = conn.execute("SELECT event_seq FROM webhook_endpoints").fetchall()
+        assert endpoints == [(7,), (7,)]
+        assert conn.execute("SELECT org_id, seq FROM webhook_cursors").fetchall() == [(org_id, 7)]
+        assert conn.execute("SELECT count(*) FROM audit_events").fetchall() == audited
