@@ -132,7 +132,7 @@ def _lines(
     ended_at = None if shift["ended_at"] is None else read_time(shift["ended_at"])
     parts: Sequence[Item] = shift["days"] or [_only_part(shift, started_at, zone)]
     entered = [punch for punch in punches.values() if _is_entry_of(punch, shift)]
-    settled = [punch for punch in entered if _is_settled(punch, shift["flags"])]
+    settled = [punch for punch in entered if _is_verdict_settled(punch, shift["flags"])]
     counted = [punch for punch in settled if not _is_beside(punch, shift["flags"])]
     noted = tuple(_noted(shift["flags"], entered, punches, names))
     for part in parts:
@@ -208,6 +208,11 @@ def _is_entry_of(punch: Item, shift: Item) -> bool:
 def _is_settled(punch: Item, flags: Iterable[Item]) -> bool:
     """Return whether a punch needs nobody's attention any more."""
     return all(flag["settled"] for flag in flags if flag["punch_id"] == punch["id"])
+
+
+def _is_verdict_settled(punch: Item, flags: Sequence[Item]) -> bool:
+    """Return whether a punch needs nobody's attention for its verdict, whatever else is missing."""
+    return _is_settled(punch, [flag for flag in flags if flag["name"] == punch["verdict"]])
 
 
 def _is_beside(punch: Item, flags: Iterable[Item]) -> bool:

@@ -211,6 +211,18 @@ async def test_one_entry_beside_own_punches_is_told_apart(
     assert (row["verification"], row["entered_by"]) == ("unverified", "Maria Brunner")
 
 
+async def test_an_entry_without_an_out_is_not_said_to_be_unverified(
+    org: Organization, anna: Worker
+) -> None:
+    await enter(org, anna, ("in", zurich(2, 7)))
+    timesheet_id = (await sheet(org, anna))["id"]
+    text = await _pdf(org, timesheet_id)
+    assert "? 16:00 1 entered by hand, missing out1" in text
+    assert "nverified" not in text
+    (row,) = await rows_of_csv(org, timesheet_id)
+    assert (row["verification"], row["flags"]) == ("entered", "missing_out")
+
+
 @pytest.mark.parametrize("verdict", ["unverified", "verified"])
 async def test_an_entry_that_did_not_fit_takes_no_doubt_from_the_shift(
     api: RunningApi, org: Organization, anna: Worker, verdict: str
