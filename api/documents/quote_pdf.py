@@ -48,7 +48,7 @@ class PrintedAcceptance(msgspec.Struct, frozen=True):
     """
 
     sentence: str
-    at: str
+    day: str
     facts: tuple[tuple[str, str], ...]
     signature: str
     consent: str
@@ -108,7 +108,7 @@ class QuotePrinter(TypstPrinter):
         name = picture_name("signature", signature) if signature else ""
         quote = printed_quote(document, letterhead)
         said = printed_acceptance(document, acceptance, name)
-        facts = (*quote.facts, (say(document.language, "acceptance-at"), said.at))
+        facts = (*quote.facts, (say(document.language, "acceptance-at"), said.day))
         texts = msgspec.structs.replace(quote, facts=facts, acceptance=said)
         pictures = {**letterhead.files, **({name: signature} if name else {})}
         return self.printed(_TEMPLATE, document.language, texts, acceptance.at, pictures)
@@ -153,11 +153,11 @@ def printed_acceptance(
 ) -> PrintedAcceptance:
     """Return the texts of an acceptance. signature: the name of its file."""
     language, name = document.language, one_line(acceptance.name)
-    time = full_time(language, acceptance.at, ZoneInfo(document.timezone))
-    at = f"{time} ({document.timezone})"
+    zone = ZoneInfo(document.timezone)
+    at = f"{full_time(language, acceptance.at, zone)} ({document.timezone})"
     return PrintedAcceptance(
         sentence=say(language, "acceptance-sentence", name=name, at=at),
-        at=at,
+        day=full_day(language, acceptance.at.astimezone(zone).date()),
         facts=(
             (say(language, "acceptance-by"), name),
             (say(language, "acceptance-on"), at),

@@ -148,7 +148,8 @@ def test_a_quote_is_german_with_its_acceptance() -> None:
         "MwSt. 8,1 % auf 2.850,00 230,85",
         "Gesamtbetrag CHF 4.280,85",
         "Bedingungen Zahlbar in 30 Tagen.",
-        "Angenommen 2. März 2026, 08:05 Uhr",
+        "Währung CHF Angenommen 2. März 2026",
+        "Am 2. März 2026, 08:05 Uhr (Europe/Zurich)",
         "durch den Namen als elektronische Unterschrift",
         "Ich nehme dieses Angebot an",
     )

@@ -1,6 +1,7 @@
 """What follows an acceptance: its PDF, its letters, the customer's link, and the event."""
 
 import io
+import re
 from email.message import EmailMessage
 from typing import Any
 
@@ -79,7 +80,8 @@ async def test_the_customer_sees_number_and_total_and_has_the_pdf_of_the_accepta
     entry = (await read(org, quote))["evidence"][-1]
     words = text_of(pdf.content)
     assert "Accepted by Ann Lee" in words
-    assert "Currency CHF Accepted " in words
+    (day,) = re.findall(r"Currency CHF Accepted (\d+ \S+ \d{4})(?! \d\d:)", words)
+    assert f"On {day} " in words
     assert "by the name, as an electronic signature" in words
     assert entry["consent_text"] in words
     assert entry["document_sha256"] in words.replace(" ", "")
