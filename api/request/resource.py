@@ -1,7 +1,8 @@
 """The operations that resources have in common: list, create, get, update, delete, restore.
 
-A resource writes its routes out, one line each, and calls these. What is special to it comes in by
-hooks, or is a handler of its own on `locked` and `write`.
+`api.request.plain_resource` has the routes of a resource without anything special. Others write
+theirs out, one line each, and call these; what is special comes in by hooks, or is a handler of its
+own on `locked` and `write`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -94,7 +95,7 @@ class Resource(Generic[_ROW]):
         | None = None,
     ) -> None:
         self.table, self.item = table, item
-        self._kind = kind_of_table(table.name)
+        self.kind = kind_of_table(table.name)
         self._name = table.name.replace("_", "-")
         self._item_for = item_for
         self._columns, self._check = columns, check
@@ -193,7 +194,7 @@ class Resource(Generic[_ROW]):
         """
         async with self.locked(access, row_id, deleted=True) as (conn, row):
             if getattr(row, "deleted_at", None) is not None:
-                await check_owners(conn, self._kind, row, self._owners)
+                await check_owners(conn, self.kind, row, self._owners)
                 row = await self.write(conn, row._replace(deleted_at=None))
         return ok(self.item_for(access)(row))
 
@@ -215,7 +216,7 @@ class Resource(Generic[_ROW]):
         """Find a row. deleted: also a soft-deleted row. Raises Problem (404)."""
         row = await self.table.find(conn, row_id, lock=lock)
         if row is None or (not deleted and getattr(row, "deleted_at", None) is not None):
-            raise not_found(self._kind.noun)
+            raise not_found(self.kind.noun)
         return row
 
     async def write(

@@ -6,20 +6,15 @@ until they are given another.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
-from starlette.responses import Response
 
 from api.http import fields
 from api.http.problems import check_together
-from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, SortedByNameQuery
+from api.request.paging import SortedByNameQuery
+from api.request.plain_resource import plain_resource
 from api.request.resource import Resource, item_of
-from api.request.route import TenantRoute
 from db.resources import sites as table
 
-router = APIRouter(prefix="/v1/sites", tags=["sites"], route_class=TenantRoute)
-_SitePath = Annotated[fields.SiteId, Path(alias="id")]
 _Name = Annotated[fields.Name, Field(examples=["North quarry"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["S-17"])]
 
@@ -75,43 +70,13 @@ _sites = Resource(
     in_use="Assets are at the site, or work orders that have not ended.",
     owners=["client"],
 )
-
-
-@router.get("", operation_id="listSites", response_model=ListOf[SiteItem])
-async def list_sites(access: Reader, query: Annotated[SiteQuery, Query()]) -> Response:
-    """List sites, newest first."""
-    return await _sites.list(access, query)
-
-
-@router.post("", operation_id="createSite", status_code=201, response_model=SiteItem)
-async def create_site(access: Dispatcher, body: Annotated[NewSite, Body()]) -> Response:
-    """Create a site."""
-    return await _sites.create(access, body)
-
-
-@router.get("/{id}", operation_id="getSite", response_model=SiteItem)
-async def get_site(access: Reader, site_id: _SitePath) -> Response:
-    """Return one site."""
-    return await _sites.get(access, site_id)
-
-
-@router.patch("/{id}", operation_id="updateSite", response_model=SiteItem)
-async def update_site(
-    access: Dispatcher, site_id: _SitePath, body: Annotated[SiteChange, Body()]
-) -> Response:
-    """Change the fields that are given."""
-    return await _sites.update(access, site_id, body)
-
-
-@router.delete("/{id}", operation_id="deleteSite", status_code=204)
-async def delete_site(access: Dispatcher, site_id: _SitePath) -> Response:
-    """Delete a site at which no asset is, and no work order that has not ended. It can be
-    restored.
-    """
-    return await _sites.delete(access, site_id)
-
-
-@router.post("/{id}/restore", operation_id="restoreSite", response_model=SiteItem)
-async def restore_site(access: Dispatcher, site_id: _SitePath) -> Response:
-    """Restore a deleted site, unless its client is deleted."""
-    return await _sites.restore(access, site_id)
+router = plain_resource(
+    _sites,
+    SiteItem,
+    NewSite,
+    SiteChange,
+    SiteQuery,
+    delete="Delete a site at which no asset is, and no work order that has not ended."
+    " It can be restored.",
+    restore="Restore a deleted site, unless its client is deleted.",
+)

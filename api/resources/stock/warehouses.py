@@ -6,21 +6,16 @@ order plans parts which has not ended, cannot be deleted.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
-from starlette.responses import Response
 
 from api.http import fields
 from api.http.problems import check_together
-from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, SortedByNameQuery
+from api.request.paging import SortedByNameQuery
+from api.request.plain_resource import plain_resource
 from api.request.resource import Resource, item_of
-from api.request.route import TenantRoute
 from db.stock import warehouses as table
 from db.stock.in_use import is_warehouse_in_use
 
-router = APIRouter(prefix="/v1/warehouses", tags=["warehouses"], route_class=TenantRoute)
-_WarehousePath = Annotated[fields.WarehouseId, Path(alias="id")]
 _Name = Annotated[fields.Name, Field(examples=["Main store"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["W-1"])]
 
@@ -73,41 +68,12 @@ _warehouses = Resource(
     in_use="The warehouse has stock, or a work order that has not ended plans parts there.",
     owners=["site"],
 )
-
-
-@router.get("", operation_id="listWarehouses", response_model=ListOf[WarehouseItem])
-async def list_warehouses(access: Reader, query: Annotated[WarehouseQuery, Query()]) -> Response:
-    """List warehouses, newest first."""
-    return await _warehouses.list(access, query)
-
-
-@router.post("", operation_id="createWarehouse", status_code=201, response_model=WarehouseItem)
-async def create_warehouse(access: Dispatcher, body: Annotated[NewWarehouse, Body()]) -> Response:
-    """Create a warehouse."""
-    return await _warehouses.create(access, body)
-
-
-@router.get("/{id}", operation_id="getWarehouse", response_model=WarehouseItem)
-async def get_warehouse(access: Reader, warehouse_id: _WarehousePath) -> Response:
-    """Return one warehouse."""
-    return await _warehouses.get(access, warehouse_id)
-
-
-@router.patch("/{id}", operation_id="updateWarehouse", response_model=WarehouseItem)
-async def update_warehouse(
-    access: Dispatcher, warehouse_id: _WarehousePath, body: Annotated[WarehouseChange, Body()]
-) -> Response:
-    """Change the fields that are given."""
-    return await _warehouses.update(access, warehouse_id, body)
-
-
-@router.delete("/{id}", operation_id="deleteWarehouse", status_code=204)
-async def delete_warehouse(access: Dispatcher, warehouse_id: _WarehousePath) -> Response:
-    """Delete a warehouse without stock, where no work order plans parts. It can be restored."""
-    return await _warehouses.delete(access, warehouse_id)
-
-
-@router.post("/{id}/restore", operation_id="restoreWarehouse", response_model=WarehouseItem)
-async def restore_warehouse(access: Dispatcher, warehouse_id: _WarehousePath) -> Response:
-    """Restore a deleted warehouse, unless its site is deleted."""
-    return await _warehouses.restore(access, warehouse_id)
+router = plain_resource(
+    _warehouses,
+    WarehouseItem,
+    NewWarehouse,
+    WarehouseChange,
+    WarehouseQuery,
+    delete="Delete a warehouse without stock, where no work order plans parts. It can be restored.",
+    restore="Restore a deleted warehouse, unless its site is deleted.",
+)
