@@ -24,7 +24,6 @@ from api.live.live import Live
 from api.openapi import docs_page
 from api.openapi.document import complete, tags_of
 from api.request.route import PublicRoute
-from api.request.route_index import ByResource
 from api.resources import (
     alerts,
     api_keys,
@@ -217,9 +216,6 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_tags=tags_of(RESOURCES),
-    )
-    app.router.routes.append(
-        ByResource(route for resource in RESOURCES for route in resource.router.routes)
     )
     for module in (*RESOURCES, batches, acceptance, photo_page, health, dashboard, docs_page):
         # As they are: FastAPI's `include_router` would build each route anew, and its schemas.

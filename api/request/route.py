@@ -18,7 +18,6 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from api.auth.caller import Caller
 from api.context import ApiState
@@ -56,18 +55,9 @@ class PublicRoute(APIRoute):
     most_values: ClassVar[int] = 20_000
     parameters: frozenset[str]
     """The names that its query may have."""
-    _handle: Handle
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path.replace("{id}", "{id:id}"), endpoint, **options)
-        self.app = self._answer
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer without FastAPI's own steps, which would keep exit stacks for dependencies that
-        handlers here never have.
-        """
-        response = await self._handle(Request(scope, receive, send))
-        await response(scope, receive, send)
 
     def get_route_handler(self) -> Handle:
         handle = handle_of(self.dependant)
@@ -95,7 +85,6 @@ class PublicRoute(APIRoute):
                 raise unavailable("The request took too long.") from None
             return Preconditions.of(request).answer(response) if reads else response
 
-        self._handle = read_then_handle
         return read_then_handle
 
     async def admit(self, request: Request) -> None:
