@@ -7,34 +7,24 @@ A list is sorted by a time of its rows, as a rule when they were made, by a rank
 and by id where these agree. A page goes on behind the key of the last row of the one before. A row
 that keeps its key while a list is walked is shown once; rows never change when they were made.
 
-A page has MAX_PAGE_BYTES at most, or one row: no more of it is read than a little.
+A page ends with the row that brings it to MAX_PAGE_BYTES.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, LiteralString, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from typing import Generic, Literal, LiteralString, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncCursor, Rollback, sql
-from psycopg.abc import QueryNoTemplate
-from psycopg.pq.abc import PGresult
-from psycopg.rows import args_row
+from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
+from db.core.fetch import rows_of, value_of
 
 _ROW = TypeVar("_ROW")
 _FILTERS = TypeVar("_FILTERS", contravariant=True)
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of rows as the server sends them, about as much as their JSON
-
-_ROWS_AT_ONCE = 16  # of a page, whose bytes are counted before more are read
-# bool, bigint, smallint, integer, real, double precision, date, times and uuid: a few bytes each.
-_SHORT_OIDS = frozenset({16, 20, 21, 23, 700, 701, 1082, 1083, 1114, 1184, 2950})
-_SHORT_BYTES = 16
 
 _FOLDED = '(lower(%(prefix)s::text COLLATE pg_c_utf8) COLLATE "C")'
 _BEHIND = r"""((lower(%(prefix)s::text COLLATE pg_c_utf8) || U&'\+10FFFF') COLLATE "C")"""
@@ -186,9 +176,17 @@ NEWEST_FIRST = Order()
 
 
 def page(conditions: Conditions, limit: int, offset: int) -> sql.Composable:
-    """`LIMIT ... OFFSET ...`, of a list that is filtered by the conditions."""
-    conditions.values.update(limit=limit, offset=offset)
-    return sql.SQL("LIMIT %(limit)s OFFSET %(offset)s")
+    """`LIMIT ... OFFSET ...`, of a list that is filtered by the conditions, before `go_on`.
+
+    A plan that does not know how few rows are wanted looks dear, so PostgreSQL would make another
+    one each time: the numbers stand in the statement, and the plan of a page that is asked for
+    often is kept. Not where a list is filtered by values. Then they are parameters, to have a plan
+    made for these values: one that is good for frequent ones reads a whole list for a rare one.
+    """
+    if conditions.values:
+        conditions.values.update(limit=limit, offset=offset)
+        return sql.SQL("LIMIT %(limit)s OFFSET %(offset)s")
+    return sql.SQL("LIMIT {} OFFSET {}").format(sql.Literal(limit), sql.Literal(offset))
 
 
 class PageRows(list[_ROW]):
@@ -197,48 +195,29 @@ class PageRows(list[_ROW]):
     is_cut = False
 
 
+# record_send has each column as it is sent, where pg_column_size would have it compressed.
+_BOUNDED = sql.SQL("""
+SELECT * FROM (
+       SELECT page.*, lead(true) OVER () AS row_follows,
+              sum(octet_length(record_send(page.*))) OVER (ROWS UNBOUNDED PRECEDING)
+              - octet_length(record_send(page.*)) AS bytes_before
+         FROM ({}) AS page) AS bounded
+ WHERE bytes_before < {}
+""")
+
+
 async def read_page(
     conn: Connection,
     row: Callable[..., _ROW],
-    statement: QueryNoTemplate,
+    statement: sql.Composable,
     values: Mapping[str, object],
 ) -> PageRows[_ROW]:
-    """Return the rows of a page, in a transaction. Where they would be more than MAX_PAGE_BYTES,
-    the server gives the statement up, and with it the savepoint.
-    """
-    rows, bytes_left, sizes = PageRows[_ROW](), MAX_PAGE_BYTES, iter(())
-    async with (
-        conn.transaction() as savepoint,
-        conn.cursor(row_factory=args_row(row)) as cursor,
-        aclosing(_streamed(cursor, statement, values)) as stream,
-    ):
-        async for found in stream:
-            if len(rows) % _ROWS_AT_ONCE == 0:
-                assert cursor.pgresult is not None
-                sizes = _sizes(cursor.pgresult)
-                await asyncio.sleep(0)  # others have a turn
-            bytes_left -= next(sizes)
-            if bytes_left < 0 and rows:
-                rows.is_cut = True
-                raise Rollback(savepoint)
-            rows.append(found)
+    """Return the rows of a page: those before which it has fewer than MAX_PAGE_BYTES."""
+    bounded = _BOUNDED.format(statement, sql.Literal(MAX_PAGE_BYTES))
+    found = await rows_of(conn, bounded, values)
+    rows = PageRows(row(*columns) for *columns, _, _ in found)
+    rows.is_cut = bool(found) and found[-1][-2] is not None
     return rows
-
-
-def _streamed(
-    cursor: AsyncCursor[_ROW], statement: QueryNoTemplate, values: Mapping[str, object]
-) -> AsyncGenerator[_ROW]:
-    stream = cursor.stream(statement, values, size=_ROWS_AT_ONCE)
-    return cast("AsyncGenerator[_ROW]", stream)  # it is one, and must be closed
-
-
-def _sizes(result: PGresult) -> Iterator[int]:
-    """Yield the bytes of each row as it was sent."""
-    columns = range(result.nfields)
-    long = [column for column in columns if result.ftype(column) not in _SHORT_OIDS]
-    short_bytes = _SHORT_BYTES * (result.nfields - len(long))
-    for row in range(result.ntuples):
-        yield short_bytes + sum(len(result.get_value(row, column) or b"") for column in long)
 
 
 class Listable(Protocol[_FILTERS, _ROW]):

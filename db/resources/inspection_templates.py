@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
@@ -123,12 +124,12 @@ async def versions(
     return await read_page(
         conn,
         TemplateVersion,
-        """
+        sql.SQL("""
         SELECT version, name, questions, created_by, created_at
           FROM inspection_template_versions
          WHERE template_id = %(template)s AND version < %(before)s
          ORDER BY version DESC LIMIT %(limit)s OFFSET %(offset)s
-        """,
+        """),
         {
             "template": template_id,
             "before": 2**31 - 1 if after is None else after.version,

@@ -1,6 +1,6 @@
 """The rows that PostgreSQL looked at for a statement, as it was executed."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -13,25 +13,17 @@ class Explaining(AsyncCursor[Any]):
     plans: list[dict[str, Any]]
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> "Explaining":
-        await self._explain(query, params)
-        return await super().execute(query, params, **options)
-
-    async def stream(self, query: Any, params: Any = None, **options: Any) -> AsyncGenerator[Any]:
-        await self._explain(query, params)
-        async for row in super().stream(query, params, **options):
-            yield row
-
-    async def _explain(self, query: Any, params: Any) -> None:
         text = query.decode() if isinstance(query, bytes) else query
         text = text if isinstance(text, str) else text.as_string(self.connection)
         if text.startswith("CALL "):  # it has no plan
-            return
+            return await super().execute(query, params, **options)
         explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}"
         async with psycopg.AsyncCursor(self.connection) as cursor:
             await cursor.execute(explain.encode(), params)
             row = await cursor.fetchone()
         assert row is not None
         type(self).plans.append(row[0][0]["Plan"])
+        return await super().execute(query, params, **options)
 
 
 def looked_at(plan: Mapping[str, Any]) -> float:
