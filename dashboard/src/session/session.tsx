@@ -75,7 +75,7 @@ export function useDisplayChange() {
     mutationFn: ({ userId, changes }: { userId: string; changes: Partial<Display> }) =>
       queries.getQueryData<Session>(KEY)?.userId === userId ? save(changes) : Promise.resolve(), // somebody else by now
     retry: (failures, error) => [0, 502, 503, 504].includes(problemOf(error).document.status) && failures < MOST_RETRIES,
-    onSettled: (_saved, _error, { changes }) => {
+    onSuccess: (_saved, { changes }) => { // one that is not saved holds on this page
       settle(changes)
       void queries.invalidateQueries({ queryKey: KEY }) // a read that began before may have said otherwise
     },

@@ -72,7 +72,7 @@ export function choose(changes: Partial<Display>): void {
   change({ ...display, ...changes })
 }
 
-/** Take what was chosen for saved, or for what cannot be; unless it is said what, all of it. */
+/** Take what was chosen for saved; unless it is said what, all of it. */
 export function settle(changes: Partial<Display> = unsaved): void {
   const isOther = ([name, value]: [string, unknown]) => changes[name as keyof Display] !== value
   unsaved = Object.fromEntries(Object.entries(unsaved).filter(isOther))
