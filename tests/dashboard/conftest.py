@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from api.resources import dashboard
 from tests.api.conftest import api, mailbox, north, org, shared_api, south
@@ -12,6 +12,8 @@ from tests.api.running import RunningApi
 from tests.clients.node import NODE
 from tests.dashboard.browser import ARGUMENTS, environment, program
 from tests.dashboard.pages import Pages, pages_of
+
+expect.set_options(timeout=20_000)  # as all else in a page: how soon it is there, no test says
 
 __all__ = ["api", "mailbox", "north", "org", "shared_api", "south"]
 
