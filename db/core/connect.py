@@ -94,31 +94,21 @@ class Pool(AsyncConnectionPool[Connection]):
                 return conn
 
     @asynccontextmanager
-    async def lent(
-        self, org_id: UUID | None = None, timeout: float | None = None
+    async def connection(
+        self, timeout: float | None = None, *, org_id: UUID | None = None
     ) -> AsyncIterator[Connection]:
         """Provide a connection, in the turn of an organization; None: of what is of none. Commits
-        nothing.
+        at the end; an exception rolls back.
         """
         async with self.turn(org_id) as begin:
             conn = await self.getconn(timeout)
             begin()
             try:
-                yield conn
-            finally:
-                await self.putconn(conn)
-
-    @asynccontextmanager
-    async def connection(
-        self, timeout: float | None = None, *, org_id: UUID | None = None
-    ) -> AsyncIterator[Connection]:
-        """Provide a connection as `lent` does; commits at the end, an exception rolls back."""
-        async with self.lent(org_id, timeout) as conn:
-            try:
                 async with conn:
                     yield conn
             finally:
                 wake_ups = conn.take_wake_ups()
+                await self.putconn(conn)
         if wake_ups:
             self.on_committed(wake_ups)
 

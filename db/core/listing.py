@@ -10,6 +10,7 @@ that keeps its key while a list is walked is shown once; rows never change when 
 A page ends with the row that brings it to MAX_PAGE_BYTES.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.fetch import rows_of, value_of
+from db.core.fetch import value_of
 
 _ROW = TypeVar("_ROW")
 _FILTERS = TypeVar("_FILTERS", contravariant=True)
@@ -195,6 +196,7 @@ class PageRows(list[_ROW]):
     is_cut = False
 
 
+_ROWS_AT_ONCE = 50
 # record_send has each column as it is sent, where pg_column_size would have it compressed.
 _BOUNDED = sql.SQL("""
 SELECT * FROM (
@@ -214,9 +216,12 @@ async def read_page(
 ) -> PageRows[_ROW]:
     """Return the rows of a page: those before which it has fewer than MAX_PAGE_BYTES."""
     bounded = _BOUNDED.format(statement, sql.Literal(MAX_PAGE_BYTES))
-    found = await rows_of(conn, bounded, values)
-    rows = PageRows(row(*columns) for *columns, _, _ in found)
-    rows.is_cut = bool(found) and found[-1][-2] is not None
+    cursor, rows, follows = await conn.execute(bounded, values), PageRows[_ROW](), None
+    while some := await cursor.fetchmany(_ROWS_AT_ONCE):
+        rows += (row(*columns) for *columns, _, _ in some)
+        follows = some[-1][-2]
+        await asyncio.sleep(0)  # others have a turn: to load a whole page may take long
+    rows.is_cut = follows is not None
     return rows
 
 
