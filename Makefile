@@ -51,7 +51,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
 .DELETE_ON_ERROR:
-.PHONY: demo pages test test-python test-long test-all check bench bench-sweep bench-engine bench-api bench-live bench-dashboard bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
+.PHONY: demo pages test test-python test-long test-again test-all check bench bench-sweep bench-engine bench-api bench-live bench-dashboard bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
 demo: $(INSTALLED) pages
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -66,6 +66,13 @@ test-python:
 
 test-long: tools
 	$(PYTEST) -m long --junitxml var/long.xml
+
+# What failed last, one test after the other.
+MOST_AGAIN := 3
+test-again: tools
+	@failed=$$(grep -c '::' .pytest_cache/v/cache/lastfailed) && test "$$failed" -le $(MOST_AGAIN) || \
+	  { echo 'only one to $(MOST_AGAIN) failed tests run again' >&2; exit 1; }
+	$(BIN)/python -m pytest -m '' --last-failed
 
 test-all: test test-long
 	$(PYTEST) -m hypothesis --hypothesis-profile long --junitxml var/properties.xml
