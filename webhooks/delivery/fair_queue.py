@@ -11,8 +11,9 @@ those that accept slowly, those of which nothing is known yet, and those that ha
 oldest attempt has waited too long changes its latency at once, not only when that attempt times
 out: its attempts then weigh on the pool of the others that are slow, or that hang.
 
-Within a pool the organization with the fewest attempts in flight comes first
-(`webhooks.delivery.fair_scheduler`).
+A slot of a pool that becomes free goes to the organization that has the fewest attempts in flight
+there (max-min fairness). So neither many endpoints nor slow answers get an organization more than
+its share. The queues of one organization take turns, and so do organizations that have as many.
 
 Endpoints and organizations are known here by the numbers of their ids (`UUID.int`): an attempt
 looks them up fifty times, and a UUID takes ten times as long to hash and compare.
@@ -22,7 +23,7 @@ No I/O here and no clock: `now_s` is any clock that never goes back.
 
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -30,7 +31,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.delivery.webhook_deliveries import ClaimedDelivery
-from webhooks.delivery.fair_scheduler import FairScheduler
 
 
 class Latency(StrEnum):
@@ -113,6 +113,62 @@ class _EndpointQueue:
         return not self.waiting and not self.started_s
 
 
+@dataclass(slots=True)
+class _Pool:
+    """Slots, and the organizations whose queues may start an attempt in one.
+
+    most: the slots. organization_most: an organization with as many attempts in flight, in all
+    pools, starts none here.
+    """
+
+    most: int
+    window: int  # of a queue
+    organization_most: int
+    in_flight: int = 0
+    in_flight_of: Counter[int] = field(default_factory=Counter[int])  # by organization
+    ready: dict[int, dict[int, None]] = field(default_factory=dict[int, dict[int, None]])
+    """Endpoints that may start an attempt, by organization; who had a turn stands at the end."""
+
+    def add(self, organization: int, endpoint: int) -> None:
+        self.ready.setdefault(organization, {})[endpoint] = None
+
+    def remove(self, organization: int, endpoint: int) -> None:
+        endpoints = self.ready[organization]
+        del endpoints[endpoint]
+        if not endpoints:
+            del self.ready[organization]
+
+    def count(self, organization: int, by: int) -> None:
+        """Note that more or fewer attempts of the organization are in flight."""
+        self.in_flight += by
+        _count(self.in_flight_of, organization, by)
+
+    def next(self, totals: Mapping[int, int]) -> int | None:
+        """Return the endpoint whose turn it is. totals: attempts in flight in all pools."""
+        least, chosen = math.inf, None
+        for organization in self.ready:
+            if totals.get(organization, 0) >= self.organization_most:
+                continue
+            in_flight = self.in_flight_of.get(organization, 0)
+            if in_flight < least:
+                least, chosen = in_flight, organization
+                if not in_flight:
+                    break
+        if chosen is None:
+            return None
+        endpoints = self.ready.pop(chosen)
+        endpoint = next(iter(endpoints))
+        endpoints[endpoint] = endpoints.pop(endpoint)
+        self.ready[chosen] = endpoints
+        return endpoint
+
+
+def _count(counts: Counter[int], organization: int, by: int) -> None:
+    counts[organization] += by
+    if not counts[organization]:
+        del counts[organization]
+
+
 class EndpointQueues:
     """Waiting claims and attempts in flight, per endpoint."""
 
@@ -123,21 +179,13 @@ class EndpointQueues:
         self._active: set[int] = set()  # not idle at the last two calls of `capacities`, or now
         self._just_idle: set[int] = set()  # of these, idle when it was last asked
         self._totals = Counter[int]()  # attempts in flight, by organization
-        most = limits.organization_in_flight
-        self._schedulers = {latency: FairScheduler(self._totals, most) for latency in Latency}
-        self._schedulers[Latency.PROMPT] = FairScheduler(self._totals, most + limits.prompt_beside)
-        self._bounds = {scheduler.most for scheduler in self._schedulers.values()}
+        most, slow = limits.organization_in_flight, limits.slow_window
+        beside = most + limits.prompt_beside
         self._pools = {
-            Latency.PROMPT: limits.prompt_in_flight,
-            Latency.STEADY: limits.steady_in_flight,
-            Latency.NEW: limits.new_in_flight,
-            Latency.HANGING: limits.hanging_in_flight,
-        }
-        self._windows = {
-            Latency.PROMPT: limits.window,
-            Latency.STEADY: limits.steady_window,
-            Latency.NEW: limits.slow_window,
-            Latency.HANGING: limits.slow_window,
+            Latency.PROMPT: _Pool(limits.prompt_in_flight, limits.window, beside),
+            Latency.STEADY: _Pool(limits.steady_in_flight, limits.steady_window, most),
+            Latency.NEW: _Pool(limits.new_in_flight, slow, most),
+            Latency.HANGING: _Pool(limits.hanging_in_flight, slow, most),
         }
         self._waiting = dict.fromkeys(Latency, 0)
         self._late: list[ClaimedDelivery] = []  # dropped since `take_late`
@@ -301,23 +349,23 @@ class EndpointQueues:
         return 0 if 2 * len(queue.waiting) > target else target - len(queue.waiting)
 
     def _take(self, latency: Latency, now_s: float) -> AttemptSlot | None:
-        scheduler = self._schedulers[latency]
-        while self._pool_has_more(latency) and (endpoint := scheduler.next()) is not None:
+        while self._pool_has_more(latency):
+            endpoint = self._pools[latency].next(self._totals)
+            if endpoint is None:
+                return None
             slot = self._start(endpoint, self._queues[endpoint], now_s)
             if slot is not None:
                 return slot
         return None
 
     def _pool_has_more(self, latency: Latency) -> bool:
-        limits, schedulers = self._limits, self._schedulers
-        if (
-            schedulers[latency].in_flight >= self._pools[latency]
-            or self.in_flight >= limits.in_flight
-        ):
+        limits, pools = self._limits, self._pools
+        pool = pools[latency]
+        if pool.in_flight >= pool.most or self.in_flight >= limits.in_flight:
             return False
         if latency in _KNOWN:
             return True
-        unknown = schedulers[Latency.NEW].in_flight + schedulers[Latency.HANGING].in_flight
+        unknown = pools[Latency.NEW].in_flight + pools[Latency.HANGING].in_flight
         return unknown < limits.unknown_in_flight
 
     def _start(self, endpoint: int, queue: _EndpointQueue, now_s: float) -> AttemptSlot | None:
@@ -352,28 +400,19 @@ class EndpointQueues:
         if queue.latency is not latency:
             if queue.is_scheduled:
                 queue.is_scheduled = False
-                self._schedulers[queue.latency].remove(queue.organization, endpoint)
-            self._schedulers[queue.latency].count(queue.organization, -len(queue.started_s))
-            self._schedulers[latency].count(queue.organization, len(queue.started_s))
+                self._pools[queue.latency].remove(queue.organization, endpoint)
+            self._pools[queue.latency].count(queue.organization, -len(queue.started_s))
+            self._pools[latency].count(queue.organization, len(queue.started_s))
             self._waiting[queue.latency] -= len(queue.waiting)
             self._waiting[latency] += len(queue.waiting)
             queue.latency = latency
-        if queue.window > self._windows[latency]:
-            queue.window = self._windows[latency]
+        queue.window = min(queue.window, self._pools[latency].window)
 
     def _count(self, queue: _EndpointQueue, by: int) -> None:
         """Count an attempt that has begun or ended."""
         self.in_flight += by
-        organization, totals = queue.organization, self._totals
-        after = totals.get(organization, 0) + by
-        if after:
-            totals[organization] = after
-        else:
-            del totals[organization]
-        self._schedulers[queue.latency].count(organization, by)
-        if (after if by > 0 else after + 1) in self._bounds:
-            for scheduler in self._schedulers.values():
-                scheduler.changed(organization)
+        _count(self._totals, queue.organization, by)
+        self._pools[queue.latency].count(queue.organization, by)
 
     def _reschedule(self, endpoint: int, queue: _EndpointQueue) -> None:
         """Put a queue where it belongs after a change: scheduled, or not, or among the idle."""
@@ -384,11 +423,11 @@ class EndpointQueues:
             and (queue.ordered is None or not waiting[0][0].is_ordered)
         )
         if may_start is not queue.is_scheduled:
-            queue.is_scheduled, scheduler = may_start, self._schedulers[queue.latency]
+            queue.is_scheduled, pool = may_start, self._pools[queue.latency]
             if may_start:
-                scheduler.add(queue.organization, endpoint)
+                pool.add(queue.organization, endpoint)
             else:
-                scheduler.remove(queue.organization, endpoint)
+                pool.remove(queue.organization, endpoint)
         if not waiting and not started_s:
             self._idle.setdefault(endpoint)
             if len(self._idle) > self._limits.idle_queues:
