@@ -9,15 +9,17 @@ would run (HTML, SVG) is refused, and so is an image that is another kind of fil
 import codecs
 import re
 import unicodedata
+from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 
 import puremagic
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message
 
 from api.http.headers import media_type
 from api.http.problems import Fault, Problem, bad_field
@@ -99,17 +101,19 @@ async def _form(request: Request, max_file_bytes: int) -> FormData:
     if media_type(request.headers) != "multipart/form-data":
         detail = "The Content-Type must be multipart/form-data."
         raise Problem(415, "not_multipart", detail)
-    parser = MultiPartParser(
-        request.headers,
-        body_chunks(request, max_file_bytes + _ROOM_FOR_FIELDS_BYTES),
-        max_files=1,
-        max_fields=_MAX_FIELDS,
-        max_part_size=_MAX_FIELD_BYTES,
-    )
-    try:
-        return await parser.parse()
-    except MultiPartException as error:
-        raise Problem(400, "invalid_multipart", f"The body cannot be read: {error}.") from None
+    async with aclosing(body_chunks(request, max_file_bytes + _ROOM_FOR_FIELDS_BYTES)) as chunks:
+
+        async def receive() -> Message:
+            chunk = await anext(chunks, None)
+            return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
+
+        try:
+            return await Request(request.scope, receive).form(
+                max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
+            )
+        except HTTPException as error:
+            detail = f"The body cannot be read: {error.detail}."
+            raise Problem(400, "invalid_multipart", detail) from None
 
 
 async def _upload(form: FormData, max_file_bytes: int) -> Upload:
