@@ -117,8 +117,9 @@ class Pipeline:
         runtime.fix_size.saw(len(taken.decoded.batch), payload_bytes)
         arrivals = self._with_deferred(taken)
         memory.smaller_by = runtime.smaller_by
-        plan = make_plan(arrivals, memory, self._term.now_us())
-        if isinstance(plan, LookupNeeded):
+        try:
+            plan = make_plan(arrivals, memory, self._term.now_us())
+        except LookupNeeded:
             return taken, None
         return taken, Planned(taken, arrivals, plan, memory.reverted)
 

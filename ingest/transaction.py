@@ -156,10 +156,10 @@ async def plan_with_lookups(
     """
     past = NO_PAST
     while True:
-        plan = await asyncio.to_thread(make_plan, arrivals, memory, now_us(), past)
-        if not isinstance(plan, LookupNeeded):
-            return plan
-        past = await lookup.look_up(conn, plan, past, memory.registry)
+        try:
+            return await asyncio.to_thread(make_plan, arrivals, memory, now_us(), past)
+        except LookupNeeded as needed:
+            past = await lookup.look_up(conn, needed.lookup, past, memory.registry)
 
 
 async def _write(

@@ -1,6 +1,6 @@
 """Look-ups in the database for a plan: late fixes, and the past of their assets.
 
-Most batches need no look-up. Where a plan needs one, making it returns `LookupNeeded`, and the plan
+Most batches need no look-up. Where a plan needs one, making it raises `LookupNeeded`, and the plan
 is made again with the answers (`Past`).
 """
 
@@ -111,7 +111,7 @@ NO_PAST = Past()
 
 
 @dataclass(frozen=True, slots=True)
-class LookupNeeded:
+class Lookup:
     """Questions to the database, without whose answers a batch cannot be planned."""
 
     clocks: Sequence[ClockQuestion] = ()
@@ -128,22 +128,30 @@ class LookupNeeded:
     """By asset, the time since which the places of newly assigned trackers are needed."""
 
 
-async def look_up(conn: Connection, need: LookupNeeded, past: Past, registry: Registry) -> Past:
-    """Return `past` with the answers that `need` asks for."""
-    if need.clocks:
-        asked = [(registry.trackers[tracker], time_us) for tracker, time_us in need.clocks]
-        answers = zip(need.clocks, await fix_presence.preceded(conn, asked), strict=True)
+class LookupNeeded(Exception):
+    """A plan cannot be made yet: memory does not know what `lookup` asks for."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        super().__init__(lookup)
+        self.lookup = lookup
+
+
+async def look_up(conn: Connection, lookup: Lookup, past: Past, registry: Registry) -> Past:
+    """Return `past` with the answers that `lookup` asks for."""
+    if lookup.clocks:
+        asked = [(registry.trackers[tracker], time_us) for tracker, time_us in lookup.clocks]
+        answers = zip(lookup.clocks, await fix_presence.preceded(conn, asked), strict=True)
         past = replace(past, clocks={**past.clocks, **dict(answers)})
-    if need.fixes:
-        past = replace(past, stored=await gps_events.stored(conn, need.fixes))
-    if need.places:
-        since_us = {asset: time_us - 1 for asset, time_us in need.places.items()}
+    if lookup.fixes:
+        past = replace(past, stored=await gps_events.stored(conn, lookup.fixes))
+    if lookup.places:
+        since_us = {asset: time_us - 1 for asset, time_us in lookup.places.items()}
         await place_trackers(conn, registry.moves.later_than(since_us), registry)
-    if need.assets:
-        found = await _assets(conn, need.assets, registry)
+    if lookup.assets:
+        found = await _assets(conn, lookup.assets, registry)
         past = replace(past, assets={**past.assets, **found})
-    if need.backlog is not None:
-        past = replace(past, piece=await _piece(conn, need.backlog, need.length, registry))
+    if lookup.backlog is not None:
+        past = replace(past, piece=await _piece(conn, lookup.backlog, lookup.length, registry))
     return past
 
 

@@ -27,7 +27,7 @@ from geofence.late.segments import Circumstances
 from geofence.zones.versions import MAX_TIME_US
 from ingest.events.detected import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
 from ingest.late import rows as late_rows
-from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, LookupNeeded
+from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, Lookup, LookupNeeded
 from ingest.registry.registry import Registry
 from ingest.saved_states import checkpoints
 from telemetry.fix import FixBatch, Flag
@@ -81,11 +81,11 @@ def judge(
     working_state: State,
     registry: Registry,
     now_us: tuple[int, int],
-) -> Rejudged | LookupNeeded:
+) -> Rejudged:
     """Judge the fixes of assets whose past is known, and set their flag `suspect`.
 
     working_state: see `geofence.late.history`. now_us: up to when deadlines have fallen due, and
-    the clock.
+    the clock. Raises LookupNeeded where the past does not reach far enough.
     """
     rejudged, due_us = Rejudged(), now_us[0]
     rows = batch.rows
@@ -102,7 +102,8 @@ def judge(
             revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
         except Unsettled:
             if known.backlog is not None:
-                return LookupNeeded(backlog=known.backlog, length=2 * known.length)
+                lookup = Lookup(backlog=known.backlog, length=2 * known.length)
+                raise LookupNeeded(lookup) from None
             unsettled[asset] = known.span.deeper()
             continue
         _flag(rows, own, revisions, rejudged, registry)
@@ -123,7 +124,7 @@ def judge(
                 before.rows + len(rejudged.visits) + len(rejudged.events) - rows_before,
             )
     if unsettled:
-        return LookupNeeded(assets=unsettled)
+        raise LookupNeeded(Lookup(assets=unsettled))
     return rejudged
 
 

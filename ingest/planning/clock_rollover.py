@@ -2,7 +2,7 @@
 
 A time is mended if it lies whole rounds of 1,024 weeks before its receipt, unless the tracker was
 sending at that time: a track of years ago that is sent now has fixes before it. Watermarks answer
-that in nearly all cases; otherwise the database does (`ingest.late.lookup.LookupNeeded`).
+that in nearly all cases; otherwise the database does (`ingest.late.lookup.Lookup`).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.late.lookup import ClockQuestion, LookupNeeded
+from ingest.late.lookup import ClockQuestion, Lookup, LookupNeeded
 from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FixBatch, Flag
 from telemetry.formats.decode import ANCIENT_BEFORE_US
@@ -22,10 +22,10 @@ def mend(
     received_us: int,
     watermarks: Watermarks,
     answers: Mapping[ClockQuestion, bool],
-) -> FixBatch | LookupNeeded:
+) -> FixBatch:
     """Mend and flag the clocks that rolled over. Every row has its tracker.
 
-    answers: of the database, where memory does not know.
+    answers: of the database, where memory does not know. Raises LookupNeeded where one is missing.
     """
     rounds = rounds_missing(batch.rows["time_us"], received_us)
     candidates = np.flatnonzero(rounds).tolist()
@@ -50,7 +50,7 @@ def mend(
             mended.rows["time_us"][row] += rounds[row] * ROUND_US
             mended.rows["flags"][row] |= Flag.ROLLOVER
     if unanswered:
-        return LookupNeeded(clocks=list(dict.fromkeys(unanswered)))
+        raise LookupNeeded(Lookup(clocks=list(dict.fromkeys(unanswered))))
     return mended
 
 

@@ -1,8 +1,8 @@
 """Plans: all that one transaction will write for a batch of messages, as values.
 
 A plan is made from the memory and changes nothing in it; `Memory.apply` does, once the plan's
-transaction has begun and found nothing changed. `make_plan` is the list of steps. Where a step
-needs what only the database knows, it returns a `LookupNeeded`, and so does `make_plan`.
+transaction has begun and found nothing changed. `make_plan` is the list of steps. A step that needs
+what only the database knows raises `LookupNeeded`; the plan is made again with the answers.
 
     accept     -> fixes and punches of known trackers; refusals of the others
     _fresh     -> without the fixes that are stored already
@@ -30,7 +30,15 @@ from geofence.late.visit_keys import make_keys_unique
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
 from ingest.events.detected import in_order
 from ingest.events.visits import Outcome, outcome_of
-from ingest.late.lookup import MOST_CHECKPOINTS, NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
+from ingest.late.lookup import (
+    MOST_CHECKPOINTS,
+    NO_PAST,
+    AssetPast,
+    LateSpan,
+    Lookup,
+    LookupNeeded,
+    Past,
+)
 from ingest.late.rejudge import Rejudged, judge, rows_by_asset
 from ingest.planning.acceptance import accept, refuse_conflicts
 from ingest.planning.backlogs import BacklogProgress
@@ -118,24 +126,19 @@ class WritePlan:
 
 def make_plan(
     arrivals: DecodedBatch, memory: Memory, now_us: int, past: Past = NO_PAST
-) -> WritePlan | LookupNeeded:
-    """Judge the fixes of `arrivals` and what has fallen due. past: the answers to look-ups."""
+) -> WritePlan:
+    """Judge the fixes of `arrivals` and what has fallen due.
+
+    past: the answers to look-ups. Raises LookupNeeded where there is to be another one.
+    """
     registry = memory.registry
     accepted = accept(arrivals, registry, memory.watermarks, memory.rates, past)
-    if isinstance(accepted, LookupNeeded):
-        return accepted
     registry.resolve(accepted.batch)
     memory.company.saw(accepted.organizations, now_us)
     accepted.batch.rows["received_us"] = arrivals.received_us
     fresh = _fresh(accepted.batch, memory, past)
-    if isinstance(fresh, LookupNeeded):
-        return fresh
     work = _work(fresh.batch, arrivals, memory, past, now_us)
-    if isinstance(work, LookupNeeded):
-        return work
     judged = _judged(work, arrivals, memory, now_us)
-    if isinstance(judged, LookupNeeded):
-        return judged
     evaluation, late = judged.evaluation, judged.late
     cut_off = work.new.take(np.flatnonzero(evaluation.deferred))
     cut = FixBatch.concat([cut_off, work.deferred, fresh.deferred])
@@ -184,7 +187,7 @@ class _Fresh(NamedTuple):
     """Doubtful fixes that are too many to be looked up for this plan."""
 
 
-def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded:
+def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh:
     """Take out the fixes that are stored already; of several with one identity the first counts."""
     deferred = beyond_most_doubtful(batch, memory.watermarks, memory.company)
     batch = without_rows(batch, deferred)
@@ -195,7 +198,7 @@ def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh | LookupNeeded
     rows, trackers = batch.rows[doubtful], memory.registry.trackers
     keys = [FixKey(trackers[tracker], *of) for tracker, *of in rows[_IDENTITY].tolist()]
     if past.stored is None:
-        return LookupNeeded(fixes=keys)
+        raise LookupNeeded(Lookup(fixes=keys))
     places = map(Place, rows["lat"].tolist(), rows["lon"].tolist())
     is_new[doubtful], is_conflict = new_and_conflicting(zip(keys, places, strict=True), past.stored)
     conflicts = batch.take(doubtful[is_conflict])
@@ -221,15 +224,13 @@ class _Work(NamedTuple):
 
 def _work(
     batch: FixBatch, arrivals: DecodedBatch, memory: Memory, past: Past, now_us: int
-) -> _Work | LookupNeeded:
+) -> _Work:
     """Separate late fixes from those in order, and assets with a backlog from the others."""
     registry, state = memory.registry, memory.state
     reassigned_us, unplaced = registry.placed_anew(batch)
     if unplaced:
-        return LookupNeeded(places=unplaced)
+        raise LookupNeeded(Lookup(places=unplaced))
     due_piece = {} if arrivals.alone else _piece(batch, memory, past, now_us)
-    if isinstance(due_piece, LookupNeeded):
-        return due_piece
     pieces = {asset: known for asset, known in due_piece.items() if asset not in reassigned_us}
     in_backlog = [*memory.backlogs.assets, *reassigned_us]
     new = _detached_from(batch, [one for one in in_backlog if not _is_last(pieces.get(one))])
@@ -239,8 +240,6 @@ def _work(
     new = without_rows(new, deferred)
     with_late = with_late[np.isin(with_late, new.rows["asset"])]
     late_pasts = _past_of(with_late, new, past)
-    if isinstance(late_pasts, LookupNeeded):
-        return late_pasts
     pasts = late_pasts | pieces
     too_long = [one for one in with_late.tolist() if one not in pasts and past.assets[one].kept]
     judged_apart = [*(one for one in with_late.tolist() if one not in too_long), *pieces]
@@ -249,9 +248,7 @@ def _work(
     return _Work(new, pasts, judged_apart, new_backlogs, [*in_backlog, *too_long], deferred)
 
 
-def _piece(
-    batch: FixBatch, memory: Memory, past: Past, now_us: int
-) -> dict[int, AssetPast] | LookupNeeded:
+def _piece(batch: FixBatch, memory: Memory, past: Past, now_us: int) -> dict[int, AssetPast]:
     """Return the asset whose backlog is due and the next piece, or nothing.
 
     The last piece takes the fixes of the batch along. If one of them lies before the piece, it
@@ -260,7 +257,7 @@ def _piece(
     if past.piece is None:
         backlog = memory.backlogs.next(now_us)
         if backlog is not None:
-            return LookupNeeded(backlog=backlog, length=1 / memory.smaller_by)
+            raise LookupNeeded(Lookup(backlog=backlog, length=1 / memory.smaller_by))
         return {}
     asset, known = past.piece
     time_us = batch.rows["time_us"][batch.rows["asset"] == asset]
@@ -273,9 +270,7 @@ def _is_last(piece: AssetPast | None) -> bool:
     return piece is not None and not piece.more_follow
 
 
-def _past_of(
-    assets: NDArray[np.integer], batch: FixBatch, past: Past
-) -> dict[int, AssetPast] | LookupNeeded:
+def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[int, AssetPast]:
     """Return the past of each asset, without assets whose past is too long to be judged again."""
     missing: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(batch.rows, assets.tolist()):
@@ -285,7 +280,7 @@ def _past_of(
         if known is None or not known.covers(span.earliest_us, span.latest_us):
             missing[asset] = span
     if missing:
-        return LookupNeeded(assets=missing)
+        raise LookupNeeded(Lookup(assets=missing))
     chosen = {asset: past.assets[asset] for asset in assets.tolist()}
     return {asset: known for asset, known in chosen.items() if known.rows is not None}
 
@@ -326,9 +321,7 @@ class _Judged(NamedTuple):
     suspect: Mapping[FixKey, bool]
 
 
-def _judged(
-    work: _Work, arrivals: DecodedBatch, memory: Memory, now_us: int
-) -> _Judged | LookupNeeded:
+def _judged(work: _Work, arrivals: DecodedBatch, memory: Memory, now_us: int) -> _Judged:
     """Judge the fixes in order, then the late ones; sets the flag `suspect` of `work.new`."""
     registry, state, new = memory.registry, memory.state, work.new
     due_us = now_us - UNDER_WAY_US
@@ -346,8 +339,7 @@ def _judged(
         memory.most_transitions,
         memory.transition_pace.most if memory.company.is_shared else None,
     )
-    if too_short := _too_short(evaluation, work.pasts):
-        return too_short
+    _check_reach(evaluation, work.pasts)
     if work.pasts or work.new_backlogs:
         judged_now = [asset for asset, known in work.pasts.items() if known.end is None]
         evaluation = _leaving_out(evaluation, [*judged_now, *work.new_backlogs])
@@ -356,16 +348,14 @@ def _judged(
     late = Rejudged()
     if work.pasts:
         late = judge(new, work.pasts, state, memory.working_state, registry, (due_us, now_us))
-        if isinstance(late, LookupNeeded):
-            return late
     delta = evaluation.delta.replaced_by([*late.states, *map(nothing_known, work.new_backlogs)])
     unjudged = int(np.isin(new.rows["asset"], work.judged_apart).sum()) - late.fixes
     return _Judged(evaluation, late, unjudged, delta, suspect | late.suspect)
 
 
-def _too_short(evaluation: Evaluation, late: Mapping[int, AssetPast]) -> LookupNeeded | None:
-    """Return a look-up of more past, where something has fallen due for an asset whose past ends
-    before now.
+def _check_reach(evaluation: Evaluation, late: Mapping[int, AssetPast]) -> None:
+    """Raise LookupNeeded, for more past, where something has fallen due for an asset whose past
+    ends before now.
 
     Without it late fixes would overwrite the asset's visit.
     """
@@ -373,7 +363,8 @@ def _too_short(evaluation: Evaluation, late: Mapping[int, AssetPast]) -> LookupN
     ending = {asset: one.span for asset, one in late.items() if one.end is not None}
     all_of_it = MOST_CHECKPOINTS + 1
     spans = {asset: replace(ending[asset], checkpoints=all_of_it) for asset in due & ending.keys()}
-    return LookupNeeded(assets=spans) if spans else None
+    if spans:
+        raise LookupNeeded(Lookup(assets=spans))
 
 
 def _leaving_out(evaluation: Evaluation, assets: Sequence[int]) -> Evaluation:

@@ -22,7 +22,7 @@ from db.ingest.registry import (
 )
 from geofence.judging.state import State
 from ingest.late import lookup as past
-from ingest.late.lookup import NO_PAST, AssetPast, LateSpan, LookupNeeded, Past
+from ingest.late.lookup import NO_PAST, AssetPast, LateSpan, Lookup, LookupNeeded, Past
 from ingest.planning.decoded_batch import read
 from ingest.planning.memory import Memory
 from ingest.planning.pace import LatePace
@@ -81,10 +81,12 @@ class Planned:
         self.memory.late_pace = LatePace()  # how long a plan takes here must not matter
         arrivals = read(messages, now_us)
         while True:
-            plan = make_plan(arrivals, self.memory, now_us, known)
-            if isinstance(plan, WritePlan):
+            try:
+                plan = make_plan(arrivals, self.memory, now_us, known)
+            except LookupNeeded as needed:
+                known = self._look_up(needed.lookup, known)
+            else:
                 break
-            known = self._look_up(plan, known)
         assert not len(plan.deferred)
         self.memory.apply(plan)
         self.rows = np.concatenate((self.rows, plan.new.rows))
@@ -100,7 +102,7 @@ class Planned:
             found.append({"id": event.id, "type": event.type, "occurred_at": at, "data": data})
         return found
 
-    def _look_up(self, need: LookupNeeded, known: Past) -> Past:
+    def _look_up(self, need: Lookup, known: Past) -> Past:
         registry = self.memory.registry
         stored = {
             FixKey(registry.trackers[tracker], time_us, seq)

@@ -48,7 +48,7 @@ async def test_a_deadline_to_come_does_not_make_a_late_fix_judge_all_that_follow
     wanted: list[int] = []
     look_up = past.look_up
 
-    async def noted(conn: Any, need: past.LookupNeeded, *more: Any) -> past.Past:
+    async def noted(conn: Any, need: past.Lookup, *more: Any) -> past.Past:
         wanted.extend(span.checkpoints for span in need.assets.values())
         return await look_up(conn, need, *more)
 

@@ -17,7 +17,7 @@ from geofence.judging.state import State
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from ingest.late import lookup as past
-from ingest.late.lookup import NO_PAST, LookupNeeded, look_up
+from ingest.late.lookup import NO_PAST, Lookup, look_up
 from ingest.metrics import IngestMetrics
 from ingest.planning.memory import Memory
 from ingest.planning.plan import UNDER_WAY_US
@@ -214,7 +214,7 @@ class World:
     async def due(self, memory: Memory, conn: Connection, now: datetime) -> list[Stay]:
         """Return the visits that follow from all that is stored, judged in one go."""
         registry, until_us = memory.registry, microseconds(now) - UNDER_WAY_US
-        need = LookupNeeded(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
+        need = Lookup(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(past, "MOST_FIXES", 100_000)
             looked_up = await look_up(conn, need, NO_PAST, registry)
