@@ -1,4 +1,6 @@
-"""MQTT topics of trackers. The last level says the format: `telemetry.formats.decode.DECODERS`."""
+"""MQTT topics of trackers. They say the format: `telemetry.formats.decode.DECODERS`."""
+
+_OWNTRACKS = "owntracks/"
 
 
 def fixes_topic(tracker_id: str) -> str:
@@ -21,9 +23,24 @@ def ack_topic(tracker_id: str) -> str:
     return f"trackers/{tracker_id}/ack"
 
 
+def is_of_owntracks(topic: str) -> bool:
+    """Return whether an OwnTracks app publishes there: `owntracks/{tracker_id}/{device}/...`."""
+    return topic.startswith(_OWNTRACKS)
+
+
+def plain_topic(topic: str) -> str:
+    """Return the topic of fixes of the tracker whose topic it is, if an app of OwnTracks publishes
+    there; else the topic itself.
+    """
+    if not is_of_owntracks(topic):
+        return topic
+    tracker_id, _, device = topic.removeprefix(_OWNTRACKS).partition("/")
+    return fixes_topic(tracker_id) if device else topic
+
+
 def is_own_filter(wanted: str, tracker_id: str) -> bool:
     """Return whether a tracker may subscribe to a filter: its own topics, and what OwnTracks asks
     for.
     """
     own = f"trackers/{tracker_id}"
-    return wanted == own or wanted.startswith((f"{own}/", f"owntracks/{tracker_id}/"))
+    return wanted == own or wanted.startswith((f"{own}/", f"{_OWNTRACKS}{tracker_id}/"))

@@ -41,6 +41,7 @@ from ingest.registry.zone_filters import Filters
 from telemetry.fix import FixBatch, Known
 from telemetry.formats.decode import topics_of
 from telemetry.rollover import DAY_US
+from telemetry.topics import plain_topic
 
 _NO_RULES: Mapping[str, Any] = {}  # one for all zones without
 _NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
@@ -118,7 +119,7 @@ class Registry:
 
     def tracker_of_topic(self, topic: str) -> int:
         """Return the tracker that may publish on `topic`, UNKNOWN where there is none."""
-        return self._tracker_of_topic.get(topic, UNKNOWN)
+        return self._tracker_of_topic.get(plain_topic(topic), UNKNOWN)
 
     def organizations_of(self, trackers: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return the ordinal of the organization of each tracker, UNKNOWN for UNKNOWN; (n,)."""

@@ -10,6 +10,7 @@ from listener.metrics import ListenerMetrics
 from mqtt.server import Publish, Will
 from telemetry.formats.decode import topics_of
 from telemetry.ids import format_id
+from telemetry.topics import plain_topic
 
 LATEST_WILL_S = 24 * 3600
 
@@ -31,7 +32,7 @@ class Wills:
         size, organization = cost(message), origin.organization
         if (
             self._is_closed
-            or will.topic not in topics_of(own)
+            or plain_topic(will.topic) not in topics_of(own)
             or not self._holding.has_room(organization, SHARE_MESSAGES + 1, size)
         ):
             self._metrics.wills.labels("dropped").inc()

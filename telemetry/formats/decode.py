@@ -4,7 +4,7 @@
 
 `decode` never raises for what a device may send. What one message gives does not depend on its
 neighbours: decoding a list is decoding each alone, put together. Each message ends as fixes or
-punches, as rejections, or as both.
+punches, as rejections, or as both; as nothing where a format has messages that mean no fix.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +18,12 @@ from telemetry.fix import FixBatch
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
+from telemetry.formats.owntracks import decode_owntracks, last_owntracks_fix
 from telemetry.formats.packed import decode_packed
 from telemetry.formats.punches import decode_punches
 from telemetry.rejection import Reason, Rejection
 from telemetry.times import ANCIENT_BEFORE_US, format_ancient, format_time
+from telemetry.topics import is_of_owntracks
 
 __all__ = ["Decoded", "Format", "Reason", "Rejection", "check_clock", "decode"]
 
@@ -34,12 +36,14 @@ class Format(IntEnum):
     NATIVE = 0  # JSON where the first byte after blanks is { or [, else MessagePack
     PACKED = 1  # 32-byte records
     PUNCHES = 2  # JSON
+    OWNTRACKS = 3  # JSON or CSV
 
 
 class Decoder(NamedTuple):
     """The reader of one format.
 
-    topic: the MQTT filter of the topics that say the format; the tracker's id stands for `+`.
+    topic: the MQTT filter of the topics that say the format; the tracker's id stands for the first
+        `+`.
     decode: gives the fixes, punches and rejections of payloads; `message` counts from 0.
     last_fix: gives what one payload says of its last fix or punch.
     """
@@ -53,19 +57,26 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.NATIVE: Decoder("trackers/+/fixes", decode_native, last_native_fix),
     Format.PACKED: Decoder("trackers/+/packed", decode_packed, last_packed_fix),
     Format.PUNCHES: Decoder("trackers/+/punches", decode_punches, last_native_fix),
+    Format.OWNTRACKS: Decoder("owntracks/+/#", decode_owntracks, last_owntracks_fix),
 }
 SUBSCRIPTIONS = tuple(decoder.topic for decoder in DECODERS.values())
-_FORMAT_OF = {decoder.topic.rpartition("/")[2]: form for form, decoder in DECODERS.items()}
+_FORMAT_OF = {
+    decoder.topic.rpartition("/")[2]: form
+    for form, decoder in DECODERS.items()
+    if form != Format.OWNTRACKS
+}
 
 
 def format_of(topic: str) -> Format:
-    """Return the format that the last level of a topic says; NATIVE where it says none."""
+    """Return the format that a topic says; NATIVE where it says none."""
+    if is_of_owntracks(topic):
+        return Format.OWNTRACKS
     return _FORMAT_OF.get(topic.rpartition("/")[2], Format.NATIVE)
 
 
 def topics_of(tracker_id: str) -> tuple[str, ...]:
-    """Return the topics on which a tracker publishes fixes and punches."""
-    return tuple(topic.replace("+", tracker_id) for topic in SUBSCRIPTIONS)
+    """Return the topics on which a tracker publishes fixes and punches, as `plain_topic` does."""
+    return tuple(f"trackers/{tracker_id}/{last}" for last in _FORMAT_OF)
 
 
 def decode(payloads: Sequence[bytes], formats: Sequence[Format] | NDArray[np.integer]) -> Decoded:

@@ -3,7 +3,7 @@
 import pytest
 
 from telemetry.formats.decode import SUBSCRIPTIONS, Format, format_of, topics_of
-from telemetry.topics import fixes_topic, packed_topic, punches_topic
+from telemetry.topics import fixes_topic, packed_topic, plain_topic, punches_topic
 
 TRACKER = "trk_06bqt0k1vhd8f3z7n2mwx9c5ra"
 
@@ -11,6 +11,7 @@ TRACKER = "trk_06bqt0k1vhd8f3z7n2mwx9c5ra"
 def test_what_is_built_is_parsed() -> None:
     own = (fixes_topic(TRACKER), packed_topic(TRACKER), punches_topic(TRACKER))
     assert topics_of(TRACKER) == own
+    assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE
     assert format_of(packed_topic(TRACKER)) == Format.PACKED
@@ -32,8 +33,19 @@ def test_every_subscription_is_of_a_format() -> None:
         f"trackers/{TRACKER}/fixes/more",
         f"/trackers/{TRACKER}/fixes",
         f"Trackers/{TRACKER}/fixes",
-        f"owntracks/{TRACKER}/phone",
+        f"owntracks/{TRACKER}",
+        f"owntracks/{TRACKER}/",
+        "owntracks//phone",
+        f"owntracks/more/{TRACKER}/phone",
+        f"/owntracks/{TRACKER}/phone",
     ],
 )
 def test_other_topics_are_not_ours(topic: str) -> None:
-    assert topic not in topics_of(TRACKER)
+    assert plain_topic(topic) not in topics_of(TRACKER)
+
+
+@pytest.mark.parametrize("device", ["phone", "phone/event", "phone/a/b", "+", "trackers"])
+def test_whatever_the_app_calls_its_device_the_topic_is_the_trackers(device: str) -> None:
+    topic = f"owntracks/{TRACKER}/{device}"
+    assert format_of(topic) == Format.OWNTRACKS
+    assert plain_topic(topic) == fixes_topic(TRACKER)

@@ -3,6 +3,7 @@ import { usePositions } from '../live/live'
 import { useSay } from '../texts/texts'
 import { Note } from '../ui/forms'
 import { QrCode } from '../ui/qr-code'
+import { owntracksLink } from './owntracks'
 
 /** What a device is given; of a new one also whether its first fix has come: that shows by itself. */
 export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolean }) {
@@ -11,6 +12,7 @@ export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolea
   const hasFix = usePositions().some((item) => item.id === asset_id && item.position !== null)
   const topic = `trackers/${id}/fixes`
   const host = location.hostname
+  const phone = owntracksLink(props.tracker, location)
   const example =
     `mosquitto_pub -h ${host} -q 1 -u ${id} -P '${secret}' \\\n` +
     `  -t ${topic} \\\n  -m '{"time": "${new Date().toISOString()}", "lat": 47.05, "lon": 8.31}'`
@@ -27,8 +29,10 @@ export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolea
           <dd><code>{topic}</code></dd>
         </dl>
         <figure>
-          <QrCode label={say('set-up-code')} text={JSON.stringify({ host, user: id, password: secret, topic })} />
-          <figcaption className="small">{say('set-up-code-hint')}</figcaption>
+          <QrCode label={say('set-up-code')} text={phone} />
+          <figcaption className="small">
+            {say('set-up-code-hint')} <a href={phone}>{say('set-up-this-phone')}</a>
+          </figcaption>
         </figure>
       </div>
       <p>{say('set-up-example')}</p>

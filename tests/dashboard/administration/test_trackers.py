@@ -1,5 +1,7 @@
 """Machines and their trackers, from the first one on."""
 
+import re
+
 from playwright.async_api import expect
 
 from tests.api.live.positions import put
@@ -17,8 +19,10 @@ async def test_a_new_organization_comes_to_its_first_position(
     await expect(page.get_by_text("Waiting for the first position")).to_be_visible()
     (tracker,) = (await org.admin.get("/v1/trackers")).json["data"]
     await expect(page.get_by_text(f"trackers/{tracker['id']}/fixes").first).to_be_visible()
-    code = page.get_by_role("img", name="QR code of what the device needs")
+    code = page.get_by_role("img", name="QR code that sets up the app OwnTracks")
     await expect(code).to_be_visible()
+    link = page.get_by_role("link", name="Set up OwnTracks on this phone")
+    await expect(link).to_have_attribute("href", re.compile(r"^owntracks:///config\?inline=\w+"))
     put(api, org, tracker["asset_id"], 47.0, 8.0)
     await expect(page.get_by_text("The first position has come")).to_be_visible()
     row = page.get_by_role("row", name="Excavator 1")
