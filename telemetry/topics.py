@@ -13,6 +13,11 @@ def packed_topic(tracker_id: str) -> str:
     return f"trackers/{tracker_id}/packed"
 
 
+def teltonika_topic(tracker_id: str) -> str:
+    """Return where a tracker publishes packets of Teltonika's codecs."""
+    return f"trackers/{tracker_id}/teltonika"
+
+
 def punches_topic(tracker_id: str) -> str:
     """Return where a tracker publishes punches."""
     return f"trackers/{tracker_id}/punches"

@@ -21,6 +21,7 @@ from telemetry.formats.native import decode_native
 from telemetry.formats.owntracks import decode_owntracks, last_owntracks_fix
 from telemetry.formats.packed import decode_packed
 from telemetry.formats.punches import decode_punches
+from telemetry.formats.teltonika import decode_teltonika, last_teltonika_fix
 from telemetry.rejection import Reason, Rejection
 from telemetry.times import ANCIENT_BEFORE_US, format_ancient, format_time
 from telemetry.topics import is_of_owntracks
@@ -37,6 +38,7 @@ class Format(IntEnum):
     PACKED = 1  # 32-byte records
     PUNCHES = 2  # JSON
     OWNTRACKS = 3  # JSON or CSV
+    TELTONIKA = 4  # packets of Codec 8, 8 Extended and 16
 
 
 class Decoder(NamedTuple):
@@ -58,6 +60,7 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.PACKED: Decoder("trackers/+/packed", decode_packed, last_packed_fix),
     Format.PUNCHES: Decoder("trackers/+/punches", decode_punches, last_native_fix),
     Format.OWNTRACKS: Decoder("owntracks/+/#", decode_owntracks, last_owntracks_fix),
+    Format.TELTONIKA: Decoder("trackers/+/teltonika", decode_teltonika, last_teltonika_fix),
 }
 SUBSCRIPTIONS = tuple(decoder.topic for decoder in DECODERS.values())
 _FORMAT_OF = {

@@ -3,13 +3,20 @@
 import pytest
 
 from telemetry.formats.decode import SUBSCRIPTIONS, Format, format_of, topics_of
-from telemetry.topics import fixes_topic, packed_topic, plain_topic, punches_topic
+from telemetry.topics import (
+    fixes_topic,
+    packed_topic,
+    plain_topic,
+    punches_topic,
+    teltonika_topic,
+)
 
 TRACKER = "trk_06bqt0k1vhd8f3z7n2mwx9c5ra"
 
 
 def test_what_is_built_is_parsed() -> None:
-    own = (fixes_topic(TRACKER), packed_topic(TRACKER), punches_topic(TRACKER))
+    makers = (fixes_topic, packed_topic, punches_topic, teltonika_topic)
+    own = tuple(topic(TRACKER) for topic in makers)
     assert topics_of(TRACKER) == own
     assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
