@@ -1,5 +1,8 @@
 """Decoders in nanoseconds per fix (`extra_info`): 10,000 fixes a round, six optional fields."""
 
+import struct
+from collections.abc import Iterator
+
 import msgspec
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from telemetry.fix import FixBatch, Known, blank_rows
 from telemetry.formats.decode import Format, decode
 from telemetry.formats.encode import encode_json, encode_msgpack, encode_packed
+from telemetry.formats.teltonika import crc_16
 
 FIXES = 10_000
 FILLED = (
@@ -32,6 +36,66 @@ def moving_fixes() -> FixBatch:
     return FixBatch(rows)
 
 
+def encode_owntracks(batch: FixBatch) -> bytes:
+    """Write locations as the app does, without the seq."""
+    said = [
+        {
+            "_type": "location",
+            "tst": time_us // 1_000_000,
+            "lat": lat,
+            "lon": lon,
+            "acc": round(accuracy_m),
+            "alt": round(altitude_m),
+            "vel": round(3.6 * speed_mps),
+            "cog": round(course_deg),
+            "batt": round(battery_pct),
+        }
+        for time_us, lat, lon, accuracy_m, altitude_m, speed_mps, course_deg, battery_pct in _rows(
+            batch, "accuracy_m", "altitude_m", "speed_mps", "course_deg", "battery_pct"
+        )
+    ]
+    return msgspec.json.encode(said[0] if len(said) == 1 else said)
+
+
+def encode_teltonika(batch: FixBatch) -> bytes:
+    """Write a packet of Codec 8; each record has the battery and three more IO elements."""
+    records = [
+        struct.pack(
+            ">QBiihHBH",
+            *(time_us // 1_000, 0, round(lon * 1e7), round(lat * 1e7), round(altitude_m)),
+            *(round(course_deg), satellites, round(3.6 * speed_mps)),
+        )
+        + struct.pack(
+            ">BBBBBBBBBHBHBB",
+            0,
+            4,
+            2,
+            113,
+            round(battery_pct),
+            21,
+            4,
+            2,
+            66,
+            12_100,
+            67,
+            4_000,
+            0,
+            0,
+        )
+        for time_us, lat, lon, altitude_m, course_deg, satellites, speed_mps, battery_pct in _rows(
+            batch, "altitude_m", "course_deg", "satellites", "speed_mps", "battery_pct"
+        )
+    ]
+    number = bytes([len(records)])
+    data = b"\x08" + number + b"".join(records) + number
+    return struct.pack(">II", 0, len(data)) + data + struct.pack(">I", crc_16(data))
+
+
+def _rows(batch: FixBatch, *columns: str) -> Iterator[tuple[int, float, float, *tuple[int, ...]]]:
+    names = ("time_us", "lat", "lon", *columns)
+    return zip(*(batch.rows[name].tolist() for name in names), strict=True)
+
+
 def messages(encode, fixes_per_message: int) -> list[bytes]:
     fixes = moving_fixes()
     starts = range(0, FIXES, fixes_per_message)
@@ -45,6 +109,8 @@ def messages(encode, fixes_per_message: int) -> list[bytes]:
         pytest.param(encode_json, Format.NATIVE, id="json"),
         pytest.param(encode_msgpack, Format.NATIVE, id="msgpack"),
         pytest.param(encode_packed, Format.PACKED, id="packed"),
+        pytest.param(encode_owntracks, Format.OWNTRACKS, id="owntracks"),
+        pytest.param(encode_teltonika, Format.TELTONIKA, id="teltonika"),
     ],
 )
 def test_decode(benchmark, encode, payload_format: Format, fixes_per_message: int) -> None:
