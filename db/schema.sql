@@ -549,6 +549,86 @@ CREATE POLICY look_up ON user_links FOR SELECT TO opsc_owner USING (true);
 GRANT SELECT, DELETE ON user_links TO opsc_app;
 GRANT SELECT, INSERT, DELETE ON user_links TO opsc_deliver;
 
+-- A hash or ids in, ids out, before the organization is known. `users.deactivated_at` may lie
+-- ahead: the rights last until then.
+CREATE FUNCTION caller_of_api_key(hash bytea)
+    RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
+                   expires_at timestamptz, made_by uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT k.org_id, k.user_id, k.id, u.role, k.scopes,
+           CASE WHEN k.secret_hash = hash THEN k.expires_at
+                ELSE least(k.expires_at, k.previous_expires_at) END,
+           CASE WHEN k.secret_hash = hash THEN k.made_by ELSE k.previous_made_by END
+      FROM public.api_keys k
+      JOIN public.users u ON u.org_id = k.org_id AND u.id = k.user_id
+     WHERE (k.secret_hash = hash OR (k.previous_hash = hash AND k.previous_expires_at > now()))
+       AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+       AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
+END;
+REVOKE EXECUTE ON FUNCTION caller_of_api_key FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION caller_of_api_key TO opsc_app;
+
+CREATE FUNCTION caller_of_session(hash bytea, idle interval)
+    RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
+                   expires_at timestamptz, made_by uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT s.org_id, s.user_id, s.id, u.role, NULL::text[],
+           least(s.expires_at, s.last_used_at + idle), NULL::uuid
+      FROM public.sign_ins s
+      JOIN public.users u ON u.org_id = s.org_id AND u.id = s.user_id
+     WHERE s.secret_hash = hash AND s.ended_at IS NULL AND s.expires_at > now()
+       AND s.last_used_at + idle > now()
+       AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
+END;
+REVOKE EXECUTE ON FUNCTION caller_of_session FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION caller_of_session TO opsc_app;
+
+CREATE FUNCTION caller_of_sign_in(of_org uuid, of_sign_in uuid)
+    RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
+                   expires_at timestamptz, made_by uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT s.org_id, s.user_id, s.id, u.role, NULL::text[], s.expires_at, NULL::uuid
+      FROM public.sign_ins s
+      JOIN public.users u ON u.org_id = s.org_id AND u.id = s.user_id
+     WHERE s.org_id = of_org AND s.id = of_sign_in AND s.kind = 'token' AND s.ended_at IS NULL
+       AND s.expires_at > now() AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
+END;
+REVOKE EXECUTE ON FUNCTION caller_of_sign_in FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION caller_of_sign_in TO opsc_app;
+
+-- The organization in which somebody with this address can sign in; null where there is none, or
+-- more than one. A user who was only invited does not count, so that an invitation of another
+-- organization changes nothing for anybody.
+CREATE FUNCTION org_of_email(address text) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN count(*) = 1 THEN (array_agg(u.org_id))[1] END
+      FROM public.users u
+     WHERE u.email = address AND u.password_hash IS NOT NULL
+       AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
+END;
+REVOKE EXECUTE ON FUNCTION org_of_email FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION org_of_email TO opsc_app;
+
+CREATE FUNCTION org_of_refresh_token(hash bytea) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT t.org_id FROM public.refresh_tokens t WHERE t.token_hash = hash;
+END;
+REVOKE EXECUTE ON FUNCTION org_of_refresh_token FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION org_of_refresh_token TO opsc_app;
+
+CREATE FUNCTION org_of_user_link(hash bytea) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT l.org_id FROM public.user_links l WHERE l.token_hash = hash;
+END;
+REVOKE EXECUTE ON FUNCTION org_of_user_link FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION org_of_user_link TO opsc_app;
+
 -- How often signing in failed of late, by what it is counted for: an address, a user, a user at an
 -- address. The key is a keyed hash of it, so the table names nobody. Lost in a crash, which does no
 -- harm.
@@ -888,86 +968,6 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION is_employed FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION is_employed TO opsc_app, opsc_ingest;
-
--- A hash or ids in, ids out, before the organization is known. `users.deactivated_at` may lie
--- ahead: the rights last until then.
-CREATE FUNCTION caller_of_api_key(hash bytea)
-    RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
-                   expires_at timestamptz, made_by uuid)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT k.org_id, k.user_id, k.id, u.role, k.scopes,
-           CASE WHEN k.secret_hash = hash THEN k.expires_at
-                ELSE least(k.expires_at, k.previous_expires_at) END,
-           CASE WHEN k.secret_hash = hash THEN k.made_by ELSE k.previous_made_by END
-      FROM public.api_keys k
-      JOIN public.users u ON u.org_id = k.org_id AND u.id = k.user_id
-     WHERE (k.secret_hash = hash OR (k.previous_hash = hash AND k.previous_expires_at > now()))
-       AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
-       AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
-END;
-REVOKE EXECUTE ON FUNCTION caller_of_api_key FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION caller_of_api_key TO opsc_app;
-
-CREATE FUNCTION caller_of_session(hash bytea, idle interval)
-    RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
-                   expires_at timestamptz, made_by uuid)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT s.org_id, s.user_id, s.id, u.role, NULL::text[],
-           least(s.expires_at, s.last_used_at + idle), NULL::uuid
-      FROM public.sign_ins s
-      JOIN public.users u ON u.org_id = s.org_id AND u.id = s.user_id
-     WHERE s.secret_hash = hash AND s.ended_at IS NULL AND s.expires_at > now()
-       AND s.last_used_at + idle > now()
-       AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
-END;
-REVOKE EXECUTE ON FUNCTION caller_of_session FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION caller_of_session TO opsc_app;
-
-CREATE FUNCTION caller_of_sign_in(of_org uuid, of_sign_in uuid)
-    RETURNS TABLE (org_id uuid, user_id uuid, credential_id uuid, role text, scopes text[],
-                   expires_at timestamptz, made_by uuid)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT s.org_id, s.user_id, s.id, u.role, NULL::text[], s.expires_at, NULL::uuid
-      FROM public.sign_ins s
-      JOIN public.users u ON u.org_id = s.org_id AND u.id = s.user_id
-     WHERE s.org_id = of_org AND s.id = of_sign_in AND s.kind = 'token' AND s.ended_at IS NULL
-       AND s.expires_at > now() AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
-END;
-REVOKE EXECUTE ON FUNCTION caller_of_sign_in FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION caller_of_sign_in TO opsc_app;
-
--- The organization in which somebody with this address can sign in; null where there is none, or
--- more than one. A user who was only invited does not count, so that an invitation of another
--- organization changes nothing for anybody.
-CREATE FUNCTION org_of_email(address text) RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT CASE WHEN count(*) = 1 THEN (array_agg(u.org_id))[1] END
-      FROM public.users u
-     WHERE u.email = address AND u.password_hash IS NOT NULL
-       AND (u.deactivated_at IS NULL OR u.deactivated_at > now());
-END;
-REVOKE EXECUTE ON FUNCTION org_of_email FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION org_of_email TO opsc_app;
-
-CREATE FUNCTION org_of_refresh_token(hash bytea) RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT t.org_id FROM public.refresh_tokens t WHERE t.token_hash = hash;
-END;
-REVOKE EXECUTE ON FUNCTION org_of_refresh_token FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION org_of_refresh_token TO opsc_app;
-
-CREATE FUNCTION org_of_user_link(hash bytea) RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT l.org_id FROM public.user_links l WHERE l.token_hash = hash;
-END;
-REVOKE EXECUTE ON FUNCTION org_of_user_link FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION org_of_user_link TO opsc_app;
 
 -- Assets ------------------------------------------------------------------------------------------
 
@@ -1558,6 +1558,7 @@ CREATE CONSTRAINT TRIGGER audit_entry AFTER INSERT ON punches
 CREATE TABLE punch_verdicts (
     org_id uuid NOT NULL REFERENCES organizations,
     punch_id uuid NOT NULL,
+    revision integer NOT NULL,
     cause text NOT NULL CHECK (cause IN ('late_fix', 'jobsite_changed')),  -- of the replacement
     replaced_at timestamptz NOT NULL DEFAULT now(),
     verdict text NOT NULL CHECK (verdict IN ('verified', 'unverified', 'failed')),
@@ -1567,7 +1568,6 @@ CREATE TABLE punch_verdicts (
     site_id uuid,
     distance_m double precision,
     margin_m double precision,
-    revision integer NOT NULL,
     PRIMARY KEY (org_id, punch_id, revision),
     FOREIGN KEY (org_id, punch_id) REFERENCES punches (org_id, id)
 );
@@ -3125,6 +3125,7 @@ CREATE TABLE webhook_attempts (
     PRIMARY KEY (org_id, delivery_id, attempted_at),
     CHECK ((status IS NULL) = (duration_ms IS NULL))
 );
+-- In a schema of their own, as chunks of gps_events are.
 CREATE SCHEMA attempt_chunks;
 SELECT create_hypertable('webhook_attempts', 'attempted_at',
                          chunk_time_interval => INTERVAL '1 day', create_default_indexes => false,

@@ -203,7 +203,7 @@ def _leave_last_ledger(conn: _Sync) -> None:
     that make what its tables have in common.
     """
     conn.execute(_text("make_resource.sql").encode())
-    conn.execute("DROP FUNCTION audit")
+    conn.execute("DROP FUNCTION audit(regclass, text, text, text)")
     conn.execute("DELETE FROM schema_migrations")
 
 

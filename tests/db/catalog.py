@@ -149,10 +149,11 @@ SELECT format('%s every %s on %s: %s', proc_name, schedule_interval, hypertable_
 }
 
 
-def catalogue(conn: psycopg.Connection) -> dict[str, list[str]]:
-    """Return the lines of each aspect, sorted."""
+def catalogue(conn: psycopg.Connection) -> set[str]:
+    """Return a line of each object, with its aspect before it."""
     ours = {name: sql.SQL(_OURS.format(oid=f"{name}.oid").strip()) for name in "cpt"}
     return {
-        aspect: sorted(text for (text,) in conn.execute(sql.SQL(query).format(**ours)))
+        f"{aspect}: {text}"
         for aspect, query in _ASPECTS.items()
+        for (text,) in conn.execute(sql.SQL(query).format(**ours))
     }

@@ -22,7 +22,7 @@ EMPTY = {"gps_events", "webhook_attempts", "listeners", "quarantine_usage"}
 MAKING = re.compile(r"^SELECT make_(?:tenant_table|resource)\([^;]*\);$", re.MULTILINE)
 
 
-def _catalogue(database: DatabaseUnderTest) -> dict[str, list[str]]:
+def _catalogue(database: DatabaseUnderTest) -> set[str]:
     with psycopg.connect(database.url("admin")) as conn:
         return catalogue(conn)
 
@@ -127,14 +127,14 @@ def test_a_database_of_0_8_0_becomes_a_new_one_with_its_rows(
 def test_an_older_database_is_told_what_to_go_through(empty_database: DatabaseUnderTest) -> None:
     url = empty_database.url("admin")
     migrate_as_then(url, most=12)
-    before = _catalogue(empty_database) | {"revisions": []}
+    before = _catalogue(empty_database)
     for run in (migrate.pending, migrate.migrate):
         with pytest.raises(
             migrate.MigrationError,
             match=r"0012_asset_backlogs\.sql\. Migrate it with version 0\.8\.0 .* commit 14d85a6a",
         ):
             run(url)
-    assert _catalogue(empty_database) | {"revisions": []} == before
+    assert _catalogue(empty_database) == before
 
 
 def test_a_ledger_of_0_8_0_that_was_changed_is_no_ledger_of_it(
