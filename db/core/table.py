@@ -255,8 +255,7 @@ async def db_now(conn: Connection) -> datetime:
 async def row_count(conn: Connection, table: str) -> int:
     """Return how many rows of a table the tenant has that are not deleted, or revoked.
 
-    The database keeps these totals by triggers, exact as of each COMMIT
-    (`0034_search_quotas_numbers.sql` has the tables):
+    The database keeps these totals by triggers (`db/make_resource.sql`), exact as of each COMMIT:
     to count the rows of a large organization would take longer than to read a page of them.
     """
     cursor = await conn.execute("SELECT rows FROM row_counts WHERE table_name = %s", (table,))

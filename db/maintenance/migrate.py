@@ -1,11 +1,11 @@
 """The migration of a database to the schema of this version.
 
-Migrations are the numbered files of `db/migrations`. Each runs once, in its own transaction, as
-opsc_owner; its SHA-256 is kept, and a file that was changed after it ran is refused. An advisory
-lock lets one process migrate at a time. What SQL cannot do is a step in Python behind its file,
-which goes on where it was cut short (`db.maintenance.zone_shapes`). What needs a superuser
-(extensions, roles) is `db/bootstrap.sql`: run where the login is one, else shown in
-BootstrapNeeded.
+A new database gets `db/schema.sql`, which the ledger calls `base`, and then the numbered files of
+`db/migrations`. Each runs once, in its own transaction, as opsc_owner; its SHA-256 is kept, and a
+file that was changed after it ran is refused. An advisory lock lets one process migrate at a time.
+A database that has the 67 migrations of version 0.8.0 has the schema of `base`: its ledger is
+replaced. What needs a superuser (extensions, roles) is `db/bootstrap.sql`: run where the login is
+one, else shown in BootstrapNeeded.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,9 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 
-from db.maintenance import zone_shapes
-
 ROLES = ("opsc_owner", "opsc_app", "opsc_ingest", "opsc_listen", "opsc_deliver")
 
+_BASE = 0
 _LOCK = 0x0707_5C01  # any number that is ours alone
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -30,6 +29,10 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+
+# The migrations of version 0.8.0: the commit that has them all, and the hash of their ledger.
+_LAST_COMMIT = "14d85a6afd788e59409d8ccda113a1cc548f064d"
+_LAST_LEDGER = "dcefd74f6c117f7384d8b32018256a694ad029a0d21cb52d6a66966fbf61e124"
 
 _Sync: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -50,7 +53,7 @@ class BootstrapNeeded(MigrationError):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered file."""
+    """One numbered file, or `base` with the number 0."""
 
     version: int
     name: str
@@ -63,12 +66,13 @@ class Migration:
 
 def migrations() -> list[Migration]:
     """Return the migrations of this version, in order."""
-    found = [
+    numbered = [
         Migration(int(entry.name.split("_", 1)[0]), entry.name, entry.read_text("utf-8"))
         for entry in files("db").joinpath("migrations").iterdir()
         if entry.name.endswith(".sql")
     ]
-    return sorted(found, key=lambda migration: migration.version)
+    base = Migration(_BASE, "base", _text("make_resource.sql") + _text("schema.sql"))
+    return [base, *sorted(numbered, key=lambda migration: migration.version)]
 
 
 def migrate(url: str) -> list[str]:
@@ -82,12 +86,7 @@ def migrate(url: str) -> list[str]:
         conn.execute("SET ROLE opsc_owner")
         with conn.transaction():
             conn.execute(_LEDGER)
-        applied = _missing_steps(conn)
-        _finish_step(conn)
-        for migration in _missing(conn):
-            applied.append(_apply(conn, migration))
-            _finish_step(conn)
-        return applied
+        return [_apply(conn, migration) for migration in missing(_ledger(conn))]
 
 
 def bootstrap(url: str) -> None:
@@ -102,7 +101,7 @@ def pending(url: str) -> list[str]:
         row = conn.execute("SELECT to_regclass('schema_migrations')").fetchone()
         if row is None or row[0] is None:
             return [migration.name for migration in migrations()]
-        return [*_missing_steps(conn), *(migration.name for migration in _missing(conn))]
+        return [migration.name for migration in missing(_ledger(conn))]
 
 
 def set_role_passwords(url: str, passwords: dict[str, str]) -> None:
@@ -123,7 +122,7 @@ def set_role_passwords(url: str, passwords: dict[str, str]) -> None:
 
 
 def _bootstrap(conn: _Sync) -> None:
-    statements = files("db").joinpath("bootstrap.sql").read_text("utf-8")
+    statements = _text("bootstrap.sql")
     row = conn.execute(
         "SELECT rolsuper FROM pg_roles WHERE rolname = current_user",
     ).fetchone()
@@ -148,17 +147,20 @@ def _is_bootstrapped(conn: _Sync) -> bool:
     return row is not None and bool(row[0])
 
 
-def _missing(conn: _Sync) -> list[Migration]:
+def _ledger(conn: _Sync) -> dict[int, tuple[str, str]]:
     rows = conn.execute("SELECT version, name, sha256 FROM schema_migrations").fetchall()
-    return missing({version: (name, digest) for version, name, digest in rows})
+    return {version: (name, digest) for version, name, digest in rows}
 
 
 def missing(applied: Mapping[int, tuple[str, str]]) -> list[Migration]:
     """Return the migrations that are not among those applied, which are names and SHA-256 by
-    version.
+    version. All are missing where those applied are the ones of version 0.8.0.
 
     Raises MigrationError where one of them is not known here, or is another.
     """
+    if applied and _BASE not in applied:
+        _check_last_ledger(applied)
+        return migrations()
     known = {migration.version: migration for migration in migrations()}
     for version, (name, digest) in applied.items():
         migration = known.get(version)
@@ -171,27 +173,39 @@ def missing(applied: Mapping[int, tuple[str, str]]) -> list[Migration]:
     return [migration for version, migration in known.items() if version not in applied]
 
 
-def _missing_steps(conn: _Sync) -> list[str]:
-    """Return the steps that were cut short."""
-    return [zone_shapes.NAME] if zone_shapes.is_due(conn) else []
-
-
-def _finish_step(conn: _Sync) -> None:
-    """Do the step that is due by now. Raises MigrationError."""
-    try:
-        if zone_shapes.is_due(conn):
-            zone_shapes.move(conn)
-    except zone_shapes.BadStoredZone as error:
-        raise MigrationError(str(error)) from error
+def _check_last_ledger(applied: Mapping[int, tuple[str, str]]) -> None:
+    lines = [f"{version} {name} {digest}" for version, (name, digest) in sorted(applied.items())]
+    if sha256("\n".join(lines).encode()).hexdigest() != _LAST_LEDGER:
+        raise MigrationError(
+            "the schema is older than that of version 0.8.0: it ends with migration"
+            f" {applied[max(applied)][0]}. Migrate it with version 0.8.0 first, at commit"
+            f" {_LAST_COMMIT}"
+        )
 
 
 def _apply(conn: _Sync, migration: Migration) -> str:
     with conn.transaction():
         # A table with rows whose deferred triggers wait cannot be altered.
         conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        conn.execute(migration.text.encode())
+        if migration.version == _BASE and _ledger(conn):
+            _leave_last_ledger(conn)
+        else:
+            conn.execute(migration.text.encode())
         conn.execute(
             "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
             (migration.version, migration.name, migration.sha256),
         )
     return migration.name
+
+
+def _leave_last_ledger(conn: _Sync) -> None:
+    """Empty the ledger of a database of version 0.8.0, whose schema is `base` but for the functions
+    that make what its tables have in common.
+    """
+    conn.execute(_text("make_resource.sql").encode())
+    conn.execute("DROP FUNCTION audit(regclass, text, text, text)")
+    conn.execute("DELETE FROM schema_migrations")
+
+
+def _text(file: str) -> str:
+    return files("db").joinpath(file).read_text("utf-8")

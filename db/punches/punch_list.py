@@ -19,7 +19,7 @@ Review: TypeAlias = Literal["accepted", "rejected"]
 
 
 class StoredPunch(NamedTuple):
-    """One row, see db/migrations/0023_punches.sql. reasons: objects with rule, makes, figures."""
+    """One row, see db/schema.sql. reasons: objects with rule, makes, figures."""
 
     id: UUID
     employee_id: UUID

@@ -70,7 +70,7 @@ class Recorded(NamedTuple):
 
 
 class PunchRow(NamedTuple):
-    """A row as it is written, see db/migrations/0023_punches.sql. reasons: a JSON text."""
+    """A row as it is written, see db/schema.sql. reasons: a JSON text."""
 
     org_id: UUID
     id: UUID

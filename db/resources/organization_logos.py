@@ -31,6 +31,7 @@ async def write(conn: Connection, logo: OrganizationLogo) -> None:
     await conn.execute(
         """
         INSERT INTO organization_logos
+            (org_id, media_type, width_px, height_px, content, thumb)
         VALUES (current_org_id(), %(media_type)s, %(width_px)s, %(height_px)s, %(content)b,
                 %(thumb)b)
         ON CONFLICT (org_id) DO UPDATE

@@ -36,7 +36,8 @@ async def insert(
     """Write a copy."""
     await conn.execute(
         """
-        INSERT INTO photo_copies
+        INSERT INTO photo_copies (org_id, attachment_id, size, media_type, width_px, height_px,
+                                  sha256, content)
         VALUES (current_org_id(), %(attachment_id)s, %(size)s, %(media_type)s, %(width_px)s,
                 %(height_px)s, sha256(%(content)b), %(content)b)
         """,

@@ -1,8 +1,8 @@
 """Search over names, numbers and ids of the organization's own, by the first letters of words.
 
-`search_terms` is kept by triggers (`0034_search_quotas_numbers.sql`), and has what is not
-soft-deleted. The cost of a search is bounded: of each kind and place in the index a bounded number
-of terms is read, however many rows there are.
+`search_terms` is kept by triggers (`db/make_resource.sql`), and has what is not soft-deleted.
+The cost of a search is bounded: of each kind and place in the index a bounded number of terms is
+read, however many rows there are.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The stock of each part in each warehouse.
 
 Movements alone change quantities and costs: a trigger of theirs does, and the application has no
-right to (`0043_levels_by_movements.sql`).
+right to (`db/schema.sql`).
 """
 
 from collections.abc import Collection

@@ -1,6 +1,6 @@
 """The parts of work orders, as they are stored. `use_cases.stock.order_parts` plans and uses them.
 
-A trigger of movements keeps what is reserved, used and spent (`0066_rules_in_one_place.sql`).
+A trigger of movements keeps what is reserved, used and spent (`keep_order_part`).
 """
 
 from collections.abc import Sequence

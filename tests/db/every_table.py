@@ -52,7 +52,11 @@ def _fill(
     conn.execute("INSERT INTO asset_checkpoints VALUES (%s, %s, now(), 0, 'x')", (org_id, asset_id))
     conn.execute("INSERT INTO asset_cuts VALUES (%s, %s, now())", (org_id, asset_id))
     conn.execute("INSERT INTO latest_positions VALUES (%s, %s)", (org_id, asset_id))
-    conn.execute("INSERT INTO asset_backlogs VALUES (%s, %s, now(), 0, 'x', 0)", (org_id, asset_id))
+    conn.execute(
+        "INSERT INTO asset_backlogs (org_id, asset_id, time, seq, state, revision)"
+        " VALUES (%s, %s, now(), 0, 'x', 0)",
+        (org_id, asset_id),
+    )
     conn.execute(
         "INSERT INTO device_sessions VALUES (%s, %s, 'x', false, now())", (org_id, tracker_id)
     )

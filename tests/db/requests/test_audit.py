@@ -217,7 +217,7 @@ async def test_of_many_new_rows_each_is_written_down(
         "DELETE FROM audit_events",
         "TRUNCATE audit_events",
         "INSERT INTO audit_events OVERRIDING SYSTEM VALUE SELECT * FROM audit_events",
-        "SELECT audit('assets', 'asset', 'id')",
+        "SELECT make_resource('assets', audited_as => 'user')",
         "DROP TRIGGER audit ON assets",
         "DROP TRIGGER audit_insert ON assets",
         "ALTER TABLE assets DISABLE TRIGGER audit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
@@ -18,9 +19,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+import psycopg
 import pytest
 
+from db.core.secrets import new_secret_key
 from stack.servers.runtime import AlreadyRunning, NotRunning, load_secrets, read_stack, sole_owner
+from tests.db.catalog import catalogue
+from tests.db.version_0_8_0 import migrate_as_then
+from tests.ingest.tenants import Tenant, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, Servers
 from tests.stack.command import OPSC, WAIT_S, Installation, Up, opsc, plain_environment
 
@@ -180,6 +186,36 @@ def test_status_fails_where_a_part_is_not_well(installation: Installation) -> No
     assert said.returncode == 1
     (line,) = [line for line in said.stdout.splitlines() if "NOT WELL" in line]
     assert line.startswith("ingest")
+
+
+async def _make_vehicle(database: DatabaseUnderTest) -> None:
+    tenant = await Tenant.create(database)
+    await tenant.vehicle()
+    await tenant.zone(square(13.4, 52.5))
+
+
+def test_a_data_folder_of_0_8_0_is_brought_up_to_date(
+    start: Callable[..., Up],
+    data_dir: Path,
+    empty_database: DatabaseUnderTest,
+    database: DatabaseUnderTest,
+    tmp_path: Path,
+) -> None:
+    migrate_as_then(empty_database.url("admin"))
+    asyncio.run(_make_vehicle(empty_database))
+    folder, key = tmp_path / "backup", ("--secret-key", tmp_path / "key")
+    elsewhere = {
+        "OPSC_DATABASE_URL": empty_database.url("admin"),
+        "OPSC_SECRET_KEY": new_secret_key(),
+    }
+    assert opsc("backup", folder, *key, "--data", data_dir, **elsewhere).returncode == 0
+    assert opsc("restore", folder, *key, "--data", data_dir).returncode == 0
+    start()
+    with (
+        psycopg.connect(read_stack(data_dir).database["admin"]) as upgraded,
+        psycopg.connect(database.url("admin")) as new,
+    ):
+        assert catalogue(upgraded) == catalogue(new)
 
 
 def test_an_organization_outlives_a_restart(installation: Installation) -> None:

@@ -24,6 +24,9 @@ from stack.cli.safekeeping.restore import restore
 from stack.errors import StackError
 from stack.servers.backup_folder import DUMP, MANIFEST, differences, fingerprints, read_manifest
 from stack.servers.runtime import load_secrets
+from tests.db.catalog import catalogue
+from tests.db.every_table import make_tenant
+from tests.db.version_0_8_0 import migrate_as_then
 from tests.ingest.tenants import Tenant, Vehicle, square
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
 
@@ -237,7 +240,11 @@ def _edited(folder: Path, **changes: object) -> None:
         ({"format": 2}, "has the format 2"),
         ({"timescaledb": "1.0"}, "made with TimescaleDB 1.0"),
         ({"migrations": [{"version": 9999, "name": "9999_x.sql", "sha256": ""}]}, "9999_x.sql"),
-        ({"migrations": [{"version": 1, "name": "0001_x.sql", "sha256": ""}]}, "was changed"),
+        (
+            {"migrations": [{"version": 1, "name": "0001_x.sql", "sha256": ""}]},
+            "with version 0.8.0",
+        ),
+        ({"migrations": [{"version": 0, "name": "base", "sha256": ""}]}, "base was changed"),
     ],
 )
 def test_what_this_version_cannot_restore_is_refused(
@@ -301,22 +308,19 @@ def test_the_fingerprint_of_a_backup_is_that_of_the_first_key() -> None:
     assert _fingerprint(source) == fingerprints(first)[0] != fingerprints(second)[0]
 
 
-def test_an_older_schema_is_restored_as_it_was_and_migrated_then(
+def test_a_backup_of_0_8_0_is_restored_as_it_was_and_migrated_then(
     postgres: PostgresUnderTest, tmp_path: Path
 ) -> None:
-    old, new = postgres.empty_database(), postgres.empty_database()
-    *earlier, _ = migrate.migrations()
-    with psycopg.connect(old.url("admin"), autocommit=True) as conn:
-        migrate.bootstrap(old.url("admin"))
-        conn.execute("SET ROLE opsc_owner")
-        conn.execute(migrate._LEDGER)
-        for migration in earlier:
-            migrate._apply(conn, migration)
-            migrate._finish_step(conn)
+    old, new, fresh = (postgres.empty_database() for _ in range(3))
+    migrate_as_then(old.url("admin"))
+    asyncio.run(make_tenant(old))
     assert _opsc(old, "backup", tmp_path / "made", data=tmp_path).exit_code == 0
     assert _opsc(new, "restore", tmp_path / "made", data=tmp_path).exit_code == 0
-    last = migrate.migrations()[-1].name
-    assert migrate.pending(new.url("admin")) == [last]
-    assert migrate.migrate(new.url("admin")) == [last]
-    for database in (old, new):
+    names = [migration.name for migration in migrate.migrations()]
+    for database in (new, fresh):
+        assert migrate.pending(database.url("admin")) == names
+        assert migrate.migrate(database.url("admin")) == names
+    with psycopg.connect(new.url("admin")) as one, psycopg.connect(fresh.url("admin")) as other:
+        assert catalogue(one) == catalogue(other)
+    for database in (old, new, fresh):
         postgres.drop(database)
