@@ -4,7 +4,7 @@ Who makes an order takes its number in the same transaction (`db.core.numbers`).
 order a parent locks the tree first, so that two of them never make a circle together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, LiteralString, NamedTuple, TypeAlias
 from uuid import UUID
@@ -312,14 +312,13 @@ async def lock_tree(conn: Connection) -> None:
     await conn.execute(_LOCK_TREE)
 
 
-async def set_assignees(conn: Connection, order_id: UUID, employee_ids: list[UUID]) -> None:
-    """Give an order these assignees and no others."""
-    await _replace(conn, "work_order_assignees", "employee_id", order_id, employee_ids)
-
-
-async def set_assets(conn: Connection, order_id: UUID, asset_ids: list[UUID]) -> None:
-    """Give an order these assets and no others."""
-    await _replace(conn, "work_order_assets", "asset_id", order_id, asset_ids)
+async def write_lists(conn: Connection, row: WorkOrder, names: Collection[str]) -> None:
+    """Give an order its assignees and assets and no others, as far as `names` has their columns."""
+    if "assignee_ids" in names:
+        ids = row.assignee_ids
+        await _replace(conn, "work_order_assignees", "employee_id", row.id, ids)
+    if "asset_ids" in names:
+        await _replace(conn, "work_order_assets", "asset_id", row.id, row.asset_ids)
 
 
 _PATH = """

@@ -1,8 +1,14 @@
-"""A work order on paper (`api.documents.work_order_pdf`): its names, photos and signature."""
+"""One work order: as JSON with its costs, or on paper with its names, photos and signature."""
 
 from dataclasses import replace
+from typing import Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
 
 from api.documents.work_order_pdf import (
     MAX_PRINTED_FILES,
@@ -11,11 +17,24 @@ from api.documents.work_order_pdf import (
     SheetTask,
     WorkOrderSheet,
 )
-from api.http.encoding import id_text
+from api.http import fields
+from api.http.encoding import id_text, ok
 from api.http.fields import read_time
+from api.http.problems import forbidden
 from api.photos.copier import PhotoError
-from api.request.access import Access
+from api.request.access import Access, Reader
+from api.request.document_answers import PDF_TYPES, file_answer, rendered, varying, wants_pdf
+from api.request.resource import Item
+from api.request.route import TenantRoute
 from api.resources.organization_logo import letterhead_of
+from api.resources.work_orders.listing import (
+    INCLUDED,
+    WorkOrderItem,
+    WorkOrderPath,
+    included_names,
+    orders,
+    work_order_item,
+)
 from db.core.connect import Connection
 from db.resources import organizations, photo_copies
 from db.resources.attachments import attachments
@@ -23,10 +42,110 @@ from db.resources.clients import clients
 from db.resources.names import names_of
 from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder, last_transition
+from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import MAX_ORDER_PARTS, order_parts
+from operations.work_orders.costs import OrderCosts
 
+router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
+_INCLUDE_OF_ONE = "^({0})(,({0}))*$".format(f"costs|{INCLUDED}")
 _SIGNED = ("completed", "closed")
 _EXPLAINED = ("on_hold", "cancelled", "cannot_complete")
+
+
+class CostSumItem(BaseModel):
+    """The costs in one currency, in whole minor units of it, as ISO 4217 has them."""
+
+    currency: fields.Currency
+    labour_cents: fields.Count
+    parts_cents: fields.Count = Field(description="of what was used, as it was then")
+    total_cents: fields.Count
+
+
+class OrderCostsItem(BaseModel):
+    """The costs of a work order."""
+
+    sums: Annotated[list[CostSumItem], Field(max_length=1_000)] = Field(
+        description="one for each currency"
+    )
+    uncosted_s: fields.Count = Field(
+        description="work in no sum: of employees who have no hourly cost"
+    )
+
+
+class WorkOrderDetail(WorkOrderItem):
+    """A work order. `costs` are there where `include` asks for them."""
+
+    costs: OrderCostsItem | None = None
+
+
+class WorkOrderShown(fields.Query):
+    """The things to show beside a work order."""
+
+    include: Annotated[
+        str | None,
+        fields.shaped(
+            _INCLUDE_OF_ONE, f"must be of costs, {INCLUDED.replace('|', ', ')}, with commas"
+        ),
+        Field(
+            max_length=100,
+            description="the names of these, with commas, and costs, for dispatchers and admins"
+            " alone",
+            examples=["client,assignees"],
+            json_schema_extra={"pattern": _INCLUDE_OF_ONE},
+        ),
+    ] = None
+
+    @property
+    def costs(self) -> bool:
+        """Costs are asked for."""
+        return self.include is not None and "costs" in self.include.split(",")
+
+
+@router.get(
+    "/{id}", operation_id="getWorkOrder", response_model=WorkOrderDetail, responses=PDF_TYPES
+)
+async def get_work_order(
+    request: Request,
+    access: Reader,
+    work_order_id: WorkOrderPath,
+    query: Annotated[WorkOrderShown, Query()],
+) -> Response:
+    """Return one work order; as a PDF with photos and sign-off for those who accept it. Its costs
+    are shown to dispatchers and admins, and not in the PDF.
+    """
+    if wants_pdf(request):
+        return await _printed(access, work_order_id)
+    if not query.costs:
+        return varying(await orders.get(access, work_order_id, query))
+    if not access.sees_all:
+        raise forbidden(f"The role {access.caller.role} may not see what a work order costs.")
+    async with access.transaction() as conn:
+        row = await orders.found(conn, work_order_id)
+        names = await included_names(conn, query.include or "", [row])
+        costs = await costs_of(conn, row)
+    more = names[row.id] | {"costs": _costs_item(costs)}
+    return varying(ok(work_order_item(row) | more))
+
+
+def _costs_item(costs: OrderCosts) -> Item:
+    """Return an OrderCostsItem."""
+    sums = [each._asdict() | {"total_cents": each.total_cents} for each in costs.sums]
+    return {"sums": sums, "uncosted_s": costs.uncosted_s}
+
+
+async def _rendering(access: Access, sheet: WorkOrderSheet) -> bytes:
+    return await access.state.renderer.work_order(
+        access.caller.org_id, await decoded(access, sheet)
+    )
+
+
+async def _printed(access: Access, work_order_id: UUID) -> Response:
+    async with access.transaction() as conn:
+        sheet = await sheet_of(
+            conn, await orders.found(conn, work_order_id), with_drawing=access.sees_all
+        )
+    content = await rendered(_rendering(access, sheet))
+    return file_answer(content, "application/pdf", f"work-order-{id_text('wo', work_order_id)}.pdf")
 
 
 async def sheet_of(conn: Connection, row: WorkOrder, *, with_drawing: bool) -> WorkOrderSheet:
