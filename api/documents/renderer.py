@@ -9,11 +9,11 @@ from uuid import UUID
 import msgspec
 
 from api.documents.inspection_pdf import InspectionReport
+from api.documents.item_pdf import ItemDocument
 from api.documents.letterhead import NO_LETTERHEAD, Letterhead, Logo
 from api.documents.printing import LIMITS, DocumentAnswer, DocumentRequest, packed
 from api.documents.timesheet import DocumentError, TimesheetDocument
 from api.documents.timesheet_print import Paper
-from api.documents.work_order_pdf import WorkOrderSheet
 from api.limits.fair_turns import FairTurns
 from api.limits.forking_process import ForkingProcess
 from operations.quotes.document import QuoteDocument
@@ -63,9 +63,9 @@ class Renderer:
 
         return await self._made_dearly(org_id, read)
 
-    async def work_order(self, org_id: UUID, sheet: WorkOrderSheet) -> bytes:
-        """Return the PDF of a work order."""
-        return await self._made(org_id, packed("work_order", sheet))
+    async def item(self, org_id: UUID, document: ItemDocument) -> bytes:
+        """Return the PDF of an item."""
+        return await self._made(org_id, packed("item", document))
 
     async def quote(
         self, org_id: UUID, document: QuoteDocument, letterhead: Letterhead, *, is_draft: bool

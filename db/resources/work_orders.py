@@ -17,7 +17,7 @@ from db.core.listing import Conditions
 from db.core.table import Table
 from db.resources.search import add_words
 from operations.work_orders.site_windows import SiteStep, SiteWindow, site_windows
-from operations.work_orders.states import IN_HANDS, OPEN, State
+from operations.work_orders.states import ENDED, IN_HANDS, OPEN, State
 
 Window: TypeAlias = tuple[datetime | None, datetime | None]
 """From a time on, and before another; None: open at that end."""
@@ -204,15 +204,14 @@ def _scheduled(conditions: Conditions, window: Window) -> None:
     )
 
 
-# The states that have ended, as in the index `work_orders_open_due`.
-_IS_LATE: LiteralString = (
-    "(work_orders.due_key < now() AND work_orders.state"
-    " <> ALL ('{completed,closed,cancelled,cannot_complete}'::text[]))"
-)
+# The states that have ended are written out: the index `work_orders_open_due` has them.
+_IS_LATE = sql.SQL(
+    "(work_orders.due_key < now() AND work_orders.state <> ALL ({}::text[]))"
+).format(sql.Literal(list(ENDED)))
 
 
 def _overdue(conditions: Conditions, overdue: bool) -> None:
-    conditions.add(_IS_LATE if overdue else f"NOT {_IS_LATE}")
+    conditions.add(_IS_LATE if overdue else sql.SQL("NOT {}").format(_IS_LATE))
 
 
 # As in the index `work_orders_prioritized`.

@@ -1,25 +1,19 @@
 """One work order: as JSON with its costs, or on paper with its names, photos and signature."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.documents.work_order_pdf import (
-    MAX_PRINTED_FILES,
-    SheetPart,
-    SheetSignature,
-    SheetTask,
-    WorkOrderSheet,
-)
+from api.documents.item_pdf import ItemDocument
+from api.documents.typst_printer import picture_name
 from api.http import fields
 from api.http.encoding import id_text, ok
-from api.http.fields import read_time
 from api.http.problems import forbidden
 from api.photos.copier import PhotoError
 from api.request.access import Access, Reader
@@ -35,21 +29,26 @@ from api.resources.work_orders.listing import (
     orders,
     work_order_item,
 )
+from api.resources.work_orders.parts import order_part_item
+from api.resources.work_orders.records import transition_without_signature
 from db.core.connect import Connection
 from db.resources import organizations, photo_copies
 from db.resources.attachments import attachments
 from db.resources.clients import clients
 from db.resources.names import names_of
 from db.resources.sites import sites
-from db.resources.work_orders import WorkOrder, last_transition
+from db.resources.work_orders import WorkOrder, WorkOrderTransition, last_transition
 from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import MAX_ORDER_PARTS, order_parts
+from languages.catalogue import say
+from languages.language import Language
 from operations.work_orders.costs import OrderCosts
+from operations.work_orders.states import MOVES, NEEDING_A_REASON, SIGNED
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 _INCLUDE_OF_ONE = "^({0})(,({0}))*$".format(f"costs|{INCLUDED}")
-_SIGNED = ("completed", "closed")
-_EXPLAINED = ("on_hold", "cancelled", "cannot_complete")
+_MAX_PRINTED_FILES = 100
+_EXPLAINED = {each.then for each in MOVES if each.verb in NEEDING_A_REASON}
 
 
 class CostSumItem(BaseModel):
@@ -133,123 +132,100 @@ def _costs_item(costs: OrderCosts) -> Item:
     return {"sums": sums, "uncosted_s": costs.uncosted_s}
 
 
-async def _rendering(access: Access, sheet: WorkOrderSheet) -> bytes:
-    return await access.state.renderer.work_order(
-        access.caller.org_id, await decoded(access, sheet)
-    )
+# On paper -----------------------------------------------------------------------------------------
 
 
 async def _printed(access: Access, work_order_id: UUID) -> Response:
     async with access.transaction() as conn:
-        sheet = await sheet_of(
-            conn, await orders.found(conn, work_order_id), with_drawing=access.sees_all
-        )
-    content = await rendered(_rendering(access, sheet))
+        row = await orders.found(conn, work_order_id)
+        document = await _document(conn, access, row)
+        drawing = await _drawing(conn, row) if access.sees_all else b""
+    content = await rendered(_rendering(access, document, drawing))
     return file_answer(content, "application/pdf", f"work-order-{id_text('wo', work_order_id)}.pdf")
 
 
-async def sheet_of(conn: Connection, row: WorkOrder, *, with_drawing: bool) -> WorkOrderSheet:
-    """Return the sheet of a work order. Its drawn signature is as the client sent it: `decoded`
-    has to follow. with_drawing: False leaves the drawing out.
+async def _rendering(access: Access, document: ItemDocument, drawing: bytes) -> bytes:
+    """Return the PDF with the drawn signature, which is as the client sent it: it is decoded and
+    written anew, and left out where it cannot be shown. Raises TooManyOfOne, TooManyOfAll.
     """
+    org_id, files, name = access.caller.org_id, dict(document.files), ""
+    if drawing:
+        with suppress(PhotoError):
+            picture = (await access.state.photos.signature(org_id, drawing)).content
+            name = picture_name("signature", picture)
+            files[name] = picture
+    content = {**document.content, "signature": name}
+    return await access.state.renderer.item(org_id, replace(document, content=content, files=files))
+
+
+async def _document(conn: Connection, access: Access, row: WorkOrder) -> ItemDocument:
+    """Return a work order to print, without its drawn signature."""
     organization = await organizations.find(conn)
     client = None if row.client_id is None else await clients.find(conn, row.client_id)
     site = None if row.site_id is None else await sites.find(conn, row.site_id)
-    assignees = await names_of(conn, "employees", row.assignee_ids)
-    assets = await names_of(conn, "assets", row.asset_ids)
-    photos, files = await _attached(conn, row, with_drawing=with_drawing)
-    return WorkOrderSheet(
-        order_id=id_text("wo", row.id),
+    names = await included_names(conn, INCLUDED.replace("|", ","), [row])
+    by = {UUID(task["by"]) for task in row.checklist if task["by"] is not None}
+    users = await names_of(conn, "users", by)
+    letterhead = await letterhead_of(conn, organization)
+    last = await _last_transition(conn, row)
+    photos, others = await _attached(conn, row, with_drawing=access.sees_all)
+    files = {f"{number}.jpg": content for number, content in enumerate(photos)}
+    return ItemDocument(
+        template="work_order",
         organization=organization.name,
-        letterhead=await letterhead_of(conn, organization),
-        timezone=ZoneInfo(organization.timezone),
-        number=row.number,
-        title=row.title,
-        description=row.description,
-        priority=row.priority,
-        state=row.state,
-        reason=await _reason(conn, row),
-        client="" if client is None else client.name,
-        client_address="" if client is None else client.address or "",
-        site="" if site is None else site.name,
-        site_address="" if site is None else site.address or "",
-        assignees=sorted(assignees.values()),
-        assets=sorted(assets.values()),
-        planned_start=row.planned_start,
-        planned_end=row.planned_end,
-        due_at=row.due_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        worked_s=row.worked_s,
-        checklist=await _tasks(conn, row),
-        parts=await _parts(conn, row),
-        signature=await _signature(conn, row, with_drawing=with_drawing),
-        photos=photos,
+        letterhead=letterhead,
+        timezone=organization.timezone,
+        content={
+            "order": work_order_item(row) | names[row.id],
+            "client_address": client and client.address,
+            "site_address": site and site.address,
+            "users": {id_text("usr", each): name for each, name in users.items()},
+            "parts": await _parts(conn, access, row),
+            "transition": None if last is None else transition_without_signature(last),
+            "open_tasks": _open_tasks(letterhead.language, row),
+            "photos": [*files],
+            "files": others,
+        },
         files=files,
         changed_at=row.updated_at,
     )
 
 
-async def decoded(access: Access, sheet: WorkOrderSheet) -> WorkOrderSheet:
-    """Return the sheet with its drawn signature decoded and written anew, or without it where it
-    cannot be shown. Raises TooManyOfOne, TooManyOfAll.
-    """
-    signature = sheet.signature
-    if signature is None or not signature.picture:
-        return sheet
-    try:
-        copy = await access.state.photos.signature(access.caller.org_id, signature.picture)
-        picture = copy.content
-    except PhotoError:
-        picture = b""
-    return replace(sheet, signature=signature._replace(picture=picture))
+def _open_tasks(language: Language, row: WorkOrder) -> str:
+    """Return what is said beside a sign-off where the checklist was not done; else ""."""
+    count = sum(not task["done"] for task in row.checklist)
+    all_ = len(row.checklist)
+    return say(language, "order-open-tasks", count=count, all=all_) if count else ""
 
 
-async def _reason(conn: Connection, row: WorkOrder) -> str:
-    last = await last_transition(conn, row.id, row.state) if row.state in _EXPLAINED else None
-    return "" if last is None else last.reason or ""
+async def _last_transition(conn: Connection, row: WorkOrder) -> WorkOrderTransition | None:
+    """Return the transition whose reason or sign-off is printed."""
+    if row.state in SIGNED:
+        return await last_transition(conn, row.id, "completed")
+    return await last_transition(conn, row.id, row.state) if row.state in _EXPLAINED else None
 
 
-async def _tasks(conn: Connection, row: WorkOrder) -> list[SheetTask]:
-    by = {UUID(task["by"]) for task in row.checklist if task["by"] is not None}
-    names = await names_of(conn, "users", by)
-    return [
-        SheetTask(
-            task["text"],
-            task["done"],
-            "" if task["by"] is None else names.get(UUID(task["by"]), ""),
-            None if task["at"] is None else read_time(task["at"]),
-        )
-        for task in row.checklist
-    ]
-
-
-async def _parts(conn: Connection, row: WorkOrder) -> list[SheetPart]:
+async def _parts(conn: Connection, access: Access, row: WorkOrder) -> list[Item]:
     """Return the parts that are planned or used, in the order in which they came."""
     newest = await order_parts.listing(
         conn, {"work_order_id": row.id}, after=None, limit=MAX_ORDER_PARTS, offset=0
     )
     return [
-        SheetPart(each.part_number, each.part_name, each.unit, each.planned_milli, each.used_milli)
+        order_part_item(access, each)
         for each in newest[::-1]
         if each.planned_milli or each.used_milli
     ]
 
 
-async def _signature(
-    conn: Connection, row: WorkOrder, *, with_drawing: bool
-) -> SheetSignature | None:
-    """Return what was signed when the work order was completed, unless it was reopened since."""
-    last = await last_transition(conn, row.id, "completed") if row.state in _SIGNED else None
-    if last is None or last.signer_name is None or last.signed_at is None:
-        return None
-    if not with_drawing:
-        return SheetSignature(last.signer_name, last.signed_at, b"")
-    picture = last.signature or b""
-    if not picture and last.signature_attachment_id is not None:
-        thumbs = await photo_copies.thumbs(conn, [last.signature_attachment_id])
-        picture = thumbs.get(last.signature_attachment_id, b"")
-    return SheetSignature(last.signer_name, last.signed_at, picture)
+async def _drawing(conn: Connection, row: WorkOrder) -> bytes:
+    """Return what was drawn when the work order was completed, unless it was reopened since; empty
+    where nothing was.
+    """
+    last = await _last_transition(conn, row)
+    if last is None or last.signature or last.signature_attachment_id is None:
+        return b"" if last is None else last.signature or b""
+    thumbs = await photo_copies.thumbs(conn, [last.signature_attachment_id])
+    return thumbs.get(last.signature_attachment_id, b"")
 
 
 async def _attached(
@@ -259,7 +235,7 @@ async def _attached(
     came: of the newest that there is room for.
     """
     wanted = {"work_order_id": row.id} | ({} if with_drawing else {"signatures": False})
-    newest = await attachments.listing(conn, wanted, after=None, limit=MAX_PRINTED_FILES, offset=0)
+    newest = await attachments.listing(conn, wanted, after=None, limit=_MAX_PRINTED_FILES, offset=0)
     thumbs = await photo_copies.thumbs(conn, [each.id for each in newest])
     oldest_first = newest[::-1]
     photos = [thumbs[each.id] for each in oldest_first if each.id in thumbs]

@@ -92,7 +92,7 @@ transition_item = item_of(
 """Return a TransitionItem."""
 
 
-def _without_signature(row: WorkOrderTransition) -> Item:
+def transition_without_signature(row: WorkOrderTransition) -> Item:
     """Return a TransitionItem for whoever does not see how a customer signed."""
     return transition_item(row._replace(signature=None, signature_attachment_id=None))
 
@@ -140,7 +140,7 @@ async def list_transitions(
     access: Reader, work_order_id: WorkOrderPath, query: Annotated[SortedQuery, Query()]
 ) -> Response:
     """List the ways that a work order took from status to status, newest first."""
-    item = transition_item if access.sees_all else _without_signature
+    item = transition_item if access.sees_all else transition_without_signature
     return await listed_records(access, work_order_id, query, transitions, item)
 
 

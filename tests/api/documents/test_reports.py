@@ -10,15 +10,15 @@ from PIL import Image
 from pypdf import PdfReader
 
 from api.documents.inspection_pdf import MAX_PDF_BYTES, MAX_PRINTED_PHOTOS, InspectionPrinter
+from api.documents.item_pdf import ItemPrinter
 from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import MAX_CHARACTERS
-from api.documents.work_order_pdf import SheetPart, SheetTask, WorkOrderPrinter
-from tests.api.documents.reports import AT, inspection, question, work_order
+from tests.api.documents.reports import inspection, part, question, task, transition, work_order
 from tests.api.documents.test_timesheet_pdf import NAMES
 from tests.api.photos.pictures import picture, saved
 
 _inspections = InspectionPrinter(uses_system_fonts=False)
-_work_orders = WorkOrderPrinter(uses_system_fonts=False)
+_work_orders = ItemPrinter(uses_system_fonts=False)
 
 
 def pages(content: bytes) -> list[str]:
@@ -148,10 +148,12 @@ def test_a_work_order_shows_what_is_to_be_done_and_who_signed() -> None:
 
 
 def test_a_work_order_that_is_not_done_has_room_for_a_signature() -> None:
-    (text,) = pages(_work_orders.pdf(work_order(state="assigned", signature=None)))
+    (text,) = pages(_work_orders.pdf(work_order(status="assigned", transition=None)))
     assert "Sign-off Name Signature Date" in text
     assert "CLAMP 4 Clamp 4 piece GREASE Grease for wire ropes – 0.75 kg" in text
-    (text,) = pages(_work_orders.pdf(work_order(state="cancelled", signature=None, reason="Rain.")))
+    (text,) = pages(
+        _work_orders.pdf(work_order(status="cancelled", transition=transition(reason="Rain.")))
+    )
     assert "Cancelled Rain." in text
     assert "Sign-off" not in text
 
@@ -167,10 +169,13 @@ def test_a_text_is_never_markup(name: str) -> None:
         answers={"q": {"value": name, "note": name}},
     )
     assert flat(_inspections.pdf(report)).count(wanted) >= 7
-    task = SheetTask(name, True, name, AT)
-    part = SheetPart("N 1", name, "piece", 1_000, 0)
-    named: dict[str, Any] = {"checklist": [task], "parts": [part], "files": [name]}
-    sheet = work_order(organization=name, title=name, client=name, **named)
+    named: dict[str, Any] = {
+        "checklist": [task(name, "2026-03-02T07:05:00Z", "usr_1")],
+        "users": {"usr_1": name},
+        "parts": [part("N 1", name, "piece", 1, 0)],
+        "files": [name],
+    }
+    sheet = work_order(organization=name, title=name, client_name=name, **named)
     assert flat(_work_orders.pdf(sheet)).count(wanted) >= 7
 
 
@@ -181,8 +186,11 @@ def test_texts_may_be_long_and_of_any_letters(word: str) -> None:
     answers = {each["id"]: {"value": long, "note": long[:1_000]} for each in asked}
     sections = [{"title": long[:200], "questions": asked}]
     report = inspection(sections=sections, answers=answers, asset=long[:200], organization=long)
-    parts = [SheetPart(long[:100], long[:200], long[:20], 1, 10**9)] * 3
-    sheet = work_order(title=long[:200], description=long, assignees=[long[:200]] * 5, parts=parts)
+    named: dict[str, Any] = {
+        "assignee_names": [long[:200]] * 5,
+        "parts": [part(long[:100], long[:200], long[:20], 0.001, 1_000_000)] * 3,
+    }
+    sheet = work_order(title=long[:200], description=long, **named)
     for content in (_inspections.pdf(report), _work_orders.pdf(sheet)):
         read = PdfReader(io.BytesIO(content)).pages
         assert f"Page {len(read)} of {len(read)}" in read[-1].extract_text()
