@@ -1,25 +1,29 @@
 """The PDF of an item: the template gets the JSON that the API has of it, and sets it.
 
-Beside the item stand the letterhead, and how the language writes each time and each number that is
-in the JSON: a template has no time zone, and no language of its own.
+Beside the item stand the letterhead, and how the language writes each time, day and whole number
+that is in the JSON: a template has no time zone, and no language of its own. Other numbers are
+texts already: a template would round them.
 """
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from api.documents.letterhead import NO_LETTERHEAD, Letterhead, printed_letterhead
 from api.documents.texts import paragraph
+from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import TypstPrinter, check_length, template
-from languages.dates import full_time
+from languages.dates import full_day, full_time
 from languages.language import Language
 from languages.numbers import number
 
+MAX_PDF_BYTES = 20_000_000
+MAX_PICTURE_BYTES = 18_000_000  # of all pictures; the rest is for texts, fonts and a logo
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
@@ -29,7 +33,7 @@ class ItemDocument:
     decoded before, by the names that stand in the content. changed_at: when it changed last.
     """
 
-    template: Literal["work_order"]
+    template: Literal["work_order", "inspection"]
     organization: str
     letterhead: Letterhead = NO_LETTERHEAD
     timezone: str
@@ -42,7 +46,7 @@ class ItemPrinter(TypstPrinter):
     """A printer of items."""
 
     def pdf(self, document: ItemDocument) -> bytes:
-        """Return the PDF. Raises DocumentError where it is too long."""
+        """Return the PDF. Raises DocumentError where it is too long, or too large."""
         letterhead, language = document.letterhead, document.letterhead.language
         texts: dict[str, Any] = {
             "letterhead": printed_letterhead(document.organization, letterhead),
@@ -53,21 +57,31 @@ class ItemPrinter(TypstPrinter):
         texts |= _printable(document.content, language, ZoneInfo(document.timezone), texts)
         check_length(texts)
         files = {**document.files, **letterhead.files}
-        return self.printed(
+        content = self.printed(
             template(document.template), language, texts, document.changed_at, files
         )
+        if len(content) > MAX_PDF_BYTES:
+            problem = f"there are {len(content):,}; a report has at most {MAX_PDF_BYTES:,}"
+            raise DocumentError("bytes", problem)
+        return content
 
 
 def _printable(value: Any, language: Language, zone: ZoneInfo, texts: dict[str, Any]) -> Any:
-    """Return JSON with texts that can be printed. Each time and number in it is added to `texts`,
-    by how the JSON has it.
+    """Return JSON with texts that can be printed. Each time, day and whole number in it is added to
+    `texts`, by how the JSON has it.
     """
     match value:
-        case bool() | None:
+        case float():
+            return number(language, value)
+        case int() if not isinstance(value, bool):
+            texts["figures"][str(value)] = number(language, value)
             return value
         case str():
-            if _TIME.fullmatch(value):
-                texts["times"][value] = full_time(language, datetime.fromisoformat(value), zone)
+            with suppress(ValueError):  # what people wrote is no time, whatever it looks like
+                if _TIME.fullmatch(value):
+                    texts["times"][value] = full_time(language, datetime.fromisoformat(value), zone)
+                elif _DAY.fullmatch(value):
+                    texts["times"][value] = full_day(language, date.fromisoformat(value))
             return paragraph(value)
         case dict():
             of: dict[str, Any] = value
@@ -76,5 +90,4 @@ def _printable(value: Any, language: Language, zone: ZoneInfo, texts: dict[str, 
             some: list[Any] = value
             return [_printable(each, language, zone, texts) for each in some]
         case _:
-            texts["figures"][msgspec.json.encode(value).decode()] = number(language, value)
             return value

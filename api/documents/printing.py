@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from api.documents.inspection_pdf import InspectionPrinter
 from api.documents.item_pdf import ItemPrinter
 from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import DocumentError
@@ -34,7 +33,6 @@ _RENDERERS: Mapping[str, Callable[..., bytes]] = {
     "timesheet_pdf": TimesheetPrinter().pdf,
     "quote": QuotePrinter().pdf,
     "accepted_quote": QuotePrinter().accepted_pdf,
-    "inspection": InspectionPrinter().pdf,
     "item": ItemPrinter().pdf,
 }
 

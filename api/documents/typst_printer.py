@@ -37,7 +37,7 @@ def template(name: str) -> bytes:
 _COMMON = template("common")
 _SAID = re.compile(r'say\("([a-z0-9-]+)"')
 _NAMED = re.compile(r'named\("([a-z-]+)"')
-VARIABLES = ("end", "hours", "number", "page", "pages", "start")
+VARIABLES = ("end", "form", "hours", "number", "page", "pages", "photos", "result", "start")
 """The variables that templates fill in."""
 
 

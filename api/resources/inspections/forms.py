@@ -5,22 +5,22 @@ Here are their lists, and one form as JSON, or as its report with names, photos 
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.documents.inspection_pdf import MAX_PICTURE_BYTES, MAX_PRINTED_PHOTOS, InspectionReport
+from api.documents.item_pdf import MAX_PICTURE_BYTES, ItemDocument
+from api.documents.typst_printer import picture_name
 from api.http import fields
-from api.http.encoding import id_text, optional_id_text
+from api.http.encoding import id_text
 from api.photos.copier import PhotoError
 from api.photos.copying import MAX_COPY_BYTES
 from api.request.access import Access, Reader
@@ -36,14 +36,16 @@ from db.resources import organizations, photo_copies
 from db.resources.inspection_forms import Inspection, ListedInspection
 from db.resources.names import NamedTable, names_of
 from db.resources.sites import sites
+from languages.catalogue import say
+from languages.language import Language
 from operations.inspections.answers import (
     MAX_ID_LENGTH,
     MAX_NOTE_LENGTH,
     MAX_PHOTOS,
     MAX_QUESTIONS,
-    Defect,
     photo_ids,
     questions_of,
+    shown_ids,
 )
 from operations.inspections.states import INSPECTIONS, State, Verb
 from operations.signatures import MAX_SIGNATURE_LENGTH
@@ -52,6 +54,7 @@ from telemetry.ids import parse_id
 router = APIRouter(
     prefix="/v1/inspection-forms", tags=["inspection-forms"], route_class=TenantRoute
 )
+MAX_PRINTED_PHOTOS = 40
 FormPath = Annotated[fields.InspectionFormId, Path(alias="id")]
 
 # Checked as a whole by `operations.inspections.answers`, which knows the questions.
@@ -227,53 +230,80 @@ async def get_form(request: Request, access: Reader, form_id: FormPath) -> Respo
 
     async with access.transaction() as conn:
         row = await forms.found(conn, form_id)
-        report = await _report(conn, row, access.state.settings.public_url)
-    rendering = access.state.renderer.inspection(
-        access.caller.org_id, report, partial(_with_pictures, access, report)
-    )
+        document = await _document(conn, row, access.state.settings.public_url)
+    read, renderer = partial(_with_pictures, access, row, document), access.state.renderer
+    if _photos_of(row):
+        rendering = renderer.item_with_photos(access.caller.org_id, read)
+    else:
+        rendering = renderer.item(access.caller.org_id, await read())
     content = await rendered(rendering)
     return file_answer(content, "application/pdf", f"inspection-{id_text('insp', form_id)}.pdf")
 
 
-async def _report(conn: Connection, row: Inspection, public_url: str) -> InspectionReport:
+# On paper -----------------------------------------------------------------------------------------
+
+
+async def _document(conn: Connection, row: Inspection, public_url: str) -> ItemDocument:
     """Return the report of a form, without its pictures: `_with_pictures` has to follow."""
     organization = await organizations.find(conn)
+    letterhead = await letterhead_of(conn, organization)
     site = None if row.site_id is None else await sites.find(conn, row.site_id)
-    return InspectionReport(
-        form_id=id_text("insp", row.id),
+    content = {
+        "form": forms.item(row),
+        "sections": asked_sections(row.sections, row.answers),
+        "result": result_text(letterhead.language, len(row.defects)),
+        "asset_name": await _name(conn, "assets", row.asset_id),
+        "site_name": site and site.name,
+        "site_address": site and site.address,
+        "employee_name": await _name(conn, "employees", row.employee_id),
+        "submitted_by_name": await _name(conn, "users", row.submitted_by),
+        "photos_url": "",
+    }
+    if _photos_of(row):
+        path = f"/inspection-photos/{id_text('insp', row.id)}"
+        content["photos_url"] = f"{public_url.rstrip('/')}{path}"
+    return ItemDocument(
+        template="inspection",
         organization=organization.name,
-        letterhead=await letterhead_of(conn, organization),
-        timezone=ZoneInfo(organization.timezone),
-        template_name=row.template_name,
-        template_version=row.template_version,
-        state=row.state,
-        asset=await _name(conn, "assets", row.asset_id),
-        site="" if site is None else site.name,
-        address="" if site is None else site.address or "",
-        employee=await _name(conn, "employees", row.employee_id),
-        submitted_by=await _name(conn, "users", row.submitted_by),
-        submitted_at=row.submitted_at,
-        corrects_id=optional_id_text("insp", row.supersedes_id) or "",
-        corrected_by_id=optional_id_text("insp", row.superseded_by_id) or "",
+        letterhead=letterhead,
+        timezone=organization.timezone,
+        content=content,
         changed_at=row.updated_at,
-        sections=row.sections,
-        answers=row.answers,
-        defects=[Defect(**defect) for defect in row.defects],
-        photos={},
-        photos_url=f"{public_url.rstrip('/')}/inspection-photos/{id_text('insp', row.id)}",
-        signatures={},
     )
 
 
-async def _with_pictures(access: Access, report: InspectionReport) -> InspectionReport:
+def asked_sections(
+    sections: Sequence[Mapping[str, Any]], answers: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Return the sections with the questions that are asked, by the answers to those before."""
+    shown = shown_ids(questions_of(sections), answers)
+    asked = [
+        {**each, "questions": [one for one in each["questions"] if one["id"] in shown]}
+        for each in sections
+    ]
+    return [each for each in asked if each["questions"]]
+
+
+def result_text(language: Language, defects: int) -> str:
+    """Return what an inspection came to."""
+    if not defects:
+        return say(language, "inspection-passed")
+    return say(language, "inspection-failed", count=defects)
+
+
+def _photos_of(row: Inspection) -> list[str]:
+    """Return the ids of all photos in the answers, some of them twice."""
+    return [text for _, text in photo_ids(questions_of(row.sections), row.answers)]
+
+
+async def _with_pictures(access: Access, row: Inspection, document: ItemDocument) -> ItemDocument:
     """Return the report with its signatures, and with its photos while there is room for them.
     Raises TooManyOfOne, TooManyOfAll.
     """
-    signatures = await _signatures(access, report)
+    signatures = await _signatures(access, row)
     room = MAX_PICTURE_BYTES - sum(map(len, signatures.values()))
     photos: dict[str, bytes] = {}
-    asked = photo_ids(questions_of(report.sections), report.answers)
-    ids = list(dict.fromkeys(text for _, text in asked))
+    ids = list(dict.fromkeys(_photos_of(row)))
     left_out = ids[MAX_PRINTED_PHOTOS:]
     for place, text in enumerate(ids[:MAX_PRINTED_PHOTOS]):
         content = await _print_copy(access, parse_id("att", text))
@@ -284,7 +314,33 @@ async def _with_pictures(access: Access, report: InspectionReport) -> Inspection
             left_out = ids[place:]
             break
         photos[text] = content
-    return replace(report, signatures=signatures, photos=photos, left_out=frozenset(left_out))
+    return with_files(document, photos, signatures, left_out)
+
+
+def with_files(
+    document: ItemDocument,
+    photos: Mapping[str, bytes],
+    signatures: Mapping[str, bytes],
+    left_out: Sequence[str] = (),
+) -> ItemDocument:
+    """Return a report with its pictures, by the ids of attachments and of questions; the answers
+    have no drawings then. left_out: the photos for which there is no room.
+    """
+    language, form, files = document.letterhead.language, document.content["form"], {}
+    pictures: dict[str, dict[str, str]] = {"photos": {}, "signatures": {}}
+    for kind, each in (("photos", photos), ("signatures", signatures)):
+        for id_, content in each.items():
+            name = picture_name(str(len(files)), content)
+            pictures[kind][id_], files[name] = name, content
+    questions = [one for each in document.content["sections"] for one in each["questions"]]
+    drawn = {each["id"] for each in questions if each["type"] == "signature"}
+    answers = {
+        id_: {**answer, "value": ""} if id_ in drawn else answer
+        for id_, answer in form["answers"].items()
+    }
+    more = say(language, "inspection-more-photos", count=len(left_out)) if left_out else ""
+    content = {**document.content, **pictures, "left_out": [*left_out], "more": more}
+    return replace(document, content={**content, "form": {**form, "answers": answers}}, files=files)
 
 
 async def _print_copy(access: Access, attachment_id: UUID) -> bytes | None:
@@ -300,13 +356,13 @@ async def _print_copy(access: Access, attachment_id: UUID) -> bytes | None:
         return None
 
 
-async def _signatures(access: Access, report: InspectionReport) -> Mapping[str, bytes]:
+async def _signatures(access: Access, row: Inspection) -> Mapping[str, bytes]:
     """Return the signatures that can be shown, decoded and written anew. They are what a client
     sent, so nothing else decodes them. Raises TooManyOfOne, TooManyOfAll.
     """
     found: dict[str, bytes] = {}
-    for question in questions_of(report.sections):
-        answer = report.answers.get(question.id)
+    for question in questions_of(row.sections):
+        answer = row.answers.get(question.id)
         if question.type != "signature" or answer is None:
             continue
         try:

@@ -2,16 +2,14 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from api.documents.inspection_pdf import InspectionReport
 from api.documents.item_pdf import ItemDocument
 from api.documents.letterhead import NO_LETTERHEAD, Letterhead
+from api.resources.inspections.forms import asked_sections, result_text, with_files
 from languages.catalogue import say
 from operations.inspections.answers import defects_of, questions_of
 from tests.api.photos.pictures import picture, signature
 
-ZURICH = ZoneInfo("Europe/Zurich")
 AT = datetime(2026, 3, 2, 7, 5, tzinfo=UTC)
 _PLAIN: dict[str, Any] = {"required": True, "options": None, "minimum": None, "maximum": None}
 
@@ -74,33 +72,52 @@ ANSWERS = {
 }
 
 
-def inspection(**changes: Any) -> InspectionReport:
-    """Return the report of a crane that failed."""
-    values: dict[str, Any] = {
-        "form_id": "insp_01jd8x0k2m4n6p8q0r2s4t6v8w",
-        "organization": "Keller Tiefbau AG",
-        "timezone": ZURICH,
+def inspection(
+    letterhead: Letterhead = NO_LETTERHEAD, organization: str = "Keller Tiefbau AG", **changes: Any
+) -> ItemDocument:
+    """Return the report of a crane that failed. changes: of the form or what is beside it."""
+    form: dict[str, Any] = {
+        "id": "insp_01jd8x0k2m4n6p8q0r2s4t6v8w",
         "template_name": "Daily check of a crane",
         "template_version": 3,
-        "state": "submitted",
-        "asset": "Crane 7, Liebherr LTM 1060",
-        "site": "Lot 4, Lucerne",
-        "address": "Bahnhofstrasse 12\n6003 Luzern",
-        "employee": "Anna Keller",
-        "submitted_by": "Anna Keller",
-        "submitted_at": AT,
-        "corrects_id": "",
-        "corrected_by_id": "",
-        "changed_at": AT,
-        "sections": SECTIONS,
+        "status": "submitted",
+        "submitted_at": "2026-03-02T07:05:00Z",
+        "supersedes_id": None,
+        "superseded_by_id": None,
         "answers": ANSWERS,
-        "photos": {"att_1": picture(), "att_2": picture("PNG", (40, 60))},
-        "photos_url": "https://ops.example.com/inspection-photos/insp_1",
-        "signatures": {"sign": signature()},
-        **changes,
     }
-    defects = defects_of(questions_of(values["sections"]), values["answers"])
-    return InspectionReport(**{"defects": defects, **values})
+    beside: dict[str, Any] = {
+        "sections": SECTIONS,
+        "asset_name": "Crane 7, Liebherr LTM 1060",
+        "site_name": "Lot 4, Lucerne",
+        "site_address": "Bahnhofstrasse 12\n6003 Luzern",
+        "employee_name": "Anna Keller",
+        "submitted_by_name": "Anna Keller",
+        "photos_url": "https://ops.example.com/inspection-photos/insp_1",
+    }
+    pictures: dict[str, Any] = {
+        "photos": {"att_1": picture(), "att_2": picture("PNG", (40, 60))},
+        "signatures": {"sign": signature()},
+        "left_out": (),
+    }
+    for name, value in changes.items():
+        next(of for of in (form, pictures, beside) if name in of or of is beside)[name] = value
+    found = defects_of(questions_of(beside["sections"]), form["answers"])
+    defects = beside.pop("defects", [each._asdict() for each in found])
+    beside["sections"] = asked_sections(beside["sections"], form["answers"])
+    document = ItemDocument(
+        template="inspection",
+        organization=organization,
+        letterhead=letterhead,
+        timezone="Europe/Zurich",
+        content={
+            "form": {**form, "defects": defects},
+            "result": result_text(letterhead.language, len(defects)),
+            **beside,
+        },
+        changed_at=AT,
+    )
+    return with_files(document, **pictures)
 
 
 def work_order(

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from api.documents.inspection_pdf import InspectionPrinter
 from api.documents.item_pdf import ItemPrinter
 from api.documents.letterhead import Letterhead
 from api.documents.quote_pdf import QuotePrinter
@@ -80,7 +79,7 @@ def test_a_timesheet_says_who_adjusted_their_own_hours(language: Language, says:
 
 
 def test_an_inspection_is_german() -> None:
-    text = _text(InspectionPrinter(uses_system_fonts=False).pdf(inspection(letterhead=GERMAN)))
+    text = _text(ItemPrinter(uses_system_fonts=False).pdf(inspection(letterhead=GERMAN)))
     lines = (
         "Prüfbericht",
         "Nicht bestanden: 1 Mangel",
