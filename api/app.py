@@ -54,8 +54,10 @@ from api.resources import (
 from api.resources.assets import positions
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
+from api.resources.inspections import filling as inspection_filling
 from api.resources.inspections import forms as inspection_forms
 from api.resources.inspections import photo_page
+from api.resources.inspections import repairs as inspection_repairs
 from api.resources.inspections import templates as inspection_templates
 from api.resources.punches import routes as punches
 from api.resources.quotes import acceptance
@@ -67,9 +69,12 @@ from api.resources.trackers import routes as trackers
 from api.resources.webhooks import deliveries as webhook_deliveries
 from api.resources.webhooks import endpoints as webhook_endpoints
 from api.resources.webhooks import recovery as webhook_recovery
+from api.resources.work_orders import changes as work_order_changes
+from api.resources.work_orders import creation as work_order_creation
+from api.resources.work_orders import detail as work_order_detail
+from api.resources.work_orders import listing as work_orders
 from api.resources.work_orders import parts as work_order_parts
 from api.resources.work_orders import records as work_order_records
-from api.resources.work_orders import routes as work_orders
 from api.resources.work_orders import verbs as work_order_verbs
 from api.resources.zones import routes as zones
 from api.resources.zones import trial as zone_trial
@@ -115,11 +120,16 @@ RESOURCES = (
     quotes,
     quote_admin_verbs,
     work_orders,
+    work_order_creation,
+    work_order_detail,
+    work_order_changes,
     work_order_verbs,
     work_order_records,
     work_order_parts,
     inspection_templates,
     inspection_forms,
+    inspection_filling,
+    inspection_repairs,
     quarantine,
     visits,
     alerts,

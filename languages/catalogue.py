@@ -4,6 +4,7 @@ A text of the catalogue may have variables, such as `{ $name }`, which take thei
 are. A number that decides between forms ("1 photo is", "2 photos are") is an int.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -40,6 +41,13 @@ def say(language: Language, name: str, /, **values: str | int) -> str:
     except ValueError:
         message = f"{name!r}; it must be a name in languages/{language}.ftl"
         raise UnknownTextError(message) from None
+
+
+@cache
+def names_in(family: str) -> tuple[str, ...]:
+    """Return the names of the texts of a family."""
+    source = Path(__file__).with_name("en.ftl").read_text("utf-8")
+    return tuple(re.findall(rf"^({family}-[a-z-]+) =", source, re.MULTILINE))
 
 
 def named(language: Language, family: str, name: str) -> str:

@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from api.documents.inspection_pdf import InspectionPrinter
+from api.documents.item_pdf import ItemPrinter
 from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import DocumentError
 from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_pdf import TimesheetPrinter
 from api.documents.typst_printer import fonts
-from api.documents.work_order_pdf import WorkOrderPrinter
 from api.limits.forking_process import ChildLimits, serve
 
 LIMITS = ChildLimits(cpu_s=10, wall_s=30, memory_bytes=2 * 1024 * 1024 * 1024)
@@ -34,8 +33,7 @@ _RENDERERS: Mapping[str, Callable[..., bytes]] = {
     "timesheet_pdf": TimesheetPrinter().pdf,
     "quote": QuotePrinter().pdf,
     "accepted_quote": QuotePrinter().accepted_pdf,
-    "inspection": InspectionPrinter().pdf,
-    "work_order": WorkOrderPrinter().pdf,
+    "item": ItemPrinter().pdf,
 }
 
 

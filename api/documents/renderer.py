@@ -8,12 +8,11 @@ from uuid import UUID
 
 import msgspec
 
-from api.documents.inspection_pdf import InspectionReport
+from api.documents.item_pdf import ItemDocument
 from api.documents.letterhead import NO_LETTERHEAD, Letterhead, Logo
 from api.documents.printing import LIMITS, DocumentAnswer, DocumentRequest, packed
 from api.documents.timesheet import DocumentError, TimesheetDocument
 from api.documents.timesheet_print import Paper
-from api.documents.work_order_pdf import WorkOrderSheet
 from api.limits.fair_turns import FairTurns
 from api.limits.forking_process import ForkingProcess
 from operations.quotes.document import QuoteDocument
@@ -46,26 +45,19 @@ class Renderer:
             return await self._made(org_id, packed("timesheet_csv", document))
         return await self._made(org_id, packed("timesheet_pdf", document, paper, letterhead))
 
-    async def inspection(
-        self,
-        org_id: UUID,
-        report: InspectionReport,
-        with_pictures: Callable[[], Awaitable[InspectionReport]],
+    async def item(self, org_id: UUID, document: ItemDocument) -> bytes:
+        """Return the PDF of an item."""
+        return await self._made(org_id, packed("item", document))
+
+    async def item_with_photos(
+        self, org_id: UUID, read: Callable[[], Awaitable[ItemDocument]]
     ) -> bytes:
-        """Return the PDF of an inspection. with_pictures: returns the report with its pictures.
-        Where there are photos, it is called when the report is next: they may be large.
-        """
-        if not report.asks_for_photos:
-            return await self._made(org_id, packed("inspection", await with_pictures()))
+        """Return the PDF of an item, which is read when it is next: its photos may be large."""
 
-        async def read() -> DocumentRequest:
-            return packed("inspection", await with_pictures())
+        async def request() -> DocumentRequest:
+            return packed("item", await read())
 
-        return await self._made_dearly(org_id, read)
-
-    async def work_order(self, org_id: UUID, sheet: WorkOrderSheet) -> bytes:
-        """Return the PDF of a work order."""
-        return await self._made(org_id, packed("work_order", sheet))
+        return await self._made_dearly(org_id, request)
 
     async def quote(
         self, org_id: UUID, document: QuoteDocument, letterhead: Letterhead, *, is_draft: bool

@@ -1,7 +1,8 @@
 """Printing by typst: a template and texts in, the bytes of a PDF out.
 
-A template says fixed texts by their names in the catalogues, as in `say("quote-terms")`. It knows
-the number of a page, so in these texts `$page` and `$pages` stay for the template to fill in.
+A template says texts by their names in the catalogues, as in `say("quote-terms")`, and fills in
+their variables, as in `say("order-label", number: 48)`. Names of the API have families of texts, as
+in `named("order-state", "on_hold")`. A text whose forms depend on a number is in the document.
 
 The same texts give the same bytes, as long as the fonts are the same. No package is downloaded, and
 no font of the system is needed: the embedded ones have Latin, Greek and Cyrillic letters. What they
@@ -20,7 +21,7 @@ import msgspec
 from typst import Compiler, Fonts
 
 from api.documents.timesheet import DocumentError
-from languages.catalogue import say
+from languages.catalogue import names_in, say
 from languages.language import Language
 
 _TEMPLATES = files("api.documents").joinpath("templates")
@@ -34,14 +35,20 @@ def template(name: str) -> bytes:
 
 
 _COMMON = template("common")
-_SAID = re.compile(rb'say\("([a-z0-9-]+)"\)')
+_SAID = re.compile(r'say\("([a-z0-9-]+)"')
+_NAMED = re.compile(r'named\("([a-z-]+)"')
+VARIABLES = ("end", "form", "hours", "number", "page", "pages", "photos", "result", "start")
+"""The variables that templates fill in."""
 
 
 @cache
 def fixed_texts(template: bytes, language: Language) -> str:
-    """Return the texts that a template says by name, as JSON."""
-    names = {name.decode() for name in _SAID.findall(template + _COMMON)}
-    texts = {name: say(language, name, page="$page", pages="$pages") for name in sorted(names)}
+    """Return the texts that a template says, as JSON, with `$number` where that is to be filled
+    in.
+    """
+    source, blanks = (template + _COMMON).decode(), {each: f"${each}" for each in VARIABLES}
+    names = set(_SAID.findall(source)).union(*map(names_in, _NAMED.findall(source)))
+    texts = {name: say(language, name, **blanks) for name in sorted(names)}
     return msgspec.json.encode(texts).decode()
 
 
@@ -50,7 +57,7 @@ def picture_name(stem: str, content: bytes) -> str:
     return f"{stem}.png" if content.startswith(b"\x89PNG") else f"{stem}.jpg"
 
 
-def check_length(texts: msgspec.Struct) -> None:
+def check_length(texts: object) -> None:
     """Raise DocumentError for texts that would take typst many seconds."""
     data = msgspec.json.encode(texts)
     if len(data) + _COST_OF_A_LINE * data.count(b"\\n") > MAX_CHARACTERS:
@@ -71,7 +78,7 @@ class TypstPrinter:
         self,
         template: bytes,
         language: Language,
-        texts: msgspec.Struct,
+        texts: object,
         made_at: datetime,
         pictures: Mapping[str, bytes] | None = None,
     ) -> bytes:

@@ -27,7 +27,7 @@ from api.http.problems import (
 from db.core.errors import IntegrityError, NoConnection, OperationalError, QueryCanceled
 from db.resources.kinds import KINDS
 from db.resources.quotas import QuotaExceeded
-from operations.errors import RuleError
+from operations.errors import ConflictError, RuleError
 from operations.states import IllegalMoveError
 from operations.stock import MILLI, StockError
 from service.exceptions import message
@@ -35,7 +35,15 @@ from service.exceptions import message
 DOCUMENTATION = "/docs"
 """The path of the reference page."""
 
-REFUSALS = (Problem, IntegrityError, IllegalMoveError, QuotaExceeded, StockError, RuleError)
+REFUSALS = (
+    Problem,
+    IntegrityError,
+    IllegalMoveError,
+    QuotaExceeded,
+    StockError,
+    RuleError,
+    ConflictError,
+)
 """The errors that are, or may be, the client's: `problem_of` says what they mean."""
 
 _log = structlog.get_logger("api")
@@ -156,6 +164,9 @@ def problem_of(error: Exception) -> Problem | None:
             return _not_in_stock(error)
         case RuleError():
             return bad_field(f"/{error.field}", error.problem)
+        case ConflictError():
+            pointer = None if error.field is None else f"/{error.field}"
+            return conflict(error.code, str(error), pointer=pointer)
         case _:
             return None
 

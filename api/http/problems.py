@@ -142,14 +142,6 @@ def bad_field(
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults, more=more)
 
 
-def check_together(given: object, first: str, second: str) -> None:
-    """Raise Problem (422) where one of two fields is null and the other is not."""
-    lacks_first, lacks_second = getattr(given, first) is None, getattr(given, second) is None
-    if lacks_first != lacks_second:
-        missing = first if lacks_first else second
-        raise bad_field(f"/{missing}", f"{first} and {second} go together")
-
-
 def unavailable(detail: str, *, retry_after_s: int = 1) -> Problem:
     """Return a 503: a temporary fault of the server. The client may try again."""
     return Problem(503, "unavailable", detail, headers={"Retry-After": str(retry_after_s)})

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, id_text, no_content, ok
-from api.http.problems import check_together, forbidden
+from api.http.problems import forbidden
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedByNameQuery
 from api.request.references import check_in_no_open_order, check_references
@@ -28,6 +28,7 @@ from db.core.registry_revision import bump
 from db.resources import trackers
 from db.resources.employees import Employee, employees
 from db.resources.quotas import check_room
+from operations.errors import check_together
 from operations.stock import MAX_COST_CENTS
 
 router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)

@@ -9,11 +9,11 @@ from typing import Annotated
 from pydantic import Field
 
 from api.http import fields
-from api.http.problems import check_together
 from api.request.paging import SortedByNameQuery
 from api.request.plain_resource import plain_resource
 from api.request.resource import Resource, item_of
 from db.resources import sites as table
+from operations.errors import check_together
 
 _Name = Annotated[fields.Name, Field(examples=["North quarry"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["S-17"])]

@@ -9,7 +9,7 @@ from db.core.connect import Connection
 from db.core.fetch import columns, rows_of
 from db.core.listing import Conditions
 from db.core.table import Table
-from operations.hours.timesheet_states import State
+from operations.hours.timesheet_states import KEEPING, State
 from operations.hours.timesheets import DoubtPolicy
 
 
@@ -144,10 +144,10 @@ async def insert_adjustment(
 
 _APPROVED = """
 SELECT first_day, last_day FROM timesheets
- WHERE org_id = current_org_id() AND employee_id = %s AND state IN ('approved', 'locked')
+ WHERE org_id = current_org_id() AND employee_id = %s AND state = ANY (%s)
 """
 
 
 async def approved_periods(conn: Connection, employee_id: UUID) -> list[tuple[date, date]]:
     """Return the first and last days of an employee's timesheets that are approved."""
-    return await (await conn.execute(_APPROVED, (employee_id,))).fetchall()
+    return await (await conn.execute(_APPROVED, (employee_id, list(KEEPING)))).fetchall()

@@ -246,7 +246,7 @@ _REPLACE = sql.SQL(
 ).format(
     columns=sql.SQL(", ").join(map(sql.Identifier, _VERDICT)),
     fresh=sql.SQL(", ").join(sql.Identifier("punch", name) for name in _VERDICT),
-    work_order=sql.SQL(WORK_ORDER),
+    work_order=WORK_ORDER,
 )
 
 

@@ -16,6 +16,7 @@ from db.core.fetch import columns, rows_of
 from db.punches.rows import NewPunch
 from db.punches.sites import PunchSites
 from geofence.punches.claim import PunchRules, TimedPosition, position
+from operations.work_orders.states import UNASSIGNED
 from telemetry.fix import Flag
 from telemetry.times import to_datetime, to_us
 
@@ -94,7 +95,9 @@ class KnownPlace(NamedTuple):
 
 # The times of an order depend on its end, not on whether it has ended when a punch arrives: a punch
 # that waited in a phone counts as it would have at once. `since`: of the first punch.
-_LOCK = """
+_LOCK = (
+    sql.SQL(
+        """
 SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.punch_site_ids,
        organization.punch_rules,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(
@@ -117,8 +120,7 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
                   AND made.state = 'assigned'
                 ORDER BY made.created_at, made.id LIMIT 1) AS assigned ON true
          WHERE job.deleted_at IS NULL AND site.zone_id IS NOT NULL AND site.deleted_at IS NULL
-           AND job.state <> 'draft'
-           AND (job.state NOT IN ('created', 'cancelled') OR assigned.at IS NOT NULL)
+           AND (job.state <> ALL ({unassigned}) OR assigned.at IS NOT NULL)
            AND (job.ended_at IS NULL OR job.ended_at >= wanted.since - interval '1 hour'))
   FROM unnest(%b::uuid[], %b::uuid[], %b::timestamptz[]) AS wanted (org_id, id, since)
   JOIN employees AS employee USING (org_id, id)
@@ -126,6 +128,10 @@ SELECT employee.org_id, employee.id, employee.name, employee.punch_by, employee.
  ORDER BY employee.id
    FOR NO KEY UPDATE OF employee
 """
+    )
+    .format(unassigned=sql.Literal(list(UNASSIGNED)))
+    .as_bytes()
+)
 
 
 async def lock_employees(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -11,6 +11,7 @@ from psycopg import sql
 from db.core.connect import Connection
 from db.core.fetch import columns, rows_of
 from geofence.punches.claim import TimedPosition, punch_id
+from operations.work_orders.states import GOING_ON, IN_HANDS
 from telemetry.punch import PunchKind
 
 
@@ -127,7 +128,8 @@ def _array_type(column: str) -> sql.SQL:
     return others.get(column, sql.SQL("text[]"))
 
 
-WORK_ORDER: LiteralString = """
+WORK_ORDER = sql.SQL(
+    """
 CASE WHEN punch.kind = 'in' AND punch.verdict <> 'failed' THEN (
     SELECT min(ranked.id::text)::uuid FROM (
            SELECT job.id, place.rank, min(place.rank) OVER () AS first
@@ -142,16 +144,17 @@ CASE WHEN punch.kind = 'in' AND punch.verdict <> 'failed' THEN (
                      AND made.created_at <= punch.claimed_at
                    ORDER BY made.created_at DESC, made.id DESC LIMIT 1) AS state) AS known
             CROSS JOIN LATERAL (SELECT CASE
-                  WHEN known.state IN ('assigned', 'started') THEN 1
-                  WHEN known.state = 'on_hold' THEN 2
+                  WHEN known.state = ANY ({going_on}) THEN 1
+                  WHEN known.state = ANY ({in_hands}) THEN 2
                   WHEN job.state <> 'cancelled' THEN 3 END AS rank) AS place
             WHERE job.site_id = punch.site_id AND job.deleted_at IS NULL
-              AND (job.state IN ('assigned', 'started', 'on_hold')
+              AND (job.state = ANY ({in_hands})
                    OR job.ended_at > punch.claimed_at)
               AND place.rank IS NOT NULL) AS ranked
      WHERE ranked.rank = ranked.first
     HAVING count(*) = 1) END
 """
+).format(going_on=sql.Literal(list(GOING_ON)), in_hands=sql.Literal(list(IN_HANDS)))
 """The order that the employee of `punch` begins to work on: theirs at the site, if there is exactly
 one. Of several it is the one that was assigned or started at the claimed time, else on hold, else
 assigned since. Only the newest 500 orders of an employee are looked at."""
@@ -167,7 +170,7 @@ _INSERT = (
     )
     .format(
         columns=_COLUMNS,
-        work_order=sql.SQL(WORK_ORDER),
+        work_order=WORK_ORDER,
         values=sql.SQL(", ").join(
             sql.SQL("{}::jsonb" if name == "reasons" else "{}").format(sql.Identifier(name))
             for name in PunchRow._fields

@@ -8,17 +8,18 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import fetch_one, value_of
+from db.core.fetch import fetch_one, rows_of, value_of
 from db.core.table import db_now
 from db.history import events
 from db.quotes import evidence
 from db.quotes.quotes import QuoteRow, event_of, quotes
 from geofence.event_data.quotes import QUOTE_EXPIRED, QUOTE_SENT
 from operations.quotes.evidence import QuoteAcceptance, acceptance_in, hex_hash, next_entry
-from operations.quotes.states import QUOTES, REVISABLE
+from operations.quotes.states import EXPIRING, QUOTES, REVISABLE
 from telemetry.times import format_time, to_us
 
 _FIND = quotes.selection("quotes.org_id = %s AND quotes.id = %s")
@@ -171,21 +172,23 @@ async def was_not_taken(
     )
 
 
+# The states are written out: the index `quotes_to_expire` has them.
+_DUE = sql.SQL(
+    """
+    SELECT quote.org_id, quote.id
+      FROM quotes AS quote JOIN organizations ON organizations.org_id = quote.org_id
+     WHERE quote.state = ANY ({}::text[]) AND quote.valid_until <= current_date + 1
+       AND quote.valid_until < (now() AT TIME ZONE organizations.timezone)::date
+     ORDER BY quote.valid_until LIMIT %s FOR NO KEY UPDATE OF quote SKIP LOCKED
+    """
+).format(sql.Literal(list(EXPIRING)))
+
+
 async def expire(conn: Connection, *, limit: int) -> int:
     """Expire up to `limit` quotes whose last day is over where their organization is; returns the
     number of them.
     """
-    cursor = await conn.execute(
-        """
-        SELECT quote.org_id, quote.id
-          FROM quotes AS quote JOIN organizations ON organizations.org_id = quote.org_id
-         WHERE quote.state IN ('sent', 'viewed') AND quote.valid_until <= current_date + 1
-           AND quote.valid_until < (now() AT TIME ZONE organizations.timezone)::date
-         ORDER BY quote.valid_until LIMIT %s FOR NO KEY UPDATE OF quote SKIP LOCKED
-        """,
-        (limit,),
-    )
-    due = await cursor.fetchall()
+    due = await rows_of(conn, _DUE, (limit,))
     for org_id, quote_id in due:
         row = await _found(conn, org_id, quote_id)
         now = await db_now(conn)

@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from operations.quotes.states import QuoteState
+from operations.quotes.states import UNDECIDED, QuoteState
 from operations.quotes.sums import QuoteLine, QuoteSums, quote_sums
 
 _QUOTES = """
@@ -22,7 +22,6 @@ SELECT id, number, revision, state, currency, total_cents FROM quotes
  ORDER BY number, revision
 """
 _PIECE = 1000  # rows of a piece
-_WAIT = ("draft", "sent", "viewed")
 
 
 class SumsDifference(NamedTuple):
@@ -48,7 +47,7 @@ class UnconfirmedQuote(NamedTuple):
     @property
     def waits(self) -> bool:
         """It is not sent, or not accepted, until an admin confirms its amounts."""
-        return self.state in _WAIT
+        return self.state in UNDECIDED
 
 
 class QuotesCheck(NamedTuple):

@@ -4,7 +4,7 @@ Who makes an order takes its number in the same transaction (`db.core.numbers`).
 order a parent locks the tree first, so that two of them never make a circle together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, LiteralString, NamedTuple, TypeAlias
 from uuid import UUID
@@ -17,7 +17,7 @@ from db.core.listing import Conditions
 from db.core.table import Table
 from db.resources.search import add_words
 from operations.work_orders.site_windows import SiteStep, SiteWindow, site_windows
-from operations.work_orders.states import IN_HANDS, OPEN, State
+from operations.work_orders.states import ENDED, IN_HANDS, OPEN, State
 
 Window: TypeAlias = tuple[datetime | None, datetime | None]
 """From a time on, and before another; None: open at that end."""
@@ -204,15 +204,14 @@ def _scheduled(conditions: Conditions, window: Window) -> None:
     )
 
 
-# The states that have ended, as in the index `work_orders_open_due`.
-_IS_LATE: LiteralString = (
-    "(work_orders.due_key < now() AND work_orders.state"
-    " <> ALL ('{completed,closed,cancelled,cannot_complete}'::text[]))"
-)
+# The states that have ended are written out: the index `work_orders_open_due` has them.
+_IS_LATE = sql.SQL(
+    "(work_orders.due_key < now() AND work_orders.state <> ALL ({}::text[]))"
+).format(sql.Literal(list(ENDED)))
 
 
 def _overdue(conditions: Conditions, overdue: bool) -> None:
-    conditions.add(_IS_LATE if overdue else f"NOT {_IS_LATE}")
+    conditions.add(_IS_LATE if overdue else sql.SQL("NOT {}").format(_IS_LATE))
 
 
 # As in the index `work_orders_prioritized`.
@@ -312,14 +311,13 @@ async def lock_tree(conn: Connection) -> None:
     await conn.execute(_LOCK_TREE)
 
 
-async def set_assignees(conn: Connection, order_id: UUID, employee_ids: list[UUID]) -> None:
-    """Give an order these assignees and no others."""
-    await _replace(conn, "work_order_assignees", "employee_id", order_id, employee_ids)
-
-
-async def set_assets(conn: Connection, order_id: UUID, asset_ids: list[UUID]) -> None:
-    """Give an order these assets and no others."""
-    await _replace(conn, "work_order_assets", "asset_id", order_id, asset_ids)
+async def write_lists(conn: Connection, row: WorkOrder, names: Collection[str]) -> None:
+    """Give an order its assignees and assets and no others, as far as `names` has their columns."""
+    if "assignee_ids" in names:
+        ids = row.assignee_ids
+        await _replace(conn, "work_order_assignees", "employee_id", row.id, ids)
+    if "asset_ids" in names:
+        await _replace(conn, "work_order_assets", "asset_id", row.id, row.asset_ids)
 
 
 _PATH = """

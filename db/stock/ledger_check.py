@@ -8,8 +8,9 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from operations.errors import ConflictError
 from operations.stock import MovementKind, StockChange, StockLevel, arriving, changed
-from operations.work_orders.parts import PartUse, PartUseError, returned, used
+from operations.work_orders.parts import PartUse, returned, used
 
 _LEDGER = """
 SELECT work_order_id, kind, quantity_milli, part_id, warehouse_id, to_warehouse_id,
@@ -176,7 +177,7 @@ def _after(use: PartUse, entry: _Entry) -> PartUse:
         if entry.kind == "consume":
             return used(use, quantity, entry.unit_cost_microcents)
         return returned(use, quantity) if entry.kind == "return" else use
-    except PartUseError:  # beyond what can be stored, and the check goes on
+    except ConflictError:  # beyond what can be stored, and the check goes on
         more = quantity if entry.kind == "consume" else -quantity
         return use._replace(used_milli=use.used_milli + more)
 

@@ -27,6 +27,8 @@ STATES: dict[State, StateRule] = {
     "locked": StateRule(adjustable=False, keeps_figures=True),
 }
 
+KEEPING: tuple[State, ...] = tuple(state for state, rule in STATES.items() if rule.keeps_figures)
+"""The states in which the hours are those of the approval."""
 VERBS: tuple[Verb, ...] = get_args(Verb)
 _LEADS: tuple[Role, ...] = ("dispatcher", "admin")
 _OWN: tuple[Role, ...] = ("technician",)

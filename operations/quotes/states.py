@@ -31,7 +31,11 @@ QUOTE_MOVES: tuple[StateMove[QuoteState, QuoteVerb], ...] = (
 QUOTES = StateTable("a quote", QUOTE_MOVES)
 REVISABLE = frozenset(each.state for each in QUOTE_MOVES if each.verb == "supersede")
 """The states in which a later revision may follow, and takes the quote's place when it is sent."""
-STANDING: tuple[QuoteState, ...] = ("sent", "viewed", "accepted")
+EXPIRING: tuple[QuoteState, ...] = ("sent", "viewed")
+"""The states of a quote that expires when its last day is over."""
+UNDECIDED: tuple[QuoteState, ...] = ("draft", *EXPIRING)
+"""The states of a quote that may still be sent, or accepted."""
+STANDING: tuple[QuoteState, ...] = (*EXPIRING, "accepted")
 """The states in which a quote is with its customer, or accepted: it is not deleted."""
 
 

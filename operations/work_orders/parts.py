@@ -8,6 +8,7 @@ What comes back takes its share of the cost with it.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from operations.errors import ConflictError
 from operations.stock import MAX_MILLI, MILLI, NamedLots, cents_of, listed_serials, quantity_text
 
 
@@ -25,36 +26,26 @@ class PartUse(NamedTuple):
         return max(self.planned_milli - self.used_milli, 0)
 
 
-class PartUseError(Exception):
-    """A use that cannot be. code: `insufficient_used`, `too_much_used`, `lot_not_used` or
-    `serial_not_used`.
-    """
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-
-
 def used(use: PartUse, quantity_milli: int, unit_cost_microcents: int | None) -> PartUse:
     """Return what is there after a use, with nothing taken from what is reserved yet.
 
     unit_cost_microcents: None where no cost was ever given; the use costs nothing then. Raises
-    PartUseError.
+    ConflictError.
     """
     total = use.used_milli + quantity_milli
     if total > MAX_MILLI:
         detail = f"No more than {quantity_text(MAX_MILLI)} may be used."
-        raise PartUseError("too_much_used", detail)
+        raise ConflictError("too_much_used", detail)
     cost = cents_of(quantity_milli * (unit_cost_microcents or 0) // MILLI)
     return use._replace(used_milli=total, cost_cents=use.cost_cents + cost)
 
 
 def returned(use: PartUse, quantity_milli: int) -> PartUse:
-    """Return what is there after some of what was used came back. Raises PartUseError."""
+    """Return what is there after some of what was used came back. Raises ConflictError."""
     if quantity_milli > use.used_milli:
         wanted, there = quantity_text(quantity_milli), quantity_text(use.used_milli)
         detail = f"{wanted} are to come back, and {there} were used."
-        raise PartUseError("insufficient_used", detail)
+        raise ConflictError("insufficient_used", detail)
     left = use.used_milli - quantity_milli
     cost = (2 * use.cost_cents * left + use.used_milli) // (2 * use.used_milli)
     return use._replace(used_milli=left, cost_cents=cost)
@@ -63,7 +54,7 @@ def returned(use: PartUse, quantity_milli: int) -> PartUse:
 def check_taken(
     named: NamedLots, quantity_milli: int, taken: Mapping[str, int], is_otherwise: bool
 ) -> None:
-    """Raise PartUseError for a lot or serials that come back and that the order has not.
+    """Raise ConflictError for a lot or serials that come back and that the order has not.
 
     taken: what it used of them less what came back, in thousandths. is_otherwise: it used some of
     the part while that was tracked otherwise, which comes back under any name.
@@ -73,8 +64,8 @@ def check_taken(
     if named.lot is not None and quantity_milli > (there := taken.get(named.lot, 0)):
         wanted, used_of = quantity_text(quantity_milli), quantity_text(there)
         detail = f"{wanted} of lot {named.lot} are to come back, and {used_of} were used."
-        raise PartUseError("lot_not_used", detail)
+        raise ConflictError("lot_not_used", detail)
     missing = [serial for serial in named.serials or () if taken.get(serial, 0) <= 0]
     if missing:
         detail = f"The work order has not used {listed_serials(missing)}."
-        raise PartUseError("serial_not_used", detail)
+        raise ConflictError("serial_not_used", detail)

@@ -35,20 +35,24 @@ STATES: tuple[State, ...] = get_args(State)
 VERBS: tuple[Verb, ...] = get_args(Verb)
 IN_HANDS: tuple[State, ...] = ("assigned", "started", "on_hold")
 """The states in which a work order has assignees, who may punch at its site."""
-RESERVING: tuple[State, ...] = ("created", "assigned", "started", "on_hold")
+GOING_ON: tuple[State, ...] = ("assigned", "started")
+"""Those of them in which work begins or goes on: it is not on hold."""
+UNASSIGNED: tuple[State, ...] = ("draft", "created", "cancelled")
+"""The states of a work order that nobody ever had, unless it was taken from them."""
+RESERVING: tuple[State, ...] = ("created", *IN_HANDS)
 """The states in which planned parts are reserved."""
-USING: tuple[State, ...] = ("assigned", "started", "on_hold", "completed")
+USING: tuple[State, ...] = (*IN_HANDS, "completed")
 """The states in which parts are used and brought back."""
 RELEASING: tuple[State, ...] = ("closed", "cancelled", "cannot_complete")
 """The states that release what is still reserved."""
 MOVING_STOCK: tuple[Verb, ...] = ("issue", "close", "cancel", "cannot-complete")
 """The verbs that reserve planned parts or release them."""
-ENDED: tuple[State, ...] = ("completed", "closed", "cancelled", "cannot_complete")
-OPEN: tuple[State, ...] = ("draft", "created", "assigned", "started", "on_hold")
+ENDED: tuple[State, ...] = ("completed", *RELEASING)
+OPEN: tuple[State, ...] = ("draft", *RESERVING)
 """The states of a work order that has not ended: what it names is not deleted."""
 SIGNED: tuple[State, ...] = ("completed", "closed")
 """The states in which a work order is not deleted: somebody signed for it."""
-FIXED: tuple[State, ...] = ("completed", "closed", "cancelled")
+FIXED: tuple[State, ...] = (*SIGNED, "cancelled")
 """The states in which the content does not change: somebody signed for it, or it is over."""
 ENDING: tuple[Verb, ...] = ("complete", "close", "cancel", "cannot-complete")
 """The verbs by which a work order ends."""

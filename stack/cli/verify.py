@@ -31,6 +31,7 @@ from db.stock.ledger_check import (
     begin_snapshot,
     check_stock,
 )
+from operations.hours.timesheet_states import KEEPING
 from operations.money import USUAL_DIGITS, minor_digits, money_text
 from operations.quotes.document import quote_label
 from stack.cli.options import DataDir
@@ -44,7 +45,7 @@ OneOrganization = Annotated[
     str | None, typer.Argument(help="Id of the organization: org_...; all unless given.")
 ]
 _APPROVED = """
-SELECT id FROM timesheets WHERE org_id = current_org_id() AND state IN ('approved', 'locked')
+SELECT id FROM timesheets WHERE org_id = current_org_id() AND state = ANY (%s)
  ORDER BY first_day, id
 """
 _CHECK = TypeVar("_CHECK")
@@ -190,7 +191,7 @@ async def _check_hours(connection: Connection, org_id: UUID, *, writes: bool) ->
     async with connection.transaction():
         await _act_for(connection, org_id)
         employees = await employees_who_punched(connection)
-        cursor = await connection.execute(_APPROVED)
+        cursor = await connection.execute(_APPROVED, (list(KEEPING),))
         row_ids = [row_id for (row_id,) in await cursor.fetchall()]
     checks: list[ShiftCheck] = []
     for employee_id in employees:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operations.errors import ConflictError
 from operations.stock import MAX_MILLI, MICROCENTS, MILLI
-from operations.work_orders.parts import PartUse, PartUseError, returned, used
+from operations.work_orders.parts import PartUse, returned, used
 from operations.work_orders.states import IN_HANDS, RELEASING, RESERVING, STATES, USING
 
 QUANTITIES = st.integers(1, 10**7)
@@ -43,9 +44,9 @@ def test_half_a_cent_is_rounded_up(quantity: int, cost: int | None, cents: int) 
 
 
 def test_no_more_comes_back_than_was_used_and_no_more_is_used_than_there_can_be() -> None:
-    with pytest.raises(PartUseError, match="are to come back, and 2 were used"):
+    with pytest.raises(ConflictError, match="are to come back, and 2 were used"):
         returned(PartUse(used_milli=2_000), 2_001)
-    with pytest.raises(PartUseError, match="No more than"):
+    with pytest.raises(ConflictError, match="No more than"):
         used(PartUse(used_milli=MAX_MILLI), 1, None)
 
 

@@ -127,7 +127,7 @@ async def consume(
     named: NamedLots,
 ) -> OrderPartRow:
     """Take a part out of a warehouse: what is reserved there first. Then no more stays reserved
-    than is still to be used. Raises StockError, RuleError, PartUseError, QuotaExceeded.
+    than is still to be used. Raises StockError, RuleError, ConflictError, QuotaExceeded.
     """
     check_named(row.tracking, "consume", quantity_milli, named)  # all that is named is used
     await _lock_levels(conn, row.part_id, {row.warehouse_id, warehouse_id})
@@ -159,7 +159,7 @@ async def bring_back(
     quantity_milli: int,
     named: NamedLots,
 ) -> OrderPartRow:
-    """Put a part that was used into a warehouse. Raises StockError, RuleError, PartUseError,
+    """Put a part that was used into a warehouse. Raises StockError, RuleError, ConflictError,
     QuotaExceeded.
     """
     use = returned(row.use, quantity_milli)

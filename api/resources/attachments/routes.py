@@ -34,7 +34,7 @@ from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.attachments.download import FileSize, download, served_file
 from api.resources.attachments.upload import MAX_FILE_BYTES, PHOTO_TYPES, Upload, UploadRoute
-from api.resources.work_orders.changes import check_own_order
+from api.resources.work_orders.listing import check_own_order
 from db.core.connect import Connection
 from db.resources import attachments as files
 from db.resources import photo_copies

@@ -1,24 +1,70 @@
 """The work orders that mend the defects of inspection forms."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from api.http.encoding import id_text
+from fastapi import APIRouter, Body
+from pydantic import Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import created, id_text
 from api.http.problems import Problem, bad_field
-from api.request.access import Access
-from api.resources.inspections.form_bodies import DefectRepair
-from api.resources.work_orders.creation import insert_order
+from api.request.access import Access, Dispatcher
+from api.request.references import check_references
+from api.request.route import TenantRoute
+from api.resources.inspections.forms import FormPath, forms
+from api.resources.inspections.templates import QuestionId
+from api.resources.work_orders.listing import Assignees, WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.resources import work_orders
 from db.resources.inspection_forms import Inspection
 from db.resources.kinds import KINDS
-from db.resources.quotas import check_room
 from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder
 from operations.inspections.states import check_repairable
+from operations.work_orders.states import Priority
+from use_cases.work_orders import create
+
+router = APIRouter(
+    prefix="/v1/inspection-forms", tags=["inspection-forms"], route_class=TenantRoute
+)
 
 
-async def order_repair(
+class DefectRepair(fields.Body):
+    """The defect of a form that a work order is to mend."""
+
+    question_id: QuestionId = Field(description="the question that was answered `fail`")
+    title: Annotated[fields.Name, Field(examples=["Replace the brake pads"])] | None = Field(
+        default=None, description="null: the label of the question"
+    )
+    priority: Priority = "high"
+    assignee_ids: Assignees = Field(default_factory=list)
+    due_at: fields.PlannedTime | None = None
+
+
+@router.post(
+    "/{id}/work-orders",
+    operation_id="createInspectionFormWorkOrder",
+    status_code=201,
+    response_model=WorkOrderItem,
+)
+async def repair_defect(
+    access: Dispatcher, form_id: FormPath, body: Annotated[DefectRepair, Body()]
+) -> Response:
+    """Make the work order that mends a defect, once for each failed question of a form. Asset and
+    site are those of the form, and the client is that of its work order.
+    """
+    access.check_scope("work-orders:write")
+    async with access.transaction() as conn:
+        row = await forms.found(conn, form_id, lock=True)
+        access.check_unchanged(forms.item(row))
+        await check_references(conn, body)
+        order = await _order_repair(conn, access, row, body)
+    return created(work_order_item(order), "/v1/work-orders")
+
+
+async def _order_repair(
     conn: Connection, access: Access, row: Inspection, body: DefectRepair
 ) -> WorkOrder:
     """Make the order that mends a defect of a form. Raises Problem (409, 422), IllegalMoveError."""
@@ -35,14 +81,12 @@ async def order_repair(
         "title": body.title or label[:200],
         "description": defect["note"],
         "priority": body.priority,
-        "assignee_ids": sorted(set(body.assignee_ids)),
+        "assignee_ids": body.assignee_ids,
         "due_at": body.due_at,
         "inspection_form_id": row.id,
         "question_id": body.question_id,
     }
-    columns |= await _place(conn, row)
-    at = await check_room(conn, "work_orders")
-    return await insert_order(conn, access, columns, at)
+    return await create(conn, access.caller, columns | await _place(conn, row))
 
 
 async def _place(conn: Connection, row: Inspection) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, ok
-from api.http.problems import Fault, Problem, bad_field, check_together, not_found
+from api.http.problems import Fault, Problem, bad_field, not_found
 from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.own_hours import readable_employee
 from api.request.paging import ListOf, Page
@@ -38,6 +38,7 @@ from db.punches.amendments import earlier_verdicts
 from db.punches.punch_list import PunchFilter, Review, StoredPunch
 from db.punches.rows import Fate, NewPunch
 from db.resources.employees import Employee, employees
+from operations.errors import check_together
 from telemetry.times import ANCIENT_BEFORE_US, to_us
 from use_cases.punches.record import MAX_PUNCHES_PER_DAY, record
 from use_cases.punches.review import record_review

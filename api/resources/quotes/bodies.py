@@ -13,7 +13,7 @@ from api.http.encoding import id_text
 from api.http.problems import bad_field
 from api.request.paging import SortedQuery
 from api.request.resource import Item, item_of
-from api.resources.work_orders.bodies import Assignees
+from api.resources.work_orders.listing import Assignees
 from db.quotes.quotes import MailState, QuoteRow
 from operations.quotes.document import document_line, quote_label, taxes_by_rate
 from operations.quotes.evidence import EvidenceKind, hex_hash

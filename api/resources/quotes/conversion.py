@@ -7,12 +7,9 @@ from api.http.encoding import id_text
 from api.http.problems import Problem
 from api.request.access import Access
 from api.resources.quotes.bodies import QuoteConversion, lines_of
-from api.resources.work_orders.changes import stock_of
-from api.resources.work_orders.creation import insert_order
 from db.core.connect import Connection
 from db.quotes.quotes import QuoteRow
 from db.resources.kinds import KINDS
-from db.resources.quotas import check_room
 from db.resources.work_orders import WorkOrder
 from db.stock.inventory import lock_levels
 from db.stock.parts import serial_parts
@@ -20,6 +17,7 @@ from operations.quotes.states import check_accepted
 from operations.quotes.sums import QuoteLine
 from operations.stock import MILLI
 from use_cases.stock.order_parts import plan_new
+from use_cases.work_orders import create, order_stock
 
 _MOST_CHARACTERS = 500  # of a task
 
@@ -40,15 +38,15 @@ async def convert(
         "client_id": row.client_id,
         "site_id": body.site_id,
         "quote_id": row.id,
-        "assignee_ids": sorted(set(body.assignee_ids)),
+        "assignee_ids": body.assignee_ids,
         "checklist": [_task(line) for line in lines if _part(line) not in parts],
     }
     wanted = dict(parts)
     if body.warehouse_id is not None:
         await lock_levels(conn, [(part_id, body.warehouse_id) for part_id in wanted])
-    at = await check_room(conn, "work_orders")
-    order = await insert_order(conn, access, columns, at)
-    await plan_new(conn, stock_of(access, order), wanted, body.warehouse_id, at)
+    order = await create(conn, access.caller, columns)
+    stock = order_stock(access.caller, order)
+    await plan_new(conn, stock, wanted, body.warehouse_id, order.created_at)
     return order
 
 
@@ -90,4 +88,4 @@ def _task(line: QuoteLine) -> dict[str, object]:
     text = line.description
     if len(text) > _MOST_CHARACTERS:
         text = text[: _MOST_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return {"text": text, "done": False, "by": None, "at": None}
+    return {"text": text, "done": False}

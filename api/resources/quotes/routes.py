@@ -53,7 +53,7 @@ from api.resources.quotes.moves import (
     document_of,
 )
 from api.resources.stock.turns import stock_transaction
-from api.resources.work_orders.bodies import WorkOrderItem, work_order_item
+from api.resources.work_orders.listing import WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.core.numbers import next_number
 from db.core.table import db_now

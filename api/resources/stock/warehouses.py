@@ -9,12 +9,12 @@ from typing import Annotated
 from pydantic import Field
 
 from api.http import fields
-from api.http.problems import check_together
 from api.request.paging import SortedByNameQuery
 from api.request.plain_resource import plain_resource
 from api.request.resource import Resource, item_of
 from db.stock import warehouses as table
 from db.stock.in_use import is_warehouse_in_use
+from operations.errors import check_together
 
 _Name = Annotated[fields.Name, Field(examples=["Main store"])]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["W-1"])]

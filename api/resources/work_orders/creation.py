@@ -1,54 +1,87 @@
-"""The making of work orders: of a body, of a quote that was accepted, of a defect.
-
-Who makes an order takes its number last, when all that it names is locked: others who make orders
-wait for the rest of the transaction (`db.core.numbers`).
-"""
+"""Work orders are made."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from api.request.access import Access
-from api.resources.work_orders.changes import (
-    A_MOMENT,
-    check_new_assignees,
-    check_parent,
-    check_row,
-    check_site,
-    insert_created,
-    needs_assignment,
+from fastapi import APIRouter, Body
+from pydantic import Field
+from starlette.responses import Response
+
+from api.http import fields
+from api.http.encoding import created
+from api.request.access import Dispatcher
+from api.request.references import check_references
+from api.request.route import TenantRoute
+from api.resources.work_orders.listing import (
+    MAX_CHECKLIST,
+    Assets,
+    Assignees,
+    Cents,
+    OrderPriority,
+    OrderTitle,
+    TaskText,
+    WorkOrderItem,
+    work_order_item,
 )
-from db.core.connect import Connection
-from db.core.ids import new_id
-from db.core.numbers import next_number
-from db.resources.work_orders import WorkOrder
+from db.resources.work_orders import lock_tree
+from use_cases.work_orders import create
 
-_DEFAULTS: Mapping[str, Any] = {
-    "priority": "normal",
-    "state": "created",
-    "checklist": [],
-    "assignee_ids": [],
-    "asset_ids": [],
-    "user_ids": [],
-    "worked_s": 0,
-}
+router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 
 
-async def insert_order(
-    conn: Connection, access: Access, columns: Mapping[str, Any], at: datetime
-) -> WorkOrder:
-    """Insert a new order, made at `at`, with its first transitions and its events. Where it has
-    assignees and is no draft, it is `assigned`. Raises Problem (422). Whoever gives it a parent has
-    locked the tree.
+class Task(fields.Body):
+    """An item of a checklist."""
+
+    text: TaskText
+    done: bool = False
+
+
+Checklist = Annotated[list[Task], Field(max_length=MAX_CHECKLIST)]
+
+
+class WorkOrderFields(fields.Body):
+    """The fields that somebody gives. `planned_start` and `planned_end` go together."""
+
+    title: OrderTitle
+    description: fields.Notes | None = None
+    priority: OrderPriority = "normal"
+    client_id: fields.ClientId | None = None
+    site_id: fields.SiteId | None = None
+    parent_id: fields.WorkOrderId | None = None
+    assignee_ids: Assignees = Field(default_factory=list)
+    asset_ids: Assets = Field(default_factory=list)
+    planned_start: fields.PlannedTime | None = None
+    planned_end: fields.PlannedTime | None = None
+    due_at: fields.PlannedTime | None = None
+    checklist: Checklist = Field(default_factory=list)
+    labour_cost_cents: Cents | None = None
+    currency: fields.Currency | None = None
+
+
+class NewWorkOrder(WorkOrderFields):
+    """A new work order. `planned_start` and `planned_end` go together."""
+
+    status: Annotated[Literal["draft", "created"], Field(examples=["created"])] = "created"
+
+
+def order_columns(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a body as `use_cases.work_orders` takes them."""
+    columns = dict(given)
+    if "checklist" in given:
+        columns["checklist"] = [dict(task) for task in given["checklist"]]
+    return columns
+
+
+@router.post("", operation_id="createWorkOrder", status_code=201, response_model=WorkOrderItem)
+async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Body()]) -> Response:
+    """Create a work order, as a draft or as one that is to be done. The latter is `assigned` where
+    it has assignees.
     """
-    fixed = {"id": new_id(), "number": 0, "created_at": at, "updated_at": at}
-    row = WorkOrder(**{**dict.fromkeys(WorkOrder._fields), **_DEFAULTS, **columns, **fixed})
-    if needs_assignment(row):
-        row = row._replace(state="assigned", updated_at=at + A_MOMENT)
-    check_row(row)
-    await check_site(conn, row)
-    await check_new_assignees(conn, None, row)
-    await check_parent(conn, row)
-    row = row._replace(number=await next_number(conn, "work_order"))
-    await insert_created(conn, access, row)
-    return row
+    columns = order_columns(dict(body))
+    columns["state"] = columns.pop("status")
+    async with access.transaction() as conn:
+        if body.parent_id is not None:
+            await lock_tree(conn)
+        await check_references(conn, body)
+        row = await create(conn, access.caller, columns)
+    return created(work_order_item(row), router.prefix)

@@ -1,4 +1,9 @@
-"""Lists of work orders: their filters and orders, counts by status, and names in their rows."""
+"""Work orders: jobs of employees at sites, from a draft to what was signed for.
+
+A dispatcher makes and changes them. A technician says the verbs of work and keeps the checklist and
+the comments of those that are assigned to them. Here are their lists, with filters, orders, counts
+by status, and names in the rows.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,24 +11,56 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
 
+from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from starlette.responses import Response
 
 from api.http import fields
+from api.http.encoding import id_text, ok
 from api.http.problems import bad_parameter
-from api.request.paging import ListQuery, given_filters
-from api.request.resource import Item
+from api.request.access import Access, Reader
+from api.request.paging import ListOf, ListQuery, given_filters
+from api.request.references import check_filters
+from api.request.resource import Item, Resource, item_of
+from api.request.route import TenantRoute
+from api.resources.inspections.templates import QuestionId
 from db.core.connect import Connection
 from db.core.listing import Order
 from db.resources.names import NamedTable, names_of
 from db.resources.search import MAX_CHARACTERS, MIN_CHARACTERS
-from db.resources.work_orders import WorkOrder
+from db.resources.work_orders import WorkOrder, work_orders
 from operations.work_orders.states import STATES, Priority, State
 
+router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
+WorkOrderPath = Annotated[fields.WorkOrderId, Path(alias="id")]
+MAX_CHECKLIST = 200
+MAX_ASSIGNEES = MAX_ASSETS = 100
 MAX_COUNTED_OF_STATUS = 10_000
 _STATUS_LIST = "^({0})(,({0}))*$".format("|".join(STATES))
-_INCLUDED = "client|site|assignees|assets"
-_INCLUDE = f"^({_INCLUDED})(,({_INCLUDED}))*$"
-_INCLUDE_OF_ONE = "^({0})(,({0}))*$".format(f"costs|{_INCLUDED}")
+INCLUDED = "client|site|assignees|assets"
+_INCLUDE = f"^({INCLUDED})(,({INCLUDED}))*$"
+PRINTED = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+
+
+def order_text(most: int, example: str) -> Any:
+    """Return the annotations of a text with at least one character that is printed."""
+    return (
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=most),
+        AfterValidator(fields.storable),
+        Field(examples=[example], json_schema_extra={"pattern": PRINTED}),
+    )
+
+
+OrderTitle = Annotated[fields.Name, Field(examples=["Replace the crane's cable"])]
+TaskText = Annotated[str, *order_text(500, "Lock the main switch.")]
+_ClientName = Annotated[fields.Name, Field(examples=["Frei AG"])]
+_SiteName = Annotated[fields.Name, Field(examples=["Quarry north"])]
+_AssigneeName = Annotated[fields.Name, Field(examples=["Anna Keller"])]
+OrderPriority = Annotated[Priority, Field(examples=["normal"])]
+OrderStatus = Annotated[State, Field(examples=["created"])]
+Cents = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[48_000]), fields.WHOLE]
+Assignees = Annotated[list[fields.EmployeeId], Field(max_length=MAX_ASSIGNEES)]
+Assets = Annotated[list[fields.AssetId], Field(max_length=MAX_ASSETS)]
 _Since = Annotated[fields.Time | None, Field(description="at this time or later")]
 _Until = Annotated[fields.Time | None, Field(description="before this time")]
 _ORDERS: dict[str, Order] = {
@@ -32,6 +69,58 @@ _ORDERS: dict[str, Order] = {
     "planned_start": Order(column="planned_key"),
     "priority": Order("rank", column="priority_key"),
 }
+
+
+class TaskItem(BaseModel):
+    """An item of a checklist, and who has done it."""
+
+    text: TaskText
+    done: bool
+    by: fields.UserId | None = Field(description="who said that it is done")
+    at: datetime | None = Field(description="when they did")
+
+
+class WorkOrderItem(fields.StoredItem):
+    """A work order. Names are there where `include` asks for them."""
+
+    id: fields.WorkOrderId
+    number: fields.Count = Field(description="1, 2, 3, ... of the organization", examples=[48])
+    title: OrderTitle
+    description: fields.Notes | None
+    priority: OrderPriority
+    status: OrderStatus
+    client_id: fields.ClientId | None
+    site_id: fields.SiteId | None
+    parent_id: fields.WorkOrderId | None = Field(description="the one that it is a part of")
+    assignee_ids: Assignees
+    asset_ids: Assets
+    planned_start: datetime | None
+    planned_end: datetime | None
+    due_at: datetime | None
+    checklist: Annotated[list[TaskItem], Field(max_length=MAX_CHECKLIST)]
+    quote_id: fields.QuoteId | None = Field(description="the quote that it was made of")
+    inspection_form_id: fields.InspectionFormId | None = Field(
+        description="the form whose defect it is to mend"
+    )
+    question_id: QuestionId | None = Field(description="the failed question of that form")
+    worked_s: fields.Count = Field(description="by the shifts on it that ended", examples=[28_800])
+    labour_cost_cents: Cents | None = Field(
+        description="as somebody entered it, in minor units of the currency; null for viewers and"
+        " technicians"
+    )
+    currency: fields.Currency | None = Field(description="of that cost; null as that")
+    started_at: datetime | None = Field(description="when work on it began first")
+    ended_at: datetime | None = Field(
+        description="when it was completed, cancelled, or found to be impossible"
+    )
+    client_name: _ClientName | None = None
+    site_name: _SiteName | None = None
+    assignee_names: Annotated[list[_AssigneeName], Field(max_length=MAX_ASSIGNEES)] | None = Field(
+        default=None, description="in the order of `assignee_ids`"
+    )
+    asset_names: Annotated[list[fields.Name], Field(max_length=MAX_ASSETS)] | None = Field(
+        default=None, description="in the order of `asset_ids`"
+    )
 
 
 class WorkOrderFilters(fields.Query):
@@ -140,7 +229,7 @@ class WorkOrderQuery(WorkOrderFilters, ListQuery):
     ] = "-created_at"
     include: Annotated[
         str | None,
-        fields.shaped(_INCLUDE, f"must be of {_INCLUDED.replace('|', ', ')}, with commas"),
+        fields.shaped(_INCLUDE, f"must be of {INCLUDED.replace('|', ', ')}, with commas"),
         Field(
             max_length=100,
             description="the names of these in each row, with commas",
@@ -153,29 +242,6 @@ class WorkOrderQuery(WorkOrderFilters, ListQuery):
     def order(self) -> Order:
         """The order that is asked for."""
         return replace(_ORDERS[self.sort.removeprefix("-")], descending=self.sort.startswith("-"))
-
-
-class WorkOrderShown(fields.Query):
-    """The things to show beside a work order."""
-
-    include: Annotated[
-        str | None,
-        fields.shaped(
-            _INCLUDE_OF_ONE, f"must be of costs, {_INCLUDED.replace('|', ', ')}, with commas"
-        ),
-        Field(
-            max_length=100,
-            description="the names of these, with commas, and costs, for dispatchers and admins"
-            " alone",
-            examples=["client,assignees"],
-            json_schema_extra={"pattern": _INCLUDE_OF_ONE},
-        ),
-    ] = None
-
-    @property
-    def costs(self) -> bool:
-        """Costs are asked for."""
-        return self.include is not None and "costs" in self.include.split(",")
 
 
 class StatusCount(BaseModel):
@@ -199,6 +265,22 @@ def status_count(state: State, rows: int) -> Item:
         "total": min(rows, MAX_COUNTED_OF_STATUS),
         "total_is_estimate": rows > MAX_COUNTED_OF_STATUS,
     }
+
+
+def _checklist(row: WorkOrder) -> list[Item]:
+    return [
+        {**task, "by": None if task["by"] is None else id_text("usr", UUID(task["by"]))}
+        for task in row.checklist
+    ]
+
+
+work_order_item = item_of(WorkOrderItem, status=lambda row: row.state, checklist=_checklist)
+"""Return a WorkOrderItem."""
+
+
+def _without_cost(row: WorkOrder) -> Item:
+    """Return a WorkOrderItem for whoever does not see what work costs."""
+    return work_order_item(row._replace(labour_cost_cents=None, currency=None))
 
 
 class _Named(NamedTuple):
@@ -246,3 +328,51 @@ def _shown(row: WorkOrder, named: _Named, names: Mapping[UUID, str]) -> list[str
     if isinstance(getattr(row, named.column), list):
         return found
     return found[0] if found else None
+
+
+orders = Resource(
+    work_orders,
+    work_order_item,
+    item_for=lambda access: work_order_item if access.sees_all else _without_cost,
+    included=included_names,
+)
+
+
+@router.get("", operation_id="listWorkOrders", response_model=ListOf[WorkOrderItem])
+async def list_work_orders(access: Reader, query: Annotated[WorkOrderQuery, Query()]) -> Response:
+    """List work orders, newest first."""
+    return await orders.list(access, query)
+
+
+@router.get("/counts", operation_id="countWorkOrders", response_model=WorkOrderCounts)
+async def count_work_orders(
+    access: Reader, query: Annotated[WorkOrderFilters, Query()]
+) -> Response:
+    """Count work orders by status, with the filters of their list. Counting ends at 10,000 of each
+    status.
+    """
+    async with access.transaction() as conn:
+        await check_filters(conn, query)
+        counts = await work_orders.counts(
+            conn, query.wanted(), "state", STATES, MAX_COUNTED_OF_STATUS + 1
+        )
+    return ok({"data": [status_count(state, counts[state]) for state in STATES]})
+
+
+def is_own(access: Access, row: WorkOrder) -> bool:
+    """Return whether the caller is an assignee."""
+    return any(map(access.is_own, row.user_ids))
+
+
+def check_own(access: Access, row: WorkOrder) -> None:
+    """Raise Problem (403) for a technician who is no assignee."""
+    access.check_own(access.caller.user_id if is_own(access, row) else None, "work orders")
+
+
+async def check_own_order(conn: Connection, access: Access, order_id: UUID | None) -> None:
+    """Raise Problem (403) where a technician names an order of which they are no assignee."""
+    if order_id is None or not access.is_technician:
+        return
+    row = await work_orders.find(conn, order_id)
+    if row is not None:
+        check_own(access, row)

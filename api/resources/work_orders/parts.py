@@ -7,44 +7,99 @@ when the order is closed, cancelled, given up or deleted.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, id_text, ok, optional_id_text, time_text
-from api.http.problems import Problem, bad_field, conflict, not_found
+from api.http.problems import bad_field, conflict, not_found
 from api.request.access import Access, Dispatcher, Reader, Technician
 from api.request.paging import ListOf, SortedQuery
 from api.request.references import check_reference, check_references
 from api.request.route import TenantRoute
-from api.resources.stock.named_lots import expired_once
-from api.resources.stock.quantities import shown_quantity
-from api.resources.stock.turns import stock_transaction
-from api.resources.work_orders.bodies import (
-    NewOrderPart,
-    OrderPartChange,
-    OrderPartItem,
-    PartMove,
+from api.resources.stock.named_lots import ExpiredLots, LotFields, expired_once
+from api.resources.stock.quantities import (
+    ShownQuantity,
+    SomeQuantity,
+    StockQuantity,
+    shown_quantity,
 )
-from api.resources.work_orders.changes import check_own, stock_of
+from api.resources.stock.turns import stock_transaction
+from api.resources.work_orders.listing import WorkOrderPath, check_own, orders
 from api.resources.work_orders.records import listed_records
-from api.resources.work_orders.routes import WorkOrderPath, check_unchanged, orders
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.table import db_now
 from db.resources.kinds import KINDS
 from db.resources.work_orders import WorkOrder
 from db.stock.work_order_parts import MAX_ORDER_PARTS, OrderPartRow, order_parts, part_of
-from operations.work_orders.parts import PartUseError
+from operations.stock import PartTracking
 from operations.work_orders.states import RESERVING, USING, WORK_ORDERS
 from use_cases.stock.order_parts import bring_back, consume, plan
+from use_cases.work_orders import order_stock
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 _PartPath = Annotated[fields.PartId, Path(alias="part_id")]
+
+
+class PartPlan(fields.Body):
+    """A part that is planned, and the warehouse in which it is reserved."""
+
+    quantity: StockQuantity = Field(description="how much of it the whole work order takes")
+    warehouse_id: fields.WarehouseId | None = Field(
+        default=None, description="null: not chosen, and nothing is reserved"
+    )
+
+
+class NewOrderPart(PartPlan):
+    """A part that a work order plans."""
+
+    part_id: fields.PartId
+
+
+class OrderPartChange(PartPlan):
+    """The fields to change. In a work order that is to be done, what is planned and not used yet is
+    reserved then.
+    """
+
+    quantity: StockQuantity = Field(default_factory=fields.absent)
+
+
+class PartMove(LotFields, fields.Body):
+    """A quantity of a part that is used, or that was not needed after all."""
+
+    quantity: SomeQuantity
+    warehouse_id: fields.WarehouseId | None = Field(
+        default=None, description="null: the one that is planned"
+    )
+
+
+class OrderPartItem(BaseModel):
+    """A part that a work order plans or uses."""
+
+    work_order_id: fields.WorkOrderId
+    part_id: fields.PartId
+    part_number: Annotated[fields.Name, Field(examples=["OF-2210"])]
+    part_name: Annotated[fields.Name, Field(examples=["Oil filter"])]
+    unit: Annotated[fields.Name, Field(max_length=20, examples=["piece"])]
+    tracking: PartTracking = Field(description="what a use of the part names")
+    warehouse_id: fields.WarehouseId | None = Field(description="where it is reserved")
+    planned: ShownQuantity
+    reserved: ShownQuantity
+    used: ShownQuantity = Field(description="less what came back")
+    cost_cents: fields.Count | None = Field(
+        description="of what was used, as it was then; null for viewers and technicians"
+    )
+    currency: fields.Currency
+    created_at: datetime
+    updated_at: datetime
+    expired_lots: ExpiredLots = None
 
 
 def order_part_item(access: Access, row: OrderPartRow) -> dict[str, Any]:
@@ -85,7 +140,7 @@ async def plan_part(
     """Plan a part. In a work order that is to be done, it is reserved in its warehouse."""
     async with stock_transaction(access, body.part_id) as conn:
         order = await orders.found(conn, work_order_id, lock=True)
-        check_unchanged(access, order)
+        access.check_unchanged(orders.item_for(access)(order))
         await check_references(conn, body)
         _check_plannable(order)
         if await part_of(conn, order.id, body.part_id) is not None:
@@ -93,7 +148,7 @@ async def plan_part(
         row = await new_part(conn, order, body.part_id)
         row = row._replace(warehouse_id=body.warehouse_id, planned_milli=body.quantity)
         is_reserved = order.state in RESERVING
-        row = await plan(conn, stock_of(access, order), row, is_reserved=is_reserved)
+        row = await plan(conn, order_stock(access.caller, order), row, is_reserved=is_reserved)
     item = order_part_item(access, row)
     return created(item, f"{router.prefix}/{item['work_order_id']}/parts", key="part_id")
 
@@ -135,7 +190,7 @@ async def update_order_part(
         if planned != row:
             await _check_there(conn, planned)
         is_reserved = order.state in RESERVING
-        row = await plan(conn, stock_of(access, order), planned, is_reserved=is_reserved)
+        row = await plan(conn, order_stock(access.caller, order), planned, is_reserved=is_reserved)
     return ok(order_part_item(access, row))
 
 
@@ -154,7 +209,7 @@ async def consume_part(
     async with _using(access, work_order_id, part_id, body) as (conn, order, row):
         row = row or await new_part(conn, order, part_id)
         warehouse_id = await _warehouse(conn, body, row)
-        stock, named = stock_of(access, order), body.named_lots()
+        stock, named = order_stock(access.caller, order), body.named_lots()
         row = await consume(conn, stock, row, warehouse_id, body.quantity, named)
         once = await expired_once(conn, part_id, warehouse_id, named)
     return ok(order_part_item(access, row), once=once)
@@ -174,7 +229,7 @@ async def return_part(
         if row is None:
             raise not_found("part of the work order")
         warehouse_id = await _warehouse(conn, body, row)
-        stock, named = stock_of(access, order), body.named_lots()
+        stock, named = order_stock(access.caller, order), body.named_lots()
         row = await bring_back(conn, stock, row, warehouse_id, body.quantity, named)
         once = await expired_once(conn, part_id, warehouse_id, named)
     return ok(order_part_item(access, row), once=once)
@@ -210,10 +265,7 @@ async def _using(
         await check_references(conn, body)
         if order.state not in USING:
             raise WORK_ORDERS.illegal(order.state, "to use parts")
-        try:
-            yield conn, order, row
-        except PartUseError as error:
-            raise Problem(409, error.code, str(error)) from None
+        yield conn, order, row
 
 
 async def _part(conn: Connection, order: WorkOrder, part_id: UUID) -> OrderPartRow:

@@ -1,39 +1,100 @@
 """The records of work orders: comments, transitions, and the machines that were at the site."""
 
+import base64
 from collections.abc import Callable
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api.http import fields
 from api.http.encoding import created
 from api.http.problems import conflict
 from api.request.access import Access, Reader, Technician
 from api.request.paging import ListOf, ListQuery, Page, SortedQuery, Total
-from api.request.resource import Item
+from api.request.resource import Item, item_of
 from api.request.route import TenantRoute
 from api.resources.visits import VisitItem, visit_item
-from api.resources.work_orders.bodies import (
-    CommentItem,
-    NewComment,
-    TransitionItem,
-    comment_item,
-    transition_item,
-    transition_without_signature,
-)
-from api.resources.work_orders.changes import check_own
-from api.resources.work_orders.routes import WorkOrderPath, check_unchanged, orders
+from api.resources.work_orders.listing import MAX_CHECKLIST, WorkOrderPath, check_own, orders
+from api.resources.work_orders.verbs import Reason, Signature, Signer
 from db.core.ids import new_id
 from db.core.listing import RowKey
 from db.core.table import Table, db_now
 from db.history import visits
 from db.history.visits import ListedVisit, VisitFilter
 from db.resources import work_orders as table
-from db.resources.work_orders import Comment, comments, transitions
+from db.resources.work_orders import Comment, WorkOrderTransition, comments, transitions
+from operations.work_orders.states import State, Verb
 
 router = APIRouter(prefix="/v1/work-orders", tags=["work-orders"], route_class=TenantRoute)
 MAX_COMMENTS = 1_000
+_Remark = Annotated[fields.Notes, Field(examples=["The key is with the foreman."])]
+
+
+class NewComment(fields.Body):
+    """A new comment."""
+
+    text: _Remark
+
+
+class CommentItem(BaseModel):
+    """A comment on a work order."""
+
+    id: fields.CommentId
+    work_order_id: fields.WorkOrderId
+    user_id: fields.UserId
+    text: _Remark
+    created_at: datetime
+
+
+class TransitionItem(BaseModel):
+    """A way from a status to another, and who took it."""
+
+    id: fields.TransitionId
+    work_order_id: fields.WorkOrderId
+    verb: Literal["create"] | Verb
+    from_status: State | None = Field(description="null: it was made")
+    status: State
+    user_id: fields.UserId
+    created_at: datetime
+    lat: fields.Latitude | None = Field(description="where the user was; null: not given")
+    lon: fields.Longitude | None
+    reason: Reason | None
+    signer_name: Signer | None
+    signed_at: datetime | None
+    signature: Signature | None = Field(
+        description="null, as its attachment, for viewers and technicians"
+    )
+    signature_attachment_id: fields.AttachmentId | None
+    open_tasks: Annotated[int, Field(ge=0, le=MAX_CHECKLIST, examples=[0])] | None = Field(
+        description="the items of the checklist that were not done when somebody signed; null: of"
+        " another verb, or not known"
+    )
+
+
+comment_item = item_of(CommentItem)
+"""Return a CommentItem."""
+
+
+def _signature(row: WorkOrderTransition) -> str | None:
+    return None if row.signature is None else base64.b64encode(row.signature).decode()
+
+
+transition_item = item_of(
+    TransitionItem,
+    from_status=lambda row: row.from_state,
+    status=lambda row: row.state,
+    signature=_signature,
+)
+"""Return a TransitionItem."""
+
+
+def transition_without_signature(row: WorkOrderTransition) -> Item:
+    """Return a TransitionItem for whoever does not see how a customer signed."""
+    return transition_item(row._replace(signature=None, signature_attachment_id=None))
 
 
 @router.get(
@@ -59,7 +120,7 @@ async def create_comment(
     async with access.transaction() as conn:
         row = await orders.found(conn, work_order_id, lock=True)
         check_own(access, row)
-        check_unchanged(access, row)
+        access.check_unchanged(orders.item_for(access)(row))
         if await comments.count(conn, {"work_order_id": row.id}) >= MAX_COMMENTS:
             detail = f"A work order has at most {MAX_COMMENTS} comments."
             raise conflict("too_many_comments", detail)

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from api.documents.inspection_pdf import InspectionPrinter
+from api.documents.item_pdf import ItemPrinter
 from api.documents.letterhead import Letterhead
 from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import AdjustmentLine, DocumentDay, PaidHours
 from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_pdf import TimesheetPrinter
-from api.documents.work_order_pdf import WorkOrderPrinter
 from languages.catalogue import say
 from languages.language import Language
 from operations.quotes.document import QuoteDocument, document_line, read_document
@@ -80,7 +79,7 @@ def test_a_timesheet_says_who_adjusted_their_own_hours(language: Language, says:
 
 
 def test_an_inspection_is_german() -> None:
-    text = _text(InspectionPrinter(uses_system_fonts=False).pdf(inspection(letterhead=GERMAN)))
+    text = _text(ItemPrinter(uses_system_fonts=False).pdf(inspection(letterhead=GERMAN)))
     lines = (
         "Prüfbericht",
         "Nicht bestanden: 1 Mangel",
@@ -95,7 +94,7 @@ def test_an_inspection_is_german() -> None:
 
 
 def test_a_work_order_is_german() -> None:
-    text = _text(WorkOrderPrinter(uses_system_fonts=False).pdf(work_order(letterhead=GERMAN)))
+    text = _text(ItemPrinter(uses_system_fonts=False).pdf(work_order(letterhead=GERMAN)))
     lines = (
         "Arbeitsauftrag 48",
         "Erledigt",

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from api.documents.item_pdf import ItemDocument
 from api.documents.printing import packed
 from api.documents.renderer import Renderer
 from api.documents.timesheet import DocumentError, TimesheetDocument
@@ -69,13 +70,13 @@ async def test_small_documents_do_not_wait_for_dear_ones(renderer: Renderer) -> 
 async def test_an_inspection_with_photos_reads_them_when_it_is_next(renderer: Renderer) -> None:
     report, has_read = inspection(), asyncio.Event()
 
-    async def with_pictures() -> object:
+    async def with_pictures() -> ItemDocument:
         has_read.set()
         return report
 
     before = asyncio.create_task(renderer.render(NORTH, dear(), "pdf"))
     await asyncio.sleep(0)
-    printed = asyncio.create_task(renderer.inspection(NORTH, report, with_pictures))
+    printed = asyncio.create_task(renderer.item_with_photos(NORTH, with_pictures))
     await asyncio.sleep(0)
     assert not has_read.is_set()
     await before
@@ -84,17 +85,13 @@ async def test_an_inspection_with_photos_reads_them_when_it_is_next(renderer: Re
 
 async def test_what_cannot_be_printed_says_so(renderer: Renderer) -> None:
     report = inspection(answers={}, template_name="x" * 500_000)
-
-    async def with_pictures() -> object:
-        return report
-
     with pytest.raises(DocumentError, match="characters: there are too many"):
-        await renderer.inspection(NORTH, report, with_pictures)
+        await renderer.item(NORTH, report)
 
 
 def test_lines_and_pictures_make_a_document_dear() -> None:
     assert packed("timesheet_pdf", examples.plain_week()).is_small
     assert packed("timesheet_pdf", examples.crowded_month()).is_small
     assert not packed("timesheet_pdf", dear()).is_small
-    assert packed("inspection", inspection(), bytes(1_000_000)).is_small
-    assert not packed("inspection", inspection(), bytes(3_000_000)).is_small
+    assert packed("item", inspection(), bytes(1_000_000)).is_small
+    assert not packed("item", inspection(), bytes(3_000_000)).is_small

@@ -9,16 +9,15 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from api.documents.inspection_pdf import MAX_PDF_BYTES, MAX_PRINTED_PHOTOS, InspectionPrinter
+from api.documents.item_pdf import MAX_PDF_BYTES, ItemPrinter
 from api.documents.timesheet import DocumentError
 from api.documents.typst_printer import MAX_CHARACTERS
-from api.documents.work_order_pdf import SheetPart, SheetTask, WorkOrderPrinter
-from tests.api.documents.reports import AT, inspection, question, work_order
+from api.resources.inspections.forms import MAX_PRINTED_PHOTOS
+from tests.api.documents.reports import inspection, part, question, task, transition, work_order
 from tests.api.documents.test_timesheet_pdf import NAMES
 from tests.api.photos.pictures import picture, saved
 
-_inspections = InspectionPrinter(uses_system_fonts=False)
-_work_orders = WorkOrderPrinter(uses_system_fonts=False)
+_printer = ItemPrinter(uses_system_fonts=False)
 
 
 def pages(content: bytes) -> list[str]:
@@ -35,7 +34,7 @@ def images(content: bytes) -> int:
 
 
 def test_an_inspection_shows_what_was_asked_and_answered() -> None:
-    content = _inspections.pdf(inspection())
+    content = _printer.pdf(inspection())
     text = " ".join(pages(content))
     for line in (
         "Keller Tiefbau AG",
@@ -63,15 +62,18 @@ def test_an_inspection_shows_what_was_asked_and_answered() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"state": "draft", "submitted_at": None}, "Draft not submitted"),
-        ({"state": "superseded", "corrected_by_id": "insp_2"}, "Superseded Failed: 1 defect; corr"),
-        ({"corrects_id": "insp_1"}, "Corrects insp_1"),
+        ({"status": "draft", "submitted_at": None}, "Draft not submitted"),
+        (
+            {"status": "superseded", "superseded_by_id": "insp_2"},
+            "Superseded Failed: 1 defect; corr",
+        ),
+        ({"supersedes_id": "insp_1"}, "Corrects insp_1"),
         ({"signatures": {}}, "Signed; the signature cannot be shown."),
         ({"defects": []}, "Passed"),
     ],
 )
 def test_an_inspection_says_what_it_is_worth(changes: dict[str, Any], says: str) -> None:
-    assert says in " ".join(pages(_inspections.pdf(inspection(**changes))))
+    assert says in " ".join(pages(_printer.pdf(inspection(**changes))))
 
 
 def test_an_inspection_shows_a_bounded_number_of_photos() -> None:
@@ -83,7 +85,8 @@ def test_an_inspection_shows_a_bounded_number_of_photos() -> None:
     }
     sections = [{"title": "All", "questions": asked}]
     photos = dict.fromkeys(ids[1:MAX_PRINTED_PHOTOS], picture())
-    content = _inspections.pdf(inspection(sections=sections, answers=answers, photos=photos))
+    named = {"photos": photos, "left_out": ids[MAX_PRINTED_PHOTOS:]}
+    content = _printer.pdf(inspection(sections=sections, answers=answers, **named))
     read = pages(content)
     assert "105 more photos are kept with the form." in read[-1]
     assert [text for text in read if "Cannot be shown" in text] == [read[0]]
@@ -97,13 +100,13 @@ def test_two_photos_fill_a_page_of_an_inspection() -> None:
     sections = [{"title": "All", "questions": [question("p", "photo", "Photos")]}]
     photos = {each: picture("JPEG", (1028, 771 - place)) for place, each in enumerate(ids)}
     report = inspection(sections=sections, answers={"p": {"value": ids}}, photos=photos)
-    counts = [len(page.images) for page in PdfReader(io.BytesIO(_inspections.pdf(report))).pages]
+    counts = [len(page.images) for page in PdfReader(io.BytesIO(_printer.pdf(report))).pages]
     assert counts == [1, 2, 2, 2, 2]
 
 
 def test_an_inspection_says_where_its_photos_are_and_how_many_are_not_printed() -> None:
-    report = inspection(left_out={"att_2", "att_3"}, photos={"att_1": picture()})
-    text = flat(_inspections.pdf(report))
+    report = inspection(left_out=["att_2", "att_3"], photos={"att_1": picture()})
+    text = flat(_printer.pdf(report))
     assert "2morephotosarekeptwiththeform." in text
     assert "Cannotbeshown" not in text
     assert "whosignin:https://ops.example.com/inspection-photos/insp_1" in text
@@ -119,12 +122,12 @@ def test_a_report_is_not_larger_than_letters_may_be() -> None:
     answers = {"p": {"value": [*photos]}}
     report = inspection(sections=sections, answers=answers, photos=photos)
     with pytest.raises(DocumentError) as error:
-        _inspections.pdf(report)
+        _printer.pdf(report)
     assert error.value.field == "bytes"
 
 
 def test_a_work_order_shows_what_is_to_be_done_and_who_signed() -> None:
-    content = _work_orders.pdf(work_order())
+    content = _printer.pdf(work_order())
     (text,) = pages(content)
     for line in (
         "Work order 48",
@@ -148,10 +151,12 @@ def test_a_work_order_shows_what_is_to_be_done_and_who_signed() -> None:
 
 
 def test_a_work_order_that_is_not_done_has_room_for_a_signature() -> None:
-    (text,) = pages(_work_orders.pdf(work_order(state="assigned", signature=None)))
+    (text,) = pages(_printer.pdf(work_order(status="assigned", transition=None)))
     assert "Sign-off Name Signature Date" in text
     assert "CLAMP 4 Clamp 4 piece GREASE Grease for wire ropes – 0.75 kg" in text
-    (text,) = pages(_work_orders.pdf(work_order(state="cancelled", signature=None, reason="Rain.")))
+    (text,) = pages(
+        _printer.pdf(work_order(status="cancelled", transition=transition(reason="Rain.")))
+    )
     assert "Cancelled Rain." in text
     assert "Sign-off" not in text
 
@@ -162,16 +167,19 @@ def test_a_text_is_never_markup(name: str) -> None:
     report = inspection(
         organization=name,
         template_name=name,
-        asset=name,
+        asset_name=name,
         sections=[{"title": name, "questions": [question("q", "text", name)]}],
         answers={"q": {"value": name, "note": name}},
     )
-    assert flat(_inspections.pdf(report)).count(wanted) >= 7
-    task = SheetTask(name, True, name, AT)
-    part = SheetPart("N 1", name, "piece", 1_000, 0)
-    named: dict[str, Any] = {"checklist": [task], "parts": [part], "files": [name]}
-    sheet = work_order(organization=name, title=name, client=name, **named)
-    assert flat(_work_orders.pdf(sheet)).count(wanted) >= 7
+    assert flat(_printer.pdf(report)).count(wanted) >= 7
+    named: dict[str, Any] = {
+        "checklist": [task(name, "2026-03-02T07:05:00Z", "usr_1")],
+        "users": {"usr_1": name},
+        "parts": [part("N 1", name, "piece", 1, 0)],
+        "files": [name],
+    }
+    sheet = work_order(organization=name, title=name, client_name=name, **named)
+    assert flat(_printer.pdf(sheet)).count(wanted) >= 7
 
 
 @pytest.mark.parametrize("word", ["W", "word ", "語", "شغل ", "👩\u200d👩\u200d👧", "a\n"])
@@ -180,10 +188,15 @@ def test_texts_may_be_long_and_of_any_letters(word: str) -> None:
     asked = [question(f"q{number}", "text", long[:500]) for number in range(2)]
     answers = {each["id"]: {"value": long, "note": long[:1_000]} for each in asked}
     sections = [{"title": long[:200], "questions": asked}]
-    report = inspection(sections=sections, answers=answers, asset=long[:200], organization=long)
-    parts = [SheetPart(long[:100], long[:200], long[:20], 1, 10**9)] * 3
-    sheet = work_order(title=long[:200], description=long, assignees=[long[:200]] * 5, parts=parts)
-    for content in (_inspections.pdf(report), _work_orders.pdf(sheet)):
+    report = inspection(
+        sections=sections, answers=answers, asset_name=long[:200], organization=long
+    )
+    named: dict[str, Any] = {
+        "assignee_names": [long[:200]] * 5,
+        "parts": [part(long[:100], long[:200], long[:20], 0.001, 1_000_000)] * 3,
+    }
+    sheet = work_order(title=long[:200], description=long, **named)
+    for content in (_printer.pdf(report), _printer.pdf(sheet)):
         read = PdfReader(io.BytesIO(content)).pages
         assert f"Page {len(read)} of {len(read)}" in read[-1].extract_text()
 
@@ -191,12 +204,12 @@ def test_texts_may_be_long_and_of_any_letters(word: str) -> None:
 def test_a_document_has_a_bounded_number_of_characters() -> None:
     for most, text in ((MAX_CHARACTERS, "x"), (MAX_CHARACTERS // 20, "x\n")):
         with pytest.raises(DocumentError) as error:
-            _work_orders.pdf(work_order(description=text * most))
+            _printer.pdf(work_order(description=text * most))
         assert error.value.field == "characters"
 
 
 def test_the_same_report_has_the_same_bytes() -> None:
-    first = _inspections.pdf(inspection())
-    _work_orders.pdf(work_order())
-    assert _inspections.pdf(inspection()) == first
-    assert InspectionPrinter(uses_system_fonts=False).pdf(inspection()) == first
+    first = _printer.pdf(inspection())
+    _printer.pdf(work_order())
+    assert _printer.pdf(inspection()) == first
+    assert ItemPrinter(uses_system_fonts=False).pdf(inspection()) == first

@@ -15,8 +15,8 @@ from api.resources.employees import EmployeeItem
 from api.resources.events import EventItem
 from api.resources.gateways import GatewayItem, NewGatewayItem
 from api.resources.gps_events import GpsEventItem
-from api.resources.inspections.form_bodies import InspectionFormDetail, InspectionFormItem
-from api.resources.inspections.template_bodies import (
+from api.resources.inspections.forms import InspectionFormDetail, InspectionFormItem
+from api.resources.inspections.templates import (
     InspectionTemplateDetail,
     InspectionTemplateItem,
     TemplateVersionItem,
@@ -35,13 +35,10 @@ from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
 from api.resources.webhooks.bodies import EndpointItem, NewEndpointItem
-from api.resources.work_orders.bodies import (
-    CommentItem,
-    OrderPartItem,
-    TransitionItem,
-    WorkOrderDetail,
-    WorkOrderItem,
-)
+from api.resources.work_orders.detail import WorkOrderDetail
+from api.resources.work_orders.listing import WorkOrderItem
+from api.resources.work_orders.parts import OrderPartItem
+from api.resources.work_orders.records import CommentItem, TransitionItem
 from api.resources.zones.bodies import VersionItem, ZoneItem, ZoneVersionItem
 from tests.api.photos.uploading import upload
 from tests.api.resources.quoting import draft
