@@ -7,13 +7,13 @@ from api.http.encoding import id_text
 from api.http.problems import Problem, bad_field
 from api.request.access import Access
 from api.resources.inspections.form_bodies import DefectRepair
+from api.resources.sites import sites
 from api.resources.work_orders.creation import insert_order
 from db.core.connect import Connection
 from db.resources import work_orders
 from db.resources.inspection_forms import Inspection
 from db.resources.kinds import KINDS
 from db.resources.quotas import check_room
-from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder
 from operations.inspections.states import check_repairable
 

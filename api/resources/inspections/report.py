@@ -16,11 +16,11 @@ from api.photos.copier import PhotoError
 from api.photos.copying import MAX_COPY_BYTES
 from api.request.access import Access
 from api.resources.organization_logo import letterhead_of
+from api.resources.sites import sites
 from db.core.connect import Connection
 from db.resources import organizations, photo_copies
 from db.resources.inspection_forms import Inspection
 from db.resources.names import NamedTable, names_of
-from db.resources.sites import sites
 from operations.inspections.answers import Defect, photo_ids, questions_of
 from telemetry.ids import parse_id
 

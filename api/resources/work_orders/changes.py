@@ -16,6 +16,7 @@ from api.http.problems import bad_field, check_together, conflict, forbidden
 from api.request.access import Access
 from api.request.references import check_owners
 from api.request.signatures import decoded_signature
+from api.resources.sites import sites
 from api.resources.work_orders.bodies import (
     Completion,
     ReasonedMove,
@@ -32,7 +33,6 @@ from db.resources import work_orders as stored
 from db.resources.attachments import attachments
 from db.resources.employees import have_all_stayed
 from db.resources.kinds import KINDS
-from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
 from db.stock.work_order_costs import forget_rates, keep_rates
 from db.stock.work_order_parts import deleted_in_plan

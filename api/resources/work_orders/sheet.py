@@ -15,13 +15,13 @@ from api.http.encoding import id_text
 from api.http.fields import read_time
 from api.photos.copier import PhotoError
 from api.request.access import Access
+from api.resources.clients import clients
 from api.resources.organization_logo import letterhead_of
+from api.resources.sites import sites
 from db.core.connect import Connection
 from db.resources import organizations, photo_copies
 from db.resources.attachments import attachments
-from db.resources.clients import clients
 from db.resources.names import names_of
-from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder, last_transition
 from db.stock.work_order_parts import MAX_ORDER_PARTS, order_parts
 
