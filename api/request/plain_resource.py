@@ -83,9 +83,9 @@ def plain_resource(
     return plain_routes(
         resource,
         item,
-        _model(f"New{name}", fields.Body, new or f"A new {resource.kind.noun}.", given),
-        _model(f"{name}Change", fields.Body, "The fields to change.", changed),
         _model(f"{name}Query", SortedByNameQuery, None, {**wanted, **_LAST_FILTERS}),
+        new=_model(f"New{name}", fields.Body, new or f"A new {resource.kind.noun}.", given),
+        change=_model(f"{name}Change", fields.Body, "The fields to change.", changed),
         delete=delete,
         restore=restore,
     )
@@ -100,15 +100,16 @@ def _model(
 def plain_routes(
     resource: Resource[Any],
     item: type[BaseModel],
-    new: type[fields.Body] | None,
-    change: type[fields.Body] | None,
     query: type[ListQuery],
     *,
+    new: type[fields.Body] | None = None,
+    change: type[fields.Body] | None = None,
     delete: str = "",
     restore: str = "",
 ) -> APIRouter:
-    """Return the routes of a resource. Without `new`, `change`, `delete` or `restore` there is no
-    such route, and the resource may write its own. delete, restore: as those of `plain_resource`.
+    """Return the routes of a resource: its list, one thing, and those for which something is given;
+    a resource writes out what else it has. new, change: the bodies. delete, restore: as those of
+    `plain_resource`.
     """
     kind, plural = resource.kind, resource.table.name
     path = f"/v1/{plural.replace('_', '-')}"
