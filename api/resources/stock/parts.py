@@ -69,6 +69,7 @@ class PartFitItem(BaseModel):
 
 
 _Fits = Annotated[list[PartFit], Field(max_length=_MAX_FITS)]
+_FITS: list[Any] = [[{"make": "Liebherr", "model": "LTM 1090"}]]
 
 
 class PartItem(fields.StoredItem):
@@ -89,10 +90,21 @@ class PartItem(fields.StoredItem):
 
 
 class PartBody(fields.Body):
-    """The fields that a part need not have."""
+    """The fields of a part that change."""
 
+    number: _Number
+    name: _Name
+    unit: _Unit = "piece"
     unit_cost_cents: Cents | None = None
+    tracking: _Tracking = "none"
+    fits: _Fits = Field(default_factory=list, examples=_FITS)
     notes: fields.Notes | None = None
+
+
+class NewPart(PartBody):
+    """A new part."""
+
+    currency: fields.Currency = "EUR"
 
 
 class PartChange(PartBody):
@@ -102,24 +114,7 @@ class PartChange(PartBody):
     name: _Name = Field(default_factory=fields.absent)
     unit: _Unit = Field(default_factory=fields.absent)
     tracking: _Tracking = Field(default_factory=fields.absent)
-    fits: _Fits = Field(
-        default_factory=fields.absent,
-        examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],
-    )
-
-
-class NewPart(PartBody):
-    """A new part."""
-
-    number: _Number
-    name: _Name
-    unit: _Unit = "piece"
-    currency: fields.Currency = "EUR"
-    tracking: _Tracking = "none"
-    fits: _Fits = Field(
-        default_factory=list,
-        examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],
-    )
+    fits: _Fits = Field(default_factory=fields.absent, examples=_FITS)
 
 
 class PartQuery(SortedByNameQuery):
