@@ -23,7 +23,6 @@ from db.resources.attachments import attachments
 from db.resources.employees import have_all_stayed
 from db.resources.kinds import KINDS
 from db.resources.quotas import check_room
-from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, transitions, work_orders
 from db.stock.work_order_costs import forget_rates, keep_rates
 from db.stock.work_order_parts import deleted_in_plan
@@ -297,8 +296,7 @@ async def _check_site(conn: Connection, row: WorkOrder) -> None:
     """Raise ConflictError where an order is given a site of another client than its own."""
     if row.site_id is None or row.client_id is None:
         return
-    site = await sites.get(conn, row.site_id)
-    if site.client_id not in (None, row.client_id):
+    if await stored.client_of_site(conn, row.site_id) not in (None, row.client_id):
         detail = "The site is another client's: a work order has a site of its client, or one of"
         raise ConflictError("site_of_another_client", f"{detail} your own.", "site_id")
 

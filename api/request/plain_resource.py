@@ -1,39 +1,116 @@
-"""Resources of which nothing but the fields is their own: the six routes that they all have.
+"""Resources of which nothing but the fields is their own: the row says them once.
 
+    class Client(NamedTuple):
+        "A client."
+
+        id: fields.ClientId
+        name: fields.Name
+        phone: fields.Phone | None
+        created_at: datetime
+        updated_at: datetime
+        deleted_at: datetime | None
+
+    clients = Table("clients", Client, has_row_count=True)
+    ClientItem = item_model(Client)
     router = plain_resource(
-        Resource(clients, item_of(ClientItem)), ClientItem, NewClient, ClientChange, ClientQuery,
-        delete="Delete a client without sites. It can be restored.",
+        Resource(clients, item_of(ClientItem)),
+        ClientItem,
+        filters=["phone"],
+        delete="Delete a client. It can be restored.",
         restore="Restore a deleted client.",
     )
 
-What needs a route of another kind writes its routes out (`api/resources/assets/routes.py`).
+Where bodies have more to say, they are written out, and `plain_routes` makes those of the six
+routes that are plain (`api/resources/stock/parts.py`).
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
+from pydantic import BaseModel, Field, create_model
 from starlette.responses import Response
 
 from api.http import fields
 from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, ListQuery
+from api.request.paging import ListOf, ListQuery, SortedByNameQuery
 from api.request.resource import Resource
 from api.request.route import TenantRoute
+from db.core.table import Row
+
+_MODEL = TypeVar("_MODEL", bound=BaseModel)
+_TIMES = frozenset(fields.StoredItem.model_fields)
+_LAST_FILTERS: Mapping[str, Any] = {
+    "q": (fields.NamePrefix | None, None),
+    "deleted": (Annotated[bool, Field(description="those that are deleted, instead")], False),
+}
+
+
+def item_model(row: type[Row]) -> type[fields.StoredItem]:
+    """Return the model of answers about a row: all of its fields."""
+    shown = {name: (kind, ...) for name, kind in row.__annotations__.items() if name not in _TIMES}
+    return _model(f"{row.__name__}Item", fields.StoredItem, row.__doc__, shown)
 
 
 def plain_resource(
     resource: Resource[Any],
     item: type[fields.StoredItem],
-    new: type[fields.Body],
-    change: type[fields.Body],
-    query: type[ListQuery],
     *,
     delete: str,
     restore: str,
+    new: str = "",
+    filters: Sequence[str] = (),
 ) -> APIRouter:
-    """Return the routes of a resource. delete, restore: what the documentation says of these."""
+    """Return the six routes of a resource, with bodies that follow from its row.
+
+    A new row may lack what may be null, and a change everything. filters: the fields that lists are
+    filtered by, beside `q` and `deleted`. delete, restore, new: what the documentation says of
+    these routes, and of the body of a new row where that is more than its kind.
+    """
+    name, kinds = resource.table.row.__name__, resource.table.row.__annotations__
+    # Descriptions are of what is shown.
+    optional, needed = Field(default=None, description=None), Field(description=None)
+    absent = Field(default_factory=fields.absent, description=None)
+    given: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
+    for each in [each for each in kinds if each not in {"id", *_TIMES}]:
+        may_be_null = NoneType in get_args(item.model_fields[each].annotation)
+        given[each] = kinds[each], optional if may_be_null else needed
+        changed[each] = kinds[each], optional if may_be_null else absent
+    wanted = {each: (kinds[each], optional) for each in filters}
+    return plain_routes(
+        resource,
+        item,
+        _model(f"{name}Query", SortedByNameQuery, None, {**wanted, **_LAST_FILTERS}),
+        new=_model(f"New{name}", fields.Body, new or f"A new {resource.kind.noun}.", given),
+        change=_model(f"{name}Change", fields.Body, "The fields to change.", changed),
+        delete=delete,
+        restore=restore,
+    )
+
+
+def _model(
+    name: str, base: type[_MODEL], said: str | None, named: Mapping[str, Any]
+) -> type[_MODEL]:
+    return create_model(name, __base__=base, __doc__=said, **named)
+
+
+def plain_routes(
+    resource: Resource[Any],
+    item: type[BaseModel],
+    query: type[ListQuery],
+    *,
+    new: type[fields.Body] | None = None,
+    change: type[fields.Body] | None = None,
+    delete: str = "",
+    restore: str = "",
+) -> APIRouter:
+    """Return the routes of a resource: its list, one thing, and those for which something is given;
+    a resource writes out what else it has. new, change: the bodies. delete, restore: as those of
+    `plain_resource`.
+    """
     kind, plural = resource.kind, resource.table.name
     path = f"/v1/{plural.replace('_', '-')}"
     router = APIRouter(prefix=path, tags=[path.removeprefix("/v1/")], route_class=TenantRoute)
@@ -82,11 +159,14 @@ def plain_resource(
 
     many, one = plural.replace("_", " "), kind.one
     add("GET", "", list_rows, f"List {many}, newest first.", query=Annotated[query, Query()])
-    add("POST", "", create_row, f"Create {one}.", 201, body=Annotated[new, Body()])
+    if new is not None:
+        add("POST", "", create_row, f"Create {one}.", 201, body=Annotated[new, Body()])
     add("GET", "/{id}", get_row, f"Return one {kind.noun}.", row_id=row_path)
-    changed = Annotated[change, Body()]
-    said = "Change the fields that are given."
-    add("PATCH", "/{id}", update_row, said, row_id=row_path, body=changed)
-    add("DELETE", "/{id}", delete_row, delete, 204, row_id=row_path)
-    add("POST", "/{id}/restore", restore_row, restore, row_id=row_path)
+    if change is not None:
+        body, said = Annotated[change, Body()], "Change the fields that are given."
+        add("PATCH", "/{id}", update_row, said, row_id=row_path, body=body)
+    if delete:
+        add("DELETE", "/{id}", delete_row, delete, 204, row_id=row_path)
+    if restore:
+        add("POST", "/{id}/restore", restore_row, restore, row_id=row_path)
     return router

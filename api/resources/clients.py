@@ -5,69 +5,47 @@ A deleted client is kept and can be restored. It is not listed, and another clie
 cannot be deleted.
 """
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from api.http import fields
-from api.request.paging import SortedByNameQuery
-from api.request.plain_resource import plain_resource
+from api.request.plain_resource import item_model, plain_resource
 from api.request.resource import Resource, item_of
-from db.resources import clients as table
-
-_Name = Annotated[fields.Name, Field(examples=["Keller Civil Works"])]
-_ExternalId = Annotated[fields.ExternalId, Field(examples=["C-1042"])]
+from db.core.table import Table
+from db.resources.in_use import named_by
 
 
-class ClientItem(fields.StoredItem):
+class Client(NamedTuple):
     """A client."""
 
     id: fields.ClientId
-    name: _Name
-    external_id: _ExternalId | None = Field(description="the organization's own id of it, unique")
+    name: Annotated[fields.Name, Field(examples=["Keller Civil Works"])]
+    external_id: Annotated[
+        Annotated[fields.ExternalId, Field(examples=["C-1042"])] | None,
+        Field(description="the organization's own id of it, unique"),
+    ]
     email: fields.Email | None
     phone: fields.Phone | None
     address: fields.Address | None
     notes: fields.Notes | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
 
 
-class NewClient(fields.Body):
-    """A new client."""
-
-    name: _Name
-    external_id: _ExternalId | None = None
-    email: fields.Email | None = None
-    phone: fields.Phone | None = None
-    address: fields.Address | None = None
-    notes: fields.Notes | None = None
-
-
-class ClientChange(NewClient):
-    """The fields to change."""
-
-    name: _Name = Field(default_factory=fields.absent)
-
-
-class ClientQuery(SortedByNameQuery):
-    """The filters of clients."""
-
-    external_id: _ExternalId | None = None
-    q: fields.NamePrefix | None = None
-    deleted: Annotated[bool, Field(description="those that are deleted, instead")] = False
-
-
-_clients = Resource(
-    table.clients,
-    item_of(ClientItem),
-    is_in_use=table.is_in_use,
-    in_use="The client has sites, assets or quotes, or work orders that have not ended.",
-)
+clients = Table("clients", Client, has_row_count=True)
+ClientItem = item_model(Client)
 router = plain_resource(
-    _clients,
+    Resource(
+        clients,
+        item_of(ClientItem),
+        is_in_use=named_by("client_id", "sites", "assets", "quotes", "work_orders"),
+        in_use="The client has sites, assets or quotes, or work orders that have not ended.",
+    ),
     ClientItem,
-    NewClient,
-    ClientChange,
-    ClientQuery,
+    filters=["external_id"],
     delete="Delete a client that has no sites, assets or quotes, and no work orders that have not"
     " ended. It can be restored.",
     restore="Restore a deleted client.",

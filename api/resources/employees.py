@@ -11,18 +11,18 @@ from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import Body, Path
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import created, id_text, no_content, ok
 from api.http.problems import forbidden
-from api.request.access import Access, Dispatcher, Reader
-from api.request.paging import ListOf, SortedByNameQuery
+from api.request.access import Access, Dispatcher
+from api.request.paging import SortedByNameQuery
+from api.request.plain_resource import plain_routes
 from api.request.references import check_in_no_open_order, check_references
 from api.request.resource import Resource, item_of
-from api.request.route import TenantRoute
 from api.resources import employment
 from db.core.registry_revision import bump
 from db.resources import trackers
@@ -31,7 +31,6 @@ from db.resources.quotas import check_room
 from operations.errors import check_together
 from operations.stock import MAX_COST_CENTS
 
-router = APIRouter(prefix="/v1/employees", tags=["employees"], route_class=TenantRoute)
 _EmployeePath = Annotated[fields.EmployeeId, Path(alias="id")]
 _MAX_CERTIFICATIONS = 100
 _Name = Annotated[fields.Name, Field(examples=["Anna Keller"])]
@@ -265,12 +264,9 @@ _employees = Resource(
     columns=_columns,
     check=_check,
 )
-
-
-@router.get("", operation_id="listEmployees", response_model=ListOf[EmployeeItem])
-async def list_employees(access: Reader, query: Annotated[EmployeeQuery, Query()]) -> Response:
-    """List employees, newest first."""
-    return await _employees.list(access, query)
+router = plain_routes(
+    _employees, EmployeeItem, EmployeeQuery, restore="Restore a deleted employee."
+)
 
 
 @router.post("", operation_id="createEmployee", status_code=201, response_model=EmployeeItem)
@@ -290,12 +286,6 @@ async def create_employee(access: Dispatcher, body: Annotated[NewEmployee, Body(
         nobody = row._replace(user_id=None)
         await employment.follow(conn, access, nobody, row, days_before=days, days=days)
     return created(_employees.item_for(access)(row), router.prefix)
-
-
-@router.get("/{id}", operation_id="getEmployee", response_model=EmployeeItem)
-async def get_employee(access: Reader, employee_id: _EmployeePath) -> Response:
-    """Return one employee."""
-    return await _employees.get(access, employee_id)
 
 
 @router.patch("/{id}", operation_id="updateEmployee", response_model=EmployeeItem)
@@ -343,9 +333,3 @@ async def delete_employee(access: Dispatcher, employee_id: _EmployeePath) -> Res
         )
         await _employees.write(conn, employee._replace(deleted_at=at), at)
     return no_content()
-
-
-@router.post("/{id}/restore", operation_id="restoreEmployee", response_model=EmployeeItem)
-async def restore_employee(access: Dispatcher, employee_id: _EmployeePath) -> Response:
-    """Restore a deleted employee."""
-    return await _employees.restore(access, employee_id)

@@ -9,22 +9,21 @@ import secrets
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import Body, Path
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import ok
 from api.http.problems import conflict
-from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, SortedQuery
+from api.request.access import Dispatcher
+from api.request.paging import SortedQuery
+from api.request.plain_resource import plain_routes
 from api.request.resource import Resource, item_of
-from api.request.route import TenantRoute
 from db.core.table import db_now
 from db.resources.gateways import gateways
 from db.resources.trackers import secret_hash
 
-router = APIRouter(prefix="/v1/gateways", tags=["gateways"], route_class=TenantRoute)
 _GatewayPath = Annotated[fields.GatewayId, Path(alias="id")]
 _SECRET_BYTES = 32
 _Name = Annotated[fields.Name, Field(examples=["Traccar in Zurich"])]
@@ -72,12 +71,7 @@ class GatewayQuery(SortedQuery):
 
 
 _gateways = Resource(gateways, item_of(GatewayItem))
-
-
-@router.get("", operation_id="listGateways", response_model=ListOf[GatewayItem])
-async def list_gateways(access: Reader, query: Annotated[GatewayQuery, Query()]) -> Response:
-    """List gateways, newest first."""
-    return await _gateways.list(access, query)
+router = plain_routes(_gateways, GatewayItem, GatewayQuery, change=GatewayChange)
 
 
 @router.post("", operation_id="createGateway", status_code=201, response_model=NewGatewayItem)
@@ -86,20 +80,6 @@ async def create_gateway(access: Dispatcher, body: Annotated[NewGateway, Body()]
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     once = {"secret": secret}
     return await _gateways.create(access, body, once=once, secret_hash=secret_hash(secret))
-
-
-@router.get("/{id}", operation_id="getGateway", response_model=GatewayItem)
-async def get_gateway(access: Reader, gateway_id: _GatewayPath) -> Response:
-    """Return one gateway."""
-    return await _gateways.get(access, gateway_id)
-
-
-@router.patch("/{id}", operation_id="updateGateway", response_model=GatewayItem)
-async def update_gateway(
-    access: Dispatcher, gateway_id: _GatewayPath, body: Annotated[GatewayChange, Body()]
-) -> Response:
-    """Change the fields that are given."""
-    return await _gateways.update(access, gateway_id, body)
 
 
 @router.post("/{id}/rotate", operation_id="rotateGateway", response_model=NewGatewayItem)

@@ -1,8 +1,8 @@
 """Kinds of things that have ids, one line a kind.
 
-From a kind's line follow the type of its ids (`api.http.fields`), references to it in bodies and
-filters (`api.request.references`), its name in the audit, the conflict of its `external_id`
-(`api.http.errors`), and one thing of it in the tests of tenants.
+From a kind's line follow its ids (`api.http.fields.IdOf`), references to it in bodies and filters
+(`api.request.references`), its quota (`db.resources.quotas`), its name in the audit, the conflict
+of its `external_id` (`api.http.errors`), and one thing of it in the tests of tenants and quotas.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,13 +19,15 @@ from db.core.fetch import fetch_one, rows_of
 class Kind(NamedTuple):
     """A kind of things.
 
-    name: as the audit has it. prefix: of the ids. table: the table in which ids are looked up; None
-    where nothing refers to the kind. words: the name as people read it, where it is another.
+    name: as the audit has it. prefix: of the ids. table: the table of the things; None where no ids
+    are looked up. most_rows: as many as the plans starter, team and unlimited have room for; None
+    where something else bounds them. words: the name as people read it, where it is another.
     """
 
     name: str
     prefix: str
     table: str | None = None
+    most_rows: tuple[int, int, int] | None = None
     words: str = ""
     is_soft_deleted: bool = True
     is_audited: bool = True
@@ -87,45 +89,50 @@ def _locking_sql(kind: Kind) -> sql.Composed:
     return statement.format(kind.identifier, is_live)
 
 
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind("organization", "org"),
-        Kind("user", "usr", "users", is_soft_deleted=False),
-        Kind("api_key", "key", words="API key"),
-        Kind("sign_in", "sgn", words="sign-in"),
-        Kind("client", "cli", "clients"),
-        Kind("site", "sit", "sites"),
-        Kind("employee", "emp", "employees"),
-        Kind("asset", "ast", "assets"),
-        Kind("tracker", "trk", "trackers", is_soft_deleted=False),
-        Kind("gateway", "gtw", "gateways", is_soft_deleted=False),
-        Kind("zone", "zon", "zones"),
-        Kind("attachment", "att", "attachments", is_soft_deleted=False),
-        Kind("punch", "pun", "punches", is_soft_deleted=False),
-        Kind("shift", "shf", is_audited=False),
-        Kind("timesheet", "tms"),
-        Kind("adjustment", "adj", is_audited=False),
-        Kind("part", "prt", "parts"),
-        Kind("warehouse", "whs", "warehouses"),
-        Kind("inventory", "inv", "inventory", "stock record", is_soft_deleted=False),
-        Kind("stock_movement", "mov", "stock_movements", is_soft_deleted=False, is_audited=False),
-        Kind("stock_lot", "lot", "stock_lots", is_soft_deleted=False, is_audited=False),
-        Kind("quote", "quo", "quotes"),
-        Kind("work_order", "wo", "work_orders"),
-        Kind("work_order_comment", "woc", words="comment", is_audited=False),
-        Kind("work_order_transition", "wot", words="transition", is_audited=False),
-        Kind("inspection_template", "itpl", "inspection_templates"),
-        Kind("inspection_form", "insp", "inspection_forms", is_soft_deleted=False),
-        Kind("webhook_endpoint", "whe", "webhook_endpoints"),
-        Kind("webhook_delivery", "dlv", words="delivery", is_audited=False),
-        Kind("visit", "vis", is_audited=False),
-        Kind("alert", "alr", "alerts", is_soft_deleted=False, is_audited=False),
-        Kind("event", "evt", "events", is_soft_deleted=False, is_audited=False),
-        Kind("quarantine", "qua", words="message in quarantine", is_audited=False),
-        Kind("fix", "fix", words="GPS event", is_audited=False),
-    )
-}
+_ALL = (
+    Kind("organization", "org"),
+    Kind("user", "usr", "users", (500, 5_000, 50_000), is_soft_deleted=False),
+    Kind("api_key", "key", "api_keys", (200, 1_000, 10_000), "API key", is_soft_deleted=False),
+    Kind("sign_in", "sgn", words="sign-in"),
+    Kind("client", "cli", "clients", (10_000, 50_000, 200_000)),
+    Kind("site", "sit", "sites", (10_000, 50_000, 200_000)),
+    Kind("employee", "emp", "employees", (2_000, 20_000, 200_000)),
+    Kind("asset", "ast", "assets", (10_000, 100_000, 1_000_000)),
+    Kind("tracker", "trk", "trackers", (10_000, 100_000, 1_000_000), is_soft_deleted=False),
+    Kind("gateway", "gtw", "gateways", (50, 200, 1_000), is_soft_deleted=False),
+    Kind("zone", "zon", "zones", (10_000, 50_000, 100_000)),
+    Kind("attachment", "att", "attachments", (20_000, 200_000, 2_000_000), is_soft_deleted=False),
+    Kind("punch", "pun", "punches", is_soft_deleted=False),
+    Kind("shift", "shf", is_audited=False),
+    Kind("timesheet", "tms"),
+    Kind("adjustment", "adj", is_audited=False),
+    Kind("part", "prt", "parts", (2_000, 20_000, 100_000)),
+    Kind("warehouse", "whs", "warehouses", (50, 500, 5_000)),
+    Kind(
+        "inventory",
+        "inv",
+        "inventory",
+        (10_000, 50_000, 200_000),
+        "stock record",
+        is_soft_deleted=False,
+    ),
+    Kind("stock_movement", "mov", "stock_movements", is_soft_deleted=False, is_audited=False),
+    Kind("stock_lot", "lot", "stock_lots", is_soft_deleted=False, is_audited=False),
+    Kind("quote", "quo", "quotes", (20_000, 100_000, 1_000_000)),
+    Kind("work_order", "wo", "work_orders", (100_000, 1_000_000, 10_000_000)),
+    Kind("work_order_comment", "woc", words="comment", is_audited=False),
+    Kind("work_order_transition", "wot", words="transition", is_audited=False),
+    Kind("inspection_template", "itpl", "inspection_templates", (200, 1_000, 5_000)),
+    Kind("inspection_form", "insp", "inspection_forms", is_soft_deleted=False),
+    Kind("webhook_endpoint", "whe", "webhook_endpoints", (100, 500, 2_000)),
+    Kind("webhook_delivery", "dlv", words="delivery", is_audited=False),
+    Kind("visit", "vis", is_audited=False),
+    Kind("alert", "alr", "alerts", is_soft_deleted=False, is_audited=False),
+    Kind("event", "evt", "events", is_soft_deleted=False, is_audited=False),
+    Kind("quarantine", "qua", words="message in quarantine", is_audited=False),
+    Kind("fix", "fix", words="GPS event", is_audited=False),
+)
+KINDS = {kind.name: kind for kind in _ALL}
 
 
 def kind_of_table(table: str) -> Kind:

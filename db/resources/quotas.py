@@ -15,6 +15,7 @@ from typing import NamedTuple
 from db.core.connect import Connection
 from db.core.fetch import fetch_one, value_of
 from db.core.table import db_now
+from db.resources.kinds import KINDS
 from db.resources.plans import PlanName
 
 ATTACHMENT_BYTES = "attachment_bytes"
@@ -34,23 +35,9 @@ def _plans(starter: int, team: int, unlimited: int) -> Mapping[PlanName, int]:
 
 
 ROWS: dict[str, Mapping[PlanName, int]] = {
-    "api_keys": _plans(200, 1_000, 10_000),
-    "assets": _plans(10_000, 100_000, 1_000_000),
-    "attachments": _plans(20_000, 200_000, 2_000_000),
-    "clients": _plans(10_000, 50_000, 200_000),
-    "employees": _plans(2_000, 20_000, 200_000),
-    "gateways": _plans(50, 200, 1_000),
-    "inspection_templates": _plans(200, 1_000, 5_000),
-    "inventory": _plans(10_000, 50_000, 200_000),
-    "parts": _plans(2_000, 20_000, 100_000),
-    "quotes": _plans(20_000, 100_000, 1_000_000),
-    "sites": _plans(10_000, 50_000, 200_000),
-    "trackers": _plans(10_000, 100_000, 1_000_000),
-    "users": _plans(500, 5_000, 50_000),
-    "warehouses": _plans(50, 500, 5_000),
-    "webhook_endpoints": _plans(100, 500, 2_000),
-    "work_orders": _plans(100_000, 1_000_000, 10_000_000),
-    "zones": _plans(10_000, 50_000, 100_000),
+    kind.table: _plans(*kind.most_rows)
+    for kind in KINDS.values()
+    if kind.table is not None and kind.most_rows is not None
 }
 """The most rows, by table."""
 A_DAY: dict[str, Mapping[PlanName, int]] = {

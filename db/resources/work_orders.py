@@ -340,6 +340,11 @@ SELECT max(depth) FROM below
 """
 
 
+async def client_of_site(conn: Connection, site_id: UUID) -> UUID | None:
+    """Return whose site it is; None: the organization's own."""
+    return await value_of(conn, "SELECT client_id FROM sites WHERE id = %s", (site_id,))
+
+
 async def path_to(conn: Connection, order_id: UUID, most: int) -> list[UUID]:
     """Return the ids from the root of a tree down to an order, at most `most`."""
     return await value_of(conn, _PATH, {"id": order_id, "most": most})

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.photos.uploading import upload
+from tests.api.plain import NEW, PLAIN
 from tests.api.resources.alerting import store_alert
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
@@ -59,8 +60,7 @@ LISTS = [
     "visits?open=true&zone_id={zone}",
     "alerts",
     "alerts?open=true",
-    "clients",
-    "sites",
+    *PLAIN,
     "sites?client_id={client}",
     "employees",
     "employees?expiring_before=2030-01-01",
@@ -74,7 +74,6 @@ LISTS = [
     "timesheets?employee_id={employee}&approval_status=open",
     "parts",
     "parts?asset_model=M",
-    "warehouses",
     "inventory",
     "stock-lots",
     "stock-lots?lot=x&expires_before=2030-01-01",
@@ -114,7 +113,6 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
     for number in range(MANY):
         await stocked(north, f"{number}", warehouse)
         await tracked(north, "serial", serials=["x"], expires_on="2029-12-31")
-        assert (await north.admin.post("/v1/warehouses", {"name": "W"})).status == 201
         who = await _one_more(api, north, zone, client)
         store_refusal(api, north, who.tracker_id, str(number).encode())
         store_event(api, north, number + 1)
@@ -162,7 +160,7 @@ async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) 
     await org.admin.patch(f"/v1/zones/{zone}", {"name": who.asset_id})
     bodies: dict[str, Any] = {
         "zones": {"name": "Z", "geometry": square()},
-        "clients": {"name": "C"},
+        **dict.fromkeys(PLAIN, NEW),
         "sites": {"name": "S", "client_id": client},
         "employees": {"name": "E", "certifications": [{"name": "x", "expires_on": "2020-01-01"}]},
         "gateways": {"name": "G", "kind": "tts"},

@@ -7,6 +7,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from db.core.ids import new_id
+from db.resources.kinds import KINDS
 from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant, square
 from tests.servers import DatabaseUnderTest
@@ -273,6 +274,11 @@ def _fill(
     )
     _fill_inspections(conn, org_id, attachment_id, order_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
+    for table in (kind.table for kind in KINDS.values() if kind.table is not None):
+        if conn.execute(f"SELECT FROM {table} WHERE org_id = %s", (org_id,)).fetchone() is None:
+            conn.execute(
+                f"INSERT INTO {table} (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, new_id())
+            )
 
 
 def _fill_inspections(

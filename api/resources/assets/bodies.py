@@ -105,23 +105,12 @@ class NewAsset(fields.Body):
     tags: fields.Tags = Field(default_factory=list)
 
 
-class AssetChange(fields.Body):
+class AssetChange(NewAsset):
     """The fields to change."""
 
     name: fields.Name = Field(default_factory=fields.absent)
-    external_id: fields.ExternalId | None = None
-    make: _Make | None = None
-    model: _Model | None = None
-    serial: _Serial | None = None
-    year: _Year | None = None
     asset_class: AssetClass = Field(default_factory=fields.absent)
     mechanical_state: MechanicalState = Field(default_factory=fields.absent)
-    client_id: fields.ClientId | None = None
-    site_id: fields.SiteId | None = None
-    odometer_m: _Odometer = None
-    odometer_at: _ReadAt = None
-    engine_hours_h: _EngineHours = None
-    engine_hours_at: _ReadAt = None
     tags: fields.Tags = Field(default_factory=fields.absent)
 
 

@@ -30,12 +30,12 @@ from api.request.resource import Item, Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.inspections.templates import QuestionId
 from api.resources.organization_logo import letterhead_of
+from api.resources.sites import sites
 from db.core.connect import Connection
 from db.resources import inspection_forms as table
 from db.resources import organizations, photo_copies
 from db.resources.inspection_forms import Inspection, ListedInspection
 from db.resources.names import NamedTable, names_of
-from db.resources.sites import sites
 from languages.catalogue import say
 from languages.language import Language
 from operations.inspections.answers import (

@@ -15,12 +15,12 @@ from api.request.references import check_references
 from api.request.route import TenantRoute
 from api.resources.inspections.forms import FormPath, forms
 from api.resources.inspections.templates import QuestionId
+from api.resources.sites import sites
 from api.resources.work_orders.listing import Assignees, WorkOrderItem, work_order_item
 from db.core.connect import Connection
 from db.resources import work_orders
 from db.resources.inspection_forms import Inspection
 from db.resources.kinds import KINDS
-from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder
 from operations.inspections.states import check_repairable
 from operations.work_orders.states import Priority

@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import Body, Path
 from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, ok
 from api.http.problems import conflict
-from api.request.access import Dispatcher, Reader
-from api.request.paging import ListOf, SortedByNameQuery
+from api.request.access import Dispatcher
+from api.request.paging import SortedByNameQuery
+from api.request.plain_resource import plain_routes
 from api.request.references import check_references
 from api.request.resource import Resource, item_of
-from api.request.route import TenantRoute
 from api.resources.stock.quantities import Cents
 from api.resources.stock.turns import stock_turns
 from db.core.connect import Connection
@@ -28,7 +28,6 @@ from db.stock.in_use import is_part_in_use
 from db.stock.parts import PartRow
 from operations.stock import PartTracking
 
-router = APIRouter(prefix="/v1/parts", tags=["parts"], route_class=TenantRoute)
 _PartPath = Annotated[fields.PartId, Path(alias="id")]
 _MAX_FITS = 100
 _Name = Annotated[fields.Name, Field(examples=["Oil filter"])]
@@ -70,6 +69,7 @@ class PartFitItem(BaseModel):
 
 
 _Fits = Annotated[list[PartFit], Field(max_length=_MAX_FITS)]
+_FITS: list[Any] = [[{"make": "Liebherr", "model": "LTM 1090"}]]
 
 
 class PartItem(fields.StoredItem):
@@ -90,10 +90,21 @@ class PartItem(fields.StoredItem):
 
 
 class PartBody(fields.Body):
-    """The fields that a part need not have."""
+    """The fields of a part that change."""
 
+    number: _Number
+    name: _Name
+    unit: _Unit = "piece"
     unit_cost_cents: Cents | None = None
+    tracking: _Tracking = "none"
+    fits: _Fits = Field(default_factory=list, examples=_FITS)
     notes: fields.Notes | None = None
+
+
+class NewPart(PartBody):
+    """A new part."""
+
+    currency: fields.Currency = "EUR"
 
 
 class PartChange(PartBody):
@@ -103,24 +114,7 @@ class PartChange(PartBody):
     name: _Name = Field(default_factory=fields.absent)
     unit: _Unit = Field(default_factory=fields.absent)
     tracking: _Tracking = Field(default_factory=fields.absent)
-    fits: _Fits = Field(
-        default_factory=fields.absent,
-        examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],
-    )
-
-
-class NewPart(PartBody):
-    """A new part."""
-
-    number: _Number
-    name: _Name
-    unit: _Unit = "piece"
-    currency: fields.Currency = "EUR"
-    tracking: _Tracking = "none"
-    fits: _Fits = Field(
-        default_factory=list,
-        examples=[[{"make": "Liebherr", "model": "LTM 1090"}]],
-    )
+    fits: _Fits = Field(default_factory=fields.absent, examples=_FITS)
 
 
 class PartQuery(SortedByNameQuery):
@@ -175,24 +169,14 @@ _parts = Resource(
     is_in_use=is_part_in_use,
     in_use="The part is in stock, or planned for a work order that has not ended.",
 )
-
-
-@router.get("", operation_id="listParts", response_model=ListOf[PartItem])
-async def list_parts(access: Reader, query: Annotated[PartQuery, Query()]) -> Response:
-    """List parts, newest first."""
-    return await _parts.list(access, query)
-
-
-@router.post("", operation_id="createPart", status_code=201, response_model=PartItem)
-async def create_part(access: Dispatcher, body: Annotated[NewPart, Body()]) -> Response:
-    """Create a part."""
-    return await _parts.create(access, body)
-
-
-@router.get("/{id}", operation_id="getPart", response_model=PartItem)
-async def get_part(access: Reader, part_id: _PartPath) -> Response:
-    """Return one part."""
-    return await _parts.get(access, part_id)
+router = plain_routes(
+    _parts,
+    PartItem,
+    PartQuery,
+    new=NewPart,
+    delete="Delete a part that is not in stock, and that no work order plans. It can be restored.",
+    restore="Restore a deleted part.",
+)
 
 
 @router.patch("/{id}", operation_id="updatePart", response_model=PartItem)
@@ -219,15 +203,3 @@ async def _check_planned_whole(conn: Connection, part_id: UUID) -> None:
     if await table.is_planned_in_fractions(conn, part_id):
         detail = "A work order that has not ended plans a fraction of the part: plan whole ones"
         raise conflict("in_use", f"{detail} first.", pointer="/tracking")
-
-
-@router.delete("/{id}", operation_id="deletePart", status_code=204)
-async def delete_part(access: Dispatcher, part_id: _PartPath) -> Response:
-    """Delete a part that is not in stock, and that no work order plans. It can be restored."""
-    return await _parts.delete(access, part_id)
-
-
-@router.post("/{id}/restore", operation_id="restorePart", response_model=PartItem)
-async def restore_part(access: Dispatcher, part_id: _PartPath) -> Response:
-    """Restore a deleted part."""
-    return await _parts.restore(access, part_id)

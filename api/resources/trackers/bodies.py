@@ -102,19 +102,13 @@ class NewTracker(fields.Body):
     )
 
 
-class TrackerChange(fields.Body):
+class TrackerChange(NewTracker):
     """The fields to change. `asset_id: null` takes the tracker off its asset, and
     `employee_id: null` from its employee.
     """
 
-    model_config = _ASSIGNED
-
-    name: _Name | None = None
-    external_id: _ExternalId | None = None
     receipts: bool = Field(default_factory=fields.absent)
     is_punch_terminal: bool = Field(default_factory=fields.absent)
-    asset_id: fields.AssetId | None = None
-    employee_id: fields.EmployeeId | None = None
     assigned_from: fields.Time | None = Field(
         default=None,
         description="since when; in the past only where no fix of the tracker since then belongs"
@@ -166,7 +160,7 @@ tracker_item = item_of(TrackerItem)
 """Return a TrackerItem, without what is included."""
 
 
-def wanted_assignment(body: NewTracker | TrackerChange) -> Assignment | None:
+def wanted_assignment(body: NewTracker) -> Assignment | None:
     """Return what the body says of an asset or an employee. Raises Problem (422)."""
     if body.asset_id is not None and body.employee_id is not None:
         raise bad_field("/employee_id", "A tracker is on an asset or with an employee, not both.")

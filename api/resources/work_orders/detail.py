@@ -20,7 +20,9 @@ from api.request.access import Access, Reader
 from api.request.document_answers import PDF_TYPES, file_answer, rendered, varying, wants_pdf
 from api.request.resource import Item
 from api.request.route import TenantRoute
+from api.resources.clients import clients
 from api.resources.organization_logo import letterhead_of
+from api.resources.sites import sites
 from api.resources.work_orders.listing import (
     INCLUDED,
     WorkOrderItem,
@@ -34,9 +36,7 @@ from api.resources.work_orders.records import transition_without_signature
 from db.core.connect import Connection
 from db.resources import organizations, photo_copies
 from db.resources.attachments import attachments
-from db.resources.clients import clients
 from db.resources.names import names_of
-from db.resources.sites import sites
 from db.resources.work_orders import WorkOrder, WorkOrderTransition, last_transition
 from db.stock.work_order_costs import costs_of
 from db.stock.work_order_parts import MAX_ORDER_PARTS, order_parts

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.photos.uploading import upload
+from tests.api.plain import NEW, PLAIN
 from tests.api.problems import is_problem
 from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import draft
@@ -21,12 +22,10 @@ CHANGES: dict[str, Any] = {
     "zones": {"name": "Other"},
     "organization": {"name": "Other"},
     "alerts": {"text": "Other"},
-    "clients": {"name": "Other"},
-    "sites": {"name": "Other"},
+    **{name: {"name": "Other"} for name in PLAIN},
     "employees": {"name": "Other"},
     "gateways": {"name": "Other"},
     "parts": {"name": "Other"},
-    "warehouses": {"name": "Other"},
     "inventory": {"reorder_point": 4},
     "quotes": {"title": "Other"},
     "users": {"name": "Second"},
@@ -42,15 +41,13 @@ DELETED = (
     "zones",
     "quarantine",
     "webhook-endpoints",
-    "sites",
-    "clients",
     "employees",
     "attachments",
     "assets",
     "parts",
-    "warehouses",
     "work-orders",
     "inspection-templates",
+    *PLAIN,
 )
 TEMPLATE = {
     "name": "Daily",
@@ -83,8 +80,8 @@ async def _things(api: RunningApi, org: Organization) -> dict[str, str]:
         "quotes": (await draft(org))["id"],
         "work-orders": (await org.admin.post("/v1/work-orders", {"title": "x"})).json["id"],
     }
-    for name in ("clients", "sites", "employees", "gateways"):
-        body = {"name": "x"} | ({"kind": "tts"} if name == "gateways" else {})
+    new = dict.fromkeys((*PLAIN, "employees"), NEW) | {"gateways": NEW | {"kind": "tts"}}
+    for name, body in new.items():
         ids[name] = (await org.admin.post(f"/v1/{name}", body)).json["id"]
     ids |= await stocked(org, quantity=0)
     made = await org.admin.post("/v1/inspection-templates", TEMPLATE)
@@ -214,14 +211,13 @@ async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> 
         "trackers": {},
         "zones": {"name": "x", "geometry": square()},
         "webhook-endpoints": {"url": "https://example.com/", "types": ["*"]},
-        "clients": {"name": "x"},
+        **dict.fromkeys(PLAIN, NEW),
         "sites": {"name": "x", "lat": 1, "lon": 2},
         "employees": {"name": "x", "certifications": [{"name": "Crane"}]},
         "gateways": {"name": "x", "kind": "tts"},
         "users": {"email": "ben@example.com", "role": "viewer"},
         "api-keys": {"name": "x"},
         "parts": {"number": "tagged", "name": "x"},
-        "warehouses": {"name": "x"},
         "work-orders": {"title": "x"},
         "inspection-templates": TEMPLATE,
     }

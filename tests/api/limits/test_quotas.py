@@ -80,7 +80,7 @@ async def one_more(
 
 def test_every_kind_of_thing_has_a_quota() -> None:
     tables = {kind.table for kind in KINDS.values() if kind.table is not None}
-    assert tables - ROWS.keys() == BOUNDED_OTHERWISE, "add them to db/resources/quotas.py"
+    assert tables - ROWS.keys() == BOUNDED_OTHERWISE, "say them in db/resources/kinds.py"
 
 
 @pytest.mark.parametrize("table", ROWS)
