@@ -45,8 +45,8 @@ def write_wkb(shape: Shape) -> bytes:
 
 def read_stored(stored: Sequence[StoredShape]) -> list[Shape]:
     """Return the shapes that were written."""
-    geometries = shapely.from_wkb([one.wkb for one in stored])
-    return [_shape(one, geometry) for one, geometry in zip(stored, geometries, strict=True)]
+    geometries = shapely.from_wkb([row.wkb for row in stored])
+    return [_shape(row, geometry) for row, geometry in zip(stored, geometries, strict=True)]
 
 
 def _shape(stored: StoredShape, geometry: Any) -> Shape:
@@ -73,14 +73,14 @@ def read_checked(checked: Sequence[CheckedGeometry]) -> list[Shape]:
     clear of the 180th meridian and of the poles, need no second look; all other shapes go through
     it again, which lays them out.
     """
-    geometries = shapely.from_geojson([one.text for one in checked], on_invalid="ignore")
+    geometries = shapely.from_geojson([row.text for row in checked], on_invalid="ignore")
     shapes: list[Shape] = []
-    for one, geometry, plain in zip(checked, geometries, _is_plain(geometries), strict=True):
+    for row, geometry, plain in zip(checked, geometries, _is_plain(geometries), strict=True):
         if plain:
             shapes.append(Polygonal(geometry))
         else:
-            document = json.loads(one.text)
-            shapes.append(read_shape(document, radius_m=one.radius_m, width_m=one.width_m))
+            document = json.loads(row.text)
+            shapes.append(read_shape(document, radius_m=row.radius_m, width_m=row.width_m))
     return shapes
 
 

@@ -71,7 +71,7 @@ def ignore() -> None: ...
 
 
 def taken(subscription: EventSubscription) -> list[int]:
-    return [event.seq for event in subscription.take(ALL_BYTES)]
+    return [event.seq for event in subscription.pull(ALL_BYTES)]
 
 
 @pytest.mark.usefixtures("running")
