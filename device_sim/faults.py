@@ -289,7 +289,7 @@ class _Devices:
             zip(part.due_s.tolist(), trackers, drawn.tolist(), strict=True)
         ):
             name = _TIMING[place] if place < len(_TIMING) else ""
-            now = self._one(self._devices[tracker], part.fixes.take(np.array([number])), name)
+            now = self._faulty(self._devices[tracker], part.fixes.take(np.array([number])), name)
             sent += now
             due_s += [at_s] * len(now)
         return Slice(np.array(due_s), FixBatch.concat(sent))
@@ -302,7 +302,7 @@ class _Devices:
             held += [] if device.delayed is None else [device.delayed]
         return Slice(np.full(len(held), due_s), FixBatch.concat(held))
 
-    def _one(self, device: _Device, fix: FixBatch, name: str) -> list[FixBatch]:
+    def _faulty(self, device: _Device, fix: FixBatch, name: str) -> list[FixBatch]:
         """Return what the device sends when it has this fix."""
         _freeze(device, fix, name)
         if not device.away and name in ("offline", "offline_newest_first"):
