@@ -46,12 +46,12 @@ class OutgoingMessage(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Handlers:
     """The functions that connections call: a message was handed to a connection; the broker
-    answered, with when the message was handed over (time.monotonic()); messages came to a tracker.
+    answered, with when the message was handed over (time.monotonic()); receipts came to a tracker.
     """
 
     handed_over: Callable[[OutgoingMessage], None]
     answered: Callable[[OutgoingMessage, Published | Answer, float], None]
-    told: Callable[[Sequence[Message]], None] | None = None
+    on_receipts: Callable[[Sequence[Message]], None] | None = None
 
 
 class SimulatedConnections:
@@ -116,7 +116,6 @@ class SimulatedConnections:
         return session is not None and session.connected.is_set()
 
     def open(self, tracker: int) -> None:
-        """Begin to connect a tracker."""
         session = self._session(tracker)
         self._open[tracker] = session
         self._connecting += 1
@@ -232,13 +231,13 @@ class SimulatedConnections:
             self._serve_next()
         self._ready.add(tracker)
         self._hand_over_waiting(tracker)
-        if self._handlers.told is None or isinstance(session, DeviceStack):
+        if self._handlers.on_receipts is None or isinstance(session, DeviceStack):
             return
         with contextlib.suppress(MqttError):  # it was closed
             while True:
                 messages = await session.receive()
                 session.acknowledge(messages)
-                self._handlers.told(messages)
+                self._handlers.on_receipts(messages)
 
     def _hand_over_waiting(self, tracker: int) -> None:
         queue = self._waiting.pop(tracker, deque[OutgoingMessage]())

@@ -145,12 +145,12 @@ def _honest_day(
         "break_end": _WORK,
         "out": _LEAVING,
     }
-    found: list[PlannedPunch] = []
+    punches: list[PlannedPunch] = []
     for kind, part in parts.items():
         due_s = (part + chance.uniform(0, _JITTER)) * plan.seconds
         claimed_us = (start_us + round(due_s * _SECOND_US)) // 1000 * 1000
-        found.append(PlannedPunch(employee, employee, kind, due_s, claimed_us, place))
-    return found
+        punches.append(PlannedPunch(employee, employee, kind, due_s, claimed_us, place))
+    return punches
 
 
 def _with_fault(

@@ -192,11 +192,11 @@ class DeviceStack:
         data = b""
         try:
             async with asyncio.timeout(_CONNACK_S):
-                while not (found := packets.split(data))[0]:
+                while not (received := packets.split(data))[0]:
                     data += await _read(reader)
         except TimeoutError:
             raise ConnectionLost(f"no CONNACK within {_CONNACK_S:g} s") from None
-        (first, *others), rest = found
+        (first, *others), rest = received
         if first.kind != PacketType.CONNACK or len(first.body) < 2:
             raise ConnectionLost("the broker began with something else than CONNACK")
         if code := first.body[1]:
@@ -204,13 +204,13 @@ class DeviceStack:
         if not first.body[0] & 1 and self._device.level > 3:  # 3.1 says nothing of sessions
             self._throw_away()
         for packet in others:
-            self._take(packet)
+            self._handle(packet)
         return rest
 
     def _refused(self, code: int) -> MqttError:
-        told = f"the broker refused the connection with code {code}"
+        text = f"the broker refused the connection with code {code}"
         is_final = code in _FINAL_REFUSALS[self._device.level]
-        return StackRefusedError(told) if is_final else ConnectionLost(told)
+        return StackRefusedError(text) if is_final else ConnectionLost(text)
 
     def _throw_away(self) -> None:
         """Forget what was not acknowledged: the broker has no session (MQTT-3.2.2-5)."""
@@ -244,12 +244,12 @@ class DeviceStack:
             if self._is_deaf:
                 await asyncio.sleep(DEAF_S)
                 raise ConnectionLost("the device did not read its acknowledgements")
-            found, rest = packets.split(rest + data)
-            for packet in found:
-                self._take(packet)
+            received, rest = packets.split(rest + data)
+            for packet in received:
+                self._handle(packet)
             self._has_work.set()
 
-    def _take(self, packet: ReceivedPacket) -> None:
+    def _handle(self, packet: ReceivedPacket) -> None:
         if packet.kind == PacketType.DISCONNECT:
             code = packet.body[0] if packet.body else 0
             raise ConnectionLost(f"DISCONNECT with code {code:#04x}")

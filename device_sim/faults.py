@@ -136,8 +136,8 @@ class Faults:
                 raise ValueError(f"{name!r} is none of the faults {', '.join(FAULTS)}")
             if name == "reconnect":
                 if not LEAST_RECONNECT_S <= amount <= 86_400:
-                    told = f"{LEAST_RECONNECT_S:g} to 86400 seconds"
-                    raise ValueError(f"reconnect takes {told}, not {amount:g}")
+                    allowed = f"{LEAST_RECONNECT_S:g} to 86400 seconds"
+                    raise ValueError(f"reconnect takes {allowed}, not {amount:g}")
             elif not 0 <= amount <= 1:
                 raise ValueError(f"{name} takes a share of 0 to 1, not {amount:g}")
         for names in (_TIMING, _SAYING):
@@ -181,12 +181,12 @@ def with_faults(schedule: Schedule, faults: Faults, seed: int) -> Schedule:
         random = np.random.default_rng([seed, 1])
         devices = _Devices()
         due_s = 0.0
-        for one in schedule(start_us):
-            rows = one.fixes.rows.copy()
+        for part in schedule(start_us):
+            rows = part.fixes.rows.copy()
             _misstate(rows, _drawn(random, faults, _SAYING, len(rows)), start_us)
             timing = _drawn(random, faults, _TIMING, len(rows))
-            yield devices.take(Slice(one.due_s, FixBatch(rows, one.fixes.attributes)), timing)
-            due_s = float(one.due_s[-1]) if len(rows) else due_s
+            yield devices.apply(Slice(part.due_s, FixBatch(rows, part.fixes.attributes)), timing)
+            due_s = float(part.due_s[-1]) if len(rows) else due_s
         yield devices.rest(due_s)
 
     return faulty
@@ -278,18 +278,18 @@ class _Devices:
     def __init__(self) -> None:
         self._devices: defaultdict[int, _Device] = defaultdict(_Device)
 
-    def take(self, one: Slice, drawn: NDArray[np.intp]) -> Slice:
+    def apply(self, part: Slice, drawn: NDArray[np.intp]) -> Slice:
         """Return what is sent of the slice, and of what was held before. drawn:
         places in _TIMING.
         """
         sent: list[FixBatch] = []
         due_s: list[float] = []
-        trackers = one.fixes.rows["tracker"].tolist()
+        trackers = part.fixes.rows["tracker"].tolist()
         for number, (at_s, tracker, place) in enumerate(
-            zip(one.due_s.tolist(), trackers, drawn.tolist(), strict=True)
+            zip(part.due_s.tolist(), trackers, drawn.tolist(), strict=True)
         ):
             name = _TIMING[place] if place < len(_TIMING) else ""
-            now = self._one(self._devices[tracker], one.fixes.take(np.array([number])), name)
+            now = self._faulty(self._devices[tracker], part.fixes.take(np.array([number])), name)
             sent += now
             due_s += [at_s] * len(now)
         return Slice(np.array(due_s), FixBatch.concat(sent))
@@ -302,7 +302,7 @@ class _Devices:
             held += [] if device.delayed is None else [device.delayed]
         return Slice(np.full(len(held), due_s), FixBatch.concat(held))
 
-    def _one(self, device: _Device, fix: FixBatch, name: str) -> list[FixBatch]:
+    def _faulty(self, device: _Device, fix: FixBatch, name: str) -> list[FixBatch]:
         """Return what the device sends when it has this fix."""
         _freeze(device, fix, name)
         if not device.away and name in ("offline", "offline_newest_first"):

@@ -136,15 +136,13 @@ async def _report(fleet: "_Fleet", on_progress: Callable[[FleetProgress], None])
 
 
 class _Fleet:
-    """The state of one run."""
-
     def __init__(
         self, plan: FleetPlan, address: BrokerAddress, ledger: Ledger | None = None
     ) -> None:
         self._plan = plan
         self._address = address
-        told = None if plan.receipts_s is None else self._told
-        handlers = Handlers(self._handed_over, self._answered, told)
+        on_receipts = None if plan.receipts_s is None else self._note_receipts
+        handlers = Handlers(self._handed_over, self._answered, on_receipts)
         options = [_options(tracker, plan) for tracker in plan.trackers]
         own = (len(options), plan.qos, plan.version, plan.faults, plan.seed)
         stacks = list(devices(*own)) if plan.has_own_stack else []
@@ -327,8 +325,7 @@ class _Fleet:
             self._connections.done_with(message.tracker)
             self._has_answer.set()
 
-    def _told(self, messages: Sequence[Message]) -> None:
-        """Note receipts that have come."""
+    def _note_receipts(self, messages: Sequence[Message]) -> None:
         for receipt in messages:
             kept = self._unconfirmed.confirmed(receipt.correlation_data)
             if kept is not None:

@@ -30,8 +30,6 @@ def correlation_data(number: int) -> bytes:
 
 @dataclass(slots=True)
 class SentMessage:
-    """A message that was sent."""
-
     message: OutgoingMessage
     first_sent_s: float
     last_sent_s: float

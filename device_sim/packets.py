@@ -35,7 +35,6 @@ class ReceivedPacket(NamedTuple):
 
     @property
     def packet_id(self) -> int:
-        """The packet id of an acknowledgement."""
         return int.from_bytes(self.body[:2], "big")
 
     def is_refusal(self) -> bool:
@@ -65,21 +64,20 @@ def as_repeated(packet: bytes) -> bytes:
 
 
 def pubrel(packet_id: int) -> bytes:
-    """Write PUBREL."""
     return _packet(0x62, packet_id.to_bytes(2, "big"))
 
 
 def split(data: bytes) -> tuple[list[ReceivedPacket], bytes]:
     """Cut the complete packets off; the rest waits for more. Raises ValueError."""
-    found: list[ReceivedPacket] = []
+    packets: list[ReceivedPacket] = []
     at = 0
     while (size := _length(data, at)) is not None:
         start, length = size
         if len(data) < start + length:
             break
-        found.append(ReceivedPacket(data[at] >> 4, data[start : start + length]))
+        packets.append(ReceivedPacket(data[at] >> 4, data[start : start + length]))
         at = start + length
-    return found, data[at:]
+    return packets, data[at:]
 
 
 def _length(data: bytes, at: int) -> tuple[int, int] | None:

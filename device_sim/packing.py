@@ -29,12 +29,12 @@ class Messages(NamedTuple):
 def pack(slices: Iterator[Slice], fixes_per_message: int) -> Iterator[Messages]:
     """Yield messages as soon as a slice completes them, then what is left of each tracker."""
     if fixes_per_message == 1:
-        for one in slices:
-            yield Messages(one.due_s, np.ones(len(one.due_s), np.int64), one.fixes)
+        for part in slices:
+            yield Messages(part.due_s, np.ones(len(part.due_s), np.int64), part.fixes)
         return
     held = Slice(np.empty(0), FixBatch.empty())
-    for one in slices:
-        both = _joined(held, one)
+    for part in slices:
+        both = _joined(held, part)
         message, rank, size = _grouped(both.fixes.rows["tracker"], fixes_per_message)
         whole = size[message] == fixes_per_message
         yield from _messages(both, message, rank, np.flatnonzero(whole))

@@ -38,10 +38,10 @@ def ramped(schedule: Schedule, trackers: int, ramp_s: float) -> Schedule:
     """
 
     def gradual(start_us: int) -> Iterator[Slice]:
-        for one in schedule(start_us):
-            comes_in_s = one.fixes.rows["tracker"] * (ramp_s / trackers)
-            chosen = np.flatnonzero(one.due_s >= comes_in_s)
+        for part in schedule(start_us):
+            comes_in_s = part.fixes.rows["tracker"] * (ramp_s / trackers)
+            chosen = np.flatnonzero(part.due_s >= comes_in_s)
             if len(chosen):
-                yield Slice(one.due_s[chosen], one.fixes.take(chosen))
+                yield Slice(part.due_s[chosen], part.fixes.take(chosen))
 
     return gradual

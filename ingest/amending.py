@@ -32,11 +32,11 @@ async def amend_punches(
             async with connection() as conn:
                 while True:
                     done = await amend_some(conn)
-                    send(conn.take_wake_ups())
+                    send(conn.pop_wake_ups())
                     metrics.amended.inc(done.amended)
                     await asyncio.sleep(0 if done.judged else _LOOK_S)
         except (DatabaseError, OSError) as error:
-            told = {"error": type(error).__name__, "detail": message(error)}
-            _log.warning("punches wait to be judged again", **told)
+            facts = {"error": type(error).__name__, "detail": message(error)}
+            _log.warning("punches wait to be judged again", **facts)
             metrics.failures.labels(type(error).__name__).inc()
         await asyncio.sleep(_RETRY_S)

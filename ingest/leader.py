@@ -71,8 +71,8 @@ async def _lead_again_and_again(runtime: IngestRuntime) -> None:
             runtime.smaller_by = min(runtime.smaller_by * 4, runtime.limits.messages)
             lost = "leadership lost" if runtime.leads else "cannot become the leader"
             # Several tasks of a term may find out the same: it is told and counted once.
-            told = {type(error).__name__: message(error) for error in _leaves(group)}
-            for name, detail in told.items():
+            facts = {type(error).__name__: message(error) for error in _leaves(group)}
+            for name, detail in facts.items():
                 _log.warning(f"{lost}, retrying", error=name, detail=detail)
                 runtime.metrics.failures.labels(name).inc()
         if time.monotonic() - started > _LASTED_S:
@@ -226,7 +226,7 @@ async def _pause(stopping: asyncio.Event, seconds: float) -> None:
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
+    leaves: list[BaseException] = []
     for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

@@ -19,8 +19,6 @@ _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
 
 
 class IngestMetrics:
-    """All metrics of one process."""
-
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         named = {"registry": self.registry, "namespace": "opsc_ingest"}

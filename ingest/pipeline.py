@@ -146,4 +146,4 @@ class Pipeline:
             source.acknowledge(done, codes)
         made = receipts(stored.arrivals, stored.plan, self._memory.registry)
         send(self._ways_back, made, self._term.metrics)
-        self._runtime.wake_ups.send(self._term.conn.take_wake_ups())
+        self._runtime.wake_ups.send(self._term.conn.pop_wake_ups())

@@ -44,7 +44,7 @@ async def recover(conn: Connection, known: Registry | None = None) -> Memory:
             backlogs = await asset_backlogs.changed_since(conn, -1)
         took.lap("registry_rows_s")
         async with asyncio.TaskGroup() as tasks:  # a thread works while the database does
-            tasks.create_task(asyncio.to_thread(registry.take, changes))
+            tasks.create_task(asyncio.to_thread(registry.apply, changes))
             newest, visits = await restore.newest_fixes(conn), await restore.open_visits(conn)
             stored = await asset_states.all(conn)
         took.lap("registry_s")
@@ -110,12 +110,12 @@ async def _used_names(
         for asset, saved in saved_by_asset.items()
         for at in (*(run.first for run in saved.runs), *_suspects(saved))
     ]
-    found: dict[int, set[VisitKey]] = {}
+    visits: dict[int, set[VisitKey]] = {}
     for name in await restore.used_names(conn, first_fixes):
         ordinals = (registry.zones.number(name.zone_id), registry.trackers.number(name.tracker_id))
         key = VisitKey(*ordinals, *name[3:])
-        found.setdefault(registry.assets.number(name.asset_id), set()).add(key)
-    return found
+        visits.setdefault(registry.assets.number(name.asset_id), set()).add(key)
+    return visits
 
 
 def _announced(visits: Sequence[restore.OpenVisit]) -> dict[UUID, AnnouncedState]:

@@ -164,8 +164,8 @@ def _refused(part: DecodedBatch, error: DatabaseError) -> DecodedBatch:
     the log has them.
     """
     name = type(error).__name__
-    told = {"topic": part.messages[0].topic, "error": name, "detail": message(error)}
-    _log.warning("message refused by the database", **told)
+    facts = {"topic": part.messages[0].topic, "error": name, "detail": message(error)}
+    _log.warning("message refused by the database", **facts)
     details = {0: f"{name}, SQLSTATE {error.sqlstate}"}
     decoded = refuse(part.decoded, details, Reason.REFUSED_BY_DATABASE)
     return replace(part, decoded=decoded)

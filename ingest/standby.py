@@ -36,7 +36,7 @@ class Standby:
                 if await registry_revision.read(conn) == known:
                     return
                 changes = await changes_since(conn, known)
-            await asyncio.to_thread(self._registry.take, changes)
+            await asyncio.to_thread(self._registry.apply, changes)
         if known < 0:
             gc.freeze()  # it stays: looking through it would keep a takeover waiting
 

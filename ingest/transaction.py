@@ -118,7 +118,7 @@ async def store(
     term.memory.committed()
     took_s = time.perf_counter() - started
     term.memory.transition_pace.saw(len(plan.new), plan.transitions, took_s)
-    term.positions.take(plan.positions)
+    term.positions.add(plan.positions)
     term.metrics.committed(plan, arrivals, took_s)
     return Stored(arrivals, plan, counted)
 
@@ -137,7 +137,7 @@ def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan) -> None:
 async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
     """Return a plan made with the changes of the registry, as the transaction sees it."""
     changes = await changes_since(term.conn, term.memory.registry.revision)
-    await asyncio.to_thread(term.memory.registry.take, changes)
+    await asyncio.to_thread(term.memory.registry.apply, changes)
     term.memory.hold(changes.backlogs)
     reassigned = (assignment.asset_id for assignment in changes.assignments)
     term.positions.outdate(map(term.memory.registry.assets.number, reassigned))
@@ -212,7 +212,7 @@ async def _record_punches(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBa
     Returns the plan with the punches that are stored, and with the refusals of the others.
     """
     recorded = await record(term.conn, [punch.new for punch in plan.punches])
-    ends = list(zip(plan.punches, (one.fate for one in recorded), strict=True))
+    ends = list(zip(plan.punches, (outcome.fate for outcome in recorded), strict=True))
     registry = term.memory.registry
     refusals = [*plan.refusals, *refuse_punches(ends, arrivals, registry)]
     if term.memory.company.is_shared:
@@ -243,4 +243,4 @@ async def _write_effects(conn: Connection, plan: WritePlan) -> None:
         await checkpoints.forget(conn, plan.late.outdated)
         await checkpoints.store(conn, plan.checkpoints)
         await asset_backlogs.move(conn, list(plan.backlogs.moved.values()))
-        await asset_backlogs.remove(conn, [one[:2] for one in plan.backlogs.done.values()])
+        await asset_backlogs.remove(conn, [backlog[:2] for backlog in plan.backlogs.done.values()])

@@ -78,8 +78,8 @@ async def _serve(
     settings: ListenSettings, ports: ListeningSockets, certificates: Certificates, number: int
 ) -> None:
     loop, stopping, drained = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, stopping.set)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stopping.set)
     if SOCKETS in os.environ:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's
         loop.add_reader(sys.stdin, stopping.set)  # its end: the parent is gone
@@ -92,7 +92,7 @@ async def _serve(
     leader = LeaderLink(database_url, sender, worker.metrics, _link_tls(settings))
 
     def warnings() -> Sequence[str]:
-        return [one for one in (leader.trouble, worker.stale()) if one is not None]
+        return [trouble for trouble in (leader.trouble, worker.stale()) if trouble is not None]
 
     def trouble() -> str | None:
         return None if worker.identities.age_s is not None else "trackers are not known yet"
@@ -187,7 +187,7 @@ def _inherited(text: str) -> ListeningSockets:
     `-` for none.
     """
     return ListeningSockets(
-        *(None if one == "-" else socket.socket(fileno=int(one)) for one in text.split())
+        *(None if handle == "-" else socket.socket(fileno=int(handle)) for handle in text.split())
     )
 
 

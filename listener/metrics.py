@@ -10,8 +10,6 @@ _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.25, 2.5, 5
 
 
 class ListenerMetrics:
-    """All metrics of one process."""
-
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         named = {"registry": self.registry, "namespace": "opsc_listener"}

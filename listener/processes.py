@@ -54,8 +54,8 @@ class Processes:
 
     async def _run(self) -> int:
         loop, stopping, restart = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(one, stopping.set)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stopping.set)
         loop.add_signal_handler(signal.SIGHUP, restart.set)
         watching = [
             asyncio.create_task(self._keep(number, stopping))
@@ -89,7 +89,7 @@ class Processes:
 
     async def _start(self, number: int) -> asyncio.subprocess.Process:
         """Start one. Nothing is written to its stdin, which ends when this process does."""
-        handles = [None if one is None else one.fileno() for one in self._ports]
+        handles = [None if port is None else port.fileno() for port in self._ports]
         text = " ".join("-" if handle is None else str(handle) for handle in handles)
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "listener"),

@@ -15,7 +15,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 def _networks(text: str) -> list[Network]:
     """Read networks like `10.0.0.0/8, fd00::/8`. Raises ValueError."""
-    return [ip_network(one.strip()) for one in text.split(",") if one.strip()]
+    return [ip_network(network.strip()) for network in text.split(",") if network.strip()]
 
 
 _Networks = Annotated[str, checked_by(_networks)]

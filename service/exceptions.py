@@ -30,21 +30,23 @@ def described(error: BaseException, *, in_full: bool = False, depth: int = 1) ->
     members of a group, or else the one cause, each with causes of its own down to a bound.
     """
     frames = list(_frames(error, in_full=in_full))
-    found: dict[str, Any] = {
+    described_error: dict[str, Any] = {
         "type": type(error).__qualname__,
         "message": message(error),
         "frames": frames[-(_ALL_FRAMES if in_full else _FRAMES) :],
     }
     causes = _causes(error)[:_CAUSES] if depth < _DEPTH else []
     if causes:
-        found["causes"] = [described(one, in_full=in_full, depth=depth + 1) for one in causes]
-    return found
+        described_error["causes"] = [
+            described(cause, in_full=in_full, depth=depth + 1) for cause in causes
+        ]
+    return described_error
 
 
 def message(error: BaseException) -> str:
     """Return the text of an exception in bounds, without values that were refused."""
     if isinstance(error, ValidationError):
-        places = (".".join(map(str, one["loc"])) for one in error.errors(include_input=False))
+        places = (".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
         return _cut(f"{error.title} is not valid: {', '.join(places)}")
     sqlstate = str(getattr(error, "sqlstate", None))
     if sqlstate.startswith(_ABOUT_VALUES):
@@ -64,8 +66,8 @@ def lines(error: dict[str, Any], indent: str = "  ") -> Iterator[str]:
 
 def without_traceback(text: str) -> str:
     """Return a text in which a library wrote a traceback, with the last line of that alone."""
-    before, found, after = text.partition("Traceback (most recent call last):")
-    if not found:
+    before, header, after = text.partition("Traceback (most recent call last):")
+    if not header:
         return text
     return _cut(before + "".join(after.strip().splitlines()[-1:]))
 

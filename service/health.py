@@ -13,10 +13,10 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+):(\d{1,5})")
 
 def read_address(text: str) -> tuple[str, int]:
     """Read the host and port to serve at. Raises ValueError."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found[2]) > 65_535:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match[2]) > 65_535:
         raise ValueError(f"must be {HTTP_ADDRESS_FORM}, not {text!r}")
-    return found[1].strip("[]"), int(found[2])
+    return match[1].strip("[]"), int(match[2])
 
 
 @asynccontextmanager
@@ -41,8 +41,8 @@ async def serving(
         if isinstance(what, Awaitable):
             what = await what
         page: dict[str, object] = {"status": what or "ok"}
-        if told := warnings():
-            page["warnings"] = list(told)
+        if messages := warnings():
+            page["warnings"] = list(messages)
         return web.json_response(page, status=200 if what is None else 503)
 
     async def page(_: web.Request) -> web.Response:

@@ -39,8 +39,6 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class FrameKind(IntEnum):
-    """The kind of a frame."""
-
     HELLO = 1
     WELCOME = 2
     CONNECTIONS = 3

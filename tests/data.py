@@ -1,7 +1,8 @@
 """Data of tests: pages of docs/, and real traces, zones and cases beside the repository.
 
-These are in $OPSC_TEST_DATA and $OPSC_TEST_VECTORS, else in ../shared beside the checkout. Without
-them their tests are skipped, and the last line that pytest prints says so.
+These are in $OPSC_TEST_DATA and $OPSC_TEST_VECTORS, else in ../shared beside the checkout. Where
+they are not there, cases of our own (tests/cases/) are what is tested, and the last line that
+pytest prints says so.
 """
 
 import json
@@ -36,6 +37,27 @@ def cases_of(name: str, folder: Path = VECTORS) -> list[dict[str, Any]]:
     """Return the cases of one file; none where the file is not there."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text())["cases"] if path.exists() else []
+
+
+FENCES = {
+    case["id"]: case
+    for case in [
+        *cases_of("fences", CASES),
+        *cases_of("tile38_fence_detect"),
+        *cases_of("issue_scenarios"),
+    ]
+}
+
+
+def fence_cases(*names: str) -> pytest.MarkDecorator:
+    """Give a test each of the named cases as `case`: ours, and those of others where they are."""
+    return pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param(FENCES.get(name), id=name, marks=() if name in FENCES else needs_vectors)
+            for name in names
+        ],
+    )
 
 
 def rows_after(heading: str, page: str) -> list[list[str]]:

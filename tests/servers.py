@@ -208,7 +208,7 @@ class DatabaseUnderTest:
         finally:
             is_idle = conn.info.transaction_status is TransactionStatus.IDLE
             if is_idle and role not in self._connections:
-                conn.take_wake_ups()
+                conn.pop_wake_ups()
                 self._connections[role] = _Kept(loop, conn)
             else:
                 await conn.close()

@@ -109,7 +109,7 @@ class FanOut:
         done = await fan_out(conn, epoch, asked, rows=self._rows.now)
         self._rows.went_well()
         self._metrics.deliveries_made.inc(done.deliveries)
-        self._send(conn.take_wake_ups())
+        self._send(conn.pop_wake_ups())
         served = set(asked) - set(done.waiting)
         # What waits comes first again, but for those that are locked: they are asked last.
         first = done.waiting if served else ()

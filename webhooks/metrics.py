@@ -135,7 +135,6 @@ class WebhookMetrics:
         self.oldest_due_s.set(backlog.oldest_due_s)
 
     def count_attempt(self, answer: Answer, took_s: float) -> None:
-        """Count an attempt that has ended."""
         self.attempts.count("no_answer" if answer.status is None else f"{answer.status // 100}xx")
         self.attempt_s.observe(took_s)
 

@@ -31,8 +31,6 @@ _log = structlog.get_logger("webhooks")
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """Bounds of the loop."""
-
     every_s: float = 3_600
     again_s: float = 300  # after somebody else was in the way
     rows: int = 5_000  # of a transaction
@@ -154,8 +152,8 @@ def _older(chunks: Sequence[Chunk], before: datetime | None) -> Iterator[Chunk]:
             yield Chunk(since, min(until, before))
 
 
-def _shorter(one: int | None, other: int | None) -> int | None:
-    return min((days for days in (one, other) if days is not None), default=None)
+def _shorter(first: int | None, second: int | None) -> int | None:
+    return min((days for days in (first, second) if days is not None), default=None)
 
 
 def _before(now: datetime, days: int | None) -> datetime | None:

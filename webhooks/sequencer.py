@@ -61,7 +61,6 @@ class Sequencer:
         self._outage = Outage("sequencer", random.Random())
 
     def wake(self, _: UUID | None = None) -> None:
-        """Look for events."""
         self._work.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -113,6 +112,6 @@ class Sequencer:
         done = await sequencer.sequence(conn, epoch, limit=self._events.now)
         self._events.went_well()
         self._metrics.events_sequenced.inc(done.events)
-        self._send(conn.take_wake_ups())
+        self._send(conn.pop_wake_ups())
         self._fan_out.add(done.org_ids)
         return done

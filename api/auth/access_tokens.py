@@ -54,7 +54,7 @@ class Tokens:
     def __init__(
         self, secret_keys: SecretKeys, lifetime_s: int, clock: Callable[[], float] = time.time
     ) -> None:
-        self._secret_keys = {_mark(each): each for each in secret_keys}  # the first one signs
+        self._secret_keys = {_mark(key): key for key in secret_keys}  # the first one signs
         self._clock = clock
         self._keys: dict[tuple[str, int], Ed25519PrivateKey] = {}
         self.lifetime_s = lifetime_s

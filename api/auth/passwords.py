@@ -94,7 +94,6 @@ class Passwords:
             raise busy("Too many sign-ins at once: try again in a second.") from None
 
     def close(self) -> None:
-        """End the thread."""
         self._thread.close()
 
 

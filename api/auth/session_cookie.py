@@ -55,7 +55,7 @@ class Cookies:
         check_origin(request)
         given = request.headers.get(CSRF_HEADER, "").encode("utf-8", "surrogatepass")
         good = [self._csrf_token(key, secret).encode("ascii") for key in self._keys]
-        if not any(hmac.compare_digest(given, each) for each in good):
+        if not any(hmac.compare_digest(given, good_mark) for good_mark in good):
             raise Problem(
                 403, "csrf_failed", f"The header {CSRF_HEADER} must have the session's csrf_token."
             )

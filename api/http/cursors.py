@@ -40,7 +40,6 @@ class Cursors:
         self._keys = derived_keys(secret_keys, b"cursors")
 
     def write(self, position: CursorPosition[_KEY], scope: bytes) -> str:
-        """Return the text of a cursor."""
         payload = msgspec.msgpack.encode(position)
         signed = _signature(self._keys[0], payload, scope) + payload
         return _written(signed)
@@ -51,7 +50,7 @@ class Cursors:
             signed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
             signature, payload = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
             good = [_signature(key, payload, scope) for key in self._keys]
-            is_ours = any(hmac.compare_digest(signature, each) for each in good)
+            is_ours = any(hmac.compare_digest(signature, good_signature) for good_signature in good)
             if is_ours and _written(signed) == text:  # base64 has other texts of the same bytes
                 return msgspec.msgpack.decode(payload, type=CursorPosition[key_type])
         except (binascii.Error, ValueError, msgspec.ValidationError):

@@ -1,7 +1,7 @@
 """The encoding of values: ids with their prefix, times in RFC 3339 with Z, JSON as ready bytes.
 
-An answer with content has a tag of that content. A secret that is shown once is given as `once`: it
-is not part of what a later GET shows, and so not of the tag.
+An answer with content has an entity tag of that content. `once` has members that only this answer
+shows, such as a new secret: no later GET shows them, so they are left out of the tag.
 """
 
 import asyncio
@@ -25,47 +25,41 @@ _encoder = msgspec.json.Encoder()
 
 
 class JsonResponse(Response):
-    """A response whose content is already encoded JSON. The class also sets the documented media
-    type.
-    """
+    """A response whose content is already encoded JSON."""
 
     media_type = "application/json"
 
 
 @lru_cache(maxsize=16_384)
 def id_text(prefix: str, value: UUID) -> str:
-    """Return `value` with its prefix, remembered: a few trackers, assets and zones stand in most
-    rows of a list. What stands in one row only is better written by `format_id`.
+    """Return `value` with its prefix, from a cache: most rows of a list name the same few trackers,
+    assets and zones. Use `format_id` for ids that stand in one row only.
     """
     return format_id(prefix, value)
 
 
 def optional_id_text(prefix: str, value: UUID | None) -> str | None:
-    """Fold a text; None stays None."""
     return None if value is None else id_text(prefix, value)
 
 
 def time_text(value: datetime) -> str:
-    """Return a UTC time as `2026-01-01T00:00:00Z`; with a fraction (3 or 6 digits) only where there
-    is one.
-    """
+    """Return a UTC time as `2026-01-01T00:00:00Z`; 3 or 6 digits of a fraction that is not 0."""
     text = _encoder.encode(value).decode()[1:-1]  # without a fraction, or with one of 6 digits
     is_shorter = value.microsecond and value.microsecond % 1000 == 0
     return text[: -len("000Z")] + "Z" if is_shorter else text
 
 
 def optional_time_text(value: datetime | None) -> str | None:
-    """Fold a text; None stays None."""
     return None if value is None else time_text(value)
 
 
 def raw_json(text: str) -> msgspec.Raw:
-    """Return a JSON text that is sent unchanged."""
+    """Mark a JSON text as ready: the encoder copies it unchanged."""
     return msgspec.Raw(text.encode())
 
 
 def item_tag(item: object) -> str:
-    """Return the tag of an item as `ok` would answer it."""
+    """Return the entity tag that the answer `ok(item)` has."""
     return tag_of(_encoder.encode(item))
 
 
@@ -75,7 +69,7 @@ def ok(content: object, *, once: Mapping[str, object] | None = None) -> Response
 
 
 def accepted(content: object) -> Response:
-    """Answer 202: it will be done."""
+    """Answer 202: the request is stored, and carried out later."""
     return _response(content, 202, None)
 
 
@@ -86,21 +80,21 @@ def created(
     once: Mapping[str, object] | None = None,
     key: str = "id",
 ) -> Response:
-    """Answer 201, with where the new thing is. key: the field that its path ends with."""
+    """Answer 201 with a Location header: `path`, then the field `key` of the content."""
     response = _response(content, 201, once)
     response.headers["Location"] = f"{path}/{content[key]}"
     return response
 
 
 def created_batch(items: list[dict[str, Any]], path: str) -> Response:
-    """Answer 201 with all created objects, and the path of their list."""
+    """Answer 201 with all created objects; the Location header is `path`, that of their list."""
     response = _response({"data": items}, 201, None)
     response.headers["Location"] = path
     return response
 
 
 def sparse(rows: Iterable[Mapping[str, Any]], fields: str | None) -> Iterable[Mapping[str, Any]]:
-    """Return the rows of a list with only these fields; with all of them, where none is named."""
+    """Return each row with only these fields (names with commas between); None: with all fields."""
     if fields is None:
         return rows
     names = dict.fromkeys(fields.split(","))
@@ -113,8 +107,8 @@ async def ok_list(
     opening: bytes = b'{"data":[',
     media_type: str = JsonResponse.media_type,
 ) -> Response:
-    """Answer 200 with an object of rows and other members. opening: what stands before the rows.
-    Those of a long list are made, and written, in pieces: others are served in between.
+    """Answer 200 with an object that has the rows and `others` as members. opening: the JSON before
+    the first row. A long list is encoded in pieces, between which other requests are served.
     """
     digest, pieces = new_digest(), list[bytearray]()
     piece, ends_at_row = bytearray(opening), _PIECE_ROWS

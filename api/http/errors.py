@@ -196,22 +196,22 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     return refuse(request.scope, _invalid(error.errors()))
 
 
-def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
+def _invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """Turn FastAPI's validation error into a problem: a path that names nothing is a 404, a bad
     parameter a 400, a bad body a 422.
     """
-    places = {error["loc"][0] for error in found}
-    found = found[: MOST_FAULTS + 1]  # the problem says where there are more
+    places = {error["loc"][0] for error in errors}
+    errors = errors[: MOST_FAULTS + 1]  # the problem says where there are more
     if "path" in places:
-        return _no_such_thing(next(error for error in found if error["loc"][0] == "path"))
+        return _no_such_thing(next(error for error in errors if error["loc"][0] == "path"))
     if "query" in places:
         faults = tuple(
             Fault(_sentence(error), parameter=str(error["loc"][1]))
-            for error in found
+            for error in errors
             if error["loc"][0] == "query"
         )
         return Problem(400, "invalid_parameter", "A parameter is not valid.", faults=faults)
-    faults = tuple(_fault_in_body(error) for error in found)
+    faults = tuple(_fault_in_body(error) for error in errors)
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults)
 
 
@@ -318,7 +318,6 @@ def _fault_of_id(request: Request, path: str) -> Mapping[str, Any] | None:
 
 
 def _methods_at(request: Request, path: str | None = None) -> set[str]:
-    """Return the methods of the path of the request, or of another one."""
     methods: set[str] = set()
     at = {} if path is None else {"path": path}
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):

@@ -105,7 +105,7 @@ def _unread(header: str) -> str | None:
     tags = entity_tags(header)
     if not tags:
         return "If-Match must be * or quoted tags, exactly as in the ETag header."
-    if all(each.is_weak for each in tags):
+    if all(tag.is_weak for tag in tags):
         return "If-Match does not accept weak tags: send the ETag without W/."
     return None
 
@@ -118,8 +118,8 @@ def _match(header: str, tag: str, *, weakly: bool = False) -> str | None:
     if header.strip() == "*":
         return tag
     held = [
-        each.text
-        for each in entity_tags(header) or ()
-        if _CODING.sub('"', each.text) == tag and (weakly or not each.is_weak)
+        own.text
+        for own in entity_tags(header) or ()
+        if _CODING.sub('"', own.text) == tag and (weakly or not own.is_weak)
     ]
     return held[-1] if held else None

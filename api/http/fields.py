@@ -237,9 +237,9 @@ _UNSEEN_SIGN = re.compile(f"[{_UNSEEN}]")
 
 def printable(value: str) -> str:
     """Refuse signs that nobody sees in a name, and that change how it looks."""
-    found = _UNSEEN_SIGN.search(value)
-    if found is not None:
-        raise ValueError(f"must not contain the character U+{ord(found[0]):04X}, which is not seen")
+    match = _UNSEEN_SIGN.search(value)
+    if match is not None:
+        raise ValueError(f"must not contain the character U+{ord(match[0]):04X}, which is not seen")
     return value
 
 

@@ -96,9 +96,9 @@ def accepted_weight(weight_of: Mapping[str, float], name: str) -> float:
 def _range_of(weight_of: Mapping[str, float], name: str) -> tuple[float, int]:
     """Return the weight of the range that a media type is of, and how exact that is."""
     kind = name.partition("/")[0]
-    for exactness, each in ((2, name), (1, f"{kind}/*"), (0, "*/*")):
-        if each in weight_of:
-            return (weight_of[each], exactness) if weight_of[each] else (0.0, 0)
+    for exactness, range_name in ((2, name), (1, f"{kind}/*"), (0, "*/*")):
+        if range_name in weight_of:
+            return (weight_of[range_name], exactness) if weight_of[range_name] else (0.0, 0)
     return 0.0, 0
 
 

@@ -71,7 +71,6 @@ HEAD_TOO_LARGE = Problem(
 
 
 def request_id(request: Request) -> str:
-    """Return the id of this request."""
     return request.scope[_SCOPE_KEY]
 
 

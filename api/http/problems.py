@@ -78,7 +78,6 @@ class Problem(Exception):
         self.headers = headers or {}
 
     def response(self, request_id: str) -> Response:
-        """Return the document as a response."""
         document: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,

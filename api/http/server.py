@@ -56,7 +56,7 @@ class QuickServer(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        for listening in [one for server in self.servers for one in server.sockets]:
+        for listening in [sock for server in self.servers for sock in server.sockets]:
             for _ in range(ACCEPTED_AT_ONCE - 1):
                 same = socket.socket(fileno=os.dup(listening.fileno()))
                 server = await loop.create_server(

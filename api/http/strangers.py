@@ -47,9 +47,9 @@ class Strangers:
     """
 
     def __init__(self, proxies: str = "") -> None:
-        named = [each.strip() for each in proxies.split(",") if each.strip()]
+        named = [text.strip() for text in proxies.split(",") if text.strip()]
         self._all_are_proxies = "*" in named
-        self._proxies = [ip_network(each, strict=False) for each in named if _is_network(each)]
+        self._proxies = [ip_network(text, strict=False) for text in named if _is_network(text)]
         self._addresses: dict[Placed, str] = {}  # the longest silent first
         self._of_address: dict[str, dict[Placed, None]] = {}  # each in the same order
 
@@ -109,8 +109,6 @@ class Strangers:
 
 
 class Members:
-    """The members of a process."""
-
     def __init__(self) -> None:
         self._org_ids: dict[Placed, UUID] = {}
         self._of_org: defaultdict[UUID, dict[Placed, None]] = defaultdict(dict)

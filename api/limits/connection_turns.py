@@ -107,7 +107,7 @@ class Shares:
         places = self._places.items()
         return sum(number for org_id, number in places if self.is_heavy(org_id, now_s))
 
-    def take(self, org_id: UUID, now_s: float) -> None:
+    def add(self, org_id: UUID, now_s: float) -> None:
         """Give a place to an organization whose turn it is."""
         if now_s >= self._swept_s + WINDOW_S:
             self._sweep(now_s)
@@ -151,7 +151,7 @@ class ConnectionTurns:
         Raises NoConnection.
         """
         whose = org_id or NOBODY
-        await self._take(whose)
+        await self._acquire(whose)
         begun_s: float | None = None
 
         def begin() -> None:
@@ -174,7 +174,7 @@ class ConnectionTurns:
         mine.update(of_pool)
         return mine
 
-    async def _take(self, org_id: UUID) -> None:
+    async def _acquire(self, org_id: UUID) -> None:
         queue = self._waiting.setdefault(org_id, deque())
         if len(queue) >= MOST_WAITING:
             raise self._refusal(is_share_used=org_id != NOBODY)
@@ -203,7 +203,7 @@ class ConnectionTurns:
             place = self._waiting[org_id][0]
             self._leave(org_id, place)
             if not place.done():
-                self._shares.take(org_id, now_s)
+                self._shares.add(org_id, now_s)
                 place.set_result(None)
 
     def _leave(self, org_id: UUID, place: asyncio.Future[None]) -> None:

@@ -42,9 +42,9 @@ class _Used:
     def add(self, key: Hashable, used_s: float) -> None:
         """Count a use that is over."""
         now_s = self._clock()
-        left = {each: self.of(each) for each in self._used}
+        left = {key: self.of(key) for key in self._used}
         left[key] = left.get(key, 0.0) + used_s
-        self._used = {each: (s, now_s) for each, s in left.items() if s > _NEGLIGIBLE_S}
+        self._used = {key: (s, now_s) for key, s in left.items() if s > _NEGLIGIBLE_S}
 
 
 @dataclass(slots=True)

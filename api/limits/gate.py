@@ -47,7 +47,7 @@ class Admission:
         Also raises what the database raises: a request that cannot be counted is not admitted.
         """
         if caller.via == "session":
-            rate_limit_headers.apply(request, self._users.take((caller.org_id, caller.user_id)))
+            rate_limit_headers.apply(request, self._users.spend((caller.org_id, caller.user_id)))
             return
         plan = await self.plans.find(caller.org_id)
         if is_gated:
@@ -56,7 +56,7 @@ class Admission:
         if per_minute is None:
             self._counts.note(caller.org_id, is_admitted=True)
             return
-        quota = await self._limits.take(caller.org_id, per_minute)
+        quota = await self._limits.spend(caller.org_id, per_minute)
         self._counts.note(caller.org_id, is_admitted=quota.is_admitted)
         rate_limit_headers.apply(request, quota)
 
@@ -71,11 +71,11 @@ class Admission:
         self._count_address(request, "bad credential")
 
     def _count_address(self, request: HTTPConnection, kind: str) -> None:
-        rate_limit_headers.apply(request, self._addresses.take((client_address(request), kind)))
+        rate_limit_headers.apply(request, self._addresses.spend((client_address(request), kind)))
 
     def admit_link(self, request: Request, token_hash: bytes) -> None:
         """Count a request by a link, whoever uses it. Raises Problem (429)."""
-        rate_limit_headers.apply(request, self._links.take(token_hash))
+        rate_limit_headers.apply(request, self._links.spend(token_hash))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -59,17 +59,17 @@ class Shapes:
         """Read and measure geometries. Raises TooManyOfOne, TooManyOfAll."""
         if _are_small(asked):
             return await self.beside(org_id, judge, asked)
-        found: list[ShapeAnswer] = []
+        results: list[ShapeAnswer] = []
         for some in _portions(asked):
             answered = await self._ask(org_id, ShapesRequest(some))
             if answered:
-                found += _answers.decode(answered)
+                results += _answers.decode(answered)
             elif len(some) > 1:  # one of them is too dear, or all are together
-                for one in some:
-                    found += await self.check(org_id, [one])
+                for geometry in some:
+                    results += await self.check(org_id, [geometry])
             else:
-                found.append(ShapeAnswer(problem=_TOO_DEAR))
-        return found
+                results.append(ShapeAnswer(problem=_TOO_DEAR))
+        return results
 
     async def decode_body(self, org_id: UUID, content: bytes, most_values: int) -> object:
         """Decode a large body; the coordinates of geometries stay JSON texts (`msgspec.Raw`).
@@ -105,7 +105,7 @@ class Shapes:
 
 def _are_small(asked: Sequence[ShapeRequest]) -> bool:
     """Return whether all together take some ten milliseconds at most."""
-    texts = [one.geometry for one in asked]
+    texts = [question.geometry for question in asked]
     if sum(map(len, texts)) > _SMALL_BYTES:
         return False
     return sum(text.count("[") for text in texts) <= _SMALL_ARRAYS
@@ -115,10 +115,10 @@ def _portions(asked: Sequence[ShapeRequest]) -> Iterator[list[ShapeRequest]]:
     """Yield all in their order, in lists of one at least, and of more as far as they are short."""
     some: list[ShapeRequest] = []
     size = 0
-    for one in asked:
-        size += len(one.geometry)
+    for question in asked:
+        size += len(question.geometry)
         if some and (len(some) == _PORTION or size > _PORTION_BYTES):
             yield some
-            some, size = [], len(one.geometry)
-        some.append(one)
+            some, size = [], len(question.geometry)
+        some.append(question)
     yield some

@@ -40,8 +40,6 @@ class ShapeRequest(msgspec.Struct, frozen=True):
 
 
 class ShapesRequest(msgspec.Struct, tag="shapes"):
-    """Geometries to check."""
-
     shapes: list[ShapeRequest]
 
 
@@ -142,8 +140,8 @@ def _decoded(request: BodyRequest) -> BodyAnswer:
 
 def _geometries(body: object) -> Iterator[dict[str, Any]]:
     """Yield the members `geometry` that have coordinates, of an object or of those of an array."""
-    for one in cast("list[object]", body) if isinstance(body, list) else (body,):
-        geometry = cast("dict[str, Any]", one).get("geometry") if isinstance(one, dict) else None
+    for item in cast("list[object]", body) if isinstance(body, list) else (body,):
+        geometry = cast("dict[str, Any]", item).get("geometry") if isinstance(item, dict) else None
         if isinstance(geometry, dict) and "coordinates" in geometry:
             yield cast("dict[str, Any]", geometry)
 

@@ -61,7 +61,7 @@ def _keys_within(value: object, depth: int) -> int | None:
     keys = 0
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(depth):
-        keys += sum(len(each) for each in level if isinstance(each, dict))
+        keys += sum(len(value) for value in level if isinstance(value, dict))
         level = [
             inner
             for outer in level

@@ -54,7 +54,7 @@ class RequestLimits:
         self._clock = clock
         self._minutes: OrderedDict[UUID, _Minute] = OrderedDict()
 
-    async def take(self, org_id: UUID, per_minute: int) -> Quota:
+    async def spend(self, org_id: UUID, per_minute: int) -> Quota:
         """Count one more request. Raises what the database raises."""
         minute = self._minute(org_id)
         while True:

@@ -26,7 +26,7 @@ class Buckets:
         self._clock = clock
         self._full_s = TtlCache[Hashable, float](_REMEMBERED, clock)
 
-    def take(self, key: Hashable) -> Quota:
+    def spend(self, key: Hashable) -> Quota:
         """Take one token of the key's bucket."""
         now_s = self._clock()
         full_s = self._full_s.get(key) or now_s

@@ -39,7 +39,6 @@ class RequestCounts:
             await self.write()
 
     async def write(self) -> None:
-        """Write what was counted."""
         waiting = list(self._counts.items())
         while some := waiting[:_WRITTEN_AT_ONCE]:
             del waiting[:_WRITTEN_AT_ONCE]

@@ -417,7 +417,7 @@ class LiveConnection:
         if socket.close_sent:
             return
         if self._events is not None:
-            while socket.unsent_bytes < HIGH_BYTES and (events := self._events.take(CHUNK_BYTES)):
+            while socket.unsent_bytes < HIGH_BYTES and (events := self._events.pull(CHUNK_BYTES)):
                 if len(events) == 1:
                     socket.write(events[0].frame)
                 else:
@@ -473,7 +473,7 @@ class _Viewer:
         """Return the next message; None where there is nothing new. What is not in it is taken
         later, and so is newer then.
         """
-        bodies = self.subscription.take(CHUNK_BYTES)
+        bodies = self.subscription.pull(CHUNK_BYTES)
         return text_frame(self._head + b",".join(bodies) + b"]}") if bodies else None
 
 

@@ -108,8 +108,6 @@ async def stream_events(
 
 
 class EventStream:
-    """One open stream."""
-
     scopes: Sequence[str] = ("events:read",)
     reads_employees = False
 
@@ -188,7 +186,7 @@ class EventStream:
         silent_since_s = self._loop.time()
         while self._why is None:
             self._ready.clear()
-            if taken := events.take(_CHUNK_BYTES):
+            if taken := events.pull(_CHUNK_BYTES):
                 yield b"".join([event.chunk for event in taken])
                 silent_since_s = self._loop.time()
             elif events.gone_seq is not None:

@@ -43,8 +43,6 @@ class Authenticate(_Message, tag="authenticate"):
 
 
 class PositionFilter(Struct, forbid_unknown_fields=True):
-    """A filter of assets."""
-
     client_id: Annotated[str, Meta(max_length=40)] | None = None
 
 
@@ -108,8 +106,6 @@ class Subscribe(_Message, tag="subscribe"):
 
 
 class Unsubscribe(_Message, tag="unsubscribe"):
-    """The end of a subscription."""
-
     id: _Number
 
 

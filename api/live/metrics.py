@@ -11,8 +11,6 @@ from api.live.streams import Streams
 
 
 class LiveMetrics:
-    """All of them, of one process."""
-
     def __init__(
         self,
         registry: CollectorRegistry,

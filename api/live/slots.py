@@ -38,10 +38,9 @@ class LiveSlots:
 
     @property
     def organizations(self) -> Set[UUID]:
-        """The organizations with open connections."""
         return self._open.keys()
 
-    async def take(self, org_id: UUID, most: int) -> bool:
+    async def acquire(self, org_id: UUID, most: int) -> bool:
         """Count one more connection, where all processes have fewer than `most`. Returns whether
         there was room. Raises what the database raises.
         """

@@ -63,13 +63,9 @@ class LiveStream(Protocol):
         ...
 
     @property
-    def reads_employees(self) -> bool:
-        """Whether it is subscribed to positions of employees."""
-        ...
+    def reads_employees(self) -> bool: ...
 
-    def end(self, why: Closing) -> None:
-        """Close it."""
-        ...
+    def end(self, why: Closing) -> None: ...
 
 
 class Streams:
@@ -89,7 +85,6 @@ class Streams:
 
     @property
     def open(self) -> int:
-        """The number of open connections."""
         return len(self._streams)
 
     @property
@@ -98,7 +93,6 @@ class Streams:
         return len(self._streams) >= self._most
 
     def all(self) -> Iterable[LiveStream]:
-        """Return all of them."""
         return tuple(self._streams)
 
     async def add(self, stream: LiveStream) -> None:
@@ -106,7 +100,7 @@ class Streams:
         org_id = stream.credential.caller.org_id
         plan = await self._state.admission.plans.find(org_id)
         most = LIVE_CONNECTIONS[plan.name]
-        if not await self.slots.take(org_id, most):
+        if not await self.slots.acquire(org_id, most):
             detail = f"The organization has {most} open connections: close some."
             more = {"limit": most, "used": most}
             raise Problem(429, closing.TOO_MANY_CONNECTIONS.code, detail, more=more)
@@ -208,9 +202,9 @@ class Streams:
         Raises what the database may raise.
         """
         streams = [
-            each
-            for each in self._streams
-            if org_ids is None or each.credential.caller.org_id in org_ids
+            stream
+            for stream in self._streams
+            if org_ids is None or stream.credential.caller.org_id in org_ids
         ]
         by_key: dict[bytes, LiveCredential] = {}
         for stream in streams:
@@ -244,12 +238,12 @@ class Streams:
     async def _principals(self, part: Sequence[LiveCredential]) -> dict[bytes, Principal]:
         asked = CredentialBatch(
             [
-                (each.caller.org_id, each.caller.credential_id)
-                for each in part
-                if each.caller.via == "token"
+                (credential.caller.org_id, credential.caller.credential_id)
+                for credential in part
+                if credential.caller.via == "token"
             ],
-            [each.key for each in part if each.caller.via == "api_key"],
-            [each.key for each in part if each.caller.via == "session"],
+            [credential.key for credential in part if credential.caller.via == "api_key"],
+            [credential.key for credential in part if credential.caller.via == "session"],
         )
         idle = timedelta(seconds=self._state.settings.session_idle_s)
         async with self._state.connections.connection() as conn:

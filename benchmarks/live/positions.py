@@ -114,7 +114,7 @@ async def play(environment: Environment, options: argparse.Namespace) -> tuple[T
 def _take(viewers: Sequence[PositionSubscription], taken: Taken) -> None:
     before_s = time.process_time()
     for viewer in viewers:
-        bodies = viewer.take()
+        bodies = viewer.pull()
         taken.most_due = max(taken.most_due, len(bodies))
         taken.bodies += len(bodies)
         taken.payload_bytes += sum(map(len, bodies))

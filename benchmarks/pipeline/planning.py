@@ -120,7 +120,7 @@ def registry_of(plan: workload.Plan) -> Registry:
     trackers = [setup_rows.tracker_uuid(n) for n in range(plan.trackers)]
     assets = [setup_rows.asset_uuid(n) for n in range(plan.trackers)]
     registry = Registry()
-    registry.take(
+    registry.apply(
         RegistryChanges(
             revision=setup_rows.REVISION,
             trackers=[TrackerRow(org, tracker, False, False) for tracker in trackers],

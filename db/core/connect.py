@@ -51,7 +51,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         """Note a wake-up, for whoever commits to send (`db.core.wakeups`)."""
         self._wake_ups.add(WakeUp(channel, org_id))
 
-    def take_wake_ups(self) -> set[WakeUp]:
+    def pop_wake_ups(self) -> set[WakeUp]:
         """Return what was noted, and forget it."""
         taken, self._wake_ups = self._wake_ups, set()
         return taken
@@ -107,7 +107,7 @@ class Pool(AsyncConnectionPool[Connection]):
                 async with conn:
                     yield conn
             finally:
-                wake_ups = conn.take_wake_ups()
+                wake_ups = conn.pop_wake_ups()
                 await self.putconn(conn)
         if wake_ups:
             self.on_committed(wake_ups)

@@ -30,7 +30,6 @@ async def value_of(
 async def rows_of(
     conn: Connection, statement: QueryNoTemplate, values: Params | None = None
 ) -> Rows:
-    """Return all rows of the statement."""
     return await (await conn.execute(statement, values)).fetchall()
 
 

@@ -245,8 +245,6 @@ class Listable(Protocol[_FILTERS, _ROW]):
 
 
 class ListFilter(Protocol):
-    """The filters that a reader asks for."""
-
     def conditions(self) -> Conditions: ...
 
 

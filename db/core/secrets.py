@@ -73,9 +73,9 @@ def read_secret_keys(text: str) -> SecretKeys:
             " out those that nothing is sealed under any more"
         )
     keys: list[bytes] = []
-    for number, each in enumerate(texts, 1):
+    for number, text in enumerate(texts, 1):
         try:
-            key = _read_secret_key(each)
+            key = _read_secret_key(text)
         except SecretKeyError:
             if len(texts) == 1:
                 raise
@@ -112,7 +112,7 @@ def derived_key(secret_key: bytes, purpose: bytes) -> bytes:
 
 def derived_keys(secret_keys: SecretKeys, purpose: bytes) -> list[bytes]:
     """Derive the keys of one purpose from a whole ring: the first makes, all of them verify."""
-    return [derived_key(each, purpose) for each in secret_keys]
+    return [derived_key(key, purpose) for key in secret_keys]
 
 
 class SecretBox:
@@ -153,7 +153,6 @@ class SecretBox:
 
 
 def new_secret(prefix: str) -> str:
-    """Return a new one."""
     return written(prefix, os.urandom(_SECRET_BYTES))
 
 
@@ -163,5 +162,4 @@ def written(prefix: str, secret: bytes) -> str:
 
 
 def secret_hash(text: str) -> bytes:
-    """Return the hash that is stored of a secret."""
     return sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -33,8 +33,6 @@ _log = structlog.get_logger("wakeups")
 
 
 class Channel(StrEnum):
-    """The names that are listened to."""
-
     EVENTS = "opsc_events"
     """Events were written: they wait for their seq."""
     SEQUENCED = "opsc_sequenced"
@@ -145,14 +143,14 @@ class WakeUps:
         await session.execute("SET synchronous_commit = off")
         while True:
             await self._has_unsent.wait()
-            unsent = self._take_unsent()
+            unsent = self._pop_unsent()
             for channel, org_ids in unsent.items():
                 await session.execute(_NOTIFY, (channel, _payload(org_ids)))
             self.sent += len(unsent)
             yield
             await asyncio.sleep(self._limits.interval_s)
 
-    def _take_unsent(self) -> dict[Channel, set[UUID | None]]:
+    def _pop_unsent(self) -> dict[Channel, set[UUID | None]]:
         unsent = dict(self._unsent)
         self._unsent.clear()
         self._has_unsent.clear()

@@ -134,9 +134,9 @@ async def disable(
         async with conn.cursor(row_factory=args_row(_Disabled)) as cursor:
             await cursor.execute(_DISABLE, {"reason": reason, **values})
             disabled = await cursor.fetchall()
-        await events.insert(conn, [_event(each, reason) for each in disabled])
-        for each in disabled:
-            await mail_outbox.add_endpoint_disabled(conn, each.org_id, each.id)
+        await events.insert(conn, [_event(endpoint, reason) for endpoint in disabled])
+        for endpoint in disabled:
+            await mail_outbox.add_endpoint_disabled(conn, endpoint.org_id, endpoint.id)
         if len(disabled) == len(endpoints):
             return set()
         async with conn.cursor(row_factory=args_row(KnownEndpoint)) as cursor:

@@ -41,7 +41,6 @@ class CountedHour(NamedTuple):
 
 
 def duration_class(duration_ms: float) -> int:
-    """Return the class of a duration."""
     return bisect_left(DURATIONS_MS, duration_ms)
 
 
@@ -62,7 +61,7 @@ async def add(conn: Connection, counted: Sequence[CountedHour]) -> None:
     if not counted:
         return
     org_ids, endpoint_ids, hours, attempts, accepted, durations = zip(
-        *sorted(counted, key=lambda one: one[:3]), strict=True
+        *sorted(counted, key=lambda attempts: attempts[:3]), strict=True
     )
     await conn.execute(
         """
@@ -87,7 +86,7 @@ async def add(conn: Connection, counted: Sequence[CountedHour]) -> None:
             list(hours),
             list(attempts),
             list(accepted),
-            ["{" + ",".join(map(str, each)) + "}" for each in durations],
+            ["{" + ",".join(map(str, numbers)) + "}" for numbers in durations],
         ),
     )
 

@@ -53,8 +53,6 @@ _COPY_INTO_GPS_EVENTS = f"COPY gps_events ({_COLUMNS}) FROM STDIN (FORMAT BINARY
 
 
 class FixKey(NamedTuple):
-    """The identity of a fix."""
-
     tracker_id: UUID
     time_us: int
     seq: int

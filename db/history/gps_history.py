@@ -145,7 +145,6 @@ class FixFilter:
         return None
 
     def visits(self) -> ZoneVisits:
-        """Return the visits of the zone."""
         assert self.zone_id is not None
         return ZoneVisits(self.zone_id, self.asset_id, self.tracker_id, self.since, self.until)
 
@@ -194,7 +193,6 @@ class Cut:
 
 
 async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRows[HistoryFix]:
-    """Return a page."""
     if wanted.zone_id is not None:
         return await _within_visits(conn, wanted.behind(cut), cut)
     spans = await _spans(conn, wanted)

@@ -80,6 +80,8 @@ async def remove(conn: Connection, messages: Sequence[InboxMessage]) -> None:
     if not messages:
         return
     await quarantine.forget_released(
-        conn, [one.released_id for one in messages if one.released_id is not None]
+        conn, [message.released_id for message in messages if message.released_id is not None]
     )
-    await conn.execute("DELETE FROM inbox WHERE id = ANY (%s)", ([one.id for one in messages],))
+    await conn.execute(
+        "DELETE FROM inbox WHERE id = ANY (%s)", ([message.id for message in messages],)
+    )

@@ -90,11 +90,11 @@ async def _newest(
     conn: Connection, statement: str, ids: Sequence[UUID], *, is_bounded: bool = False
 ) -> list[tuple]:
     now = datetime.now(UTC)
-    found: list[tuple] = []
+    rows: list[tuple] = []
     missing = set(ids)
     for since in (now - RECENT, now - HORIZON if is_bounded or len(ids) > 1 else _EVER):
         if missing:
             values = {"ids": list(missing), "since": since, "suspect": int(Flag.SUSPECT)}
-            found += await (await conn.execute(statement.encode(), values)).fetchall()
-            missing -= {row[0] for row in found}
-    return found
+            rows += await (await conn.execute(statement.encode(), values)).fetchall()
+            missing -= {row[0] for row in rows}
+    return rows

@@ -77,18 +77,18 @@ SELECT org_id, asset_id, tracker_id, time, seq, lat, lon, nullif(speed_mps, 'NaN
 
 async def write(conn: Connection, positions: NewPositions) -> None:
     """Write positions, each only where the asset has none that is newer. Not empty."""
-    each = positions
+    column = positions
     values = (
-        packed_array(each.org_id, UUIDS),
-        packed_array(each.asset_id, UUIDS),
-        packed_array(each.tracker_id, UUIDS),
-        packed_array(each.time_us - POSTGRES_EPOCH_US, TIMESTAMPTZ),
-        packed_array(each.seq, INT4),
-        packed_array(each.lat, FLOAT8),
-        packed_array(each.lon, FLOAT8),
-        packed_array(each.speed_mps, FLOAT4),
-        packed_array(each.course_deg, FLOAT4),
-        packed_array(each.accuracy_m, FLOAT4),
+        packed_array(column.org_id, UUIDS),
+        packed_array(column.asset_id, UUIDS),
+        packed_array(column.tracker_id, UUIDS),
+        packed_array(column.time_us - POSTGRES_EPOCH_US, TIMESTAMPTZ),
+        packed_array(column.seq, INT4),
+        packed_array(column.lat, FLOAT8),
+        packed_array(column.lon, FLOAT8),
+        packed_array(column.speed_mps, FLOAT4),
+        packed_array(column.course_deg, FLOAT4),
+        packed_array(column.accuracy_m, FLOAT4),
     )
     await conn.execute(_WRITE, values)
 
@@ -193,19 +193,21 @@ async def derive(
 
     owners: the organization of each.
     """
-    found: dict[UUID, Sequence[Any]] = {}
+    newest: dict[UUID, Sequence[Any]] = {}
     for since in (now - RECENT, now - HORIZON):
-        missing = [each for each in owners if each not in found]
+        missing = [asset_id for asset_id in owners if asset_id not in newest]
         if missing:
             values = {
-                "org_ids": [owners[each] for each in missing],
+                "org_ids": [owners[asset_id] for asset_id in missing],
                 "ids": missing,
                 "since": since,
                 "suspect": int(Flag.SUSPECT),
             }
             rows = await (await conn.execute(of.newest, values)).fetchall()
-            found |= {row[0]: row[1:] for row in rows}
-    fresh = [(org_id, each, *found.get(each, _NOWHERE)) for each, org_id in owners.items()]
+            newest |= {row[0]: row[1:] for row in rows}
+    fresh = [
+        (org_id, asset_id, *newest.get(asset_id, _NOWHERE)) for asset_id, org_id in owners.items()
+    ]
     await conn.execute(of.replace, [list(column) for column in zip(*fresh, strict=True)])
 
 

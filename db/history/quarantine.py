@@ -141,7 +141,10 @@ async def keep(
             counters.setdefault(counter_digest, counter)
             beyond[counter_digest] += seen[digest]
             counted.add(digest)
-    rows += [_row(one, digest, beyond[digest], received_at) for digest, one in counters.items()]
+    rows += [
+        _row(rejection, digest, beyond[digest], received_at)
+        for digest, rejection in counters.items()
+    ]
     await _write(conn, rows)
     await usage.store(conn)
     return counted

@@ -68,7 +68,6 @@ async def chunks(conn: Connection) -> list[Chunk]:
 
 
 async def organizations(conn: Connection) -> list[OrganizationDays]:
-    """Return all of them."""
     async with conn.cursor(row_factory=args_row(OrganizationDays)) as cursor:
         await cursor.execute(
             "SELECT org_id, positions_days, events_days, audit_days FROM organizations"

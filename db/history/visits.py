@@ -197,9 +197,9 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
         raise VisitNotOpen(len(dwellings), cursor.rowcount)
 
 
-async def mark_overspeed(conn: Connection, found: Sequence[FirstOverspeed]) -> None:
+async def mark_overspeed(conn: Connection, overspeeds: Sequence[FirstOverspeed]) -> None:
     """Raise VisitNotOpen unless every one of the visits is open: before `close`."""
-    if not found:
+    if not overspeeds:
         return
     cursor = await conn.execute(
         """
@@ -210,10 +210,10 @@ async def mark_overspeed(conn: Connection, found: Sequence[FirstOverspeed]) -> N
                       %s::float4[]) AS found (org_id, id, at, lat, lon, mps)
          WHERE visits.org_id = found.org_id AND visits.id = found.id AND visits.left_at IS NULL
         """,
-        [list(column) for column in zip(*found, strict=True)],
+        [list(column) for column in zip(*overspeeds, strict=True)],
     )
-    if cursor.rowcount != len(found):
-        raise VisitNotOpen(len(found), cursor.rowcount)
+    if cursor.rowcount != len(overspeeds):
+        raise VisitNotOpen(len(overspeeds), cursor.rowcount)
 
 
 _PAST = sql.SQL("""
@@ -248,8 +248,6 @@ _LISTED = sql.SQL(
 
 
 class ListedVisit(NamedTuple):
-    """A row as the API lists it."""
-
     id: UUID
     asset_id: UUID
     zone_id: UUID
@@ -323,7 +321,6 @@ EXISTS (SELECT FROM unnest(%(zone_ids)s::uuid[], %(starts)s::timestamptz[], %(en
 
 
 async def find(conn: Connection, visit_id: UUID) -> ListedVisit | None:
-    """Return the tenant's visit of this id."""
     async with conn.cursor(row_factory=args_row(ListedVisit)) as cursor:
         await cursor.execute(
             sql.SQL("SELECT {} FROM visits WHERE id = %s").format(_LISTED), (visit_id,)

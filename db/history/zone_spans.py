@@ -97,10 +97,10 @@ class ZoneVisits(NamedTuple):
         visits = _FIRST_VISITS
         while True:
             cursor = await conn.execute(statement, conditions.values | {"visits": visits})
-            found = await cursor.fetchone()
-            if found is None:
+            row = await cursor.fetchone()
+            if row is None:
                 return
-            yield found[0]
+            yield row[0]
             visits *= _MORE
 
     def _begun_within(self) -> Conditions:

@@ -99,8 +99,8 @@ async def tried(
     conditions = _borne_on(chosen)
     conditions.add("asset.id = ANY (%(asset_ids)s)", asset_ids=list(asset_ids))
     cursor = await conn.execute(_OF_ASSETS.format(conditions.where()), conditions.values)
-    found = {row[0]: TriedAsset(*row) for row in await cursor.fetchall()}
-    return [found[asset_id] for asset_id in dict.fromkeys(asset_ids) if asset_id in found]
+    assets = {row[0]: TriedAsset(*row) for row in await cursor.fetchall()}
+    return [assets[asset_id] for asset_id in dict.fromkeys(asset_ids) if asset_id in assets]
 
 
 def _borne_on(chosen: Mapping[str, Sequence[str]] | None) -> Conditions:

@@ -74,12 +74,10 @@ async def listing(
 
 
 async def count(conn: Connection) -> int:
-    """Count the keys of the tenant."""
     return await value_of(conn, "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL")
 
 
 async def insert(conn: Connection, key: ApiKey, key_hash: bytes) -> None:
-    """Insert a new row."""
     await conn.execute(
         """
         INSERT INTO api_keys (org_id, id, user_id, name, scopes, secret_hash, last4, created_at,
@@ -116,7 +114,6 @@ async def rotate(
 
 
 async def revoke(conn: Connection, key_id: UUID) -> None:
-    """Revoke a key."""
     revoked = await conn.execute(
         """
         UPDATE api_keys SET revoked_at = now(), updated_at = now()
@@ -129,7 +126,6 @@ async def revoke(conn: Connection, key_id: UUID) -> None:
 
 
 async def revoke_all(conn: Connection, user_id: UUID) -> None:
-    """Revoke all keys that act as a user."""
     revoked = await conn.execute(
         """
         UPDATE api_keys SET revoked_at = now(), updated_at = now()

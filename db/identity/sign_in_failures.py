@@ -34,7 +34,6 @@ class SignInAllowance(NamedTuple):
 
 
 async def count(conn: Connection, key: bytes, allowance: Allowance) -> SignInAllowance:
-    """Count a try."""
     cursor = await conn.execute(
         """
         INSERT INTO sign_in_failures AS f (key, failures, counted_at, blocked_until, was_admitted)
@@ -81,7 +80,6 @@ async def take_back(conn: Connection, key: bytes) -> None:
 
 
 async def forget(conn: Connection, key: bytes) -> None:
-    """Forget all failures."""
     await conn.execute(
         """
         UPDATE sign_in_failures SET failures = 0, blocked_until = clock_timestamp() WHERE key = %s

@@ -176,7 +176,6 @@ async def present_refresh_token(
 
 
 async def use_refresh_token(conn: Connection, token_hash: bytes) -> None:
-    """Use a refresh token up."""
     await conn.execute(
         "UPDATE refresh_tokens SET used_at = now() WHERE token_hash = %s", (token_hash,)
     )

@@ -40,7 +40,6 @@ async def use(conn: Connection, token_hash: bytes, purpose: Purpose) -> UUID | N
 
 
 async def end_all(conn: Connection, user_id: UUID) -> None:
-    """End all links of the user."""
     await conn.execute("DELETE FROM user_links WHERE user_id = %s", (user_id,))
 
 

@@ -112,7 +112,6 @@ async def all_of_tenant(conn: Connection) -> list[User]:
 
 
 async def set_password(conn: Connection, user_id: UUID, password_hash: str) -> None:
-    """Set another password."""
     await conn.execute(
         "UPDATE users SET password_hash = %s, updated_at = now() WHERE id = %s",
         (password_hash, user_id),

@@ -9,7 +9,6 @@ _NAME_CHARACTERS = 200
 
 
 def id_field(prefix: str, description: str) -> Meta:
-    """Return the annotation of an id with this prefix."""
     return Meta(
         description=description,
         pattern=f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$",
@@ -19,7 +18,6 @@ def id_field(prefix: str, description: str) -> Meta:
 
 
 def name_field(description: str, example: str) -> Meta:
-    """Return the annotation of a name."""
     return Meta(description=description, max_length=_NAME_CHARACTERS, examples=[example])
 
 
@@ -34,7 +32,6 @@ def time_field(description: str, example: str) -> Meta:
 
 
 def word_field(description: str, words: Iterable[str], example: str) -> Meta:
-    """Return the annotation of one of the given words."""
     return Meta(
         description=description, examples=[example], extra_json_schema={"enum": list(words)}
     )

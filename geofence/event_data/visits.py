@@ -10,13 +10,13 @@ from geofence.model.policy import DEFAULT_ALERTS
 from geofence.model.transitions import SILENT, Cause
 
 _CAUSES = [cause.word for cause in Cause if cause not in SILENT]
-_TOLD_FIRST = (
+_FIRST_KINDS = (
     AnnouncementKind.ENTER,
     AnnouncementKind.EXIT,
     AnnouncementKind.DWELL,
     AnnouncementKind.OVERSPEED,
 )
-_CHANGES = [one.value for one in AnnouncementKind if one not in _TOLD_FIRST]
+_CHANGES = [kind.value for kind in AnnouncementKind if kind not in _FIRST_KINDS]
 _AssetId = Annotated[str, id_field("ast", "the asset")]
 _AssetName = Annotated[str, name_field("its name", "Truck 7")]
 _ZoneId = Annotated[str, id_field("zon", "the zone")]

@@ -41,8 +41,8 @@ def boxes(shapes: Sequence[Shape], records: NDArray[np.void]) -> NDArray[np.void
     records: the shapes packed (geofence.geometry.packing.pack), (n,).
     """
     length = records["last"] - records["first"]
-    found = np.concatenate([_areas(shapes, length), _circles(shapes), _corridors(shapes)])
-    return found[np.argsort(found["shape"], kind="stable")]
+    rows = np.concatenate([_areas(shapes, length), _circles(shapes), _corridors(shapes)])
+    return rows[np.argsort(rows["shape"], kind="stable")]
 
 
 def _areas(shapes: Sequence[Shape], length: NDArray[np.int64]) -> NDArray[np.void]:
@@ -59,16 +59,16 @@ def _areas(shapes: Sequence[Shape], length: NDArray[np.int64]) -> NDArray[np.voi
 
 def _circles(shapes: Sequence[Shape]) -> NDArray[np.void]:
     which = [number for number, s in enumerate(shapes) if isinstance(s, Circle)]
-    found = [(s.lon, s.lat, s.radius_m) for s in shapes if isinstance(s, Circle)]
-    lon, lat, radius_m = np.array(found, dtype=np.float64).reshape(-1, 3).T
+    circles = [(s.lon, s.lat, s.radius_m) for s in shapes if isinstance(s, Circle)]
+    lon, lat, radius_m = np.array(circles, dtype=np.float64).reshape(-1, 3).T
     result = _grown(lon, lat, lon, lat, radius_m)
     result["shape"], result["last"] = which, 1
     return result
 
 
 def _corridors(shapes: Sequence[Shape]) -> NDArray[np.void]:
-    found = [_pieces(number, s) for number, s in enumerate(shapes) if isinstance(s, Corridor)]
-    return np.concatenate([np.empty(0, BOX_DTYPE), *found])
+    pieces = [_pieces(number, s) for number, s in enumerate(shapes) if isinstance(s, Corridor)]
+    return np.concatenate([np.empty(0, BOX_DTYPE), *pieces])
 
 
 def _pieces(number: int, corridor: Corridor) -> NDArray[np.void]:

@@ -297,6 +297,6 @@ def meets_pairs(
     most = 0 if len(shapes) == 0 else np.max(shapes["last"] - shapes["first"])
     result, spans = np.empty((len(lon0), 3)), np.empty((max(_SPANS, ROWS_PER_VERTEX * most), 2))
     for row in range(len(lon0)):
-        found = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row], spans)
-        result[row, 0], result[row, 1], result[row, 2] = found
+        times = meets(arena, shapes[row], lon0[row], lat0[row], lon1[row], lat1[row], spans)
+        result[row, 0], result[row, 1], result[row, 2] = times
     return result

@@ -32,7 +32,6 @@ class Measures:
 
 
 def measures(shape: Shape) -> Measures:
-    """Compute the measures of one shape."""
     return measures_of([shape])[0]
 
 
@@ -41,13 +40,13 @@ def measures_of(shapes: Sequence[Shape]) -> list[Measures]:
     if not shapes:
         return []
     _, records = pack(shapes)
-    found = boxes(shapes, records)
-    first = np.searchsorted(found["shape"], np.arange(len(shapes)))
+    edges = boxes(shapes, records)
+    first = np.searchsorted(edges["shape"], np.arange(len(shapes)))
     sides = (
-        np.minimum.reduceat(found["west"], first),
-        np.minimum.reduceat(found["south"], first),
-        np.maximum.reduceat(found["east"], first),
-        np.maximum.reduceat(found["north"], first),
+        np.minimum.reduceat(edges["west"], first),
+        np.minimum.reduceat(edges["south"], first),
+        np.maximum.reduceat(edges["east"], first),
+        np.maximum.reduceat(edges["north"], first),
     )
     spans = np.column_stack(sides).tolist()
     return [

@@ -205,18 +205,18 @@ def _area_around(number: int, geometry: Any, which: NDArray[np.int64]) -> _Block
 
 def _circles(shapes: Sequence[Shape]) -> _Block:
     which = _numbers_of(shapes, Circle)
-    found = [(s.lon, s.lat, s.radius_m) for s in shapes if isinstance(s, Circle)]
-    columns = np.array(found, dtype=np.float64).reshape(-1, 3)
+    circles = [(s.lon, s.lat, s.radius_m) for s in shapes if isinstance(s, Circle)]
+    columns = np.array(circles, dtype=np.float64).reshape(-1, 3)
     ones = np.ones(len(which), np.int64)
     return _Block(which, columns[:, :2], ones, ones, columns[:, 2])
 
 
 def _corridors(shapes: Sequence[Shape]) -> _Block:
     which = _numbers_of(shapes, Corridor)
-    found = [s for s in shapes if isinstance(s, Corridor)]
-    rows = np.concatenate([np.empty((0, 2)), *(s.vertices for s in found)])
-    total = np.array([len(s.vertices) for s in found], dtype=np.int64)
-    return _Block(which, rows, total, total, np.array([s.width_m / 2 for s in found]))
+    corridors = [s for s in shapes if isinstance(s, Corridor)]
+    rows = np.concatenate([np.empty((0, 2)), *(s.vertices for s in corridors)])
+    total = np.array([len(s.vertices) for s in corridors], dtype=np.int64)
+    return _Block(which, rows, total, total, np.array([s.width_m / 2 for s in corridors]))
 
 
 def _numbers_of(shapes: Sequence[Shape], kind: type[Shape]) -> NDArray[np.int64]:

@@ -42,7 +42,7 @@ def has_compiled_distances() -> bool:
     a call may load it, which takes 0.2 s, or compile it, which takes ten or more.
     """
     functions: Any = (signed_distance_pairs_m, edge_distance_pairs_m)
-    return all(each.signatures for each in functions)
+    return all(function.signatures for function in functions)
 
 
 def signed_distance_m(shape: Shape, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:

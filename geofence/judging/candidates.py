@@ -105,18 +105,16 @@ def _look(
     shift = asset.organization * SHIFT_DEG + turn
     west, east = min(from_lon, lon) + shift, max(from_lon, lon) + shift
     south, north = min(from_lat, lat), max(from_lat, lat)
-    found = int(np.int64(0))  # not the literal, for which `search` would be compiled once more
-    found = search(
-        scratch.zones.base, west, south, east, north, scratch.stack, scratch.found, found
-    )
-    if found >= 0 and len(scratch.zones.recent.item) > 0:
-        found = search(
-            scratch.zones.recent, west, south, east, north, scratch.stack, scratch.found, found
+    count = int(np.int64(0))  # not the literal, for which `search` would be compiled once more
+    count = search(scratch.zones.base, west, south, east, north, scratch.stack, scratch.hits, count)
+    if count >= 0 and len(scratch.zones.recent.item) > 0:
+        count = search(
+            scratch.zones.recent, west, south, east, north, scratch.stack, scratch.hits, count
         )
-    if found < 0:
+    if count < 0:
         return False
-    for number in range(found):
-        piece = scratch.found[number]
+    for number in range(count):
+        piece = scratch.hits[number]
         entry = scratch.zones.piece[piece].entry
         if scratch.zones.entry[entry].organization != asset.organization:
             continue  # a box that goes several times round the axis reaches to its neighbours

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geofence.judging.scratch import Found
+from geofence.judging.scratch import Output
 from geofence.judging.state import State, StateDelta
 from geofence.judging.walk import (
     Budget,
@@ -129,9 +129,9 @@ def _work_of_fixes(rows: NDArray[np.void], state: State) -> Work:
 
 def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDArray[np.int64]:
     """Return the assets for which something has happened without a fix since the last tick."""
-    found = [agenda.move["key"].astype(np.int64)]
+    assets = [agenda.move["key"].astype(np.int64)]
     if state.next_due_us <= now_us:
-        found.append(np.flatnonzero(state.assets["due_us"] <= now_us))
+        assets.append(np.flatnonzero(state.assets["due_us"] <= now_us))
     since_us = state.ticked_us
     if index.arrays.mark is not state.mark and since_us > MIN_TIME_US + _LATE_NEWS_US:
         since_us -= _LATE_NEWS_US  # a change may have been heard of after its instant
@@ -140,8 +140,8 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
     schedule_start = agenda.schedule_start["key"][(opens > state.ticked_us) & (opens <= now_us)]
     if len(marks) or len(schedule_start):
         concerned = np.concatenate((marks, schedule_start))
-        found.append(np.flatnonzero(np.isin(state.assets["organization"], concerned)))
-    return np.concatenate(found)
+        assets.append(np.flatnonzero(np.isin(state.assets["organization"], concerned)))
+    return np.concatenate(assets)
 
 
 def _budget(work: Work, state: State, most: int | None, most_of_each: int | None) -> Budget:
@@ -184,13 +184,13 @@ def _walked(
 ) -> Evaluation | None:
     """Return the evaluation, None where the arrays have too little room."""
     fixes, assets = len(work.row), len(work.asset)
-    found = Found(
+    output = Output(
         asset=state.assets[work.asset],
         member=np.empty(room.memberships, MEMBERSHIP_DTYPE),
         transition=np.empty(room.transitions, TRANSITION_DTYPE),
         healed=np.empty(2 * fixes, PLACE_DTYPE),  # one fix heals no more than two
     )
-    scratch = state.workspace.scratch(index.arrays, agenda, room.place, found)
+    scratch = state.workspace.scratch(index.arrays, agenda, room.place, output)
     memberships = Memberships(state.start, state.count, state.rows)
     limits = FixLimits(
         gates.max_speed_mps,
@@ -205,27 +205,29 @@ def _walked(
     # If some assets were deferred, the tick does not advance: they are found again next time.
     ticked_us, mark = (ticked_us, index.arrays.mark) if is_all else (state.ticked_us, state.mark)
     cursor = scratch.cursor[0]
-    members = found.member[: cursor["base"]]
+    members = output.member[: cursor["base"]]
     return Evaluation(
-        _in_order(found.transition[: cursor["transitions"]], fixes),
-        StateDelta(found.asset, count, members, ticked_us, mark),
+        _in_order(output.transition[: cursor["transitions"]], fixes),
+        StateDelta(output.asset, count, members, ticked_us, mark),
         marks.late,
         marks.suspect,
-        found.healed[: cursor["healed"]],
+        output.healed[: cursor["healed"]],
         marks.deferred,
     )
 
 
-def _in_order(found: NDArray[np.void], fixes: int) -> NDArray[np.void]:
+def _in_order(transitions: NDArray[np.void], fixes: int) -> NDArray[np.void]:
     """Sort transitions by fix; those of one fix by time, exits before enters, zone.
 
     A visit without length keeps its enter before its exit, and one that ends with its dwell keeps
     that before its exit.
     """
-    if len(found) < 2:
-        return found  # sorting nothing would take a quarter of the time of a batch of one fix
-    row = np.where(found["row"] < 0, fixes, found["row"])
-    rank = np.where(found["entered_us"] < found["time_us"], 1, 3)
-    rank[found["transition"] != Transition.EXIT] = 2
-    rank[found["transition"] == Transition.DWELL] = 0
-    return found[np.lexsort((found["zone"], rank, found["time_us"], found["step"], row))]
+    if len(transitions) < 2:
+        return transitions  # sorting nothing would take a quarter of the time of a batch of one fix
+    row = np.where(transitions["row"] < 0, fixes, transitions["row"])
+    rank = np.where(transitions["entered_us"] < transitions["time_us"], 1, 3)
+    rank[transitions["transition"] != Transition.EXIT] = 2
+    rank[transitions["transition"] == Transition.DWELL] = 0
+    return transitions[
+        np.lexsort((transitions["zone"], rank, transitions["time_us"], transitions["step"], row))
+    ]

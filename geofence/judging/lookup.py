@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from geofence.geometry.distance import signed_distance_m
 from geofence.judging.candidates import gather, in_frame
-from geofence.judging.scratch import Found, Scratch, Workspace
+from geofence.judging.scratch import Output, Scratch, Workspace
 from geofence.kernel.compiled import compiled
 from geofence.model.no_fix_events import Agenda
 from geofence.model.records import ASSET_DTYPE, MEMBERSHIP_DTYPE, PLACE_DTYPE
@@ -31,7 +31,7 @@ def inside(
     """
     room, workspace = _ROOM, Workspace()
     while True:
-        scratch = workspace.scratch(index.arrays, Agenda.empty(), room, _found())
+        scratch = workspace.scratch(index.arrays, Agenda.empty(), room, _output())
         pairs = np.empty((2, len(lon) + room), np.int64)
         columns = (np.asarray(organization, np.int64), time_us, np.asarray(asset, np.int64))
         count = _inside(scratch, lon, lat, *columns, pairs)
@@ -40,8 +40,8 @@ def inside(
         room *= 4
 
 
-def _found() -> Found:
-    return Found(
+def _output() -> Output:
+    return Output(
         np.zeros(1, ASSET_DTYPE),
         np.empty(0, MEMBERSHIP_DTYPE),
         np.empty(0, TRANSITION_DTYPE),

@@ -79,11 +79,11 @@ def _in_the_air(scratch: Scratch) -> int:
 
     Both only become fewer here, and no transition shows that.
     """
-    found = 0
+    waiting = 0
     for number in range(scratch.cursor[0].members):
         member = member_of(scratch, number)
-        found += (1 if member.run > 0 else 0) + (1 if member.returning else 0)
-    return found
+        waiting += (1 if member.run > 0 else 0) + (1 if member.returning else 0)
+    return waiting
 
 
 @bare

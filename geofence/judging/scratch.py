@@ -73,7 +73,7 @@ CURSOR_DTYPE = np.dtype(
 class Scratch(NamedTuple):
     """The arrays that the compiled functions share.
 
-    cursor: CURSOR_DTYPE, (1,). stack, found: of the tree search; spans: of `meets`.
+    cursor: CURSOR_DTYPE, (1,). stack, hits: of the tree search; spans: of `meets`.
 
     candidate (CANDIDATE_DTYPE): the zone versions near the way to the fix; slot: by entry, its
     place there. hit (HIT_DTYPE): the frames in which they come near. row: by zone, the number of
@@ -87,7 +87,7 @@ class Scratch(NamedTuple):
     schedule_start: Records
     cursor: Records
     stack: NDArray[np.int64]
-    found: NDArray[np.int64]
+    hits: NDArray[np.int64]
     spans: NDArray[np.float64]
     candidate: Records
     slot: Records
@@ -111,7 +111,7 @@ def member_of(scratch: Scratch, number: int) -> Record:
     return scratch.member[scratch.cursor[0].base + number]
 
 
-class Found(NamedTuple):
+class Output(NamedTuple):
     """The arrays in which a walk leaves its results."""
 
     asset: Records
@@ -132,7 +132,7 @@ class Workspace:
         self._make_room(64)
 
     def _make_room(self, room: int) -> None:
-        self._found = np.zeros(room, np.int64)
+        self._hits = np.zeros(room, np.int64)
         self._candidate = np.zeros(room, CANDIDATE_DTYPE)
         self._hit = np.zeros(room, HIT_DTYPE)
 
@@ -147,10 +147,10 @@ class Workspace:
         zones: ZoneArrays,
         agenda: tuple[NDArray[np.void], NDArray[np.void]],
         room: int,
-        found: Found,
+        output: Output,
     ) -> Scratch:
         """Return a scratch that holds `room` zones near one place at least."""
-        if len(self._found) < room:
+        if len(self._hits) < room:
             self._make_room(room)
         spans = ROWS_PER_VERTEX * zones.most_vertices
         if len(self._spans) < spans:
@@ -165,16 +165,16 @@ class Workspace:
             schedule_start=agenda[1],
             cursor=self._cursor,
             stack=self._stack,
-            found=self._found,
+            hits=self._hits,
             spans=self._spans,
             candidate=self._candidate,
             slot=self._slot,
             hit=self._hit,
             row=self._row,
-            asset=found.asset,
-            member=found.member,
-            transition=found.transition,
-            healed=found.healed,
+            asset=output.asset,
+            member=output.member,
+            transition=output.transition,
+            healed=output.healed,
         )
 
 

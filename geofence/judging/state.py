@@ -131,7 +131,6 @@ class State:
             self.next_due_us = min(self.next_due_us, earliest_us)
 
     def forget(self, asset: int) -> None:
-        """Forget everything that is known of an asset."""
         self.assets[asset : asset + 1] = blank_assets(asset, 1)
         self.count[asset] = 0
 
@@ -191,15 +190,15 @@ def blank_assets(first: int, n: int) -> NDArray[np.void]:
     return rows
 
 
-def is_same_state(one: StateDelta, other: StateDelta) -> bool:
+def is_same_state(delta: StateDelta, other: StateDelta) -> bool:
     """Return whether two states of the same assets judge what follows alike."""
     if all(
-        getattr(one, part).tobytes() == getattr(other, part).tobytes()
+        getattr(delta, part).tobytes() == getattr(other, part).tobytes()
         for part in ("assets", "count", "memberships")
     ):
         return True
-    return np.array_equal(_meaning_of_assets(one), _meaning_of_assets(other)) and np.array_equal(
-        _meaning_of_memberships(one), _meaning_of_memberships(other)
+    return np.array_equal(_meaning_of_assets(delta), _meaning_of_assets(other)) and np.array_equal(
+        _meaning_of_memberships(delta), _meaning_of_memberships(other)
     )
 
 

@@ -88,21 +88,32 @@ def note(scratch: Scratch, number: int, at: Record, shown_by: Record) -> None:
     at: when and where; shown_by: the fix that shows it.
     """
     cursor, member = scratch.cursor[0], member_of(scratch, number)
-    found = scratch.transition[cursor.transitions]
+    transition = scratch.transition[cursor.transitions]
     cursor.transitions += 1
-    found.row, found.step = cursor.row, cursor.step
+    transition.row, transition.step = cursor.row, cursor.step
     asset = current_asset(scratch)
-    found.asset, found.organization = asset.asset, asset.organization
-    found.zone, found.version = member.zone, version_at(scratch, number, at.time_us)
-    found.transition, found.cause, found.inferred = cursor.transition, cursor.cause, cursor.inferred
-    found.returning = member.returning
-    found.time_us, found.lat, found.lon = at.time_us, at.lat, at.lon
-    found.tracker, found.fix_us, found.fix_seq = at.tracker, shown_by.time_us, shown_by.seq
-    found.accuracy_m, found.speed_mps = at.accuracy_m, at.speed_mps
-    found.first_fix_tracker, found.first_fix_us = member.first_fix_tracker, member.first_fix_us
-    found.first_fix_seq, found.change_us = member.first_fix_seq, member.change_us
-    found.entered_us, found.entered_version = member.entered_us, member.entered_version
-    found.again = member.again
+    transition.asset, transition.organization = asset.asset, asset.organization
+    transition.zone, transition.version = member.zone, version_at(scratch, number, at.time_us)
+    transition.transition, transition.cause, transition.inferred = (
+        cursor.transition,
+        cursor.cause,
+        cursor.inferred,
+    )
+    transition.returning = member.returning
+    transition.time_us, transition.lat, transition.lon = at.time_us, at.lat, at.lon
+    transition.tracker, transition.fix_us, transition.fix_seq = (
+        at.tracker,
+        shown_by.time_us,
+        shown_by.seq,
+    )
+    transition.accuracy_m, transition.speed_mps = at.accuracy_m, at.speed_mps
+    transition.first_fix_tracker, transition.first_fix_us = (
+        member.first_fix_tracker,
+        member.first_fix_us,
+    )
+    transition.first_fix_seq, transition.change_us = member.first_fix_seq, member.change_us
+    transition.entered_us, transition.entered_version = member.entered_us, member.entered_version
+    transition.again = member.again
 
 
 @bare

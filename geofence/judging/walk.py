@@ -143,7 +143,7 @@ def walk(
     cursor, is_all = scratch.cursor[0], True
     for group in range(len(work.asset)):
         cursor.group, cursor.members = group, 0
-        if not _take_up(scratch, memberships, work.asset[group]):
+        if not _load_memberships(scratch, memberships, work.asset[group]):
             return False, False
         max_mps = limits.default_max_mps
         if work.asset[group] < len(limits.max_mps):
@@ -158,7 +158,7 @@ def walk(
         spent = budget.spent[organization]
         while number >= 0 and spent + cursor.transitions - begin < budget.most:
             cursor.row = number
-            if not _take(scratch, work.row[number], max_mps, max_accuracy_m, marks):
+            if not _judge_next(scratch, work.row[number], max_mps, max_accuracy_m, marks):
                 return False, False
             number = work.following[number]
         cursor.row = -1
@@ -177,7 +177,7 @@ def walk(
 
 
 @bare
-def _take_up(scratch: Scratch, memberships: Memberships, asset: int) -> bool:
+def _load_memberships(scratch: Scratch, memberships: Memberships, asset: int) -> bool:
     """Copy the asset's memberships into the scratch."""
     if scratch.cursor[0].base + memberships.length[asset] > len(scratch.member):
         return False
@@ -191,10 +191,10 @@ def _take_up(scratch: Scratch, memberships: Memberships, asset: int) -> bool:
 
 
 @bare
-def _take(
+def _judge_next(
     scratch: Scratch, fix: Record, max_mps: float, max_accuracy_m: float, marks: FixMarks
 ) -> bool:
-    """Take the next fix of the asset, and judge the fix if it is good."""
+    """Judge the next fix of the asset, if the fix is good."""
     asset, place, row = current_asset(scratch), scratch.cursor[0].place, scratch.cursor[0].row
     if _is_behind(fix, asset.newest_us, asset.newest_seq, asset.clock_us):
         marks.late[row] = True
@@ -242,7 +242,7 @@ def _judge(scratch: Scratch) -> bool:
         return False
     asset = current_asset(scratch)
     if is_coarse(scratch.cursor[0].place, COARSE_M):
-        _take_coarse(scratch, _has_moved(scratch, begin))
+        _keep_fine(scratch, _has_moved(scratch, begin))
     else:
         asset.vague = asset.bridged = False
     copy_place(asset.good, scratch.cursor[0].place)
@@ -261,7 +261,7 @@ def _has_moved(scratch: Scratch, begin: int) -> bool:
 
 
 @bare
-def _take_coarse(scratch: Scratch, has_moved: bool) -> None:
+def _keep_fine(scratch: Scratch, has_moved: bool) -> None:
     """Keep the last fine fix, from which the way to the next fine one leads over coarse ones.
 
     Not over one that entered or left a zone: what was between is known then.

@@ -46,9 +46,9 @@ def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def bare(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile a function that makes no array and is called by compiled code only.
 
-    Such a function need not count references to arrays, which costs a call from 5 to 40 ns, more
-    than many of these functions take, nor be ready for calls from Python. numba refuses to compile
-    a function that would need the counts.
+    Such a function does not count references to arrays: counting costs from 5 to 40 ns a call, more
+    than many of these functions take. It has no wrapper for calls from Python either. numba refuses
+    to compile a function that would need the counts.
     """
     return _kept(njit(nogil=True, **_BARE)(function))
 
@@ -56,9 +56,9 @@ def bare(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile a function as `bare` does, and make it part of its callers.
 
-    For what every fix goes through: a call hands over every array as seven words, a desk as some
-    two hundred, which takes longer than most of these functions do. Each place that calls it makes
-    the code longer, and compiling slower.
+    Use it for functions that run for every fix: a call passes each array as seven words, and the
+    scratch arrays as some two hundred, which takes longer than most of these functions do. Each
+    caller gets a copy of the code, so compiling takes longer.
     """
     return _kept(njit(nogil=True, forceinline=True, **_BARE)(function))
 
@@ -71,14 +71,14 @@ class _BesideTheSource(InTreeCacheLocator):
 
 
 class _Places(CompileResultCacheImpl):
-    """numba's own places, then that one."""
+    """numba's own cache folders, then the folder beside the source."""
 
     _locator_classes: ClassVar = [*CompileResultCacheImpl._locator_classes, _BesideTheSource]
 
 
 class _Cache(FunctionCache):
-    """The compiled code of one function. Its file is found at the first call: only then are all
-    functions that are called there.
+    """The cache of one function's machine code. The name of its file is a digest of all functions
+    that it calls, so it is worked out at the first call, when all of them are defined.
     """
 
     _impl_class = _Places
@@ -102,7 +102,7 @@ class _Cache(FunctionCache):
 
     @_cache_file.setter
     def _cache_file(self, by_file: IndexDataCacheFile) -> None:
-        """numba's own choice, which knows nothing of the functions that are called."""
+        """Ignore numba's own choice: it does not depend on the functions that are called."""
 
     def _load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -123,17 +123,17 @@ def _kept(dispatcher: Any) -> Any:
 
 
 def all_called(*dispatchers: Any) -> set[Any]:
-    """Return the functions behind compiled functions, and behind all compiled ones they call."""
-    found: set[Any] = set()
+    """Return the functions behind `dispatchers`, and behind all compiled functions they call."""
+    reached: set[Any] = set()
     waiting = list(dispatchers)
     while waiting:
         function = waiting.pop().py_func
-        if function in found:
+        if function in reached:
             continue
-        found.add(function)
+        reached.add(function)
         named = (function.__globals__.get(name) for name in function.__code__.co_names)
         waiting += [value for value in named if hasattr(value, "py_func")]
-    return found
+    return reached
 
 
 @cache

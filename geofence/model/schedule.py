@@ -109,7 +109,7 @@ def _hours(schedule: Schedule, day: int) -> tuple[tuple[int, int], ...]:
     """Return the instants [start, end) of the windows that begin on one local day (an ordinal)."""
     zone = ZoneInfo(schedule.timezone)
     midnight = datetime.fromordinal(day)
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for window in schedule.windows:
         if midnight.weekday() in window.days:
             over_midnight = window.to_minute <= window.from_minute
@@ -117,15 +117,15 @@ def _hours(schedule: Schedule, day: int) -> tuple[tuple[int, int], ...]:
             start = _reached_us(midnight + timedelta(minutes=window.from_minute), zone, fold=0)
             end = _reached_us(midnight + timedelta(minutes=to_minute), zone, fold=1)
             if start < end:
-                found.append((start, end))
-    return tuple(found)
+                spans.append((start, end))
+    return tuple(spans)
 
 
 def _reached_us(wall: datetime, zone: ZoneInfo, fold: int) -> int:
     """Return when the clocks of a time zone come to a wall time: first (fold 0) or
     last (fold 1).
     """
-    before, after = (_offset(wall, zone, each) for each in (0, 1))
+    before, after = (_offset(wall, zone, fold) for fold in (0, 1))
     if before < after:
         return _jump_us(wall - after, wall - before, wall, zone)
     return (wall - (after if fold else before) - _EPOCH) // _MICROSECOND
@@ -169,7 +169,7 @@ def parse_schedule(value: object) -> Schedule:
         raise ScheduleError(f"{len(windows)} windows; at most {MAX_WINDOWS}", "/windows")
     return Schedule(
         timezone=read_timezone(fields["timezone"]),
-        windows=tuple(_window(each, f"/windows/{i}") for i, each in enumerate(windows)),
+        windows=tuple(_window(window, f"/windows/{i}") for i, window in enumerate(windows)),
     )
 
 
@@ -224,14 +224,14 @@ def _days(value: object, pointer: str) -> tuple[int, ...]:
     wanted = f"days are {', '.join(DAYS)}"
     if not isinstance(value, list) or not value:
         raise ScheduleError(f"not a list of at least one day; {wanted}", pointer)
-    found: set[int] = set()
+    days_seen: set[int] = set()
     for place, day in enumerate(cast(list[object], value)):
         if not isinstance(day, str) or day not in DAYS:
             raise ScheduleError(f"{_shown(day)} is no day; {wanted}", f"{pointer}/{place}")
-        if DAYS.index(day) in found:
+        if DAYS.index(day) in days_seen:
             raise ScheduleError(f"{day} is named twice", f"{pointer}/{place}")
-        found.add(DAYS.index(day))
-    return tuple(sorted(found))
+        days_seen.add(DAYS.index(day))
+    return tuple(sorted(days_seen))
 
 
 def _minute(value: object, pointer: str, last: str) -> int:

@@ -126,9 +126,9 @@ class Inferred(IntEnum):
 
 
 # The words by number, for many transitions at a time.
-TRANSITION_WORDS: tuple[Word, ...] = tuple(one.word for one in Transition)
-CAUSE_WORDS = tuple(one.word for one in Cause)
-INFERRED_WORDS = tuple(one.word for one in Inferred)
+TRANSITION_WORDS: tuple[Word, ...] = tuple(transition.word for transition in Transition)
+CAUSE_WORDS = tuple(cause.word for cause in Cause)
+INFERRED_WORDS = tuple(inferred.word for inferred in Inferred)
 
 
 TRANSITION_DTYPE = np.dtype(

@@ -7,7 +7,7 @@ from geofence.model.transitions import Transition
 from telemetry.ids import derived_id
 
 _first_fix = struct.Struct(">qiq").pack
-_TRANSITIONS = {one.word: bytes([one]) for one in Transition}
+_TRANSITIONS = {transition.word: bytes([transition]) for transition in Transition}
 
 
 def visit_id(

@@ -165,7 +165,6 @@ def punch_id(employee: UUID, claimed_us: int, kind: PunchKind, tracker: UUID | N
 
 
 def punch_event_id(punch: UUID) -> UUID:
-    """Return the id of the event that a punch gives."""
     return derived_id(b"punch_event", punch.bytes)
 
 

@@ -62,7 +62,7 @@ class BestSite:
             )
             for site in sites
         ]
-        return min(places, key=lambda one: (-one.margin_m, one.zone), default=None)
+        return min(places, key=lambda place: (-place.margin_m, place.zone), default=None)
 
     @property
     def where(self) -> str:
@@ -157,10 +157,10 @@ def of_leap(
     yield _reason("teleport", figures, still_speak, makes)
 
 
-def _unexplained_m(one: TimedPosition, other: TimedPosition) -> float:
+def _unexplained_m(position: TimedPosition, other: TimedPosition) -> float:
     """Return the distance between two positions as far as their inaccuracy does not explain it."""
-    explained_m = (one.accuracy_m or 0.0) + (other.accuracy_m or 0.0)
-    return round(max(distance_m(one, other) - explained_m, 0.0), _MOST_DIGITS)
+    explained_m = (position.accuracy_m or 0.0) + (other.accuracy_m or 0.0)
+    return round(max(distance_m(position, other) - explained_m, 0.0), _MOST_DIGITS)
 
 
 # Times --------------------------------------------------------------------------------------------
@@ -233,9 +233,9 @@ def fix_age_s(claim: ClaimedPunch, evidence: Evidence) -> float | None:
     return (evidence.received_us - claim.fix.time_us) / _SECOND_US
 
 
-def distance_m(one: TimedPosition, other: TimedPosition) -> float:
+def distance_m(position: TimedPosition, other: TimedPosition) -> float:
     """Return the geodesic distance between two positions in metres."""
-    return float(_WGS84.inv(one.lon, one.lat, other.lon, other.lat)[2])
+    return float(_WGS84.inv(position.lon, position.lat, other.lon, other.lat)[2])
 
 
 def _always(_: Mapping[str, float]) -> bool:

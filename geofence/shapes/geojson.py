@@ -46,16 +46,16 @@ def read_rings(coordinates: Any, pointer: str) -> Rings:
 
 def read_line(positions: Any, pointer: str, ring: int | None = None) -> NDArray[np.float64]:
     """Return the positions of a line, or of a ring with its number: (vertices, 2)."""
-    found = _array(positions, pointer)
-    if len(found) > MAX_VERTICES:
+    vertices = _array(positions, pointer)
+    if len(vertices) > MAX_VERTICES:
         raise ShapeError(
-            f"{_place(ring)} has {len(found):,} vertices: at most {MAX_VERTICES:,} are allowed",
+            f"{_place(ring)} has {len(vertices):,} vertices: at most {MAX_VERTICES:,} are allowed",
             pointer,
             ring=ring,
         )
     pairs = [
         read_position(position, pointer, ring=ring, vertex=vertex)
-        for vertex, position in enumerate(found)
+        for vertex, position in enumerate(vertices)
     ]
     return np.array(pairs, dtype=np.float64)
 
@@ -168,10 +168,10 @@ def read_zones(data: bytes) -> list[ZoneFeature]:
         return [_feature(collection, 0)]
     if collection.get("type") != "FeatureCollection":
         raise ZoneFileError("not a GeoJSON FeatureCollection or Feature")
-    found = collection.get("features")
-    if not isinstance(found, list):
+    items = collection.get("features")
+    if not isinstance(items, list):
         raise ZoneFileError("a FeatureCollection has an array of features")
-    features = [_feature(item, number) for number, item in enumerate(cast("list[Any]", found))]
+    features = [_feature(item, number) for number, item in enumerate(cast("list[Any]", items))]
     _refuse_repeats(features)
     return features
 

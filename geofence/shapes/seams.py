@@ -42,13 +42,13 @@ def folded(area: Any) -> list[Polygon]:
     west, _, east, _ = area.bounds
     if west >= -180 and east <= 180:
         return polygons_of(area)
-    found: list[Polygon] = []
+    turns: list[Polygon] = []
     for turn in range(int((west + 180) // 360), int((east + 180) // 360) + 1):
         window = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
         part = cast("BaseGeometry", shapely.intersection(area, window))
-        found += polygons_of(translate(part, -360.0 * turn))
+        turns += polygons_of(translate(part, -360.0 * turn))
     # Where an area ends a turn after it began, its two ends are one again.
-    return polygons_of(shapely.union_all(found)) if east - west >= 360 else found
+    return polygons_of(shapely.union_all(turns)) if east - west >= 360 else turns
 
 
 def polygons_of(geometry: Any) -> list[Polygon]:
@@ -131,10 +131,10 @@ def _overlapping(ones: Sequence[Edge], others: Sequence[Edge]) -> list[tuple[Edg
     pairs: list[tuple[Edge, Edge]] = []
     i = j = 0
     while i < len(ones) and j < len(others):
-        one, other = ones[i], others[j]
-        if max(one[0], other[0]) < min(one[1], other[1]):
-            pairs.append((one, other))
-        if one[1] <= other[1]:
+        first, other = ones[i], others[j]
+        if max(first[0], other[0]) < min(first[1], other[1]):
+            pairs.append((first, other))
+        if first[1] <= other[1]:
             i += 1
         else:
             j += 1
@@ -154,11 +154,11 @@ def _groups(pieces: Sequence[Polygon]) -> list[_Group]:
 
 def _neighbours(pieces: Sequence[Polygon]) -> dict[int, list[tuple[int, int]]]:
     """Map each piece to its neighbours: (neighbour, by how many turns it lies further east)."""
-    found: dict[int, list[tuple[int, int]]] = {}
+    edges: dict[int, list[tuple[int, int]]] = {}
     for (*_, ahead), (*_, behind) in _overlapping(*_seam_edges(pieces)):
-        found.setdefault(behind, []).append((ahead, 1))
-        found.setdefault(ahead, []).append((behind, -1))
-    return found
+        edges.setdefault(behind, []).append((ahead, 1))
+        edges.setdefault(ahead, []).append((behind, -1))
+    return edges
 
 
 def _group_of(start: int, neighbours: dict[int, list[tuple[int, int]]]) -> _Group:

@@ -38,8 +38,8 @@ def write_wkb(shape: Shape) -> bytes:
 
 def read_stored(stored: Sequence[StoredShape]) -> list[Shape]:
     """Return the shapes that were written."""
-    geometries = shapely.from_wkb([one.wkb for one in stored])
-    return [_shape(one, geometry) for one, geometry in zip(stored, geometries, strict=True)]
+    geometries = shapely.from_wkb([row.wkb for row in stored])
+    return [_shape(row, geometry) for row, geometry in zip(stored, geometries, strict=True)]
 
 
 def _shape(stored: StoredShape, geometry: Any) -> Shape:

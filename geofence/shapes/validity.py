@@ -178,10 +178,10 @@ def _crossings(polygons: Sequence[Rings]) -> int:
     In numpy: GEOS asks each pair for all that it could be, which takes a hundred times as long.
     """
     lines = edge_lines(polygons)
-    one, other = shapely.STRtree(lines).query(lines)
-    once = one < other
+    first, other = shapely.STRtree(lines).query(lines)
+    once = first < other
     ends = shapely.get_coordinates(lines).reshape(-1, 2, 2)
-    a, b, c, d = *ends[one[once]].swapaxes(0, 1), *ends[other[once]].swapaxes(0, 1)
+    a, b, c, d = *ends[first[once]].swapaxes(0, 1), *ends[other[once]].swapaxes(0, 1)
     apart = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
     return int(np.count_nonzero(apart))
 
@@ -220,8 +220,8 @@ def _build(polygons: Sequence[Rings], *, multi: bool) -> Polygon | MultiPolygon:
 
 def _refuse_spirals(laid: Laid, places: Places) -> None:
     for number, rings in enumerate(laid):
-        for ring, found in enumerate(rings):
-            if abs(found.winding) > 1:
+        for ring, winding in enumerate(rings):
+            if abs(winding.winding) > 1:
                 raise places.of_ring("it goes round the axis more than once", number, ring)
 
 

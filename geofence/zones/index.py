@@ -101,7 +101,7 @@ class ZoneIndex:
         self._base_boxes = self._max_gap_us = self._most_vertices = self._rewound = 0
         self._newest_mark_us = MIN_TIME_US
         self._base = self._recent = pack(self._box.rows, np.empty(0, np.int64))
-        self._take(list(versions))
+        self._apply(list(versions))
 
     def __len__(self) -> int:
         return len(self._entry.rows)
@@ -126,7 +126,7 @@ class ZoneIndex:
         shape.
         """
         result = self._copy()
-        result._take(list(changed))
+        result._apply(list(changed))
         return result
 
     def with_filters(self, rows: NDArray[np.void]) -> "ZoneIndex":
@@ -174,7 +174,7 @@ class ZoneIndex:
         result.__dict__.update(self.__dict__)
         return result
 
-    def _take(self, changed: Sequence[ZoneVersion]) -> None:
+    def _apply(self, changed: Sequence[ZoneVersion]) -> None:
         self._valid_to_us = self._valid_to_us.copy()
         new: list[ZoneVersion] = []
         for version in changed:
@@ -282,13 +282,13 @@ def _pieces(
     shapes: Sequence[Shape], entries: NDArray[np.void], first_entry: int
 ) -> tuple[NDArray[np.float64], NDArray[np.void]]:
     """Return the boxes of new entries, at every turn at which they are met, and what each holds."""
-    found = boxes(shapes, entries["shape"])
-    number = found["shape"]
-    piece = np.zeros(len(found), PIECE_DTYPE)
+    edges = boxes(shapes, entries["shape"])
+    number = edges["shape"]
+    piece = np.zeros(len(edges), PIECE_DTYPE)
     piece["entry"] = number + first_entry
     for end in ("first", "last"):
-        piece[end] = found[end] + entries["shape"]["first"][number]
-    box = np.stack([found[side] for side in ("west", "south", "east", "north")], axis=1)
+        piece[end] = edges[end] + entries["shape"]["first"][number]
+    box = np.stack([edges[side] for side in ("west", "south", "east", "north")], axis=1)
     shift = entries["organization"][number] * SHIFT_DEG
     turned = [_turned(box, piece, shift, turn) for turn in _TURNS]
     return np.concatenate([b for b, _ in turned]), np.concatenate([p for _, p in turned])

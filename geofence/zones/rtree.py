@@ -70,12 +70,12 @@ def search(
     east: float,
     north: float,
     stack: NDArray[np.int64],
-    found: NDArray[np.int64],
+    hits: NDArray[np.int64],
     count: int,
 ) -> int:
-    """Write the items whose boxes meet the given one to `found` from `count` on.
+    """Write the items whose boxes meet the given one to `hits` from `count` on.
 
-    Returns how many there are then; -1 where `found` is too short. stack: scratch, (STACK,).
+    Returns how many there are then; -1 where `hits` is too short. stack: scratch, (STACK,).
     """
     level = len(tree.level) - 2
     first, last = tree.level[level], tree.level[level + 1]
@@ -93,10 +93,10 @@ def search(
             if level > 0:
                 stack[waiting] = (node << _LEVEL_BITS) | level
                 waiting += 1
-            elif count == len(found):
+            elif count == len(hits):
                 return -1
             else:
-                found[count] = tree.item[node]
+                hits[count] = tree.item[node]
                 count += 1
         if waiting == 0:
             return count

@@ -100,7 +100,7 @@ class SiteIndex:
         """Return more than `most` sites in force, nearest by degrees; fewer are all there are."""
         asked = most + 1
         while True:
-            found = self._in_force(
+            sites = self._in_force(
                 (
                     number
                     for lon in (place.lon - 360, place.lon, place.lon + 360)
@@ -108,8 +108,8 @@ class SiteIndex:
                 ),
                 place.at_us,
             )
-            if len(found) > most or asked >= len(self):
-                return found
+            if len(sites) > most or asked >= len(self):
+                return sites
             asked *= _MORE
 
     def _within(self, place: SitePlace, apart_m: float) -> list[SiteBox]:
@@ -125,8 +125,8 @@ class SiteIndex:
 
 def ranked(sites: Sequence[SiteBox], place: SitePlace) -> list[SiteBox]:
     """Sort sites by the margins of their boxes, the greatest first, then by zone and version."""
-    found = zip((-margins_m(sites, place)).tolist(), sites, strict=True)
-    return [site for _, site in sorted(found, key=lambda one: (one[0], *one[1][:2]))]
+    by_margin = zip((-margins_m(sites, place)).tolist(), sites, strict=True)
+    return [site for _, site in sorted(by_margin, key=lambda pair: (pair[0], *pair[1][:2]))]
 
 
 def margins_m(sites: Sequence[SiteBox], place: SitePlace) -> NDArray[np.float64]:

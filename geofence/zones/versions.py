@@ -164,7 +164,6 @@ def _entry(version: ZoneVersion) -> tuple[object, ...]:
 
 
 def rule_values(rules: Rules) -> tuple[float, ...]:
-    """Return the values of RULE_COLUMNS."""
     return (
         rules.enter_confirm_fixes,
         rules.exit_confirm_fixes,

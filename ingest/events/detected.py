@@ -27,8 +27,8 @@ def in_order(known: Iterable[DetectedEvent]) -> list[Event]:
 
     Events of one fix, and of one asset, keep their order.
     """
-    return [one.event for one in sorted(known, key=_place)]
+    return [detected.event for detected in sorted(known, key=_place)]
 
 
-def _place(one: DetectedEvent) -> tuple[int, datetime]:
-    return one.fix, one.event.occurred_at if one.fix == AFTER_FIXES else _NO_TIME
+def _place(detected: DetectedEvent) -> tuple[int, datetime]:
+    return detected.fix, detected.event.occurred_at if detected.fix == AFTER_FIXES else _NO_TIME

@@ -71,7 +71,6 @@ def read_transitions(transitions: NDArray[np.void], registry: Registry) -> list[
 
 
 def visit_of(transition: TransitionRow, registry: Registry) -> UUID:
-    """Return the id of the visit."""
     return visit_id(
         registry.assets[transition.asset],
         registry.zones[transition.zone],
@@ -87,6 +86,6 @@ def _shortest(values: NDArray[np.float32]) -> list[float | None]:
     """Return each float32 in its shortest form, as it was sent; None for NaN, which
     is not known.
     """
-    found = values.astype("U32").astype(np.float64).astype(object)
-    found[np.isnan(values)] = None
-    return found.tolist()
+    objects = values.astype("U32").astype(np.float64).astype(object)
+    objects[np.isnan(values)] = None
+    return objects.tolist()

@@ -141,8 +141,8 @@ def _note(
             to_datetime(transition.fix_us),
             transition.fix_seq,
         )
-        is_told = transition.cause not in SILENT
-        departure = Departure(org_id, visit, *how, *fix, told=is_told, amends=amends)
+        is_published = transition.cause not in SILENT
+        departure = Departure(org_id, visit, *how, *fix, told=is_published, amends=amends)
         if opened is None:
             outcome.departures.append(departure)
         else:
@@ -151,16 +151,15 @@ def _note(
             )
 
 
-def _of_visit(told: Departure | FirstOverspeed) -> dict[str, Any]:
+def _of_visit(row: Departure | FirstOverspeed) -> dict[str, Any]:
     """Return the columns of the visit that it fills."""
-    return {name: value for name, value in told._asdict().items() if name in _FILLED}
+    return {name: value for name, value in row._asdict().items() if name in _FILLED}
 
 
 _FILLED = frozenset(VisitRow._fields) - {"org_id"}
 
 
 def opened_visit(transition: TransitionRow, visit: UUID, registry: Registry) -> VisitRow:
-    """Return the row of a visit that begins."""
     change_us = transition.change_us
     return VisitRow(
         org_id=registry.organizations[transition.organization],

@@ -36,9 +36,9 @@ class NewestPositions:
         """Return whether anything is to be written."""
         return bool(self._outdated or self._of_employees or self._waits.any())
 
-    def take(self, told: PlanPositions) -> None:
+    def add(self, positions: PlanPositions) -> None:
         """Take in what a plan says that is committed."""
-        newest, marked, of_employees = told
+        newest, marked, of_employees = positions
         self._reach(max(newest["asset"].max(initial=-1), marked["asset"].max(initial=-1)) + 1)
         newest = newest[_is_newer(newest, self._rows[newest["asset"]])]
         self._rows[newest["asset"]] = newest
@@ -55,14 +55,14 @@ class NewestPositions:
         """Let the positions of the employees with these trackers be derived from the fixes."""
         self._of_employees |= dict.fromkeys(trackers)
 
-    def take_of_employees(self, most: int) -> list[int]:
+    def pop_of_employees(self, most: int) -> list[int]:
         """Return trackers whose employees' positions are to be derived from the fixes."""
         trackers = list(islice(self._of_employees, most))
         for tracker in trackers:
             del self._of_employees[tracker]
         return trackers
 
-    def take_outdated(self, most: int) -> list[int]:
+    def pop_outdated(self, most: int) -> list[int]:
         """Return assets whose positions are to be derived from the fixes. Nothing else waits of
         them any more.
         """
@@ -73,7 +73,7 @@ class NewestPositions:
         self._rows["time_us"][known], self._waits[known] = MIN_TIME_US, False
         return assets
 
-    def take_waiting(self, most: int) -> NDArray[np.void]:
+    def pop_waiting(self, most: int) -> NDArray[np.void]:
         """Return positions to be written, POSITION_DTYPE."""
         assets = np.flatnonzero(self._waits)[:most]
         self._waits[assets] = False
@@ -92,10 +92,10 @@ class NewestPositions:
             self._waits = np.concatenate((self._waits, np.zeros(len(more), bool)))
 
 
-def _is_newer(one: NDArray[np.void], other: NDArray[np.void]) -> NDArray[np.bool_]:
+def _is_newer(position: NDArray[np.void], other: NDArray[np.void]) -> NDArray[np.bool_]:
     """Return where a position is newer than the other one, (n,)."""
-    is_later = one["time_us"] > other["time_us"]
-    return is_later | ((one["time_us"] == other["time_us"]) & (one["seq"] > other["seq"]))
+    is_later = position["time_us"] > other["time_us"]
+    return is_later | ((position["time_us"] == other["time_us"]) & (position["seq"] > other["seq"]))
 
 
 def as_columns(positions: NDArray[np.void], registry: Registry) -> NewPositions:

@@ -63,8 +63,8 @@ async def keep_positions(
                     pause_s = 0 if newest else PAUSE_S - spent_s
                     await asyncio.sleep(max(pause_s, RESTS * spent_s))
         except (DatabaseError, OSError) as error:
-            told = {"error": type(error).__name__, "detail": message(error)}
-            _log.warning("positions wait to be written", **told)
+            facts = {"error": type(error).__name__, "detail": message(error)}
+            _log.warning("positions wait to be written", **facts)
             metrics.failures.labels(type(error).__name__).inc()
         await asyncio.sleep(_RETRY_S)
 
@@ -84,8 +84,8 @@ class PositionWriter:
         """Write positions, the ready ones first. What fails waits on. Raises LeaseLost."""
         if not self.newest:
             return
-        outdated = self.newest.take_outdated(self.most_derived)
-        of_employees = self.newest.take_of_employees(self.most_derived)
+        outdated = self.newest.pop_outdated(self.most_derived)
+        of_employees = self.newest.pop_of_employees(self.most_derived)
         try:
             await self._write(conn)
             if outdated:
@@ -101,7 +101,7 @@ class PositionWriter:
             raise
 
     async def _write(self, conn: Connection) -> None:
-        waiting = self.newest.take_waiting(MOST_WRITTEN)
+        waiting = self.newest.pop_waiting(MOST_WRITTEN)
         if not len(waiting):
             return
         try:

@@ -41,11 +41,15 @@ class Spans:
         Returns whether none began there.
         """
         known = self.of(owner)
-        begins_there = any(each.from_us == span.from_us for each in known)
-        spans = [each for each in known if each.to_us <= span.from_us or span.to_us <= each.from_us]
+        begins_there = any(known_span.from_us == span.from_us for known_span in known)
+        spans = [
+            known_span
+            for known_span in known
+            if known_span.to_us <= span.from_us or span.to_us <= known_span.from_us
+        ]
         spans.append(span)
         self.hold(owner + 1)
-        self.last_from_us[owner] = max(each.from_us for each in spans)
+        self.last_from_us[owner] = max(known_span.from_us for known_span in spans)
         if len(spans) == 1:
             self.from_us[owner], self.to_us[owner], self.other[owner] = span
             self.is_several[owner] = False
@@ -68,8 +72,8 @@ class Spans:
     def ended(self) -> Iterator[tuple[int, AssignmentSpan]]:
         """Return the spans that have an end, with their owners."""
         single = np.flatnonzero((self.other >= 0) & (self.to_us != MAX_TIME_US)).tolist()
-        spans = ((owner, one) for owner in (*single, *self._several) for one in self.of(owner))
-        return ((owner, one) for owner, one in spans if one.to_us != MAX_TIME_US)
+        spans = ((owner, span) for owner in (*single, *self._several) for span in self.of(owner))
+        return ((owner, span) for owner, span in spans if span.to_us != MAX_TIME_US)
 
     def hold(self, owners: int) -> None:
         """Make the arrays hold this many owners at least."""

@@ -51,13 +51,13 @@ class Moves:
 
     def unplaced(self, state: State, watermarks: Watermarks) -> list[Move]:
         """Return new moves whose tracker has a last place that matters and is not looked up."""
-        found = [
+        moves = [
             move
             for move in self._unplaced
             if _done_us(state, move.asset) < move.time_us and watermarks.has_fix(move.tracker)
         ]
         self._unplaced = []
-        return found
+        return moves
 
     def later_than(self, since_us: Mapping[int, int]) -> list[Move]:
         """Return the moves that put a tracker on each asset after its instant."""
@@ -130,12 +130,12 @@ class Moves:
         return self._as_moves(rows)
 
     def _as_moves(self, rows: list[tuple[int, int, bool, NDArray[np.void]]]) -> NDArray[np.void]:
-        found = np.zeros(len(rows), MOVE_DTYPE)
-        for row, (asset, time_us, is_located, place) in zip(found, rows, strict=True):
+        moves = np.zeros(len(rows), MOVE_DTYPE)
+        for row, (asset, time_us, is_located, place) in zip(moves, rows, strict=True):
             row["key"], row["time_us"] = asset, time_us
             row["organization"] = self._organization[asset]
             row["located"], row["place"] = is_located, place
-        return found[np.lexsort((found["time_us"], found["key"]))]
+        return moves[np.lexsort((moves["time_us"], moves["key"]))]
 
     def _place_after(self, move: Move) -> tuple[bool, NDArray[np.void]]:
         place = self._place.get(move)
@@ -166,7 +166,9 @@ class Moves:
     def _is_put_on_after(self, asset: int, tracker: int, time_us: int) -> bool:
         """Return whether the asset is where the tracker was before it was put on."""
         spans = self._spans.of(asset)
-        return any(each == tracker and time_us < from_us for from_us, _, each in spans)
+        return any(
+            moved_tracker == tracker and time_us < from_us for from_us, _, moved_tracker in spans
+        )
 
     def _work_out(self, asset: int) -> None:
         moves = self._moves(asset)

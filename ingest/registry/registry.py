@@ -2,7 +2,7 @@
 
 The database numbers every change (`db.core.registry_revision`). Each ingest transaction compares
 that number with `Registry.revision`; where it has moved on, the batch is planned again after
-`take`. Belongs to one thread at a time.
+`apply`. Belongs to one thread at a time.
 
 UUIDs become ordinals here, which index arrays and appear in the columns of a batch.
 """
@@ -57,7 +57,7 @@ class ZoneFacts:
 
 
 class Registry:
-    """Changed by `take` only. Knows nothing and has revision -1 until then."""
+    """Changed by `apply` only. Knows nothing and has revision -1 until then."""
 
     def __init__(self) -> None:
         self.revision = -1
@@ -88,31 +88,31 @@ class Registry:
         self.gates = Gates.default()
         self.newest_made_us = MIN_TIME_US  # when the newest zone was made, by the database's clock
 
-    def take(self, changes: RegistryChanges) -> None:
+    def apply(self, changes: RegistryChanges) -> None:
         """Bring this up to `changes.revision`."""
         for tracker in changes.trackers:
-            self._take_tracker(tracker)
+            self._apply_tracker(tracker)
         self._organization_of_array = np.array(self._organization_of, np.int32)
         for settings in changes.settings:
-            self._take_settings(settings)
+            self._apply_settings(settings)
         for asset in changes.assets:
-            self._take_asset(asset)
+            self._apply_asset(asset)
         if changes.assets or changes.settings:
             self.gates = Gates(
                 max_speed_mps=np.array(self._max_speed_mps, np.float64),
                 max_accuracy_m=np.array(self._max_accuracy_m, np.float64),
             )
         for tags in changes.asset_tags:
-            self._take_tags(tags)
+            self._apply_tags(tags)
         for assignment in changes.assignments:
-            self._take_assignment(assignment)
+            self._apply_assignment(assignment)
         self._kept_us = {
             self.organizations.number(row.org_id): row.days * DAY_US for row in changes.retention
         }
         for tracker_id, is_shown in changes.employee_trackers:
             self.employee_trackers[self.trackers.number(tracker_id)] = is_shown
         if changes.zone_versions:
-            self.index = self.index.with_changes(map(self._take_zone, changes.zone_versions))
+            self.index = self.index.with_changes(map(self._apply_zone, changes.zone_versions))
         if self._filters.changed:
             self.index = self.index.with_filters(self._filters.rows())
         self.revision = changes.revision
@@ -194,7 +194,7 @@ class Registry:
         the second map has the times since which the places of trackers that were put on assets are
         wanted.
         """
-        rows, found, unknown = batch.rows, dict[int, int](), dict[int, int]()
+        rows, first_us, unknown = batch.rows, dict[int, int](), dict[int, int]()
         before = self._assignments.before_the_last(rows["tracker"], rows["time_us"])
         for row in rows[before]:
             tracker, time_us, seq = int(row["tracker"]), int(row["time_us"]), int(row["seq"])
@@ -206,8 +206,8 @@ class Registry:
                 if not self.moves.is_placed(move):
                     unknown[asset] = min(from_us, unknown.get(asset, from_us))
                 elif self.moves.is_newer(move, time_us, seq):
-                    found[asset] = min(from_us, found.get(asset, from_us))
-        return found, unknown
+                    first_us[asset] = min(from_us, first_us.get(asset, from_us))
+        return first_us, unknown
 
     def asset_name(self, asset: int) -> str:
         return self._asset_names[asset]
@@ -218,19 +218,22 @@ class Registry:
     def zone_facts(self, zone: int, version: int) -> ZoneFacts:
         return self._zone_facts[zone, version]
 
-    def _take_tracker(self, row: TrackerRow) -> None:
+    def _apply_tracker(self, row: TrackerRow) -> None:
         tracker = self.trackers.number(row.tracker_id)
         if tracker == len(self._organization_of):
             self._organization_of.append(self.organizations.number(row.org_id))
             name = self.trackers.text(tracker)
             self._tracker_of_topic |= dict.fromkeys(topics_of(name), tracker)
-        for is_one, those in ((row.revoked, self._revoked), (row.receipts, self.wanting_receipts)):
-            if is_one:
+        for is_member, those in (
+            (row.revoked, self._revoked),
+            (row.receipts, self.wanting_receipts),
+        ):
+            if is_member:
                 those.add(tracker)
             else:
                 those.discard(tracker)
 
-    def _take_asset(self, row: AssetRow) -> None:
+    def _apply_asset(self, row: AssetRow) -> None:
         asset = self.assets.number(row.asset_id)
         missing = asset + 1 - len(self._asset_names)
         self._asset_names += [""] * missing
@@ -251,7 +254,7 @@ class Registry:
         self._max_speed_mps[asset] = settings.max_speed_mps.get(of_class, speed_mps)
         self._max_accuracy_m[asset] = settings.max_accuracy_m or MAX_ACCURACY_M
 
-    def _take_settings(self, row: SettingsRow) -> None:
+    def _apply_settings(self, row: SettingsRow) -> None:
         """Take settings, which hold for what is judged from now on, also in zones
         that are known.
         """
@@ -270,20 +273,20 @@ class Registry:
             {key: Rules(**{**row.rules, **self._zone_facts[key].rules}) for key in versions}
         )
 
-    def _take_tags(self, row: AssetTagsRow) -> None:
+    def _apply_tags(self, row: AssetTagsRow) -> None:
         asset = self.assets.number(row.asset_id)
         organization = self.organization_of_asset(asset)
         span = (row.valid_from_us, row.valid_to_us)
         self._filters.put_tags(organization, asset, row.tags, *span)
 
-    def _take_assignment(self, row: AssignmentRow) -> None:
+    def _apply_assignment(self, row: AssignmentRow) -> None:
         tracker, asset = self.trackers.number(row.tracker_id), self.assets.number(row.asset_id)
         organization = self.organization_of(tracker)
         self._assignments.put(tracker, AssignmentSpan(row.from_us, row.to_us, asset))
         move = Move(asset, tracker, row.from_us)
         self.moves.put(organization, move, row.to_us)
 
-    def _take_zone(self, row: ZoneVersionRow) -> ZoneVersion:
+    def _apply_zone(self, row: ZoneVersionRow) -> ZoneVersion:
         zone = self.zones.number(row.zone_id)
         organization = self.organizations.number(row.org_id)
         policy = self._policy(row)

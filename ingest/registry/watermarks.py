@@ -29,7 +29,6 @@ class Watermarks:
             self._seq[rows[:, 0]] = rows[:, 2]
 
     def has_fix(self, tracker: int) -> bool:
-        """Return whether any fix of the tracker is stored."""
         return tracker < len(self._time_us) and bool(self._time_us[tracker] != _NEVER_US)
 
     def newest_us(self, tracker: int) -> int | None:

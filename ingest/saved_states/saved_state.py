@@ -149,7 +149,7 @@ def _is_unusual(assets: NDArray[np.void], registry: Registry) -> NDArray[np.bool
     is_good &= ~assets["vague"] & ~assets["bridged"]
     is_good &= (good["time_us"] == newest_us) & (good["seq"] == assets["newest_seq"])
     is_good &= clock_us <= newest_us
-    told = np.flatnonzero(is_good)
-    assigned = registry.assigned(good["tracker"][told], good["time_us"][told])
-    is_good[told] = assigned == assets["asset"][told]
+    rows = np.flatnonzero(is_good)
+    assigned = registry.assigned(good["tracker"][rows], good["time_us"][rows])
+    is_good[rows] = assigned == assets["asset"][rows]
     return ~is_good & ((newest_us > MIN_TIME_US) | (clock_us > MIN_TIME_US))

@@ -137,7 +137,7 @@ class Peer(asyncio.Protocol):
             return
         try:
             for body in self._reader.feed(data):
-                self._take(body)
+                self._handle(body)
         except link.FrameError as error:
             _log.warning("link cut", listener=str(self.listener), error=str(error))
             self.cut()
@@ -172,15 +172,15 @@ class Peer(asyncio.Protocol):
             which, what = which[order], what[order]
         self.write(link.results(self._server.epoch, which, what))
 
-    def _take(self, body: link.Body) -> None:
+    def _handle(self, body: link.Body) -> None:
         if isinstance(body, Hello):
             self._greet(body)
         elif self.listener is None:
             raise link.FrameError("the first frame is not HELLO")
         elif isinstance(body, Block):
-            self._take_block(body)
+            self._handle_block(body)
         elif isinstance(body, Connections):
-            self._take_connections(body)
+            self._handle_connections(body)
         else:
             raise link.FrameError(f"{type(body).__name__} is not for ingest")
 
@@ -193,7 +193,7 @@ class Peer(asyncio.Protocol):
         welcome = Welcome(link.VERSION, self._server.epoch, CREDIT_MESSAGES, CREDIT_BYTES)
         self.write(link.frame(welcome))
 
-    def _take_connections(self, body: Connections) -> None:
+    def _handle_connections(self, body: Connections) -> None:
         for opened in body.opened:
             self._connections[opened.connection] = opened
             self._server.opened(self, opened)
@@ -203,7 +203,7 @@ class Peer(asyncio.Protocol):
             if opened is not None:
                 self._server.tracker_connections.closed(self, opened)
 
-    def _take_block(self, block: Block) -> None:
+    def _handle_block(self, block: Block) -> None:
         if block.first != self._next:
             raise link.FrameError(f"message {block.first} follows {self._next - 1}")
         self._next += len(block.payloads)

@@ -24,7 +24,6 @@ class LinkAddress(NamedTuple):
 
     @property
     def is_unix(self) -> bool:
-        """Whether the address is a unix socket."""
         return self.scheme == "unix"
 
     @property
@@ -43,10 +42,10 @@ class LinkAddress(NamedTuple):
             if len(path.encode()) > MAX_PATH_BYTES:
                 raise ValueError(f"the path has more than {MAX_PATH_BYTES} bytes")
             return cls("unix", path, "", 0)
-        found = _TCP.fullmatch(text)
-        if found is None or not 0 < int(found[3]) <= 65_535:
+        match = _TCP.fullmatch(text)
+        if match is None or not 0 < int(match[3]) <= 65_535:
             raise ValueError(f"must be {LINK_FORM}, not {text!r}")
-        return cls(found[1], "", found[2].strip("[]"), int(found[3]))
+        return cls(match[1], "", match[2].strip("[]"), int(match[3]))
 
     def __str__(self) -> str:
         if self.is_unix:

@@ -65,7 +65,7 @@ class Queue(Generic[M]):
 
     async def receive(self, max_messages: int, max_bytes: int) -> list[M]:
         """Return messages by turns within both bounds; one at least. Waits for it."""
-        while not (taken := self._take(max_messages, max_bytes)):
+        while not (taken := self._dequeue(max_messages, max_bytes)):
             self._arrived.clear()
             await self._arrived.wait()
         return taken
@@ -73,11 +73,11 @@ class Queue(Generic[M]):
     def drop(self, peer: object) -> None:
         """Forget what came from a link."""
         for number, flow in list(self._flows.items()):
-            flow.messages = deque(one for one in flow.messages if one.peer is not peer)
+            flow.messages = deque(message for message in flow.messages if message.peer is not peer)
             if not flow.messages:
                 del self._flows[number]
 
-    def _take(self, max_messages: int, max_bytes: int) -> list[M]:
+    def _dequeue(self, max_messages: int, max_bytes: int) -> list[M]:
         taken, room = list[M](), max_bytes
         turns = deque(number for number in self._flows if number not in self.paused)
         while turns:

@@ -89,7 +89,7 @@ async def in_turn(
     the inbox. No limits: nothing more is taken just now.
     """
     clock = asyncio.get_running_loop()
-    inbox_source = next(one for one in sources if isinstance(one, InboxSource))
+    inbox_source = next(source for source in sources if isinstance(source, InboxSource))
     most_idle_s = SHARED_IDLE_S if len(sources) > 2 else math.inf
     idle_since_s = clock.time()
     while True:
@@ -125,7 +125,7 @@ class BrokerSource:
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
         """Acknowledge messages without results, which the broker cannot take."""
-        self._session.acknowledge(one for one in finished if isinstance(one, Message))
+        self._session.acknowledge(message for message in finished if isinstance(message, Message))
 
 
 class InboxSource:
@@ -158,7 +158,7 @@ class InboxSource:
             return ()
         under_way = list(self._under_way)
         messages = await inbox.waiting(self._conn, room, limits.bytes, under_way)
-        self._under_way.update(one.id for one in messages)
+        self._under_way.update(message.id for message in messages)
         if messages:
             self.due_s = now_s
         return messages
@@ -169,7 +169,7 @@ class InboxSource:
 
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
         if own := _of_inbox(finished):
-            self._under_way.difference_update(one.id for one in own)
+            self._under_way.difference_update(message.id for message in own)
             self._be_due(self._looked_s)
 
     def _be_due(self, at_s: float) -> None:
@@ -178,7 +178,7 @@ class InboxSource:
 
 
 def _of_inbox(messages: Sequence[RawMessage]) -> list[InboxMessage]:
-    return [one for one in messages if isinstance(one, InboxMessage)]
+    return [message for message in messages if isinstance(message, InboxMessage)]
 
 
 def released_id(message: RawMessage) -> UUID | None:

@@ -80,7 +80,7 @@ class TokenBucket:
         self._bytes = bytes_per_s * self.BURST_S
         self._refilled_s = now_s
 
-    def take(self, messages: int, size: int, now_s: float) -> None:
+    def spend(self, messages: int, size: int, now_s: float) -> None:
         """Count what was received."""
         self._refill(now_s)
         self._messages -= messages
@@ -194,7 +194,6 @@ class Addresses:
 
 
 def is_within(address: str, networks: Collection[Network]) -> bool:
-    """Return whether an address belongs to one of the networks."""
     parsed = _parsed(address)
     return parsed is not None and any(parsed in network for network in networks)
 

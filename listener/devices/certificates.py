@@ -71,7 +71,7 @@ class Certificates:
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        facts = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns

@@ -124,10 +124,10 @@ class Device(asyncio.Protocol):
         try:
             events = self.machine.receive(data, self._worker.now_s())
         except Ended as ended:
-            self._take(ended.events)
+            self._handle(ended.events)
             self._leave(ended.cause)
             return
-        self._take(events)
+        self._handle(events)
         self._count(len(events), len(data))
         self.flush()
         if self.held_messages > SHARE_MESSAGES or self.held_bytes > SHARE_BYTES or self._is_fast():
@@ -140,7 +140,7 @@ class Device(asyncio.Protocol):
             self._count_unsigned()
             return
         packets = machine.without_message
-        bucket.take(messages + packets - self._counted_packets, size, self._worker.now_s())
+        bucket.spend(messages + packets - self._counted_packets, size, self._worker.now_s())
         self._counted_packets = packets
         if more := machine.held_bytes - self._partial_bytes:
             self._partial_bytes += more
@@ -176,7 +176,7 @@ class Device(asyncio.Protocol):
 
     # What it says ---------------------------------------------------------------------------
 
-    def _take(self, events: Sequence[Any]) -> None:
+    def _handle(self, events: Sequence[Any]) -> None:
         for event in events:
             if type(event) is Publish:
                 self.offer(event)
@@ -383,7 +383,6 @@ class Device(asyncio.Protocol):
             transport.close()
 
     def abort(self) -> None:
-        """Cut the connection."""
         self.is_closing = True
         if self._transport is not None:
             self._transport.abort()

@@ -71,7 +71,7 @@ class IngestLink(asyncio.Protocol):
             return  # given up: another link may have begun, and the outbox is its own now
         try:
             for body in self._reader.feed(data):
-                self._take(body)
+                self._handle(body)
         except link.FrameError as error:
             self.cut(error)
 
@@ -141,17 +141,17 @@ class IngestLink(asyncio.Protocol):
             payloads.append(message.payload)
         return link.block(first, topics, payloads, defined, extras)
 
-    def _take(self, body: link.Body) -> None:
+    def _handle(self, body: link.Body) -> None:
         if isinstance(body, Results):
-            self._take_results(body)
+            self._handle_results(body)
         elif isinstance(body, Welcome):
             self._begin(body)
         elif isinstance(body, list):
-            for one in body:
-                if isinstance(one, Receipt):
-                    self.on_receipt(one)
+            for item in body:
+                if isinstance(item, Receipt):
+                    self.on_receipt(item)
                 else:
-                    self.on_evicted(one)
+                    self.on_evicted(item)
         else:
             raise link.FrameError(f"{type(body).__name__} is not for a listener")
 
@@ -169,7 +169,7 @@ class IngestLink(asyncio.Protocol):
         self.welcomed.set_result(None)
 
     def _tell_connections(self) -> None:
-        opened = [self._opened(one) for one in self._origins.values()]
+        opened = [self._opened(origin) for origin in self._origins.values()]
         for start in range(0, len(opened), FRAME_CONNECTIONS):
             self._write(link.frame(Connections(opened[start : start + FRAME_CONNECTIONS], [])))
 
@@ -177,7 +177,7 @@ class IngestLink(asyncio.Protocol):
         age_us = round(max(0.0, self._loop.time() - origin.began_s) * 1_000_000)
         return Opened(origin.id, origin.tracker_id, origin.org_id, origin.client_id, age_us)
 
-    def _take_results(self, body: Results) -> None:
+    def _handle_results(self, body: Results) -> None:
         if body.epoch != self.epoch:
             return
         self._note_answers(body)

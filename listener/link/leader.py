@@ -53,16 +53,16 @@ class LeaderLink:
 
     async def _link_once(self) -> None:
         try:
-            found = await self._leader()
+            leader = await self._leader()
         except (DatabaseError, TimeoutError) as error:
             self._trouble(f"the leader cannot be looked up: {message(error)}")
             await asyncio.sleep(RECONNECT_S)
             return
-        if found is None:
+        if leader is None:
             self._trouble("no ingest process leads")
             await asyncio.sleep(LOOK_S)
             return
-        epoch, address = found
+        epoch, address = leader
         try:
             link = await self._connect(address)
         except (OSError, TimeoutError) as error:
@@ -125,10 +125,10 @@ class LeaderLink:
         while not link.lost.done():
             await asyncio.wait({link.lost}, timeout=LOOK_WHILE_LINKED_S)
             try:
-                found = await self._leader()
+                leader = await self._leader()
             except (DatabaseError, TimeoutError):
                 continue
-            if found is not None and found[0] != epoch:
+            if leader is not None and leader[0] != epoch:
                 return
 
     def _trouble(self, text: str) -> None:

@@ -145,7 +145,6 @@ class Outbox:
         )
 
     def put(self, origin: Origin, message: DeviceMessage) -> None:
-        """Take a message over."""
         share = self._share(origin.organization)
         self._puts += 1
         if origin.organization != self._latest:

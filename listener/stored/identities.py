@@ -122,7 +122,7 @@ class Identities:
         look_ended = self._begin_look()
         revision, seen = -1, set[bytes]()
         async for row in changed_since(conn, -1):
-            self._take(row)
+            self._apply(row)
             seen.add(row.tracker_id.bytes)
             revision = max(revision, row.revision)
         for tracker_id in [known for known in self._known if known not in seen]:
@@ -133,11 +133,11 @@ class Identities:
         """Read what has changed. A read that is cut short leaves the revision: it is read again."""
         look_ended, revision = self._begin_look(), self._revision
         async for row in changed_since(conn, self._revision):
-            self._take(row)
+            self._apply(row)
             revision = max(revision, row.revision)
         self._end_look(look_ended, revision)
 
-    def _take(self, row: TrackerIdentity) -> None:
+    def _apply(self, row: TrackerIdentity) -> None:
         tracker_id = row.tracker_id.bytes
         if row.secret_hash is None:
             self._forget(tracker_id)

@@ -97,6 +97,6 @@ class Presence:
 
 def _ip(address: str) -> IPv4Address | IPv6Address:
     """Return an address without its zone; of a dual-stack socket, the IPv4 address that it maps."""
-    found = ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return mapped or found
+    parsed = ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed

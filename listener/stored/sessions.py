@@ -133,10 +133,10 @@ class Sessions:
 
     async def _look_up(self, conn: Connection) -> None:
         keys = [key for key, _ in zip(self._asked, range(_LOOK_UP_KEYS), strict=False)]
-        found = await device_sessions.find(conn, keys)
+        sessions = await device_sessions.find(conn, keys)
         for key in keys:
-            self._remember(key, found.get(key))
-            self._asked.pop(key).set_result(found.get(key))
+            self._remember(key, sessions.get(key))
+            self._asked.pop(key).set_result(sessions.get(key))
         if not self._asked:
             self._has_asked.clear()
 

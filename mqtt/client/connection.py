@@ -92,7 +92,7 @@ class ClientConnection:
         """
         chunks, self._control = self._control, []
         if writable and self.state in (ClientState.SUBSCRIBING, ClientState.CONNECTED):
-            chunks.extend(self._outgoing.take(SEND_CHUNK_BYTES))
+            chunks.extend(self._outgoing.dequeue(SEND_CHUNK_BYTES))
         if chunks:
             self._sent_s = now_s
         return b"".join(chunks)

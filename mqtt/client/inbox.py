@@ -52,7 +52,7 @@ class Message(NamedTuple):
 
 
 class Inbox:
-    """Messages that wait for `take`, and messages that were taken and wait for their
+    """Messages that wait for `dequeue`, and messages that were taken and wait for their
     acknowledgement.
 
     `held_bytes` counts a message until its PUBACK is made or, where none will be, until it is
@@ -120,7 +120,7 @@ class Inbox:
             raise ProtocolViolationError("QoS 1 message without a packet id")
         return packet.packet_id
 
-    def take(self, max_messages: int, max_bytes: int) -> list[Message]:
+    def dequeue(self, max_messages: int, max_bytes: int) -> list[Message]:
         """Return the oldest waiting messages within both bounds; one at least, if any waits.
 
         `max_bytes` counts payloads.

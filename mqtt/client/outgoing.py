@@ -54,8 +54,6 @@ class BrokerLimits:
 
 
 class OutgoingPublish(NamedTuple):
-    """One message to be published."""
-
     topic: str
     payload: bytes
     retain: bool = False
@@ -155,7 +153,7 @@ class Outgoing:
         self.published += 1
         self.published_bytes += len(data)
 
-    def take(self, max_bytes: int) -> Iterator[bytes]:
+    def dequeue(self, max_bytes: int) -> Iterator[bytes]:
         """Yield packets to be sent now: within the broker's window, and until `max_bytes` are
         reached.
         """

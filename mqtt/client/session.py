@@ -189,7 +189,7 @@ class Session:
             raise ValueError(f"max_messages must be at least 1, not {max_messages}")
         while True:
             self._raise_if_ended()
-            if messages := self._inbox.take(max_messages, max_bytes):
+            if messages := self._inbox.dequeue(max_messages, max_bytes):
                 self._regulate()
                 return messages
             self._arrived.clear()

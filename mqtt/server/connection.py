@@ -139,7 +139,7 @@ class ServerConnection:
                 self._before_session(data, events, now_s)
                 return events
             self._heard_s = now_s
-            self._stream.feed(data, events, self._take)
+            self._stream.feed(data, events, self._on_packet)
         except Violation as violation:
             raise self._cut(violation, events) from None
         return events
@@ -236,7 +236,9 @@ class ServerConnection:
 
     # Other packets ------------------------------------------------------------------------------
 
-    def _take(self, head: int, data: bytes, begin: int, stop: int, events: list[Event]) -> bool:
+    def _on_packet(
+        self, head: int, data: bytes, begin: int, stop: int, events: list[Event]
+    ) -> bool:
         if head == _PINGREQ and begin == stop:  # the shortest way: a read may bring thousands
             self._others += _REQUEST_WEIGHT
             self._out.append(answers.PINGRESP)

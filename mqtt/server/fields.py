@@ -73,7 +73,7 @@ class Fields:
     def is_empty(self) -> bool:
         return self.at >= self.end
 
-    def take(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
         at = self.at
         if at + size > self.end:
             raise Violation(MALFORMED_PACKET, "a field reaches beyond the end of its packet")
@@ -81,13 +81,13 @@ class Fields:
         return self.data[at : at + size]
 
     def u8(self) -> int:
-        return self.take(1)[0]
+        return self.read(1)[0]
 
     def u16(self) -> int:
-        return int.from_bytes(self.take(2), "big")
+        return int.from_bytes(self.read(2), "big")
 
     def u32(self) -> int:
-        return int.from_bytes(self.take(4), "big")
+        return int.from_bytes(self.read(4), "big")
 
     def flag(self) -> int:
         value = self.u8()
@@ -107,7 +107,7 @@ class Fields:
         raise Violation(MALFORMED_PACKET, "a variable byte integer is not the shortest form")
 
     def binary(self) -> bytes:
-        return self.take(self.u16())
+        return self.read(self.u16())
 
     def text(self) -> str:
         return as_text(self.binary())
@@ -116,7 +116,7 @@ class Fields:
         return self.text() + self.text()
 
     def packet_id(self) -> bytes:
-        packet_id = self.take(2)
+        packet_id = self.read(2)
         if packet_id == b"\0\0":
             raise Violation(PROTOCOL_ERROR, "packet id 0")
         return packet_id
@@ -125,8 +125,8 @@ class Fields:
         """Read a property length and properties; user properties are checked and dropped."""
         size = self.varint()
         fields = Fields(self.data, self.at, self.at + size)
-        self.take(size)
-        found: dict[int, Value] = {}
+        self.read(size)
+        properties: dict[int, Value] = {}
         count = 0
         while not fields.is_empty:
             if (count := count + 1) > PROPERTIES_MAX:
@@ -135,11 +135,11 @@ class Fields:
             if identifier not in allowed:
                 raise Violation(PROTOCOL_ERROR, f"property 0x{identifier:02X} does not belong here")
             value = cast(Value, getattr(fields, KINDS[identifier])())
-            if identifier in found:
+            if identifier in properties:
                 raise Violation(PROTOCOL_ERROR, f"property 0x{identifier:02X} occurs twice")
             if identifier != USER_PROPERTY:
-                found[identifier] = value
-        return found
+                properties[identifier] = value
+        return properties
 
     def must_end(self) -> None:
         if not self.is_empty:

@@ -1,6 +1,6 @@
 """The bytes of an accepted connection: messages out of them, however the network cut them.
 
-A PUBLISH is read on the spot, by index, since there are many. Other packets are given to `take`.
+A PUBLISH is read on the spot, by index, since there are many. Other packets go to `on_packet`.
 A payload that is too long is read past without being held. At most one packet within the bounds,
 and one read, are held.
 """
@@ -28,8 +28,8 @@ from mqtt.server.options import ServerOptions
 from mqtt.server.states import Packet
 from mqtt.server.window import ReceiveWindow
 
-Take: TypeAlias = Callable[[int, bytes, int, int, list[Event]], bool]
-"""Takes a packet: first byte, data, begin and end of its content. False: nothing may follow it."""
+OnPacket: TypeAlias = Callable[[int, bytes, int, int, list[Event]], bool]
+"""Handles a packet: first byte, data, begin and end of its content. False: nothing may follow."""
 LEVEL_5 = 5
 LENGTH_BYTES_MAX = 4
 _PUBLISH_HEADS = frozenset({0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x3A, 0x3B, 0x3C, 0x3D})
@@ -74,15 +74,15 @@ class Stream:
         self.held.clear()
         self._passing = None
 
-    def feed(self, data: bytes, events: list[Event], take: Take) -> None:
+    def feed(self, data: bytes, events: list[Event], on_packet: OnPacket) -> None:
         """Append the messages of `data` to `events`, and have other packets taken."""
         if self._passing is not None:
             data = self._pass_by(data, events)
         if self.held:
             data = self._joined(data)
-        self._read(data, events, take)
+        self._read(data, events, on_packet)
 
-    def _read(self, data: bytes, events: list[Event], take: Take) -> None:
+    def _read(self, data: bytes, events: list[Event], on_packet: OnPacket) -> None:
         """Read packets. This is the hot path: no object per packet but the event."""
         admit, is_5 = self._admit, self.version == LEVEL_5
         short = self._short_bytes
@@ -105,7 +105,7 @@ class Stream:
                 break
             if head & 0xF0 != 0x30:
                 at = stop
-                if take(head, data, begin, stop, events):
+                if on_packet(head, data, begin, stop, events):
                     continue
                 return
             if size < 2 or head not in _PUBLISH_HEADS:

@@ -117,7 +117,7 @@ class EventLog:
     def delivered(self) -> int:
         return self._all_up_to + len(self._ahead)
 
-    def take(self, received: Received) -> None:
+    def add(self, received: Received) -> None:
         if received.signature_problem is not None:
             self.bad_signatures += 1
             return
@@ -183,7 +183,7 @@ async def _play(system: StackInfo, seconds: float | None, stop: asyncio.Event) -
     broker = BrokerAddress.parse(system.broker_url)
     async with (
         ApiClient(system.api_url, tls=pinned(system.certificate)) as client,
-        WebhookReceiver(log.take, keep=False) as hooks,
+        WebhookReceiver(log.add, keep=False) as hooks,
     ):
         say("planning the day of the vehicles ...")
         scenario = await asyncio.to_thread(_scenario, seconds)

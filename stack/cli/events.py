@@ -74,13 +74,13 @@ async def _print(follower: _Follower, count: int | None, *, as_json: bool) -> No
 
 def _line(event: Mapping[str, Any]) -> str:
     data: Mapping[str, Any] = event["data"]
-    told = [
+    facts = [
         f"{name.removesuffix('_name')} {data[name]}"
         for name in data
         if name.endswith("_name") and data[name]
     ]
-    told += [str(data[name]) for name in ("transition", "status", "verdict") if data.get(name)]
-    return "  ".join([f"{event['seq']:>8}", event["occurred_at"], event["type"], ", ".join(told)])
+    facts += [str(data[name]) for name in ("transition", "status", "verdict") if data.get(name)]
+    return "  ".join([f"{event['seq']:>8}", event["occurred_at"], event["type"], ", ".join(facts)])
 
 
 class _Follower:

@@ -170,8 +170,8 @@ def replay(
     if map_device is not None and map_out is None:
         raise typer.BadParameter("needs --map", param_hint="--map-device")
     if kind is not None and kind not in DEFAULT_ALERTS:
-        told = f"{kind!r} must be one of {', '.join(DEFAULT_ALERTS)}"
-        raise typer.BadParameter(told, param_hint="--kind")
+        text = f"{kind!r} must be one of {', '.join(DEFAULT_ALERTS)}"
+        raise typer.BadParameter(text, param_hint="--kind")
     trace = _usage("--fixes", lambda: TraceFile.of(fixes))
     _usage("--out", lambda: transition_file(out, plain=raw))
     _usage("--out", lambda: check_target(out, (zones, fixes)))

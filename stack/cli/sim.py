@@ -198,8 +198,8 @@ def sim(
             "--webhook-url needs --verify, --webhook-port and a system elsewhere (OPSC_API_URL)"
         )
     if out is not None and out.suffix not in FIGURES_SUFFIXES:
-        told = f"{out}: the name must end in {' or '.join(FIGURES_SUFFIXES)}"
-        raise typer.BadParameter(told, param_hint="--out")
+        text = f"{out}: the name must end in {' or '.join(FIGURES_SUFFIXES)}"
+        raise typer.BadParameter(text, param_hint="--out")
     chosen_faults = _faults(faults, payload_format)
     has_own_stacks = has_own_stack(qos, mqtt, chosen_faults)
     if receipts and has_own_stacks:
@@ -280,8 +280,8 @@ def _faults(text: str | None, payload_format: PayloadFormat) -> Faults:
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--faults") from None
     if faults.of("nan") and payload_format is PayloadFormat.PACKED:
-        told = "nan needs the format json or msgpack: packed cannot represent it"
-        raise typer.BadParameter(told, param_hint="--faults")
+        problem = "nan needs the format json or msgpack: packed cannot represent it"
+        raise typer.BadParameter(problem, param_hint="--faults")
     return faults
 
 
@@ -289,15 +289,15 @@ def _refuse_deadlines(rules: RuleSet | None, edits: int | None, zones: Sequence[
     """Refuse deadlines together with late fixes: the outcome would depend on which comes first."""
     timed = [zone.external_id for zone in zones if zone.is_timed]
     if timed:
-        told = f"zone {timed[0]} has deadlines or hours"
+        reason = f"zone {timed[0]} has deadlines or hours"
     elif rules is RuleSet.ALL:
-        told = "--rules all has deadlines and hours"
+        reason = "--rules all has deadlines and hours"
     elif edits:
-        told = f"--edits {edits} changes zones"
+        reason = f"--edits {edits} changes zones"
     else:
         return
     raise typer.BadParameter(
-        f"{told}, which --verify can foresee only where fixes are sent within {PROMPT_S:g} s"
+        f"{reason}, which --verify can foresee only where fixes are sent within {PROMPT_S:g} s"
     )
 
 
@@ -317,8 +317,8 @@ class BrokenOff:
         return verdict_line([self.reason], interrupted=self.interrupted)
 
     def as_json(self) -> str:
-        told = {"good": False, "reasons": [self.reason], "interrupted": self.interrupted}
-        return msgspec.json.encode(told | {"verdict": self.as_text()}).decode()
+        verdict = {"good": False, "reasons": [self.reason], "interrupted": self.interrupted}
+        return msgspec.json.encode(verdict | {"verdict": self.as_text()}).decode()
 
 
 def _run(scenario: Scenario, wanted: Wanted, where: Where) -> RunOutcome | BrokenOff:
@@ -343,7 +343,7 @@ async def _simulated(scenario: Scenario, wanted: Wanted, where: Where) -> RunOut
     async with target_of(where) as target:
         with run_view() as shown:
             run = asyncio.create_task(simulate(scenario, wanted, target, shown, stop))
-            impatience = asyncio.create_task(_cancel_when_told_again(stop, run))
+            impatience = asyncio.create_task(_cancel_on_second_signal(stop, run))
             try:
                 await asyncio.wait([run])
             finally:
@@ -354,7 +354,7 @@ async def _simulated(scenario: Scenario, wanted: Wanted, where: Where) -> RunOut
             return run.result()
 
 
-async def _cancel_when_told_again(stop: asyncio.Event, run: asyncio.Task[RunOutcome]) -> None:
+async def _cancel_on_second_signal(stop: asyncio.Event, run: asyncio.Task[RunOutcome]) -> None:
     """Count Ctrl-C: the first ends the sending, the second what follows, the third everything."""
     await stop.wait()
     loop = asyncio.get_running_loop()
@@ -391,8 +391,8 @@ def _trace_of_file(path: Path) -> Trace:
     except (OSError, EOFError, zlib.error, ValueError) as error:  # a TraceError is a ValueError
         raise typer.BadParameter(f"{path}: {error}", param_hint="--replay") from None
     if len(devices) > MAX_TRACKERS:
-        told = f"{path}: {len(devices):,} devices, a run has at most {MAX_TRACKERS:,}"
-        raise typer.BadParameter(told, param_hint="--replay")
+        text = f"{path}: {len(devices):,} devices, a run has at most {MAX_TRACKERS:,}"
+        raise typer.BadParameter(text, param_hint="--replay")
     return trace
 
 

@@ -23,7 +23,7 @@ from stack.cli.options import say
 from stack.cli.organizations.delete import delete
 from stack.cli.organizations.org import create_with_admin
 from stack.scenario.api_client import ApiClient
-from stack.scenario.cleanup import NotingClient, take_away
+from stack.scenario.cleanup import NotingClient, clean_up
 from stack.scenario.registration import Shortcut
 from stack.servers.runtime import read_stack
 from stack.servers.settings import use_todays_names
@@ -73,7 +73,7 @@ async def _elsewhere(where: Where, api_url: str) -> AsyncIterator[Target]:
             )
         finally:
             if not where.keep:
-                _tell(await take_away(client))
+                _tell(await clean_up(client))
 
 
 @asynccontextmanager

@@ -64,14 +64,14 @@ def status(
     That is the `opsc up` on the data folder, else the units of a server.
     """
     try:
-        found = _overview(data)
+        overview = _overview(data)
     except NotRunning as nothing:
         if as_json:
             print(json.dumps({"running": False, "why": str(nothing)}))
             raise typer.Exit(1) from None
         raise
-    print(_as_json(found) if as_json else _as_text(found))
-    if not all(part.healthy for part in found.parts.values()):
+    print(_as_json(overview) if as_json else _as_text(overview))
+    if not all(part.healthy for part in overview.parts.values()):
         raise typer.Exit(1)
 
 
@@ -181,25 +181,32 @@ def _versions(signs: VitalSigns | str) -> dict[str, str]:
     return versions
 
 
-def _as_json(found: Overview) -> str:
-    parts = {name: asdict(part) for name, part in found.parts.items()}
-    about = {"running": True, **found.about, "parts": parts, "versions": _versions(found.signs)}
-    if not isinstance(found.signs, str):
-        about["fixes_last_minute"] = found.signs.fixes_last_minute
+def _as_json(overview: Overview) -> str:
+    parts = {name: asdict(part) for name, part in overview.parts.items()}
+    about = {
+        "running": True,
+        **overview.about,
+        "parts": parts,
+        "versions": _versions(overview.signs),
+    }
+    if not isinstance(overview.signs, str):
+        about["fixes_last_minute"] = overview.signs.fixes_last_minute
     return json.dumps(about)
 
 
-def _as_text(found: Overview) -> str:
-    names = max(9, *map(len, found.parts))
-    addresses = max((len(part.address) for part in found.parts.values()), default=0)
-    lines = [found.title]
-    for name, part in found.parts.items():
+def _as_text(overview: Overview) -> str:
+    names = max(9, *map(len, overview.parts))
+    addresses = max((len(part.address) for part in overview.parts.values()), default=0)
+    lines = [overview.title]
+    for name, part in overview.parts.items():
         process = "-" if part.pid is None else f"process {part.pid}"
         mark = "" if part.healthy else "NOT WELL: "
         lines.append(
             f"{name:<{names}} {part.address:<{addresses}}  {process:<15} {mark}{part.state}"
         )
-    lines.append(", ".join(f"{what} {number}" for what, number in _versions(found.signs).items()))
-    if not isinstance(found.signs, str):
-        lines.append(f"{found.signs.fixes_last_minute:,} fixes of the last minute are stored")
+    lines.append(
+        ", ".join(f"{what} {number}" for what, number in _versions(overview.signs).items())
+    )
+    if not isinstance(overview.signs, str):
+        lines.append(f"{overview.signs.fixes_last_minute:,} fixes of the last minute are stored")
     return "\n".join(lines)

@@ -66,10 +66,12 @@ def stock(
 ) -> None:
     """Compare stock, and parts of work orders, with their movements; exit code 1 on differences."""
     try:
-        checks = asyncio.run(_of_each(data, organization, _check_stock))
+        checks = asyncio.run(_check_organizations(data, organization, _check_stock))
     except DatabaseError as error:
         raise StackError(f"the stock cannot be read: {error}") from error
-    found = [one for org_id, check in checks for one in _differences(org_id, check)]
+    differences = [
+        difference for org_id, check in checks for difference in _differences(org_id, check)
+    ]
     counts = {
         "organizations": len(checks),
         "levels": sum(check.levels for _, check in checks),
@@ -78,15 +80,15 @@ def stock(
         "lots": sum(check.lots for _, check in checks),
     }
     if as_json:
-        print(json.dumps(counts | {"differences": found}))
+        print(json.dumps(counts | {"differences": differences}))
     else:
-        _print_rows(found)
+        _print_rows(differences)
         compared = (
             f"{counts['levels']} levels, {counts['movements']} movements,"
             f" {counts['work_order_parts']} parts of work orders, {counts['lots']} lots"
         )
-        print(f"{compared}: {len(found)} differ")
-    if found:
+        print(f"{compared}: {len(differences)} differ")
+    if differences:
         raise typer.Exit(1)
 
 
@@ -155,15 +157,21 @@ def hours(
     What is approved is listed, never changed.
     """
     try:
-        checks = asyncio.run(_of_each(data, organization, partial(_check_hours, writes=write)))
+        checks = asyncio.run(
+            _check_organizations(data, organization, partial(_check_hours, writes=write))
+        )
     except DatabaseError as error:
         raise StackError(f"the hours cannot be read: {error}") from error
-    shifts = [_described_shift(org_id, one, write) for org_id, found in checks for one in found[1]]
-    sheets = [one for _, found in checks for one in found[3]]
+    shifts = [
+        _described_shift(org_id, difference, write)
+        for org_id, check in checks
+        for difference in check[1]
+    ]
+    sheets = [sheet for _, check in checks for sheet in check[3]]
     counts = {
         "organizations": len(checks),
-        "shifts": sum(found.shifts for _, found in checks),
-        "approved_timesheets": sum(found.timesheets for _, found in checks),
+        "shifts": sum(check.shifts for _, check in checks),
+        "approved_timesheets": sum(check.timesheets for _, check in checks),
     }
     if as_json:
         print(json.dumps(counts | {"shift_differences": shifts, "timesheet_differences": sheets}))
@@ -173,7 +181,7 @@ def hours(
             f"{counts['shifts']} shifts: {len(shifts)} differ;"
             f" {counts['approved_timesheets']} approved timesheets: {len(sheets)} would change"
         )
-    if sheets or any(not one["is_written"] for one in shifts):
+    if sheets or any(not shift["is_written"] for shift in shifts):
         raise typer.Exit(1)
 
 
@@ -206,8 +214,8 @@ async def _check_hours(connection: Connection, org_id: UUID, *, writes: bool) ->
             if await _would_change(connection, org_id, row):
                 changed.append(row)
     return _HoursCheck(
-        sum(each.shifts for each in checks),
-        [one for each in checks for one in each.differences],
+        sum(check.shifts for check in checks),
+        [difference for check in checks for difference in check.differences],
         len(row_ids),
         [_described_sheet(org_id, row) for row in changed],
     )
@@ -221,15 +229,15 @@ async def _would_change(connection: Connection, org_id: UUID, row: TimesheetRow)
     return would_change(row, count.figures) is True
 
 
-def _described_shift(org_id: UUID, one: ShiftDifference, writes: bool) -> dict[str, Any]:
+def _described_shift(org_id: UUID, difference: ShiftDifference, writes: bool) -> dict[str, Any]:
     return {
         "organization_id": format_id("org", org_id),
-        "employee_id": format_id("emp", one.employee_id),
-        "opened_by": format_id("pun", one.opened_by),
-        "stored": _hours_of(one.stored),
-        "worked_out": _hours_of(one.worked_out),
-        "is_approved": one.is_approved,
-        "is_written": writes and not one.is_approved,
+        "employee_id": format_id("emp", difference.employee_id),
+        "opened_by": format_id("pun", difference.opened_by),
+        "stored": _hours_of(difference.stored),
+        "worked_out": _hours_of(difference.worked_out),
+        "is_approved": difference.is_approved,
+        "is_written": writes and not difference.is_approved,
     }
 
 
@@ -265,14 +273,18 @@ def quotes(
     code 1 on differences, and where such a quote is not sent or not accepted yet.
     """
     try:
-        checks = asyncio.run(_of_each(data, organization, _check_quotes))
+        checks = asyncio.run(_check_organizations(data, organization, _check_quotes))
     except DatabaseError as error:
         raise StackError(f"the quotes cannot be read: {error}") from error
     different = [
-        _described_sums(org_id, one) for org_id, check in checks for one in check.differences
+        _described_sums(org_id, difference)
+        for org_id, check in checks
+        for difference in check.differences
     ]
     unconfirmed = [
-        _described_unconfirmed(org_id, one) for org_id, check in checks for one in check.unconfirmed
+        _described_unconfirmed(org_id, quote)
+        for org_id, check in checks
+        for quote in check.unconfirmed
     ]
     number = sum(check.quotes for _, check in checks)
     if as_json:
@@ -284,7 +296,7 @@ def quotes(
             f"{number} quotes: {len(different)} differ;"
             f" {len(unconfirmed)} have amounts that an admin has not confirmed"
         )
-    if different or any(one["waits"] for one in unconfirmed):
+    if different or any(quote["waits"] for quote in unconfirmed):
         raise typer.Exit(1)
 
 
@@ -294,25 +306,25 @@ async def _check_quotes(connection: Connection, org_id: UUID) -> QuotesCheck:
         return await check_quotes(connection)
 
 
-def _described_sums(org_id: UUID, one: SumsDifference) -> dict[str, Any]:
+def _described_sums(org_id: UUID, difference: SumsDifference) -> dict[str, Any]:
     return {
         "organization_id": format_id("org", org_id),
-        "quote_id": format_id("quo", one.id),
-        "label": quote_label(one.number, one.revision),
-        "stored": one.stored,
-        "worked_out": one.worked_out,
+        "quote_id": format_id("quo", difference.id),
+        "label": quote_label(difference.number, difference.revision),
+        "stored": difference.stored,
+        "worked_out": difference.worked_out,
     }
 
 
-def _described_unconfirmed(org_id: UUID, one: UnconfirmedQuote) -> dict[str, Any]:
+def _described_unconfirmed(org_id: UUID, quote: UnconfirmedQuote) -> dict[str, Any]:
     return {
         "organization_id": format_id("org", org_id),
-        "quote_id": format_id("quo", one.id),
-        "label": quote_label(one.number, one.revision),
-        "status": one.state,
-        "was": f"{one.currency} {money_text(one.total_cents, USUAL_DIGITS)}",
-        "is": f"{one.currency} {money_text(one.total_cents, minor_digits(one.currency))}",
-        "waits": one.waits,
+        "quote_id": format_id("quo", quote.id),
+        "label": quote_label(quote.number, quote.revision),
+        "status": quote.state,
+        "was": f"{quote.currency} {money_text(quote.total_cents, USUAL_DIGITS)}",
+        "is": f"{quote.currency} {money_text(quote.total_cents, minor_digits(quote.currency))}",
+        "waits": quote.waits,
     }
 
 
@@ -324,7 +336,7 @@ def _print_rows(rows: Iterable[dict[str, Any]]) -> None:
         print("  ".join(f"{name}: {value}" for name, value in row.items()))
 
 
-async def _of_each(
+async def _check_organizations(
     data_dir: Path, organization: str | None, check: Callable[[Connection, UUID], Awaitable[_CHECK]]
 ) -> list[tuple[UUID, _CHECK]]:
     """Check one organization, or all of them, as opsc_owner."""
@@ -332,10 +344,10 @@ async def _of_each(
         if organization is None:
             async with connection.transaction():
                 await connection.execute("SET LOCAL ROLE opsc_owner")
-                org_ids = [each.id for each in await listing(connection)]
+                org_ids = [row.id for row in await listing(connection)]
         else:
             org_ids = [read_org_id(organization)]
-        return [(each, await check(connection, each)) for each in org_ids]
+        return [(org_id, await check(connection, org_id)) for org_id in org_ids]
 
 
 async def _act_for(connection: Connection, org_id: UUID) -> None:

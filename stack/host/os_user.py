@@ -138,10 +138,10 @@ def has_capability(wanted: Capability) -> bool:
 
 def _has_bit(path: Path, identity: OsUser, bits: tuple[int, int, int]) -> bool:
     """Return whether the mode has the bit for the user: of its owner, its group or others."""
-    found, (of_owner, of_group, of_others) = path.stat(), bits
-    if found.st_uid == identity.uid:
-        return bool(found.st_mode & of_owner)
-    return bool(found.st_mode & (of_group if found.st_gid == identity.gid else of_others))
+    facts, (of_owner, of_group, of_others) = path.stat(), bits
+    if facts.st_uid == identity.uid:
+        return bool(facts.st_mode & of_owner)
+    return bool(facts.st_mode & (of_group if facts.st_gid == identity.gid else of_others))
 
 
 def reachable_home(wanted: Path) -> Path:
@@ -179,8 +179,8 @@ def hand_over_files(folder: Path, identity: OsUser | None) -> None:
         with suppress(OSError):  # a symlink, or a socket
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                found = os.fstat(file)
-                if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                facts = os.fstat(file)
+                if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
                     hand_over_opened(file, identity)
             finally:
                 os.close(file)

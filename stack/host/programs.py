@@ -33,7 +33,7 @@ APT_TIMEOUT_S = 600.0
 ATTEMPTS = 2
 
 Say = Callable[[str], None]
-Found = TypeVar("Found")
+ProgramsT = TypeVar("ProgramsT")
 
 
 class ProvisionError(StackError):
@@ -75,22 +75,22 @@ def provision(folder: Path | None = None, say: Say = print) -> Programs:
 def provided(
     folder: Path,
     packages: Sequence[str],
-    find: Callable[[Sequence[Path]], Found | None],
+    find: Callable[[Sequence[Path]], ProgramsT | None],
     say: Say = print,
-) -> Found:
+) -> ProgramsT:
     """Return what `find` finds below the system's root, or below the packages' private copy."""
     unpacked = folder / UNPACKED
-    found = find([SYSTEM_ROOT, unpacked])
-    if found is None:
+    programs = find([SYSTEM_ROOT, unpacked])
+    if programs is None:
         _make_folder(folder)
         with _locked(folder / "lock"):
-            found = find([SYSTEM_ROOT, unpacked])
-            if found is None:
+            programs = find([SYSTEM_ROOT, unpacked])
+            if programs is None:
                 _fetch(folder, packages, say)
-                found = find([SYSTEM_ROOT, unpacked])
-    if found is None:
+                programs = find([SYSTEM_ROOT, unpacked])
+    if programs is None:
         raise ProvisionError(f"the packages were unpacked into {unpacked} but programs are missing")
-    return found
+    return programs
 
 
 def provision_clients(say: Say = print) -> Programs:

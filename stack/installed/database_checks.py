@@ -59,8 +59,8 @@ def data_folder(port: str) -> Path | None:
     list of clusters.
     """
     for line in (output(["pg_lsclusters", "--no-header"]) or "").splitlines():
-        _, _, found, _, _, folder, *_ = line.split()
-        if found == port:
+        _, _, listed_port, _, _, folder, *_ = line.split()
+        if listed_port == port:
             return Path(folder)
     return None
 
@@ -202,7 +202,9 @@ def _backups(server: Installation, facts: ServerFacts | None) -> Iterator[Findin
         advice = "`systemctl enable --now opsc-backup.timer`; docs/install.md says what it needs"
         yield Finding("warning", "backup", text, advice)
     try:
-        made = max((found for path in BACKUPS.iterdir() if (found := _backup(path))), default=None)
+        made = max(
+            (made_at for path in BACKUPS.iterdir() if (made_at := _backup(path))), default=None
+        )
     except FileNotFoundError:
         made = None
     except PermissionError:

@@ -181,11 +181,11 @@ def _shown() -> Iterator[dict[str, str]]:
     roles = _systemctl("show", "--value", "--property", "Wants", TARGET).split()
     shown = _systemctl("show", "--property", ",".join(_PROPERTIES), "opsc-*", *roles)
     for block in filter(None, shown.split("\n\n")):
-        found: dict[str, str] = {}
+        values: dict[str, str] = {}
         for line in block.splitlines():
             name, _, value = line.partition("=")
-            found[name] = f"{found[name]}\n{value}" if name in found else value
-        yield found
+            values[name] = f"{values[name]}\n{value}" if name in values else value
+        yield values
 
 
 def _systemctl(*arguments: str) -> str:

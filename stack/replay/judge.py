@@ -50,20 +50,22 @@ class EventTypes:
         self._has_hours = np.array([p.schedule is not None for p in self._policies], np.bool_)
         self._type_of = lru_cache(_REMEMBERED)(self._type)
 
-    def of(self, found: NDArray[np.void]) -> list[str]:
+    def of(self, transitions: NDArray[np.void]) -> list[str]:
         """Return for each of TRANSITION_DTYPE, (n,), the type of its event, "" for none.
 
         Asked once for those that are alike: hours begin and end on full minutes.
         """
         if not self._policies:
-            return [""] * len(found)
-        policy = self._of_zone[found["zone"]]
-        minute = np.where(self._has_hours[policy], found["time_us"] // _MINUTE_US, 0)
+            return [""] * len(transitions)
+        policy = self._of_zone[transitions["zone"]]
+        minute = np.where(self._has_hours[policy], transitions["time_us"] // _MINUTE_US, 0)
         alike = minute * len(self._policies) + policy
         for name, most in _ALIKE.items():
-            alike = alike * (most + 1) + found[name]
+            alike = alike * (most + 1) + transitions[name]
         _, first, place = np.unique(alike, return_index=True, return_inverse=True)
-        asked = (column[first].tolist() for column in (policy, minute, *(found[n] for n in _ALIKE)))
+        asked = (
+            column[first].tolist() for column in (policy, minute, *(transitions[n] for n in _ALIKE))
+        )
         types = list(map(self._type_of, *asked))
         return [types[number] for number in place.tolist()]
 
@@ -72,7 +74,7 @@ class EventTypes:
     ) -> str:
         if transition == Transition.SCHEDULE:
             return BREACH
-        found = event_type(
+        event = event_type(
             self._policies[policy],
             TRANSITION_WORDS[transition],
             CAUSE_WORDS[cause],
@@ -80,7 +82,7 @@ class EventTypes:
             minute * _MINUTE_US,
             left_before=returning,
         )
-        return found or ""
+        return event or ""
 
 
 class DeviceFilters:
@@ -163,10 +165,10 @@ class Judge:
             evaluate(batch, self._state, self._index, now_us, self._gates, agenda)
             for agenda in self._schedule_starts.agendas(*self._time_of(rows))
         )
-        evaluation, found = _joined(evaluations)
+        evaluation, transitions = _joined(evaluations)
         self._state.apply(evaluation.delta)
         self._count(evaluation)
-        return found
+        return transitions
 
     def fixes_at_once(self, rows: NDArray[np.void]) -> int:
         """Return how many of `rows`, from the first on, to judge together: bounds what they may
@@ -195,23 +197,23 @@ class Judge:
         self._tally.repeated += repeated
         self._tally.suspect += int(np.count_nonzero(evaluation.suspect)) - len(evaluation.healed)
 
-    def written(self, found: NDArray[np.void]) -> TransitionRows:
+    def written(self, transitions: NDArray[np.void]) -> TransitionRows:
         """Return TRANSITION_DTYPE as they are written out, and count them."""
-        names = [TRANSITION_WORDS[number] for number in found["transition"].tolist()]
-        events = self._events.of(found)
+        names = [TRANSITION_WORDS[number] for number in transitions["transition"].tolist()]
+        events = self._events.of(transitions)
         self._tally.transitions.update(names)
         self._tally.events.update(filter(None, events))
-        dwell_s = (found["time_us"] - found["entered_us"]) / 1e6
+        dwell_s = (transitions["time_us"] - transitions["entered_us"]) / 1e6
         return TransitionRows(
-            device_id=[self._ids[tracker] for tracker in found["asset"].tolist()],
-            time_us=found["time_us"],
-            zone_id=[self._zone_ids[zone] for zone in found["zone"].tolist()],
+            device_id=[self._ids[tracker] for tracker in transitions["asset"].tolist()],
+            time_us=transitions["time_us"],
+            zone_id=[self._zone_ids[zone] for zone in transitions["zone"].tolist()],
             transition=names,
-            lat=_tidied(found, "lat"),
-            lon=_tidied(found, "lon"),
-            cause=[CAUSE_WORDS[number] for number in found["cause"].tolist()],
-            inferred=[INFERRED_WORDS[number] or "" for number in found["inferred"].tolist()],
-            dwell_s=np.where(self._has_been_in(found), dwell_s, np.nan),
+            lat=_tidied(transitions, "lat"),
+            lon=_tidied(transitions, "lon"),
+            cause=[CAUSE_WORDS[number] for number in transitions["cause"].tolist()],
+            inferred=[INFERRED_WORDS[number] or "" for number in transitions["inferred"].tolist()],
+            dwell_s=np.where(self._has_been_in(transitions), dwell_s, np.nan),
             event=events,
         )
 
@@ -221,20 +223,20 @@ class Judge:
         idle = entry["zone"][np.isin(entry["filter"], self._filters.of_nobody())]
         return [self._zone_ids[zone] for zone in idle.tolist()]
 
-    def _has_been_in(self, found: NDArray[np.void]) -> NDArray[np.bool_]:
+    def _has_been_in(self, transitions: NDArray[np.void]) -> NDArray[np.bool_]:
         """Return whether a visit goes on or ends with the transition, (n,)."""
-        stays = found["transition"] != Transition.ENTER
-        hours = np.flatnonzero(found["transition"] == Transition.SCHEDULE)
-        stays[hours] = self._tells_of_inside[found["zone"][hours]]
+        stays = transitions["transition"] != Transition.ENTER
+        hours = np.flatnonzero(transitions["transition"] == Transition.SCHEDULE)
+        stays[hours] = self._tells_of_inside[transitions["zone"][hours]]
         return stays
 
 
-def _tidied(found: NDArray[np.void], column: str) -> NDArray[np.float64]:
+def _tidied(transitions: NDArray[np.void], column: str) -> NDArray[np.float64]:
     """Return degrees: of a fix as they are, of a place between two without the noise
     of reckoning.
     """
-    degrees = found[column]
-    is_between = found["inferred"] == Inferred.SEGMENT
+    degrees = transitions[column]
+    is_between = transitions["inferred"] == Inferred.SEGMENT
     return np.where(is_between, np.round(degrees, _DECIMALS_BETWEEN), degrees)
 
 
@@ -243,13 +245,13 @@ def _joined(evaluations: Iterator[Evaluation]) -> tuple[Evaluation, NDArray[np.v
     alone.
     """
     evaluation = next(evaluations)
-    found = [evaluation.transitions]
+    parts = [evaluation.transitions]
     for again in evaluations:
-        found.append(again.transitions[again.transitions["transition"] == Transition.SCHEDULE])
-    joined = found[0] if len(found) == 1 else np.concatenate(found)
+        parts.append(again.transitions[again.transitions["transition"] == Transition.SCHEDULE])
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
     opened = joined["transition"] == Transition.SCHEDULE
     kept = joined[~opened | (joined["row"] >= 0)]
-    if len(found) == 1:
+    if len(parts) == 1:
         return evaluation, kept
     row = np.where(kept["row"] < 0, len(evaluation.late), kept["row"])
     return evaluation, kept[np.lexsort((kept["time_us"], row))]

@@ -22,8 +22,6 @@ class ReplayView(Protocol):
 
 
 class NoView:
-    """A view that shows nothing."""
-
     def read_to(self, position: int) -> None:
         pass
 
@@ -68,7 +66,7 @@ class Lines:
         self._every_s = every_s
         self._read = 0
         self._judged = 0
-        self._told_at = time.monotonic()
+        self._shown_at = time.monotonic()
 
     def read_to(self, position: int) -> None:
         self._read = position
@@ -83,9 +81,9 @@ class Lines:
 
     def _tell(self) -> None:
         now = time.monotonic()
-        if now - self._told_at < self._every_s:
+        if now - self._shown_at < self._every_s:
             return
-        self._told_at = now
+        self._shown_at = now
         share = self._read / self._size_bytes if self._size_bytes else 1.0
         self._console.print(f"read {share:.0%}  judged {self._judged:,} fixes", highlight=False)
 

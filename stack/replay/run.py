@@ -16,7 +16,7 @@ from stack.replay.judge import Judge
 from stack.replay.output.files import TransitionFile
 from stack.replay.output.formats import TransitionRows
 from stack.replay.output.map_sample import MapSample
-from stack.replay.output.order import found_as_it_comes, found_by_device
+from stack.replay.output.order import judge_as_it_comes, judge_by_device
 from stack.replay.progress import ReplayView
 from stack.replay.tally import Tally
 from stack.replay.zones import ZoneSet
@@ -96,11 +96,9 @@ def transitions_of(
         chunks, ids, by_device=plan.by_device, streaming=streaming, run_rows=plan.run_rows
     )
     seen = _seen(portions, done.sample, ids)
-    found_portions = (
-        found_by_device(judge, seen, ids) if plan.by_device else found_as_it_comes(judge, seen)
-    )
-    for found in found_portions:
-        rows = judge.written(found)
+    judged = judge_by_device(judge, seen, ids) if plan.by_device else judge_as_it_comes(judge, seen)
+    for transitions in judged:
+        rows = judge.written(transitions)
         if done.sample is not None:
             done.sample.add_transitions(rows)
         yield rows

@@ -56,16 +56,16 @@ class Tally:
             for name in ("fixes", "devices", "zones", "judged", "repeated", "suspect", "refused")
         }
         rates = {"seconds": round(self.seconds, 3), "fixes_per_s": self.fixes_per_s}
-        told = {"events": self.events} if self.events else {}
-        return json.dumps(plain | self.transitions | told | rates | {"warnings": list(warnings)})
+        events = {"events": self.events} if self.events else {}
+        return json.dumps(plain | self.transitions | events | rates | {"warnings": list(warnings)})
 
     def as_text(self) -> str:
-        found = _counts(self.transitions)
+        counted = _counts(self.transitions)
         if self.events:
-            found += f"; would tell: {_counts(self.events)}"
+            counted += f"; would tell: {_counts(self.events)}"
         refused = "".join(f", {count:,} refused ({why})" for why, count in self.refused.items())
         return (
-            f"{self.fixes:,} fixes of {self.devices:,} devices, {self.zones:,} zones: {found}\n"
+            f"{self.fixes:,} fixes of {self.devices:,} devices, {self.zones:,} zones: {counted}\n"
             f"{self.judged:,} judged, {self.repeated:,} repeated, {self.suspect:,} suspect{refused}"
             f"; {self.seconds:.2f} s, {self.fixes_per_s:,} fixes/s"
         )

@@ -88,7 +88,9 @@ def _is_number(value: Any, *, whole: bool) -> bool:
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in cast("list[Any]", value))
+    return isinstance(value, list) and all(
+        isinstance(item, str) for item in cast("list[Any]", value)
+    )
 
 
 def _wrong(feature: ZoneFeature, what: object) -> StackError:

@@ -48,12 +48,12 @@ class NotingClient(ApiClient):
             await asyncio.wait(self._making)
 
 
-async def take_away(client: NotingClient) -> list[str]:
-    """Take away all that the client made. Returns what could not be, in words."""
+async def clean_up(client: NotingClient) -> list[str]:
+    """Remove all that the client made. Returns what could not be, in words."""
     await client.settle()
     turns = asyncio.Semaphore(_AT_A_TIME)
 
-    async def one(place: str, thing: str) -> str | None:
+    async def remove(place: str, thing: str) -> str | None:
         async with turns:
             try:
                 await (_revoke if place == "/v1/trackers" else _delete)(client, f"{place}/{thing}")
@@ -63,7 +63,7 @@ async def take_away(client: NotingClient) -> list[str]:
 
     troubles: list[str | None] = []
     for place, things in client.made.items():
-        troubles += await asyncio.gather(*(one(place, thing) for thing in things))
+        troubles += await asyncio.gather(*(remove(place, thing) for thing in things))
     return [trouble for trouble in troubles if trouble]
 
 

@@ -53,8 +53,8 @@ async def known_to_broker(address: BrokerAddress, newest: SimTracker) -> None:
                 return await session.connected.wait()
         except ConnectRefusedError as error:
             if time.monotonic() > deadline:
-                told = f"{address} does not know tracker {newest.tracker_id}"
-                raise FleetError(f"{told} after {_KNOWN_WITHIN_S:g} s") from error
+                text = f"{address} does not know tracker {newest.tracker_id}"
+                raise FleetError(f"{text} after {_KNOWN_WITHIN_S:g} s") from error
         except (MqttError, TimeoutError) as error:
             raise FleetError(f"cannot connect to {address}: {error}") from error
         await asyncio.sleep(_ASK_EVERY_S)
@@ -106,8 +106,8 @@ async def register(
     valid_from_us = (scenario.oldest_us - _HOUR_US) // _SECOND_US * _SECOND_US
     valid_from = format_time(valid_from_us)
 
-    async def zone(one: SimZone) -> str:
-        return (await client.post("/v1/zones", zone_body(one, valid_from)))["id"]
+    async def zone(sim_zone: SimZone) -> str:
+        return (await client.post("/v1/zones", zone_body(sim_zone, valid_from)))["id"]
 
     async def asset(pair: tuple[str, Sequence[str]]) -> str:
         device, own_tags = pair
@@ -124,19 +124,22 @@ async def register(
             "receipts": receipts,
         }
         made = await client.post("/v1/trackers", body)
-        one = SimTracker(made["id"], made["secret"])
-        by_age.append((parse_time_us(made["created_at"]), one))
-        return one
+        sim_tracker = SimTracker(made["id"], made["secret"])
+        by_age.append((parse_time_us(made["created_at"]), sim_tracker))
+        return sim_tracker
 
     by_age: list[tuple[int, SimTracker]] = []
     tags = list(scenario.tags) or [[]] * len(scenario.devices)
-    zone_ids = await _each(zone, scenario.zones)
+    zone_ids = await _make_all(zone, scenario.zones)
     if shortcut is not None and len(scenario.devices) > _MANY_TRACKERS:
         made = await _written(shortcut, scenario.devices, tags, valid_from_us, receipts=receipts)
-        asset_ids, all_made = [asset_id for asset_id, _ in made], [one for _, one in made]
+        asset_ids, all_made = (
+            [asset_id for asset_id, _ in made],
+            [sim_tracker for _, sim_tracker in made],
+        )
         return Registered(all_made, asset_ids, zone_ids, valid_from_us, tags, all_made[-1])
-    asset_ids = await _each(asset, list(zip(scenario.devices, tags, strict=True)))
-    made_here = await _each(tracker, list(zip(scenario.devices, asset_ids, strict=True)))
+    asset_ids = await _make_all(asset, list(zip(scenario.devices, tags, strict=True)))
+    made_here = await _make_all(tracker, list(zip(scenario.devices, asset_ids, strict=True)))
     _, newest = max(by_age, key=lambda pair: pair[0])
     return Registered(made_here, asset_ids, zone_ids, valid_from_us, tags, newest)
 
@@ -224,14 +227,14 @@ def zone_body(zone: SimZone, valid_from: str | None = None) -> dict[str, object]
     }
 
 
-async def _each(make: Callable[[T], Awaitable[R]], things: Sequence[T]) -> list[R]:
+async def _make_all(make: Callable[[T], Awaitable[R]], things: Sequence[T]) -> list[R]:
     """`make` of each thing, a few at a time; the first error ends it."""
     turns = asyncio.Semaphore(_AT_A_TIME)
 
-    async def one(thing: T) -> R:
+    async def make_in_turn(thing: T) -> R:
         async with turns:
             return await make(thing)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(thing)) for thing in things]
+        tasks = [group.create_task(make_in_turn(thing)) for thing in things]
     return [task.result() for task in tasks]

@@ -145,9 +145,9 @@ class _Way:
         self._random = random
         parts: list[NDArray[np.void]] = []
         seen = 0
-        for one in schedule(0):
-            parts.append(one.fixes.rows[["tracker", "lon", "lat"]])
-            seen += len(one.due_s)
+        for part in schedule(0):
+            parts.append(part.fixes.rows[["tracker", "lon", "lat"]])
+            seen += len(part.due_s)
             if seen >= _LOOKED_AT_FIXES:
                 break
         rows = np.concatenate(parts)

@@ -30,8 +30,8 @@ def with_glitches(schedule: Schedule) -> Schedule:
     """Yield the same fixes at the same moments, some of them spoilt."""
 
     def spoilt(start_us: int) -> Iterator[Slice]:
-        for one in schedule(start_us):
-            yield one._replace(fixes=_spoilt(one.fixes))
+        for part in schedule(start_us):
+            yield part._replace(fixes=_spoilt(part.fixes))
 
     return spoilt
 

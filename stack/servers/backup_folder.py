@@ -55,7 +55,6 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """The number of rows of all tables."""
         return sum(table.rows for table in self.tables.values())
 
 
@@ -127,11 +126,11 @@ def contents(conn: SyncConnection, on_rows: Callable[[int], None]) -> dict[str, 
     return {f"{table.schema}.{table.name}": content(conn, table, on_rows) for table in tables(conn)}
 
 
-def differences(expected: Mapping[str, Content], found: Mapping[str, Content]) -> list[str]:
+def differences(expected: Mapping[str, Content], restored: Mapping[str, Content]) -> list[str]:
     """Return one line for each table that is not the same."""
     lines: list[str] = []
-    for name in sorted(expected.keys() | found.keys()):
-        was, now = expected.get(name), found.get(name)
+    for name in sorted(expected.keys() | restored.keys()):
+        was, now = expected.get(name), restored.get(name)
         if was == now:
             continue
         if was is None or now is None:

@@ -99,10 +99,10 @@ def versions() -> Iterator[Finding]:
 
 def _servers(data_dir: Path) -> Iterator[Finding]:
     folder = servers_dir(data_dir) / UNPACKED
-    found = find_programs([SYSTEM_ROOT, folder])
-    if found is not None:
-        timescaledb = _timescaledb(found)
-        text = f"{_said_by(found)} with TimescaleDB {timescaledb}, in {found.postgres_bin}"
+    programs = find_programs([SYSTEM_ROOT, folder])
+    if programs is not None:
+        timescaledb = _timescaledb(programs)
+        text = f"{_said_by(programs)} with TimescaleDB {timescaledb}, in {programs.postgres_bin}"
         yield Finding("ok", "servers", text)
     elif "OPSC_DATABASE_URL" in os.environ:
         yield Finding("ok", "servers", "the database that OPSC_DATABASE_URL names is used")
@@ -267,7 +267,7 @@ def tls_versions(pages: Iterable[str]) -> Iterator[Finding]:
     pages = list(pages)
     if not pages:
         return
-    count = sum(int(float(found)) for page in pages for found in _REFUSED_VERSION.findall(page))
+    count = sum(int(float(number)) for page in pages for number in _REFUSED_VERSION.findall(page))
     if not count:
         yield Finding("ok", "TLS", "the listener turned nobody away for a version of TLS")
         return
@@ -330,15 +330,15 @@ def secret_keys(ring: str, database_url: str | None) -> Finding:
     if database_url is None:
         return Finding("ok", "keys", text)
     try:
-        found = asyncio.run(_count_endpoints(database_url, keys))
+        count = asyncio.run(_count_endpoints(database_url, keys))
     except DatabaseError:
         return Finding("ok", "keys", text)  # said of the database already
-    if found.lost:
-        text = f"{text}, and {found.lost:,} webhook endpoints are sealed under another one"
+    if count.lost:
+        text = f"{text}, and {count.lost:,} webhook endpoints are sealed under another one"
         advice = "put it behind the others in OPSC_SECRET_KEY, or rotate the endpoints' secrets"
         return Finding("warning", "keys", text, advice)
-    if found.under_older:
-        text = f"{text}, and {found.under_older:,} webhook endpoints are sealed under an older one"
+    if count.under_older:
+        text = f"{text}, and {count.under_older:,} webhook endpoints are sealed under an older one"
         return Finding("warning", "keys", text, "call `opsc keys rotate`")
     return Finding("ok", "keys", f"{text}, and no older one is needed for webhook endpoints")
 

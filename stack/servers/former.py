@@ -56,10 +56,10 @@ async def start_when_free(supervisor: Supervisor, part: Part, say: Say) -> None:
 def _working_on(homes: list[Path]) -> list[str]:
     """Return servers with a folder of ours, or a file in one, among their arguments."""
     prefixes = tuple(os.fsencode(home) + b"/" for home in homes)
-    found: list[str] = []
+    running: list[str] = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
             program, *arguments = (process / "cmdline").read_bytes().split(b"\0")
             if any(argument.startswith(prefixes) for argument in arguments[:2]):
-                found.append(f"{Path(os.fsdecode(program)).name} (process {process.name})")
-    return found
+                running.append(f"{Path(os.fsdecode(program)).name} (process {process.name})")
+    return running

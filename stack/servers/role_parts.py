@@ -63,8 +63,8 @@ async def start_roles(stack: Stack) -> None:
     api = f"{LOOPBACK}:{api_port}"
     stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
     stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
-    is_one = os.environ.get("OPSC_API_PROCESSES", "1") == "1"
-    usual_port = API_HTTP_PORT if is_one else API_HTTP_PORT_OF_SEVERAL
+    is_single = os.environ.get("OPSC_API_PROCESSES", "1") == "1"
+    usual_port = API_HTTP_PORT if is_single else API_HTTP_PORT_OF_SEVERAL
     api_http = _page(stack, "api-metrics", "OPSC_API_HTTP", usual_port)
     stack.parts["api"] = PartInfo(api, metrics_url=f"http://{api_http}/metrics")
     public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}

@@ -68,7 +68,7 @@ def unread_variables(given: Iterable[str] = os.environ) -> dict[str, str | None]
     known = sorted(known_variables())
     unread = sorted(name for name in given if name.startswith("OPSC_") and name not in known)
     near = {name: difflib.get_close_matches(name, known, n=1) for name in unread}
-    return {name: found[0] if found else None for name, found in near.items()}
+    return {name: names[0] if names else None for name, names in near.items()}
 
 
 def wrong_settings(variables: Mapping[str, str]) -> list[str]:

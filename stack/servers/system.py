@@ -159,8 +159,8 @@ async def _start_postgres(stack: Stack) -> str:
 
 def _create_database(admin_url: str) -> None:
     with psycopg.connect(admin_url, autocommit=True) as connection:
-        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
-        if found.fetchone() is None:
+        rows = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
+        if rows.fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
 

@@ -87,7 +87,7 @@ async def hire(client: ApiClient, broker: BrokerAddress, plan: CrewPlan) -> Crew
         await client.post("/v1/zones", {**zone, "valid_from": since})
     turns = asyncio.Semaphore(_AT_A_TIME)
 
-    async def one(number: int) -> tuple[str, SimTracker]:
+    async def hire(number: int) -> tuple[str, SimTracker]:
         async with turns:
             name = f"Employee {number + 1}"
             rights = {"by": ["tracker"]}
@@ -96,6 +96,6 @@ async def hire(client: ApiClient, broker: BrokerAddress, plan: CrewPlan) -> Crew
             made = await client.post("/v1/trackers", phone)
             return employee["id"], SimTracker(made["id"], made["secret"])
 
-    hired = await asyncio.gather(*(one(number) for number in range(plan.employees)))
+    hired = await asyncio.gather(*(hire(number) for number in range(plan.employees)))
     await known_to_broker(broker, hired[-1][1])
     return Crew(plan, [employee_id for employee_id, _ in hired], [phone for _, phone in hired])

@@ -103,7 +103,7 @@ class Editor:
     async def make(self, count: int, stop: asyncio.Event) -> None:
         """Make this many edits, one after the other, none begun after `stop`. Raises ApiError."""
         await self._sending.has_begun.wait()
-        steps = (self._draw, self._move_away, self._draw, self._take_off_and_on, self._end)
+        steps = (self._draw, self._move_away, self._draw, self._reassign, self._end)
         for number in range(count):
             await asyncio.sleep(self._pace.pause_s)
             if stop.is_set():
@@ -151,7 +151,7 @@ class Editor:
         await self._seen(at_us, self._is_out)
         self._drawn = None
 
-    async def _take_off_and_on(self) -> None:
+    async def _reassign(self) -> None:
         """Take the tracker in the drawn zone off its asset for a while."""
         if self._drawn is None:
             return
@@ -188,8 +188,8 @@ class Editor:
     async def _newest_fixes(self, tracker: int) -> list[_Fix]:
         """Read the newest stored fixes of a tracker, the newest first."""
         query = {"tracker_id": self._history.tracker_ids[tracker], "limit": _LOOKED_AT_FIXES}
-        found = (await self._client.get("/v1/gps-events", query))["data"]
-        return msgspec.convert(found, list[_Fix])
+        rows = (await self._client.get("/v1/gps-events", query))["data"]
+        return msgspec.convert(rows, list[_Fix])
 
     async def _seen(self, at_us: int, is_so: Callable[[], Awaitable[bool]]) -> None:
         """Wait until the change is seen, and note how long that takes; what never comes is found

@@ -66,8 +66,8 @@ def figures_between(before: RunState, now: RunState) -> dict[str, float | str | 
             grown = None if new is None else getattr(new, name) - (getattr(old, name) if old else 0)
             row[name] = grown
     for name, old, new in zip(_LATENCIES, _latencies(before), _latencies(now), strict=True):
-        found = None if new is None else new.since(old or Latencies()).quantiles_ms()
-        row |= {f"{name}_{share}_ms": found and getattr(found, share) for share in SHARES}
+        quantiles = None if new is None else new.since(old or Latencies()).quantiles_ms()
+        row |= {f"{name}_{share}_ms": quantiles and getattr(quantiles, share) for share in SHARES}
     return row
 
 

@@ -63,10 +63,18 @@ class RunOutcome:
             yield f"{self.lost:,} fixes were lost"
         if self.duplicate:
             yield f"{self.duplicate:,} fixes were stored twice"
-        for one in self.comparisons:
-            told = {"lost", "stored twice", "never acknowledged"} if one.what == "fixes" else set()
-            if others := [f"{n:,} {kind}" for kind, n in one.counts.items() if kind not in told]:
-                yield f"{one.what}: {', '.join(others)}"
+        for comparison in self.comparisons:
+            shown_elsewhere = (
+                {"lost", "stored twice", "never acknowledged"}
+                if comparison.what == "fixes"
+                else set()
+            )
+            if others := [
+                f"{n:,} {kind}"
+                for kind, n in comparison.counts.items()
+                if kind not in shown_elsewhere
+            ]:
+                yield f"{comparison.what}: {', '.join(others)}"
 
     @property
     def verdict(self) -> str:
@@ -83,8 +91,8 @@ class RunOutcome:
 
     def as_json(self) -> str:
         latencies = {
-            name.replace(" ", "_"): (found := one.quantiles_ms()) and asdict(found)
-            for name, one in self._latencies().items()
+            name.replace(" ", "_"): (quantiles := latencies.quantiles_ms()) and asdict(quantiles)
+            for name, latencies in self._latencies().items()
         }
         result: dict[str, Any] = {
             **{name: getattr(self.final, name) for name in _SENT},
@@ -102,7 +110,9 @@ class RunOutcome:
         if self.comparisons:
             result["signature_check"] = self.signature_check
             result["assets"], result["compared_whole"] = self.assets, self.whole
-            result["verify"] = {one.what: _as_mapping(one) for one in self.comparisons}
+            result["verify"] = {
+                comparison.what: _as_mapping(comparison) for comparison in self.comparisons
+            }
         result["verdict"] = self.verdict
         return msgspec.json.encode(result).decode()
 
@@ -124,19 +134,19 @@ class RunOutcome:
             ("deadlines told", self.timer_delays_s),
         ):
             if delays_s:
-                told = ", ".join(f"{name} {value:g}" for name, value in _summary(delays_s).items())
-                lines.append(f"{what} after seconds: {told}")
+                text = ", ".join(f"{name} {value:g}" for name, value in _summary(delays_s).items())
+                lines.append(f"{what} after seconds: {text}")
         return "\n".join([*lines, "", self.verdict])
 
     def _latency_lines(self) -> Iterator[str]:
         yield f"{'latency, ms':<16}{'count':>10}" + "".join(f"{head:>10}" for head in SHARES)
         for name, latencies in self._latencies().items():
-            found = latencies.quantiles_ms()
-            if found is None:
+            quantiles = latencies.quantiles_ms()
+            if quantiles is None:
                 yield f"{name:<16}{'not known':>10}"
             else:
-                told = "".join(f"{getattr(found, share):>10,.1f}" for share in SHARES)
-                yield f"{name:<16}{found.count:>10,}{told}"
+                columns = "".join(f"{getattr(quantiles, share):>10,.1f}" for share in SHARES)
+                yield f"{name:<16}{quantiles.count:>10,}{columns}"
 
 
 def verdict_line(
@@ -145,7 +155,7 @@ def verdict_line(
     """PASS or FAIL with the reasons; in brackets what was not verified, and an interruption."""
     line = f"FAIL: {'; '.join(reasons)}" if reasons else "PASS"
     beside = ["interrupted"] if interrupted else []
-    beside += [f"not verified: {one}" for one in not_verified]
+    beside += [f"not verified: {reason}" for reason in not_verified]
     return f"{line} ({'; '.join(beside)})" if beside else line
 
 
@@ -157,11 +167,11 @@ def _summary(delays_s: Sequence[float]) -> dict[str, float]:
     return {"count": len(delays_s), "median": round(middle, 3), "greatest": round(greatest, 3)}
 
 
-def _as_mapping(one: Comparison) -> Mapping[str, object]:
+def _as_mapping(comparison: Comparison) -> Mapping[str, object]:
     return {
-        "expected": one.expected,
-        "found": one.found,
-        "differences": one.counts,
-        "examples": one.examples,
-        "allowed": one.notes,
+        "expected": comparison.expected,
+        "found": comparison.found,
+        "differences": comparison.counts,
+        "examples": comparison.examples,
+        "allowed": comparison.notes,
     }

@@ -67,16 +67,14 @@ def _of(value: int | None, planned: int | None) -> str:
 
 
 def _quantiles(latencies: Latencies | None) -> str:
-    found = latencies and latencies.quantiles_ms()
-    if not found:
+    quantiles = latencies and latencies.quantiles_ms()
+    if not quantiles:
         return _NOT_KNOWN
-    told = ", ".join(f"{name} {getattr(found, name):,.1f}" for name in SHARES)
-    return f"{told} ms"
+    text = ", ".join(f"{name} {getattr(quantiles, name):,.1f}" for name in SHARES)
+    return f"{text} ms"
 
 
 class RunView(Protocol):
-    """The view of a state."""
-
     def show(self, state: RunState) -> None: ...
 
 
@@ -99,13 +97,13 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._stage = ""
-        self._told_at = 0.0
+        self._printed_at = 0.0
 
     def show(self, state: RunState) -> None:
         now = time.monotonic()
-        if state.stage == self._stage and now - self._told_at < _LINE_EVERY_S:
+        if state.stage == self._stage and now - self._printed_at < _LINE_EVERY_S:
             return
-        self._stage, self._told_at = state.stage, now
+        self._stage, self._printed_at = state.stage, now
         known = [f"{name} {value}" for name, value in state.rows().items() if value != _NOT_KNOWN]
         self._console.print("  ".join(known), highlight=False)
 

@@ -170,8 +170,8 @@ async def _compared_crew(run: "_Run") -> list[Comparison]:
         return []
     tracker_ids = [phone.tracker_id for phone in crew.phones]
     webhook_ids = None if receiver is None else receiver.ids
-    found = await read_crew(run.target.client)
-    return compare_crew(crew.sent, crew.employee_ids, tracker_ids, found, webhook_ids)
+    stored = await read_crew(run.target.client)
+    return compare_crew(crew.sent, crew.employee_ids, tracker_ids, stored, webhook_ids)
 
 
 @contextlib.asynccontextmanager

@@ -90,5 +90,5 @@ class StoredSampler:
                 self.latencies.record(time.time_ns() / 1e9 - sent_us / 1e6)
 
     async def _is_there(self, query: dict[str, str | int], seq: int) -> bool:
-        found = (await self.client.get("/v1/gps-events", query))["data"]
-        return any(row["seq"] == seq for row in found)
+        rows = (await self.client.get("/v1/gps-events", query))["data"]
+        return any(row["seq"] == seq for row in rows)

@@ -30,11 +30,11 @@ def webhook_latencies(
     }
     tracker = {name: number for number, name in enumerate(history.tracker_ids)}
     came_us: dict[str, tuple[_Sent, int]] = {}
-    for one in received:
-        data = _decided_at_once(one, at_once)
+    for webhook in received:
+        data = _decided_at_once(webhook, at_once)
         if data is not None and data["tracker_id"] in tracker:
             fix = tracker[data["tracker_id"]], parse_time_us(data["occurred_at"])
-            came_us.setdefault(one.webhook_id, (fix, one.received_us))
+            came_us.setdefault(webhook.webhook_id, (fix, webhook.received_us))
     sent_us = _sent_us(ledger, {fix for fix, _ in came_us.values()})
     latencies = Latencies()
     for fix, received_us in came_us.values():
@@ -43,8 +43,8 @@ def webhook_latencies(
     return latencies
 
 
-def _decided_at_once(one: Received, zone_ids: set[str]) -> Mapping[str, Any] | None:
-    event = msgspec.json.decode(one.body)
+def _decided_at_once(webhook: Received, zone_ids: set[str]) -> Mapping[str, Any] | None:
+    event = msgspec.json.decode(webhook.body)
     data = event["data"] | {"occurred_at": event["occurred_at"]}
     wanted = {"transition": "enter", "cause": "moved", "inferred": None, "late": False}
     is_so = all(data.get(name, wanted) == value for name, value in wanted.items())
@@ -56,9 +56,9 @@ def _sent_us(ledger: Ledger, wanted: set[_Sent]) -> dict[_Sent, int]:
     fixes = ledger.fixes
     rows = fixes[np.isin(fixes["time_us"], [time_us for _, time_us in wanted])]
     of_message = ledger.messages["sent_us"][rows["message"]]
-    found: dict[_Sent, int] = {}
+    sent: dict[_Sent, int] = {}
     columns = (rows["tracker"].tolist(), rows["time_us"].tolist(), of_message.tolist())
     for tracker, time_us, sent_us in zip(*columns, strict=True):
         if sent_us and (tracker, time_us) in wanted:
-            found.setdefault((tracker, time_us), sent_us)
-    return found
+            sent.setdefault((tracker, time_us), sent_us)
+    return sent

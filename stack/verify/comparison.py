@@ -63,7 +63,7 @@ def compare_fixes(
     """
     result = Comparison("fixes", len(expected), len(found))
     for fix in unsettled:
-        result.differs("never acknowledged", _told(fix))
+        result.differs("never acknowledged", _as_text(fix))
     uncertain = {fix[:3] for fix in unsettled} | doubtful
     wanted = {fix[:3]: fix for fix in expected}
     seen: set[tuple[str, int, int]] = set()
@@ -71,17 +71,17 @@ def compare_fixes(
         identity = fix[:3]
         should = wanted.get(identity)
         if should is None and identity not in uncertain:
-            result.differs("never sent", _told(fix))
+            result.differs("never sent", _as_text(fix))
         elif identity in seen:
-            result.differs("stored twice", _told(fix))
+            result.differs("stored twice", _as_text(fix))
         elif should is None:
             result.notes["that might be lost are stored"] += 1
         elif should != fix:
-            result.differs("changed", f"{_told(fix)}, sent as {_told(should)}")
+            result.differs("changed", f"{_as_text(fix)}, sent as {_as_text(should)}")
         seen.add(identity)
     for identity, fix in wanted.items():
         if identity not in seen:
-            result.differs("lost", _told(fix))
+            result.differs("lost", _as_text(fix))
     return result
 
 
@@ -105,15 +105,15 @@ def compare_quarantine(
     for key in {**expected, **rows}:
         wanted, kept = expected.get(key, ()), rows[key]
         surplus = sum(row.seen for row in kept) - sum(wanted)
-        told = f"tracker={key[0]} {key[1]}: {len(kept)} rows, {len(wanted)} expected"
+        text = f"tracker={key[0]} {key[1]}: {len(kept)} rows, {len(wanted)} expected"
         if key in doubtful and len(kept) >= len(wanted) and surplus >= 0:
             result.notes["that might be lost"] += len(kept) - len(wanted)
         elif not wanted:
-            result.differs("not expected", told)
+            result.differs("not expected", text)
         elif surplus < 0:
-            result.differs("missing", f"{told}; {-surplus} messages of {sum(wanted)} not seen")
+            result.differs("missing", f"{text}; {-surplus} messages of {sum(wanted)} not seen")
         elif len(kept) != len(wanted) and not any(row.counts_only for row in kept):
-            result.differs("other number", told)
+            result.differs("other number", text)
         elif surplus:
             result.notes["seen again"] += surplus
     return result
@@ -129,15 +129,15 @@ def compare_visits(expected: Sequence[StoredVisit], found: Sequence[StoredVisit]
     for visit in found:
         should = missing.pop(visit.visit_id, None)
         if visit.visit_id in seen:
-            result.differs("twice", _told(visit), visit.asset_id)
+            result.differs("twice", _as_text(visit), visit.asset_id)
         elif should is None:
-            result.differs("not expected", _told(visit), visit.asset_id)
+            result.differs("not expected", _as_text(visit), visit.asset_id)
         elif visit != should:
-            told = f"{_told(visit)}, replayed with {_otherwise(should, visit)}"
-            result.differs("other", told, visit.asset_id)
+            text = f"{_as_text(visit)}, replayed with {_otherwise(should, visit)}"
+            result.differs("other", text, visit.asset_id)
         seen.add(visit.visit_id)
     for visit in missing.values():
-        result.differs("missing", _told(visit), visit.asset_id)
+        result.differs("missing", _as_text(visit), visit.asset_id)
     return result
 
 
@@ -151,7 +151,7 @@ def compare_stays(expected: Sequence[Stay], found: Sequence[Stay]) -> Comparison
     for stay, count in surplus.items():
         for _ in range(abs(count)):
             kind = "not expected" if count > 0 else "missing"
-            result.differs(kind, _told(stay), stay.asset_id)
+            result.differs(kind, _as_text(stay), stay.asset_id)
     return result
 
 
@@ -177,9 +177,9 @@ def compare_events(
     others only the number is looked at.
     """
     result = Comparison("events", len(expected), 0)
-    wanted = {one.event_id: (place, one) for place, one in enumerate(expected)}
+    wanted = {event.event_id: (place, event) for place, event in enumerate(expected)}
     seen: set[str] = set()
-    newest: dict[str, int] = {}  # by asset: how far the replay is told
+    newest: dict[str, int] = {}  # by asset: how far the replay is published
     next_seq = after_seq + 1
     for event in found:
         if event["seq"] != next_seq:
@@ -203,9 +203,9 @@ def compare_events(
                 result.differs("out of order", _shown(event), should.asset_id)
             newest[should.asset_id] = max(place, newest.get(should.asset_id, place))
         seen.add(event["id"])
-    for one in expected:
-        if one.event_id not in seen:
-            result.differs("missing", _told(one), one.asset_id)
+    for missing in expected:
+        if missing.event_id not in seen:
+            result.differs("missing", _as_text(missing), missing.asset_id)
     return result
 
 
@@ -216,8 +216,10 @@ def _compare_event(result: Comparison, event: Json, should: Event) -> None:
     got = {name: _value(in_words, name) for name in should._fields} | of_event
     for name, wanted in should._asdict().items():
         if got[name] != wanted:
-            told = f"{should.event_id}: {name} {got[name]}, replayed {wanted}, in {_told(should)}"
-            result.differs("wrong", told, should.asset_id)
+            text = (
+                f"{should.event_id}: {name} {got[name]}, replayed {wanted}, in {_as_text(should)}"
+            )
+            result.differs("wrong", text, should.asset_id)
             return
     if data.get("occurred_at", event["occurred_at"]) != event["occurred_at"]:
         result.differs("wrong", f"{should.event_id}: two values of occurred_at", should.asset_id)
@@ -235,23 +237,23 @@ def compare_folded(
     for visit in visits:
         if visit.zone_id not in zone_ids:
             continue
-        found = folded.pop(visit.visit_id, None)
-        if not _agrees(visit, found):
-            told = f"{_told(visit)}, but {found} by its events"
-            result.differs("folded otherwise", told, visit.asset_id)
+        by_events = folded.pop(visit.visit_id, None)
+        if not _agrees(visit, by_events):
+            text = f"{_as_text(visit)}, but {by_events} by its events"
+            result.differs("folded otherwise", text, visit.asset_id)
     for visit_id, surplus in folded.items():
         result.differs("folded otherwise", f"{visit_id}: {surplus} is no visit", surplus.asset_id)
 
 
-def _agrees(visit: StoredVisit, found: Folded | None) -> bool:
+def _agrees(visit: StoredVisit, by_events: Folded | None) -> bool:
     """Return whether the visit follows from its events. An end by silence has no event."""
-    if found is None:
+    if by_events is None:
         return visit.entry_cause in SILENT_CAUSES
-    if not found.is_entered and visit.entry_cause not in SILENT_CAUSES:
+    if not by_events.is_entered and visit.entry_cause not in SILENT_CAUSES:
         return False
-    is_end_told = visit.exit_cause not in SILENT_CAUSES
-    return found.entered_us == visit.entered_us and (
-        found.left_us == visit.left_us or not is_end_told
+    is_end_published = visit.exit_cause not in SILENT_CAUSES
+    return by_events.entered_us == visit.entered_us and (
+        by_events.left_us == visit.left_us or not is_end_published
     )
 
 
@@ -270,19 +272,19 @@ def compare_webhooks(events: Mapping[str, bytes], received: Iterable[Received]) 
     """
     result = Comparison("webhooks", len(events), 0)
     seen: set[str] = set()
-    for one in received:
-        if one.webhook_id in seen:
+    for webhook in received:
+        if webhook.webhook_id in seen:
             result.notes["repeated under the same id"] += 1
         else:
             result.found += 1
-        seen.add(one.webhook_id)
-        if one.signature_problem is not None:
-            result.differs("bad signature", f"{one.webhook_id}: {one.signature_problem}")
-        event = events.get(one.webhook_id)
+        seen.add(webhook.webhook_id)
+        if webhook.signature_problem is not None:
+            result.differs("bad signature", f"{webhook.webhook_id}: {webhook.signature_problem}")
+        event = events.get(webhook.webhook_id)
         if event is None:
-            result.differs("not an event", one.webhook_id)
-        elif _decoded(one.body) != _decoded(event):
-            result.differs("other content", f"{one.webhook_id}: {one.body[:300]!r}")
+            result.differs("not an event", webhook.webhook_id)
+        elif _decoded(webhook.body) != _decoded(event):
+            result.differs("other content", f"{webhook.webhook_id}: {webhook.body[:300]!r}")
     for event_id in events:
         if event_id not in seen:
             result.differs("never received", event_id)
@@ -296,7 +298,7 @@ def _decoded(body: bytes) -> object:
         return None
 
 
-def _told(thing: NamedTuple) -> str:
+def _as_text(thing: NamedTuple) -> str:
     """Name and value of each field, times in words."""
     return " ".join(_word(name, value) for name, value in thing._asdict().items())
 

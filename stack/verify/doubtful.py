@@ -53,7 +53,10 @@ def in_order_of_receipt(
     for tracker in np.unique(rows["tracker"]).tolist():
         if history.tracker_ids[tracker] in trackers:
             own = np.flatnonzero(rows["tracker"] == tracker)
-            at_us = [received_us.get(one, MAX_TIME_US) for one in _identities(rows[own], history)]
+            at_us = [
+                received_us.get(identity, MAX_TIME_US)
+                for identity in _identities(rows[own], history)
+            ]
             rows[own] = rows[own[np.argsort(at_us, kind="stable")]]
     return replace(fates, stored=rows)
 
@@ -65,5 +68,5 @@ def _doubtful(ledger: Ledger, fates: Fates) -> NDArray[np.void]:
 
 def _identities(rows: NDArray[np.void], history: RunHistory) -> list[Identity]:
     columns = (rows[name].tolist() for name in ("tracker", "time_us", "seq"))
-    found = zip(*columns, strict=True)
-    return [(history.tracker_ids[int(tracker)], time_us, seq) for tracker, time_us, seq in found]
+    keys = zip(*columns, strict=True)
+    return [(history.tracker_ids[int(tracker)], time_us, seq) for tracker, time_us, seq in keys]

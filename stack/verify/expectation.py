@@ -66,11 +66,11 @@ def expect(fates: Fates, history: RunHistory, now_us: int, until_us: int) -> Exp
     distinct = rows[_first_of_each(rows)]
     is_late = _has_late_fixes(distinct)
     replay = _Replay(distinct, history, until_us)
-    replay.take_all(distinct[~is_late])
+    replay.judge_in_time(distinct[~is_late])
     for asset in np.unique(distinct["asset"][is_late]).tolist():
-        replay.take_late(asset, distinct[is_late & (distinct["asset"] == asset)])
+        replay.judge_late(asset, distinct[is_late & (distinct["asset"] == asset)])
     in_time = _Replay(distinct, history, until_us)
-    in_time.take_all(distinct[np.lexsort((distinct["seq"], distinct["time_us"]))])
+    in_time.judge_in_time(distinct[np.lexsort((distinct["seq"], distinct["time_us"]))])
     return Expectation(
         fixes=_as_stored(rows, history, replay.suspects),
         refused=fates.refused,
@@ -111,7 +111,9 @@ def _has_late_fixes(rows: NDArray[np.void]) -> NDArray[np.bool_]:
 def _assigned(rows: NDArray[np.void], history: RunHistory) -> NDArray[np.void]:
     """Return the fixes with the asset that carried the tracker at the time of each, -1 for none."""
     rows = rows.copy()
-    moved = {one.tracker for one in history.assignments if one.to_us != MAX_TIME_US}
+    moved = {
+        assignment.tracker for assignment in history.assignments if assignment.to_us != MAX_TIME_US
+    }
     asset = np.full(len(history.tracker_ids), -1)
     for span in history.assignments:
         if span.tracker not in moved:
@@ -162,38 +164,38 @@ class _Replay:
         self.suspects: set[Identity] = set()
         self.last_due_us = NO_TIMERS_US
 
-    def take_all(self, rows: NDArray[np.void]) -> None:
+    def judge_in_time(self, rows: NDArray[np.void]) -> None:
         """Judge fixes of assets that are in order, then what falls due until the end."""
         for start in range(0, len(rows), _CHUNK_FIXES):
-            self._take(rows[start : start + _CHUNK_FIXES], NO_TIMERS_US)
-        self._take(np.empty(0, FIX_DTYPE), self._until_us)
+            self._judge(rows[start : start + _CHUNK_FIXES], NO_TIMERS_US)
+        self._judge(np.empty(0, FIX_DTYPE), self._until_us)
 
-    def take_late(self, asset: int, rows: NDArray[np.void]) -> None:
+    def judge_late(self, asset: int, rows: NDArray[np.void]) -> None:
         """Judge all fixes of an asset, one by one, each in its place."""
         history = History(asset, State())
         circumstances = Circumstances(self._index, self._gates, self._agenda)
         revisions = list(history.take_all(rows, circumstances))
         revisions.append(history.pass_time(self._until_us, circumstances))
         for revision in revisions:
-            self.expected.take_revision(asset, revision)
+            self.expected.add_revision(asset, revision)
             for identity, is_suspect in revision.suspect.items():
                 (self.suspects.add if is_suspect else self.suspects.discard)(identity)
-        self.expected.take_visits(asset, history.visits.values())
+        self.expected.add_visits(asset, history.visits.values())
 
-    def _take(self, rows: NDArray[np.void], now_us: int) -> None:
+    def _judge(self, rows: NDArray[np.void], now_us: int) -> None:
         """Judge the next fixes, then what falls due by now_us."""
-        found = evaluate(
+        evaluation = evaluate(
             FixBatch(rows), self._state, self._index, now_us, self._gates, self._agenda
         )
-        self._state.apply(found.delta)
-        self.expected.take(found.transitions)
-        self._note_suspects(rows, found)
-        due = found.transitions[found.transitions["inferred"] == Inferred.TIMER]
+        self._state.apply(evaluation.delta)
+        self.expected.add(evaluation.transitions)
+        self._note_suspects(rows, evaluation)
+        due = evaluation.transitions[evaluation.transitions["inferred"] == Inferred.TIMER]
         self.last_due_us = int(due["time_us"].max(initial=self.last_due_us))
 
-    def _note_suspects(self, rows: NDArray[np.void], found: Evaluation) -> None:
-        self.suspects.update(_identities(rows[found.suspect]))
-        self.suspects.difference_update(_identities(found.healed))
+    def _note_suspects(self, rows: NDArray[np.void], evaluation: Evaluation) -> None:
+        self.suspects.update(_identities(rows[evaluation.suspect]))
+        self.suspects.difference_update(_identities(evaluation.healed))
 
 
 def _identities(rows: NDArray[np.void]) -> Sequence[Identity]:

@@ -79,13 +79,15 @@ class ExpectedEvents:
     def __init__(self, history: RunHistory, index: ZoneIndex) -> None:
         self._history = history
         self._index = index
-        self._trackers = [parse_id("trk", one) for one in history.tracker_ids]
-        self._assets = [parse_id("ast", one) for one in history.asset_ids]
-        self._zones = [parse_id("zon", one) for one in history.zone_ids]
-        self._policies = {(one.zone, one.version): policy_of(one.is_like) for one in history.zones}
+        self._trackers = [parse_id("trk", tracker_id) for tracker_id in history.tracker_ids]
+        self._assets = [parse_id("ast", asset_id) for asset_id in history.asset_ids]
+        self._zones = [parse_id("zon", zone_id) for zone_id in history.zone_ids]
+        self._policies = {
+            (zone.zone, zone.version): policy_of(zone.is_like) for zone in history.zones
+        }
         self._limits_mps = {
-            (one.zone, one.version): one.is_like.rules.get("speed_limit_mps")
-            for one in history.zones
+            (zone.zone, zone.version): zone.is_like.rules.get("speed_limit_mps")
+            for zone in history.zones
         }
         self._visits: dict[UUID, StoredVisit] = {}
         self.events: list[Event] = []
@@ -94,8 +96,8 @@ class ExpectedEvents:
         """Return all visits in order of their beginning."""
         return list(self._visits.values())
 
-    def take(self, transitions: NDArray[np.void]) -> None:
-        """Take the transitions that come next, TRANSITION_DTYPE."""
+    def add(self, transitions: NDArray[np.void]) -> None:
+        """Add the transitions that come next, TRANSITION_DTYPE."""
         for step in sorted(self._steps(transitions), key=self._order):
             if step.transition == Transition.SCHEDULE:
                 self._add_schedule_start(step)
@@ -104,44 +106,44 @@ class ExpectedEvents:
                 self._note(step, visit)
                 self._add_event(step, visit)
 
-    def take_revision(self, asset: int, revision: Revision) -> None:
-        """Take a revision of an asset's visits. The visits themselves come by `take_visits`."""
-        found: list[tuple[_Order, _Step, Announcement | None]] = []
-        for step, one in zip(
+    def add_revision(self, asset: int, revision: Revision) -> None:
+        """Add a revision of an asset's visits. The visits themselves come by `add_visits`."""
+        steps: list[tuple[_Order, _Step, Announcement | None]] = []
+        for step, announcement in zip(
             self._steps(_transitions(asset, revision.announcements, self._index)),
             revision.announcements,
             strict=True,
         ):
-            found.append(((*one.order, self._zones[step.zone]), step, one))
-        found += [(self._order(step), step, None) for step in self._steps(revision.schedule_starts)]
-        for _, step, one in sorted(found, key=lambda entry: entry[0]):
-            if one is None:
+            steps.append(((*announcement.order, self._zones[step.zone]), step, announcement))
+        steps += [(self._order(step), step, None) for step in self._steps(revision.schedule_starts)]
+        for _, step, announcement in sorted(steps, key=lambda entry: entry[0]):
+            if announcement is None:
                 self._add_schedule_start(step)
-            elif one.kind in _FIRST:
-                self._add_event(step, self._visit_of(step), late=one.late)
+            elif announcement.kind in _FIRST:
+                self._add_event(step, self._visit_of(step), late=announcement.late)
             else:
-                self.events.append(self._amended(step, one, self._visit_of(step)))
+                self.events.append(self._amended(step, announcement, self._visit_of(step)))
 
-    def take_visits(self, asset: int, visits: Iterable[amendments.Visit]) -> None:
-        """Take the final visits of an asset, without retracted ones."""
-        for one in visits:
-            if one.retracted:
+    def add_visits(self, asset: int, visits: Iterable[amendments.Visit]) -> None:
+        """Add the final visits of an asset, without retracted ones."""
+        for judged in visits:
+            if judged.retracted:
                 continue
-            entered = [Announcement(amendments.AnnouncementKind.ENTER, one, late=True)]
+            entered = [Announcement(amendments.AnnouncementKind.ENTER, judged, late=True)]
             [step] = self._steps(_transitions(asset, entered, self._index))
             visit = self._visit_of(step)
             self._note(step, visit)
-            dwelled_us = None if one.dwelled is None else one.dwelled.time_us
-            overspeed_us = None if one.overspeed is None else one.overspeed.time_us
+            dwelled_us = None if judged.dwelled is None else judged.dwelled.time_us
+            overspeed_us = None if judged.overspeed is None else judged.overspeed.time_us
             self._visits[visit] = self._visits[visit]._replace(
                 dwelled_us=dwelled_us, overspeed_us=overspeed_us
             )
-            if one.left is not None:
+            if judged.left is not None:
                 ended = step._replace(
                     transition=int(Transition.EXIT),
-                    time_us=one.left.time_us,
-                    cause=one.left.cause,
-                    inferred=one.left.inferred,
+                    time_us=judged.left.time_us,
+                    cause=judged.left.cause,
+                    inferred=judged.left.inferred,
                 )
                 self._note(ended, visit)
 
@@ -153,11 +155,11 @@ class ExpectedEvents:
         rank = rank_in_instant(step.transition, step.entered_us, step.time_us)
         return row, step.step, step.time_us, rank, self._zones[step.zone]
 
-    def _steps(self, found: NDArray[np.void]) -> Iterator[_Step]:
-        of_version = [found[name] for name in ("zone", "version", "lon", "lat")]
-        told = _Step._fields[: _Step._fields.index("accuracy_m")]
-        columns: list[list[Any]] = [found[name].tolist() for name in told]
-        columns += [_known(found["accuracy_m"]), _known(found["speed_mps"])]
+    def _steps(self, transitions: NDArray[np.void]) -> Iterator[_Step]:
+        of_version = [transitions[name] for name in ("zone", "version", "lon", "lat")]
+        names = _Step._fields[: _Step._fields.index("accuracy_m")]
+        columns: list[list[Any]] = [transitions[name].tolist() for name in names]
+        columns += [_known(transitions["accuracy_m"]), _known(transitions["speed_mps"])]
         columns.append(signed_distances_m(self._index, *of_version).round(2).tolist())
         return (_Step(*values) for values in zip(*columns, strict=True))
 
@@ -273,22 +275,22 @@ class ExpectedEvents:
             late=late,
         )
 
-    def _amended(self, step: _Step, one: Announcement, visit: UUID) -> AmendedEvent:
+    def _amended(self, step: _Step, announcement: Announcement, visit: UUID) -> AmendedEvent:
         return AmendedEvent(
-            event_id=format_id("evt", amendment_event_id(visit, one.visit.revision)),
+            event_id=format_id("evt", amendment_event_id(visit, announcement.visit.revision)),
             type=AMENDED,
             asset_id=self._history.asset_ids[step.asset],
             zone_id=self._history.zone_ids[step.zone],
             zone_kind=self._policies[step.zone, step.version].kind,
             zone_version=step.version,
             visit_id=format_id("vis", visit),
-            change=one.kind.value,
-            revision=one.visit.revision,
+            change=announcement.kind.value,
+            revision=announcement.visit.revision,
             occurred_us=step.time_us,
             entered_us=step.entered_us,
-            left_us=None if one.visit.left is None else one.visit.left.time_us,
-            retracted=one.kind is amendments.AnnouncementKind.RETRACTED,
-            late=one.late,
+            left_us=None if announcement.visit.left is None else announcement.visit.left.time_us,
+            retracted=announcement.kind is amendments.AnnouncementKind.RETRACTED,
+            late=announcement.late,
         )
 
 
@@ -297,13 +299,14 @@ def _transitions(
 ) -> NDArray[np.void]:
     """Return the announcements as transitions, TRANSITION_DTYPE, (n,)."""
     rows = np.zeros(len(announcements), TRANSITION_DTYPE)
-    for row, one in zip(rows, announcements, strict=True):
-        visit, at = one.visit, one.occurred
+    for row, announcement in zip(rows, announcements, strict=True):
+        visit, at = announcement.visit, announcement.occurred
         key = visit.key
         row["asset"], row["zone"], row["version"] = asset, key.zone, visit.version
-        if one.kind is amendments.AnnouncementKind.OVERSPEED:  # the limit is that of its own time
+        kind = announcement.kind
+        if kind is amendments.AnnouncementKind.OVERSPEED:  # the limit is that of its own time
             row["version"] = index.version_at(key.zone, at.time_us)
-        row["transition"] = _FIRST.get(one.kind, Transition.NONE)
+        row["transition"] = _FIRST.get(kind, Transition.NONE)
         row["cause"], row["inferred"], row["returning"] = at.cause, at.inferred, visit.returning
         for name in ("time_us", "lat", "lon", "tracker"):
             row[name] = getattr(at, name)

@@ -41,7 +41,6 @@ class Arrived:
 
     @staticmethod
     def from_ledger(ledger: Ledger, rows: NDArray[np.void], *, is_json: bool) -> "Arrived":
-        """Return some of the fixes of a ledger."""
         of_fix = ledger.messages[rows["message"]]
         return Arrived(rows, of_fix["is_whole"], of_fix["digest"], of_fix["sent_us"], is_json)
 
@@ -109,9 +108,9 @@ def _conflicts(rows: NDArray[np.void], good: NDArray[np.bool_]) -> NDArray[np.bo
     other = own[first[which.reshape(-1)]]
     east_deg = np.abs(own["lon"] - other["lon"])
     apart_deg = np.maximum(np.abs(own["lat"] - other["lat"]), np.minimum(east_deg, 360 - east_deg))
-    found = np.zeros(len(rows), np.bool_)
-    found[number[apart_deg > _SAME_PLACE_DEG]] = True
-    return found
+    is_apart = np.zeros(len(rows), np.bool_)
+    is_apart[number[apart_deg > _SAME_PLACE_DEG]] = True
+    return is_apart
 
 
 def _mend(rows: NDArray[np.void], sent_us: NDArray[np.int64], good: NDArray[np.bool_]) -> None:

@@ -33,7 +33,7 @@ def policy_of(zone: SimZone) -> Policy:
 
 def zones_that_tell_all(history: RunHistory) -> set[str]:
     """Return the ids of zones that publish every enter and exit, at any time, in each version."""
-    silent = {one.zone for one in history.zones if not _tells_all(policy_of(one.is_like))}
+    silent = {zone.zone for zone in history.zones if not _tells_all(policy_of(zone.is_like))}
     return {zone_id for zone, zone_id in enumerate(history.zone_ids) if zone not in silent}
 
 
@@ -83,7 +83,7 @@ def agenda_of(history: RunHistory, rows: NDArray[np.void], until_us: int) -> Age
     moves = np.array(list(_moves(history, rows)), MOVE_DTYPE)
     schedule_starts = np.array(list(_schedule_starts(history, until_us)), SCHEDULE_START_DTYPE)
     return Agenda(
-        *(each[np.lexsort((each["time_us"], each["key"]))] for each in (moves, schedule_starts))
+        *(rows[np.lexsort((rows["time_us"], rows["key"]))] for rows in (moves, schedule_starts))
     )
 
 
@@ -103,7 +103,8 @@ def _moves(history: RunHistory, rows: NDArray[np.void]) -> Iterator[tuple[Any, .
 def _is_taken_over(history: RunHistory, ended: AssetSpan) -> bool:
     """Return whether the asset got another tracker in the same instant."""
     return any(
-        (one.asset, one.from_us) == (ended.asset, ended.to_us) for one in history.assignments
+        (assignment.asset, assignment.from_us) == (ended.asset, ended.to_us)
+        for assignment in history.assignments
     )
 
 

@@ -69,7 +69,9 @@ async def read_crew(client: ApiClient) -> CrewFound:
         await client.get(f"/v1/timesheets/{sheet['id']}")
         for sheet in await _all(client, "/v1/timesheets")
     ]
-    events = [one for one in await _all(client, "/v1/events") if one["type"] in _EVENTS.values()]
+    events = [
+        event for event in await _all(client, "/v1/events") if event["type"] in _EVENTS.values()
+    ]
     shifts = await _all(client, "/v1/shifts")
     return CrewFound(await _all(client, "/v1/punches"), events, shifts, sheets)
 
@@ -131,8 +133,8 @@ def _compare_punches(
 def _compare_punch(result: Comparison, punch: PlannedPunch, tracker_id: str, row: Json) -> None:
     rules = {reason["rule"] for reason in row["reasons"]}
     if (row["verdict"], rules) != (punch.verdict, punch.rules):
-        told = f"{row['id']}: {row['verdict']} by {sorted(rules)}"
-        result.differs("other verdict", f"{told}, not {punch.verdict} by {sorted(punch.rules)}")
+        text = f"{row['id']}: {row['verdict']} by {sorted(rules)}"
+        result.differs("other verdict", f"{text}, not {punch.verdict} by {sorted(punch.rules)}")
     if row["tracker_id"] != tracker_id:
         result.differs("of another tracker", row["id"])
     source = "disputed" if punch.is_disputed else "claimed"
@@ -192,7 +194,7 @@ def reckoned_shifts(
     return [
         shift
         for employee_id, punches in of_employee.items()
-        for shift in _shifts(employee_id, sorted(punches, key=lambda one: one[0]))
+        for shift in _shifts(employee_id, sorted(punches, key=lambda punch: punch[0]))
     ]
 
 
@@ -240,20 +242,20 @@ def _compare_shifts(reckoned: Sequence[ReckonedShift], found: Sequence[Json]) ->
 def _compare_hours(reckoned: Sequence[ReckonedShift], sheets: Sequence[Json]) -> Comparison:
     """Compare the seconds of each employee and day (UTC), and the sums of the timesheets."""
     wanted = {key: seconds for key, seconds in _days(reckoned).items() if seconds}
-    found: dict[tuple[str, str], int] = {}
+    days: dict[tuple[str, str], int] = {}
     result = Comparison("days", len(wanted), 0)
     for sheet in sheets:
         for day in sheet["days"]:
             if day["worked_s"]:
-                found[sheet["employee_id"], day["day"]] = day["worked_s"]
+                days[sheet["employee_id"], day["day"]] = day["worked_s"]
         total = sum(day["worked_s"] for day in sheet["days"])
         if sheet["worked_s"] != total:
             result.differs("other sum", f"{sheet['id']}: {sheet['worked_s']} s, not {total}")
-    result.found = len(found)
-    for key in wanted.keys() | found.keys():
-        if wanted.get(key, 0) != found.get(key, 0):
-            told = f"{key[0]} on {key[1]}: {found.get(key, 0)} s, not {wanted.get(key, 0)}"
-            result.differs("other hours", told)
+    result.found = len(days)
+    for key in wanted.keys() | days.keys():
+        if wanted.get(key, 0) != days.get(key, 0):
+            text = f"{key[0]} on {key[1]}: {days.get(key, 0)} s, not {wanted.get(key, 0)}"
+            result.differs("other hours", text)
     return result
 
 

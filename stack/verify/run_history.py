@@ -59,7 +59,7 @@ class RunHistory:
         """Return a history in which nothing has changed yet; tracker i is on asset i."""
         begins_us, trackers = registered.valid_from_us, range(len(registered.trackers))
         return RunHistory(
-            tracker_ids=[one.tracker_id for one in registered.trackers],
+            tracker_ids=[tracker.tracker_id for tracker in registered.trackers],
             asset_ids=registered.asset_ids,
             zone_ids=list(registered.zone_ids),
             tags=registered.tags,
@@ -82,14 +82,18 @@ class RunHistory:
 
     def zone_ends(self, zone: int, at_us: int) -> ZoneSpan:
         """Note that the zone is deleted. Returns its last version."""
-        number, newest = max((n, one) for n, one in enumerate(self.zones) if one.zone == zone)
+        number, newest = max(
+            (n, version) for n, version in enumerate(self.zones) if version.zone == zone
+        )
         self.zones[number] = replace(newest, to_us=at_us)
         return newest
 
     def tracker_leaves(self, tracker: int, at_us: int) -> AssetSpan:
         """Take the tracker off its asset, and return that asset."""
         number, newest = max(
-            (n, one) for n, one in enumerate(self.assignments) if one.tracker == tracker
+            (n, assignment)
+            for n, assignment in enumerate(self.assignments)
+            if assignment.tracker == tracker
         )
         self.assignments[number] = replace(newest, to_us=at_us)
         return newest
@@ -100,4 +104,4 @@ class RunHistory:
 
     def assigned(self, tracker: int) -> Iterator[AssetSpan]:
         """Return the tracker's assets, in order of time."""
-        return (one for one in self.assignments if one.tracker == tracker)
+        return (assignment for assignment in self.assignments if assignment.tracker == tracker)

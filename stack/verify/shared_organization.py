@@ -85,7 +85,7 @@ class SharedOrganization:
     async def read_visits(self, client: ApiClient) -> list[StoredVisit]:
         """Read the visits of our assets in our zones."""
         of_zones = [await read_visits(client, zone_id) for zone_id in self.history.zone_ids]
-        return [one for visits in of_zones for one in visits if one.asset_id in self._assets]
+        return [visit for visits in of_zones for visit in visits if visit.asset_id in self._assets]
 
     async def read_quarantine(self, client: ApiClient) -> Sequence[Quarantined]:
         """Read the quarantine of the run's trackers."""

@@ -92,11 +92,11 @@ class VerifiedRun:
         """Return the assets whose state depends on which doubtful fixes arrived."""
         trackers = self.ledger.doubtful_trackers() | self.ledger.repeating_trackers()
         spans = self.history.assignments
-        return {self.history.asset_ids[one.asset] for one in spans if one.tracker in trackers}
+        return {self.history.asset_ids[span.asset] for span in spans if span.tracker in trackers}
 
     def repeating_trackers(self) -> list[str]:
         """Return trackers that sent messages again."""
-        return [self.history.tracker_ids[one] for one in self.ledger.repeating_trackers()]
+        return [self.history.tracker_ids[tracker] for tracker in self.ledger.repeating_trackers()]
 
     def fates(self, rows: NDArray[np.void]) -> Fates:
         """Return the fates of some of the ledger's fixes, had they all arrived."""
@@ -149,7 +149,7 @@ async def verify(
     until_us = now_us + round(min(DEADLINES_S, drain_s) * 1e6)
     expected = await asyncio.to_thread(expect, arrived, run.history, now_us, until_us)
     not_foreseen = run.not_foreseen()
-    events = sum(one.asset_id not in not_foreseen for one in expected.events)
+    events = sum(event.asset_id not in not_foreseen for event in expected.events)
     events += run.punch_events
     wanted = Totals(len(expected.fixes), events, 0 if run.receiver is None else events)
     await asyncio.sleep(max(0, expected.last_due_us - _now_us()) / 1e6)
@@ -182,8 +182,8 @@ async def wait_until_drained(
         on_totals(totals)
         if totals != newest:
             newest, changed = totals, now
-        is_told = receiver is None or newest.webhooks >= newest.events
-        if is_told and _has_come(newest, wanted) and now - changed >= QUIET_S:
+        is_delivered = receiver is None or newest.webhooks >= newest.events
+        if is_delivered and _has_come(newest, wanted) and now - changed >= QUIET_S:
             return
         await asyncio.sleep(POLL_S)
 
@@ -197,15 +197,15 @@ def _has_come(totals: Totals, wanted: Totals) -> bool:
 
 
 async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -> Verified:
-    found = await read_fixes(client, run.history.tracker_ids)
+    stored = await read_fixes(client, run.history.tracker_ids)
     unsettled = stored_fixes(run.fates(run.ledger.unsettled_fixes()), run.history)
     received_us = await read_receipt_times(client, run.repeating_trackers())
-    expected, doubtful = await asyncio.to_thread(_as_arrived, expected, run, found, received_us)
-    fixes = await asyncio.to_thread(compare_fixes, expected.fixes, found, unsettled, doubtful)
-    if absent := len(doubtful - {fix[:3] for fix in found}):
+    expected, doubtful = await asyncio.to_thread(_as_arrived, expected, run, stored, received_us)
+    fixes = await asyncio.to_thread(compare_fixes, expected.fixes, stored, unsettled, doubtful)
+    if absent := len(doubtful - {fix[:3] for fix in stored}):
         fixes.notes["that might be lost are not stored"] += absent
     shared = run.shared
-    if shared is None and (others := await client.total("/v1/gps-events") - len(found)):
+    if shared is None and (others := await client.total("/v1/gps-events") - len(stored)):
         fixes.differs("of other trackers", f"{others} rows")
     rows = await (shared.read_quarantine(client) if shared else read_quarantine(client))
     refused = compare_quarantine(
@@ -220,7 +220,7 @@ async def _compare(client: ApiClient, run: VerifiedRun, expected: Expectation) -
     texts = await read_events(client, shared.after_seq if shared else 0)
     compared, delays_s = await asyncio.to_thread(_compare_events, expected, texts, run, read)
     assets = set(run.history.asset_ids)
-    differing = set[str]().union(*(one.assets for one in (visits, stays, *compared)))
+    differing = set[str]().union(*(comparison.assets for comparison in (visits, stays, *compared)))
     comparisons = [fixes, refused, visits, stays, *compared]
     return Verified(comparisons, delays_s, len(assets), len(assets - differing))
 
@@ -249,10 +249,10 @@ def _by_tracker(
     refused: Counter[Refused], history: RunHistory
 ) -> dict[tuple[str | None, str], list[int]]:
     """Count, by tracker and reason, how often each message that must be rejected was sent."""
-    found: dict[tuple[str | None, str], list[int]] = defaultdict(list)
-    for one, count in refused.items():
-        found[history.tracker_ids[one.tracker], one.reason.value].append(count)
-    return found
+    counts: dict[tuple[str | None, str], list[int]] = defaultdict(list)
+    for rejection, count in refused.items():
+        counts[history.tracker_ids[rejection.tracker], rejection.reason.value].append(count)
+    return counts
 
 
 def _compare_events(
@@ -273,14 +273,14 @@ def _compare_events(
         return is_ours(event) and not is_due_after(event, expected.until_us)
 
     compare_folded(events, filter(counts, decoded), visits, zones_that_tell_all(run.history))
-    delays_s = [_told_after_s(one) for one in decoded if _is_timed(one) and is_ours(one)]
+    delays_s = [_delay_s(event) for event in decoded if _is_timed(event) and is_ours(event)]
     if run.receiver is None:
         return [events], delays_s
     by_id = {e["id"]: text for e, text in zip(decoded, texts, strict=True) if counts(e)}
     in_time = [
-        one
-        for one in run.receiver.received
-        if one.webhook_id in by_id or counts(msgspec.json.decode(one.body))
+        webhook
+        for webhook in run.receiver.received
+        if webhook.webhook_id in by_id or counts(msgspec.json.decode(webhook.body))
     ]
     return [events, compare_webhooks(by_id, in_time)], delays_s
 
@@ -294,7 +294,7 @@ def _is_timed(event: Mapping[str, Any]) -> bool:
     return event["data"].get("inferred") == TIMER
 
 
-def _told_after_s(event: Mapping[str, Any]) -> float:
+def _delay_s(event: Mapping[str, Any]) -> float:
     created_us = parse_time_us(event["created_at"])
     return (created_us - parse_time_us(event["occurred_at"])) / 1e6
 
@@ -302,16 +302,20 @@ def _told_after_s(event: Mapping[str, Any]) -> float:
 def as_text(comparisons: Sequence[Comparison], signature_check: str) -> str:
     """Return a table of what was compared, then the first differences of each kind."""
     lines = [f"{'':<10}{'expected':>12}{'found':>12}  differences"]
-    for one in comparisons:
-        told = ", ".join(f"{count:,} {kind}" for kind, count in one.counts.items()) or "none"
-        lines.append(f"{one.what:<10}{one.expected:>12,}{one.found:>12,}  {told}")
-    for one in comparisons:
-        lines += [f"allowed: {n:,} {one.what} {note}" for note, n in one.notes.items()]
+    for comparison in comparisons:
+        text = ", ".join(f"{count:,} {kind}" for kind, count in comparison.counts.items()) or "none"
+        lines.append(
+            f"{comparison.what:<10}{comparison.expected:>12,}{comparison.found:>12,}  {text}"
+        )
+    for comparison in comparisons:
+        lines += [
+            f"allowed: {n:,} {comparison.what} {note}" for note, n in comparison.notes.items()
+        ]
     if signature_check:
         lines.append(f"signatures were checked by {signature_check}")
-    for one in comparisons:
-        for kind, examples in one.examples.items():
-            lines.append(f"\n{one.what}, {kind} ({one.counts[kind]:,}):")
+    for comparison in comparisons:
+        for kind, examples in comparison.examples.items():
+            lines.append(f"\n{comparison.what}, {kind} ({comparison.counts[kind]:,}):")
             lines += [f"  {example}" for example in examples]
     return "\n".join(lines)
 

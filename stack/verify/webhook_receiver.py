@@ -69,7 +69,7 @@ class WebhookReceiver:
         self._idle = asyncio.Event()  # nothing is unchecked
         self._idle.set()
         self._check: SignatureCheck | None = None
-        self._runner = web.ServerRunner(web.Server(self._take, access_log=None))
+        self._runner = web.ServerRunner(web.Server(self._receive, access_log=None))
         self._checker: asyncio.Task[None] | None = None
         self.received: list[Received] = []
         self.ids: set[str] = set()
@@ -107,7 +107,7 @@ class WebhookReceiver:
         """Return when every request so far has been checked."""
         await self._idle.wait()
 
-    async def _take(self, request: web.BaseRequest) -> web.Response:
+    async def _receive(self, request: web.BaseRequest) -> web.Response:
         if request.content_length is None or request.content_length > _MAX_BODY_BYTES:
             return web.Response(status=413)
         if len(self._unchecked) >= _UNCHECKED_MAX:
@@ -138,12 +138,12 @@ class WebhookReceiver:
     def _check_one(self, headers: dict[str, str], body: bytes, received_us: int) -> None:
         assert self._check is not None
         problem = self._check(headers, body)
-        one = Received(headers["webhook-id"], body, problem, received_us)
+        webhook = Received(headers["webhook-id"], body, problem, received_us)
         if self._keep:
-            self.received.append(one)
-            self.ids.add(one.webhook_id)
+            self.received.append(webhook)
+            self.ids.add(webhook.webhook_id)
         if self._on_received is not None:
-            self._on_received(one)
+            self._on_received(webhook)
 
 
 _SIGNED_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")

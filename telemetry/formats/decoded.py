@@ -75,8 +75,8 @@ def in_order(them: list[Arrived]) -> list[Arrived]:
     return sorted(them, key=_place) if len(them) > 1 else them
 
 
-def _place(one: Rejection | Punch) -> tuple[int, int]:
-    return one.message, -1 if one.position is None else one.position
+def _place(item: Rejection | Punch) -> tuple[int, int]:
+    return item.message, -1 if item.position is None else item.position
 
 
 def merge(parts: Sequence[tuple[Decoded, NDArray[np.intp]]]) -> Decoded:

@@ -29,7 +29,7 @@ class LastFix(NamedTuple):
     seq: int | None
 
 
-NOT_TOLD = LastFix(None, None)
+UNKNOWN = LastFix(None, None)
 
 
 def last_native_fix(payload: bytes) -> LastFix:
@@ -38,16 +38,15 @@ def last_native_fix(payload: bytes) -> LastFix:
     try:
         said: object = decode(payload)
     except (ValueError, RecursionError):  # a DecodeError is a ValueError
-        return NOT_TOLD
+        return UNKNOWN
     if isinstance(said, list) and said:
         said = cast("list[object]", said)[-1]
-    return _of_object(cast("dict[Any, Any]", said)) if isinstance(said, dict) else NOT_TOLD
+    return _of_object(cast("dict[Any, Any]", said)) if isinstance(said, dict) else UNKNOWN
 
 
 def last_packed_fix(payload: bytes) -> LastFix:
-    """Read the last of packed records."""
     if not payload or len(payload) % packed.RECORD_BYTES:
-        return NOT_TOLD
+        return UNKNOWN
     record = np.frombuffer(payload, packed.RECORD)[-1]
     return LastFix(_time_us(int(record["time_ms"])), int(record["seq"]))
 

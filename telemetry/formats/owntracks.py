@@ -20,7 +20,7 @@ import msgspec
 
 from telemetry.formats.decoded import MAX_MESSAGE_BYTES, Decoded, oversize_message
 from telemetry.formats.gather import FLUSH_FIXES, Fix, Gathered
-from telemetry.formats.last_fix import NOT_TOLD, LastFix
+from telemetry.formats.last_fix import UNKNOWN, LastFix
 from telemetry.rejection import Reason, Rejection
 
 _KMH = 3.6
@@ -75,7 +75,7 @@ def decode_owntracks(payloads: Sequence[bytes]) -> Decoded:
 def last_owntracks_fix(payload: bytes) -> LastFix:
     """Read the last fix of a message that can be read. Never raises ValueError."""
     rows = decode_owntracks([payload]).batch.rows
-    return LastFix(int(rows["time_us"][-1]), int(rows["seq"][-1])) if len(rows) else NOT_TOLD
+    return LastFix(int(rows["time_us"][-1]), int(rows["seq"][-1])) if len(rows) else UNKNOWN
 
 
 def _gather(gathered: Gathered, payload: bytes) -> None:

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from telemetry.formats.decoded import MAX_MESSAGE_BYTES, Decoded, oversize_message
 from telemetry.formats.gather import FLUSH_FIXES, Fix, Gathered
-from telemetry.formats.last_fix import NOT_TOLD, LastFix
+from telemetry.formats.last_fix import UNKNOWN, LastFix
 from telemetry.rejection import Reason
 
 _KMH = 3.6
@@ -89,7 +89,7 @@ def decode_teltonika(payloads: Sequence[bytes]) -> Decoded:
 def last_teltonika_fix(payload: bytes) -> LastFix:
     """Read the last fix of a packet that can be read. Never raises ValueError."""
     rows = decode_teltonika([payload]).batch.rows
-    return LastFix(int(rows["time_us"][-1]), int(rows["seq"][-1])) if len(rows) else NOT_TOLD
+    return LastFix(int(rows["time_us"][-1]), int(rows["seq"][-1])) if len(rows) else UNKNOWN
 
 
 def _fixes(packet: bytes) -> Iterator[tuple[int, Fix]]:

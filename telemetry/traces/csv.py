@@ -100,11 +100,11 @@ def _split(text: str, line: int) -> list[list[str]]:
 
 def _check_header(names: list[str]) -> list[str]:
     names = [name.strip() for name in names]
-    separator = next((told for sign, told in _SEPARATORS.items() if sign in names[0]), None)
+    separator = next((name for sign, name in _SEPARATORS.items() if sign in names[0]), None)
     for name in REQUIRED_COLUMNS:
         if name not in names and separator:
-            told = "separate fields by commas, and write numbers with a point"
-            raise TraceError(1, f"the header is separated by {separator}: {told}")
+            hint = "separate fields by commas, and write numbers with a point"
+            raise TraceError(1, f"the header is separated by {separator}: {hint}")
         if name not in names:
             raise TraceError(1, f"the header has no column {name}")
     for name in names:

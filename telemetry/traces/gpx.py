@@ -101,15 +101,15 @@ class _Points:
     texts: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in _NUMBERS})
 
     def add(self, element: Element, device: str) -> None:
-        found = {"lat": element.get("lat", ""), "lon": element.get("lon", "")}
+        texts = {"lat": element.get("lat", ""), "lon": element.get("lon", "")}
         for part in element.iter():
             column = _COLUMN_OF.get(_local(part))
             if column is not None and part.text:
-                found.setdefault(column, part.text.strip())
+                texts.setdefault(column, part.text.strip())
         self.devices.append(device)
-        self.times.append(found.get("time", ""))
+        self.times.append(texts.get("time", ""))
         for name in _NUMBERS:
-            self.texts[name].append(found.get(name, ""))
+            self.texts[name].append(texts.get(name, ""))
 
     def columns_of(self, devices: Devices) -> FixColumns:
         numbers = {

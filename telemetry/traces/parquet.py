@@ -64,11 +64,11 @@ def read_parquet(source: SeekableSource) -> Iterator[TraceChunk]:
         raise TraceError(row, f"not Parquet that can be read: {error}", "row") from None
 
 
-def _checked_names(found: list[str]) -> list[str]:
+def _checked_names(names: list[str]) -> list[str]:
     for name in REQUIRED_COLUMNS:
-        if name not in found:
+        if name not in names:
             raise TraceError(1, f"the file has no column {name}", "row")
-    return [name for name in COLUMNS if name in found]
+    return [name for name in COLUMNS if name in names]
 
 
 def _chunk(column: dict[str, Any], row: int, devices: Devices) -> TraceChunk:

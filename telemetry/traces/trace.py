@@ -91,10 +91,10 @@ class Devices:
         """Return the number of each name; a new one is added. Raises BadValue, row by row of
         `names`.
         """
-        found = list(map(self._ordinals.get, names))
-        if None in found:
-            found = [self._ordinal(row, name) for row, name in enumerate(names)]
-        return np.array(found, np.int32)
+        ordinals = list(map(self._ordinals.get, names))
+        if None in ordinals:
+            ordinals = [self._ordinal(row, name) for row, name in enumerate(names)]
+        return np.array(ordinals, np.int32)
 
     def _ordinal(self, row: int, name: str) -> int:
         ordinal = self._ordinals.get(name)

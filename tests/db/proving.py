@@ -70,35 +70,6 @@ def _refused_by(error: psycopg.Error) -> str:
 # Work orders --------------------------------------------------------------------------------------
 
 
-def order_in(database: DatabaseUnderTest, org_id: UUID, state: str, *, assigned: bool) -> UUID:
-    order_id, employee_id = new_id(), new_id()
-    put(
-        database,
-        (
-            "WITH taken AS (INSERT INTO number_counters AS counter (org_id, kind, last)"
-            " VALUES (%(org)s, 'work_order', 1) ON CONFLICT (org_id, kind)"
-            " DO UPDATE SET last = counter.last + 1 RETURNING last)"
-            " INSERT INTO work_orders (org_id, id, number, title, priority, state)"
-            " SELECT %(org)s, %(id)s, last, 'x', 'normal', %(state)s FROM taken",
-            {"org": org_id, "id": order_id, "state": state},
-        ),
-    )
-    if assigned:
-        put(
-            database,
-            (
-                "INSERT INTO employees (org_id, id, name) VALUES (%s, %s, 'Anna Keller')",
-                (org_id, employee_id),
-            ),
-            (
-                "INSERT INTO work_order_assignees (org_id, work_order_id, employee_id)"
-                " VALUES (%s, %s, %s)",
-                (org_id, order_id, employee_id),
-            ),
-        )
-    return order_id
-
-
 VERBS: dict[tuple[str, str], str] = {(each.state, each.then): each.verb for each in MOVES}
 
 
@@ -133,14 +104,6 @@ def said(order_id: UUID, before: str, then: str, days_ago: int = 0) -> Statement
 
 def moved(order_id: UUID, before: str, then: str) -> list[Statement]:
     return [to_state(order_id, then), said(order_id, before, then)]
-
-
-def insert_named(table: str, row_id: UUID, **columns: UUID | int) -> Statement:
-    """Return the statement that inserts a row of the tenant with a name."""
-    names = "".join(f", {name}" for name in columns)
-    places = ", %s" * len(columns)
-    statement = f"INSERT INTO {table} (org_id, id, name{names}) SELECT current_org_id(), %s, 'x'"
-    return statement + places, (row_id, *columns.values())
 
 
 def new_order(order_id: UUID, **columns: object) -> Statement:

@@ -69,7 +69,7 @@ class Planned:
 
     def __init__(self, zones: Sequence[ZoneVersionRow], vehicles: int) -> None:
         registry = Registry()
-        registry.take(_changes(zones, vehicles))
+        registry.apply(_changes(zones, vehicles))
         self.memory = Memory(registry, Watermarks(), State(), SavedStates())
         self.rows = np.empty(0, FIX_DTYPE)
         self.visits: dict[UUID, VisitRow] = {}

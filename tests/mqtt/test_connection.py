@@ -90,7 +90,7 @@ def test_it_subscribes_once_per_start_and_whenever_the_broker_lost_the_session(
 def test_messages_in_the_same_read_as_connack_are_kept():
     it = Fixture(first=False)
     it.hears(connack(session_present=True), publish(b"one", 1), publish(b"two", 2))
-    assert [message.payload for message in it.inbox.take(9, 99)] == [b"one", b"two"]
+    assert [message.payload for message in it.inbox.dequeue(9, 99)] == [b"one", b"two"]
 
 
 def test_messages_before_a_malformed_packet_are_kept():

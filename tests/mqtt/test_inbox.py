@@ -25,13 +25,13 @@ def acknowledged_ids(inbox: Inbox, messages: list[Message]) -> tuple[int, list[i
 def test_pubacks_leave_in_the_order_of_receipt():
     inbox = Inbox(100)
     arrive(inbox, 5, 3, 9)
-    assert acknowledged_ids(inbox, inbox.take(9, 9)) == (3, [5, 3, 9])
+    assert acknowledged_ids(inbox, inbox.dequeue(9, 9)) == (3, [5, 3, 9])
 
 
 def test_a_message_acknowledged_early_waits_for_the_older_one():
     inbox = Inbox(100)
     arrive(inbox, 1, 2, 3)
-    one, two, three = inbox.take(9, 9)
+    one, two, three = inbox.dequeue(9, 9)
     assert acknowledged_ids(inbox, [three]) == (1, [])
     assert acknowledged_ids(inbox, [two]) == (1, [])
     assert acknowledged_ids(inbox, [one]) == (1, [1, 2, 3])
@@ -41,7 +41,7 @@ def test_a_message_acknowledged_early_waits_for_the_older_one():
 def test_in_whatever_order_the_owner_acknowledges(order: list[int], sizes: list[int]):
     inbox = Inbox(100)
     arrive(inbox, *range(1, 21))
-    messages = inbox.take(99, 99)
+    messages = inbox.dequeue(99, 99)
     out: list[int] = []
     while order:
         part, order = order[: sizes[0]], order[sizes[0] :]
@@ -56,7 +56,7 @@ def test_in_whatever_order_the_owner_acknowledges(order: list[int], sizes: list[
 def test_a_second_acknowledgement_counts_for_nothing():
     inbox = Inbox(100)
     arrive(inbox, 1, 2)
-    one, two = inbox.take(9, 9)
+    one, two = inbox.dequeue(9, 9)
     assert acknowledged_ids(inbox, [two, two]) == (1, [])
     assert acknowledged_ids(inbox, [one, one, two]) == (1, [1, 2])
     assert inbox.stale == 3
@@ -65,18 +65,18 @@ def test_a_second_acknowledgement_counts_for_nothing():
 def test_qos_0_needs_no_acknowledgement():
     inbox = Inbox(100)
     arrive(inbox, None, 1, None)
-    assert acknowledged_ids(inbox, inbox.take(9, 9)) == (1, [1])
+    assert acknowledged_ids(inbox, inbox.dequeue(9, 9)) == (1, [1])
 
 
 def test_a_receipt_is_worthless_after_its_connection():
     inbox = Inbox(100)
     arrive(inbox, 1, 2)
-    old = inbox.take(9, 9)
+    old = inbox.dequeue(9, 9)
     inbox.connection_lost()
     inbox.connection_made(session_present=True, most_bytes=9_999)
     arrive(inbox, 1, 2)  # they come again, under the same packet ids
     assert acknowledged_ids(inbox, old) == (0, [])
-    assert acknowledged_ids(inbox, inbox.take(9, 9)) == (2, [1, 2])
+    assert acknowledged_ids(inbox, inbox.dequeue(9, 9)) == (2, [1, 2])
 
 
 def test_what_waits_stays_though_the_broker_may_send_it_again():
@@ -86,7 +86,7 @@ def test_what_waits_stays_though_the_broker_may_send_it_again():
     inbox.connection_lost()
     inbox.connection_made(session_present=True, most_bytes=9_999)
     arrive(inbox, 1, 2)
-    messages = inbox.take(9, 9)
+    messages = inbox.dequeue(9, 9)
     assert [message.qos for message in messages] == [1, 0, 1, 1, 1]
     assert acknowledged_ids(inbox, messages) == (2, [1, 2])
     assert inbox.held_bytes == 0
@@ -97,7 +97,7 @@ def test_what_waits_over_many_connections_is_bounded():
     arrive(inbox, 1, None, 2)
     inbox.connection_lost()
     inbox.connection_made(session_present=True, most_bytes=MESSAGE_OVERHEAD_BYTES)
-    assert [message.qos for message in inbox.take(9, 9)] == [0]
+    assert [message.qos for message in inbox.dequeue(9, 9)] == [0]
     assert inbox.held_bytes == 0
 
 
@@ -106,7 +106,7 @@ def test_what_the_broker_forgot_is_not_thrown_away():
     arrive(inbox, 1, None, 2)
     inbox.connection_lost()
     inbox.connection_made(session_present=False, most_bytes=0)
-    assert len(messages := inbox.take(9, 9)) == 3
+    assert len(messages := inbox.dequeue(9, 9)) == 3
     assert acknowledged_ids(inbox, messages) == (0, [])
     assert inbox.held_bytes == 0
 
@@ -116,7 +116,7 @@ def test_a_message_is_held_until_its_puback_or_until_taken_where_there_is_none()
     arrive(inbox, None, 1, payload=b"x" * 10)
     each = MESSAGE_OVERHEAD_BYTES + 10
     assert inbox.held_bytes == 2 * each
-    messages = inbox.take(9, 99)
+    messages = inbox.dequeue(9, 99)
     assert inbox.held_bytes == each
     inbox.acknowledge(messages)
     assert inbox.held_bytes == 0
@@ -131,7 +131,7 @@ def test_take_keeps_to_both_bounds_and_gives_one_at_least(
 ):
     inbox = Inbox(100)
     arrive(inbox, 1, 2, 3, 4, payload=b"x" * 10)
-    assert len(inbox.take(max_messages, max_bytes)) == taken
+    assert len(inbox.dequeue(max_messages, max_bytes)) == taken
     assert inbox.waiting == 4 - taken
 
 

@@ -26,7 +26,7 @@ def put(outgoing: Outgoing, *payloads: bytes, retain: bool = False) -> list[Publ
 
 
 def sent(outgoing: Outgoing, max_bytes: int = ALL) -> list[mqtt5.PublishPacket]:
-    packets = read_all(b"".join(outgoing.take(max_bytes)))
+    packets = read_all(b"".join(outgoing.dequeue(max_bytes)))
     return [packet for packet in packets if isinstance(packet, mqtt5.PublishPacket)]
 
 

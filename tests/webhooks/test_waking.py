@@ -47,5 +47,5 @@ async def test_an_event_of_another_process_is_delivered(world, database, has_wak
         for number in range(1, 4):
             event = Event(org_id, new_id(), BREACH, datetime.now(UTC), "{}")
             await events.insert(world.ingest, [event])
-            writer.send(world.ingest.take_wake_ups())
+            writer.send(world.ingest.pop_wake_ups())
             await until(lambda number=number: len(receiver.requests) == number)

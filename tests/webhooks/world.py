@@ -206,13 +206,14 @@ async def delivering(
     connect_wake_ups: Callable[[], Awaitable[Connection]] | None = None,
     session_limits: Limits | None = None,
     secret_keys: SecretKeys = (SECRET_KEY,),
+    metrics: WebhookMetrics | None = None,
 ) -> AsyncIterator[Running]:
     """Run sequencer and deliverer, until the block ends; then they stop in order.
 
     connect_wake_ups: makes the sessions of wake-ups; without it there are none.
     """
     limits = limits or DeliverLimits(attempt_s=1, survey_s=0.1, grace_s=2)
-    metrics, stop = WebhookMetrics(), asyncio.Event()
+    metrics, stop = metrics or WebhookMetrics(), asyncio.Event()
     async with (
         pool(
             database.url("opsc_deliver"),

@@ -57,10 +57,10 @@ class CheckedResolver:
 
     async def _look_up(self, host: str, port: int) -> list[AddressInfo]:
         loop, place = asyncio.get_running_loop(), (host, port)
-        found = await loop.run_in_executor(self._threads, _look_up, host, port)
+        resolved = await loop.run_in_executor(self._threads, _look_up, host, port)
         addresses = [
             _address_info(address, port)
-            for address in found
+            for address in resolved
             if is_allowed_address(address, allow_loopback=self._allow_loopback)
         ]
         if not addresses:

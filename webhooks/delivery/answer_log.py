@@ -101,8 +101,8 @@ def _forms_of(secrets: tuple[str, ...]) -> Sequence[str]:
     """Return the secrets and their parts, as they are and as JSON writes them, the longest first:
     one may hold another.
     """
-    long = {each for secret in secrets for each in _parts_of(secret)}
-    return sorted({form for each in long for form in (each, json.dumps(each)[1:-1])}, key=_length)
+    long = {form for secret in secrets for form in _parts_of(secret)}
+    return sorted({form for text in long for form in (text, json.dumps(text)[1:-1])}, key=_length)
 
 
 def _parts_of(secret: str) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _parts_of(secret: str) -> Iterator[str]:
     parts = secret.split()
     if len(parts) == 2 and parts[0].lower() == "basic":
         pair = _decoded(parts[1])
-        yield from (each for each in (pair, *pair.split(":", 1)) if len(each) >= _SHORTEST_SECRET)
+        yield from (part for part in (pair, *pair.split(":", 1)) if len(part) >= _SHORTEST_SECRET)
     if len(secret) >= _SHORTEST_SECRET:
         yield secret
     for part in (*parts, *_BETWEEN_PARTS.split(secret)):
@@ -134,9 +134,9 @@ def _length(text: str) -> int:
 def _masked(text: str, hidden: Sequence[str]) -> str:
     if not text:
         return text
-    for each in hidden:
-        text = text.replace(each, "*" * len(each))
-    return _CREDENTIALS.sub(lambda found: "*" * len(found[0]), text)
+    for secret in hidden:
+        text = text.replace(secret, "*" * len(secret))
+    return _CREDENTIALS.sub(lambda match: "*" * len(match[0]), text)
 
 
 def _printed(text: str, also: str = "") -> str:

@@ -119,7 +119,7 @@ class PostConnections:
         self._exchanges[exchange] = self._loop.time() + self._timeout_s
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout_s, self._time_out)
-        connection = self._take(origin)
+        connection = self._idle_connection(origin)
         if connection is not None:
             exchange.may_repeat = True
             connection.begin(exchange)
@@ -167,7 +167,7 @@ class PostConnections:
             if not same:
                 del self._idle[connection.origin]
 
-    def _take(self, origin: ReceiverOrigin) -> "_Connection | None":
+    def _idle_connection(self, origin: ReceiverOrigin) -> "_Connection | None":
         while (same := self._idle.get(origin)) is not None:
             connection = same.pop()
             if not same:
@@ -203,7 +203,7 @@ class PostConnections:
             last_look = partial(self._time_out, is_last_look=True)
             self._watch = loop.call_later(_LAST_LOOK_S, last_look)
             return
-        late = list(takewhile(lambda each: self._exchanges[each] <= now_s, self._exchanges))
+        late = list(takewhile(lambda exchange: self._exchanges[exchange] <= now_s, self._exchanges))
         for exchange in late:  # one that begins meanwhile is not to set the timer
             self._cut(exchange, TimeoutError())
         self._watch = None

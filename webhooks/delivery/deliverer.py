@@ -206,7 +206,7 @@ class Deliverer:
         it was claimed, for those that are gone, and what has waited too long for its slot. It is
         claimed again as the endpoints are now.
         """
-        self._dropped += self._queues.take_late()
+        self._dropped += self._queues.pop_dropped()
         if monotonic() >= self._recheck_at_s:
             self._recheck_at_s = monotonic() + self._limits.recheck_s
             waiting = self._queues.waiting_endpoints()
@@ -270,7 +270,7 @@ class Deliverer:
 
     def _start_attempts(self) -> None:
         self._starts_soon = False
-        while (slot := self._queues.take(monotonic())) is not None:
+        while (slot := self._queues.next_slot(monotonic())) is not None:
             self._attempts[slot.number] = slot
             self._start(slot)
 

@@ -33,8 +33,6 @@ class EndpointSecrets(NamedTuple):
 
 
 class EndpointSecretsBox:
-    """Decrypts the secrets of endpoints."""
-
     def __init__(self, box: SecretBox) -> None:
         self._box = box
         self._opened = lru_cache(KEPT_MAX)(self._open)
@@ -53,9 +51,14 @@ class EndpointSecretsBox:
         self, number: int, url: str, secret: bytes, previous: bytes | None, headers: bytes | None
     ) -> EndpointSecrets:
         endpoint_id = UUID(int=number)
-        sealed = [each for each in (secret, previous) if each is not None]
+        sealed = [
+            sealed_secret for sealed_secret in (secret, previous) if sealed_secret is not None
+        ]
         try:
-            texts = [self._box.open(each, endpoint_id.bytes).decode() for each in sealed]
+            texts = [
+                self._box.open(sealed_secret, endpoint_id.bytes).decode()
+                for sealed_secret in sealed
+            ]
             keys = tuple([signing_key(text) for text in texts])
             own = open_headers(self._box, endpoint_id, headers)
             bare = [text.removeprefix("whsec_") for text in texts]

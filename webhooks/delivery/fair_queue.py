@@ -188,7 +188,7 @@ class EndpointQueues:
             Latency.HANGING: _Pool(limits.hanging_in_flight, slow, most),
         }
         self._waiting = dict.fromkeys(Latency, 0)
-        self._late: list[ClaimedDelivery] = []  # dropped since `take_late`
+        self._late: list[ClaimedDelivery] = []  # dropped since `pop_dropped`
         # Attempts that have begun lately, the oldest first: their queues and numbers, and when.
         self._watched: deque[tuple[_EndpointQueue, int, float]] = deque()
         self._number = 0
@@ -244,7 +244,7 @@ class EndpointQueues:
     ) -> None:
         """Add claims that wait for a slot. An attempt that cannot begin in time is dropped.
 
-        give_back_by_s: what is dropped by then comes to `take_late`. Later the claim lapses by
+        give_back_by_s: what is dropped by then comes to `pop_dropped`. Later the claim lapses by
         itself, and may be somebody else's.
         """
         fuller: dict[int, _EndpointQueue] = {}
@@ -264,11 +264,11 @@ class EndpointQueues:
             self._just_idle.discard(endpoint)
             self._reschedule(endpoint, queue)
 
-    def take(self, now_s: float) -> AttemptSlot | None:
+    def next_slot(self, now_s: float) -> AttemptSlot | None:
         """Return the next attempt, or None while no queue may start one."""
         self._watch(now_s)
         for latency in _LATENCIES:
-            slot = self._take(latency, now_s)
+            slot = self._next_slot(latency, now_s)
             if slot is not None:
                 return slot
         return None
@@ -314,16 +314,22 @@ class EndpointQueues:
         if queue is None:
             return []
         dropped = [
-            each.claim for each in queue.waiting if each.claim.endpoint.updated_at != updated_at
+            waiting.claim
+            for waiting in queue.waiting
+            if waiting.claim.endpoint.updated_at != updated_at
         ]
         if dropped:
-            kept = (each for each in queue.waiting if each.claim.endpoint.updated_at == updated_at)
+            kept = (
+                waiting
+                for waiting in queue.waiting
+                if waiting.claim.endpoint.updated_at == updated_at
+            )
             queue.waiting = deque(kept)
             self._waiting[queue.latency] -= len(dropped)
             self._reschedule(endpoint_id.int, queue)
         return dropped
 
-    def take_late(self) -> list[ClaimedDelivery]:
+    def pop_dropped(self) -> list[ClaimedDelivery]:
         """Return the claims whose attempts could not begin in time, to give them back."""
         late, self._late = self._late, []
         return late
@@ -348,7 +354,7 @@ class EndpointQueues:
             target = queue.window
         return 0 if 2 * len(queue.waiting) > target else target - len(queue.waiting)
 
-    def _take(self, latency: Latency, now_s: float) -> AttemptSlot | None:
+    def _next_slot(self, latency: Latency, now_s: float) -> AttemptSlot | None:
         while self._pool_has_more(latency):
             endpoint = self._pools[latency].next(self._totals)
             if endpoint is None:

@@ -55,24 +55,24 @@ class HourCounts:
         """Return what is to be added. It is forgotten by `added`, once that is done."""
         return [
             CountedHour(
-                each.org_id,
-                each.endpoint_id,
-                each.hour,
-                each.attempts,
-                each.accepted,
-                tuple(each.durations),
+                count.org_id,
+                count.endpoint_id,
+                count.hour,
+                count.attempts,
+                count.accepted,
+                tuple(count.durations),
             )
-            for each in self._counts.values()
+            for count in self._counts.values()
         ]
 
     def added(self, counted: list[CountedHour]) -> None:
         """Forget what was added. Attempts may have been counted meanwhile."""
-        for one in counted:
-            key = one.endpoint_id.int, to_us(one.hour) // _HOUR_US
+        for attempts in counted:
+            key = attempts.endpoint_id.int, to_us(attempts.hour) // _HOUR_US
             count = self._counts[key]
-            count.attempts -= one.attempts
-            count.accepted -= one.accepted
-            for place, number in enumerate(one.durations):
+            count.attempts -= attempts.attempts
+            count.accepted -= attempts.accepted
+            for place, number in enumerate(attempts.durations):
                 count.durations[place] -= number
             if not count.attempts:
                 del self._counts[key]

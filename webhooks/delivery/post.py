@@ -70,7 +70,7 @@ class Poster:
         except ValueError as error:
             is_refused = isinstance(error, WebhookUrlError)
             refusal = f"refused: {error}" if is_refused else NO_ANSWER
-            answer = Answer(None, refusal, None if is_refused else _told("ValueError", error))
+            answer = Answer(None, refusal, None if is_refused else _error_line("ValueError", error))
             asyncio.get_running_loop().call_soon(on_answer, answer)
             return
         request = b"%bcontent-length: %d\r\n%b\r\n%b" % (head, len(body), headers, body)
@@ -86,10 +86,10 @@ class Poster:
         if isinstance(error, TimeoutError):
             return f"no answer within {self._timeout_s:g} s"
         if isinstance(error, AddressRefused):
-            return _told("refused", error)
+            return _error_line("refused", error)
         if isinstance(error, AnswerError):
-            return _told("no HTTP answer", error)
-        return _told("no connection", error)
+            return _error_line("no HTTP answer", error)
+        return _error_line("no connection", error)
 
 
 @lru_cache(maxsize=256)  # a receiver answers the same again and again, but for the time
@@ -125,7 +125,7 @@ def _text(written: bytes) -> str:
     return written.decode("utf-8", "replace")
 
 
-def _told(what: str, error: BaseException) -> str:
+def _error_line(what: str, error: BaseException) -> str:
     """Return one line of printable ASCII: receivers put odd bytes into their answers."""
     text = f"{what}: {error}".encode("ascii", "backslashreplace").decode()
     return "".join(char if char.isprintable() else " " for char in text)[:_ERROR_LENGTH_MAX]

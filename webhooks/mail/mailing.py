@@ -81,7 +81,6 @@ class Mailing:
         self._outage = Outage("mailing", random.Random())
 
     def wake(self, _: UUID | None = None) -> None:
-        """Look for letters."""
         self._work.set()
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ subscription takes what it has not had yet: from the recent events in memory, or
 where it is further behind, page by page from the table. `seq` has no gaps, so both join without a
 gap or a repeat. A wake-up only shortens the wait for the next look: the table is the truth.
 
-A subscription is pulled: `on_ready` says that `take` may return something, and a reader that is
+A subscription is pulled: `on_ready` says that `pull` may return something, and a reader that is
 slow takes later. Memory is bounded by MOST_RECENT_BYTES and one page a subscription.
 """
 
@@ -73,20 +73,21 @@ class EventFeed:
 
     @property
     def subscriptions(self) -> int:
-        """The number of open subscriptions."""
-        return sum(len(each.subscriptions) for each in self._organizations.values())
+        return sum(len(organization.subscriptions) for organization in self._organizations.values())
 
     @property
     def recent_bytes(self) -> int:
         """The bytes of recent events in memory."""
-        return sum(each.recent_bytes for each in self._organizations.values())
+        return sum(organization.recent_bytes for organization in self._organizations.values())
 
     def trim(self) -> None:
         """Remove recent events of those with most of them, once the process has too many."""
         excess = self.recent_bytes - MOST_RECENT_BYTES
         if excess <= 0:
             return
-        by_size = sorted(self._organizations.values(), key=lambda one: one.recent_bytes)
+        by_size = sorted(
+            self._organizations.values(), key=lambda organization: organization.recent_bytes
+        )
         while excess > 0:
             largest = by_size.pop()
             excess -= largest.recent_bytes
@@ -306,7 +307,7 @@ class EventSubscription:
         """Whether there are events that were not taken."""
         return self.seq < self.organization.seq
 
-    def take(self, most_bytes: int) -> list[LiveEvent]:
+    def pull(self, most_bytes: int) -> list[LiveEvent]:
         """Return the next wanted events, of about `most_bytes`; empty: wait for `on_ready`."""
         if self._page:
             taken, self._page = _split(self._page, most_bytes)
@@ -330,7 +331,7 @@ class EventSubscription:
         else:
             org_id = self.organization.org_id
             events = [LiveEvent(org_id, row) for row in rows]
-            self._page = [each for each in events if each.is_wanted(self.types, self.hours_of)]
+            self._page = [event for event in events if event.is_wanted(self.types, self.hours_of)]
             self._page_seq = seq
             if not self._page:
                 self.seq = seq

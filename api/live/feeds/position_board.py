@@ -81,18 +81,18 @@ class PositionSubscription:
         self._next_place = 0
         self._is_ready = False
 
-    def take(self, most_bytes: float = math.inf) -> list[bytes]:
+    def pull(self, most_bytes: float = math.inf) -> list[bytes]:
         """Return the newest position of each asset that has changed since it was last taken, as
         JSON objects like the items of `GET /v1/assets/positions`; at first of all assets.
 
         Ends with the position that reaches most_bytes. The next call goes on behind that asset, so
         assets that change all the time do not keep the others waiting.
         """
-        bodies = self._take(most_bytes)
+        bodies = self._pull(most_bytes)
         self._board.counts.sent += len(bodies)
         return bodies
 
-    def _take(self, most_bytes: float) -> list[bytes]:
+    def _pull(self, most_bytes: float) -> list[bytes]:
         bodies: list[bytes] = []
         size, begin = 0, self._next_place
         for first, last in ((begin, len(self._is_due)), (0, begin)):
@@ -112,7 +112,7 @@ class PositionSubscription:
         self._is_due[:] = False
 
     def due(self) -> NDArray[np.intp]:
-        """Return the places that `take` would return."""
+        """Return the places that `pull` would return."""
         return np.flatnonzero(self._is_due)
 
     async def see_first(self) -> None:
@@ -233,7 +233,7 @@ class PositionBoard:
             raise
         return subscription
 
-    async def take(self, rows: Sequence[KeptPosition]) -> None:
+    async def apply(self, rows: Sequence[KeptPosition]) -> None:
         """Take in rows, and let those that have changed be due. Each asset stands once in them.
 
         One call at a time; if one is cancelled, some subscriptions miss these changes. A reader
@@ -259,8 +259,8 @@ class PositionBoard:
         places = np.array(put)
         self._reach()
         positions = [row.position for row in changed]
-        self.lat[places] = [np.nan if each is None else each.lat for each in positions]
-        self.lon[places] = [np.nan if each is None else each.lon for each in positions]
+        self.lat[places] = [np.nan if position is None else position.lat for position in positions]
+        self.lon[places] = [np.nan if position is None else position.lon for position in positions]
         self.client[places] = [self._number_client(row.client_id) for row in changed]
         is_due = np.zeros(len(places), bool)
         async for subscription in self._subscriptions_in_turn():
@@ -275,7 +275,7 @@ class PositionBoard:
         gone = [row for row in self._rows if row.position and row.id not in ids]
         for first in range(0, len(gone), _GONE_ROWS):
             some = gone[first : first + _GONE_ROWS]
-            await self.take([row._replace(position=None) for row in some])
+            await self.apply([row._replace(position=None) for row in some])
         is_free = np.isnan(self.lat)
         is_free[self._free] = False
         async for subscription in self._subscriptions_in_turn():

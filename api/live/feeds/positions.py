@@ -8,7 +8,7 @@ without subscriptions.
     feed = PositionFeed(connections)
     tasks.create_task(feed.run(stop))
     subscription = await feed.subscribe(org_id, WantedPositions(bbox=(13, 52, 14, 53)), ready.set)
-    for body in subscription.take(): ...        # all positions; from now on when `ready` is set
+    for body in subscription.pull(): ...        # all positions; from now on when `ready` is set
     subscription.close()
 
 Memory is bounded by assets: 1.5 KB for each asset of an organization that has subscriptions, of
@@ -99,8 +99,9 @@ class PositionFeed:
 
     @property
     def subscriptions(self) -> int:
-        """The number of open subscriptions."""
-        return sum(len(each.board.subscriptions) for each in self._organizations.values())
+        return sum(
+            len(organization.board.subscriptions) for organization in self._organizations.values()
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look for changes until `stop`. No organization waits for another one's look."""
@@ -148,7 +149,7 @@ class PositionFeed:
 
     async def look(self) -> None:
         """Look once for changes of all organizations with subscriptions."""
-        await asyncio.gather(*(self._look_at(each) for each in self._watched()))
+        await asyncio.gather(*(self._look_at(organization) for organization in self._watched()))
 
     def _watched(self) -> list[_Organization]:
         """Return the organizations with subscriptions; forget the others."""
@@ -163,7 +164,7 @@ class PositionFeed:
                 await self._read(organization)
                 await organization.board.announce()
         except DatabaseError as error:
-            if not any(each.is_failing for each in self._organizations.values()):
+            if not any(organization.is_failing for organization in self._organizations.values()):
                 _log.warning("positions cannot be read, retrying", error=message(error))
             organization.is_failing = True
         else:
@@ -184,7 +185,7 @@ class PositionFeed:
                 self.snapshot_rows += len(page.rows)
             else:
                 self.changed_rows += len(page.rows)
-            await board.take(page.rows)
+            await board.apply(page.rows)
             seen |= {row.id for row in page.rows}
             if len(page.rows) < PAGE_ROWS or len(seen) >= board.most_assets:
                 break

@@ -80,8 +80,8 @@ def show(
     wanted = _parsed(row_id)
 
     async def work(conn: Connection) -> tuple[QuarantinedMessage | None, bytes | None]:
-        found = await quarantine_list.find(conn, wanted)
-        return found, await quarantine_list.payload(conn, wanted)
+        message = await quarantine_list.find(conn, wanted)
+        return message, await quarantine_list.payload(conn, wanted)
 
     row, kept = _run(data, work)
     if row is None:

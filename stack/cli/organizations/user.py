@@ -45,8 +45,8 @@ def show_list(
     as_json: AsJson = False,
 ) -> None:
     """List everybody who may sign in, or might once: the oldest first."""
-    found = _run(data, read_org_id(organization), users.all_of_tenant)
-    rows = [_described(row) for row in found]
+    members = _run(data, read_org_id(organization), users.all_of_tenant)
+    rows = [_described(row) for row in members]
     if as_json:
         print(json.dumps(rows))
         return

@@ -104,7 +104,7 @@ def drop(data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
         raise StackError(f"{data} has one secret key: there is no older one")
     system = _system(data)
     _, after = asyncio.run(_sealed_anew(system, is_check=True))
-    if any(each.under_older for each in after.values()):
+    if any(count.under_older for count in after.values()):
         raise StackError("older keys are still needed: call `opsc keys rotate` first")
     keep_secret_key(data, first)
     _print(
@@ -158,8 +158,8 @@ async def _sealed_anew(
     try:
         async with await connect(system.database_url, "opsc keys rotate") as conn:
             for table in TABLES:
-                found = await sealed.count(conn, table, ring)
-                before[table.title] = after[table.title] = found
+                count = await sealed.count(conn, table, ring)
+                before[table.title] = after[table.title] = count
                 for _ in range(0 if is_check else MOST_PASSES):
                     if after[table.title].under_older == 0:
                         break
@@ -180,11 +180,11 @@ def _report(
 ) -> None:
     """Print the numbers; exit code 1 where an older key, or one that is missing, is needed."""
     anew = {
-        title: max(0, found.under_older - after[title].under_older)
-        for title, found in before.items()
+        title: max(0, count.under_older - after[title].under_older)
+        for title, count in before.items()
     }
-    left = {title: found.under_older for title, found in after.items()}
-    lost = {title: found.lost for title, found in after.items()}
+    left = {title: count.under_older for title, count in after.items()}
+    lost = {title: count.lost for title, count in after.items()}
     about = {"sealed_anew": anew, "under_older_keys": left, "lost": lost}
     lines = [] if is_check else [f"sealed anew: {_listed(anew)}"]
     lines.append(f"under older keys: {_listed(left)}")

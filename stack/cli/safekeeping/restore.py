@@ -222,16 +222,16 @@ def _run_pg_restore(conn: SyncConnection, url: str, folder: Path, programs: Prog
 
 def _compare(conn: SyncConnection, manifest: Manifest) -> None:
     """Raise StackError where a row is not as it was."""
-    found = contents(
+    restored = contents(
         conn, BackupProgress(lambda rows: f"{rows:,} of {manifest.rows:,} rows compared")
     )
-    if wrong := differences(manifest.tables, found):
+    if wrong := differences(manifest.tables, restored):
         raise StackError("the restored rows differ from the backup:\n" + "\n".join(wrong))
 
 
 def _is_there(conn: SyncConnection, database: str) -> bool:
-    found = conn.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
-    return found.fetchone() is not None
+    rows = conn.execute("SELECT FROM pg_database WHERE datname = %s", (database,))
+    return rows.fetchone() is not None
 
 
 def _drop(conn: SyncConnection, database: str) -> None:

@@ -70,7 +70,7 @@ class TraceRuns:
                 head.fill()
             waiting = [head.last_key for head in heads if not head.at_end]
             bound = min(waiting, default=None)
-            taken = [head.take(bound) for head in heads]
+            taken = [head.pop_until(bound) for head in heads]
             if not any(map(len, taken)):  # whole blocks of one device and time
                 for head in heads:
                     head.grow()
@@ -126,7 +126,7 @@ class _Head:
         self.rows = np.concatenate((self.rows, np.frombuffer(data, TRACE_DTYPE)))
         self.next += count
 
-    def take(self, bound: _Key | None) -> NDArray[np.void]:
+    def pop_until(self, bound: _Key | None) -> NDArray[np.void]:
         """Cut off the rows before `bound`; all of them where it is None."""
         count = len(self.rows) if bound is None else self._below(bound)
         taken, self.rows = self.rows[:count], self.rows[count:]

@@ -189,10 +189,10 @@ class GpxWriter:
     def _waypoint(self, row: Sequence[Any]) -> str:
         device, time, zone, transition, lat, lon, cause, inferred, dwell_s, event = row
         parts = [device, cause, inferred, None if dwell_s is None else f"{dwell_s} s", event]
-        told = "; ".join(part for part in (parts[:1] if self._plain else parts) if part)
+        description = "; ".join(part for part in (parts[:1] if self._plain else parts) if part)
         return (
             f'<wpt lat="{lat}" lon="{lon}"><time>{time}</time>'
-            f"<name>{_xml(f'{zone} {transition}')}</name><desc>{_xml(told)}</desc>"
+            f"<name>{_xml(f'{zone} {transition}')}</name><desc>{_xml(description)}</desc>"
             f"<type>{transition}</type></wpt>\n"
         )
 

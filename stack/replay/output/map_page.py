@@ -40,11 +40,11 @@ def map_page(title: str, zones: Sequence[ZoneFeature], sample: MapSample, summar
         "tracks": [_track(track) for track in sample.tracks()],
         "transitions": [
             [
-                found.device_id, found.time_us // 1000, found.time, found.zone_id, found.transition,
-                round(found.lon, _DECIMALS), round(found.lat, _DECIMALS),
-                found.cause, found.inferred, found.event,
+                row.device_id, row.time_us // 1000, row.time, row.zone_id, row.transition,
+                round(row.lon, _DECIMALS), round(row.lat, _DECIMALS),
+                row.cause, row.inferred, row.event,
             ]
-            for found in sample.transitions()
+            for row in sample.transitions()
         ],
     }  # fmt: skip
     template = (files("stack") / "map_page.html").read_text("utf-8")

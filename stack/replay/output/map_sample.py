@@ -144,21 +144,21 @@ class MapSample:
             rows[column] = [point[number] for point in points]
         rows = rows[np.lexsort((rows["time_us"], rows["tracker"]))]
         begins = np.flatnonzero(np.diff(rows["tracker"], prepend=-1))
-        found: list[Track] = []
+        tracks: list[Track] = []
         for of_device in np.split(rows, begins[1:]) if len(rows) else []:
             lon = np.unwrap(of_device["lon"], period=360)
             places = np.column_stack((lon, of_device["lat"]))
-            found.append(
+            tracks.append(
                 Track(self._ids[int(of_device["tracker"][0])], places, of_device["time_us"])
             )
-        return sorted(found, key=lambda track: track.device_id)
+        return sorted(tracks, key=lambda track: track.device_id)
 
     def transitions(self) -> list[DrawnTransition]:
         return [*self._transitions.kept, *self._chosen_transitions.kept]
 
     def notes(self) -> list[str]:
         """Return what was left out, for people."""
-        told: list[str] = []
+        notes: list[str] = []
         of_chosen = f" of {self._chosen}"
         others = " of the other devices" if self._chosen_points.offered else ""
         for name, thinned in (
@@ -168,11 +168,11 @@ class MapSample:
             (f"transitions{of_chosen}", self._chosen_transitions),
         ):
             if thinned.stride > 1:
-                told.append(
+                notes.append(
                     f"{len(thinned.kept):,} of {thinned.offered:,} {name} are drawn, "
                     f"one in {thinned.stride:,}"
                 )
-        return told
+        return notes
 
 
 def _keep_points(kept: _Thinned[tuple[int, int, float, float]], rows: NDArray[np.void]) -> None:

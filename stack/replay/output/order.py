@@ -20,7 +20,7 @@ BATCH_FIXES = 20_000
 MAX_HELD = 1_000_000  # of one device; then the older half is let go
 
 
-def found_by_device(
+def judge_by_device(
     judge: Judge, portions: Iterator[NDArray[np.void]], ids: list[str], max_held: int = MAX_HELD
 ) -> Iterator[NDArray[np.void]]:
     """Judge `portions` (TRACE_DTYPE, by device): TRANSITION_DTYPE in order. ids: see TraceRuns."""
@@ -36,7 +36,7 @@ def found_by_device(
             yield from held.overflow()
 
 
-def found_as_it_comes(
+def judge_as_it_comes(
     judge: Judge, portions: Iterator[NDArray[np.void]]
 ) -> Iterator[NDArray[np.void]]:
     """Judge `portions` (TRACE_DTYPE): TRANSITION_DTYPE as they are found."""
@@ -70,24 +70,26 @@ class _Held:
         self._most = most
         self._parts: list[NDArray[np.void]] = []
 
-    def add(self, found: NDArray[np.void]) -> None:
-        if len(found):
-            self._parts.append(found)
+    def add(self, transitions: NDArray[np.void]) -> None:
+        if len(transitions):
+            self._parts.append(transitions)
 
     def release(self) -> NDArray[np.void]:
         """Return all of them, in order."""
-        found = np.concatenate(self._parts) if self._parts else np.zeros(0, TRANSITION_DTYPE)
+        transitions = np.concatenate(self._parts) if self._parts else np.zeros(0, TRANSITION_DTYPE)
         self._parts = []
-        device = ranks(self._ids, np.unique(found["asset"]))[found["asset"]]
-        exits = found["transition"] == Transition.EXIT
+        device = ranks(self._ids, np.unique(transitions["asset"]))[transitions["asset"]]
+        exits = transitions["transition"] == Transition.EXIT
         # a visit without length keeps its enter before its exit
-        kind = np.where(exits, np.where(found["entered_us"] < found["time_us"], 0, 2), 1)
-        return found[np.lexsort((found["zone"], kind, found["time_us"], device))]
+        kind = np.where(
+            exits, np.where(transitions["entered_us"] < transitions["time_us"], 0, 2), 1
+        )
+        return transitions[np.lexsort((transitions["zone"], kind, transitions["time_us"], device))]
 
     def overflow(self) -> Iterator[NDArray[np.void]]:
         """Drop the older half, where there are too many."""
         if sum(map(len, self._parts)) > self._most:
-            found = self.release()
-            half = len(found) // 2
-            self.add(found[half:])
-            yield found[:half]
+            transitions = self.release()
+            half = len(transitions) // 2
+            self.add(transitions[half:])
+            yield transitions[:half]

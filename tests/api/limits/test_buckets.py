@@ -25,7 +25,7 @@ def buckets(clock: Clock) -> Buckets:
 
 
 def admitted(buckets: Buckets, key: str, times: int) -> int:
-    return sum(buckets.take(key).is_admitted for _ in range(times))
+    return sum(buckets.spend(key).is_admitted for _ in range(times))
 
 
 def test_a_full_bucket_has_the_requests_of_a_minute(buckets: Buckets) -> None:
@@ -42,15 +42,15 @@ def test_it_fills_at_the_rate_of_the_limit(buckets: Buckets, clock: Clock) -> No
 
 def test_who_is_refused_hears_when_there_is_a_token_again(buckets: Buckets, clock: Clock) -> None:
     admitted(buckets, "a", 60)
-    refused = buckets.take("a")
+    refused = buckets.spend("a")
     assert refused.retry_s == pytest.approx(1)
     clock.now_s += refused.retry_s
-    assert buckets.take("a").is_admitted
+    assert buckets.spend("a").is_admitted
 
 
 def test_what_remains_is_told(buckets: Buckets, clock: Clock) -> None:
-    assert [buckets.take("a").remaining for _ in range(3)] == [59, 58, 57]
-    assert buckets.take("a").reset_s == pytest.approx(4)
+    assert [buckets.spend("a").remaining for _ in range(3)] == [59, 58, 57]
+    assert buckets.spend("a").reset_s == pytest.approx(4)
 
 
 def test_each_key_has_its_own(buckets: Buckets) -> None:
@@ -62,15 +62,15 @@ def test_those_least_recently_seen_are_forgotten(buckets: Buckets) -> None:
     admitted(buckets, "a", 60)
     admitted(buckets, "b", 60)
     for number in range(19_999):
-        buckets.take(str(number))
-    assert not buckets.take("b").is_admitted
-    assert buckets.take("a").is_admitted
+        buckets.spend(str(number))
+    assert not buckets.spend("b").is_admitted
+    assert buckets.spend("a").is_admitted
 
 
 def test_who_is_refused_is_seen_as_well(buckets: Buckets) -> None:
     admitted(buckets, "a", 60)
     for number in range(19_999):
-        buckets.take(str(number))
-    assert not buckets.take("a").is_admitted
-    buckets.take("another")
-    assert not buckets.take("a").is_admitted
+        buckets.spend(str(number))
+    assert not buckets.spend("a").is_admitted
+    buckets.spend("another")
+    assert not buckets.spend("a").is_admitted

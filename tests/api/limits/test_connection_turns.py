@@ -33,7 +33,7 @@ def holding(size: int, **places: int) -> Shares:
     shares = Shares(size)
     for name, number in places.items():
         for _ in range(number):
-            shares.take(ORGANIZATIONS[name], 0)
+            shares.add(ORGANIZATIONS[name], 0)
             shares.begin(ORGANIZATIONS[name], 0)
     return shares
 
@@ -88,7 +88,7 @@ def test_what_was_used_in_the_last_seconds(
     begun_s: float, ended_s: float | None, now_s: float, used_s: float
 ) -> None:
     shares = Shares(2)
-    shares.take(ONE, begun_s)
+    shares.add(ONE, begun_s)
     shares.begin(ONE, begun_s)
     if ended_s is not None:
         shares.give_back(ONE, begun_s, ended_s)
@@ -99,7 +99,7 @@ def test_those_who_use_nothing_any_more_are_forgotten() -> None:
     shares = Shares(2)
     for number in range(100):
         org_id, at_s = UUID(int=number + 1), number * 1.0
-        shares.take(org_id, at_s)
+        shares.add(org_id, at_s)
         shares.begin(org_id, at_s)
         shares.give_back(org_id, at_s, at_s + 0.5)
     assert len(shares._uses) <= 2 * WINDOW_S + 1
@@ -126,7 +126,7 @@ class Simulation:
             while (org_id := shares.first_of(some, self.now_s)) is not None:
                 self.check(shares, org_id)
                 self.longest_wait_s = max(self.longest_wait_s, self.now_s - waiting[org_id].pop(0))
-                shares.take(org_id, self.now_s)
+                shares.add(org_id, self.now_s)
                 shares.begin(org_id, self.now_s)
                 heappush(ends, (self.now_s + self.demands[org_id][1], org_id, self.now_s))
                 some = [org_id for org_id, asked_s in waiting.items() if asked_s]

@@ -54,7 +54,7 @@ class Processes:
 
     async def asks(self, process: RequestLimits, times: int, per_minute: int) -> int:
         """Return how many of the requests, sent one after the other, are let in."""
-        quotas = [await process.take(self.org_id, per_minute) for _ in range(times)]
+        quotas = [await process.spend(self.org_id, per_minute) for _ in range(times)]
         return sum(quota.is_admitted for quota in quotas)
 
     async def stop(self) -> None:
@@ -97,7 +97,7 @@ async def test_several_processes_never_let_in_more_together_whoever_is_asked(
     admitted = 0
     for _ in range(150):
         group = chance.choices(some, weights, k=chance.choice((1, 1, 2, 10)))
-        quotas = await asyncio.gather(*(each.take(processes.org_id, 200) for each in group))
+        quotas = await asyncio.gather(*(each.spend(processes.org_id, 200) for each in group))
         admitted += sum(quota.is_admitted for quota in quotas)
     assert 200 - 2 * (200 // 16 + 1) <= admitted <= 200
     used_up = [await processes.asks(each, 200, 200) for each in some]
@@ -108,7 +108,7 @@ async def test_a_hundred_requests_at_once_at_each_of_two_processes_are_counted_a
     processes: Processes,
 ) -> None:
     some = [await processes.start() for _ in range(2)]
-    asked = [each.take(processes.org_id, 70) for each in some for _ in range(100)]
+    asked = [each.spend(processes.org_id, 70) for each in some for _ in range(100)]
     assert sum(quota.is_admitted for quota in await asyncio.gather(*asked)) == 70
 
 
@@ -142,7 +142,7 @@ async def test_a_new_minute_begins_with_the_first_request_after_the_last_one(
     clock = Clock()
     process = await processes.start(clock=clock)
     assert await processes.asks(process, 30, 20) == 20
-    quota = await process.take(processes.org_id, 20)
+    quota = await process.spend(processes.org_id, 20)
     assert 0 < quota.retry_s <= 60
     clock.now_s += 60
     await processes.row("began_at = began_at - interval '60 seconds'")
@@ -172,7 +172,7 @@ async def test_a_clock_that_is_set_back_a_little_makes_no_minute_longer_than_its
 ) -> None:
     assert await processes.asks(await processes.start(), 20, 10) == 10
     await processes.row("began_at = began_at + interval '30 seconds'")
-    quota = await (await processes.start()).take(processes.org_id, 10)
+    quota = await (await processes.start()).spend(processes.org_id, 10)
     assert not quota.is_admitted
     assert quota.retry_s <= 60
 
@@ -195,7 +195,7 @@ async def test_organizations_do_not_count_for_each_other(
         admitted = Counter[UUID]()
         for _ in range(60):
             for org_id in (processes.org_id, other):
-                admitted[org_id] += (await process.take(org_id, 50)).is_admitted
+                admitted[org_id] += (await process.spend(org_id, 50)).is_admitted
     assert admitted == {processes.org_id: 50, other: 50}
 
 
@@ -203,4 +203,4 @@ async def test_what_cannot_be_counted_is_not_let_in(processes: Processes) -> Non
     nowhere = pool("postgresql://opsc_app@127.0.0.1:1/none", "test", max_size=1, wait_s=0.1)
     async with nowhere:
         with pytest.raises(PoolTimeout):
-            await RequestLimits(nowhere).take(processes.org_id, 1000)
+            await RequestLimits(nowhere).spend(processes.org_id, 1000)

@@ -16,8 +16,7 @@ from api.live.live import Live
 from api.live.streams import Streams
 from db.core.connect import pool
 from db.core.ids import new_id
-from db.identity import credentials
-from db.identity.credentials import Principal
+from tests.api.live.locking import locked
 from tests.api.running import CLOCK, Organization, RunningApi
 from tests.waiting import until
 
@@ -70,29 +69,21 @@ async def test_rights_that_cannot_be_looked_up_end(state: ApiState, north: Organ
 
 
 async def test_a_database_that_does_not_answer_is_away(
-    state: ApiState, north: Organization, monkeypatch: pytest.MonkeyPatch
+    api: RunningApi, state: ApiState, north: Organization
 ) -> None:
     streams = Streams(state, 10, LiveLimits(rights_s=0.05, unchecked_s=0.5))
     expires_at = datetime.now(UTC) + timedelta(seconds=0.2)
     expired, good = Silent(north, expires_at), Silent(north, expires_at + timedelta(hours=1))
     await streams.add(expired)
     await streams.add(good)
-    asked = 0
-
-    async def freeze(*_: object) -> dict[bytes, Principal]:
-        nonlocal asked
-        asked += 1
-        await asyncio.Event().wait()
-        return {}
-
-    monkeypatch.setattr(credentials, "of_many", freeze)
-    running = asyncio.create_task(streams.run(asyncio.Event()))
-    await until(lambda: expired.ended)
-    assert (expired.ended[0], good.ended) == (closing.TOKEN_EXPIRED, [])
-    await until(lambda: good.ended)
-    assert (good.ended[0], asked) == (closing.UNAVAILABLE, 1)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    with locked(api, "sign_ins") as waiting:
+        running = asyncio.create_task(streams.run(asyncio.Event()))
+        await until(lambda: expired.ended)
+        assert (expired.ended[0], good.ended) == (closing.TOKEN_EXPIRED, [])
+        await until(lambda: good.ended)
+        assert (good.ended[0], waiting()) == (closing.UNAVAILABLE, 1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_process_stops_without_its_database(state: ApiState, north: Organization) -> None:

@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from api.live.closing import Closing
-from api.live.connection import LiveConnection
 from tests.api.live.reading import signed_in, stranger
 from tests.api.running import Organization, RunningApi, running_api
 
@@ -22,27 +20,20 @@ def stopping(live_api: RunningApi) -> Iterator[RunningApi]:
         yield running
 
 
-async def test_each_connection_is_ended_once(
-    stopping: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended: list[LiveConnection] = []
-    end = LiveConnection.end
-
-    def count(connection: LiveConnection, why: Closing) -> None:
-        ended.append(connection)
-        end(connection, why)
-
+async def test_each_connection_is_ended_once(stopping: RunningApi, north: Organization) -> None:
     async with AsyncExitStack() as opened:
         readers = [
             await opened.enter_async_context(signed_in(stopping.url, north.viewer))
             for _ in range(MANY)
         ]
-        monkeypatch.setattr(LiveConnection, "end", count)
         stopped = asyncio.create_task(asyncio.to_thread(stopping.stop))
         for reader in readers:
             assert await reader.closed() == (1012, {"code": "restarting"})
         await stopped
-    assert len(ended) == len(set(ended)) == MANY
+    ended = stopping.live.metrics.ended.labels("restarting")
+    assert [sample.value for sample in ended.collect()[0].samples if "total" in sample.name] == [
+        MANY
+    ]
 
 
 async def test_nobody_is_let_in_while_it_stops(stopping: RunningApi, north: Organization) -> None:

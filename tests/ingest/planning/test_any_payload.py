@@ -67,7 +67,7 @@ def _registry() -> Registry:
         TrackerRow(org_id=ORG, tracker_id=tracker, revoked=tracker == REVOKED, receipts=False)
         for tracker in (KNOWN, REVOKED)
     ]
-    registry.take(RegistryChanges(1, trackers, [], [], [], []))
+    registry.apply(RegistryChanges(1, trackers, [], [], [], []))
     return registry
 
 

@@ -34,7 +34,7 @@ def registry_of_two() -> Registry:
         TrackerRow(org, tracker, revoked=False, receipts=False)
         for org, tracker in zip(ORGS, TRACKERS, strict=True)
     ]
-    registry.take(RegistryChanges(1, rows, [], [], [], []))
+    registry.apply(RegistryChanges(1, rows, [], [], [], []))
     return registry
 
 

@@ -126,7 +126,7 @@ async def test_nothing_is_kept_until_the_organization_shows_its_employees_and_ag
     await crew.tenant.settings(shows_employees=False)
     await send(term, worker, fix(soon(-9), EAST, NORTH))
     assert rows(crew) == 0
-    assert term.positions.take_of_employees(9) == []  # it costs nothing
+    assert term.positions.pop_of_employees(9) == []  # it costs nothing
     await crew.tenant.settings(shows_employees=True)  # without another fix
     await settle(term, [])
     await write_all(term)
@@ -159,7 +159,7 @@ async def test_a_fix_of_an_asset_asks_for_no_employee(term: LeaderTerm, crew: Cr
     for each in (vehicle, loose):
         payload = json.dumps([fix(soon(-1), EAST, NORTH)]).encode()
         await settle(term, [DeviceMessage(None, fixes_topic(each.name), payload)])
-    assert term.positions.take_of_employees(9) == []
+    assert term.positions.pop_of_employees(9) == []
 
 
 async def test_what_cannot_be_written_waits(
@@ -182,8 +182,8 @@ def test_a_number_of_trackers_is_looked_at_a_time() -> None:
     positions = NewestPositions()
     positions.outdate_employees(range(5))
     positions.outdate_employees([0, 7])
-    assert positions.take_of_employees(4) == [0, 1, 2, 3]
-    assert positions.take_of_employees(4) == [4, 7]
+    assert positions.pop_of_employees(4) == [0, 1, 2, 3]
+    assert positions.pop_of_employees(4) == [4, 7]
     assert not positions
 
 

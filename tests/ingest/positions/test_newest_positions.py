@@ -119,10 +119,10 @@ def test_a_flag_that_changes_matters_unless_a_newer_fix_is_good(
     told["time_us"], told["seq"] = 10, 5
     marked["asset"], marked["time_us"], marked["seq"] = asset, time_us, seq
     positions = NewestPositions()
-    positions.take(PlanPositions(told, marked[:0]))
-    positions.take(PlanPositions(told[:0], marked))
-    assert positions.take_outdated(9) == [asset] * is_derived
-    assert len(positions.take_waiting(9)) == (asset == 1 or not is_derived)
+    positions.add(PlanPositions(told, marked[:0]))
+    positions.add(PlanPositions(told[:0], marked))
+    assert positions.pop_outdated(9) == [asset] * is_derived
+    assert len(positions.pop_waiting(9)) == (asset == 1 or not is_derived)
 
 
 async def test_values_that_a_fix_does_not_have_are_not_known(
@@ -219,7 +219,7 @@ async def test_positions_that_take_too_long_to_derive_do_not_keep_back_ready_one
             with pytest.raises(error):
                 await writer.write_some(conn, soon(0))
     assert kept(tenant)[ready.asset_id][3] == NORTH + 0.0001
-    assert term.positions.take_waiting(9).size == 0
+    assert term.positions.pop_waiting(9).size == 0
     assert writer.most_derived == MOST_DERIVED // 4
     await writer.write_some(term.conn, soon(0))
     assert not term.positions

@@ -209,6 +209,6 @@ async def test_a_zone_that_ends_is_read_without_its_shape(
     assert [row.shape is None for row in after.zone_versions] == [True, False]
     assert all(row.shape is not None for row in (*before.zone_versions, *whole.zone_versions))
     registry = Registry()
-    registry.take(before)
-    registry.take(after)
+    registry.apply(before)
+    registry.apply(after)
     assert len(registry.index) == len(whole.zone_versions)

@@ -18,7 +18,7 @@ def buckets() -> TokenBuckets:
 
 def test_a_tracker_has_no_new_burst_by_connecting_again() -> None:
     tracker, known = new_id(), buckets()
-    known.of(tracker, 0.0).take(BURST + 50, 0, 0.0)
+    known.of(tracker, 0.0).spend(BURST + 50, 0, 0.0)
     again = known.of(tracker, 1.0)
     assert again.is_empty(1.0)
     assert again.is_empty(4.9)
@@ -29,7 +29,7 @@ def test_a_tracker_has_no_new_burst_by_connecting_again() -> None:
 def test_buckets_are_bounded_and_those_that_were_asked_for_last_are_kept() -> None:
     first, second, known = new_id(), new_id(), buckets()
     for tracker in (first, second):
-        known.of(tracker, 0.0).take(BURST + 50, 0, 0.0)
+        known.of(tracker, 0.0).spend(BURST + 50, 0, 0.0)
     for number in range(MOST_BUCKETS - 2):
         known.of(UUID(int=number), 0.0)
     assert known.of(first, 0.0).is_empty(0.0)

@@ -41,7 +41,7 @@ def webhook(
 def test_a_breach_is_one_line(
     capsys: pytest.CaptureFixture[str], transition: str, initial: bool, verb: str
 ) -> None:
-    EventLog().take(webhook(1, transition, initial))
+    EventLog().add(webhook(1, transition, initial))
     assert capsys.readouterr().out == f"2026-01-01T00:00:00Z  Truck 01 {verb} Quarry\n"
 
 
@@ -53,7 +53,7 @@ def test_a_punch_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         "verdict": "failed",
         "reasons": [{"rule": "inside"}, {"rule": "mock"}],
     }
-    EventLog().take(Received(received.webhook_id, msgspec.json.encode(body), None))
+    EventLog().add(Received(received.webhook_id, msgspec.json.encode(body), None))
     told = "2026-01-01T00:00:00Z  Employee 3 punched out: failed (inside, mock)\n"
     assert capsys.readouterr().out == told
 
@@ -61,20 +61,20 @@ def test_a_punch_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_webhook_that_comes_again_or_out_of_turn_counts_once() -> None:
     log = EventLog()
     for seq in (3, 1, 1, 2, 3, 5):
-        log.take(webhook(seq))
+        log.add(webhook(seq))
     assert log.delivered == 4
 
 
 def test_other_events_are_counted_but_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     log = EventLog()
-    log.take(webhook(1, event_type="webhook_endpoint.disabled"))
+    log.add(webhook(1, event_type="webhook_endpoint.disabled"))
     assert log.delivered == 1
     assert capsys.readouterr().out == ""
 
 
 def test_a_refused_signature_is_no_delivery() -> None:
     log = EventLog()
-    log.take(Received("evt_1", b"forged", "no signature matches"))
+    log.add(Received("evt_1", b"forged", "no signature matches"))
     assert (log.delivered, log.bad_signatures) == (0, 1)
 
 

@@ -251,14 +251,12 @@ def test_what_pgbackrest_does_not_say_is_told(
 ) -> None:
     facts = server_facts.ask(database.url("opsc_ingest"))
     archiving = facts._replace(is_archiving=True, not_archived_since=None)
-    monkeypatch.setattr(server_facts, "ask", lambda _: archiving)
     if answer is None:
         monkeypatch.setattr(database_checks, "PGBACKREST", ("no-such-program",))
     else:
         server.add_program("pgbackrest", answer)
-    server.add("opsc-ingest", {"OPSC_DATABASE_URL": database.url("opsc_ingest")})
-    findings = [each for each in found("archive") if each.level != "ok"]
-    assert [each.level for each in findings] == ([] if level is None else [level])
+    findings = [f for f in database_checks._archive(archiving) if f.level != "ok"]
+    assert [finding.level for finding in findings] == ([] if level is None else [level])
     assert says in str(findings)
 
 

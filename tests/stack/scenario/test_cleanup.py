@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from stack.scenario.api_client import ApiError
-from stack.scenario.cleanup import NotingClient, take_away
+from stack.scenario.cleanup import NotingClient, clean_up
 from stack.scenario.registration import register
 from stack.scenario.scenario import Scenario
 from stack.scenario.zones import SimZone
@@ -40,7 +40,7 @@ async def test_the_same_run_can_be_made_again_after_everything_was_taken_away(
             registered = await register(client, SCENARIO)
             await client.post("/v1/webhook-endpoints", ENDPOINT)
             await client.delete(f"/v1/zones/{registered.zone_ids[0]}")  # as an edit does
-            assert await take_away(client) == []
+            assert await clean_up(client) == []
     for place in ("assets", "zones", "webhook-endpoints"):
         rows = (await org.admin.get(f"/v1/{place}")).json["data"]
         assert [row["id"] for row in rows] == ([others.json["id"]] if place == "assets" else [])
@@ -56,7 +56,7 @@ async def test_what_was_made_before_an_error_is_taken_away_too(api: RunningApi) 
         with pytest.raises(ExceptionGroup) as raised:
             await register(client, SCENARIO)
         assert isinstance(raised.value.exceptions[0], ApiError)
-        assert await take_away(client) == []
+        assert await clean_up(client) == []
     assert (await org.admin.get("/v1/zones")).json["total"] == 0
     assert (await org.admin.get("/v1/assets")).json["total"] == 1
 
@@ -70,7 +70,7 @@ async def test_what_was_made_while_its_maker_was_broken_off_is_taken_away_too(
             making = asyncio.create_task(client.post("/v1/assets", {"name": f"a{number}"}))
             await asyncio.sleep(number / 1000)
             making.cancel()
-        assert await take_away(client) == []
+        assert await clean_up(client) == []
         assert len(client.made["/v1/assets"]) == 20
     assert (await org.admin.get("/v1/assets")).json["total"] == 0
 
@@ -81,6 +81,6 @@ async def test_what_cannot_be_taken_away_is_said(api: RunningApi) -> None:
         await client.post("/v1/webhook-endpoints", ENDPOINT)
     async with NotingClient(api.url, org.viewer.token) as client_without_rights:
         client_without_rights.made = client.made
-        (trouble,) = await take_away(client_without_rights)
+        (trouble,) = await clean_up(client_without_rights)
     assert "DELETE /v1/webhook-endpoints/" in trouble
     assert "403" in trouble

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from telemetry.formats import packed
 from telemetry.formats.decode import DECODERS, Decoder
-from telemetry.formats.last_fix import NOT_TOLD, LastFix, last_native_fix, last_packed_fix
+from telemetry.formats.last_fix import UNKNOWN, LastFix, last_native_fix, last_packed_fix
 
 NOON_US = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 NOON = "2026-01-01T12:00:00Z"
@@ -23,11 +23,11 @@ NOON = "2026-01-01T12:00:00Z"
         ({"time": NOON_US / 1000}, LastFix(NOON_US, 0)),
         ({"time": "1980-01-06T00:00:00Z"}, LastFix(315_964_800_000_000, 0)),
         ({"time": "yesterday", "seq": 3}, LastFix(None, 3)),
-        ({"time": 1e300, "seq": "x"}, NOT_TOLD),
-        ({"time": True, "seq": True}, NOT_TOLD),
-        ([], NOT_TOLD),
-        ([1, 2], NOT_TOLD),
-        (3, NOT_TOLD),
+        ({"time": 1e300, "seq": "x"}, UNKNOWN),
+        ({"time": True, "seq": True}, UNKNOWN),
+        ([], UNKNOWN),
+        ([1, 2], UNKNOWN),
+        (3, UNKNOWN),
     ],
 )
 def test_time_and_seq_are_read_as_they_were_sent(said: object, expected: LastFix) -> None:
@@ -39,8 +39,8 @@ def test_the_last_record_of_a_packed_message_tells() -> None:
     records = np.zeros(2, packed.RECORD)
     records["time_ms"], records["seq"] = [1, NOON_US // 1000], [5, 6]
     assert last_packed_fix(records.tobytes()) == (NOON_US, 6)
-    assert last_packed_fix(records.tobytes()[:-1]) == NOT_TOLD
-    assert last_packed_fix(b"") == NOT_TOLD
+    assert last_packed_fix(records.tobytes()[:-1]) == UNKNOWN
+    assert last_packed_fix(b"") == UNKNOWN
 
 
 @given(st.binary(max_size=100), st.sampled_from(list(DECODERS.values())))
@@ -49,4 +49,4 @@ def test_whatever_the_bytes_are_it_never_raises(payload: bytes, decoder: Decoder
 
 
 def test_deep_nesting_tells_nothing() -> None:
-    assert last_native_fix(b"[" * 100_000) == NOT_TOLD
+    assert last_native_fix(b"[" * 100_000) == UNKNOWN

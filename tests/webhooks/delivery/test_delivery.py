@@ -17,7 +17,7 @@ from tests.webhooks.world import delivering
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.metrics import WebhookMetrics
-from webhooks.retry import ATTEMPTS_MAX
+from webhooks.retry import ATTEMPTS_MAX, Answer
 
 
 async def test_an_event_arrives_as_its_envelope_and_verifies(world, database):
@@ -160,19 +160,20 @@ async def test_an_endpoint_that_answers_slowly_gets_many_at_a_time_and_delays_no
     assert set(slow.ids.values()) == set(fast.ids.values()) == {1}
 
 
-async def test_a_fault_of_ours_at_the_end_of_an_attempt_ends_the_process(
-    world, database, monkeypatch
-):
-    def fail(*_: object) -> None:
+class _Faulty(WebhookMetrics):
+    """Metrics with a fault of ours."""
+
+    def count_attempt(self, answer: Answer, took_s: float) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(WebhookMetrics, "count_attempt", fail)
+
+async def test_a_fault_of_ours_at_the_end_of_an_attempt_ends_the_process(world, database):
     org_id = await world.organization()
     async with receivers.well_behaved() as receiver:
         await world.endpoint(org_id, receiver.url)
         await world.events(org_id, 1)
         with pytest.raises(ExceptionGroup) as caught:
-            async with delivering(database), asyncio.timeout(60):
+            async with delivering(database, metrics=_Faulty()), asyncio.timeout(60):
                 await asyncio.Event().wait()
     assert caught.group_contains(ZeroDivisionError)
 

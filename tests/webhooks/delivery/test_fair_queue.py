@@ -37,7 +37,7 @@ def claims_of(endpoint: int, count: int, organization: int = 1) -> list[ClaimedD
 
 def start_all(queues: EndpointQueues, now_s: float = 0) -> list:
     started = []
-    while (slot := queues.take(now_s)) is not None:
+    while (slot := queues.next_slot(now_s)) is not None:
         started.append(slot)
     return started
 
@@ -124,7 +124,7 @@ def test_one_endpoint_is_served_in_order():
     queues = EndpointQueues(FairQueueLimits())
     queues.add(claims_of(1, 20), NEVER)
     order = []
-    while slot := queues.take(0):
+    while slot := queues.next_slot(0):
         order.append(slot.claim.seq)
         queues.finish(slot, 0, accepted=True)
     assert order == list(range(20))
@@ -243,7 +243,9 @@ def test_an_organization_that_reaches_its_bound_in_one_pool_starts_nothing_from_
     queues = warmed_up(FairQueueLimits(organization_in_flight=4), 1)
     queues.add(claims_of(8, 1, organization=2), NEVER)
     queues.add(claims_of(9, 1), NEVER)
-    assert (slot := queues.take(0)) is not None  # the other organization's: both stand in the line
+    assert (
+        slot := queues.next_slot(0)
+    ) is not None  # the other organization's: both stand in the line
     assert slot.claim.endpoint.id.int == 8
     queues.add(claims_of(1, 4), NEVER)
     flight = start_all(queues)
@@ -276,8 +278,8 @@ def test_what_is_dropped_in_time_is_given_back_once():
     queues.add(claims_of(1, 3), begin_by_s=10, give_back_by_s=14)
     queues.add(claims_of(2, 2), begin_by_s=10, give_back_by_s=15)
     assert start_all(queues, now_s=15) == []
-    assert {claim.endpoint.id.int for claim in queues.take_late()} == {2}
-    assert queues.take_late() == []
+    assert {claim.endpoint.id.int for claim in queues.pop_dropped()} == {2}
+    assert queues.pop_dropped() == []
 
 
 def test_many_hanging_endpoints_leave_room_for_claims_of_others():
@@ -302,7 +304,7 @@ def test_drain_takes_out_what_waits_and_leaves_what_flies():
     assert [claim.seq for claim in queues.drain()] == [2, 3, 4]
     for slot in flight:
         queues.finish(slot, 0, accepted=True)
-    assert (queues.waiting, queues.in_flight, queues.take(0)) == (0, 0, None)
+    assert (queues.waiting, queues.in_flight, queues.next_slot(0)) == (0, 0, None)
 
 
 class AnyOrderOfThings(RuleBasedStateMachine):
@@ -336,7 +338,7 @@ class AnyOrderOfThings(RuleBasedStateMachine):
 
     @rule()
     def take(self):
-        slot = self.queues.take(self.now_s)
+        slot = self.queues.next_slot(self.now_s)
         if slot is not None:
             self.flight.append(slot)
             self.begun += 1

@@ -4,18 +4,19 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import pytest
+from psycopg import AsyncCursor
+from psycopg.errors import UndefinedColumn
+from psycopg.sql import Composable
 
 from api.live.feeds import event_feed as live_event_feed
 from api.live.feeds.event_feed import BeyondNewest, EventFeed, EventSubscription
-from db.core.connect import Connection, Pool, pool
-from db.core.fetch import value_of
-from db.history import event_feed
-from db.history.events import ListedEvent
+from db.core.connect import Pool, pool
 from stack.cli.organizations.delete import delete
+from tests.api.live.locking import locked
 from tests.api.live.reading import emit
 from tests.api.running import Organization, RunningApi
 from tests.waiting import until
@@ -24,8 +25,10 @@ ALL_BYTES = 1_000_000
 
 
 @pytest.fixture
-async def connections(api: RunningApi) -> AsyncIterator[Pool]:
-    async with pool(api.database.url("opsc_app"), "test", max_size=4, wait_s=0.5) as opened:
+async def connections(api: RunningApi, reads: "Reading") -> AsyncIterator[Pool]:
+    opened = pool(api.database.url("opsc_app"), "test", max_size=4, wait_s=0.5)
+    opened.kwargs = {**(opened.kwargs or {}), "cursor_factory": reads.cursor_class()}
+    async with opened:
         yield opened
 
 
@@ -39,39 +42,45 @@ async def running(feed: EventFeed) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(feed.run(asyncio.Event()))
     yield task
     task.cancel()
-    with suppress(asyncio.CancelledError, ZeroDivisionError):
+    with suppress(asyncio.CancelledError, UndefinedColumn):
         await task
 
 
 class Reading:
-    """The reads of pages, as a slow or broken database has them."""
+    """The reads of pages, as a slow database has them."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
         self.held: UUID | None = None
         """The organization whose reads wait until `go_on` is set."""
         self.count = 0
-        self._page = event_feed.page
 
-    async def page(self, conn: Connection, *args: Any, **options: Any) -> list[ListedEvent]:
-        self.count += 1
-        if await value_of(conn, "SELECT current_org_id()") == self.held:
-            await self.go_on.wait()
-        return await self._page(conn, *args, **options)
+    def cursor_class(self) -> type[AsyncCursor[Any]]:
+        """Return a class of cursors that read pages so."""
+        reads = self
+
+        class Slow(AsyncCursor[Any]):
+            async def execute(self, query: Any, *args: Any, **options: Any) -> Self:
+                if isinstance(query, Composable) and "bytes_before" in query.as_string():
+                    reads.count += 1
+                    asked = await AsyncCursor(self.connection).execute("SELECT current_org_id()")
+                    if await asked.fetchone() == (reads.held,):
+                        await reads.go_on.wait()
+                return await super().execute(query, *args, **options)
+
+        return Slow
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Reading:
-    made = Reading()
-    monkeypatch.setattr(event_feed, "page", made.page)
-    return made
+def reads() -> Reading:
+    return Reading()
 
 
 def ignore() -> None: ...
 
 
 def taken(subscription: EventSubscription) -> list[int]:
-    return [event.seq for event in subscription.take(ALL_BYTES)]
+    return [event.seq for event in subscription.pull(ALL_BYTES)]
 
 
 @pytest.mark.usefixtures("running")
@@ -127,17 +136,14 @@ async def test_a_backlog_that_cannot_be_read_ends_the_feed(
     north: Organization,
     feed: EventFeed,
     running: asyncio.Task[None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def broken(*_args: Any, **_options: Any) -> list[ListedEvent]:
-        raise ZeroDivisionError
-
     emit(api, north)
-    monkeypatch.setattr(event_feed, "page", broken)
+    api.sql("ALTER TABLE events RENAME COLUMN occurred_at TO happened_at")
     behind = await feed.subscribe(north.org_id, None, 0, ignore)
     assert taken(behind) == []
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(UndefinedColumn):
         await asyncio.wait_for(running, 60)
+    api.sql("ALTER TABLE events RENAME COLUMN happened_at TO occurred_at")
 
 
 async def test_an_organization_that_is_deleted_ends_nobody_elses_feed(
@@ -188,23 +194,16 @@ async def test_who_comes_and_goes_holds_up_no_backlog(
 
 
 async def test_those_who_begin_leave_connections_for_requests(
-    north: Organization, feed: EventFeed, monkeypatch: pytest.MonkeyPatch
+    api: RunningApi, feed: EventFeed, connections: Pool
 ) -> None:
-    under_way = most = 0
-
-    async def bounds(_conn: Connection) -> event_feed.EventBounds:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        await asyncio.sleep(0.001)
-        under_way -= 1
-        return event_feed.EventBounds(0, 0)
-
-    monkeypatch.setattr(event_feed, "bounds", bounds)
-    begin = (feed.subscribe(north.org_id, None, 1, ignore) for _ in range(20))
-    refused = await asyncio.gather(*begin, return_exceptions=True)
-    assert {type(each) for each in refused} == {BeyondNewest}
-    assert most == 2
+    org = api.organization("Begins")
+    with locked(api, "events") as waiting:
+        begin = (feed.subscribe(org.org_id, None, 1, ignore) for _ in range(20))
+        begun = asyncio.gather(*begin, return_exceptions=True)
+        await until(lambda: waiting() == 2)
+        async with connections.connection():  # that of a request
+            assert waiting() == 2
+    assert {type(refusal) for refusal in await begun} == {BeyondNewest}
 
 
 @pytest.mark.usefixtures("running")

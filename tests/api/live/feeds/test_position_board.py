@@ -54,63 +54,63 @@ def ignore() -> None: ...
 
 async def test_what_is_sent_and_what_newer_positions_replace_is_counted() -> None:
     board = PositionBoard()
-    await board.take([row(0, 1.0), row(1, 2.0)])
+    await board.apply([row(0, 1.0), row(1, 2.0)])
     quick, slow = [await board.subscribe(WantedPositions(), ignore) for _ in range(2)]
-    quick.take()
-    await board.take([row(0, 3.0)])
-    quick.take()
+    quick.pull()
+    await board.apply([row(0, 3.0)])
+    quick.pull()
     assert (board.counts.sent, board.counts.coalesced) == (3, 1)
-    assert len(slow.take()) == 2
+    assert len(slow.pull()) == 2
     assert (board.counts.sent, board.counts.coalesced) == (5, 1)
 
 
 async def test_the_first_time_all_are_taken_and_then_the_newest_of_what_has_changed() -> None:
     board = PositionBoard()
-    await board.take([row(0, 1.0), row(1, 2.0), row(2, None)])
+    await board.apply([row(0, 1.0), row(1, 2.0), row(2, None)])
     subscription = await board.subscribe(WantedPositions(), ignore)
-    assert places(subscription.take()) == [(0, 1.0), (1, 2.0)]
-    assert subscription.take() == []
-    await board.take([row(1, 3.0), row(0, 1.0)])
-    await board.take([row(1, 4.0), row(3, 5.0)])
-    assert places(subscription.take()) == [(1, 4.0), (3, 5.0)]
-    await board.take([row(1, 4.0, name="Another name")])
-    assert json.loads(subscription.take()[0])["name"] == "Another name"
+    assert places(subscription.pull()) == [(0, 1.0), (1, 2.0)]
+    assert subscription.pull() == []
+    await board.apply([row(1, 3.0), row(0, 1.0)])
+    await board.apply([row(1, 4.0), row(3, 5.0)])
+    assert places(subscription.pull()) == [(1, 4.0), (3, 5.0)]
+    await board.apply([row(1, 4.0, name="Another name")])
+    assert json.loads(subscription.pull()[0])["name"] == "Another name"
     subscription.close()
-    await board.take([row(1, 6.0)])
-    assert subscription.take() == []
+    await board.apply([row(1, 6.0)])
+    assert subscription.pull() == []
     assert not board.subscriptions
 
 
 async def test_a_reader_takes_a_part_at_a_time_and_never_an_old_position() -> None:
     board = PositionBoard()
-    await board.take([row(number, 1.0) for number in range(4)])
+    await board.apply([row(number, 1.0) for number in range(4)])
     subscription = await board.subscribe(WantedPositions(), ignore)
     size = len(board.body(0))
-    assert places(subscription.take(2 * size)) == [(0, 1.0), (1, 1.0)]
-    await board.take([row(0, 2.0), row(1, 2.0), row(2, 2.0)])
-    assert places(subscription.take(1)) == [(2, 2.0)]
-    await board.take([row(2, 3.0)])
-    assert places(subscription.take(3 * size)) == [(3, 1.0), (0, 2.0), (1, 2.0)]
-    assert places(subscription.take(size)) == [(2, 3.0)]
-    assert subscription.take(size) == []
+    assert places(subscription.pull(2 * size)) == [(0, 1.0), (1, 1.0)]
+    await board.apply([row(0, 2.0), row(1, 2.0), row(2, 2.0)])
+    assert places(subscription.pull(1)) == [(2, 2.0)]
+    await board.apply([row(2, 3.0)])
+    assert places(subscription.pull(3 * size)) == [(3, 1.0), (0, 2.0), (1, 2.0)]
+    assert places(subscription.pull(size)) == [(2, 3.0)]
+    assert subscription.pull(size) == []
 
 
 async def test_an_asset_that_leaves_is_sent_once_more() -> None:
     board = PositionBoard()
-    await board.take([row(0, 1.0), row(1, 50.0), row(2, 2.0)])
+    await board.apply([row(0, 1.0), row(1, 50.0), row(2, 2.0)])
     subscription = await board.subscribe(WantedPositions(bbox=(-5, 0, 5, 10)), ignore)
-    assert places(subscription.take()) == [(0, 1.0), (2, 2.0)]
-    await board.take([row(0, 11.0), row(1, 51.0)])
-    assert places(subscription.take()) == [(0, 11.0)]
-    await board.take([row(0, 12.0)])
-    assert subscription.take() == []
+    assert places(subscription.pull()) == [(0, 1.0), (2, 2.0)]
+    await board.apply([row(0, 11.0), row(1, 51.0)])
+    assert places(subscription.pull()) == [(0, 11.0)]
+    await board.apply([row(0, 12.0)])
+    assert subscription.pull() == []
     await board.keep_only({asset_id(0), asset_id(1)})
-    assert places(subscription.take()) == [(2, None)]
+    assert places(subscription.pull()) == [(2, None)]
     await board.keep_only({asset_id(0), asset_id(1)})
-    await board.take([row(0, 13.0)])
-    assert subscription.take() == []
-    await board.take([row(2, 9.0)])
-    assert places(subscription.take()) == [(2, 9.0)]
+    await board.apply([row(0, 13.0)])
+    assert subscription.pull() == []
+    await board.apply([row(2, 9.0)])
+    assert places(subscription.pull()) == [(2, 9.0)]
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ async def test_boxes_have_their_edges_and_may_cross_the_180th_meridian(
     bbox: tuple[float, float, float, float], lon: float, is_in: bool
 ) -> None:
     board = PositionBoard()
-    await board.take([row(0, 0.0, lon)])
-    assert bool((await board.subscribe(WantedPositions(bbox=bbox), ignore)).take()) is is_in
+    await board.apply([row(0, 0.0, lon)])
+    assert bool((await board.subscribe(WantedPositions(bbox=bbox), ignore)).pull()) is is_in
 
 
 async def test_a_reader_hears_once_that_something_is_due() -> None:
     board, heard = PositionBoard(), list[str]()
-    await board.take([row(0, 1.0)])
+    await board.apply([row(0, 1.0)])
     one = await board.subscribe(WantedPositions(), lambda: heard.append("one"))
     await board.subscribe(
         WantedPositions(ids=frozenset({asset_id(1)})), lambda: heard.append("two")
@@ -150,13 +150,13 @@ async def test_a_reader_hears_once_that_something_is_due() -> None:
     await board.announce()
     await board.announce()
     assert heard == ["one"]
-    await board.take([row(0, 2.0)])
+    await board.apply([row(0, 2.0)])
     await board.announce()
-    await board.take([row(0, 2.0)])
+    await board.apply([row(0, 2.0)])
     await board.announce()
     assert heard == ["one", "one"]
-    assert places(one.take()) == [(0, 2.0)]
-    await board.take([row(1, 2.0)])
+    assert places(one.pull()) == [(0, 2.0)]
+    await board.apply([row(1, 2.0)])
     await board.announce()
     assert sorted(heard) == ["one", "one", "one", "two"]
 
@@ -164,8 +164,8 @@ async def test_a_reader_hears_once_that_something_is_due() -> None:
 async def test_a_position_is_encoded_once_for_all() -> None:
     board = PositionBoard()
     subscriptions = [await board.subscribe(WantedPositions(), ignore) for _ in range(3)]
-    await board.take([row(0, 1.0)])
-    first, *others = [subscription.take()[0] for subscription in subscriptions]
+    await board.apply([row(0, 1.0)])
+    first, *others = [subscription.pull()[0] for subscription in subscriptions]
     assert all(other is first for other in others)
 
 
@@ -184,12 +184,12 @@ async def test_others_work_while_many_subscriptions_are_served(
             await asyncio.sleep(0)
 
     other = asyncio.create_task(work())
-    await board.take([row(0, 1.0)])
+    await board.apply([row(0, 1.0)])
     assert pauses == 3
     await board.announce()
     assert pauses == 6
     other.cancel()
-    assert [places(each.take()) for each in subscriptions] == [[(0, 1.0)]] * 6
+    assert [places(each.pull()) for each in subscriptions] == [[(0, 1.0)]] * 6
 
 
 async def test_who_unsubscribes_meanwhile_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +205,11 @@ async def test_who_unsubscribes_meanwhile_is_not_served(monkeypatch: pytest.Monk
             each.close()
 
     closing = asyncio.create_task(close_all())
-    await board.take([row(0, 1.0)])
+    await board.apply([row(0, 1.0)])
     await board.announce()
     await closing
     assert heard == []
-    assert [each.take() for each in subscriptions] == [[], [], []]
+    assert [each.pull() for each in subscriptions] == [[], [], []]
 
 
 async def test_subscriptions_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,20 +224,20 @@ async def test_subscriptions_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_an_asset_that_leaves_the_client_is_sent_without_a_position() -> None:
     board = PositionBoard()
-    await board.take([row(0, 1.0, client=CLIENTS[0]), row(1, 1.0, client=CLIENTS[0])])
+    await board.apply([row(0, 1.0, client=CLIENTS[0]), row(1, 1.0, client=CLIENTS[0])])
     subscription = await board.subscribe(WantedPositions(client_id=CLIENTS[0]), ignore)
-    assert places(subscription.take()) == [(0, 1.0), (1, 1.0)]
-    await board.take([row(0, 2.0, client=CLIENTS[1])])
-    assert places(subscription.take()) == [(0, None)]
-    await board.take([row(0, 3.0, client=CLIENTS[1])])
-    assert subscription.take() == []
+    assert places(subscription.pull()) == [(0, 1.0), (1, 1.0)]
+    await board.apply([row(0, 2.0, client=CLIENTS[1])])
+    assert places(subscription.pull()) == [(0, None)]
+    await board.apply([row(0, 3.0, client=CLIENTS[1])])
+    assert subscription.pull() == []
 
 
 async def test_who_asks_for_a_few_assets_looks_at_no_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     board = PositionBoard()
-    await board.take([row(number, 1.0) for number in range(20)])
+    await board.apply([row(number, 1.0) for number in range(20)])
     seen: list[int] = []
     see = PositionSubscription.see
 
@@ -249,9 +249,9 @@ async def test_who_asks_for_a_few_assets_looks_at_no_others(
     wanted = frozenset([asset_id(3), asset_id(7), asset_id(99)])
     subscription = await board.subscribe(WantedPositions(ids=wanted), ignore)
     assert seen == [3, 7]
-    assert places(subscription.take()) == [(3, 1.0), (7, 1.0)]
-    await board.take([row(number, 2.0) for number in (3, 4)])
-    assert places(subscription.take()) == [(3, 2.0)]
+    assert places(subscription.pull()) == [(3, 1.0), (7, 1.0)]
+    await board.apply([row(number, 2.0) for number in (3, 4)])
+    assert places(subscription.pull()) == [(3, 2.0)]
 
 
 async def test_who_asks_for_all_assets_lets_others_work_meanwhile(
@@ -259,14 +259,14 @@ async def test_who_asks_for_all_assets_lets_others_work_meanwhile(
 ) -> None:
     monkeypatch.setattr(position_board, "_PLACES_AT_ONCE", 5)
     board = PositionBoard()
-    await board.take([row(number, 1.0) for number in range(20)])
+    await board.apply([row(number, 1.0) for number in range(20)])
     subscribing = asyncio.create_task(board.subscribe(WantedPositions(), ignore))
     turns = 0
     while not subscribing.done():
         turns += 1
         await asyncio.sleep(0)
     assert turns >= 4
-    assert len((await subscribing).take()) == 20
+    assert len((await subscribing).pull()) == 20
 
     cancelled = asyncio.create_task(board.subscribe(WantedPositions(), ignore))
     await asyncio.sleep(0)
@@ -280,42 +280,42 @@ async def test_a_client_that_is_asked_for_is_not_kept() -> None:
     board = PositionBoard()
     wanted = [WantedPositions(client_id=UUID(int=number)) for number in range(1000, 1100)]
     subscriptions = [await board.subscribe(each, ignore) for each in wanted]
-    await board.take([row(0, 1.0, client=UUID(int=1005))])
+    await board.apply([row(0, 1.0, client=UUID(int=1005))])
     assert len(board._client_numbers) == 1  # pyright: ignore[reportPrivateUsage]
-    assert [len(each.take()) for each in subscriptions[4:7]] == [0, 1, 0]
+    assert [len(each.pull()) for each in subscriptions[4:7]] == [0, 1, 0]
 
 
 async def test_an_organization_of_too_many_assets_shows_the_first_ones() -> None:
     board = PositionBoard(most_assets=2)
-    await board.take([row(0, 1.0), row(1, 1.0)])
-    await board.take([row(2, 1.0)])
-    assert places((await board.subscribe(WantedPositions(), ignore)).take()) == [(0, 1.0), (1, 1.0)]
+    await board.apply([row(0, 1.0), row(1, 1.0)])
+    await board.apply([row(2, 1.0)])
+    assert places((await board.subscribe(WantedPositions(), ignore)).pull()) == [(0, 1.0), (1, 1.0)]
     assert len(board) == 2
 
 
 async def test_places_of_assets_that_are_gone_are_another_s_once_all_readers_know() -> None:
     board = PositionBoard(most_assets=2)
-    await board.take([row(0, 1.0), row(1, 1.0), row(2, 1.0)])
+    await board.apply([row(0, 1.0), row(1, 1.0), row(2, 1.0)])
     assert len(board) == 2
     reader = await board.subscribe(WantedPositions(), ignore)
     chooser = await board.subscribe(
         WantedPositions(ids=frozenset([asset_id(1), asset_id(2)])), ignore
     )
-    reader.take()
-    assert places(chooser.take()) == [(1, 1.0)]
+    reader.pull()
+    assert places(chooser.pull()) == [(1, 1.0)]
     await board.keep_only({asset_id(0)})
-    await board.take([row(2, 2.0)])  # no place yet: the readers wait to hear that 1 is gone
-    assert places(reader.take()) == places(chooser.take()) == [(1, None)]
+    await board.apply([row(2, 2.0)])  # no place yet: the readers wait to hear that 1 is gone
+    assert places(reader.pull()) == places(chooser.pull()) == [(1, None)]
     await board.keep_only({asset_id(0)})
     await board.keep_only({asset_id(0)})
-    await board.take([row(3, 2.0), row(2, 2.0)])
-    assert places(reader.take()) == [(3, 2.0)]
-    assert chooser.take() == []
+    await board.apply([row(3, 2.0), row(2, 2.0)])
+    assert places(reader.pull()) == [(3, 2.0)]
+    assert chooser.pull() == []
     await board.keep_only({asset_id(0)})
-    assert places(reader.take()) == [(3, None)]
+    assert places(reader.pull()) == [(3, None)]
     await board.keep_only({asset_id(0)})
-    await board.take([row(2, 3.0), row(3, 3.0)])
-    assert places(reader.take()) == places(chooser.take()) == [(2, 3.0)]
+    await board.apply([row(2, 3.0), row(3, 3.0)])
+    assert places(reader.pull()) == places(chooser.pull()) == [(2, 3.0)]
 
 
 _NUMBERS = st.integers(0, 5)
@@ -361,7 +361,7 @@ async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_ol
     readers = list[tuple[Any, WantedPositions, dict[str, Any]]]()
     for step in [*steps, 0, 1, 2, 3]:
         if isinstance(step, list):
-            await board.take(step)
+            await board.apply(step)
             truth |= {one.id: one for one in step}
         elif isinstance(step, set):
             await board.keep_only(step)
@@ -371,7 +371,7 @@ async def test_whenever_readers_take_they_know_all_that_they_want_and_nothing_ol
             readers.append((await board.subscribe(step, ignore), step, {}))
         elif step < len(readers):
             subscription, wanted, known = readers[step]
-            bodies = [json.loads(body) for body in subscription.take()]
+            bodies = [json.loads(body) for body in subscription.pull()]
             known |= {body["id"]: body["position"] for body in bodies}
             assert len({body["id"] for body in bodies}) == len(bodies)
             for one in truth.values():

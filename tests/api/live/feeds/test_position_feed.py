@@ -80,7 +80,7 @@ def ignore() -> None: ...
 
 
 def taken(subscription: PositionSubscription) -> dict[str, Any]:
-    bodies = [json.loads(body) for body in subscription.take()]
+    bodies = [json.loads(body) for body in subscription.pull()]
     return {body["id"]: body["position"] and body["position"]["lat"] for body in bodies}
 
 
@@ -192,7 +192,7 @@ async def test_what_else_becomes_of_assets_is_seen_now_and_then(
         move(conn, tenant, old, 1, NOW - HORIZON - timedelta(days=1))
         conn.commit()
         subscription = await subscribe(feed, tenant)
-        assert len(subscription.take()) == 3  # what is too old is not shown
+        assert len(subscription.pull()) == 3  # what is too old is not shown
         conn.execute(
             "UPDATE latest_positions SET time = NULL, changed_by = pg_current_xact_id()"
             " WHERE asset_id = %s",
@@ -205,7 +205,7 @@ async def test_what_else_becomes_of_assets_is_seen_now_and_then(
     assert taken(subscription) == {format_id("ast", lost): None}
     clock.now_s = 20.0
     await feed.look()
-    news = {one["id"]: one for one in map(json.loads, subscription.take())}
+    news = {one["id"]: one for one in map(json.loads, subscription.pull())}
     assert news.keys() == {format_id("ast", renamed), format_id("ast", deleted)}
     assert news[format_id("ast", renamed)]["name"] == "Crane"
     assert news[format_id("ast", deleted)]["position"] is None
