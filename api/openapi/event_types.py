@@ -1,7 +1,7 @@
 """The types of events that exist, and the patterns that choose among them: `*`, `asset.*`, a type.
 
 Nothing emits a type that is not listed here. The OpenAPI document (`api.openapi.events`) and the
-tables of docs/webhooks.md follow from this list.
+table of docs/webhooks.md follow from this list.
 """
 
 from collections.abc import Iterable, Mapping

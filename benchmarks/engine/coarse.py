@@ -2,7 +2,7 @@
 visits they miss.
 
     python -m benchmarks.engine.coarse [--devices N] [--no-result]
-    python -m benchmarks.engine.coarse --tables RESULT    the tables of docs/geofence.md
+    python -m benchmarks.engine.coarse --tables RESULT    the tables of docs/benchmarks.md
 
 Seeded. Parked devices send 300 fixes, a minute apart; others drive in, stay 20 minutes and leave.
 Writes benchmarks/results/coarse-<date>-<commit>.json. About a minute.
@@ -37,7 +37,7 @@ FIXES = 300
 # In the documentation:
 SHOWN = ("no rule", "Home Assistant", "now")
 WIDER = "now, errors 1.5 times as large"
-SHOWN_ACCURACIES_M = (30.0, 65.0, 100.0, None)
+SHOWN_ACCURACIES_M = (65.0, None)
 
 Row = dict[str, Any]
 

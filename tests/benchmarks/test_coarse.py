@@ -10,7 +10,7 @@ from benchmarks.engine.coarse_rules import BEFORE, JUDGES, by_depth, by_engine
 from benchmarks.engine.coarse_world import PARKED, STAY_FIXES, VISITED, parked, visiting
 from geofence.model.rules import COARSE_DEPTH, COARSE_MARGIN, Rules
 
-PAGE = Path(__file__).parents[2] / "docs" / "geofence.md"
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 CENTRE, OUTSIDE, *_ = PARKED
 
 

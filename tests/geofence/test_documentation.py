@@ -47,12 +47,9 @@ def test_the_table_has_one_line_for_every_case():
 
 
 def test_the_page_names_every_rule_with_its_default():
-    named = {}
-    for names, defaults, _ in rows_after("| rule | default |"):
-        given = defaults.split(", ")
-        named |= dict(zip(re.findall(r"`(\w+)`", names), given, strict=True))
-    assert named == {
-        field.name: "-" if field.default is None else f"{field.default:g}"
+    defaults = {rule.strip("`"): default for rule, default, *_ in rows_after("| rule | default |")}
+    assert defaults == {
+        field.name: "none" if field.default is None else f"{field.default:g}"
         for field in fields(Rules)
     }
 

@@ -1,5 +1,7 @@
 """Every type of event is described by one list: the OpenAPI document and the page agree with it."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from api.openapi.event_types import EVENT_KINDS, EventKind
-from tests.api.openapi.event_tables import field_tables, type_table
+from tests.api.openapi.event_tables import type_table
 from tests.audit.document import document
 
 PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"
@@ -49,7 +51,15 @@ def test_every_field_says_what_it_means_and_has_an_example(kind: EventKind) -> N
         assert said["examples"], name
 
 
-def test_the_page_has_the_tables_of_the_list() -> None:
+def test_the_page_has_the_table_of_the_list() -> None:
     page = PAGE.read_text("utf-8")
-    for table in [type_table(), *field_tables()]:
-        assert table in page, "write what `python -m tests.api.openapi.event_tables` prints"
+    assert type_table() in page, "write what `python -m tests.api.openapi.event_tables` prints"
+
+
+def test_the_event_on_the_page_is_as_its_schema_says(openapi: dict[str, Any]) -> None:
+    written = re.search(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert written is not None
+    event = json.loads(written[1])
+    (kind,) = (kind for kind in EVENT_KINDS if kind.name == event["type"])
+    assert list(event["data"]) == list(kind.data.__struct_fields__)
+    assert list(event) == list(webhook(openapi, kind)["example"])

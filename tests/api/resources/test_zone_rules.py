@@ -207,7 +207,7 @@ async def test_a_choice_that_cannot_be_is_a_422_that_points_at_it(
 
 
 def test_the_written_page_has_every_rule_with_its_default_and_limits() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "geofence.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)` \| ([\d,]+|none) \| (.*?) to ([\d,]+) \|", page, re.MULTILINE)
     written = {
         name: (default if default == "none" else _number(default), _number(greatest))

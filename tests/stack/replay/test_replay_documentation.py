@@ -16,27 +16,23 @@ from stack.replay.output.map_page import MAX_ZONES
 from stack.replay.output.map_sample import MAX_POINTS, MAX_TRANSITIONS
 from telemetry.traces.trace import COLUMNS as TRACE_COLUMNS
 from tests.data import rows_after
+from tests.stack.cli.options import help_of
 
 PAGE = (Path(__file__).parents[3] / "docs" / "replay.md").read_text()
+RULES = {field.name: field.default for field in dataclasses.fields(Rules)}
 
 
-def test_every_option_is_on_the_page_and_no_other():
-    renamed = {"map_out": "map", "as_json": "json"}
+def test_every_option_says_what_it_does_and_the_page_names_no_other():
+    options = help_of(replay)
+    assert [name for name, said in options.items() if not said] == []
+    assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= options.keys()
+
+
+def test_every_rule_is_an_option_with_the_same_default():
     parameters = inspect.signature(replay).parameters
-    options = {"--" + renamed.get(name, name).replace("_", "-") for name in parameters}
-    assert set(re.findall(r"^\| `(--[a-z-]+)", PAGE, re.MULTILINE)) == options
-
-
-def test_the_rules_on_the_page_have_their_defaults():
-    def shown(value: float | None) -> str:
-        return "off" if value is None else f"{value:g}"
-
-    assert rows_after("| option | property | default |", PAGE) == [
-        ["--" + field.name.replace("_", "-"), field.name, shown(field.default)]
-        for field in dataclasses.fields(Rules)
-    ]
-    for default in (MAX_SPEED_MPS, MAX_ACCURACY_M):
-        assert f"[{default:g}] |" in PAGE
+    assert {name: parameters[name].default for name in RULES} == RULES
+    assert parameters["max_speed_mps"].default == MAX_SPEED_MPS
+    assert parameters["max_accuracy_m"].default == MAX_ACCURACY_M
 
 
 def test_the_formats_and_columns_of_traces_are_on_the_page():
