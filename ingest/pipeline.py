@@ -96,14 +96,14 @@ class Pipeline:
             planned = await self._handover.get()
             if planned.reverted != self._memory.reverted:
                 planned = await self._plan_anew(self._term.conn, planned.taken)
-            batch = (self._term, planned.arrivals)
+            term, arrivals, sources = self._term, planned.arrivals, self._sources
             on_applied = self._memory_is_current.set
             try:
-                self._acknowledge(await store(*batch, planned.plan, self._sources, on_applied))
-                clear_poisoned(self._memory, planned.arrivals)
+                self._acknowledge(await store(term, arrivals, planned.plan, sources, on_applied))
+                clear_poisoned(self._memory, arrivals)
             except DATA_ERRORS as error:
                 async with self._uses_memory:
-                    await store_in_parts(*batch, self._sources, error, self._acknowledge)
+                    await store_in_parts(term, arrivals, sources, error, self._acknowledge)
             self._runtime.smaller_by = max(1, self._runtime.smaller_by // 2)
             self._handover.task_done()
 

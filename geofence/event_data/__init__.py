@@ -1,5 +1,5 @@
 """`data` of events: its fields, what each means, an example. One file per kind of event.
 
-Ingest, `db.punches` and the API write these structs. The OpenAPI document and `GET /v1/event-types`
+Ingest, use cases and the API write these structs. The OpenAPI document and `GET /v1/event-types`
 are made from them, too (`api.openapi.event_types`).
 """

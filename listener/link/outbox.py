@@ -17,8 +17,6 @@ from telemetry import link
 
 BLOCK_MESSAGES = 4_096
 BLOCK_BYTES = 1024 * 1024
-FRAME_CONNECTIONS = 128
-"""Each has a client id of 64 KiB at most, and a frame 16 MiB."""
 CONTENDED_MESSAGES = 256
 CONTENDED_BYTES = 256 * 1024
 """What an organization may have at ingest while others send, too: those wait for the batch that it
