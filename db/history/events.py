@@ -1,4 +1,4 @@
-"""Events: written into the outbox without a `seq`, where their cause is, and listed by the API by `seq`.
+"""Events: written into the outbox without a `seq`, beside their cause, and listed by `seq`.
 
 An event without a `seq` is not listed yet: the sequencer gives it one after commit, so that a
 reader that goes on from a `seq` misses nothing.
