@@ -44,6 +44,7 @@ from api.resources import (
     organization_logo,
     organization_usage,
     password_links,
+    punches,
     quarantine,
     search,
     shifts,
@@ -59,10 +60,13 @@ from api.resources.inspections import forms as inspection_forms
 from api.resources.inspections import photo_page
 from api.resources.inspections import repairs as inspection_repairs
 from api.resources.inspections import templates as inspection_templates
-from api.resources.punches import routes as punches
 from api.resources.quotes import acceptance
-from api.resources.quotes import admin_verbs as quote_admin_verbs
-from api.resources.quotes import routes as quotes
+from api.resources.quotes import conversion as quote_conversion
+from api.resources.quotes import decisions as quote_decisions
+from api.resources.quotes import drafts as quote_drafts
+from api.resources.quotes import evidence as quote_evidence
+from api.resources.quotes import listing as quotes
+from api.resources.quotes import sending as quote_sending
 from api.resources.stock import inventory, lots, movements, parts, warehouses
 from api.resources.timesheets import routes as timesheets
 from api.resources.trackers import routes as trackers
@@ -118,7 +122,11 @@ RESOURCES = (
     lots,
     movements,
     quotes,
-    quote_admin_verbs,
+    quote_drafts,
+    quote_sending,
+    quote_decisions,
+    quote_conversion,
+    quote_evidence,
     work_orders,
     work_order_creation,
     work_order_detail,

@@ -19,7 +19,7 @@ from api.documents.item_pdf import ItemPrinter
 from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import DocumentError
 from api.documents.timesheet_csv import timesheet_csv
-from api.documents.timesheet_pdf import TimesheetPrinter
+from api.documents.timesheet_print import TimesheetPrinter
 from api.documents.typst_printer import fonts
 from api.limits.forking_process import ChildLimits, serve
 

@@ -14,16 +14,16 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from geofence.punches.claim import Worth
+from operations.hours.timesheet_states import State
+from telemetry.punch import PunchKind
+
 MAX_DAYS = 31  # the longest period is a month
 MAX_LINES_OF_A_DAY = 100  # shifts, adjustments and punches with a footnote
 MAX_LINES = 500  # of all days together: some fifteen pages
 MAX_TEXT_LENGTH = 5_000
 MAX_TEXT_TOTAL = 100_000
 _MOST_S = 40 * 86_400  # longer than any period
-
-State = Literal["open", "submitted", "approved", "rejected", "locked"]
-PunchKind = Literal["in", "out", "break_start", "break_end"]
-Worth = Literal["verified", "unverified", "failed"]
 
 
 class DocumentError(ValueError):

@@ -38,14 +38,17 @@ from api.documents.timesheet import (
     TimesheetDocument,
     entries,
 )
+from api.documents.typst_printer import TypstPrinter, template
 from languages.catalogue import named, say
 from languages.dates import day_of_week, full_time
 from languages.language import Language
 from languages.numbers import figure
+from operations.hours.timesheet_states import KEEPING
 
 Paper = Literal["a4", "us-letter"]
 
 # A punch that is entered by hand has no position and comes later: they say nothing about it.
+_TEMPLATE = template("timesheet")
 _RULES_OF_ENTRIES = ("no_fix", "offline")
 _EMPTY = Clock("")
 _NONE = Clock("–")
@@ -106,6 +109,19 @@ class Printed(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...]
 
 
+class TimesheetPrinter(TypstPrinter):
+    """A printer of timesheets."""
+
+    def pdf(
+        self, document: TimesheetDocument, paper: Paper, letterhead: Letterhead = NO_LETTERHEAD
+    ) -> bytes:
+        """Return the PDF of a document."""
+        texts = printed(document, paper, letterhead)
+        return self.printed(
+            _TEMPLATE, letterhead.language, texts, document.generated_at, letterhead.files
+        )
+
+
 def printed(
     document: TimesheetDocument, paper: Paper, letterhead: Letterhead = NO_LETTERHEAD
 ) -> Printed:
@@ -125,7 +141,7 @@ def printed(
         letterhead=printed_letterhead(document.organization, letterhead),
         employee=one_line(document.employee),
         state=named(language, "timesheet-state", document.state),
-        is_final=document.state in ("approved", "locked"),
+        is_final=document.state in KEEPING,
         decided=decided,
         facts=_facts(document, language),
         generated=say(language, "timesheet-generated", at=generated),

@@ -13,17 +13,17 @@ from fluent.syntax import FluentParser
 from fluent.syntax import ast as ftl
 from fluent.syntax.visitor import Visitor
 
-from api.documents.timesheet import PunchKind, Worth
-from api.documents.timesheet import State as TimesheetState
 from api.documents.typst_printer import VARIABLES
 from api.resources.webhooks.bodies import EndpointItem
-from geofence.punches.claim import RULES
+from geofence.punches.claim import RULES, Worth
 from languages.catalogue import UnknownTextError, named, say
 from languages.language import LANGUAGES, Language
 from operations.hours.shifts import FLAGS
+from operations.hours.timesheet_states import State as TimesheetState
 from operations.quotes.document import quote_label
 from operations.quotes.evidence import CONSENT_VERSION, AcceptedHow
 from operations.work_orders.states import PRIORITIES, STATES
+from telemetry.punch import PunchKind
 
 ROOT = Path(__file__).parents[2]
 REASONS = ROOT / "geofence/punches/reasons.py"

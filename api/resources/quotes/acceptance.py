@@ -28,9 +28,15 @@ from api.http.problems import Problem
 from api.request.handler_arguments import Handle
 from api.request.route import PublicRoute
 from api.request.signatures import decoded_signature
-from api.resources.quotes.accepting import acceptance_with_pdf, quote_to_accept
-from api.resources.quotes.moves import QuoteDecision, append_entry, check_not_overtaken, decide
+from api.resources.quotes.decisions import (
+    QuoteDecision,
+    acceptance_with_pdf,
+    append_entry,
+    decide,
+    quote_to_accept,
+)
 from api.resources.quotes.pages import accepted_page, note_page, quote_page
+from api.resources.quotes.sending import check_not_overtaken
 from db.core.connect import Connection
 from db.core.errors import OperationalError
 from db.core.secrets import MAX_SECRET_CHARACTERS, secret_hash

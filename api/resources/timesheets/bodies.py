@@ -10,7 +10,7 @@ from api.http import fields
 from api.http.problems import bad_parameter
 from api.request.paging import SortedQuery
 from api.request.resource import item_of
-from api.resources.punches.bodies import PunchItem
+from api.resources.punches import PunchItem
 from api.resources.shifts import FlagItem, Seconds, ShiftItem
 from api.resources.timesheets.counting import MAX_ADJUSTMENTS, MAX_PUNCHES
 from db.hours.timesheets import TimesheetRow

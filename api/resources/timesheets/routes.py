@@ -25,7 +25,7 @@ from api.request.paging import ListOf, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.organization_logo import letterhead_of
-from api.resources.punches.bodies import punch_item
+from api.resources.punches import punch_item
 from api.resources.timesheets.bodies import (
     NewAdjustment,
     TimesheetChange,

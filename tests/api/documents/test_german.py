@@ -10,7 +10,7 @@ from api.documents.letterhead import Letterhead
 from api.documents.quote_pdf import QuotePrinter
 from api.documents.timesheet import AdjustmentLine, DocumentDay, PaidHours
 from api.documents.timesheet_csv import timesheet_csv
-from api.documents.timesheet_pdf import TimesheetPrinter
+from api.documents.timesheet_print import TimesheetPrinter
 from languages.catalogue import say
 from languages.language import Language
 from operations.quotes.document import QuoteDocument, document_line, read_document

@@ -12,7 +12,7 @@ from api.documents.printing import packed
 from api.documents.renderer import Renderer
 from api.documents.timesheet import DocumentError, TimesheetDocument
 from api.documents.timesheet_csv import timesheet_csv
-from api.documents.timesheet_pdf import TimesheetPrinter
+from api.documents.timesheet_print import TimesheetPrinter
 from api.limits.turns import MOST_OF_EACH, TooManyOfOne
 from tests.api.documents import examples
 from tests.api.documents.reports import inspection

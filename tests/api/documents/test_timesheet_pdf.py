@@ -20,8 +20,7 @@ from api.documents.timesheet import (
     TimesheetDecision,
     TimesheetDocument,
 )
-from api.documents.timesheet_pdf import TimesheetPrinter
-from api.documents.timesheet_print import Paper
+from api.documents.timesheet_print import Paper, TimesheetPrinter
 from tests.api.documents import examples
 from tests.api.documents.examples import at
 

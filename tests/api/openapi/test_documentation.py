@@ -22,8 +22,9 @@ from api.resources.inspections.templates import (
     TemplateVersionItem,
 )
 from api.resources.organization import OrganizationItem
-from api.resources.punches.bodies import PunchDetail, PunchItem
-from api.resources.quotes.bodies import EvidenceCheck, QuoteItem
+from api.resources.punches import PunchDetail, PunchItem
+from api.resources.quotes.evidence import EvidenceCheck
+from api.resources.quotes.listing import QuoteItem
 from api.resources.shifts import ShiftItem
 from api.resources.stock.inventory import InventoryItem
 from api.resources.stock.lots import StockLotItem

@@ -1,38 +1,39 @@
-"""Bodies of quotes, what comes in and what is shown."""
+"""Quotes: what a customer is offered, in revisions that are sent, accepted or declined.
 
-from collections.abc import Mapping
+A quote is a draft until the mail server has taken its letter. From then on its content does not
+change: a later revision takes its place. Its customer accepts or declines on a page of their own
+(`api.resources.quotes.acceptance`); a dispatcher may note what a customer said elsewhere.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text
-from api.http.problems import bad_field
-from api.request.paging import SortedQuery
-from api.request.resource import Item, item_of
-from api.resources.work_orders.listing import Assignees
-from db.quotes.quotes import MailState, QuoteRow
+from api.request.access import Access, Reader
+from api.request.paging import ListOf, SortedQuery
+from api.request.resource import Item, Resource, item_of
+from api.request.route import TenantRoute
+from db.core.connect import Connection
+from db.quotes.quotes import MailState, QuoteRevision, QuoteRow, is_in_use, lock_revisions, quotes
 from operations.quotes.document import document_line, quote_label, taxes_by_rate
 from operations.quotes.evidence import EvidenceKind, hex_hash
 from operations.quotes.states import QUOTE_STATES, QUOTES, QuoteState, QuoteVerb
-from operations.quotes.sums import (
-    MAX_LINES,
-    MAX_QUANTITY_THOUSANDTHS,
-    MAX_TOTAL_CENTS,
-    MAX_UNIT_PRICE_CENTS,
-    WHOLE_IN_BASIS_POINTS,
-    QuoteLine,
-    line_sums,
-    quote_sums,
-)
+from operations.quotes.sums import MAX_LINES, MAX_TOTAL_CENTS, QuoteLine, line_sums
 
-_Title = Annotated[fields.Name, Field(examples=["Excavation, lot 4"])]
+router = APIRouter(prefix="/v1/quotes", tags=["quotes"], route_class=TenantRoute)
+QuotePath = Annotated[fields.QuoteId, Path(alias="id")]
+QuoteTitle = Annotated[fields.Name, Field(examples=["Excavation, lot 4"])]
 _Cents = Annotated[int, Field(ge=0, le=MAX_TOTAL_CENTS, examples=[324_300])]
-_Rate = Annotated[int, Field(ge=0, le=WHOLE_IN_BASIS_POINTS, examples=[810]), fields.WHOLE]
-_Reason = Annotated[
+QuoteReason = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000),
     AfterValidator(fields.storable),
@@ -41,30 +42,10 @@ _Reason = Annotated[
         json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},
     ),
 ]
-_Person = Annotated[fields.Name, Field(examples=["Ann Lee"])]
-_Sha256 = Annotated[str, fields.text(64, "9f86d081" * 8, "^[0-9a-f]{64}$")]
-_Unit = Annotated[fields.Name, Field(max_length=20, examples=["h"])]
-_Day = Annotated[fields.Day, Field(examples=["2099-04-30"])]
-
-
-class NewQuoteLine(fields.Body):
-    """A line."""
-
-    description: Annotated[fields.Notes, Field(max_length=1_000, examples=["Excavation"])]
-    quantity_thousandths: Annotated[
-        int, Field(ge=1, le=MAX_QUANTITY_THOUSANDTHS, examples=[12_500]), fields.WHOLE
-    ] = Field(description="12.5 is 12500")
-    unit_price_cents: Annotated[
-        int, Field(ge=0, le=MAX_UNIT_PRICE_CENTS, examples=[24_000]), fields.WHOLE
-    ]
-    discount_basis_points: _Rate = Field(default=0, description="5 percent is 500")
-    tax_basis_points: _Rate = Field(default=0, description="8.1 percent is 810")
-    part_id: fields.PartId | None = Field(
-        default=None, description="the part that it sells, in the part's unit"
-    )
-    unit: _Unit | None = Field(
-        default=None, description="of the quantity, such as h, m or pcs; null: not shown"
-    )
+Person = Annotated[fields.Name, Field(examples=["Ann Lee"])]
+Sha256 = Annotated[str, fields.text(64, "9f86d081" * 8, "^[0-9a-f]{64}$")]
+QuoteUnit = Annotated[fields.Name, Field(max_length=20, examples=["h"])]
+QuoteDay = Annotated[fields.Day, Field(examples=["2099-04-30"])]
 
 
 class QuoteLineItem(BaseModel):
@@ -76,7 +57,7 @@ class QuoteLineItem(BaseModel):
     discount_basis_points: fields.Count
     tax_basis_points: fields.Count
     part_id: fields.PartId | None = Field(description="the part that it sells")
-    unit: _Unit | None = Field(description="of the quantity")
+    unit: QuoteUnit | None = Field(description="of the quantity")
     net_cents: fields.Count = Field(description="after the discount, before the tax")
     tax_cents: fields.Count
 
@@ -94,20 +75,20 @@ class EvidenceItem(BaseModel):
 
     kind: EvidenceKind
     at: datetime
-    sha256: _Sha256
-    previous_sha256: _Sha256 | None = Field(description="of the entry before")
-    document_sha256: _Sha256 | None
-    pdf_sha256: _Sha256 | None
+    sha256: Sha256
+    previous_sha256: Sha256 | None = Field(description="of the entry before")
+    document_sha256: Sha256 | None
+    pdf_sha256: Sha256 | None
     sent_to: fields.Email | None
-    name: _Person | None = Field(description="of who accepted or declined")
+    name: Person | None = Field(description="of who accepted or declined")
     signature: Literal["typed", "drawn"] | None
-    signature_sha256: _Sha256 | None = Field(description="of the PNG")
-    acceptance_pdf_sha256: _Sha256 | None = Field(
+    signature_sha256: Sha256 | None = Field(description="of the PNG")
+    acceptance_pdf_sha256: Sha256 | None = Field(
         description="of the PDF of the quote with its acceptance"
     )
     consent_version: Annotated[str, fields.text(20, "1")] | None
     consent_text: Annotated[str, fields.text(1_000, "I accept this quote.")] | None
-    reason: _Reason | None
+    reason: QuoteReason | None
     ip: Annotated[str, fields.text(64, "203.0.113.7")] | None
     user_agent: Annotated[str, fields.text(500, "Mozilla/5.0")] | None
     user_id: fields.UserId | None = Field(description="the user who noted it")
@@ -125,10 +106,10 @@ class QuoteItem(fields.StoredItem):
     work_order_id: fields.WorkOrderId | None = Field(
         description="the work order that was made of it"
     )
-    title: _Title
+    title: QuoteTitle
     lines: Annotated[list[QuoteLineItem], Field(max_length=MAX_LINES)]
     currency: fields.Currency
-    valid_until: _Day = Field(description="the last day, in the organization's time zone")
+    valid_until: QuoteDay = Field(description="the last day, in the organization's time zone")
     terms: fields.Notes | None
     notes: fields.Notes | None
     subtotal_cents: _Cents
@@ -157,88 +138,14 @@ class QuoteItem(fields.StoredItem):
     sent_at: datetime | None
     viewed_at: datetime | None
     decided_at: datetime | None
-    decided_by: _Person | None = Field(description="who accepted or declined")
-    decline_reason: _Reason | None
+    decided_by: Person | None = Field(description="who accepted or declined")
+    decline_reason: QuoteReason | None
     link_ended_at: datetime | None = Field(
         description="when an admin ended the customer's link to the accepted quote"
     )
     evidence: Annotated[list[EvidenceItem], Field(max_length=10)] = Field(
         description="what happened to it, as a chain of hashes; empty for viewers and technicians"
     )
-
-
-class EvidenceCheck(BaseModel):
-    """The evidence of a quote, worked out anew."""
-
-    is_intact: bool = Field(description="each hash is that of what is stored now")
-    faults: Annotated[list[Annotated[str, fields.text(200, "Entry 1.")]], Field(max_length=50)]
-    document: Annotated[str, fields.text(2_000_000, "{}")] | None = Field(
-        description="the canonical JSON of what was sent (RFC 8785); null: nothing was"
-    )
-    document_sha256: _Sha256 | None
-    pdf_sha256: _Sha256 | None
-    signature_png_base64: Annotated[str, fields.text(200_000, "iVBORw0KGgo=")] | None
-    entries: Annotated[list[EvidenceItem], Field(max_length=10)]
-
-
-class NewQuote(fields.Body):
-    """A new quote: a draft."""
-
-    client_id: fields.ClientId
-    title: _Title
-    lines: Annotated[list[NewQuoteLine], Field(min_length=1, max_length=MAX_LINES)]
-    currency: fields.Currency
-    valid_until: _Day = Field(description="the last day, in the organization's time zone")
-    terms: fields.Notes | None = None
-    notes: fields.Notes | None = Field(default=None, description="the customer sees them too")
-
-
-class QuoteChange(NewQuote):
-    """The fields to change. The content of a draft can change, and no other."""
-
-    client_id: fields.ClientId = Field(default_factory=fields.absent)
-    title: _Title = Field(default_factory=fields.absent)
-    lines: Annotated[list[NewQuoteLine], Field(min_length=1, max_length=MAX_LINES)] = Field(
-        default_factory=fields.absent
-    )
-    currency: fields.Currency = Field(default_factory=fields.absent)
-    valid_until: _Day = Field(default_factory=fields.absent)
-    status: QuoteState = Field(
-        default_factory=fields.absent,
-        description="as the verb does that leads there; accept and decline need their own bodies",
-    )
-
-
-class QuoteRecipient(fields.Body):
-    """The address of the letter."""
-
-    email: fields.Email | None = Field(default=None, description="the client's unless given")
-
-
-class AcceptanceByHand(fields.Body):
-    """The acceptance of somebody who said so elsewhere."""
-
-    name: _Person
-    reason: _Reason = Field(
-        description="how it is known, such as a signed letter", examples=["She signed a letter."]
-    )
-
-
-class QuoteConversion(fields.Body):
-    """The things that a work order has and a quote does not say."""
-
-    site_id: fields.SiteId | None = None
-    warehouse_id: fields.WarehouseId | None = Field(
-        default=None, description="where the parts of its lines are reserved; null: nowhere yet"
-    )
-    assignee_ids: Assignees = Field(default_factory=list)
-
-
-class DeclineByHand(fields.Body):
-    """The refusal of somebody who said so elsewhere."""
-
-    name: _Person
-    reason: _Reason | None = None
 
 
 _STATUSES = f"^({'|'.join(QUOTE_STATES)})(,({'|'.join(QUOTE_STATES)}))*$"
@@ -304,26 +211,43 @@ quote_item = item_of(
 )
 
 
-def quote_without_evidence(row: QuoteRow) -> Item:
+def _without_evidence(row: QuoteRow) -> Item:
     """Return a QuoteItem for whoever does not see the evidence of customers."""
     return quote_item(row._replace(evidence=[]))
 
 
-def quote_columns(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a body: of lines also their sums. Raises Problem (422)."""
-    columns = {name: value for name, value in given.items() if name != "status"}
-    if "lines" not in columns:
-        return columns
-    written = cast(list[NewQuoteLine], columns["lines"])
-    lines = [QuoteLine(**_line_columns(line)) for line in written]
-    sums = quote_sums(lines)
-    if max(sums) > MAX_TOTAL_CENTS:
-        raise bad_field("/lines", f"add up to more than {MAX_TOTAL_CENTS} minor units")
-    return columns | sums._asdict() | {"lines": list(map(_line_columns, written))}
+quote_rows = Resource(
+    quotes,
+    quote_item,
+    item_for=lambda access: quote_item if access.sees_all else _without_evidence,
+    is_in_use=is_in_use,
+    in_use="The quote is with its customer, on its way there, or accepted.",
+    owners=["client"],
+)
 
 
-def _line_columns(line: NewQuoteLine) -> dict[str, Any]:
-    """Return a line as it is stored: without a part it has no `part_id`, without a unit none."""
-    columns = line.model_dump(exclude={"part_id", "unit"})
-    more = {"part_id": line.part_id and str(line.part_id), "unit": line.unit}
-    return columns | {name: value for name, value in more.items() if value is not None}
+@router.get("", operation_id="listQuotes", response_model=ListOf[QuoteItem])
+async def list_quotes(access: Reader, query: Annotated[QuoteQuery, Query()]) -> Response:
+    """List quotes, newest first."""
+    return await quote_rows.list(access, query)
+
+
+@router.get("/{id}", operation_id="getQuote", response_model=QuoteItem)
+async def get_quote(access: Reader, quote_id: QuotePath) -> Response:
+    """Return one quote."""
+    return await quote_rows.get(access, quote_id)
+
+
+@asynccontextmanager
+async def in_turn(
+    access: Access, quote_id: UUID
+) -> AsyncIterator[tuple[Connection, QuoteRow, list[QuoteRevision]]]:
+    """Provide a transaction with a quote and all revisions of its number, which are locked: who
+    sends, accepts or revises one of them takes turns. Raises Problem (404, 412).
+    """
+    async with access.transaction() as conn:
+        row = await quote_rows.found(conn, quote_id)
+        revisions = await lock_revisions(conn, row.number)
+        row = await quote_rows.found(conn, quote_id, lock=True)
+        access.check_unchanged(quote_item(row))
+        yield conn, row, revisions

@@ -1,1 +1,0 @@
-"""`/v1/punches`: recording punches, listing and reviewing them."""
