@@ -14,7 +14,7 @@ from stack.replay.input.trace_file import TraceFile
 from stack.replay.input.trace_rows import TRACE_DTYPE
 from stack.replay.judge import Judge
 from stack.replay.output.files import transition_file
-from stack.replay.output.order import found_by_device
+from stack.replay.output.order import judge_by_device
 from stack.replay.progress import NoView
 from stack.replay.run import ReplayPlan, run_replay
 from stack.replay.tally import Tally
@@ -118,7 +118,7 @@ def test_of_too_many_transitions_of_one_device_the_older_go_first(max_held):
     rows["tracker"] = np.arange(60) >= 50
     judge = Judge(RAW, ["a", "b"], Gates.open(), START_US, Tally())
     portions = (rows[place : place + 1] for place in range(60))
-    found = list(found_by_device(judge, portions, ["a", "b"], max_held))
+    found = list(judge_by_device(judge, portions, ["a", "b"], max_held))
     assert max(map(len, found)) <= max(max_held, 30)
     times = np.concatenate(found)["time_us"].tolist()
     assert len(times) == 60
