@@ -107,8 +107,8 @@ class MoveDetails(NamedTuple):
 
 async def create(conn: Connection, by: OrderUser, given: Mapping[str, Any]) -> WorkOrder:
     """Insert an order with its first transitions, and its events unless it is a draft. One that
-    somebody has was `created` and then `assigned`. given: by column; of the checklist texts, and
-    whether they are done. Whoever gives a parent has locked the tree. Raises QuotaExceeded.
+    somebody has was `created` and then `assigned`. given: by column; of the checklist `text` and
+    `done`. Whoever gives a parent has locked the tree. Raises QuotaExceeded.
 
     The number is taken last, when all that the order names is locked: others who make orders wait
     for the rest of the transaction (`db.core.numbers`).
@@ -157,7 +157,8 @@ async def change(
     if "parent_id" in names:
         await _check_parent(conn, changed)
     await work_orders.update(conn, changed)
-    await stored.write_lists(conn, changed, names)
+    if names & {"assignee_ids", "asset_ids"}:
+        await stored.write_lists(conn, changed, names)
     await _emit_change(conn, by, row, changed, [name for name in columns if name in names])
     return changed
 
@@ -263,7 +264,7 @@ def _columns(
         columns[name] = sorted(set(given[name]))
     if "checklist" in columns:
         done = {"done": True, "by": str(by.user_id), "at": _time(at)}
-        columns["checklist"] = checked_off(checklist, given["checklist"], done)
+        columns["checklist"] = checked_off(checklist, list(map(dict, given["checklist"])), done)
     return columns
 
 

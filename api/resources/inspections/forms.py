@@ -272,16 +272,21 @@ async def _document(conn: Connection, row: Inspection, public_url: str) -> ItemD
     )
 
 
-def asked_sections(
-    sections: Sequence[Mapping[str, Any]], answers: Mapping[str, Any]
-) -> list[Mapping[str, Any]]:
-    """Return the sections with the questions that are asked, by the answers to those before."""
-    shown = shown_ids(questions_of(sections), answers)
-    asked = [
-        {**each, "questions": [one for one in each["questions"] if one["id"] in shown]}
-        for each in sections
-    ]
-    return [each for each in asked if each["questions"]]
+def asked_sections(sections: Sequence[Mapping[str, Any]], answers: Mapping[str, Any]) -> list[Item]:
+    """Return the sections with the questions that are asked, by the answers to those before, as far
+    as they are printed.
+    """
+    shown, printed = shown_ids(questions_of(sections), answers), ("id", "type", "label", "unit")
+    asked: list[Item] = []
+    for section in sections:
+        questions = [
+            {name: question[name] for name in printed}
+            for question in section["questions"]
+            if question["id"] in shown
+        ]
+        if questions:
+            asked.append({"title": section["title"], "questions": questions})
+    return asked
 
 
 def result_text(language: Language, defects: int) -> str:

@@ -14,7 +14,7 @@ from api.request.access import Access, Dispatcher, Technician
 from api.request.references import check_references
 from api.request.route import TenantRoute
 from api.resources.stock.turns import order_stock_transaction
-from api.resources.work_orders.creation import Checklist, Task, WorkOrderFields, order_columns
+from api.resources.work_orders.creation import Checklist, Task, WorkOrderFields
 from api.resources.work_orders.listing import (
     Assets,
     Assignees,
@@ -76,8 +76,9 @@ async def update_work_order(
     """
     given, item = body.given(), orders.item_for(access)
     said = {name: given[name] for name in _PLACE_AND_REASON if name in given}
-    said |= {} if body.sign_off is None else body.sign_off.given()
-    details = await details_in(access, said, "/sign_off")
+    details = MoveDetails(**said)
+    if body.sign_off is not None:
+        details = await details_in(access, said | body.sign_off.given(), "/sign_off")
     moves_stock = given.get("status") in _STOCK_STATES
     transaction = (
         order_stock_transaction(access, work_order_id) if moves_stock else access.transaction()
@@ -89,8 +90,8 @@ async def update_work_order(
         _check_may_change(access, row, given)
         access.check_unchanged(item(row))
         await check_references(conn, body)
-        fields_given = {name: value for name, value in given.items() if name not in _OF_MOVES}
-        row = await change(conn, access.caller, row, order_columns(fields_given))
+        columns = {name: value for name, value in given.items() if name not in _OF_MOVES}
+        row = await change(conn, access.caller, row, columns)
         then = given.get("status", row.state)
         if then != row.state:
             verb = WORK_ORDERS.verb_between(row.state, then)

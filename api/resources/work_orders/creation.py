@@ -1,7 +1,6 @@
 """Work orders are made."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body
 from pydantic import Field
@@ -64,20 +63,12 @@ class NewWorkOrder(WorkOrderFields):
     status: Annotated[Literal["draft", "created"], Field(examples=["created"])] = "created"
 
 
-def order_columns(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a body as `use_cases.work_orders` takes them."""
-    columns = dict(given)
-    if "checklist" in given:
-        columns["checklist"] = [dict(task) for task in given["checklist"]]
-    return columns
-
-
 @router.post("", operation_id="createWorkOrder", status_code=201, response_model=WorkOrderItem)
 async def create_work_order(access: Dispatcher, body: Annotated[NewWorkOrder, Body()]) -> Response:
     """Create a work order, as a draft or as one that is to be done. The latter is `assigned` where
     it has assignees.
     """
-    columns = order_columns(dict(body))
+    columns = dict(body)
     columns["state"] = columns.pop("status")
     async with access.transaction() as conn:
         if body.parent_id is not None:
