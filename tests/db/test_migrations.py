@@ -16,7 +16,8 @@ from tests.db.version_0_8_0 import migrate_as_then
 from tests.servers import DatabaseUnderTest
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = (ROOT / "db/schema.sql").read_text("utf-8")
+FILES = [ROOT / "db/schema.sql", *sorted((ROOT / "db/migrations").glob("*.sql"))]
+SCHEMA = "\n".join(path.read_text("utf-8") for path in FILES)
 # Rows of a hypertable are in its chunks.
 EMPTY = {"gps_events", "webhook_attempts", "listeners", "quarantine_usage"}
 MAKING = re.compile(r"^SELECT make_(?:tenant_table|resource)\([^;]*\);$", re.MULTILINE)
