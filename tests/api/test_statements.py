@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.photos.uploading import upload
-from tests.api.plain import NEW, PLAIN
+from tests.api.request.plain import NEW, PLAIN
 from tests.api.resources.alerting import store_alert
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square

@@ -268,8 +268,14 @@ def status_count(state: State, rows: int) -> Item:
 
 
 def _checklist(row: WorkOrder) -> list[Item]:
+    """Return its items; jsonb keeps no order of keys."""
     return [
-        {**task, "by": None if task["by"] is None else id_text("usr", UUID(task["by"]))}
+        {
+            "text": task["text"],
+            "done": task["done"],
+            "by": None if task["by"] is None else id_text("usr", UUID(task["by"])),
+            "at": task["at"],
+        }
         for task in row.checklist
     ]
 

@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from tests.api.photos.uploading import upload
-from tests.api.plain import NEW, PLAIN
 from tests.api.problems import is_problem
+from tests.api.request.plain import NEW, PLAIN
 from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import draft
 from tests.api.running import Answer, Client, Organization, RunningApi

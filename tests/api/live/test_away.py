@@ -16,7 +16,7 @@ from api.live.live import Live
 from api.live.streams import Streams
 from db.core.connect import pool
 from db.core.ids import new_id
-from tests.api.live.locking import locked
+from tests.api.live.feeds.locking import locked
 from tests.api.running import CLOCK, Organization, RunningApi
 from tests.waiting import until
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.api.live.locking import locked
+from tests.api.live.feeds.locking import locked
 from tests.api.live.reading import signed_in, stranger
 from tests.api.running import Organization, RunningApi
 from tests.waiting import until

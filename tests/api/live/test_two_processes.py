@@ -129,10 +129,10 @@ async def taken(slots: LiveSlots, org_id: UUID, most: int) -> None:
 async def test_places_are_given_back(api: RunningApi) -> None:
     org_id = new_id()
     async with two_processes(api) as (first, second):
-        assert [await first.pull(org_id, 4) for _ in range(5)] == [True] * 4 + [False]
-        assert not await second.pull(org_id, 4)
+        assert [await first.acquire(org_id, 4) for _ in range(5)] == [True] * 4 + [False]
+        assert not await second.acquire(org_id, 4)
         first.give_back(org_id)
-        assert await first.pull(org_id, 4)
+        assert await first.acquire(org_id, 4)
         await first.leave()
         await taken(second, org_id, 4)
     assert api.sql("SELECT FROM live_slots WHERE %s = ANY (org_ids)", org_id) == []
@@ -143,19 +143,19 @@ async def test_places_that_are_not_used_are_given_back_every_round(
 ) -> None:
     org_id = new_id()
     async with two_processes(api, 0.1) as (first, second):
-        assert await first.pull(org_id, 16)  # and two more places for later
+        assert await first.acquire(org_id, 16)  # and two more places for later
         running = asyncio.create_task(first.run(asyncio.Event()))
         for _ in range(15):
             await taken(second, org_id, 16)
-        assert not await second.pull(org_id, 16)
+        assert not await second.acquire(org_id, 16)
         running.cancel()
 
 
 async def test_places_of_a_killed_process_are_free_soon(api: RunningApi) -> None:
     org_id = new_id()
     async with two_processes(api) as (killed, second):
-        assert await killed.pull(org_id, 1)
-        assert not await second.pull(org_id, 1)
+        assert await killed.acquire(org_id, 1)
+        assert not await second.acquire(org_id, 1)
         api.sql(
             "UPDATE live_slots SET seen_at = seen_at - make_interval(secs => %s)"
             " WHERE %s = ANY (org_ids)",

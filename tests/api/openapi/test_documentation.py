@@ -40,7 +40,7 @@ from api.resources.work_orders.parts import OrderPartItem
 from api.resources.work_orders.records import CommentItem, TransitionItem
 from api.resources.zones.bodies import VersionItem, ZoneItem, ZoneVersionItem
 from tests.api.photos.uploading import upload
-from tests.api.plain import NEW, PLAIN
+from tests.api.request.plain import NEW, PLAIN
 from tests.api.resources.quoting import draft
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square

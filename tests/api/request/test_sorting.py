@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from telemetry.ids import parse_id
-from tests.api.plain import PLAIN
 from tests.api.problems import is_problem
+from tests.api.request.plain import PLAIN
 from tests.api.running import Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_refusal, store_visit

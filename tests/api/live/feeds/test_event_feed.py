@@ -16,7 +16,7 @@ from api.live.feeds import event_feed as live_event_feed
 from api.live.feeds.event_feed import BeyondNewest, EventFeed, EventSubscription
 from db.core.connect import Pool, pool
 from stack.cli.organizations.delete import delete
-from tests.api.live.locking import locked
+from tests.api.live.feeds.locking import locked
 from tests.api.live.reading import emit
 from tests.api.running import Organization, RunningApi
 from tests.waiting import until
