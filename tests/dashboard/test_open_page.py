@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import aiomqtt
 import pytest
-from playwright.async_api import Browser, Response, expect
+from playwright.async_api import Browser, Response, Route, expect
 from playwright.async_api import Error as PlaywrightError
 
 from stack.cli.organizations.org import create_with_admin
@@ -30,6 +30,13 @@ STAYS = 15
 async def test_a_role_that_is_taken_away(pages: Pages, org: Organization) -> None:
     pages.expected.append("403 (Forbidden)")
     page = await pages.sign_in(org, "dispatcher@example.com", "trackers")
+    may_look = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_look.wait()
+        await route.continue_()
+
+    await page.route("**/v1/auth/session", hold)  # else the form may be gone already
     me = (await org.dispatcher.get("/v1/users/me")).json["id"]
     assert (await org.admin.patch(f"/v1/users/{me}", {"role": "viewer"})).status == 200
     await expect(page.get_by_text("Your rights have changed.")).to_be_visible()
@@ -37,6 +44,7 @@ async def test_a_role_that_is_taken_away(pages: Pages, org: Organization) -> Non
     await page.get_by_label("Name of the machine").fill("Excavator")
     await page.get_by_role("button", name="Add the machine").click()
     await expect(page.get_by_text("Your role does not allow this.")).to_be_visible()
+    may_look.set()
     await expect(page.get_by_role("button", name="Add the machine")).to_have_count(0)
     assert (await org.admin.get("/v1/assets")).json["data"] == []
 
