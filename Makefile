@@ -56,22 +56,27 @@ unexport PYTHONUNBUFFERED
 demo: $(INSTALLED) pages
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
 
+# How a run of tests that failed ended: 1 where all of them ran.
+NOTE_END := || { echo $$? > var/tests-ended; exit 1; }
+
 test: tools
+	@mkdir -p var && rm -f var/tests-ended
 	$(BIN)/python -m tests.servers
-	$(PYTEST) $(if $(SHORT),-m $(SHORT_TESTS)) --junitxml var/tests.xml
+	$(PYTEST) $(if $(SHORT),-m $(SHORT_TESTS)) --junitxml var/tests.xml $(NOTE_END)
 
 test-python:
 	version=$$($(PYTHON) -c 'import platform; print(platform.python_version())') && \
 	$(MAKE) VENV=var/python-$$version test
 
 test-long: tools
-	$(PYTEST) -m long --junitxml var/long.xml
+	@mkdir -p var && rm -f var/tests-ended
+	$(PYTEST) -m long --junitxml var/long.xml $(NOTE_END)
 
-# What failed last, one test after the other.
+# What failed last, one test after the other, where nothing but these tests failed.
 MOST_AGAIN := 3
 test-again: tools
-	@failed=$$(grep -c '::' .pytest_cache/v/cache/lastfailed) && test "$$failed" -le $(MOST_AGAIN) || \
-	  { echo 'only one to $(MOST_AGAIN) failed tests run again' >&2; exit 1; }
+	@test "$$(cat var/tests-ended)" = 1 && failed=$$(grep -c '::' .pytest_cache/v/cache/lastfailed) && test "$$failed" -le $(MOST_AGAIN) || \
+	  { echo 'only one to $(MOST_AGAIN) failed tests of a whole run run again' >&2; exit 1; }
 	$(BIN)/python -m pytest -m '' --last-failed
 
 test-all: test test-long
