@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { lengthText, speedText } from './display'
-import { inputText, instantOfInput } from './times'
+import { inputText, instantOfInput, localeOf } from './times'
+
+it('takes the first kind of a language that is one', () => {
+  expect(localeOf('en', ['de-CH', 'en-GB', 'en-US'])).toBe('en-GB')
+  expect(localeOf('en', ['en-US@posix'])).toBe('en')
+})
 
 describe('times of an input', () => {
   it('are those of a zone, through the year and over changes of the clock', () => {

@@ -18,8 +18,17 @@ export function ago(say: Say, at: number, now: number): string {
 }
 
 /** The person's own kind of a language: the browser's British English has days before months. */
-function localeOf(language: string): string {
-  return navigator.languages.find((tag) => tag.startsWith(language)) ?? language
+export function localeOf(language: string, tags: readonly string[] = navigator.languages): string {
+  return tags.find((tag) => tag.startsWith(language) && isTag(tag)) ?? language
+}
+
+/** Whether Intl knows the form of a tag: a browser without a language of its own may say en-US@posix. */
+function isTag(tag: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(tag).length > 0
+  } catch {
+    return false
+  }
 }
 
 /** A time of the API as the person's clock shows it, to the minute or to the second. */
