@@ -17,7 +17,6 @@ from telemetry.times import format_time
 
 MAX_EMPLOYEES = 1_000
 LEAST_SECONDS = 10.0
-HOME, ELSEWHERE = (-30.0, 10.0), (-30.0, 20.0)  # lon, lat: two job sites, an ocean away from roads
 SITE_RADIUS_M = 100.0
 _ACCURACY_M = 8.0
 _NEAR_DEG, _OUTSIDE_DEG = 0.0003, 0.02  # 33 m and 2 km
@@ -26,6 +25,22 @@ _HOUR_US = 3600 * _SECOND_US
 _ARRIVAL, _BREAK, _WORK, _LEAVING = 0.05, 0.4, 0.6, 0.85  # parts of the run
 _JITTER = 0.05
 _OFFLINE_FROM, _OFFLINE_TO = -12.0, -2.0  # hours before the run
+
+
+class JobSite(NamedTuple):
+    """A round job site. Degrees."""
+
+    name: str
+    lon: float
+    lat: float
+
+    @property
+    def place(self) -> tuple[float, float]:
+        return self.lon, self.lat
+
+
+SITE, OTHER_SITE = JobSite("Site", -30.0, 10.0), JobSite("Other site", -30.0, 20.0)
+"""An ocean away from roads."""
 
 
 class PunchFault(NamedTuple):
@@ -75,12 +90,13 @@ class PunchFaults:
 
 @dataclass(frozen=True, slots=True)
 class CrewPlan:
-    """The employees of a run. seconds: its length. Raises ValueError."""
+    """The employees of a run. seconds: its length. site: where they work. Raises ValueError."""
 
     employees: int
     seconds: float
     seed: int = 1
     faults: PunchFaults = field(default_factory=PunchFaults)
+    site: JobSite = SITE
 
     def __post_init__(self) -> None:
         if not 1 <= self.employees <= MAX_EMPLOYEES:
@@ -89,6 +105,11 @@ class CrewPlan:
             raise ValueError(f"a crew needs {LEAST_SECONDS:g} s or more, not {self.seconds:g}")
         if self.faults.shares.get("wrong_device") and self.employees == 1:
             raise ValueError("wrong_device needs two employees or more")
+
+    @property
+    def sites(self) -> tuple[JobSite, ...]:
+        """Return what has to be there before the run."""
+        return (self.site, OTHER_SITE) if self.faults.shares.get("teleport") else (self.site,)
 
 
 class PlannedPunch(NamedTuple):
@@ -137,7 +158,7 @@ def planned_punches(plan: CrewPlan, start_us: int) -> list[PlannedPunch]:
 def _honest_day(
     plan: CrewPlan, employee: int, start_us: int, chance: random.Random
 ) -> list[PlannedPunch]:
-    lon, lat = HOME
+    lon, lat = plan.site.place
     place = (lon + chance.uniform(-1, 1) * _NEAR_DEG, lat + chance.uniform(-1, 1) * _NEAR_DEG)
     parts: dict[PunchKind, float] = {
         "in": _ARRIVAL,
@@ -167,12 +188,17 @@ def _with_fault(
             return [_spoilt(arrival, "failed", "mock", mock=True), *day[1:]]
         case "teleport":
             leap = _at(work, pause.due_s + 1, start_us)
-            return [arrival, pause, _spoilt(leap, "failed", "teleport", place=ELSEWHERE), leaving]
+            return [
+                arrival,
+                pause,
+                _spoilt(leap, "failed", "teleport", place=OTHER_SITE[1:]),
+                leaving,
+            ]
         case "wrong_device":
             other = (arrival.phone + 1) % plan.employees
             return [_spoilt(arrival, "failed", "wrong_device", phone=other), *day[1:]]
         case "outside":
-            lon, lat = HOME
+            lon, lat = plan.site.place
             away = arrival._replace(place=(lon + _OUTSIDE_DEG, lat), verdict="failed")
             return [away._replace(rules=frozenset({"outside"})), *day[1:]]
         case "no_fix":

@@ -99,6 +99,8 @@ def start_of(argv: Sequence[str], environment: Mapping[str, str], **more: Any) -
     if not words or any(_is_read_at_import(name, text) for name, text in environment.items()):
         return None
     if words[0] == str(OPSC):
+        # Programs that are started outlive a test run that is killed; no fork does.
+        rights = rights._replace(death_signal=rights.death_signal or signal.SIGTERM)
         return Start("opsc", words[1:], rights, dict(environment), **more)
     if words[0] == sys.executable:
         options = [word for word in words[1:] if word != "-P"]

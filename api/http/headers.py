@@ -81,6 +81,11 @@ def wants_page(headers: Headers) -> bool:
     return weights(headers.get("accept", "")).get("text/html", 0.0) > 0
 
 
+def accepts_page(headers: Headers) -> bool:
+    """Return whether a page is a good answer: also to programs that take whatever there is."""
+    return accepted_weight(weights(headers.get("accept", "*/*")), "text/html") > 0
+
+
 def preferred(accept: str, offered: Sequence[str]) -> str:
     """Return the type that an Accept header weighs most: of those that weigh the same one that it
     names, before one that is of a kind like text/* or */*; the first of these.

@@ -75,7 +75,7 @@ class ForkingProcess:
         if process is not None:
             with suppress(ProcessLookupError):  # it has ended by itself
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await process.communicate()  # reads on: wait() has no end while an answer is unread
 
     async def _ask(self, message: bytes) -> bytes:
         """Return the process's answer; from another process, where the one before has ended."""

@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from api.context import ApiState
 from api.http.compression import liked_coding
-from api.http.headers import wants_page
+from api.http.headers import accepts_page
 from api.http.problems import Problem
 from api.settings import ApiSettings
 
@@ -67,8 +67,8 @@ async def static_file(request: Request, name: str) -> Response:
 
 @router.get("/app/{place:path}")
 async def page(request: Request) -> Response:
-    """Return the document of every page, to who asks for a page. Raises Problem (404, 503)."""
-    if request.url.path.startswith("/app/static/") or not wants_page(request.headers):
+    """Return the document of every page, to who can take a page. Raises Problem (404, 503)."""
+    if request.url.path.startswith("/app/static/") or not accepts_page(request.headers):
         raise _no_page()
     built_at = await asyncio.to_thread(_built_at)
     if built_at is None:

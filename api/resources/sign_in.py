@@ -14,13 +14,15 @@ from uuid import UUID
 from pydantic import Field
 from starlette.requests import Request
 
+from api.auth.caller import Via
 from api.auth.passwords import Password
 from api.context import ApiState
 from api.http import fields
+from api.http.middleware import request_id
 from api.http.problems import Problem, unauthorized
 from db.core.connect import Connection
 from db.core.ids import new_id
-from db.core.tenant import tenant
+from db.core.tenant import Actor, tenant
 from db.identity import credentials, sign_ins, users
 from db.identity.sign_ins import SignIn
 from db.identity.users import Login
@@ -65,7 +67,9 @@ async def sign_in(
     of_user = await state.throttle.admit_user(request, org_id, email)
     login = await _checked(state, org_id, body, email)
     begun = SignIn(new_id(), login.user_id, secret_hash, lifetime)
-    async with tenant(state.connections, org_id) as conn:
+    via: Via = "token" if secret_hash is None else "session"
+    actor = Actor(begun.user_id, via, begun.id, request_id(request))
+    async with tenant(state.connections, org_id, actor) as conn:
         if not await sign_ins.begin(conn, begun, login.password_hash):
             raise _wrong(body)
         if also is not None:

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.faults.disturbance import Broken, torn_punches, watched_commits
 from benchmarks.faults.load import new_organization
 from benchmarks.faults.system import FaultSystem
-from device_sim.crew import HOME, LEAST_SECONDS, CrewPlan
+from device_sim.crew import LEAST_SECONDS, SITE, CrewPlan
 from mqtt import Session, SessionOptions
 from stack.scenario.api_client import ApiClient
 from stack.sim.crew import Crew, hire
@@ -94,7 +94,7 @@ async def _punch(
 
 
 def _body(employee_id: str, kind: str, at_us: int) -> bytes:
-    at, (lon, lat) = format_time(at_us), HOME
+    at, (lon, lat) = format_time(at_us), SITE.place
     body: dict[str, Any] = {"employee_id": employee_id, "kind": kind, "time": at}
     return json.dumps({**body, "fix_time": at, "lat": lat, "lon": lon, "accuracy_m": 8}).encode()
 

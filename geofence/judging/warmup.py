@@ -88,7 +88,7 @@ class Report:
     def step(self, done: int, of: int) -> None:
         """Show that `done` functions are compiled."""
         if not self._done:
-            self._say("compiling the geofence engine for this machine, about a minute ...")
+            self._say("compiling the geofence engine for this machine, one to four minutes ...")
         self._done, self._of = done, of
         if self._out.isatty():
             self._show_counter()

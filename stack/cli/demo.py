@@ -20,7 +20,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import typer
 
-from device_sim.crew import LEAST_SECONDS, CrewPlan, PunchFaults
+from device_sim.crew import LEAST_SECONDS, CrewPlan, JobSite, PunchFaults
 from device_sim.fleet import FleetError, FleetProgress, run_fleet
 from device_sim.motion import StreetPlan
 from device_sim.plan import FleetPlan
@@ -49,6 +49,7 @@ BREACH = "asset.geofence_breach"
 PUNCHES = {"employee.punched_in": "punched in", "employee.punched_out": "punched out"}
 EMPLOYEES = 6
 PUNCH_FAULTS = PunchFaults({"mock": 0.15, "outside": 0.15, "no_fix": 0.15})
+SITE = JobSite("Depot Westend", 13.345, 52.515)  # beside the streets and the week's drives
 DAY_S = 90.0  # in which each employee comes and goes; the next day begins then
 EMAIL = "admin@demo.example"
 DRAIN_S = 30.0
@@ -216,7 +217,7 @@ async def _punching(
     if day_s < LEAST_SECONDS:
         yield
         return
-    crew = await hire(client, broker, CrewPlan(EMPLOYEES, day_s, SEED, PUNCH_FAULTS))
+    crew = await hire(client, broker, CrewPlan(EMPLOYEES, day_s, SEED, PUNCH_FAULTS, SITE))
     ended = asyncio.Event()
 
     async def days() -> None:

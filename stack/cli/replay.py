@@ -203,7 +203,8 @@ def replay(
         by_device=not unsorted,
         map_device=map_device,
     )
-    done = _run(plan, lambda: transition_file(out, plain=raw), map_out)
+    rows_are_shown = out is None and sys.stdout.isatty()
+    done = _run(plan, lambda: transition_file(out, plain=raw), map_out, rows_are_shown)
     if done is not None:
         for zone_id in done.zones_of_nobody:
             _warn(f"zone {zone_id} bears on no device of the trace: properties.assets names others")
@@ -217,12 +218,15 @@ def replay(
 
 
 def _run(
-    plan: ReplayPlan, target: Callable[[], TransitionFile], map_out: Path | None
+    plan: ReplayPlan,
+    target: Callable[[], TransitionFile],
+    map_out: Path | None,
+    rows_are_shown: bool,
 ) -> Replayed | None:
     """Run the replay; None where the reader of stdout has seen enough."""
     began = time.perf_counter()
     try:
-        with replay_view(plan.trace.size_bytes) as view:
+        with replay_view(plan.trace.size_bytes, rows_are_shown=rows_are_shown) as view:
             done = run_replay(plan, target, view, with_sample=map_out is not None)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -89,10 +89,13 @@ class Lines:
 
 
 @contextmanager
-def replay_view(size_bytes: int) -> Iterator[ReplayView]:
-    """Provide the view that fits where stderr goes. size_bytes: of the trace's file."""
+def replay_view(size_bytes: int, *, rows_are_shown: bool) -> Iterator[ReplayView]:
+    """Provide the view that fits where stderr goes. size_bytes: of the trace's file.
+
+    rows_are_shown: the terminal gets the transitions, too, which a bar would stand among.
+    """
     console = Console(stderr=True, soft_wrap=True)
-    if not console.is_terminal:
+    if rows_are_shown or not console.is_terminal:
         yield Lines(console, size_bytes)
         return
     columns = (

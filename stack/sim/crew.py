@@ -10,7 +10,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from device_sim.crew import ELSEWHERE, HOME, SITE_RADIUS_M, CrewPlan, PlannedPunch, planned_punches
+from device_sim.crew import SITE_RADIUS_M, CrewPlan, PlannedPunch, planned_punches
 from device_sim.plan import SimTracker
 from mqtt import BrokerAddress, Session, SessionOptions
 from stack.scenario.api_client import ApiClient
@@ -81,7 +81,7 @@ async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
 async def hire(client: ApiClient, broker: BrokerAddress, plan: CrewPlan) -> Crew:
     """Make the job sites, the employees and their phones. Raises ApiError, FleetError."""
     since = format_time(time.time_ns() // 1000 - _SITES_SINCE_US)
-    for name, (lon, lat) in (("Site", HOME), ("Other site", ELSEWHERE)):
+    for name, lon, lat in plan.sites:
         shape = {"type": "Point", "coordinates": [lon, lat]}
         zone = {"name": name, "kind": "jobsite", "geometry": shape, "radius_m": SITE_RADIUS_M}
         await client.post("/v1/zones", {**zone, "valid_from": since})

@@ -13,6 +13,7 @@ from stack.sim.progress import RunState
 from stack.verify.comparison import Comparison
 from stack.verify.verify import Totals, VerifiedRun, as_text
 
+OVERTAKEN_S = 0.5  # for so long ingest holds a deadline for fixes that are under way
 _SENT = (
     "elapsed_s", "trackers", "sent", "acknowledged", "failed", "rate_hz", "connects", "sent_again",
     "may_be_lost",
@@ -79,7 +80,14 @@ class RunOutcome:
     @property
     def verdict(self) -> str:
         """One line: PASS, or FAIL with the reasons, and what must be known beside."""
-        return verdict_line(self.reasons, self.not_verified, interrupted=self.interrupted)
+        line = verdict_line(self.reasons, self.not_verified, interrupted=self.interrupted)
+        worst_s = self.final.latencies.worst_s
+        if self.reasons and worst_s > OVERTAKEN_S:
+            line += (
+                f" (fixes were acknowledged after up to {worst_s:.1f} s, and deadlines may have"
+                " overtaken them: events that are amended cannot be foreseen then)"
+            )
+        return line
 
     def _latencies(self) -> dict[str, Latencies]:
         return {

@@ -88,6 +88,8 @@ async def test_from_nothing_to_a_breach_and_a_key(
         await expect(row).to_contain_text("Accepted", timeout=30_000)
         await row.get_by_role("button", name="Attempts").click()
         await expect(page.get_by_role("region", name="Attempts")).to_contain_text("2")
+    await page.get_by_role("link", name="Trackers").click()
+    await expect(page.get_by_role("row", name="Excavator 1")).to_contain_text("Heard of last on")
     await page.get_by_role("link", name="Map").click()
     await expect(page.get_by_role("button", name="Excavator 1")).to_be_visible()
     await expect(page.get_by_role("region", name="First steps")).to_have_count(0)  # all are done

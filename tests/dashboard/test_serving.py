@@ -41,7 +41,13 @@ async def test_a_file_that_is_not_there_is_no_page(api: RunningApi, place: str) 
 
 async def test_a_program_gets_no_page(api: RunningApi) -> None:
     for place in ("/app/", "/app/keys"):
-        assert is_problem(await api.anonymous.get(place), 404, "not_found")
+        answer = await api.anonymous.get(place, headers={"accept": "application/json"})
+        assert is_problem(answer, 404, "not_found")
+    answer = await api.anonymous.get(
+        "/app/", headers={"accept": "*/*"}
+    )  # curl, and what looks whether we are up
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/html")
     front = await api.anonymous.get("/")
     assert front.json["documentation"] == "/docs"
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 import pytest
 
 from device_sim.crew import (
-    ELSEWHERE,
+    OTHER_SITE,
     PUNCH_FAULTS,
     CrewPlan,
     PlannedPunch,
@@ -69,7 +69,7 @@ def test_every_fault_does_what_the_table_says() -> None:
     assert {one.times for one in punches("duplicate")[0]} == {2}
     assert [one.phone for one in punches("wrong_device")[2]] == [0, 2, 2, 2]
     leap = punches("teleport")[1][2]
-    assert leap.place == ELSEWHERE
+    assert leap.place == OTHER_SITE.place
     first, *_, last = punches("offline")[0]
     assert first.due_s == last.due_s == 30
     assert 7 < (last.claimed_us - first.claimed_us) / 3.6e9 < 9

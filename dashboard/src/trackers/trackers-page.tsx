@@ -12,6 +12,7 @@ import { SetUp } from './set-up'
 
 const TRACKERS = ['trackers']
 const MOST = 1_000 // of a page
+const INCLUDED = 'last_seen_at,connection'
 const LOOK_AGAIN_MS = 10_000
 type Tracker = Schemas['TrackerItem']
 type NewAsset = Schemas['NewAsset']
@@ -28,7 +29,7 @@ export function TrackersPage() {
   const [made, setMade] = useState<{ tracker: Schemas['NewTrackerItem']; isNew: boolean } | null>(null)
   const trackers = useQuery({
     queryKey: TRACKERS,
-    queryFn: () => data(api.GET('/v1/trackers', { params: { query: { limit: MOST } } })),
+    queryFn: () => data(api.GET('/v1/trackers', { params: { query: { limit: MOST, include: INCLUDED } } })),
     refetchInterval: LOOK_AGAIN_MS,
   })
   const refresh = () => queries.invalidateQueries({ queryKey: TRACKERS })

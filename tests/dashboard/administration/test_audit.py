@@ -19,6 +19,8 @@ async def test_changes_are_found_and_shown_as_before_and_after(
     await expect(rows).to_have_count(50)
     await page.get_by_role("button", name="Older ones").click()
     await expect(rows.nth(60)).to_be_visible()
+    await page.get_by_label("Kind").select_option("sign_in")
+    await expect(rows.first).to_contain_text(f"{org.email} made: Sign-in")
     await page.get_by_label("Kind").select_option("asset")
     await expect(rows).to_have_count(3)  # it has tags, too
     await expect(rows.first).to_contain_text(f"{org.email} changed: Machine “Crane 8”")

@@ -2,10 +2,11 @@
 
 from io import StringIO
 
+import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from stack.replay.progress import Bar, Lines
+from stack.replay.progress import Bar, Lines, replay_view
 
 
 def test_a_line_says_how_much_is_read_and_judged() -> None:
@@ -42,3 +43,11 @@ def test_a_bar_counts_bytes_while_it_reads_and_fixes_once_it_has() -> None:
         assert (task.description, task.completed, task.total) == ("judging", 20, 40)
         bar.read_to(0)  # from the beginning: the trace was not in order
         assert (task.description, task.completed, task.total) == ("reading", 0, 1_000)
+
+
+def test_beside_rows_on_a_terminal_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Console, "is_terminal", True)
+    with replay_view(1_000, rows_are_shown=True) as view:
+        assert isinstance(view, Lines)
+    with replay_view(1_000, rows_are_shown=False) as view:
+        assert isinstance(view, Bar)

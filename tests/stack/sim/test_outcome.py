@@ -79,3 +79,12 @@ def test_the_result_says_how_many_assets_agree() -> None:
     told = json.loads(outcome.as_json())
     assert (told["assets"], told["compared_whole"]) == (3, 2)
     assert "assets whose visits and events agree: 2 of 3" in outcome.as_text()
+
+
+def test_a_difference_beside_slow_acknowledgements_is_explained() -> None:
+    slow = Latencies()
+    slow.record(4.0)
+    outcome = replace(GOOD, final=replace(FINAL, latencies=slow))
+    assert outcome.verdict == "PASS"
+    different = replace(outcome, comparisons=[compared("events", missing=1)])
+    assert different.verdict.startswith("FAIL: events: 1 missing (fixes were acknowledged after up")
