@@ -18,6 +18,21 @@ def teltonika_topic(tracker_id: str) -> str:
     return f"trackers/{tracker_id}/teltonika"
 
 
+def osmand_topic(tracker_id: str) -> str:
+    """Return the topic of positions as OsmAnd and Traccar Client send them."""
+    return f"trackers/{tracker_id}/osmand"
+
+
+def overland_topic(tracker_id: str) -> str:
+    """Return the topic of locations as Overland sends them."""
+    return f"trackers/{tracker_id}/overland"
+
+
+def owntracks_topic(tracker_id: str, device: str) -> str:
+    """Return the topic of an app of OwnTracks."""
+    return f"{_OWNTRACKS}{tracker_id}/{device}"
+
+
 def punches_topic(tracker_id: str) -> str:
     """Return where a tracker publishes punches."""
     return f"trackers/{tracker_id}/punches"

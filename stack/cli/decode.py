@@ -14,7 +14,7 @@ from telemetry.ids import format_id
 from telemetry.punch import Punch
 from telemetry.times import format_time
 
-FormatName = Literal["native", "packed", "punches", "owntracks", "teltonika"]
+FormatName = Literal["native", "packed", "punches", "owntracks", "teltonika", "osmand", "overland"]
 
 
 def decode(

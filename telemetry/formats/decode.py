@@ -18,6 +18,8 @@ from telemetry.fix import FixBatch
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
+from telemetry.formats.osmand import decode_osmand, last_osmand_fix
+from telemetry.formats.overland import decode_overland, last_overland_fix
 from telemetry.formats.owntracks import decode_owntracks, last_owntracks_fix
 from telemetry.formats.packed import decode_packed
 from telemetry.formats.punches import decode_punches
@@ -39,6 +41,8 @@ class Format(IntEnum):
     PUNCHES = 2  # JSON
     OWNTRACKS = 3  # JSON or CSV
     TELTONIKA = 4  # packets of Codec 8, 8 Extended and 16
+    OSMAND = 5  # a query, or the JSON of Traccar Client
+    OVERLAND = 6  # JSON
 
 
 class Decoder(NamedTuple):
@@ -61,6 +65,8 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.PUNCHES: Decoder("trackers/+/punches", decode_punches, last_native_fix),
     Format.OWNTRACKS: Decoder("owntracks/+/#", decode_owntracks, last_owntracks_fix),
     Format.TELTONIKA: Decoder("trackers/+/teltonika", decode_teltonika, last_teltonika_fix),
+    Format.OSMAND: Decoder("trackers/+/osmand", decode_osmand, last_osmand_fix),
+    Format.OVERLAND: Decoder("trackers/+/overland", decode_overland, last_overland_fix),
 }
 SUBSCRIPTIONS = tuple(decoder.topic for decoder in DECODERS.values())
 _FORMAT_OF = {

@@ -13,15 +13,16 @@ The messages: https://owntracks.org/booklet/tech/json. CSV: `csv_to_json` of own
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from zlib import crc32
 
 import msgspec
 
-from telemetry.formats.decoded import MAX_MESSAGE_BYTES, Decoded, oversize_message
-from telemetry.formats.gather import FLUSH_FIXES, Fix, Gathered
-from telemetry.formats.last_fix import UNKNOWN, LastFix
-from telemetry.rejection import Reason, Rejection
+from telemetry.formats.app_json import Refused, add_one, add_several, decode_each, last_of, parse
+from telemetry.formats.decoded import Decoded
+from telemetry.formats.gather import Fix, Gathered
+from telemetry.formats.last_fix import LastFix
+from telemetry.rejection import Reason
 
 _KMH = 3.6
 _NAN = float("nan")
@@ -32,7 +33,6 @@ _NO_FIX = frozenset(
         *("step", "steps", "waypoint", "waypoints"),
     )
 )
-_JSON = msgspec.json.Decoder(Any)
 _CSV = re.compile(
     rb"([^,]{1,32}),([0-9A-Fa-f]{1,8}),([^,]{1,8}),(-?[0-9]{1,9}),(-?[0-9]{1,9})"
     rb",([0-9]{1,3}),([0-9]{1,4}),(-?[0-9]{1,5}),([0-9]{1,9}),([0-9]{1,9})\s?"
@@ -57,107 +57,61 @@ _COLUMNS = frozenset(_Location.__struct_fields__)
 _NEGATIVE_IS_UNKNOWN = ("acc", "batt", "cog", "vac", "vel")
 
 
-class _Refused(NamedTuple):
-    reason: Reason
-    detail: str
-
-
 def decode_owntracks(payloads: Sequence[bytes]) -> Decoded:
     """Return fixes and rejections of `payloads`; `message` counts from 0."""
-    gathered = Gathered()
-    for payload in payloads:
-        _gather(gathered, payload)
-        if len(gathered.fixes) >= FLUSH_FIXES:
-            gathered.flush()
-    return gathered.decoded()
+    return decode_each(payloads, _gather)
 
 
 def last_owntracks_fix(payload: bytes) -> LastFix:
     """Read the last fix of a message that can be read. Never raises ValueError."""
-    rows = decode_owntracks([payload]).batch.rows
-    return LastFix(int(rows["time_us"][-1]), int(rows["seq"][-1])) if len(rows) else UNKNOWN
+    return last_of(decode_owntracks([payload]))
 
 
 def _gather(gathered: Gathered, payload: bytes) -> None:
-    if len(payload) > MAX_MESSAGE_BYTES:
-        gathered.refuse(Reason.OVERSIZE, oversize_message(len(payload)))
-        return
     if row := _CSV.fullmatch(payload):
         gathered.add_lone(_of_csv(row))
         return
-    try:
-        said = _JSON.decode(payload)
-    except RecursionError:
-        gathered.refuse(Reason.UNDECODABLE, "nested too deeply")
-        return
-    except ValueError as error:
-        detail = (
-            f"neither JSON nor the CSV of OwnTracks: {error}" if payload else "an empty message"
-        )
-        gathered.refuse(Reason.UNDECODABLE, detail)
-        return
+    said = parse(payload, "the CSV of OwnTracks")
     if isinstance(said, list):
-        _gather_array(gathered, cast("list[Any]", said))
-        return
-    match _read(said):
-        case Fix() as fix:
-            gathered.add_lone(fix)
-        case _Refused() as refused:
-            gathered.refuse(*refused)
-        case None:
-            gathered.add_array([])
+        add_several(gathered, cast("list[Any]", said), _read)
+    else:
+        add_one(gathered, said if isinstance(said, Refused) else _read(said))
 
 
-def _gather_array(gathered: Gathered, elements: list[Any]) -> None:
-    if not gathered.length_is_good(elements):
-        return
-    fixes: dict[int, Fix] = {}
-    for position, element in enumerate(elements):
-        match _read(element):
-            case Fix() as fix:
-                fixes[position] = fix
-            case _Refused() as refused:
-                message = len(gathered.spans)
-                gathered.rejections.append(Rejection(message, position, *refused))
-            case None:
-                pass
-    gathered.add_some(fixes)
-
-
-def _read(said: Any) -> Fix | _Refused | None:
+def _read(said: Any) -> Fix | Refused | None:
     """Return one fix, or why it is none; None for what is not meant to be one."""
     if not isinstance(said, dict):
-        return _Refused(Reason.UNDECODABLE, "a message must be an object")
+        return Refused(Reason.UNDECODABLE, "a message must be an object")
     members = cast("dict[str, Any]", said)
     kind = members.get("_type")
     if kind == "encrypted":
         hint = "the message is encrypted: remove the encryption key from the app's settings"
-        return _Refused(Reason.UNDECODABLE, hint)
+        return Refused(Reason.UNDECODABLE, hint)
     if isinstance(kind, str) and kind in _NO_FIX:
         return None
     if kind not in (_LOCATION, _TRANSITION):
-        return _Refused(Reason.UNDECODABLE, "_type is none of OwnTracks' messages")
+        return Refused(Reason.UNDECODABLE, "_type is none of OwnTracks' messages")
     return _of_object(members)
 
 
-def _of_object(members: Mapping[str, Any]) -> Fix | _Refused:
+def _of_object(members: Mapping[str, Any]) -> Fix | Refused:
     known = {key: value for key, value in members.items() if value is not None}
     for key in _NEGATIVE_IS_UNKNOWN:
         if isinstance(value := known.get(key), int | float) and value < 0:
             del known[key]
     if "tst" not in known:
-        return _Refused(Reason.UNDECODABLE, "tst is missing")
+        return Refused(Reason.UNDECODABLE, "tst is missing")
     for key in ("lat", "lon"):
         if key not in known:
-            return _Refused(Reason.NO_POSITION, f"{key} is missing")
+            return Refused(Reason.NO_POSITION, f"{key} is missing")
     is_transition = members["_type"] == _TRANSITION
     try:
         said = msgspec.convert(known, _Location)
         seq = _seq(members) if is_transition else 0
     except RecursionError:
-        return _Refused(Reason.UNDECODABLE, "nested too deeply")
+        return Refused(Reason.UNDECODABLE, "nested too deeply")
     except (ValueError, OverflowError) as error:
-        return _Refused(Reason.UNDECODABLE, str(error))
+        return Refused(Reason.UNDECODABLE, str(error))
     rest = {key: value for key, value in known.items() if key not in _COLUMNS}
     if not is_transition:
         del rest["_type"]

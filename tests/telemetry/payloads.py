@@ -35,9 +35,11 @@ _FORMATS = {
     "punches_text": Format.PUNCHES,
     "owntracks": Format.OWNTRACKS,
     "teltonika": Format.TELTONIKA,
+    "osmand": Format.OSMAND,
+    "overland": Format.OVERLAND,
 }
-_TEXTS = ("text", "punches_text", "owntracks")
-MAY_SAY_NO_FIX = (Format.OWNTRACKS, Format.TELTONIKA)
+_TEXTS = ("text", "punches_text", "owntracks", "osmand", "overland")
+MAY_SAY_NO_FIX = (Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND)
 _BYTES = ("packed", "hex", "teltonika")
 
 

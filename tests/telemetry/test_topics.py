@@ -5,6 +5,8 @@ import pytest
 from telemetry.formats.decode import SUBSCRIPTIONS, Format, format_of, topics_of
 from telemetry.topics import (
     fixes_topic,
+    osmand_topic,
+    overland_topic,
     packed_topic,
     plain_topic,
     punches_topic,
@@ -15,7 +17,10 @@ TRACKER = "trk_06bqt0k1vhd8f3z7n2mwx9c5ra"
 
 
 def test_what_is_built_is_parsed() -> None:
-    makers = (fixes_topic, packed_topic, punches_topic, teltonika_topic)
+    makers = (
+        *(fixes_topic, packed_topic, punches_topic, teltonika_topic),
+        *(osmand_topic, overland_topic),
+    )
     own = tuple(topic(TRACKER) for topic in makers)
     assert topics_of(TRACKER) == own
     assert [plain_topic(topic) for topic in own] == list(own)
