@@ -20,6 +20,7 @@ import uvloop
 from listener.devices.arrivals import Arrivals
 from listener.devices.certificates import Certificates
 from listener.devices.connection import Device
+from listener.http.connection import HttpDevice
 from listener.link.ingest_link import Sender
 from listener.link.leader import LeaderLink
 from listener.processes import NUMBER, SOCKETS, ListeningSockets, Processes
@@ -141,6 +142,11 @@ async def _open(
             lambda: Device(worker), sock=ports.plain, backlog=BACKLOG
         )
         servers.append(made)
+    if ports.ingest is not None:
+        made = await worker.loop.create_server(
+            lambda: HttpDevice(worker), sock=ports.ingest, backlog=BACKLOG
+        )
+        servers.append(made)
     for bound, context in ((ports.tls, certificates.tls13), (ports.tls12, certificates.tls12)):
         if bound is not None:
             servers.append(Arrivals(worker, bound, context))
@@ -159,9 +165,12 @@ def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
 
 
 def _bound(settings: ListenSettings) -> ListeningSockets:
-    wanted = (settings.listen_port or None, settings.listen_tls_port, settings.listen_tls12_port)
+    host, ingest = settings.listen_host, settings.ingest_address
     return ListeningSockets(
-        *(None if port is None else _bind(settings.listen_host, port) for port in wanted)
+        plain=_bind(host, settings.listen_port) if settings.listen_port else None,
+        tls=_bind(host, settings.listen_tls_port) if settings.listen_tls_port else None,
+        tls12=_bind(host, settings.listen_tls12_port) if settings.listen_tls12_port else None,
+        ingest=None if ingest is None else _bind(*ingest),
     )
 
 

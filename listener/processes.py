@@ -37,6 +37,7 @@ class ListeningSockets(NamedTuple):
     plain: socket.socket | None
     tls: socket.socket | None
     tls12: socket.socket | None
+    ingest: socket.socket | None
 
 
 class Processes:

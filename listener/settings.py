@@ -1,7 +1,7 @@
 """Settings of the listener role, from the environment (`OPSC_...`), frozen."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -34,6 +34,8 @@ class ListenSettings(RoleSettings):
     listen_client_ca: ReadableFile | None = None
     listen_processes: Annotated[int, Field(ge=1, le=64)] = 1
     listen_http: HttpAddress = "127.0.0.1:9104"
+    listen_ingest_http: HttpAddress | Literal[""] = "127.0.0.1:5055"
+    listen_ingest_proxy_networks: _Networks = "127.0.0.0/8, ::1/128"
     link_secret: SecretStr = SecretStr("")
     link_tls_ca: ReadableFile | None = None
     listen_max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
@@ -60,6 +62,11 @@ class ListenSettings(RoleSettings):
         return read_address(self.listen_http)
 
     @property
+    def ingest_address(self) -> tuple[str, int] | None:
+        """Host and port for devices that send by HTTP; None: there is none."""
+        return read_address(self.listen_ingest_http) if self.listen_ingest_http else None
+
+    @property
     def exempt_networks(self) -> list[Network]:
         """Networks whose addresses are not counted."""
         return _networks(self.listen_exempt_networks)
@@ -68,3 +75,8 @@ class ListenSettings(RoleSettings):
     def proxy_networks(self) -> list[Network]:
         """Networks of proxies, which begin each connection with the PROXY protocol, version 2."""
         return _networks(self.listen_proxy_networks)
+
+    @property
+    def ingest_proxy_networks(self) -> list[Network]:
+        """Networks of proxies, which name a device's address in X-Forwarded-For."""
+        return _networks(self.listen_ingest_proxy_networks)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import secrets
+import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -23,8 +24,9 @@ from listener.devices.bounds import (
 from listener.devices.connection import Device
 from listener.devices.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
 from listener.devices.wills import Wills
+from listener.http.connection import HttpDevice
 from listener.link.ingest_link import Sender
-from listener.link.outbox import Origin
+from listener.link.outbox import DeviceMessage, Origin, cost
 from listener.metrics import ListenerMetrics
 from listener.settings import ListenSettings
 from listener.stored.identities import Identities, Identity
@@ -69,6 +71,7 @@ class Worker:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.now_s = self.loop.time
+        self.now_ms = _now_ms
         self.settings = settings
         self.options = ServerOptions()
         self.metrics = ListenerMetrics()
@@ -89,8 +92,8 @@ class Worker:
         self.sign_ins = SignIns()
         self.handshakes = Handshakes()
         self.shaking_hands = 0
-        self.devices: dict[Device, None] = {}
-        self._unsigned: dict[Device, None] = {}  # oldest first
+        self.devices: dict[Device | HttpDevice, None] = {}
+        self._unsigned: dict[Device | HttpDevice, None] = {}  # oldest first
         self.by_tracker: dict[UUID, Device] = {}
         self.by_origin: dict[int, Device] = {}
         self.dirty: list[Device] = []
@@ -111,7 +114,7 @@ class Worker:
 
     # Connections ----------------------------------------------------------------------------
 
-    def admit(self, device: Device) -> str | None:
+    def admit(self, device: Device | HttpDevice) -> str | None:
         """Note a connection that has not signed in; return the reason if it is refused."""
         self.metrics.accepted.inc()
         if len(self.devices) >= self.max_connections and not self._make_place():
@@ -132,17 +135,20 @@ class Worker:
         oldest.abort()
         return True
 
-    def lost(self, device: Device) -> None:
+    def lost(self, device: Device | HttpDevice) -> None:
         """Forget a connection that has ended."""
         if device not in self.devices:
             return
         del self.devices[device]
         self._unsigned.pop(device, None)
-        self.paused.discard(device)
-        origin = device.origin
-        if origin is None:
-            self.addresses.ended(device.address)
-            return
+        if isinstance(device, Device):
+            self.paused.discard(device)
+            if device.origin is not None:
+                self._lost_session(device, device.origin)
+                return
+        self.addresses.ended(device.address)
+
+    def _lost_session(self, device: Device, origin: Origin) -> None:
         has_room = self.holding.bytes <= self.holding.max_bytes // 2
         self.sender.drop_waiting(origin, keeps_qos_0=has_room)
         will = device.machine.lost()
@@ -221,7 +227,7 @@ class Worker:
         self._origins += 1
         origin = Origin(
             id=self._origins,
-            organization=self._organization(key.org_id),
+            organization=self.organization(key.org_id),
             tracker_id=key.tracker_id,
             org_id=key.org_id,
             client_id=key.client_id,
@@ -261,7 +267,8 @@ class Worker:
             self.presence.credential_shared(device.connected, datetime.now(UTC))
         device.end(SESSION_TAKEN_OVER, "taken over")
 
-    def _organization(self, org_id: UUID) -> int:
+    def organization(self, org_id: UUID) -> int:
+        """Return our number of an organization."""
         return self._organizations.setdefault(org_id, len(self._organizations))
 
     def _identity_changed(self, tracker_id: UUID) -> None:
@@ -276,6 +283,40 @@ class Worker:
             self.sessions.opened(
                 device.session_key, device.origin.id, wants_receipts=device.wants_receipts
             )
+
+    def offer(
+        self, identity: Identity, message: DeviceMessage, answered: Callable[[int], None]
+    ) -> Origin:
+        """Give the link a message that belongs to no connection of the tracker: it takes none over.
+
+        answered: called with the result, after COMMIT.
+        """
+        organization, size = self.organization(identity.org_id), cost(message)
+
+        def released(_: DeviceMessage) -> None:
+            self.holding.add(organization, -size)
+
+        def committed(message: DeviceMessage, result: int) -> None:
+            released(message)
+            answered(result)
+
+        self.holding.add(organization, size)
+        self._origins += 1
+        origin = Origin(
+            id=self._origins,
+            organization=organization,
+            tracker_id=identity.tracker_id,
+            org_id=identity.org_id,
+            client_id="",
+            began_s=self.now_s(),
+            committed=committed,
+            released=released,
+            is_session=False,
+        )
+        self.sender.opened(origin)
+        self.sender.offer(origin, message)
+        self.sender.closed(origin)
+        return origin
 
     # The link -------------------------------------------------------------------------------
 
@@ -364,6 +405,10 @@ class Worker:
         gauge("unanswered", "Messages at ingest", lambda: len(self.sender.outbox.sent))
         gauge("linked", "1 while ingest takes messages", lambda: self.sender.is_linked)
         gauge("identities", "Trackers that may sign in", lambda: len(self.identities))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _until(is_done: Callable[[], bool], timeout_s: float) -> None:

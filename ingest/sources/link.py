@@ -196,7 +196,8 @@ class Peer(asyncio.Protocol):
     def _handle_connections(self, body: Connections) -> None:
         for opened in body.opened:
             self._connections[opened.connection] = opened
-            self._server.opened(self, opened)
+            if opened.is_session:
+                self._server.opened(self, opened)
         for connection in body.closed:
             self._topics.pop(self._topic_of.pop(connection, -1), None)
             opened = self._connections.pop(connection, None)

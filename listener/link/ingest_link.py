@@ -175,7 +175,14 @@ class IngestLink(asyncio.Protocol):
 
     def _opened(self, origin: Origin) -> Opened:
         age_us = round(max(0.0, self._loop.time() - origin.began_s) * 1_000_000)
-        return Opened(origin.id, origin.tracker_id, origin.org_id, origin.client_id, age_us)
+        return Opened(
+            origin.id,
+            origin.tracker_id,
+            origin.org_id,
+            origin.client_id,
+            age_us,
+            origin.is_session,
+        )
 
     def _handle_results(self, body: Results) -> None:
         if body.epoch != self.epoch:

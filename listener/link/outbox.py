@@ -54,7 +54,7 @@ class Origin:
     id: never used again by this process. organization: a number of ours. began_s: by the loop's
     clock. committed: called with the message and its result, in the order of the connection's
     messages as far as they are committed in order. released: called instead with a message that is
-    not sent any more.
+    not sent any more. is_session: it ends an older connection of the tracker.
     """
 
     id: int
@@ -69,6 +69,7 @@ class Origin:
     topic_number: int = 0
     unanswered: int = 0
     is_gone: bool = False
+    is_session: bool = True
 
 
 class HeldMessage(NamedTuple):

@@ -113,7 +113,9 @@ def _fix(said: Mapping[str, str]) -> Fix:
     }
     if "speed" in said and "speed_mps" not in said:
         columns["speed_mps"] = _number("speed", said["speed"]) * _KNOT_MPS
-    known = {name: value for name, value in columns.items() if value >= 0 or name == "altitude_m"}
+    known: dict[str, Any] = {
+        name: value for name, value in columns.items() if value >= 0 or name == "altitude_m"
+    }
     rest = {
         name: value
         for name, value in said.items()

@@ -103,12 +103,13 @@ class RoleProcess:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Both roles. host and port: where devices connect."""
+    """Both roles. host and port: where devices connect. ingest_url: where they send by HTTP."""
 
     listener: RoleProcess
     ingest: RoleProcess
     host: str
     port: int
+    ingest_url: str
 
     @property
     def url(self) -> str:
@@ -140,7 +141,7 @@ def _system(
     listener: Mapping[str, str],
     ingest: Mapping[str, str],
 ) -> System:
-    listens, ingest_http, listener_http = (free_port(ANY_PORT) for _ in range(3))
+    listens, ingest_http, listener_http, door = (free_port(ANY_PORT) for _ in range(4))
     of_ingest = {
         "OPSC_DATABASE_URL": database.url("opsc_ingest"),
         "OPSC_INGEST_LINK": f"unix:{folder}/ingest.sock",
@@ -152,6 +153,7 @@ def _system(
         "OPSC_DATABASE_URL": database.url("opsc_listen"),
         "OPSC_LISTEN_PORT": str(listens),
         "OPSC_LISTEN_HTTP": f"127.0.0.1:{listener_http}",
+        "OPSC_LISTEN_INGEST_HTTP": f"127.0.0.1:{door}",
         "OPSC_LISTEN_MAX_CONNECTIONS": "200",
         **listener,
     }
@@ -161,4 +163,5 @@ def _system(
         listener=RoleProcess("listener", pages[1], folder / "listener.log", of_listener),
         host="127.0.0.1",
         port=listens,
+        ingest_url=f"http://127.0.0.1:{door}/v1/ingest",
     )

@@ -1,0 +1,1 @@
+"""Devices that send by HTTP: one request, one message, answered after COMMIT."""

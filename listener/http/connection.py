@@ -1,0 +1,342 @@
+"""One HTTP connection: the asyncio protocol between its socket and the machine of requests.
+
+A request is one message of a tracker. It is answered after COMMIT, also where the message is in
+quarantine: an app repeats what is not answered by 2xx, and would send nothing else. While it waits
+the connection is not read.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from listener.devices.bounds import is_within
+from listener.devices.connection import LINGER_S, UNREAD_BYTES, peer_address
+from listener.http.doors import Credentials, Place, credentials_of, payload_of, place_of
+from listener.http.requests import RefusedRequest, Request, RequestReader
+from listener.link.outbox import Origin, cost
+from listener.stored.identities import Identity
+from telemetry.ids import format_id
+from telemetry.result import Result
+
+if TYPE_CHECKING:
+    from listener.worker import Worker
+
+REQUEST_S = 30.0
+"""From the first byte of a request to its last."""
+ANSWER_S = 30.0
+"""What is not committed by then is not acknowledged: the app sends it again."""
+IDLE_S = 75.0
+LOOK_SOON_S = 1.0
+_SOON_S, _LATER_S = 1, 5
+_METHODS = ("GET", "POST", "PUT")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _Message(NamedTuple):
+    """A message as the link takes it."""
+
+    topic: str
+    payload: bytes
+    oversize_bytes: int
+    number: int = 0
+    correlation_data: bytes | None = None
+    qos: int = 1
+
+
+class HttpDevice(asyncio.Protocol):
+    """A connection of a device, or of a proxy for many of them. address: empty where it is a
+    proxy's, which is no device's.
+    """
+
+    __slots__ = (
+        "_counted_bytes",
+        "_has_continued",
+        "_identity",
+        "_is_busy",
+        "_is_leaving",
+        "_keeps_alive",
+        "_peer",
+        "_place",
+        "_reader",
+        "_since_s",
+        "_transport",
+        "_waiting",
+        "_worker",
+        "address",
+        "is_closing",
+    )
+
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+        self._transport: asyncio.Transport | None = None
+        self._reader = RequestReader()
+        self._peer = self.address = ""
+        self.is_closing = self._is_busy = self._is_leaving = False
+        self._waiting: Origin | None = None
+        self._counted_bytes = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._since_s = self._worker.now_s()
+        self._place: Place | None = None
+        self._identity: Identity | None = None
+        self._has_continued = False
+        self._keeps_alive = True
+
+    # The socket -----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=UNREAD_BYTES)
+        self._peer = peer_address(transport)
+        if not is_within(self._peer, self._worker.settings.ingest_proxy_networks):
+            self.address = self._peer
+        if (why := self._worker.admit(self)) is not None:
+            self._worker.metrics.refused.labels(why).inc()
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_closing:
+            return
+        if self._is_busy:
+            self._keeps_alive = False  # more than one at a time: the client sends it again
+            return
+        if not self._reader.has_begun:
+            self._since_s = self._worker.now_s()
+        try:
+            request = self._reader.feed(data)
+        except RefusedRequest as refused:
+            self._refuse(refused.status, str(refused))
+            return
+        if self._reader.has_head and self._place is None and not self._look_at_head():
+            return
+        self._count(self._reader.held_bytes)
+        if self.is_closing:
+            return
+        if request is not None:
+            self._handle(request)
+        elif self._reader.expects_continue and not self._has_continued:
+            self._has_continued = True
+            self._write(_CONTINUE)
+
+    def eof_received(self) -> bool:
+        return self._is_busy  # a client that has no more to say may wait for its answer
+
+    def pause_writing(self) -> None:
+        self._worker.metrics.ended.labels("answers not read").inc()
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closing = True
+        self._count(0)
+        self._forget_waiting()
+        self._worker.lost(self)
+
+    def _count(self, size: int) -> None:
+        """Count what a request holds that is not complete: for its organization, where the sender
+        is known.
+        """
+        more, worker = size - self._counted_bytes, self._worker
+        self._counted_bytes = size
+        if self._identity is not None:
+            worker.holding.add(worker.organization(self._identity.org_id), more)
+            return
+        worker.unsigned.bytes += more
+        if not worker.unsigned.has_room(size):
+            worker.metrics.ended.labels("memory before sign-in").inc()
+            self.abort()
+
+    # A request ------------------------------------------------------------------------------
+
+    def _look_at_head(self) -> bool:
+        """Find the door and the sender. False where the request is answered already."""
+        head = self._reader.head()
+        place = place_of(head.path)
+        if place is None:
+            self._refuse(HTTPStatus.NOT_FOUND, "nothing at this path")
+            return False
+        if head.method not in _METHODS:
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET and POST are allowed")
+            return False
+        credentials = place.credentials or credentials_of(head.headers.get(b"authorization", ""))
+        if credentials is None:
+            self._refuse(HTTPStatus.UNAUTHORIZED, "a key is needed")
+            return False
+        self._place = Place(place.door, credentials)
+        identity = self._check(credentials)
+        if identity is not None:
+            self._count(0)
+            self._identity = identity
+        return True
+
+    def _check(self, credentials: Credentials) -> Identity | None:
+        return self._worker.identities.check(credentials.name, credentials.secret)
+
+    def _handle(self, request: Request) -> None:
+        assert self._transport is not None
+        self._is_busy = True
+        self._since_s = self._worker.now_s()
+        self._keeps_alive = request.keeps_alive
+        self._transport.pause_reading()
+        if self._identity is not None:
+            self._offer(self._identity, request)
+        else:
+            self._worker.spawn(self._sign_in(request))
+
+    async def _sign_in(self, request: Request) -> None:
+        """Look once more: the tracker may have been registered just now."""
+        worker, address = self._worker, self._client_address(request)
+        assert self._place is not None
+        assert self._place.credentials is not None
+        if worker.addresses.refusal(address, worker.now_s()) == "failures":
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong keys", retry_after_s=60)
+            return
+        is_sure = await worker.identities.look_soon(LOOK_SOON_S)
+        if self.is_closing:
+            return
+        identity = self._check(self._place.credentials)
+        if identity is None:
+            worker.metrics.refused.labels("credentials" if is_sure else "not checked").inc()
+            if is_sure:
+                worker.addresses.failed(address, worker.now_s())
+                self._refuse(HTTPStatus.UNAUTHORIZED, "the key is wrong")
+            else:
+                self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "keys cannot be checked", _LATER_S)
+            return
+        self._count(0)
+        self._identity = identity
+        self._offer(identity, request)
+
+    def _client_address(self, request: Request) -> str:
+        """Return the address that the nearest proxy names, or the other side's."""
+        said = request.headers.get(b"x-forwarded-for")
+        return said.rpartition(",")[2].strip() if said and not self.address else self._peer
+
+    def _offer(self, identity: Identity, request: Request) -> None:
+        """Give the message to the link."""
+        worker = self._worker
+        assert self._place is not None
+        door, now_s = self._place.door, worker.now_s()
+        payload = payload_of(door, request, worker.now_ms())
+        topic = door.topic(format_id("trk", identity.tracker_id))
+        message = _Message(topic, payload, request.oversize_bytes)
+        size, organization = cost(message), worker.organization(identity.org_id)
+        bucket = worker.buckets.of(identity.tracker_id, now_s)
+        self._count(0)
+        if worker.is_draining or worker.holding.bytes > worker.holding.max_bytes:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy", _LATER_S)
+        elif bucket.is_empty(now_s):
+            self._answer(HTTPStatus.TOO_MANY_REQUESTS, b"", retry_after_s=_SOON_S)
+        elif not worker.holding.has_room(organization, 1, size):
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"", retry_after_s=_SOON_S)
+        else:
+            bucket.spend(1, size, now_s)
+            self._waiting = worker.offer(identity, message, self._committed)
+
+    # After COMMIT ---------------------------------------------------------------------------
+
+    def _committed(self, result: int) -> None:
+        """Answer: the message is stored or in quarantine."""
+        if self._waiting is None:  # given up
+            return
+        self._waiting = None
+        assert self._place is not None
+        text = Result(result).name.lower()
+        self._answer(HTTPStatus.OK, self._place.door.answer, result=text)
+
+    def _forget_waiting(self) -> None:
+        """Let go of a message that nobody waits for: what ingest has, it stores all the same."""
+        if (origin := self._waiting) is not None:
+            self._waiting = None
+            self._worker.sender.drop_waiting(origin, keeps_qos_0=False)
+            self._worker.sender.closed(origin)
+
+    # Answers --------------------------------------------------------------------------------
+
+    def _refuse(self, status: HTTPStatus, detail: str, retry_after_s: int = 0) -> None:
+        """Answer with a reason, and close."""
+        self._keeps_alive = False
+        self._answer(status, f"{detail}\n".encode(), retry_after_s=retry_after_s)
+
+    def _answer(
+        self, status: HTTPStatus, body: bytes, *, retry_after_s: int = 0, result: str = ""
+    ) -> None:
+        if self.is_closing:
+            return
+        self._worker.metrics.http_answers.labels(str(status.value)).inc()
+        is_kept = self._keeps_alive and not self._is_leaving
+        lines = [f"HTTP/1.1 {status.value} {status.phrase}", f"content-length: {len(body)}"]
+        lines.append("cache-control: no-store")
+        if body:
+            kind = "application/json" if status is HTTPStatus.OK else "text/plain"
+            lines.append(f"content-type: {kind}")
+        if status is HTTPStatus.UNAUTHORIZED:
+            lines.append('www-authenticate: Basic realm="trackers"')
+        if retry_after_s:
+            lines.append(f"retry-after: {retry_after_s}")
+        if result:
+            lines.append(f"opsc-result: {result}")
+        if not is_kept:
+            lines.append("connection: close")
+        self._write("\r\n".join((*lines, "", "")).encode() + body)
+        if not is_kept:
+            self.close()
+            return
+        self._count(0)
+        self._reader.next()
+        self._is_busy = False
+        self._begin()
+        assert self._transport is not None
+        self._transport.resume_reading()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    # Time, and the end ----------------------------------------------------------------------
+
+    def tick(self, now_s: float) -> None:
+        """Keep the clocks: of a request, of its answer, of a connection without one."""
+        if self.is_closing:
+            return
+        passed_s = now_s - self._since_s
+        if self._is_busy and passed_s > ANSWER_S:
+            self._forget_waiting()
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not stored in time", _LATER_S)
+        elif not self._is_busy and self._reader.has_begun and passed_s > REQUEST_S:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request has no end")
+        elif not self._is_busy and not self._reader.has_begun and passed_s > IDLE_S:
+            self.close()
+
+    def leave(self, _code: int, cause: str) -> None:
+        """Close after the answer that is waited for."""
+        self._is_leaving = True
+        if not self._is_busy:
+            self.end(_code, cause)
+
+    def end(self, _code: int, cause: str) -> None:
+        if not self.is_closing:
+            self._worker.metrics.ended.labels(cause).inc()
+            self.close()
+
+    def close(self) -> None:
+        """Close after the client has had time to read what is sent."""
+        if self.is_closing:
+            return
+        self.is_closing = True
+        self._count(0)
+        self._forget_waiting()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        transport.resume_reading()  # what comes is not looked at
+        if transport.can_write_eof():
+            transport.write_eof()
+            self._worker.loop.call_later(LINGER_S, transport.abort)
+        else:
+            transport.close()
+
+    def abort(self) -> None:
+        self.is_closing = True
+        if self._transport is not None:
+            self._transport.abort()
