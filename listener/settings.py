@@ -34,7 +34,7 @@ class ListenSettings(RoleSettings):
     listen_client_ca: ReadableFile | None = None
     listen_processes: Annotated[int, Field(ge=1, le=64)] = 1
     listen_http: HttpAddress = "127.0.0.1:9104"
-    listen_ingest_http: HttpAddress | Literal[""] = "127.0.0.1:5055"
+    listen_ingest_http: HttpAddress | Literal["off"] = "127.0.0.1:5055"
     listen_ingest_proxy_networks: _Networks = "127.0.0.0/8, ::1/128"
     link_secret: SecretStr = SecretStr("")
     link_tls_ca: ReadableFile | None = None
@@ -64,7 +64,8 @@ class ListenSettings(RoleSettings):
     @property
     def ingest_address(self) -> tuple[str, int] | None:
         """Host and port for devices that send by HTTP; None: there is none."""
-        return read_address(self.listen_ingest_http) if self.listen_ingest_http else None
+        address = self.listen_ingest_http
+        return None if address == "off" else read_address(address)
 
     @property
     def exempt_networks(self) -> list[Network]:

@@ -25,6 +25,8 @@ def described(stack: Stack) -> str:
     addresses |= {"listener": stack.broker_url, "api": stack.api_url}
     if stack.broker_tls_url is not None:
         addresses["listener-tls"] = stack.broker_tls_url
+    if stack.ingest_url is not None:
+        addresses["devices"] = stack.ingest_url
     if stack.certificate is not None:
         addresses["certificate"] = str(stack.certificate.chain)
     addresses["dashboard"] = f"{stack.api_url}/app/"

@@ -26,7 +26,14 @@ from service.health import read_address
 from stack.errors import StackError
 from stack.host.pages import open_page
 from stack.host.programs import SYSTEM_ROOT, UNPACKED, Programs, find_programs, servers_dir
-from stack.servers.listening import LISTEN_HTTP_PORT, LISTEN_PORT, OTHER_FILES, most_connections
+from stack.servers.listening import (
+    INGEST_PORT,
+    LISTEN_HTTP_PORT,
+    LISTEN_PORT,
+    NO_INGEST,
+    OTHER_FILES,
+    most_connections,
+)
 from stack.servers.ports import is_free, why_not
 from stack.servers.role_parts import (
     API_HTTP_PORT,
@@ -57,12 +64,15 @@ _REFUSED_VERSION = re.compile(
 PORTS: Sequence[tuple[str, str | None, int]] = (
     ("postgres", None, POSTGRES_PORT),
     ("listener", "OPSC_LISTEN_PORT", LISTEN_PORT),
+    ("devices", "OPSC_LISTEN_INGEST_HTTP", INGEST_PORT),
     ("listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT),
     ("ingest", "OPSC_INGEST_HTTP", INGEST_HTTP_PORT),
     ("deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT),
     ("api", "OPSC_API_PORT", API_PORT),
     ("api-metrics", "OPSC_API_HTTP", API_HTTP_PORT),
 )
+
+NOT_WANTED = (("OPSC_LISTEN_PORT", "0"), ("OPSC_LISTEN_INGEST_HTTP", NO_INGEST))
 
 
 class Finding(NamedTuple):
@@ -236,8 +246,8 @@ def _ports(data_dir: Path) -> Iterator[Finding]:
         return
     for part, variable, port in PORTS:
         if variable is not None and (named := os.environ.get(variable)):
-            if (variable, named) == ("OPSC_LISTEN_PORT", "0"):
-                continue  # none is wanted
+            if (variable, named) in NOT_WANTED:
+                continue
             yield _named_port(variable, named)
         else:
             yield _usual_port(part, port)

@@ -18,6 +18,8 @@ from stack.servers.tls import Certificate
 LISTEN_PORT = 1883
 LISTEN_TLS_PORT = 8883
 LISTEN_HTTP_PORT = 9104
+INGEST_PORT = 5055
+NO_INGEST = "off"
 NEED_TLS = ("OPSC_LISTEN_TLS_PORT", "OPSC_LISTEN_TLS12_PORT", "OPSC_LISTEN_CLIENT_CA")
 OTHER_FILES = 64
 """What a listener keeps open beside its connections, with room to spare."""
@@ -27,11 +29,14 @@ _USUAL_CONNECTIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The listener's address. port: None where it has no plain one; tls_port: where it has one."""
+    """The listener's address. port: None where it has no plain one; tls_port: where it has one.
+    ingest: host and port for devices that send by HTTP; None: there is none.
+    """
 
     host: str
     port: int | None
     tls_port: int | None
+    ingest: str | None = None
 
     @property
     def url(self) -> str:
@@ -41,6 +46,10 @@ class Listening:
     @property
     def tls_url(self) -> str | None:
         return None if self.tls_port is None else f"mqtts://{self.local_host}:{self.tls_port}"
+
+    @property
+    def ingest_url(self) -> str | None:
+        return None if self.ingest is None else f"http://{self.ingest}/v1/ingest/"
 
     @property
     def address(self) -> str:
@@ -61,6 +70,7 @@ class Listening:
     def variables(self) -> Mapping[str, str]:
         """Return settings of the role."""
         settings = {"OPSC_LISTEN_HOST": self.host, "OPSC_LISTEN_PORT": str(self.port or 0)}
+        settings["OPSC_LISTEN_INGEST_HTTP"] = self.ingest or NO_INGEST
         if self.tls_port is not None:
             settings["OPSC_LISTEN_TLS_PORT"] = str(self.tls_port)
         if _CONNECTIONS not in os.environ:
@@ -78,7 +88,10 @@ def listening(ports: Ports, certificate: Certificate | None) -> Listening:
         _, tls_port = ports.address("listener-tls", "OPSC_LISTEN_TLS_PORT", LISTEN_TLS_PORT)
     if port is None and tls_port is None:
         raise StackError("OPSC_LISTEN_PORT=0 needs TLS: OPSC_TLS_CERT and OPSC_TLS_KEY, or --tls")
-    return Listening(host, port, tls_port)
+    ingest = None
+    if os.environ.get("OPSC_LISTEN_INGEST_HTTP") != NO_INGEST:
+        ingest = "{}:{}".format(*ports.address("devices", "OPSC_LISTEN_INGEST_HTTP", INGEST_PORT))
+    return Listening(host, port, tls_port, ingest)
 
 
 def require_certificate(certificate: Certificate | None) -> None:

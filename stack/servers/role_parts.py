@@ -127,6 +127,7 @@ def _link_folder(stack: Stack) -> Path:
 def _listener_part(stack: Stack) -> Part:
     where = listening(stack.ports, stack.certificate)
     stack.broker_url, stack.broker_tls_url = where.url, where.tls_url
+    stack.ingest_url = where.ingest_url
     if where.is_plain_for_all:
         stack.say(
             f"devices on the network may connect without TLS to port {where.port};"

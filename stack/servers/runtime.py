@@ -69,6 +69,7 @@ class StackInfo(msgspec.Struct, frozen=True):
     parts: dict[str, PartInfo]
     certificate: str | None = None  # of the API and of the listener's TLS port, where there is one
     broker_tls_url: str | None = None
+    ingest_url: str | None = None  # where devices send by HTTP
 
 
 def make_data_dir(data_dir: Path) -> Path:

@@ -40,6 +40,7 @@ class Stack:
     api_url: str = ""
     broker_url: str = ""
     broker_tls_url: str | None = None
+    ingest_url: str | None = None
     mail_folder: Path = field(init=False)  # of letters, unless a mail server sends them
     link_folder: Path = field(init=False)  # of the sockets by which the listener reaches ingest
     ends_with_it: ExitStack = field(default_factory=ExitStack)
@@ -64,6 +65,7 @@ class Stack:
             parts=self.parts,
             certificate=None if self.certificate is None else str(self.certificate.chain),
             broker_tls_url=self.broker_tls_url,
+            ingest_url=self.ingest_url,
         )
 
     def log(self, part: str) -> Path:

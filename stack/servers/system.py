@@ -32,7 +32,7 @@ from stack.host.os_user import (
 from stack.host.programs import provision, servers_dir
 from stack.servers.elsewhere import given_database, require_broker
 from stack.servers.former import start_when_free, until_ended
-from stack.servers.listening import require_certificate
+from stack.servers.listening import NO_INGEST, require_certificate
 from stack.servers.postgres import Postgres
 from stack.servers.role_parts import certificate_variables, start_roles
 from stack.servers.runtime import (
@@ -113,6 +113,8 @@ async def _start(stack: Stack) -> None:
     stack.ports.claim("OPSC_LISTEN_HTTP", "OPSC_LISTEN_TLS_PORT")
     if os.environ.get("OPSC_LISTEN_PORT") != "0":
         stack.ports.claim("OPSC_LISTEN_PORT")
+    if os.environ.get("OPSC_LISTEN_INGEST_HTTP") != NO_INGEST:
+        stack.ports.claim("OPSC_LISTEN_INGEST_HTTP")
     await _start_servers(stack)
     stack.say("starting the roles: listener, ingest, deliver, api")
     await start_roles(stack)

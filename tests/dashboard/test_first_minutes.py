@@ -24,7 +24,7 @@ async def _add_machine(page: Page) -> tuple[str, str]:
     await page.get_by_label("Name of the machine").fill("Excavator 1")
     await page.get_by_role("button", name="Add the machine").click()
     await expect(page.get_by_text("Waiting for the first position")).to_be_visible()
-    name, secret, _ = await page.locator("dl.facts code").all_inner_texts()
+    name, secret, *_ = await page.locator("dl.facts code").all_inner_texts()
     return name, secret
 
 

@@ -141,7 +141,8 @@ def _system(
     listener: Mapping[str, str],
     ingest: Mapping[str, str],
 ) -> System:
-    listens, ingest_http, listener_http, door = (free_port(ANY_PORT) for _ in range(4))
+    # The last one: further processes of the listener have the next ports.
+    door, listens, ingest_http, listener_http = (free_port(ANY_PORT) for _ in range(4))
     of_ingest = {
         "OPSC_DATABASE_URL": database.url("opsc_ingest"),
         "OPSC_INGEST_LINK": f"unix:{folder}/ingest.sock",

@@ -361,6 +361,7 @@ set-up-hint = Geben Sie dem Gerät diese Angaben, und lassen Sie es per MQTT sen
 user-name = Benutzername
 password-once = Passwort, nur dieses eine Mal gezeigt
 topic = Topic
+address-by-http = Oder die Adresse für Traccar Client und OsmAnd
 set-up-code = QR-Code, der die App OwnTracks einrichtet
 set-up-code-hint = Ein Telefon als Tracker: die App OwnTracks installieren und dies scannen. Dann ist sie eingerichtet.
 set-up-this-phone = OwnTracks auf diesem Telefon einrichten

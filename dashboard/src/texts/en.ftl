@@ -361,6 +361,7 @@ set-up-hint = Give the device these, and have it send by MQTT.
 user-name = User name
 password-once = Password, shown this once
 topic = Topic
+address-by-http = Or the address for Traccar Client and OsmAnd
 set-up-code = QR code that sets up the app OwnTracks
 set-up-code-hint = A phone as a tracker: install the app OwnTracks and scan this. It is set up then.
 set-up-this-phone = Set up OwnTracks on this phone

@@ -3,7 +3,7 @@ import { usePositions } from '../live/live'
 import { useSay } from '../texts/texts'
 import { Note } from '../ui/forms'
 import { QrCode } from '../ui/qr-code'
-import { owntracksLink } from './owntracks'
+import { httpAddress, owntracksLink } from './phones'
 
 /** What a device is given; of a new one also whether its first fix has come: that shows by itself. */
 export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolean }) {
@@ -27,6 +27,8 @@ export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolea
           <dd><code className="secret">{secret}</code></dd>
           <dt>{say('topic')}</dt>
           <dd><code>{topic}</code></dd>
+          <dt>{say('address-by-http')}</dt>
+          <dd><code>{httpAddress(props.tracker, location)}</code></dd>
         </dl>
         <figure>
           <QrCode label={say('set-up-code')} text={phone} />

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
-import { owntracksLink } from './owntracks'
+import { httpAddress, owntracksLink } from './phones'
 
 const TRACKER = { id: 'trk_1', secret: 's3cret+/=' }
+const TLS_PAGE = { hostname: 'fleet.example.com', host: 'fleet.example.com:8443', protocol: 'https:' }
+const PLAIN_PAGE = { hostname: '127.0.0.1', host: '127.0.0.1:8000', protocol: 'http:' }
 
 function configured(link: string): Record<string, unknown> {
   const inline = new URLSearchParams(link.slice(link.indexOf('?'))).get('inline')
@@ -9,7 +11,7 @@ function configured(link: string): Record<string, unknown> {
 }
 
 test('the link signs the app in as the tracker', () => {
-  const link = owntracksLink(TRACKER, { hostname: 'fleet.example.com', protocol: 'https:' })
+  const link = owntracksLink(TRACKER, TLS_PAGE)
   expect(link.startsWith('owntracks:///config?inline=')).toBe(true)
   expect(configured(link)).toMatchObject({
     _type: 'configuration',
@@ -22,6 +24,12 @@ test('the link signs the app in as the tracker', () => {
 })
 
 test('without TLS here there is none for the app', () => {
-  const link = owntracksLink(TRACKER, { hostname: '127.0.0.1', protocol: 'http:' })
+  const link = owntracksLink(TRACKER, PLAIN_PAGE)
   expect(configured(link)).toMatchObject({ port: 1883, tls: false })
+})
+
+test('the address by HTTP has the key, and the proxy of the page where there is one', () => {
+  const tracker = { id: 'trk_1', secret: 'a-b_c' }
+  expect(httpAddress(tracker, TLS_PAGE)).toBe('https://fleet.example.com:8443/v1/ingest/osmand/trk_1.a-b_c')
+  expect(httpAddress(tracker, PLAIN_PAGE)).toBe('http://127.0.0.1:5055/v1/ingest/osmand/trk_1.a-b_c')
 })

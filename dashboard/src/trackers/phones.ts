@@ -1,0 +1,33 @@
+/** The set-up of apps that make a tracker of a phone: of OwnTracks a link (https://owntracks.org/booklet/tech/json), of
+ *  others an address. Devices find the listener at the host of this page, with TLS where the page has it. */
+
+const PORT = 1883
+const TLS_PORT = 8883
+const HTTP_PORT = 5055 // without a proxy
+
+type Credentials = { id: string; secret: string }
+type Page = { hostname: string; host: string; protocol: string }
+
+/** The address at which an app sends by HTTP, with the key. */
+export function httpAddress(tracker: Credentials, page: Page): string {
+  const server = page.protocol === 'https:' ? `https://${page.host}` : `http://${page.hostname}:${HTTP_PORT}`
+  return `${server}/v1/ingest/osmand/${tracker.id}.${tracker.secret}`
+}
+
+/** A link that sets the app up; as short as can be, so that a camera reads its code. */
+export function owntracksLink(tracker: Credentials, page: Page): string {
+  const tls = page.protocol === 'https:'
+  const configuration = {
+    _type: 'configuration',
+    mode: 0, // MQTT
+    host: page.hostname,
+    port: tls ? TLS_PORT : PORT,
+    tls,
+    auth: true,
+    username: tracker.id,
+    password: tracker.secret,
+    deviceId: 'phone',
+    sub: false, // it would ask for the positions of others
+  }
+  return `owntracks:///config?inline=${encodeURIComponent(btoa(JSON.stringify(configuration)))}`
+}
