@@ -9,7 +9,7 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from listener.devices.bounds import is_within
+from listener.devices.bounds import UNSIGNED_SHARE_BYTES, is_within
 from listener.devices.connection import LINGER_S, UNREAD_BYTES, peer_address
 from listener.http.doors import Credentials, Place, credentials_of, payload_of, place_of
 from listener.http.requests import RefusedRequest, Request, RequestReader
@@ -110,7 +110,11 @@ class HttpDevice(asyncio.Protocol):
             return
         if self._reader.has_head and self._place is None and not self._look_at_head():
             return
-        self._count(self._reader.held_bytes)
+        held_bytes = self._reader.held_bytes
+        if self._place is not None and self._identity is None and held_bytes > UNSIGNED_SHARE_BYTES:
+            self._refuse(HTTPStatus.UNAUTHORIZED, "the key is wrong")  # no body is kept for nobody
+            return
+        self._count(held_bytes)
         if self.is_closing:
             return
         if request is not None:

@@ -68,11 +68,12 @@ async def test_an_app_is_answered_as_it_wants_once_its_fix_is_stored(
     method = "GET" if "params" in request else "POST"
     url = f"{system.ingest_url}/{app.rstrip('?')}"
     basic = aiohttp.encode_basic_auth(vehicle.name, "secret")
-    for place, more in (
+    ways: tuple[tuple[str, dict[str, Any]], ...] = (
         (f"{url}/{vehicle.name}.secret", {}),
         (url, {"headers": {"authorization": basic}}),
         (url, {"headers": {"authorization": f"Bearer {vehicle.name}.secret"}}),
-    ):
+    )
+    for place, more in ways:
         async with http.request(method, place, **request, **more) as answered:
             assert answered.status == 200
             assert await answered.text() == answer
