@@ -110,20 +110,19 @@ class HttpDevice(asyncio.Protocol):
             return
         if self._reader.has_head and self._place is None and not self._look_at_head():
             return
-        held_bytes = self._reader.held_bytes
-        if self._place is not None and self._identity is None and held_bytes > UNSIGNED_SHARE_BYTES:
-            self._refuse(HTTPStatus.UNAUTHORIZED, "the key is wrong")  # no body is kept for nobody
-            return
-        self._count(held_bytes)
+        self._count(self._reader.held_bytes)
         if self.is_closing:
             return
         if request is not None:
             self._handle(request)
+        elif self._place is not None and self._identity is None and self._is_long:
+            self._sign_in_first()
         elif self._reader.expects_continue and not self._has_continued:
             self._has_continued = True
             self._write(_CONTINUE)
 
     def eof_received(self) -> bool:
+        self._keeps_alive = False
         return self._is_busy  # a client that has no more to say may wait for its answer
 
     def pause_writing(self) -> None:
@@ -149,6 +148,10 @@ class HttpDevice(asyncio.Protocol):
         if not worker.unsigned.has_room(size):
             worker.metrics.ended.labels("memory before sign-in").inc()
             self.abort()
+
+    @property
+    def _is_long(self) -> bool:
+        return self._reader.held_bytes > UNSIGNED_SHARE_BYTES
 
     # A request ------------------------------------------------------------------------------
 
@@ -187,6 +190,13 @@ class HttpDevice(asyncio.Protocol):
         else:
             self._worker.spawn(self._sign_in(request))
 
+    def _sign_in_first(self) -> None:
+        """Read on where the key is right: the body of nobody is not kept."""
+        assert self._transport is not None
+        self._is_busy = True
+        self._transport.pause_reading()
+        self._worker.spawn(self._sign_in(self._reader.head()))
+
     async def _sign_in(self, request: Request) -> None:
         """Look once more: the tracker may have been registered just now."""
         worker, address = self._worker, self._client_address(request)
@@ -209,7 +219,13 @@ class HttpDevice(asyncio.Protocol):
             return
         self._count(0)
         self._identity = identity
-        self._offer(identity, request)
+        if self._reader.is_complete:
+            self._offer(identity, request)
+        else:
+            assert self._transport is not None
+            self._is_busy = False
+            self._count(self._reader.held_bytes)
+            self._transport.resume_reading()
 
     def _client_address(self, request: Request) -> str:
         """Return the address that the nearest proxy names, or the other side's."""

@@ -54,7 +54,7 @@ class RequestReader:
         self._body = bytearray()
         self._headers: dict[bytes, str] = {}
         self._refused: RefusedRequest | None = None
-        self._is_complete = self._is_more = self._keeps_alive = False
+        self.is_complete = self._is_more = self._keeps_alive = False
         self.has_begun = False
         self.has_head = False
 
@@ -65,7 +65,7 @@ class RequestReader:
     @property
     def expects_continue(self) -> bool:
         """Whether the client sends the body only when it is asked to go on."""
-        waits = self.has_head and not self._body_bytes and not self._is_complete
+        waits = self.has_head and not self._body_bytes and not self.is_complete
         return waits and self._headers.get(b"expect", "").lower() == "100-continue"
 
     def head(self) -> Request:
@@ -91,7 +91,7 @@ class RequestReader:
             has_upgrade = True  # to a protocol that nobody speaks here: the request stands
         except httptools.HttpParserError as error:
             raise self._refused or RefusedRequest(HTTPStatus.BAD_REQUEST, str(error)) from None
-        if not self._is_complete:
+        if not self.is_complete:
             if has_upgrade:
                 raise RefusedRequest(HTTPStatus.BAD_REQUEST, "an upgrade")
             if self._silent_bytes > HEAD_BYTES:  # a header without an end, which the parser holds
@@ -111,7 +111,7 @@ class RequestReader:
     # What httptools calls ---------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self._is_more = self._is_complete
+        self._is_more = self.is_complete
         self.has_begun = True
 
     def on_url(self, part: bytes) -> None:
@@ -152,7 +152,7 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         if not self._is_more:
-            self._is_complete = True
+            self.is_complete = True
             self._keeps_alive = self._parser.should_keep_alive()
 
     def _count_head(self, size: int) -> None:

@@ -1,17 +1,21 @@
-"""Other input of strangers and broken peers: payloads, PROXY headers, frames of the link."""
+"""Other input of strangers and broken peers: payloads, PROXY headers, HTTP, frames of the link."""
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID
 
 from ingest.sources.link import CREDIT_MESSAGES, LinkOptions, LinkServer
 from ingest.sources.link_address import LinkAddress
 from listener.devices.proxy_protocol import ProxyHeader, ProxyProtocolError
+from listener.http.doors import DOORS, credentials_of, payload_of, place_of
+from listener.http.requests import HEAD_BYTES, RefusedRequest, Request, RequestReader
 from listener.link.ingest_link import Sender
 from listener.link.outbox import DeviceMessage, Origin
 from telemetry import link
 from telemetry.formats.decode import Format, check_clock, decode, format_of
+from telemetry.formats.decoded import MAX_MESSAGE_BYTES
 from telemetry.link import FrameError, FrameReader
 from tests.telemetry.payloads import assert_independent
 
@@ -72,6 +76,33 @@ def _plain_header(data: bytes) -> tuple[str | None, bytes | None] | None:
         return None
     kind = socket.AF_INET if family == 1 else socket.AF_INET6
     return socket.inet_ntop(kind, body[:length]), rest
+
+
+# HTTP ---------------------------------------------------------------------------------------------
+
+
+def requests(data: bytes) -> None:
+    """Read requests, cut in pieces of the size that the first byte says."""
+    size, data = (data[0] if data else 0) or 1, data[1:]
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    first, whole = _first_request(pieces), _first_request([data])
+    if first is not None and whole is not None:
+        assert first[:-1] == whole[:-1]  # what follows at once ends the connection
+
+
+def _first_request(pieces: list[bytes]) -> Request | None:
+    """Read all requests one after the other, and return the first."""
+    reader, read = RequestReader(), list[Request]()
+    with suppress(RefusedRequest):
+        for piece in pieces:
+            if (request := reader.feed(piece)) is not None:
+                read.append(request)
+                place_of(request.path)
+                credentials_of(request.headers.get(b"authorization", ""))
+                payload_of(DOORS["osmand"], request, 7)
+                reader.next()
+            assert reader.held_bytes <= HEAD_BYTES + MAX_MESSAGE_BYTES
+    return read[0] if read else None
 
 
 # Frames -------------------------------------------------------------------------------------------

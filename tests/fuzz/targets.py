@@ -13,7 +13,7 @@ import structlog
 from telemetry import link
 from telemetry.formats.decode import Format
 from telemetry.link import Connections, Extra, Hello, Opened, Receipt, Topic, Welcome
-from tests.fuzz.others import BETWEEN, frames, payloads, proxy
+from tests.fuzz.others import BETWEEN, frames, payloads, proxy, requests
 from tests.fuzz.packets import packets
 from tests.fuzz.script import play
 from tests.mqtt.server.packets import PINGREQ
@@ -23,6 +23,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "machine": play,
     "payloads": payloads,
     "proxy": proxy,
+    "requests": requests,
     "frames": frames,
 }
 CORPUS = Path(__file__).parent / "corpus"
@@ -36,9 +37,14 @@ _TRACKER = UUID(int=7)
 
 def seeds(target: str) -> list[bytes]:
     """Return inputs made from tables: each packet in each version, each payload, each frame."""
-    return list({"machine": _machine, "payloads": _payloads, "proxy": _proxy, "frames": _frames}[
-        target
-    ]())  # fmt: skip
+    made = {
+        "machine": _machine,
+        "payloads": _payloads,
+        "proxy": _proxy,
+        "requests": _requests,
+        "frames": _frames,
+    }
+    return list(made[target]())
 
 
 def corpus(target: str) -> list[bytes]:
@@ -146,6 +152,24 @@ def _proxy() -> Iterator[bytes]:
             yield b"\0" + signature + struct.pack("!BBH", command, family, 3) + body
     yield b"\x05" + signature + struct.pack("!BBH", 0x21, 0x11, 4097)
     yield b"\x05" + signature + struct.pack("!BBH", 0x21, 0x11, 14) + bytes(14)
+
+
+def _requests() -> Iterator[bytes]:
+    places = ("/v1/ingest/osmand/trk_1.s?lat=1&lon=2", "/v1/ingest/fixes", "*", "http://x/a?b#c")
+    basic = f"Authorization: Basic {base64.b64encode(b'trk_1:s').decode()}\r\n"
+    heads = ("", basic, "Expect: 100-continue\r\n", "Connection: Upgrade\r\nUpgrade: h2c\r\n")
+    bodies = (
+        "",
+        "Content-Length: 2\r\n\r\n{}",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+    )
+    for place in places:
+        for head in heads:
+            for body in bodies:
+                method = "POST" if body else "GET"
+                one = f"{method} {place} HTTP/1.1\r\nHost: x\r\n{head}{body}".encode()
+                yield b"\0" + one + (b"" if body.endswith("{}") else b"\r\n")
+                yield b"\x07" + one + b"\r\n" + one
 
 
 def _frames() -> Iterator[bytes]:

@@ -153,6 +153,8 @@ async def test_what_is_not_committed_in_time_is_sent_again(connected: Connected)
 async def test_a_wrong_key_may_not_fill_our_memory(connected: Connected) -> None:
     wrong = HEAD.replace(b".secret", b".wrong!")
     connected.device.data_received(wrong + UNSIGNED_SHARE_BYTES * b"x")
+    assert not connected.socket.is_read
+    await asyncio.sleep(0)  # the tracker may have been registered just now
     assert status(connected.socket.written) == 401
     assert connected.worker.unsigned.bytes == 0
 
