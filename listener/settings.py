@@ -35,7 +35,7 @@ class ListenSettings(RoleSettings):
     listen_processes: Annotated[int, Field(ge=1, le=64)] = 1
     listen_http: HttpAddress = "127.0.0.1:9104"
     listen_ingest_http: HttpAddress | Literal["off"] = "127.0.0.1:5055"
-    listen_ingest_proxy_networks: _Networks = "127.0.0.0/8, ::1/128"
+    listen_ingest_proxy_networks: _Networks = "127.0.0.1/32, ::1/128"
     link_secret: SecretStr = SecretStr("")
     link_tls_ca: ReadableFile | None = None
     listen_max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000

@@ -53,10 +53,15 @@ class Environment:
         link = {"OPSC_INGEST_LINK": f"unix:{self.folder / 'link.sock'}"}
         return replace(plan, environment={**plan.environment, **link})
 
-    def listener(self, port: int, *, is_tls: bool = False, processes: int = 1) -> SubjectPlan:
-        """Return our listener, which devices connect to at `port`."""
-        http_port = _free_ports(processes)
-        http = f"127.0.0.1:{http_port}"
+    def listener(
+        self, port: int, *, is_tls: bool = False, processes: int = 1, http_port: int | None = None
+    ) -> SubjectPlan:
+        """Return our listener, which devices connect to at `port`, and send to by HTTP at
+        `http_port`.
+        """
+        page_port = _free_ports(processes)
+        page = f"127.0.0.1:{page_port}"
+        door = "off" if http_port is None else f"127.0.0.1:{http_port}"
         ports = {"OPSC_LISTEN_PORT": str(port)}
         if is_tls:
             ports = {
@@ -71,14 +76,15 @@ class Environment:
             environment={
                 **ports,
                 "OPSC_DATABASE_URL": self.listen_url,
-                "OPSC_LISTEN_HTTP": http,
+                "OPSC_LISTEN_HTTP": page,
+                "OPSC_LISTEN_INGEST_HTTP": door,
                 "OPSC_LISTEN_PROCESSES": str(processes),
                 "OPSC_LISTEN_MAX_CONNECTIONS": "12000",
                 "OPSC_LISTEN_EXEMPT_NETWORKS": "127.0.0.0/8",
                 "OPSC_LOG_LEVEL": "warning",
             },
-            ready_url=f"http://127.0.0.1:{http_port + processes - 1}/readyz",
-            metrics_url=f"http://{http}/metrics",
+            ready_url=f"http://127.0.0.1:{page_port + processes - 1}/readyz",
+            metrics_url=f"http://{page}/metrics",
             counter="opsc_listener_messages_total",
         )
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from benchmarks.common.packets import remaining_length
-from benchmarks.common.payloads import tracker_id
+from benchmarks.common.payloads import tracker_id, tracker_secret
 from benchmarks.hostile.crowd import Crowd, Fleet, Line, Step, packet, sign_in, text
 
 FIRST_TRACKER = 1_000
@@ -28,6 +28,7 @@ PINGREQ = b"\xc0\x00"
 class Attack:
     """A row. processes: of attackers, which share what the attack may use of a core. addresses: it
     comes from. seconds: it lasts, where it needs longer than the others. holds: what is in its way.
+    is_http: it comes by HTTP.
     """
 
     step: Step
@@ -36,6 +37,7 @@ class Attack:
     addresses: int = 16
     processes: int = 1
     seconds: float | None = None
+    is_http: bool = False
 
 
 # Not signed in --------------------------------------------------------------------------------
@@ -133,6 +135,41 @@ def a_byte_a_minute(crowd: Crowd) -> Iterator[None]:
         while time.monotonic() < due_s:
             crowd.look()
             yield
+
+
+# By HTTP --------------------------------------------------------------------------------------
+
+
+def half_heads(crowd: Crowd) -> Iterator[None]:
+    """Send half a head of ordinary size."""
+    for _ in _kept(crowd, 2_000, b"POST /v1/ingest/fixes HTTP/1.1\r\nHost: "):
+        yield
+
+
+def wrong_keys(crowd: Crowd) -> Iterator[None]:
+    """Send a body of 500 KiB with a wrong key."""
+    yield from _again_and_again(crowd, _request("wrong", bytes(500 * 1024)))
+
+
+def requests(crowd: Crowd) -> Iterator[None]:
+    """Let 200 trackers send one fix after the other."""
+    lines: dict[int, tuple[Line, int]] = {}
+    for number in count():
+        for tracker in range(FIRST_TRACKER, FIRST_TRACKER + TRACKERS):
+            line, answers = lines.get(tracker, (None, 0))
+            if line is None or not line.is_open:
+                line, answers = crowd.connect(), -1
+            if line is not None and line.answers > answers:
+                lines[tracker] = line, line.answers
+                key = f"{tracker_id(tracker)}.{tracker_secret(tracker)}"
+                line.send(_request(key, _fix(number)))
+        crowd.look()
+        yield
+
+
+def _request(key: str, body: bytes) -> bytes:
+    head = f"POST /v1/ingest/fixes/{key} HTTP/1.1\r\nHost: x\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 # Signed in ------------------------------------------------------------------------------------
@@ -390,4 +427,7 @@ ATTACKS = [
     Attack(zone_backlog, "a backlog that crosses zones", "time of a batch"),
     Attack(second_logins, "a second login in a loop", "newcomers wait"),
     Attack(connect_and_leave, "sign in, send, leave", "-"),
+    Attack(half_heads, "2,000 half heads", "30 s until the end, 64 an address", 64, is_http=True),
+    Attack(wrong_keys, "500 KiB with a wrong key", "4 KiB, 30 a minute", 64, is_http=True),
+    Attack(requests, "200 trackers by HTTP", "messages a second", is_http=True),
 ]

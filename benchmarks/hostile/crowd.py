@@ -99,6 +99,11 @@ class Line:
 
     def _count(self, data: bytes) -> None:
         """Count whole packets. All answers are short: their length is one byte."""
+        if self._crowd.is_http:
+            for answer in data.split(b"HTTP/1.1 ")[1:]:
+                self._crowd.done[answer[:3].decode()] += 1
+                self.answers += 1
+            return
         at = 0
         while len(data) - at >= 2 and len(data) - at >= 2 + data[at + 1]:
             kind = ANSWERS.get(data[at] & 0xF0, "other")
@@ -116,8 +121,9 @@ class Line:
 class Crowd:
     """All connections of an attacker. done: what it did and what came back, counted."""
 
-    def __init__(self, port: int, addresses: Sequence[str]) -> None:
+    def __init__(self, port: int, addresses: Sequence[str], is_http: bool = False) -> None:
         self._port = port
+        self.is_http = is_http
         self._addresses = addresses
         self._poll = select.epoll()
         self._lines: dict[int, Line] = {}

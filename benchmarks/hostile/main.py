@@ -95,15 +95,17 @@ class Bench:
 
     def play(self, number: int) -> Row:
         """Run one attack. Raises HostileFailed and PartFailed."""
-        attack, port = ATTACKS[number], free_port(0)
+        attack, port, http_port = ATTACKS[number], free_port(0), free_port(0)
         environment, times = self._environment, self._environment.folder / "victims.npz"
         stored = setup_rows.count_fixes_of(environment.admin, setup_rows.ORGANIZATION)
-        plan = _as_opsc_up(environment.listener(port))
+        plan = _as_opsc_up(environment.listener(port, http_port=http_port))
         with ExitStack() as ending:
             log = environment.folder / "listener.log"
             listener = ending.enter_context(running(plan, log))
             idle_mib = _peak_mib(listener)
-            attackers = ending.enter_context(self._attackers(number, port))
+            attackers = ending.enter_context(
+                self._attackers(number, http_port if attack.is_http else port)
+            )
             with _victims(port, times):
                 time.sleep(SETTLE_S)
                 before = self._phase(listener, CALM_S)

@@ -85,7 +85,7 @@ class Connected:
         return True
 
     def after(self, seconds: float) -> bytes:
-        """Return what is written once so many seconds have passed."""
+        """Let time pass, and return what is written by then."""
         self.now_s += seconds
         self.device.tick(self.now_s)
         return self.socket.written
