@@ -68,7 +68,11 @@ from api.resources.quotes import evidence as quote_evidence
 from api.resources.quotes import listing as quotes
 from api.resources.quotes import sending as quote_sending
 from api.resources.stock import inventory, lots, movements, parts, warehouses
-from api.resources.timesheets import routes as timesheets
+from api.resources.timesheets import adjustments as timesheet_adjustments
+from api.resources.timesheets import detail as timesheet_detail
+from api.resources.timesheets import listing as timesheets
+from api.resources.timesheets import moves as timesheet_moves
+from api.resources.timesheets import moves_together as timesheet_moves_together
 from api.resources.trackers import routes as trackers
 from api.resources.webhooks import deliveries as webhook_deliveries
 from api.resources.webhooks import endpoints as webhook_endpoints
@@ -116,6 +120,10 @@ RESOURCES = (
     punches,
     shifts,
     timesheets,
+    timesheet_moves_together,
+    timesheet_detail,
+    timesheet_moves,
+    timesheet_adjustments,
     parts,
     warehouses,
     inventory,

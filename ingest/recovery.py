@@ -123,14 +123,14 @@ def _announced(visits: Sequence[restore.OpenVisit]) -> dict[UUID, AnnouncedState
     return {
         _visit_id(visit): AnnouncedState(
             visit.revision,
-            exit=visit.exit_told,
-            dwell=visit.dwell_told,
-            overspeed=visit.overspeed_told,
+            exit=visit.exit_announced,
+            dwell=visit.dwell_announced,
+            overspeed=visit.overspeed_announced,
         )
         for visit in visits
-        if visit.exit_told
-        or visit.dwell_told > visit.dwelled
-        or visit.overspeed_told > visit.overspeed
+        if visit.exit_announced
+        or visit.dwell_announced > visit.dwelled
+        or visit.overspeed_announced > visit.overspeed
     }
 
 

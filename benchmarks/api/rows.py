@@ -133,8 +133,8 @@ def _add_fixes(conn: Admin, history: History) -> None:
 def _add_visits(conn: Admin, history: History) -> None:
     conn.execute(
         """
-        INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time,
-                            opening_seq, entered_at, entry_lat, entry_lon, entry_cause, left_at,
+        INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, first_fix_time,
+                            first_fix_seq, entered_at, entry_lat, entry_lon, entry_cause, left_at,
                             exit_lat, exit_lon, exit_cause)
         SELECT %(org)s, gen_random_uuid(), asset, zone, 1, tracker, entered_at, 0, entered_at, 47,
                10, 'moved', entered_at + interval '2 hours', 47, 10, 'moved'

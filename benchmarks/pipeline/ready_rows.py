@@ -96,7 +96,7 @@ def _add_fixes(conn: Admin, past: Past, now: datetime) -> None:
 
 def _add_visits(conn: Admin, past: Past, now: datetime) -> None:
     columns = (
-        "org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time, opening_seq,"
+        "org_id, id, asset_id, zone_id, zone_version, tracker_id, first_fix_time, first_fix_seq,"
         " entered_at, entry_lat, entry_lon, entry_cause, left_at, exit_cause"
     )
     copy_rows(conn, f"visits ({columns})", _visits(past, now))
@@ -110,8 +110,8 @@ def _visits(past: Past, now: datetime) -> Iterator[tuple[object, ...]]:
         end = (None, None) if is_open else (at + timedelta(hours=1), "moved")
         ids = (asset_uuid(asset), zone_uuid(zone), tracker_uuid(asset))
         visit = visit_id(*ids, to_us(at), number, 0, 0)
-        opening = (tracker_uuid(asset), at, number, at, 47.0, 10.0, "moved")
-        yield (ORGANIZATION, visit, asset_uuid(asset), zone_uuid(zone), 1, *opening, *end)
+        entry = (tracker_uuid(asset), at, number, at, 47.0, 10.0, "moved")
+        yield (ORGANIZATION, visit, asset_uuid(asset), zone_uuid(zone), 1, *entry, *end)
 
 
 def _notes(past: Past, now: datetime) -> Iterator[tuple[object, ...]]:

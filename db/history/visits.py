@@ -23,10 +23,10 @@ class VisitRow(NamedTuple):
     """A row as it is written, in the order of the table's columns. It is open where `left_at` is
     None.
 
-    tracker_id, opening_*: the parts of the id. exit_tracker_id, exit_fix_*: the fix that ended the
-    visit; None also for visits that ended before that fix was stored. *_told: an event was
-    published about it, even if the fact does not hold any more. No event is published for an end by
-    silence, by an edit or by another tracker.
+    tracker_id, first_fix_*, change_time, again: the parts of the id. exit_tracker_id, exit_fix_*:
+    the fix that ended the visit; None also for visits that ended before that fix was stored.
+    *_announced: an event was published about it, even if the fact does not hold any more. No event
+    is published for an end by silence, by an edit or by another tracker.
     """
 
     org_id: UUID
@@ -35,9 +35,9 @@ class VisitRow(NamedTuple):
     zone_id: UUID
     zone_version: int
     tracker_id: UUID
-    opening_time: datetime
-    opening_seq: int
-    opening_change: datetime | None
+    first_fix_time: datetime
+    first_fix_seq: int
+    change_time: datetime | None
     entered_at: datetime
     entry_lat: float
     entry_lon: float
@@ -49,16 +49,16 @@ class VisitRow(NamedTuple):
     entry_inferred: str | None = None
     exit_inferred: str | None = None
     dwelled_at: datetime | None = None
-    opening_again: int = 0
+    again: int = 0
     revision: int = 1
     retracted: bool = False
-    exit_told: bool = False
-    dwell_told: bool = False
+    exit_announced: bool = False
+    dwell_announced: bool = False
     overspeed_at: datetime | None = None
     overspeed_lat: float | None = None
     overspeed_lon: float | None = None
     overspeed_mps: float | None = None
-    overspeed_told: bool = False
+    overspeed_announced: bool = False
     exit_tracker_id: UUID | None = None
     exit_fix_time: datetime | None = None
     exit_fix_seq: int | None = None
@@ -67,7 +67,8 @@ class VisitRow(NamedTuple):
 class Departure(NamedTuple):
     """The end of a visit that an earlier batch opened.
 
-    told: an event is published about it. amends: an event about another end was published before.
+    exit_announced: an event is published about it. amends: an event about another end was published
+    before.
     """
 
     org_id: UUID
@@ -80,7 +81,7 @@ class Departure(NamedTuple):
     exit_tracker_id: UUID
     exit_fix_time: datetime
     exit_fix_seq: int
-    told: bool = True
+    exit_announced: bool = True
     amends: bool = False
 
 
@@ -161,15 +162,16 @@ async def close(conn: Connection, departures: Sequence[Departure]) -> None:
         UPDATE visits
            SET left_at = departure.left_at, exit_lat = departure.exit_lat,
                exit_lon = departure.exit_lon, exit_cause = departure.exit_cause,
-                exit_inferred = departure.exit_inferred, exit_told = exit_told OR departure.told,
-                exit_tracker_id = departure.exit_tracker_id,
-                exit_fix_time = departure.exit_fix_time, exit_fix_seq = departure.exit_fix_seq,
-                revision = revision + departure.amends::int
-           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
-                       %s::text[], %s::text[], %s::uuid[], %s::timestamptz[], %s::int4[],
-                       %s::bool[], %s::bool[])
-                AS departure (org_id, id, left_at, exit_lat, exit_lon, exit_cause, exit_inferred,
-                              exit_tracker_id, exit_fix_time, exit_fix_seq, told, amends)
+               exit_inferred = departure.exit_inferred,
+               exit_announced = visits.exit_announced OR departure.exit_announced,
+               exit_tracker_id = departure.exit_tracker_id,
+               exit_fix_time = departure.exit_fix_time, exit_fix_seq = departure.exit_fix_seq,
+               revision = revision + departure.amends::int
+          FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
+                      %s::text[], %s::text[], %s::uuid[], %s::timestamptz[], %s::int4[],
+                      %s::bool[], %s::bool[])
+               AS departure (org_id, id, left_at, exit_lat, exit_lon, exit_cause, exit_inferred,
+                             exit_tracker_id, exit_fix_time, exit_fix_seq, exit_announced, amends)
          WHERE visits.org_id = departure.org_id AND visits.id = departure.id
            AND visits.left_at IS NULL
         """,
@@ -185,7 +187,7 @@ async def mark_dwelled(conn: Connection, dwellings: Sequence[Dwelling]) -> None:
         return
     cursor = await conn.execute(
         """
-        UPDATE visits SET dwelled_at = dwelling.dwelled_at, dwell_told = true
+        UPDATE visits SET dwelled_at = dwelling.dwelled_at, dwell_announced = true
           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[])
                AS dwelling (org_id, id, dwelled_at)
          WHERE visits.org_id = dwelling.org_id AND visits.id = dwelling.id
@@ -205,7 +207,7 @@ async def mark_overspeed(conn: Connection, overspeeds: Sequence[FirstOverspeed])
         """
         UPDATE visits
            SET overspeed_at = found.at, overspeed_lat = found.lat, overspeed_lon = found.lon,
-               overspeed_mps = found.mps, overspeed_told = true
+               overspeed_mps = found.mps, overspeed_announced = true
           FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::float8[], %s::float8[],
                       %s::float4[]) AS found (org_id, id, at, lat, lon, mps)
          WHERE visits.org_id = found.org_id AND visits.id = found.id AND visits.left_at IS NULL
@@ -222,9 +224,9 @@ SELECT {}
        AS wanted (org_id, asset_id, since, until)
   JOIN visits ON visits.org_id = wanted.org_id AND visits.asset_id = wanted.asset_id
    AND (visits.left_at IS NULL OR visits.left_at >= wanted.since
-        OR visits.opening_time >= wanted.since)
+        OR visits.first_fix_time >= wanted.since)
    AND (visits.left_at IS NULL OR visits.entered_at <= wanted.until
-        OR visits.opening_time <= wanted.until)
+        OR visits.first_fix_time <= wanted.until)
 """).format(sql.SQL(", ").join(sql.Identifier("visits", name) for name in VisitRow._fields))
 
 

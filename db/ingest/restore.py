@@ -63,10 +63,10 @@ class OpenVisit(NamedTuple):
     dwelled: bool
     again: int
     revision: int
-    exit_told: bool  # which does not hold any more
-    dwell_told: bool
+    exit_announced: bool  # which does not hold any more
+    dwell_announced: bool
     overspeed: bool
-    overspeed_told: bool
+    overspeed_announced: bool
 
 
 class FirstFix(NamedTuple):
@@ -124,20 +124,20 @@ SELECT wanted.tracker_id, wanted.before_us,
 """
 _OPEN_VISITS = """
 SELECT org_id, asset_id, zone_id, zone_version, tracker_id,
-       (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
-       coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0),
+       (extract(epoch FROM first_fix_time) * 1000000)::bigint, first_fix_seq,
+       coalesce((extract(epoch FROM change_time) * 1000000)::bigint, 0),
        (extract(epoch FROM entered_at) * 1000000)::bigint, entry_lat, entry_lon,
-       dwelled_at IS NOT NULL, opening_again, revision, exit_told, dwell_told,
-       overspeed_at IS NOT NULL, overspeed_told
+       dwelled_at IS NOT NULL, again, revision, exit_announced, dwell_announced,
+       overspeed_at IS NOT NULL, overspeed_announced
   FROM visits WHERE left_at IS NULL AND NOT retracted
 """
 _USED_NAMES = """
 SELECT asset_id, zone_id, visits.tracker_id,
-       (extract(epoch FROM opening_time) * 1000000)::bigint, opening_seq,
-       coalesce((extract(epoch FROM opening_change) * 1000000)::bigint, 0), opening_again
+       (extract(epoch FROM first_fix_time) * 1000000)::bigint, first_fix_seq,
+       coalesce((extract(epoch FROM change_time) * 1000000)::bigint, 0), again
   FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[])
-       AS opening (asset_id, tracker_id, opening_time, opening_seq)
-  JOIN visits USING (asset_id, tracker_id, opening_time, opening_seq)
+       AS first_fix (asset_id, tracker_id, first_fix_time, first_fix_seq)
+  JOIN visits USING (asset_id, tracker_id, first_fix_time, first_fix_seq)
  WHERE visits.revision > 1
 """
 

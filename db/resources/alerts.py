@@ -250,10 +250,10 @@ async def follow(
     """
     visits = list(amended)
     gone = [(visit.org_id, visit.id) for visit in visits if visit.retracted]
-    told_exits = [visit for visit in visits if visit.exit_told and not visit.retracted]
-    stays = [(visit.org_id, visit.id) for visit in told_exits if visit.left_at is None]
-    ended = [(visit.org_id, visit.id) for visit in told_exits if visit.left_at is not None]
-    ended += [(end.org_id, end.visit_id) for end in departures if end.amends and end.told]
+    announced_exits = [visit for visit in visits if visit.exit_announced and not visit.retracted]
+    stays = [(visit.org_id, visit.id) for visit in announced_exits if visit.left_at is None]
+    ended = [(visit.org_id, visit.id) for visit in announced_exits if visit.left_at is not None]
+    ended += [(end.org_id, end.visit_id) for end in departures if end.amends and end.exit_announced]
     if gone:
         await conn.execute(_PASS_ON, columns(gone))
         await conn.execute(_RETRACT, columns(gone))

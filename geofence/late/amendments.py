@@ -62,7 +62,7 @@ class Visit:
     """One stay of the asset in a zone, as it is known now.
 
     left: None while the visit lasts. dwelled: when and where it had lasted for the dwell time.
-    overspeed: when and where the asset first was faster than the zone allows. announced_*: whether
+    overspeed: when and where the asset first was faster than the zone allows. *_announced: whether
     an event of its beginning, end, dwell or overspeed was published, even if that does not hold any
     more. A change that nothing on the ground made (`geofence.model.transitions.SILENT`) has no
     event. revision counts from 1.
@@ -76,11 +76,11 @@ class Visit:
     returning: bool = False
     revision: int = 1
     retracted: bool = False
-    announced_enter: bool = False
-    announced_exit: bool = False
-    announced_dwell: bool = False
+    enter_announced: bool = False
+    exit_announced: bool = False
+    dwell_announced: bool = False
     overspeed: VisitBoundary | None = None
-    announced_overspeed: bool = False
+    overspeed_announced: bool = False
 
     @property
     def end_us(self) -> float:
@@ -266,17 +266,17 @@ class _Matching:
         self, old: Visit, now: Visit, found: list[Visit], merged: Sequence[Visit]
     ) -> None:
         """Continue a known visit, perhaps with other facts. merged: those that it absorbs."""
-        announced_exit = old.announced_exit or any(_is_end_announced(one, now) for one in merged)
+        exit_announced = old.exit_announced or any(_is_end_announced(one, now) for one in merged)
         visit = replace(
             now,
             key=old.key,
             revision=old.revision,
-            announced_enter=old.announced_enter or not now.entered.is_silent,
-            announced_exit=announced_exit,
-            announced_dwell=old.announced_dwell,
-            announced_overspeed=old.announced_overspeed,
+            enter_announced=old.enter_announced or not now.entered.is_silent,
+            exit_announced=exit_announced,
+            dwell_announced=old.dwell_announced,
+            overspeed_announced=old.overspeed_announced,
         )
-        if visit.announced_enter and not old.announced_enter:
+        if visit.enter_announced and not old.enter_announced:
             self._announce(AnnouncementKind.ENTER, visit)
         parts = sum(old.overlaps(other, self._until_us) for other in found)
         is_split = self._late and parts > 1
@@ -288,8 +288,8 @@ class _Matching:
         if old.end_us != now.end_us:
             if is_split:
                 changes.append(AnnouncementKind.SPLIT)
-                visit = replace(visit, announced_exit=True)
-            elif not merged and (old.announced_exit or old.left is not None):
+                visit = replace(visit, exit_announced=True)
+            elif not merged and (old.exit_announced or old.left is not None):
                 changes.append(AnnouncementKind.END)
         for change in changes:
             visit = _revised(visit)
@@ -299,7 +299,7 @@ class _Matching:
     def _begin(self, now: Visit) -> None:
         """Begin a visit that was not known; it may be the later part of one that is split."""
         key = unused(now.key._replace(again=0), self._used)
-        visit = replace(now, key=key, announced_enter=not now.entered.is_silent)
+        visit = replace(now, key=key, enter_announced=not now.entered.is_silent)
         self._announce(AnnouncementKind.ENTER, visit)
         self._settle(now.key, visit, is_end_new=True)
 
@@ -307,15 +307,15 @@ class _Matching:
         """Add the facts of the visit that no event has published. is_end_new: no end of it was
         known.
         """
-        if visit.dwelled is not None and not visit.announced_dwell:
-            visit = replace(visit, announced_dwell=True)
+        if visit.dwelled is not None and not visit.dwell_announced:
+            visit = replace(visit, dwell_announced=True)
             self._announce(AnnouncementKind.DWELL, visit)
-        if visit.overspeed is not None and not visit.announced_overspeed:
-            visit = replace(visit, announced_overspeed=True)
+        if visit.overspeed is not None and not visit.overspeed_announced:
+            visit = replace(visit, overspeed_announced=True)
             self._announce(AnnouncementKind.OVERSPEED, visit)
-        if visit.left is not None and not visit.announced_exit:
-            visit = replace(visit, announced_exit=not visit.left.is_silent)
-            if visit.announced_exit or is_end_new:
+        if visit.left is not None and not visit.exit_announced:
+            visit = replace(visit, exit_announced=not visit.left.is_silent)
+            if visit.exit_announced or is_end_new:
                 self._announce(AnnouncementKind.EXIT, visit)
         self._result.visits.append(visit)
         self._result.names[found_key] = visit.key
@@ -326,7 +326,7 @@ class _Matching:
 
 def _is_end_announced(old: Visit, now: Visit) -> bool:
     """Return whether an event was published that the visit ended where `now` does."""
-    return old.announced_exit and now.left is not None and old.end_us == now.end_us
+    return old.exit_announced and now.left is not None and old.end_us == now.end_us
 
 
 def _revised(visit: Visit) -> Visit:

@@ -262,14 +262,14 @@ class History:
         found: dict[VisitKey, AnnouncedState] = {}
         for member in inside(self._now):
             visit = self.visits[self._stable_keys[key_of(member)]]
-            unheld_dwell = visit.announced_dwell > bool(member["dwelled"])
-            unheld_overspeed = visit.announced_overspeed > bool(member["overspeed"])
-            if visit.announced_exit or unheld_dwell or unheld_overspeed:
+            unheld_dwell = visit.dwell_announced > bool(member["dwelled"])
+            unheld_overspeed = visit.overspeed_announced > bool(member["overspeed"])
+            if visit.exit_announced or unheld_dwell or unheld_overspeed:
                 found[visit.key] = AnnouncedState(
                     visit.revision,
-                    exit=visit.announced_exit,
-                    dwell=visit.announced_dwell,
-                    overspeed=visit.announced_overspeed,
+                    exit=visit.exit_announced,
+                    dwell=visit.dwell_announced,
+                    overspeed=visit.overspeed_announced,
                 )
         return found
 

@@ -114,10 +114,10 @@ def is_same_record(visit: Visit, stored: Visit | None) -> bool:
 def _other_record(visit: Visit) -> tuple[object, ...]:
     entered, dwelled, overspeed = visit.entered, visit.dwelled, visit.overspeed
     told = (
-        visit.announced_enter,
-        visit.announced_exit,
-        visit.announced_dwell,
-        visit.announced_overspeed,
+        visit.enter_announced,
+        visit.exit_announced,
+        visit.dwell_announced,
+        visit.overspeed_announced,
     )
     return (
         *(entered.time_us, entered.lat, entered.lon, entered.cause, entered.inferred),

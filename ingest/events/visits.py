@@ -118,7 +118,7 @@ def _note(
         if opened is None:
             outcome.dwellings.append(Dwelling(org_id, visit, at))
         else:
-            outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_told=True)
+            outcome.visits[visit] = opened._replace(dwelled_at=at, dwell_announced=True)
     elif transition.kind == Transition.OVERSPEED:
         assert transition.speed_mps is not None  # an overspeed always has one
         overspeed = FirstOverspeed(
@@ -127,7 +127,9 @@ def _note(
         if opened is None:
             outcome.overspeeds.append(overspeed)
         else:
-            outcome.visits[visit] = opened._replace(**_of_visit(overspeed), overspeed_told=True)
+            outcome.visits[visit] = opened._replace(
+                **_of_visit(overspeed), overspeed_announced=True
+            )
     else:
         how = (
             at,
@@ -142,13 +144,11 @@ def _note(
             transition.fix_seq,
         )
         is_published = transition.cause not in SILENT
-        departure = Departure(org_id, visit, *how, *fix, told=is_published, amends=amends)
+        departure = Departure(org_id, visit, *how, *fix, exit_announced=is_published, amends=amends)
         if opened is None:
             outcome.departures.append(departure)
         else:
-            outcome.visits[visit] = opened._replace(
-                **_of_visit(departure), exit_told=departure.told
-            )
+            outcome.visits[visit] = opened._replace(**_of_visit(departure))
 
 
 def _of_visit(row: Departure | FirstOverspeed) -> dict[str, Any]:
@@ -168,15 +168,15 @@ def opened_visit(transition: TransitionRow, visit: UUID, registry: Registry) -> 
         zone_id=registry.zones[transition.zone],
         zone_version=transition.version,
         tracker_id=registry.trackers[transition.first_fix_tracker],
-        opening_time=to_datetime(transition.first_fix_us),
-        opening_seq=transition.first_fix_seq,
-        opening_change=to_datetime(change_us) if change_us else None,
+        first_fix_time=to_datetime(transition.first_fix_us),
+        first_fix_seq=transition.first_fix_seq,
+        change_time=to_datetime(change_us) if change_us else None,
         entered_at=to_datetime(transition.time_us),
         entry_lat=transition.lat,
         entry_lon=transition.lon,
         entry_cause=CAUSE_WORDS[transition.cause],
         entry_inferred=INFERRED_WORDS[transition.inferred],
-        opening_again=transition.again,
+        again=transition.again,
     )
 
 

@@ -336,12 +336,12 @@ def _visit(row: visits.VisitRow, registry: Registry) -> amendments.Visit:
     key = VisitKey(
         zone=registry.zones.number(row.zone_id),
         tracker=tracker,
-        time_us=to_us(row.opening_time),
-        seq=row.opening_seq,
-        change_us=0 if row.opening_change is None else to_us(row.opening_change),
-        again=row.opening_again,
+        time_us=to_us(row.first_fix_time),
+        seq=row.first_fix_seq,
+        change_us=0 if row.change_time is None else to_us(row.change_time),
+        again=row.again,
     )
-    first_fix = (tracker, to_us(row.opening_time), row.opening_seq)
+    first_fix = (tracker, to_us(row.first_fix_time), row.first_fix_seq)
     entry = (row.entered_at, row.entry_lat, row.entry_lon, row.entry_cause, row.entry_inferred)
     exit_ = (row.left_at, row.exit_lat, row.exit_lon, row.exit_cause, row.exit_inferred)
     dwelled = (row.dwelled_at, row.entry_lat, row.entry_lon, row.entry_cause, "timer")
@@ -355,13 +355,13 @@ def _visit(row: visits.VisitRow, registry: Registry) -> amendments.Visit:
         dwelled=None if row.dwelled_at is None else _place(dwelled, first_fix),
         revision=row.revision,
         retracted=row.retracted,
-        announced_enter=not entered.is_silent,
-        announced_exit=row.exit_told,
-        announced_dwell=row.dwell_told,
+        enter_announced=not entered.is_silent,
+        exit_announced=row.exit_announced,
+        dwell_announced=row.dwell_announced,
         overspeed=None
         if row.overspeed_at is None
         else _place(overspeed, (tracker, None, 0))._replace(speed_mps=row.overspeed_mps),
-        announced_overspeed=row.overspeed_told,
+        overspeed_announced=row.overspeed_announced,
     )
 
 

@@ -116,10 +116,10 @@ def visit_row(asset: int, visit: amendments.Visit, registry: Registry) -> VisitR
         zone_version=visit.version,
         revision=visit.revision,
         retracted=visit.retracted,
-        exit_told=visit.announced_exit,
-        dwell_told=visit.announced_dwell,
+        exit_announced=visit.exit_announced,
+        dwell_announced=visit.dwell_announced,
         dwelled_at=None if visit.dwelled is None else to_datetime(visit.dwelled.time_us),
-        overspeed_told=visit.announced_overspeed,
+        overspeed_announced=visit.overspeed_announced,
     )
     if visit.overspeed is not None:
         row = row._replace(

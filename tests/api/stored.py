@@ -112,8 +112,8 @@ def store_visit(
     visit = new_id()
     api.sql(
         """
-        INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time,
-                            opening_seq, entered_at, entry_lat, entry_lon, entry_cause, left_at,
+        INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, first_fix_time,
+                            first_fix_seq, entered_at, entry_lat, entry_lon, entry_cause, left_at,
                             exit_lat, exit_lon, exit_cause)
         VALUES (%s, %s, %s, %s, 1, %s, %s, 0, %s, 52.5, 13.4, 'moved', %s, %s, %s, %s)
         """,

@@ -1,5 +1,6 @@
 """An organization with a row in every table that has `org_id`."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -34,14 +35,36 @@ _SECTIONS = Jsonb(
 )
 _DEFECTS = Jsonb([{"question_id": "brakes", "label": "x", "note": None}])
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+# Columns of `visits` up to version 0.9.0, and what migration 0001 calls them.
+RENAMED: Mapping[str, str] = {
+    "opening_time": "first_fix_time",
+    "opening_seq": "first_fix_seq",
+    "opening_change": "change_time",
+    "opening_again": "again",
+    "exit_told": "exit_announced",
+    "dwell_told": "dwell_announced",
+    "overspeed_told": "overspeed_announced",
+}
 
 
-async def make_tenant(database: DatabaseUnderTest) -> UUID:
+async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False) -> UUID:
+    """Return the organization. before_0001: the database has the columns of version 0.9.0."""
     tenant = await Tenant.create(database)
     vehicle = await tenant.vehicle()
     zone_id = await tenant.zone(square(13.4, 52.5))
     with psycopg.connect(database.url("admin")) as conn:
         _fill(conn, tenant.org_id, vehicle.tracker_id, vehicle.asset_id, zone_id)
+        columns = ", ".join(RENAMED if before_0001 else RENAMED.values())
+        conn.execute(
+            "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id,"
+            f" entered_at, entry_lat, entry_lon, entry_cause, {columns})"
+            " VALUES (%s, %s, %s, %s, 1, %s, %s, 1, 1, 'zone_changed',"
+            " %s, 7, %s, 2, true, false, false)".encode(),
+            (
+                *(tenant.org_id, new_id(), vehicle.asset_id, zone_id, vehicle.tracker_id, NOW),
+                *(NOW - timedelta(minutes=1), NOW),
+            ),
+        )
     return tenant.org_id
 
 
@@ -71,12 +94,6 @@ def _fill(
             " VALUES (%s, %s, %s, 0, now(), 52.5, 13.4)",
             (org_id, tracker_id, NOW + timedelta(days=day)),
         )
-    conn.execute(
-        "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id, opening_time,"
-        " opening_seq, entered_at, entry_lat, entry_lon, entry_cause)"
-        " VALUES (%s, %s, %s, %s, 1, %s, %s, 0, %s, 1, 1, 'moved')",
-        (org_id, new_id(), asset_id, zone_id, tracker_id, NOW, NOW),
-    )
     conn.execute(
         "INSERT INTO events (org_id, id, type, occurred_at, data, seq)"
         " VALUES (%s, %s, 'asset.geofence_breach', %s, '{}', 1)",

@@ -11,7 +11,7 @@ import pytest
 from db.maintenance import contents, migrate
 from db.resources.kinds import KINDS
 from tests.db.catalog import catalogue
-from tests.db.every_table import make_tenant
+from tests.db.every_table import RENAMED, make_tenant
 from tests.db.version_0_8_0 import migrate_as_then
 from tests.servers import DatabaseUnderTest
 
@@ -32,13 +32,27 @@ def _catalogue(database: DatabaseUnderTest) -> set[str]:
 
 
 def _contents(database: DatabaseUnderTest) -> dict[str, contents.Content]:
-    """Return what is in each table but the ledger."""
+    """Return what is in each table but the ledger. Renamed columns stand where they do today."""
     with contents.open_for_reading(database.url("admin")) as conn:
         return {
-            table.name: contents.content(conn, table, lambda _: None)
+            table.name: contents.content(conn, _in_order_of_today(table), lambda _: None)
             for table in contents.tables(conn)
             if table.name != "schema_migrations"
         }
+
+
+def _in_order_of_today(table: contents.StoredTable) -> contents.StoredTable:
+    columns = sorted(table.columns, key=lambda name: RENAMED.get(name, name))
+    return table._replace(columns=columns)
+
+
+def _migrate_as_0_9_0(url: str) -> None:
+    """Make an empty database one of version 0.9.0, which had no migration after its base."""
+    migrate.bootstrap(url)
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("SET ROLE opsc_owner")
+        conn.execute(migrate._LEDGER)
+        assert migrate._apply(conn, migrate.migrations()[0]) == "base"
 
 
 def test_a_second_run_applies_nothing(empty_database: DatabaseUnderTest) -> None:
@@ -115,17 +129,35 @@ def test_a_database_of_0_8_0_becomes_a_new_one_with_its_rows(
     empty_database: DatabaseUnderTest, database: DatabaseUnderTest, role: str
 ) -> None:
     migrate_as_then(empty_database.url("admin"))
-    asyncio.run(make_tenant(empty_database))
-    rows = _contents(empty_database)
-    assert {table for table, content in rows.items() if not content.rows} == EMPTY
     names = [migration.name for migration in migrate.migrations()]
-    assert migrate.pending(empty_database.url("admin")) == names
-    assert migrate.migrate(empty_database.url(role)) == names
-    assert migrate.pending(empty_database.url("admin")) == []
-    assert _catalogue(empty_database) == _catalogue(database)
-    assert _contents(empty_database) == rows
+    _check_becomes_new(empty_database, database, role, names)
+
+
+@pytest.mark.parametrize("role", ["admin", "opsc_owner"])
+def test_a_database_of_0_9_0_becomes_a_new_one_with_its_rows(
+    empty_database: DatabaseUnderTest, database: DatabaseUnderTest, role: str
+) -> None:
+    _migrate_as_0_9_0(empty_database.url("admin"))
+    names = [migration.name for migration in migrate.migrations()[1:]]
+    _check_becomes_new(empty_database, database, role, names)
+
+
+def _check_becomes_new(
+    old: DatabaseUnderTest, new: DatabaseUnderTest, role: str, names: list[str]
+) -> None:
+    """Check that these migrations make a database equal to a new one, and keep a row in each table
+    and in each column that has another name by now.
+    """
+    asyncio.run(make_tenant(old, before_0001=True))
+    rows = _contents(old)
+    assert {table for table, content in rows.items() if not content.rows} == EMPTY
+    assert migrate.pending(old.url("admin")) == names
+    assert migrate.migrate(old.url(role)) == names
+    assert migrate.pending(old.url("admin")) == []
+    assert _catalogue(old) == _catalogue(new)
+    assert _contents(old) == rows
     ledger = "SELECT version, name, sha256 FROM schema_migrations ORDER BY version"
-    assert empty_database.run("admin", ledger) == database.run("admin", ledger)
+    assert old.run("admin", ledger) == new.run("admin", ledger)
 
 
 def test_an_older_database_is_told_what_to_go_through(empty_database: DatabaseUnderTest) -> None:

@@ -126,12 +126,12 @@ class Planned:
     def _store_visits(self, plan: WritePlan) -> None:
         outcome = plan.outcome
         for dwelling in outcome.dwellings:
-            self._change(dwelling.visit_id, dwelled_at=dwelling.dwelled_at, dwell_told=True)
+            self._change(dwelling.visit_id, dwelled_at=dwelling.dwelled_at, dwell_announced=True)
         for one in outcome.departures:
             ended = one._asdict()
             before = self.visits[one.visit_id]
             ended["revision"] = before.revision + ended.pop("amends")
-            ended["exit_told"] = ended.pop("told") or before.exit_told
+            ended["exit_announced"] |= before.exit_announced
             del ended["org_id"], ended["visit_id"]
             self._change(one.visit_id, **ended)
         self.visits |= outcome.visits

@@ -105,7 +105,7 @@ def _told(walk: Walk) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     )
     visits = walk.tenant.rows(
         "SELECT entered_at, assets.name, zone_versions.name, entry_cause, exit_cause, left_at,"
-        " entry_inferred, exit_inferred, dwelled_at, opening_time, opening_change, zone_version,"
+        " entry_inferred, exit_inferred, dwelled_at, first_fix_time, change_time, zone_version,"
         " overspeed_at, overspeed_mps"
         " FROM visits JOIN assets ON assets.id = asset_id JOIN zone_versions USING (zone_id)"
         " WHERE zone_versions.version = zone_version ORDER BY 1, 2, 3, 6"

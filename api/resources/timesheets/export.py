@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.documents.csv_text import MEDIA_TYPE, csv_bytes, for_reader
+from api.documents.csv_text import MEDIA_TYPE, for_reader
 from api.documents.letterhead import Letterhead
 from api.documents.timesheet import TimesheetDocument
 from api.documents.timesheet_print import Paper
@@ -18,11 +18,8 @@ from api.request.document_answers import (
     PDF_CONTENT,
     file_answer,
     rendered,
-    varying,
     wanted,
 )
-from api.request.paging import Envelope
-from api.resources.timesheets.bodies import Spreadsheet, TimesheetItem
 
 Form: TypeAlias = Literal["json", "pdf", "csv"]
 _FORMS: Mapping[str, Form] = {
@@ -43,6 +40,9 @@ LIST_TYPES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": _CS
 FILE_TYPES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": _CSV, "application/pdf": PDF_CONTENT}}
 }
+Spreadsheet = Annotated[
+    bool, Field(description="a CSV begins with a byte order mark, by which spreadsheets know UTF-8")
+]
 
 
 class ExportQuery(fields.Query):
@@ -55,29 +55,6 @@ class ExportQuery(fields.Query):
 def wanted_form(request: Request) -> Form:
     """Return the form that the Accept header weighs most."""
     return wanted(request, _FORMS)
-
-
-async def listed(request: Request, envelope: Envelope, *, spreadsheet: bool) -> Response:
-    """Answer with a page: 200 with the envelope, or with a CSV of its rows.
-
-    The next page of a CSV is in a Link header.
-    """
-    chosen = request.query_params.get("fields")
-    if wanted_form(request) != "csv":
-        return varying(await envelope.answer(chosen))
-    names = chosen.split(",") if chosen else list(TimesheetItem.model_fields)
-    cells = [[_cell(row[name]) for name in names] for row in envelope.rows]
-    content = for_reader(csv_bytes(names, cells), spreadsheet=spreadsheet)
-    response = file_answer(content, MEDIA_TYPE)
-    cursor = envelope.others["next_cursor"]
-    if cursor is not None:
-        following = request.url.remove_query_params("offset").include_query_params(cursor=cursor)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    return response
-
-
-def _cell(value: Any) -> str | int | None:
-    return " ".join(value) if isinstance(value, list | tuple) else value
 
 
 async def exported(

@@ -30,7 +30,8 @@ from api.resources.stock.inventory import InventoryItem
 from api.resources.stock.lots import StockLotItem
 from api.resources.stock.movements import StockMovementItem
 from api.resources.stock.parts import PartItem
-from api.resources.timesheets.bodies import TimesheetDetail, TimesheetItem
+from api.resources.timesheets.detail import TimesheetDetail
+from api.resources.timesheets.listing import TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
 from api.resources.visits import VisitItem
 from api.resources.webhooks.bodies import EndpointItem, NewEndpointItem

@@ -50,9 +50,9 @@ def an_open_visit(tenant: Tenant, **more: Any) -> VisitRow:
         zone_id=new_id(),
         zone_version=1,
         tracker_id=new_id(),
-        opening_time=LONG_AGO,
-        opening_seq=0,
-        opening_change=None,
+        first_fix_time=LONG_AGO,
+        first_fix_seq=0,
+        change_time=None,
         entered_at=LONG_AGO,
         entry_lat=52.5,
         entry_lon=13.4,
@@ -97,8 +97,8 @@ async def test_an_overspeed_is_noted_while_the_visit_is_open_and_read_back(
         await visits.mark_overspeed(conn, [])
         open_visits = await restore.open_visits(conn)
     (read,) = [each for each in open_visits if each.asset_id == stay.visit.asset_id]
-    assert (read.overspeed, read.overspeed_told) == (True, True)
-    columns = "overspeed_at, overspeed_lat, overspeed_lon, overspeed_mps, overspeed_told"
+    assert (read.overspeed, read.overspeed_announced) == (True, True)
+    columns = "overspeed_at, overspeed_lat, overspeed_lon, overspeed_mps, overspeed_announced"
     assert stay.row(columns) == (LATER, 52.5, 13.5, pytest.approx(16.7), True)
     async with transaction(database, "opsc_ingest") as conn:
         await visits.close(

@@ -50,8 +50,8 @@ class Stored:
     ) -> None:
         self.admin.execute(
             "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id,"
-            " opening_time, opening_seq, entered_at, entry_lat, entry_lon, entry_cause, left_at,"
-            " exit_cause, retracted)"
+            " first_fix_time, first_fix_seq, entered_at, entry_lat, entry_lon, entry_cause,"
+            " left_at, exit_cause, retracted)"
             " VALUES (%(org)s, gen_random_uuid(), %(asset)s, %(zone)s, 1, %(org)s, %(since)s, 0,"
             " %(since)s, 1, 1, 'moved', %(until)s,"
             " CASE WHEN %(until)s::timestamptz IS NOT NULL THEN 'moved' END, %(retracted)s)",
@@ -235,8 +235,8 @@ def fill_much(stored: Stored) -> None:
         left_after = 1 if asset == stored.assets[-1] else CYCLES
         stored.admin.execute(
             "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id,"
-            " opening_time, opening_seq, entered_at, entry_lat, entry_lon, entry_cause, left_at,"
-            " exit_cause)"
+            " first_fix_time, first_fix_seq, entered_at, entry_lat, entry_lon, entry_cause,"
+            " left_at, exit_cause)"
             " SELECT %s, gen_random_uuid(), %s, CASE WHEN cycle < %s THEN %s ELSE %s END, 1, %s,"
             " at, 0, at, 1, 1, 'moved', at + interval '5 minutes', 'moved'"
             " FROM generate_series(0, %s - 1) AS cycle,"

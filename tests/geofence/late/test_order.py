@@ -74,7 +74,7 @@ def test_every_visit_that_holds_was_told_once_and_amended_with_every_revision(in
         assert all(kinds.count(kind) <= 1 for kind in first_time)
         assert visit.revision == 1 + sum(kind not in first_time for kind in kinds)
         if visit.left is not None and not visit.retracted:
-            assert visit.announced_exit or visit.left.is_silent
+            assert visit.exit_announced or visit.left.is_silent
 
 
 @given(index=zones(), day=days())

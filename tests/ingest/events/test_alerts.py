@@ -184,7 +184,7 @@ async def test_a_visit_that_is_part_of_another_passes_on_that_it_is_open(
         await resolve(database, tenant, second)
     await follow(
         database,
-        stay(tenant, first, exit_told=True),
+        stay(tenant, first, exit_announced=True),
         stay(tenant, second, later, retracted=True),
     )
     assert state_of(tenant, second)[0] == "resolved"
@@ -197,7 +197,7 @@ async def test_an_exit_that_was_none_opens_it_again_once(database: DatabaseUnder
     tenant, visit_id = await Tenant.create(database), new_id()
     await tell(database, told(tenant, visit_id, "enter"), told(tenant, visit_id, "exit"))
     await resolve(database, tenant, visit_id)
-    lasts = stay(tenant, visit_id, exit_told=True)
+    lasts = stay(tenant, visit_id, exit_announced=True)
     await follow(database, lasts)
     assert state_of(tenant, visit_id) == ("new", {"enter"}, ["resolved", "new"])
     await resolve(database, tenant, visit_id)
@@ -226,7 +226,7 @@ async def test_leaving_an_allowed_zone_is_an_alert_of_its_own_that_follows_the_v
     await tell(database, left)
     assert state_of(tenant, visit_id)[0] == "resolved"
     assert state_of(tenant, left.id) == ("new", {"exit"}, [])
-    lasts = stay(tenant, visit_id, exit_told=True)
+    lasts = stay(tenant, visit_id, exit_announced=True)
     await follow(database, lasts)
     assert state_of(tenant, left.id) == ("resolved", {"exit"}, ["resolved"])
     ends = Departure(

@@ -84,7 +84,7 @@ async def test_a_zone_moved_under_a_standing_asset_opens_a_visit_without_a_breac
     changed_at = await tenant.change_zone(zone_id, square(*HOME))
     await device.send(vehicle, fix(soon(0.1), *HOME))
     await _stored(tenant, 2)
-    assert tenant.rows("SELECT entered_at, entry_cause, opening_change FROM visits") == [
+    assert tenant.rows("SELECT entered_at, entry_cause, change_time FROM visits") == [
         (changed_at, "zone_changed", changed_at)
     ]
     assert await _events(tenant) == []

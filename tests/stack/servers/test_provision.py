@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from stack.host.programs import (
     provision_clients,
     servers_dir,
 )
+from tests.servers import data_folder
 
 POSTGRES = "usr/lib/postgresql/17/bin/postgres"
 TIMESCALEDB = "usr/share/postgresql/17/extension/timescaledb.control"
@@ -95,31 +97,33 @@ def test_a_mirror_that_fails_is_asked_twice_and_then_named(
     assert not (tmp_path / "servers/root").exists()
 
 
-def test_servers_are_kept_in_the_data_folder_unless_a_copy_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder, which the servers' user can walk through whoever runs the tests."""
     monkeypatch.delenv("OPSC_SERVERS_DIR", raising=False)
-    monkeypatch.chdir(tmp_path)
-    usual, data = tmp_path / "var/servers", tmp_path / "data"
-    with monkeypatch.context() as as_any_user:
-        as_any_user.setattr("stack.host.programs.reachable_home", Path.resolve)
-        assert servers_dir() == usual
-        assert servers_dir(data) == data / "servers"
-        (usual / "root").mkdir(parents=True)
-        assert servers_dir(data) == usual
-        (data / "servers/root").mkdir(parents=True)
-        assert servers_dir(data) == data / "servers"
-        as_any_user.setenv("OPSC_SERVERS_DIR", str(tmp_path / "chosen"))
-        assert servers_dir(data) == tmp_path / "chosen"
+    with data_folder() as folder:
+        monkeypatch.chdir(folder)
+        yield folder
+
+
+def test_servers_are_kept_in_the_data_folder_unless_a_copy_is_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, data = home / "var/servers", home / "data"
+    assert servers_dir() == usual
+    assert servers_dir(data) == data / "servers"
+    (usual / "root").mkdir(parents=True)
+    assert servers_dir(data) == usual
+    (data / "servers/root").mkdir(parents=True)
+    assert servers_dir(data) == data / "servers"
+    monkeypatch.setenv("OPSC_SERVERS_DIR", str(home / "chosen"))
+    assert servers_dir(data) == home / "chosen"
 
 
 def test_a_copy_that_another_user_made_is_not_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("OPSC_SERVERS_DIR", raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("stack.host.programs.reachable_home", Path.resolve)
-    (tmp_path / "var/servers/root").mkdir(parents=True)
+    (home / "var/servers/root").mkdir(parents=True)
     monkeypatch.setattr("os.geteuid", lambda: 4242)
-    expected = "var" if (tmp_path / "var").stat().st_uid == 0 else "data"
-    assert servers_dir(tmp_path / "data") == tmp_path / expected / "servers"
+    expected = "var" if (home / "var").stat().st_uid == 0 else "data"
+    assert servers_dir(home / "data") == home / expected / "servers"

@@ -313,7 +313,7 @@ def test_a_backup_of_0_8_0_is_restored_as_it_was_and_migrated_then(
 ) -> None:
     old, new, fresh = (postgres.empty_database() for _ in range(3))
     migrate_as_then(old.url("admin"))
-    asyncio.run(make_tenant(old))
+    asyncio.run(make_tenant(old, before_0001=True))
     assert _opsc(old, "backup", tmp_path / "made", data=tmp_path).exit_code == 0
     assert _opsc(new, "restore", tmp_path / "made", data=tmp_path).exit_code == 0
     names = [migration.name for migration in migrate.migrations()]
