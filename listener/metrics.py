@@ -18,6 +18,9 @@ class ListenerMetrics:
             "refused", "Connections that were cut or not let in", ["reason"], **named
         )
         self.signed_in = Counter("signed_in", "Devices that signed in", ["version"], **named)
+        self.unforwarded = Counter(
+            "unforwarded", "Messages of gateways that are of no tracker", ["reason"], **named
+        )
         self.http_answers = Counter("http_answers", "Answers to requests", ["status"], **named)
         self.ended = Counter("ended", "Connections that we ended", ["reason"], **named)
         self.takeovers = Counter("takeovers", "Connections ended by a newer one", **named)

@@ -28,6 +28,11 @@ def overland_topic(tracker_id: str) -> str:
     return f"trackers/{tracker_id}/overland"
 
 
+def gateway_topic(tracker_id: str, kind: str) -> str:
+    """Return the topic of what a gateway of that kind forwards of the tracker."""
+    return f"trackers/{tracker_id}/{kind}"
+
+
 def owntracks_topic(tracker_id: str, device: str) -> str:
     """Return the topic of an app of OwnTracks."""
     return f"{_OWNTRACKS}{tracker_id}/{device}"

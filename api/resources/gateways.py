@@ -1,8 +1,7 @@
 """Gateways: servers that forward the positions of many devices, registered with a secret each.
 
-Registering is all that there is so far: nothing takes in what a gateway forwards yet. The secret is
-shown once, in the answer that creates the gateway or gives it another secret; only hashes of it are
-kept. A revoked gateway stays revoked.
+They send to the listener (`listener/http`). The secret is shown once, in the answer that creates
+the gateway or gives it another secret; only hashes of it are kept. A revoked gateway stays revoked.
 """
 
 import secrets

@@ -10,15 +10,15 @@ _ROWS_AT_ONCE = 500
 
 
 class TrackerIdentity(NamedTuple):
-    """secret_hash: SHA-256 of the secret; None where the tracker is revoked.
-
-    revision: of the row's last change.
+    """secret_hash: SHA-256 of the secret; None where the tracker is revoked. external_id: by which
+    a gateway knows it. revision: of the row's last change.
     """
 
     tracker_id: UUID
     org_id: UUID
     secret_hash: bytes | None
     receipts: bool
+    external_id: str | None
     revision: int
 
 
@@ -30,7 +30,8 @@ async def changed_since(conn: Connection, revision: int) -> AsyncIterator[Tracke
     """
     rows = conn.cursor().stream(
         """
-        SELECT id, org_id, CASE WHEN revoked_at IS NULL THEN secret_hash END, receipts, revision
+        SELECT id, org_id, CASE WHEN revoked_at IS NULL THEN secret_hash END, receipts,
+               external_id, revision
           FROM trackers WHERE revision > %s
         """,
         (revision,),

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from listener.devices.bounds import UNSIGNED_SHARE_BYTES, is_within
 from listener.devices.connection import LINGER_S, UNREAD_BYTES, peer_address
-from listener.http.doors import Credentials, Place, credentials_of, payload_of, place_of
+from listener.http.doors import Credentials, Door, Place, credentials_of, payload_of, place_of
 from listener.http.requests import RefusedRequest, Request, RequestReader
-from listener.link.outbox import Origin, cost
+from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin
+from listener.stored.gateways import Gateway
 from listener.stored.identities import Identity
+from telemetry.formats.gateways import device_of
 from telemetry.ids import format_id
 from telemetry.result import Result
+from telemetry.topics import gateway_topic
 
 if TYPE_CHECKING:
     from listener.worker import Worker
@@ -51,13 +54,13 @@ class HttpDevice(asyncio.Protocol):
     __slots__ = (
         "_counted_bytes",
         "_has_continued",
-        "_identity",
         "_is_busy",
         "_is_leaving",
         "_keeps_alive",
         "_peer",
         "_place",
         "_reader",
+        "_sender",
         "_since_s",
         "_transport",
         "_waiting",
@@ -79,7 +82,7 @@ class HttpDevice(asyncio.Protocol):
     def _begin(self) -> None:
         self._since_s = self._worker.now_s()
         self._place: Place | None = None
-        self._identity: Identity | None = None
+        self._sender: Identity | Gateway | None = None
         self._has_continued = False
         self._keeps_alive = True
 
@@ -115,7 +118,7 @@ class HttpDevice(asyncio.Protocol):
             return
         if request is not None:
             self._handle(request)
-        elif self._place is not None and self._identity is None and self._is_long:
+        elif self._place is not None and self._sender is None and self._is_long:
             self._sign_in_first()
         elif self._reader.expects_continue and not self._has_continued:
             self._has_continued = True
@@ -141,8 +144,8 @@ class HttpDevice(asyncio.Protocol):
         """
         more, worker = size - self._counted_bytes, self._worker
         self._counted_bytes = size
-        if self._identity is not None:
-            worker.holding.add(worker.organization(self._identity.org_id), more)
+        if self._sender is not None:
+            worker.holding.add(worker.organization(self._sender.org_id), more)
             return
         worker.unsigned.bytes += more
         if not worker.unsigned.has_room(size):
@@ -170,14 +173,16 @@ class HttpDevice(asyncio.Protocol):
             self._refuse(HTTPStatus.UNAUTHORIZED, "a key is needed")
             return False
         self._place = Place(place.door, credentials)
-        identity = self._check(credentials)
-        if identity is not None:
+        sender = self._check(self._place.door, credentials)
+        if sender is not None:
             self._count(0)
-            self._identity = identity
+            self._sender = sender
         return True
 
-    def _check(self, credentials: Credentials) -> Identity | None:
-        return self._worker.identities.check(credentials.name, credentials.secret)
+    def _check(self, door: Door, credentials: Credentials) -> Identity | Gateway | None:
+        identities = self._worker.identities
+        known = identities.gateways if door.topic is None else identities
+        return known.check(credentials.name, credentials.secret)
 
     def _handle(self, request: Request) -> None:
         assert self._transport is not None
@@ -185,8 +190,8 @@ class HttpDevice(asyncio.Protocol):
         self._since_s = self._worker.now_s()
         self._keeps_alive = request.keeps_alive
         self._transport.pause_reading()
-        if self._identity is not None:
-            self._offer(self._identity, request)
+        if self._sender is not None:
+            self._admit(self._sender, request)
         else:
             self._worker.spawn(self._sign_in(request))
 
@@ -208,8 +213,8 @@ class HttpDevice(asyncio.Protocol):
         is_sure = await worker.identities.look_soon(LOOK_SOON_S)
         if self.is_closing:
             return
-        identity = self._check(self._place.credentials)
-        if identity is None:
+        sender = self._check(self._place.door, self._place.credentials)
+        if sender is None:
             worker.metrics.refused.labels("credentials" if is_sure else "not checked").inc()
             if is_sure:
                 worker.addresses.failed(address, worker.now_s())
@@ -218,9 +223,9 @@ class HttpDevice(asyncio.Protocol):
                 self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "keys cannot be checked", _LATER_S)
             return
         self._count(0)
-        self._identity = identity
+        self._sender = sender
         if self._reader.is_complete:
-            self._offer(identity, request)
+            self._admit(sender, request)
         else:
             assert self._transport is not None
             self._is_busy = False
@@ -232,26 +237,52 @@ class HttpDevice(asyncio.Protocol):
         said = request.headers.get(b"x-forwarded-for")
         return said.rpartition(",")[2].strip() if said and not self.address else self._peer
 
-    def _offer(self, identity: Identity, request: Request) -> None:
-        """Give the message to the link."""
+    def _admit(self, sender: Identity | Gateway, request: Request) -> None:
+        """Go on with a request whose sender is known, where there is room for it."""
         worker = self._worker
         assert self._place is not None
         door, now_s = self._place.door, worker.now_s()
-        payload = payload_of(door, request, worker.now_ms())
-        topic = door.topic(format_id("trk", identity.tracker_id))
-        message = _Message(topic, payload, request.oversize_bytes)
-        size, organization = cost(message), worker.organization(identity.org_id)
-        bucket = worker.buckets.of(identity.tracker_id, now_s)
+        message = payload_of(door, request, worker.now_ms()), request.oversize_bytes
+        is_gateway = isinstance(sender, Gateway)
+        bucket = worker.buckets.of(sender.gateway_id if is_gateway else sender.tracker_id, now_s)
+        size = len(message[0]) + MESSAGE_OVERHEAD_BYTES
         self._count(0)
         if worker.is_draining or worker.holding.bytes > worker.holding.max_bytes:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy", _LATER_S)
         elif bucket.is_empty(now_s):
             self._answer(HTTPStatus.TOO_MANY_REQUESTS, b"", retry_after_s=_SOON_S)
-        elif not worker.holding.has_room(organization, 1, size):
+        elif not worker.holding.has_room(worker.organization(sender.org_id), 1, size):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"", retry_after_s=_SOON_S)
         else:
             bucket.spend(1, size, now_s)
-            self._waiting = worker.offer(identity, message, self._committed)
+            if is_gateway:
+                worker.spawn(self._forward(sender, *message))
+            else:
+                assert door.topic is not None
+                self._offer(sender, door.topic(format_id("trk", sender.tracker_id)), *message)
+
+    async def _forward(self, gateway: Gateway, payload: bytes, oversize_bytes: int) -> None:
+        """Give the link a message as one of the tracker that it is of."""
+        identities, identity = self._worker.identities, None
+        device = device_of(gateway.kind, payload)
+        if device is not None:
+            identity = identities.of_device(gateway.org_id, device)
+            if identity is None and await identities.look_soon(LOOK_SOON_S):
+                identity = identities.of_device(gateway.org_id, device)
+        if self.is_closing:
+            return
+        if identity is None:
+            reason = Result.UNDECODABLE if device is None else Result.UNKNOWN_TRACKER
+            reason = Result.OVERSIZE if oversize_bytes else reason
+            self._worker.metrics.unforwarded.labels(reason.name.lower()).inc()
+            self._answer_result(reason)
+            return
+        topic = gateway_topic(format_id("trk", identity.tracker_id), gateway.kind)
+        self._offer(identity, topic, payload, oversize_bytes)
+
+    def _offer(self, identity: Identity, topic: str, payload: bytes, oversize_bytes: int) -> None:
+        message = _Message(topic, payload, oversize_bytes)
+        self._waiting = self._worker.offer(identity, message, self._committed)
 
     # After COMMIT ---------------------------------------------------------------------------
 
@@ -260,9 +291,12 @@ class HttpDevice(asyncio.Protocol):
         if self._waiting is None:  # given up
             return
         self._waiting = None
+        self._answer_result(Result(result))
+
+    def _answer_result(self, result: Result) -> None:
+        """Accept a message, whatever became of it."""
         assert self._place is not None
-        text = Result(result).name.lower()
-        self._answer(HTTPStatus.OK, self._place.door.answer, result=text)
+        self._answer(HTTPStatus.OK, self._place.door.answer, result=result.name.lower())
 
     def _forget_waiting(self) -> None:
         """Let go of a message that nobody waits for: what ingest has, it stores all the same."""

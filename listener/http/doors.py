@@ -2,9 +2,10 @@
 
     GET  /v1/ingest/osmand/{key}?lat=52.52&lon=13.405&timestamp=1769860800
     POST /v1/ingest/owntracks        with Basic: the tracker's id and its secret
+    POST /v1/ingest/gateways/{key}   with the key of a gateway
 
-A key is the tracker's id and its secret with a dot between them. It stands in the path, in a bearer
-token, or as user and password. A new door is a row of `DOORS`.
+A key is the id of a tracker or a gateway and its secret with a dot between them. It stands in the
+path, in a bearer token, or as user and password. A new door is a row of `DOORS`.
 """
 
 import base64
@@ -21,11 +22,12 @@ _JSON_BEGINS = b"{["
 
 
 class Door(NamedTuple):
-    """topic: of the tracker's messages. answer: what the app wants to read. takes_query: the query
-    is the message where there is no body, and gets the time of its receipt where it has none.
+    """topic: of the tracker's messages; None: the key is a gateway's, and each message names its
+    device. answer: what the app wants to read. takes_query: the query is the message where there is
+    no body, and gets the time of its receipt where it has none.
     """
 
-    topic: Callable[[str], str]
+    topic: Callable[[str], str] | None
     answer: bytes = b""
     takes_query: bool = False
 
@@ -39,11 +41,13 @@ DOORS: Mapping[str, Door] = {
     "osmand": Door(osmand_topic, takes_query=True),
     "overland": Door(overland_topic, answer=b'{"result":"ok"}'),
     "owntracks": Door(_of_a_phone, answer=b"[]"),
+    "gateways": Door(None),
+    "traccar": Door(None),
 }
 
 
 class Credentials(NamedTuple):
-    """A tracker's id and secret, as they were given."""
+    """The id and the secret of a tracker or a gateway, as they were given."""
 
     name: str
     secret: bytes

@@ -19,6 +19,7 @@ import structlog
 from db.core.connect import Connection, Limits, connect
 from db.core.errors import RECONNECT_S, DatabaseError
 from db.listener.tracker_identities import TrackerIdentity, changed_since
+from listener.stored.gateways import Gateways
 from service.exceptions import message
 from telemetry.ids import IdError, parse_id
 
@@ -41,10 +42,11 @@ class _Known(NamedTuple):
     secret_hash: bytes
     org_id: UUID  # one object per organization
     receipts: bool
+    external_id: str | None
 
 
 # The hash that nobody's secret has: a name that is not known costs the same as one that is.
-_NOBODY = _Known(bytes(32), UUID(int=0), False)
+_NOBODY = _Known(bytes(32), UUID(int=0), False, None)
 
 
 @dataclass(slots=True)
@@ -55,7 +57,9 @@ class Identities:
     """
 
     on_change: Callable[[UUID], None]
+    gateways: Gateways = field(default_factory=Gateways)
     _known: dict[bytes, _Known] = field(default_factory=dict)
+    _devices: dict[tuple[UUID, str], bytes] = field(default_factory=dict)  # by external id
     _org_ids: dict[UUID, UUID] = field(default_factory=dict)
     _revision: int = -1
     _looked_at_s: float | None = None
@@ -86,6 +90,14 @@ class Identities:
         if password is None:
             is_right = certificate_name == username and known is not _NOBODY
         return Identity(tracker_id, known.org_id, known.receipts) if is_right else None
+
+    def of_device(self, org_id: UUID, external_id: str) -> Identity | None:
+        """Return the tracker that an organization's gateways know by this id, or None."""
+        tracker_id = self._devices.get((org_id, external_id))
+        known = None if tracker_id is None else self._known.get(tracker_id)
+        if tracker_id is None or known is None:
+            return None
+        return Identity(UUID(bytes=tracker_id), known.org_id, known.receipts)
 
     async def look_soon(self, timeout_s: float) -> bool:
         """Wait for a look at the database that begins from now on; False where none ended in time.
@@ -127,6 +139,7 @@ class Identities:
             revision = max(revision, row.revision)
         for tracker_id in [known for known in self._known if known not in seen]:
             self._forget(tracker_id)
+        await self.gateways.read_anew(conn)
         self._end_look(look_ended, revision)
 
     async def _look(self, conn: Connection) -> None:
@@ -135,6 +148,7 @@ class Identities:
         async for row in changed_since(conn, self._revision):
             self._apply(row)
             revision = max(revision, row.revision)
+        await self.gateways.look(conn)
         self._end_look(look_ended, revision)
 
     def _apply(self, row: TrackerIdentity) -> None:
@@ -144,11 +158,23 @@ class Identities:
             return
         before = self._known.get(tracker_id)
         org_id = self._org_ids.setdefault(row.org_id, row.org_id)
-        self._known[tracker_id] = _Known(row.secret_hash, org_id, row.receipts)
+        self._forget_device(tracker_id)
+        self._known[tracker_id] = _Known(row.secret_hash, org_id, row.receipts, row.external_id)
+        if row.external_id is not None:
+            self._devices[org_id, row.external_id] = tracker_id
         if before is not None and before.secret_hash != row.secret_hash:
             self.on_change(row.tracker_id)
 
+    def _forget_device(self, tracker_id: bytes) -> None:
+        """Forget by which external id a tracker was known, unless another one has that by now."""
+        known = self._known.get(tracker_id)
+        if known is not None and known.external_id is not None:
+            key = known.org_id, known.external_id
+            if self._devices.get(key) == tracker_id:
+                del self._devices[key]
+
     def _forget(self, tracker_id: bytes) -> None:
+        self._forget_device(tracker_id)
         if self._known.pop(tracker_id, None) is not None:
             self.on_change(UUID(bytes=tracker_id))
 

@@ -14,7 +14,18 @@ from telemetry.ids import format_id
 from telemetry.punch import Punch
 from telemetry.times import format_time
 
-FormatName = Literal["native", "packed", "punches", "owntracks", "teltonika", "osmand", "overland"]
+FormatName = Literal[
+    "native",
+    "packed",
+    "punches",
+    "owntracks",
+    "teltonika",
+    "osmand",
+    "overland",
+    "traccar",
+    "chirpstack",
+    "tts",
+]
 
 
 def decode(

@@ -16,6 +16,14 @@ from numpy.typing import NDArray
 
 from telemetry.fix import FixBatch
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
+from telemetry.formats.gateways import (
+    decode_chirpstack,
+    decode_traccar,
+    decode_tts,
+    last_chirpstack_fix,
+    last_traccar_fix,
+    last_tts_fix,
+)
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
 from telemetry.formats.osmand import decode_osmand, last_osmand_fix
@@ -43,6 +51,9 @@ class Format(IntEnum):
     TELTONIKA = 4  # packets of Codec 8, 8 Extended and 16
     OSMAND = 5  # a query, or the JSON of Traccar Client
     OVERLAND = 6  # JSON
+    TRACCAR = 7  # JSON that these gateways forward
+    CHIRPSTACK = 8
+    TTS = 9
 
 
 class Decoder(NamedTuple):
@@ -67,8 +78,13 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.TELTONIKA: Decoder("trackers/+/teltonika", decode_teltonika, last_teltonika_fix),
     Format.OSMAND: Decoder("trackers/+/osmand", decode_osmand, last_osmand_fix),
     Format.OVERLAND: Decoder("trackers/+/overland", decode_overland, last_overland_fix),
+    Format.TRACCAR: Decoder("trackers/+/traccar", decode_traccar, last_traccar_fix),
+    Format.CHIRPSTACK: Decoder("trackers/+/chirpstack", decode_chirpstack, last_chirpstack_fix),
+    Format.TTS: Decoder("trackers/+/tts", decode_tts, last_tts_fix),
 }
-SUBSCRIPTIONS = tuple(decoder.topic for decoder in DECODERS.values())
+BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND, Format.TRACCAR, Format.CHIRPSTACK, Format.TTS})
+"""What comes by the listener's doors, and from no broker."""
+SUBSCRIPTIONS = tuple(decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP)
 _FORMAT_OF = {
     decoder.topic.rpartition("/")[2]: form
     for form, decoder in DECODERS.items()

@@ -26,6 +26,12 @@ async def registered(tenant: Tenant) -> Vehicle:
     return vehicle
 
 
+async def change(tenant: Tenant, tracker_id: UUID, **fields: Any) -> None:
+    """Change fields of a tracker."""
+    async with _changing(tenant, tracker_id) as (conn, revision, tracker, at):
+        await trackers.update(conn, tracker._replace(updated_at=at, **fields), revision)
+
+
 async def revoke(tenant: Tenant, tracker_id: UUID) -> None:
     """Revoke a tracker."""
     async with _changing(tenant, tracker_id) as (conn, revision, tracker, at):

@@ -37,9 +37,19 @@ _FORMATS = {
     "teltonika": Format.TELTONIKA,
     "osmand": Format.OSMAND,
     "overland": Format.OVERLAND,
+    "traccar": Format.TRACCAR,
+    "chirpstack": Format.CHIRPSTACK,
+    "tts": Format.TTS,
 }
-_TEXTS = ("text", "punches_text", "owntracks", "osmand", "overland")
-MAY_SAY_NO_FIX = (Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND)
+OF_GATEWAYS = (Format.TRACCAR, Format.CHIRPSTACK, Format.TTS)
+_TEXTS = (
+    *("text", "punches_text", "owntracks", "osmand", "overland"),
+    *("traccar", "chirpstack", "tts"),
+)
+MAY_SAY_NO_FIX = (
+    *(Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND),
+    *OF_GATEWAYS,
+)
 _BYTES = ("packed", "hex", "teltonika")
 
 

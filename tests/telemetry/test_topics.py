@@ -2,9 +2,10 @@
 
 import pytest
 
-from telemetry.formats.decode import SUBSCRIPTIONS, Format, format_of, topics_of
+from telemetry.formats.decode import BY_HTTP, SUBSCRIPTIONS, Format, format_of, topics_of
 from telemetry.topics import (
     fixes_topic,
+    gateway_topic,
     osmand_topic,
     overland_topic,
     packed_topic,
@@ -22,7 +23,8 @@ def test_what_is_built_is_parsed() -> None:
         *(osmand_topic, overland_topic),
     )
     own = tuple(topic(TRACKER) for topic in makers)
-    assert topics_of(TRACKER) == own
+    forwarded = tuple(gateway_topic(TRACKER, kind) for kind in ("traccar", "chirpstack", "tts"))
+    assert topics_of(TRACKER) == own + forwarded
     assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE
@@ -30,7 +32,9 @@ def test_what_is_built_is_parsed() -> None:
 
 
 def test_every_subscription_is_of_a_format() -> None:
-    assert [format_of(topic) for topic in SUBSCRIPTIONS] == list(Format)
+    assert [format_of(topic) for topic in SUBSCRIPTIONS] == [
+        form for form in Format if form not in BY_HTTP
+    ]
 
 
 @pytest.mark.parametrize(
