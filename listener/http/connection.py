@@ -120,6 +120,8 @@ class HttpDevice(asyncio.Protocol):
             self._handle(request)
         elif self._place is not None and self._sender is None and self._is_long:
             self._sign_in_first()
+        elif self._sender is not None and not self._has_room(self._sender):
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy", _SOON_S)
         elif self._reader.expects_continue and not self._has_continued:
             self._has_continued = True
             self._write(_CONTINUE)
@@ -155,6 +157,11 @@ class HttpDevice(asyncio.Protocol):
     @property
     def _is_long(self) -> bool:
         return self._reader.held_bytes > UNSIGNED_SHARE_BYTES
+
+    def _has_room(self, sender: Identity | Gateway) -> bool:
+        """Whether the body that is coming may be kept on."""
+        organization = self._worker.organization(sender.org_id)
+        return self._worker.holding.has_room(organization, 1, self._reader.held_bytes)
 
     # A request ------------------------------------------------------------------------------
 

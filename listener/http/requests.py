@@ -50,6 +50,7 @@ class RequestReader:
     def next(self) -> None:
         self._method = ""
         self._url = bytearray()
+        self._path, self._query = "", b""
         self._head_bytes = self._silent_bytes = self._body_bytes = 0
         self._body = bytearray()
         self._headers: dict[bytes, str] = {}
@@ -70,11 +71,10 @@ class RequestReader:
 
     def head(self) -> Request:
         """Return the request without its body, once `has_head`."""
-        url = httptools.parse_url(bytes(self._url))
         return Request(
             self._method,
-            (url.path or b"/").decode("latin-1"),
-            url.query or b"",
+            self._path,
+            self._query,
             self._headers,
             b"",
             0,
@@ -97,10 +97,7 @@ class RequestReader:
             if self._silent_bytes > HEAD_BYTES:  # a header without an end, which the parser holds
                 raise _too_long()
             return None
-        try:
-            request = self.head()
-        except httptools.HttpParserError as error:
-            raise RefusedRequest(HTTPStatus.BAD_REQUEST, str(error)) from None
+        request = self.head()
         is_kept = self._body_bytes <= MAX_MESSAGE_BYTES
         return request._replace(
             body=bytes(self._body) if is_kept else b"",
@@ -128,10 +125,13 @@ class RequestReader:
             self._headers[name] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if not self._is_more:
-            self.has_head = True
-            self._silent_bytes = 0
-            self._method = self._parser.get_method().decode("ascii")
+        if self._is_more:
+            return
+        self._silent_bytes = 0
+        self._method = self._parser.get_method().decode("ascii")
+        url = httptools.parse_url(bytes(self._url))  # its error is the parser's
+        self._path, self._query = (url.path or b"/").decode("latin-1"), url.query or b""
+        self.has_head = True
 
     def on_chunk_header(self) -> None:
         self._silent_bytes = 0

@@ -99,7 +99,7 @@ def second(role: RoleProcess, **settings: str) -> RoleProcess:
     http = f"127.0.0.1:{free_port(ANY_PORT)}"
     variable = "OPSC_INGEST_HTTP" if role.module == "ingest" else "OPSC_LISTEN_HTTP"
     log = role.log.with_name(f"{role.module}-2.log")
-    own = {**role.settings, **settings, variable: http}
+    own = {**role.settings, "OPSC_LISTEN_INGEST_HTTP": "off", **settings, variable: http}
     return RoleProcess(role.module, http, log, own)
 
 

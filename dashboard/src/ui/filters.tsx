@@ -6,12 +6,17 @@ import { TextInput } from './forms'
 /** Filters of a list, which the address keeps: a name that is not there is ''. */
 export function useFilters<Name extends string>(names: readonly Name[]) {
   const [address, setAddress] = useSearchParams()
-  const filters = Object.fromEntries(names.map((name) => [name, address.get(name) ?? ''])) as Record<Name, string>
+  const filters = filtersOf(names, address)
   function set(changes: Partial<Record<Name, string>>) {
-    const given = Object.entries({ ...filters, ...changes }).filter(([, value]) => value !== '')
+    const before = filtersOf(names, new URLSearchParams(location.search)) // as it is now: this page may be drawn later
+    const given = Object.entries({ ...before, ...changes }).filter(([, value]) => value !== '')
     setAddress(Object.fromEntries(given) as Record<string, string>, { replace: true })
   }
   return [filters, set] as const
+}
+
+function filtersOf<Name extends string>(names: readonly Name[], address: URLSearchParams) {
+  return Object.fromEntries(names.map((name) => [name, address.get(name) ?? ''])) as Record<Name, string>
 }
 
 /** The filters that are given, as a part of a query. */

@@ -159,6 +159,20 @@ async def test_a_wrong_key_may_not_fill_our_memory(connected: Connected) -> None
     assert connected.worker.unsigned.bytes == 0
 
 
+async def test_bodies_that_are_not_complete_may_not_fill_our_memory() -> None:
+    connected = Connected(listen_exempt_networks="203.0.113.0/24")
+    half = connected.worker.holding.max_bytes // 2
+    head = HEAD.replace(b"9000", b"500000")
+    sockets: list[Socket] = []
+    for _ in range(200):
+        socket, device = connected.another()
+        device.data_received(head + 400_000 * b"x")
+        sockets.append(socket)
+    assert status(sockets[-1].written) == 503
+    assert sockets[0].written == b""
+    assert connected.worker.holding.bytes <= half
+
+
 async def test_a_second_request_at_once_is_not_answered(connected: Connected) -> None:
     connected.device.data_received(GET)
     connected.device.data_received(GET)

@@ -42,6 +42,8 @@ BAD = (
     POST_HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
     POST_HEAD + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\n",
     POST_HEAD + b"Content-Length: -1\r\n\r\n",
+    b"POST http://[::bad/ HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
+    b"GET http://x:99999999/ HTTP/1.1\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 )
 LONG = (
