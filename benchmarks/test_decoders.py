@@ -11,6 +11,7 @@ from telemetry.fix import FixBatch, Known, blank_rows
 from telemetry.formats.decode import Format, decode
 from telemetry.formats.encode import encode_json, encode_msgpack, encode_packed
 from telemetry.formats.teltonika import crc_16
+from telemetry.times import format_time
 
 FIXES = 10_000
 FILLED = (
@@ -55,6 +56,40 @@ def encode_owntracks(batch: FixBatch) -> bytes:
         )
     ]
     return msgspec.json.encode(said[0] if len(said) == 1 else said)
+
+
+def encode_osmand(batch: FixBatch) -> bytes:
+    """Write a query of one position."""
+    ((time_us, lat, lon, accuracy_m, altitude_m, speed_mps, course_deg, battery_pct),) = _rows(
+        batch, "accuracy_m", "altitude_m", "speed_mps", "course_deg", "battery_pct"
+    )
+    return (
+        f"id=1&lat={lat}&lon={lon}&timestamp={time_us // 1_000_000}&altitude={altitude_m:.1f}"
+        f"&speed_mps={speed_mps:.2f}&bearing={course_deg:.1f}&accuracy={accuracy_m:.1f}"
+        f"&batt={battery_pct:.0f}"
+    ).encode()
+
+
+def encode_traccar(batch: FixBatch) -> bytes:
+    """Write a position as Traccar forwards it."""
+    ((time_us, lat, lon, altitude_m, speed_mps, course_deg, satellites, battery_pct),) = _rows(
+        batch, "altitude_m", "speed_mps", "course_deg", "satellites", "battery_pct"
+    )
+    position = {
+        "id": 0,
+        "attributes": {"sat": satellites, "batteryLevel": battery_pct, "distance": 12.5},
+        "deviceId": 23,
+        "protocol": "gt06",
+        "fixTime": format_time(time_us),
+        "valid": True,
+        "latitude": lat,
+        "longitude": lon,
+        "altitude": round(altitude_m, 1),
+        "speed": round(speed_mps * 1.94, 2),
+        "course": round(course_deg, 1),
+        "accuracy": 0.0,
+    }
+    return msgspec.json.encode({"position": position, "device": {"uniqueId": "867060033461332"}})
 
 
 def encode_teltonika(batch: FixBatch) -> bytes:
@@ -115,6 +150,20 @@ def messages(encode, fixes_per_message: int) -> list[bytes]:
 )
 def test_decode(benchmark, encode, payload_format: Format, fixes_per_message: int) -> None:
     payloads = messages(encode, fixes_per_message)
+    decoded = benchmark(decode, payloads, [payload_format] * len(payloads))
+    assert (len(decoded.batch), decoded.rejections) == (FIXES, [])
+    note_per_fix(benchmark)
+
+
+@pytest.mark.parametrize(
+    ("encode", "payload_format"),
+    [
+        pytest.param(encode_osmand, Format.OSMAND, id="osmand"),
+        pytest.param(encode_traccar, Format.TRACCAR, id="traccar"),
+    ],
+)
+def test_decode_one_position(benchmark, encode, payload_format: Format) -> None:
+    payloads = messages(encode, 1)
     decoded = benchmark(decode, payloads, [payload_format] * len(payloads))
     assert (len(decoded.batch), decoded.rejections) == (FIXES, [])
     note_per_fix(benchmark)
