@@ -7,7 +7,8 @@
   an old one, and no fix.
 - ChirpStack (integration HTTP, JSON): an event with `location`, or with coordinates in `object`,
   what the codec made of an uplink. Zeros are left out.
-- The Things Stack (webhooks): `locations["frm-payload"]`, else coordinates in `decoded_payload`.
+- The Things Stack (webhooks): `locations["frm-payload"]`, what its network solved, else coordinates
+  in `decoded_payload`.
 
 Where a gateway stands (`rx_metadata`, `rxInfo`) and what was typed in (`user`) is never a position.
 Messages without coordinates (a join, a status, a battery) are no fixes. The time of LoRaWAN devices
@@ -208,7 +209,8 @@ def _of_chirpstack(said: _Object) -> Read:
 def _of_tts(said: _Object) -> Read:
     uplink = _object(said.get("uplink_message"))
     decoded = _object(uplink.get("decoded_payload"))
-    place = _object(_object(uplink.get("locations")).get("frm-payload"))
+    solved = _object(_object(said.get("location_solved")).get("location"))
+    place = _object(_object(uplink.get("locations")).get("frm-payload")) or solved
     lat, lon = place.get("latitude"), place.get("longitude")
     altitude, accuracy = place.get("altitude"), place.get("accuracy")
     if not place:
