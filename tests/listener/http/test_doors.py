@@ -1,6 +1,8 @@
 """Paths, keys and what becomes of a request's query."""
 
 import base64
+import re
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,17 @@ from listener.http.doors import DOORS, Credentials, credentials_of, payload_of, 
 from listener.http.requests import Request
 
 KEY = Credentials("trk_1", b"a-b_c.d")
+PAGE = (Path(__file__).parents[3] / "docs" / "devices.md").read_text()
+
+
+def test_the_page_has_every_door_with_its_answer() -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `/v1/ingest/")]
+    written = {
+        name: row.rstrip("| ").rpartition("| ")[2].strip("`")
+        for row in rows
+        for name in re.findall(r"`/v1/ingest/(\w+)/\{key\}`", row)
+    }
+    assert written == {name: door.answer.decode() or "none" for name, door in DOORS.items()}
 
 
 @pytest.mark.parametrize("name", DOORS)
