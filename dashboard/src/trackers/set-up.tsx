@@ -3,7 +3,7 @@ import { usePositions } from '../live/live'
 import { useSay } from '../texts/texts'
 import { Note } from '../ui/forms'
 import { QrCode } from '../ui/qr-code'
-import { httpAddress, owntracksLink } from './phones'
+import { httpAddress, owntracksLink } from './addresses'
 
 /** What a device is given; of a new one also whether its first fix has come: that shows by itself. */
 export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolean }) {
