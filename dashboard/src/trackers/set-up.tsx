@@ -18,6 +18,7 @@ export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolea
     `  -t ${topic} \\\n  -m '{"time": "${new Date().toISOString()}", "lat": 47.05, "lon": 8.31}'`
   return (
     <Note kind={props.isNew && hasFix ? 'good' : 'plain'}>
+      {props.tracker.external_id !== null && <p>{say('set-up-by-gateway')}</p>}
       <p>{say('set-up-hint')}</p>
       <div className="set-up">
         <dl className="facts">
