@@ -41,6 +41,7 @@ page = Page
 kind-of-asset = Machine
 kind-of-zone = Zone
 kind-of-tracker = Tracker
+kind-of-gateway = Gateway
 kind-of-user = User
 
 page-failed = This page has failed. This is a fault of ours.
@@ -373,6 +374,21 @@ sure-set-up = Give “{ $name }” a new password? Its device is disconnected un
 set-up-example = Or try it from here, with the host and port that your listener has:
 waiting-for-fix = Waiting for the first position …
 first-fix-came = The first position has come. The machine is on the map.
+
+## Gateways
+
+gateways = Gateways
+no-gateways = There are no gateways yet. A gateway is a server that forwards the positions of many devices: register each device as a tracker, with the id that the gateway knows it by as its external_id.
+add-gateway = Add the gateway
+gateway-active = Active
+gateway-shown-once = The address for “{ $name }”, with its key. Copy it now: it is shown this once.
+gateway-set-up-traccar = Write this into traccar.xml, and restart Traccar:
+gateway-set-up-chirpstack = In ChirpStack, add the integration HTTP to the application:
+gateway-set-up-tts = In The Things Stack, add a custom webhook to the application. The paths of the event types stay empty:
+gateway-address = the address above
+gateway-devices = Then add each device as a machine, with its { $id } as external_id, written as the gateway writes it:
+new-key = New key
+sure-new-key = Give “{ $name }” a new key? It can send nothing until it has the new address.
 
 ## Users
 
