@@ -5,6 +5,7 @@ import { problemOf } from './api/problem'
 import { AlertsPage } from './alerts/alerts-page'
 import { AuditPage } from './audit/audit-page'
 import { BreachesPage } from './breaches/breaches-page'
+import { GatewaysPage } from './gateways/gateways-page'
 import { KeysPage } from './keys/keys-page'
 import { OrganizationPage } from './organization/organization-page'
 import { QuarantinePage } from './quarantine/quarantine-page'
@@ -78,6 +79,7 @@ function Pages() {
           <Route path="/zones/import" element={<ImportPage />} />
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
+          <Route path="/gateways" element={<GatewaysPage />} />
           <Route path="/organization" element={<OrganizationPage />} />
           <Route path="/quarantine" element={<QuarantinePage />} />
           <Route path="/audit" element={<AuditPage />} />

@@ -26,11 +26,14 @@ async def test_names_are_shown_whole_and_do_nothing(
         assert (await org.admin.post("/v1/api-keys", {"name": name[:100]})).status == 201
         user = {"email": f"u{number}@example.com", "role": "viewer", "name": name[:100]}
         assert (await org.admin.post("/v1/users", user)).status == 201
-        tracker = {"name": name, "asset_id": asset_id}
+        tracker = {"name": name, "asset_id": asset_id, "external_id": name}
         assert (await org.admin.post("/v1/trackers", tracker)).status == 201
+        gateway = {"name": name, "kind": "chirpstack"}
+        assert (await org.admin.post("/v1/gateways", gateway)).status == 201
     assert (await org.admin.patch("/v1/organization", {"name": SCRIPT})).status == 200
     page = await pages.sign_in(org, org.email)
-    for place in ("", "zones", "alerts", "breaches", "trackers", "keys", "users", "audit"):
+    fleet = ("", "zones", "alerts", "breaches", "trackers", "gateways")
+    for place in (*fleet, "keys", "users", "audit"):
         await page.goto(f"{pages.url}/app/{place}")
         for name in NAMES:
             shown = page.locator("#content").get_by_text(name[:100]).first

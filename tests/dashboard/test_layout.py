@@ -43,6 +43,7 @@ PLACES = {
     "zone-import": "zones/import",
     "breaches": "breaches",
     "trackers": "trackers",
+    "gateways": "gateways",
     "organization": "organization",
     "employees-on-map": "organization#employees-on-map",
     "quarantine": "quarantine",
@@ -91,8 +92,20 @@ async def _choose_a_file(page: Page) -> None:
     await page.locator("input[type=file]").set_input_files(file)
 
 
+async def _add_a_gateway(page: Page) -> None:
+    """Add a gateway, whose address is shown."""
+    await page.locator("form input").fill("Weiterleitung der Kiesgruben " * 4)
+    await page.locator("form select").select_option("tts")
+    await page.locator("form button").click()
+    await page.locator("code.secret").wait_for()
+
+
 # What is done on a page before it is looked at.
-STEPS = {"zone-form": _fill_in_a_zone, "zone-import": _choose_a_file}
+STEPS = {
+    "gateways": _add_a_gateway,
+    "zone-form": _fill_in_a_zone,
+    "zone-import": _choose_a_file,
+}
 STRANGERS_PLACES = {
     "sign-in": "sign-in",
     "forgot-password": "forgot-password",
@@ -152,6 +165,10 @@ async def busy(api: RunningApi) -> Organization:
     await org.admin.post("/v1/users", {"email": f"{'n' * 50}@example.com", "role": "technician"})
     await org.admin.post("/v1/api-keys", {"name": "Nightly export", "scopes": ["assets:read"]})
     await org.admin.post("/v1/api-keys", {"name": "n" * 80, "expires_at": "2099-01-01T00:00:00Z"})
+    for kind in ("traccar", "chirpstack"):
+        made_id = (await org.admin.post("/v1/gateways", {"name": kind, "kind": kind})).json["id"]
+    assert (await org.admin.post(f"/v1/gateways/{made_id}/revoke", {})).status == 200
+    await org.admin.post("/v1/trackers", {"name": "Sensor", "external_id": "70B3D57ED005" * 9})
     tracker = (await carried(org)).tracker_id
     for number, reason in enumerate(("rate", "conflict", "undecodable")):
         payload = f'[{{"lat": {number}, "note": "{"x" * 300}"}}]'.encode()

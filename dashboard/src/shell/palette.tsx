@@ -23,6 +23,7 @@ const PLACES: Record<string, (id: string) => string> = {
   asset: (id) => `/?asset=${id}`,
   zone: (id) => `/zones?zone=${id}`,
   tracker: () => '/trackers',
+  gateway: () => '/gateways',
   user: () => '/users',
 }
 

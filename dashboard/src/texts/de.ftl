@@ -41,6 +41,7 @@ page = Seite
 kind-of-asset = Maschine
 kind-of-zone = Zone
 kind-of-tracker = Tracker
+kind-of-gateway = Gateway
 kind-of-user = Benutzer
 
 page-failed = Diese Seite ist ausgefallen. Das ist unser Fehler.
@@ -351,12 +352,15 @@ trackers-hint = Fügen Sie eine Maschine hinzu: Sie erhält einen eigenen Tracke
 tracker = Tracker
 asset = Maschine
 name-of-machine = Name der Maschine
+external-id = Kennung im Gateway (external_id)
+external-id-hint = Nur wenn ein Gateway für das Gerät weiterleitet: die IMEI oder DevEUI, wie das Gateway sie schreibt.
 add-machine = Maschine hinzufügen
 no-trackers = Es gibt noch keine Tracker. Fügen Sie eine Maschine hinzu.
 connected = Verbunden
 never-seen = Noch nichts von ihm gehört
 last-seen = Zuletzt gehört am { $time }
 revoked = Widerrufen
+set-up-by-gateway = Wenn ein Gateway für dieses Gerät weiterleitet, braucht es nichts davon.
 set-up-hint = Geben Sie dem Gerät diese Angaben, und lassen Sie es per MQTT senden.
 user-name = Benutzername
 password-once = Passwort, nur dieses eine Mal gezeigt
@@ -370,6 +374,21 @@ sure-set-up = „{ $name }“ ein neues Passwort geben? Das Gerät ist getrennt,
 set-up-example = Oder versuchen Sie es von hier, mit Host und Port Ihres Listeners:
 waiting-for-fix = Wartet auf die erste Position …
 first-fix-came = Die erste Position ist da. Die Maschine steht auf der Karte.
+
+## Gateways
+
+gateways = Gateways
+no-gateways = Es gibt noch keine Gateways. Ein Gateway ist ein Server, der die Positionen vieler Geräte weiterleitet: Registrieren Sie jedes Gerät als Tracker, mit der Kennung, unter der das Gateway es kennt, als external_id.
+add-gateway = Gateway hinzufügen
+gateway-active = Aktiv
+gateway-shown-once = Die Adresse für „{ $name }“, mit ihrem Schlüssel. Kopieren Sie sie jetzt: Sie wird nur dieses eine Mal gezeigt.
+gateway-set-up-traccar = Schreiben Sie dies in traccar.xml, und starten Sie Traccar neu:
+gateway-set-up-chirpstack = Fügen Sie in ChirpStack der Anwendung die Integration HTTP hinzu:
+gateway-set-up-tts = Fügen Sie in The Things Stack der Anwendung einen eigenen Webhook (Custom webhook) hinzu. Die Pfade der Ereignisse bleiben leer:
+gateway-address = die Adresse oben
+gateway-devices = Fügen Sie dann jedes Gerät als Maschine hinzu, mit seiner { $id } als external_id, so geschrieben wie im Gateway:
+new-key = Neuer Schlüssel
+sure-new-key = „{ $name }“ einen neuen Schlüssel geben? Das Gateway kann nichts senden, bis es die neue Adresse hat.
 
 ## Benutzer
 

@@ -41,6 +41,7 @@ page = Page
 kind-of-asset = Machine
 kind-of-zone = Zone
 kind-of-tracker = Tracker
+kind-of-gateway = Gateway
 kind-of-user = User
 
 page-failed = This page has failed. This is a fault of ours.
@@ -351,12 +352,15 @@ trackers-hint = Add a machine: it gets a tracker of its own, and you see how its
 tracker = Tracker
 asset = Machine
 name-of-machine = Name of the machine
+external-id = Id at the gateway (external_id)
+external-id-hint = Only where a gateway forwards for the device: the IMEI or the DevEUI, as the gateway writes it.
 add-machine = Add the machine
 no-trackers = There are no trackers yet. Add a machine.
 connected = Connected
 never-seen = Nothing was heard of it yet
 last-seen = Heard of last on { $time }
 revoked = Revoked
+set-up-by-gateway = If a gateway forwards for this device, it needs nothing of this.
 set-up-hint = Give the device these, and have it send by MQTT.
 user-name = User name
 password-once = Password, shown this once
@@ -370,6 +374,21 @@ sure-set-up = Give “{ $name }” a new password? Its device is disconnected un
 set-up-example = Or try it from here, with the host and port that your listener has:
 waiting-for-fix = Waiting for the first position …
 first-fix-came = The first position has come. The machine is on the map.
+
+## Gateways
+
+gateways = Gateways
+no-gateways = There are no gateways yet. A gateway is a server that forwards the positions of many devices: register each device as a tracker, with the id that the gateway knows it by as its external_id.
+add-gateway = Add the gateway
+gateway-active = Active
+gateway-shown-once = The address for “{ $name }”, with its key. Copy it now: it is shown this once.
+gateway-set-up-traccar = Write this into traccar.xml, and restart Traccar:
+gateway-set-up-chirpstack = In ChirpStack, add the integration HTTP to the application:
+gateway-set-up-tts = In The Things Stack, add a custom webhook to the application. The paths of the event types stay empty:
+gateway-address = the address above
+gateway-devices = Then add each device as a machine, with its { $id } as external_id, written as the gateway writes it:
+new-key = New key
+sure-new-key = Give “{ $name }” a new key? It can send nothing until it has the new address.
 
 ## Users
 

@@ -9,6 +9,7 @@ import { ZONE_KINDS } from '../zones/shapes'
 import { OVERTIME, EACH, PERIODS } from '../organization/hours'
 import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
 import { KINDS } from '../audit/audit-page'
+import { KINDS as GATEWAY_KINDS } from '../gateways/kinds'
 import { REASONS } from '../quarantine/reasons'
 import { GROUPS } from '../shell/places'
 import { sayer } from './texts'
@@ -39,7 +40,7 @@ describe('texts', () => {
       'state-': STATES,
       'kind-': ZONE_KINDS,
       'role-': ROLES,
-      'kind-of-': ['asset', 'zone', 'tracker', 'user'],
+      'kind-of-': ['asset', 'zone', 'tracker', 'gateway', 'user'],
       'delivery-': ['pending', 'delivered', 'failed'],
       'endpoint-disabled-': ['user', 'failures', 'gone', 'backlog'],
       'breach-': ['enter', 'exit', 'dwell', 'overspeed'],
@@ -52,6 +53,7 @@ describe('texts', () => {
       'thing-': KINDS.map((each) => each.replaceAll('_', '-')),
       'did-': ['insert', 'update', 'delete'],
       'group-': GROUPS,
+      'gateway-set-up-': GATEWAY_KINDS,
       'rights-': ['all', 'read', 'chosen'],
       'scope-': ['read', 'write'],
       'overlap-': ['0', '3600', '86400', '604800', '2592000'],

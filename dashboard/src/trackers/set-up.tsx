@@ -3,7 +3,7 @@ import { usePositions } from '../live/live'
 import { useSay } from '../texts/texts'
 import { Note } from '../ui/forms'
 import { QrCode } from '../ui/qr-code'
-import { httpAddress, owntracksLink } from './phones'
+import { httpAddress, owntracksLink } from './addresses'
 
 /** What a device is given; of a new one also whether its first fix has come: that shows by itself. */
 export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolean }) {
@@ -18,6 +18,7 @@ export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolea
     `  -t ${topic} \\\n  -m '{"time": "${new Date().toISOString()}", "lat": 47.05, "lon": 8.31}'`
   return (
     <Note kind={props.isNew && hasFix ? 'good' : 'plain'}>
+      {props.tracker.external_id !== null && <p>{say('set-up-by-gateway')}</p>}
       <p>{say('set-up-hint')}</p>
       <div className="set-up">
         <dl className="facts">

@@ -34,10 +34,10 @@ export function TrackersPage() {
   })
   const refresh = () => queries.invalidateQueries({ queryKey: TRACKERS })
   const make = useMutation({
-    mutationFn: async (name: string) => {
+    mutationFn: async ({ name, external_id }: { name: string; external_id: string | null }) => {
       const asset_id = assetOf.current.get(name) ?? (await data(api.POST('/v1/assets', { body: { name } as NewAsset }))).id
       assetOf.current.set(name, asset_id)
-      const tracker = await data(api.POST('/v1/trackers', { body: { name, asset_id } as NewTracker }))
+      const tracker = await data(api.POST('/v1/trackers', { body: { name, asset_id, external_id } as NewTracker }))
       assetOf.current.delete(name)
       return tracker
     },
@@ -58,7 +58,10 @@ export function TrackersPage() {
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault()
     const form = event.currentTarget
-    make.mutate(String(new FormData(form).get('name')), { onSuccess: () => form.reset() })
+    const given = new FormData(form)
+    const external_id = String(given.get('external_id')).trim()
+    const body = { name: String(given.get('name')), external_id: external_id === '' ? null : external_id }
+    make.mutate(body, { onSuccess: () => form.reset() })
   }
 
   function stateOf(tracker: Tracker): string {
@@ -69,7 +72,15 @@ export function TrackersPage() {
   }
 
   const columns: Column<Tracker>[] = [
-    { title: 'tracker', cell: (tracker) => tracker.name ?? tracker.id },
+    {
+      title: 'tracker',
+      cell: ({ id, name, external_id }) => (
+        <>
+          {name ?? id}
+          {external_id !== null && <code className="small detail">{external_id}</code>}
+        </>
+      ),
+    },
     { title: 'asset', cell: (tracker) => (tracker.asset_id === null ? '' : (names.get(tracker.asset_id) ?? tracker.asset_id)) },
     { title: 'state', cell: stateOf },
     ...(mayChange ? [{ title: '', cell: buttons }] : []),
@@ -95,9 +106,14 @@ export function TrackersPage() {
       {mayChange && (
         <>
           <p>{say('trackers-hint')}</p>
-          <form onSubmit={submit} className="row">
-            <TextInput name="name" label={say('name-of-machine')} isRequired maxLength={200} />
-            <Button type="submit" look="main" isPending={make.isPending}>{say('add-machine')}</Button>
+          <form onSubmit={submit} className="stack">
+            <div className="fields">
+              <TextInput name="name" label={say('name-of-machine')} isRequired maxLength={200} />
+              <TextInput name="external_id" label={say('external-id')} hint={say('external-id-hint')} maxLength={200} />
+            </div>
+            <div className="row">
+              <Button type="submit" look="main" isPending={make.isPending}>{say('add-machine')}</Button>
+            </div>
           </form>
         </>
       )}

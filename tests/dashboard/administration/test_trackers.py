@@ -35,6 +35,26 @@ async def test_a_new_organization_comes_to_its_first_position(
     await expect(row).to_contain_text("Revoked")
 
 
+async def test_a_machine_is_added_with_its_id_at_a_gateway(pages: Pages, org: Organization) -> None:
+    pages.expected.append("409 (Conflict)")
+    taken = {"name": "Another", "external_id": "356307042441013"}
+    assert (await org.admin.post("/v1/trackers", taken)).status == 201
+    page = await pages.sign_in(org, "dispatcher@example.com", "trackers")
+    name, external_id = page.get_by_label("Name of the machine"), page.get_by_label("external_id")
+    await name.fill("Excavator 1")
+    await external_id.fill("356307042441013")
+    await page.get_by_role("button", name="Add the machine").click()
+    await expect(page.get_by_text("Something else has this external id")).to_be_visible()
+    await external_id.fill(" 356307042441014 ")
+    await page.get_by_role("button", name="Add the machine").click()
+    await expect(page.get_by_text("If a gateway forwards for this device")).to_be_visible()
+    await expect(page.get_by_role("row", name="Excavator 1")).to_contain_text("356307042441014")
+    stored = (await org.admin.get("/v1/trackers")).json["data"]
+    assert {each["external_id"] for each in stored} == {"356307042441013", "356307042441014"}
+    assert len((await org.admin.get("/v1/assets")).json["data"]) == 1
+    await expect(external_id).to_have_value("")
+
+
 async def test_a_viewer_only_looks(pages: Pages, api: RunningApi, org: Organization) -> None:
     await org.admin.post("/v1/trackers", {"name": "T-1"})
     page = await pages.sign_in(org, "viewer@example.com", "trackers")

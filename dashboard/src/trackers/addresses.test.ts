@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { httpAddress, owntracksLink } from './phones'
+import { gatewayAddress, httpAddress, owntracksLink } from './addresses'
 
 const TRACKER = { id: 'trk_1', secret: 's3cret+/=' }
 const TLS_PAGE = { hostname: 'fleet.example.com', host: 'fleet.example.com:8443', protocol: 'https:' }
@@ -32,4 +32,10 @@ test('the address by HTTP has the key, and the proxy of the page where there is 
   const tracker = { id: 'trk_1', secret: 'a-b_c' }
   expect(httpAddress(tracker, TLS_PAGE)).toBe('https://fleet.example.com:8443/v1/ingest/osmand/trk_1.a-b_c')
   expect(httpAddress(tracker, PLAIN_PAGE)).toBe('http://127.0.0.1:5055/v1/ingest/osmand/trk_1.a-b_c')
+})
+
+test('a gateway has an address of its own at the same server', () => {
+  const gateway = { id: 'gtw_1', secret: 'a-b_c' }
+  expect(gatewayAddress(gateway, TLS_PAGE)).toBe('https://fleet.example.com:8443/v1/ingest/gateways/gtw_1.a-b_c')
+  expect(gatewayAddress(gateway, PLAIN_PAGE)).toBe('http://127.0.0.1:5055/v1/ingest/gateways/gtw_1.a-b_c')
 })

@@ -1,5 +1,5 @@
-/** The set-up of apps that make a tracker of a phone: of OwnTracks a link (https://owntracks.org/booklet/tech/json), of
- *  others an address. Devices find the listener at the host of this page, with TLS where the page has it. */
+/** Where devices and gateways send: addresses by HTTP, and a link that sets OwnTracks up
+ *  (https://owntracks.org/booklet/tech/json). The listener is at the host of this page, with TLS where the page has it. */
 
 const PORT = 1883
 const TLS_PORT = 8883
@@ -10,8 +10,17 @@ type Page = { hostname: string; host: string; protocol: string }
 
 /** The address at which an app sends by HTTP, with the key. */
 export function httpAddress(tracker: Credentials, page: Page): string {
+  return ingestAddress('osmand', tracker, page)
+}
+
+/** The address to which a gateway forwards, with the key. */
+export function gatewayAddress(gateway: Credentials, page: Page): string {
+  return ingestAddress('gateways', gateway, page)
+}
+
+function ingestAddress(form: 'osmand' | 'gateways', { id, secret }: Credentials, page: Page): string {
   const server = page.protocol === 'https:' ? `https://${page.host}` : `http://${page.hostname}:${HTTP_PORT}`
-  return `${server}/v1/ingest/osmand/${tracker.id}.${tracker.secret}`
+  return `${server}/v1/ingest/${form}/${id}.${secret}`
 }
 
 /** A link that sets the app up; as short as can be, so that a camera reads its code. */

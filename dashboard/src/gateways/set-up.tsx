@@ -1,0 +1,35 @@
+import { Fragment } from 'react'
+import { Link } from 'react-router'
+import type { Schemas } from '../api/client'
+import { useSay } from '../texts/texts'
+import { gatewayAddress } from '../trackers/addresses'
+import { Note } from '../ui/forms'
+import { CopyButton } from '../ui/table'
+import { PROGRAMS } from './kinds'
+
+/** The address that a gateway forwards to, which is shown once, and what is set there. */
+export function GatewaySetUp(props: { gateway: Schemas['NewGatewayItem'] }) {
+  const say = useSay()
+  const { name, kind } = props.gateway
+  const { settings, deviceId } = PROGRAMS[kind]
+  const address = gatewayAddress(props.gateway, location)
+  return (
+    <Note kind="good">
+      <p>{say('gateway-shown-once', { name })}</p>
+      <code className="secret">{address}</code>
+      <CopyButton text={address} />
+      <p>{say(`gateway-set-up-${kind}`)}</p>
+      <dl className="facts">
+        {settings.map(([setting, value]) => (
+          <Fragment key={setting}>
+            <dt>{setting}</dt>
+            <dd>{value === null ? say('gateway-address') : <code>{value}</code>}</dd>
+          </Fragment>
+        ))}
+      </dl>
+      <p>
+        {say('gateway-devices', { id: deviceId })} <Link to="/trackers">{say('trackers')}</Link>
+      </p>
+    </Note>
+  )
+}
