@@ -376,16 +376,21 @@ class Device(asyncio.Protocol):
             return
         if self._paused_s is not None:
             transport.resume_reading()  # what comes is not looked at
-        if transport.can_write_eof():
-            transport.write_eof()
-            self._worker.loop.call_later(LINGER_S, transport.abort)
-        else:
-            transport.close()
+        close_after_reading(transport)
 
     def abort(self) -> None:
         self.is_closing = True
         if self._transport is not None:
             self._transport.abort()
+
+
+def close_after_reading(transport: asyncio.Transport) -> None:
+    """Close once the other side has had `LINGER_S` to read what was sent."""
+    if transport.can_write_eof():
+        transport.write_eof()
+        asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
+    else:
+        transport.close()
 
 
 def peer_address(transport: asyncio.BaseTransport) -> str:

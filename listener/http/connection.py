@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from listener.devices.bounds import UNSIGNED_SHARE_BYTES, is_within
-from listener.devices.connection import LINGER_S, UNREAD_BYTES, peer_address
+from listener.devices.connection import UNREAD_BYTES, close_after_reading, peer_address
 from listener.http.doors import Credentials, Door, Place, credentials_of, payload_of, place_of
 from listener.http.requests import RefusedRequest, Request, RequestReader
 from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin
@@ -391,11 +391,7 @@ class HttpDevice(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         transport.resume_reading()  # what comes is not looked at
-        if transport.can_write_eof():
-            transport.write_eof()
-            self._worker.loop.call_later(LINGER_S, transport.abort)
-        else:
-            transport.close()
+        close_after_reading(transport)
 
     def abort(self) -> None:
         self.is_closing = True

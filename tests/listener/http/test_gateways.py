@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,24 +16,12 @@ from telemetry.ids import format_id
 from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.listener.registering import change, registered
-from tests.listener.running import System, running
+from tests.listener.running import System
 from tests.servers import DatabaseUnderTest
 
 STORED = "SELECT tracker_id, lat, lon FROM gps_events"
 IMEI = "867060033461332"
 NOW = datetime.now(UTC).isoformat()
-
-
-@pytest.fixture(scope="module")
-def system(database: DatabaseUnderTest) -> Iterator[System]:
-    with running(database) as made:
-        yield made
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as made:
-        yield made
 
 
 async def gateway_of(tenant: Tenant, kind: str = "traccar") -> str:

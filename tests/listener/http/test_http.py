@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,24 +13,11 @@ import pytest
 from telemetry.formats.decoded import MAX_MESSAGE_BYTES
 from tests.ingest.tenants import Tenant
 from tests.listener.registering import registered, revoke
-from tests.listener.running import System, running
-from tests.servers import DatabaseUnderTest
+from tests.listener.running import System
 
 STORED = "SELECT lat, lon, speed_mps FROM gps_events ORDER BY time"
 QUARANTINE = "SELECT reason FROM quarantine"
 NOW_S = int(datetime.now(UTC).timestamp())
-
-
-@pytest.fixture(scope="module")
-def system(database: DatabaseUnderTest) -> Iterator[System]:
-    with running(database) as made:
-        yield made
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as made:
-        yield made
 
 
 LOCATION = {
