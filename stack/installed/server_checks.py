@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from service.health import STANDS_BY
+from service.health import STANDS_BY, read_address
 from service.tcp import is_loopback
 from stack.installed.database_checks import database_findings
 from stack.installed.installation import Installation, Unit, reached
@@ -147,6 +147,11 @@ def _clear_ways(unit: Unit) -> Iterator[tuple[str, str]]:
         if not is_loopback(host):
             text = f"trackers may connect to {host}:{unit.setting('listen_port')} without TLS"
             yield text, "OPSC_LISTEN_PORT=0 leaves the port with TLS alone"
+    if unit.role == "listen":
+        door = unit.setting("listen_ingest_http")
+        if door != "off" and not is_loopback(read_address(door)[0]):
+            text = f"devices may send to {door} without TLS"
+            yield text, "leave OPSC_LISTEN_INGEST_HTTP out and use nginx"
     if unit.role == "ingest" and (link := unit.setting("ingest_link")):
         url = urlsplit(link)
         if url.scheme == "tcp" and not is_loopback(url.hostname or ""):

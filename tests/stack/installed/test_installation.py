@@ -299,6 +299,12 @@ def test_our_own_environment_is_not_that_of_a_role(
         ),
         ("opsc-listen", {"OPSC_LISTEN_HOST": "0.0.0.0"}, "may connect to 0.0.0.0:1883 without TLS"),
         (
+            "opsc-listen",
+            {"OPSC_LISTEN_INGEST_HTTP": "10.0.0.5:5055"},
+            "may send to 10.0.0.5:5055 without TLS",
+        ),
+        ("opsc-listen", {"OPSC_LISTEN_INGEST_HTTP": "off"}, None),
+        (
             "opsc-ingest",
             {"OPSC_INGEST_LINK": "tcp://10.0.0.5:9110"},
             "send fixes to tcp://10.0.0.5",
