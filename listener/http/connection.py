@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from listener.devices.bounds import UNSIGNED_SHARE_BYTES, is_within
 from listener.devices.connection import UNREAD_BYTES, close_after_reading, peer_address
 from listener.http.doors import Credentials, Door, Place, credentials_of, payload_of, place_of
-from listener.http.requests import RefusedRequest, Request, RequestReader
+from listener.http.requests import HEAD_BYTES, RefusedRequest, Request, RequestReader
 from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin
 from listener.stored.gateways import Gateway
 from listener.stored.identities import Identity
@@ -63,6 +63,7 @@ class HttpDevice(asyncio.Protocol):
         "_sender",
         "_since_s",
         "_transport",
+        "_unread",
         "_waiting",
         "_worker",
         "address",
@@ -85,6 +86,7 @@ class HttpDevice(asyncio.Protocol):
         self._sender: Identity | Gateway | None = None
         self._has_continued = False
         self._keeps_alive = True
+        self._unread = b""
 
     # The socket -----------------------------------------------------------------------------
 
@@ -106,6 +108,23 @@ class HttpDevice(asyncio.Protocol):
             return
         if not self._reader.has_begun:
             self._since_s = self._worker.now_s()
+        # The head first: who sends is known before a body is read.
+        at = len(data) if self._reader.has_head else HEAD_BYTES
+        self._read(data[:at])
+        if at < len(data):
+            self._go_on(data[at:])
+
+    def _go_on(self, rest: bytes) -> None:
+        """Read what came with the head: now, or once the sender is known."""
+        if self._is_busy and self._reader.is_complete:
+            self._keeps_alive = False
+        elif self._is_busy:
+            self._unread = rest
+            self._count(self._counted_bytes + len(rest))
+        elif not self.is_closing:
+            self._read(rest)
+
+    def _read(self, data: bytes) -> None:
         try:
             request = self._reader.feed(data)
         except RefusedRequest as refused:
@@ -238,6 +257,9 @@ class HttpDevice(asyncio.Protocol):
             self._is_busy = False
             self._count(self._reader.held_bytes)
             self._transport.resume_reading()
+            rest, self._unread = self._unread, b""
+            if rest:
+                self._read(rest)
 
     def _client_address(self, request: Request) -> str:
         """Return the address that the nearest proxy names, or the other side's."""

@@ -68,6 +68,7 @@ class Connected:
             ListenSettings.model_validate(url | settings), Sender(uuid4()), Sessions(), Presence()
         )
         self.now_s = 1_000.0
+        self.is_registered = True
         self.worker.now_s = lambda: self.now_s
         known: Any = SimpleNamespace(check=self._check, look_soon=self._look_soon)
         self.worker.identities = known
@@ -79,9 +80,11 @@ class Connected:
         return socket, device
 
     def _check(self, name: str, secret: bytes) -> Identity | None:
-        return IDENTITY if (name, secret) == (NAME, b"secret") else None
+        is_right = self.is_registered and (name, secret) == (NAME, b"secret")
+        return IDENTITY if is_right else None
 
     async def _look_soon(self, _: float) -> bool:
+        self.is_registered = True
         return True
 
     def after(self, seconds: float) -> bytes:
@@ -157,6 +160,23 @@ async def test_a_wrong_key_may_not_fill_our_memory(connected: Connected) -> None
     await asyncio.sleep(0)  # the tracker may have been registered just now
     assert status(connected.socket.written) == 401
     assert connected.worker.unsigned.bytes == 0
+
+
+@pytest.mark.parametrize("pieces", [(9_000,), (100, 8_900), (5_000, 4_000), (8_500, 500)])
+async def test_a_long_body_of_a_tracker_that_was_registered_just_now(
+    connected: Connected, pieces: tuple[int, ...]
+) -> None:
+    connected.is_registered = False
+    first, *others = pieces
+    connected.device.data_received(HEAD + first * b" ")
+    await asyncio.sleep(0)
+    for more in others:
+        assert connected.socket.is_read
+        connected.device.data_received(more * b" ")
+        await asyncio.sleep(0)
+    connected.answer(Result.UNDECODABLE)
+    assert status(connected.socket.written) == 200
+    assert connected.worker.holding.bytes == connected.worker.unsigned.bytes == 0
 
 
 async def test_bodies_that_are_not_complete_may_not_fill_our_memory() -> None:
