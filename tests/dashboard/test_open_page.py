@@ -21,7 +21,7 @@ from tests.api.belongings import one_of_everything
 from tests.api.running import CLOCK, Client, Organization, RunningApi
 from tests.dashboard.pages import Pages, pages_of
 from tests.stack.command import Installation
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 LAT, LON = 47.05, 8.31
 STAYS = 15
@@ -29,8 +29,15 @@ STAYS = 15
 
 async def test_a_role_that_is_taken_away(pages: Pages, org: Organization) -> None:
     pages.expected.append("403 (Forbidden)")
+    is_live, may_look = asyncio.Event(), asyncio.Event()
+    pages.context.on(
+        "page",
+        lambda page: page.on(
+            "websocket", lambda socket: socket.on("framereceived", lambda _: is_live.set())
+        ),
+    )
     page = await pages.sign_in(org, "dispatcher@example.com", "trackers")
-    may_look = asyncio.Event()
+    await asyncio.wait_for(is_live.wait(), PATIENCE_S)  # else nothing is told of the change
 
     async def hold(route: Route) -> None:
         await may_look.wait()
