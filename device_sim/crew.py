@@ -188,12 +188,8 @@ def _with_fault(
             return [_spoilt(arrival, "failed", "mock", mock=True), *day[1:]]
         case "teleport":
             leap = _at(work, pause.due_s + 1, start_us)
-            return [
-                arrival,
-                pause,
-                _spoilt(leap, "failed", "teleport", place=OTHER_SITE[1:]),
-                leaving,
-            ]
+            away = _spoilt(leap, "failed", "teleport", place=OTHER_SITE.place)
+            return [arrival, pause, away, leaving]
         case "wrong_device":
             other = (arrival.phone + 1) % plan.employees
             return [_spoilt(arrival, "failed", "wrong_device", phone=other), *day[1:]]

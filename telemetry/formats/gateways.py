@@ -148,13 +148,10 @@ class _Position(msgspec.Struct, rename="camel"):
     attributes: dict[str, Any] = {}
 
 
-_Satellites = int | None
-
-
 class _Known(msgspec.Struct, rename="camel"):
     """Attributes of Traccar that have a column of ours."""
 
-    sat: _Satellites = None
+    sat: int | None = None
     battery_level: float = -1.0
     ignition: bool | None = None
 
