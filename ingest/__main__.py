@@ -62,7 +62,7 @@ def _runtime(settings: IngestSettings) -> IngestRuntime:
         limits=BatchLimits(
             messages=settings.ingest_batch_messages,
             bytes=settings.ingest_batch_bytes,
-            age_ms=settings.ingest_batch_age_ms,
+            latency_ms=settings.ingest_latency_ms,
         ),
         batch_fixes=settings.ingest_batch_fixes,
         batch_transitions=settings.ingest_batch_transitions,

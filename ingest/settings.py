@@ -39,7 +39,7 @@ class IngestSettings(RoleSettings):
     ingest_batch_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     ingest_batch_fixes: Annotated[int, Field(ge=1, le=1_000_000)] = 40_000
     ingest_batch_transitions: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    ingest_batch_age_ms: Annotated[float, Field(ge=0, le=1000)] = 3
+    ingest_latency_ms: Annotated[float, Field(ge=0, le=1000)] = 20
     ingest_lease_s: Annotated[float, Field(ge=1, le=300)] = 6
     ingest_tracker_fixes_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     retention_positions_days: Annotated[int, Field(ge=1, le=36_500)] | None = None

@@ -44,14 +44,14 @@ class Point:
     fixes_per_message: int = 20
     form: Form = Form.JSON
     batch_fixes: int | None = None
-    batch_age_ms: int | None = None
+    latency_ms: int | None = None
 
     @property
     def settings(self) -> dict[str, str]:
         """The settings of ingest, by variable."""
         wanted = {
             "OPSC_INGEST_BATCH_FIXES": self.batch_fixes,
-            "OPSC_INGEST_BATCH_AGE_MS": self.batch_age_ms,
+            "OPSC_INGEST_LATENCY_MS": self.latency_ms,
         }
         return {name: str(value) for name, value in wanted.items() if value is not None}
 
@@ -79,7 +79,7 @@ PACKED = replace(BASE, form=Form.PACKED)
 POINTS: Mapping[str, Point] = {
     "base: 10,000 trackers, 10,000 zones, 20 fixes JSON": BASE,
     "1 fix": SINGLE,
-    "1 fix, batches of 20 ms": replace(SINGLE, batch_age_ms=20),
+    "1 fix, batches of 20 ms": replace(SINGLE, latency_ms=20),
     "5 fixes": replace(BASE, fixes_per_message=5),
     "100 fixes": replace(BASE, fixes_per_message=100),
     "20 fixes packed": PACKED,

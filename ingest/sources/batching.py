@@ -1,7 +1,8 @@
 """Messages put together into batches, bounded by count, bytes and age."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -39,14 +40,15 @@ class FirstWait:
 class BatchLimits:
     """The limits of a batch, which ends at the first one that it reaches.
 
-    age_ms: counted from the batch's first message. idle_s: the longest wait for the first message,
-    and wait: that wait itself. paused: organizations whose messages are not taken. is_full: too
-    many fixes are deferred: take messages only from sources that know the organization of each.
+    latency_ms: how long its oldest message may wait for others; a batch costs the same whatever is
+    in it. idle_s: the longest wait for the first message, and wait: that wait itself. paused:
+    organizations whose messages are not taken. is_full: too many fixes are deferred: take messages
+    only from sources that know the organization of each.
     """
 
     messages: int
     bytes: int
-    age_ms: float
+    latency_ms: float
     idle_s: float = IDLE_S
     paused: frozenset[UUID] = frozenset()
     is_full: bool = False
@@ -102,26 +104,30 @@ class FixSize:
             self._bytes += self._WEIGHT * (size - self._bytes)
 
 
-async def batch(session: Receiver[M], limits: BatchLimits) -> list[M]:
+async def batch(
+    session: Receiver[M], limits: BatchLimits, oldest_s: Callable[[Sequence[M]], float]
+) -> list[M]:
     """Return the next messages in order of receipt; none where none came within `idle_s`.
 
-    While the consumer is busy messages gather in the session, so a slow consumer gets full batches
-    and a quick one waits `age_ms` at most. Raises the error that ended the session.
+    oldest_s: since when the first of some messages waits, in time of the event loop. While the
+    consumer is busy messages gather in the session, so a slow consumer gets full batches and a
+    quick one waits until a message has waited for `latency_ms`. Raises the error that ended the
+    session.
     """
-    clock = asyncio.get_running_loop()
-    gathered = await _first(session, limits)
-    size = sum(len(message.payload) for message in gathered)
-    due = clock.time() + limits.age_ms / 1000
-    while gathered and len(gathered) < limits.messages and size < limits.bytes:
-        if clock.time() >= due:
+    gathered = more = await _first(session, limits)
+    size, due_s = 0, math.inf
+    while more:
+        size += sum(len(message.payload) for message in more)
+        due_s = min(due_s, oldest_s(more) + limits.latency_ms / 1000)
+        is_full = len(gathered) >= limits.messages or size >= limits.bytes
+        if is_full or asyncio.get_running_loop().time() >= due_s:
             break
         try:
-            async with asyncio.timeout_at(due):
+            async with asyncio.timeout_at(due_s):
                 more = await session.receive(limits.messages - len(gathered), limits.bytes - size)
         except TimeoutError:
             break
-        gathered += more
-        size += sum(len(message.payload) for message in more)
+        gathered = [*gathered, *more]
     return gathered
 
 

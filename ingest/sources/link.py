@@ -14,10 +14,13 @@ doubles nothing.
 
 import asyncio
 import hmac
+import itertools
+import math
 import os
 import ssl
 import stat
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Self, cast
 from uuid import UUID
 
@@ -40,14 +43,33 @@ CREDIT_BYTES = 64 * 1024 * 1024
 HELLO_S = 10.0
 """From connecting to HELLO, with TLS as long again for the handshake before."""
 FRAME_RECEIPTS = 4_096
+SENDS_ON_S = 0.25
+"""A device that sends so soon after an answer has waited for it, and has more, as with a backlog.
+Its messages do not wait for others: each of its rounds would be longer."""
 UNREAD_BYTES = 4 * 1024 * 1024
 """A listener that leaves so much unread is frozen, and gets no receipts."""
 
 _log = structlog.get_logger("ingest")
 
 
+@dataclass(slots=True)
+class Sender:
+    """A connection of a device that sends to a topic. organization: a number of `LinkServer`.
+
+    answered_s: when a message of it was answered last, in time of the event loop.
+    """
+
+    topic: str
+    identity: UUID
+    organization: int
+    answered_s: float = -math.inf
+
+
 class LinkMessage(NamedTuple):
-    """A message of a device, and where its answer goes. organization: a number of `LinkServer`."""
+    """A message of a device, and where its answer goes. organization: a number of `LinkServer`.
+
+    since_s: when it came, in time of the event loop; -inf where it is not to wait for others.
+    """
 
     topic: str
     payload: bytes
@@ -55,6 +77,8 @@ class LinkMessage(NamedTuple):
     peer: "Peer"
     number: int
     organization: int
+    sender: Sender
+    since_s: float
     correlation_data: bytes | None = None
     oversize_bytes: int = 0
 
@@ -107,7 +131,7 @@ class Peer(asyncio.Protocol):
         self._server = server
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
-        self._topics: dict[int, tuple[UUID, int, str]] = {}
+        self._senders: dict[int, Sender] = {}  # by the number of their topic
         self._topic_of: dict[int, int] = {}  # by connection
         self._connections: dict[int, Opened] = {}
         self._next = 0
@@ -199,7 +223,7 @@ class Peer(asyncio.Protocol):
             if opened.is_session:
                 self._server.opened(self, opened)
         for connection in body.closed:
-            self._topics.pop(self._topic_of.pop(connection, -1), None)
+            self._senders.pop(self._topic_of.pop(connection, -1), None)
             opened = self._connections.pop(connection, None)
             if opened is not None:
                 self._server.tracker_connections.closed(self, opened)
@@ -213,15 +237,22 @@ class Peer(asyncio.Protocol):
             raise link.FrameError(f"{self._unanswered} messages, {CREDIT_MESSAGES} are allowed")
         outdated = [self._define(topic) for topic in block.defined]
         try:
-            places = [self._topics[number] for number in block.topics]
+            senders = [self._senders[number] for number in block.topics]
         except KeyError as error:
             raise link.FrameError(f"topic {error} is not defined") from None
-        first = block.first
+        now_s, numbers = asyncio.get_running_loop().time(), itertools.count(block.first)
         messages = [
-            LinkMessage(name, payload, identity, self, first + index, organization)
-            for index, ((identity, organization, name), payload) in enumerate(
-                zip(places, block.payloads, strict=True)
+            LinkMessage(
+                sender.topic,
+                payload,
+                sender.identity,
+                self,
+                number,
+                sender.organization,
+                sender,
+                now_s if now_s - sender.answered_s > SENDS_ON_S else -math.inf,
             )
+            for sender, payload, number in zip(senders, block.payloads, numbers, strict=False)
         ]
         for extra in block.extras:
             if not 0 <= extra.index < len(messages):
@@ -230,7 +261,7 @@ class Peer(asyncio.Protocol):
                 correlation_data=extra.correlation_data, oversize_bytes=extra.oversize_bytes
             )
         for number in outdated:
-            self._topics.pop(number, None)
+            self._senders.pop(number, None)
         self._server.queue.put(messages)
 
     def _define(self, topic: Topic) -> int:
@@ -241,7 +272,10 @@ class Peer(asyncio.Protocol):
         before = self._topic_of.get(topic.connection, -1)
         self._topic_of[topic.connection] = topic.number
         organization = self._server.organizations.number(opened.org_id)
-        self._topics[topic.number] = (opened.tracker_id, organization, topic.name)
+        sender = Sender(topic.name, opened.tracker_id, organization)
+        if before in self._senders:
+            sender.answered_s = self._senders[before].answered_s
+        self._senders[topic.number] = sender
         return before
 
 
@@ -308,7 +342,7 @@ class LinkServer:
     async def batch(self, limits: BatchLimits) -> Sequence[LinkMessage]:
         """Return the next messages; none where none came within a fraction of a second."""
         self.queue.paused = {self.organizations.find(org_id) for org_id in limits.paused}
-        return await batch(self.queue, limits)
+        return await batch(self.queue, limits, _oldest_s)
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Do nothing: listeners get their results after COMMIT."""
@@ -331,9 +365,11 @@ class LinkServer:
     def acknowledge(self, finished: Sequence[RawMessage], results: Sequence[int]) -> None:
         """Send each listener the results of its messages, after COMMIT."""
         by_peer: dict[Peer, tuple[list[int], list[int]]] = {}
+        now_s = asyncio.get_running_loop().time()
         for message, result in zip(finished, results, strict=True):
             if not isinstance(message, LinkMessage):
                 continue
+            message.sender.answered_s = now_s
             of_peer = by_peer.get(message.peer)
             if of_peer is None:
                 of_peer = by_peer[message.peer] = ([], [])
@@ -352,6 +388,10 @@ class LinkServer:
         for peer, receipts in by_peer.items():
             for start in range(0, len(receipts), FRAME_RECEIPTS):
                 peer.write(link.receipts(receipts[start : start + FRAME_RECEIPTS]))
+
+
+def _oldest_s(messages: Sequence[LinkMessage]) -> float:
+    return min(message.since_s for message in messages)
 
 
 def _remove_socket(path: str) -> None:

@@ -118,7 +118,10 @@ class BrokerSource:
         self._session = session
 
     async def batch(self, limits: BatchLimits) -> Sequence[Message]:
-        return () if limits.is_full else await batch(self._session, limits)
+        if limits.is_full:
+            return ()
+        clock = asyncio.get_running_loop()
+        return await batch(self._session, limits, lambda _: clock.time())
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:
         """Do nothing: the broker gets its acknowledgements after COMMIT."""

@@ -33,7 +33,7 @@ def runtime(
             client_id=client_id,
             subscriptions=tuple(Subscription(topic) for topic in SUBSCRIPTIONS),
         ),
-        limits=BatchLimits(messages=1_000, bytes=1_000_000, age_ms=2),
+        limits=BatchLimits(messages=1_000, bytes=1_000_000, latency_ms=2),
         batch_fixes=40_000,
         batch_transitions=10_000,
         lease_s=lease_s,

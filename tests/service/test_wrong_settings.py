@@ -154,7 +154,7 @@ OF_ROLE = {
         ("OPSC_INGEST_BATCH_MESSAGES", "0", "must be greater than or equal to 1, not '0'"),
         ("OPSC_INGEST_BATCH_BYTES", "1", "must be greater than or equal to 1024, not '1'"),
         ("OPSC_INGEST_BATCH_FIXES", "0", "must be greater than or equal to 1, not '0'"),
-        ("OPSC_INGEST_BATCH_AGE_MS", "-1", "must be greater than or equal to 0, not '-1'"),
+        ("OPSC_INGEST_LATENCY_MS", "-1", "must be greater than or equal to 0, not '-1'"),
         ("OPSC_INGEST_LEASE_S", "0", "must be greater than or equal to 1, not '0'"),
         ("OPSC_INGEST_TRACKER_FIXES_PER_S", "0", "must be greater than 0, not '0'"),
         ("OPSC_RETENTION_POSITIONS_DAYS", "0", "must be greater than or equal to 1, not '0'"),

@@ -205,7 +205,7 @@ async def test_late_fixes_of_one_are_cut_where_others_have_fixes_and_nothing_els
     many, of_many, _ = await tenant_with_zones(database)
     few, of_few, _ = await tenant_with_zones(database)
     leader = runtime_of(database, broker, 10_000)
-    leader.limits = replace(leader.limits, age_ms=300)  # one batch of both
+    leader.limits = replace(leader.limits, latency_ms=300)  # one batch of both
     async with running(leader):
         await device.send(of_many, fix(soon(-1), *AWAY, seq=99))
         await until(lambda: len(many.rows(FIXES)) == 1)

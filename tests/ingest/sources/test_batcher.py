@@ -1,8 +1,12 @@
-"""How large a batch may be."""
+"""How large a batch may be, and how long its messages wait."""
+
+import asyncio
+import math
+from typing import NamedTuple
 
 import pytest
 
-from ingest.sources.batching import BatchLimits, FixSize
+from ingest.sources.batching import BatchLimits, FixSize, batch
 from telemetry.formats.packed import RECORD_BYTES
 
 
@@ -34,7 +38,44 @@ def test_a_batch_without_fixes_tells_nothing() -> None:
 
 
 def test_limits_are_the_smaller_of_the_two_and_leave_room_for_something() -> None:
-    limits = BatchLimits(messages=10, bytes=1_000, age_ms=1)
+    limits = BatchLimits(messages=10, bytes=1_000, latency_ms=1)
     assert limits.within(5_000) == limits
-    assert limits.within(300) == BatchLimits(messages=10, bytes=300, age_ms=1)
+    assert limits.within(300) == BatchLimits(messages=10, bytes=300, latency_ms=1)
     assert limits.within(0).bytes == 1
+
+
+class _Message(NamedTuple):
+    payload: bytes
+
+
+class _Session:
+    """A session with one message after the other, as they are put in."""
+
+    def __init__(self, *payloads: bytes) -> None:
+        self._messages = asyncio.Queue[_Message]()
+        for payload in payloads:
+            self._messages.put_nowait(_Message(payload))
+
+    async def receive(self, max_messages: int, max_bytes: int) -> list[_Message]:
+        assert min(max_messages, max_bytes) > 0
+        return [await self._messages.get()]
+
+
+@pytest.mark.parametrize(
+    ("messages", "most_bytes", "waits_s", "gathered"),
+    [
+        (2, 100, 0.0, 2),  # full
+        (9, 5, 0.0, 2),  # full of bytes, the last may be beyond
+        (9, 100, 3_601.0, 1),  # the first one has waited for longer than the latency
+        (9, 100, math.inf, 1),
+        (9, 100, 3_599.95, 3),  # until it has
+    ],
+)
+async def test_a_batch_ends_when_it_is_full_or_its_oldest_message_has_waited_long_enough(
+    messages: int, most_bytes: int, waits_s: float, gathered: int
+) -> None:
+    limits = BatchLimits(messages, most_bytes, latency_ms=3_600_000)
+    since_s = asyncio.get_running_loop().time() - waits_s
+    async with asyncio.timeout(30):
+        came = await batch(_Session(b"123", b"456", b"789"), limits, lambda _: since_s)
+    assert [one.payload for one in came] == [b"123", b"456", b"789"][:gathered]

@@ -107,7 +107,7 @@ async def test_wake_ups_make_the_inbox_due_at_most_a_hundred_times_a_second(
 ) -> None:
     clock = asyncio.get_running_loop()
     async with await connect(database.url("opsc_ingest"), "test") as conn:
-        inbox, limits = InboxSource(conn), BatchLimits(messages=3, bytes=100, age_ms=0)
+        inbox, limits = InboxSource(conn), BatchLimits(messages=3, bytes=100, latency_ms=0)
         before_s = clock.time()
         assert not await inbox.batch(limits)
         assert inbox.due_s >= before_s + source.POLL_S
@@ -124,8 +124,8 @@ class _Silent:
 
 
 async def test_work_in_the_inbox_ends_the_wait_for_another_source() -> None:
-    limits = BatchLimits(messages=3, bytes=100, age_ms=0, idle_s=3600)
-    waiting = asyncio.create_task(batch(_Silent(), limits))
+    limits = BatchLimits(messages=3, bytes=100, latency_ms=0, idle_s=3600)
+    waiting = asyncio.create_task(batch(_Silent(), limits, lambda _: 0.0))
     await asyncio.sleep(0)
     limits.wait.cut(asyncio.get_running_loop().time())
     limits.wait.cut(asyncio.get_running_loop().time())
@@ -160,7 +160,7 @@ async def test_what_of_the_inbox_is_under_way_is_bounded_and_passed_over(
     vehicle = await tenant.vehicle()
     await _put(tenant, vehicle, b"1" * 60, b"2" * 60, b"3" * 60, b"4")
     async with await connect(database.url("opsc_ingest"), "test") as conn:
-        of_inbox, limits = InboxSource(conn), BatchLimits(messages=3, bytes=100, age_ms=0)
+        of_inbox, limits = InboxSource(conn), BatchLimits(messages=3, bytes=100, latency_ms=0)
         first = await of_inbox.batch(limits)
         assert [message.payload[:1] for message in first] == [b"1", b"2"]
         second = await of_inbox.batch(limits)

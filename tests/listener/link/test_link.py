@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -25,7 +26,7 @@ from telemetry.link import FrameReader, Welcome
 from tests.servers import ANY_PORT, DatabaseUnderTest
 from tests.waiting import until
 
-LIMITS = BatchLimits(messages=10_000, bytes=64 * 1024 * 1024, age_ms=1)
+LIMITS = BatchLimits(messages=10_000, bytes=64 * 1024 * 1024, latency_ms=1)
 STORED = 0
 ORGANIZATION = UUID(int=1)
 
@@ -158,6 +159,30 @@ async def test_what_was_not_answered_is_sent_again_in_order_on_the_next_link(
         await until(lambda: not len(sender.outbox))
     assert device.committed == [b"0", b"1", b"2", b"3", b"4"]
     assert not sender.origins
+
+
+@pytest.mark.parametrize("topics", [["a", "a"], ["a", "b"]])
+async def test_a_message_waits_for_others_unless_its_device_waited_for_an_answer(
+    sender: Sender, address: LinkAddress, topics: list[str]
+) -> None:
+    backlog, calm = Connection(sender, 1), Connection(sender, 2)
+    patient = replace(LIMITS, latency_ms=3_600_000)
+    async with linked(sender, address) as links:
+        for device in (backlog, calm):
+            device.open()
+        backlog.send(b"first", topics[0])
+        store(links, await received(links, 1))
+        await until(lambda: backlog.committed == [b"first"])
+        calm.send(b"calm")
+        gathering = asyncio.create_task(links.batch(patient))
+        await until(lambda: not len(links.queue))
+        assert not gathering.done()
+        backlog.send(b"second", topics[1])
+        async with asyncio.timeout(30):
+            gathered = await gathering
+        assert {message.payload for message in gathered} == {b"calm", b"second"}
+        store(links, gathered)
+        await until(lambda: not len(sender.outbox))
 
 
 async def test_topics_and_client_ids_as_long_as_mqtt_allows_do_not_break_the_link(
