@@ -77,10 +77,11 @@ class IngestMetrics:
         self._suspect.inc(int(plan.evaluation.suspect.sum()) + plan.late.suspects + sum(changed))
         self._healed.inc(len(plan.evaluation.healed) + len(changed) - sum(changed))
         transitions = plan.evaluation.transitions
-        self._timers.inc(int((transitions["inferred"] == Inferred.TIMER).sum()))
-        for kind in (Transition.ENTER, Transition.EXIT, Transition.DWELL, Transition.SCHEDULE):
-            count = int((transitions["transition"] == kind).sum())
-            self._transitions.labels(kind.word).inc(count)
+        if len(transitions):
+            self._timers.inc(int((transitions["inferred"] == Inferred.TIMER).sum()))
+            for kind in (Transition.ENTER, Transition.EXIT, Transition.DWELL, Transition.SCHEDULE):
+                count = int((transitions["transition"] == kind).sum())
+                self._transitions.labels(kind.word).inc(count)
         self._events.inc(len(plan.events))
         self._transaction.observe(seconds)
         self._batch.observe(len(plan.batch))

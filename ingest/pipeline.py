@@ -19,7 +19,7 @@ from db.core.connect import Connection
 from ingest.late.lookup import LookupNeeded
 from ingest.planning.decoded_batch import DecodedBatch, read
 from ingest.planning.deferral import SHARED_FIXES, finished, joined, shared
-from ingest.planning.plan import WritePlan, make_plan
+from ingest.planning.plan import SMALL_FIXES, WritePlan, make_plan
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.receipts import WaysBack, receipts, send
 from ingest.results import results
@@ -27,6 +27,9 @@ from ingest.runtime import IngestRuntime
 from ingest.sources.source import Source, SourceBatch, in_turn
 from ingest.splitting import clear_poisoned, store_in_parts
 from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
+
+SMALL_BYTES = 64 * 1024
+"""A batch with more is planned in a thread, however few its messages are."""
 
 
 class Planned(NamedTuple):
@@ -76,15 +79,18 @@ class Pipeline:
     async def _plan_batches(self) -> None:
         """Plan the next batch while the database works on the one before.
 
-        In a thread: the event loop is free to feed COPY and to hear the sources meanwhile. A batch
-        is not taken before it can be planned: messages gather meanwhile, and larger batches cost
-        less.
+        A large one in a thread: the event loop is free to feed COPY and to hear the sources
+        meanwhile. A batch is not taken before it can be planned: messages gather until then, and
+        larger batches cost less.
         """
         limits = self._runtime.current_limits
         async for received in in_turn(self._sources, lambda: limits(self._memory)):
             async with self._uses_memory:
                 self._memory_is_current.clear()
-                taken, planned = await asyncio.to_thread(self._plan, received)
+                if _is_small(received):
+                    taken, planned = self._plan(received)
+                else:
+                    taken, planned = await asyncio.to_thread(self._plan, received)
             if planned is None:
                 await self._handover.join()  # what was planned before has to be committed
                 planned = await self._plan_anew(self._side, taken)
@@ -147,3 +153,9 @@ class Pipeline:
         made = receipts(stored.arrivals, stored.plan, self._memory.registry)
         send(self._ways_back, made, self._term.metrics)
         self._runtime.wake_ups.send(self._term.conn.pop_wake_ups())
+
+
+def _is_small(received: SourceBatch) -> bool:
+    """Whether a batch is planned sooner than a thread is woken up."""
+    payload_bytes = sum(len(message.payload) for message in received.messages)
+    return len(received.messages) <= SMALL_FIXES and payload_bytes <= SMALL_BYTES

@@ -1,10 +1,11 @@
 """The transaction that carries out a plan.
 
-The lease and the revision are checked, then fixes, visits, events, saved states, checkpoints,
-punches and quarantine are written. A revision that moved is no failure: it is seen before anything
-is written, and the batch is planned again. First nothing is held meanwhile: writers of the registry
-go on, and so do all who wait for them. What they change by then is read in the transaction, which
-keeps them from changing more.
+A small batch that changes hardly anything is one statement (`db.ingest.plain_batches`). In all
+others the lease and the revision are checked, then fixes, visits, events, saved states,
+checkpoints, punches and quarantine are written one after the other. A revision that moved is no
+failure: it is seen before anything is written, and the batch is planned again. First nothing is
+held meanwhile: writers of the registry go on, and so do all who wait for them. What they change by
+then is read in the transaction, which keeps them from changing more.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from db.core import leases, registry_revision
 from db.core.connect import Connection
 from db.history import events, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
-from db.ingest import asset_backlogs, asset_states, checkpoints
+from db.ingest import asset_backlogs, asset_states, checkpoints, plain_batches
 from db.ingest.registry import changes_since, unchanging
 from db.punches.amendments import NewFixes, note_new_fixes
 from db.punches.rows import Fate
@@ -32,12 +33,12 @@ from ingest.planning.acceptance import refuse_punches
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.deferral import defer, deferred_of, finished
 from ingest.planning.memory import Memory
-from ingest.planning.plan import WritePlan, make_plan
+from ingest.planning.plan import SMALL_FIXES, WritePlan, make_plan, owners_of, stream_of
 from ingest.planning.shares import much_refused
 from ingest.positions.newest import NewestPositions
 from ingest.recovery import look_up_places
 from ingest.registry.registry import Registry
-from ingest.sources.source import Source
+from ingest.sources.source import Source, are_in_database
 from telemetry.times import to_datetime
 from use_cases.punches.record import record
 
@@ -103,18 +104,23 @@ async def store(
         on_applied()
         term.memory.committed()
         return Stored(arrivals, plan, ())
-    async with AsyncExitStack() as whole:
-        if await _begin(term, whole) != plan.revision:
-            await whole.aclose()
-            async with unchanging(term.conn):
-                plan = await _plan_again(term, arrivals)
-            if await _begin(term, whole) != plan.revision:
-                plan = await _plan_again(term, arrivals)
-        _apply(term, arrivals, plan)
+    counted: Collection[bytes] = ()
+    if _is_plain(plan, arrivals) and await _store_plain(term, plan, arrivals):
+        _apply(term, arrivals, plan, is_committed=True)
         on_applied()
-        plan, counted = await _write(term, plan, arrivals)
-        for source in sources:
-            await source.remove_finished(term.conn, finished(arrivals, plan))
+    else:
+        async with AsyncExitStack() as whole:
+            if await _begin(term, whole) != plan.revision:
+                await whole.aclose()
+                async with unchanging(term.conn):
+                    plan = await _plan_again(term, arrivals)
+                if await _begin(term, whole) != plan.revision:
+                    plan = await _plan_again(term, arrivals)
+            _apply(term, arrivals, plan)
+            on_applied()
+            plan, counted = await _write(term, plan, arrivals)
+            for source in sources:
+                await source.remove_finished(term.conn, finished(arrivals, plan))
     term.memory.committed()
     took_s = time.perf_counter() - started
     term.memory.transition_pace.saw(len(plan.new), plan.transitions, took_s)
@@ -123,14 +129,40 @@ async def store(
     return Stored(arrivals, plan, counted)
 
 
+def _is_plain(plan: WritePlan, arrivals: DecodedBatch) -> bool:
+    """Whether a plan writes nothing but a few fixes of assets, and states of assets."""
+    changes = (plan.outcome, plan.suspect, plan.late.fixes, plan.checkpoints, plan.backlogs)
+    return (
+        0 < len(plan.new) <= SMALL_FIXES
+        and not any(map(bool, (*changes, plan.refusals, plan.punches)))
+        and bool((plan.new.rows["asset"] >= 0).all())
+        and not are_in_database(arrivals.messages)
+    )
+
+
+async def _store_plain(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch) -> bool:
+    """Store a plain plan. Returns False, with nothing stored, where the revision is another one."""
+    registry, states = term.memory.registry, plan.saved_states
+    return plan.revision == await plain_batches.store(
+        term.conn,
+        (LEASE, term.epoch, plan.revision),
+        plan.new,
+        owners_of(plan.new, registry, arrivals.received_us),
+        list(states.written.values()),
+        list(states.removed.values()),
+    )
+
+
 async def _begin(term: LeaderTerm, whole: AsyncExitStack) -> int:
     """Begin the transaction, and return the revision, held against change from here on."""
     await whole.enter_async_context(term.conn.transaction())
     return await registry_revision.read_as_leader(term.conn, LEASE, term.epoch)
 
 
-def _apply(term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan) -> None:
-    term.memory.apply(plan)
+def _apply(
+    term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan, *, is_committed: bool = False
+) -> None:
+    term.memory.apply(plan, is_committed=is_committed)
     defer(term.memory, deferred_of(arrivals, plan))
 
 
@@ -169,7 +201,9 @@ async def _write(
     refusals that were only counted.
     """
     if len(plan.new):
-        await gps_events.copy_new(term.conn, plan.new_stream)
+        registry = term.memory.registry
+        stream = plan.new_stream or stream_of(plan.new, registry, arrivals.received_us)
+        await gps_events.copy_new(term.conn, stream)
         await note_new_fixes(term.conn, _fixes_on_no_asset(plan, term.memory.registry))
     if plan.has_effects:
         await _write_effects(term.conn, plan)

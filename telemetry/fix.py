@@ -112,7 +112,7 @@ class FixBatch:
     @staticmethod
     def concat(batches: "Sequence[FixBatch]") -> "FixBatch":
         """Return all fixes of `batches`, one after the other."""
-        if not batches:
+        if not any(map(len, batches)):
             return FixBatch.empty()
         attributes: dict[int, bytes] = {}
         start = 0

@@ -17,16 +17,21 @@ from psycopg.pq import Format
 POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 
 
-class _ElementType(NamedTuple):
+class ElementType(NamedTuple):
+    """A type of PostgreSQL, and how numpy packs its values."""
+
+    name: LiteralString
     oid: int
     dtype: LiteralString
 
 
-UUID = _ElementType(2950, "V16")
-TIMESTAMPTZ = _ElementType(1184, ">i8")  # microseconds since POSTGRES_EPOCH_US
-INT4 = _ElementType(23, ">i4")
-FLOAT4 = _ElementType(700, ">f4")
-FLOAT8 = _ElementType(701, ">f8")
+UUID = ElementType("uuid", 2950, "V16")
+TIMESTAMPTZ = ElementType("timestamptz", 1184, ">i8")  # microseconds since POSTGRES_EPOCH_US
+BOOL = ElementType("bool", 16, "?")
+INT2 = ElementType("int2", 21, ">i2")
+INT4 = ElementType("int4", 23, ">i4")
+FLOAT4 = ElementType("float4", 700, ">f4")
+FLOAT8 = ElementType("float8", 701, ">f8")
 
 
 class BinaryArray(bytes):
@@ -45,7 +50,7 @@ class _BinaryArrayDumper(Dumper):
 psycopg.adapters.register_dumper(BinaryArray, _BinaryArrayDumper)
 
 
-def packed_array(values: NDArray[np.generic], kind: _ElementType) -> BinaryArray:
+def packed_array(values: NDArray[np.generic], kind: ElementType) -> BinaryArray:
     """Return a one-dimensional array without NULLs; a statement may turn NaN into NULL."""
     elements = np.empty(len(values), [("length", ">i4"), ("value", kind.dtype)])
     elements["length"] = elements.dtype["value"].itemsize

@@ -76,9 +76,9 @@ class Memory:
             self.backlogs.put(asset, backlog)
             self.state.apply(nothing_known(asset))
 
-    def apply(self, plan: "WritePlan") -> None:
+    def apply(self, plan: "WritePlan", *, is_committed: bool = False) -> None:
         """Apply a plan to memory: what follows is planned as if the plan were committed."""
-        self._undo = self._undo_of(plan)
+        self._undo = () if is_committed else self._undo_of(plan)
         self.watermarks.advance(plan.batch)
         self.state.apply(plan.delta)
         self.saved_states.take(plan.saved_states)

@@ -62,6 +62,8 @@ from telemetry.fix import FixBatch, Flag
 
 # Deadlines wait for so long: a fix that was sent before one may still be under way.
 UNDER_WAY_US = 500_000
+SMALL_FIXES = 200
+"""A batch with no more is planned and stored at once; larger ones by turns with the next one."""
 _IDENTITY = ["tracker", "time_us", "seq"]
 
 
@@ -75,7 +77,7 @@ class WritePlan:
     new: FixBatch
     """The fixes of `batch` that are not stored yet."""
     new_stream: bytes
-    """The COPY stream of `new`."""
+    """The COPY stream of `new`; empty where that has no more than SMALL_FIXES."""
     deferred: FixBatch
     """New fixes that are left for another plan; neither `batch` nor `new` has them."""
     evaluation: Evaluation
@@ -151,11 +153,12 @@ def make_plan(
     progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.new_backlogs, now_us)
     slow = organizations_in(work.deferred, fresh.deferred, cut_off)
     slow |= much_refused(refusals, registry)
+    is_large = len(new) > SMALL_FIXES
     return WritePlan(
         revision=registry.revision,
         batch=batch,
         new=new,
-        new_stream=_stream(new, registry, arrivals.received_us),
+        new_stream=stream_of(new, registry, arrivals.received_us) if is_large else b"",
         deferred=deferred,
         evaluation=evaluation,
         late=late,
@@ -189,11 +192,11 @@ class _Fresh(NamedTuple):
 
 def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh:
     """Take out the fixes that are stored already; of several with one identity the first counts."""
+    if memory.watermarks.surely_new(batch).all():
+        return _Fresh(batch, FixBatch.empty(), FixBatch.empty())
     deferred = beyond_most_doubtful(batch, memory.watermarks, memory.company)
     batch = without_rows(batch, deferred)
     is_new = memory.watermarks.surely_new(batch)
-    if is_new.all():
-        return _Fresh(batch, FixBatch.empty(), deferred)
     doubtful = np.flatnonzero(~is_new)
     rows, trackers = batch.rows[doubtful], memory.registry.trackers
     keys = [FixKey(trackers[tracker], *of) for tracker, *of in rows[_IDENTITY].tolist()]
@@ -235,6 +238,8 @@ def _work(
     in_backlog = [*memory.backlogs.assets, *reassigned_us]
     new = _detached_from(batch, [one for one in in_backlog if not _is_last(pieces.get(one))])
     with_late = late_assets(new, state)
+    if not (len(with_late) or pieces or reassigned_us):
+        return _Work(new, {}, (), {}, in_backlog, FixBatch.empty())
     with_late = with_late[~np.isin(with_late, list(pieces))]
     deferred = beyond_most_late(new, with_late, memory.late_pace, memory.company)
     new = without_rows(new, deferred)
@@ -406,12 +411,15 @@ def _times(checkpoints: Sequence[Checkpoint], registry: Registry) -> Iterator[tu
         yield registry.assets.number(one.asset_id), one.time_us
 
 
-def _stream(batch: FixBatch, registry: Registry, received_us: int) -> bytes:
-    if not len(batch):
-        return b""
-    owners = Owners(
+def stream_of(batch: FixBatch, registry: Registry, received_us: int) -> bytes:
+    """Return the COPY stream of fixes."""
+    return copy_stream(batch, owners_of(batch, registry, received_us))
+
+
+def owners_of(batch: FixBatch, registry: Registry, received_us: int) -> Owners:
+    """Return the keys that go with fixes that were received at an instant."""
+    return Owners(
         org_id=registry.organizations.as_bytes()[batch.rows["organization"]],
         tracker_id=registry.trackers.as_bytes()[batch.rows["tracker"]],
         received_us=np.full(len(batch), received_us, np.int64),
     )
-    return copy_stream(batch, owners)

@@ -180,6 +180,11 @@ class InboxSource:
         self.others_wait.cut(self.due_s)
 
 
+def are_in_database(messages: Sequence[RawMessage]) -> bool:
+    """Whether messages have to be removed in the transaction that stores them."""
+    return any(isinstance(message, InboxMessage) for message in messages)
+
+
 def _of_inbox(messages: Sequence[RawMessage]) -> list[InboxMessage]:
     return [message for message in messages if isinstance(message, InboxMessage)]
 
