@@ -34,6 +34,7 @@ from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.deferral import defer, deferred_of, finished
 from ingest.planning.memory import Memory
 from ingest.planning.plan import SMALL_FIXES, WritePlan, make_plan, owners_of, stream_of
+from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.planning.shares import much_refused
 from ingest.positions.newest import NewestPositions
 from ingest.recovery import look_up_places
@@ -141,16 +142,21 @@ def _is_plain(plan: WritePlan, arrivals: DecodedBatch) -> bool:
 
 
 async def _store_plain(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch) -> bool:
-    """Store a plain plan. Returns False, with nothing stored, where the revision is another one."""
+    """Store a plain plan. Returns False, with nothing stored, where it has to be planned again, and
+    where the database refuses its data.
+    """
     registry, states = term.memory.registry, plan.saved_states
-    return plan.revision == await plain_batches.store(
-        term.conn,
-        (LEASE, term.epoch, plan.revision),
-        plan.new,
-        owners_of(plan.new, registry, arrivals.received_us),
-        list(states.written.values()),
-        list(states.removed.values()),
-    )
+    try:
+        return plan.revision == await plain_batches.store(
+            term.conn,
+            (LEASE, term.epoch, plan.revision),
+            plan.new,
+            owners_of(plan.new, registry, arrivals.received_us),
+            list(states.written.values()),
+            list(states.removed.values()),
+        )
+    except DATA_ERRORS:  # the long way finds out whose they are
+        return False
 
 
 async def _begin(term: LeaderTerm, whole: AsyncExitStack) -> int:

@@ -11,6 +11,8 @@ from uuid import UUID
 from telemetry.formats.packed import RECORD_BYTES
 
 IDLE_S = 0.25  # time passes for assets without messages too
+LOOK_S = 0.004
+"""Between two looks for more messages of a batch: each message would wake us up."""
 
 
 class FirstWait:
@@ -120,8 +122,10 @@ async def batch(
         size += sum(len(message.payload) for message in more)
         due_s = min(due_s, oldest_s(more) + limits.latency_ms / 1000)
         is_full = len(gathered) >= limits.messages or size >= limits.bytes
-        if is_full or asyncio.get_running_loop().time() >= due_s:
+        left_s = due_s - asyncio.get_running_loop().time()
+        if is_full or left_s <= 0:
             break
+        await asyncio.sleep(min(left_s, LOOK_S))
         try:
             async with asyncio.timeout_at(due_s):
                 more = await session.receive(limits.messages - len(gathered), limits.bytes - size)
