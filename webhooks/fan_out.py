@@ -16,7 +16,7 @@ import structlog
 from db.core import leases
 from db.core.connect import Connection, Pool
 from db.core.errors import QueryCanceled, TransactionTimeout
-from db.core.wakeups import WakeUp
+from db.core.wakeups import POLL_S, WakeUp
 from db.delivery import endpoint_health
 from db.delivery.fan_out import behind, fan_out
 from webhooks.batch_size import BatchSize
@@ -32,7 +32,7 @@ class FanOutLimits:
 
     rows: int = 1_000  # of one transaction, which all organizations in it share
     organizations: int = 100  # of one transaction
-    idle_s: float = 0.25
+    idle_s: float = POLL_S
     locked_s: float = 0.02  # between looks at organizations whose cursors are locked
     waiting_of_endpoint: int = 100_000  # deliveries; an endpoint that has more is disabled
     waiting_of_organization: int = 1_000_000

@@ -17,7 +17,7 @@ import structlog
 from db.core import leases
 from db.core.connect import Connection, Pool
 from db.core.errors import QueryCanceled, TransactionTimeout
-from db.core.wakeups import WakeUp
+from db.core.wakeups import POLL_S, WakeUp
 from db.delivery import sequencer
 from webhooks.batch_size import BatchSize
 from webhooks.fan_out import FanOut
@@ -34,7 +34,7 @@ class SequencerLimits:
     events: int = 2_000  # of one transaction, which all organizations share
     lease_s: float = 10
     standby_s: float = 1  # between tries to take the lease
-    idle_s: float = 0.25  # between looks while there is nothing, and no wake-up
+    idle_s: float = POLL_S  # between looks while there is nothing, and no wake-up
     busy_s: float = 0.02  # after a small transaction, so that the next is larger
 
 

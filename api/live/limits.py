@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from db.core.wakeups import POLL_S
+
 
 @dataclass(frozen=True, slots=True)
 class LiveLimits:
@@ -16,4 +18,4 @@ class LiveLimits:
     stuck_s: float = 15  # without taking enough of what was sent
     lag_s: float = 60  # that a reader who once had all events may be behind
     keep_alive_s: float = 15  # between two signs of life of an event stream
-    poll_s: float = 0.25  # between two looks for new events, without a wake-up
+    poll_s: float = POLL_S  # between two looks for new events, without a wake-up

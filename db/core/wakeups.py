@@ -1,7 +1,8 @@
 """Wake-ups: a writer notifies the loops that wait for its rows, after COMMIT.
 
-A wake-up is a hint, and the tables are the truth: each loop also polls, so one that is lost costs a
-quarter of a second and nothing else. Whoever writes notes the wake-up on its connection
+A wake-up is a hint, and the tables are the truth: each loop also looks once a second (`POLL_S`), so
+one that is lost costs a second and nothing else. While no session listens, all loops are woken up
+four times a second. Whoever writes notes the wake-up on its connection
 (`Connection.note`); whoever commits hands what was noted to `WakeUps.send`, as a `Pool` does.
 
 A NOTIFY takes a lock that all committing NOTIFYs of the cluster share, so none is ever part of a
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from db.core.connect import Connection
 
 _log = structlog.get_logger("wakeups")
+
+POLL_S = 1.0
+"""Between two looks of a loop that wake-ups reach."""
 
 
 class Channel(StrEnum):
@@ -62,6 +66,7 @@ class WakeUpLimits:
     organizations: int = 100  # named in one wake-up; more are "any". A payload has 8,000 bytes
     retry_min_s: float = 0.25
     retry_max_s: float = RECONNECT_S
+    unheard_s: float = 0.25  # between two wake-ups of all loops, while no session listens
 
 
 OnWakeUp: TypeAlias = Callable[[UUID | None], None]
@@ -111,6 +116,7 @@ class WakeUps:
         """Send, and listen if something was given to `on`, while the block runs."""
         works = [self._send_some, *([self._listen] if self._callbacks else ())]
         tasks = [asyncio.create_task(self._keep(work)) for work in works]
+        tasks.append(asyncio.create_task(self._wake_while_unheard()))
         for task in tasks:
             task.add_done_callback(_ended)
         try:
@@ -169,6 +175,12 @@ class WakeUps:
                     self._hear(notify)
         finally:
             self.is_listening = False
+
+    async def _wake_while_unheard(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S if self.is_listening else self._limits.unheard_s)
+            for channel in () if self.is_listening else self._callbacks:
+                self._call(channel, None)
 
     def _hear(self, notify: psycopg.Notify) -> None:
         self.received += 1

@@ -20,12 +20,12 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.wakeups import POLL_S
 from db.history import inbox
 from db.history.inbox import InboxMessage
 from ingest.sources.batching import BatchLimits, FirstWait, batch
 from mqtt import Message, Session
 
-POLL_S = 0.25
 WOKEN_S = 0.01  # between two looks into the inbox because of wake-ups
 SHARED_IDLE_S = 0.02
 
@@ -132,8 +132,8 @@ class BrokerSource:
 
 
 class InboxSource:
-    """The inbox table, read four times a second, soon after a wake-up, or as soon as a batch is
-    stored. It does not wait, and cuts short the wait of another source where there is work.
+    """The inbox table, read once a second, soon after a wake-up, or as soon as a batch is stored.
+    It does not wait, and cuts short the wait of another source where there is work.
 
     Rows are removed in the transaction that stores their last fix; until then they are not read
     again. At most the rows of one batch are in work at a time. due_s: when it is read next, in time

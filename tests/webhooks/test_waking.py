@@ -28,9 +28,8 @@ async def _nowhere() -> Connection:
 
 @pytest.mark.parametrize("has_wake_ups", [True, False])
 async def test_an_event_of_another_process_is_delivered(world, database, has_wake_ups):
-    """With wake-ups no loop polls; without them each does."""
+    """No loop polls here: while no session can be had, all are woken up again and again."""
     url = database.url("opsc_deliver")
-    limits = {"limits": ONLY_WOKEN, "sequencer_limits": SEQUENCED_ONLY_WOKEN}
     org_id = await world.organization()
     writer = WakeUps(partial(connect, url, "test-wakeups") if has_wake_ups else _nowhere)
     async with (
@@ -38,7 +37,8 @@ async def test_an_event_of_another_process_is_delivered(world, database, has_wak
         delivering(
             database,
             connect_wake_ups=partial(connect, url, "test") if has_wake_ups else _nowhere,
-            **(limits if has_wake_ups else {}),
+            limits=ONLY_WOKEN,
+            sequencer_limits=SEQUENCED_ONLY_WOKEN,
         ) as running,
         writer.running(),
     ):

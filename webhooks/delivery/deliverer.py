@@ -18,6 +18,7 @@ import structlog
 
 from db.core.connect import Connection, Pool
 from db.core.secrets import SecretBox
+from db.core.wakeups import POLL_S
 from db.delivery import endpoint_health, endpoint_hours, webhook_backlog, webhook_deliveries
 from db.delivery.endpoint_health import KnownEndpoint
 from db.delivery.webhook_deliveries import (
@@ -49,7 +50,7 @@ class DeliverLimits:
 
     claims: int = 2_000  # of one statement
     attempt_s: float = 15  # the longest attempt
-    idle_s: float = 0.25  # between claims while nothing is due, and no wake-up
+    idle_s: float = POLL_S  # between claims while nothing is due, and no wake-up
     pass_s: float = 0.01  # between passes, so that marks and claims are bulk
     busy_pass_s: float = 0.04  # the same while many claims wait: larger bulks cost less
     grace_s: float = 10  # for attempts under way when the process is to stop

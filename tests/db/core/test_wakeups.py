@@ -150,6 +150,27 @@ async def test_sessions_that_do_nothing_are_opened_ever_less_often(
     assert len(warnings) == 2
 
 
+async def test_while_no_session_listens_all_are_woken_up_again_and_again(
+    database: DatabaseUnderTest,
+) -> None:
+    sessions, woken = asyncio.Event(), Heard()
+
+    async def connected() -> Connection:
+        await sessions.wait()
+        return await connect(database.url("opsc_app"), "test-wakeups")
+
+    wake_ups = WakeUps(connected, WakeUpLimits(unheard_s=0.01))
+    wake_ups.on(Channel.EVENTS, woken.append)
+    async with wake_ups.running():
+        await until(lambda: len(woken) > 3)
+        sessions.set()
+        await until(lambda: wake_ups.is_listening)
+        await asyncio.sleep(0.1)
+        woken.clear()
+        await asyncio.sleep(0.1)
+        assert not woken
+
+
 async def test_a_failure_that_no_session_mends_is_shown(
     database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
