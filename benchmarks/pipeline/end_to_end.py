@@ -26,6 +26,7 @@ from benchmarks.common.environment import Environment, running_environment
 from benchmarks.common.workload import Plan
 from benchmarks.pipeline import report
 from benchmarks.pipeline.parts import (
+    CALM_PER_S,
     ONE_JSON,
     QUIET_PER_S,
     TWENTY_JSON,
@@ -49,6 +50,7 @@ PARTS: dict[str, Callable[[Bench], Figure]] = {
     "listener-1-json-tls": partial(Bench.listened, load=ONE_JSON.spread(*ALONE), is_tls=True),
     "listener-at-half": partial(Bench.at_half, load=ONE_JSON.spread(*ALONE)),
     "listener-at-300": partial(Bench.listened, load=ONE_JSON.spread(*ALONE), rate=QUIET_PER_S),
+    "listener-at-3000": partial(Bench.listened, load=ONE_JSON.spread(*ALONE), rate=CALM_PER_S),
     "baseline-1-json": partial(Bench.baseline, load=ONE_JSON),
     "copy": Bench.copy_ceiling,
     "listener-20-json": partial(Bench.listened, load=TWENTY_JSON.spread(*ALONE)),

@@ -120,20 +120,26 @@ _TYPES: tuple[LiteralString, ...] = (
     *("text", "text", "timestamptz", "int4", "int4", "bool", "bool", "bool"),
     *("timestamptz", "float8", "float8", "float4", "bool", "uuid", "timestamptz", "int4"),
 )
-_INSERT = sql.SQL("INSERT INTO visits ({}) SELECT * FROM unnest({})").format(
-    _COLUMNS, sql.SQL(", ").join(sql.SQL("%b::{}[]").format(sql.SQL(name)) for name in _TYPES)
-)
+_INSERT = (
+    sql.SQL("INSERT INTO visits ({}) SELECT * FROM unnest({})")
+    .format(
+        _COLUMNS, sql.SQL(", ").join(sql.SQL("%b::{}[]").format(sql.SQL(name)) for name in _TYPES)
+    )
+    .as_bytes()
+)  # psycopg would put it together for each batch
 _KEPT = ("org_id", "id", "asset_id", "zone_id", "tracker_id")
-_AMEND = sql.SQL(
-    "INSERT INTO visits ({}) VALUES ({}) ON CONFLICT (org_id, id) DO UPDATE SET {}"
-).format(
-    _COLUMNS,
-    sql.SQL(", ").join([sql.Placeholder()] * len(VisitRow._fields)),
-    sql.SQL(", ").join(
-        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
-        for name in VisitRow._fields
-        if name not in _KEPT
-    ),
+_AMEND = (
+    sql.SQL("INSERT INTO visits ({}) VALUES ({}) ON CONFLICT (org_id, id) DO UPDATE SET {}")
+    .format(
+        _COLUMNS,
+        sql.SQL(", ").join([sql.Placeholder()] * len(VisitRow._fields)),
+        sql.SQL(", ").join(
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+            for name in VisitRow._fields
+            if name not in _KEPT
+        ),
+    )
+    .as_bytes()
 )
 
 

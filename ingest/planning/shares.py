@@ -60,7 +60,8 @@ def beyond_most_late(
 
 def organizations_in(*cut: FixBatch) -> frozenset[int]:
     """Return the organizations with fixes in any of these."""
-    return frozenset(int(one) for some in cut for one in np.unique(some.rows["organization"]))
+    organizations = (some.rows["organization"] for some in cut if len(some))
+    return frozenset(int(one) for those in organizations for one in np.unique(those))
 
 
 def much_refused(refusals: Sequence[Refusal], registry: Registry) -> frozenset[int]:
