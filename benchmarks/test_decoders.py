@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
@@ -126,6 +127,25 @@ def encode_teltonika(batch: FixBatch) -> bytes:
     return struct.pack(">II", 0, len(data)) + data + struct.pack(">I", crc_16(data))
 
 
+def encode_nmea(batch: FixBatch) -> bytes:
+    """Write an RMC and a GGA of each fix."""
+    lines = list[str]()
+    for time_us, lat, lon, altitude_m, speed_mps, course_deg, satellites in _rows(
+        batch, "altitude_m", "speed_mps", "course_deg", "satellites"
+    ):
+        moment = datetime.fromtimestamp(time_us / 1e6, UTC)
+        at, day = f"{moment:%H%M%S.%f}", f"{moment:%d%m%y}"
+        place = (
+            f"{int(abs(lat)):02}{abs(lat) % 1 * 60:07.4f},{'S' if lat < 0 else 'N'},"
+            f"{int(abs(lon)):03}{abs(lon) % 1 * 60:07.4f},{'W' if lon < 0 else 'E'}"
+        )
+        lines += [
+            f"$GPRMC,{at},A,{place},{speed_mps * 1.94:.2f},{course_deg:.1f},{day},,",
+            f"$GPGGA,{at},{place},1,{satellites:02},0.9,{altitude_m:.1f},M,,M,,",
+        ]
+    return "\r\n".join(lines).encode()
+
+
 def _rows(batch: FixBatch, *columns: str) -> Iterator[tuple[int, float, float, *tuple[int, ...]]]:
     names = ("time_us", "lat", "lon", *columns)
     return zip(*(batch.rows[name].tolist() for name in names), strict=True)
@@ -146,6 +166,7 @@ def messages(encode, fixes_per_message: int) -> list[bytes]:
         pytest.param(encode_packed, Format.PACKED, id="packed"),
         pytest.param(encode_owntracks, Format.OWNTRACKS, id="owntracks"),
         pytest.param(encode_teltonika, Format.TELTONIKA, id="teltonika"),
+        pytest.param(encode_nmea, Format.NMEA, id="nmea"),
     ],
 )
 def test_decode(benchmark, encode, payload_format: Format, fixes_per_message: int) -> None:

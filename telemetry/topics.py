@@ -18,6 +18,11 @@ def teltonika_topic(tracker_id: str) -> str:
     return f"trackers/{tracker_id}/teltonika"
 
 
+def nmea_topic(tracker_id: str) -> str:
+    """Return where a tracker publishes sentences of NMEA 0183."""
+    return f"trackers/{tracker_id}/nmea"
+
+
 def osmand_topic(tracker_id: str) -> str:
     """Return the topic of positions as OsmAnd and Traccar Client send them."""
     return f"trackers/{tracker_id}/osmand"

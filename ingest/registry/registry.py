@@ -39,9 +39,8 @@ from ingest.registry.reassignments import Move, Moves
 from ingest.registry.schedule_starts import ScheduleStarts
 from ingest.registry.zone_filters import Filters
 from telemetry.fix import FixBatch, Known
-from telemetry.formats.decode import topics_of
+from telemetry.formats.decode import tracker_of
 from telemetry.rollover import DAY_US
-from telemetry.topics import plain_topic
 
 _NO_RULES: Mapping[str, Any] = {}  # one for all zones without
 _NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
@@ -66,7 +65,7 @@ class Registry:
         self.assets = IdIndex("ast")
         self.zones = IdIndex("zon")
         self.index = ZoneIndex([])
-        self._tracker_of_topic: dict[str, int] = {}
+        self._tracker_of_name: dict[str, int] = {}  # by its id as text
         self._organization_of: list[int] = []  # by tracker
         self._organization_of_array = np.empty(0, np.int32)
         self._revoked: set[int] = set()
@@ -119,7 +118,7 @@ class Registry:
 
     def tracker_of_topic(self, topic: str) -> int:
         """Return the tracker that may publish on `topic`, UNKNOWN where there is none."""
-        return self._tracker_of_topic.get(plain_topic(topic), UNKNOWN)
+        return self._tracker_of_name.get(tracker_of(topic), UNKNOWN)
 
     def organizations_of(self, trackers: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return the ordinal of the organization of each tracker, UNKNOWN for UNKNOWN; (n,)."""
@@ -222,8 +221,7 @@ class Registry:
         tracker = self.trackers.number(row.tracker_id)
         if tracker == len(self._organization_of):
             self._organization_of.append(self.organizations.number(row.org_id))
-            name = self.trackers.text(tracker)
-            self._tracker_of_topic |= dict.fromkeys(topics_of(name), tracker)
+            self._tracker_of_name[self.trackers.text(tracker)] = tracker
         for is_member, those in (
             (row.revoked, self._revoked),
             (row.receipts, self.wanting_receipts),

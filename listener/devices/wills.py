@@ -8,9 +8,8 @@ from listener.link.ingest_link import Sender
 from listener.link.outbox import DeviceMessage, Origin, cost
 from listener.metrics import ListenerMetrics
 from mqtt.server import Publish, Will
-from telemetry.formats.decode import topics_of
+from telemetry.formats.decode import tracker_of
 from telemetry.ids import format_id
-from telemetry.topics import plain_topic
 
 LATEST_WILL_S = 24 * 3600
 
@@ -32,7 +31,7 @@ class Wills:
         size, organization = cost(message), origin.organization
         if (
             self._is_closed
-            or plain_topic(will.topic) not in topics_of(own)
+            or tracker_of(will.topic) != own
             or not self._holding.has_room(organization, SHARE_MESSAGES + 1, size)
         ):
             self._metrics.wills.labels("dropped").inc()

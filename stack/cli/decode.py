@@ -25,6 +25,7 @@ FormatName = Literal[
     "traccar",
     "chirpstack",
     "tts",
+    "nmea",
 ]
 
 

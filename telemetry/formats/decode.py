@@ -26,6 +26,7 @@ from telemetry.formats.gateways import (
 )
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
+from telemetry.formats.nmea import decode_nmea, last_nmea_fix
 from telemetry.formats.osmand import decode_osmand, last_osmand_fix
 from telemetry.formats.overland import decode_overland, last_overland_fix
 from telemetry.formats.owntracks import decode_owntracks, last_owntracks_fix
@@ -34,7 +35,7 @@ from telemetry.formats.punches import decode_punches
 from telemetry.formats.teltonika import decode_teltonika, last_teltonika_fix
 from telemetry.rejection import Reason, Rejection
 from telemetry.times import ANCIENT_BEFORE_US, format_ancient, format_time
-from telemetry.topics import is_of_owntracks
+from telemetry.topics import is_of_owntracks, plain_topic
 
 __all__ = ["Decoded", "Format", "Reason", "Rejection", "check_clock", "decode"]
 
@@ -54,6 +55,7 @@ class Format(IntEnum):
     TRACCAR = 7  # JSON that these gateways forward
     CHIRPSTACK = 8
     TTS = 9
+    NMEA = 10  # lines
 
 
 class Decoder(NamedTuple):
@@ -81,6 +83,7 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.TRACCAR: Decoder("trackers/+/traccar", decode_traccar, last_traccar_fix),
     Format.CHIRPSTACK: Decoder("trackers/+/chirpstack", decode_chirpstack, last_chirpstack_fix),
     Format.TTS: Decoder("trackers/+/tts", decode_tts, last_tts_fix),
+    Format.NMEA: Decoder("trackers/+/nmea", decode_nmea, last_nmea_fix),
 }
 BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND, Format.TRACCAR, Format.CHIRPSTACK, Format.TTS})
 """What comes by the listener's doors, and from no broker."""
@@ -99,9 +102,13 @@ def format_of(topic: str) -> Format:
     return _FORMAT_OF.get(topic.rpartition("/")[2], Format.NATIVE)
 
 
-def topics_of(tracker_id: str) -> tuple[str, ...]:
-    """Return the topics on which a tracker publishes fixes and punches, as `plain_topic` does."""
-    return tuple(f"trackers/{tracker_id}/{last}" for last in _FORMAT_OF)
+def tracker_of(topic: str) -> str:
+    """Return the id of the tracker, as text, that publishes fixes or punches on a topic; "" where
+    it is no such topic.
+    """
+    first, _, own = plain_topic(topic).partition("/")
+    tracker_id, _, last = own.partition("/")
+    return tracker_id if first == "trackers" and last in _FORMAT_OF else ""
 
 
 def decode(payloads: Sequence[bytes], formats: Sequence[Format] | NDArray[np.integer]) -> Decoded:

@@ -40,15 +40,17 @@ _FORMATS = {
     "traccar": Format.TRACCAR,
     "chirpstack": Format.CHIRPSTACK,
     "tts": Format.TTS,
+    "nmea": Format.NMEA,
 }
 OF_GATEWAYS = (Format.TRACCAR, Format.CHIRPSTACK, Format.TTS)
 _TEXTS = (
     *("text", "punches_text", "owntracks", "osmand", "overland"),
-    *("traccar", "chirpstack", "tts"),
+    *("traccar", "chirpstack", "tts", "nmea"),
 )
 MAY_SAY_NO_FIX = (
     *(Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND),
     *OF_GATEWAYS,
+    Format.NMEA,
 )
 _BYTES = ("packed", "hex", "teltonika")
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from telemetry.formats.decode import BY_HTTP, SUBSCRIPTIONS, Format, format_of, topics_of
+from telemetry.formats.decode import BY_HTTP, SUBSCRIPTIONS, Format, format_of, tracker_of
 from telemetry.topics import (
     fixes_topic,
     gateway_topic,
+    nmea_topic,
     osmand_topic,
     overland_topic,
     packed_topic,
@@ -24,7 +25,7 @@ def test_what_is_built_is_parsed() -> None:
     )
     own = tuple(topic(TRACKER) for topic in makers)
     forwarded = tuple(gateway_topic(TRACKER, kind) for kind in ("traccar", "chirpstack", "tts"))
-    assert topics_of(TRACKER) == own + forwarded
+    assert {tracker_of(topic) for topic in (*own, *forwarded, nmea_topic(TRACKER))} == {TRACKER}
     assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE
@@ -57,7 +58,7 @@ def test_every_subscription_is_of_a_format() -> None:
     ],
 )
 def test_other_topics_are_not_ours(topic: str) -> None:
-    assert plain_topic(topic) not in topics_of(TRACKER)
+    assert tracker_of(topic) != TRACKER
 
 
 @pytest.mark.parametrize("device", ["phone", "phone/event", "phone/a/b", "+", "trackers"])
