@@ -47,14 +47,14 @@ _log = structlog.get_logger("ingest")
 
 
 class LinkMessage(NamedTuple):
-    """A message of a device, and where its answer goes. organization: a number of `LinkServer`."""
+    """A message of a device, and where its answer goes. flow: its number in the queue."""
 
     topic: str
     payload: bytes
     identity: UUID
     peer: "Peer"
     number: int
-    organization: int
+    flow: int
     correlation_data: bytes | None = None
     oversize_bytes: int = 0
 
@@ -218,8 +218,8 @@ class Peer(asyncio.Protocol):
             raise link.FrameError(f"topic {error} is not defined") from None
         first = block.first
         messages = [
-            LinkMessage(name, payload, identity, self, first + index, organization)
-            for index, ((identity, organization, name), payload) in enumerate(
+            LinkMessage(name, payload, identity, self, first + index, flow)
+            for index, ((identity, flow, name), payload) in enumerate(
                 zip(places, block.payloads, strict=True)
             )
         ]
@@ -240,8 +240,8 @@ class Peer(asyncio.Protocol):
             raise link.FrameError(f"connection {topic.connection} is not open")
         before = self._topic_of.get(topic.connection, -1)
         self._topic_of[topic.connection] = topic.number
-        organization = self._server.organizations.number(opened.org_id)
-        self._topics[topic.number] = (opened.tracker_id, organization, topic.name)
+        flow = self._server.flows.number(opened.org_id)
+        self._topics[topic.number] = (opened.tracker_id, flow, topic.name)
         return before
 
 
@@ -268,7 +268,7 @@ class LinkServer:
         self.hello_s = hello_s
         self.key = options.key
         self.queue = Queue[LinkMessage]()
-        self.organizations = IdIndex("org")
+        self.flows = IdIndex("org")
         self.tracker_connections = TrackerConnections()
         self.peers: set[Peer] = set()
         self._options = options
@@ -307,7 +307,7 @@ class LinkServer:
 
     async def batch(self, limits: BatchLimits) -> Sequence[LinkMessage]:
         """Return the next messages; none where none came within a fraction of a second."""
-        self.queue.paused = {self.organizations.find(org_id) for org_id in limits.paused}
+        self.queue.paused = {self.flows.find(org_id) for org_id in limits.paused}
         return await batch(self.queue, limits)
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from db.core.connect import connect
 from db.ingest.registry import changes_since, unchanging
-from ingest.planning.decoded_batch import read as read_messages
+from ingest.planning.decoded_batch import decode_batch
 from ingest.registry.registry import Registry
 from ingest.transaction import plan_with_lookups, store
 from tests.ingest.conftest import Device, fix, running, runtime
@@ -177,7 +177,7 @@ async def test_writers_go_on_while_a_change_is_read_and_what_they_write_is_judge
     async with term_of(database) as term, await connect(database.url("admin"), "test") as admin:
         payload = json.dumps(fix(soon(-1), *HOME)).encode()
         topic = f"trackers/{vehicle.name}/fixes"
-        arrivals = read_messages([DeviceMessage(vehicle.tracker_id, topic, payload)], now_us())
+        arrivals = decode_batch([DeviceMessage(vehicle.tracker_id, topic, payload)], now_us())
         plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
         await tenant.zone(square(*AWAY))
         async with admin.transaction():
