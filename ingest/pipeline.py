@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from db.core.connect import Connection
 from ingest.late.lookup import LookupNeeded
-from ingest.planning.decoded_batch import DecodedBatch, read
+from ingest.planning.decoded_batch import DecodedBatch, decode_batch
 from ingest.planning.deferral import SHARED_FIXES, finished, joined, shared
 from ingest.planning.plan import SMALL_FIXES, WritePlan, make_plan
 from ingest.planning.poison_messages import DATA_ERRORS
@@ -118,7 +118,7 @@ class Pipeline:
         runtime, memory = self._runtime, self._memory
         # A known zone was made before what arrives now, also where our clock is behind.
         taken_us = max(self._term.now_us(), memory.registry.newest_made_us)
-        taken = read(received.messages, taken_us, runtime.acceptance.oldest_us(taken_us))
+        taken = decode_batch(received.messages, taken_us, runtime.acceptance.oldest_us(taken_us))
         payload_bytes = sum(len(message.payload) for message in received.messages)
         runtime.fix_size.saw(len(taken.decoded.batch), payload_bytes)
         arrivals = self._with_deferred(taken)

@@ -12,13 +12,17 @@ forms: tests marked ``long``, and properties with more examples.
 from __future__ import annotations
 
 import gc
+import logging
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
+from structlog.testing import LogCapture
+from structlog.typing import EventDict
 
 from stack.host.programs import Programs, provision
 from tests.data import LACKING
@@ -122,6 +126,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if lacking:
         told = f"NOT TESTED ({len(lacking)} skipped): {'; '.join(sorted(set(lacking)))}"
         terminal.write_line(told, red=True)
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    """What this process logs meanwhile, from level info on, whatever level is set."""
+    before, capture = structlog.get_config(), LogCapture()
+    level = structlog.make_filtering_bound_logger(logging.INFO)
+    structlog.configure(processors=[capture], wrapper_class=level)
+    yield capture.entries
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

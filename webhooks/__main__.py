@@ -78,8 +78,8 @@ async def _run(settings: DeliverSettings) -> None:
         await stack.enter_async_context(connections)
         await stack.enter_async_context(poster)
         box = SecretBox(settings.secret_keys)
-        connect_claimer = partial(connect, url, "opsc-deliver-claims")
-        deliverer = Deliverer(connections, connect_claimer, poster, box, metrics, limits)
+        connect_lock = partial(connect, url, "opsc-deliver-claims")
+        deliverer = Deliverer(connections, connect_lock, poster, box, metrics, limits)
         fan_out = FanOut(connections, wake_ups.send, metrics)
         sequencer = Sequencer(connections, holder, wake_ups.send, fan_out, metrics)
         await stack.enter_async_context(

@@ -23,7 +23,7 @@ from geofence.event_data.quotes import (
 )
 from geofence.event_data.stock import STOCK_LOW, LowStock
 from geofence.event_data.timesheets import TIMESHEET_APPROVED, ApprovedTimesheet
-from geofence.event_data.visits import Alert, Overspeed, VisitAmendment
+from geofence.event_data.visits import BreachOrDwell, Overspeed, VisitAmendment
 from geofence.event_data.webhook_endpoints import ENDPOINT_DISABLED, DisabledEndpoint
 from geofence.event_data.work_orders import (
     WORK_ORDER_ASSIGNED,
@@ -65,13 +65,13 @@ EVENT_KINDS = (
     EventKind(
         BREACH,
         "An asset enters or leaves a zone that alerts, or is in the wrong place when hours begin.",
-        Alert,
+        BreachOrDwell,
         {"inferred": None, "dwell_s": None},
     ),
     EventKind(
         DWELL,
         "An asset has stayed in a zone for the zone's `dwell_seconds`.",
-        Alert,
+        BreachOrDwell,
         {"transition": "dwell", "inferred": "timer"},
     ),
     EventKind(

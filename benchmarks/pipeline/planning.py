@@ -181,7 +181,9 @@ def split(load: PlanningLoad, messages_per_batch: int, batches: int) -> Split:
 
 
 def _plan(memory: Memory, messages: list[PlannedMessage]) -> WritePlan:
-    plan = planning.make_plan(decoded_batch.read(messages, RECEIVED_US), memory, RECEIVED_US)
+    plan = planning.make_plan(
+        decoded_batch.decode_batch(messages, RECEIVED_US), memory, RECEIVED_US
+    )
     assert isinstance(plan, WritePlan)  # all that it needs is in memory
     memory.apply(plan)
     return plan

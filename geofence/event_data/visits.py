@@ -38,7 +38,7 @@ _Late = Annotated[
 ]
 
 
-class Alert(Struct):
+class BreachOrDwell(Struct):
     """An asset enters, leaves, or has stayed in a zone."""
 
     asset_id: _AssetId

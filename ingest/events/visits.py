@@ -22,8 +22,8 @@ from geofence.model.transitions import (
 )
 from geofence.model.visit_ids import event_id, schedule_start_event_id
 from ingest.events.amendment import amendment_event
-from ingest.events.breach import data, overspeed_data
 from ingest.events.detected import AFTER_FIXES, DetectedEvent
+from ingest.events.event_data import breach_or_dwell_data, overspeed_data
 from ingest.events.transition_rows import TransitionRow, read_transitions, visit_of
 from ingest.registry.registry import Registry
 from telemetry.times import format_time, to_datetime
@@ -199,7 +199,7 @@ def visit_event(
         occurred_at=to_datetime(transition.time_us),
         data=overspeed_data(transition, visit, facts, detected_at, registry, late=late)
         if word == "overspeed"
-        else data(transition, word, visit, facts, detected_at, registry, late=late),
+        else breach_or_dwell_data(transition, word, visit, facts, detected_at, registry, late=late),
     )
 
 
@@ -220,5 +220,5 @@ def _schedule_start_event(
         ),
         type=BREACH,
         occurred_at=to_datetime(transition.time_us),
-        data=data(transition, word, visit, facts, detected_at, registry),
+        data=breach_or_dwell_data(transition, word, visit, facts, detected_at, registry),
     )

@@ -61,7 +61,7 @@ class DecodedBatch:
         return loads
 
 
-def read(
+def decode_batch(
     messages: Sequence[RawMessage], received_us: int, oldest_us: int = ANCIENT_BEFORE_US
 ) -> DecodedBatch:
     """Decode `messages`; who sent them is not asked yet."""

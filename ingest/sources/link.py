@@ -14,7 +14,6 @@ doubles nothing.
 
 import asyncio
 import hmac
-import itertools
 import math
 import os
 import ssl
@@ -54,19 +53,19 @@ _log = structlog.get_logger("ingest")
 
 @dataclass(slots=True)
 class Sender:
-    """A connection of a device that sends to a topic. organization: a number of `LinkServer`.
+    """A connection of a device that sends to a topic. flow: its number in the queue.
 
     answered_s: when a message of it was answered last, in time of the event loop.
     """
 
     topic: str
     identity: UUID
-    organization: int
+    flow: int
     answered_s: float = -math.inf
 
 
 class LinkMessage(NamedTuple):
-    """A message of a device, and where its answer goes. organization: a number of `LinkServer`.
+    """A message of a device, and where its answer goes. flow: its number in the queue.
 
     since_s: when it came, in time of the event loop; -inf where it is not to wait for others.
     """
@@ -76,7 +75,7 @@ class LinkMessage(NamedTuple):
     identity: UUID
     peer: "Peer"
     number: int
-    organization: int
+    flow: int
     sender: Sender
     since_s: float
     correlation_data: bytes | None = None
@@ -240,7 +239,7 @@ class Peer(asyncio.Protocol):
             senders = [self._senders[number] for number in block.topics]
         except KeyError as error:
             raise link.FrameError(f"topic {error} is not defined") from None
-        now_s, numbers = asyncio.get_running_loop().time(), itertools.count(block.first)
+        now_s = asyncio.get_running_loop().time()
         messages = [
             LinkMessage(
                 sender.topic,
@@ -248,11 +247,13 @@ class Peer(asyncio.Protocol):
                 sender.identity,
                 self,
                 number,
-                sender.organization,
+                sender.flow,
                 sender,
                 now_s if now_s - sender.answered_s > SENDS_ON_S else -math.inf,
             )
-            for sender, payload, number in zip(senders, block.payloads, numbers, strict=False)
+            for number, (sender, payload) in enumerate(
+                zip(senders, block.payloads, strict=True), block.first
+            )
         ]
         for extra in block.extras:
             if not 0 <= extra.index < len(messages):
@@ -271,8 +272,8 @@ class Peer(asyncio.Protocol):
             raise link.FrameError(f"connection {topic.connection} is not open")
         before = self._topic_of.get(topic.connection, -1)
         self._topic_of[topic.connection] = topic.number
-        organization = self._server.organizations.number(opened.org_id)
-        sender = Sender(topic.name, opened.tracker_id, organization)
+        flow = self._server.flows.number(opened.org_id)
+        sender = Sender(topic.name, opened.tracker_id, flow)
         if before in self._senders:
             sender.answered_s = self._senders[before].answered_s
         self._senders[topic.number] = sender
@@ -302,7 +303,7 @@ class LinkServer:
         self.hello_s = hello_s
         self.key = options.key
         self.queue = Queue[LinkMessage]()
-        self.organizations = IdIndex("org")
+        self.flows = IdIndex("org")
         self.tracker_connections = TrackerConnections()
         self.peers: set[Peer] = set()
         self._options = options
@@ -341,7 +342,7 @@ class LinkServer:
 
     async def batch(self, limits: BatchLimits) -> Sequence[LinkMessage]:
         """Return the next messages; none where none came within a fraction of a second."""
-        self.queue.paused = {self.organizations.find(org_id) for org_id in limits.paused}
+        self.queue.paused = {self.flows.find(org_id) for org_id in limits.paused}
         return await batch(self.queue, limits, _oldest_s)
 
     async def remove_finished(self, conn: Connection, finished: Sequence[RawMessage]) -> None:

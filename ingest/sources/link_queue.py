@@ -21,12 +21,12 @@ MESSAGE_BYTES = 256
 
 
 class Waiting(Protocol):
-    """A message as the queue sees it. organization: a number."""
+    """A message as the queue sees it. flow: the number of its flow."""
 
     @property
     def payload(self) -> bytes: ...
     @property
-    def organization(self) -> int: ...
+    def flow(self) -> int: ...
     @property
     def peer(self) -> object: ...
 
@@ -43,7 +43,7 @@ class _Flow(Generic[M]):
 
 
 class Queue(Generic[M]):
-    """The flows of all organizations. paused: organizations that nothing is taken of."""
+    """The flows of all organizations. paused: the numbers of those that nothing is taken of."""
 
     def __init__(self) -> None:
         self._flows: dict[int, _Flow[M]] = {}  # none is empty; the next in turn comes first
@@ -57,9 +57,9 @@ class Queue(Generic[M]):
         """Append messages to the flows of their organizations."""
         flows = self._flows
         for message in messages:
-            flow = flows.get(message.organization)
+            flow = flows.get(message.flow)
             if flow is None:
-                flow = flows[message.organization] = _Flow()
+                flow = flows[message.flow] = _Flow()
             flow.messages.append(message)
         self._arrived.set()
 

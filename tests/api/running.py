@@ -21,6 +21,7 @@ from typing import Any, Self
 from uuid import UUID
 
 import aiohttp
+import structlog
 import uvicorn
 from psycopg import AsyncCursor
 from psycopg.sql import Composable
@@ -300,6 +301,7 @@ def running_api(
     settings.setdefault("secret_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     chosen = ApiSettings(database_url=database.url("opsc_app"), log_level="error", **settings)
     logs.configure(chosen.log_level, chosen.log_format)
+    structlog.configure(cache_logger_on_first_use=False)  # else no other test sees what is logged
     api = RunningApi(database, chosen, has_page=has_page, limits=limits, live_limits=live_limits)
     api.start()
     try:

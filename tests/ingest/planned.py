@@ -23,7 +23,7 @@ from db.ingest.registry import (
 from geofence.judging.state import State
 from ingest.late import lookup as past
 from ingest.late.lookup import NO_PAST, AssetPast, LateSpan, Lookup, LookupNeeded, Past
-from ingest.planning.decoded_batch import read
+from ingest.planning.decoded_batch import decode_batch
 from ingest.planning.memory import Memory
 from ingest.planning.pace import LatePace
 from ingest.planning.plan import WritePlan, make_plan
@@ -79,7 +79,7 @@ class Planned:
         """Settle the messages: plan and take them as one batch, received then."""
         now_us, known = BEGAN_US + after_s * S, NO_PAST
         self.memory.late_pace = LatePace()  # how long a plan takes here must not matter
-        arrivals = read(messages, now_us)
+        arrivals = decode_batch(messages, now_us)
         while True:
             try:
                 plan = make_plan(arrivals, self.memory, now_us, known)

@@ -8,7 +8,7 @@ from uuid import UUID
 from db.core import leases
 from db.core.connect import connect
 from ingest.metrics import IngestMetrics
-from ingest.planning.decoded_batch import read
+from ingest.planning.decoded_batch import decode_batch
 from ingest.recovery import recover
 from ingest.results import results
 from ingest.sources.source import RawMessage
@@ -44,7 +44,7 @@ async def term_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
 
 async def settle(term: LeaderTerm, messages: Sequence[RawMessage]) -> list[Result]:
     """Store the messages as one batch; returns what their source is told."""
-    arrivals = read(messages, now_us())
+    arrivals = decode_batch(messages, now_us())
     plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
     stored = await store(term, arrivals, plan)
     return [Result(code) for code in results(*stored)]

@@ -15,7 +15,7 @@ from db.core import leases
 from db.core.connect import Connection, connect
 from geofence.zones.versions import MIN_TIME_US
 from ingest.late.lookup import MOST_CHECKPOINTS, LateSpan
-from ingest.planning.decoded_batch import read
+from ingest.planning.decoded_batch import decode_batch
 from ingest.planning.memory import Memory
 from ingest.transaction import LEASE, LeaderTerm, plan_with_lookups, store
 from mqtt import Message
@@ -146,7 +146,7 @@ async def take(
     term: LeaderTerm, messages: list[Message], now: datetime, sources: Sequence[Any] = ()
 ) -> None:
     """Store the messages: also what a plan leaves over, which depends on how long plans took."""
-    arrivals = read(messages, microseconds(now))
+    arrivals = decode_batch(messages, microseconds(now))
     while arrivals is not None:
         plan = await plan_with_lookups(term.conn, arrivals, term.memory, lambda: microseconds(now))
         await store(term, arrivals, plan, sources)

@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 import pytest_asyncio
-from structlog.testing import CapturingLogger
+from structlog.typing import EventDict
 
 from db.core.connect import Limits, Pool, connect, pool
 from db.core.ids import new_id
@@ -218,10 +218,8 @@ async def test_a_chunk_that_somebody_reads_holds_nothing_else_up(
 
 
 async def test_the_loop_tries_again_after_somebody_was_in_the_way(
-    world: World, connections: Pool, monkeypatch: pytest.MonkeyPatch
+    world: World, connections: Pool, logged: list[EventDict]
 ) -> None:
-    logs = CapturingLogger()  # whatever level tests before have set
-    monkeypatch.setattr("webhooks.retention._log", logs)
     _, vehicle = await _tenant(world.database)
     limits, stop, metrics = RetentionLimits(again_s=0.05), asyncio.Event(), WebhookMetrics()
     worker = Retention(connections, Days(4, None, None), metrics, limits)
@@ -237,7 +235,7 @@ async def test_the_loop_tries_again_after_somebody_was_in_the_way(
         async with reader.transaction():
             await reader.execute("SELECT count(*) FROM gps_events")
             tasks.create_task(worker.run(stop))
-            await until(lambda: any(call.args == ("retention postponed",) for call in logs.calls))
+            await until(lambda: any(one["event"] == "retention postponed" for one in logged))
         await until(is_done)
         stop.set()
 

@@ -31,7 +31,7 @@ from telemetry.ids import format_id
 from telemetry.times import to_us
 from webhooks.delivery import envelope, signing
 from webhooks.delivery.answer_log import NOTHING, LoggedAnswer, logged_answer
-from webhooks.delivery.claimer import Claimer, ClaimerLimits
+from webhooks.delivery.claimer_lock import ClaimerLock, ClaimerLockLimits
 from webhooks.delivery.endpoint_secrets import EndpointSecretsBox, EndpointSecretsError
 from webhooks.delivery.fair_queue import AttemptSlot, EndpointQueues, FairQueueLimits
 from webhooks.delivery.hour_counts import HourCounts
@@ -59,7 +59,7 @@ class DeliverLimits:
     recheck_s: float = 0.5  # between looks whether the endpoints of waiting claims have changed
     disable_after_s: float = 120 * 3_600  # of failures alone
     queues: FairQueueLimits = field(default_factory=FairQueueLimits)
-    claimer: ClaimerLimits = field(default_factory=ClaimerLimits)
+    lock: ClaimerLockLimits = field(default_factory=ClaimerLockLimits)
 
     @property
     def no_answer_s(self) -> float:
@@ -73,7 +73,7 @@ class DeliverLimits:
         """The seconds that a claim holds: its wait for a slot, the longest attempt, its mark.
 
         What a process had claimed that was cut off is claimable again after this; where it was
-        killed, as soon as its lock is missed (`webhooks.delivery.claimer`).
+        killed, as soon as its lock is missed (`webhooks.delivery.claimer_lock`).
         """
         return 3 * self.attempt_s
 
@@ -115,7 +115,7 @@ class Deliverer:
         self._dropped: list[ClaimedDelivery] = []  # claims to give back
         self._gone: set[KnownEndpoint] = set()  # they answered 410, and are not yet disabled
         self._counts = HourCounts()
-        self._claimer = Claimer(connect, self.wake, self._limits.claimer)
+        self._claimer_lock = ClaimerLock(connect, self.wake, self._limits.lock)
         self._attempts: dict[int, AttemptSlot] = {}  # under way, by the slot's number
         self._starts_soon = False  # `_start_attempts` is called in this turn of the event loop
         self._unmarked: set[int] = set()  # deliveries whose attempt has begun, by their numbers
@@ -141,8 +141,8 @@ class Deliverer:
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop`, then let attempts under way end."""
         ended = asyncio.Event()
-        async with asyncio.TaskGroup() as claimer:
-            claimer.create_task(self._claimer.run(ended))
+        async with asyncio.TaskGroup() as holding:
+            holding.create_task(self._claimer_lock.run(ended))
             while not stop.is_set():
                 if self._failure is not None:
                     raise self._failure
@@ -150,7 +150,7 @@ class Deliverer:
                 try:
                     async with self._connections.connection() as conn:
                         await self._pass(conn)
-                    self._reached = self._claimer.is_held
+                    self._reached = self._claimer_lock.is_held
                     self._outage.end()
                 except TROUBLE as error:
                     self._reached = False
@@ -166,7 +166,7 @@ class Deliverer:
     async def _pass(self, conn: Connection) -> None:
         await self._write_marks(conn)
         await self._give_back(conn)
-        if self._claimer.is_held:
+        if self._claimer_lock.is_held:
             await self._claim(conn)
         if monotonic() >= self._survey_at_s:
             # First: a survey that fails is not to be the work of each pass.
@@ -216,7 +216,7 @@ class Deliverer:
                 self._dropped += self._queues.drop(endpoint_id, changes.get(endpoint_id))
         dropped = self._dropped[:]
         if dropped:
-            await webhook_deliveries.release(conn, dropped, self._claimer.number)
+            await webhook_deliveries.release(conn, dropped, self._claimer_lock.number)
             del self._dropped[: len(dropped)]
 
     async def _claim(self, conn: Connection) -> None:
@@ -227,9 +227,9 @@ class Deliverer:
             capacities=self._queues.capacities() | {endpoint.id: 0 for endpoint in self._gone},
             after=self._after,
             lease_s=limits.claim_s,
-            claimer=self._claimer.number,
-            living=self._claimer.living(),
-            dead_after_s=limits.claimer.dead_after_s,
+            claimer=self._claimer_lock.number,
+            living=self._claimer_lock.living(),
+            dead_after_s=limits.lock.dead_after_s,
         )
         claims = await webhook_deliveries.claim(conn, wanted)
         # A database that stood still may return what we have attempted and not yet marked.
@@ -407,7 +407,7 @@ class Deliverer:
             async with self._connections.connection() as conn:
                 await self._write_marks(conn)
                 await self._add_counts(conn)
-                await webhook_deliveries.release(conn, claims, self._claimer.number)
+                await webhook_deliveries.release(conn, claims, self._claimer_lock.number)
         except TROUBLE as error:
             _log.warning(
                 "claimed deliveries not released, others attempt them when this process has ended",

@@ -4,7 +4,7 @@ import { ALERTS } from '../alerts/alerts'
 import { soundAlert } from '../alerts/sound'
 import { api, data, type Schemas } from '../api/client'
 
-export type Breach = Schemas['EventItem'] & { data: Schemas['Alert'] }
+export type Breach = Schemas['EventItem'] & { data: Schemas['BreachOrDwell'] }
 type Page = { data: Schemas['EventItem'][]; next_cursor: string | null }
 
 const KEY = ['breaches']

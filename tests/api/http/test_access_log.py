@@ -128,19 +128,6 @@ class Counted(Metrics):
         self.whose.append(whose)
 
 
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The lines that are written, whatever the level of the tests' own API."""
-    written = list[Any]()
-
-    class Log:
-        def info(self, event: str, **fields: Any) -> None:
-            written.append({"event": event, **fields})
-
-    monkeypatch.setattr("api.http.access_log._log", Log())
-    return written
-
-
 def said(client: str, organization: str | None = None) -> dict[str, Any]:
     line = {"client": client, "path": "/" + "x" * 400}
     return line if organization is None else line | {"organization": organization}
@@ -156,36 +143,36 @@ def said(client: str, organization: str | None = None) -> dict[str, Any]:
     ],
 )
 async def test_what_one_makes_the_log_write_is_bounded_and_the_rest_is_counted(
-    one: dict[str, Any], other: dict[str, Any], budget: int, named: str, lines: list[Any]
+    one: dict[str, Any], other: dict[str, Any], budget: int, named: str, logged: list[Any]
 ) -> None:
     metrics = Counted()
     log, sent = AccessLog(metrics), 2_000
     for _ in range(sent):
         log.write("request", one)
-    written = len(lines)
+    written = len(logged)
     assert budget * 0.7 < written * len(json.dumps(one)) < budget
     log.write("request", other)
-    assert lines[-1]["client"] == other["client"]
-    assert len(lines) == written + 1
+    assert logged[-1]["client"] == other["client"]
+    assert len(logged) == written + 1
     log.end_minute()
     kind = "organization" if "organization" in one else "client"
-    summary = {"event": "lines left out", kind: named, "lines": sent - written}
-    assert lines[written + 1 :] == [summary]
+    left_out = {kind: named, "lines": sent - written}
+    assert logged[written + 1 :] == [{"event": "lines left out", "log_level": "info"} | left_out]
     log.write("request", one)
     log.end_minute()
-    assert len(lines) == written + 3
+    assert len(logged) == written + 3
     assert metrics.whose == [kind] * (sent - written)
 
 
-async def test_addresses_beyond_those_that_are_counted_share_one_budget(lines: list[Any]) -> None:
+async def test_addresses_beyond_those_that_are_counted_share_one_budget(logged: list[Any]) -> None:
     log = AccessLog(Counted())
     for number in range(12_000):
         log.write("request", said(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"))
-    written = len(lines)
+    written = len(logged)
     assert 10_000 < written < 11_000
     log.end_minute()
-    assert lines[-1]["client"] == "others"
-    assert lines[-1]["lines"] == 12_000 - written
+    assert logged[-1]["client"] == "others"
+    assert logged[-1]["lines"] == 12_000 - written
 
 
 async def test_a_flood_leaves_the_lines_of_others_and_warnings_in_the_log(

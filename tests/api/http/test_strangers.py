@@ -17,6 +17,7 @@ from api.http.strangers import (
     Strangers,
     counted_address,
 )
+from tests.api.live.feeds.locking import locked
 from tests.api.live.reading import emit, signed_in, stranger, streaming
 from tests.api.photos.uploading import upload
 from tests.api.running import Organization, RunningApi, running_api
@@ -25,6 +26,7 @@ from tests.waiting import until
 
 HALF = b"GET /v1/assets HTTP/1.1\r\nHost: x\r\n"
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+UNKNOWN = HALF + b"Authorization: Bearer opsk_" + b"x" * 43 + b"\r\n\r\n"
 NO_BODY = (
     b"POST /v1/auth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     b"Content-Length: 100\r\n\r\n{"
@@ -322,8 +324,16 @@ async def test_a_client_that_does_not_take_its_answer_makes_place_too(
 
 def _untaken(api: RunningApi) -> int:
     """Return how many connections have an answer that its client does not take."""
-    every: set[server.BoundedHttp] = api._server.server_state.connections  # pyright: ignore
-    return sum(each.flow.write_paused for each in every)
+    return sum(each.flow.write_paused for each in _open(api))
+
+
+def _answered(api: RunningApi) -> int:
+    """Return how many connections have a request that is being answered."""
+    return sum(bool(each.cycle and not each.cycle.response_complete) for each in _open(api))
+
+
+def _open(api: RunningApi) -> set[server.BoundedHttp]:
+    return api._server.server_state.connections  # pyright: ignore
 
 
 def _places(api: RunningApi) -> ConnectionPlaces:
@@ -378,12 +388,14 @@ async def test_sockets_that_do_not_authenticate_make_place_too(exposed: RunningA
 async def test_an_address_whose_connections_are_all_being_answered_is_told(
     exposed: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server.BoundedHttp, "make_place", lambda _: False)
+    monkeypatch.setattr("api.http.strangers.MOST_OF_ADDRESS", 3)
     port = int(exposed.url.rpartition(":")[2])
-    async with _connections(exposed, MOST_OF_ADDRESS, HALF):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(WHOLE)
-        head = (await asyncio.wait_for(reader.read(), 20)).decode()
-        writer.close()
+    with locked(exposed, "api_keys"):
+        async with _connections(exposed, 3, UNKNOWN):
+            await until(lambda: _answered(exposed) == 3)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(WHOLE)
+            head = (await asyncio.wait_for(reader.read(), 20)).decode()
+            writer.close()
     assert head.startswith("HTTP/1.1 503")
     assert "Your address has too many connections" in head

@@ -144,10 +144,12 @@ async def test_the_usage_shows_every_row_that_is_stored(
 async def test_a_list_without_filters_has_the_total_that_is_kept(
     api: RunningApi, north: Organization, ids: Ids
 ) -> None:
+    gone = (await north.admin.post("/v1/clients", {"name": "x"})).json["id"]
+    assert (await north.admin.delete(f"/v1/clients/{gone}")).status == 204
     for table in ROWS:
         path = f"/v1/{table.replace('_', '-')}"
         listed = (await north.admin.get(path, limit=1000)).json
-        assert listed["total"] == len(listed["data"]), table
+        assert listed["total"] == len(listed["data"]) > 0, table
 
 
 async def test_a_smaller_plan_has_smaller_quotas(api: RunningApi) -> None:
@@ -168,7 +170,10 @@ async def test_of_a_thousand_parallel_creates_as_many_are_stored_as_there_is_roo
 
     async def create() -> Answer:
         async with turns:
-            return await org.admin.post("/v1/clients", {"name": "x"})
+            answer = await org.admin.post("/v1/clients", {"name": "x"})
+            while answer.status == 429:  # on a busy machine it has waited too long for its turn
+                answer = await org.admin.post("/v1/clients", {"name": "x"})
+            return answer
 
     answers = await asyncio.gather(*(create() for _ in range(1_000)))
     assert Counter(answer.status for answer in answers) == {201: 30, 403: 970}
@@ -200,6 +205,12 @@ async def test_a_quota_that_is_set_for_one_organization_counts_whatever_its_plan
     ):
         answer = await org.admin.post(path, body)
         assert (answer.status, answer.json.get("code")) == (403, "quota_exceeded"), path
+    limit = ROWS["assets"]["unlimited"]
+    use(api, org, "assets", limit)
+    for more, status in ((1, 201), (1, 403), (None, 403)):
+        await set_own(api, org, "assets", more and limit + more)
+        assert (await org.admin.post("/v1/assets", {"name": "x"})).status == status
+    use(api, org, "assets", 1)
     for quota in QUOTAS:
         await set_own(api, org, quota, None)
     assert (await org.admin.post("/v1/assets", {"name": "x"})).status == 201

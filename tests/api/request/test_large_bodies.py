@@ -2,15 +2,16 @@
 decodes.
 """
 
+import asyncio
 import json
-import math
 from typing import Any
 
 import pytest
 
 from api.limits.geometry_checks import LARGE_BYTES
-from api.limits.json_body import decode_json
-from tests.api.running import Answer, Organization
+from tests.api.running import Answer, Organization, RunningApi
+from tests.api.shapes import process_held, ring
+from tests.waiting import until
 
 BLANKS = " " * (LARGE_BYTES + 1)
 SQUARE = [[8, 47], [9, 47], [9, 48], [8, 47]]
@@ -120,17 +121,20 @@ async def test_a_repetition_is_known_whatever_its_blanks(org: Organization) -> N
     assert (await sent(org, other, **key)).json["code"] == "idempotency_mismatch"
 
 
-async def test_the_most_vertices_are_taken_and_the_event_loop_decodes_none(
-    org: Organization, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def decode(content: bytes, most_values: int) -> object:
-        assert len(content) <= LARGE_BYTES
-        return decode_json(content, most_values)
-
-    monkeypatch.setattr("api.request.route.decode_json", decode)
-    turns = [2 * math.pi * number / 99_999 for number in range(99_999)]
-    ring = [[round(8 + math.cos(at) / 100, 9), round(47 + math.sin(at) / 100, 9)] for at in turns]
-    geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+async def test_the_most_vertices_are_taken(org: Organization) -> None:
+    geometry = ring(100_000)
     answer = await sent(org, json.dumps({"name": "x", "geometry": geometry}))
     assert answer.status == 201
     assert answer.json["geometry"] == geometry
+
+
+async def test_the_event_loop_decodes_none(api: RunningApi, org: Organization) -> None:
+    """What decodes it is held, so there is no answer, though the text is no JSON."""
+    shapes = api.live.state.shapes
+    assert (await sent(org, "{" + BLANKS)).status == 400
+    with process_held(shapes):
+        asked = asyncio.create_task(sent(org, "{" + BLANKS))
+        await until(lambda: asked.done() or shapes._process._one_at_a_time.locked())
+        assert not asked.done()
+        assert (await sent(org, "{")).status == 400
+    assert (await asked).json["code"] == "invalid_json"

@@ -1,22 +1,17 @@
 """Many new things in one request, all or none."""
 
 import asyncio
-import threading
-from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from api.limits.geometry_checks import Shapes
-from api.limits.geometry_process import ShapeRequest
 from api.resources.batches import MOST
 from db.core.ids import new_id
 from telemetry.ids import format_id
 from tests.api.problems import is_problem
 from tests.api.punching import employee
 from tests.api.running import Answer, Organization, RunningApi
-from tests.api.shapes import BOW_TIE, line, point, square
+from tests.api.shapes import BOW_TIE, line, point, process_held, ring, square
 from tests.api.stored import carried
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -206,32 +201,21 @@ async def test_who_may_not_make_one_may_not_make_many(north: Organization, name:
 
 
 async def test_the_third_import_of_zones_that_waits_is_refused_at_once(
-    org: Organization, south: Organization, monkeypatch: pytest.MonkeyPatch
+    api: RunningApi, org: Organization, south: Organization
 ) -> None:
     """Others are not: neither what another organization imports, nor what comes later."""
-    gate, begun = threading.Event(), threading.Semaphore(0)
-    check = Shapes.check
-
-    async def held(shapes: Shapes, org_id: UUID, asked: Sequence[ShapeRequest]) -> Any:
-        if org_id == org.org_id:
-            begun.release()
-            await asyncio.to_thread(gate.wait)
-        return await check(shapes, org_id, asked)
-
-    monkeypatch.setattr(Shapes, "check", held)
-    path, zones = "/v1/zones/batch", [BODIES["zones"]] * 2
-    first = asyncio.create_task(org.admin.post(path, zones))
-    await asyncio.to_thread(begun.acquire)
-    more = [asyncio.create_task(org.admin.post(path, zones)) for _ in range(3)]
-    done, waiting = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
-    (refused,) = [task.result() for task in done]
-    assert (refused.status, refused.json["code"]) == (429, "too_many_imports")
-    assert refused.headers["Retry-After"] == "1"
-    unread = await org.admin.post(path, "no zones")  # which would be a 422
-    assert (unread.status, unread.json["code"]) == (429, "too_many_imports")
-    assert (await south.admin.post(path, zones)).status == 201
-    assert not first.done()
-    gate.set()
-    assert [(await task).status for task in (first, *waiting)] == [201] * 3
+    path, zones = "/v1/zones/batch", [{"name": "x", "geometry": ring(400)}] * 2
     assert (await org.admin.post(path, zones)).status == 201
-    assert (await org.admin.get("/v1/zones", limit=1)).json["total"] == 8
+    with process_held(api.live.state.shapes):
+        sent = [asyncio.create_task(org.admin.post(path, zones)) for _ in range(4)]
+        done, waiting = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+        (refused,) = [task.result() for task in done]
+        assert (refused.status, refused.json["code"]) == (429, "too_many_imports")
+        assert refused.headers["Retry-After"] == "1"
+        unread = await org.admin.post(path, "no zones")  # which would be a 422
+        assert (unread.status, unread.json["code"]) == (429, "too_many_imports")
+        assert (await south.admin.post(path, [BODIES["zones"]] * 2)).status == 201
+        assert not any(task.done() for task in waiting)
+    assert [(await task).status for task in waiting] == [201] * 3
+    assert (await org.admin.post(path, zones)).status == 201
+    assert (await org.admin.get("/v1/zones", limit=1)).json["total"] == 10

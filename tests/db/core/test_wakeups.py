@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from structlog.typing import EventDict
 
-from db.core import wakeups
 from db.core.connect import Connection, Pool, connect, pool
 from db.core.errors import UniqueViolation
 from db.core.ids import new_id
@@ -21,15 +21,6 @@ from tests.servers import DatabaseUnderTest, beside
 from tests.waiting import until
 
 EVENTS = WakeUp(Channel.EVENTS)
-
-
-class Log:
-    """A log that keeps what it warns of."""
-
-    def __init__(self, texts: list[str]) -> None:
-        self.warning = self.critical = lambda text, **_: texts.append(text)
-
-    def info(self, text: str, **_: object) -> None: ...
 
 
 @pytest_asyncio.fixture
@@ -129,10 +120,8 @@ async def test_sessions_that_are_ended_are_opened_again(database: DatabaseUnderT
 
 
 async def test_sessions_that_do_nothing_are_opened_ever_less_often(
-    database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+    database: DatabaseUnderTest, logged: list[EventDict]
 ) -> None:
-    warnings: list[str] = []
-    monkeypatch.setattr(wakeups, "_log", Log(warnings))
     opened_s: list[float] = []
     clock = asyncio.get_running_loop()
 
@@ -147,7 +136,7 @@ async def test_sessions_that_do_nothing_are_opened_ever_less_often(
     async with wake_ups.running():
         await until(lambda: opened_s and opened_s[-1] - opened_s[0] > 1.5)
     assert len(opened_s) < 40  # of two tasks, together
-    assert len(warnings) == 2
+    assert [one["event"] for one in logged] == ["no wake-ups, polling meanwhile"] * 2
 
 
 async def test_while_no_session_listens_all_are_woken_up_again_and_again(
@@ -172,15 +161,15 @@ async def test_while_no_session_listens_all_are_woken_up_again_and_again(
 
 
 async def test_a_failure_that_no_session_mends_is_shown(
-    database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+    database: DatabaseUnderTest, logged: list[EventDict]
 ) -> None:
-    shown: list[str] = []
-    monkeypatch.setattr(wakeups, "_log", Log(shown))
     wake_ups = wake_ups_at(database.url("opsc_app"))
     wake_ups.on(Channel.EVENTS, lambda _: 1 // 0)
     async with wake_ups.running():
-        await until(lambda: shown)
-    assert shown == ["wake-ups failed, polling from now on"]
+        await until(lambda: logged)
+    assert [(one["event"], one["log_level"]) for one in logged] == [
+        ("wake-ups failed, polling from now on", "critical")
+    ]
 
 
 async def test_a_database_that_is_killed_wakes_up_again(private_postgres) -> None:

@@ -3,11 +3,7 @@
 import asyncio
 import secrets
 from datetime import timedelta
-from typing import Any
 
-import pytest
-
-from ingest.late import lookup as past
 from ingest.planning.plan import UNDER_WAY_US
 from tests.ingest.conftest import Device, fix, running, runtime
 from tests.ingest.tenants import Tenant, soon, square
@@ -42,21 +38,20 @@ async def test_a_zone_is_deleted_while_a_late_fix_of_before_comes(
 
 
 async def test_a_deadline_to_come_does_not_make_a_late_fix_judge_all_that_follows(
-    tenant: Tenant, device: Device, ingest: object, monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, device: Device, ingest: object, database: DatabaseUnderTest
 ) -> None:
-    """An asset that is to dwell, or to fall silent, has a checkpoint like any other."""
-    wanted: list[int] = []
-    look_up = past.look_up
-
-    async def noted(conn: Any, need: past.Lookup, *more: Any) -> past.Past:
-        wanted.extend(span.checkpoints for span in need.assets.values())
-        return await look_up(conn, need, *more)
-
-    monkeypatch.setattr(past, "look_up", noted)
+    """An asset that is to dwell, or to fall silent, has a checkpoint like any other. Behind it the
+    stored fix is made another one, which only who judges it sees.
+    """
     vehicle = await tenant.vehicle()
-    await tenant.zone(square(*PLACE), rules={"dwell_seconds": 30 * 86_400})
+    rules = {"dwell_seconds": 30 * 86_400, "exit_confirm_fixes": 1}
+    await tenant.zone(square(*PLACE), rules=rules)
     began, stored = soon(-9 * 3600), "SELECT count(*) FROM gps_events"
     for count, hour in enumerate((0, 2, 4, 6, 8, 5), 1):
+        if hour == 5:
+            away = "UPDATE gps_events SET lon = %s, lat = %s WHERE tracker_id = %s AND time = %s"
+            last = (vehicle.tracker_id, began + timedelta(hours=8))
+            database.run("admin", away, (*AWAY, *last))
         await device.send(vehicle, fix(began + timedelta(hours=hour), *PLACE))
         await until(lambda count=count: tenant.rows(stored) == [(count,)])
-    assert wanted == [1], "the checkpoint at the sixth hour is where judging ends"
+    assert tenant.rows("SELECT left_at FROM visits") == [(None,)]

@@ -13,7 +13,7 @@ from db.history.quarantine import Refusal
 from db.ingest.registry import RegistryChanges, TrackerRow
 from ingest.late.lookup import NO_PAST
 from ingest.planning.acceptance import Accepted, accept
-from ingest.planning.decoded_batch import DecodedBatch, read
+from ingest.planning.decoded_batch import DecodedBatch, decode_batch
 from ingest.planning.rate_limit import Rates
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
@@ -73,7 +73,7 @@ def _registry() -> Registry:
 
 def _arrivals(sent: list[tuple[str, bytes]], tracker: UUID) -> DecodedBatch:
     name = format_id("trk", tracker)
-    return read(
+    return decode_batch(
         [Message(f"trackers/{name}/{level}", body, 1, 0, False, False, None, None)
          for level, body in sent],
         NOW_US,

@@ -14,7 +14,7 @@ from db.core.connect import connect
 from db.core.tenant import act_for
 from db.history.inbox import NewMessage, put
 from ingest.planning import deferral, pace, shares
-from ingest.planning.decoded_batch import read
+from ingest.planning.decoded_batch import decode_batch
 from ingest.runtime import IngestRuntime
 from ingest.transaction import plan_with_lookups
 from telemetry.topics import fixes_topic
@@ -226,13 +226,13 @@ async def test_whose_messages_are_refused_has_little_of_the_next_batch(
     async with term_of(database) as term:
         await settle(term, refused[: shares.MOST_REFUSED_SHARE])
         await settle(term, [*refused, *good[:20]])
-        batch = deferral.shared(read([*refused, *good[20:]], now_us()), term.memory, 1_000)
+        batch = deferral.shared(decode_batch([*refused, *good[20:]], now_us()), term.memory, 1_000)
         of_each = Counter(one.identity for one in batch.messages)
         assert of_each == {of_many.tracker_id: deferral.SLOW_FIXES, of_few.tracker_id: 20}
         assert batch.behind is not None
         assert len(batch.behind.messages) == 150 - deferral.SLOW_FIXES
         await settle(term, [*refused[:1], *good[20:]])
-        assert deferral.shared(read(refused, now_us()), term.memory, 1_000).behind is None
+        assert deferral.shared(decode_batch(refused, now_us()), term.memory, 1_000).behind is None
     assert many.rows("SELECT count(*), sum(seen) FROM quarantine") == [(150, 215)]
 
 
@@ -246,7 +246,9 @@ async def test_whose_fixes_conflict_has_little_of_the_next_batch(
     good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(20)]
     async with term_of(database) as term:
         await settle(term, [*conflicts, *good[:10]])
-        batch = deferral.shared(read([*conflicts, *good[10:]], now_us()), term.memory, 1_000)
+        batch = deferral.shared(
+            decode_batch([*conflicts, *good[10:]], now_us()), term.memory, 1_000
+        )
         assert batch.behind is not None
         assert len(batch.behind.messages) == 150 - deferral.SLOW_FIXES
     assert many.rows("SELECT count(*) FROM quarantine WHERE reason = 'conflict'") == [(149,)]
@@ -260,7 +262,7 @@ async def test_of_one_that_crosses_zones_a_plan_has_little_while_others_send(
     many, of_many, _ = await tenant_with_zones(database)
     few = await Tenant.create(database)
     of_few = await few.vehicle()
-    crossing = read([sent(of_many, *in_and_out(soon(-300), 100))], now_us())
+    crossing = decode_batch([sent(of_many, *in_and_out(soon(-300), 100))], now_us())
     async with term_of(database) as term:
         term.memory.most_transitions = 100_000
         plan = await plan_with_lookups(term.conn, crossing, term.memory, now_us)
@@ -283,7 +285,7 @@ async def test_a_batch_has_little_of_each_where_several_send(database: DatabaseU
     ]
     good = [sent(of_few, fix(soon(n - 90), *HOME)) for n in range(40)]
     async with term_of(database) as term:
-        batch = read([*much, *good], now_us())
+        batch = decode_batch([*much, *good], now_us())
         assert deferral.shared(batch, term.memory, 20_000).behind is None
         term.memory.company.is_shared = True
         batch = deferral.shared(batch, term.memory, 20_000)

@@ -10,7 +10,7 @@ import pytest
 
 from ingest import splitting
 from ingest.planning import deferral
-from ingest.planning.decoded_batch import read
+from ingest.planning.decoded_batch import decode_batch
 from ingest.planning.deferral import finished, shared
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.results import results
@@ -86,7 +86,7 @@ class Answers:
 
 async def stored_anyhow(term: LeaderTerm, messages: Sequence[RawMessage], told: Answers) -> bool:
     """Store messages as the leader does. Returns whether the batch had to be split."""
-    arrivals = read(messages, now_us())
+    arrivals = decode_batch(messages, now_us())
     plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
     try:
         told(await store(term, arrivals, plan))
@@ -186,15 +186,15 @@ async def test_a_poisoned_organization_has_little_of_a_batch_until_one_passes(
     async with term_of(picky) as term:
         await stored_anyhow(term, [sent(poisoned, -90, seq=666), sent(quiet, -90)], Answers())
         both = [*(sent(one, n - 60) for one in (poisoned, quiet) for n in range(30))]
-        batch = shared(read(both, now_us()), term.memory, 1_000)
+        batch = shared(decode_batch(both, now_us()), term.memory, 1_000)
         assert [one.identity for one in batch.messages].count(poisoned.tracker_id) == 10
         assert [one.identity for one in batch.messages].count(quiet.tracker_id) == 30
         assert batch.behind is not None
         assert len(batch.behind.messages) == 20
-        clear_poisoned(term.memory, read([sent(quiet, -5)], now_us()))
+        clear_poisoned(term.memory, decode_batch([sent(quiet, -5)], now_us()))
         assert term.memory.poisoned
         clear_poisoned(term.memory, batch)
-        assert shared(read(both, now_us()), term.memory, 1_000).behind is None
+        assert shared(decode_batch(both, now_us()), term.memory, 1_000).behind is None
 
 
 async def test_of_whom_too_much_is_left_over_is_known_by_organization(
@@ -205,7 +205,7 @@ async def test_of_whom_too_much_is_left_over_is_known_by_organization(
     messages = [sent(busy, n - 90) for n in range(40)]
     async with term_of(picky) as term:
         for few, most, held in ((5, 100, []), (5, 80, [tenant]), (30, 100, [tenant, other])):
-            left = read([*messages, *(sent(quiet, n - 90) for n in range(few))], now_us())
+            left = decode_batch([*messages, *(sent(quiet, n - 90) for n in range(few))], now_us())
             paused = deferral.over_threshold(left, term.memory.registry, most)
             assert paused == {one.org_id for one in held}
 

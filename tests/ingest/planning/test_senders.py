@@ -9,7 +9,7 @@ from db.ingest.registry import RegistryChanges, TrackerRow
 from ingest.id_index import UNKNOWN
 from ingest.late.lookup import NO_PAST
 from ingest.planning.acceptance import Accepted, accept
-from ingest.planning.decoded_batch import read
+from ingest.planning.decoded_batch import decode_batch
 from ingest.planning.rate_limit import Rates
 from ingest.planning.senders import organizations_of, senders_of, trackers_of
 from ingest.registry.registry import Registry
@@ -60,7 +60,7 @@ def test_a_fix_is_of_the_sender_of_its_message_or_of_an_unknown_device() -> None
 
 def test_a_fix_of_an_unknown_device_is_refused_and_the_senders_own_is_accepted() -> None:
     message = DeviceMessage(TRACKERS[0], TOPICS[0], json.dumps([FIX, FIX]).encode())
-    arrivals = read([message], NOW_US)
+    arrivals = decode_batch([message], NOW_US)
     arrivals.decoded.batch.rows["device"][1] = 1
     accepted = accept(arrivals, registry_of_two(), Watermarks(), Rates(), NO_PAST)
     assert isinstance(accepted, Accepted)

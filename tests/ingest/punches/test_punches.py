@@ -12,7 +12,7 @@ from db.core.tenant import act_for
 from db.history import inbox
 from db.punches.rows import Fate, NewPunch, Recorded
 from ingest import splitting
-from ingest.planning.decoded_batch import read
+from ingest.planning.decoded_batch import decode_batch
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.results import results
 from ingest.splitting import store_in_parts
@@ -319,7 +319,7 @@ async def test_a_punch_that_the_database_refuses_costs_no_other(
         await conn.execute("ALTER TABLE punches ADD CONSTRAINT picky CHECK (note <> 'poison')")
     try:
         async with term_of(database) as term:
-            arrivals = read(messages, now_us())
+            arrivals = decode_batch(messages, now_us())
             plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
             try:
                 await store(term, arrivals, plan)

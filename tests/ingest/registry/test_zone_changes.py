@@ -8,10 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from db.core.connect import Connection
-from db.ingest.registry import RegistryChanges, changes_since, unchanging
-from ingest import transaction
-from ingest.planning.decoded_batch import read as read_messages
+from db.core.connect import connect
+from db.ingest.registry import changes_since, unchanging
+from ingest.planning.decoded_batch import decode_batch
 from ingest.registry.registry import Registry
 from ingest.transaction import plan_with_lookups, store
 from tests.ingest.conftest import Device, fix, running, runtime
@@ -22,6 +21,9 @@ from tests.waiting import until
 
 HOME = (13.4, 52.5)
 AWAY = (13.4, 52.5013)  # 145 m north: outside, and near enough to be there a second later
+WAITING = """
+SELECT FROM pg_locks WHERE NOT granted AND relation = 'tracker_assignments'::regclass
+"""
 
 
 async def _events(tenant: Tenant) -> list[str]:
@@ -168,29 +170,23 @@ async def test_a_zone_with_a_beginning_in_the_past_comes_to_an_asset_that_was_si
 
 
 async def test_writers_go_on_while_a_change_is_read_and_what_they_write_is_judged(
-    tenant: Tenant, database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
     """The batch that sees a zone sees also the one that was made while the first was read."""
-    vehicle, first_read = await tenant.vehicle(), asyncio.Event()
-    read_changes = transaction.changes_since
-
-    async def read(conn: Connection, revision: int) -> RegistryChanges:
-        changes = await read_changes(conn, revision)
-        if not first_read.is_set():
-            first_read.set()
-            async with asyncio.timeout(10):  # it would wait for the batch, which waits for it
-                await tenant.zone(square(*HOME), valid_from=soon(-5))
-        return changes
-
-    monkeypatch.setattr(transaction, "changes_since", read)
-    async with term_of(database) as term:
+    vehicle = await tenant.vehicle()
+    async with term_of(database) as term, await connect(database.url("admin"), "test") as admin:
         payload = json.dumps(fix(soon(-1), *HOME)).encode()
         topic = f"trackers/{vehicle.name}/fixes"
-        arrivals = read_messages([DeviceMessage(vehicle.tracker_id, topic, payload)], now_us())
+        arrivals = decode_batch([DeviceMessage(vehicle.tracker_id, topic, payload)], now_us())
         plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
         await tenant.zone(square(*AWAY))
-        stored = await store(term, arrivals, plan)
-        assert first_read.is_set()
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE tracker_assignments")  # which is read with the changes
+            storing = asyncio.create_task(store(term, arrivals, plan))
+            await until(lambda: database.run("admin", WAITING))
+            async with asyncio.timeout(10):  # it would wait for the batch, which waits for it
+                await tenant.zone(square(*HOME), valid_from=soon(-5))
+        stored = await storing
         assert stored.plan.revision == term.memory.registry.revision
     assert len(tenant.rows("SELECT FROM visits")) == 1
 

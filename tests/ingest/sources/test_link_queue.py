@@ -12,14 +12,14 @@ from ingest.sources.link_queue import MESSAGE_BYTES, QUANTUM_BYTES, Queue
 
 
 class Sent(NamedTuple):
-    organization: int
+    flow: int
     number: int
     payload: bytes = b""
     peer: object = None
 
 
-def sent(organization: int, count: int, size: int = 0, peer: object = None) -> list[Sent]:
-    return [Sent(organization, number, bytes(size), peer) for number in range(count)]
+def sent(flow: int, count: int, size: int = 0, peer: object = None) -> list[Sent]:
+    return [Sent(flow, number, bytes(size), peer) for number in range(count)]
 
 
 def queue_of(*messages: list[Sent]) -> Queue[Sent]:
@@ -32,28 +32,28 @@ def queue_of(*messages: list[Sent]) -> Queue[Sent]:
 async def test_a_message_behind_a_flood_comes_with_the_next_batch() -> None:
     queue = queue_of(sent(1, 50_000), sent(2, 1))
     taken = await queue.receive(1_000, 1 << 30)
-    assert Counter(one.organization for one in taken) == {1: 999, 2: 1}
+    assert Counter(one.flow for one in taken) == {1: 999, 2: 1}
     assert len(queue) == 49_001
 
 
 async def test_a_batch_is_shared_out_by_bytes_not_by_messages() -> None:
     queue = queue_of(sent(1, 1_000, size=100_000), sent(2, 50_000, size=100))
     taken = await queue.receive(1 << 30, 4_000_000)
-    by_organization = Counter[int]()
+    by_flow = Counter[int]()
     for one in taken:
-        by_organization[one.organization] += len(one.payload) + MESSAGE_BYTES
-    assert abs(by_organization[1] - by_organization[2]) < 100_000 + 2 * QUANTUM_BYTES
+        by_flow[one.flow] += len(one.payload) + MESSAGE_BYTES
+    assert abs(by_flow[1] - by_flow[2]) < 100_000 + 2 * QUANTUM_BYTES
 
 
 async def test_nothing_is_taken_of_an_organization_that_is_paused() -> None:
     queue = queue_of(sent(1, 3), sent(2, 2))
     queue.paused = {1}
-    assert [one.organization for one in await queue.receive(10, 1 << 20)] == [2, 2]
+    assert [one.flow for one in await queue.receive(10, 1 << 20)] == [2, 2]
     waiting = asyncio.create_task(queue.receive(10, 1 << 20))
     await asyncio.sleep(0)
     assert not waiting.done()
     queue.put(sent(3, 1))
-    assert [one.organization for one in await waiting] == [3]
+    assert [one.flow for one in await waiting] == [3]
     queue.paused = ()
     assert len(await queue.receive(10, 1 << 20)) == 3
 
@@ -85,6 +85,6 @@ def test_everything_comes_once_within_the_bounds_and_in_order_of_each_organizati
 
     asyncio.run(all_taken())
     assert sorted(one.number for one in found) == list(range(len(messages)))
-    for organization in range(5):
-        numbers = [one.number for one in found if one.organization == organization]
+    for flow in range(5):
+        numbers = [one.number for one in found if one.flow == flow]
         assert all(before < after for before, after in pairwise(numbers))

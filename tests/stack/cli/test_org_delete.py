@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,11 @@ from stack.errors import StackError
 from telemetry.ids import format_id, parse_id
 from tests.db.every_table import EVERY_TABLE, make_tenant
 from tests.servers import DatabaseUnderTest
+
+END_WAITING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE application_name = 'opsc org delete' AND wait_event_type = 'Lock'
+"""
 
 
 @pytest.fixture(params=["opsc_owner", "admin"])
@@ -102,20 +109,20 @@ def test_what_is_much_goes_in_pieces(
     assert rows_of(database, org_id) == {}
 
 
-def test_a_deletion_that_was_cut_short_is_completed(
-    database: DatabaseUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deletion_that_was_cut_short_is_completed(database: DatabaseUnderTest) -> None:
     org_id = asyncio.run(make_tenant(database))
-
-    async def fails(*_: object) -> None:
-        raise psycopg.OperationalError("the connection is lost")
-
     arguments = ("delete", format_id("org", org_id), "--yes")
-    with monkeypatch.context() as broken:
-        broken.setattr(organization_removal, "remove", fails)
-        result = call(org, database, "opsc_owner", *arguments)
-    assert "is deleted: the connection is lost; run the command again" in str(result.exception)
-    assert "gps_events" not in rows_of(database, org_id)
+    with psycopg.connect(database.url("admin")) as other, ThreadPoolExecutor() as threads:
+        other.execute("LOCK TABLE clients")  # which only the last step removes
+        deleting = threads.submit(call, org, database, "opsc_owner", *arguments)
+        while not (database.run("admin", END_WAITING) or deleting.done()):
+            time.sleep(0.02)
+        result = deleting.result()
+    assert "is deleted: terminating connection" in str(result.exception)
+    assert "run the command again" in str(result.exception)
+    left = rows_of(database, org_id)
+    assert "gps_events" not in left
+    assert "organizations" in left
     assert call(org, database, "opsc_owner", *arguments).exit_code == 0
     assert rows_of(database, org_id) == {}
 

@@ -6,16 +6,23 @@ from datetime import UTC, datetime
 
 import pytest
 
-from db.delivery import webhook_deliveries
 from tests.waiting import until
 from tests.webhooks import receivers
 from tests.webhooks.world import delivering
-from webhooks.delivery.deliverer import Deliverer, DeliverLimits
+from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 
 ONE_AT_A_TIME = DeliverLimits(
     attempt_s=5, recheck_s=0, queues=FairQueueLimits(window=1, waiting_per_attempt=20)
 )
+
+SECOND_IS_DUE = """
+UPDATE webhook_deliveries SET next_attempt_at = %s::timestamptz WHERE org_id = %s AND seq = 2
+"""
+CLAIM_WAITS = """
+SELECT FROM pg_stat_activity WHERE application_name = 'test-deliver' AND wait_event_type = 'Lock'
+   AND query LIKE '%secret_encrypted%'
+"""
 
 
 async def test_a_receiver_that_is_gone_is_not_asked_again(world, database):
@@ -40,41 +47,36 @@ async def test_after_410_nothing_more_of_what_was_claimed_is_sent(world, databas
     assert Counter(await world.states(org_id)) == {"delivered": 1, "failed": 1, "pending": 10}
 
 
-async def test_what_is_claimed_while_410_arrives_is_not_sent(world, database, monkeypatch):
-    asked, claimed, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    claim, end, connections = webhook_deliveries.claim, Deliverer._end, []
+async def test_what_is_claimed_while_410_arrives_is_not_sent(world, database, deliver, epoch):
+    """The claim waits for a lock meanwhile; its transaction makes the second delivery due."""
+    asked, may_answer, connections = asyncio.Event(), asyncio.Event(), []
 
     async def is_gone(_, writer) -> None:
         connections.append(writer)
         asked.set()
-        await claimed.wait()
+        await may_answer.wait()
         writer.write(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n")
         await writer.drain()
 
-    def end_and_tell(self, *told) -> None:
-        end(self, *told)
-        ended.set()
-
-    async def claim_and_wait(conn, wanted):
-        claims = await claim(conn, wanted)
-        if claims and asked.is_set() and not ended.is_set():
-            claimed.set()
-            await ended.wait()
-        return claims
-
-    monkeypatch.setattr(webhook_deliveries, "claim", claim_and_wait)
-    monkeypatch.setattr(Deliverer, "_end", end_and_tell)
     org_id = await world.organization()
     async with receivers.raw(is_gone) as url:
         await world.endpoint(org_id, url)
-        await world.events(org_id, 1)
-        async with delivering(database, limits=DeliverLimits(attempt_s=60)):
+        await world.events(org_id, 2)
+        await world.make_deliveries(deliver, epoch)
+        await world.admin.execute(SECOND_IS_DUE, ("infinity", org_id))
+        async with delivering(database, limits=DeliverLimits(attempt_s=60)) as running:
             await asked.wait()
-            await world.events(org_id, 1)
+            async with world.admin.transaction():
+                await world.admin.execute("LOCK TABLE webhook_deliveries")
+                await world.admin.execute(SECOND_IS_DUE, ("now", org_id))
+                await until(lambda: database.run("admin", CLAIM_WAITS))
+                may_answer.set()
+                await until(lambda: running.metrics.attempts.counts)
             await until(lambda: world.has_attempted(org_id, 1))
             await until(lambda: world.none_is_claimed(org_id))
     assert len(connections) == 1
-    assert Counter(await world.states(org_id)) == {"failed": 1, "pending": 1}
+    kept = await world.rows("webhook_deliveries", "state, claimer IS NOT NULL", "seq", org_id)
+    assert kept == [("failed", True), ("pending", True)]
 
 
 async def test_410_of_the_old_url_does_not_disable_an_endpoint_with_a_new_one(world, database):

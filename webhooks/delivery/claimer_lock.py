@@ -1,4 +1,4 @@
-"""This process as a claimer of deliveries, and what it knows of the others.
+"""The lock by which this process claims deliveries, and what it knows of the other claimers.
 
 A claimer holds a lock in a session of its own. A claim whose claimer holds no lock is free. But a
 process may live and have lost its session, for example when the database was restarted. So a
@@ -18,7 +18,7 @@ from webhooks.outages import TROUBLE, Outage, pause
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimerLimits:
+class ClaimerLockLimits:
     """Every bound of the loop."""
 
     look_s: float = 1.0  # between looks at the locks
@@ -30,7 +30,7 @@ class ClaimerLimits:
         return self.look_s * self.misses
 
 
-class Claimer:
+class ClaimerLock:
     """The lock by which this process claims deliveries. connect: makes a session for the lock.
     on_held: called when the lock was taken.
     """
@@ -39,7 +39,7 @@ class Claimer:
         self,
         connect: Callable[[], Awaitable[Connection]],
         on_held: Callable[[], None],
-        limits: ClaimerLimits,
+        limits: ClaimerLockLimits,
     ) -> None:
         chances = random.Random()
         self.number = chances.randint(1, webhook_claimers.LARGEST)

@@ -7,16 +7,16 @@ from time import monotonic
 
 from db.core.connect import connect
 from tests.waiting import until
-from webhooks.delivery.claimer import Claimer, ClaimerLimits
+from webhooks.delivery.claimer_lock import ClaimerLock, ClaimerLockLimits
 
-LIMITS = ClaimerLimits(look_s=0.25, misses=4)
+LIMITS = ClaimerLockLimits(look_s=0.25, misses=4)
 
 
 @asynccontextmanager
-async def claimer(database, name: str = "test-claims") -> AsyncIterator[Claimer]:
+async def claimer(database, name: str = "test-claims") -> AsyncIterator[ClaimerLock]:
     """Provide a claimer that holds its lock, until the block ends."""
     url, stop = database.url("opsc_deliver"), asyncio.Event()
-    one = Claimer(lambda: connect(url, name), lambda: None, LIMITS)
+    one = ClaimerLock(lambda: connect(url, name), lambda: None, LIMITS)
     running = asyncio.create_task(one.run(stop))
     try:
         await until(lambda: one.is_held)
@@ -26,7 +26,7 @@ async def claimer(database, name: str = "test-claims") -> AsyncIterator[Claimer]
         await running
 
 
-def holds_alive(one: Claimer, other: Claimer) -> bool:
+def holds_alive(one: ClaimerLock, other: ClaimerLock) -> bool:
     living = one.living()
     return living is not None and other.number in living
 

@@ -4,14 +4,14 @@ from uuid import UUID
 
 import msgspec
 
-from geofence.event_data.visits import Alert, Overspeed
+from geofence.event_data.visits import BreachOrDwell, Overspeed
 from geofence.model.transitions import CAUSE_WORDS, INFERRED_WORDS, Cause
 from ingest.events.transition_rows import TransitionRow
 from ingest.registry.registry import Registry, ZoneFacts
 from telemetry.ids import format_id
 
 
-def data(
+def breach_or_dwell_data(
     transition: TransitionRow,
     word: str,
     visit: UUID | None,
@@ -27,7 +27,7 @@ def data(
     fix out of order made the event known.
     """
     in_visit = visit is not None and word != "enter"
-    alert = Alert(
+    breach = BreachOrDwell(
         asset_id=registry.assets.text(transition.asset),
         asset_name=registry.asset_name(transition.asset),
         tracker_id=registry.trackers.text(transition.tracker),
@@ -50,7 +50,7 @@ def data(
         cause=CAUSE_WORDS[transition.cause],
         dwell_s=(transition.time_us - transition.entered_us) / 1_000_000 if in_visit else None,
     )
-    return msgspec.json.encode(alert).decode()
+    return msgspec.json.encode(breach).decode()
 
 
 def overspeed_data(
