@@ -7,12 +7,12 @@ and raises `Broken` or StackError where a promise beside those of the load is br
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase
 
+from benchmarks.faults.doors import Do, beside_phones
 from benchmarks.faults.injections import (
-    Extent,
     all_reconnect,
     api_killed,
     clock_jumps,
@@ -45,9 +45,7 @@ from benchmarks.faults.injections import (
     up_killed,
 )
 from benchmarks.faults.load import Load
-from benchmarks.faults.system import FaultSystem, Setting, why_no_small_disk
-
-Do = Callable[[FaultSystem, Extent], Awaitable[None]]
+from benchmarks.faults.system import Setting, why_no_small_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +156,29 @@ ROWS: Mapping[str, Row] = {
         Setting(is_supervised=True),
     ),
     "24": Row("an organization floods, with poison", neighbour_floods),
+    "25": Row(
+        "ingest killed while phones send by HTTP",
+        beside_phones(ingest_killed_at_work),
+        Load(at_most_s=300),
+    ),
+    "25l": Row(
+        "listener killed while phones send by HTTP",
+        beside_phones(listener_killed),
+        Load(at_most_s=300),
+    ),
+    "25r": Row("listener restarted while phones send by HTTP", beside_phones(listener_restarted)),
+    "25d": Row(
+        "PostgreSQL killed while phones send by HTTP",
+        beside_phones(database_killed),
+        Load(at_most_s=300),
+    ),
+    "25f": Row(
+        "disk full while phones send by HTTP",
+        beside_phones(disk_filled),
+        Load(at_most_s=300),
+        Setting(has_small_disk=True),
+        why_not=why_no_small_disk,
+    ),
 }
 
 

@@ -20,9 +20,10 @@ from typing import Any
 import psycopg
 
 from benchmarks.faults.bad_receivers import BadReceivers
+from benchmarks.faults.injections import Extent
 from benchmarks.faults.live_readers import LiveReaders
 from benchmarks.faults.load import Beside, Loaded, loaded
-from benchmarks.faults.rows import ROWS, Extent, Row
+from benchmarks.faults.rows import ROWS, Row
 from benchmarks.faults.system import FaultSystem, Setting, fault_system
 from device_sim.fleet import FleetError
 from mqtt import MqttError

@@ -20,7 +20,7 @@ from benchmarks.faults.run import RowResult, run_rows
 from benchmarks.faults.system import set_clock
 from stack.verify.comparison import Comparison
 
-IN_SHORT = ["1", "1p", "3", "3a", "4", "6", "7", "11", "13k", "14", "18", "18s", "19"]
+IN_SHORT = ["1", "1p", "3", "3a", "4", "6", "7", "11", "13k", "14", "18", "18s", "19", "25"]
 
 
 @pytest.mark.acceptance

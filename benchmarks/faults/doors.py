@@ -1,0 +1,139 @@
+"""Phones that send by HTTP beside the fleet, in an organization of their own.
+
+Each sends what is next, as its app does, until it is accepted, and then goes on. So all that was
+sent must be stored, once. `Broken` is raised where this does not hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from benchmarks.faults.disturbance import Broken
+from benchmarks.faults.injections import Extent
+from benchmarks.faults.load import new_organization
+from benchmarks.faults.system import FaultSystem
+from stack.scenario.api_client import ApiClient
+from telemetry.times import format_time
+
+Do = Callable[[FaultSystem, Extent], Awaitable[None]]
+
+PHONES_OF_EACH = 2
+_PAUSE_S = 0.1
+_AGAIN_S = 0.2
+_SETTLED_S = 60.0
+_REQUEST_S = 40.0  # the listener answers within 30 s
+_SECOND_US = 1_000_000
+_LAT, _LON = 52.5, 13.4
+
+
+class _Request(NamedTuple):
+    """The request of an app with some fixes, the first at a time. query: instead of a body."""
+
+    fixes: int
+    body: Any = None
+    query: Mapping[str, str] | None = None
+
+
+def _osmand(at_us: int) -> _Request:
+    place = {"lat": str(_LAT), "lon": str(_LON), "timestamp": str(at_us // _SECOND_US)}
+    return _Request(1, query=place)
+
+
+def _owntracks(at_us: int) -> _Request:
+    body = {"_type": "location", "tst": at_us // _SECOND_US, "lat": _LAT, "lon": _LON, "acc": 10}
+    return _Request(1, body)
+
+
+def _overland(at_us: int) -> _Request:
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [_LON, _LAT]},
+            "properties": {"timestamp": format_time(at_us + number * _SECOND_US)},
+        }
+        for number in range(3)
+    ]
+    return _Request(3, {"locations": features})
+
+
+def _native(at_us: int) -> _Request:
+    times = (format_time(at_us + number * _SECOND_US) for number in range(5))
+    return _Request(5, [{"time": text, "lat": _LAT, "lon": _LON} for text in times])
+
+
+_APPS: Mapping[str, Callable[[int], _Request]] = {
+    "osmand": _osmand,
+    "owntracks": _owntracks,
+    "overland": _overland,
+    "fixes": _native,
+}
+
+
+def beside_phones(do: Do) -> Do:
+    """Return the same fault while phones send by HTTP."""
+
+    async def broken(system: FaultSystem, extent: Extent) -> None:
+        await _sent_beside(system, partial(do, system, extent))
+
+    return broken
+
+
+async def _sent_beside(system: FaultSystem, action: Callable[[], Awaitable[None]]) -> None:
+    """Let phones send until the action has ended. Raises Broken, and what the action raises."""
+    async with new_organization(system.stack) as client:
+        stop, phones = asyncio.Event(), list[tuple[str, asyncio.Task[int]]]()
+        async with asyncio.TaskGroup() as tasks:
+            for app in list(_APPS) * PHONES_OF_EACH:
+                made = await client.post("/v1/trackers", {"name": app})
+                key = f"{made['id']}.{made['secret']}"
+                sending = tasks.create_task(_send(system, app, key, stop))
+                phones.append((made["id"], sending))
+            await action()
+            stop.set()
+        for tracker_id, sending in phones:
+            await _check(client, tracker_id, sending.result())
+        system.done["fixes by HTTP"] += sum(sending.result() for _, sending in phones)
+
+
+async def _send(system: FaultSystem, app: str, key: str, stop: asyncio.Event) -> int:
+    """Send until `stop`. Returns how many fixes were accepted: all that were sent."""
+    url = f"{system.stack.ingest_url}{app}/{key}"
+    at_us, accepted = (time.time_ns() // 1000 // _SECOND_US - 86_400) * _SECOND_US, 0
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_REQUEST_S)) as http:
+        while not stop.is_set():
+            request = _APPS[app](at_us)
+            await _until_accepted(http, url, request)
+            accepted += request.fixes
+            at_us += request.fixes * _SECOND_US
+            await asyncio.sleep(_PAUSE_S)
+    return accepted
+
+
+async def _until_accepted(http: aiohttp.ClientSession, url: str, request: _Request) -> None:
+    """Send until it is accepted. Raises Broken where the listener wants it never again."""
+    method, body = ("GET", None) if request.body is None else ("POST", json.dumps(request.body))
+    ends_s = time.monotonic() + _SETTLED_S + _REQUEST_S
+    while time.monotonic() < ends_s:
+        try:
+            async with http.request(method, url, params=request.query, data=body) as answered:
+                if answered.status == 200 and answered.headers["opsc-result"] == "stored":
+                    return
+                if answered.status not in (429, 503):
+                    raise Broken(f"{url.rpartition('/')[0]} answered {answered.status}")
+        except (aiohttp.ClientError, TimeoutError):
+            pass  # as an app does
+        await asyncio.sleep(_AGAIN_S)
+    raise Broken(f"{url.rpartition('/')[0]} accepts nothing for {_SETTLED_S + _REQUEST_S:.0f} s")
+
+
+async def _check(client: ApiClient, tracker_id: str, accepted: int) -> None:
+    stored = await client.total("/v1/gps-events", {"tracker_id": tracker_id})
+    if stored != accepted:
+        raise Broken(f"{accepted} fixes were accepted by HTTP, {stored} are stored")
