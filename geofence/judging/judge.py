@@ -159,8 +159,7 @@ def _lose(scratch: Scratch, number: int) -> None:
     if member.inside:
         copy_place(cursor.way, current_asset(scratch).good)
         cursor.way.time_us = max(cursor.place.time_us, member.entered_us)
-        cursor.cause, cursor.inferred = _ZONE_CHANGED, _SEEN
-        leave(scratch, number, cursor.way, current_asset(scratch).good)
+        leave(scratch, number, cursor.way, current_asset(scratch).good, _ZONE_CHANGED, _SEEN)
     member.run = 0
     member.returning = False
 
@@ -189,16 +188,14 @@ def _decide(scratch: Scratch, number: int, entry: int, was: int, says: int) -> N
         if member.run == 0:
             copy_place(member.run_first, place)
         member.run += 1
-    cursor = scratch.cursor[0]
-    cursor.inferred, cursor.change_us = _SEEN, 0
     if action == _ENTER:
-        cursor.cause = _INITIAL if was == _UNKNOWN else _MOVED
-        enter(scratch, number, member.run_first, member.run_first)
+        cause = _INITIAL if was == _UNKNOWN else _MOVED
+        enter(scratch, number, member.run_first, member.run_first, cause, _SEEN, 0)
     elif action == _EXIT:
-        cursor.cause = _MOVED
-        copy_place(cursor.way, member.run_first)
-        cursor.way.time_us = max(cursor.way.time_us, member.entered_us)
-        leave(scratch, number, cursor.way, member.run_first)
+        way = scratch.cursor[0].way
+        copy_place(way, member.run_first)
+        way.time_us = max(way.time_us, member.entered_us)
+        leave(scratch, number, way, member.run_first, _MOVED, _SEEN)
     if says == _SAYS_INSIDE and member.inside and place.speed_mps > rules.speed_limit_mps:
         _exceed_limit(scratch, number)
 
@@ -206,12 +203,11 @@ def _decide(scratch: Scratch, number: int, entry: int, was: int, says: int) -> N
 @bare
 def _exceed_limit(scratch: Scratch, number: int) -> None:
     """Note the first fix of a stay that states a speed above the zone's limit."""
-    member, cursor = member_of(scratch, number), scratch.cursor[0]
+    member, place = member_of(scratch, number), scratch.cursor[0].place
     if member.overspeed:
         return
     member.overspeed = True
-    cursor.transition, cursor.cause, cursor.inferred = _OVERSPEED, _MOVED, _SEEN
-    note(scratch, number, cursor.place, cursor.place)
+    note(scratch, number, place, place, _OVERSPEED, _MOVED, _SEEN)
 
 
 @bare
@@ -219,7 +215,6 @@ def _pass_through(scratch: Scratch, number: int, entry: int) -> None:
     candidate, cursor = scratch.candidate[scratch.slot[entry].place], scratch.cursor[0]
     if candidate.met_m < scratch.zones.entry[entry].pass_min_m:
         return
-    cursor.cause, cursor.inferred, cursor.change_us = _MOVED, _SEGMENT, 0
     _put_on_the_way(scratch, candidate.met_first)
     if (
         in_force(
@@ -231,9 +226,9 @@ def _pass_through(scratch: Scratch, number: int, entry: int) -> None:
         != entry
     ):
         return  # the zone was another one then
-    enter(scratch, number, cursor.way, cursor.place)
+    enter(scratch, number, cursor.way, cursor.place, _MOVED, _SEGMENT, 0)
     _put_on_the_way(scratch, candidate.met_last)
-    leave(scratch, number, cursor.way, cursor.place)
+    leave(scratch, number, cursor.way, cursor.place, _MOVED, _SEGMENT)
 
 
 @bare

@@ -189,8 +189,7 @@ def _end_by_change(scratch: Scratch, number: int, mark_us: int) -> None:
         now < 0 or before < 0 or said_by(scratch, before, asset.good) != _OUTSIDE
     ):
         at.time_us = max(mark_us, member.entered_us)
-        scratch.cursor[0].cause, scratch.cursor[0].inferred = _ZONE_CHANGED, _SEEN
-        leave(scratch, number, at, asset.good)
+        leave(scratch, number, at, asset.good, _ZONE_CHANGED, _SEEN)
     if now < 0:
         member.returning = False
 
@@ -215,9 +214,8 @@ def _begin_by_change(scratch: Scratch, entry: int, mark_us: int) -> None:
         number = add_member(scratch, zone)
     if member_of(scratch, number).inside:
         return
-    at.time_us = scratch.cursor[0].change_us = mark_us
-    scratch.cursor[0].cause, scratch.cursor[0].inferred = _ZONE_CHANGED, _SEEN
-    enter(scratch, number, at, asset.good)
+    at.time_us = mark_us
+    enter(scratch, number, at, asset.good, _ZONE_CHANGED, _SEEN, mark_us)
 
 
 # Trackers -----------------------------------------------------------------------------------------
@@ -231,12 +229,11 @@ def _tracker_changes(scratch: Scratch, number: int) -> bool:
     cursor.candidates = 0
     if not begin_step(scratch):
         return False
-    cursor.cause, cursor.inferred = _REASSIGNED, _SEEN
     for member in range(cursor.members):
         if member_of(scratch, member).inside:
             copy_place(cursor.way, asset.good)
             way.time_us = max(move.time_us, member_of(scratch, member).entered_us)
-            leave(scratch, member, way, asset.good)
+            leave(scratch, member, way, asset.good, _REASSIGNED, _SEEN)
         member_of(scratch, member).run = 0
     asset.located = asset.joined = asset.bridged = asset.vague = False
     asset.suspects, asset.marked_us = 0, MIN_TIME_US
@@ -267,7 +264,7 @@ def _appear(scratch: Scratch, time_us: int) -> bool:
         return False
     note_rows(scratch)
     copy_place(cursor.way, current_asset(scratch).good)
-    cursor.way.time_us = cursor.change_us = time_us
+    cursor.way.time_us = time_us
     for slot in range(cursor.candidates):
         entry = scratch.candidate[slot].entry
         is_made = scratch.zones.entry[entry].made_us <= time_us
@@ -280,7 +277,8 @@ def _appear(scratch: Scratch, time_us: int) -> bool:
             number = row_of(scratch, zone)
             if number < 0:
                 number = add_member(scratch, zone)
-            enter(scratch, number, cursor.way, current_asset(scratch).good)
+            good = current_asset(scratch).good
+            enter(scratch, number, cursor.way, good, _REASSIGNED, _SEEN, time_us)
     return True
 
 
@@ -297,13 +295,11 @@ def _fall_due(scratch: Scratch, due_us: int) -> bool:
         member = member_of(scratch, number)
         if member.inside and _dwell_due_us(scratch, number) == due_us:
             member.dwelled = True
-            cursor.transition, cursor.cause = _DWELLS, _MOVED
-            _note_timer(scratch, number, due_us)
+            _note_timer(scratch, number, due_us, _DWELLS, _MOVED)
         if member.inside and _silence_due_us(scratch, number) == due_us:
             copy_place(cursor.way, current_asset(scratch).good)
             cursor.way.time_us = max(due_us, member.entered_us)
-            cursor.cause, cursor.inferred = _SILENCE, _TIMER
-            leave(scratch, number, cursor.way, current_asset(scratch).good)
+            leave(scratch, number, cursor.way, current_asset(scratch).good, _SILENCE, _TIMER)
             current_asset(scratch).joined = False  # who knows where it has been
     return True
 
@@ -331,15 +327,13 @@ def _window_opens(scratch: Scratch, number: int) -> bool:
         return True
     if not is_known:
         add_member(scratch, start.zone)  # says nothing, and is forgotten at once
-    cursor.transition, cursor.cause = _SCHEDULE, _SCHEDULE_STARTED
-    _note_timer(scratch, member, start.time_us)
+    _note_timer(scratch, member, start.time_us, _SCHEDULE, _SCHEDULE_STARTED)
     return True
 
 
 @bare
-def _note_timer(scratch: Scratch, number: int, time_us: int) -> None:
-    cursor = scratch.cursor[0]
-    copy_place(cursor.way, current_asset(scratch).good)
-    cursor.way.time_us = time_us
-    cursor.inferred = _TIMER
-    note(scratch, number, cursor.way, current_asset(scratch).good)
+def _note_timer(scratch: Scratch, number: int, time_us: int, kind: int, cause: int) -> None:
+    way, good = scratch.cursor[0].way, current_asset(scratch).good
+    copy_place(way, good)
+    way.time_us = time_us
+    note(scratch, number, way, good, kind, cause, _TIMER)

@@ -55,10 +55,6 @@ CURSOR_DTYPE = np.dtype(
         ("bridging", "?"),  # the way to the fix begins at the asset's `fine`, else at its `good`
         ("row", "<i8"),  # the number of the fix in the batch, -1
         ("received_us", "<i8"),  # when it was received
-        ("transition", "<i8"),  # what is noted next, why, and how it is known
-        ("cause", "<i8"),
-        ("inferred", "<i8"),
-        ("change_us", "<i8"),  # the change that opens a visit, 0
         ("stamp", "<i8"),  # counts look-ups
         ("candidates", "<i8"),  # how many of each there are
         ("hits", "<i8"),

@@ -24,40 +24,46 @@ def begin_step(scratch: Scratch) -> bool:
 
 
 @bare
-def enter(scratch: Scratch, number: int, at: Record, opened_by: Record) -> None:
-    """Open a visit, for cursor.cause, cursor.inferred and cursor.change_us.
+def enter(
+    scratch: Scratch,
+    number: int,
+    at: Record,
+    opened_by: Record,
+    cause: int,
+    inferred: int,
+    change_us: int,
+) -> None:
+    """Open a visit.
 
-    at: when and where; opened_by: the fix whose identity names the visit.
+    at: when and where; opened_by: the fix whose identity names the visit; change_us: the change
+    that opens it, 0 for none.
     """
-    member, cursor = member_of(scratch, number), scratch.cursor[0]
+    member = member_of(scratch, number)
     member.inside = True
     member.dwelled = member.overspeed = False
     member.run = 0
     member.entered_us = at.time_us
     member.first_fix_tracker = opened_by.tracker
     member.first_fix_us, member.first_fix_seq = opened_by.time_us, opened_by.seq
-    member.change_us = cursor.change_us
+    member.change_us = change_us
     member.entered_version = version_at(scratch, number, at.time_us)
     member.again = 0
-    cursor.transition = _ENTERS
-    note(scratch, number, at, opened_by)
+    note(scratch, number, at, opened_by, _ENTERS, cause, inferred)
 
 
 @bare
-def leave(scratch: Scratch, number: int, at: Record, closed_by: Record) -> None:
-    """Close the visit, for cursor.cause and cursor.inferred.
-
-    at: when and where; closed_by: the fix that shows it.
-    """
-    member, cursor = member_of(scratch, number), scratch.cursor[0]
-    cursor.transition = _EXITS
-    note(scratch, number, at, closed_by)
+def leave(
+    scratch: Scratch, number: int, at: Record, closed_by: Record, cause: int, inferred: int
+) -> None:
+    """Close the visit. at: when and where; closed_by: the fix that shows it."""
+    member = member_of(scratch, number)
+    note(scratch, number, at, closed_by, _EXITS, cause, inferred)
     member.inside = False
     member.run = 0
     current_asset(scratch).vague = False
     if not _remembers_exits(scratch, member.zone):
         member.returning = False
-    elif cursor.cause == _MOVED:
+    elif cause == _MOVED:
         member.returning = True
 
 
@@ -82,11 +88,16 @@ def version_at(scratch: Scratch, number: int, time_us: int) -> int:
 
 
 @bare
-def note(scratch: Scratch, number: int, at: Record, shown_by: Record) -> None:
-    """Write down cursor.transition, for cursor.cause and cursor.inferred.
-
-    at: when and where; shown_by: the fix that shows it.
-    """
+def note(
+    scratch: Scratch,
+    number: int,
+    at: Record,
+    shown_by: Record,
+    kind: int,
+    cause: int,
+    inferred: int,
+) -> None:
+    """Write down a transition of a kind. at: when and where; shown_by: the fix that shows it."""
     cursor, member = scratch.cursor[0], member_of(scratch, number)
     transition = scratch.transition[cursor.transitions]
     cursor.transitions += 1
@@ -94,11 +105,7 @@ def note(scratch: Scratch, number: int, at: Record, shown_by: Record) -> None:
     asset = current_asset(scratch)
     transition.asset, transition.organization = asset.asset, asset.organization
     transition.zone, transition.version = member.zone, version_at(scratch, number, at.time_us)
-    transition.transition, transition.cause, transition.inferred = (
-        cursor.transition,
-        cursor.cause,
-        cursor.inferred,
-    )
+    transition.transition, transition.cause, transition.inferred = kind, cause, inferred
     transition.returning = member.returning
     transition.time_us, transition.lat, transition.lon = at.time_us, at.lat, at.lon
     transition.tracker, transition.fix_us, transition.fix_seq = (
