@@ -198,7 +198,7 @@ class HttpDevice(asyncio.Protocol):
         if credentials is None:
             self._refuse(HTTPStatus.UNAUTHORIZED, "a key is needed")
             return False
-        self._place = Place(place.door, credentials)
+        self._place = place._replace(credentials=credentials)
         sender = self._check(self._place.door, credentials)
         if sender is not None:
             self._count(0)
@@ -244,6 +244,9 @@ class HttpDevice(asyncio.Protocol):
             worker.metrics.refused.labels("credentials" if is_sure else "not checked").inc()
             if is_sure:
                 worker.addresses.failed(address, worker.now_s())
+                if self._place.door.topic is not None:
+                    name = self._place.credentials.name
+                    worker.note_failure(name, "http", self._place.name)
                 self._refuse(HTTPStatus.UNAUTHORIZED, "the key is wrong")
             else:
                 self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "keys cannot be checked", _LATER_S)
@@ -304,6 +307,8 @@ class HttpDevice(asyncio.Protocol):
             reason = Result.UNDECODABLE if device is None else Result.UNKNOWN_TRACKER
             reason = Result.OVERSIZE if oversize_bytes else reason
             self._worker.metrics.unforwarded.labels(reason.name.lower()).inc()
+            if device is not None and reason is Result.UNKNOWN_TRACKER:
+                self._worker.unknown_devices.forwarded(gateway, device, payload)
             self._answer_result(reason)
             return
         topic = gateway_topic(format_id("trk", identity.tracker_id), gateway.kind)

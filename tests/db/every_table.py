@@ -65,6 +65,12 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 *(NOW - timedelta(minutes=1), NOW),
             ),
         )
+        if not before_0001:
+            conn.execute(
+                "INSERT INTO unknown_devices (org_id, id, tracker_id, reason, protocol, seen,"
+                " first_seen_at, last_seen_at) VALUES (%s, %s, %s, 'revoked', 'mqtt', 1, %s, %s)",
+                (tenant.org_id, new_id(), vehicle.tracker_id, NOW, NOW),
+            )
     return tenant.org_id
 
 
