@@ -18,6 +18,7 @@ from api.http.encoding import no_content
 from api.http.problems import conflict
 from api.request.access import Dispatcher
 from api.request.paging import ListOf, ListQuery
+from api.request.references import check_references
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.trackers.bodies import NewTrackerItem, Registration
@@ -108,6 +109,7 @@ async def register_unknown_device(
     access.check_scope("trackers:write")
     async with access.transaction() as conn:
         revision, at = await bump(conn)
+        await check_references(conn, body)
         device = await _devices.found(conn, device_id, lock=True)
         access.check_unchanged(_devices.item(device))
         if device.tracker_id is not None:

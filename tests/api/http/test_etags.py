@@ -40,6 +40,7 @@ DELETED = (
     "api-keys",
     "zones",
     "quarantine",
+    "unknown-devices",
     "webhook-endpoints",
     "employees",
     "attachments",
