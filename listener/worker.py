@@ -181,9 +181,10 @@ class Worker:
             self.metrics.refused.labels("credentials" if is_sure else "not checked").inc()
             if is_sure:
                 self.addresses.failed(device.address, self.now_s())
-                self.note_failure(connect.username or "", "mqtt")
             # Nobody is refused for good by a list that could not be read.
             device.refuse(BAD_USER_NAME_OR_PASSWORD if is_sure else SERVER_UNAVAILABLE)
+            if is_sure:
+                self.note_failure(connect.username or "", "mqtt")
             return
         if self.holding.bytes > self.holding.max_bytes:
             self.metrics.refused.labels("memory").inc()
@@ -258,7 +259,10 @@ class Worker:
         return self.identities.check(connect.username or "", connect.password or b"")
 
     def note_failure(self, name: str, protocol: str, form: str | None = None) -> None:
-        """Note for its organization that a tracker could not sign in. form: what it would send."""
+        """Note for its organization that a tracker could not sign in. form: what it would send.
+
+        After the answer, whose time does not depend on whether there is such a tracker.
+        """
         if (owner := self.identities.owner_of(name)) is not None:
             self.unknown_devices.refused(*owner, protocol, form)
 

@@ -244,10 +244,9 @@ class HttpDevice(asyncio.Protocol):
             worker.metrics.refused.labels("credentials" if is_sure else "not checked").inc()
             if is_sure:
                 worker.addresses.failed(address, worker.now_s())
-                if self._place.door.topic is not None:
-                    name = self._place.credentials.name
-                    worker.note_failure(name, "http", self._place.name)
                 self._refuse(HTTPStatus.UNAUTHORIZED, "the key is wrong")
+                if self._place.door.topic is not None:
+                    worker.note_failure(self._place.credentials.name, "http", self._place.name)
             else:
                 self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "keys cannot be checked", _LATER_S)
             return

@@ -66,7 +66,7 @@ async def sent(http: aiohttp.ClientSession, url: str, body: object) -> tuple[int
         return answered.status, answered.headers.get("opsc-result")
 
 
-async def listed(org: Organization, **filters: str) -> list[dict[str, Any]]:
+async def listed(org: Organization, **filters: Any) -> list[dict[str, Any]]:
     answer = await org.dispatcher.get(PATH, **filters)
     assert answer.status == 200, answer.json
     assert answer.json["total"] == len(answer.json["data"])
