@@ -83,6 +83,24 @@ async def test_a_flood_of_ids_leaves_those_that_were_seen_last(tenant: Tenant) -
     assert set(names) == {f"{device:015}" for device in range(4_000, 5_000)}
 
 
+async def test_listeners_that_write_at_the_same_time_keep_to_the_bound(tenant: Tenant) -> None:
+    gateway = await gateway_of(tenant)
+
+    def some(start: int, number: int) -> list[stored.UnregisteredDevice]:
+        what = (gateway.gateway_id, "http", "traccar", 1, NOW, NOW, None)
+        names = (f"{device:05}" for device in range(start, start + number))
+        return [stored.UnregisteredDevice(tenant.org_id, name, *what) for name in names]
+
+    url = tenant.database.url("opsc_listen")
+    async with await connect(url, "test") as first, await connect(url, "test") as second:
+        async with first.transaction():
+            await stored.write(first, some(0, 900), [])
+            writing = asyncio.create_task(stored.write(second, some(900, 900), []))
+            await asyncio.wait([writing], timeout=0.5)
+        await writing
+    assert len(kept(tenant)) == stored.MOST_OF_ORGANIZATION
+
+
 async def test_what_is_held_is_bounded_for_each_organization_and_in_all(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
@@ -139,6 +157,7 @@ async def test_an_id_of_a_tracker_is_not_kept_and_that_of_a_revoked_one_is_the_t
     other = await Tenant.create(database)
     theirs, ours = await registered(other), await registered(tenant)
     await change(other, theirs.tracker_id, external_id=IMEI)
+    await revoke(other, theirs.tracker_id)
     devices.forwarded(gateway, IMEI, message(52.5))
     await write(tenant, devices)
     assert kept(tenant) == [(IMEI, None, "not_registered", 1)]
