@@ -27,7 +27,7 @@ MOST_ID_CHARACTERS = 64
 MOST_PAYLOAD_BYTES = 8 * 1024
 """Of a longer message the position is not read."""
 
-_DECODED_AT_ONCE = 100
+_DECODED_AT_ONCE = 25
 _Key: TypeAlias = tuple[UUID, str | UUID]
 """The organization, and an external id or a tracker."""
 

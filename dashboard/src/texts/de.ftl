@@ -387,6 +387,7 @@ gateway-set-up-chirpstack = Fügen Sie in ChirpStack der Anwendung die Integrati
 gateway-set-up-tts = Fügen Sie in The Things Stack der Anwendung einen eigenen Webhook (Custom webhook) hinzu. Die Pfade der Ereignisse bleiben leer:
 gateway-address = die Adresse oben
 gateway-devices = Fügen Sie dann jedes Gerät als Maschine hinzu, mit seiner { $id } als external_id, so geschrieben wie im Gateway:
+gateway-devices-that-send = Oder schalten Sie die Geräte ein, und registrieren Sie, was erscheint:
 new-key = Neuer Schlüssel
 sure-new-key = „{ $name }“ einen neuen Schlüssel geben? Das Gateway kann nichts senden, bis es die neue Adresse hat.
 

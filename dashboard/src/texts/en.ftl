@@ -387,6 +387,7 @@ gateway-set-up-chirpstack = In ChirpStack, add the integration HTTP to the appli
 gateway-set-up-tts = In The Things Stack, add a custom webhook to the application. The paths of the event types stay empty:
 gateway-address = the address above
 gateway-devices = Then add each device as a machine, with its { $id } as external_id, written as the gateway writes it:
+gateway-devices-that-send = Or switch the devices on, and register those that show up:
 new-key = New key
 sure-new-key = Give “{ $name }” a new key? It can send nothing until it has the new address.
 
