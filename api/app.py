@@ -49,6 +49,7 @@ from api.resources import (
     search,
     shifts,
     sites,
+    unknown_devices,
     users,
     visits,
 )
@@ -112,6 +113,7 @@ RESOURCES = (
     assets,
     trackers,
     gateways,
+    unknown_devices,
     validation,
     zone_trial,
     zone_versions,  # before zones, where its path would be an id

@@ -111,9 +111,8 @@ async def _serve(
                 certificates.keep(),
             )
         ]
-        writing = asyncio.create_task(
-            keep_written(database_url, [sessions.write, presence.write], drained)
-        )
+        writers = [sessions.write, presence.write, worker.unknown_devices.write]
+        writing = asyncio.create_task(keep_written(database_url, writers, drained))
         gc.freeze()
         gc.set_threshold(*GARBAGE)
         servers = await _open(worker, ports, certificates)

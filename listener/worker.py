@@ -32,6 +32,7 @@ from listener.settings import ListenSettings
 from listener.stored.identities import Identities, Identity
 from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.sessions import Sessions
+from listener.stored.unknown_devices import UnknownDevices
 from mqtt.server import Connect, ServerOptions
 from telemetry.link import Receipt
 
@@ -110,6 +111,7 @@ class Worker:
         sender.on_receipt = self._tell
         sender.on_answered = self._answered
         self.identities = Identities(self._identity_changed)
+        self.unknown_devices = UnknownDevices()
         self._show()
 
     # Connections ----------------------------------------------------------------------------
@@ -181,6 +183,8 @@ class Worker:
                 self.addresses.failed(device.address, self.now_s())
             # Nobody is refused for good by a list that could not be read.
             device.refuse(BAD_USER_NAME_OR_PASSWORD if is_sure else SERVER_UNAVAILABLE)
+            if is_sure:
+                self.note_failure(connect.username or "", "mqtt")
             return
         if self.holding.bytes > self.holding.max_bytes:
             self.metrics.refused.labels("memory").inc()
@@ -253,6 +257,14 @@ class Worker:
 
     def _check(self, connect: Connect) -> Identity | None:
         return self.identities.check(connect.username or "", connect.password or b"")
+
+    def note_failure(self, name: str, protocol: str, form: str | None = None) -> None:
+        """Note for its organization that a tracker could not sign in. form: what it would send.
+
+        After the answer, whose time does not depend on whether there is such a tracker.
+        """
+        if (owner := self.identities.owner_of(name)) is not None:
+            self.unknown_devices.refused(*owner, protocol, form)
 
     def _take_over(self, device: Device) -> None:
         if device.is_closing:

@@ -23,6 +23,7 @@ from webhooks.outages import TROUBLE, Outage, pause
 
 # A delivery that is made anew, a backup that reads the chunk: these go first.
 _TESTS = timedelta(days=1)
+_UNKNOWN_DEVICES_DAYS = 30
 _MOST = 1_000_000
 IN_THE_WAY = (ForeignKeyViolation, LockNotAvailable)
 
@@ -133,6 +134,7 @@ class Retention:
                 ("events", retention.remove_events, _shorter(events, days.events)),
                 ("alerts", retention.remove_alerts, _shorter(events, days.events)),
                 ("audit_events", retention.remove_audit_events, _shorter(audit, days.audit)),
+                ("unknown_devices", retention.remove_unknown_devices, _UNKNOWN_DEVICES_DAYS),
             )
             for what, remove, kept in removals:
                 if (before := _before(now, kept)) is not None:

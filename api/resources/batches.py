@@ -251,7 +251,7 @@ def _tracker(body: NewTracker, at: datetime, free: Mapping[UUID, datetime]) -> T
     """Return the tracker with the asset that it will be on, or the employee whose it will be. free:
     since when assets carry no tracker.
     """
-    tracker = new_tracker(body, at)
+    tracker = new_tracker(body, body.external_id, at)
     wanted = wanted_assignment(body)
     if wanted is None:
         return tracker

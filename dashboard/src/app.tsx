@@ -18,6 +18,7 @@ import { Shell } from './shell/shell'
 import { Texts, useSay } from './texts/texts'
 import { TrackersPage } from './trackers/trackers-page'
 import { Note, ProblemNote } from './ui/forms'
+import { UnknownDevicesPage } from './unknown-devices/unknown-devices-page'
 import { UsersPage } from './users/users-page'
 import { EndpointPage } from './webhooks/endpoint-page'
 import { EndpointsPage } from './webhooks/endpoints-page'
@@ -80,6 +81,7 @@ function Pages() {
           <Route path="/breaches" element={<BreachesPage />} />
           <Route path="/trackers" element={<TrackersPage />} />
           <Route path="/gateways" element={<GatewaysPage />} />
+          <Route path="/unknown-devices" element={<UnknownDevicesPage />} />
           <Route path="/organization" element={<OrganizationPage />} />
           <Route path="/quarantine" element={<QuarantinePage />} />
           <Route path="/audit" element={<AuditPage />} />

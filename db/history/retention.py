@@ -216,6 +216,23 @@ async def remove_alerts(conn: Connection, org_id: UUID, before: datetime, limit:
     return cursor.rowcount
 
 
+async def remove_unknown_devices(
+    conn: Connection, org_id: UUID, before: datetime, limit: int
+) -> int:
+    """Remove up to `limit` devices of an organization that it does not know and that were last seen
+    before then; how many it were.
+    """
+    cursor = await conn.execute(
+        """
+        DELETE FROM unknown_devices WHERE org_id = %(org_id)s AND id IN (
+            SELECT id FROM unknown_devices
+             WHERE org_id = %(org_id)s AND last_seen_at < %(before)s LIMIT %(limit)s)
+        """,
+        {"org_id": org_id, "before": before, "limit": limit},
+    )
+    return cursor.rowcount
+
+
 async def drop_old_attempts(conn: Connection, before: datetime) -> int:
     """Drop the chunks of attempts at webhooks that are all older than `before`; how many it were.
 

@@ -100,6 +100,7 @@ _ALL = (
     Kind("asset", "ast", "assets", (10_000, 100_000, 1_000_000)),
     Kind("tracker", "trk", "trackers", (10_000, 100_000, 1_000_000), is_soft_deleted=False),
     Kind("gateway", "gtw", "gateways", (50, 200, 1_000), is_soft_deleted=False),
+    Kind("unknown_device", "unk", "unknown_devices", is_soft_deleted=False, is_audited=False),
     Kind("zone", "zon", "zones", (10_000, 50_000, 100_000)),
     Kind("attachment", "att", "attachments", (20_000, 200_000, 2_000_000), is_soft_deleted=False),
     Kind("punch", "pun", "punches", is_soft_deleted=False),

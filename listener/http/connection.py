@@ -198,7 +198,7 @@ class HttpDevice(asyncio.Protocol):
         if credentials is None:
             self._refuse(HTTPStatus.UNAUTHORIZED, "a key is needed")
             return False
-        self._place = Place(place.door, credentials)
+        self._place = place._replace(credentials=credentials)
         sender = self._check(self._place.door, credentials)
         if sender is not None:
             self._count(0)
@@ -245,6 +245,8 @@ class HttpDevice(asyncio.Protocol):
             if is_sure:
                 worker.addresses.failed(address, worker.now_s())
                 self._refuse(HTTPStatus.UNAUTHORIZED, "the key is wrong")
+                if self._place.door.topic is not None:
+                    worker.note_failure(self._place.credentials.name, "http", self._place.name)
             else:
                 self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "keys cannot be checked", _LATER_S)
             return
@@ -304,6 +306,8 @@ class HttpDevice(asyncio.Protocol):
             reason = Result.UNDECODABLE if device is None else Result.UNKNOWN_TRACKER
             reason = Result.OVERSIZE if oversize_bytes else reason
             self._worker.metrics.unforwarded.labels(reason.name.lower()).inc()
+            if device is not None and reason is Result.UNKNOWN_TRACKER:
+                self._worker.unknown_devices.forwarded(gateway, device, payload)
             self._answer_result(reason)
             return
         topic = gateway_topic(format_id("trk", identity.tracker_id), gateway.kind)

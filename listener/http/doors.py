@@ -54,8 +54,9 @@ class Credentials(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a request leads. credentials: None where the path has none."""
+    """Where a request leads. name: of the door. credentials: None where the path has none."""
 
+    name: str
     door: Door
     credentials: Credentials | None
 
@@ -68,7 +69,7 @@ def place_of(path: str) -> Place | None:
     door, key = DOORS.get(name), unquote(key.rstrip("/"))
     if door is None or "/" in key:
         return None
-    return Place(door, _of_key(key) if key else None)
+    return Place(name, door, _of_key(key) if key else None)
 
 
 def credentials_of(authorization: str) -> Credentials | None:

@@ -60,6 +60,7 @@ class Identities:
     gateways: Gateways = field(default_factory=Gateways)
     _known: dict[bytes, _Known] = field(default_factory=dict)
     _devices: dict[tuple[UUID, str], bytes] = field(default_factory=dict)  # by external id
+    _revoked: dict[bytes, UUID] = field(default_factory=dict)  # the organization
     _org_ids: dict[UUID, UUID] = field(default_factory=dict)
     _revision: int = -1
     _looked_at_s: float | None = None
@@ -90,6 +91,15 @@ class Identities:
         if password is None:
             is_right = certificate_name == username and known is not _NOBODY
         return Identity(tracker_id, known.org_id, known.receipts) if is_right else None
+
+    def owner_of(self, username: str) -> tuple[UUID, UUID] | None:
+        """Return organization and tracker of a name that `check` refused; None where it is no
+        tracker's. A revoked tracker is its organization's, too.
+        """
+        tracker_id = _tracker_id(username)
+        known = self._known.get(tracker_id.bytes)
+        org_id = self._revoked.get(tracker_id.bytes) if known is None else known.org_id
+        return None if org_id is None else (org_id, tracker_id)
 
     def of_device(self, org_id: UUID, external_id: str) -> Identity | None:
         """Return the tracker that an organization's gateways know by this id, or None."""
@@ -139,6 +149,8 @@ class Identities:
             revision = max(revision, row.revision)
         for tracker_id in [known for known in self._known if known not in seen]:
             self._forget(tracker_id)
+        for tracker_id in [known for known in self._revoked if known not in seen]:
+            del self._revoked[tracker_id]
         await self.gateways.read_anew(conn)
         self._end_look(look_ended, revision)
 
@@ -153,11 +165,12 @@ class Identities:
 
     def _apply(self, row: TrackerIdentity) -> None:
         tracker_id = row.tracker_id.bytes
+        org_id = self._org_ids.setdefault(row.org_id, row.org_id)
         if row.secret_hash is None:
+            self._revoked[tracker_id] = org_id
             self._forget(tracker_id)
             return
         before = self._known.get(tracker_id)
-        org_id = self._org_ids.setdefault(row.org_id, row.org_id)
         self._forget_device(tracker_id)
         self._known[tracker_id] = _Known(row.secret_hash, org_id, row.receipts, row.external_id)
         if row.external_id is not None:

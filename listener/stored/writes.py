@@ -6,7 +6,7 @@ otherwise.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import structlog
@@ -57,7 +57,9 @@ class Notes(Generic[Key, Note]):
                 del self._notes[key]
 
 
-async def keep_written(database_url: str, writers: list[Writer], stopping: asyncio.Event) -> None:
+async def keep_written(
+    database_url: str, writers: Sequence[Writer], stopping: asyncio.Event
+) -> None:
     """Let each writer write twice a second until `stopping` is set, and once more then.
 
     Failures are logged, and tried again, but for the last.

@@ -24,6 +24,7 @@ from tests.api.stored import (
     store_fixes,
     store_refusal,
     store_session,
+    store_unknown,
     store_visit,
 )
 
@@ -53,6 +54,9 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
         "att": (await upload(org.admin, name.encode(), zone_id=zone)).json["id"],
         "whe": (hook_id := await _made(org, "webhook-endpoints", hook)),
         "dlv": await _tested(org, hook_id),
+        "unk": store_unknown(
+            api, org, tracker_id=who.tracker_id, reason="wrong_secret", place=(47, 8)
+        ),
         "qua": store_refusal(api, org, who.tracker_id, name.encode()),
         "alr": await store_alert(api, org, asset_name=f"{name} truck"),
         "vis": store_visit(api, org, who, zone, minute(0), minute(2)),

@@ -165,6 +165,40 @@ def store_refusal(
     return format_id("qua", row)
 
 
+def store_unknown(
+    api: RunningApi,
+    org: Organization,
+    external_id: str | None = None,
+    *,
+    tracker_id: str | None = None,
+    reason: str = "not_registered",
+    gateway_id: str | None = None,
+    at: datetime = START,
+    place: tuple[float, float] | None = None,
+) -> str:
+    """Return a device that was not let in: one that a gateway names, or a tracker."""
+    row = new_id()
+    api.sql(
+        """
+        INSERT INTO unknown_devices (org_id, id, external_id, tracker_id, reason, gateway_id,
+                                     protocol, format, seen, lat, lon, position_time,
+                                     first_seen_at, last_seen_at)
+        VALUES (%s, %s, %s, %s, %s, %s, 'http', 'traccar', 2, %s, %s, %s, %s, %s)
+        """,
+        org.org_id,
+        row,
+        external_id,
+        None if tracker_id is None else parse_id("trk", tracker_id),
+        reason,
+        None if gateway_id is None else parse_id("gtw", gateway_id),
+        *(place or (None, None)),
+        None if place is None else at,
+        at,
+        at,
+    )
+    return format_id("unk", row)
+
+
 def store_event(
     api: RunningApi,
     org: Organization,

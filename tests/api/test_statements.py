@@ -20,6 +20,7 @@ from tests.api.stored import (
     store_event,
     store_fixes,
     store_refusal,
+    store_unknown,
     store_visit,
     text,
 )
@@ -66,6 +67,7 @@ LISTS = [
     "employees?expiring_before=2030-01-01",
     "employees/positions",
     "gateways",
+    "unknown-devices",
     "punches",
     "punches?employee_id={employee}&reviewed=false&verdict=unverified",
     "shifts",
@@ -157,6 +159,7 @@ async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) 
     await org.admin.patch(f"/v1/assets/{who.asset_id}", {"client_id": client})
     store_visit(api, org, who, zone, minute(1))
     store_fixes(api, org, who.tracker_id, [START, minute(1)])
+    store_unknown(api, org, who.asset_id)
     await org.admin.patch(f"/v1/zones/{zone}", {"name": who.asset_id})
     bodies: dict[str, Any] = {
         "zones": {"name": "Z", "geometry": square()},

@@ -5,6 +5,7 @@ from playwright.async_api import expect
 from tests.api.live.positions import made, put
 from tests.api.resources.alerting import store_alert
 from tests.api.running import Organization, RunningApi
+from tests.api.stored import store_unknown
 from tests.dashboard.breaches import breach
 from tests.dashboard.pages import Pages
 
@@ -15,6 +16,7 @@ NAMES = (SCRIPT, "مرحبا بالعالم", ("Kranwagen-" * 20)[:200])
 async def test_names_are_shown_whole_and_do_nothing(
     pages: Pages, api: RunningApi, org: Organization
 ) -> None:
+    store_unknown(api, org, "<img src=x onerror='window.hacked=1'>")
     for number, name in enumerate(NAMES):
         asset_id = await made(org, name)
         put(api, org, asset_id, 47.0 + number / 100, 8.0)
@@ -27,12 +29,14 @@ async def test_names_are_shown_whole_and_do_nothing(
         user = {"email": f"u{number}@example.com", "role": "viewer", "name": name[:100]}
         assert (await org.admin.post("/v1/users", user)).status == 201
         tracker = {"name": name, "asset_id": asset_id, "external_id": name}
-        assert (await org.admin.post("/v1/trackers", tracker)).status == 201
+        made_tracker = await org.admin.post("/v1/trackers", tracker)
+        assert made_tracker.status == 201
+        store_unknown(api, org, tracker_id=made_tracker.json["id"], reason="wrong_secret")
         gateway = {"name": name, "kind": "chirpstack"}
         assert (await org.admin.post("/v1/gateways", gateway)).status == 201
     assert (await org.admin.patch("/v1/organization", {"name": SCRIPT})).status == 200
     page = await pages.sign_in(org, org.email)
-    fleet = ("", "zones", "alerts", "breaches", "trackers", "gateways")
+    fleet = ("", "zones", "alerts", "breaches", "trackers", "gateways", "unknown-devices")
     for place in (*fleet, "keys", "users", "audit"):
         await page.goto(f"{pages.url}/app/{place}")
         for name in NAMES:

@@ -20,7 +20,7 @@ from tests.api.punching import employee, phone, show
 from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import LINE, sent
 from tests.api.running import Organization, RunningApi
-from tests.api.stored import carried, minute, store_refusal, store_visit
+from tests.api.stored import carried, minute, store_refusal, store_unknown, store_visit
 from tests.clients.make import NODE_MODULES
 from tests.dashboard.breaches import breach
 from tests.dashboard.browser import ROOT
@@ -44,6 +44,7 @@ PLACES = {
     "breaches": "breaches",
     "trackers": "trackers",
     "gateways": "gateways",
+    "unknown-devices": "unknown-devices",
     "organization": "organization",
     "employees-on-map": "organization#employees-on-map",
     "quarantine": "quarantine",
@@ -59,6 +60,7 @@ OPENED = {
     "endpoint": [".card table button"],
     "organization": ["select:has([value=own])"],
     "quarantine": ["table button"],
+    "unknown-devices": ["table button[aria-expanded]"],
     "audit": ["summary"],
     "keys": ["select:has([value=chosen])", "table button"],
     "webhooks": ["summary"],
@@ -170,6 +172,8 @@ async def busy(api: RunningApi) -> Organization:
     assert (await org.admin.post(f"/v1/gateways/{made_id}/revoke", {})).status == 200
     await org.admin.post("/v1/trackers", {"name": "Sensor", "external_id": "70B3D57ED005" * 9})
     tracker = (await carried(org)).tracker_id
+    store_unknown(api, org, "70B3D57ED" * 7, gateway_id=made_id, place=(47.05, -108.3093))
+    store_unknown(api, org, tracker_id=tracker, reason="wrong_secret")
     for number, reason in enumerate(("rate", "conflict", "undecodable")):
         payload = f'[{{"lat": {number}, "note": "{"x" * 300}"}}]'.encode()
         store_refusal(api, org, tracker, payload, minute(number), reason=reason)

@@ -53,6 +53,12 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
     vehicle = await tenant.vehicle()
     zone_id = await tenant.zone(square(13.4, 52.5))
     with psycopg.connect(database.url("admin")) as conn:
+        if not before_0001:
+            conn.execute(
+                "INSERT INTO unknown_devices (org_id, id, tracker_id, reason, protocol, seen,"
+                " first_seen_at, last_seen_at) VALUES (%s, %s, %s, 'revoked', 'mqtt', 1, %s, %s)",
+                (tenant.org_id, new_id(), vehicle.tracker_id, NOW, NOW),
+            )
         _fill(conn, tenant.org_id, vehicle.tracker_id, vehicle.asset_id, zone_id)
         columns = ", ".join(RENAMED if before_0001 else RENAMED.values())
         conn.execute(
@@ -291,7 +297,8 @@ def _fill(
     )
     _fill_inspections(conn, org_id, attachment_id, order_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
-    for table in (kind.table for kind in KINDS.values() if kind.table is not None):
+    stored = {table for (table,) in conn.execute(EVERY_TABLE)}
+    for table in (kind.table for kind in KINDS.values() if kind.table in stored):
         if conn.execute(f"SELECT FROM {table} WHERE org_id = %s", (org_id,)).fetchone() is None:
             conn.execute(
                 f"INSERT INTO {table} (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, new_id())

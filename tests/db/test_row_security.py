@@ -226,7 +226,12 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
             )
             if table not in tables
         }
-    assert tables == {"device_connections": "ISU", "device_sessions": "DISU", "listeners": "DISU"}
+    assert tables == {
+        "device_connections": "ISU",
+        "device_sessions": "DISU",
+        "listeners": "DISU",
+        "unknown_devices": "DISU",
+    }
     readable = {
         "trackers": "org_id id secret_hash receipts revoked_at revision external_id",
         "gateways": "org_id id kind secret_hash revoked_at updated_at",
@@ -234,7 +239,7 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
     }
     assert columns == {f"{table}.{name}" for table in readable for name in readable[table].split()}
     with psycopg.connect(database.url("opsc_listen")) as conn:
-        for table in ("trackers", "device_sessions", "device_connections"):
+        for table in ("trackers", "device_sessions", "device_connections", "unknown_devices"):
             assert _seen(conn, table) >= set(tenants)
 
 

@@ -420,6 +420,23 @@ async def test_test_events_go_after_a_day_and_no_other_event_with_them(
     assert len(await world.deliveries(org_id)) == 2
 
 
+async def test_a_device_that_is_not_let_in_goes_30_days_after_it_was_last_seen(
+    world: World, connections: Pool
+) -> None:
+    for org_id in (await world.organization(), await world.organization()):
+        for days in (0, 29, 31, 40):
+            seen_at = NOW - timedelta(days=days)
+            await world.admin.execute(
+                "INSERT INTO unknown_devices (org_id, id, external_id, reason, protocol, seen,"
+                " first_seen_at, last_seen_at)"
+                " VALUES (%s, %s, %s, 'not_registered', 'http', 1, %s, %s)",
+                (org_id, new_id(), f"{days}", seen_at - timedelta(days=90), seen_at),
+            )
+    assert await _removed(connections) == {"unknown_devices": 4}
+    left = await world.admin.execute("SELECT external_id FROM unknown_devices")
+    assert sorted(await left.fetchall()) == [("0",), ("0",), ("29",), ("29",)]
+
+
 async def test_nothing_is_kept_of_the_attempts_of_a_deleted_organization(
     world: World, connections: Pool
 ) -> None:

@@ -84,13 +84,12 @@ class ChangedTrackerItem(TrackerItem):
     )
 
 
-class NewTracker(fields.Body):
-    """A new tracker, on an asset, of an employee, or neither."""
+class Registration(fields.Body):
+    """A new tracker whose external_id is known: on an asset, of an employee, or neither."""
 
     model_config = _ASSIGNED
 
     name: _Name | None = None
-    external_id: _ExternalId | None = None
     receipts: bool = False
     is_punch_terminal: bool = False
     asset_id: fields.AssetId | None = None
@@ -100,6 +99,12 @@ class NewTracker(fields.Body):
         description="since when it is on the asset, or the employee's; unless given, ever, or since"
         " the asset lost the tracker before it",
     )
+
+
+class NewTracker(Registration):
+    """A new tracker, on an asset, of an employee, or neither."""
+
+    external_id: _ExternalId | None = None
 
 
 class TrackerChange(NewTracker):
@@ -160,7 +165,7 @@ tracker_item = item_of(TrackerItem)
 """Return a TrackerItem, without what is included."""
 
 
-def wanted_assignment(body: NewTracker) -> Assignment | None:
+def wanted_assignment(body: Registration) -> Assignment | None:
     """Return what the body says of an asset or an employee. Raises Problem (422)."""
     if body.asset_id is not None and body.employee_id is not None:
         raise bad_field("/employee_id", "A tracker is on an asset or with an employee, not both.")

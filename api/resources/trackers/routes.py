@@ -28,6 +28,7 @@ from api.resources.trackers.bodies import (
     NewTracker,
     NewTrackerItem,
     OneTrackerQuery,
+    Registration,
     TrackerChange,
     TrackerItem,
     TrackerQuery,
@@ -91,17 +92,9 @@ async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()])
 @router.post("", operation_id="createTracker", status_code=201, response_model=NewTrackerItem)
 async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]) -> Response:
     """Create a tracker; the answer has its secret."""
-    wanted = wanted_assignment(body)
-    secret = secrets.token_urlsafe(SECRET_BYTES)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
-        await check_room(conn, "trackers")
-        tracker = new_tracker(body, at)
-        await trackers.insert(conn, tracker, secret, revision)
-        if wanted is not None:
-            await assign(conn, tracker, wanted, revision=revision, at=at)
-        tracker = await _trackers.found(conn, tracker.id)
-    return created(tracker_item(tracker), router.prefix, once={"secret": secret})
+        return await register(conn, body, body.external_id, revision=revision, at=at)
 
 
 @router.get("/{id}", operation_id="getTracker", response_model=TrackerItem)
@@ -164,6 +157,23 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
     return ok(tracker_item(tracker))
 
 
-def new_tracker(body: NewTracker, at: datetime) -> Tracker:
+async def register(
+    conn: Connection, body: Registration, external_id: str | None, *, revision: int, at: datetime
+) -> Response:
+    """Insert a tracker and assign it as the body says; the answer has its secret. Raises Problem,
+    QuotaExceeded.
+    """
+    wanted = wanted_assignment(body)
+    await check_room(conn, "trackers")
+    tracker, secret = new_tracker(body, external_id, at), secrets.token_urlsafe(SECRET_BYTES)
+    await trackers.insert(conn, tracker, secret, revision)
+    if wanted is not None:
+        await assign(conn, tracker, wanted, revision=revision, at=at)
+    tracker = await _trackers.found(conn, tracker.id)
+    return created(tracker_item(tracker), router.prefix, once={"secret": secret})
+
+
+def new_tracker(body: Registration, external_id: str | None, at: datetime) -> Tracker:
     """Return its row, not yet assigned."""
-    return _trackers.new({name: getattr(body, name) for name in _OWN_FIELDS}, at)
+    own = {name: getattr(body, name) for name in _OWN_FIELDS if name != "external_id"}
+    return _trackers.new(own | {"external_id": external_id}, at)

@@ -30,6 +30,9 @@ export function GatewaySetUp(props: { gateway: Schemas['NewGatewayItem'] }) {
       <p>
         {say('gateway-devices', { id: deviceId })} <Link to="/trackers">{say('trackers')}</Link>
       </p>
+      <p>
+        {say('gateway-devices-that-send')} <Link to="/unknown-devices">{say('unknown-devices')}</Link>
+      </p>
     </Note>
   )
 }

@@ -387,8 +387,33 @@ gateway-set-up-chirpstack = Fügen Sie in ChirpStack der Anwendung die Integrati
 gateway-set-up-tts = Fügen Sie in The Things Stack der Anwendung einen eigenen Webhook (Custom webhook) hinzu. Die Pfade der Ereignisse bleiben leer:
 gateway-address = die Adresse oben
 gateway-devices = Fügen Sie dann jedes Gerät als Maschine hinzu, mit seiner { $id } als external_id, so geschrieben wie im Gateway:
+gateway-devices-that-send = Oder schalten Sie die Geräte ein, und registrieren Sie, was erscheint:
 new-key = Neuer Schlüssel
 sure-new-key = „{ $name }“ einen neuen Schlüssel geben? Das Gateway kann nichts senden, bis es die neue Adresse hat.
+
+## Unbekannte Geräte
+
+unknown-devices = Unbekannte Geräte
+unknown-devices-hint = Geräte, die senden wollen und nicht eingelassen werden. Schalten Sie ein Gerät ein: Es erscheint hier innerhalb von Sekunden.
+no-unknown-devices = Es gibt keine unbekannten Geräte. Was ein Gateway für ein Gerät weiterleitet, das niemand registriert hat, erscheint hier, ebenso Tracker, die sich mit einem falschen Passwort anmelden.
+no-unknown-device-fits = Kein unbekanntes Gerät hat diesen Grund.
+unknown-not-registered = Nicht registriert
+unknown-not-registered-hint = Kein Tracker hat diese Kennung.
+unknown-wrong-secret = Falsches Passwort
+unknown-wrong-secret-hint = Geben Sie dem Gerät sein Passwort, oder richten Sie es neu ein:
+unknown-revoked = Widerrufen
+unknown-revoked-hint = Der Tracker wurde widerrufen, und zwar endgültig.
+device = Gerät
+came-by = Kam über
+device-last-seen = Zuletzt gesehen
+first-seen = zuerst am { $time }
+last-position = Letzte Position
+register = Registrieren
+register-device = { $name } registrieren
+register-hint = Eine neue Maschine erhält dieses Gerät als Tracker.
+device-registered = „{ $name }“ ist registriert. Die Maschine steht mit ihrer nächsten Position auf der Karte.
+forget = Vergessen
+sure-forget = „{ $name }“ vergessen? Das Gerät kommt wieder, wenn es erneut gesehen wird.
 
 ## Benutzer
 
@@ -891,6 +916,7 @@ problem-link-not-good = Dieser Link wurde schon benutzt oder ist abgelaufen. For
 problem-changed-meanwhile = Jemand anders hat das inzwischen geändert. Laden Sie die Seite neu.
 problem-alert-changed = Jemand anders hat inzwischen etwas damit getan: bitte noch einmal ansehen.
 problem-already-accepted = Die Offerte ist bereits angenommen.
+problem-already-registered = Das Gerät ist schon ein Tracker.
 problem-already-subscribed = Das ist bereits abonniert.
 problem-amounts-not-confirmed = Die Beträge der Offerte muss zuerst ein Administrator bestätigen.
 problem-approval-blocked = Der Stundenzettel kann so nicht genehmigt werden: Prüfen Sie, was markiert ist.

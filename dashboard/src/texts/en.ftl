@@ -387,8 +387,33 @@ gateway-set-up-chirpstack = In ChirpStack, add the integration HTTP to the appli
 gateway-set-up-tts = In The Things Stack, add a custom webhook to the application. The paths of the event types stay empty:
 gateway-address = the address above
 gateway-devices = Then add each device as a machine, with its { $id } as external_id, written as the gateway writes it:
+gateway-devices-that-send = Or switch the devices on, and register those that show up:
 new-key = New key
 sure-new-key = Give “{ $name }” a new key? It can send nothing until it has the new address.
+
+## Unknown devices
+
+unknown-devices = Unknown devices
+unknown-devices-hint = Devices that would send and are not let in. Switch a device on: it shows up here within seconds.
+no-unknown-devices = There are no unknown devices. What a gateway forwards for a device that nobody has registered shows up here, and trackers that sign in with a wrong password.
+no-unknown-device-fits = No unknown device has this reason.
+unknown-not-registered = Not registered
+unknown-not-registered-hint = No tracker has this id.
+unknown-wrong-secret = Wrong password
+unknown-wrong-secret-hint = Give the device its password, or set it up again:
+unknown-revoked = Revoked
+unknown-revoked-hint = The tracker was revoked, which is for good.
+device = Device
+came-by = Came by
+device-last-seen = Last seen
+first-seen = first on { $time }
+last-position = Last position
+register = Register
+register-device = Register { $name }
+register-hint = A new machine gets this device as its tracker.
+device-registered = “{ $name }” is registered. It is on the map with its next position.
+forget = Forget
+sure-forget = Forget “{ $name }”? It comes back if it is seen again.
 
 ## Users
 
@@ -891,6 +916,7 @@ problem-link-not-good = This link was used already, or has expired. Ask for anot
 problem-changed-meanwhile = Somebody else has changed this meanwhile. Load the page again.
 problem-alert-changed = Somebody else has done something with it meanwhile: look at it again.
 problem-already-accepted = The quote is accepted already.
+problem-already-registered = The device is a tracker already.
 problem-already-subscribed = This is subscribed to already.
 problem-amounts-not-confirmed = The amounts of the quote have to be confirmed by an admin first.
 problem-approval-blocked = The timesheet cannot be approved as it is: look at what is flagged.

@@ -10,6 +10,7 @@ import { OVERTIME, EACH, PERIODS } from '../organization/hours'
 import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
 import { KINDS } from '../audit/audit-page'
 import { KINDS as GATEWAY_KINDS } from '../gateways/kinds'
+import { REASONS as UNKNOWN_REASONS } from '../unknown-devices/reasons'
 import { REASONS } from '../quarantine/reasons'
 import { GROUPS } from '../shell/places'
 import { sayer } from './texts'
@@ -54,6 +55,7 @@ describe('texts', () => {
       'did-': ['insert', 'update', 'delete'],
       'group-': GROUPS,
       'gateway-set-up-': GATEWAY_KINDS,
+      'unknown-': UNKNOWN_REASONS.map((each) => each.replaceAll('_', '-')).flatMap((each) => [each, `${each}-hint`]),
       'rights-': ['all', 'read', 'chosen'],
       'scope-': ['read', 'write'],
       'overlap-': ['0', '3600', '86400', '604800', '2592000'],

@@ -14,7 +14,7 @@ from tests.api.resources.quoting import draft
 from tests.api.running import Answer, Client, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked
-from tests.api.stored import carried, minute, store_event, store_refusal, store_visit
+from tests.api.stored import carried, minute, store_event, store_refusal, store_unknown, store_visit
 
 CHANGES: dict[str, Any] = {
     "assets": {"name": "Other"},
@@ -40,6 +40,7 @@ DELETED = (
     "api-keys",
     "zones",
     "quarantine",
+    "unknown-devices",
     "webhook-endpoints",
     "employees",
     "attachments",
@@ -70,6 +71,7 @@ async def _things(api: RunningApi, org: Organization) -> dict[str, str]:
         "assets": who.asset_id,
         "trackers": who.tracker_id,
         "zones": zone,
+        "unknown-devices": store_unknown(api, org, "356938035643809"),
         "quarantine": store_refusal(api, org, who.tracker_id),
         "visits": store_visit(api, org, who, zone, minute(0)),
         "events": store_event(api, org, 1),

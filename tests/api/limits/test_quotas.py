@@ -26,6 +26,7 @@ BOUNDED_OTHERWISE = {
     "punches",
     "stock_lots",
     "stock_movements",
+    "unknown_devices",
 }
 
 

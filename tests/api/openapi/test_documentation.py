@@ -33,6 +33,7 @@ from api.resources.stock.parts import PartItem
 from api.resources.timesheets.detail import TimesheetDetail
 from api.resources.timesheets.listing import TimesheetItem
 from api.resources.trackers.bodies import NewTrackerItem, TrackerItem
+from api.resources.unknown_devices import UnknownDeviceItem
 from api.resources.visits import VisitItem
 from api.resources.webhooks.bodies import EndpointItem, NewEndpointItem
 from api.resources.work_orders.detail import WorkOrderDetail
@@ -46,7 +47,15 @@ from tests.api.resources.quoting import draft
 from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stocked import stocked, tracked
-from tests.api.stored import carried, minute, store_event, store_fixes, store_visit, text
+from tests.api.stored import (
+    carried,
+    minute,
+    store_event,
+    store_fixes,
+    store_unknown,
+    store_visit,
+    text,
+)
 
 
 def agrees(model: type[BaseModel], item: dict[str, Any]) -> bool:
@@ -117,6 +126,7 @@ async def test_answers_have_the_fields_that_are_documented(
     store_fixes(api, north, who.tracker_id, [minute(0)])
     store_visit(api, north, who, zone["id"], minute(0))
     store_event(api, north, 1)
+    store_unknown(api, north, "356938035643809", place=(47, 8))
     lists: dict[str, type[BaseModel]] = {
         "assets?include=last_position,zone_ids": AssetItem,
         "assets/positions": AssetPosition,
@@ -127,6 +137,7 @@ async def test_answers_have_the_fields_that_are_documented(
         "employees": EmployeeItem,
         "employees/positions": EmployeePosition,
         "gateways": GatewayItem,
+        "unknown-devices": UnknownDeviceItem,
         "parts": PartItem,
         "inventory": InventoryItem,
         "stock-lots": StockLotItem,

@@ -14,6 +14,7 @@ from tests.api.resources.alerting import store_alert
 from tests.api.resources.quoting import draft, mailed
 from tests.api.running import Organization, RunningApi
 from tests.api.stocked import stocked
+from tests.api.stored import store_unknown
 
 # What no example can have, since it is a secret or a file.
 NOT_BY_NATURE = {
@@ -84,7 +85,7 @@ async def inspection_form(org: Organization, document: dict[str, Any]) -> str:
     return made.json["id"]
 
 
-async def path_of(org: Organization, document: dict[str, Any], path: str) -> str:
+async def path_of(api: RunningApi, org: Organization, document: dict[str, Any], path: str) -> str:
     """Return a path with an id: that of a thing which is made from the example of its own POST."""
     if "{id}" not in path:
         return path
@@ -95,6 +96,8 @@ async def path_of(org: Organization, document: dict[str, Any], path: str) -> str
         return path.replace("{id}", await timesheet(org))
     if collection == "/v1/inventory":
         return f"{collection}/{(await stocked(org))['inventory']}"
+    if collection == "/v1/unknown-devices":
+        return path.replace("{id}", store_unknown(api, org, "867060033461332"))
     if collection == "/v1/inspection-forms":
         return path.replace("{id}", await inspection_form(org, document))
     made = await org.admin.post(collection, example(document["paths"][collection]["post"]))
@@ -113,7 +116,7 @@ async def test_every_example_is_accepted_as_it_is_shown_by_a_new_organization(
             if "requestBody" not in operation or name in NOT_BY_NATURE or name in OF_OTHER_THINGS:
                 continue
             org = api.organization("New")
-            place = await path_of(org, document, path)
+            place = await path_of(api, org, document, path)
             answer = await org.admin.send(method.upper(), place, json=example(operation))
             sent.append(name)
             if answer.status not in (200, 201, 202) or answer.json.get("valid") is False:

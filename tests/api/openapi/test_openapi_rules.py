@@ -21,9 +21,9 @@ VERBS = {
 }  # fmt: skip
 PATH_VERBS = {
     "accept", "approve", "assign", "cancel", "cannot-complete", "close", "complete", "consume",
-    "convert", "decline", "expire", "hold", "issue", "lock", "recover", "reject", "release",
-    "reopen", "resend", "restore", "resume", "return", "review", "revise", "revoke", "rotate",
-    "send", "sign-out", "start", "submit", "test", "withdraw",
+    "convert", "decline", "expire", "hold", "issue", "lock", "recover", "register", "reject",
+    "release", "reopen", "resend", "restore", "resume", "return", "review", "revise", "revoke",
+    "rotate", "send", "sign-out", "start", "submit", "test", "withdraw",
 }  # fmt: skip
 # Resources whose name is not that of the path, or has no plural.
 ONE_OF = {

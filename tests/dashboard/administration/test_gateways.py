@@ -64,6 +64,8 @@ async def test_each_kind_says_what_is_set_there(pages: Pages, org: Organization)
         await page.get_by_role("button", name="Add the gateway").click()
         await expect(page.get_by_role("row", name=f"Fields by {kind}")).to_be_visible()
         await expect(page.get_by_text(setting)).to_be_visible()
+        link = page.locator("main").get_by_role("link", name="Unknown devices")
+        await expect(link).to_have_attribute("href", "/app/unknown-devices")
 
 
 async def test_a_viewer_finds_them_and_only_looks(pages: Pages, org: Organization) -> None:

@@ -64,6 +64,7 @@ NOT_AUDITED = {
     "stock_lots",
     "stock_movement_serials",
     "stock_movements",
+    "unknown_devices",
     "visits",
     "webhook_attempts",
     "webhook_cursors",

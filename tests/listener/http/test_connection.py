@@ -70,7 +70,9 @@ class Connected:
         self.now_s = 1_000.0
         self.is_registered = True
         self.worker.now_s = lambda: self.now_s
-        known: Any = SimpleNamespace(check=self._check, look_soon=self._look_soon)
+        known: Any = SimpleNamespace(
+            check=self._check, look_soon=self._look_soon, owner_of=lambda _: None
+        )
         self.worker.identities = known
         self.socket, self.device = self.another()
 

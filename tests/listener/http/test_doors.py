@@ -40,7 +40,7 @@ def test_a_path_says_the_door_and_the_key(
 ) -> None:
     place = place_of(f"/v1/ingest/{name}{rest}")
     assert place is not None
-    assert place == (DOORS[name], credentials)
+    assert place == (name, DOORS[name], credentials)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,18 @@ async def test_a_revoked_tracker_is_cut_and_does_not_sign_in(tenant: Tenant, kep
     assert kept.check(other) is not None
 
 
+async def test_a_refused_name_is_of_its_organization_as_long_as_there_is_its_tracker(
+    tenant: Tenant, kept: Kept
+) -> None:
+    tracker_id = await tenant.loose_tracker()
+    names = (format_id("trk", tracker_id), format_id("trk", new_id()), "trk_1", "")
+    for _ in range(2):
+        await look(kept)
+        owners = [kept.identities.owner_of(name) for name in names]
+        assert owners == [(tenant.org_id, tracker_id), None, None, None]
+        await revoke(tenant, tracker_id)
+
+
 async def test_a_change_that_leaves_the_secret_cuts_nobody(tenant: Tenant, kept: Kept) -> None:
     tracker_id = await tenant.loose_tracker()
     await look(kept)
