@@ -12,7 +12,8 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 import uvloop
@@ -28,6 +29,8 @@ from listener.settings import ListenSettings
 from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
 from listener.stored.writes import keep_written
+from listener.tcp.connection import TcpDevice
+from listener.tcp.teltonika import Teltonika
 from listener.worker import Worker
 from service.health import serving
 from service.itself import watching_itself
@@ -112,7 +115,9 @@ async def _serve(
             )
         ]
         writing = asyncio.create_task(
-            keep_written(database_url, [sessions.write, presence.write], drained)
+            keep_written(
+                database_url, [sessions.write, presence.write, worker.claims.write], drained
+            )
         )
         gc.freeze()
         gc.set_threshold(*GARBAGE)
@@ -135,21 +140,24 @@ async def _open(
     worker: Worker, ports: ListeningSockets, certificates: Certificates
 ) -> list[asyncio.AbstractServer | Arrivals]:
     servers: list[asyncio.AbstractServer | Arrivals] = []
-    if ports.plain is not None and worker.settings.proxy_networks:
-        servers.append(Arrivals(worker, ports.plain, None))
-    elif ports.plain is not None:
-        made = await worker.loop.create_server(
-            lambda: Device(worker), sock=ports.plain, backlog=BACKLOG
-        )
-        servers.append(made)
+    doors: Sequence[tuple[socket.socket | None, Callable[[str], asyncio.Protocol]]] = (
+        (ports.plain, lambda address: Device(worker, address)),
+        (ports.teltonika, lambda address: TcpDevice(worker, Teltonika(), address)),
+    )
+    for bound, made in doors:
+        if bound is not None and worker.settings.proxy_networks:
+            servers.append(Arrivals(worker, bound, None, made))
+        elif bound is not None:
+            accept = partial(made, "")
+            servers.append(await worker.loop.create_server(accept, sock=bound, backlog=BACKLOG))
     if ports.ingest is not None:
-        made = await worker.loop.create_server(
+        served = await worker.loop.create_server(
             lambda: HttpDevice(worker), sock=ports.ingest, backlog=BACKLOG
         )
-        servers.append(made)
+        servers.append(served)
     for bound, context in ((ports.tls, certificates.tls13), (ports.tls12, certificates.tls12)):
         if bound is not None:
-            servers.append(Arrivals(worker, bound, context))
+            servers.append(Arrivals(worker, bound, context, doors[0][1]))
     return servers
 
 
@@ -165,12 +173,17 @@ def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
 
 
 def _bound(settings: ListenSettings) -> ListeningSockets:
-    host, ingest = settings.listen_host, settings.ingest_address
+    host, ingest, teltonika = (
+        settings.listen_host,
+        settings.ingest_address,
+        settings.teltonika_address,
+    )
     return ListeningSockets(
         plain=_bind(host, settings.listen_port) if settings.listen_port else None,
         tls=_bind(host, settings.listen_tls_port) if settings.listen_tls_port else None,
         tls12=_bind(host, settings.listen_tls12_port) if settings.listen_tls12_port else None,
         ingest=None if ingest is None else _bind(*ingest),
+        teltonika=None if teltonika is None else _bind(*teltonika),
     )
 
 

@@ -38,6 +38,7 @@ class ListeningSockets(NamedTuple):
     tls: socket.socket | None
     tls12: socket.socket | None
     ingest: socket.socket | None
+    teltonika: socket.socket | None = None
 
 
 class Processes:

@@ -20,6 +20,7 @@ LISTEN_TLS_PORT = 8883
 LISTEN_HTTP_PORT = 9104
 INGEST_PORT = 5055
 NO_INGEST = "off"
+BY_IMEI = ("OPSC_LISTEN_TELTONIKA",)
 NEED_TLS = ("OPSC_LISTEN_TLS_PORT", "OPSC_LISTEN_TLS12_PORT", "OPSC_LISTEN_CLIENT_CA")
 OTHER_FILES = 64
 """What a listener keeps open beside its connections, with room to spare."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.fix import FixBatch
+from telemetry.fix import FixBatch, Flag
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
 from telemetry.formats.gateways import (
     decode_chirpstack,
@@ -54,6 +54,7 @@ class Format(IntEnum):
     TRACCAR = 7  # JSON that these gateways forward
     CHIRPSTACK = 8
     TTS = 9
+    TELTONIKA_IMEI = 10  # the packets of TELTONIKA from a device without a secret
 
 
 class Decoder(NamedTuple):
@@ -70,6 +71,17 @@ class Decoder(NamedTuple):
     last_fix: Callable[[bytes], LastFix]
 
 
+def _unauthenticated(decode: Callable[[Sequence[bytes]], Decoded]) -> Callable[..., Decoded]:
+    """Return a decoder whose fixes carry the flag of senders without a secret."""
+
+    def decode_with_flag(payloads: Sequence[bytes]) -> Decoded:
+        decoded = decode(payloads)
+        decoded.batch.rows["flags"] |= np.uint8(Flag.UNAUTHENTICATED)
+        return decoded
+
+    return decode_with_flag
+
+
 DECODERS: Mapping[Format, Decoder] = {
     Format.NATIVE: Decoder("trackers/+/fixes", decode_native, last_native_fix),
     Format.PACKED: Decoder("trackers/+/packed", decode_packed, last_packed_fix),
@@ -81,10 +93,16 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.TRACCAR: Decoder("trackers/+/traccar", decode_traccar, last_traccar_fix),
     Format.CHIRPSTACK: Decoder("trackers/+/chirpstack", decode_chirpstack, last_chirpstack_fix),
     Format.TTS: Decoder("trackers/+/tts", decode_tts, last_tts_fix),
+    Format.TELTONIKA_IMEI: Decoder(
+        "trackers/+/teltonika-imei", _unauthenticated(decode_teltonika), last_teltonika_fix
+    ),
 }
 BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND, Format.TRACCAR, Format.CHIRPSTACK, Format.TTS})
-"""What comes by the listener's doors, and from no broker."""
-SUBSCRIPTIONS = tuple(decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP)
+BY_TCP = frozenset({Format.TELTONIKA_IMEI})
+"""What comes by these doors of the listener alone, and from no broker."""
+SUBSCRIPTIONS = tuple(
+    decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP | BY_TCP
+)
 _FORMAT_OF = {
     decoder.topic.rpartition("/")[2]: form
     for form, decoder in DECODERS.items()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from telemetry.formats.decode import BY_HTTP, SUBSCRIPTIONS, Format, format_of, topics_of
+from telemetry.formats.decode import BY_HTTP, BY_TCP, SUBSCRIPTIONS, Format, format_of, topics_of
 from telemetry.topics import (
     fixes_topic,
     gateway_topic,
@@ -11,6 +11,7 @@ from telemetry.topics import (
     packed_topic,
     plain_topic,
     punches_topic,
+    teltonika_imei_topic,
     teltonika_topic,
 )
 
@@ -24,7 +25,7 @@ def test_what_is_built_is_parsed() -> None:
     )
     own = tuple(topic(TRACKER) for topic in makers)
     forwarded = tuple(gateway_topic(TRACKER, kind) for kind in ("traccar", "chirpstack", "tts"))
-    assert topics_of(TRACKER) == own + forwarded
+    assert topics_of(TRACKER) == own + forwarded + (teltonika_imei_topic(TRACKER),)
     assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE
@@ -33,7 +34,7 @@ def test_what_is_built_is_parsed() -> None:
 
 def test_every_subscription_is_of_a_format() -> None:
     assert [format_of(topic) for topic in SUBSCRIPTIONS] == [
-        form for form in Format if form not in BY_HTTP
+        form for form in Format if form not in BY_HTTP | BY_TCP
     ]
 
 

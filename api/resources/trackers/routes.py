@@ -18,7 +18,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, ok, optional_time_text
 from api.http.problems import conflict
-from api.request.access import Dispatcher, Reader
+from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf
 from api.request.resource import Resource
 from api.request.route import TenantRoute
@@ -34,10 +34,11 @@ from api.resources.trackers.bodies import (
     tracker_item,
     wanted_assignment,
 )
+from api.resources.trackers.imeis import check_imeis
 from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.history import last_positions
-from db.listener import device_connections
+from db.listener import device_connections, imei_claims
 from db.listener.device_connections import ConnectionState
 from db.resources import trackers
 from db.resources.quotas import check_room
@@ -47,7 +48,7 @@ router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantR
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
 SECRET_BYTES = 32
 _OWNERS = frozenset({"asset_id", "employee_id"})
-_OWN_FIELDS = ("name", "external_id", "receipts", "is_punch_terminal")
+_OWN_FIELDS = ("name", "external_id", "imei", "receipts", "is_punch_terminal")
 
 
 async def _included(
@@ -93,11 +94,14 @@ async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]
     """Create a tracker; the answer has its secret."""
     wanted = wanted_assignment(body)
     secret = secrets.token_urlsafe(SECRET_BYTES)
+    await check_imeis(access, {"/imei": body.imei})
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         await check_room(conn, "trackers")
         tracker = new_tracker(body, at)
         await trackers.insert(conn, tracker, secret, revision)
+        if tracker.imei is not None:
+            await imei_claims.put(conn, tracker.id, tracker.imei, at)
         if wanted is not None:
             await assign(conn, tracker, wanted, revision=revision, at=at)
         tracker = await _trackers.found(conn, tracker.id)
@@ -119,6 +123,7 @@ async def update_tracker(
     """Change the fields that are given, and give the tracker to another asset or employee."""
     wanted = wanted_assignment(body)
     own_fields = body.given().keys() & set(_OWN_FIELDS)
+    await _check_imei(access, tracker_id, body)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _trackers.found(conn, tracker_id)
@@ -126,6 +131,8 @@ async def update_tracker(
         changed = tracker._replace(**{name: getattr(body, name) for name in own_fields})
         if changed != tracker:
             await trackers.update(conn, changed._replace(updated_at=at), revision)
+        if changed.imei != tracker.imei:
+            await imei_claims.put(conn, tracker.id, changed.imei, at)
         reaches_back_to = None
         if wanted is not None:
             reaches_back_to = await assign(conn, tracker, wanted, revision=revision, at=at)
@@ -161,7 +168,21 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
         if tracker.revoked_at is None:
             tracker = tracker._replace(revoked_at=at, updated_at=at)
             await trackers.update(conn, tracker, revision)
+            await imei_claims.put(conn, tracker.id, None, at)
+            tracker = tracker._replace(imei=None)
     return ok(tracker_item(tracker))
+
+
+async def _check_imei(access: Access, tracker_id: UUID, body: TrackerChange) -> None:
+    """Check an IMEI that the tracker has not claimed yet. Raises Problem."""
+    if body.imei is None:
+        return
+    async with access.transaction() as conn:
+        tracker = await _trackers.found(conn, tracker_id)
+    if tracker.revoked_at is not None:
+        raise conflict("tracker_revoked", "A tracker that is revoked claims no IMEI.")
+    if tracker.imei != body.imei:
+        await check_imeis(access, {"/imei": body.imei})
 
 
 def new_tracker(body: NewTracker, at: datetime) -> Tracker:

@@ -1,0 +1,95 @@
+"""Protocols as machines: the same events however the bytes are cut, and little is held."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener.tcp.protocol import Damaged, DeviceProtocol, Event, Login, NoProtocol, Packet
+from listener.tcp.teltonika import MAX_DATA_BYTES, Teltonika
+from telemetry.formats.decode import Format, decode
+from tests.listener.tcp.boxes import login, packet, record
+
+IMEI = "356938035643809"
+ONE, TWO = packet([record(1_769_860_800_000)]), packet([record(1), record(2)])
+TELTONIKA = login(IMEI) + ONE + b"\xff\xff" + TWO
+STREAMS: Sequence[tuple[Callable[[], DeviceProtocol], bytes]] = ((Teltonika, TELTONIKA),)
+LONGEST = MAX_DATA_BYTES + 12
+"""The bytes of the longest frame that any of them takes."""
+_READ = 256
+
+
+def events(protocol: DeviceProtocol, pieces: Sequence[bytes]) -> tuple[list[Event], bool]:
+    """Return what a stream says, and whether it was no protocol from some byte on."""
+    said: list[Event] = []
+    for piece in pieces:
+        protocol.receive(piece)
+        try:
+            while (event := protocol.next()) is not None:
+                said.append(event)
+        except NoProtocol:
+            return said, True
+        assert protocol.held_bytes <= LONGEST + len(piece)
+    return said, False
+
+
+def test_a_box_signs_in_and_sends() -> None:
+    said, is_broken = events(Teltonika(), [TELTONIKA])
+    assert not is_broken
+    assert said == [
+        Login(IMEI, b"\x01", b"\0"),
+        Packet(ONE, b"\0\0\0\x01"),
+        Packet(TWO, b"\0\0\0\x02"),
+    ]
+
+
+def test_a_packet_with_a_wrong_crc_is_asked_for_again() -> None:
+    wrong = TWO[:-1] + b"\0"
+    said, _ = events(Teltonika(), [login(IMEI) + wrong + TWO])
+    assert said[1:] == [Damaged(bytes(4)), Packet(TWO, b"\0\0\0\x02")]
+
+
+@pytest.mark.parametrize(("make", "stream"), STREAMS)
+def test_the_events_are_the_same_wherever_the_stream_is_cut(
+    make: Callable[[], DeviceProtocol], stream: bytes
+) -> None:
+    whole = events(make(), [stream])
+    for at in range(len(stream)):
+        assert events(make(), [stream[:at], stream[at:]]) == whole
+    assert events(make(), [bytes((byte,)) for byte in stream]) == whole
+
+
+@pytest.mark.parametrize(("make", "stream"), STREAMS)
+def test_a_stream_that_ends_early_says_the_first_of_its_events(
+    make: Callable[[], DeviceProtocol], stream: bytes
+) -> None:
+    whole, _ = events(make(), [stream])
+    for at in range(len(stream)):
+        said, is_broken = events(make(), [stream[:at]])
+        assert not is_broken
+        assert said == whole[: len(said)]
+
+
+@pytest.mark.parametrize(("make", "stream"), STREAMS)
+@given(st.data())
+def test_noise_raises_nothing_else_and_holds_no_more_than_a_frame(
+    make: Callable[[], DeviceProtocol], stream: bytes, data: st.DataObject
+) -> None:
+    noisy = bytearray(stream * 3)
+    for at, byte in data.draw(
+        st.dictionaries(st.integers(0, len(noisy) - 1), st.integers(0, 255), max_size=8)
+    ).items():
+        noisy[at] = byte
+    noisy += data.draw(st.binary(max_size=2 * LONGEST))
+    pieces = [bytes(noisy[at : at + _READ]) for at in range(0, len(noisy), _READ)]
+    said, _ = events(make(), pieces)
+    payloads = [event.payload for event in said if isinstance(event, Packet)]
+    decode(payloads, [Format.TELTONIKA_IMEI] * len(payloads))
+
+
+@pytest.mark.parametrize(("make", "stream"), STREAMS)
+@given(st.binary(max_size=400))
+def test_any_bytes_at_all(make: Callable[[], DeviceProtocol], stream: bytes, noise: bytes) -> None:
+    for begin in (b"", stream[: len(login(IMEI))]):
+        events(make(), [begin + noise])
