@@ -318,7 +318,7 @@ async def test_readers_are_told_up_to_where_events_are_gone(
         await _removed(connections, Days(None, days, None))
         async with rows.transaction(world.database, "opsc_app", tenant.org_id) as conn:
             assert (await events.kept_events(conn)).gone_seq == gone
-            assert await events.count(conn, EventFilter(after_seq=0), 1000) == kept
+            assert await events.count(conn, EventFilter(after_seq=0), 1000) == trackers[True]
 
 
 async def _audit_ages(world: World, org_id: UUID) -> list[int]:
@@ -470,7 +470,7 @@ async def test_claims_of_imeis_that_nothing_was_sent_by_end_after_30_days(
     world: World, connections: Pool
 ) -> None:
     tenant = await Tenant.create(world.database)
-    kept: set[UUID] = set()
+    trackers: dict[bool, set[UUID]] = {True: set(), False: set()}  # by whether they are to stay
     for days, column in ((31, None), (29, None), (31, "first_fix_at"), (31, "confirmed_at")):
         tracker_id = await tenant.loose_tracker()
         await claim(tenant, tracker_id, new_imei())
@@ -480,10 +480,8 @@ async def test_claims_of_imeis_that_nothing_was_sent_by_end_after_30_days(
             " WHERE tracker_id = %s".encode(),
             (tracker_id,),
         )
-        if days < 30 or column is not None:
-            kept.add(tracker_id)
-        else:
-            ended = tracker_id
+        trackers[days < 30 or column is not None].add(tracker_id)
+    (ended,) = trackers[False]
     revision = "SELECT revision FROM trackers WHERE id = %s"
     before = await _one(world, revision, ended)
     assert (await _removed(connections))["imei_claims"] == 1

@@ -177,7 +177,7 @@ async def test_a_machine_that_the_terminal_is_on_is_evidence(
 
 @pytest.mark.parametrize(
     ("topic", "distance_m", "verdict"),
-    [(teltonika_topic, 11, "failed"), (teltonika_imei_topic, None, "verified")],
+    [(teltonika_topic, 11, "unverified"), (teltonika_imei_topic, None, "verified")],
 )
 async def test_fixes_of_a_device_without_a_secret_are_no_evidence(
     crew: Crew,
