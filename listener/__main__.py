@@ -30,6 +30,7 @@ from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
 from listener.stored.writes import keep_written
 from listener.tcp.connection import TcpDevice
+from listener.tcp.gt06 import Gt06
 from listener.tcp.teltonika import Teltonika
 from listener.worker import Worker
 from service.health import serving
@@ -143,6 +144,7 @@ async def _open(
     doors: Sequence[tuple[socket.socket | None, Callable[[str], asyncio.Protocol]]] = (
         (ports.plain, lambda address: Device(worker, address)),
         (ports.teltonika, lambda address: TcpDevice(worker, Teltonika(), address)),
+        (ports.gt06, lambda address: TcpDevice(worker, Gt06(), address)),
     )
     for bound, made in doors:
         if bound is not None and worker.settings.proxy_networks:
@@ -173,18 +175,19 @@ def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
 
 
 def _bound(settings: ListenSettings) -> ListeningSockets:
-    host, ingest, teltonika = (
-        settings.listen_host,
-        settings.ingest_address,
-        settings.teltonika_address,
-    )
+    host = settings.listen_host
     return ListeningSockets(
         plain=_bind(host, settings.listen_port) if settings.listen_port else None,
         tls=_bind(host, settings.listen_tls_port) if settings.listen_tls_port else None,
         tls12=_bind(host, settings.listen_tls12_port) if settings.listen_tls12_port else None,
-        ingest=None if ingest is None else _bind(*ingest),
-        teltonika=None if teltonika is None else _bind(*teltonika),
+        ingest=_bind_at(settings.ingest_address),
+        teltonika=_bind_at(settings.teltonika_address),
+        gt06=_bind_at(settings.gt06_address),
     )
+
+
+def _bind_at(address: tuple[str, int] | None) -> socket.socket | None:
+    return None if address is None else _bind(*address)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -38,7 +38,8 @@ class ListeningSockets(NamedTuple):
     tls: socket.socket | None
     tls12: socket.socket | None
     ingest: socket.socket | None
-    teltonika: socket.socket | None = None
+    teltonika: socket.socket | None
+    gt06: socket.socket | None
 
 
 class Processes:

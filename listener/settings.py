@@ -40,6 +40,7 @@ class ListenSettings(RoleSettings):
     listen_http: HttpAddress = "127.0.0.1:9104"
     listen_ingest_http: HttpAddress | Literal["off"] = "127.0.0.1:5055"
     listen_teltonika: HttpAddress | Literal["off"] = "off"
+    listen_gt06: HttpAddress | Literal["off"] = "off"
     listen_ingest_proxy_networks: _Networks = "127.0.0.1/32, ::1/128"
     link_secret: SecretStr = SecretStr("")
     link_tls_ca: ReadableFile | None = None
@@ -75,6 +76,11 @@ class ListenSettings(RoleSettings):
     def teltonika_address(self) -> tuple[str, int] | None:
         """Host and port for Teltonika's devices over TCP; None: there is none."""
         return _unless_off(self.listen_teltonika)
+
+    @property
+    def gt06_address(self) -> tuple[str, int] | None:
+        """Host and port for devices that speak GT06; None: there is none."""
+        return _unless_off(self.listen_gt06)
 
     @property
     def exempt_networks(self) -> list[Network]:

@@ -25,6 +25,8 @@ FormatName = Literal[
     "traccar",
     "chirpstack",
     "tts",
+    "teltonika_imei",
+    "gt06",
 ]
 
 

@@ -24,6 +24,7 @@ from telemetry.formats.gateways import (
     last_traccar_fix,
     last_tts_fix,
 )
+from telemetry.formats.gt06 import decode_gt06, last_gt06_fix
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
 from telemetry.formats.osmand import decode_osmand, last_osmand_fix
@@ -55,6 +56,7 @@ class Format(IntEnum):
     CHIRPSTACK = 8
     TTS = 9
     TELTONIKA_IMEI = 10  # the packets of TELTONIKA from a device without a secret
+    GT06 = 11  # a position behind a login, from a device without a secret
 
 
 class Decoder(NamedTuple):
@@ -96,9 +98,10 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.TELTONIKA_IMEI: Decoder(
         "trackers/+/teltonika-imei", _unauthenticated(decode_teltonika), last_teltonika_fix
     ),
+    Format.GT06: Decoder("trackers/+/gt06", _unauthenticated(decode_gt06), last_gt06_fix),
 }
 BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND, Format.TRACCAR, Format.CHIRPSTACK, Format.TTS})
-BY_TCP = frozenset({Format.TELTONIKA_IMEI})
+BY_TCP = frozenset({Format.TELTONIKA_IMEI, Format.GT06})
 """What comes by these doors of the listener alone, and from no broker."""
 SUBSCRIPTIONS = tuple(
     decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP | BY_TCP

@@ -104,7 +104,7 @@ class RoleProcess:
 @dataclass(frozen=True, slots=True)
 class System:
     """Both roles. host and port: where devices connect. ingest_url: where they send by HTTP.
-    teltonika_port: for boxes of Teltonika.
+    teltonika_port, gt06_port: for boxes, by their IMEI.
     """
 
     listener: RoleProcess
@@ -113,6 +113,7 @@ class System:
     port: int
     ingest_url: str
     teltonika_port: int
+    gt06_port: int
 
     @property
     def url(self) -> str:
@@ -145,8 +146,8 @@ def _system(
     ingest: Mapping[str, str],
 ) -> System:
     # The last one: further processes of the listener have the next ports.
-    ports = (free_port(ANY_PORT) for _ in range(5))
-    door, teltonika, listens, ingest_http, listener_http = ports
+    ports = (free_port(ANY_PORT) for _ in range(6))
+    door, teltonika, gt06, listens, ingest_http, listener_http = ports
     of_ingest = {
         "OPSC_DATABASE_URL": database.url("opsc_ingest"),
         "OPSC_INGEST_LINK": f"unix:{folder}/ingest.sock",
@@ -160,6 +161,7 @@ def _system(
         "OPSC_LISTEN_HTTP": f"127.0.0.1:{listener_http}",
         "OPSC_LISTEN_INGEST_HTTP": f"127.0.0.1:{door}",
         "OPSC_LISTEN_TELTONIKA": f"127.0.0.1:{teltonika}",
+        "OPSC_LISTEN_GT06": f"127.0.0.1:{gt06}",
         "OPSC_LISTEN_MAX_CONNECTIONS": "200",
         **listener,
     }
@@ -171,4 +173,5 @@ def _system(
         port=listens,
         ingest_url=f"http://127.0.0.1:{door}/v1/ingest",
         teltonika_port=teltonika,
+        gt06_port=gt06,
     )

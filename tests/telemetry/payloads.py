@@ -40,6 +40,7 @@ _FORMATS = {
     "traccar": Format.TRACCAR,
     "chirpstack": Format.CHIRPSTACK,
     "tts": Format.TTS,
+    "gt06": Format.GT06,
 }
 OF_GATEWAYS = (Format.TRACCAR, Format.CHIRPSTACK, Format.TTS)
 _TEXTS = (
@@ -49,8 +50,9 @@ _TEXTS = (
 MAY_SAY_NO_FIX = (
     *(Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND),
     *OF_GATEWAYS,
+    Format.GT06,
 )
-_BYTES = ("packed", "hex", "teltonika")
+_BYTES = ("packed", "hex", "teltonika", "gt06")
 
 
 def _case(entry: dict[str, Any]) -> Case:

@@ -6,6 +6,7 @@ from telemetry.formats.decode import BY_HTTP, BY_TCP, SUBSCRIPTIONS, Format, for
 from telemetry.topics import (
     fixes_topic,
     gateway_topic,
+    gt06_topic,
     osmand_topic,
     overland_topic,
     packed_topic,
@@ -25,7 +26,10 @@ def test_what_is_built_is_parsed() -> None:
     )
     own = tuple(topic(TRACKER) for topic in makers)
     forwarded = tuple(gateway_topic(TRACKER, kind) for kind in ("traccar", "chirpstack", "tts"))
-    assert topics_of(TRACKER) == own + forwarded + (teltonika_imei_topic(TRACKER),)
+    assert topics_of(TRACKER) == own + forwarded + (
+        teltonika_imei_topic(TRACKER),
+        gt06_topic(TRACKER),
+    )
     assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE

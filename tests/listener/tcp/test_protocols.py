@@ -6,15 +6,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.tcp.protocol import Damaged, DeviceProtocol, Event, Login, NoProtocol, Packet
+from listener.tcp.gt06 import Gt06
+from listener.tcp.protocol import (
+    Damaged,
+    DeviceProtocol,
+    Event,
+    Login,
+    NoProtocol,
+    Packet,
+    Question,
+)
 from listener.tcp.teltonika import MAX_DATA_BYTES, Teltonika
-from telemetry.formats.decode import Format, decode
+from telemetry.formats.decode import decode, format_of
 from tests.listener.tcp.boxes import login, packet, record
 
 IMEI = "356938035643809"
 ONE, TWO = packet([record(1_769_860_800_000)]), packet([record(1), record(2)])
 TELTONIKA = login(IMEI) + ONE + b"\xff\xff" + TWO
-STREAMS: Sequence[tuple[Callable[[], DeviceProtocol], bytes]] = ((Teltonika, TELTONIKA),)
+# Examples of the makers' documents (Concox: GT06 1.8.1 and JM-VL03 1.1.2).
+GT06_LOGIN = bytes.fromhex("78780d01012345678901234500018cdd0d0a")
+GT06_HEARTBEAT = bytes.fromhex("78780a134004040001000fdcee0d0a")
+GT06_POSITION = bytes.fromhex(
+    "78781f120b081d112e10cf027ac7eb0c46584900148f01cc00287d001fb8000380810d0a"
+)
+GT06_CELLS = bytes.fromhex(
+    "78783b2810010d02020201cc00287d001f713e287d001f7231287d001e232d287d001f401800000000000000"
+    "0000000000000000000000ff00020005b14b0d0a"
+)
+GT06_ALARM = bytes.fromhex(
+    "787825260f0c1d030b26c9027ac8180c4658600004000901cc00287d001f718004041302000c472a0d0a"
+)
+GT06 = GT06_LOGIN + GT06_HEARTBEAT + GT06_POSITION + GT06_CELLS + GT06_ALARM
+STREAMS: Sequence[tuple[Callable[[], DeviceProtocol], bytes]] = (
+    (Teltonika, TELTONIKA),
+    (Gt06, GT06),
+)
 LONGEST = MAX_DATA_BYTES + 12
 """The bytes of the longest frame that any of them takes."""
 _READ = 256
@@ -48,6 +74,27 @@ def test_a_packet_with_a_wrong_crc_is_asked_for_again() -> None:
     wrong = TWO[:-1] + b"\0"
     said, _ = events(Teltonika(), [login(IMEI) + wrong + TWO])
     assert said[1:] == [Damaged(bytes(4)), Packet(TWO, b"\0\0\0\x02")]
+
+
+def test_a_gt06_device_signs_in_and_is_answered_as_the_maker_has_it() -> None:
+    said, is_broken = events(Gt06(), [GT06])
+    assert not is_broken
+    assert said == [
+        Login("123456789012345", bytes.fromhex("787805010001d9dc0d0a")),
+        Question(bytes.fromhex("78780513000f008f0d0a")),
+        Packet(GT06_LOGIN + GT06_POSITION, b""),
+        Packet(GT06_LOGIN + GT06_ALARM, bytes.fromhex("78780526000c8d070d0a")),
+    ]
+
+
+def test_a_frame_with_a_wrong_crc_is_passed_over() -> None:
+    said, _ = events(Gt06(), [GT06_LOGIN + GT06_POSITION[:-3] + b"\0\r\n" + GT06_HEARTBEAT])
+    assert said[1:] == [Damaged(b""), Question(bytes.fromhex("78780513000f008f0d0a"))]
+
+
+@pytest.mark.parametrize("stream", [GT06_POSITION, GT06_LOGIN + b"-" + GT06_POSITION])
+def test_what_is_no_login_or_no_frame_is_no_protocol(stream: bytes) -> None:
+    assert events(Gt06(), [stream])[1]
 
 
 @pytest.mark.parametrize(("make", "stream"), STREAMS)
@@ -85,7 +132,7 @@ def test_noise_raises_nothing_else_and_holds_no_more_than_a_frame(
     pieces = [bytes(noisy[at : at + _READ]) for at in range(0, len(noisy), _READ)]
     said, _ = events(make(), pieces)
     payloads = [event.payload for event in said if isinstance(event, Packet)]
-    decode(payloads, [Format.TELTONIKA_IMEI] * len(payloads))
+    decode(payloads, [format_of(make().topic("x"))] * len(payloads))
 
 
 @pytest.mark.parametrize(("make", "stream"), STREAMS)
