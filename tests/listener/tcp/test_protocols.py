@@ -140,3 +140,19 @@ def test_noise_raises_nothing_else_and_holds_no_more_than_a_frame(
 def test_any_bytes_at_all(make: Callable[[], DeviceProtocol], stream: bytes, noise: bytes) -> None:
     for begin in (b"", stream[: len(login(IMEI))]):
         events(make(), [begin + noise])
+
+
+@pytest.mark.parametrize(
+    ("make", "begin"),
+    [
+        (Teltonika, b"\x7f\xff"),
+        (Teltonika, login(IMEI) + b"\0\0\0\0\x7f\xff\xff\xff"),
+        (Teltonika, login(IMEI) + bytes(8)),
+        (Gt06, b"\x79\x79\xff\xff"),
+        (Gt06, b"\x78\x78\0"),
+    ],
+)
+def test_a_length_that_no_frame_has_is_not_waited_for(
+    make: Callable[[], DeviceProtocol], begin: bytes
+) -> None:
+    assert events(make(), [begin])[1]
