@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from tests.ingest.tenants import Tenant
 from tests.listener.running import running
-from tests.listener.tcp.boxes import Box, claimed, login, packet, record
+from tests.listener.tcp.boxes import Box, claimed, login, new_imei, packet, record
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 
@@ -77,3 +77,25 @@ async def test_without_ingest_the_sign_in_waits_and_an_orderly_stop_answers_what
         assert await sent == b"\0\0\0\x01"
         await stopping
     assert tenant.rows(COUNT) == [(2, 2)]
+
+
+async def test_a_flood_of_unknown_imeis_ends_at_the_door_and_disturbs_nobody_inside(
+    database: DatabaseUnderTest, tenant: Tenant
+) -> None:
+    imei = await claimed(tenant)
+    with running(database) as system:
+        box = await Box.signed_in(system, imei)
+        slow = [await Box.connected(system) for _ in range(20)]  # they say nothing
+        answers: list[bytes] = []
+        for _ in range(40):
+            stranger = await Box.connected(system)
+            try:
+                answers.append(await stranger.asked(login(new_imei()), 1))
+            except ConnectionError:
+                answers.append(b"")
+            stranger.close()
+        assert answers[0] == b"\0"
+        assert answers[-1] == b""  # too many failures of its address
+        assert await box.asked(packet([record(NOW_MS)])) == b"\0\0\0\x01"
+        for each in slow:
+            each.close()
