@@ -31,6 +31,7 @@ from listener.stored.sessions import Sessions
 from listener.stored.writes import keep_written
 from listener.tcp.connection import TcpDevice
 from listener.tcp.gt06 import Gt06
+from listener.tcp.queclink import Queclink
 from listener.tcp.teltonika import Teltonika
 from listener.worker import Worker
 from service.health import serving
@@ -145,6 +146,7 @@ async def _open(
         (ports.plain, lambda address: Device(worker, address)),
         (ports.teltonika, lambda address: TcpDevice(worker, Teltonika(), address)),
         (ports.gt06, lambda address: TcpDevice(worker, Gt06(), address)),
+        (ports.queclink, lambda address: TcpDevice(worker, Queclink(), address)),
     )
     for bound, made in doors:
         if bound is not None and worker.settings.proxy_networks:
@@ -183,6 +185,7 @@ def _bound(settings: ListenSettings) -> ListeningSockets:
         ingest=_bind_at(settings.ingest_address),
         teltonika=_bind_at(settings.teltonika_address),
         gt06=_bind_at(settings.gt06_address),
+        queclink=_bind_at(settings.queclink_address),
     )
 
 

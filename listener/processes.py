@@ -40,6 +40,7 @@ class ListeningSockets(NamedTuple):
     ingest: socket.socket | None
     teltonika: socket.socket | None
     gt06: socket.socket | None
+    queclink: socket.socket | None
 
 
 class Processes:

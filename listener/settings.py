@@ -41,6 +41,7 @@ class ListenSettings(RoleSettings):
     listen_ingest_http: HttpAddress | Literal["off"] = "127.0.0.1:5055"
     listen_teltonika: HttpAddress | Literal["off"] = "off"
     listen_gt06: HttpAddress | Literal["off"] = "off"
+    listen_queclink: HttpAddress | Literal["off"] = "off"
     listen_ingest_proxy_networks: _Networks = "127.0.0.1/32, ::1/128"
     link_secret: SecretStr = SecretStr("")
     link_tls_ca: ReadableFile | None = None
@@ -81,6 +82,11 @@ class ListenSettings(RoleSettings):
     def gt06_address(self) -> tuple[str, int] | None:
         """Host and port for devices that speak GT06; None: there is none."""
         return _unless_off(self.listen_gt06)
+
+    @property
+    def queclink_address(self) -> tuple[str, int] | None:
+        """Host and port for Queclink's devices; None: there is none."""
+        return _unless_off(self.listen_queclink)
 
     @property
     def exempt_networks(self) -> list[Network]:

@@ -28,6 +28,11 @@ def gt06_topic(tracker_id: str) -> str:
     return f"trackers/{tracker_id}/gt06"
 
 
+def queclink_topic(tracker_id: str) -> str:
+    """Return the topic of Queclink's reports, whose devices say no more than their IMEI."""
+    return f"trackers/{tracker_id}/queclink"
+
+
 def osmand_topic(tracker_id: str) -> str:
     """Return the topic of positions as OsmAnd and Traccar Client send them."""
     return f"trackers/{tracker_id}/osmand"

@@ -27,6 +27,7 @@ FormatName = Literal[
     "tts",
     "teltonika_imei",
     "gt06",
+    "queclink",
 ]
 
 

@@ -32,6 +32,7 @@ from telemetry.formats.overland import decode_overland, last_overland_fix
 from telemetry.formats.owntracks import decode_owntracks, last_owntracks_fix
 from telemetry.formats.packed import decode_packed
 from telemetry.formats.punches import decode_punches
+from telemetry.formats.queclink import decode_queclink, last_queclink_fix
 from telemetry.formats.teltonika import decode_teltonika, last_teltonika_fix
 from telemetry.rejection import Reason, Rejection
 from telemetry.times import ANCIENT_BEFORE_US, format_ancient, format_time
@@ -57,6 +58,7 @@ class Format(IntEnum):
     TTS = 9
     TELTONIKA_IMEI = 10  # the packets of TELTONIKA from a device without a secret
     GT06 = 11  # a position behind a login, from a device without a secret
+    QUECLINK = 12  # a report in ASCII, from a device without a secret
 
 
 class Decoder(NamedTuple):
@@ -99,9 +101,12 @@ DECODERS: Mapping[Format, Decoder] = {
         "trackers/+/teltonika-imei", _unauthenticated(decode_teltonika), last_teltonika_fix
     ),
     Format.GT06: Decoder("trackers/+/gt06", _unauthenticated(decode_gt06), last_gt06_fix),
+    Format.QUECLINK: Decoder(
+        "trackers/+/queclink", _unauthenticated(decode_queclink), last_queclink_fix
+    ),
 }
 BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND, Format.TRACCAR, Format.CHIRPSTACK, Format.TTS})
-BY_TCP = frozenset({Format.TELTONIKA_IMEI, Format.GT06})
+BY_TCP = frozenset({Format.TELTONIKA_IMEI, Format.GT06, Format.QUECLINK})
 """What comes by these doors of the listener alone, and from no broker."""
 SUBSCRIPTIONS = tuple(
     decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP | BY_TCP

@@ -41,16 +41,17 @@ _FORMATS = {
     "chirpstack": Format.CHIRPSTACK,
     "tts": Format.TTS,
     "gt06": Format.GT06,
+    "queclink": Format.QUECLINK,
 }
 OF_GATEWAYS = (Format.TRACCAR, Format.CHIRPSTACK, Format.TTS)
 _TEXTS = (
     *("text", "punches_text", "owntracks", "osmand", "overland"),
-    *("traccar", "chirpstack", "tts"),
+    *("traccar", "chirpstack", "tts", "queclink"),
 )
 MAY_SAY_NO_FIX = (
     *(Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND),
     *OF_GATEWAYS,
-    Format.GT06,
+    *(Format.GT06, Format.QUECLINK),
 )
 _BYTES = ("packed", "hex", "teltonika", "gt06")
 

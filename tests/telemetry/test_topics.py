@@ -12,6 +12,7 @@ from telemetry.topics import (
     packed_topic,
     plain_topic,
     punches_topic,
+    queclink_topic,
     teltonika_imei_topic,
     teltonika_topic,
 )
@@ -26,10 +27,8 @@ def test_what_is_built_is_parsed() -> None:
     )
     own = tuple(topic(TRACKER) for topic in makers)
     forwarded = tuple(gateway_topic(TRACKER, kind) for kind in ("traccar", "chirpstack", "tts"))
-    assert topics_of(TRACKER) == own + forwarded + (
-        teltonika_imei_topic(TRACKER),
-        gt06_topic(TRACKER),
-    )
+    by_imei = tuple(topic(TRACKER) for topic in (teltonika_imei_topic, gt06_topic, queclink_topic))
+    assert topics_of(TRACKER) == own + forwarded + by_imei
     assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE

@@ -16,6 +16,7 @@ from listener.tcp.protocol import (
     Packet,
     Question,
 )
+from listener.tcp.queclink import Queclink
 from listener.tcp.teltonika import MAX_DATA_BYTES, Teltonika
 from telemetry.formats.decode import decode, format_of
 from tests.listener.tcp.boxes import login, packet, record
@@ -37,9 +38,18 @@ GT06_ALARM = bytes.fromhex(
     "787825260f0c1d030b26c9027ac8180c4658600004000901cc00287d001f718004041302000c472a0d0a"
 )
 GT06 = GT06_LOGIN + GT06_HEARTBEAT + GT06_POSITION + GT06_CELLS + GT06_ALARM
+# Examples of the maker's documents (TRACGL300AN001, and GV200's).
+QUECLINK_HEARTBEAT = b"+ACK:GTHBD,1A0401,135790246811220,,20100214093254,11F0$"
+QUECLINK_REPORT = (
+    b"+RESP:GTFRI,020102,135790246811220,,0,0,1,1,4.3,92,70.0,121.354335,31.222073,20090214013254,"
+    b"0460,0000,18d8,6141,00,,20090214093254,11F1$"
+)
+QUECLINK_ACK = b"+ACK:GTRTO,1A0800,135790246811220,GL300,VER,FFFF,20161006053520,0C19$"
+QUECLINK = QUECLINK_HEARTBEAT + QUECLINK_REPORT + b"\r\n" + QUECLINK_ACK + QUECLINK_REPORT
 STREAMS: Sequence[tuple[Callable[[], DeviceProtocol], bytes]] = (
     (Teltonika, TELTONIKA),
     (Gt06, GT06),
+    (Queclink, QUECLINK),
 )
 LONGEST = MAX_DATA_BYTES + 12
 """The bytes of the longest frame that any of them takes."""
@@ -85,6 +95,25 @@ def test_a_gt06_device_signs_in_and_is_answered_as_the_maker_has_it() -> None:
         Packet(GT06_LOGIN + GT06_POSITION, b""),
         Packet(GT06_LOGIN + GT06_ALARM, bytes.fromhex("78780526000c8d070d0a")),
     ]
+
+
+def test_a_device_of_queclink_is_known_by_its_first_report_and_answered_as_the_maker_has_it() -> (
+    None
+):
+    said, is_broken = events(Queclink(), [QUECLINK])
+    assert not is_broken
+    assert said == [
+        Login("135790246811220", b""),
+        Question(b"+SACK:GTHBD,1A0401,11F0$"),
+        Packet(QUECLINK_REPORT, b"+SACK:11F1$"),
+        Packet(QUECLINK_REPORT, b"+SACK:11F1$"),
+    ]
+
+
+def test_a_report_of_another_imei_is_another_login() -> None:
+    other = QUECLINK_REPORT.replace(b"135790246811220", b"862599050544301")
+    said, _ = events(Queclink(), [QUECLINK_REPORT + other])
+    assert said[2:] == [Login("862599050544301", b""), Packet(other, b"+SACK:11F1$")]
 
 
 def test_a_frame_with_a_wrong_crc_is_passed_over() -> None:
@@ -150,6 +179,9 @@ def test_any_bytes_at_all(make: Callable[[], DeviceProtocol], stream: bytes, noi
         (Teltonika, login(IMEI) + bytes(8)),
         (Gt06, b"\x79\x79\xff\xff"),
         (Gt06, b"\x78\x78\0"),
+        (Queclink, b"+" + 4096 * b"x"),
+        (Queclink, b"GET / HTTP/1.1"),
+        (Queclink, b"+RESP:GTFRI,210102,A10000499AEF9B,,0$"),
     ],
 )
 def test_a_length_that_no_frame_has_is_not_waited_for(
