@@ -67,6 +67,8 @@ class Box:
             return await self.reader.readexactly(size)
         except asyncio.IncompleteReadError as error:
             return error.partial
+        except ConnectionResetError:
+            return b""
 
     async def is_cut(self) -> bool:
         """Return once the connection has ended, whether nothing more was said."""
