@@ -318,7 +318,7 @@ class TcpDevice(asyncio.Protocol):
         if self._leaving_since_s is not None:
             self._end_if_answered()
         elif self.identity is None:
-            if not self._is_signing_in and now_s - self._frame_since_s > SIGN_IN_S:
+            if now_s - self._frame_since_s > SIGN_IN_S:
                 self.end(0, "no sign-in")
         elif self._is_known():
             if now_s - self.heard_s > IDLE_S:
