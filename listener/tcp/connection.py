@@ -124,8 +124,9 @@ class TcpDevice(asyncio.Protocol):
                 self._handle(event)
         except NoProtocol:
             self.leave(0, "no protocol")
-        self._count(self._protocol.held_bytes)
-        self.regulate()
+        if not self.is_closing:
+            self._count(self._protocol.held_bytes)
+            self.regulate()
 
     @property
     def _may_read(self) -> bool:
