@@ -133,9 +133,8 @@ async def create_trackers(
         await _check_carriers(conn, made)
         with_secrets = [(tracker, secrets.token_urlsafe(SECRET_BYTES)) for tracker in made]
         await batches.insert_trackers(conn, with_secrets, revision)
-        for tracker in made:
-            if tracker.imei is not None:
-                await imei_claims.put(conn, tracker.id, tracker.imei, at)
+        imeis = {tracker.id: tracker.imei for tracker in made if tracker.imei is not None}
+        await imei_claims.claim(conn, imeis, at)
     items = [tracker_item(tracker) | {"secret": secret} for tracker, secret in with_secrets]
     return created_batch(items, "/v1/trackers")
 

@@ -4,7 +4,7 @@ A claim holds over all organizations. It is provisional until fixes have come by
 or the operator confirms it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -12,7 +12,6 @@ from uuid import UUID
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
 from db.core.registry_revision import bump
 from db.core.tenant import act_for
 
@@ -29,25 +28,32 @@ class ImeiClaim(NamedTuple):
     refused_at: datetime | None
 
 
-async def is_refused(conn: Connection, imei: str, tracker_id: UUID | None = None) -> bool:
-    """Return whether another tracker has claimed an IMEI, which is then remembered.
+async def refused(conn: Connection, imeis: Sequence[str]) -> set[str]:
+    """Return those of the IMEIs that a tracker has claimed: who is refused them is remembered."""
+    cursor = await conn.execute(
+        "SELECT wanted FROM unnest(%s::text[]) AS wanted WHERE refuses_imei(wanted)", (list(imeis),)
+    )
+    return {imei for (imei,) in await cursor.fetchall()}
 
-    It holds until the transaction ends, where that has taken the revision (`bump`).
+
+async def claim(conn: Connection, imeis: Mapping[UUID, str], claimed_at: datetime) -> None:
+    """Let trackers that have claimed none claim IMEIs.
+
+    Raises psycopg.errors.UniqueViolation for one that is claimed.
     """
-    return await value_of(conn, "SELECT refuses_imei(%s, %s)", (imei, tracker_id))
+    await conn.execute(
+        """
+        INSERT INTO imei_claims (org_id, tracker_id, imei, claimed_at)
+        SELECT current_org_id(), tracker_id, imei, %s
+          FROM unnest(%s::uuid[], %s::text[]) AS claimed (tracker_id, imei)
+        """,
+        (claimed_at, list(imeis.keys()), list(imeis.values())),
+    )
 
 
-async def put(conn: Connection, tracker_id: UUID, imei: str | None, claimed_at: datetime) -> None:
-    """Let a tracker claim an IMEI that is free, in place of the one before; None: give that up."""
+async def give_up(conn: Connection, tracker_id: UUID) -> None:
+    """End the claim of a tracker, if it has one."""
     await conn.execute("DELETE FROM imei_claims WHERE tracker_id = %s", (tracker_id,))
-    if imei is not None:
-        await conn.execute(
-            """
-            INSERT INTO imei_claims (org_id, tracker_id, imei, claimed_at)
-            VALUES (current_org_id(), %s, %s, %s)
-            """,
-            (tracker_id, imei, claimed_at),
-        )
 
 
 async def note_fixes(conn: Connection, tracker_ids: Sequence[UUID]) -> None:

@@ -31,12 +31,11 @@ GRANT SELECT ON refused_imei_claims TO opsc_app;
 CREATE POLICY keep ON imei_claims TO opsc_owner USING (true) WITH CHECK (true);
 CREATE POLICY keep ON refused_imei_claims TO opsc_owner USING (true) WITH CHECK (true);
 
--- Whether another tracker has claimed an IMEI. It remembers who was refused: of an organization the last 100 IMEIs.
-CREATE FUNCTION refuses_imei(wanted text, for_tracker uuid) RETURNS boolean
+-- Whether a tracker has claimed an IMEI. It remembers who was refused: of an organization the last 100 IMEIs.
+CREATE FUNCTION refuses_imei(wanted text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM public.imei_claims
-                    WHERE imei = wanted AND tracker_id IS DISTINCT FROM for_tracker) THEN
+    IF NOT EXISTS (SELECT FROM public.imei_claims WHERE imei = wanted) THEN
         RETURN false;
     END IF;
     INSERT INTO public.refused_imei_claims (org_id, imei, refused_at) VALUES (public.current_org_id(), wanted, now())

@@ -252,7 +252,7 @@ LOOK_UPS = {
     "org_of_refresh_token": "%(hash)s",
     "org_of_user_link": "%(hash)s",
     "showing_employees": "ARRAY[%(org_id)s]",
-    "refuses_imei": "'356938035643809', NULL",
+    "refuses_imei": "'356938035643809'",
     # Not a look-up, but a count over all: it returns the number of places for one organization.
     "share_live_slots": "%(id)s, '{}', '{}', NULL, 0, 6",
 }

@@ -31,7 +31,9 @@ async def claim(tenant: Tenant, tracker_id: UUID, imei: str | None) -> None:
     """Let a tracker claim an IMEI that is free, or give its own up."""
     async with _changing(tenant, tracker_id) as (conn, revision, tracker, at):
         await trackers.update(conn, tracker._replace(updated_at=at), revision)
-        await imei_claims.put(conn, tracker_id, imei, at)
+        await imei_claims.give_up(conn, tracker_id)
+        if imei is not None:
+            await imei_claims.claim(conn, {tracker_id: imei}, at)
 
 
 async def change(tenant: Tenant, tracker_id: UUID, **fields: Any) -> None:

@@ -16,13 +16,13 @@ async def check_imeis(access: Access, imeis: Mapping[str, str | None]) -> None:
     wanted = [(place, imei) for place, imei in imeis.items() if imei is not None]
     if not wanted:
         return
-    claimed = set[str]()
-    faults: list[Fault] = []
     async with access.transaction() as conn:
-        for place, imei in wanted:
-            if imei in claimed or await imei_claims.is_refused(conn, imei):
-                faults.append(Fault("Another tracker has claimed this IMEI.", pointer=place))
-            claimed.add(imei)
+        claimed = await imei_claims.refused(conn, [imei for _, imei in wanted])
+    faults: list[Fault] = []
+    for place, imei in wanted:
+        if imei in claimed:
+            faults.append(Fault("Another tracker has claimed this IMEI.", pointer=place))
+        claimed.add(imei)
     if faults:
         detail = (
             "An IMEI has one tracker, in whichever organization: ask the operator if it is yours."

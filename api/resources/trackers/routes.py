@@ -101,7 +101,7 @@ async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]
         tracker = new_tracker(body, at)
         await trackers.insert(conn, tracker, secret, revision)
         if tracker.imei is not None:
-            await imei_claims.put(conn, tracker.id, tracker.imei, at)
+            await imei_claims.claim(conn, {tracker.id: tracker.imei}, at)
         if wanted is not None:
             await assign(conn, tracker, wanted, revision=revision, at=at)
         tracker = await _trackers.found(conn, tracker.id)
@@ -132,7 +132,9 @@ async def update_tracker(
         if changed != tracker:
             await trackers.update(conn, changed._replace(updated_at=at), revision)
         if changed.imei != tracker.imei:
-            await imei_claims.put(conn, tracker.id, changed.imei, at)
+            await imei_claims.give_up(conn, tracker.id)
+            if changed.imei is not None:
+                await imei_claims.claim(conn, {tracker.id: changed.imei}, at)
         reaches_back_to = None
         if wanted is not None:
             reaches_back_to = await assign(conn, tracker, wanted, revision=revision, at=at)
@@ -168,7 +170,7 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
         if tracker.revoked_at is None:
             tracker = tracker._replace(revoked_at=at, updated_at=at)
             await trackers.update(conn, tracker, revision)
-            await imei_claims.put(conn, tracker.id, None, at)
+            await imei_claims.give_up(conn, tracker.id)
             tracker = tracker._replace(imei=None)
     return ok(tracker_item(tracker))
 

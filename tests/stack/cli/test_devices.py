@@ -59,7 +59,7 @@ async def _claimed(database: DatabaseUnderTest, imei: str) -> tuple[UUID, UUID]:
 def _refuse(database: DatabaseUnderTest, org_id: UUID, imei: str) -> None:
     with psycopg.connect(database.url("opsc_app")) as conn:
         conn.execute("CALL act_for(%s, '')", (org_id,))
-        assert conn.execute("SELECT refuses_imei(%s, NULL)", (imei,)).fetchone() == (True,)
+        assert conn.execute("SELECT refuses_imei(%s)", (imei,)).fetchone() == (True,)
 
 
 def _revision(database: DatabaseUnderTest, tracker_id: UUID) -> int:
