@@ -51,7 +51,7 @@ async def test_what_a_device_repeats_until_its_heartbeat_is_answered_is_there_on
         async def send() -> None:
             tracker: Tracker | None = None
             while len(answered) < 200:
-                at = NOW - timedelta(seconds=len(answered))
+                at = NOW - timedelta(seconds=200 - len(answered))
                 try:
                     tracker = tracker or await Tracker.signed_in(system, imei)
                     async with asyncio.timeout(5):

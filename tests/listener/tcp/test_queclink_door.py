@@ -16,8 +16,8 @@ REPORTS = 400
 
 
 def report(imei: str, number: int) -> bytes:
-    """Return a report as the maker's documents have it, of a second before now."""
-    time = f"{NOW - timedelta(seconds=number):%Y%m%d%H%M%S}"
+    """Return a report as the maker's documents have it, of one of the seconds before now."""
+    time = f"{NOW - timedelta(seconds=REPORTS - number):%Y%m%d%H%M%S}"
     return (
         f"+RESP:GTFRI,020102,{imei},,0,0,1,1,18.0,92,70.0,121.354335,31.222073,{time},"
         f"0460,0000,18d8,6141,00,,{time},{number:04X}$"
@@ -51,7 +51,13 @@ async def test_a_report_is_stored_before_its_sack(
         tracker = await Tracker.connected(system)
         for _ in range(2):  # it is sent again
             assert await tracker.asked(report(imei, 7)) == b"+SACK:0007$"
-            stored = (NOW - timedelta(seconds=7), 31.222073, 121.354335, 5.0, Flag.UNAUTHENTICATED)
+            stored = (
+                NOW - timedelta(seconds=REPORTS - 7),
+                31.222073,
+                121.354335,
+                5.0,
+                Flag.UNAUTHENTICATED,
+            )
             assert tenant.rows(STORED) == [stored]
         beat = f"+ACK:GTHBD,020102,{imei},,{NOW:%Y%m%d%H%M%S},11F0$".encode()
         assert await tracker.asked(beat) == b"+SACK:GTHBD,020102,11F0$"
