@@ -12,7 +12,8 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 import uvloop
@@ -28,6 +29,10 @@ from listener.settings import ListenSettings
 from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
 from listener.stored.writes import keep_written
+from listener.tcp.connection import TcpDevice
+from listener.tcp.gt06 import Gt06
+from listener.tcp.queclink import Queclink
+from listener.tcp.teltonika import Teltonika
 from listener.worker import Worker
 from service.health import serving
 from service.itself import watching_itself
@@ -111,7 +116,12 @@ async def _serve(
                 certificates.keep(),
             )
         ]
-        writers = [sessions.write, presence.write, worker.unknown_devices.write]
+        writers = [
+            sessions.write,
+            presence.write,
+            worker.claims.write,
+            worker.unknown_devices.write,
+        ]
         writing = asyncio.create_task(keep_written(database_url, writers, drained))
         gc.freeze()
         gc.set_threshold(*GARBAGE)
@@ -134,21 +144,26 @@ async def _open(
     worker: Worker, ports: ListeningSockets, certificates: Certificates
 ) -> list[asyncio.AbstractServer | Arrivals]:
     servers: list[asyncio.AbstractServer | Arrivals] = []
-    if ports.plain is not None and worker.settings.proxy_networks:
-        servers.append(Arrivals(worker, ports.plain, None))
-    elif ports.plain is not None:
-        made = await worker.loop.create_server(
-            lambda: Device(worker), sock=ports.plain, backlog=BACKLOG
-        )
-        servers.append(made)
+    doors: Sequence[tuple[socket.socket | None, Callable[[str], asyncio.Protocol]]] = (
+        (ports.plain, lambda address: Device(worker, address)),
+        (ports.teltonika, lambda address: TcpDevice(worker, Teltonika(), address)),
+        (ports.gt06, lambda address: TcpDevice(worker, Gt06(), address)),
+        (ports.queclink, lambda address: TcpDevice(worker, Queclink(), address)),
+    )
+    for bound, made in doors:
+        if bound is not None and worker.settings.proxy_networks:
+            servers.append(Arrivals(worker, bound, None, made))
+        elif bound is not None:
+            accept = partial(made, "")
+            servers.append(await worker.loop.create_server(accept, sock=bound, backlog=BACKLOG))
     if ports.ingest is not None:
-        made = await worker.loop.create_server(
+        served = await worker.loop.create_server(
             lambda: HttpDevice(worker), sock=ports.ingest, backlog=BACKLOG
         )
-        servers.append(made)
+        servers.append(served)
     for bound, context in ((ports.tls, certificates.tls13), (ports.tls12, certificates.tls12)):
         if bound is not None:
-            servers.append(Arrivals(worker, bound, context))
+            servers.append(Arrivals(worker, bound, context, doors[0][1]))
     return servers
 
 
@@ -164,13 +179,20 @@ def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
 
 
 def _bound(settings: ListenSettings) -> ListeningSockets:
-    host, ingest = settings.listen_host, settings.ingest_address
+    host = settings.listen_host
     return ListeningSockets(
         plain=_bind(host, settings.listen_port) if settings.listen_port else None,
         tls=_bind(host, settings.listen_tls_port) if settings.listen_tls_port else None,
         tls12=_bind(host, settings.listen_tls12_port) if settings.listen_tls12_port else None,
-        ingest=None if ingest is None else _bind(*ingest),
+        ingest=_bind_at(settings.ingest_address),
+        teltonika=_bind_at(settings.teltonika_address),
+        gt06=_bind_at(settings.gt06_address),
+        queclink=_bind_at(settings.queclink_address),
     )
+
+
+def _bind_at(address: tuple[str, int] | None) -> socket.socket | None:
+    return None if address is None else _bind(*address)
 
 
 def _bind(host: str, port: int) -> socket.socket:

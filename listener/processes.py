@@ -38,6 +38,9 @@ class ListeningSockets(NamedTuple):
     tls: socket.socket | None
     tls12: socket.socket | None
     ingest: socket.socket | None
+    teltonika: socket.socket | None
+    gt06: socket.socket | None
+    queclink: socket.socket | None
 
 
 class Processes:

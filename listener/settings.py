@@ -18,6 +18,10 @@ def _networks(text: str) -> list[Network]:
     return [ip_network(network.strip()) for network in text.split(",") if network.strip()]
 
 
+def _unless_off(address: str) -> tuple[str, int] | None:
+    return None if address == "off" else read_address(address)
+
+
 _Networks = Annotated[str, checked_by(_networks)]
 
 
@@ -35,6 +39,9 @@ class ListenSettings(RoleSettings):
     listen_processes: Annotated[int, Field(ge=1, le=64)] = 1
     listen_http: HttpAddress = "127.0.0.1:9104"
     listen_ingest_http: HttpAddress | Literal["off"] = "127.0.0.1:5055"
+    listen_teltonika: HttpAddress | Literal["off"] = "off"
+    listen_gt06: HttpAddress | Literal["off"] = "off"
+    listen_queclink: HttpAddress | Literal["off"] = "off"
     listen_ingest_proxy_networks: _Networks = "127.0.0.1/32, ::1/128"
     link_secret: SecretStr = SecretStr("")
     link_tls_ca: ReadableFile | None = None
@@ -64,8 +71,22 @@ class ListenSettings(RoleSettings):
     @property
     def ingest_address(self) -> tuple[str, int] | None:
         """Host and port for devices that send by HTTP; None: there is none."""
-        address = self.listen_ingest_http
-        return None if address == "off" else read_address(address)
+        return _unless_off(self.listen_ingest_http)
+
+    @property
+    def teltonika_address(self) -> tuple[str, int] | None:
+        """Host and port for Teltonika's devices over TCP; None: there is none."""
+        return _unless_off(self.listen_teltonika)
+
+    @property
+    def gt06_address(self) -> tuple[str, int] | None:
+        """Host and port for devices that speak GT06; None: there is none."""
+        return _unless_off(self.listen_gt06)
+
+    @property
+    def queclink_address(self) -> tuple[str, int] | None:
+        """Host and port for Queclink's devices; None: there is none."""
+        return _unless_off(self.listen_queclink)
 
     @property
     def exempt_networks(self) -> list[Network]:

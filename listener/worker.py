@@ -29,10 +29,13 @@ from listener.link.ingest_link import Sender
 from listener.link.outbox import DeviceMessage, Origin, cost
 from listener.metrics import ListenerMetrics
 from listener.settings import ListenSettings
+from listener.stored.claims import Claims
 from listener.stored.identities import Identities, Identity
 from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.sessions import Sessions
 from listener.stored.unknown_devices import UnknownDevices
+from listener.tcp.connection import TcpDevice
+from listener.tcp.places import Places
 from mqtt.server import Connect, ServerOptions
 from telemetry.link import Receipt
 
@@ -58,6 +61,7 @@ ADMINISTRATIVE_ACTION = 0x98
 QUOTA_EXCEEDED = 0x97
 
 _log = structlog.get_logger("listener")
+AnyDevice = Device | HttpDevice | TcpDevice
 
 
 class Worker:
@@ -91,14 +95,16 @@ class Worker:
         )
         self.takeovers = Takeovers()
         self.sign_ins = SignIns()
+        self.places = Places()
+        self.claims = Claims()
         self.handshakes = Handshakes()
         self.shaking_hands = 0
-        self.devices: dict[Device | HttpDevice, None] = {}
-        self._unsigned: dict[Device | HttpDevice, None] = {}  # oldest first
+        self.devices: dict[AnyDevice, None] = {}
+        self._unsigned: dict[AnyDevice, None] = {}  # oldest first
         self.by_tracker: dict[UUID, Device] = {}
         self.by_origin: dict[int, Device] = {}
         self.dirty: list[Device] = []
-        self.paused: set[Device] = set()
+        self.paused: set[Device | TcpDevice] = set()
         self.is_draining = False
         self.max_connections = min(
             settings.listen_max_connections, settings.listen_max_held_bytes // SHARE_BYTES * 2
@@ -116,7 +122,7 @@ class Worker:
 
     # Connections ----------------------------------------------------------------------------
 
-    def admit(self, device: Device | HttpDevice) -> str | None:
+    def admit(self, device: AnyDevice) -> str | None:
         """Note a connection that has not signed in; return the reason if it is refused."""
         self.metrics.accepted.inc()
         if len(self.devices) >= self.max_connections and not self._make_place():
@@ -137,7 +143,7 @@ class Worker:
         oldest.abort()
         return True
 
-    def lost(self, device: Device | HttpDevice) -> None:
+    def lost(self, device: AnyDevice) -> None:
         """Forget a connection that has ended."""
         if device not in self.devices:
             return
@@ -148,6 +154,8 @@ class Worker:
             if device.origin is not None:
                 self._lost_session(device, device.origin)
                 return
+        elif isinstance(device, TcpDevice) and device.identity is not None:
+            return
         self.addresses.ended(device.address)
 
     def _lost_session(self, device: Device, origin: Origin) -> None:
@@ -209,12 +217,16 @@ class Worker:
         if self._check(connect) is None:
             device.refuse(BAD_USER_NAME_OR_PASSWORD)
             return
-        self._unsigned.pop(device, None)
-        self.addresses.ended(device.address)
+        self.signed_in(device)
         self._wills.drop(identity.tracker_id)
         if (older := self.by_tracker.get(identity.tracker_id)) is not None:
             self._take_over(older)
         self._begin(device, connect, key, session)
+
+    def signed_in(self, device: Device | TcpDevice) -> None:
+        """Note that a connection has signed in."""
+        self._unsigned.pop(device, None)
+        self.addresses.ended(device.address)
 
     async def _session(self, connect: Connect, key: SessionKey) -> DeviceSession | None:
         """Return the session that the client finds again; a clean start ends it."""

@@ -67,10 +67,15 @@ OPTIONAL_COLUMNS: Mapping[str, Known] = {
 
 
 class Flag(IntFlag):
-    """Findings about a stored fix."""
+    """Findings about a stored fix. UNAUTHENTICATED: its sender had no secret, but an IMEI alone."""
 
     SUSPECT = 1
     ROLLOVER = 2
+    UNAUTHENTICATED = 4
+
+
+NO_EVIDENCE = Flag.SUSPECT | Flag.UNAUTHENTICATED
+"""A fix with one of these flags says nothing about a punch."""
 
 
 def _no_attributes() -> dict[int, bytes]:

@@ -23,6 +23,21 @@ def nmea_topic(tracker_id: str) -> str:
     return f"trackers/{tracker_id}/nmea"
 
 
+def teltonika_imei_topic(tracker_id: str) -> str:
+    """Return the topic of the same packets where the device said no more than its IMEI."""
+    return f"trackers/{tracker_id}/teltonika-imei"
+
+
+def gt06_topic(tracker_id: str) -> str:
+    """Return the topic of frames of GT06, whose devices say no more than their IMEI."""
+    return f"trackers/{tracker_id}/gt06"
+
+
+def queclink_topic(tracker_id: str) -> str:
+    """Return the topic of Queclink's reports, whose devices say no more than their IMEI."""
+    return f"trackers/{tracker_id}/queclink"
+
+
 def osmand_topic(tracker_id: str) -> str:
     """Return the topic of positions as OsmAnd and Traccar Client send them."""
     return f"trackers/{tracker_id}/osmand"

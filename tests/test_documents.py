@@ -241,7 +241,7 @@ def test_every_variable_that_the_sources_name_is_documented_and_no_other() -> No
 
 
 def variables(text: str) -> set[str]:
-    return set(re.findall(r"\bOPSC_[A-Z][A-Z0-9_]*[A-Z]\b", text))
+    return set(re.findall(r"\bOPSC_[A-Z][A-Z0-9_]*[A-Z0-9]\b", text))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -18,6 +18,7 @@ from db.core.connect import Connection, Pool
 from db.core.errors import ForeignKeyViolation, LockNotAvailable
 from db.history import retention
 from db.history.retention import Chunk, Days, OrganizationDays
+from db.listener import imei_claims
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 
@@ -144,6 +145,7 @@ class Retention:
         )
         orphans = partial(retention.remove_orphan_failures, conn, rows)
         yield _Step("orphan_failures", rows, orphans)
+        yield _Step("imei_claims", rows, partial(imei_claims.end_unused, conn, rows))
         yield _Step("checkpoints", rows, partial(retention.remove_checkpoints, conn, rows))
 
 

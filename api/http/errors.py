@@ -76,6 +76,11 @@ _CONFLICTS: Mapping[str, tuple[str, str, str]] = {
         if kind.table is not None
         for constraint in (f"{kind.table}_external_id", f"{kind.table}_org_id_external_id_key")
     },
+    "imei_claims_imei_key": (
+        "imei_claimed",
+        "/imei",
+        "Another tracker has claimed this IMEI.",
+    ),
     "users_org_id_email_key": (
         "email_taken",
         "/email",

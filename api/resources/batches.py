@@ -32,6 +32,7 @@ from api.resources.trackers.bodies import (
     tracker_item,
     wanted_assignment,
 )
+from api.resources.trackers.imeis import check_imeis
 from api.resources.trackers.routes import SECRET_BYTES, new_tracker
 from api.resources.zones.bodies import NewZone, ZoneItem, new_zone, shape_of, zone_item
 from api.resources.zones.crowds import NewShape, check_crowds, new_shape
@@ -39,6 +40,7 @@ from api.resources.zones.options import check_schedule
 from api.resources.zones.validation import check_shapes, shape_in
 from db.core.connect import Connection
 from db.core.registry_revision import bump
+from db.listener import imei_claims
 from db.resources import assets, batches, trackers
 from db.resources.kinds import kind_of_table
 from db.resources.quotas import check_room
@@ -118,6 +120,7 @@ async def create_trackers(
 ) -> Response:
     """Create trackers, all or none; the answer has their secrets."""
     _each(body, wanted_assignment)
+    await check_imeis(access, {f"/{place}/imei": one.imei for place, one in enumerate(body)})
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         await check_room(conn, "trackers", more=len(body))
@@ -130,6 +133,8 @@ async def create_trackers(
         await _check_carriers(conn, made)
         with_secrets = [(tracker, secrets.token_urlsafe(SECRET_BYTES)) for tracker in made]
         await batches.insert_trackers(conn, with_secrets, revision)
+        imeis = {tracker.id: tracker.imei for tracker in made if tracker.imei is not None}
+        await imei_claims.claim(conn, imeis, at)
     items = [tracker_item(tracker) | {"secret": secret} for tracker, secret in with_secrets]
     return created_batch(items, "/v1/trackers")
 

@@ -48,6 +48,9 @@ class GpsEventItem(BaseModel):
     attributes: dict[str, Any] = Field(examples=[{"hdop": 0.9}])
     suspect: bool
     rollover: bool
+    unauthenticated: bool = Field(
+        description="whether it came from a device that has no secret, but an IMEI alone"
+    )
 
 
 class GpsEventQuery(ListQuery):
@@ -116,6 +119,7 @@ def _item(fix: HistoryFix) -> dict[str, Any]:
         "attributes": raw_json(fix.attributes or "{}"),
         "suspect": bool(fix.flags & Flag.SUSPECT),
         "rollover": bool(fix.flags & Flag.ROLLOVER),
+        "unauthenticated": bool(fix.flags & Flag.UNAUTHENTICATED),
     }
 
 

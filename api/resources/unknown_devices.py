@@ -22,6 +22,7 @@ from api.request.references import check_references
 from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from api.resources.trackers.bodies import NewTrackerItem, Registration
+from api.resources.trackers.imeis import check_imeis
 from api.resources.trackers.routes import register
 from db.core.listing import Order
 from db.core.registry_revision import bump
@@ -107,6 +108,7 @@ async def register_unknown_device(
     has its secret.
     """
     access.check_scope("trackers:write")
+    await check_imeis(access, {"/imei": body.imei})
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         await check_references(conn, body)

@@ -11,7 +11,7 @@ _ROWS_AT_ONCE = 500
 
 class TrackerIdentity(NamedTuple):
     """secret_hash: SHA-256 of the secret; None where the tracker is revoked. external_id: by which
-    a gateway knows it. revision: of the row's last change.
+    a gateway knows it. imei: that it has claimed. revision: of the row's last change.
     """
 
     tracker_id: UUID
@@ -19,6 +19,7 @@ class TrackerIdentity(NamedTuple):
     secret_hash: bytes | None
     receipts: bool
     external_id: str | None
+    imei: str | None
     revision: int
 
 
@@ -30,9 +31,11 @@ async def changed_since(conn: Connection, revision: int) -> AsyncIterator[Tracke
     """
     rows = conn.cursor().stream(
         """
-        SELECT id, org_id, CASE WHEN revoked_at IS NULL THEN secret_hash END, receipts,
-               external_id, revision
-          FROM trackers WHERE revision > %s
+        SELECT id, trackers.org_id, CASE WHEN revoked_at IS NULL THEN secret_hash END, receipts,
+               external_id, imei, revision
+          FROM trackers LEFT JOIN imei_claims AS claim
+            ON claim.org_id = trackers.org_id AND claim.tracker_id = trackers.id
+         WHERE revision > %s
         """,
         (revision,),
         binary=True,

@@ -17,7 +17,7 @@ from db.punches.rows import NewPunch
 from db.punches.sites import PunchSites
 from geofence.punches.claim import PunchRules, TimedPosition, position
 from operations.work_orders.states import UNASSIGNED
-from telemetry.fix import Flag
+from telemetry.fix import NO_EVIDENCE
 from telemetry.times import to_datetime, to_us
 
 _PREVIOUS_WITHIN = timedelta(days=1)  # a leap of longer than this may have been a flight
@@ -216,7 +216,7 @@ _FIXES = sql.SQL(
                AND stored.time <= wanted.at AND stored.time >= wanted.at - %(within)s
                AND stored.time >= known.assigned_from
                AND stored.time < coalesce(known.assigned_to, 'infinity')
-               AND stored.time BETWEEN %(first)s AND %(last)s AND stored.flags & %(suspect)s = 0
+               AND stored.time BETWEEN %(first)s AND %(last)s AND stored.flags & %(unfit)s = 0
              ORDER BY stored.time DESC, stored.seq DESC LIMIT 1)
             UNION ALL
            (SELECT * FROM gps_events AS stored
@@ -224,7 +224,7 @@ _FIXES = sql.SQL(
                AND stored.time > wanted.at AND stored.time <= wanted.at + %(within)s
                AND stored.time >= known.assigned_from
                AND stored.time < coalesce(known.assigned_to, 'infinity')
-               AND stored.time BETWEEN %(first)s AND %(last)s AND stored.flags & %(suspect)s = 0
+               AND stored.time BETWEEN %(first)s AND %(last)s AND stored.flags & %(unfit)s = 0
              ORDER BY stored.time, stored.seq LIMIT 1)) AS fix
     """
 )
@@ -314,7 +314,7 @@ def _values(asked: Sequence[_Question], within: timedelta) -> dict[str, object]:
         "within": within,
         "first": min(at) - within,
         "last": max(at) + within,
-        "suspect": int(Flag.SUSPECT),
+        "unfit": int(NO_EVIDENCE),
     }
 
 

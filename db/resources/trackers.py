@@ -30,7 +30,9 @@ EVER = to_datetime(ANCIENT_BEFORE_US)  # no stored fix is older
 
 
 class Tracker(NamedTuple):
-    """One row, with the asset or the employee that it is assigned to now."""
+    """One row, with the asset or the employee that it is assigned to now, and the IMEI that it has
+    claimed.
+    """
 
     id: UUID
     name: str | None
@@ -43,6 +45,7 @@ class Tracker(NamedTuple):
     updated_at: datetime
     is_punch_terminal: bool = False
     employee_id: UUID | None = None
+    imei: str | None = None
 
 
 def _assigned(conditions: Conditions, assigned: bool) -> None:
@@ -64,10 +67,13 @@ table = Table(
         "asset_id": "a.asset_id",
         "employee_id": "a.employee_id",
         "assigned_from": "a.assigned_from",
+        "imei": "claim.imei",
     },
     joins="""
       LEFT JOIN tracker_assignments a
         ON a.org_id = trackers.org_id AND a.tracker_id = trackers.id AND a.assigned_to IS NULL
+      LEFT JOIN imei_claims AS claim
+        ON claim.org_id = trackers.org_id AND claim.tracker_id = trackers.id
     """,
     filters={"assigned": _assigned, "revoked": _revoked, "connected": _connected},
     has_row_count=True,

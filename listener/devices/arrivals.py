@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from listener.devices.bounds import is_within
-from listener.devices.connection import Device
 from listener.devices.proxy_protocol import ProxyHeader, ProxyProtocolError
 
 if TYPE_CHECKING:
@@ -50,15 +49,21 @@ class Handshakes:
 
 
 class Arrivals:
-    """The port's sockets that are not a device's yet. tls: of new connections, None without.
+    """The port's sockets that are not a device's yet. tls: of new connections, None without. made:
+    makes the connection of a device from its address.
 
     They have no transport: one would read bytes that belong to TLS.
     """
 
     def __init__(
-        self, worker: "Worker", listening: socket.socket, tls: Callable[[], ssl.SSLContext] | None
+        self,
+        worker: "Worker",
+        listening: socket.socket,
+        tls: Callable[[], ssl.SSLContext] | None,
+        made: Callable[[str], asyncio.Protocol],
     ) -> None:
         self._worker = worker
+        self._made = made
         self._listening = listening
         self._tls = tls
         self._task = worker.loop.create_task(self._accept())
@@ -83,7 +88,7 @@ class Arrivals:
                 async with asyncio.timeout(HEADER_S):
                     address = await self._read_header(accepted) or address
             if self._tls is None:
-                device = Device(self._worker, address)
+                device = self._made(address)
                 await self._worker.loop.connect_accepted_socket(lambda: device, accepted)
             else:
                 await self._shake_hands(accepted, address, self._tls())
@@ -117,8 +122,8 @@ class Arrivals:
         worker.addresses.began(address)
         worker.shaking_hands += 1
 
-        def arrived() -> Device:
-            return Device(worker, address)
+        def arrived() -> asyncio.Protocol:
+            return self._made(address)
 
         try:
             async with asyncio.timeout(HANDSHAKE_S), worker.handshakes.place():

@@ -7,13 +7,13 @@ the connection is not read.
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from listener.devices.bounds import UNSIGNED_SHARE_BYTES, is_within
 from listener.devices.connection import UNREAD_BYTES, close_after_reading, peer_address
 from listener.http.doors import Credentials, Door, Place, credentials_of, payload_of, place_of
 from listener.http.requests import HEAD_BYTES, RefusedRequest, Request, RequestReader
-from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin
+from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin, PlainMessage
 from listener.stored.gateways import Gateway
 from listener.stored.identities import Identity
 from telemetry.formats.gateways import device_of
@@ -33,17 +33,6 @@ LOOK_SOON_S = 1.0
 _SOON_S, _LATER_S = 1, 5
 _METHODS = ("GET", "POST", "PUT")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class _Message(NamedTuple):
-    """A message as the link takes it."""
-
-    topic: str
-    payload: bytes
-    oversize_bytes: int
-    number: int = 0
-    correlation_data: bytes | None = None
-    qos: int = 1
 
 
 class HttpDevice(asyncio.Protocol):
@@ -314,7 +303,7 @@ class HttpDevice(asyncio.Protocol):
         self._offer(identity, topic, payload, oversize_bytes)
 
     def _offer(self, identity: Identity, topic: str, payload: bytes, oversize_bytes: int) -> None:
-        message = _Message(topic, payload, oversize_bytes)
+        message = PlainMessage(topic, payload, oversize_bytes)
         self._waiting = self._worker.offer(identity, message, self._committed)
 
     # After COMMIT ---------------------------------------------------------------------------

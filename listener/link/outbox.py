@@ -47,6 +47,17 @@ class DeviceMessage(Protocol):
     def qos(self) -> int: ...
 
 
+class PlainMessage(NamedTuple):
+    """A message of a protocol that has no more to say of it than its bytes."""
+
+    topic: str
+    payload: bytes
+    oversize_bytes: int = 0
+    qos: int = 1
+    number: int = 0
+    correlation_data: bytes | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Origin:
     """A connection that messages come from, as the link sees it.

@@ -43,10 +43,11 @@ class _Known(NamedTuple):
     org_id: UUID  # one object per organization
     receipts: bool
     external_id: str | None
+    imei: str | None
 
 
 # The hash that nobody's secret has: a name that is not known costs the same as one that is.
-_NOBODY = _Known(bytes(32), UUID(int=0), False, None)
+_NOBODY = _Known(bytes(32), UUID(int=0), False, None, None)
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class Identities:
     _known: dict[bytes, _Known] = field(default_factory=dict)
     _devices: dict[tuple[UUID, str], bytes] = field(default_factory=dict)  # by external id
     _revoked: dict[bytes, UUID] = field(default_factory=dict)  # the organization
+    _imeis: dict[str, bytes] = field(default_factory=dict)
     _org_ids: dict[UUID, UUID] = field(default_factory=dict)
     _revision: int = -1
     _looked_at_s: float | None = None
@@ -103,7 +105,13 @@ class Identities:
 
     def of_device(self, org_id: UUID, external_id: str) -> Identity | None:
         """Return the tracker that an organization's gateways know by this id, or None."""
-        tracker_id = self._devices.get((org_id, external_id))
+        return self._identity(self._devices.get((org_id, external_id)))
+
+    def of_imei(self, imei: str) -> Identity | None:
+        """Return the tracker that has claimed an IMEI, or None."""
+        return self._identity(self._imeis.get(imei))
+
+    def _identity(self, tracker_id: bytes | None) -> Identity | None:
         known = None if tracker_id is None else self._known.get(tracker_id)
         if tracker_id is None or known is None:
             return None
@@ -171,23 +179,33 @@ class Identities:
             self._forget(tracker_id)
             return
         before = self._known.get(tracker_id)
-        self._forget_device(tracker_id)
-        self._known[tracker_id] = _Known(row.secret_hash, org_id, row.receipts, row.external_id)
+        self._forget_names(tracker_id)
+        self._known[tracker_id] = _Known(
+            row.secret_hash, org_id, row.receipts, row.external_id, row.imei
+        )
         if row.external_id is not None:
             self._devices[org_id, row.external_id] = tracker_id
+        if row.imei is not None:
+            self._imeis[row.imei] = tracker_id
         if before is not None and before.secret_hash != row.secret_hash:
             self.on_change(row.tracker_id)
 
-    def _forget_device(self, tracker_id: bytes) -> None:
-        """Forget by which external id a tracker was known, unless another one has that by now."""
+    def _forget_names(self, tracker_id: bytes) -> None:
+        """Forget by which external id and IMEI a tracker was known, unless another one has them by
+        now.
+        """
         known = self._known.get(tracker_id)
-        if known is not None and known.external_id is not None:
+        if known is None:
+            return
+        if known.external_id is not None:
             key = known.org_id, known.external_id
             if self._devices.get(key) == tracker_id:
                 del self._devices[key]
+        if known.imei is not None and self._imeis.get(known.imei) == tracker_id:
+            del self._imeis[known.imei]
 
     def _forget(self, tracker_id: bytes) -> None:
-        self._forget_device(tracker_id)
+        self._forget_names(tracker_id)
         if self._known.pop(tracker_id, None) is not None:
             self.on_change(UUID(bytes=tracker_id))
 

@@ -26,6 +26,9 @@ FormatName = Literal[
     "chirpstack",
     "tts",
     "nmea",
+    "teltonika_imei",
+    "gt06",
+    "queclink",
 ]
 
 

@@ -40,6 +40,9 @@ COMMANDS = {
     "quarantine": Entry(
         f"{_TENANTS}.quarantine", "Rejected messages from unknown trackers: list, release."
     ),
+    "devices": Entry(
+        f"{_TENANTS}.devices", "Devices without a secret: claims of IMEIs, confirm, release."
+    ),
     "events": Entry("stack.cli.events", "Follow the events of an organization as they happen."),
     "verify": Entry("stack.cli.verify", "Work stored results out anew, and compare: stock, hours."),
     "migrate": Entry("stack.cli.migrate", "Bring the database schema up to date."),

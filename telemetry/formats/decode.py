@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.fix import FixBatch
+from telemetry.fix import FixBatch, Flag
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
 from telemetry.formats.gateways import (
     decode_chirpstack,
@@ -24,6 +24,7 @@ from telemetry.formats.gateways import (
     last_traccar_fix,
     last_tts_fix,
 )
+from telemetry.formats.gt06 import decode_gt06, last_gt06_fix
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
 from telemetry.formats.nmea import decode_nmea, last_nmea_fix
@@ -32,6 +33,7 @@ from telemetry.formats.overland import decode_overland, last_overland_fix
 from telemetry.formats.owntracks import decode_owntracks, last_owntracks_fix
 from telemetry.formats.packed import decode_packed
 from telemetry.formats.punches import decode_punches
+from telemetry.formats.queclink import decode_queclink, last_queclink_fix
 from telemetry.formats.teltonika import decode_teltonika, last_teltonika_fix
 from telemetry.rejection import Reason, Rejection
 from telemetry.times import ANCIENT_BEFORE_US, format_ancient, format_time
@@ -56,6 +58,9 @@ class Format(IntEnum):
     CHIRPSTACK = 8
     TTS = 9
     NMEA = 10  # lines
+    TELTONIKA_IMEI = 11  # the packets of TELTONIKA from a device without a secret
+    GT06 = 12  # a position behind a login, from a device without a secret
+    QUECLINK = 13  # a report in ASCII, from a device without a secret
 
 
 class Decoder(NamedTuple):
@@ -72,6 +77,17 @@ class Decoder(NamedTuple):
     last_fix: Callable[[bytes], LastFix]
 
 
+def _unauthenticated(decode: Callable[[Sequence[bytes]], Decoded]) -> Callable[..., Decoded]:
+    """Return a decoder whose fixes carry the flag of senders without a secret."""
+
+    def decode_with_flag(payloads: Sequence[bytes]) -> Decoded:
+        decoded = decode(payloads)
+        decoded.batch.rows["flags"] |= np.uint8(Flag.UNAUTHENTICATED)
+        return decoded
+
+    return decode_with_flag
+
+
 DECODERS: Mapping[Format, Decoder] = {
     Format.NATIVE: Decoder("trackers/+/fixes", decode_native, last_native_fix),
     Format.PACKED: Decoder("trackers/+/packed", decode_packed, last_packed_fix),
@@ -84,10 +100,20 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.CHIRPSTACK: Decoder("trackers/+/chirpstack", decode_chirpstack, last_chirpstack_fix),
     Format.TTS: Decoder("trackers/+/tts", decode_tts, last_tts_fix),
     Format.NMEA: Decoder("trackers/+/nmea", decode_nmea, last_nmea_fix),
+    Format.TELTONIKA_IMEI: Decoder(
+        "trackers/+/teltonika-imei", _unauthenticated(decode_teltonika), last_teltonika_fix
+    ),
+    Format.GT06: Decoder("trackers/+/gt06", _unauthenticated(decode_gt06), last_gt06_fix),
+    Format.QUECLINK: Decoder(
+        "trackers/+/queclink", _unauthenticated(decode_queclink), last_queclink_fix
+    ),
 }
 BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND, Format.TRACCAR, Format.CHIRPSTACK, Format.TTS})
-"""What comes by the listener's doors, and from no broker."""
-SUBSCRIPTIONS = tuple(decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP)
+BY_TCP = frozenset({Format.TELTONIKA_IMEI, Format.GT06, Format.QUECLINK})
+"""What comes by these doors of the listener alone, and from no broker."""
+SUBSCRIPTIONS = tuple(
+    decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP | BY_TCP
+)
 _FORMAT_OF = {
     decoder.topic.rpartition("/")[2]: form
     for form, decoder in DECODERS.items()

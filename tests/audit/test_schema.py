@@ -7,7 +7,8 @@ import psycopg
 from tests.clients.make import TOOLS, run_python
 from tests.servers import DatabaseUnderTest
 
-# Unique without the organization, because nobody can choose the value to be that of another one:
+# Unique without the organization, because nobody can choose the value to be that of another one.
+# But for one:
 GLOBALLY_UNIQUE = {
     # random ids that we give, and numbers
     "gateways_id_key",
@@ -16,6 +17,8 @@ GLOBALLY_UNIQUE = {
     "visit_is_open_once",
     "inbox_pkey",
     "quarantine_pkey",
+    # numbers of devices: who claims one that is claimed hears so, and not by whom
+    "imei_claims_imei_key",
     # hashes of random secrets
     "api_keys_previous_hash_key",
     "api_keys_secret_hash_key",

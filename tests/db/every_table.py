@@ -71,6 +71,16 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 *(NOW - timedelta(minutes=1), NOW),
             ),
         )
+        if not before_0001:
+            conn.execute(
+                "INSERT INTO imei_claims (org_id, tracker_id, imei, claimed_at)"
+                " VALUES (%s, %s, %s, now())",
+                (tenant.org_id, vehicle.tracker_id, f"{tenant.org_id.int % 10**15:015}"),
+            )
+            conn.execute(
+                "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",
+                (tenant.org_id,),
+            )
     return tenant.org_id
 
 

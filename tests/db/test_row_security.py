@@ -234,12 +234,16 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
     }
     readable = {
         "trackers": "org_id id secret_hash receipts revoked_at revision external_id",
+        "imei_claims": "org_id tracker_id imei first_fix_at confirmed_at",
         "gateways": "org_id id kind secret_hash revoked_at updated_at",
         "leases": "name epoch address expires_at",
     }
     assert columns == {f"{table}.{name}" for table in readable for name in readable[table].split()}
     with psycopg.connect(database.url("opsc_listen")) as conn:
-        for table in ("trackers", "device_sessions", "device_connections", "unknown_devices"):
+        for table in (
+            *("trackers", "device_sessions", "device_connections", "imei_claims"),
+            "unknown_devices",
+        ):
             assert _seen(conn, table) >= set(tenants)
 
 
@@ -256,6 +260,7 @@ LOOK_UPS = {
     "org_of_refresh_token": "%(hash)s",
     "org_of_user_link": "%(hash)s",
     "showing_employees": "ARRAY[%(org_id)s]",
+    "refuses_imei": "'356938035643809'",
     # Not a look-up, but a count over all: it returns the number of places for one organization.
     "share_live_slots": "%(id)s, '{}', '{}', NULL, 0, 6",
 }

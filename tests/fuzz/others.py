@@ -1,4 +1,6 @@
-"""Other input of strangers and broken peers: payloads, PROXY headers, HTTP, frames of the link."""
+"""Other input of strangers and broken peers: payloads, PROXY headers, HTTP, boxes over TCP, frames
+of the link.
+"""
 
 import asyncio
 import socket
@@ -13,10 +15,12 @@ from listener.http.doors import DOORS, credentials_of, payload_of, place_of
 from listener.http.requests import HEAD_BYTES, RefusedRequest, Request, RequestReader
 from listener.link.ingest_link import Sender
 from listener.link.outbox import DeviceMessage, Origin
+from listener.tcp.protocol import Packet
 from telemetry import link
 from telemetry.formats.decode import Format, check_clock, decode, format_of
 from telemetry.formats.decoded import MAX_MESSAGE_BYTES
 from telemetry.link import FrameError, FrameReader
+from tests.listener.tcp.streams import STREAMS, events
 from tests.telemetry.payloads import assert_independent
 
 BETWEEN = b"\xc1\xc1"
@@ -103,6 +107,19 @@ def _first_request(pieces: list[bytes]) -> Request | None:
                 reader.next()
             assert reader.held_bytes <= HEAD_BYTES + MAX_MESSAGE_BYTES
     return read[0] if read else None
+
+
+# Boxes over TCP -----------------------------------------------------------------------------------
+
+
+def boxes(data: bytes) -> None:
+    """Read what a box sends. The first byte says its protocol, the second the size of pieces."""
+    protocol, size, data = (data[0] if data else 0), (data[1:2] or b"\1")[0] or 1, data[2:]
+    make, _ = STREAMS[protocol % len(STREAMS)]
+    said, is_broken = events(make(), [data[at : at + size] for at in range(0, len(data), size)])
+    assert (said, is_broken) == events(make(), [data])
+    sent = [event.payload for event in said if isinstance(event, Packet)]
+    assert_independent([(payload, format_of(make().topic("x"))) for payload in sent[:8]])
 
 
 # Frames -------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ import structlog
 from telemetry import link
 from telemetry.formats.decode import Format
 from telemetry.link import Connections, Extra, Hello, Opened, Receipt, Topic, Welcome
-from tests.fuzz.others import BETWEEN, frames, payloads, proxy, requests
+from tests.fuzz.others import BETWEEN, boxes, frames, payloads, proxy, requests
 from tests.fuzz.packets import packets
 from tests.fuzz.script import play
+from tests.listener.tcp.streams import STREAMS
 from tests.mqtt.server.packets import PINGREQ
 from tests.telemetry.payloads import CASES
 
@@ -24,6 +25,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "payloads": payloads,
     "proxy": proxy,
     "requests": requests,
+    "boxes": boxes,
     "frames": frames,
 }
 CORPUS = Path(__file__).parent / "corpus"
@@ -42,6 +44,7 @@ def seeds(target: str) -> list[bytes]:
         "payloads": _payloads,
         "proxy": _proxy,
         "requests": _requests,
+        "boxes": _boxes,
         "frames": _frames,
     }
     return list(made[target]())
@@ -152,6 +155,14 @@ def _proxy() -> Iterator[bytes]:
             yield b"\0" + signature + struct.pack("!BBH", command, family, 3) + body
     yield b"\x05" + signature + struct.pack("!BBH", 0x21, 0x11, 4097)
     yield b"\x05" + signature + struct.pack("!BBH", 0x21, 0x11, 14) + bytes(14)
+
+
+def _boxes() -> Iterator[bytes]:
+    for number, (_, stream) in enumerate(STREAMS):
+        for size in (0, 1, 7, 64):
+            for times in (1, 2):
+                yield bytes((number, size)) + times * stream
+            yield bytes((number, size)) + stream[:-3] + b"\0" + stream[-2:]
 
 
 def _requests() -> Iterator[bytes]:

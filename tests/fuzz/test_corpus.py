@@ -38,7 +38,7 @@ def test_every_truncation_of_every_packet(version: int) -> None:
         play(data)
 
 
-@pytest.mark.parametrize("target", ["payloads", "proxy", "requests", "frames"])
+@pytest.mark.parametrize("target", ["payloads", "proxy", "requests", "boxes", "frames"])
 def test_every_truncation_of_every_other_seed(target: str) -> None:
     for data in seeds(target):
         for size in range(min(len(data), 80)):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.registry_revision import bump
+from db.listener import imei_claims
 from db.resources import trackers
 from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant, Vehicle
@@ -24,6 +25,15 @@ async def registered(tenant: Tenant) -> Vehicle:
     vehicle = await tenant.vehicle()
     await rotate(tenant, vehicle.tracker_id, "secret")
     return vehicle
+
+
+async def claim(tenant: Tenant, tracker_id: UUID, imei: str | None) -> None:
+    """Let a tracker claim an IMEI that is free, or give its own up."""
+    async with _changing(tenant, tracker_id) as (conn, revision, tracker, at):
+        await trackers.update(conn, tracker._replace(updated_at=at), revision)
+        await imei_claims.give_up(conn, tracker_id)
+        if imei is not None:
+            await imei_claims.claim(conn, {tracker_id: imei}, at)
 
 
 async def change(tenant: Tenant, tracker_id: UUID, **fields: Any) -> None:

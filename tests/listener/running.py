@@ -103,13 +103,18 @@ class RoleProcess:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Both roles. host and port: where devices connect. ingest_url: where they send by HTTP."""
+    """Both roles. host and port: where devices connect. ingest_url: where they send by HTTP.
+    teltonika_port, gt06_port, queclink_port: for boxes, by their IMEI.
+    """
 
     listener: RoleProcess
     ingest: RoleProcess
     host: str
     port: int
     ingest_url: str
+    teltonika_port: int
+    gt06_port: int
+    queclink_port: int
 
     @property
     def url(self) -> str:
@@ -142,7 +147,8 @@ def _system(
     ingest: Mapping[str, str],
 ) -> System:
     # The last one: further processes of the listener have the next ports.
-    door, listens, ingest_http, listener_http = (free_port(ANY_PORT) for _ in range(4))
+    ports = (free_port(ANY_PORT) for _ in range(7))
+    door, teltonika, gt06, queclink, listens, ingest_http, listener_http = ports
     of_ingest = {
         "OPSC_DATABASE_URL": database.url("opsc_ingest"),
         "OPSC_INGEST_LINK": f"unix:{folder}/ingest.sock",
@@ -155,6 +161,9 @@ def _system(
         "OPSC_LISTEN_PORT": str(listens),
         "OPSC_LISTEN_HTTP": f"127.0.0.1:{listener_http}",
         "OPSC_LISTEN_INGEST_HTTP": f"127.0.0.1:{door}",
+        "OPSC_LISTEN_TELTONIKA": f"127.0.0.1:{teltonika}",
+        "OPSC_LISTEN_GT06": f"127.0.0.1:{gt06}",
+        "OPSC_LISTEN_QUECLINK": f"127.0.0.1:{queclink}",
         "OPSC_LISTEN_MAX_CONNECTIONS": "200",
         **listener,
     }
@@ -165,4 +174,7 @@ def _system(
         host="127.0.0.1",
         port=listens,
         ingest_url=f"http://127.0.0.1:{door}/v1/ingest",
+        teltonika_port=teltonika,
+        gt06_port=gt06,
+        queclink_port=queclink,
     )

@@ -41,18 +41,20 @@ _FORMATS = {
     "chirpstack": Format.CHIRPSTACK,
     "tts": Format.TTS,
     "nmea": Format.NMEA,
+    "gt06": Format.GT06,
+    "queclink": Format.QUECLINK,
 }
 OF_GATEWAYS = (Format.TRACCAR, Format.CHIRPSTACK, Format.TTS)
 _TEXTS = (
     *("text", "punches_text", "owntracks", "osmand", "overland"),
-    *("traccar", "chirpstack", "tts", "nmea"),
+    *("traccar", "chirpstack", "tts", "nmea", "queclink"),
 )
 MAY_SAY_NO_FIX = (
     *(Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND),
     *OF_GATEWAYS,
-    Format.NMEA,
+    *(Format.NMEA, Format.GT06, Format.QUECLINK),
 )
-_BYTES = ("packed", "hex", "teltonika")
+_BYTES = ("packed", "hex", "teltonika", "gt06")
 
 
 def _case(entry: dict[str, Any]) -> Case:

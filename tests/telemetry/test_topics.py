@@ -2,16 +2,26 @@
 
 import pytest
 
-from telemetry.formats.decode import BY_HTTP, SUBSCRIPTIONS, Format, format_of, tracker_of
+from telemetry.formats.decode import (
+    BY_HTTP,
+    BY_TCP,
+    SUBSCRIPTIONS,
+    Format,
+    format_of,
+    tracker_of,
+)
 from telemetry.topics import (
     fixes_topic,
     gateway_topic,
+    gt06_topic,
     nmea_topic,
     osmand_topic,
     overland_topic,
     packed_topic,
     plain_topic,
     punches_topic,
+    queclink_topic,
+    teltonika_imei_topic,
     teltonika_topic,
 )
 
@@ -25,7 +35,9 @@ def test_what_is_built_is_parsed() -> None:
     )
     own = tuple(topic(TRACKER) for topic in makers)
     forwarded = tuple(gateway_topic(TRACKER, kind) for kind in ("traccar", "chirpstack", "tts"))
-    assert {tracker_of(topic) for topic in (*own, *forwarded, nmea_topic(TRACKER))} == {TRACKER}
+    by_imei = tuple(topic(TRACKER) for topic in (teltonika_imei_topic, gt06_topic, queclink_topic))
+    others = (*forwarded, *by_imei, nmea_topic(TRACKER))
+    assert {tracker_of(topic) for topic in (*own, *others)} == {TRACKER}
     assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
     assert format_of(fixes_topic(TRACKER)) == Format.NATIVE
@@ -34,7 +46,7 @@ def test_what_is_built_is_parsed() -> None:
 
 def test_every_subscription_is_of_a_format() -> None:
     assert [format_of(topic) for topic in SUBSCRIPTIONS] == [
-        form for form in Format if form not in BY_HTTP
+        form for form in Format if form not in BY_HTTP | BY_TCP
     ]
 
 

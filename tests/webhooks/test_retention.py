@@ -22,6 +22,8 @@ from telemetry.times import to_us
 from tests.db import rows
 from tests.ingest.punches.punching import Crew
 from tests.ingest.tenants import Tenant, Vehicle
+from tests.listener.registering import claim
+from tests.listener.tcp.boxes import new_imei
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 from tests.webhooks.world import World, world_in
@@ -477,3 +479,29 @@ async def test_notes_of_failures_that_were_written_beside_a_deletion_go(
     assert await _removed(connections) == {"orphan_failures": 1}
     assert await world.rows("webhook_failures", "1", "1", org_id) == []
     assert await world.rows("webhook_failures", "1", "1", other) == [(1,)]
+
+
+async def test_claims_of_imeis_that_nothing_was_sent_by_end_after_30_days(
+    world: World, connections: Pool
+) -> None:
+    tenant = await Tenant.create(world.database)
+    trackers: dict[bool, set[UUID]] = {True: set(), False: set()}  # by whether they are to stay
+    for days, column in ((31, None), (29, None), (31, "first_fix_at"), (31, "confirmed_at")):
+        tracker_id = await tenant.loose_tracker()
+        await claim(tenant, tracker_id, new_imei())
+        more = "" if column is None else f", {column} = now()"
+        await world.admin.execute(
+            f"UPDATE imei_claims SET claimed_at = now() - {days} * interval '1 day'{more}"
+            " WHERE tracker_id = %s".encode(),
+            (tracker_id,),
+        )
+        trackers[days < 30 or column is not None].add(tracker_id)
+    (ended,) = trackers[False]
+    revision = "SELECT revision FROM trackers WHERE id = %s"
+    before = await _one(world, revision, ended)
+    assert (await _removed(connections))["imei_claims"] == 1
+    cursor = await world.admin.execute(
+        "SELECT tracker_id FROM imei_claims WHERE org_id = %s", (tenant.org_id,)
+    )
+    assert {row[0] for row in await cursor.fetchall()} == trackers[True]
+    assert await _one(world, revision, ended) > before  # listeners hear of it

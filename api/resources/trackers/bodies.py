@@ -3,13 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from api.http import fields
 from api.http.problems import bad_field
 from api.request.paging import SortedQuery
 from api.request.resource import item_of
 from api.resources.trackers.assignment import Assignment
+from telemetry.imei import is_imei
 
 _INCLUDED = "(last_seen_at|connection)"
 _INCLUDE = f"^{_INCLUDED}(,{_INCLUDED})*$"
@@ -32,6 +34,22 @@ _ASSIGNED = ConfigDict(
     }
 )
 _Name = Annotated[fields.Name, Field(examples=["Tracker of truck 7"])]
+_IMEI = "^[0-9]{15}$"
+
+
+def _checked_imei(value: str) -> str:
+    if not is_imei(value):
+        raise PydanticCustomError("imei", "is no IMEI: the last of its 15 digits checks the others")
+    return value
+
+
+_Imei = Annotated[
+    str,
+    StringConstraints(min_length=15, max_length=15),
+    fields.shaped(_IMEI, "must be the 15 digits of an IMEI"),
+    AfterValidator(_checked_imei),
+    Field(examples=["356938035643809"], json_schema_extra={"pattern": _IMEI}),
+]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["356938035643809"])]
 
 
@@ -41,6 +59,7 @@ class TrackerItem(BaseModel):
     id: fields.TrackerId
     name: _Name | None
     external_id: _ExternalId | None = Field(description="IMEI, uniqueId, devEui: unique")
+    imei: _Imei | None = Field(description="by which a device without a secret sends as it")
     receipts: bool = Field(description="whether each message is answered after its commit")
     is_punch_terminal: bool = Field(description="whether it takes punches of every employee")
     asset_id: fields.AssetId | None = Field(description="the asset that it is on now")
@@ -90,6 +109,9 @@ class Registration(fields.Body):
     model_config = _ASSIGNED
 
     name: _Name | None = None
+    imei: _Imei | None = Field(
+        default=None, description="409 where another tracker has claimed it", examples=[None]
+    )
     receipts: bool = False
     is_punch_terminal: bool = False
     asset_id: fields.AssetId | None = None

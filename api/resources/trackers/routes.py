@@ -18,7 +18,7 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import created, ok, optional_time_text
 from api.http.problems import conflict
-from api.request.access import Dispatcher, Reader
+from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf
 from api.request.resource import Resource
 from api.request.route import TenantRoute
@@ -35,10 +35,11 @@ from api.resources.trackers.bodies import (
     tracker_item,
     wanted_assignment,
 )
+from api.resources.trackers.imeis import check_imeis
 from db.core.connect import Connection
 from db.core.registry_revision import bump
 from db.history import last_positions
-from db.listener import device_connections
+from db.listener import device_connections, imei_claims
 from db.listener.device_connections import ConnectionState
 from db.resources import trackers
 from db.resources.quotas import check_room
@@ -48,7 +49,7 @@ router = APIRouter(prefix="/v1/trackers", tags=["trackers"], route_class=TenantR
 _TrackerPath = Annotated[fields.TrackerId, Path(alias="id")]
 SECRET_BYTES = 32
 _OWNERS = frozenset({"asset_id", "employee_id"})
-_OWN_FIELDS = ("name", "external_id", "receipts", "is_punch_terminal")
+_OWN_FIELDS = ("name", "external_id", "imei", "receipts", "is_punch_terminal")
 
 
 async def _included(
@@ -92,6 +93,7 @@ async def list_trackers(access: Reader, query: Annotated[TrackerQuery, Query()])
 @router.post("", operation_id="createTracker", status_code=201, response_model=NewTrackerItem)
 async def create_tracker(access: Dispatcher, body: Annotated[NewTracker, Body()]) -> Response:
     """Create a tracker; the answer has its secret."""
+    await check_imeis(access, {"/imei": body.imei})
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         return await register(conn, body, body.external_id, revision=revision, at=at)
@@ -112,6 +114,7 @@ async def update_tracker(
     """Change the fields that are given, and give the tracker to another asset or employee."""
     wanted = wanted_assignment(body)
     own_fields = body.given().keys() & set(_OWN_FIELDS)
+    await _check_imei(access, tracker_id, body)
     async with access.transaction() as conn:
         revision, at = await bump(conn)
         tracker = await _trackers.found(conn, tracker_id)
@@ -119,6 +122,10 @@ async def update_tracker(
         changed = tracker._replace(**{name: getattr(body, name) for name in own_fields})
         if changed != tracker:
             await trackers.update(conn, changed._replace(updated_at=at), revision)
+        if changed.imei != tracker.imei:
+            await imei_claims.give_up(conn, tracker.id)
+            if changed.imei is not None:
+                await imei_claims.claim(conn, {tracker.id: changed.imei}, at)
         reaches_back_to = None
         if wanted is not None:
             reaches_back_to = await assign(conn, tracker, wanted, revision=revision, at=at)
@@ -154,6 +161,8 @@ async def revoke_tracker(access: Dispatcher, tracker_id: _TrackerPath) -> Respon
         if tracker.revoked_at is None:
             tracker = tracker._replace(revoked_at=at, updated_at=at)
             await trackers.update(conn, tracker, revision)
+            await imei_claims.give_up(conn, tracker.id)
+            tracker = tracker._replace(imei=None)
     return ok(tracker_item(tracker))
 
 
@@ -161,16 +170,30 @@ async def register(
     conn: Connection, body: Registration, external_id: str | None, *, revision: int, at: datetime
 ) -> Response:
     """Insert a tracker and assign it as the body says; the answer has its secret. Raises Problem,
-    QuotaExceeded.
+    QuotaExceeded. An IMEI was checked before.
     """
     wanted = wanted_assignment(body)
     await check_room(conn, "trackers")
     tracker, secret = new_tracker(body, external_id, at), secrets.token_urlsafe(SECRET_BYTES)
     await trackers.insert(conn, tracker, secret, revision)
+    if tracker.imei is not None:
+        await imei_claims.claim(conn, {tracker.id: tracker.imei}, at)
     if wanted is not None:
         await assign(conn, tracker, wanted, revision=revision, at=at)
     tracker = await _trackers.found(conn, tracker.id)
     return created(tracker_item(tracker), router.prefix, once={"secret": secret})
+
+
+async def _check_imei(access: Access, tracker_id: UUID, body: TrackerChange) -> None:
+    """Check an IMEI that the tracker has not claimed yet. Raises Problem."""
+    if body.imei is None:
+        return
+    async with access.transaction() as conn:
+        tracker = await _trackers.found(conn, tracker_id)
+    if tracker.revoked_at is not None:
+        raise conflict("tracker_revoked", "A tracker that is revoked claims no IMEI.")
+    if tracker.imei != body.imei:
+        await check_imeis(access, {"/imei": body.imei})
 
 
 def new_tracker(body: Registration, external_id: str | None, at: datetime) -> Tracker:

@@ -53,6 +53,7 @@ async def test_a_fix_is_shown_as_it_was_sent(api: RunningApi, north: Organizatio
         "attributes": {"fuel": 0.1},
         "suspect": True,
         "rollover": False,
+        "unauthenticated": False,
     }
 
 

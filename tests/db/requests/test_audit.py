@@ -56,6 +56,7 @@ NOT_AUDITED = {
     "quote_evidence",
     "quote_links",
     "refresh_tokens",
+    "refused_imei_claims",
     "request_minutes",
     "request_usage",
     "row_counts",

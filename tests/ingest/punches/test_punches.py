@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -20,11 +21,12 @@ from ingest.transaction import plan_with_lookups, store
 from telemetry.ids import format_id
 from telemetry.result import Result
 from telemetry.times import parse_time_us
-from telemetry.topics import fixes_topic
+from telemetry.topics import fixes_topic, teltonika_imei_topic, teltonika_topic
 from tests.ingest.conftest import fix
 from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
-from tests.ingest.seam import now_us, settle, term_of
+from tests.ingest.seam import DeviceMessage, now_us, settle, term_of
 from tests.ingest.tenants import Tenant, soon, square
+from tests.listener.tcp import boxes
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 from use_cases.punches.record import record
@@ -170,6 +172,36 @@ async def test_a_machine_that_the_terminal_is_on_is_evidence(
         await settle(term, [wall.message(punch(guest)), fixes])
     assert crew.stored("verdict, asset_id, round(machine_distance_m)") == [
         ("verified", machine.asset_id, 11)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("topic", "distance_m", "verdict"),
+    [(teltonika_topic, 11, "unverified"), (teltonika_imei_topic, None, "verified")],
+)
+async def test_fixes_of_a_device_without_a_secret_are_no_evidence(
+    crew: Crew,
+    database: DatabaseUnderTest,
+    topic: Callable[[str], str],
+    distance_m: int | None,
+    verdict: str,
+) -> None:
+    machine, guest = await crew.tenant.vehicle(), await crew.employee(by=["terminal"])
+    await crew.terminal(machine.tracker_id)
+    wall, worker = Worker(guest, machine.tracker_id), await crew.worker()
+
+    def sent(who: Worker, lat: float) -> DeviceMessage:
+        time_ms = int(soon(-100).timestamp() * 1000)
+        payload = boxes.packet([boxes.record(time_ms, lat, HOME[0])])
+        return who.message()._replace(topic=topic(who.tracker_name), payload=payload)
+
+    async with term_of(database) as term:
+        await settle(term, [wall.message(punch(guest)), sent(wall, HOME[1] + 0.0001)])
+        await settle(term, [sent(worker, HOME[1] + 1)])  # 111 km off
+        await settle(term, [worker.message(punch(worker.employee_id))])
+    assert crew.stored("verdict, round(machine_distance_m)") == [
+        ("verified", distance_m),
+        (verdict, None),
     ]
 
 

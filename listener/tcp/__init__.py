@@ -1,0 +1,1 @@
+"""Devices that speak protocols of their own over TCP, known by an IMEI alone."""

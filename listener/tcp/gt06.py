@@ -1,0 +1,80 @@
+"""GT06 over TCP: a login, heartbeats, positions and alarms (`telemetry.formats.gt06`).
+
+Login, heartbeat and alarm are answered, by a frame of their kind and serial number; positions are
+not. Other frames (cells, answers to commands, texts) are read past.
+"""
+
+from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet, Question
+from telemetry.formats.gt06 import (
+    ALARMS,
+    HEARTBEATS,
+    LOGIN,
+    POSITIONS,
+    Frame,
+    FrameError,
+    answer_to,
+    frame_bytes,
+    imei_of,
+    read_frame,
+)
+from telemetry.topics import gt06_topic
+
+_END = b"\r\n"
+
+
+class Gt06:
+    """The bytes of one connection."""
+
+    name = "gt06"
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._login = b""
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._buffer)
+
+    def topic(self, tracker_id: str) -> str:
+        return gt06_topic(tracker_id)
+
+    def receive(self, data: bytes) -> None:
+        self._buffer += data
+
+    def next(self) -> Event | None:
+        """Return what was received next. Raises NoProtocol."""
+        while (data := self._next_frame()) is not None:
+            try:
+                frame = read_frame(data)
+            except FrameError:
+                if data[-2:] != _END:
+                    raise NoProtocol("no frame") from None
+                return Damaged(answer=b"")
+            if (event := self._event(frame, data)) is not None:
+                return event
+        return None
+
+    def _next_frame(self) -> bytes | None:
+        try:
+            size = frame_bytes(self._buffer[:4])
+        except FrameError as error:
+            raise NoProtocol(str(error)) from None
+        if size is None or len(self._buffer) < size:
+            return None
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
+    def _event(self, frame: Frame, data: bytes) -> Event | None:
+        if frame.kind == LOGIN:
+            self._login = data
+            return Login(imei_of(frame), answer_to(frame))
+        if not self._login:
+            raise NoProtocol("no login")
+        if frame.kind in HEARTBEATS:
+            return Question(answer_to(frame))
+        if frame.kind in POSITIONS:
+            return Packet(self._login + data, answer=b"")
+        if frame.kind in ALARMS:
+            return Packet(self._login + data, answer_to(frame))
+        return None

@@ -1,0 +1,63 @@
+"""The seam between a protocol and its connection.
+
+A protocol is a machine without I/O: `receive` takes bytes in any pieces, and `next` gives what they
+say, one event at a time, so that the connection stops where it has no room for more. What is held
+is at most a frame and what was received since.
+"""
+
+from typing import NamedTuple, Protocol
+
+
+class Login(NamedTuple):
+    """A device says who it is. answer: that it may send; refusal: that it may not."""
+
+    imei: str
+    answer: bytes
+    refusal: bytes = b""
+
+
+class Packet(NamedTuple):
+    """A message for ingest. answer: due after COMMIT; empty where the protocol has none, and the
+    device will not send it again.
+    """
+
+    payload: bytes
+    answer: bytes
+
+
+class Question(NamedTuple):
+    """Something that is answered where the device may go on to send."""
+
+    answer: bytes
+
+
+class Damaged(NamedTuple):
+    """A frame that did not arrive as it was sent. answer: that it is to be sent again."""
+
+    answer: bytes
+
+
+class NoProtocol(Exception):
+    """Bytes of which nobody can say where the next frame begins."""
+
+
+Event = Login | Packet | Question | Damaged
+
+
+class DeviceProtocol(Protocol):
+    """The bytes of one connection. name: in metrics."""
+
+    name: str
+
+    @property
+    def held_bytes(self) -> int: ...
+
+    def topic(self, tracker_id: str) -> str:
+        """Return the topic of a tracker's messages."""
+        ...
+
+    def receive(self, data: bytes) -> None: ...
+
+    def next(self) -> Event | None:
+        """Return the next event; None: more bytes are needed. Raises NoProtocol."""
+        ...

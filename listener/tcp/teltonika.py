@@ -1,0 +1,80 @@
+"""Teltonika over TCP: the IMEI, then packets of records, each answered by how many were accepted.
+
+    00 0F 333536...   the length of the IMEI and its digits; answered 01, or 00
+    a packet          (`telemetry.formats.teltonika`); answered by the number of its records,
+                      in 4 bytes, or by 0: then it is sent again
+
+The maker's description: https://wiki.teltonika-gps.com/view/Codec.
+"""
+
+from struct import Struct
+
+from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet
+from telemetry.formats.teltonika import crc_16
+from telemetry.topics import teltonika_imei_topic
+
+MAX_DATA_BYTES = 16 * 1024
+"""The maker's devices send 1,280 bytes at most."""
+_IMEI_DIGITS = 15
+_HEAD = Struct(">II")
+_LEAST_DATA_BYTES = 3
+_CRC_BYTES = 4
+_PING = 0xFF
+
+
+class Teltonika:
+    """The bytes of one connection."""
+
+    name = "teltonika"
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._has_login = False
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._buffer)
+
+    def topic(self, tracker_id: str) -> str:
+        return teltonika_imei_topic(tracker_id)
+
+    def receive(self, data: bytes) -> None:
+        self._buffer += data
+
+    def next(self) -> Event | None:
+        """Return what was received next. Raises NoProtocol."""
+        return self._packet() if self._has_login else self._login()
+
+    def _login(self) -> Login | None:
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return None
+        if int.from_bytes(buffer[:2]) != _IMEI_DIGITS:
+            raise NoProtocol("no IMEI")
+        if len(buffer) < 2 + _IMEI_DIGITS:
+            return None
+        imei = self._cut(2 + _IMEI_DIGITS)[2:].decode("ascii", "replace")
+        self._has_login = True
+        return Login(imei, answer=b"\x01", refusal=b"\x00")
+
+    def _packet(self) -> Packet | Damaged | None:
+        buffer = self._buffer
+        while buffer and buffer[0] == _PING:
+            del buffer[0]
+        if len(buffer) < _HEAD.size:
+            return None
+        preamble, length = _HEAD.unpack_from(buffer)
+        if preamble or not _LEAST_DATA_BYTES <= length <= MAX_DATA_BYTES:
+            raise NoProtocol("no packet")
+        if len(buffer) < _HEAD.size + length + _CRC_BYTES:
+            return None
+        packet = self._cut(_HEAD.size + length + _CRC_BYTES)
+        data, crc = packet[_HEAD.size : -_CRC_BYTES], packet[-_CRC_BYTES:]
+        if crc_16(data) != int.from_bytes(crc):
+            return Damaged(answer=bytes(4))
+        return Packet(packet, answer=data[1].to_bytes(4))
+
+    def _cut(self, size: int) -> bytes:
+        cut = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return cut
