@@ -1,7 +1,8 @@
-"""Phones that send by HTTP beside the fleet, in an organization of their own.
+"""Phones that send by HTTP and boxes that send by TCP beside the fleet, in an organization of their
+own.
 
-Each sends what is next, as its app does, until it is accepted, and then goes on. So all that was
-sent must be stored, once. `Broken` is raised where this does not hold.
+Each sends what is next, as its app or its firmware does, until it is accepted, and then goes on. So
+all that was sent must be stored, once. `Broken` is raised where this does not hold.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,13 +20,16 @@ import aiohttp
 from benchmarks.faults.disturbance import Broken
 from benchmarks.faults.injections import Extent
 from benchmarks.faults.load import new_organization
-from benchmarks.faults.system import FaultSystem
+from benchmarks.faults.system import LOOPBACK, FaultSystem
 from stack.scenario.api_client import ApiClient
 from telemetry.times import format_time
+from tests.listener.tcp.boxes import login, new_imei, packet, record
 
 Do = Callable[[FaultSystem, Extent], Awaitable[None]]
 
 PHONES_OF_EACH = 2
+BOXES = 4
+RECORDS = 20  # of a packet
 _PAUSE_S = 0.1
 _AGAIN_S = 0.2
 _SETTLED_S = 60.0
@@ -76,8 +81,8 @@ _APPS: Mapping[str, Callable[[int], _Request]] = {
 }
 
 
-def beside_phones(do: Do) -> Do:
-    """Return the same fault while phones send by HTTP."""
+def beside_doors(do: Do) -> Do:
+    """Return the same fault while phones send by HTTP, and boxes by TCP."""
 
     async def broken(system: FaultSystem, extent: Extent) -> None:
         await _sent_beside(system, partial(do, system, extent))
@@ -86,20 +91,64 @@ def beside_phones(do: Do) -> Do:
 
 
 async def _sent_beside(system: FaultSystem, action: Callable[[], Awaitable[None]]) -> None:
-    """Let phones send until the action has ended. Raises Broken, and what the action raises."""
+    """Let devices send until the action has ended. Raises Broken, and what the action raises."""
     async with new_organization(system.stack) as client:
-        stop, phones = asyncio.Event(), list[tuple[str, asyncio.Task[int]]]()
+        stop, devices = asyncio.Event(), list[tuple[str, str, asyncio.Task[int]]]()
         async with asyncio.TaskGroup() as tasks:
             for app in list(_APPS) * PHONES_OF_EACH:
                 made = await client.post("/v1/trackers", {"name": app})
                 key = f"{made['id']}.{made['secret']}"
                 sending = tasks.create_task(_send(system, app, key, stop))
-                phones.append((made["id"], sending))
+                devices.append(("HTTP", made["id"], sending))
+            for imei in (new_imei() for _ in range(BOXES)):
+                made = await client.post("/v1/trackers", {"name": "box", "imei": imei})
+                sending = tasks.create_task(_send_records(system, imei, stop))
+                devices.append(("TCP", made["id"], sending))
             await action()
             stop.set()
-        for tracker_id, sending in phones:
-            await _check(client, tracker_id, sending.result())
-        system.done["fixes by HTTP"] += sum(sending.result() for _, sending in phones)
+        for door, tracker_id, sending in devices:
+            await _check(client, door, tracker_id, sending.result())
+            system.done[f"fixes by {door}"] += sending.result()
+
+
+async def _send_records(system: FaultSystem, imei: str, stop: asyncio.Event) -> int:
+    """Send packets of records until `stop`. Returns how many records were accepted: all of them."""
+    at_ms, accepted = (time.time_ns() // 1_000_000_000 - 86_400) * 1_000, 0
+    ends_s = time.monotonic() + _SETTLED_S
+    while not stop.is_set():
+        records = [record(at_ms + 1_000 * number) for number in range(RECORDS)]
+        try:
+            async with _box(system, imei) as (reader, writer):
+                while not stop.is_set():
+                    writer.write(packet(records))
+                    async with asyncio.timeout(_REQUEST_S):
+                        count = int.from_bytes(await reader.readexactly(4))
+                    if count == len(records):
+                        accepted, at_ms = accepted + count, at_ms + 1_000 * RECORDS
+                        ends_s = time.monotonic() + _SETTLED_S + _REQUEST_S
+                        records = [record(at_ms + 1_000 * number) for number in range(RECORDS)]
+                    await asyncio.sleep(_PAUSE_S)
+        except (OSError, EOFError, TimeoutError) as error:
+            if time.monotonic() > ends_s:
+                raise Broken(f"a box is not answered for a long time: {error!r}") from None
+            await asyncio.sleep(_AGAIN_S)
+    return accepted
+
+
+@asynccontextmanager
+async def _box(
+    system: FaultSystem, imei: str
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Provide a connection that has signed in. Raises OSError, EOFError and TimeoutError."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, system.boxes)
+    try:
+        writer.write(login(imei))
+        async with asyncio.timeout(_REQUEST_S):
+            if await reader.readexactly(1) != b"\x01":
+                raise EOFError("refused")
+        yield reader, writer
+    finally:
+        writer.transport.abort()
 
 
 async def _send(system: FaultSystem, app: str, key: str, stop: asyncio.Event) -> int:
@@ -133,7 +182,11 @@ async def _until_accepted(http: aiohttp.ClientSession, url: str, request: _Reque
     raise Broken(f"{url.rpartition('/')[0]} accepts nothing for {_SETTLED_S + _REQUEST_S:.0f} s")
 
 
-async def _check(client: ApiClient, tracker_id: str, accepted: int) -> None:
+async def _check(client: ApiClient, door: str, tracker_id: str, accepted: int) -> None:
+    """Check what is stored of a device. Of a box its last packet may be, too, if it was stopped
+    before it heard the answer.
+    """
     stored = await client.total("/v1/gps-events", {"tracker_id": tracker_id})
-    if stored != accepted:
-        raise Broken(f"{accepted} fixes were accepted by HTTP, {stored} are stored")
+    unheard = stored - accepted if door == "TCP" else 0
+    if stored != accepted and unheard != RECORDS:
+        raise Broken(f"{accepted} fixes were accepted by {door}, {stored} are stored")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase
 
-from benchmarks.faults.doors import Do, beside_phones
+from benchmarks.faults.doors import Do, beside_doors
 from benchmarks.faults.injections import (
     all_reconnect,
     api_killed,
@@ -157,24 +157,24 @@ ROWS: Mapping[str, Row] = {
     ),
     "24": Row("an organization floods, with poison", neighbour_floods),
     "25": Row(
-        "ingest killed while phones send by HTTP",
-        beside_phones(ingest_killed_at_work),
+        "ingest killed while phones and boxes send",
+        beside_doors(ingest_killed_at_work),
         Load(at_most_s=300),
     ),
     "25l": Row(
-        "listener killed while phones send by HTTP",
-        beside_phones(listener_killed),
+        "listener killed while phones and boxes send",
+        beside_doors(listener_killed),
         Load(at_most_s=300),
     ),
-    "25r": Row("listener restarted while phones send by HTTP", beside_phones(listener_restarted)),
+    "25r": Row("listener restarted while phones and boxes send", beside_doors(listener_restarted)),
     "25d": Row(
-        "PostgreSQL killed while phones send by HTTP",
-        beside_phones(database_killed),
+        "PostgreSQL killed while phones and boxes send",
+        beside_doors(database_killed),
         Load(at_most_s=300),
     ),
     "25f": Row(
-        "disk full while phones send by HTTP",
-        beside_phones(disk_filled),
+        "disk full while phones and boxes send",
+        beside_doors(disk_filled),
         Load(at_most_s=300),
         Setting(has_small_disk=True),
         why_not=why_no_small_disk,

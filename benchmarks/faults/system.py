@@ -165,7 +165,7 @@ class FaultSystem:
     """The system that a row breaks. done: what was done to it, how often; measured: figures by
     name.
 
-    ingests: ours to start, none where `up` runs them.
+    ingests: ours to start, none where `up` runs them. boxes: the port of Teltonika's, if any.
     """
 
     data_dir: Path
@@ -175,6 +175,7 @@ class FaultSystem:
     disk: Path | None = None
     clock: Path | None = None
     up: Up | None = None
+    boxes: int | None = None
     done: Counter[str] = field(default_factory=Counter[str])
     measured: dict[str, float] = field(default_factory=dict[str, float])
     bad_receivers: BadReceivers = field(default_factory=BadReceivers)
@@ -275,7 +276,9 @@ async def _taken_apart(
     data = folder / "data"
     disk = ending.enter_context(_small_disk(data / "postgres")) if setting.has_small_disk else None
     key = {"OPSC_LINK_SECRET": secrets.token_urlsafe(32)} if setting.is_linked else {}
-    variation = Variation(has_ingest=False, listener=key)
+    boxes = free_port(ANY_PORT)
+    doors = {"OPSC_LISTEN_TELTONIKA": f"{LOOPBACK}:{boxes}"}
+    variation = Variation(has_ingest=False, listener={**key, **doors})
     stack = await ending.enter_async_context(
         running_stack(data, say, asyncio.Event(), variation=variation)
     )
@@ -291,7 +294,7 @@ async def _taken_apart(
         module = ("benchmarks.faults.clock", str(clock), INGEST.module)
     ingests = [Ingest(stack, number, variables, module) for number in (1, 2)]
     ending.push_async_callback(_end, ingests)
-    return FaultSystem(data, stack, ingests, links, disk, clock)
+    return FaultSystem(data, stack, ingests, links, disk, clock, boxes=boxes)
 
 
 async def _end(ingests: Sequence[Ingest]) -> None:
