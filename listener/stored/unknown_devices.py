@@ -36,8 +36,7 @@ _Key: TypeAlias = tuple[UUID, str | UUID]
 
 @dataclass(slots=True)
 class _Sighting:
-    """protocol, format: as the API has them. payload: the last one that
-    may have a position."""
+    """protocol, format: as the API has them. payload: the last one that may have a position."""
 
     gateway_id: UUID | None
     protocol: str
