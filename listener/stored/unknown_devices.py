@@ -28,13 +28,15 @@ MOST_PAYLOAD_BYTES = 8 * 1024
 """Of a longer message the position is not read."""
 
 _DECODED_AT_ONCE = 25
+_LATITUDE = b"lat"
+"""Part of what any form calls it. What a device sends beside its position is not kept."""
 _Key: TypeAlias = tuple[UUID, str | UUID]
 """The organization, and an external id or a tracker."""
 
 
 @dataclass(slots=True)
 class _Sighting:
-    """protocol, format: as the API has them. payload: the last one."""
+    """protocol, format: as the API has them. payload: the last one that may have a position."""
 
     gateway_id: UUID | None
     protocol: str
@@ -63,7 +65,8 @@ class UnknownDevices:
         sighting = self._note((gateway.org_id, external_id), "http", gateway.kind)
         if sighting is not None:
             sighting.gateway_id = gateway.gateway_id
-            sighting.payload = payload if len(payload) <= MOST_PAYLOAD_BYTES else sighting.payload
+            if _LATITUDE in payload and len(payload) <= MOST_PAYLOAD_BYTES:
+                sighting.payload = payload
 
     def refused(
         self, org_id: UUID, tracker_id: UUID, protocol: str, form: str | None = None

@@ -128,15 +128,16 @@ async def test_the_last_position_is_kept_and_no_other(tenant: Tenant) -> None:
     place = "lat, lon, position_time, seen"
     devices.forwarded(gateway, IMEI, message(52.1))
     devices.forwarded(gateway, IMEI, message(52.2, at=NOW))
+    devices.forwarded(gateway, IMEI, b'{"batteryLevel": 50}')
     await write(tenant, devices)
-    assert kept(tenant, place) == [(52.2, 13.4, NOW, 2)]
+    assert kept(tenant, place) == [(52.2, 13.4, NOW, 3)]
     for payload in (message(None), b"{", message(91.0), message(1, at=NOW.replace(year=2199))):
         devices.forwarded(gateway, IMEI, payload)
         await write(tenant, devices)
-    assert kept(tenant, place) == [(52.2, 13.4, NOW, 6)]
+    assert kept(tenant, place) == [(52.2, 13.4, NOW, 7)]
     devices.forwarded(gateway, IMEI, message(52.3) + b" " * unknown_devices.MOST_PAYLOAD_BYTES)
     await write(tenant, devices)
-    assert kept(tenant, place) == [(52.2, 13.4, NOW, 7)]  # too long to be read
+    assert kept(tenant, place) == [(52.2, 13.4, NOW, 8)]  # too long to be read
 
 
 @pytest.mark.parametrize("device", ["x" * 65, "", " 7", "ä", "\u202e7", "a\nb", "\0", "\x7f"])
