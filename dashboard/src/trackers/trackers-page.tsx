@@ -34,10 +34,10 @@ export function TrackersPage() {
   })
   const refresh = () => queries.invalidateQueries({ queryKey: TRACKERS })
   const make = useMutation({
-    mutationFn: async ({ name, external_id }: { name: string; external_id: string | null }) => {
+    mutationFn: async ({ name, ...ids }: { name: string; external_id: string | null; imei: string | null }) => {
       const asset_id = assetOf.current.get(name) ?? (await data(api.POST('/v1/assets', { body: { name } as NewAsset }))).id
       assetOf.current.set(name, asset_id)
-      const tracker = await data(api.POST('/v1/trackers', { body: { name, asset_id, external_id } as NewTracker }))
+      const tracker = await data(api.POST('/v1/trackers', { body: { name, asset_id, ...ids } as NewTracker }))
       assetOf.current.delete(name)
       return tracker
     },
@@ -59,8 +59,8 @@ export function TrackersPage() {
     event.preventDefault()
     const form = event.currentTarget
     const given = new FormData(form)
-    const external_id = String(given.get('external_id')).trim()
-    const body = { name: String(given.get('name')), external_id: external_id === '' ? null : external_id }
+    const textOf = (name: string) => String(given.get(name)).trim() || null
+    const body = { name: String(given.get('name')), external_id: textOf('external_id'), imei: textOf('imei') }
     make.mutate(body, { onSuccess: () => form.reset() })
   }
 
@@ -74,10 +74,11 @@ export function TrackersPage() {
   const columns: Column<Tracker>[] = [
     {
       title: 'tracker',
-      cell: ({ id, name, external_id }) => (
+      cell: ({ id, name, external_id, imei }) => (
         <>
           {name ?? id}
           {external_id !== null && <code className="small detail">{external_id}</code>}
+          {imei !== null && <code className="small detail">IMEI {imei}</code>}
         </>
       ),
     },
@@ -110,6 +111,7 @@ export function TrackersPage() {
             <div className="fields">
               <TextInput name="name" label={say('name-of-machine')} isRequired maxLength={200} />
               <TextInput name="external_id" label={say('external-id')} hint={say('external-id-hint')} maxLength={200} />
+              <TextInput name="imei" label={say('imei')} hint={say('imei-hint')} maxLength={15} />
             </div>
             <div className="row">
               <Button type="submit" look="main" isPending={make.isPending}>{say('add-machine')}</Button>

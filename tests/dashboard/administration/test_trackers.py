@@ -55,6 +55,22 @@ async def test_a_machine_is_added_with_its_id_at_a_gateway(pages: Pages, org: Or
     await expect(external_id).to_have_value("")
 
 
+async def test_a_machine_is_added_with_the_imei_of_its_box(pages: Pages, org: Organization) -> None:
+    pages.expected.append("409 (Conflict)")
+    taken = {"name": "Another", "imei": "356307042441013"}
+    assert (await org.admin.post("/v1/trackers", taken)).status == 201
+    page = await pages.sign_in(org, "dispatcher@example.com", "trackers")
+    name, imei = page.get_by_label("Name of the machine"), page.get_by_label("IMEI of a box")
+    await name.fill("Excavator 1")
+    await imei.fill("356307042441013")
+    await page.get_by_role("button", name="Add the machine").click()
+    await expect(page.get_by_text("Another tracker has this IMEI")).to_be_visible()
+    await imei.fill("490154203237518")
+    await page.get_by_role("button", name="Add the machine").click()
+    row = page.get_by_role("row", name="Excavator 1")
+    await expect(row).to_contain_text("IMEI 490154203237518")
+
+
 async def test_a_viewer_only_looks(pages: Pages, api: RunningApi, org: Organization) -> None:
     await org.admin.post("/v1/trackers", {"name": "T-1"})
     page = await pages.sign_in(org, "viewer@example.com", "trackers")
