@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
+from benchmarks.faults.beside.guests import old_days_dropped, revoked, rubbish
+from benchmarks.faults.beside.neighbour import flooded_beside
+from benchmarks.faults.beside.punching import punched_beside
 from benchmarks.faults.disturbance import (
     Broken,
     is_writable,
     slowest_delivery_s,
     terminate_sessions,
 )
-from benchmarks.faults.guests import old_days_dropped, revoked, rubbish
-from benchmarks.faults.neighbour import flooded_beside
-from benchmarks.faults.punching import punched_beside
 from benchmarks.faults.system import FaultSystem, Ingest, set_clock
 from stack.errors import StackError
 

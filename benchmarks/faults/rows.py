@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase
 
-from benchmarks.faults.doors import Do, beside_doors
+from benchmarks.faults.beside.doors import Do, beside_doors
 from benchmarks.faults.injections import (
     all_reconnect,
     api_killed,

@@ -52,7 +52,7 @@ _PARTS = (
     (planning, "outcome_of", "visits, events"),
     (SavedStates, "changes", "saved states"),
     (Checkpoints, "due", "checkpoints"),
-    (planning, "_stream", "COPY stream"),
+    (planning, "stream_of", "COPY stream"),
     (Memory, "apply", "memory"),
 )
 

@@ -1,11 +1,11 @@
-"""GT06 over TCP: a login, heartbeats, positions and alarms (`telemetry.formats.gt06`).
+"""GT06 over TCP: a login, heartbeats, positions and alarms (`telemetry.formats.boxes.gt06`).
 
 Login, heartbeat and alarm are answered, by a frame of their kind and serial number; positions are
 not. Other frames (cells, answers to commands, texts) are read past.
 """
 
 from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet, Question
-from telemetry.formats.gt06 import (
+from telemetry.formats.boxes.gt06 import (
     ALARMS,
     HEARTBEATS,
     LOGIN,

@@ -6,7 +6,7 @@ read past.
 """
 
 from listener.tcp.protocol import Event, Login, NoProtocol, Packet, Question
-from telemetry.formats.queclink import HEAD
+from telemetry.formats.boxes.queclink import HEAD
 from telemetry.topics import queclink_topic
 
 MAX_FRAME_BYTES = 4 * 1024

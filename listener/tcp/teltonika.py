@@ -1,7 +1,7 @@
 """Teltonika over TCP: the IMEI, then packets of records, each answered by how many were accepted.
 
     00 0F 333536...   the length of the IMEI and its digits; answered 01, or 00
-    a packet          (`telemetry.formats.teltonika`); answered by the number of its records,
+    a packet          (`telemetry.formats.boxes.teltonika`); answered by the number of its records,
                       in 4 bytes, or by 0: then it is sent again
 
 The maker's description: https://wiki.teltonika-gps.com/view/Codec.
@@ -10,7 +10,7 @@ The maker's description: https://wiki.teltonika-gps.com/view/Codec.
 from struct import Struct
 
 from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet
-from telemetry.formats.teltonika import crc_16
+from telemetry.formats.boxes.teltonika import crc_16
 from telemetry.topics import teltonika_imei_topic
 
 MAX_DATA_BYTES = 16 * 1024

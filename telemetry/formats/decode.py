@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telemetry.fix import FixBatch, Flag
+from telemetry.formats.boxes.gt06 import decode_gt06, last_gt06_fix
+from telemetry.formats.boxes.queclink import decode_queclink, last_queclink_fix
+from telemetry.formats.boxes.teltonika import decode_teltonika, last_teltonika_fix
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
 from telemetry.formats.gateways import (
     decode_chirpstack,
@@ -24,7 +27,6 @@ from telemetry.formats.gateways import (
     last_traccar_fix,
     last_tts_fix,
 )
-from telemetry.formats.gt06 import decode_gt06, last_gt06_fix
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
 from telemetry.formats.nmea import decode_nmea, last_nmea_fix
@@ -33,8 +35,6 @@ from telemetry.formats.overland import decode_overland, last_overland_fix
 from telemetry.formats.owntracks import decode_owntracks, last_owntracks_fix
 from telemetry.formats.packed import decode_packed
 from telemetry.formats.punches import decode_punches
-from telemetry.formats.queclink import decode_queclink, last_queclink_fix
-from telemetry.formats.teltonika import decode_teltonika, last_teltonika_fix
 from telemetry.rejection import Reason, Rejection
 from telemetry.times import ANCIENT_BEFORE_US, format_ancient, format_time
 from telemetry.topics import is_of_owntracks, plain_topic

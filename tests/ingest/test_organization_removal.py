@@ -9,7 +9,7 @@ from stack.cli.organizations.delete import delete
 from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
 from tests.servers import DatabaseUnderTest
-from tests.stack.cli.test_org_delete import rows_of
+from tests.stack.cli.organizations.test_org_delete import rows_of
 from tests.waiting import until
 
 HOME, AWAY = (13.4, 52.5), (13.4, 52.5013)  # 145 m apart

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from benchmarks.faults.proxy import Link
+from stack.servers.listening import BY_IMEI
 from stack.servers.postgres import free_port
 from tests.ingest.tenants import Tenant
 from tests.listener.raw_devices import Device
@@ -99,7 +100,8 @@ def second(role: RoleProcess, **settings: str) -> RoleProcess:
     http = f"127.0.0.1:{free_port(ANY_PORT)}"
     variable = "OPSC_INGEST_HTTP" if role.module == "ingest" else "OPSC_LISTEN_HTTP"
     log = role.log.with_name(f"{role.module}-2.log")
-    own = {**role.settings, "OPSC_LISTEN_INGEST_HTTP": "off", **settings, variable: http}
+    closed = dict.fromkeys(("OPSC_LISTEN_INGEST_HTTP", *BY_IMEI), "off")
+    own = {**role.settings, **closed, **settings, variable: http}
     return RoleProcess(role.module, http, log, own)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from telemetry.formats.boxes.teltonika import crc_16
 from telemetry.formats.decode import Format
-from telemetry.formats.teltonika import crc_16
 from telemetry.times import parse_time_us
 from tests.data import cases_of, needs_vectors
 from tests.telemetry.payloads import CASES, decode_one, described

@@ -15,8 +15,8 @@ from itertools import count
 
 import numpy as np
 
+from benchmarks.faults.beside.guests import NASTY, Guest, guests
 from benchmarks.faults.disturbance import Broken, refusing_seq
-from benchmarks.faults.guests import NASTY, Guest, guests
 from benchmarks.faults.system import FaultSystem
 from mqtt import MqttError, PublishRefusedError
 from telemetry.times import format_time

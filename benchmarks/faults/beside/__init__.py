@@ -1,0 +1,1 @@
+"""Others that use the system while it is broken, in organizations of their own."""

@@ -1,0 +1,1 @@
+"""Formats of boxes that are built into vehicles, frame by frame."""
