@@ -140,6 +140,7 @@ class Retention:
         yield _Step(
             "test_events", rows, partial(retention.remove_test_events, conn, now - _TESTS, rows)
         )
+        yield _Step("jobs", rows, partial(retention.remove_jobs, conn, now, rows))
         orphans = partial(retention.remove_orphan_failures, conn, rows)
         yield _Step("orphan_failures", rows, orphans)
         yield _Step("checkpoints", rows, partial(retention.remove_checkpoints, conn, rows))
