@@ -20,7 +20,6 @@ from telemetry.fix import FixBatch
 from telemetry.formats.decoded import MAX_FIXES_PER_MESSAGE
 from telemetry.formats.nmea import decode_nmea
 from telemetry.times import parse_times_us
-from telemetry.traces.csv import read_csv
 from telemetry.traces.gpx import read_gpx
 from telemetry.traces.trace import BadValue, Devices, FixColumns, TraceError, batch_of, problem_of
 
@@ -59,6 +58,8 @@ def read_track(form: TrackFormat, content: bytes) -> Track:
         case "gpx":
             batches = (chunk.batch for chunk in read_gpx(_Bytes(content), "track"))
         case "csv":
+            from telemetry.traces.csv import read_csv  # Arrow, which others need not take
+
             batches = (chunk.batch for chunk in read_csv(_Bytes(_with_device(content))))
         case "nmea":
             batches = _read_nmea(content, faults)

@@ -26,7 +26,7 @@ JobState: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled
 MOST_OPEN = 10
 """Jobs of an organization that wait or run."""
 KEPT = timedelta(days=7)
-_IS_OPEN = "state IN ('waiting', 'running')"
+_COUNT_OPEN = "SELECT count(*) FROM jobs WHERE state IN ('waiting', 'running')"
 _LOCK = 0x0707_5C03  # any number that is ours alone
 
 
@@ -72,7 +72,7 @@ class HeldJob(NamedTuple):
 
 
 def _open(conditions: Conditions, is_open: bool) -> None:
-    conditions.add(_IS_OPEN if is_open else f"NOT {_IS_OPEN}")
+    conditions.add_null("ended_at", null=is_open)
 
 
 table = Table("jobs", Job, filters={"open": _open})
@@ -83,7 +83,7 @@ async def insert(conn: Connection, new: NewJob, actor: Actor) -> Job:
     await conn.execute(
         "SELECT pg_advisory_xact_lock(%s, hashtext(current_org_id()::text))", (_LOCK,)
     )
-    if await value_of(conn, f"SELECT count(*) FROM jobs WHERE {_IS_OPEN}") >= MOST_OPEN:
+    if await value_of(conn, _COUNT_OPEN) >= MOST_OPEN:
         raise TooManyJobs
     job_id = new_id()
     await conn.execute(
@@ -145,8 +145,8 @@ async def advance(conn: Connection, job_id: UUID, job: HeldJob, lease_s: float) 
 async def end(conn: Connection, job_id: UUID, state: JobState, error: str | None = None) -> None:
     """End a job that waits or runs. What it read goes."""
     await conn.execute(
-        f"UPDATE jobs SET state = %s, error = %s, ended_at = clock_timestamp(), claim = NULL,"
-        f" claimed_until = NULL WHERE id = %s AND {_IS_OPEN}",
+        "UPDATE jobs SET state = %s, error = %s, ended_at = clock_timestamp(), claim = NULL,"
+        " claimed_until = NULL WHERE id = %s AND ended_at IS NULL",
         (state, error, job_id),
     )
     await conn.execute("DELETE FROM job_inputs WHERE job_id = %s", (job_id,))

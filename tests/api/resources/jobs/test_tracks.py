@@ -78,8 +78,8 @@ async def test_a_long_track_is_stored_and_gives_its_breach(
         assert (job["result"]["written"], job["asset_id"]) == (20_000, who.asset_id)
         count = "SELECT count(*) FROM gps_events WHERE org_id = %s"
         await until(lambda: api.sql(count, org.org_id) == [(20_000,)])
-        again = await ended(org, await made(org.dispatcher, path, as_csv(points)))
-        assert (again["result"]["written"], again["result"]["known"]) == (0, 20_000)
+        again = await ended(org, await made(org.dispatcher, path, as_csv(points[:2_500])))
+        assert (again["result"]["written"], again["result"]["known"]) == (0, 2_500)
         changed = [*points[:10], (points[10][0], 52.6, 13.0)]
         other = await ended(org, await made(org.dispatcher, path, as_csv(changed)))
     result = other["result"]
