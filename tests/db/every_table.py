@@ -199,6 +199,14 @@ def _fill(
         " VALUES (%s, %s, 'x', 'tts', sha256('x'))",
         (org_id, new_id()),
     )
+    job_id = new_id()
+    conn.execute(
+        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id, expires_at)"
+        " SELECT %s, %s, 'import_assets', id, 'token', %s, 'x', now() FROM users"
+        "  WHERE org_id = %s LIMIT 1",
+        (org_id, job_id, new_id(), org_id),
+    )
+    conn.execute("INSERT INTO job_inputs VALUES (%s, %s, 'x')", (org_id, job_id))
     conn.execute(
         "INSERT INTO organization_logos VALUES (%s, 'image/png', 1, 1, 'x', 'x')", (org_id,)
     )

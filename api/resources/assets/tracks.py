@@ -47,7 +47,7 @@ _SCHEMA: dict[str, Any] = {
 
 @router.post(
     "/{id}/tracks",
-    operation_id="uploadTrack",
+    operation_id="createAssetTrack",
     status_code=202,
     response_model=JobItem,
     openapi_extra=takes(_SCHEMA, *_FORMATS),
