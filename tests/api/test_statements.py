@@ -144,7 +144,8 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
 def _store_jobs(api: RunningApi, org: Organization) -> None:
     """Store more jobs than an organization may have at a time."""
     api.sql(
-        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id, expires_at)"
+        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id,"
+        " expires_at)"
         " SELECT org_id, gen_random_uuid(), 'import_assets', id, 'token', id, 'x', now()"
         "   FROM users, generate_series(1, %s) WHERE org_id = %s AND role = 'admin'",
         MANY,

@@ -201,7 +201,8 @@ def _fill(
     )
     job_id = new_id()
     conn.execute(
-        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id, expires_at)"
+        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id,"
+        " expires_at)"
         " SELECT %s, %s, 'import_assets', id, 'token', %s, 'x', now() FROM users"
         "  WHERE org_id = %s LIMIT 1",
         (org_id, job_id, new_id(), org_id),
