@@ -54,6 +54,8 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
     zone_id = await tenant.zone(square(13.4, 52.5))
     with psycopg.connect(database.url("admin")) as conn:
         _fill(conn, tenant.org_id, vehicle.tracker_id, vehicle.asset_id, zone_id)
+        if not before_0001:
+            _fill_jobs(conn, tenant.org_id)
         columns = ", ".join(RENAMED if before_0001 else RENAMED.values())
         conn.execute(
             "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id,"
@@ -66,6 +68,18 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
             ),
         )
     return tenant.org_id
+
+
+def _fill_jobs(conn: psycopg.Connection, org_id: UUID) -> None:
+    job_id = new_id()
+    conn.execute(
+        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id,"
+        " expires_at)"
+        " SELECT %s, %s, 'import_assets', id, 'token', %s, 'x', now() FROM users"
+        "  WHERE org_id = %s LIMIT 1",
+        (org_id, job_id, new_id(), org_id),
+    )
+    conn.execute("INSERT INTO job_inputs VALUES (%s, %s, 'x')", (org_id, job_id))
 
 
 def _fill(
@@ -199,15 +213,6 @@ def _fill(
         " VALUES (%s, %s, 'x', 'tts', sha256('x'))",
         (org_id, new_id()),
     )
-    job_id = new_id()
-    conn.execute(
-        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id,"
-        " expires_at)"
-        " SELECT %s, %s, 'import_assets', id, 'token', %s, 'x', now() FROM users"
-        "  WHERE org_id = %s LIMIT 1",
-        (org_id, job_id, new_id(), org_id),
-    )
-    conn.execute("INSERT INTO job_inputs VALUES (%s, %s, 'x')", (org_id, job_id))
     conn.execute(
         "INSERT INTO organization_logos VALUES (%s, 'image/png', 1, 1, 'x', 'x')", (org_id,)
     )
@@ -300,7 +305,8 @@ def _fill(
     )
     _fill_inspections(conn, org_id, attachment_id, order_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
-    for table in (kind.table for kind in KINDS.values() if kind.table is not None):
+    tables = {kind.table for kind in KINDS.values()} - {None, "jobs"}  # jobs are younger
+    for table in tables:
         if conn.execute(f"SELECT FROM {table} WHERE org_id = %s", (org_id,)).fetchone() is None:
             conn.execute(
                 f"INSERT INTO {table} (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, new_id())
