@@ -29,6 +29,7 @@ TrackFormat: TypeAlias = Literal["gpx", "csv", "nmea", "geojson"]
 
 MAX_POINTS = 200_000
 _RMCS_AT_ONCE = MAX_FIXES_PER_MESSAGE // 2
+_MOST_PIECES = 2_000  # each costs a little by itself
 _LINE_BYTES = 256  # NMEA 0183 has 82
 
 
@@ -92,7 +93,9 @@ def _with_device(content: bytes) -> bytes:
 def _read_nmea(content: bytes, faults: list[str]) -> Iterator[FixBatch]:
     """Yield the fixes of some lines after the other; what is refused goes to `faults`."""
     rmcs = 0
-    for lines in _sentences_at_once(content):
+    for number, lines in enumerate(_sentences_at_once(content)):
+        if number == _MOST_PIECES:
+            raise TraceError(rmcs, "the time of day goes back too often", "RMC")
         decoded = decode_nmea([b"\n".join(lines)])
         for refused in decoded.rejections:
             if refused.position is not None:
@@ -104,13 +107,16 @@ def _read_nmea(content: bytes, faults: list[str]) -> Iterator[FixBatch]:
 
 
 def _sentences_at_once(content: bytes) -> Iterator[list[bytes]]:
-    """Yield lines, cut where the time of day changes: what belongs to an RMC has its time."""
+    """Yield lines, cut where the time of day goes back, which is another day, or changes behind
+    many: what belongs to an RMC has its time.
+    """
     lines: list[bytes] = []
     rmcs, time = 0, b""
     for line in content.split(b"\n"):
         fields = line.strip()[:_LINE_BYTES].split(b",", 2)
         if len(fields) > 2 and fields[0][-3:] in (b"RMC", b"GGA"):
-            if rmcs >= _RMCS_AT_ONCE and fields[1] != time:
+            is_next_day = fields[1] < time
+            if lines and (is_next_day or (rmcs >= _RMCS_AT_ONCE and fields[1] != time)):
                 yield lines
                 lines, rmcs = [], 0
             time, rmcs = fields[1], rmcs + (fields[0][-3:] == b"RMC")

@@ -32,8 +32,8 @@ CREATE INDEX jobs_newest ON jobs (org_id, created_at DESC, id DESC);
 CREATE INDEX jobs_open ON jobs (org_id, id) WHERE state IN ('waiting', 'running');
 CREATE INDEX jobs_expiring ON jobs (expires_at);
 SELECT make_resource('jobs', audited_as => 'job', audited_on => 'INSERT');
-GRANT SELECT, INSERT, UPDATE (state, done, total, result, error, ended_at, claim, claimed_until, tries)
-    ON jobs TO opsc_app;
+GRANT SELECT, INSERT, DELETE,
+    UPDATE (state, done, total, result, error, ended_at, claim, claimed_until, tries) ON jobs TO opsc_app;
 GRANT SELECT, UPDATE (state, error, started_at, ended_at, claim, claimed_until, tries), DELETE
     ON jobs TO opsc_deliver;
 

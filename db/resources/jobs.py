@@ -25,6 +25,8 @@ JobState: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled
 
 MOST_OPEN = 10
 """Jobs of an organization that wait or run."""
+MOST_KEPT = 1_000
+"""Jobs of an organization. The oldest of those that have ended go."""
 KEPT = timedelta(days=7)
 _COUNT_OPEN = "SELECT count(*) FROM jobs WHERE state IN ('waiting', 'running')"
 _LOCK = 0x0707_5C03  # any number that is ours alone
@@ -85,6 +87,11 @@ async def insert(conn: Connection, new: NewJob, actor: Actor) -> Job:
     )
     if await value_of(conn, _COUNT_OPEN) >= MOST_OPEN:
         raise TooManyJobs
+    await conn.execute(
+        "DELETE FROM jobs WHERE ended_at IS NOT NULL"
+        " AND id <= (SELECT id FROM jobs ORDER BY id DESC LIMIT 1 OFFSET %s)",
+        (MOST_KEPT - 1,),
+    )
     job_id = new_id()
     await conn.execute(
         """

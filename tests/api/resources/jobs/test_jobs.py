@@ -11,7 +11,7 @@ from api.resources.jobs import JobItem
 from db.core.connect import connect, pool
 from db.core.tenant import as_application, is_row_security_bypassed
 from db.history.retention import Days
-from db.resources.jobs import MOST_OPEN
+from db.resources.jobs import MOST_KEPT, MOST_OPEN
 from telemetry.ids import parse_id
 from tests.api.resources.jobs.doing import (
     doing_jobs,
@@ -93,6 +93,21 @@ async def test_an_organization_has_ten_open_jobs_at_most(
     await made(south.dispatcher, IMPORT, lines(1))
     await org.dispatcher.post(f"/v1/jobs/{ids[0]}/cancel", None)
     await made(org.dispatcher, IMPORT, lines(1))
+
+
+async def test_a_thousand_jobs_are_kept(api: RunningApi, org: Organization) -> None:
+    first = await made(org.dispatcher, IMPORT, lines(1))
+    api.sql(
+        "INSERT INTO jobs (org_id, id, kind, state, created_by, via, credential_id, request_id,"
+        " expires_at, ended_at)"
+        " SELECT org_id, uuid7_of_now(), kind, 'done', created_by, via, credential_id, request_id,"
+        " expires_at, now() FROM jobs, generate_series(1, 1_005) WHERE org_id = %s",
+        org.org_id,
+    )
+    await made(org.dispatcher, IMPORT, lines(1))
+    count = "SELECT count(*) FROM jobs WHERE org_id = %s"
+    assert api.sql(count, org.org_id) == [(MOST_KEPT + 1,)]  # with the one that waits
+    assert (await job_of(org, first))["state"] == "waiting"
 
 
 async def test_a_cancelled_job_ends_between_two_pieces_and_keeps_what_it_wrote(
