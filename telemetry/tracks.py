@@ -10,6 +10,7 @@
 A file of another form is refused as a whole, with the place of what is wrong.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
@@ -30,6 +31,15 @@ TrackFormat: TypeAlias = Literal["gpx", "csv", "nmea", "geojson"]
 MAX_POINTS = 200_000
 _RMCS_AT_ONCE = MAX_FIXES_PER_MESSAGE // 2
 _MOST_PIECES = 2_000  # each costs a little by itself
+_DECLARATION_BYTES = 200
+_ENCODING = re.compile(rb"""encoding\s*=\s*["'](?!utf-?8["'])""", re.IGNORECASE)
+_TRACK_POINT = re.compile(rb"<(?:[\w.-]{1,50}:)?trkpt\b")
+_MOST_TAGS = 5_000  # of GPX: signs of elements and attributes, before a track point or in it
+_MOST_SIGNS: Mapping[TrackFormat, Mapping[bytes, int]] = {
+    "csv": {b"\n": 2 * MAX_POINTS},
+    "nmea": {b"\n": 1_000_000},
+    "geojson": {b"[": 2 * MAX_POINTS, b"{": 4 * MAX_POINTS, b",": 15 * MAX_POINTS},
+}
 _LINE_BYTES = 256  # NMEA 0183 has 82
 
 
@@ -54,6 +64,7 @@ class _Bytes:
 
 def read_track(form: TrackFormat, content: bytes) -> Track:
     """Read a file. Raises TraceError."""
+    _check_density(form, content)
     faults: list[str] = []
     match form:
         case "gpx":
@@ -77,6 +88,24 @@ def read_track(form: TrackFormat, content: bytes) -> Track:
         raise TraceError(1, "there is no point in the file", "point")
     whole = FixBatch.concat(found)
     return Track(whole.take(np.lexsort((whole.rows["seq"], whole.rows["time_us"]))), faults)
+
+
+def _check_density(form: TrackFormat, content: bytes) -> None:
+    """Refuse a file that has far more elements than any track of its length: each of them costs
+    some hundred bytes of memory while it is read.
+    """
+    if form == "gpx":
+        if _ENCODING.search(content, 0, _DECLARATION_BYTES):
+            raise TraceError(1, "the encoding must be UTF-8")
+        begin = 0
+        for end in (*(found.start() for found in _TRACK_POINT.finditer(content)), len(content)):
+            if content.count(b"<", begin, end) + content.count(b"=", begin, end) > _MOST_TAGS:
+                raise TraceError(1, "there are too many elements beside the track points")
+            begin = end
+    else:
+        for sign, most in _MOST_SIGNS[form].items():
+            if content.count(sign) > most:
+                raise TraceError(1, f"there are more than {most:,} {sign.decode()!r} in the file")
 
 
 def _with_device(content: bytes) -> bytes:

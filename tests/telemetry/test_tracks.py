@@ -81,6 +81,25 @@ def test_a_log_whose_clock_jumps_all_the_time_is_refused() -> None:
         read_track("nmea", ((line.format("23") + line.format("01")) * 3_000).encode())
 
 
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("gpx", GPX.replace("</gpx>", "<a/>" * 10_000 + "</gpx>")),
+        ("gpx", GPX.replace("</time>", "</time>" + "<a/>" * 10_000)),
+        ("gpx", GPX.replace("<gpx ", "<gpx " + "".join(f'a{n}="" ' for n in range(10_000)))),
+        ("gpx", '<?xml version="1.0" encoding="cp037"?>' + GPX),
+        ("csv", CSV + "\n" * 500_000),
+        ("nmea", NMEA + "a\n" * 1_000_001),
+        ("geojson", "[" + "[]," * 500_000 + "[]]"),
+        ("geojson", "[" + "{}," * 900_000 + "{}]"),
+        ("geojson", '["' + '","' * 4_000_000 + '"]'),
+    ],
+)
+def test_a_file_that_is_made_to_cost_memory_is_refused(form: TrackFormat, content: str) -> None:
+    with pytest.raises(TraceError):
+        read_track(form, content.encode())
+
+
 @pytest.mark.parametrize(("form", "text"), FILES)
 def test_a_file_that_is_cut_anywhere_is_read_or_refused(form: TrackFormat, text: str) -> None:
     content = text.encode()

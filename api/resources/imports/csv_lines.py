@@ -6,6 +6,7 @@ is not given. Each line has an `external_id`, by which it is known when the file
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar, get_args, get_origin
@@ -89,7 +90,7 @@ def _rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         line = 1 + content.count(b"\n", 0, error.start)
         raise _refused(f"Line {line} is not UTF-8.") from None
-    reader = csv.reader(text.splitlines(keepends=True) if "\n" in text else [text], strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1
     try:
         for cells in reader:

@@ -123,6 +123,20 @@ async def test_lines_beyond_the_quota_are_faults(api: RunningApi, org: Organizat
     assert job["result"]["faults"][0] == {"line": 122, "message": "There is room for 120 assets."}
 
 
+async def test_a_cell_may_have_what_other_programs_take_for_the_end_of_a_line(
+    org: Organization,
+) -> None:
+    file = 'external_id,make\nA-1,"a\x0cb"\nA-2,\u2028\n"A\n3",x\n'
+    answer = await post_file(org.dispatcher, f"{ASSETS}?dry_run=true", file)
+    assert [(fault["line"], fault["column"]) for fault in answer.json["faults"]] == [
+        (2, "name"),
+        (2, "make"),
+        (3, "name"),
+        (4, "name"),
+        (4, "external_id"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "content_type", "status", "code"),
     [
