@@ -126,10 +126,13 @@ def _read_nmea(content: bytes, faults: list[str]) -> Iterator[FixBatch]:
         if number == _MOST_PIECES:
             raise TraceError(rmcs, "the time of day goes back too often", "RMC")
         decoded = decode_nmea([b"\n".join(lines)])
-        for refused in decoded.rejections:
-            if refused.position is not None:
-                faults.append(f"RMC {rmcs + refused.position + 1}: {refused.detail}")
-        rmcs += sum(b"RMC," in line[:12] for line in lines)
+        of_lines = sum(b"RMC," in line[:12] for line in lines)
+        if of_lines:
+            faults += [
+                f"RMC {rmcs + (refused.position or 0) + 1}: {refused.detail}"
+                for refused in decoded.rejections
+            ]
+        rmcs += of_lines
         yield decoded.batch
     if rmcs == 0:
         raise TraceError(1, "no line is an RMC of NMEA 0183")

@@ -75,6 +75,11 @@ def test_a_gga_belongs_to_the_rmc_of_its_own_day() -> None:
     assert rows["altitude_m"].tolist() == [day for day in range(1, 29) for _ in range(24)]
 
 
+def test_rmcs_of_one_time_beyond_a_message_are_a_fault() -> None:
+    track = read_track("nmea", (NMEA.splitlines()[0] + "\n").encode() * 1_001)
+    assert (len(track.points), len(track.faults)) == (0, 1)
+
+
 def test_a_log_whose_clock_jumps_all_the_time_is_refused() -> None:
     line = "$GPRMC,{}0000.00,A,5230.0000,N,01324.0000,E,,,310126,,,A\r\n"
     with pytest.raises(TraceError, match="goes back too often"):
