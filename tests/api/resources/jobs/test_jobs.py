@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -113,7 +114,7 @@ async def test_a_thousand_jobs_are_kept(api: RunningApi, org: Organization) -> N
 async def test_a_cancelled_job_ends_between_two_pieces_and_keeps_what_it_wrote(
     api: RunningApi, org: Organization
 ) -> None:
-    async with doing_jobs(api.database, SLOW):
+    async with doing_jobs(api.database, replace(SLOW, turn_s=60)):
         job_id = await made(org.dispatcher, IMPORT, lines(5_000))
         await until(lambda: has_done(org, job_id, 300))
         cancelled = (await org.dispatcher.post(f"/v1/jobs/{job_id}/cancel", None)).json
@@ -131,12 +132,14 @@ async def test_organizations_take_turns_and_each_does_one_job_at_a_time(
 ) -> None:
     long = await made(south.dispatcher, IMPORT, lines(2_000, "L"))
     second = await made(south.dispatcher, IMPORT, lines(1, "S"))
-    async with doing_jobs(api.database, SLOW), doing_jobs(api.database, SLOW):
+    async with doing_jobs(api.database, SLOW):
         await until(lambda: has_done(south, long, 100))
         short = await ended(org, await made(org.dispatcher, IMPORT, lines(200)))
         assert short["state"] == "done"
         assert (await job_of(south, long))["state"] == "running"
-        assert (await job_of(south, second))["state"] == "waiting"
+        async with doing_jobs(api.database, SLOW):  # it has nothing to do
+            await until(lambda: has_done(south, long, 1_000))
+            assert (await job_of(south, second))["state"] == "waiting"
         await ended(south, second)
     job = await job_of(south, long)
     assert (job["state"], job["result"]["written"]) == ("done", 2_000)
