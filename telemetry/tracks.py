@@ -31,8 +31,10 @@ TrackFormat: TypeAlias = Literal["gpx", "csv", "nmea", "geojson"]
 MAX_POINTS = 200_000
 _RMCS_AT_ONCE = MAX_FIXES_PER_MESSAGE // 2
 _MOST_PIECES = 2_000  # each costs a little by itself
-_DECLARATION_BYTES = 200
-_ENCODING = re.compile(rb"""encoding\s*=\s*["'](?!utf-?8["'])""", re.IGNORECASE)
+# In these ASCII is what it looks like, so signs can be counted.
+_OTHER_ENCODING = re.compile(
+    rb"""encoding\s*=\s*["'](?!(?:utf-8|us-ascii|iso-8859-1|windows-1252)["'])""", re.IGNORECASE
+)
 _TRACK_POINT = re.compile(rb"<(?:[\w.-]{1,50}:)?trkpt\b")
 _MOST_TAGS = 5_000  # of GPX: signs of elements and attributes, before a track point or in it
 _MOST_SIGNS: Mapping[TrackFormat, Mapping[bytes, int]] = {
@@ -95,7 +97,7 @@ def _check_density(form: TrackFormat, content: bytes) -> None:
     some hundred bytes of memory while it is read.
     """
     if form == "gpx":
-        if _ENCODING.search(content, 0, _DECLARATION_BYTES):
+        if b"\0" in content or _OTHER_ENCODING.search(content, 0, content.find(b">") + 1):
             raise TraceError(1, "the encoding must be UTF-8")
         begin = 0
         for end in (*(found.start() for found in _TRACK_POINT.finditer(content)), len(content)):

@@ -75,6 +75,17 @@ def test_a_gga_belongs_to_the_rmc_of_its_own_day() -> None:
     assert rows["altitude_m"].tolist() == [day for day in range(1, 29) for _ in range(24)]
 
 
+@pytest.mark.parametrize("name", ["cp037", "euc-jp", "utf-7", "idna", "base64", "foo", "utf-16"])
+@pytest.mark.parametrize("codec", ["ascii", "utf-16"])
+@pytest.mark.parametrize("blanks", [1, 5_000])
+def test_an_encoding_that_hides_what_a_file_has_is_refused(
+    name: str, codec: str, blanks: int
+) -> None:
+    declared = f'<?xml version="1.0"{" " * blanks}encoding="{name}"?>' + GPX
+    with pytest.raises(TraceError, match="UTF-8"):
+        read_track("gpx", declared.encode(codec))
+
+
 def test_rmcs_of_one_time_beyond_a_message_are_a_fault() -> None:
     track = read_track("nmea", (NMEA.splitlines()[0] + "\n").encode() * 1_001)
     assert (len(track.points), len(track.faults)) == (0, 1)
@@ -92,7 +103,6 @@ def test_a_log_whose_clock_jumps_all_the_time_is_refused() -> None:
         ("gpx", GPX.replace("</gpx>", "<a/>" * 10_000 + "</gpx>")),
         ("gpx", GPX.replace("</time>", "</time>" + "<a/>" * 10_000)),
         ("gpx", GPX.replace("<gpx ", "<gpx " + "".join(f'a{n}="" ' for n in range(10_000)))),
-        ("gpx", '<?xml version="1.0" encoding="cp037"?>' + GPX),
         ("csv", CSV + "\n" * 500_000),
         ("nmea", NMEA + "a\n" * 1_000_001),
         ("geojson", "[" + "[]," * 500_000 + "[]]"),
