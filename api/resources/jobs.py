@@ -33,7 +33,7 @@ class JobFault(BaseModel):
     """What is wrong with a line of a file, or with a point of a track."""
 
     message: Annotated[str, fields.text(300, "There is no such client.")]
-    line: Annotated[int | None, Field(ge=1, le=20_000, examples=[7])] = Field(
+    line: Annotated[int | None, Field(ge=1, le=3_000_000, examples=[7])] = Field(
         default=None, description="of the file, the header being 1"
     )
     column: Annotated[str | None, fields.text(200, "client_id")] = None
