@@ -40,6 +40,7 @@ from api.resources import (
     gateways,
     gps_events,
     health,
+    jobs,
     organization,
     organization_logo,
     organization_usage,
@@ -53,9 +54,10 @@ from api.resources import (
     users,
     visits,
 )
-from api.resources.assets import positions
+from api.resources.assets import positions, tracks
 from api.resources.assets import routes as assets
 from api.resources.attachments import routes as attachments
+from api.resources.imports import routes as imports
 from api.resources.inspections import filling as inspection_filling
 from api.resources.inspections import forms as inspection_forms
 from api.resources.inspections import photo_page
@@ -158,6 +160,8 @@ RESOURCES = (
     webhook_recovery,
     webhook_deliveries,
     attachments,
+    imports,
+    jobs,
     audit_events,
 )
 
@@ -245,7 +249,16 @@ def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_tags=tags_of(RESOURCES),
     )
-    for module in (*RESOURCES, batches, acceptance, photo_page, health, dashboard, docs_page):
+    for module in (
+        *RESOURCES,
+        batches,
+        tracks,
+        acceptance,
+        photo_page,
+        health,
+        dashboard,
+        docs_page,
+    ):
         # As they are: FastAPI's `include_router` would build each route anew, and its schemas.
         app.router.routes.extend(module.router.routes)
     app.router.routes.append(websocket.route)

@@ -26,6 +26,7 @@ from db.core.secrets import KEPT_ANSWERS, SecretBox
 from db.core.wakeups import WakeUps
 
 _MOST_MOVEMENTS = 1_000  # of a part that wait, and parts that they wait for, in a process
+_FILES_OF_EACH, _FILES = 2, 4  # bodies that are files: of an organization, and organizations
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class ApiState:
     renderer: Renderer
     photos: PhotoCopier
     stock_turns: Turns
+    file_turns: Turns
 
     @classmethod
     def build(
@@ -86,6 +88,7 @@ class ApiState:
             renderer=Renderer(),
             photos=PhotoCopier(),
             stock_turns=Turns(at_once=2, most_of_each=_MOST_MOVEMENTS, most=_MOST_MOVEMENTS),
+            file_turns=Turns(most_of_each=_FILES_OF_EACH, most=_FILES),
         )
 
     async def close(self) -> None:

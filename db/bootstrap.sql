@@ -33,6 +33,9 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO opsc_owner;
 GRANT USAGE ON SCHEMA public TO opsc_app, opsc_ingest, opsc_listen, opsc_deliver;
 
+-- Jobs are done by deliver as the API's role, under row-level security (`db/core/tenant.py`).
+GRANT opsc_app TO opsc_deliver WITH INHERIT FALSE, SET TRUE;
+
 -- Statistics hold values of rows. Row-level security covers what they say of the hypertable, but not
 -- of its chunks.
 REVOKE SELECT ON pg_catalog.pg_stats, pg_catalog.pg_stats_ext, pg_catalog.pg_stats_ext_exprs

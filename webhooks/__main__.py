@@ -1,4 +1,4 @@
-"""The delivering role: the sequencer, the deliverer, the mail and retention in one process."""
+"""The delivering role: sequencer, deliverer, mail, jobs and retention in one process."""
 
 import asyncio
 import gc
@@ -24,6 +24,7 @@ from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.delivery.post import Poster
 from webhooks.fan_out import FanOut
+from webhooks.jobs.runner import JobRunner
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import FileSender, MailSender, SmtpSender, SmtpServer
 from webhooks.metrics import WebhookMetrics
@@ -69,7 +70,7 @@ async def _run(settings: DeliverSettings) -> None:
         timeout_s=limits.attempt_s,
     )
     url = settings.database_url.get_secret_value()
-    connections = pool(url, "opsc-deliver", max_size=7)
+    connections = pool(url, "opsc-deliver", max_size=8)
     wake_ups = WakeUps(partial(connect, url, "opsc-deliver-wakeups"))
     connections.on_committed = wake_ups.send
     metrics.watch(connections, wake_ups)
@@ -94,6 +95,8 @@ async def _run(settings: DeliverSettings) -> None:
             public_url=settings.public_url,
         )
         retention = Retention(connections, _days(settings), metrics)
+        jobs = JobRunner(connections, metrics)
+        wake_ups.on(Channel.JOBS, jobs.wake)
         wake_ups.on(Channel.EVENTS, sequencer.wake)
         wake_ups.on(Channel.DELIVERIES, deliverer.wake)
         wake_ups.on(Channel.LETTERS, mailing.wake)
@@ -108,6 +111,7 @@ async def _run(settings: DeliverSettings) -> None:
             loops.create_task(deliverer.run(stop))
             loops.create_task(mailing.run(stop))
             loops.create_task(retention.run(stop))
+            loops.create_task(jobs.run(stop))
     _log.info("stopped cleanly")
 
 

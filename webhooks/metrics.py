@@ -106,6 +106,12 @@ class WebhookMetrics:
             registry=registry,
         )
         registry.register(FormerName("opsc_letters_failed", self.letters_failed))
+        self.jobs_ended = Counter(
+            "opsc_jobs_ended",
+            "Jobs that this process ended, by their kind and what came of them.",
+            ["kind", "state"],
+            registry=registry,
+        )
         self.retention_removed = Counter(
             "opsc_retention_removed",
             "Old data that was removed, by what it is: chunks of positions, else rows.",

@@ -143,6 +143,7 @@ class Retention:
         yield _Step(
             "test_events", rows, partial(retention.remove_test_events, conn, now - _TESTS, rows)
         )
+        yield _Step("jobs", rows, partial(retention.remove_jobs, conn, now, rows))
         orphans = partial(retention.remove_orphan_failures, conn, rows)
         yield _Step("orphan_failures", rows, orphans)
         yield _Step("imei_claims", rows, partial(imei_claims.end_unused, conn, rows))

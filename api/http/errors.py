@@ -216,14 +216,15 @@ def _invalid(errors: Sequence[Mapping[str, Any]]) -> Problem:
             if error["loc"][0] == "query"
         )
         return Problem(400, "invalid_parameter", "A parameter is not valid.", faults=faults)
-    faults = tuple(_fault_in_body(error) for error in errors)
+    faults = tuple(fault_of(error, error["loc"][1:]) for error in errors)
     return Problem(422, "invalid_body", "The body is not valid.", faults=faults)
 
 
-def _fault_in_body(error: Mapping[str, Any]) -> Fault:
+def fault_of(error: Mapping[str, Any], place: Sequence[object]) -> Fault:
+    """Return an error of pydantic's as a fault. place: where in the body."""
     code, bound = _FAULT_CODES.get(error["type"], (None, ""))
     limit = error.get("ctx", {}).get(bound)
-    return Fault(_sentence(error), pointer=_pointer(error["loc"][1:]), code=code, limit=limit)
+    return Fault(_sentence(error), pointer=_pointer(place), code=code, limit=limit)
 
 
 def _no_such_thing(error: Mapping[str, Any], more: Mapping[str, object] | None = None) -> Problem:

@@ -75,7 +75,9 @@ class PublicRoute(APIRoute):
                     _check_fields(request, shown)
             content = b""
             if takes_body:
-                content = await _read(request, self.body_limit_bytes, settings.api_body_timeout_s)
+                content = await read_body(
+                    request, self.body_limit_bytes, settings.api_body_timeout_s
+                )
             try:
                 async with asyncio.timeout(settings.api_request_timeout_s):
                     if takes_body:
@@ -190,7 +192,7 @@ def _check_fields(request: Request, known: frozenset[str]) -> None:
         raise bad_parameter("fields", message)
 
 
-async def _read(request: Request, limit_bytes: int, limit_s: float) -> bytes:
+async def read_body(request: Request, limit_bytes: int, limit_s: float) -> bytes:
     """Return the body. Raises Problem (400, 408, 413)."""
     try:
         async with asyncio.timeout(limit_s):

@@ -62,6 +62,19 @@ async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
         yield conn
 
 
+@asynccontextmanager
+async def as_application(
+    connections: Pool, org_id: UUID, actor: Actor | None = None
+) -> AsyncIterator[Connection]:
+    """Provide what `tenant` does to a role that acts for all organizations: as opsc_app, so that
+    row-level security holds until the transaction ends.
+    """
+    async with connections.connection(org_id=org_id) as conn, conn.transaction():
+        await conn.execute("SET LOCAL ROLE opsc_app")
+        await act_for(conn, org_id, actor)
+        yield conn
+
+
 async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:
     """Make `org_id` the tenant of the transaction that is open on `conn`."""
     written_down = "" if actor is None else msgspec.json.encode(actor).decode()

@@ -47,6 +47,8 @@ class Channel(StrEnum):
     """Mail is due."""
     INBOX = "opsc_inbox"
     """Messages wait in the inbox of ingest."""
+    JOBS = "opsc_jobs"
+    """Jobs wait."""
     RIGHTS = "opsc_rights"
     """Credentials have ended, or users have other rights: open connections are looked at."""
 

@@ -58,11 +58,22 @@ class FixKey(NamedTuple):
     seq: int
 
 
+SAME_PLACE_DEG = 1e-6
+"""Positions are stored as they were decoded. The same fix in two formats differs by less than this,
+by the rounding of one of them."""
+
+
 class Place(NamedTuple):
     """The place where a fix was taken, degrees, as it was decoded."""
 
     lat: float
     lon: float
+
+    def is_elsewhere(self, other: "Place") -> bool:
+        """Return whether two places differ. 180 degrees west are 180 degrees east."""
+        east_deg = abs(self.lon - other.lon)
+        apart_deg = max(abs(self.lat - other.lat), min(east_deg, 360 - east_deg))
+        return apart_deg > SAME_PLACE_DEG
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.wakeups import Channel
 from db.history import quarantine
 
@@ -49,6 +50,13 @@ async def put(conn: Connection, message: NewMessage) -> None:
         (message.org_id, message.topic, message.payload, message.released_id),
     )
     conn.note(Channel.INBOX)
+
+
+async def waiting_of_tenant(conn: Connection, at_most: int) -> int:
+    """Count the messages of the tenant that wait, up to `at_most`."""
+    return await value_of(
+        conn, "SELECT count(*) FROM (SELECT FROM inbox LIMIT %s) AS waiting", (at_most,)
+    )
 
 
 async def waiting(

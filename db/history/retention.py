@@ -271,6 +271,18 @@ async def remove_orphan_failures(conn: Connection, limit: int) -> int:
     return cursor.rowcount
 
 
+async def remove_jobs(conn: Connection, before: datetime, limit: int) -> int:
+    """Remove up to `limit` jobs that expired before then; how many it were."""
+    cursor = await conn.execute(
+        """
+        DELETE FROM jobs WHERE (org_id, id) IN (
+            SELECT org_id, id FROM jobs WHERE expires_at < %s ORDER BY expires_at LIMIT %s)
+        """,
+        (before, limit),
+    )
+    return cursor.rowcount
+
+
 _REMOVE_TESTS = """
 WITH old AS (
     SELECT org_id, id FROM events

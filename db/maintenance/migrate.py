@@ -141,6 +141,8 @@ def _is_bootstrapped(conn: _Sync) -> bool:
                  WHERE extname IN ('timescaledb', 'btree_gist')) = 2
            AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'opsc_app'
                  AND has_function_privilege(oid, 'set_config(text, text, boolean)', 'EXECUTE'))
+           AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'opsc_app'
+                 AND pg_has_role('opsc_deliver', oid, 'SET'))
         """,
         (list(ROLES), len(ROLES)),
     ).fetchone()

@@ -129,6 +129,7 @@ _ALL = (
     Kind("webhook_delivery", "dlv", words="delivery", is_audited=False),
     Kind("visit", "vis", is_audited=False),
     Kind("alert", "alr", "alerts", is_soft_deleted=False, is_audited=False),
+    Kind("job", "job", "jobs", is_soft_deleted=False),
     Kind("event", "evt", "events", is_soft_deleted=False, is_audited=False),
     Kind("quarantine", "qua", words="message in quarantine", is_audited=False),
     Kind("fix", "fix", words="GPS event", is_audited=False),

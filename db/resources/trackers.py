@@ -24,7 +24,7 @@ from db.core.listing import Conditions
 from db.core.table import Table
 from db.listener.device_connections import IS_CONNECTED
 from telemetry.formats.decode import ANCIENT_BEFORE_US
-from telemetry.times import to_datetime
+from telemetry.times import LATEST_US, to_datetime
 
 EVER = to_datetime(ANCIENT_BEFORE_US)  # no stored fix is older
 
@@ -155,6 +155,55 @@ async def assets_free_since(conn: Connection, asset_ids: Sequence[UUID]) -> dict
         (list(asset_ids), EVER),
     )
     return dict(await cursor.fetchall())
+
+
+class TrackerSpan(NamedTuple):
+    """[since_us, until_us), microseconds since 1970, in which an asset carries a tracker."""
+
+    tracker_id: UUID
+    since_us: int
+    until_us: int
+    is_revoked: bool
+
+
+async def spans_of_asset(conn: Connection, asset_id: UUID) -> list[TrackerSpan]:
+    """Return when the asset carried which tracker, in order of time."""
+    cursor = await conn.execute(
+        """
+        SELECT tracker_id, (extract(epoch FROM assigned_from) * 1000000)::bigint,
+               coalesce((extract(epoch FROM assigned_to) * 1000000)::bigint, %s),
+               (SELECT revoked_at IS NOT NULL FROM trackers WHERE trackers.id = tracker_id)
+          FROM tracker_assignments WHERE asset_id = %s ORDER BY assigned_from
+        """,
+        (LATEST_US, asset_id),
+    )
+    return [TrackerSpan(*row) for row in await cursor.fetchall()]
+
+
+async def find_by_external_id(conn: Connection, external_id: str) -> UUID | None:
+    """Return the tracker with this external_id."""
+    cursor = await conn.execute("SELECT id FROM trackers WHERE external_id = %s", (external_id,))
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+async def add_past_assignment(
+    conn: Connection,
+    *,
+    tracker_id: UUID,
+    asset_id: UUID,
+    span: tuple[datetime, datetime],
+    revision: int,
+) -> None:
+    """Assign to an asset for [since, until), which is over."""
+    await conn.execute(
+        """
+        INSERT INTO tracker_assignments
+               (org_id, id, tracker_id, asset_id, assigned_from, assigned_to, revision)
+        VALUES (current_org_id(), %s, %s, %s, %s, %s, %s)
+        """,
+        (new_id(), tracker_id, asset_id, *span, revision),
+    )
 
 
 async def begin_assignment(

@@ -11,10 +11,6 @@ from numpy.typing import NDArray
 
 from db.history.gps_events import FixKey, Place
 
-SAME_PLACE_DEG = 1e-6
-"""Positions are stored as they were decoded. The same fix in two formats differs by less than this,
-by the rounding of one of them."""
-
 
 def new_and_conflicting(
     fixes: Iterable[tuple[FixKey, Place]], stored: Mapping[FixKey, Place]
@@ -28,12 +24,5 @@ def new_and_conflicting(
     is_conflict: list[bool] = []
     for key, place in fixes:
         is_new.append(key not in places)
-        is_conflict.append(is_elsewhere(place, places.setdefault(key, place)))
+        is_conflict.append(places.setdefault(key, place).is_elsewhere(place))
     return np.array(is_new, np.bool_), np.array(is_conflict, np.bool_)
-
-
-def is_elsewhere(place: Place, other: Place) -> bool:
-    """Return whether two places differ. 180 degrees west are 180 degrees east."""
-    east_deg = abs(place.lon - other.lon)
-    apart_deg = max(abs(place.lat - other.lat), min(east_deg, 360 - east_deg))
-    return apart_deg > SAME_PLACE_DEG

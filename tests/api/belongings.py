@@ -60,6 +60,7 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
         "qua": store_refusal(api, org, who.tracker_id, name.encode()),
         "alr": await store_alert(api, org, asset_name=f"{name} truck"),
         "vis": store_visit(api, org, who, zone, minute(0), minute(2)),
+        "job": await _job(org, name),
         "evt": store_event(api, org, _next_seq(api, org), data={"asset_name": f"{name} truck"}),
     }
     document = (await api.anonymous.get("/openapi.json")).json
@@ -80,6 +81,17 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
             ids[kind.prefix] = await _made(org, path, body | named)
     await _planned(org, ids)
     return ids | await _hours(org, ids["emp"], name) | await _records(org, ids["wo"], name)
+
+
+async def _job(org: Organization, name: str) -> str:
+    """Return a job that waits, in place of those of calls before: ten may."""
+    for job in (await org.admin.get("/v1/jobs", open="true")).json["data"]:
+        await org.admin.post(f"/v1/jobs/{job['id']}/cancel", None)
+    file = f"external_id,name\n{name} job,{name} truck\n"
+    headers = {"Content-Type": "text/csv"}
+    made = await org.admin.send("POST", "/v1/imports/assets", headers, data=file.encode())
+    assert made.status == 202, made.json
+    return made.json["id"]
 
 
 async def _planned(org: Organization, ids: Ids) -> None:

@@ -96,6 +96,8 @@ LISTS = [
     "work-orders?include=client,site,assignees,assets&sort=planned_start",
     "work-orders?q=crane&unassigned=false&created_from=2020-01-01T00:00:00Z",
     "attachments?client_id={client}",
+    "jobs",
+    "jobs?open=true&kind=import_assets&state=waiting",
     "events",
     "quarantine",
     "webhook-endpoints",
@@ -130,6 +132,7 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         made = await north.admin.post("/v1/work-orders", {"title": "Crane"} | order)
         assert made.status == 201
     template = await _inspections(north, employee)
+    _store_jobs(api, north)
     hook = {"url": "https://example.com/", "types": ["*"]}
     endpoint = (await north.admin.post("/v1/webhook-endpoints", hook)).json["id"]
     for _ in range(MANY):
@@ -138,6 +141,18 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
     ids = {"zone": zone, "client": client, "tracker": who.tracker_id, "employee": employee}
     ids["endpoint"] = endpoint
     return ids | {"warehouse": warehouse, "asset": who.asset_id, "template": template}
+
+
+def _store_jobs(api: RunningApi, org: Organization) -> None:
+    """Store more jobs than an organization may have at a time."""
+    api.sql(
+        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id,"
+        " expires_at)"
+        " SELECT org_id, gen_random_uuid(), 'import_assets', id, 'token', id, 'x', now()"
+        "   FROM users, generate_series(1, %s) WHERE org_id = %s AND role = 'admin'",
+        MANY,
+        org.org_id,
+    )
 
 
 async def _inspections(org: Organization, employee: str) -> str:

@@ -44,9 +44,12 @@ class Attempt:
         return f"{self.method} {self.path} {self.place}"
 
     async def made_by(self, org: Organization) -> Answer:
-        options = {} if self.body is None else {"json": self.body}
+        options: dict[str, Any] = {} if self.body is None else {"json": self.body}
+        headers = self.headers
+        if isinstance(self.body, str):  # a file
+            options, headers = {"data": self.body}, {"Content-Type": "text/csv", **headers}
         return await org.admin.send(
-            self.method, self.path, headers=self.headers, params=self.query, **options
+            self.method, self.path, headers=headers, params=self.query, **options
         )
 
 
@@ -107,8 +110,11 @@ def with_id(body: Any, place: str, text: str) -> Any:
 
 
 def body_of(operation: dict[str, Any], document: dict[str, Any], ids: Ids) -> Any:
-    """Return every field of the operation's JSON body, with ids that are there."""
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    """Return every field of the operation's JSON body, with ids that are there, or CSV."""
+    contents = operation.get("requestBody", {}).get("content", {})
+    if "text/csv" in contents:
+        return contents["text/csv"]["schema"]["examples"][0]
+    content = contents.get("application/json")
     if content is None:
         return None
     return with_ids(example_of(content["schema"], document), ids)

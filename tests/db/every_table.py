@@ -60,6 +60,8 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 (tenant.org_id, new_id(), vehicle.tracker_id, NOW, NOW),
             )
         _fill(conn, tenant.org_id, vehicle.tracker_id, vehicle.asset_id, zone_id)
+        if not before_0001:
+            _fill_jobs(conn, tenant.org_id)
         columns = ", ".join(RENAMED if before_0001 else RENAMED.values())
         conn.execute(
             "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id,"
@@ -82,6 +84,18 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 (tenant.org_id,),
             )
     return tenant.org_id
+
+
+def _fill_jobs(conn: psycopg.Connection, org_id: UUID) -> None:
+    job_id = new_id()
+    conn.execute(
+        "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id,"
+        " expires_at)"
+        " SELECT %s, %s, 'import_assets', id, 'token', %s, 'x', now() FROM users"
+        "  WHERE org_id = %s LIMIT 1",
+        (org_id, job_id, new_id(), org_id),
+    )
+    conn.execute("INSERT INTO job_inputs VALUES (%s, %s, 'x')", (org_id, job_id))
 
 
 def _fill(

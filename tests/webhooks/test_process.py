@@ -1,14 +1,9 @@
 """The delivering role as a process of its own: started, killed, stopped."""
 
 import asyncio
-import base64
 import itertools
 import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -17,33 +12,9 @@ from stack.servers.postgres import free_port
 from tests.servers import ANY_PORT
 from tests.waiting import until
 from tests.webhooks import receivers
-from tests.webhooks.world import SECRET_KEY, world_in
+from tests.webhooks.delivering_process import process
+from tests.webhooks.world import world_in
 from webhooks.delivery.fair_queue import FairQueueLimits
-
-
-@asynccontextmanager
-async def process(database_url: str, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run `python -m webhooks`; killed at the end where it still runs."""
-    started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "webhooks",
-        env={
-            "PATH": os.environ["PATH"],
-            "OPSC_DATABASE_URL": database_url,
-            "OPSC_SECRET_KEY": base64.urlsafe_b64encode(SECRET_KEY).decode(),
-            "OPSC_DELIVER_HTTP": f"127.0.0.1:{free_port(ANY_PORT)}",
-            "OPSC_WEBHOOK_ALLOW_LOOPBACK": "true",
-            "OPSC_WEBHOOK_TIMEOUT_S": "1",
-            **settings,
-        },
-    )
-    try:
-        yield started
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.wait()
 
 
 async def test_killed_between_post_and_mark_it_sends_the_same_id_again(world, database):

@@ -23,6 +23,7 @@ BOUNDED_OTHERWISE = {
     "alerts",
     "events",
     "inspection_forms",
+    "jobs",
     "punches",
     "stock_lots",
     "stock_movements",

@@ -54,6 +54,8 @@ OTHER_IDS = {
     "POST /v1/assets/batch": "createAssets",
     "POST /v1/trackers/batch": "createTrackers",
     "POST /v1/zones/batch": "createZones",
+    "POST /v1/imports/assets": "importAssets",
+    "POST /v1/imports/trackers": "importTrackers",
     "POST /v1/zones/validate": "validateZone",
     "POST /v1/zones/try": "tryZone",
     "GET /v1/zones/versions": "listVersionsOfZones",
@@ -285,6 +287,8 @@ def test_bodies_refuse_fields_that_are_not_known(
     for name, operation in operations.items():
         for content in operation.get("requestBody", {}).get("content", {}).values():
             schema = content["schema"]
+            if schema.get("type") == "string":  # a file
+                continue
             while "$ref" in schema:  # of an array: what is in it
                 schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
                 schema = schema.get("items", schema)

@@ -39,6 +39,7 @@ NOT_AUDITED = {
     "idempotency_keys",
     "inbox",
     "inspection_photos",
+    "job_inputs",
     "inspection_template_versions",
     "jobsite_corrections",
     "latest_employee_positions",

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from db.core.connect import connect
 from db.history import inbox
-from db.history.gps_events import FixKey, Place
+from db.history.gps_events import SAME_PLACE_DEG, FixKey, Place
 from db.history.quarantine import Bounds, DailyBound
-from ingest.planning.conflicts import SAME_PLACE_DEG, is_elsewhere, new_and_conflicting
+from ingest.planning.conflicts import new_and_conflicting
 from telemetry.fix import FixBatch, blank_rows
 from telemetry.formats.encode import encode_packed
 from telemetry.result import Result
@@ -56,8 +56,8 @@ def sent(vehicle: Vehicle, *fixes: dict[str, Any]) -> DeviceMessage:
     ],
 )
 def test_a_place_is_another_one_from_a_tenth_of_a_metre_on(one, other, differ):
-    assert is_elsewhere(Place(*one), Place(*other)) is differ
-    assert is_elsewhere(Place(*other), Place(*one)) is differ
+    assert Place(*one).is_elsewhere(Place(*other)) is differ
+    assert Place(*other).is_elsewhere(Place(*one)) is differ
 
 
 KEYS = st.builds(FixKey, st.just(UUID(int=1)), st.integers(0, 2), st.integers(0, 1))

@@ -1,0 +1,1 @@
+"""`/v1/imports`: assets and trackers from CSV."""

@@ -1,0 +1,1 @@
+"""Tests of jobs: the API that makes them, the loop that does them, and ingest."""

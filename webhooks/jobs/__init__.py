@@ -1,0 +1,1 @@
+"""Jobs: long work that users asked for, done in pieces."""
