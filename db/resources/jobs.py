@@ -19,6 +19,7 @@ from db.core.listing import Conditions
 from db.core.table import Table
 from db.core.tenant import Actor
 from db.core.wakeups import Channel
+from operations.jobs import Piece, add
 
 JobKind: TypeAlias = Literal["import_assets", "import_trackers", "upload_track"]
 JobState: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -100,7 +101,14 @@ async def insert(conn: Connection, new: NewJob, actor: Actor) -> Job:
         VALUES (current_org_id(), %s, %s, %s, %s, %s, %s, %s, %s, %s, now() + %s)
         """,
         (
-            *(job_id, new.kind, new.total, Jsonb(new.result), new.asset_id, actor.user_id),
+            *(
+                job_id,
+                new.kind,
+                new.total,
+                Jsonb(add(new.result, Piece())),
+                new.asset_id,
+                actor.user_id,
+            ),
             *(actor.via, actor.credential_id, actor.request_id, KEPT),
         ),
     )

@@ -11,6 +11,7 @@ from ingest.metrics import IngestMetrics
 from ingest.runtime import IngestRuntime
 from ingest.sources.batching import BatchLimits
 from mqtt import SessionOptions
+from operations.jobs import Piece, add
 from tests.api.running import Answer, Client, Organization
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
@@ -73,6 +74,7 @@ async def made(
     """Make a job; return its id."""
     answer = await post_file(caller, path, content, content_type)
     assert answer.status == 202, answer.json
+    assert answer.json["result"].keys() == add({}, Piece()).keys()
     return answer.json["id"]
 
 
