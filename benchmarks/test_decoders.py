@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from telemetry.fix import FixBatch, Known, blank_rows
-from telemetry.formats.boxes.teltonika import crc_16
+from telemetry.formats.boxes.crc import crc_16
 from telemetry.formats.decode import Format, decode
 from telemetry.formats.encode import encode_json, encode_msgpack, encode_packed
 from telemetry.times import format_time

@@ -10,7 +10,7 @@ The maker's description: https://wiki.teltonika-gps.com/view/Codec.
 from struct import Struct
 
 from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet
-from telemetry.formats.boxes.teltonika import crc_16
+from telemetry.formats.boxes.crc import crc_16
 from telemetry.topics import teltonika_imei_topic
 
 MAX_DATA_BYTES = 16 * 1024

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from telemetry.formats.app_json import last_of
+from telemetry.formats.boxes.crc import crc_itu
 from telemetry.formats.decoded import (
     MAX_FIXES_PER_MESSAGE,
     MAX_MESSAGE_BYTES,
@@ -60,23 +61,6 @@ class Frame(NamedTuple):
     kind: int
     content: bytes
     serial: bytes
-
-
-def _crc_of_byte(value: int) -> int:
-    for _ in range(8):
-        value = value >> 1 ^ (0x8408 if value & 1 else 0)
-    return value
-
-
-_CRC_TABLE = tuple(map(_crc_of_byte, range(256)))
-
-
-def crc_itu(data: bytes) -> int:
-    """Return the CRC-16/X-25 of bytes: polynomial 0x8408, reflected, from 0xFFFF, inverted."""
-    crc = 0xFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _CRC_TABLE[crc & 0xFF ^ byte]
-    return crc ^ 0xFFFF
 
 
 def frame_bytes(head: bytes | bytearray) -> int | None:

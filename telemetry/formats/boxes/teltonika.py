@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from telemetry.formats.boxes.crc import crc_16
 from telemetry.formats.decoded import MAX_MESSAGE_BYTES, Decoded, oversize_message
 from telemetry.formats.gather import FLUSH_FIXES, Fix, Gathered
 from telemetry.formats.last_fix import UNKNOWN, LastFix
@@ -49,23 +50,6 @@ _CODECS = {
 
 class _PacketError(ValueError):
     """A packet that cannot be read; the text says why."""
-
-
-def _crc_of_byte(value: int) -> int:
-    for _ in range(8):
-        value = value >> 1 ^ (0xA001 if value & 1 else 0)
-    return value
-
-
-_CRC_TABLE = tuple(map(_crc_of_byte, range(256)))
-
-
-def crc_16(data: bytes) -> int:
-    """Return the CRC-16/ARC of bytes: polynomial 0xA001, reflected, from 0."""
-    crc = 0
-    for byte in data:
-        crc = crc >> 8 ^ _CRC_TABLE[crc & 0xFF ^ byte]
-    return crc
 
 
 def decode_teltonika(payloads: Sequence[bytes]) -> Decoded:

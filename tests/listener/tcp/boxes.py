@@ -5,7 +5,7 @@ import random
 import struct
 from collections.abc import Sequence
 
-from telemetry.formats.boxes.teltonika import crc_16
+from telemetry.formats.boxes.crc import crc_16
 from tests.ingest.tenants import Tenant
 from tests.listener.registering import claim, registered
 from tests.listener.running import System

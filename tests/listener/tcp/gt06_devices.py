@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime
 
-from telemetry.formats.boxes.gt06 import crc_itu
+from telemetry.formats.boxes.crc import crc_itu
 from tests.listener.running import System
 
 PLACE = bytes.fromhex("cf027ac7eb0c46584900148f01cc00287d001fb8")

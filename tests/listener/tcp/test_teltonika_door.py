@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from telemetry.fix import Flag
-from telemetry.formats.boxes.teltonika import crc_16
+from telemetry.formats.boxes.crc import crc_16
 from tests.ingest.tenants import Tenant
 from tests.listener.registering import claim, registered, revoke, rows
 from tests.listener.running import System

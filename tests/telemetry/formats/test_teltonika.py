@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from telemetry.formats.boxes.teltonika import crc_16
+from telemetry.formats.boxes.crc import crc_16
 from telemetry.formats.decode import Format
 from telemetry.times import parse_time_us
 from tests.data import cases_of, needs_vectors
