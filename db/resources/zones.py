@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -34,8 +34,10 @@ from db.core.listing import (
     read_page,
 )
 from db.core.table import row_count
-from geofence.geometry.overlap import Box
 from geofence.shapes.stored import StoredShape
+
+if TYPE_CHECKING:  # it compiles: not every role may
+    from geofence.geometry.overlap import Box
 
 _COLUMNS = Columns("z.created_at", "v.name_key", "z.id")
 
@@ -252,7 +254,7 @@ async def count_versions(conn: Connection, zone_id: UUID) -> int:
 
 
 async def boxes_over(
-    conn: Connection, over: Box, without: UUID | None
+    conn: Connection, over: "Box", without: UUID | None
 ) -> list[tuple[UUID, float, float, float, float]]:
     """Return the boxes of zones that are there now and may meet `over`, some MAX_BOXES at most."""
     cursor = await conn.execute(
@@ -265,7 +267,7 @@ async def boxes_over(
     return await cursor.fetchall()
 
 
-async def boxes_since(conn: Connection, over: Box, revision: int) -> int:
+async def boxes_since(conn: Connection, over: "Box", revision: int) -> int:
     """Count the boxes that are newer than the revision."""
     return await value_of(
         conn,

@@ -1,6 +1,8 @@
 """What deploy/ names exists: settings, commands, files, and the values of `opsc up`."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +66,15 @@ def test_a_unit_is_confined(unit: Path) -> None:
         assert values(unit, key) == ([] if value is None else [value]), key
     for key in ("MemoryMax", "TasksMax", "SystemCallFilter"):
         assert values(unit, key), key
+
+
+@pytest.mark.parametrize(
+    ("unit", "module"), [("opsc-listen.service", "listener"), ("opsc-deliver.service", "webhooks")]
+)
+def test_a_role_that_may_not_make_code_does_not_load_the_compiler(unit: str, module: str) -> None:
+    assert values(DEPLOY / "systemd" / unit, "MemoryDenyWriteExecute") == ["yes"]
+    program = f"import sys, {module}.__main__; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_every_service_that_stays_is_part_of_the_target() -> None:
