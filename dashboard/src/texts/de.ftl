@@ -759,6 +759,7 @@ field = Feld
 before = Vorher
 after = Nachher
 secret-changed = geändert; es ist geheim
+thing-job = Auftrag
 thing-organization = Organisation
 thing-user = Benutzer
 thing-api-key = API-Schlüssel
@@ -900,6 +901,9 @@ programming-language = Programmiersprache
 
 ## Probleme
 
+problem-content-type-refused = Diese Art von Datei wird hier nicht angenommen.
+problem-invalid-csv = Die Datei ist kein lesbares CSV.
+problem-too-many-jobs = Es warten zu viele Aufträge. Warten Sie, bis einer endet, oder brechen Sie einen ab.
 problem-unreachable = Der Server ist nicht erreichbar. Prüfen Sie Ihr Netz, und versuchen Sie es noch einmal.
 problem-unavailable = Der Server kann gerade nicht antworten. Versuchen Sie es in einer Minute noch einmal.
 problem-unexpected = Der Server hat eine Antwort gegeben, die diese Seite nicht kennt. Versuchen Sie es noch einmal.

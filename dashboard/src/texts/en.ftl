@@ -759,6 +759,7 @@ field = Field
 before = Before
 after = After
 secret-changed = changed; it is a secret
+thing-job = Job
 thing-organization = Organization
 thing-user = User
 thing-api-key = API key
@@ -900,6 +901,9 @@ programming-language = Programming language
 
 ## Problems
 
+problem-content-type-refused = This kind of file is not taken here.
+problem-invalid-csv = The file is no CSV that can be read.
+problem-too-many-jobs = Too many jobs are waiting. Wait for one to end, or cancel one.
 problem-unreachable = The server cannot be reached. Look at your network, and try again.
 problem-unavailable = The server cannot answer just now. Try again in a minute.
 problem-unexpected = The server gave an answer that this page does not know. Try again.

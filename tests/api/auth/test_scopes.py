@@ -39,7 +39,12 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 def body_of(operation: dict[str, Any]) -> dict[str, Any]:
     """Return a file for what takes one, since it is read before anything else; else nothing."""
-    if "multipart/form-data" not in operation.get("requestBody", {}).get("content", {}):
+    contents = operation.get("requestBody", {}).get("content", {})
+    if texts := [
+        kind for kind in contents if kind not in ("application/json", "multipart/form-data")
+    ]:
+        return {"data": b"hello", "headers": {"Content-Type": texts[0]}}
+    if "multipart/form-data" not in contents:
         return {}
     form = aiohttp.FormData()
     form.add_field("file", b"hello", filename="hello.txt")
