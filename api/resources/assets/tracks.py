@@ -37,6 +37,7 @@ router = APIRouter(prefix="/v1/assets", tags=["assets"], route_class=_TrackRoute
 _AssetPath = Annotated[fields.AssetId, Path(alias="id")]
 _SCHEMA: dict[str, Any] = {
     "type": "string",
+    "format": "binary",
     "minLength": 1,
     "maxLength": MOST_BYTES,
     "description": "A GPX file, CSV with the columns time, lat and lon, GeoJSON with times, or, as"

@@ -70,7 +70,8 @@ class _File(NamedTuple):
 
 
 def _schema(example: str) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": MOST_BYTES, "examples": [example]}
+    bounds = {"minLength": 1, "maxLength": MOST_BYTES}
+    return {"type": "string", "format": "binary", **bounds, "examples": [example]}
 
 
 _ASSETS = takes(_schema("external_id,name,tags\nA-7,Truck 7,truck;tipper\n"), "text/csv")
