@@ -5,28 +5,25 @@ Those of an organization are its own business, through the API.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 from uuid import UUID
 
 import typer
 
-from db.core.connect import Connection, connect
-from db.core.errors import DatabaseError
+from db.core.connect import Connection
 from db.history import quarantine_list
 from db.history.quarantine_list import QuarantinedMessage, QuarantineFilter
 from stack.cli.options import DataDir
-from stack.cli.organizations.org import database_url
+from stack.cli.organizations.as_owner import run_as_owner
 from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from telemetry.ids import IdError, format_id, parse_id
 from telemetry.rejection import Reason
 
-_RESULT = TypeVar("_RESULT")
+_FAILED = "the quarantine cannot be reached"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RowId = Annotated[str, typer.Argument(metavar="ID", help="qua_...")]
@@ -56,7 +53,7 @@ def show_list(
             conn, wanted, after=None, limit=limit, offset=offset
         )
 
-    rows = _run(data, work)
+    rows = run_as_owner(data, work, _FAILED)
     if as_json:
         print(json.dumps([_described(row) for row in rows]))
         return
@@ -83,7 +80,7 @@ def show(
         message = await quarantine_list.find(conn, wanted)
         return message, await quarantine_list.payload(conn, wanted)
 
-    row, kept = _run(data, work)
+    row, kept = run_as_owner(data, work, _FAILED)
     if row is None:
         _fail(row_id, "not found")
     if payload:
@@ -102,29 +99,22 @@ def show(
 def release(row_id: RowId, data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Release a message: ingest judges it again, as if it arrived now."""
     wanted = _parsed(row_id)
-    _report(row_id, _run(data, lambda conn: quarantine_list.release(conn, wanted)), as_json)
+    _report(
+        row_id,
+        run_as_owner(data, lambda conn: quarantine_list.release(conn, wanted), _FAILED),
+        as_json,
+    )
 
 
 @quarantine.command("drop")
 def drop(row_id: RowId, data: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Remove a message for ever."""
     wanted = _parsed(row_id)
-    _report(row_id, _run(data, lambda conn: quarantine_list.drop(conn, wanted)), as_json)
-
-
-def _run(data_dir: Path, work: Callable[[Connection], Awaitable[_RESULT]]) -> _RESULT:
-    """Run `work` in one transaction as opsc_owner, who sees rows without an organization."""
-
-    async def connected() -> _RESULT:
-        connection = await connect(database_url(data_dir), "opsc quarantine")
-        async with connection, connection.transaction():
-            await connection.execute("SET LOCAL ROLE opsc_owner")
-            return await work(connection)
-
-    try:
-        return asyncio.run(connected())
-    except DatabaseError as error:
-        raise StackError(f"the quarantine cannot be reached: {error}") from error
+    _report(
+        row_id,
+        run_as_owner(data, lambda conn: quarantine_list.drop(conn, wanted), _FAILED),
+        as_json,
+    )
 
 
 def _parsed(row_id: str) -> UUID:
