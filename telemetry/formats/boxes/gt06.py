@@ -19,16 +19,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from telemetry.formats.app_json import last_of
+from telemetry.formats.app_json import decode_each, last_of
 from telemetry.formats.boxes.crc import crc_itu
 from telemetry.formats.decoded import (
     MAX_FIXES_PER_MESSAGE,
-    MAX_MESSAGE_BYTES,
     Decoded,
     oversize_array,
-    oversize_message,
 )
-from telemetry.formats.gather import FLUSH_FIXES, Fix, Gathered
+from telemetry.formats.gather import Fix, Gathered
 from telemetry.formats.last_fix import LastFix
 from telemetry.rejection import Reason
 
@@ -104,25 +102,21 @@ def imei_of(login: Frame) -> str:
 
 def decode_gt06(payloads: Sequence[bytes]) -> Decoded:
     """Return fixes and rejections of `payloads`; `message` counts from 0."""
-    gathered = Gathered()
-    for payload in payloads:
-        if len(payload) > MAX_MESSAGE_BYTES:
-            gathered.refuse(Reason.OVERSIZE, oversize_message(len(payload)))
-            continue
-        try:
-            fixes = list(_fixes(payload))
-        except FrameError as error:
-            gathered.refuse(Reason.UNDECODABLE, str(error))
-            continue
-        if len(fixes) == 1:
-            gathered.add_lone(fixes[0])
-        elif len(fixes) > MAX_FIXES_PER_MESSAGE:
-            gathered.refuse(Reason.OVERSIZE, oversize_array(len(fixes)))
-        else:
-            gathered.add_array(fixes)
-        if len(gathered.fixes) >= FLUSH_FIXES:
-            gathered.flush()
-    return gathered.decoded()
+    return decode_each(payloads, _gather)
+
+
+def _gather(gathered: Gathered, payload: bytes) -> None:
+    try:
+        fixes = list(_fixes(payload))
+    except FrameError as error:
+        gathered.refuse(Reason.UNDECODABLE, str(error))
+        return
+    if len(fixes) == 1:
+        gathered.add_lone(fixes[0])
+    elif len(fixes) > MAX_FIXES_PER_MESSAGE:
+        gathered.refuse(Reason.OVERSIZE, oversize_array(len(fixes)))
+    else:
+        gathered.add_array(fixes)
 
 
 def last_gt06_fix(payload: bytes) -> LastFix:

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from telemetry.formats.app_json import decode_each
 from telemetry.formats.boxes.crc import crc_16
-from telemetry.formats.decoded import MAX_MESSAGE_BYTES, Decoded, oversize_message
-from telemetry.formats.gather import FLUSH_FIXES, Fix, Gathered
+from telemetry.formats.decoded import Decoded
+from telemetry.formats.gather import Fix, Gathered
 from telemetry.formats.last_fix import UNKNOWN, LastFix
 from telemetry.rejection import Reason
 
@@ -54,20 +55,16 @@ class _PacketError(ValueError):
 
 def decode_teltonika(payloads: Sequence[bytes]) -> Decoded:
     """Return fixes and rejections of `payloads`, a packet each; `message` counts from 0."""
-    gathered = Gathered()
-    for payload in payloads:
-        if len(payload) > MAX_MESSAGE_BYTES:
-            gathered.refuse(Reason.OVERSIZE, oversize_message(len(payload)))
-            continue
-        try:
-            fixes = dict(_fixes(payload))
-        except _PacketError as error:
-            gathered.refuse(Reason.UNDECODABLE, str(error))
-            continue
+    return decode_each(payloads, _gather)
+
+
+def _gather(gathered: Gathered, payload: bytes) -> None:
+    try:
+        fixes = dict(_fixes(payload))
+    except _PacketError as error:
+        gathered.refuse(Reason.UNDECODABLE, str(error))
+    else:
         gathered.add_some(fixes)
-        if len(gathered.fixes) >= FLUSH_FIXES:
-            gathered.flush()
-    return gathered.decoded()
 
 
 def last_teltonika_fix(payload: bytes) -> LastFix:
