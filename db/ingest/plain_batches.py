@@ -27,8 +27,15 @@ from db.history.gps_events import Owners
 from db.ingest.asset_states import AssetKey, AssetState
 from telemetry.fix import OPTIONAL_COLUMNS, FixBatch
 
-_REQUIRED = {"seq": INT4, "lat": FLOAT8, "lon": FLOAT8, "flags": INT2}
-_OPTIONAL = {
+_OF_A_FIX: dict[str, ElementType] = {
+    "org_id": UUID,
+    "tracker_id": UUID,
+    "time": TIMESTAMPTZ,
+    "received_at": TIMESTAMPTZ,
+    "seq": INT4,
+    "lat": FLOAT8,
+    "lon": FLOAT8,
+    "flags": INT2,
     "altitude_m": FLOAT4,
     "speed_mps": FLOAT4,
     "course_deg": FLOAT4,
@@ -36,14 +43,6 @@ _OPTIONAL = {
     "battery_pct": FLOAT4,
     "satellites": INT2,
     "ignition": BOOL,
-}
-_OF_A_FIX: dict[str, ElementType] = {
-    "org_id": UUID,
-    "tracker_id": UUID,
-    "time": TIMESTAMPTZ,
-    "received_at": TIMESTAMPTZ,
-    **_REQUIRED,
-    **_OPTIONAL,
     "known": INT2,
 }
 _WRITTEN = [name for name in _OF_A_FIX if name != "known"]

@@ -17,15 +17,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zlib import crc32
 
-from telemetry.formats.app_json import last_of
+from telemetry.formats.app_json import decode_each, last_of
 from telemetry.formats.decoded import (
     MAX_FIXES_PER_MESSAGE,
-    MAX_MESSAGE_BYTES,
     Decoded,
     oversize_array,
-    oversize_message,
 )
-from telemetry.formats.gather import FLUSH_FIXES, Fix, Gathered
+from telemetry.formats.gather import Fix, Gathered
 from telemetry.formats.last_fix import LastFix
 from telemetry.rejection import Reason
 
@@ -42,12 +40,7 @@ _NAN = float("nan")
 
 def decode_queclink(payloads: Sequence[bytes]) -> Decoded:
     """Return fixes and rejections of `payloads`; `message` counts from 0."""
-    gathered = Gathered()
-    for payload in payloads:
-        _gather(gathered, payload)
-        if len(gathered.fixes) >= FLUSH_FIXES:
-            gathered.flush()
-    return gathered.decoded()
+    return decode_each(payloads, _gather)
 
 
 def last_queclink_fix(payload: bytes) -> LastFix:
@@ -56,9 +49,6 @@ def last_queclink_fix(payload: bytes) -> LastFix:
 
 
 def _gather(gathered: Gathered, payload: bytes) -> None:
-    if len(payload) > MAX_MESSAGE_BYTES:
-        gathered.refuse(Reason.OVERSIZE, oversize_message(len(payload)))
-        return
     head = HEAD.match(payload)
     if head is None or payload[-1:] != b"$":
         gathered.refuse(Reason.UNDECODABLE, "no whole report of @Track in ASCII")
