@@ -10,7 +10,7 @@ from geofence.geometry.containment import covers
 from geofence.geometry.crossing import meets
 from geofence.geometry.distance import deeper_m, within_m
 from geofence.geometry.packing import Arena
-from geofence.judging.scratch import Scratch, current_asset, member_of
+from geofence.judging.scratch import Scratch, member_of
 from geofence.kernel.compiled import Record, Records, bare, inlined
 from geofence.zones.index import SHIFT_DEG
 from geofence.zones.rtree import search
@@ -54,9 +54,15 @@ def _lets_through(rows: Records, number: int, asset: int, time_us: int) -> bool:
 
 @inlined
 def gather(
-    scratch: Scratch, time_us: int, from_lon: float, from_lat: float, lon: float, lat: float
+    scratch: Scratch,
+    asset: Record,
+    time_us: int,
+    from_lon: float,
+    from_lat: float,
+    lon: float,
+    lat: float,
 ) -> bool:
-    """Find the candidates and hits of the way to a fix. False where there is no room for them.
+    """Find the candidates and hits of the asset's way to a fix. False where they have no room.
 
     The way leads from (from_lon, from_lat), the short way round; a fix alone comes from itself.
     """
@@ -65,7 +71,7 @@ def gather(
     cursor.candidates = cursor.hits = 0
     from_lon = unwrapped(from_lon, lon)
     turn = 0.0
-    while _look(scratch, time_us, from_lon, from_lat, lon, lat, turn):
+    while _look(scratch, asset, time_us, from_lon, from_lat, lon, lat, turn):
         if turn != 0.0 or -180.0 <= from_lon <= 180.0:
             return True
         turn = 360.0 if from_lon < 0.0 else -360.0
@@ -73,9 +79,10 @@ def gather(
 
 
 @bare
-def gather_at(scratch: Scratch, time_us: int, lon: float, lat: float) -> bool:
+def gather_at(scratch: Scratch, asset: Record, time_us: int) -> bool:
     """Find the candidates and hits of an asset at rest, as `gather` does for a way."""
-    return gather(scratch, time_us, lon, lat, lon, lat)
+    lon, lat = asset.good.lon, asset.good.lat
+    return gather(scratch, asset, time_us, lon, lat, lon, lat)
 
 
 @bare
@@ -93,6 +100,7 @@ def unwrapped(from_lon: float, lon: float) -> float:
 @inlined
 def _look(
     scratch: Scratch,
+    asset: Record,
     time_us: int,
     from_lon: float,
     from_lat: float,
@@ -101,7 +109,6 @@ def _look(
     turn: float,
 ) -> bool:
     """Find the candidates and hits of the way as it lies after a turn of the globe."""
-    asset = current_asset(scratch)
     shift = asset.organization * SHIFT_DEG + turn
     west, east = min(from_lon, lon) + shift, max(from_lon, lon) + shift
     south, north = min(from_lat, lat), max(from_lat, lat)

@@ -8,7 +8,7 @@ a parked phone whose positions wander by a hundred metres must not seem to move.
 import numpy as np
 
 from geofence.judging.candidates import holds, is_deeper, is_within
-from geofence.judging.scratch import Scratch, current_asset
+from geofence.judging.scratch import Scratch
 from geofence.kernel.compiled import Record, bare, inlined
 from geofence.model.rules import COARSE_DEPTH, COARSE_MARGIN
 from geofence.model.transitions import Says
@@ -56,11 +56,10 @@ def said_by(scratch: Scratch, entry: int, place: Record) -> int:
 
 
 @bare
-def is_unknown(scratch: Scratch, entry: int, vague: bool) -> bool:
+def is_unknown(scratch: Scratch, asset: Record, entry: int, vague: bool) -> bool:
     """Return whether no fix of the asset, which is in no visit of the zone, has told if it is
     inside.
 
     vague: as in ASSET_DTYPE; the asset's own may be another one by now.
     """
-    asset = current_asset(scratch)
     return not asset.located or (vague and said_by(scratch, entry, asset.good) == _UNSURE)

@@ -62,10 +62,11 @@ def _inside(
     """Write the pairs of asset and zone that hold a place, and return their number, -1 where there
     was no room.
     """
-    scratch.cursor[0].group = count = 0
+    count, record = 0, scratch.asset[0]
     for place in range(len(lon)):
-        scratch.asset[0].organization, scratch.asset[0].asset = organization[place], asset[place]
-        if not gather(scratch, time_us[place], lon[place], lat[place], lon[place], lat[place]):
+        record.organization, record.asset = organization[place], asset[place]
+        at_lon, at_lat = lon[place], lat[place]
+        if not gather(scratch, record, time_us[place], at_lon, at_lat, at_lon, at_lat):
             return -1
         for slot in range(scratch.cursor[0].candidates):
             if not scratch.candidate[slot].inside:

@@ -1,13 +1,13 @@
 """Changes of an asset without a fix: zones change, trackers change, deadlines pass. Compiled.
 
-The current asset is current_asset(scratch), and its memberships are in scratch.member. Changes
-between its newest fix and the next one, or now, are taken in order of time. At one instant changes
-of zones come first, then changes of tracker, then deadlines, then schedules.
+asset: whose memberships are in scratch.member. Changes between its newest fix and the next one, or
+now, are taken in order of time. At one instant changes of zones come first, then changes of
+tracker, then deadlines, then schedules.
 """
 
 from geofence.judging.candidates import gather_at, in_force, note_rows, row_of
 from geofence.judging.evidence import is_coarse, is_unknown, said, said_by
-from geofence.judging.scratch import Scratch, current_asset, member_of
+from geofence.judging.scratch import Scratch, member_of
 from geofence.judging.visit_log import add_member, begin_step, drop_idle, enter, leave, note
 from geofence.kernel.compiled import Record, Records, bare
 from geofence.model.records import copy_place
@@ -24,9 +24,8 @@ _INSIDE, _OUTSIDE, _UNSURE = int(Says.INSIDE), int(Says.OUTSIDE), int(Says.UNSUR
 
 
 @bare
-def advance(scratch: Scratch, until_us: int) -> bool:
+def advance(scratch: Scratch, asset: Record, until_us: int) -> bool:
     """Take everything after the asset's clock up to until_us. False where there is no room."""
-    asset = current_asset(scratch)
     if not asset.located and len(scratch.move) == 0:
         return True
     done_us = max(asset.newest_us, asset.clock_us)
@@ -51,26 +50,26 @@ def advance(scratch: Scratch, until_us: int) -> bool:
         begin, in_the_air = scratch.cursor[0].transitions, _in_the_air(scratch)
         if next_us == mark_us:
             mark += 1
-            has_had_room = _zones_change(scratch, mark_us)
+            has_had_room = _zones_change(scratch, asset, mark_us)
             asset.marked_us = mark_us
         elif next_us == move_us:
             move += 1
-            has_had_room = _tracker_changes(scratch, move - 1)
+            has_had_room = _tracker_changes(scratch, asset, move - 1)
             # It may be of another organization now.
             mark = _first_after(scratch.zones.mark, asset.organization, move_us)
             start = _first_after(scratch.schedule_start, asset.organization, move_us - 1)
         elif next_us == asset.due_us:
-            has_had_room = _fall_due(scratch, next_us)
+            has_had_room = _fall_due(scratch, asset, next_us)
         else:
             start += 1
-            has_had_room = _window_opens(scratch, start - 1)
+            has_had_room = _window_opens(scratch, asset, start - 1)
         if not has_had_room:
             return False
         has_changed = scratch.cursor[0].transitions > begin or _in_the_air(scratch) != in_the_air
         drop_idle(scratch)
         if has_changed:
             asset.clock_us = max(asset.clock_us, next_us)
-        asset.due_us = next_due_us(scratch)
+        asset.due_us = next_due_us(scratch, asset)
 
 
 @bare
@@ -108,70 +107,69 @@ def _time_us(rows: Records, key: int, number: int) -> int:
 
 
 @bare
-def next_due_us(scratch: Scratch) -> int:
+def next_due_us(scratch: Scratch, asset: Record) -> int:
     """Return the asset's next deadline, NEVER_US where it has none."""
     due_us = NEVER_US
     for number in range(scratch.cursor[0].members):
         if member_of(scratch, number).inside:
-            due_us = min(due_us, _dwell_due_us(scratch, number))
-            due_us = min(due_us, _silence_due_us(scratch, number))
+            due_us = min(due_us, _dwell_due_us(scratch, asset, number))
+            due_us = min(due_us, _silence_due_us(scratch, asset, number))
     return due_us
 
 
 @bare
-def _dwell_due_us(scratch: Scratch, number: int) -> int:
+def _dwell_due_us(scratch: Scratch, asset: Record, number: int) -> int:
     member = member_of(scratch, number)
     if member.dwelled or member.run > 0:  # while an exit is in the air nobody is said to stay
         return NEVER_US
-    entry = in_force(scratch, member.zone, member.asset, _known_us(scratch))
+    entry = in_force(scratch, member.zone, member.asset, _known_us(asset))
     if entry < 0 or scratch.zones.entry[entry].dwell_us == NEVER_US:
         return NEVER_US
     return member.entered_us + scratch.zones.entry[entry].dwell_us
 
 
 @bare
-def _silence_due_us(scratch: Scratch, number: int) -> int:
+def _silence_due_us(scratch: Scratch, asset: Record, number: int) -> int:
     member = member_of(scratch, number)
-    entry = in_force(scratch, member.zone, member.asset, _known_us(scratch))
+    entry = in_force(scratch, member.zone, member.asset, _known_us(asset))
     if entry < 0 or scratch.zones.entry[entry].silence_us == NEVER_US:
         return NEVER_US
-    return current_asset(scratch).newest_us + scratch.zones.entry[entry].silence_us
+    return asset.newest_us + scratch.zones.entry[entry].silence_us
 
 
 @bare
-def _known_us(scratch: Scratch) -> int:
+def _known_us(asset: Record) -> int:
     """Return when something was last known of the asset: a deadline is that of the
     rules of then.
     """
-    return max(current_asset(scratch).newest_us, current_asset(scratch).clock_us)
+    return max(asset.newest_us, asset.clock_us)
 
 
 # Zones --------------------------------------------------------------------------------------------
 
 
 @bare
-def _zones_change(scratch: Scratch, mark_us: int) -> bool:
+def _zones_change(scratch: Scratch, asset: Record, mark_us: int) -> bool:
     """Hold the zones that are others from mark_us on against the place where the asset is."""
     cursor = scratch.cursor[0]
-    if not current_asset(scratch).located:
+    if not asset.located:
         return True
-    lon, lat = current_asset(scratch).good.lon, current_asset(scratch).good.lat
-    if not (gather_at(scratch, mark_us, lon, lat) and begin_step(scratch)):
+    if not (gather_at(scratch, asset, mark_us) and begin_step(scratch)):
         return False
     note_rows(scratch)
-    copy_place(cursor.way, current_asset(scratch).good)
+    copy_place(cursor.way, asset.good)
     for number in range(cursor.members):
-        _end_by_change(scratch, number, mark_us)
+        _end_by_change(scratch, asset, number, mark_us)
     for slot in range(cursor.candidates):
         if scratch.candidate[slot].inside:
-            _begin_by_change(scratch, scratch.candidate[slot].entry, mark_us)
+            _begin_by_change(scratch, asset, scratch.candidate[slot].entry, mark_us)
     return True
 
 
 @bare
-def _end_by_change(scratch: Scratch, number: int, mark_us: int) -> None:
+def _end_by_change(scratch: Scratch, asset: Record, number: int, mark_us: int) -> None:
     """End a stay that a change of the zone has ended."""
-    member, asset, at = member_of(scratch, number), current_asset(scratch), scratch.cursor[0].way
+    member, at = member_of(scratch, number), scratch.cursor[0].way
     before = in_force(scratch, member.zone, asset.asset, mark_us - 1)
     now = in_force(scratch, member.zone, asset.asset, mark_us)
     if now == before:
@@ -189,15 +187,15 @@ def _end_by_change(scratch: Scratch, number: int, mark_us: int) -> None:
         now < 0 or before < 0 or said_by(scratch, before, asset.good) != _OUTSIDE
     ):
         at.time_us = max(mark_us, member.entered_us)
-        leave(scratch, number, at, asset.good, _ZONE_CHANGED, _SEEN)
+        leave(scratch, asset, number, at, asset.good, _ZONE_CHANGED, _SEEN)
     if now < 0:
         member.returning = False
 
 
 @bare
-def _begin_by_change(scratch: Scratch, entry: int, mark_us: int) -> None:
+def _begin_by_change(scratch: Scratch, asset: Record, entry: int, mark_us: int) -> None:
     """Begin a visit where the zone came to the asset."""
-    asset, at, zone = current_asset(scratch), scratch.cursor[0].way, scratch.zones.entry[entry].zone
+    at, zone = scratch.cursor[0].way, scratch.zones.entry[entry].zone
     made_us = scratch.zones.entry[entry].made_us
     before = in_force(scratch, zone, asset.asset, mark_us - 1)
     if made_us > mark_us:
@@ -211,21 +209,21 @@ def _begin_by_change(scratch: Scratch, entry: int, mark_us: int) -> None:
         return
     number = row_of(scratch, zone)
     if number < 0:
-        number = add_member(scratch, zone)
+        number = add_member(scratch, asset, zone)
     if member_of(scratch, number).inside:
         return
     at.time_us = mark_us
-    enter(scratch, number, at, asset.good, _ZONE_CHANGED, _SEEN, mark_us)
+    enter(scratch, asset, number, at, asset.good, _ZONE_CHANGED, _SEEN, mark_us)
 
 
 # Trackers -----------------------------------------------------------------------------------------
 
 
 @bare
-def _tracker_changes(scratch: Scratch, number: int) -> bool:
+def _tracker_changes(scratch: Scratch, asset: Record, number: int) -> bool:
     """Note that the asset is elsewhere, or nowhere, from now on."""
     move, cursor = scratch.move[number], scratch.cursor[0]
-    asset, way = current_asset(scratch), cursor.way
+    way = cursor.way
     cursor.candidates = 0
     if not begin_step(scratch):
         return False
@@ -233,7 +231,7 @@ def _tracker_changes(scratch: Scratch, number: int) -> bool:
         if member_of(scratch, member).inside:
             copy_place(cursor.way, asset.good)
             way.time_us = max(move.time_us, member_of(scratch, member).entered_us)
-            leave(scratch, member, way, asset.good, _REASSIGNED, _SEEN)
+            leave(scratch, asset, member, way, asset.good, _REASSIGNED, _SEEN)
         member_of(scratch, member).run = 0
     asset.located = asset.joined = asset.bridged = asset.vague = False
     asset.suspects, asset.marked_us = 0, MIN_TIME_US
@@ -244,7 +242,7 @@ def _tracker_changes(scratch: Scratch, number: int) -> bool:
     copy_place(asset.good, move.place)
     asset.vague = is_coarse(move.place, COARSE_M)
     _hear(asset, move.place)
-    return _appear(scratch, move.time_us)
+    return _appear(scratch, asset, move.time_us)
 
 
 @bare
@@ -256,29 +254,24 @@ def _hear(asset: Record, place: Record) -> None:
 
 
 @bare
-def _appear(scratch: Scratch, time_us: int) -> bool:
+def _appear(scratch: Scratch, asset: Record, time_us: int) -> bool:
     """Open visits where the asset's new tracker was last."""
     cursor = scratch.cursor[0]
-    lon, lat = current_asset(scratch).good.lon, current_asset(scratch).good.lat
-    if not (gather_at(scratch, time_us, lon, lat) and begin_step(scratch)):
+    if not (gather_at(scratch, asset, time_us) and begin_step(scratch)):
         return False
     note_rows(scratch)
-    copy_place(cursor.way, current_asset(scratch).good)
+    copy_place(cursor.way, asset.good)
     cursor.way.time_us = time_us
     for slot in range(cursor.candidates):
-        entry = scratch.candidate[slot].entry
-        is_made = scratch.zones.entry[entry].made_us <= time_us
-        if (
-            is_made
-            and said(scratch, entry, current_asset(scratch).good, scratch.candidate[slot].inside)
-            == _INSIDE
-        ):
+        entry, is_covered = scratch.candidate[slot].entry, scratch.candidate[slot].inside
+        if scratch.zones.entry[entry].made_us > time_us:
+            continue
+        if said(scratch, entry, asset.good, is_covered) == _INSIDE:
             zone = scratch.zones.entry[entry].zone
             number = row_of(scratch, zone)
             if number < 0:
-                number = add_member(scratch, zone)
-            good = current_asset(scratch).good
-            enter(scratch, number, cursor.way, good, _REASSIGNED, _SEEN, time_us)
+                number = add_member(scratch, asset, zone)
+            enter(scratch, asset, number, cursor.way, asset.good, _REASSIGNED, _SEEN, time_us)
     return True
 
 
@@ -286,28 +279,28 @@ def _appear(scratch: Scratch, time_us: int) -> bool:
 
 
 @bare
-def _fall_due(scratch: Scratch, due_us: int) -> bool:
+def _fall_due(scratch: Scratch, asset: Record, due_us: int) -> bool:
     cursor = scratch.cursor[0]
     cursor.candidates = 0
     if not begin_step(scratch):
         return False
     for number in range(cursor.members):
         member = member_of(scratch, number)
-        if member.inside and _dwell_due_us(scratch, number) == due_us:
+        if member.inside and _dwell_due_us(scratch, asset, number) == due_us:
             member.dwelled = True
-            _note_timer(scratch, number, due_us, _DWELLS, _MOVED)
-        if member.inside and _silence_due_us(scratch, number) == due_us:
-            copy_place(cursor.way, current_asset(scratch).good)
+            _note_timer(scratch, asset, number, due_us, _DWELLS, _MOVED)
+        if member.inside and _silence_due_us(scratch, asset, number) == due_us:
+            copy_place(cursor.way, asset.good)
             cursor.way.time_us = max(due_us, member.entered_us)
-            leave(scratch, number, cursor.way, current_asset(scratch).good, _SILENCE, _TIMER)
-            current_asset(scratch).joined = False  # who knows where it has been
+            leave(scratch, asset, number, cursor.way, asset.good, _SILENCE, _TIMER)
+            asset.joined = False  # who knows where it has been
     return True
 
 
 @bare
-def _window_opens(scratch: Scratch, number: int) -> bool:
+def _window_opens(scratch: Scratch, asset: Record, number: int) -> bool:
     """Note an asset that is where it should not be when a window of the schedule opens."""
-    start, cursor, asset = scratch.schedule_start[number], scratch.cursor[0], current_asset(scratch)
+    start, cursor = scratch.schedule_start[number], scratch.cursor[0]
     cursor.candidates = 1
     if not begin_step(scratch):
         return False
@@ -323,17 +316,21 @@ def _window_opens(scratch: Scratch, number: int) -> bool:
         member += 1
     is_known = member < cursor.members
     is_inside = is_known and member_of(scratch, member).inside
-    if is_inside != start.inside or (not is_inside and is_unknown(scratch, entry, asset.vague)):
+    if is_inside != start.inside:
+        return True
+    if not is_inside and is_unknown(scratch, asset, entry, asset.vague):
         return True
     if not is_known:
-        add_member(scratch, start.zone)  # says nothing, and is forgotten at once
-    _note_timer(scratch, member, start.time_us, _SCHEDULE, _SCHEDULE_STARTED)
+        add_member(scratch, asset, start.zone)  # says nothing, and is forgotten at once
+    _note_timer(scratch, asset, member, start.time_us, _SCHEDULE, _SCHEDULE_STARTED)
     return True
 
 
 @bare
-def _note_timer(scratch: Scratch, number: int, time_us: int, kind: int, cause: int) -> None:
-    way, good = scratch.cursor[0].way, current_asset(scratch).good
-    copy_place(way, good)
+def _note_timer(
+    scratch: Scratch, asset: Record, number: int, time_us: int, kind: int, cause: int
+) -> None:
+    way = scratch.cursor[0].way
+    copy_place(way, asset.good)
     way.time_us = time_us
-    note(scratch, number, way, good, kind, cause, _TIMER)
+    note(scratch, asset, number, way, asset.good, kind, cause, _TIMER)

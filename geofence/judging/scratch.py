@@ -1,8 +1,8 @@
 """The scratch of compiled code: the zones, arrays to work in, and arrays for the results.
 
 Nothing in the working arrays outlasts one asset of one batch. The arrays themselves are kept from
-batch to batch, which saves allocating them. The cursor is one row: the asset and the fix that are
-judged, and how far each array is filled.
+batch to batch, which saves allocating them. The cursor is one row: how far each array is filled,
+and records to work in. The asset and the place that are judged are arguments of the functions.
 """
 
 from typing import NamedTuple
@@ -45,8 +45,7 @@ LOOKUP_DTYPE = np.dtype([("stamp", "<i8"), ("place", "<i8")])  # good if the sta
 
 CURSOR_DTYPE = np.dtype(
     [
-        ("group", "<i8"),  # the current asset: the place of its row and of its first membership
-        ("base", "<i8"),
+        ("base", "<i8"),  # the place of the current asset's first membership
         ("place", PLACE_DTYPE),  # the fix that is judged
         ("newest", PLACE_DTYPE),  # the newest fix while older ones are judged
         ("way", PLACE_DTYPE),  # a place that no fix shows
@@ -75,7 +74,7 @@ class Scratch(NamedTuple):
     place there. hit (HIT_DTYPE): the frames in which they come near. row: by zone, the number of
     the asset's membership. move, schedule_start: see `geofence.model.no_fix_events`. asset
     (ASSET_DTYPE), member (MEMBERSHIP_DTYPE), transition, healed (PLACE_DTYPE): what is found; the
-    current asset is asset[cursor.group], its memberships begin at member[cursor.base].
+    memberships of the current asset begin at member[cursor.base].
     """
 
     zones: ZoneArrays
@@ -96,14 +95,8 @@ class Scratch(NamedTuple):
 
 
 @bare
-def current_asset(scratch: Scratch) -> Record:
-    """Return the asset whose fixes are judged now, ASSET_DTYPE."""
-    return scratch.asset[scratch.cursor[0].group]
-
-
-@bare
 def member_of(scratch: Scratch, number: int) -> Record:
-    """Return one of its memberships, MEMBERSHIP_DTYPE."""
+    """Return one of the current asset's memberships, MEMBERSHIP_DTYPE."""
     return scratch.member[scratch.cursor[0].base + number]
 
 

@@ -1,9 +1,9 @@
 """Visits opened and closed, and the transitions that record it. Compiled.
 
-The current asset is current_asset(scratch), and its memberships are in scratch.member.
+asset: whose memberships are in scratch.member.
 """
 
-from geofence.judging.scratch import Scratch, current_asset, member_of
+from geofence.judging.scratch import Scratch, member_of
 from geofence.kernel.compiled import Record, bare
 from geofence.model.records import copy_membership
 from geofence.model.transitions import Cause, Transition
@@ -26,6 +26,7 @@ def begin_step(scratch: Scratch) -> bool:
 @bare
 def enter(
     scratch: Scratch,
+    asset: Record,
     number: int,
     at: Record,
     opened_by: Record,
@@ -48,19 +49,25 @@ def enter(
     member.change_us = change_us
     member.entered_version = version_at(scratch, number, at.time_us)
     member.again = 0
-    note(scratch, number, at, opened_by, _ENTERS, cause, inferred)
+    note(scratch, asset, number, at, opened_by, _ENTERS, cause, inferred)
 
 
 @bare
 def leave(
-    scratch: Scratch, number: int, at: Record, closed_by: Record, cause: int, inferred: int
+    scratch: Scratch,
+    asset: Record,
+    number: int,
+    at: Record,
+    closed_by: Record,
+    cause: int,
+    inferred: int,
 ) -> None:
     """Close the visit. at: when and where; closed_by: the fix that shows it."""
     member = member_of(scratch, number)
-    note(scratch, number, at, closed_by, _EXITS, cause, inferred)
+    note(scratch, asset, number, at, closed_by, _EXITS, cause, inferred)
     member.inside = False
     member.run = 0
-    current_asset(scratch).vague = False
+    asset.vague = False
     if not _remembers_exits(scratch, member.zone):
         member.returning = False
     elif cause == _MOVED:
@@ -90,6 +97,7 @@ def version_at(scratch: Scratch, number: int, time_us: int) -> int:
 @bare
 def note(
     scratch: Scratch,
+    asset: Record,
     number: int,
     at: Record,
     shown_by: Record,
@@ -102,7 +110,6 @@ def note(
     transition = scratch.transition[cursor.transitions]
     cursor.transitions += 1
     transition.row, transition.step = cursor.row, cursor.step
-    asset = current_asset(scratch)
     transition.asset, transition.organization = asset.asset, asset.organization
     transition.zone, transition.version = member.zone, version_at(scratch, number, at.time_us)
     transition.transition, transition.cause, transition.inferred = kind, cause, inferred
@@ -124,12 +131,12 @@ def note(
 
 
 @bare
-def add_member(scratch: Scratch, zone: int) -> int:
+def add_member(scratch: Scratch, asset: Record, zone: int) -> int:
     """Return a membership of which nothing is known but its zone."""
     number = scratch.cursor[0].members
     scratch.cursor[0].members += 1
     member = member_of(scratch, number)
-    member.asset, member.zone = current_asset(scratch).asset, zone
+    member.asset, member.zone = asset.asset, zone
     member.inside = member.dwelled = member.overspeed = member.returning = False
     member.entered_us = member.first_fix_us = member.change_us = 0
     member.first_fix_tracker = member.first_fix_seq = member.entered_version = 0

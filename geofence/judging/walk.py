@@ -14,7 +14,7 @@ from geofence.geometry.geodesic import geodesic_m
 from geofence.judging.evidence import is_coarse
 from geofence.judging.judge import judge_fix
 from geofence.judging.no_fix import advance, next_due_us
-from geofence.judging.scratch import Scratch, current_asset, member_of
+from geofence.judging.scratch import Scratch, member_of
 from geofence.kernel.compiled import Record, Records, bare, compiled, inlined
 from geofence.model.records import copy_membership, copy_place
 from geofence.model.rules import COARSE_M
@@ -142,8 +142,8 @@ def walk(
     """
     cursor, is_all = scratch.cursor[0], True
     for group in range(len(work.asset)):
-        cursor.group, cursor.members = group, 0
-        if not _load_memberships(scratch, memberships, work.asset[group]):
+        asset, cursor.members = scratch.asset[group], 0
+        if not _load_memberships(scratch, asset, memberships, work.asset[group]):
             return False, False
         max_mps = limits.default_max_mps
         if work.asset[group] < len(limits.max_mps):
@@ -152,18 +152,19 @@ def walk(
         if work.asset[group] < len(limits.max_accuracy_m):
             max_accuracy_m = float(limits.max_accuracy_m[work.asset[group]])
         number, begin = work.first[group], cursor.transitions
-        organization = current_asset(scratch).organization
+        organization = asset.organization
         if number >= 0:
             organization = work.row[number].organization
         spent = budget.spent[organization]
         while number >= 0 and spent + cursor.transitions - begin < budget.most:
             cursor.row = number
-            if not _judge_next(scratch, work.row[number], max_mps, max_accuracy_m, marks):
+            fix = work.row[number]
+            if not _judge_next(scratch, asset, fix, max_mps, max_accuracy_m, marks):
                 return False, False
             number = work.following[number]
         cursor.row = -1
         if spent + cursor.transitions - begin < budget.most:
-            if not advance(scratch, now_us):
+            if not advance(scratch, asset, now_us):
                 return False, False
         else:
             is_all = False
@@ -177,44 +178,51 @@ def walk(
 
 
 @bare
-def _load_memberships(scratch: Scratch, memberships: Memberships, asset: int) -> bool:
+def _load_memberships(
+    scratch: Scratch, asset: Record, memberships: Memberships, ordinal: int
+) -> bool:
     """Copy the asset's memberships into the scratch."""
-    if scratch.cursor[0].base + memberships.length[asset] > len(scratch.member):
+    start, length = memberships.start[ordinal], memberships.length[ordinal]
+    if scratch.cursor[0].base + length > len(scratch.member):
         return False
-    for number in range(memberships.length[asset]):
-        copy_membership(
-            member_of(scratch, number), memberships.membership[memberships.start[asset] + number]
-        )
-    scratch.cursor[0].members = memberships.length[asset]
-    current_asset(scratch).due_us = next_due_us(scratch)  # the zones may be others than they were
+    for number in range(length):
+        copy_membership(member_of(scratch, number), memberships.membership[start + number])
+    scratch.cursor[0].members = length
+    asset.due_us = next_due_us(scratch, asset)  # the zones may be others than they were
     return True
 
 
 @bare
 def _judge_next(
-    scratch: Scratch, fix: Record, max_mps: float, max_accuracy_m: float, marks: FixMarks
+    scratch: Scratch,
+    asset: Record,
+    fix: Record,
+    max_mps: float,
+    max_accuracy_m: float,
+    marks: FixMarks,
 ) -> bool:
     """Judge the next fix of the asset, if the fix is good."""
-    asset, place, row = current_asset(scratch), scratch.cursor[0].place, scratch.cursor[0].row
+    place, row = scratch.cursor[0].place, scratch.cursor[0].row
     if _is_behind(fix, asset.newest_us, asset.newest_seq, asset.clock_us):
         marks.late[row] = True
         return True
-    _read(scratch, fix)
-    if not advance(scratch, place.time_us):
+    asset.organization, scratch.cursor[0].received_us = fix.organization, fix.received_us
+    _read(place, fix)
+    if not advance(scratch, asset, place.time_us):
         return False
     asset.newest_us, asset.newest_seq = place.time_us, place.seq
     if place.accuracy_m > max_accuracy_m:
         pass
     elif asset.located and _is_too_fast(asset.good, place, max_mps):
-        _suspect(scratch, max_mps)
+        _suspect(asset, place, max_mps)
         marks.suspect[row] = asset.suspects < _CHAIN
-        if asset.suspects == _CHAIN and not _believe(scratch):
+        if asset.suspects == _CHAIN and not _believe(scratch, asset, place):
             return False
     else:
         asset.suspects = 0
-        if not _judge(scratch):
+        if not _judge(scratch, asset, place):
             return False
-    asset.due_us = next_due_us(scratch)
+    asset.due_us = next_due_us(scratch, asset)
     return True
 
 
@@ -226,9 +234,7 @@ def _is_behind(fix: Record, newest_us: int, newest_seq: int, clock_us: int) -> b
 
 
 @bare
-def _read(scratch: Scratch, fix: Record) -> None:
-    asset, place = current_asset(scratch), scratch.cursor[0].place
-    asset.organization, scratch.cursor[0].received_us = fix.organization, fix.received_us
+def _read(place: Record, fix: Record) -> None:
     place.tracker, place.time_us, place.seq = fix.tracker, fix.time_us, fix.seq
     place.lat, place.lon = fix.lat, fix.lon
     place.accuracy_m = fix.accuracy_m if fix.known & _HAS_ACCURACY else np.float32(np.nan)
@@ -236,16 +242,15 @@ def _read(scratch: Scratch, fix: Record) -> None:
 
 
 @inlined
-def _judge(scratch: Scratch) -> bool:
+def _judge(scratch: Scratch, asset: Record, place: Record) -> bool:
     begin = scratch.cursor[0].transitions
-    if not judge_fix(scratch):
+    if not judge_fix(scratch, asset, place):
         return False
-    asset = current_asset(scratch)
-    if is_coarse(scratch.cursor[0].place, COARSE_M):
-        _keep_fine(scratch, _has_moved(scratch, begin))
+    if is_coarse(place, COARSE_M):
+        _keep_fine(scratch, asset, place, _has_moved(scratch, begin))
     else:
         asset.vague = asset.bridged = False
-    copy_place(asset.good, scratch.cursor[0].place)
+    copy_place(asset.good, place)
     asset.located = asset.joined = True
     asset.marked_us = MIN_TIME_US
     return True
@@ -261,12 +266,11 @@ def _has_moved(scratch: Scratch, begin: int) -> bool:
 
 
 @bare
-def _keep_fine(scratch: Scratch, has_moved: bool) -> None:
+def _keep_fine(scratch: Scratch, asset: Record, place: Record, has_moved: bool) -> None:
     """Keep the last fine fix, from which the way to the next fine one leads over coarse ones.
 
     Not over one that entered or left a zone: what was between is known then.
     """
-    asset, place = current_asset(scratch), scratch.cursor[0].place
     if not asset.located:
         asset.vague = True
     if not asset.bridged:
@@ -277,9 +281,9 @@ def _keep_fine(scratch: Scratch, has_moved: bool) -> None:
 
 
 @bare
-def _judge_apart(scratch: Scratch) -> bool:
+def _judge_apart(scratch: Scratch, asset: Record, place: Record) -> bool:
     """Return the same, as a function of its own for what is rare."""
-    return _judge(scratch)
+    return _judge(scratch, asset, place)
 
 
 @bare
@@ -292,9 +296,8 @@ def _is_too_fast(before: Record, place: Record, max_mps: float) -> bool:
 
 
 @bare
-def _suspect(scratch: Scratch, max_mps: float) -> None:
+def _suspect(asset: Record, place: Record, max_mps: float) -> None:
     """Count the fix to those before it, if it can be reached from them, else begins anew."""
-    asset, place = current_asset(scratch), scratch.cursor[0].place
     if asset.suspects > 0 and _is_too_fast(asset.suspect[asset.suspects - 1], place, max_mps):
         asset.suspects = 0
     if asset.suspects < _CHAIN - 1:
@@ -303,20 +306,20 @@ def _suspect(scratch: Scratch, max_mps: float) -> None:
 
 
 @bare
-def _believe(scratch: Scratch) -> bool:
+def _believe(scratch: Scratch, asset: Record, place: Record) -> bool:
     """Judge the suspect fixes and this one in order; no way leads to the first of them.
 
     What has happened without a fix meanwhile stands: those from before are good, and that is all.
     """
     cursor = scratch.cursor[0]
-    copy_place(cursor.newest, cursor.place)
-    current_asset(scratch).joined = False
-    current_asset(scratch).suspects = 0
+    copy_place(cursor.newest, place)
+    asset.joined = False
+    asset.suspects = 0
     for number in range(_CHAIN - 1):
-        copy_place(cursor.place, current_asset(scratch).suspect[number])
-        copy_place(scratch.healed[cursor.healed], cursor.place)
+        copy_place(place, asset.suspect[number])
+        copy_place(scratch.healed[cursor.healed], place)
         cursor.healed += 1
-        if cursor.place.time_us >= current_asset(scratch).clock_us and not _judge_apart(scratch):
+        if place.time_us >= asset.clock_us and not _judge_apart(scratch, asset, place):
             return False
-    copy_place(cursor.place, cursor.newest)
-    return _judge_apart(scratch)
+    copy_place(place, cursor.newest)
+    return _judge_apart(scratch, asset, place)
