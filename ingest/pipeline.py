@@ -16,17 +16,23 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from db.core.connect import Connection
-from ingest.late.lookup import LookupNeeded
+from ingest.late.lookup import Lookup, Planning
 from ingest.planning.decoded_batch import DecodedBatch, decode_batch
-from ingest.planning.deferral import SHARED_FIXES, finished, joined, shared
-from ingest.planning.plan import SMALL_FIXES, WritePlan, make_plan
+from ingest.planning.deferral import SHARED_FIXES, finished, shared
+from ingest.planning.plan import SMALL_FIXES, WritePlan, advance, make_plan
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.receipts import WaysBack, receipts, send
 from ingest.results import results
 from ingest.runtime import IngestRuntime
 from ingest.sources.source import Source, SourceBatch, in_turn
 from ingest.splitting import clear_poisoned, store_in_parts
-from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
+from ingest.transaction import (
+    LeaderTerm,
+    Stored,
+    made_with_lookups,
+    plan_with_lookups,
+    store,
+)
 
 SMALL_BYTES = 64 * 1024
 """A batch with more is planned in a thread, however few its messages are."""
@@ -42,6 +48,19 @@ class Planned(NamedTuple):
     taken: DecodedBatch
     arrivals: DecodedBatch
     plan: WritePlan
+    reverted: int
+
+
+class Begun(NamedTuple):
+    """A batch whose plan is begun; the other fields are as in `Planned`.
+
+    step: what the plan asks for, or the plan, if that is made.
+    """
+
+    taken: DecodedBatch
+    arrivals: DecodedBatch
+    planning: Planning[WritePlan]
+    step: WritePlan | Lookup
     reverted: int
 
 
@@ -88,13 +107,10 @@ class Pipeline:
             async with self._uses_memory:
                 self._memory_is_current.clear()
                 if _is_small(received):
-                    taken, planned = self._plan(received)
+                    begun = self._begin_plan(received)
                 else:
-                    taken, planned = await asyncio.to_thread(self._plan, received)
-            if planned is None:
-                await self._handover.join()  # what was planned before has to be committed
-                planned = await self._plan_anew(self._side, taken)
-            await self._handover.put(planned)
+                    begun = await asyncio.to_thread(self._begin_plan, received)
+            await self._handover.put(await self._finished_plan(begun))
             await self._memory_is_current.wait()
 
     async def _store_batches(self) -> None:
@@ -113,8 +129,8 @@ class Pipeline:
             self._runtime.smaller_by = max(1, self._runtime.smaller_by // 2)
             self._handover.task_done()
 
-    def _plan(self, received: SourceBatch) -> tuple[DecodedBatch, Planned | None]:
-        """Decode and plan a batch. Returns no plan if something has to be looked up first."""
+    def _begin_plan(self, received: SourceBatch) -> Begun:
+        """Decode and plan a batch, up to what has to be looked up."""
         runtime, memory = self._runtime, self._memory
         # A known zone was made before what arrives now, also where our clock is behind.
         taken_us = max(self._term.now_us(), memory.registry.newest_made_us)
@@ -123,11 +139,17 @@ class Pipeline:
         runtime.fix_size.saw(len(taken.decoded.batch), payload_bytes)
         arrivals = self._with_deferred(taken)
         memory.smaller_by = runtime.smaller_by
-        try:
-            plan = make_plan(arrivals, memory, self._term.now_us())
-        except LookupNeeded:
-            return taken, None
-        return taken, Planned(taken, arrivals, plan, memory.reverted)
+        planning = make_plan(arrivals, memory, self._term.now_us())
+        return Begun(taken, arrivals, planning, advance(planning), memory.reverted)
+
+    async def _finished_plan(self, begun: Begun) -> Planned:
+        taken, arrivals, planning, step, reverted = begun
+        if isinstance(step, Lookup):
+            await self._handover.join()  # what was planned before has to be committed
+            if reverted != self._memory.reverted:
+                return await self._plan_anew(self._side, taken)
+            step = await made_with_lookups(self._side, planning, step, self._memory.registry)
+        return Planned(taken, arrivals, step, reverted)
 
     async def _plan_anew(self, conn: Connection, taken: DecodedBatch) -> Planned:
         """Plan a batch again, with the fixes deferred now and with look-ups."""
@@ -140,10 +162,9 @@ class Pipeline:
         memory = self._memory
         is_plain = not (memory.poisoned or memory.slow or taken.decoded.punches)
         is_small = len(taken.decoded.batch) <= SHARED_FIXES or not memory.company.is_shared
-        if memory.deferred is None and is_plain and is_small:
+        if not memory.deferred and is_plain and is_small:
             return taken
-        most_fixes = self._runtime.batch_fixes // self._runtime.smaller_by
-        return shared(joined(memory.deferred, taken), memory, most_fixes)
+        return shared(taken, memory, self._runtime.batch_fixes // self._runtime.smaller_by)
 
     def _acknowledge(self, stored: Stored) -> None:
         """Acknowledge to the sources, send receipts to trackers, and wake up readers of events."""

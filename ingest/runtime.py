@@ -78,14 +78,14 @@ class IngestRuntime:
         organizations apart. None where MOST_DEFERRED_BATCHES are deferred, or after a failure: then
         those come alone.
         """
-        deferred = memory.deferred
         most_bytes = self.fix_size.bytes_of(self.batch_fixes)
         limits = self.limits.within(most_bytes).divided(self.smaller_by)
-        if deferred is None:
+        if not memory.deferred:
             return limits
-        if self.smaller_by > 1 or deferred.load >= MOST_DEFERRED_BATCHES * self.batch_fixes:
+        load = memory.deferred_load
+        if self.smaller_by > 1 or load >= MOST_DEFERRED_BATCHES * self.batch_fixes:
             return None
-        is_full = deferred.load >= memory.most_deferred
+        is_full = load >= memory.most_deferred
         return replace(limits, idle_s=0.0, paused=memory.paused, is_full=is_full)
 
     def trouble(self) -> str | None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from db.core.errors import DatabaseError, UniqueViolation
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.deferral import defer, joined, part_of
+from ingest.planning.deferral import by_organization, defer, part_of
 from ingest.planning.memory import Memory
 from ingest.planning.poison_messages import DATA_ERRORS, refuse
 from ingest.planning.senders import organizations_of
@@ -85,26 +85,20 @@ async def store_in_parts(
                 _check_not_new(term, part.messages[0], failure)
             refused = True
             on_committed(await _store(term, _refused(part, failure), sources))
-        if term.memory.deferred is not None:  # what follows of the group has to wait behind it
-            rest += [term.memory.deferred, *reversed(group)]
+        if term.memory.deferred:  # what follows of the group has to wait behind it
+            rest += [*(one.part for one in term.memory.deferred), *reversed(group)]
         elif group:
             groups.append(group)
     term.memory.poisoned = frozenset(poisoned) or term.memory.poisoned
     rest += [part for group in groups for part in reversed(group)]
-    _defer(term.memory, rest if arrivals.behind is None else [*rest, arrivals.behind])
+    waiting = [one for part in rest for one in by_organization(part, term.memory.registry)]
+    defer(term.memory, [*waiting, *arrivals.behind])
 
 
 def clear_poisoned(memory: Memory, arrivals: DecodedBatch) -> None:
     """Note that messages were all stored: their organizations are poisoned no more."""
     if memory.poisoned and arrivals.messages:
         memory.poisoned -= set(organizations_of(arrivals.messages, memory.registry).tolist())
-
-
-def _defer(memory: Memory, parts: Sequence[DecodedBatch]) -> None:
-    deferred: DecodedBatch | None = None
-    for part in parts:
-        deferred = joined(deferred, part)
-    defer(memory, deferred)
 
 
 async def _store(term: LeaderTerm, part: DecodedBatch, sources: Sequence[Source]) -> Stored:

@@ -27,13 +27,20 @@ from db.punches.amendments import NewFixes, note_new_fixes
 from db.punches.rows import Fate
 from db.resources import alerts
 from ingest.late import lookup
-from ingest.late.lookup import NO_PAST, LookupNeeded
+from ingest.late.lookup import Lookup, Planning
 from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import refuse_punches
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.deferral import defer, deferred_of, finished
 from ingest.planning.memory import Memory
-from ingest.planning.plan import SMALL_FIXES, WritePlan, make_plan, owners_of, stream_of
+from ingest.planning.plan import (
+    SMALL_FIXES,
+    WritePlan,
+    advance,
+    make_plan,
+    owners_of,
+    stream_of,
+)
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.planning.shares import much_refused
 from ingest.positions.newest import NewestPositions
@@ -169,7 +176,7 @@ def _apply(
     term: LeaderTerm, arrivals: DecodedBatch, plan: WritePlan, *, is_committed: bool = False
 ) -> None:
     term.memory.apply(plan, is_committed=is_committed)
-    defer(term.memory, deferred_of(arrivals, plan))
+    defer(term.memory, deferred_of(arrivals, plan, term.memory.registry))
 
 
 async def _plan_again(term: LeaderTerm, arrivals: DecodedBatch) -> WritePlan:
@@ -192,12 +199,19 @@ async def plan_with_lookups(
 
     Whatever was planned before has to be committed.
     """
-    past = NO_PAST
-    while True:
-        try:
-            return await asyncio.to_thread(make_plan, arrivals, memory, now_us(), past)
-        except LookupNeeded as needed:
-            past = await lookup.look_up(conn, needed.lookup, past, memory.registry)
+    planning = make_plan(arrivals, memory, now_us())
+    first = await asyncio.to_thread(advance, planning)
+    return await made_with_lookups(conn, planning, first, memory.registry)
+
+
+async def made_with_lookups(
+    conn: Connection, planning: Planning[WritePlan], step: WritePlan | Lookup, registry: Registry
+) -> WritePlan:
+    """Bring a plan to its end. step: what it asks for, or the plan, if that is made."""
+    while isinstance(step, Lookup):
+        answers = await lookup.look_up(conn, step, registry)
+        step = await asyncio.to_thread(advance, planning, answers)
+    return step
 
 
 async def _write(

@@ -1,15 +1,15 @@
 """Look-ups in the database for a plan: late fixes, and the past of their assets.
 
-Most batches need no look-up. Where a plan needs one, making it raises `LookupNeeded`, and the plan
-is made again with the answers (`Past`).
+Most batches need no look-up. A function that may need one is a generator (`Planning`): it yields
+what it asks for, and is sent the answers. So it neither waits nor knows where they come from.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -27,7 +27,6 @@ from geofence.late.amendments import VisitKey
 from geofence.late.known_visits import way_begins_us
 from geofence.model.records import PLACE_DTYPE
 from geofence.model.transitions import Cause, Inferred
-from geofence.zones.versions import MAX_TIME_US
 from ingest.registry.reassignments import Move
 from ingest.registry.registry import Registry
 from ingest.saved_states.checkpoints import decode
@@ -83,11 +82,7 @@ class AssetPast:
 
     @property
     def since_us(self) -> int:
-        return 0 if self.before is None else int(self.before.assets["newest_us"][0])
-
-    def covers(self, earliest_us: int, latest_us: int) -> bool:
-        end_us = MAX_TIME_US if self.end is None else int(self.end.assets["newest_us"][0])
-        return self.since_us < earliest_us and latest_us < end_us
+        return _since_us(self.before)
 
 
 ClockQuestion = tuple[int, int]
@@ -96,18 +91,19 @@ ClockQuestion = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Answers to the look-ups of a plan."""
+    """The answers to a look-up."""
 
     clocks: Mapping[ClockQuestion, bool] = field(default_factory=dict[ClockQuestion, bool])
-    stored: Mapping[FixKey, Place] | None = None
-    """The stored ones of the fixes in question, with their places; None if none were."""
+    stored: Mapping[FixKey, Place] = field(default_factory=dict[FixKey, Place])
+    """The stored ones of the fixes in question, with their places."""
     assets: Mapping[int, AssetPast] = field(default_factory=dict[int, AssetPast])
     """The pasts of assets, by ordinal."""
     piece: tuple[int, AssetPast] | None = None
     """An asset and the next piece of its backlog."""
 
-
-NO_PAST = Past()
+    def joined(self, others: "Past") -> "Past":
+        """Return the pasts and the piece of both; those of `others` where both have one."""
+        return Past(assets={**self.assets, **others.assets}, piece=others.piece or self.piece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,28 +124,26 @@ class Lookup:
     """By asset, the time since which the places of newly assigned trackers are needed."""
 
 
-class LookupNeeded(Exception):
-    """A plan cannot be made yet: memory does not know what `lookup` asks for."""
+_Made = TypeVar("_Made")
 
-    def __init__(self, lookup: Lookup) -> None:
-        super().__init__(lookup)
-        self.lookup = lookup
+Planning = Generator[Lookup, Past, _Made]
+"""A function that yields what it asks for, is sent the answers, and returns what it made."""
 
 
-async def look_up(conn: Connection, lookup: Lookup, past: Past, registry: Registry) -> Past:
-    """Return `past` with the answers that `lookup` asks for."""
+async def look_up(conn: Connection, lookup: Lookup, registry: Registry) -> Past:
+    """Return the answers to `lookup`. The places of trackers go into `registry`."""
+    past = Past()
     if lookup.clocks:
         asked = [(registry.trackers[tracker], time_us) for tracker, time_us in lookup.clocks]
         answers = zip(lookup.clocks, await fix_presence.preceded(conn, asked), strict=True)
-        past = replace(past, clocks={**past.clocks, **dict(answers)})
+        past = replace(past, clocks=dict(answers))
     if lookup.fixes:
         past = replace(past, stored=await gps_events.stored(conn, lookup.fixes))
     if lookup.places:
         since_us = {asset: time_us - 1 for asset, time_us in lookup.places.items()}
         await place_trackers(conn, registry.moves.later_than(since_us), registry)
     if lookup.assets:
-        found = await _assets(conn, lookup.assets, registry)
-        past = replace(past, assets={**past.assets, **found})
+        past = replace(past, assets=await _assets(conn, lookup.assets, registry))
     if lookup.backlog is not None:
         past = replace(past, piece=await _piece(conn, lookup.backlog, lookup.length, registry))
     return past

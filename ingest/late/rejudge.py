@@ -27,15 +27,15 @@ from geofence.late.segments import Circumstances
 from geofence.zones.versions import MAX_TIME_US
 from ingest.events.detected import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
 from ingest.late import rows as late_rows
-from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, Lookup, LookupNeeded
+from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, Lookup
 from ingest.registry.registry import Registry
 from ingest.saved_states import checkpoints
 from telemetry.fix import FixBatch, Flag
 
 
 class Spent(NamedTuple):
-    """The number of late fixes, the seconds that judging them took, and the rows of visits and
-    events that they change.
+    """The number of late fixes, the seconds of processor time that judging them took, and the rows
+    of visits and events that they change.
     """
 
     fixes: int = 0
@@ -81,17 +81,17 @@ def judge(
     working_state: State,
     registry: Registry,
     now_us: tuple[int, int],
-) -> Rejudged:
+) -> Rejudged | Lookup:
     """Judge the fixes of assets whose past is known, and set their flag `suspect`.
 
     working_state: see `geofence.late.history`. now_us: up to when deadlines have fallen due, and
-    the clock. Raises LookupNeeded where the past does not reach far enough.
+    the clock. Returns what to look up where the past does not reach far enough.
     """
     rejudged, due_us = Rejudged(), now_us[0]
     rows = batch.rows
     unsettled: dict[int, LateSpan] = {}
     for asset, own in rows_by_asset(rows, list(past)):
-        known, began_s = past[asset], time.perf_counter()
+        known, began_s = past[asset], time.thread_time()
         rows_before = len(rejudged.visits) + len(rejudged.events)
         rejudged.fixes += len(own)
         until_us = int(rows["time_us"][own].max(initial=due_us))
@@ -102,8 +102,7 @@ def judge(
             revisions = list(_revisions(history, known, rows[own], state, due_us, circumstances))
         except Unsettled:
             if known.backlog is not None:
-                lookup = Lookup(backlog=known.backlog, length=2 * known.length)
-                raise LookupNeeded(lookup) from None
+                return Lookup(backlog=known.backlog, length=2 * known.length)
             unsettled[asset] = known.span.deeper()
             continue
         _flag(rows, own, revisions, rejudged, registry)
@@ -120,12 +119,10 @@ def judge(
             before = rejudged.spent.get(organization, Spent())
             rejudged.spent[organization] = Spent(
                 before.fixes + len(own),
-                before.took_s + time.perf_counter() - began_s,
+                before.took_s + time.thread_time() - began_s,
                 before.rows + len(rejudged.visits) + len(rejudged.events) - rows_before,
             )
-    if unsettled:
-        raise LookupNeeded(Lookup(assets=unsettled))
-    return rejudged
+    return Lookup(assets=unsettled) if unsettled else rejudged
 
 
 def rows_by_asset(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds, Refusal
 from db.punches.rows import Fate
 from ingest.id_index import UNKNOWN
-from ingest.late.lookup import Past
+from ingest.late.lookup import Planning
 from ingest.planning.clock_rollover import mend
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.punches import SentPunch, rejections, sent_punches
@@ -63,17 +63,17 @@ class Accepted(NamedTuple):
 
 
 def accept(
-    arrivals: DecodedBatch, registry: Registry, watermarks: Watermarks, rates: Rates, past: Past
-) -> Accepted:
+    arrivals: DecodedBatch, registry: Registry, watermarks: Watermarks, rates: Rates
+) -> Planning[Accepted]:
     """Resolve the trackers of fixes, mend their clocks, and refuse what may not be stored.
 
     A message of an unknown or revoked tracker, or on another's topic, is refused whole, and by that
-    reason alone. Raises LookupNeeded.
+    reason alone.
     """
     senders = senders_of(arrivals.messages, registry)
     refused = refused_senders(arrivals.messages, senders, registry)
     batch, without_tracker = _with_trackers(arrivals.decoded.batch, senders, refused)
-    batch = mend(batch, arrivals.received_us, watermarks, past.clocks)
+    batch = yield from mend(batch, arrivals.received_us, watermarks)
     oldest_us = registry.oldest_us(batch.rows["tracker"], arrivals.oldest_us, arrivals.received_us)
     credible, implausible = check_clock(batch, arrivals.received_us, oldest_us)
     if len(credible) < len(batch):

@@ -5,37 +5,45 @@ sending at that time: a track of years ago that is sent now has fixes before it.
 that in nearly all cases; otherwise the database does (`ingest.late.lookup.Lookup`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.late.lookup import ClockQuestion, Lookup, LookupNeeded
+from ingest.late.lookup import ClockQuestion, Lookup, Planning
 from ingest.registry.watermarks import Watermarks
 from telemetry.fix import FixBatch, Flag
 from telemetry.formats.decode import ANCIENT_BEFORE_US
 from telemetry.rollover import DAY_US, ROUND_US, rounds_missing
 
 
-def mend(
+def mend(batch: FixBatch, received_us: int, watermarks: Watermarks) -> Planning[FixBatch]:
+    """Mend and flag the clocks that rolled over. Every row has its tracker."""
+    rounds = rounds_missing(batch.rows["time_us"], received_us)
+    if not rounds.any():
+        return batch
+    mended, unanswered = _mended(batch, rounds, watermarks, {})
+    if unanswered:
+        answers = yield Lookup(clocks=unanswered)
+        mended, _ = _mended(batch, rounds, watermarks, answers.clocks)
+    return mended
+
+
+def _mended(
     batch: FixBatch,
-    received_us: int,
+    rounds: NDArray[np.int64],
     watermarks: Watermarks,
     answers: Mapping[ClockQuestion, bool],
-) -> FixBatch:
-    """Mend and flag the clocks that rolled over. Every row has its tracker.
+) -> tuple[FixBatch, Sequence[ClockQuestion]]:
+    """Return the batch mended, and the questions that are still open.
 
-    answers: of the database, where memory does not know. Raises LookupNeeded where one is missing.
+    answers: of the database, where memory does not know.
     """
-    rounds = rounds_missing(batch.rows["time_us"], received_us)
-    candidates = np.flatnonzero(rounds).tolist()
-    if not candidates:
-        return batch
     mended = batch.take(np.arange(len(batch)))
     rows_of = _rows_by_tracker(batch)
     is_open = np.zeros(len(batch), bool)  # nobody knows yet which time it has
     unanswered: list[ClockQuestion] = []
-    for row in candidates:
+    for row in np.flatnonzero(rounds).tolist():
         tracker, time_us = (int(batch.rows[name][row]) for name in ("tracker", "time_us"))
         siblings = rows_of(tracker)
         earlier = siblings[(siblings < row) & ~is_open[siblings]]
@@ -49,9 +57,7 @@ def mend(
         elif not was_sending:
             mended.rows["time_us"][row] += rounds[row] * ROUND_US
             mended.rows["flags"][row] |= Flag.ROLLOVER
-    if unanswered:
-        raise LookupNeeded(Lookup(clocks=list(dict.fromkeys(unanswered))))
-    return mended
+    return mended, list(dict.fromkeys(unanswered))
 
 
 def _rows_by_tracker(batch: FixBatch) -> Callable[[int], NDArray[np.intp]]:

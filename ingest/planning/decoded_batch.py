@@ -33,9 +33,9 @@ class DecodedBatch:
 
     received_us: when they were taken, microseconds since 1970. oldest_us: fixes of before are not
     kept. before: of the first messages, which an earlier batch deferred in part
-    (`ingest.planning.deferral`). behind: messages that wait for the next plan, because those
-    before them of their organizations are enough for this one. alone: what has fallen due and what
-    waits to be judged is not looked at (`ingest.splitting`).
+    (`ingest.planning.deferral`). behind: what waits for the next plan, because what is before it of
+    its organizations is enough for this one. alone: what has fallen due and what waits to be judged
+    is not looked at (`ingest.splitting`).
     """
 
     messages: Sequence[RawMessage]
@@ -43,7 +43,7 @@ class DecodedBatch:
     received_us: int
     oldest_us: int = ANCIENT_BEFORE_US
     before: Sequence[Before] = ()
-    behind: "DecodedBatch | None" = None
+    behind: "Sequence[Waiting]" = ()
     alone: bool = False
 
     @property
@@ -59,6 +59,13 @@ class DecodedBatch:
             numbers = [punch.message for punch in self.decoded.punches]
             loads += PUNCH_LOAD * np.bincount(numbers, minlength=len(self.messages))
         return loads
+
+
+class Waiting(NamedTuple):
+    """Messages of one organization, by its ordinal, that wait for the next plan."""
+
+    organization: int
+    part: DecodedBatch
 
 
 def decode_batch(

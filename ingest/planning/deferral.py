@@ -9,15 +9,15 @@ paused: no messages are taken of it. Of an asset with late fixes a fixed number 
 (`ingest.planning.pace`).
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
 
 from ingest.id_index import UNKNOWN
-from ingest.planning.decoded_batch import Before, DecodedBatch
+from ingest.planning.decoded_batch import Before, DecodedBatch, Waiting
 from ingest.planning.memory import Memory
 from ingest.planning.plan import WritePlan
 from ingest.planning.senders import organizations_of
@@ -25,6 +25,8 @@ from ingest.registry.registry import Registry
 from ingest.sources.source import RawMessage
 from telemetry.fix import FixBatch
 from telemetry.formats.decoded import Arrived, Decoded, in_order
+from telemetry.punch import Punch
+from telemetry.rejection import Rejection
 
 SHARED_FIXES = 1_000
 """Of an organization, where several send: the others wait for them."""
@@ -48,10 +50,8 @@ def finished(arrivals: DecodedBatch, plan: WritePlan) -> list[RawMessage]:
     return [message for number, message in enumerate(arrivals.messages) if number not in deferred]
 
 
-def deferred_of(arrivals: DecodedBatch, plan: WritePlan) -> DecodedBatch | None:
-    """Return the fixes that `plan` deferred, with their messages, and the messages behind; None
-    where there are none.
-    """
+def deferred_of(arrivals: DecodedBatch, plan: WritePlan, registry: Registry) -> Sequence[Waiting]:
+    """Return the fixes that `plan` deferred, with their messages, and what waits behind them."""
     if not len(plan.deferred):
         return arrivals.behind
     rows = plan.deferred.rows.copy()
@@ -68,26 +68,34 @@ def deferred_of(arrivals: DecodedBatch, plan: WritePlan) -> DecodedBatch | None:
     deferred = DecodedBatch(
         messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before
     )
-    return deferred if arrivals.behind is None else joined(deferred, arrivals.behind)
+    return (*by_organization(deferred, registry), *arrivals.behind)
 
 
-def joined(deferred: DecodedBatch | None, arrivals: DecodedBatch) -> DecodedBatch:
-    """Return the deferred fixes followed by what has arrived."""
-    if deferred is None:
-        return arrivals
-    rows = arrivals.decoded.batch.rows.copy()
-    rows["message"] += len(deferred.messages)
-    arrived = FixBatch(rows, arrivals.decoded.batch.attributes)
-    shift = len(deferred.messages)
-    rejections = [*deferred.decoded.rejections, *_moved(arrivals.decoded.rejections, shift)]
-    punches = [*deferred.decoded.punches, *_moved(arrivals.decoded.punches, shift)]
-    before = [before_of(deferred, number) for number in range(len(deferred.messages))]
-    return replace(
-        arrivals,
-        messages=[*deferred.messages, *arrivals.messages],
-        decoded=Decoded(FixBatch.concat([deferred.decoded.batch, arrived]), rejections, punches),
-        before=[*before, *arrivals.before],
-    )
+def by_organization(arrivals: DecodedBatch, registry: Registry) -> Iterator[Waiting]:
+    """Yield the messages of each organization."""
+    organization = organizations_of(arrivals.messages, registry)
+    each = np.unique(organization).tolist()
+    for one in each:
+        own = np.flatnonzero(organization == one).tolist()
+        yield Waiting(one, arrivals if len(each) == 1 else part_of(arrivals, own))
+
+
+def joined(parts: Sequence[DecodedBatch]) -> DecodedBatch:
+    """Return the messages of all parts, one after the other, taken when the last one was."""
+    if len(parts) == 1:
+        return parts[0]
+    messages, before = list[RawMessage](), list[Before]()
+    batches, rejections, punches = list[FixBatch](), list[Rejection](), list[Punch]()
+    for part in parts:
+        shift, rows = len(messages), part.decoded.batch.rows.copy()
+        rows["message"] += shift
+        batches.append(FixBatch(rows, part.decoded.batch.attributes))
+        rejections += _moved(part.decoded.rejections, shift)
+        punches += _moved(part.decoded.punches, shift)
+        before += [before_of(part, number) for number in range(len(part.messages))]
+        messages += part.messages
+    decoded = Decoded(FixBatch.concat(batches), rejections, punches)
+    return replace(parts[-1], messages=messages, decoded=decoded, before=before)
 
 
 def _moved(them: Sequence[Arrived], shift: int) -> list[Arrived]:
@@ -95,53 +103,84 @@ def _moved(them: Sequence[Arrived], shift: int) -> list[Arrived]:
     return [replace(one, message=one.message + shift) for one in them]
 
 
-def shared(arrivals: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
-    """Cut the arrivals to about `most_fixes`, with the rest as `behind`.
+def shared(taken: DecodedBatch, memory: Memory, most_fixes: int) -> DecodedBatch:
+    """Return about `most_fixes` of what is deferred and of what was taken, with the rest as
+    `behind`.
 
     Organizations have equal shares, but at most SHARED_FIXES where several send, poisoned ones at
     most POISONED_FIXES, and slow ones at most SLOW_FIXES. Each gets its first messages. The message
     in which a share ends is not cut.
     """
-    fixes = np.maximum(arrivals.loads(), 1)
     most_of_each = min(most_fixes, SHARED_FIXES if memory.company.is_shared else most_fixes)
-    if fixes.sum() <= most_of_each and not memory.poisoned and not memory.slow:
-        return arrivals
-    organization = organizations_of(arrivals.messages, memory.registry)
+    fixes = np.maximum(taken.loads(), 1)
+    is_plain = not (memory.deferred or memory.poisoned or memory.slow)
+    if is_plain and fixes.sum() <= most_of_each:
+        return taken
+    organization = organizations_of(taken.messages, memory.registry)
+    each, place = np.unique(organization, return_inverse=True)
+    senders = {one.organization for one in memory.deferred}.union(each.tolist())
+    room = dict.fromkeys(senders, max(1, min(most_of_each, most_fixes // max(1, len(senders)))))
+    for one in memory.poisoned & senders:
+        room[one] = min(POISONED_FIXES, most_fixes)
+    for one in memory.slow & senders:
+        room[one] = min(SLOW_FIXES, most_fixes)
+    now, behind = list[DecodedBatch](), list[Waiting]()
+    for waiting in memory.deferred:
+        first, rest = _cut(waiting.part, room[waiting.organization])
+        if first is not None:
+            now.append(first)
+            room[waiting.organization] -= int(np.maximum(first.loads(), 1).sum())
+        if rest is not None:
+            behind.append(Waiting(waiting.organization, rest))
     order = np.argsort(organization, kind="stable")
     before = np.cumsum(fixes[order]) - fixes[order]
-    each, first, place = np.unique(organization[order], return_index=True, return_inverse=True)
-    share = np.full(len(each), max(1, min(most_of_each, most_fixes // max(1, len(each)))))
-    share[np.isin(each, list(memory.poisoned))] = min(POISONED_FIXES, most_fixes)
-    share[np.isin(each, list(memory.slow))] = min(SLOW_FIXES, most_fixes)
+    _, begins = np.unique(organization[order], return_index=True)
     is_now = np.empty(len(order), np.bool_)
-    is_now[order] = before - before[first][place] < share[place]
-    if is_now.all():
-        return arrivals
-    behind = part_of(arrivals, np.flatnonzero(~is_now).tolist())
-    return replace(part_of(arrivals, np.flatnonzero(is_now).tolist()), behind=behind)
+    rooms = np.array([room[one] for one in each.tolist()], np.int64)[place[order]]
+    is_now[order] = before - before[begins][place[order]] < rooms
+    if not is_now.all():
+        rest = part_of(taken, np.flatnonzero(~is_now).tolist())
+        behind += by_organization(rest, memory.registry)
+        taken = part_of(taken, np.flatnonzero(is_now).tolist())
+    return replace(joined([*now, taken]), behind=tuple(behind))
 
 
-def defer(memory: Memory, deferred: DecodedBatch | None) -> None:
-    """Keep fixes for the next batch, and pause the organizations with too many."""
+def _cut(part: DecodedBatch, room: int) -> tuple[DecodedBatch | None, DecodedBatch | None]:
+    """Return the first messages, up to that in which the room ends, and the others."""
+    if room <= 0:
+        return None, part
+    fixes = np.maximum(part.loads(), 1)
+    count = int(np.searchsorted(np.cumsum(fixes) - fixes, room))
+    if count == len(fixes):
+        return part, None
+    return part_of(part, range(count)), part_of(part, range(count, len(fixes)))
+
+
+def defer(memory: Memory, deferred: Sequence[Waiting]) -> None:
+    """Keep what the next plan is to have, and pause the organizations with too much of it."""
     memory.deferred, memory.paused = deferred, frozenset()
-    if deferred is not None:
+    if deferred:
         memory.paused = over_threshold(deferred, memory.registry, memory.most_deferred)
 
 
-def over_threshold(deferred: DecodedBatch, registry: Registry, most_fixes: int) -> frozenset[UUID]:
+def over_threshold(
+    deferred: Sequence[Waiting], registry: Registry, most_fixes: int
+) -> frozenset[UUID]:
     """Return the organizations that have as many deferred fixes as there is room for beside all, or
     more.
 
     These are the dynamic thresholds of a shared buffer (Choudhury and Hahne, 1998): one alone
     has half of `most_fixes`, two have a third each.
     """
-    fixes = deferred.loads()
-    organizations, place = np.unique(
-        organizations_of(deferred.messages, registry), return_inverse=True
+    of_each = Counter[int]()
+    for one in deferred:
+        of_each[one.organization] += one.part.load
+    room = most_fixes - of_each.total()
+    return frozenset(
+        registry.organizations[organization]
+        for organization, fixes in of_each.items()
+        if fixes >= room and organization != UNKNOWN
     )
-    of_each = np.bincount(place, weights=fixes, minlength=len(organizations))
-    over = organizations[(of_each >= most_fixes - fixes.sum()) & (organizations != UNKNOWN)]
-    return frozenset(registry.organizations[number] for number in over.tolist())
 
 
 def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:
@@ -167,7 +206,7 @@ def part_of(arrivals: DecodedBatch, numbers: Sequence[int]) -> DecodedBatch:
         messages=[arrivals.messages[number] for number in numbers],
         decoded=Decoded(batch, in_order(rejections), in_order(punches)),
         before=[before_of(arrivals, number) for number in numbers],
-        behind=None,
+        behind=(),
     )
 
 

@@ -12,7 +12,7 @@ from geofence.judging.state import State
 from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.late.segments import nothing_known
 from ingest.planning.backlogs import Backlogs
-from ingest.planning.decoded_batch import DecodedBatch
+from ingest.planning.decoded_batch import Waiting
 from ingest.planning.pace import Company, LatePace, TransitionPace
 from ingest.planning.rate_limit import Rates
 from ingest.registry.registry import Registry
@@ -51,8 +51,10 @@ class Memory:
     transition_pace: TransitionPace = field(default_factory=TransitionPace)
     most_transitions: int = MOST_TRANSITIONS
     """The transitions of one plan; see `geofence.judging.evaluator.evaluate`."""
-    deferred: DecodedBatch | None = None
-    """The fixes that the plan applied last deferred; see `ingest.planning.deferral`."""
+    deferred: Sequence[Waiting] = ()
+    """What the plan that was applied last left to the next one, of each organization in order; see
+    `ingest.planning.deferral`.
+    """
     most_deferred: int = MOST_DEFERRED_FIXES
     """The deferred fixes that organizations may have, in shares."""
     paused: frozenset[UUID] = frozenset()
@@ -68,6 +70,11 @@ class Memory:
     reverted: int = 0
     """How many plans were reverted; what was planned from them does not hold."""
     _undo: Sequence[Undo] = ()
+
+    @property
+    def deferred_load(self) -> int:
+        """The work that is deferred, in fixes."""
+        return sum(one.part.load for one in self.deferred)
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
         """Forget the state of assets that get a backlog."""
@@ -107,7 +114,7 @@ class Memory:
         """Revert the plan that was applied last: memory is as it was before."""
         for undo in self._undo:
             undo()
-        self._undo, self.deferred = (), None
+        self._undo, self.deferred = (), ()
         self.reverted += 1
 
     def _undo_of(self, plan: "WritePlan") -> Sequence[Undo]:

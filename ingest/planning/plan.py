@@ -2,10 +2,11 @@
 
 A plan is made from the memory and changes nothing in it; `Memory.apply` does, once the plan's
 transaction has begun and found nothing changed. `make_plan` is the list of steps. A step that needs
-what only the database knows raises `LookupNeeded`; the plan is made again with the answers.
+what only the database knows yields the question and goes on with the answer.
 
     accept     -> fixes and punches of known trackers; refusals of the others
     _fresh     -> without the fixes that are stored already
+    _known     -> the late fixes, and the past of their assets
     _work      -> late fixes apart from those in order
     _judged    -> transitions, and the state afterwards
     outcome_of -> rows of visits and events
@@ -24,21 +25,13 @@ from db.history.quarantine import Refusal
 from db.ingest.asset_backlogs import Backlog
 from db.ingest.checkpoints import Checkpoint
 from geofence.judging.evaluator import Evaluation, evaluate, late_assets
-from geofence.judging.state import State, StateDelta
+from geofence.judging.state import StateDelta
 from geofence.late.segments import nothing_known
 from geofence.late.visit_keys import make_keys_unique
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
 from ingest.events.detected import in_order
 from ingest.events.visits import Outcome, outcome_of
-from ingest.late.lookup import (
-    MOST_CHECKPOINTS,
-    NO_PAST,
-    AssetPast,
-    LateSpan,
-    Lookup,
-    LookupNeeded,
-    Past,
-)
+from ingest.late.lookup import MOST_CHECKPOINTS, AssetPast, LateSpan, Lookup, Past, Planning
 from ingest.late.rejudge import Rejudged, judge, rows_by_asset
 from ingest.planning.acceptance import accept, refuse_conflicts
 from ingest.planning.backlogs import BacklogProgress
@@ -126,24 +119,35 @@ class WritePlan:
         return any(map(bool, (*found, self.suspect, self.late.fixes)))
 
 
-def make_plan(
-    arrivals: DecodedBatch, memory: Memory, now_us: int, past: Past = NO_PAST
-) -> WritePlan:
-    """Judge the fixes of `arrivals` and what has fallen due.
+def advance(planning: Planning[WritePlan], answers: Past | None = None) -> WritePlan | Lookup:
+    """Go on with a plan: up to its end, or to what it asks for.
 
-    past: the answers to look-ups. Raises LookupNeeded where there is to be another one.
+    answers: to the question before, None at the beginning.
     """
+    try:
+        return next(planning) if answers is None else planning.send(answers)
+    except StopIteration as end:
+        return end.value
+
+
+def make_plan(arrivals: DecodedBatch, memory: Memory, now_us: int) -> Planning[WritePlan]:
+    """Judge the fixes of `arrivals` and what has fallen due."""
     registry = memory.registry
-    accepted = accept(arrivals, registry, memory.watermarks, memory.rates, past)
+    accepted = yield from accept(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(accepted.batch)
     memory.company.saw(accepted.organizations, now_us)
     accepted.batch.rows["received_us"] = arrivals.received_us
-    fresh = _fresh(accepted.batch, memory, past)
-    work = _work(fresh.batch, arrivals, memory, past, now_us)
+    fresh = yield from _fresh(accepted.batch, memory)
+    known = yield from _known(fresh.batch, arrivals, memory, now_us)
+    work = _work(fresh.batch, known, memory)
     judged = _judged(work, arrivals, memory, now_us)
+    while isinstance(judged, Lookup):  # what was known of the past was too short
+        known = known.with_more((yield judged))
+        work = _work(fresh.batch, known, memory)
+        judged = _judged(work, arrivals, memory, now_us)
     evaluation, late = judged.evaluation, judged.late
     cut_off = work.new.take(np.flatnonzero(evaluation.deferred))
-    cut = FixBatch.concat([cut_off, work.deferred, fresh.deferred])
+    cut = FixBatch.concat([cut_off, known.deferred, fresh.deferred])
     deferred = with_equals(cut, accepted.batch)
     new, conflicts = without_rows(work.new, deferred), without_rows(fresh.conflicts, deferred)
     batch = without_rows(without_rows(accepted.batch, deferred), conflicts)
@@ -151,7 +155,7 @@ def make_plan(
     checkpoints = memory.checkpoints.due(judged.delta, registry)
     refusals = [*accepted.refusals, *refuse_conflicts(conflicts, arrivals, registry)]
     progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.new_backlogs, now_us)
-    slow = organizations_in(work.deferred, fresh.deferred, cut_off)
+    slow = organizations_in(known.deferred, fresh.deferred, cut_off)
     slow |= much_refused(refusals, registry)
     is_large = len(new) > SMALL_FIXES
     return WritePlan(
@@ -190,7 +194,7 @@ class _Fresh(NamedTuple):
     """Doubtful fixes that are too many to be looked up for this plan."""
 
 
-def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh:
+def _fresh(batch: FixBatch, memory: Memory) -> Planning[_Fresh]:
     """Take out the fixes that are stored already; of several with one identity the first counts."""
     if memory.watermarks.surely_new(batch).all():
         return _Fresh(batch, FixBatch.empty(), FixBatch.empty())
@@ -200,12 +204,57 @@ def _fresh(batch: FixBatch, memory: Memory, past: Past) -> _Fresh:
     doubtful = np.flatnonzero(~is_new)
     rows, trackers = batch.rows[doubtful], memory.registry.trackers
     keys = [FixKey(trackers[tracker], *of) for tracker, *of in rows[_IDENTITY].tolist()]
-    if past.stored is None:
-        raise LookupNeeded(Lookup(fixes=keys))
+    answers = yield Lookup(fixes=keys)
     places = map(Place, rows["lat"].tolist(), rows["lon"].tolist())
-    is_new[doubtful], is_conflict = new_and_conflicting(zip(keys, places, strict=True), past.stored)
+    pairs = zip(keys, places, strict=True)
+    is_new[doubtful], is_conflict = new_and_conflicting(pairs, answers.stored)
     conflicts = batch.take(doubtful[is_conflict])
     return _Fresh(batch.take(np.flatnonzero(is_new)), conflicts, deferred)
+
+
+class _Known(NamedTuple):
+    """The fixes of a batch that are not in order, and what of the past they need. Assets are given
+    by their ordinals.
+    """
+
+    reassigned_us: Mapping[int, int]
+    """By asset, since when it has to be judged again, as its tracker was elsewhere."""
+    late: NDArray[np.int64]
+    """The assets with late fixes."""
+    past: Past
+    """The pasts of these, and the next piece of a backlog that is due."""
+    deferred: FixBatch
+    """Late fixes beyond the share of their organization."""
+
+    def with_more(self, past: Past) -> "_Known":
+        return self._replace(past=self.past.joined(past))
+
+
+def _known(
+    batch: FixBatch, arrivals: DecodedBatch, memory: Memory, now_us: int
+) -> Planning[_Known]:
+    registry, past = memory.registry, Past()
+    reassigned_us, unplaced = registry.placed_anew(batch)
+    while unplaced:
+        yield Lookup(places=unplaced)
+        reassigned_us, unplaced = registry.placed_anew(batch)
+    backlog = None if arrivals.alone else memory.backlogs.next(now_us)
+    if backlog is not None:
+        past = yield Lookup(backlog=backlog, length=1 / memory.smaller_by)
+    in_order = _detached_from(batch, [*memory.backlogs.assets, *reassigned_us])
+    late = late_assets(in_order, memory.state)
+    if not len(late):
+        return _Known(reassigned_us, late, past, FixBatch.empty())
+    deferred = beyond_most_late(in_order, late, memory.late_pace, memory.company)
+    rows = without_rows(in_order, deferred).rows
+    late = late[np.isin(late, rows["asset"])]
+    spans = dict[int, LateSpan]()
+    for asset, own in rows_by_asset(rows, late.tolist()):
+        time_us = rows["time_us"][own]
+        spans[asset] = LateSpan(int(time_us.min()), int(time_us.max()))
+    if spans:
+        past = past.joined((yield Lookup(assets=spans)))
+    return _Known(reassigned_us, late, past, deferred)
 
 
 class _Work(NamedTuple):
@@ -221,86 +270,52 @@ class _Work(NamedTuple):
     """The backlogs that begin with this plan."""
     in_backlog: Sequence[int]
     """The assets with a backlog; nothing happens to them without a fix."""
-    deferred: FixBatch
-    """Late fixes beyond the share of their organization."""
 
 
-def _work(
-    batch: FixBatch, arrivals: DecodedBatch, memory: Memory, past: Past, now_us: int
-) -> _Work:
+def _work(batch: FixBatch, known: _Known, memory: Memory) -> _Work:
     """Separate late fixes from those in order, and assets with a backlog from the others."""
-    registry, state = memory.registry, memory.state
-    reassigned_us, unplaced = registry.placed_anew(batch)
-    if unplaced:
-        raise LookupNeeded(Lookup(places=unplaced))
-    due_piece = {} if arrivals.alone else _piece(batch, memory, past, now_us)
-    pieces = {asset: known for asset, known in due_piece.items() if asset not in reassigned_us}
+    late, reassigned_us = known.late.tolist(), known.reassigned_us
     in_backlog = [*memory.backlogs.assets, *reassigned_us]
+    pieces = _piece(batch, known)
     new = _detached_from(batch, [one for one in in_backlog if not _is_last(pieces.get(one))])
-    with_late = late_assets(new, state)
-    if not (len(with_late) or pieces or reassigned_us):
-        return _Work(new, {}, (), {}, in_backlog, FixBatch.empty())
-    with_late = with_late[~np.isin(with_late, list(pieces))]
-    deferred = beyond_most_late(new, with_late, memory.late_pace, memory.company)
-    new = without_rows(new, deferred)
-    with_late = with_late[np.isin(with_late, new.rows["asset"])]
-    late_pasts = _past_of(with_late, new, past)
-    pasts = late_pasts | pieces
-    too_long = [one for one in with_late.tolist() if one not in pasts and past.assets[one].kept]
-    judged_apart = [*(one for one in with_late.tolist() if one not in too_long), *pieces]
-    new_backlogs = _new_backlogs([*reassigned_us, *too_long], reassigned_us, batch, state, registry)
+    new = without_rows(new, known.deferred)
+    if not (late or pieces or reassigned_us):
+        return _Work(new, {}, (), {}, in_backlog)
+    of_late = {asset: known.past.assets[asset] for asset in late}
+    too_long = [asset for asset, past in of_late.items() if past.rows is None and past.kept]
+    pasts = {asset: past for asset, past in of_late.items() if past.rows is not None} | pieces
+    judged_apart = [*(asset for asset in late if asset not in too_long), *pieces]
+    new_backlogs = _new_backlogs([*reassigned_us, *too_long], reassigned_us, batch, memory)
     new = _detached_from(new, too_long)
-    return _Work(new, pasts, judged_apart, new_backlogs, [*in_backlog, *too_long], deferred)
+    return _Work(new, pasts, judged_apart, new_backlogs, [*in_backlog, *too_long])
 
 
-def _piece(batch: FixBatch, memory: Memory, past: Past, now_us: int) -> dict[int, AssetPast]:
+def _piece(batch: FixBatch, known: _Known) -> dict[int, AssetPast]:
     """Return the asset whose backlog is due and the next piece, or nothing.
 
     The last piece takes the fixes of the batch along. If one of them lies before the piece, it
     waits.
     """
-    if past.piece is None:
-        backlog = memory.backlogs.next(now_us)
-        if backlog is not None:
-            raise LookupNeeded(Lookup(backlog=backlog, length=1 / memory.smaller_by))
+    if known.past.piece is None or known.past.piece[0] in known.reassigned_us:
         return {}
-    asset, known = past.piece
+    asset, piece = known.past.piece
     time_us = batch.rows["time_us"][batch.rows["asset"] == asset]
-    if _is_last(known) and int(time_us.min(initial=MAX_TIME_US)) <= known.since_us:
+    if _is_last(piece) and int(time_us.min(initial=MAX_TIME_US)) <= piece.since_us:
         return {}
-    return {asset: known}
+    return {asset: piece}
 
 
 def _is_last(piece: AssetPast | None) -> bool:
     return piece is not None and not piece.more_follow
 
 
-def _past_of(assets: NDArray[np.integer], batch: FixBatch, past: Past) -> dict[int, AssetPast]:
-    """Return the past of each asset, without assets whose past is too long to be judged again."""
-    missing: dict[int, LateSpan] = {}
-    for asset, own in rows_by_asset(batch.rows, assets.tolist()):
-        time_us = batch.rows["time_us"][own]
-        span = LateSpan(int(time_us.min()), int(time_us.max()))
-        known = past.assets.get(asset)
-        if known is None or not known.covers(span.earliest_us, span.latest_us):
-            missing[asset] = span
-    if missing:
-        raise LookupNeeded(Lookup(assets=missing))
-    chosen = {asset: past.assets[asset] for asset in assets.tolist()}
-    return {asset: known for asset, known in chosen.items() if known.rows is not None}
-
-
 def _new_backlogs(
-    assets: Sequence[int],
-    reassigned_us: Mapping[int, int],
-    batch: FixBatch,
-    state: State,
-    registry: Registry,
+    assets: Sequence[int], reassigned_us: Mapping[int, int], batch: FixBatch, memory: Memory
 ) -> dict[int, Backlog]:
     """Return backlogs of assets: from the first of their fixes in the batch on, or since the
     instant at which they have to be judged again.
     """
-    backlogs: dict[int, Backlog] = {}
+    registry, state, backlogs = memory.registry, memory.state, dict[int, Backlog]()
     for asset, own in rows_by_asset(batch.rows, assets):
         organization = registry.organizations[registry.organization_of_asset(asset)]
         since_us = int(
@@ -326,8 +341,11 @@ class _Judged(NamedTuple):
     suspect: Mapping[FixKey, bool]
 
 
-def _judged(work: _Work, arrivals: DecodedBatch, memory: Memory, now_us: int) -> _Judged:
-    """Judge the fixes in order, then the late ones; sets the flag `suspect` of `work.new`."""
+def _judged(work: _Work, arrivals: DecodedBatch, memory: Memory, now_us: int) -> _Judged | Lookup:
+    """Judge the fixes in order, then the late ones; sets the flag `suspect` of `work.new`.
+
+    Returns what to look up where the past does not reach far enough.
+    """
     registry, state, new = memory.registry, memory.state, work.new
     due_us = now_us - UNDER_WAY_US
     if arrivals.alone and state.ticked_us > MIN_TIME_US:
@@ -344,7 +362,9 @@ def _judged(work: _Work, arrivals: DecodedBatch, memory: Memory, now_us: int) ->
         memory.most_transitions,
         memory.transition_pace.most if memory.company.is_shared else None,
     )
-    _check_reach(evaluation, work.pasts)
+    missing = _missing(evaluation, work.pasts)
+    if missing:
+        return Lookup(assets=missing)
     if work.pasts or work.new_backlogs:
         judged_now = [asset for asset, known in work.pasts.items() if known.end is None]
         evaluation = _leaving_out(evaluation, [*judged_now, *work.new_backlogs])
@@ -353,23 +373,22 @@ def _judged(work: _Work, arrivals: DecodedBatch, memory: Memory, now_us: int) ->
     late = Rejudged()
     if work.pasts:
         late = judge(new, work.pasts, state, memory.working_state, registry, (due_us, now_us))
+    if isinstance(late, Lookup):
+        return late
     delta = evaluation.delta.replaced_by([*late.states, *map(nothing_known, work.new_backlogs)])
     unjudged = int(np.isin(new.rows["asset"], work.judged_apart).sum()) - late.fixes
     return _Judged(evaluation, late, unjudged, delta, suspect | late.suspect)
 
 
-def _check_reach(evaluation: Evaluation, late: Mapping[int, AssetPast]) -> None:
-    """Raise LookupNeeded, for more past, where something has fallen due for an asset whose past
-    ends before now.
+def _missing(evaluation: Evaluation, late: Mapping[int, AssetPast]) -> dict[int, LateSpan]:
+    """Return the assets for which something has fallen due and whose past ends before now.
 
-    Without it late fixes would overwrite the asset's visit.
+    Without the rest of it late fixes would overwrite the asset's visit.
     """
     due = set(evaluation.transitions["asset"].tolist()) if late else set[int]()
     ending = {asset: one.span for asset, one in late.items() if one.end is not None}
     all_of_it = MOST_CHECKPOINTS + 1
-    spans = {asset: replace(ending[asset], checkpoints=all_of_it) for asset in due & ending.keys()}
-    if spans:
-        raise LookupNeeded(Lookup(assets=spans))
+    return {asset: replace(ending[asset], checkpoints=all_of_it) for asset in due & ending.keys()}
 
 
 def _leaving_out(evaluation: Evaluation, assets: Sequence[int]) -> Evaluation:

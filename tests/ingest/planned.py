@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
 
 from db.history.events import Event
-from db.history.gps_events import FixKey
+from db.history.gps_events import FixKey, Place
 from db.history.visits import VisitRow
 from db.ingest.registry import (
     MAX_TIME_US,
@@ -22,11 +21,11 @@ from db.ingest.registry import (
 )
 from geofence.judging.state import State
 from ingest.late import lookup as past
-from ingest.late.lookup import NO_PAST, AssetPast, LateSpan, Lookup, LookupNeeded, Past
+from ingest.late.lookup import AssetPast, LateSpan, Lookup, Past, Planning
 from ingest.planning.decoded_batch import decode_batch
 from ingest.planning.memory import Memory
 from ingest.planning.pace import LatePace
-from ingest.planning.plan import WritePlan, make_plan
+from ingest.planning.plan import WritePlan, advance, make_plan
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
 from ingest.saved_states.saved_state import SavedStates
@@ -39,6 +38,17 @@ from tests.ingest.seam import DeviceMessage
 ORG = UUID(int=1)
 BEGAN_US = 1_790_000_000_000_000
 S = 1_000_000  # microseconds
+_IDENTITY_AND_PLACE = ["tracker", "time_us", "seq", "lat", "lon"]
+_Made = TypeVar("_Made")
+
+
+def made(planning: Planning[_Made]) -> _Made:
+    """Return what a function makes that asks for nothing."""
+    try:
+        question = next(planning)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError(question)
 
 
 def tracker_id(vehicle: int) -> UUID:
@@ -77,16 +87,13 @@ class Planned:
 
     def settle(self, messages: Sequence[DeviceMessage], after_s: int) -> None:
         """Settle the messages: plan and take them as one batch, received then."""
-        now_us, known = BEGAN_US + after_s * S, NO_PAST
+        now_us = BEGAN_US + after_s * S
         self.memory.late_pace = LatePace()  # how long a plan takes here must not matter
         arrivals = decode_batch(messages, now_us)
-        while True:
-            try:
-                plan = make_plan(arrivals, self.memory, now_us, known)
-            except LookupNeeded as needed:
-                known = self._look_up(needed.lookup, known)
-            else:
-                break
+        planning = make_plan(arrivals, self.memory, now_us)
+        plan = advance(planning)
+        while isinstance(plan, Lookup):
+            plan = advance(planning, self._look_up(plan))
         assert not len(plan.deferred)
         self.memory.apply(plan)
         self.rows = np.concatenate((self.rows, plan.new.rows))
@@ -102,18 +109,15 @@ class Planned:
             found.append({"id": event.id, "type": event.type, "occurred_at": at, "data": data})
         return found
 
-    def _look_up(self, need: Lookup, known: Past) -> Past:
+    def _look_up(self, need: Lookup) -> Past:
         registry = self.memory.registry
         stored = {
-            FixKey(registry.trackers[tracker], time_us, seq)
-            for tracker, time_us, seq in self.rows[["tracker", "time_us", "seq"]].tolist()
+            FixKey(registry.trackers[tracker], time_us, seq): Place(lat, lon)
+            for tracker, time_us, seq, lat, lon in self.rows[_IDENTITY_AND_PLACE].tolist()
         }
-        asked = stored & set(need.fixes) if need.fixes else known.stored
-        found = {asset: self._past_of(asset, span) for asset, span in need.assets.items()}
-        return replace(
-            known,
-            stored=None if asked is None else frozenset(asked),
-            assets={**known.assets, **found},
+        return Past(
+            stored={key: stored[key] for key in need.fixes if key in stored},
+            assets={asset: self._past_of(asset, span) for asset, span in need.assets.items()},
         )
 
     def _past_of(self, asset: int, span: LateSpan) -> AssetPast:

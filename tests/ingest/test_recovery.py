@@ -16,7 +16,7 @@ from geofence.judging.state import State
 from geofence.late.amendments import Visit
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
-from ingest.late.lookup import NO_PAST, Lookup, look_up
+from ingest.late.lookup import Lookup, look_up
 from ingest.late.rejudge import Spent
 from ingest.metrics import IngestMetrics
 from ingest.planning.plan import UNDER_WAY_US
@@ -166,7 +166,7 @@ async def test_late_fixes_end_in_the_visits_of_the_order_of_time(
             await take(term, await walk.step(), walk.now)
         memory, due_us = term.memory, microseconds(walk.now) - UNDER_WAY_US
         need = Lookup(assets=dict.fromkeys(range(len(memory.registry.assets)), EVERYTHING))
-        known = await look_up(conn, need, NO_PAST, memory.registry)
+        known = await look_up(conn, need, memory.registry)
     amended = walk.tenant.rows("SELECT count(*) FROM visits WHERE revision > 1")
     assert amended[0][0] > 5
     for asset, past in known.assets.items():

@@ -16,6 +16,7 @@ from db.core.connect import Connection, connect
 from geofence.zones.versions import MIN_TIME_US
 from ingest.late.lookup import MOST_CHECKPOINTS, LateSpan
 from ingest.planning.decoded_batch import decode_batch
+from ingest.planning.deferral import joined
 from ingest.planning.memory import Memory
 from ingest.transaction import LEASE, LeaderTerm, plan_with_lookups, store
 from mqtt import Message
@@ -150,7 +151,8 @@ async def take(
     while arrivals is not None:
         plan = await plan_with_lookups(term.conn, arrivals, term.memory, lambda: microseconds(now))
         await store(term, arrivals, plan, sources)
-        arrivals = term.memory.deferred
+        left = [one.part for one in term.memory.deferred]
+        arrivals = joined(left) if left else None
 
 
 class _Failed(Exception): ...

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from db.history.quarantine import Refusal
 from db.ingest.registry import RegistryChanges, TrackerRow
-from ingest.late.lookup import NO_PAST
-from ingest.planning.acceptance import Accepted, accept
+from ingest.planning.acceptance import accept
 from ingest.planning.decoded_batch import DecodedBatch, decode_batch
 from ingest.planning.rate_limit import Rates
 from ingest.registry.registry import Registry
@@ -23,6 +22,7 @@ from telemetry.formats.packed import RECORD_BYTES
 from telemetry.ids import format_id
 from telemetry.rejection import Reason
 from telemetry.times import parse_time_us
+from tests.ingest.planned import made
 from tests.telemetry.formats.test_decode_properties import documents, payloads
 
 NOW_US = parse_time_us("2026-02-01T00:00:00Z")
@@ -81,8 +81,7 @@ def _arrivals(sent: list[tuple[str, bytes]], tracker: UUID) -> DecodedBatch:
 
 
 def _sorted(arrivals: DecodedBatch, rate: float | None = None) -> tuple[FixBatch, list[Refusal]]:
-    accepted = accept(arrivals, _registry(), Watermarks(), Rates(rate), NO_PAST)
-    assert isinstance(accepted, Accepted)
+    accepted = made(accept(arrivals, _registry(), Watermarks(), Rates(rate)))
     return accepted.batch, accepted.refusals
 
 

@@ -17,7 +17,7 @@ from geofence.judging.state import State
 from geofence.late.history import History
 from geofence.late.segments import Circumstances
 from ingest.late import lookup as past
-from ingest.late.lookup import NO_PAST, Lookup, look_up
+from ingest.late.lookup import Lookup, look_up
 from ingest.metrics import IngestMetrics
 from ingest.planning.memory import Memory
 from ingest.planning.plan import UNDER_WAY_US
@@ -217,7 +217,7 @@ class World:
         need = Lookup(assets=dict.fromkeys(range(len(registry.assets)), EVERYTHING))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(past, "MOST_FIXES", 100_000)
-            looked_up = await look_up(conn, need, NO_PAST, registry)
+            looked_up = await look_up(conn, need, registry)
         found: list[Stay] = []
         for asset, stored in looked_up.assets.items():
             agenda = registry.agenda_since(asset, 0, until_us)

@@ -1,14 +1,15 @@
 """Clocks that lost count of the weeks are mended, unless the tracker meant its time."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from ingest.late.lookup import Lookup, LookupNeeded
+from ingest.late.lookup import ClockQuestion, Lookup, Past
 from ingest.planning.clock_rollover import mend
 from ingest.registry.watermarks import Watermarks
-from telemetry.fix import Flag
+from telemetry.fix import FixBatch, Flag
 from telemetry.rollover import DAY_US, ROUND_US
 from telemetry.times import parse_time_us
 from tests.ingest.registry.test_watermarks import batch_of
@@ -49,6 +50,19 @@ CASES = [
 ]  # fmt: skip
 
 
+def mended_with(
+    batch: FixBatch, watermarks: Watermarks, answers: Mapping[ClockQuestion, bool]
+) -> FixBatch:
+    """Mend; exactly these questions are asked, in this order."""
+    mending = mend(batch, NOW_US, watermarks)
+    try:
+        assert next(mending) == Lookup(clocks=list(answers))
+        mending.send(Past(clocks=answers))
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it asked twice")
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
 def test_what_is_mended(case: Case) -> None:
     watermarks = Watermarks()
@@ -57,12 +71,8 @@ def test_what_is_mended(case: Case) -> None:
     rows = [(0, time_us, 0) for time_us in case.times_us]
     batch, answers = batch_of(rows), dict[tuple[int, int], bool]()
     if case.answer is not None:
-        questions = [(0, time_us) for time_us in case.times_us]
-        with pytest.raises(LookupNeeded) as needed:
-            mend(batch, NOW_US, watermarks, answers)
-        assert needed.value.lookup == Lookup(clocks=questions)
-        answers = dict.fromkeys(questions, case.answer)
-    mended = mend(batch, NOW_US, watermarks, answers)
+        answers = dict.fromkeys([(0, time_us) for time_us in case.times_us], case.answer)
+    mended = mended_with(batch, watermarks, answers)
     assert batch.rows["time_us"].tolist() == case.times_us, "the batch itself stays"
     assert ((mended.rows["time_us"] - batch.rows["time_us"]) // ROUND_US).tolist() == case.mended
     assert (mended.rows["flags"] == np.sign(case.mended) * Flag.ROLLOVER).all()
@@ -72,5 +82,5 @@ def test_a_tracker_does_not_speak_for_another() -> None:
     watermarks = Watermarks()
     watermarks.restore([(1, THEN_US - HOUR_US, 0)])
     rows = [(1, THEN_US - 2 * HOUR_US, 0), (0, THEN_US, 0), (1, THEN_US, 0)]
-    mended = mend(batch_of(rows), NOW_US, watermarks, {(1, THEN_US - 2 * HOUR_US): True})
+    mended = mended_with(batch_of(rows), watermarks, {(1, THEN_US - 2 * HOUR_US): True})
     assert mended.rows["flags"].tolist() == [0, Flag.ROLLOVER, 0]

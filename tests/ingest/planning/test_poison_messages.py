@@ -11,7 +11,7 @@ import pytest
 from ingest import splitting
 from ingest.planning import deferral
 from ingest.planning.decoded_batch import decode_batch
-from ingest.planning.deferral import finished, shared
+from ingest.planning.deferral import finished, joined, shared
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.results import results
 from ingest.runtime import IngestRuntime
@@ -166,10 +166,11 @@ async def test_many_that_are_refused_leave_the_rest_for_the_next_batch(
     async with term_of(picky) as term:
         await stored_anyhow(term, [*flood, good], told)
         assert told.results[good] == Result.STORED, "it waits for none of what is refused"
-        assert term.memory.deferred is not None
-        while term.memory.deferred is not None:
+        assert term.memory.deferred
+        while term.memory.deferred:
             rounds += 1
-            left, term.memory.deferred = term.memory.deferred, None
+            left = joined([one.part for one in term.memory.deferred])
+            term.memory.deferred = ()
             await store_in_parts(term, left, (), psycopg.errors.CheckViolation(), told)
     assert rounds < 40
     assert len(told.results) == 41
@@ -189,12 +190,11 @@ async def test_a_poisoned_organization_has_little_of_a_batch_until_one_passes(
         batch = shared(decode_batch(both, now_us()), term.memory, 1_000)
         assert [one.identity for one in batch.messages].count(poisoned.tracker_id) == 10
         assert [one.identity for one in batch.messages].count(quiet.tracker_id) == 30
-        assert batch.behind is not None
-        assert len(batch.behind.messages) == 20
+        assert [len(one.part.messages) for one in batch.behind] == [20]
         clear_poisoned(term.memory, decode_batch([sent(quiet, -5)], now_us()))
         assert term.memory.poisoned
         clear_poisoned(term.memory, batch)
-        assert shared(decode_batch(both, now_us()), term.memory, 1_000).behind is None
+        assert shared(decode_batch(both, now_us()), term.memory, 1_000).behind == ()
 
 
 async def test_of_whom_too_much_is_left_over_is_known_by_organization(
@@ -206,7 +206,9 @@ async def test_of_whom_too_much_is_left_over_is_known_by_organization(
     async with term_of(picky) as term:
         for few, most, held in ((5, 100, []), (5, 80, [tenant]), (30, 100, [tenant, other])):
             left = decode_batch([*messages, *(sent(quiet, n - 90) for n in range(few))], now_us())
-            paused = deferral.over_threshold(left, term.memory.registry, most)
+            registry = term.memory.registry
+            waiting = list(deferral.by_organization(left, registry))
+            paused = deferral.over_threshold(waiting, registry, most)
             assert paused == {one.org_id for one in held}
 
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from db.ingest.registry import RegistryChanges, TrackerRow
 from ingest.id_index import UNKNOWN
-from ingest.late.lookup import NO_PAST
-from ingest.planning.acceptance import Accepted, accept
+from ingest.planning.acceptance import accept
 from ingest.planning.decoded_batch import decode_batch
 from ingest.planning.rate_limit import Rates
 from ingest.planning.senders import organizations_of, senders_of, trackers_of
@@ -18,6 +17,7 @@ from telemetry.fix import SENDER, blank_rows
 from telemetry.ids import format_id
 from telemetry.times import parse_time_us
 from telemetry.topics import fixes_topic, packed_topic
+from tests.ingest.planned import made
 from tests.ingest.seam import DeviceMessage
 
 NOW_US = parse_time_us("2026-02-01T00:00:00Z")
@@ -62,8 +62,7 @@ def test_a_fix_of_an_unknown_device_is_refused_and_the_senders_own_is_accepted()
     message = DeviceMessage(TRACKERS[0], TOPICS[0], json.dumps([FIX, FIX]).encode())
     arrivals = decode_batch([message], NOW_US)
     arrivals.decoded.batch.rows["device"][1] = 1
-    accepted = accept(arrivals, registry_of_two(), Watermarks(), Rates(), NO_PAST)
-    assert isinstance(accepted, Accepted)
+    accepted = made(accept(arrivals, registry_of_two(), Watermarks(), Rates()))
     assert accepted.batch.rows[["position", "tracker"]].tolist() == [(0, 0)]
     [refusal] = accepted.refusals
     assert (refusal.reason, refusal.positions) == ("unknown_tracker", [1])
