@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 
-_EVERY_S = 0.25
+_EVERY_S = 1.0
 _LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -18,7 +18,7 @@ async def watching_itself(registry: CollectorRegistry) -> AsyncIterator[None]:
     ProcessCollector(registry=registry)
     lag_s = Histogram(
         "opsc_loop_lag_seconds",
-        "How late the event loop does what is due, asked four times a second.",
+        "How late the event loop does what is due, asked once a second.",
         buckets=_LAG_BUCKETS_S,
         registry=registry,
     )

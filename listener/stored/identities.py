@@ -1,6 +1,6 @@
 """The trackers that may sign in, in memory: a sign-in costs no query, and needs no database.
 
-The database is asked for what has changed four times a second, and for everything on each new
+The database is asked for what has changed twice a second, and for everything on each new
 connection to it, since it may have been restored meanwhile. While it is away, sign-ins go on with
 what is known, and `age_s` says how old that is. 100,000 trackers take 34 MB.
 """
@@ -23,7 +23,7 @@ from listener.stored.gateways import Gateways
 from service.exceptions import message
 from telemetry.ids import IdError, parse_id
 
-_LOOK_S = 0.25
+_LOOK_S = 0.5
 _SHORTEST_LOOK_S = 0.05  # however many wait in `look_soon`
 _LIMITS = Limits(statement_s=60, transaction_s=60)
 

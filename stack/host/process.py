@@ -8,6 +8,7 @@ once: the order in which they end is ours to choose.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -88,6 +89,19 @@ class Process:
         code = self._popen.poll()
         if code is not None:
             self._finish_log()
+        return code
+
+    async def until_end(self) -> int:
+        """Wait until it has ended, and return its exit code."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        while (code := self.exit_code) is None:
+            descriptor = os.pidfd_open(self.pid)  # of a child, until its exit code is read
+            loop.add_reader(descriptor, ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(descriptor)
+                os.close(descriptor)
         return code
 
     def signal(self, number: signal.Signals) -> None:

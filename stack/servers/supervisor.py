@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from stack.host.pages import open_page
 from stack.host.process import Command, PartFailed, Process, how_it_ended, wait_until
 
-POLL_S = 0.05
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 2.0  # as RestartSec in deploy/systemd: devices wait meanwhile
 # Having run so long, a part is taken to be well again.
@@ -104,11 +103,7 @@ class Supervisor:
             await self._restart(part)
 
     async def _until_end(self, part: Part) -> str:
-        process = self._processes[part.name]
-        while True:
-            if (code := process.exit_code) is not None:
-                return how_it_ended(code)
-            await asyncio.sleep(POLL_S)
+        return how_it_ended(await self._processes[part.name].until_end())
 
     async def _restart(self, part: Part) -> None:
         try:
