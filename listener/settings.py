@@ -2,12 +2,14 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self
+from uuid import UUID
 
 from pydantic import Field, SecretStr, model_validator
 
 from db.core.connect import DATABASE_URL_FORM, check_url
 from service.health import read_address
 from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
+from telemetry.ids import parse_id
 
 Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -23,6 +25,11 @@ def _unless_off(address: str) -> tuple[str, int] | None:
 
 
 _Networks = Annotated[str, checked_by(_networks)]
+
+
+def _tracker(text: str) -> UUID | None:
+    """Read the id of a tracker, if there is one. Raises ValueError."""
+    return parse_id("trk", text) if text else None
 
 
 class ListenSettings(RoleSettings):
@@ -53,6 +60,7 @@ class ListenSettings(RoleSettings):
     listen_proxy_networks: _Networks = ""
     listen_tracker_messages_per_s: Annotated[float, Field(gt=0)] = 1_000
     listen_tracker_bytes_per_s: Annotated[float, Field(gt=0)] = 2 * 1024 * 1024
+    listen_show: Annotated[str, checked_by(_tracker)] = ""
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -87,6 +95,11 @@ class ListenSettings(RoleSettings):
     def queclink_address(self) -> tuple[str, int] | None:
         """Host and port for Queclink's devices; None: there is none."""
         return _unless_off(self.listen_queclink)
+
+    @property
+    def shown_tracker(self) -> UUID | None:
+        """The tracker whose messages are logged, decoded."""
+        return _tracker(self.listen_show)
 
     @property
     def exempt_networks(self) -> list[Network]:

@@ -29,6 +29,7 @@ from listener.link.ingest_link import Sender
 from listener.link.outbox import DeviceMessage, Origin, cost
 from listener.metrics import ListenerMetrics
 from listener.settings import ListenSettings
+from listener.shown import showing
 from listener.stored.claims import Claims
 from listener.stored.identities import Identities, Identity
 from listener.stored.presence import ConnectedDevice, Presence
@@ -95,7 +96,7 @@ class Worker:
         )
         self.takeovers = Takeovers()
         self.sign_ins = SignIns()
-        self.places = Places()
+        self.places = Places(presence)
         self.claims = Claims()
         self.handshakes = Handshakes()
         self.shaking_hands = 0
@@ -116,6 +117,8 @@ class Worker:
         sender.on_answers, sender.on_evicted = self._answer, self._evict
         sender.on_receipt = self._tell
         sender.on_answered = self._answered
+        if settings.shown_tracker is not None:
+            sender.on_offered = showing(settings.shown_tracker)
         self.identities = Identities(self._identity_changed)
         self.unknown_devices = UnknownDevices()
         self._show()
@@ -376,9 +379,9 @@ class Worker:
         """Tick all connections once a second, a slice at a time."""
         number = 0
         while True:
-            began_s = self.now_s()
-            await asyncio.sleep(SWEEP_S / SLICES)
-            if self.now_s() - began_s > SWEEP_S:
+            began_s, pause_s = self.now_s(), SWEEP_S / SLICES if self.devices else SWEEP_S
+            await asyncio.sleep(pause_s)
+            if self.now_s() - began_s > pause_s + SWEEP_S:
                 continue  # frozen or starved: what devices sent meanwhile is read first
             number = (number + 1) % SLICES
             now_s = self.now_s()

@@ -14,13 +14,15 @@ from db.core.fetch import value_of
 
 
 class DeviceConnection(NamedTuple):
-    """listener_id: None where the connection has ended, at disconnected_at."""
+    """listener_id: None where the connection has ended, at disconnected_at. protocol_version: of
+    MQTT: 3, 4 or 5.
+    """
 
     org_id: UUID
     tracker_id: UUID
     listener_id: UUID | None
     address: IPv4Address | IPv6Address
-    protocol_version: int
+    protocol_version: int | None
     connected_at: datetime
     disconnected_at: datetime | None
 

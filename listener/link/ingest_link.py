@@ -221,6 +221,7 @@ class Sender:
         self.on_answered: Callable[[int, int, float], None] = _nothing
         self.on_evicted: Callable[[int], None] = _nothing
         self.on_receipt: Callable[[Receipt], None] = _nothing
+        self.on_offered: Callable[[Origin, DeviceMessage], None] | None = None
         self._hello = link.Hello(link.VERSION, listener, key)
         self._link: IngestLink | None = None
 
@@ -237,6 +238,8 @@ class Sender:
 
     def offer(self, origin: Origin, message: DeviceMessage) -> None:
         """Take a message over. `origin.committed` is called after COMMIT."""
+        if self.on_offered is not None:
+            self.on_offered(origin, message)
         self.outbox.put(origin, message)
         if self._link is not None:
             self._link.flush_soon()

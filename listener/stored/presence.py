@@ -21,12 +21,14 @@ LEASE_S = 15.0
 
 
 class ConnectedDevice(NamedTuple):
-    """A device that has signed in. protocol_version: the MQTT version that it uses: 3, 4 or 5."""
+    """A device that has signed in. protocol_version: the MQTT version that it uses: 3, 4 or 5; None
+    for a box that speaks something else.
+    """
 
     org_id: UUID
     tracker_id: UUID
     address: str
-    protocol_version: int
+    protocol_version: int | None
     connected_at: datetime
 
 

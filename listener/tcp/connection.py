@@ -9,6 +9,7 @@ it has.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +22,7 @@ from listener.devices.connection import (
 )
 from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin, PlainMessage
 from listener.stored.identities import Identity
+from listener.stored.presence import ConnectedDevice
 from listener.tcp.protocol import (
     Damaged,
     DeviceProtocol,
@@ -75,6 +77,7 @@ class TcpDevice(asyncio.Protocol):
         "_transport",
         "_worker",
         "address",
+        "connected",
         "heard_s",
         "identity",
         "is_closing",
@@ -86,6 +89,7 @@ class TcpDevice(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.address = address
         self.identity: Identity | None = None
+        self.connected: ConnectedDevice | None = None
         self._imei = ""
         self._bucket: TokenBucket | None = None
         self._pending: deque[_Pending] = deque()
@@ -258,11 +262,17 @@ class TcpDevice(asyncio.Protocol):
         elif worker.holding.bytes > worker.holding.max_bytes:
             worker.metrics.refused.labels("memory").inc()
             self.close()
-        elif not worker.places.enter(identity.tracker_id, self, worker.now_s()):
+        elif not self._has_place(identity):
             worker.metrics.refused.labels("connections of an imei").inc()
             self.close()
         else:
             self._begin(identity, login)
+
+    def _has_place(self, identity: Identity) -> bool:
+        """Whether there is a place among the connections of the IMEI; this one is there then."""
+        owner, now = (identity.org_id, identity.tracker_id), datetime.now(UTC)
+        self.connected = ConnectedDevice(*owner, self.address, None, now)
+        return self._worker.places.enter(identity.tracker_id, self, self._worker.now_s())
 
     def _begin(self, identity: Identity, login: Login) -> None:
         worker = self._worker

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from stack.cli.options import DataDir, say
+from stack.servers.listening import BY_IMEI, NO_INGEST
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from stack.servers.stack import Stack
 from stack.servers.system import running_stack
@@ -27,6 +28,9 @@ def described(stack: Stack) -> str:
         addresses["listener-tls"] = stack.broker_tls_url
     if stack.ingest_url is not None:
         addresses["devices"] = stack.ingest_url
+    for name in BY_IMEI:
+        if (address := os.environ.get(name) or NO_INGEST) != NO_INGEST:
+            addresses[name.removeprefix("OPSC_LISTEN_").lower()] = address
     if stack.certificate is not None:
         addresses["certificate"] = str(stack.certificate.chain)
     addresses["dashboard"] = f"{stack.api_url}/app/"

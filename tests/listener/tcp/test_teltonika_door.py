@@ -114,3 +114,21 @@ async def test_fixes_over_a_day_confirm_a_claim(system: System, tenant: Tenant) 
     box = await Box.signed_in(system, imei)
     await box.asked(packet([record(NOW_MS)]))
     await until(lambda: rows(tenant, claims, imei)[0][1] is not None)
+
+
+async def test_the_older_connection_of_an_imei_is_shown_while_it_lasts(
+    system: System, tenant: Tenant
+) -> None:
+    shown = "SELECT connected_at, listener_id IS NOT NULL FROM device_connections"
+    imei = await claimed(tenant)
+    older = await Box.signed_in(system, imei)
+    await until(lambda: len(tenant.rows(shown)) == 1)
+    ((first_at, is_open),) = tenant.rows(shown)
+    assert is_open
+    newer = await Box.signed_in(system, imei)
+    await asyncio.sleep(1)  # it would be written by now
+    assert tenant.rows(shown) == [(first_at, True)]
+    older.close()
+    await until(lambda: tenant.rows(shown)[0][0] > first_at)
+    newer.close()
+    await until(lambda: not tenant.rows(shown)[0][1])
