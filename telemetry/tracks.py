@@ -1,6 +1,6 @@
-"""One track in a file, as GPX, CSV, NMEA or GeoJSON: its points in order of time.
+"""One track in a file, as GPX, KML, CSV, NMEA or GeoJSON: its points in order of time.
 
-- GPX: as `telemetry.traces.gpx` reads it.
+- GPX: as `telemetry.traces.gpx` reads it; KML as `telemetry.traces.kml` does.
 - CSV: `time,lat,lon`, and what `telemetry.traces.csv` knows beside; `device_id` says nothing here.
 - NMEA: as `telemetry.formats.nmea` reads it. An RMC that cannot be read is a fault, and the others
   are read.
@@ -22,11 +22,12 @@ from telemetry.formats.decoded import MAX_FIXES_PER_MESSAGE
 from telemetry.formats.nmea import decode_nmea
 from telemetry.times import parse_times_us
 from telemetry.traces.gpx import read_gpx
+from telemetry.traces.kml import read_kml
 from telemetry.traces.trace import BadValue, Devices, FixColumns, TraceError, batch_of, problem_of
 
 __all__ = ["MAX_POINTS", "TraceError", "Track", "TrackFormat", "read_track"]
 
-TrackFormat: TypeAlias = Literal["gpx", "csv", "nmea", "geojson"]
+TrackFormat: TypeAlias = Literal["gpx", "kml", "csv", "nmea", "geojson"]
 
 MAX_POINTS = 200_000
 _RMCS_AT_ONCE = MAX_FIXES_PER_MESSAGE // 2
@@ -35,8 +36,12 @@ _MOST_PIECES = 2_000  # each costs a little by itself
 _OTHER_ENCODING = re.compile(
     rb"""encoding\s*=\s*["'](?!(?:utf-8|us-ascii|iso-8859-1|windows-1252)["'])""", re.IGNORECASE
 )
-_TRACK_POINT = re.compile(rb"<(?:[\w.-]{1,50}:)?trkpt\b")
-_MOST_TAGS = 5_000  # of GPX: signs of elements and attributes, before a track point or in it
+_POINT: Mapping[TrackFormat, re.Pattern[bytes]] = {
+    "gpx": re.compile(rb"<(?:[\w.-]{1,50}:)?trkpt\b"),
+    "kml": re.compile(rb"<(?:[\w.-]{1,50}:)?(?:when|coord|Placemark)\b"),
+}
+_MOST_OF_A_POINT = 3  # of these elements
+_MOST_TAGS = 5_000  # of XML: signs of elements and attributes, before a point or in it
 _MOST_SIGNS: Mapping[TrackFormat, Mapping[bytes, int]] = {
     "csv": {b"\n": 2 * MAX_POINTS},
     "nmea": {b"\n": 1_000_000},
@@ -71,6 +76,8 @@ def read_track(form: TrackFormat, content: bytes) -> Track:
     match form:
         case "gpx":
             batches = (chunk.batch for chunk in read_gpx(_Bytes(content), "track"))
+        case "kml":
+            batches = read_kml(_Bytes(content))
         case "csv":
             from telemetry.traces.csv import read_csv  # Arrow, which others need not take
 
@@ -96,13 +103,15 @@ def _check_density(form: TrackFormat, content: bytes) -> None:
     """Refuse a file that has far more elements than any track of its length: each of them costs
     some hundred bytes of memory while it is read.
     """
-    if form == "gpx":
+    if form in _POINT:
         if b"\0" in content or _OTHER_ENCODING.search(content, 0, content.find(b">") + 1):
             raise TraceError(1, "the encoding must be UTF-8")
-        begin = 0
-        for end in (*(found.start() for found in _TRACK_POINT.finditer(content)), len(content)):
+        begin, points = 0, [found.start() for found in _POINT[form].finditer(content)]
+        if len(points) > _MOST_OF_A_POINT * MAX_POINTS:
+            raise TraceError(MAX_POINTS + 1, f"a track has at most {MAX_POINTS:,} points", "point")
+        for end in (*points, len(content)):
             if content.count(b"<", begin, end) + content.count(b"=", begin, end) > _MOST_TAGS:
-                raise TraceError(1, "there are too many elements beside the track points")
+                raise TraceError(1, "there are too many elements beside the points")
             begin = end
     else:
         for sign, most in _MOST_SIGNS[form].items():

@@ -13,12 +13,10 @@ Read as a stream: what was read of a track is forgotten. Entities are refused (d
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import iterparse
 
 from telemetry.times import parse_times_us
 from telemetry.traces.trace import (
@@ -31,6 +29,7 @@ from telemetry.traces.trace import (
     batch_of,
     problem_of,
 )
+from telemetry.traces.xml_events import events, local
 
 _CHUNK_POINTS = 20_000
 _UNIT = "track point"
@@ -66,30 +65,22 @@ def _track_points(source: ByteSource, name: str) -> Iterator[tuple[Element, str]
     """Yield each track point with the device of its track."""
     device = name
     path: list[Element] = []
-    for event, element in _events(source):
+    for event, element in events(source):
         if event == "start":
             path.append(element)
-            if len(path) == 1 and _local(element) != "gpx":
+            if len(path) == 1 and local(element) != "gpx":
                 raise TraceError(1, "not GPX: the root element must be gpx")
-            if _local(element) == "trk":
+            if local(element) == "trk":
                 device = name
             continue
         path.pop()
-        parent = _local(path[-1]) if path else ""
-        if _local(element) == "name" and parent == "trk":
+        parent = local(path[-1]) if path else ""
+        if local(element) == "name" and parent == "trk":
             device = (element.text or "").strip() or name
-        elif _local(element) == "trkpt":
+        elif local(element) == "trkpt":
             yield element, device
         if parent in ("gpx", "trk", "trkseg"):
             path[-1].remove(element)
-
-
-def _events(source: Any) -> Iterator[tuple[str, Any]]:
-    return iter(iterparse(source, events=("start", "end"), forbid_dtd=True))
-
-
-def _local(element: Element) -> str:
-    return element.tag.rpartition("}")[2]
 
 
 @dataclass(slots=True)
@@ -103,7 +94,7 @@ class _Points:
     def add(self, element: Element, device: str) -> None:
         texts = {"lat": element.get("lat", ""), "lon": element.get("lon", "")}
         for part in element.iter():
-            column = _COLUMN_OF.get(_local(part))
+            column = _COLUMN_OF.get(local(part))
             if column is not None and part.text:
                 texts.setdefault(column, part.text.strip())
         self.devices.append(device)

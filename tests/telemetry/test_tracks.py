@@ -18,6 +18,23 @@ GPX = (
     f'<trkpt lat="52.6" lon="13.5"><ele>35</ele><time>{TIMES[1]}</time></trkpt>'
     "</trkseg></trk></gpx>"
 )
+KML = (
+    '<kml xmlns="http://www.opengis.net/kml/2.2" xmlns:gx="http://www.google.com/kml/ext/2.2">'
+    "<Document><Placemark><name>Tour</name><gx:Track><altitudeMode>absolute</altitudeMode>"
+    f"<when>{TIMES[0]}</when><when>{TIMES[1]}</when>"
+    "<gx:coord>13.4 52.5 34</gx:coord><gx:coord>13.5 52.6 35</gx:coord>"
+    "</gx:Track></Placemark></Document></kml>"
+)
+KML_POINTS = (
+    "<kml><Folder>"
+    f"<Placemark><TimeStamp><when>{TIMES[1]}</when></TimeStamp><Point>"
+    "<altitudeMode>absolute</altitudeMode><coordinates>13.5,52.6,35</coordinates></Point>"
+    "</Placemark><Placemark><Point><coordinates>1,2</coordinates></Point></Placemark>"
+    "<Placemark><LineString><coordinates>1,2 3,4</coordinates></LineString></Placemark>"
+    f"<Placemark><TimeStamp><when>{TIMES[0]}</when></TimeStamp><Point>"
+    "<altitudeMode>absolute</altitudeMode><coordinates> 13.4,52.5,34 </coordinates></Point>"
+    "</Placemark></Folder></kml>"
+)
 CSV = f"time,lat,lon,altitude_m\n{TIMES[1]},52.6,13.5,35\n\n{TIMES[0]},52.5,13.4,34\n"
 NMEA = (
     "$GPRMC,120000.00,A,5230.0000,N,01324.0000,E,,,310126,,,A\r\n"
@@ -44,6 +61,8 @@ POINTS = {
 }
 FILES: list[tuple[TrackFormat, str]] = [
     ("gpx", GPX),
+    ("kml", KML),
+    ("kml", KML_POINTS),
     ("csv", CSV),
     ("csv", "\ufeff" + CSV.replace("\n", "\r\n")),
     ("nmea", NMEA),
@@ -86,6 +105,29 @@ def test_an_encoding_that_hides_what_a_file_has_is_refused(
         read_track("gpx", declared.encode(codec))
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (GPX, "the root element must be kml"),
+        (KML.replace("<gx:coord>13.5 52.6 35</gx:coord>", ""), "2 times and 1 positions"),
+        (KML.replace("13.5 52.6", "13.5 north"), "point 2: lat 'north' is not a number"),
+        (KML.replace("13.5 52.6", "13.5 99"), "point 2: lat"),
+        (KML.replace("13.5 52.6 35", "13.5"), "point 2: lat"),
+        (KML.replace(TIMES[1], "noon"), "point 2: time 'noon'"),
+        (KML_POINTS.replace("when>", "begin>"), "there is no point in the file"),
+        (f"<!DOCTYPE kml [<!ENTITY a 'b'>]>{KML}", "entities and document types are not read"),
+    ],
+)
+def test_kml_that_is_no_track_says_what_is_wrong(text: str, problem: str) -> None:
+    with pytest.raises(TraceError, match=problem):
+        read_track("kml", text.encode())
+
+
+def test_an_altitude_above_the_ground_of_kml_is_not_known() -> None:
+    text = KML.replace("<altitudeMode>absolute</altitudeMode>", "")
+    assert not read_track("kml", text.encode()).points.rows["known"].any()
+
+
 def test_rmcs_of_one_time_beyond_a_message_are_a_fault() -> None:
     track = read_track("nmea", (NMEA.splitlines()[0] + "\n").encode() * 1_001)
     assert (len(track.points), len(track.faults)) == (0, 1)
@@ -103,6 +145,8 @@ def test_a_log_whose_clock_jumps_all_the_time_is_refused() -> None:
         ("gpx", GPX.replace("</gpx>", "<a/>" * 10_000 + "</gpx>")),
         ("gpx", GPX.replace("</time>", "</time>" + "<a/>" * 10_000)),
         ("gpx", GPX.replace("<gpx ", "<gpx " + "".join(f'a{n}="" ' for n in range(10_000)))),
+        ("kml", KML.replace("</kml>", "<a/>" * 10_000 + "</kml>")),
+        ("kml", KML.replace("<gx:coord>", "<when/>" * 700_000 + "<gx:coord>", 1)),
         ("csv", CSV + "\n" * 500_000),
         ("nmea", NMEA + "a\n" * 1_000_001),
         ("geojson", "[" + "[]," * 500_000 + "[]]"),
@@ -124,7 +168,7 @@ def test_a_file_that_is_cut_anywhere_is_read_or_refused(form: TrackFormat, text:
 
 
 @given(
-    form=st.sampled_from(["gpx", "csv", "nmea", "geojson"]),
+    form=st.sampled_from(["gpx", "kml", "csv", "nmea", "geojson"]),
     content=st.binary(max_size=200)
     | st.text("<>{}[],\"'0123456789.$*NETZ:-\n gpxtrkptimelatlonRMC", max_size=200).map(str.encode),
 )

@@ -22,6 +22,7 @@ from use_cases.uploads import UploadedFile
 MOST_BYTES = 20_000_000
 _FORMATS: Mapping[str, TrackFormat] = {
     "application/gpx+xml": "gpx",
+    "application/vnd.google-earth.kml+xml": "kml",
     "text/csv": "csv",
     "application/geo+json": "geojson",
     "text/plain": "nmea",
@@ -40,8 +41,8 @@ _SCHEMA: dict[str, Any] = {
     "format": "binary",
     "minLength": 1,
     "maxLength": MOST_BYTES,
-    "description": "A GPX file, CSV with the columns time, lat and lon, GeoJSON with times, or, as"
-    " text/plain, lines of NMEA 0183",
+    "description": "A GPX or KML file, CSV with the columns time, lat and lon, GeoJSON with times,"
+    " or, as text/plain, lines of NMEA 0183",
     "examples": ["time,lat,lon,speed_mps\n2026-01-31T12:00:00Z,47.0502,8.3093,12.5\n"],
 }
 

@@ -161,6 +161,7 @@ class TrackerQuery(SortedQuery):
     """The filters of trackers, and what to show of them."""
 
     external_id: _ExternalId | None = None
+    imei: Annotated[_Imei | None, Field(description="that has claimed it")] = None
     asset_id: Annotated[fields.AssetId | None, Field(description="that are on it now")] = None
     employee_id: Annotated[fields.EmployeeId | None, Field(description="that are theirs now")] = (
         None

@@ -58,6 +58,17 @@ async def test_what_is_given_up_or_revoked_is_free(
     assert gone.json["imei"] is None
 
 
+async def test_a_tracker_is_found_by_its_imei_in_its_own_organization_alone(
+    north: Organization, south: Organization
+) -> None:
+    imei = new_imei()
+    place = await claimed(north, imei)
+    await claimed(north, new_imei())
+    found = (await north.viewer.get("/v1/trackers", imei=imei)).json["data"]
+    assert [f"/v1/trackers/{one['id']}" for one in found] == [place]
+    assert (await south.viewer.get("/v1/trackers", imei=imei)).json["data"] == []
+
+
 async def test_a_batch_claims_each_imei_once(north: Organization) -> None:
     one, two = new_imei(), new_imei()
     refused = await north.dispatcher.post("/v1/trackers/batch", [{"imei": one}, {"imei": one}])
