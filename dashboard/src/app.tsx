@@ -6,6 +6,7 @@ import { AlertsPage } from './alerts/alerts-page'
 import { AuditPage } from './audit/audit-page'
 import { BreachesPage } from './breaches/breaches-page'
 import { GatewaysPage } from './gateways/gateways-page'
+import { JobsPage } from './jobs/jobs-page'
 import { KeysPage } from './keys/keys-page'
 import { OrganizationPage } from './organization/organization-page'
 import { QuarantinePage } from './quarantine/quarantine-page'
@@ -82,6 +83,7 @@ function Pages() {
           <Route path="/trackers" element={<TrackersPage />} />
           <Route path="/gateways" element={<GatewaysPage />} />
           <Route path="/unknown-devices" element={<UnknownDevicesPage />} />
+          <Route path="/imports" element={<JobsPage />} />
           <Route path="/organization" element={<OrganizationPage />} />
           <Route path="/quarantine" element={<QuarantinePage />} />
           <Route path="/audit" element={<AuditPage />} />

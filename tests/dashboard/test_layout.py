@@ -45,6 +45,7 @@ PLACES = {
     "trackers": "trackers",
     "gateways": "gateways",
     "unknown-devices": "unknown-devices",
+    "imports": "imports",
     "organization": "organization",
     "employees-on-map": "organization#employees-on-map",
     "quarantine": "quarantine",
@@ -102,9 +103,20 @@ async def _add_a_gateway(page: Page) -> None:
     await page.locator("code.secret").wait_for()
 
 
+async def _check_a_file(page: Page) -> None:
+    """Check a spreadsheet, whose faults are shown."""
+    lines = "".join(f"{'Kiesgrube-' * 6}{place},,nie\n" for place in range(4))
+    text = f"external_id,name,year\n{lines}"
+    file: Any = {"name": "Maschinen.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    await page.locator("input[type=file]").set_input_files(file)
+    await page.locator(".card .button").first.click()
+    await page.locator(".note li").first.wait_for()
+
+
 # What is done on a page before it is looked at.
 STEPS = {
     "gateways": _add_a_gateway,
+    "imports": _check_a_file,
     "zone-form": _fill_in_a_zone,
     "zone-import": _choose_a_file,
 }

@@ -21,6 +21,7 @@ const PAGES: readonly Place[] = [
   { name: 'trackers', place: '/trackers', role: 'viewer', group: 'fleet' },
   { name: 'gateways', place: '/gateways', role: 'viewer', group: 'fleet' },
   { name: 'unknown-devices', place: '/unknown-devices', role: 'dispatcher', group: 'fleet' },
+  { name: 'imports', place: '/imports', role: 'viewer', group: 'fleet' },
   { name: 'organization', place: '/organization', role: 'dispatcher', group: 'administration' },
   { name: 'users', place: '/users', role: 'admin', group: 'administration' },
   { name: 'api-keys', place: '/keys', role: 'admin', group: 'administration' },

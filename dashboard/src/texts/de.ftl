@@ -417,6 +417,48 @@ device-registered = „{ $name }“ ist registriert. Die Maschine steht mit ihre
 forget = Vergessen
 sure-forget = „{ $name }“ vergessen? Das Gerät kommt wieder, wenn es erneut gesehen wird.
 
+## Importe
+
+imports = Importe
+imports-hint = Maschinen und Tracker aus einer Tabelle, und aufgezeichnete Wege von Maschinen. Hier stehen die neuesten 100 der letzten Woche.
+no-imports = In der letzten Woche wurde nichts importiert.
+new-import = Eine Datei importieren
+job-kind = Was
+job-import-assets = Maschinen aus CSV
+job-import-assets-hint = Die erste Zeile nennt die Felder: external_id,name,asset_class,tags. Jede Zeile ist eine Maschine mit ihrer eigenen external_id. Bis 2 MiB.
+job-import-trackers = Tracker aus CSV
+job-import-trackers-hint = Die erste Zeile nennt die Felder: external_id,name,imei. Jede Zeile ist ein Tracker mit seiner eigenen external_id. Bis 2 MiB.
+job-upload-track = Weg einer Maschine
+job-upload-track-hint = GPX, KML, CSV, GeoJSON oder NMEA, mit Zeiten. Bis 20 MB.
+job-file = Datei
+check-file = Nur prüfen
+do-import = Importieren
+upload = Hochladen
+track-of-another-kind = Der Name der Datei muss auf .gpx, .kml, .csv, .geojson, .nmea oder .txt enden.
+check-found = { $good } { $good ->
+    [one] Zeile ist
+   *[other] Zeilen sind
+} gut, { $known } schon bekannt, { $faulty } fehlerhaft. Nichts wurde geschrieben.
+job-made = Der Auftrag läuft: Unten steht, wie weit er ist.
+job-waiting = Wartet
+job-running = Wird abgearbeitet
+job-done = Fertig
+job-failed = Fehlgeschlagen
+job-cancelled = Abgebrochen
+job-reads = liest die Datei
+job-progress = { $done } von { $total }
+lines-written = { $count } angelegt
+points-written = { $count ->
+    [one] { $count } Punkt
+   *[other] { $count } Punkte
+}
+job-known = { $count } schon bekannt
+job-conflicts = { $count } mit einer anderen Position zu ihrer Zeit
+job-faults = Was ausgelassen wurde
+job-more-faults = Es gibt weitere, die nicht aufgeführt sind.
+fault-line = Zeile { $line }
+sure-cancel-job = Abbrechen? Was schon geschrieben ist, bleibt.
+
 ## Benutzer
 
 users = Benutzer

@@ -417,6 +417,48 @@ device-registered = “{ $name }” is registered. It is on the map with its nex
 forget = Forget
 sure-forget = Forget “{ $name }”? It comes back if it is seen again.
 
+## Imports
+
+imports = Imports
+imports-hint = Machines and trackers from a spreadsheet, and recorded tracks of machines. Here are the newest 100 of the last week.
+no-imports = Nothing was imported in the last week.
+new-import = Import a file
+job-kind = What
+job-import-assets = Machines from CSV
+job-import-assets-hint = The first line names the fields: external_id,name,asset_class,tags. Each line is a machine with its own external_id. Up to 2 MiB.
+job-import-trackers = Trackers from CSV
+job-import-trackers-hint = The first line names the fields: external_id,name,imei. Each line is a tracker with its own external_id. Up to 2 MiB.
+job-upload-track = Track of a machine
+job-upload-track-hint = GPX, KML, CSV, GeoJSON or NMEA, with times. Up to 20 MB.
+job-file = File
+check-file = Check only
+do-import = Import
+upload = Upload
+track-of-another-kind = The name of the file has to end with .gpx, .kml, .csv, .geojson, .nmea or .txt.
+check-found = { $good } { $good ->
+    [one] line is
+   *[other] lines are
+} good, { $known } known already, { $faulty } faulty. Nothing was written.
+job-made = It is on its way: see below how far it is.
+job-waiting = Waits
+job-running = Is worked through
+job-done = Done
+job-failed = Failed
+job-cancelled = Cancelled
+job-reads = reads the file
+job-progress = { $done } of { $total }
+lines-written = { $count } made
+points-written = { $count ->
+    [one] { $count } point
+   *[other] { $count } points
+}
+job-known = { $count } known already
+job-conflicts = { $count } with another position at their time
+job-faults = What was left out
+job-more-faults = There are more, which are not listed.
+fault-line = Line { $line }
+sure-cancel-job = Cancel it? What is written already stays.
+
 ## Users
 
 users = Users
