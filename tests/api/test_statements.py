@@ -54,7 +54,6 @@ LISTS = [
     "trackers",
     "trackers?include=last_seen_at,connection",
     "trackers?connected=false",
-    "trackers?imei=356938035643809",
     "zones",
     "zones/{zone}/versions",
     "zones/versions?from=2026-01-01T00:00:00Z",

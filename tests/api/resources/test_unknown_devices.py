@@ -76,7 +76,11 @@ async def listed(org: Organization, **filters: Any) -> list[dict[str, Any]]:
 
 async def first(org: Organization) -> dict[str, Any]:
     """Return the one device of the list, once it is there."""
-    await until(lambda: listed(org))
+
+    async def is_there() -> list[Any]:
+        return (await org.dispatcher.get(PATH)).json["data"]  # its total may be of a moment before
+
+    await until(is_there)
     (device,) = await listed(org)
     return device
 
