@@ -290,3 +290,23 @@ async def test_a_batch_has_little_of_each_where_several_send(database: DatabaseU
         of_each = Counter(one.identity for one in batch.messages)
         assert of_each == {of_many.tracker_id: 3, of_few.tracker_id: 40}
         assert deferral.SHARED_FIXES == 1_000
+
+
+async def test_what_waits_of_each_goes_before_what_came_and_is_cut_by_its_share(
+    database: DatabaseUnderTest,
+) -> None:
+    many, few = await Tenant.create(database), await Tenant.create(database)
+    of_many, of_few = await many.vehicle(), await few.vehicle()
+    waiting = [sent(of_many, fix(soon(n - 900), *HOME)) for n in range(150)]
+    came = [sent(of_many, fix(soon(-1), *HOME)), sent(of_few, fix(soon(-1), *HOME))]
+    async with term_of(database) as term:
+        memory = term.memory
+        memory.deferred = [
+            *deferral.by_organization(decode_batch(waiting[:90], now_us()), memory.registry),
+            *deferral.by_organization(decode_batch(waiting[90:], now_us()), memory.registry),
+        ]
+        memory.slow = frozenset({memory.registry.organizations.number(many.org_id)})
+        batch = deferral.shared(decode_batch(came, now_us()), memory, 1_000)
+    assert batch.messages == [*waiting[: deferral.SLOW_FIXES], came[1]]
+    left = [message for one in batch.behind for message in one.part.messages]
+    assert left == [*waiting[deferral.SLOW_FIXES :], came[0]]
