@@ -19,7 +19,7 @@ class IdIndex:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._texts: dict[int, str] = {}
-        self._ordinal_of: dict[UUID, int] = {}
+        self._ordinal_of: dict[int, int] = {}  # by the UUID's number, whose hash is quick
         self._ids: list[UUID] = []
         self._bytes = np.empty(0, "V16")
 
@@ -31,14 +31,14 @@ class IdIndex:
 
     def number(self, uuid: UUID) -> int:
         """Return the number of `uuid`, the next free one where it has none yet."""
-        ordinal = self._ordinal_of.setdefault(uuid, len(self._ids))
+        ordinal = self._ordinal_of.setdefault(uuid.int, len(self._ids))
         if ordinal == len(self._ids):
             self._ids.append(uuid)
         return ordinal
 
     def find(self, uuid: UUID) -> int:
         """Return the number of `uuid`, UNKNOWN where it has none."""
-        return self._ordinal_of.get(uuid, UNKNOWN)
+        return self._ordinal_of.get(uuid.int, UNKNOWN)
 
     def text(self, ordinal: int) -> str:
         """Return the id as text, worked out once."""

@@ -34,7 +34,6 @@ class Moves:
         self._spans = Spans()  # of assets, about trackers
         self._place: dict[Move, NDArray[np.void] | None] = {}
         self._last_us = np.empty(0, np.int64)  # of each asset's moves
-        self._last_begin_us = np.empty(0, np.int64)
         self._unplaced: list[Move] = []
         self._doubtful: set[int] = set()
         self._organization = np.empty(0, np.int32)  # by asset
@@ -47,7 +46,10 @@ class Moves:
         self._reach(asset)
         self._organization[asset] = organization
         self._doubtful.add(asset)
-        self._work_out(asset)
+        self._last_us[asset] = max(
+            from_us if to_us == MAX_TIME_US else to_us
+            for from_us, to_us, _ in self._spans.of(asset)
+        )
 
     def unplaced(self, state: State, watermarks: Watermarks) -> list[Move]:
         """Return new moves whose tracker has a last place that matters and is not looked up."""
@@ -113,7 +115,8 @@ class Moves:
         chosen = slice(n) if of_all else np.flatnonzero(has_fix)
         done_us = np.maximum(*(state.assets[name][chosen] for name in ("newest_us", "clock_us")))
         is_somewhere = state.assets["located"][chosen] | has_fix[chosen]
-        until_us = np.where(is_somewhere, self._last_us[chosen], self._last_begin_us[chosen])
+        last_begin_us = self._spans.last_from_us[:n][chosen]
+        until_us = np.where(is_somewhere, self._last_us[chosen], last_begin_us)
         asset = np.arange(n)[chosen]
         behind = (until_us > done_us) & ~np.isin(asset, waiting)
         spans_us = zip(done_us[behind].tolist(), until_us[behind].tolist(), strict=True)
@@ -170,12 +173,6 @@ class Moves:
             moved_tracker == tracker and time_us < from_us for from_us, _, moved_tracker in spans
         )
 
-    def _work_out(self, asset: int) -> None:
-        moves = self._moves(asset)
-        begins = [move.time_us for move in moves if move.tracker >= 0]
-        self._last_us[asset] = max((move.time_us for move in moves), default=MIN_TIME_US)
-        self._last_begin_us[asset] = max(begins, default=MIN_TIME_US)
-
     def _moves(self, asset: int) -> list[Move]:
         """Return the moves in order; tracker -1: the asset has none.
 
@@ -194,8 +191,8 @@ class Moves:
         if missing > 0:
             room = max(missing, len(self._last_us))
             self._last_us = np.append(self._last_us, np.full(room, MIN_TIME_US))
-            self._last_begin_us = np.append(self._last_begin_us, np.full(room, MIN_TIME_US))
             self._organization = np.append(self._organization, np.zeros(room, np.int32))
+            self._spans.hold(len(self._last_us))
 
 
 def _done_us(state: State, asset: int) -> int:

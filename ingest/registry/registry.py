@@ -43,6 +43,7 @@ from telemetry.formats.decode import tracker_of
 from telemetry.rollover import DAY_US
 
 _NO_RULES: Mapping[str, Any] = {}  # one for all zones without
+_DEFAULT_RULES = Rules()
 _NO_SETTINGS = SettingsRow(UUID(int=0), {}, None, {})
 
 
@@ -300,11 +301,15 @@ class Registry:
             shape=row.shape,
             valid_from_us=row.valid_from_us,
             valid_to_us=row.valid_to_us,
-            rules=Rules(**self._settings.get(organization, _NO_SETTINGS).rules | row.rules),
+            rules=self._rules(organization, row.rules),
             assets=self._filter(organization, row.assets),
             remembers_exits=row.kind == "allowed",
             made_us=made_us,
         )
+
+    def _rules(self, organization: int, own: dict[str, Any]) -> Rules:
+        settings = self._settings.get(organization, _NO_SETTINGS)
+        return Rules(**settings.rules | own) if settings.rules or own else _DEFAULT_RULES
 
     def _policy(self, row: ZoneVersionRow) -> Policy:
         """Return the rules as one shared value: nearly all zones share a few."""

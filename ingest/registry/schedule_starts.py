@@ -38,10 +38,12 @@ class ScheduleStarts:
         self, zone: int, version: int, organization: int, policy: Policy, span_us: tuple[int, int]
     ) -> None:
         """Add a version of a zone, in force in [span_us), or give it another end."""
+        if policy.schedule is None:
+            return
         wanted = [
             side for side in (True, False) if schedule_start_breach(policy, inside=side) is not None
         ]
-        if policy.schedule is not None and wanted:
+        if wanted:
             (inside,) = wanted
             hours = _Hours(organization, policy.schedule, inside, *span_us)
             self._hours[zone, version] = hours
