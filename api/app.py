@@ -50,6 +50,7 @@ from api.resources import (
     search,
     shifts,
     sites,
+    trips,
     unknown_devices,
     users,
     visits,
@@ -121,6 +122,7 @@ RESOURCES = (
     zone_versions,  # before zones, where its path would be an id
     zones,
     gps_events,
+    trips,
     punches,
     shifts,
     timesheets,

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
+from api.http.problems import bad_parameter
 from api.request.access import Reader
 from api.request.document_answers import check_acceptable
 from api.request.paging import ListOf, ListQuery, Page
@@ -58,6 +59,9 @@ class GpsEventQuery(ListQuery):
 
     asset_id: fields.AssetId | None = None
     tracker_id: fields.TrackerId | None = None
+    employee_id: Annotated[
+        fields.EmployeeId | None, Field(description="fixes of trackers while they were theirs")
+    ] = None
     zone_id: Annotated[
         fields.ZoneId | None, Field(description="fixes within stored visits of the zone")
     ] = None
@@ -75,10 +79,12 @@ class GpsEventQuery(ListQuery):
 async def list_gps_events(
     request: Request, access: Reader, query: Annotated[GpsEventQuery, Query()]
 ) -> Response:
-    """List fixes of a tracker, of an asset, within visits of a zone, or all; newest first. Viewers
-    and technicians read none of other people's trackers.
+    """List fixes of a tracker, of an asset, of an employee, within visits of a zone, or all; newest
+    first. Viewers and technicians read none of other people's trackers.
     """
     check_acceptable(request, "application/json")
+    if query.zone_id is not None and query.employee_id is not None:
+        raise bad_parameter("employee_id", "Employees make no visits: leave out zone_id.")
     page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     wanted = FixFilter(
@@ -88,6 +94,7 @@ async def list_gps_events(
         query.since,
         query.until,
         None if access.sees_all else access.caller.user_id,
+        query.employee_id,
     )
     async with access.transaction() as conn:
         await check_filters(conn, query)

@@ -23,6 +23,7 @@ from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions, PageRows, read_page
 from db.history.zone_spans import ZoneVisits
+from telemetry.fix import Flag
 
 _FIX = sql.SQL(
     "g.org_id, g.tracker_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags, g.altitude_m,"
@@ -40,6 +41,15 @@ _WITH_ASSET = sql.SQL(
         ON a.org_id = g.org_id AND a.tracker_id = g.tracker_id
        AND a.assigned_from <= g.time AND (a.assigned_to IS NULL OR g.time < a.assigned_to)
     {order_by}
+    """
+)
+_OF_TRACK = sql.SQL(
+    """
+    SELECT (extract(epoch FROM g.time) * 1000000)::int8, g.lat, g.lon, coalesce(g.accuracy_m, 0),
+           coalesce(g.speed_mps, 'NaN'), coalesce(g.ignition::int, -1),
+           CASE WHEN jsonb_typeof(g.attributes -> 'odometer') = 'number'
+                THEN (g.attributes ->> 'odometer')::float8 ELSE 'NaN' END
+      FROM ({source}) AS g {order_by} LIMIT %(reach)s
     """
 )
 _ALL_OF_ONE_TRACKER = sql.SQL(
@@ -73,6 +83,7 @@ NOT EXISTS (SELECT FROM tracker_assignments AS held
                AND holder.user_id IS DISTINCT FROM %(reader)s)
 """
 _EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+_FIXES_AT_A_TIME = 5_000  # of a track
 _FIRST_STRETCH = timedelta(minutes=2)
 _LONGEST_STRETCH = timedelta(days=60)
 # By whether the newest come first.
@@ -112,6 +123,20 @@ class HistoryFix(NamedTuple):
     attributes: str | None
 
 
+class TrackFix(NamedTuple):
+    """A fix of a track, microseconds since 1970. accuracy_m: 0 where it is not stated. speed_mps,
+    odometer_m: NaN where they are not known. ignition: 1, 0, or -1 where it is not known.
+    """
+
+    time_us: int
+    lat: float
+    lon: float
+    accuracy_m: float
+    speed_mps: float
+    ignition: int
+    odometer_m: float
+
+
 class HistoryKey(NamedTuple):
     """The place of a row in the list."""
 
@@ -122,9 +147,9 @@ class HistoryKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FixFilter:
-    """A filter of fixes: time in [since, until), of a tracker, of an asset, within visits of a
-    zone. hides_people_from: the user who reads no fixes of other people's trackers; None: all are
-    read.
+    """A filter of fixes: time in [since, until), of a tracker, of an asset, of an employee's
+    trackers, within visits of a zone. hides_people_from: the user who reads no fixes of other
+    people's trackers; None: all are read.
     """
 
     tracker_id: UUID | None = None
@@ -133,12 +158,13 @@ class FixFilter:
     since: datetime | None = None
     until: datetime | None = None
     hides_people_from: UUID | None = None
+    employee_id: UUID | None = None
 
     def spans(self) -> Spans:
         """Return no values: the row says nothing but when."""
         if self.zone_id is not None:
             return self.visits().spans()
-        if self.asset_id is not None:
+        if self.asset_id is not None or self.employee_id is not None:
             return self._assignments()
         if self.tracker_id is not None:
             return _ALL_OF_ONE_TRACKER, {"tracker": self.tracker_id}
@@ -169,7 +195,10 @@ class FixFilter:
 
     def _assignments(self) -> tuple[sql.Composable, dict[str, object]]:
         conditions = Conditions()
-        conditions.add("a.asset_id = %(asset)s", asset=self.asset_id)
+        if self.asset_id is not None:
+            conditions.add("a.asset_id = %(asset)s", asset=self.asset_id)
+        if self.employee_id is not None:
+            conditions.add("a.employee_id = %(employee)s", employee=self.employee_id)
         if self.tracker_id is not None:
             conditions.add("a.tracker_id = %(tracker)s", tracker=self.tracker_id)
         statement = sql.SQL(
@@ -283,6 +312,25 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
     source, values = _source(await _spans(conn, wanted), wanted.window())
     statement = sql.SQL("SELECT count(*) FROM ({} LIMIT %(at_most)s) AS counted").format(source)
     return await value_of(conn, statement, values | {"at_most": at_most, "reach": at_most})
+
+
+async def track(
+    conn: Connection, wanted: FixFilter, max_accuracy_m: float, at_most: int
+) -> list[TrackFix]:
+    """Read fixes in order of time, without suspect and inaccurate ones; the first `at_most`."""
+    conditions = wanted.window()
+    conditions.add("g.flags & %(suspect)s = 0", suspect=int(Flag.SUSPECT))
+    conditions.add(
+        "(g.accuracy_m IS NULL OR g.accuracy_m <= %(accuracy)s)", accuracy=max_accuracy_m
+    )
+    source, values = _source(await _spans(conn, wanted), conditions, descending=False)
+    statement = _OF_TRACK.format(source=source, order_by=_ORDER_BY[False])
+    fixes: list[TrackFix] = []
+    async with conn.cursor(name="track", binary=True) as cursor:
+        await cursor.execute(statement, values | {"reach": at_most})
+        while rows := await cursor.fetchmany(_FIXES_AT_A_TIME):
+            fixes += map(TrackFix._make, rows)
+    return fixes
 
 
 def _source(

@@ -328,6 +328,33 @@ EXISTS (SELECT FROM unnest(%(zone_ids)s::uuid[], %(starts)s::timestamptz[], %(en
 """
 
 
+class ZoneAt(NamedTuple):
+    """A zone in which an asset was at an instant, under its name of then."""
+
+    at: datetime
+    zone_id: UUID
+    name: str
+
+
+async def zones_at(conn: Connection, asset_id: UUID, times: Sequence[datetime]) -> list[ZoneAt]:
+    """Return the zones in which an asset was at each time, by its visits."""
+    cursor = await conn.execute(
+        """
+        SELECT look.at, visit.zone_id, version.name
+          FROM unnest(%s::timestamptz[]) AS look (at)
+          JOIN visits AS visit
+            ON visit.asset_id = %s AND NOT visit.retracted AND visit.entered_at <= look.at
+           AND (visit.left_at IS NULL OR visit.left_at >= look.at)
+          JOIN zone_versions AS version
+            ON version.org_id = visit.org_id AND version.zone_id = visit.zone_id
+           AND version.version = visit.zone_version
+         ORDER BY look.at, version.name, visit.zone_id
+        """,
+        (list(times), asset_id),
+    )
+    return [ZoneAt(*row) for row in await cursor.fetchall()]
+
+
 async def find(conn: Connection, visit_id: UUID) -> ListedVisit | None:
     async with conn.cursor(row_factory=args_row(ListedVisit)) as cursor:
         await cursor.execute(
