@@ -1,7 +1,7 @@
 """Trips and stops of a machine, of a tracker, or of an employee's trackers.
 
 They are worked out from the stored fixes when they are asked for, so they are right after late
-fixes, of any past, and by any rules (docs/decisions/0047-trips-when-asked-for.md).
+fixes, of any past, and by any rules (docs/decisions/0044-trips-when-asked-for.md).
 """
 
 import asyncio
@@ -38,9 +38,11 @@ router = APIRouter(prefix="/v1", tags=["trips"], route_class=TenantRoute)
 
 MOST_DAYS = 31
 MOST_FIXES = 200_000
+MOST_ZONES = 10  # told of a place
 # How far beyond the time that is asked for is looked, until what lies across its ends is known.
 _MARGINS = tuple(timedelta(hours=hours) for hours in (6, 24, 96, 384, 1536))
 _USUAL = TripRules()
+_A_DAY = timedelta(days=1)
 _EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _FOUND = TypeVar("_FOUND", Trip, Stop)
 _ZonesAt: TypeAlias = Mapping[datetime, Sequence[ZoneAt]]
@@ -65,7 +67,7 @@ class _Item(BaseModel):
     )
 
 
-_Zones = Annotated[list[TripZone], Field(max_length=1_000)]
+_Zones = Annotated[list[TripZone], Field(max_length=MOST_ZONES)]
 
 
 class TripItem(_Item):
@@ -73,7 +75,9 @@ class TripItem(_Item):
 
     start_lat: fields.Latitude
     start_lon: fields.Longitude
-    start_zones: _Zones = Field(description="of a machine, by its visits; as `end_zones`")
+    start_zones: _Zones = Field(
+        description=f"of a machine, by its visits, {MOST_ZONES} at most; as `end_zones`"
+    )
     end_lat: fields.Latitude
     end_lon: fields.Longitude
     end_zones: _Zones
@@ -106,7 +110,9 @@ class TripQuery(ListQuery):
     asset_id: fields.AssetId | None = None
     tracker_id: fields.TrackerId | None = None
     employee_id: fields.EmployeeId | None = None
-    since: Annotated[fields.Time, Field(alias="from")]
+    since: Annotated[
+        fields.Time | None, Field(alias="from", description="without it a day before to")
+    ] = None
     until: Annotated[
         fields.Time | None,
         Field(alias="to", description=f"at most {MOST_DAYS} days later; without it now"),
@@ -204,14 +210,15 @@ async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilt
     if sum(each is not None for each in given) != 1:
         raise bad_parameter("asset_id", "Name one of asset_id, tracker_id and employee_id.")
     until = query.until or await db_now(conn)
-    if query.since >= until:
+    since = query.since or max(until, _EARLIEST + _A_DAY) - _A_DAY
+    if since >= until:
         raise bad_parameter("from", "from must be earlier than to.")
-    if until - query.since > timedelta(days=MOST_DAYS):
+    if until - since > timedelta(days=MOST_DAYS):
         raise bad_parameter("to", f"to must be at most {MOST_DAYS} days later than from.")
     return FixFilter(
         tracker_id=query.tracker_id,
         asset_id=query.asset_id,
-        since=query.since,
+        since=since,
         until=until,
         hides_people_from=None if access.sees_all else access.caller.user_id,
         employee_id=query.employee_id,
@@ -322,7 +329,9 @@ async def _zones(conn: Connection, asset_id: UUID | None, rows: Iterable[_Found[
     """Return the zones in which the machine was at the ends of trips and amid stops."""
     zones: dict[datetime, list[ZoneAt]] = {}
     times = sorted({at for row in rows for at in (row.started_at, row.middle, row.last_at)})
-    for zone in await visits.zones_at(conn, asset_id, times) if asset_id and times else ():
+    if asset_id is None or not times:
+        return zones
+    for zone in await visits.zones_at(conn, asset_id, times, MOST_ZONES):
         zones.setdefault(zone.at, []).append(zone)
     return zones
 

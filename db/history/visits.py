@@ -336,21 +336,26 @@ class ZoneAt(NamedTuple):
     name: str
 
 
-async def zones_at(conn: Connection, asset_id: UUID, times: Sequence[datetime]) -> list[ZoneAt]:
-    """Return the zones in which an asset was at each time, by its visits."""
+async def zones_at(
+    conn: Connection, asset_id: UUID, times: Sequence[datetime], at_most: int
+) -> list[ZoneAt]:
+    """Return the zones in which an asset was at each time, by its visits; so many of each."""
     cursor = await conn.execute(
         """
-        SELECT look.at, visit.zone_id, version.name
+        SELECT look.at, within.zone_id, within.name
           FROM unnest(%s::timestamptz[]) AS look (at)
-          JOIN visits AS visit
-            ON visit.asset_id = %s AND NOT visit.retracted AND visit.entered_at <= look.at
-           AND (visit.left_at IS NULL OR visit.left_at >= look.at)
-          JOIN zone_versions AS version
-            ON version.org_id = visit.org_id AND version.zone_id = visit.zone_id
-           AND version.version = visit.zone_version
-         ORDER BY look.at, version.name, visit.zone_id
+         CROSS JOIN LATERAL (
+               SELECT visit.zone_id, version.name
+                 FROM visits AS visit
+                 JOIN zone_versions AS version
+                   ON version.org_id = visit.org_id AND version.zone_id = visit.zone_id
+                  AND version.version = visit.zone_version
+                WHERE visit.asset_id = %s AND NOT visit.retracted AND visit.entered_at <= look.at
+                  AND (visit.left_at IS NULL OR visit.left_at >= look.at)
+                ORDER BY version.name, visit.zone_id LIMIT %s) AS within
+         ORDER BY look.at, within.name, within.zone_id
         """,
-        (list(times), asset_id),
+        (list(times), asset_id, at_most),
     )
     return [ZoneAt(*row) for row in await cursor.fetchall()]
 

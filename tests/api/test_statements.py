@@ -40,6 +40,8 @@ OTHER_LISTS = {
     "users",
     "api-keys",
     "event-types",
+    "stops",
+    "trips",
     "work-orders/{id}/comments",
     "work-orders/{id}/transitions",
     "work-orders/{id}/assets-on-site",

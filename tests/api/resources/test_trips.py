@@ -55,14 +55,14 @@ def _minutes(at: str) -> float:
     return (datetime.fromisoformat(at) - minute(0)) / timedelta(minutes=1)
 
 
-def window(first: float = 0, last: float = 120) -> dict[str, str]:
+def window(first: float = 0, last: float = 120) -> dict[str, Any]:
     return {"from_": text(minute(first)), "to": text(minute(last))}
 
 
 async def test_a_day_of_a_truck(api: RunningApi, north: Organization) -> None:
     who = await carried(north)
     store(api, north, who.tracker_id, day(), speed_mps=15.5, accuracy_m=5)
-    asked = {"asset_id": who.asset_id, **window()}
+    asked: dict[str, Any] = {"asset_id": who.asset_id, **window()}
     found = await north.viewer.get("/v1/trips", **asked)
     assert spans(found) == [(60, None), (20, 30)]
     assert found.json["total"] == 2
@@ -102,7 +102,7 @@ async def test_they_do_not_depend_on_the_order_of_arrival(
         who, fixes = await carried(north), day()
         random.Random(seed).shuffle(fixes)
         store(api, north, who.tracker_id, fixes)
-        asked = {"asset_id": who.asset_id, **window()}
+        asked: dict[str, Any] = {"asset_id": who.asset_id, **window()}
         answers = [await north.viewer.get(f"/v1/{kind}", **asked) for kind in ("trips", "stops")]
         found = [spans(answer) for answer in answers]
         wanted = wanted or found
@@ -114,7 +114,7 @@ async def test_what_lies_across_the_ends_of_the_window_is_whole(
 ) -> None:
     who = await carried(north)
     store(api, north, who.tracker_id, day())
-    asked = {"asset_id": who.asset_id}
+    asked: dict[str, Any] = {"asset_id": who.asset_id}
     found = await north.viewer.get("/v1/trips", **asked, **window(25, 26))
     stops = await north.viewer.get("/v1/stops", **asked, **window(40, 41))
     assert (spans(found), spans(stops)) == ([(20, 30)], [(30, 60)])
@@ -127,7 +127,7 @@ async def test_a_stop_of_weeks_is_found_from_amid_it(api: RunningApi, north: Org
     weeks = 21 * 24 * 60.0
     before = [(number - 40.0, -20.0 + number / 2) for number in range(40)]
     store(api, north, who.tracker_id, [*before, (0, 0), (5, 0), (6, 0), (weeks, 0)])
-    asked = {"asset_id": who.asset_id, **window(weeks / 2, weeks / 2 + 1)}
+    asked: dict[str, Any] = {"asset_id": who.asset_id, **window(weeks / 2, weeks / 2 + 1)}
     (stop,) = (await north.viewer.get("/v1/stops", **asked)).json["data"]
     assert (_minutes(stop["started_at"]), stop["ended_at"], stop["is_cut"]) == (0, None, False)
     assert stop["duration_s"] == weeks * 60
@@ -136,7 +136,7 @@ async def test_a_stop_of_weeks_is_found_from_amid_it(api: RunningApi, north: Org
 async def test_pages_follow_one_another(api: RunningApi, north: Organization) -> None:
     who = await carried(north)
     store(api, north, who.tracker_id, day())
-    asked = {"asset_id": who.asset_id, "limit": 1, **window()}
+    asked: dict[str, Any] = {"asset_id": who.asset_id, "limit": 1, **window()}
     for sort, wanted in (("started_at", [(20, 30), (60, None)]), ("-started_at", None)):
         first = await north.viewer.get("/v1/trips", sort=sort, **asked)
         second = await north.viewer.get(
@@ -155,7 +155,7 @@ async def test_zones_are_those_of_the_visits(api: RunningApi, north: Organizatio
     made = await north.admin.post("/v1/zones", {"name": "Yard", "geometry": square()})
     yard = {"id": made.json["id"], "name": "Yard"}
     store_visit(api, north, who, yard["id"], minute(0), minute(21))
-    asked = {"asset_id": who.asset_id, **window(0, 40)}
+    asked: dict[str, Any] = {"asset_id": who.asset_id, **window(0, 40)}
     (trip,) = (await north.viewer.get("/v1/trips", **asked)).json["data"]
     assert (trip["start_zones"], trip["end_zones"]) == ([yard], [])
     second, first = (await north.viewer.get("/v1/stops", **asked)).json["data"]
@@ -168,7 +168,7 @@ async def test_an_odometer_and_ignition_that_are_sent(api: RunningApi, north: Or
         is_on = 8 <= at <= 31 or at >= 58
         attributes = f'{{"odometer": {1_000 + at}}}'
         store(api, north, who.tracker_id, [(at, km)], ignition=is_on, attributes=attributes)
-    asked = {"asset_id": who.asset_id, "sort": "started_at", **window()}
+    asked: dict[str, Any] = {"asset_id": who.asset_id, "sort": "started_at", **window()}
     trip, _ = (await north.viewer.get("/v1/trips", **asked)).json["data"]
     assert trip["odometer_m"] == 10
     first, second = (await north.viewer.get("/v1/stops", **asked)).json["data"]
@@ -205,7 +205,7 @@ async def test_those_of_a_tracker_and_of_an_employee(api: RunningApi, north: Org
 async def test_rules_may_be_others(api: RunningApi, north: Organization) -> None:
     who = await carried(north)
     store(api, north, who.tracker_id, day())
-    asked = {"asset_id": who.asset_id, **window()}
+    asked: dict[str, Any] = {"asset_id": who.asset_id, **window()}
     stops = await north.viewer.get("/v1/stops", stop_after_s=25 * 60, **asked)
     assert spans(stops) == [(30, 60)]
 
@@ -235,7 +235,7 @@ async def test_questions_that_cannot_be_answered(
     message: str,
 ) -> None:
     who = await carried(north)
-    asked = {"asset_id": who.asset_id, **window(), **changes}
+    asked: dict[str, Any] = {"asset_id": who.asset_id, **window(), **changes}
     answer = await north.viewer.get(
         "/v1/trips", **{name: value for name, value in asked.items() if value is not None}
     )
@@ -251,7 +251,7 @@ async def test_too_many_fixes_are_said_to_be_so(
     who = await carried(north)
     store(api, north, who.tracker_id, day())
     monkeypatch.setattr(trips, "MOST_FIXES", 20)
-    asked = {"asset_id": who.asset_id}
+    asked: dict[str, Any] = {"asset_id": who.asset_id}
     answer = await north.viewer.get("/v1/trips", **asked, **window())
     assert answer.status == 400
     (fault,) = answer.json["errors"]
