@@ -140,6 +140,22 @@ pace = Tempo
 take-away = Entfernen
 beside-it = Daneben
 nobody-beside = Keine andere Maschine
+day = Fahrten und Halte
+day-sum = { $count ->
+    [one] 1 Fahrt, { $distance }
+   *[other] { $count } Fahrten, { $distance }
+}
+day-open = dauert an
+trip = Fahrt
+trip-from = Fahrt ab { $from }
+trip-to = Fahrt nach { $to }
+trip-from-to = { $from } nach { $to }
+trip-top = bis { $speed }
+trip-carried = getragen, Motor aus
+trip-gap = mit einer Lücke
+stop = Halt
+stop-in = Halt: { $zone }
+stop-idle = Motor an für { $time }
 visits = Besuche
 
 ## Zonen

@@ -23,6 +23,7 @@ const KEPT = 'language'
 const KMH = 3.6
 const MPH = 2.236936
 const FEET = 3.28084
+const METRES_OF_A_MILE = 1_609.344
 
 function isZone(name: string): boolean {
   try {
@@ -106,6 +107,12 @@ export function timeZone(): string {
 
 export function speedText(mps: number, units = display.units): string {
   return units === 'metric' ? `${Math.round(mps * KMH)} km/h` : `${Math.round(mps * MPH)} mph`
+}
+
+export function distanceText(metres: number, units = display.units): string {
+  const long = units === 'metric' ? metres / 1_000 : metres / METRES_OF_A_MILE
+  if (long < 0.1) return lengthText(metres, units)
+  return `${long.toFixed(long < 100 ? 1 : 0)} ${units === 'metric' ? 'km' : 'mi'}`
 }
 
 export function lengthText(metres: number, units = display.units): string {

@@ -140,6 +140,22 @@ pace = Pace
 take-away = Take away
 beside-it = Beside it
 nobody-beside = No other machine
+day = Trips and stops
+day-sum = { $count ->
+    [one] 1 trip, { $distance }
+   *[other] { $count } trips, { $distance }
+}
+day-open = goes on
+trip = Trip
+trip-from = Trip from { $from }
+trip-to = Trip to { $to }
+trip-from-to = { $from } to { $to }
+trip-top = up to { $speed }
+trip-carried = carried, engine off
+trip-gap = with a gap
+stop = Stop
+stop-in = Stop: { $zone }
+stop-idle = engine on for { $time }
 visits = Visits
 
 ## Zones

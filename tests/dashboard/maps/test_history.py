@@ -7,7 +7,8 @@ from typing import Any
 from playwright.async_api import Page, expect
 
 from tests.api.running import Organization, RunningApi
-from tests.api.stored import carried, minute, store_fixes
+from tests.api.shapes import square
+from tests.api.stored import carried, minute, store_fixes, store_visit
 from tests.dashboard.pages import Pages
 
 
@@ -39,6 +40,31 @@ async def test_a_way_is_shown_and_played(
     await expect(page.get_by_role("alert")).to_contain_text("There is no such thing")
     await page.goto(f"{pages.url}/app/history?asset={truck.asset_id}&from=0&to=3600000")
     await expect(page.get_by_text("There are no positions of this time")).to_be_visible()
+
+
+async def test_trips_and_stops_are_told_in_a_line_each(
+    pages: Pages, api: RunningApi, org: Organization
+) -> None:
+    truck = await carried(org, "Truck 7")
+    for number in range(41):
+        km = min(max(number - 10, 0), 20)
+        lon = 13.4 + km / 67.8
+        store_fixes(api, org, truck.tracker_id, [minute(number)], lon=lon, speed_mps=17.0)
+    made = await org.admin.post("/v1/zones", {"name": "Yard", "geometry": square()})
+    store_visit(api, org, truck, made.json["id"], minute(0), minute(11))
+    page = await pages.sign_in(org, "viewer@example.com")
+    span = f"from={_ms(minute(-60))}&to={_ms(minute(60))}"
+    await page.goto(f"{pages.url}/app/history?asset={truck.asset_id}&{span}")
+    day = page.get_by_role("list", name="Trips and stops").get_by_role("listitem")
+    await expect(day).to_have_count(3)
+    await expect(day.nth(0)).to_contain_text("Stop: Yard")
+    await expect(day.nth(1)).to_contain_text("Trip from Yard")
+    await expect(day.nth(1)).to_contain_text("20.0 km · 20 min · up to 61 km/h")
+    await expect(day.nth(2)).to_contain_text("goes on")
+    await expect(page.get_by_text("1 trip, 20.0 km")).to_be_visible()
+    await day.nth(1).get_by_role("button").click()
+    instant = page.get_by_role("slider", name="Moment")
+    await expect(instant).to_have_js_property("value", str(_ms(minute(10))))
 
 
 async def test_a_day_is_the_most_that_is_read(
