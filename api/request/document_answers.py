@@ -1,6 +1,6 @@
 """Answers that are documents, for those who accept their type; everybody else gets JSON."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -32,12 +32,13 @@ def wanted(request: Request, forms: Mapping[str, _T]) -> _T:
     return forms[preferred(accept, list(forms))]
 
 
-def check_acceptable(request: Request, media_type: str) -> None:
-    """Raise Problem (406) where there is an Accept header, and it does not take the type."""
+def check_acceptable(request: Request, media_types: Sequence[str]) -> None:
+    """Raise Problem (406) where there is an Accept header, and it takes none of the types."""
     accept = ",".join(request.headers.getlist("accept"))
-    if accept and accepted_weight(weights(accept), media_type) == 0:
-        detail = f"This list is served as {media_type} only."
-        raise Problem(406, "not_acceptable", detail, more={"media_types": [media_type]})
+    weight_of = weights(accept)
+    if accept and not any(accepted_weight(weight_of, each) for each in media_types):
+        detail = f"This list is served as {', '.join(media_types)}."
+        raise Problem(406, "not_acceptable", detail, more={"media_types": [*media_types]})
 
 
 def wants_pdf(request: Request) -> bool:

@@ -1,5 +1,6 @@
 """GPS events: the stored fixes."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -11,11 +12,12 @@ from starlette.responses import Response
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.http.problems import bad_parameter
-from api.request.access import Reader
-from api.request.document_answers import check_acceptable
+from api.request import document_answers
+from api.request.access import Access, Reader
 from api.request.paging import ListOf, ListQuery, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
+from api.resources.gps_export import FORMS, PAGE_ROWS, Form, exported
 from db.history import gps_history
 from db.history.gps_history import Cut, FixFilter, HistoryFix, HistoryKey
 from telemetry.fix import Flag
@@ -23,6 +25,8 @@ from telemetry.ids import derived_id, format_id
 
 router = APIRouter(prefix="/v1/gps-events", tags=["gps-events"], route_class=TenantRoute)
 _MAX_COUNTED_IN_ZONE = 10_000  # each visit is looked up for its fixes
+_FILE = {"type": "string", "description": "all that match, the oldest first"}
+_OF_PAGES = ("limit", "offset", "cursor", "total")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,19 +78,23 @@ class GpsEventQuery(ListQuery):
     "",
     operation_id="listGpsEvents",
     response_model=ListOf[GpsEventItem],
-    responses={406: {"description": "an export that there is not"}},
+    responses={
+        200: {"content": {name: {"schema": _FILE} for name in FORMS}},
+        406: {"description": "an export that there is not"},
+    },
 )
 async def list_gps_events(
     request: Request, access: Reader, query: Annotated[GpsEventQuery, Query()]
 ) -> Response:
     """List fixes of a tracker, of an asset, of an employee, within visits of a zone, or all; newest
-    first. Viewers and technicians read none of other people's trackers.
+    first. Viewers and technicians read none of other people's trackers. As a file, all of them: the
+    oldest first unless `sort` is given.
     """
-    check_acceptable(request, "application/json")
+    forms: dict[str, Form | None] = {"application/json": None, **FORMS}
+    document_answers.check_acceptable(request, list(forms))
+    form = document_answers.wanted(request, forms)
     if query.zone_id is not None and query.employee_id is not None:
         raise bad_parameter("employee_id", "Employees make no visits: leave out zone_id.")
-    page = Page(access, query, "gps-events", HistoryKey)
-    cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     wanted = FixFilter(
         query.tracker_id,
         query.asset_id,
@@ -96,6 +104,10 @@ async def list_gps_events(
         None if access.sees_all else access.caller.user_id,
         query.employee_id,
     )
+    if form is not None:
+        return await _export(request, access, query, wanted, form)
+    page = Page(access, query, "gps-events", HistoryKey)
+    cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     async with access.transaction() as conn:
         await check_filters(conn, query)
         most = None if query.zone_id is None else _MAX_COUNTED_IN_ZONE
@@ -104,6 +116,40 @@ async def list_gps_events(
     return await page.response(
         rows, total, key=lambda row: HistoryKey(row.time, row.tracker_id, row.seq), item=_item
     )
+
+
+async def _export(
+    request: Request, access: Access, query: GpsEventQuery, wanted: FixFilter, form: Form
+) -> Response:
+    """Answer with a file. Raises Problem (400, 404, 429, 503)."""
+    given = query.model_fields_set
+    for name in _OF_PAGES:
+        if name in given:
+            raise bad_parameter(name, f"A file has no pages: leave out {name}.")
+    names = query.fields.split(",") if query.fields is not None else list(GpsEventItem.model_fields)
+    missing = [name for name in form.needs if name not in names]
+    if missing:
+        raise bad_parameter("fields", f"This form of file needs {missing[0]}.")
+    async with access.transaction() as conn:
+        await check_filters(conn, query)
+    descending = "sort" in given and query.sort == "-time"
+    return await exported(request, access, form, _pages(access, wanted, descending), names)
+
+
+async def _pages(
+    access: Access, wanted: FixFilter, descending: bool
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield the rows page by page, each read in a transaction of its own."""
+    after: HistoryKey | None = None
+    while True:
+        async with access.transaction() as conn:
+            cut = Cut(descending, after, PAGE_ROWS, 0)
+            rows = await gps_history.listing(conn, wanted, cut)
+        if rows:
+            yield [_item(row) for row in rows]
+            after = HistoryKey(rows[-1].time, rows[-1].tracker_id, rows[-1].seq)
+        if len(rows) < PAGE_ROWS and not rows.is_cut:
+            return
 
 
 def _item(fix: HistoryFix) -> dict[str, Any]:

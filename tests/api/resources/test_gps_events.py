@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.resources import gps_events
+from api.resources import gps_events, gps_export
 from telemetry.ids import parse_id
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
@@ -259,10 +259,11 @@ async def test_two_fixes_of_one_instant_are_told_apart_by_seq(
     assert rows[0]["id"] != rows[1]["id"]
 
 
-@pytest.mark.parametrize("media_type", ["text/csv", "application/geo+json", "application/json;q=0"])
+@pytest.mark.parametrize("media_type", ["application/pdf", "image/*", "application/json;q=0"])
 async def test_an_export_that_there_is_not_is_a_406(north: Organization, media_type: str) -> None:
     answer = await north.viewer.get("/v1/gps-events", {"Accept": media_type})
-    assert (answer.status, answer.json["media_types"]) == (406, ["application/json"])
-    for accepted in ("*/*", "application/*", "text/csv, application/json;q=0.1"):
+    assert answer.status == 406
+    assert answer.json["media_types"] == ["application/json", *gps_export.FORMS]
+    for accepted in ("*/*", "application/*", "text/csv;q=0.1, application/json"):
         answer = await north.viewer.get("/v1/gps-events", {"Accept": accepted})
         assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
