@@ -10,6 +10,7 @@ import { Choice } from '../ui/choice'
 import { Button, Note, ProblemNote } from '../ui/forms'
 import { useZones } from '../zones/use-zones'
 import { DayLog } from './day-log'
+import { WayExport } from './way-export'
 import { SpeedChart } from './speed-chart'
 import { placeAt, type Fix } from './track'
 import { TrackMap, WAY_COLOURS } from './track-map'
@@ -205,6 +206,7 @@ export default function HistoryPage() {
         )}
         {zones.data && <ZonesThenNote differences={differences} />}
         {fixes.length > 0 && <DayLog asset={asset!} from={span[0]} to={span[1]} onShow={play.setAt} />}
+        {fixes.length > 0 && <WayExport asset={asset!} from={span[0]} to={span[1]} />}
         {visits.data && visits.data.data.length > 0 && <h2>{say('visits')}</h2>}
         <ul className="visits" aria-label={say('visits')}>
           {visits.data?.data.map((visit) => (

@@ -4,6 +4,7 @@ import { api, data } from '../api/client'
 import { problemOf } from '../api/problem'
 import { useSay } from '../texts/texts'
 import { Button, ProblemNote } from '../ui/forms'
+import { offer } from '../ui/offer'
 import { kmlOf } from './kml'
 
 const PAGE = 1_000
@@ -44,14 +45,4 @@ async function readAll(): Promise<Feature[]> {
     cursor = page.next_cursor
   } while (cursor !== null)
   return features
-}
-
-/** Give a file to the browser's downloads. */
-function offer(name: string, type: string, content: string): void {
-  const address = URL.createObjectURL(new Blob([content], { type }))
-  const link = document.createElement('a')
-  link.href = address
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(address), 10_000)
 }

@@ -67,6 +67,24 @@ async def test_trips_and_stops_are_told_in_a_line_each(
     await expect(instant).to_have_js_property("value", str(_ms(minute(10))))
 
 
+async def test_a_way_is_saved_as_a_file(pages: Pages, api: RunningApi, org: Organization) -> None:
+    truck = await carried(org, "Truck 7")
+    store_fixes(api, org, truck.tracker_id, [minute(0), minute(1)])
+    page = await pages.sign_in(org, "viewer@example.com")
+    span = f"from={_ms(minute(-60))}&to={_ms(minute(60))}"
+    await page.goto(f"{pages.url}/app/history?asset={truck.asset_id}&{span}")
+    for format_, extension, begin in (
+        ("CSV", "csv", "id,tracker_id,"),
+        ("GeoJSON", "geojson", '{"type":"FeatureCollection"'),
+        ("GPX", "gpx", "<?xml"),
+    ):
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name=format_).click()
+        file = await download.value
+        assert file.suggested_filename == f"{truck.asset_id}-2026-03-01.{extension}"
+        assert (await file.path()).read_text().startswith(begin)
+
+
 async def test_a_day_is_the_most_that_is_read(
     pages: Pages, api: RunningApi, org: Organization
 ) -> None:
