@@ -43,10 +43,10 @@ class H02:
         while (size := self._frame_bytes()) is not None:
             frame = bytes(self._buffer[:size])
             head = HEAD.match(frame)
-            if head is None:
-                raise NoProtocol("no sentence")
-            device_id = head[2].decode() or self._device_id
-            if device_id != self._device_id or not device_id:
+            device_id = self._device_id if head is None else head[2].decode() or self._device_id
+            if head is None or not device_id:
+                raise NoProtocol("no sentence, or nobody's")
+            if device_id != self._device_id:
                 self._device_id = device_id
                 return Login(device_id, answer=b"")
             del self._buffer[:size]

@@ -68,10 +68,8 @@ class Meitrack:
     def _packet_bytes(self) -> int | None:
         """Return the length of the next packet, None while it is not whole. Raises NoProtocol."""
         begin = bytes(self._buffer[:_LONGEST_HEAD_BYTES])
-        comma = begin.find(b",")
-        if not begin.startswith(b"$$"[: len(begin)]) or (comma < 0) is (
-            len(begin) == _LONGEST_HEAD_BYTES
-        ):
+        comma = begin.find(b",", 3)
+        if begin[:2] != b"$$"[: len(begin)] or (comma < 0 and len(begin) == _LONGEST_HEAD_BYTES):
             raise NoProtocol("no packet")
         if comma < 0:
             return None

@@ -131,7 +131,9 @@ def _degrees(name: str, angle: bytes) -> float:
     else:
         found = _WHOLE_ANGLE.fullmatch(angle)
         if found is None:
-            raise _Unreadable(f"{angle.decode()} is no {name}: it is degrees and minutes, ddmm.mmmm")
+            raise _Unreadable(
+                f"{angle.decode()} is no {name}: it is degrees and minutes, ddmm.mmmm"
+            )
         degrees, minutes = int(found[1]), int(found[2] + found[3]) / 10_000
     if minutes >= 60:
         raise _Unreadable(f"{angle.decode()} is no {name}: there are 60 minutes in a degree")
