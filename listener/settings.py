@@ -103,7 +103,7 @@ class ListenSettings(RoleSettings):
                 needs = "needs OPSC_TLS_CERT and OPSC_TLS_KEY"
                 raise ValueError(f"OPSC_LISTEN_{protocol.upper()} with tls:// {needs}")
             if protocol == "gt06" and "udp" in ways:
-                raise ValueError("OPSC_LISTEN_GT06: GT06 signs in on a connection, udp:// has none")
+                raise ValueError("OPSC_LISTEN_GT06 has no udp://: GT06 signs in on a connection")
         if not has_tls_port and not self.listen_port:
             raise ValueError("OPSC_LISTEN_PORT is 0, and there is no OPSC_LISTEN_TLS_PORT")
         return self

@@ -36,7 +36,6 @@ MAX_DATAGRAM_BYTES = 4 * 1024
 AT_ONCE = 64
 """The number of datagrams that are read before others have their turn."""
 SWEEP_S = 10.0
-MOST_SENDERS = 100_000
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
@@ -121,21 +120,15 @@ class DatagramDoor:
         self, sender: _Sender, protocol: DeviceProtocol, event: Packet | Question, reply: _Reply
     ) -> str:
         worker, now_s = self._worker, self._worker.now_s()
-        is_open = (
-            worker.sender.is_linked
-            and worker.holding.bytes <= worker.holding.max_bytes
-            and not worker.is_draining
-        )
+        has_room = worker.holding.bytes <= worker.holding.max_bytes
+        is_open = worker.sender.is_linked and has_room and not worker.is_draining
         if isinstance(event, Question):
             if is_open and not sender.held:
                 self._answer(reply, event.answer)
             return "taken"
         if event.qos and not is_open:
             return "not open"
-        organization = worker.organization(sender.identity.org_id)
-        if sender.held >= SHARE_MESSAGES or not worker.holding.has_room(
-            organization, sender.held, 0
-        ):
+        if sender.held >= SHARE_MESSAGES or not has_room:
             return "no room"
         if sender.bucket.is_empty(now_s):
             return "too fast"
@@ -184,7 +177,7 @@ class DatagramDoor:
             if sender.has_ended:
                 return sender
             self._senders[key] = sender
-            if len(self._senders) > MOST_SENDERS:
+            if len(self._senders) > worker.max_connections:
                 self._forget(next(iter(self._senders)))
         sender.heard_s = now_s
         self._senders.move_to_end(key)

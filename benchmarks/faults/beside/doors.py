@@ -24,7 +24,7 @@ from benchmarks.faults.system import LOOPBACK, FaultSystem
 from stack.scenario.api_client import ApiClient
 from telemetry.times import format_time
 from tests.listener.tcp.boxes import login, new_imei, packet, record
-from tests.listener.tcp.datagrams import Radio, accepted, datagram
+from tests.listener.udp.datagrams import Radio, accepted, datagram
 
 Do = Callable[[FaultSystem, Extent], Awaitable[None]]
 

@@ -8,16 +8,15 @@ import pytest
 
 from listener.devices.bounds import SHARE_MESSAGES
 from listener.stored.identities import Identity
-from listener.tcp import datagrams
 from listener.tcp.connection import IDLE_S
 from listener.tcp.datagrams import Address, DatagramDoor
 from listener.tcp.places import SILENT_S
 from listener.tcp.queclink import Queclink
 from listener.tcp.teltonika import TeltonikaDatagram
 from tests.listener.tcp.boxes import record
-from tests.listener.tcp.datagrams import accepted, datagram
-from tests.listener.tcp.streams import QUECLINK_HEARTBEAT
+from tests.listener.tcp.streams import H02_REPORT, QUECLINK_HEARTBEAT, h02
 from tests.listener.tcp.test_tcp_connection import IMEI, Connected
+from tests.listener.udp.datagrams import accepted, datagram
 
 HERE: Address = ("192.0.2.1", 5_027)
 SENT = datagram(IMEI, [record(1)])
@@ -122,10 +121,22 @@ async def test_who_is_silent_makes_place_and_is_forgotten(port: Port) -> None:
     assert port.worker.places._of == {}  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_the_number_of_senders_is_bounded(
-    port: Port, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(datagrams, "MOST_SENDERS", 1)
+async def test_the_number_of_senders_is_bounded(port: Port) -> None:
+    port.worker.max_connections = 1
     for number in range(5):
         assert port.door.receive(SENT, (f"192.0.2.{number}", 1)) == "taken"
     assert len(port.door._senders) == 1  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_what_nobody_repeats_is_kept_without_a_link_while_there_is_room() -> None:
+    port = Port(h02, listen_max_held_bytes=1_048_576)
+    known: Any = SimpleNamespace(of_imei=lambda _: port.known)
+    port.worker.identities = known
+    port.is_linked(False)
+    assert port.door.receive(H02_REPORT, HERE) == "taken"
+    port.worker.holding.add(0, 2_000_000)
+    assert port.door.receive(H02_REPORT, HERE) == "no room"
+    port.worker.holding.add(0, -2_000_000)
+    port.is_linked(True)
+    port.answer()
+    assert port.out.said == [(b"*HQ,353588020068342,V4,V1,20260131120000#", HERE)]

@@ -7,9 +7,9 @@ from tests.ingest.tenants import Tenant
 from tests.listener.registering import rows
 from tests.listener.running import System
 from tests.listener.tcp.boxes import claimed, new_imei, record
-from tests.listener.tcp.datagrams import Radio, accepted, datagram
 from tests.listener.tcp.streams import MEITRACK_REPORT
 from tests.listener.tcp.test_queclink_door import report
+from tests.listener.udp.datagrams import Radio, accepted, datagram
 from tests.waiting import until
 
 NOW_MS = 1_000 * int(datetime.now(UTC).timestamp())

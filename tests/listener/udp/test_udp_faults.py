@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from tests.ingest.tenants import Tenant
 from tests.listener.running import running
 from tests.listener.tcp.boxes import claimed, record
-from tests.listener.tcp.datagrams import Radio, accepted, datagram
+from tests.listener.udp.datagrams import Radio, accepted, datagram
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 
