@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_DATAGRAM_BYTES = 4 * 1024
 """Devices send what fits into a packet of the network, some 1,400 bytes."""
-AT_ONCE = 64
+AT_ONCE = 16
 """The number of datagrams that are read before others have their turn."""
 SWEEP_S = 10.0
 

@@ -140,3 +140,15 @@ async def test_what_nobody_repeats_is_kept_without_a_link_while_there_is_room() 
     port.is_linked(True)
     port.answer()
     assert port.out.said == [(b"*HQ,353588020068342,V4,V1,20260131120000#", HERE)]
+
+
+async def test_an_answer_that_is_longer_than_its_question_is_not_sent() -> None:
+    port = Port(h02)
+    known: Any = SimpleNamespace(of_imei=lambda _: port.known)
+    port.worker.identities = known
+    assert port.door.receive(b"*HQ,353588020068342,V1#", HERE) == "taken"  # no position
+    port.answer()
+    assert port.out.said == []
+    heartbeats = 3 * b"*HQ,353588020068342,HTBT,9#"
+    assert port.door.receive(heartbeats, HERE) == "taken"
+    assert len(port.out.said) == 3
