@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from telemetry.fix import Flag
 from tests.ingest.tenants import Tenant
+from tests.listener.registering import claim, registered
 from tests.listener.running import running
-from tests.listener.tcp.boxes import claimed
+from tests.listener.tcp.boxes import claimed, new_imei
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 
@@ -59,6 +60,20 @@ async def test_positions_are_stored_and_heartbeats_wait_for_ingest(
         await asyncio.sleep(0.5)
         system.ingest.thaw()
         await until(lambda: tenant.rows(COUNT) == [(3, 3)])
+
+
+async def test_a_device_of_h02_may_have_ten_digits(
+    database: DatabaseUnderTest, tenant: Tenant
+) -> None:
+    device_id, vehicle = new_imei()[4:14], await registered(tenant)
+    await claim(tenant, vehicle.tracker_id, device_id)
+    with running(database) as system:
+        reader, writer = await asyncio.open_connection("127.0.0.1", system.h02_port)
+        writer.write(sentence(device_id, NOW))
+        answer = await reader.readuntil(b"#")
+        assert answer.startswith(f"*HQ,{device_id},V4,V1,2".encode())
+        assert tenant.rows(COUNT) == [(1, 1)]
+        writer.close()
 
 
 async def test_meitrack_is_told_what_it_may_delete_once_that_is_stored(
