@@ -150,12 +150,13 @@ async def _send_datagrams(system: FaultSystem, imei: str, stop: asyncio.Event) -
         while not stop.is_set():
             number = accepted_records // RECORDS
             records = [record(at_ms + 1_000 * place) for place in range(RECORDS)]
-            try:
-                answer = await radio.asked(datagram(imei, records, number))
-            except TimeoutError:
-                raise Broken("a box is not answered for a long time by UDP") from None
-            if answer == accepted(RECORDS, number):  # else of one that was sent twice
-                accepted_records, at_ms = accepted_records + RECORDS, at_ms + 1_000 * RECORDS
+            sent, answer = datagram(imei, records, number), b""
+            while answer != accepted(RECORDS, number):  # it may be of one that was sent twice
+                try:
+                    answer = await radio.asked(sent)
+                except TimeoutError:
+                    raise Broken("a box is not answered for a long time by UDP") from None
+            accepted_records, at_ms = accepted_records + RECORDS, at_ms + 1_000 * RECORDS
             await asyncio.sleep(_PAUSE_S)
     finally:
         radio.close()
