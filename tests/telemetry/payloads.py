@@ -53,7 +53,7 @@ _TEXTS = (
     *("traccar", "chirpstack", "tts", "nmea", "queclink", "h02", "meitrack"),
 )
 MAY_SAY_NO_FIX = (
-    *(Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND),
+    *(Format.OWNTRACKS, Format.TELTONIKA, Format.TELTONIKA_IMEI, Format.OSMAND, Format.OVERLAND),
     *OF_GATEWAYS,
     *(Format.NMEA, Format.GT06, Format.QUECLINK, Format.H02, Format.MEITRACK),
 )
