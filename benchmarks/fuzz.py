@@ -28,7 +28,14 @@ from benchmarks.common import machine
 from tests.fuzz.targets import CORPUS, TARGETS, corpus, seeds, write_corpus
 
 FOLDER = Path("var") / "fuzz"
-SHARES = {"machine": 0.5, "payloads": 0.2, "frames": 0.15, "requests": 0.1, "proxy": 0.05}
+SHARES = {
+    "machine": 0.4,
+    "payloads": 0.2,
+    "frames": 0.15,
+    "requests": 0.1,
+    "boxes": 0.1,
+    "proxy": 0.05,
+}
 """What part of the time each target has."""
 MAX_INPUT_BYTES = 600
 SLICE_S = 60

@@ -127,6 +127,30 @@ def encode_teltonika(batch: FixBatch) -> bytes:
     return struct.pack(">II", 0, len(data)) + data + struct.pack(">I", crc_16(data))
 
 
+def encode_h02(batch: FixBatch) -> bytes:
+    """Write a V1 of one position."""
+    ((time_us, lat, lon, speed_mps, course_deg),) = _rows(batch, "speed_mps", "course_deg")
+    moment = datetime.fromtimestamp(time_us / 1e6, UTC)
+    return (
+        f"*HQ,353588020068342,V1,{moment:%H%M%S},A,{_angles(lat, lon)},"
+        f"{speed_mps * 1.94:.2f},{course_deg:.0f},{moment:%d%m%y},FFFFFBFF,262,03,0,0#"
+    ).encode()
+
+
+def encode_meitrack(batch: FixBatch) -> bytes:
+    """Write an AAA of one position."""
+    ((time_us, lat, lon, altitude_m, speed_mps, course_deg, satellites),) = _rows(
+        batch, "altitude_m", "speed_mps", "course_deg", "satellites"
+    )
+    moment = datetime.fromtimestamp(time_us / 1e6, UTC)
+    body = (
+        f",867047043162018,AAA,35,{lat:.6f},{lon:.6f},{moment:%y%m%d%H%M%S},A,{satellites},20,"
+        f"{3.6 * speed_mps:.1f},{course_deg:.0f},0.9,{altitude_m:.0f},1,0,262|3|0|0,0000,|||0|0,*"
+    )
+    begin = f"$$D{len(body) + 4}{body}".encode()
+    return begin + b"%02X\r\n" % (sum(begin) & 0xFF)
+
+
 def encode_nmea(batch: FixBatch) -> bytes:
     """Write an RMC and a GGA of each fix."""
     lines = list[str]()
@@ -135,15 +159,20 @@ def encode_nmea(batch: FixBatch) -> bytes:
     ):
         moment = datetime.fromtimestamp(time_us / 1e6, UTC)
         at, day = f"{moment:%H%M%S.%f}", f"{moment:%d%m%y}"
-        place = (
-            f"{int(abs(lat)):02}{abs(lat) % 1 * 60:07.4f},{'S' if lat < 0 else 'N'},"
-            f"{int(abs(lon)):03}{abs(lon) % 1 * 60:07.4f},{'W' if lon < 0 else 'E'}"
-        )
+        place = _angles(lat, lon)
         lines += [
             f"$GPRMC,{at},A,{place},{speed_mps * 1.94:.2f},{course_deg:.1f},{day},,",
             f"$GPGGA,{at},{place},1,{satellites:02},0.9,{altitude_m:.1f},M,,M,,",
         ]
     return "\r\n".join(lines).encode()
+
+
+def _angles(lat: float, lon: float) -> str:
+    """Write degrees and minutes."""
+    return (
+        f"{int(abs(lat)):02}{abs(lat) % 1 * 60:07.4f},{'S' if lat < 0 else 'N'},"
+        f"{int(abs(lon)):03}{abs(lon) % 1 * 60:07.4f},{'W' if lon < 0 else 'E'}"
+    )
 
 
 def _rows(batch: FixBatch, *columns: str) -> Iterator[tuple[int, float, float, *tuple[int, ...]]]:
@@ -181,6 +210,8 @@ def test_decode(benchmark, encode, payload_format: Format, fixes_per_message: in
     [
         pytest.param(encode_osmand, Format.OSMAND, id="osmand"),
         pytest.param(encode_traccar, Format.TRACCAR, id="traccar"),
+        pytest.param(encode_h02, Format.H02, id="h02"),
+        pytest.param(encode_meitrack, Format.MEITRACK, id="meitrack"),
     ],
 )
 def test_decode_one_position(benchmark, encode, payload_format: Format) -> None:

@@ -12,7 +12,8 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -30,9 +31,13 @@ from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
 from listener.stored.writes import keep_written
 from listener.tcp.connection import TcpDevice
+from listener.tcp.datagrams import DatagramDoor
 from listener.tcp.gt06 import Gt06
+from listener.tcp.h02 import H02
+from listener.tcp.meitrack import Meitrack
+from listener.tcp.protocol import DeviceProtocol
 from listener.tcp.queclink import Queclink
-from listener.tcp.teltonika import Teltonika
+from listener.tcp.teltonika import Teltonika, TeltonikaDatagram
 from listener.worker import Worker
 from service.health import serving
 from service.itself import watching_itself
@@ -49,6 +54,28 @@ WRITE_S = 5.0
 """For what is to be written at the end."""
 GARBAGE = (50_000, 20, 100)
 """Objects between looks for garbage: thousands of messages are held at a time, none in circles."""
+
+Made = Callable[[str], asyncio.Protocol]
+"""Makes the connection of a device from its address."""
+
+
+def _h02() -> H02:
+    return H02(lambda: datetime.now(UTC))
+
+
+OVER_TCP: Mapping[str, Callable[[], DeviceProtocol]] = {
+    "teltonika": Teltonika,
+    "gt06": Gt06,
+    "queclink": Queclink,
+    "h02": _h02,
+    "meitrack": Meitrack,
+}
+OVER_UDP: Mapping[str, Callable[[], DeviceProtocol]] = {
+    "teltonika": TeltonikaDatagram,
+    "queclink": Queclink,
+    "h02": _h02,
+    "meitrack": Meitrack,
+}
 
 _log = structlog.get_logger("listener")
 
@@ -142,29 +169,45 @@ async def _serve(
 
 async def _open(
     worker: Worker, ports: ListeningSockets, certificates: Certificates
-) -> list[asyncio.AbstractServer | Arrivals]:
-    servers: list[asyncio.AbstractServer | Arrivals] = []
-    doors: Sequence[tuple[socket.socket | None, Callable[[str], asyncio.Protocol]]] = (
-        (ports.plain, lambda address: Device(worker, address)),
-        (ports.teltonika, lambda address: TcpDevice(worker, Teltonika(), address)),
-        (ports.gt06, lambda address: TcpDevice(worker, Gt06(), address)),
-        (ports.queclink, lambda address: TcpDevice(worker, Queclink(), address)),
-    )
-    for bound, made in doors:
-        if bound is not None and worker.settings.proxy_networks:
-            servers.append(Arrivals(worker, bound, None, made))
-        elif bound is not None:
+) -> list[asyncio.AbstractServer | Arrivals | DatagramDoor]:
+    servers: list[asyncio.AbstractServer | Arrivals | DatagramDoor] = []
+    contexts = {"tls": certificates.tls13, "tls12": certificates.tls12}
+
+    async def serve(bound: socket.socket, made: Made, way: str) -> None:
+        if way in contexts or worker.settings.proxy_networks:
+            servers.append(Arrivals(worker, bound, contexts.get(way), made))
+        else:
             accept = partial(made, "")
             servers.append(await worker.loop.create_server(accept, sock=bound, backlog=BACKLOG))
+
+    for bound, way in ((ports.plain, "tcp"), (ports.tls, "tls"), (ports.tls12, "tls12")):
+        if bound is not None:
+            await serve(bound, lambda address: Device(worker, address), way)
+    for bound, (protocol, way) in zip(ports.boxes, _box_ways(worker.settings), strict=True):
+        make = (OVER_UDP if way == "udp" else OVER_TCP)[protocol]
+        if way == "udp":
+            servers.append(DatagramDoor(worker, bound, make))
+        else:
+            await serve(bound, partial(_box, worker, make), way)
     if ports.ingest is not None:
         served = await worker.loop.create_server(
             lambda: HttpDevice(worker), sock=ports.ingest, backlog=BACKLOG
         )
         servers.append(served)
-    for bound, context in ((ports.tls, certificates.tls13), (ports.tls12, certificates.tls12)):
-        if bound is not None:
-            servers.append(Arrivals(worker, bound, context, doors[0][1]))
     return servers
+
+
+def _box(worker: Worker, make: Callable[[], DeviceProtocol], address: str) -> TcpDevice:
+    return TcpDevice(worker, make(), address)
+
+
+def _box_ways(settings: ListenSettings) -> list[tuple[str, str]]:
+    """Return protocol and way of each port of boxes."""
+    return [
+        (protocol, address.way)
+        for protocol, addresses in settings.boxes.items()
+        for address in addresses
+    ]
 
 
 def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:
@@ -185,9 +228,13 @@ def _bound(settings: ListenSettings) -> ListeningSockets:
         tls=_bind(host, settings.listen_tls_port) if settings.listen_tls_port else None,
         tls12=_bind(host, settings.listen_tls12_port) if settings.listen_tls12_port else None,
         ingest=_bind_at(settings.ingest_address),
-        teltonika=_bind_at(settings.teltonika_address),
-        gt06=_bind_at(settings.gt06_address),
-        queclink=_bind_at(settings.queclink_address),
+        boxes=[
+            _bind_datagrams(address.host, address.port)
+            if address.way == "udp"
+            else _bind(address.host, address.port)
+            for addresses in settings.boxes.values()
+            for address in addresses
+        ],
     )
 
 
@@ -197,7 +244,7 @@ def _bind_at(address: tuple[str, int] | None) -> socket.socket | None:
 
 def _bind(host: str, port: int) -> socket.socket:
     """Return a socket that listens. What is set on it, accepted connections inherit."""
-    family = socket.getaddrinfo(host or "::", port, type=socket.SOCK_STREAM)[0][0]
+    family = _family(host, port)
     is_dual = host in ("", "::") and socket.has_dualstack_ipv6()
     try:
         made = socket.create_server(
@@ -212,13 +259,32 @@ def _bind(host: str, port: int) -> socket.socket:
     return made
 
 
+def _bind_datagrams(host: str, port: int) -> socket.socket:
+    """Return a socket for datagrams."""
+    family = _family(host, port)
+    made = socket.socket(family, socket.SOCK_DGRAM)
+    if family is socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host not in ("", "::"))
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        raise OSError(f"udp {host or '::'}:{port}: {error.strerror or error}") from error
+    made.setblocking(False)
+    return made
+
+
+def _family(host: str, port: int) -> socket.AddressFamily:
+    return socket.getaddrinfo(host or "::", port, type=socket.SOCK_STREAM)[0][0]
+
+
 def _inherited(text: str) -> ListeningSockets:
     """Return the sockets that the parent bound: descriptors, in the order of `ListeningSockets`,
     `-` for none.
     """
-    return ListeningSockets(
-        *(None if handle == "-" else socket.socket(fileno=int(handle)) for handle in text.split())
+    plain, tls, tls12, ingest, *boxes = (
+        None if handle == "-" else socket.socket(fileno=int(handle)) for handle in text.split()
     )
+    return ListeningSockets(plain, tls, tls12, ingest, [box for box in boxes if box is not None])
 
 
 def _too_few_files(settings: ListenSettings) -> str | None:

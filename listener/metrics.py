@@ -22,6 +22,7 @@ class ListenerMetrics:
             "unforwarded", "Messages of gateways that are of no tracker", ["reason"], **named
         )
         self.http_answers = Counter("http_answers", "Answers to requests", ["status"], **named)
+        self.datagrams = Counter("datagrams", "Datagrams", ["protocol", "result"], **named)
         self.ended = Counter("ended", "Connections that we ended", ["reason"], **named)
         self.takeovers = Counter("takeovers", "Connections ended by a newer one", **named)
         self.messages = Counter("messages", "Messages that ingest answered", **named)

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
@@ -32,15 +33,15 @@ _log = structlog.get_logger("listener")
 
 
 class ListeningSockets(NamedTuple):
-    """Listening sockets; None where a port is not wanted."""
+    """The sockets of ports; None where a port is not wanted. boxes: in the order of
+    `ListenSettings.boxes`.
+    """
 
     plain: socket.socket | None
     tls: socket.socket | None
     tls12: socket.socket | None
     ingest: socket.socket | None
-    teltonika: socket.socket | None
-    gt06: socket.socket | None
-    queclink: socket.socket | None
+    boxes: Sequence[socket.socket]
 
 
 class Processes:
@@ -93,7 +94,8 @@ class Processes:
 
     async def _start(self, number: int) -> asyncio.subprocess.Process:
         """Start one. Nothing is written to its stdin, which ends when this process does."""
-        handles = [None if port is None else port.fileno() for port in self._ports]
+        *ports, boxes = self._ports
+        handles = [None if port is None else port.fileno() for port in (*ports, *boxes)]
         text = " ".join("-" if handle is None else str(handle) for handle in handles)
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "listener"),

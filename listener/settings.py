@@ -1,7 +1,7 @@
 """Settings of the listener role, from the environment (`OPSC_...`), frozen."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from uuid import UUID
 
 from pydantic import Field, SecretStr, model_validator
@@ -24,6 +24,34 @@ def _unless_off(address: str) -> tuple[str, int] | None:
     return None if address == "off" else read_address(address)
 
 
+class BoxAddress(NamedTuple):
+    """A port for boxes. way: tcp, tls, tls12 or udp."""
+
+    way: str
+    host: str
+    port: int
+
+
+_WAYS = ("tcp", "tls", "tls12", "udp")
+
+
+def _box_addresses(text: str) -> list[BoxAddress]:
+    """Read addresses like `0.0.0.0:5027, tls://0.0.0.0:5028`. Raises ValueError."""
+    if text == "off":
+        return []
+    found: list[BoxAddress] = []
+    for part in map(str.strip, text.split(",")):
+        way, sign, address = part.rpartition("://")
+        if sign and way not in _WAYS:
+            raise ValueError(
+                "must be off, or addresses with commas, such as 0.0.0.0:5027, tls://0.0.0.0:5028,"
+                f" tls12://0.0.0.0:5029 or udp://0.0.0.0:5027, not {part!r}"
+            )
+        found.append(BoxAddress(way or "tcp", *read_address(address)))
+    return found
+
+
+_BoxAddresses = Annotated[str, checked_by(_box_addresses)]
 _Networks = Annotated[str, checked_by(_networks)]
 
 
@@ -46,9 +74,11 @@ class ListenSettings(RoleSettings):
     listen_processes: Annotated[int, Field(ge=1, le=64)] = 1
     listen_http: HttpAddress = "127.0.0.1:9104"
     listen_ingest_http: HttpAddress | Literal["off"] = "127.0.0.1:5055"
-    listen_teltonika: HttpAddress | Literal["off"] = "off"
-    listen_gt06: HttpAddress | Literal["off"] = "off"
-    listen_queclink: HttpAddress | Literal["off"] = "off"
+    listen_teltonika: _BoxAddresses = "off"
+    listen_gt06: _BoxAddresses = "off"
+    listen_queclink: _BoxAddresses = "off"
+    listen_h02: _BoxAddresses = "off"
+    listen_meitrack: _BoxAddresses = "off"
     listen_ingest_proxy_networks: _Networks = "127.0.0.1/32, ::1/128"
     link_secret: SecretStr = SecretStr("")
     link_tls_ca: ReadableFile | None = None
@@ -67,6 +97,13 @@ class ListenSettings(RoleSettings):
         has_tls_port = self.listen_tls_port is not None or self.listen_tls12_port is not None
         if has_tls_port and (self.tls_cert is None or self.tls_key is None):
             raise ValueError("OPSC_LISTEN_TLS_PORT needs OPSC_TLS_CERT and OPSC_TLS_KEY")
+        for protocol, addresses in self.boxes.items():
+            ways = {address.way for address in addresses}
+            if ways & {"tls", "tls12"} and (self.tls_cert is None or self.tls_key is None):
+                needs = "needs OPSC_TLS_CERT and OPSC_TLS_KEY"
+                raise ValueError(f"OPSC_LISTEN_{protocol.upper()} with tls:// {needs}")
+            if protocol == "gt06" and "udp" in ways:
+                raise ValueError("OPSC_LISTEN_GT06 has no udp://: GT06 signs in on a connection")
         if not has_tls_port and not self.listen_port:
             raise ValueError("OPSC_LISTEN_PORT is 0, and there is no OPSC_LISTEN_TLS_PORT")
         return self
@@ -82,19 +119,15 @@ class ListenSettings(RoleSettings):
         return _unless_off(self.listen_ingest_http)
 
     @property
-    def teltonika_address(self) -> tuple[str, int] | None:
-        """Host and port for Teltonika's devices over TCP; None: there is none."""
-        return _unless_off(self.listen_teltonika)
-
-    @property
-    def gt06_address(self) -> tuple[str, int] | None:
-        """Host and port for devices that speak GT06; None: there is none."""
-        return _unless_off(self.listen_gt06)
-
-    @property
-    def queclink_address(self) -> tuple[str, int] | None:
-        """Host and port for Queclink's devices; None: there is none."""
-        return _unless_off(self.listen_queclink)
+    def boxes(self) -> dict[str, list[BoxAddress]]:
+        """The ports of each protocol of boxes."""
+        return {
+            "teltonika": _box_addresses(self.listen_teltonika),
+            "gt06": _box_addresses(self.listen_gt06),
+            "queclink": _box_addresses(self.listen_queclink),
+            "h02": _box_addresses(self.listen_h02),
+            "meitrack": _box_addresses(self.listen_meitrack),
+        }
 
     @property
     def shown_tracker(self) -> UUID | None:

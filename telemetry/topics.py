@@ -38,6 +38,16 @@ def queclink_topic(tracker_id: str) -> str:
     return f"trackers/{tracker_id}/queclink"
 
 
+def h02_topic(tracker_id: str) -> str:
+    """Return the topic of sentences of H02, whose devices say no more than their id."""
+    return f"trackers/{tracker_id}/h02"
+
+
+def meitrack_topic(tracker_id: str) -> str:
+    """Return the topic of Meitrack's packets, whose devices say no more than their IMEI."""
+    return f"trackers/{tracker_id}/meitrack"
+
+
 def osmand_topic(tracker_id: str) -> str:
     """Return the topic of positions as OsmAnd and Traccar Client send them."""
     return f"trackers/{tracker_id}/osmand"

@@ -165,7 +165,8 @@ class FaultSystem:
     """The system that a row breaks. done: what was done to it, how often; measured: figures by
     name.
 
-    ingests: ours to start, none where `up` runs them. boxes: the port of Teltonika's, if any.
+    ingests: ours to start, none where `up` runs them. boxes: the port of Teltonika's, by TCP
+    and UDP, if any.
     """
 
     data_dir: Path
@@ -277,7 +278,7 @@ async def _taken_apart(
     disk = ending.enter_context(_small_disk(data / "postgres")) if setting.has_small_disk else None
     key = {"OPSC_LINK_SECRET": secrets.token_urlsafe(32)} if setting.is_linked else {}
     boxes = free_port(ANY_PORT)
-    doors = {"OPSC_LISTEN_TELTONIKA": f"{LOOPBACK}:{boxes}"}
+    doors = {"OPSC_LISTEN_TELTONIKA": f"{LOOPBACK}:{boxes}, udp://{LOOPBACK}:{boxes}"}
     variation = Variation(has_ingest=False, listener={**key, **doors})
     stack = await ending.enter_async_context(
         running_stack(data, say, asyncio.Event(), variation=variation)

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     attack = ATTACKS[int(number)]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    crowd = Crowd(int(port), addresses(int(first_address), attack.addresses), attack.is_http)
+    crowd = Crowd(int(port), addresses(int(first_address), attack.addresses), attack.door)
     os.nice(NICE)
     sys.stdin.readline()
     throttle, end_s = Throttle(float(share)), time.monotonic() + float(seconds)

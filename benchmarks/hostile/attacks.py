@@ -14,7 +14,26 @@ from itertools import count
 
 from benchmarks.common.packets import remaining_length
 from benchmarks.common.payloads import tracker_id, tracker_secret
-from benchmarks.hostile.crowd import Crowd, Fleet, Line, Step, packet, sign_in, text
+from benchmarks.hostile.box_attacks import (
+    endless_line,
+    forged_lengths,
+    half_logins,
+    slow_logins,
+    unknown_datagrams,
+    unknown_imeis,
+)
+from benchmarks.hostile.crowd import (
+    Crowd,
+    Door,
+    Fleet,
+    Line,
+    Step,
+    again_and_again,
+    kept,
+    packet,
+    sign_in,
+    text,
+)
 
 FIRST_TRACKER = 1_000
 TRACKERS = 200
@@ -28,7 +47,7 @@ PINGREQ = b"\xc0\x00"
 class Attack:
     """A row. processes: of attackers, which share what the attack may use of a core. addresses: it
     comes from. seconds: it lasts, where it needs longer than the others. holds: what is in its way.
-    is_http: it comes by HTTP.
+    door: the port that it comes by.
     """
 
     step: Step
@@ -37,37 +56,22 @@ class Attack:
     addresses: int = 16
     processes: int = 1
     seconds: float | None = None
-    is_http: bool = False
+    door: Door = "mqtt"
 
 
 # Not signed in --------------------------------------------------------------------------------
 
 
-def _kept(crowd: Crowd, wanted: int, begin: bytes) -> Iterator[list[Line]]:
-    """Hold this many connections that begin with some bytes; those that end begin again."""
-    lines: list[Line] = []
-    while True:
-        lines = [line for line in lines if line.is_open]
-        for _ in range(min(200, wanted - len(lines))):
-            line = crowd.connect()
-            if line is None:
-                break
-            line.send(begin)
-            lines.append(line)
-        crowd.look()
-        yield lines
-
-
 def silent(crowd: Crowd) -> Iterator[None]:
     """Say nothing."""
-    for _ in _kept(crowd, 10_000, b""):
+    for _ in kept(crowd, 10_000, b""):
         yield
 
 
 def half_open(crowd: Crowd) -> Iterator[None]:
     """Send half a CONNECT of ordinary size."""
     connect = sign_in(FIRST_TRACKER)
-    for _ in _kept(crowd, 2_000, connect[: len(connect) // 2]):
+    for _ in kept(crowd, 2_000, connect[: len(connect) // 2]):
         yield
 
 
@@ -76,7 +80,7 @@ def half_open_long(crowd: Crowd) -> Iterator[None]:
     there is room for.
     """
     connect = _long_connect(72 * 1024)
-    for _ in _kept(crowd, 9_500, connect[:-1]):
+    for _ in kept(crowd, 9_500, connect[:-1]):
         yield
 
 
@@ -90,38 +94,29 @@ def _long_connect(size: int) -> bytes:
 
 def properties_before_sign_in(crowd: Crowd) -> Iterator[None]:
     """CONNECT with 14,000 user properties and a wrong secret."""
-    yield from _again_and_again(crowd, _long_connect(72 * 1024))
+    yield from again_and_again(crowd, _long_connect(72 * 1024))
 
 
 def publish_without_sign_in(crowd: Crowd) -> Iterator[None]:
     """PUBLISH as the first packet."""
-    yield from _again_and_again(crowd, _publish(FIRST_TRACKER, 1, _fix(0)))
+    yield from again_and_again(crowd, _publish(FIRST_TRACKER, 1, _fix(0)))
 
 
 def wrong_secrets(crowd: Crowd) -> Iterator[None]:
     """CONNECT with a wrong secret."""
-    yield from _again_and_again(crowd, sign_in(FIRST_TRACKER, "wrong"))
-
-
-def _again_and_again(crowd: Crowd, begin: bytes) -> Iterator[None]:
-    """Hold 500 connections that say one thing; each that ends makes place for a new one."""
-    for lines in _kept(crowd, 500, begin):
-        for line in lines:
-            if line.answers:
-                line.close()
-        yield
+    yield from again_and_again(crowd, sign_in(FIRST_TRACKER, "wrong"))
 
 
 def a_byte_a_minute(crowd: Crowd) -> Iterator[None]:
     """Send 1,000 CONNECTs and 100 PUBLISHes that come a byte a second, and one a byte a minute."""
     connect, began_s = sign_in(FIRST_TRACKER), time.monotonic()
-    kept = _kept(crowd, 1_000, connect[:1])
+    half = kept(crowd, 1_000, connect[:1])
     fleet = Fleet(crowd, range(FIRST_TRACKER + 1, FIRST_TRACKER + 101))
     slow = Fleet(crowd, [FIRST_TRACKER])
     message = _publish(FIRST_TRACKER + 1, 1, _fix(0))
     sent, slow_sent = Counter[Line](), 0
     for tick in count(1):
-        for line in next(kept):
+        for line in next(half):
             line.send(connect[1:2])
         for _, line in fleet.ready():
             line.send(message[sent[line] % len(message) :][:1])
@@ -142,13 +137,13 @@ def a_byte_a_minute(crowd: Crowd) -> Iterator[None]:
 
 def half_heads(crowd: Crowd) -> Iterator[None]:
     """Send half a head of ordinary size."""
-    for _ in _kept(crowd, 2_000, b"POST /v1/ingest/fixes HTTP/1.1\r\nHost: "):
+    for _ in kept(crowd, 2_000, b"POST /v1/ingest/fixes HTTP/1.1\r\nHost: "):
         yield
 
 
 def wrong_keys(crowd: Crowd) -> Iterator[None]:
     """Send a body of 500 KiB with a wrong key."""
-    yield from _again_and_again(crowd, _request("wrong", bytes(500 * 1024)))
+    yield from again_and_again(crowd, _request("wrong", bytes(500 * 1024)))
 
 
 def requests(crowd: Crowd) -> Iterator[None]:
@@ -427,7 +422,14 @@ ATTACKS = [
     Attack(zone_backlog, "a backlog that crosses zones", "time of a batch"),
     Attack(second_logins, "a second login in a loop", "newcomers wait"),
     Attack(connect_and_leave, "sign in, send, leave", "-"),
-    Attack(half_heads, "2,000 half heads", "30 s until the end, 64 an address", 64, is_http=True),
-    Attack(wrong_keys, "500 KiB with a wrong key", "4 KiB, 30 a minute", 64, is_http=True),
-    Attack(requests, "200 trackers by HTTP", "messages a second", is_http=True),
+    Attack(half_heads, "2,000 half heads", "30 s until the end, 64 an address", 64, door="http"),
+    Attack(wrong_keys, "500 KiB with a wrong key", "4 KiB, 30 a minute", 64, door="http"),
+    Attack(requests, "200 trackers by HTTP", "messages a second", door="http"),
+    Attack(half_logins, "2,000 half IMEIs", "10 s, 64 an address", 64, door="teltonika"),
+    Attack(slow_logins, "IMEIs of a byte a second", "10 s, 64 an address", 64, door="teltonika"),
+    Attack(endless_line, "a report without an end", "4 KiB", 64, door="queclink"),
+    Attack(forged_lengths, "forged lengths", "cut at the first bytes", 64, door="teltonika"),
+    Attack(unknown_imeis, "unknown IMEIs", "30 a minute and address", 64, door="teltonika"),
+    Attack(unknown_imeis, "unknown IMEIs, 20,000 addresses", "-", 20_000, door="teltonika"),
+    Attack(unknown_datagrams, "datagrams of nobody", "nothing is kept", 20_000, door="datagrams"),
 ]

@@ -10,6 +10,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from benchmarks.common.packets import remaining_length
 from benchmarks.common.payloads import tracker_id, tracker_secret
@@ -19,6 +20,9 @@ LOOK_EVENTS = 4_096
 LEAST_PAUSE_S = 0.001
 ANSWERS = {0x20: "CONNACK", 0x40: "PUBACK", 0x90: "SUBACK", 0xB0: "UNSUBACK", 0xD0: "PINGRESP"}
 ANSWERS |= {0xE0: "DISCONNECT", 0x30: "PUBLISH"}
+
+
+Door = Literal["mqtt", "http", "teltonika", "queclink", "datagrams"]
 
 
 class Throttle:
@@ -99,7 +103,11 @@ class Line:
 
     def _count(self, data: bytes) -> None:
         """Count whole packets. All answers are short: their length is one byte."""
-        if self._crowd.is_http:
+        if self._crowd.door in ("teltonika", "queclink", "datagrams"):
+            self._crowd.done["answers"] += 1
+            self.answers += 1
+            return
+        if self._crowd.door == "http":
             for answer in data.split(b"HTTP/1.1 ")[1:]:
                 self._crowd.done[answer[:3].decode()] += 1
                 self.answers += 1
@@ -121,9 +129,9 @@ class Line:
 class Crowd:
     """All connections of an attacker. done: what it did and what came back, counted."""
 
-    def __init__(self, port: int, addresses: Sequence[str], is_http: bool = False) -> None:
+    def __init__(self, port: int, addresses: Sequence[str], door: Door = "mqtt") -> None:
         self._port = port
-        self.is_http = is_http
+        self.door = door
         self._addresses = addresses
         self._poll = select.epoll()
         self._lines: dict[int, Line] = {}
@@ -135,12 +143,18 @@ class Crowd:
         """Connections that are open now."""
         return len(self._lines)
 
+    @property
+    def lines(self) -> list[Line]:
+        """All connections that are open now."""
+        return list(self._lines.values())
+
     def connect(self, *, reads: bool = True) -> Line | None:
         """Begin a connection from the next address; None where there is no descriptor for it."""
         address = self._addresses[self.done["connections"] % len(self._addresses)]
         made = None
         try:
-            made = socket.socket()
+            is_datagram = self.door == "datagrams"
+            made = socket.socket(type=socket.SOCK_DGRAM if is_datagram else socket.SOCK_STREAM)
             made.setblocking(False)
             if not reads:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -173,6 +187,30 @@ class Crowd:
         """End all connections."""
         for line in list(self._lines.values()):
             line.close()
+
+
+def kept(crowd: Crowd, wanted: int, begin: bytes) -> Iterator[list[Line]]:
+    """Hold this many connections that begin with some bytes; those that end begin again."""
+    lines: list[Line] = []
+    while True:
+        lines = [line for line in lines if line.is_open]
+        for _ in range(min(200, wanted - len(lines))):
+            line = crowd.connect()
+            if line is None:
+                break
+            line.send(begin)
+            lines.append(line)
+        crowd.look()
+        yield lines
+
+
+def again_and_again(crowd: Crowd, begin: bytes) -> Iterator[None]:
+    """Hold 500 connections that say one thing; each that ends makes place for a new one."""
+    for lines in kept(crowd, 500, begin):
+        for line in lines:
+            if line.answers:
+                line.close()
+        yield
 
 
 class Fleet:

@@ -96,16 +96,18 @@ class Bench:
     def play(self, number: int) -> Row:
         """Run one attack. Raises HostileFailed and PartFailed."""
         attack, port, http_port = ATTACKS[number], free_port(0), free_port(0)
+        boxes, queclink = free_port(0), free_port(0)
+        ports = {"mqtt": port, "http": http_port, "teltonika": boxes, "datagrams": boxes}
+        ports["queclink"] = queclink
         environment, times = self._environment, self._environment.folder / "victims.npz"
         stored = setup_rows.count_fixes_of(environment.admin, setup_rows.ORGANIZATION)
         plan = _as_opsc_up(environment.listener(port, http_port=http_port))
+        plan = _with_boxes(plan, boxes, queclink)
         with ExitStack() as ending:
             log = environment.folder / "listener.log"
             listener = ending.enter_context(running(plan, log))
             idle_mib = _peak_mib(listener)
-            attackers = ending.enter_context(
-                self._attackers(number, http_port if attack.is_http else port)
-            )
+            attackers = ending.enter_context(self._attackers(number, ports[attack.door]))
             with _victims(port, times):
                 time.sleep(SETTLE_S)
                 before = self._phase(listener, CALM_S)
@@ -182,6 +184,15 @@ def _as_opsc_up(plan: SubjectPlan) -> SubjectPlan:
     del own["OPSC_LISTEN_EXEMPT_NETWORKS"]
     own["OPSC_LISTEN_MAX_CONNECTIONS"] = str(MAX_CONNECTIONS)
     return replace(plan, environment=own)
+
+
+def _with_boxes(plan: SubjectPlan, teltonika: int, queclink: int) -> SubjectPlan:
+    """Add the ports of boxes, Teltonika's by UDP, too."""
+    doors = {
+        "OPSC_LISTEN_TELTONIKA": f"127.0.0.1:{teltonika}, udp://127.0.0.1:{teltonika}",
+        "OPSC_LISTEN_QUECLINK": f"127.0.0.1:{queclink}",
+    }
+    return replace(plan, environment={**plan.environment, **doors})
 
 
 def _max_held_bytes() -> int:

@@ -339,7 +339,7 @@ class ZoneAt(NamedTuple):
 async def zones_at(
     conn: Connection, asset_id: UUID, times: Sequence[datetime], at_most: int
 ) -> list[ZoneAt]:
-    """Return the zones in which an asset was at each time, by its visits; so many of each."""
+    """Return the zones in which an asset was at each time, by its visits: `at_most` of each."""
     cursor = await conn.execute(
         """
         SELECT look.at, within.zone_id, within.name

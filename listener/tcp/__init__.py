@@ -1,1 +1,1 @@
-"""Devices that speak protocols of their own over TCP, known by an IMEI alone."""
+"""Devices that speak protocols of their own over TCP and UDP, known by an IMEI alone."""

@@ -225,7 +225,7 @@ class TcpDevice(asyncio.Protocol):
         topic = self._protocol.topic(format_id("trk", identity.tracker_id))
         pending = _Pending(packet.answer)
         self._pending.append(pending)
-        message = PlainMessage(topic, packet.payload, qos=1 if packet.answer else 0)
+        message = PlainMessage(topic, packet.payload, qos=packet.qos)
         pending.origin = worker.offer(identity, message, partial(self._committed, pending))
 
     def _is_known(self) -> bool:

@@ -17,12 +17,18 @@ class Login(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """A message for ingest. answer: due after COMMIT; empty where the protocol has none, and the
-    device will not send it again.
+    """A message for ingest. answer: due after COMMIT; empty where the protocol has none.
+    is_repeated: the device sends it again until it hears the answer.
     """
 
     payload: bytes
     answer: bytes
+    is_repeated: bool = True
+
+    @property
+    def qos(self) -> int:
+        """Return 0 for what the device will not send again, as for MQTT."""
+        return 1 if self.answer and self.is_repeated else 0
 
 
 class Question(NamedTuple):

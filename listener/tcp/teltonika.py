@@ -1,8 +1,18 @@
-"""Teltonika over TCP: the IMEI, then packets of records, each answered by how many were accepted.
+"""Teltonika: packets of records, each answered by how many were accepted.
+
+Over TCP:
 
     00 0F 333536...   the length of the IMEI and its digits; answered 01, or 00
     a packet          (`telemetry.formats.boxes.teltonika`); answered by the number of its records,
                       in 4 bytes, or by 0: then it is sent again
+
+Over UDP each datagram has the IMEI, and the data of a packet alone:
+
+    00 A1, CA FE, 01   the length of what follows, a number of the datagram, and a byte
+    1B                 a number of the packet
+    00 0F 333536...    the IMEI
+    08 01 ... 01       the data
+    00 05, CA FE, 01, 1B, 01   the answer: with both numbers, how many records were accepted
 
 The maker's description: https://wiki.teltonika-gps.com/view/Codec.
 """
@@ -20,6 +30,7 @@ _HEAD = Struct(">II")
 _LEAST_DATA_BYTES = 3
 _CRC_BYTES = 4
 _PING = 0xFF
+_CHANNEL, _ACCEPTED = Struct(">HHBBH"), Struct(">HHBBB")
 
 
 class Teltonika:
@@ -78,3 +89,44 @@ class Teltonika:
         cut = bytes(self._buffer[:size])
         del self._buffer[:size]
         return cut
+
+
+class TeltonikaDatagram:
+    """The bytes of one datagram."""
+
+    name = "teltonika"
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._has_login = False
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._buffer)
+
+    def topic(self, tracker_id: str) -> str:
+        return teltonika_imei_topic(tracker_id)
+
+    def receive(self, data: bytes) -> None:
+        self._buffer += data
+
+    def next(self) -> Login | Packet | None:
+        """Return the IMEI, then the packet. Raises NoProtocol."""
+        datagram = self._buffer
+        if not datagram:
+            return None
+        begin = _CHANNEL.size + _IMEI_DIGITS
+        if len(datagram) < begin + _LEAST_DATA_BYTES:
+            raise NoProtocol("no datagram")
+        length, number, _, packet_number, digits = _CHANNEL.unpack_from(datagram)
+        if length != len(datagram) - 2 or digits != _IMEI_DIGITS:
+            raise NoProtocol("no datagram")
+        if not self._has_login:
+            self._has_login = True
+            imei = datagram[_CHANNEL.size : begin].decode("ascii", "replace")
+            return Login(imei, answer=b"")
+        self._buffer = b""
+        data = datagram[begin:]
+        answer = _ACCEPTED.pack(_ACCEPTED.size - 2, number, 1, packet_number, data[1])
+        packet = _HEAD.pack(0, len(data)) + data + crc_16(data).to_bytes(_CRC_BYTES)
+        return Packet(packet, answer)

@@ -25,6 +25,8 @@ FormatName = Literal[
     "teltonika_imei",
     "gt06",
     "queclink",
+    "h02",
+    "meitrack",
 ]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from service.tcp import is_loopback
 from stack.errors import StackError
-from stack.servers.ports import Ports
+from stack.servers.ports import Ports, claimed
 from stack.servers.postgres import LOOPBACK
 from stack.servers.tls import Certificate
 
@@ -20,7 +20,10 @@ LISTEN_TLS_PORT = 8883
 LISTEN_HTTP_PORT = 9104
 INGEST_PORT = 5055
 NO_INGEST = "off"
-BY_IMEI = ("OPSC_LISTEN_TELTONIKA", "OPSC_LISTEN_GT06", "OPSC_LISTEN_QUECLINK")
+BY_IMEI = (
+    *("OPSC_LISTEN_TELTONIKA", "OPSC_LISTEN_GT06", "OPSC_LISTEN_QUECLINK"),
+    *("OPSC_LISTEN_H02", "OPSC_LISTEN_MEITRACK"),
+)
 NEED_TLS = ("OPSC_LISTEN_TLS_PORT", "OPSC_LISTEN_TLS12_PORT", "OPSC_LISTEN_CLIENT_CA")
 OTHER_FILES = 64
 """What a listener keeps open beside its connections, with room to spare."""
@@ -93,6 +96,15 @@ def listening(ports: Ports, certificate: Certificate | None) -> Listening:
     if os.environ.get("OPSC_LISTEN_INGEST_HTTP") != NO_INGEST:
         ingest = "{}:{}".format(*ports.address("devices", "OPSC_LISTEN_INGEST_HTTP", INGEST_PORT))
     return Listening(host, port, tls_port, ingest)
+
+
+def claim_boxes() -> None:
+    """Take the ports of boxes, before anything is started. Raises PortTaken."""
+    for name in BY_IMEI:
+        for part in os.environ.get(name, NO_INGEST).split(","):
+            way, _, address = part.strip().rpartition("://")
+            if way != "udp" and address != NO_INGEST:
+                claimed(name, address)
 
 
 def require_certificate(certificate: Certificate | None) -> None:

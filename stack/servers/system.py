@@ -32,7 +32,7 @@ from stack.host.os_user import (
 from stack.host.programs import provision, servers_dir
 from stack.servers.elsewhere import given_database, require_broker
 from stack.servers.former import start_when_free, until_ended
-from stack.servers.listening import BY_IMEI, NO_INGEST, require_certificate
+from stack.servers.listening import NO_INGEST, claim_boxes, require_certificate
 from stack.servers.postgres import Postgres
 from stack.servers.role_parts import certificate_variables, start_roles
 from stack.servers.runtime import (
@@ -111,7 +111,7 @@ async def _start(stack: Stack) -> None:
         raise WrongSettings("\n".join(wrong))
     stack.ports.claim("OPSC_API_PORT", "OPSC_API_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP")
     stack.ports.claim("OPSC_LISTEN_HTTP", "OPSC_LISTEN_TLS_PORT")
-    stack.ports.claim(*(name for name in BY_IMEI if os.environ.get(name) != NO_INGEST))
+    claim_boxes()
     if os.environ.get("OPSC_LISTEN_PORT") != "0":
         stack.ports.claim("OPSC_LISTEN_PORT")
     if os.environ.get("OPSC_LISTEN_INGEST_HTTP") != NO_INGEST:

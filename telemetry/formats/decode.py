@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from telemetry.fix import FixBatch, Flag
 from telemetry.formats.boxes.gt06 import decode_gt06, last_gt06_fix
+from telemetry.formats.boxes.h02 import decode_h02, last_h02_fix
+from telemetry.formats.boxes.meitrack import decode_meitrack, last_meitrack_fix
 from telemetry.formats.boxes.queclink import decode_queclink, last_queclink_fix
 from telemetry.formats.boxes.teltonika import decode_teltonika, last_teltonika_fix
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
@@ -61,6 +63,8 @@ class Format(IntEnum):
     TELTONIKA_IMEI = 11  # the packets of TELTONIKA from a device without a secret
     GT06 = 12  # a position behind a login, from a device without a secret
     QUECLINK = 13  # a report in ASCII, from a device without a secret
+    H02 = 14  # a sentence, from a device without a secret
+    MEITRACK = 15  # a packet, from a device without a secret
 
 
 class Decoder(NamedTuple):
@@ -107,12 +111,18 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.QUECLINK: Decoder(
         "trackers/+/queclink", _unauthenticated(decode_queclink), last_queclink_fix
     ),
+    Format.H02: Decoder("trackers/+/h02", _unauthenticated(decode_h02), last_h02_fix),
+    Format.MEITRACK: Decoder(
+        "trackers/+/meitrack", _unauthenticated(decode_meitrack), last_meitrack_fix
+    ),
 }
 BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND, Format.TRACCAR, Format.CHIRPSTACK, Format.TTS})
-BY_TCP = frozenset({Format.TELTONIKA_IMEI, Format.GT06, Format.QUECLINK})
+BY_IMEI = frozenset(
+    {Format.TELTONIKA_IMEI, Format.GT06, Format.QUECLINK, Format.H02, Format.MEITRACK}
+)
 """What comes by these doors of the listener alone, and from no broker."""
 SUBSCRIPTIONS = tuple(
-    decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP | BY_TCP
+    decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP | BY_IMEI
 )
 _FORMAT_OF = {
     decoder.topic.rpartition("/")[2]: form

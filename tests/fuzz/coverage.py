@@ -27,8 +27,8 @@ FILES = [
     *(ROOT / "telemetry" / "formats" / f"{name}.py" for name in ("native", "packed", "punches")),
     *(ROOT / "telemetry" / f"{name}.py" for name in ("attributes", "link", "punch", "topics")),
     ROOT / "listener" / "devices" / "proxy_protocol.py",
-    *sorted((ROOT / "listener" / "tcp").glob("[gqt]*.py")),
-    *(ROOT / "telemetry" / "formats" / f"{name}.py" for name in ("gt06", "queclink", "teltonika")),
+    *sorted((ROOT / "listener" / "tcp").glob("[ghmqt]*.py")),
+    *sorted((ROOT / "telemetry" / "formats" / "boxes").glob("[ghmqt]*.py")),
 ]
 _OURS = frozenset(map(str, FILES))
 _reached: set[Step] = set()

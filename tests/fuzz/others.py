@@ -16,6 +16,7 @@ from listener.http.requests import HEAD_BYTES, RefusedRequest, Request, RequestR
 from listener.link.ingest_link import Sender
 from listener.link.outbox import DeviceMessage, Origin
 from listener.tcp.protocol import Packet
+from listener.tcp.teltonika import TeltonikaDatagram
 from telemetry import link
 from telemetry.formats.decode import Format, check_clock, decode, format_of
 from telemetry.formats.decoded import MAX_MESSAGE_BYTES
@@ -113,13 +114,18 @@ def _first_request(pieces: list[bytes]) -> Request | None:
 
 
 def boxes(data: bytes) -> None:
-    """Read what a box sends. The first byte says its protocol, the second the size of pieces."""
+    """Read what a box sends over TCP, and as one datagram. The first byte says its protocol, the
+    second the size of pieces.
+    """
     protocol, size, data = (data[0] if data else 0), (data[1:2] or b"\1")[0] or 1, data[2:]
     make, _ = STREAMS[protocol % len(STREAMS)]
     said, is_broken = events(make(), [data[at : at + size] for at in range(0, len(data), size)])
     assert (said, is_broken) == events(make(), [data])
     sent = [event.payload for event in said if isinstance(event, Packet)]
     assert_independent([(payload, format_of(make().topic("x"))) for payload in sent[:8]])
+    datagram, _ = events(TeltonikaDatagram(), [data])
+    packets = [event.payload for event in datagram if isinstance(event, Packet)]
+    assert_independent([(packet, Format.TELTONIKA_IMEI) for packet in packets])
 
 
 # Frames -------------------------------------------------------------------------------------------

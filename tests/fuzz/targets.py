@@ -16,7 +16,7 @@ from telemetry.link import Connections, Extra, Hello, Opened, Receipt, Topic, We
 from tests.fuzz.others import BETWEEN, boxes, frames, payloads, proxy, requests
 from tests.fuzz.packets import packets
 from tests.fuzz.script import play
-from tests.listener.tcp.streams import STREAMS
+from tests.listener.tcp.streams import STREAMS, TELTONIKA_DATAGRAM
 from tests.mqtt.server.packets import PINGREQ
 from tests.telemetry.payloads import CASES
 
@@ -163,6 +163,7 @@ def _boxes() -> Iterator[bytes]:
             for times in (1, 2):
                 yield bytes((number, size)) + times * stream
             yield bytes((number, size)) + stream[:-3] + b"\0" + stream[-2:]
+    yield b"\0\0" + TELTONIKA_DATAGRAM
 
 
 def _requests() -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from benchmarks.fuzz import SHARES
 from tests.fuzz.packets import packets
 from tests.fuzz.script import play
 from tests.fuzz.targets import (
@@ -25,6 +26,11 @@ def test_the_corpus_is_small_and_passes(target: str) -> None:
     assert len(set(inputs)) > 20
     for data in inputs:
         TARGETS[target](data)
+
+
+def test_the_fuzzer_has_time_for_each_target() -> None:
+    assert SHARES.keys() == TARGETS.keys()
+    assert sum(SHARES.values()) == pytest.approx(1.0)
 
 
 def test_the_corpus_stays_small() -> None:

@@ -104,7 +104,7 @@ class RoleProcess:
 @dataclass(frozen=True, slots=True)
 class System:
     """Both roles. host and port: where devices connect. ingest_url: where they send by HTTP.
-    teltonika_port, gt06_port, queclink_port: for boxes, by their IMEI.
+    teltonika_port and the others: for boxes, by their IMEI; all but GT06 by UDP, too.
     """
 
     listener: RoleProcess
@@ -115,6 +115,8 @@ class System:
     teltonika_port: int
     gt06_port: int
     queclink_port: int
+    h02_port: int
+    meitrack_port: int
 
     @property
     def url(self) -> str:
@@ -147,8 +149,8 @@ def _system(
     ingest: Mapping[str, str],
 ) -> System:
     # The last one: further processes of the listener have the next ports.
-    ports = (free_port(ANY_PORT) for _ in range(7))
-    door, teltonika, gt06, queclink, listens, ingest_http, listener_http = ports
+    ports = (free_port(ANY_PORT) for _ in range(9))
+    door, teltonika, gt06, queclink, h02, meitrack, listens, ingest_http, listener_http = ports
     of_ingest = {
         "OPSC_DATABASE_URL": database.url("opsc_ingest"),
         "OPSC_INGEST_LINK": f"unix:{folder}/ingest.sock",
@@ -161,9 +163,11 @@ def _system(
         "OPSC_LISTEN_PORT": str(listens),
         "OPSC_LISTEN_HTTP": f"127.0.0.1:{listener_http}",
         "OPSC_LISTEN_INGEST_HTTP": f"127.0.0.1:{door}",
-        "OPSC_LISTEN_TELTONIKA": f"127.0.0.1:{teltonika}",
+        "OPSC_LISTEN_TELTONIKA": _tcp_and_udp(teltonika),
         "OPSC_LISTEN_GT06": f"127.0.0.1:{gt06}",
-        "OPSC_LISTEN_QUECLINK": f"127.0.0.1:{queclink}",
+        "OPSC_LISTEN_QUECLINK": _tcp_and_udp(queclink),
+        "OPSC_LISTEN_H02": _tcp_and_udp(h02),
+        "OPSC_LISTEN_MEITRACK": _tcp_and_udp(meitrack),
         "OPSC_LISTEN_MAX_CONNECTIONS": "200",
         **listener,
     }
@@ -177,4 +181,10 @@ def _system(
         teltonika_port=teltonika,
         gt06_port=gt06,
         queclink_port=queclink,
+        h02_port=h02,
+        meitrack_port=meitrack,
     )
+
+
+def _tcp_and_udp(port: int) -> str:
+    return f"127.0.0.1:{port}, udp://127.0.0.1:{port}"

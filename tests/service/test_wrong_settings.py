@@ -61,6 +61,10 @@ OF_ROLE = {
         ),
         ("OPSC_LISTEN_CLIENT_CA", "/x", MISSING),
         ("OPSC_LISTEN_PORT", "0", "is 0, and there is no OPSC_LISTEN_TLS_PORT"),
+        ("OPSC_LISTEN_TELTONIKA", "dtls://0.0.0.0:1", "must be off, or addresses with commas"),
+        ("OPSC_LISTEN_H02", "127.0.0.1:1, udp://nowhere", HTTP_FORM),
+        ("OPSC_LISTEN_MEITRACK", "tls12://[::]:1", "with tls:// needs OPSC_TLS_CERT"),
+        ("OPSC_LISTEN_GT06", "udp://[::]:1", "has no udp://: GT06 signs in on a connection"),
     ),
     "api": (
         *WITH_A_KEY,

@@ -43,18 +43,21 @@ _FORMATS = {
     "nmea": Format.NMEA,
     "gt06": Format.GT06,
     "queclink": Format.QUECLINK,
+    "h02": Format.H02,
+    "meitrack": Format.MEITRACK,
+    "meitrack_hex": Format.MEITRACK,
 }
 OF_GATEWAYS = (Format.TRACCAR, Format.CHIRPSTACK, Format.TTS)
 _TEXTS = (
     *("text", "punches_text", "owntracks", "osmand", "overland"),
-    *("traccar", "chirpstack", "tts", "nmea", "queclink"),
+    *("traccar", "chirpstack", "tts", "nmea", "queclink", "h02", "meitrack"),
 )
 MAY_SAY_NO_FIX = (
-    *(Format.OWNTRACKS, Format.TELTONIKA, Format.OSMAND, Format.OVERLAND),
+    *(Format.OWNTRACKS, Format.TELTONIKA, Format.TELTONIKA_IMEI, Format.OSMAND, Format.OVERLAND),
     *OF_GATEWAYS,
-    *(Format.NMEA, Format.GT06, Format.QUECLINK),
+    *(Format.NMEA, Format.GT06, Format.QUECLINK, Format.H02, Format.MEITRACK),
 )
-_BYTES = ("packed", "hex", "teltonika", "gt06")
+_BYTES = ("packed", "hex", "teltonika", "gt06", "meitrack_hex")
 
 
 def _case(entry: dict[str, Any]) -> Case:

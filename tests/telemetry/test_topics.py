@@ -4,7 +4,7 @@ import pytest
 
 from telemetry.formats.decode import (
     BY_HTTP,
-    BY_TCP,
+    BY_IMEI,
     SUBSCRIPTIONS,
     Format,
     format_of,
@@ -14,6 +14,8 @@ from telemetry.topics import (
     fixes_topic,
     gateway_topic,
     gt06_topic,
+    h02_topic,
+    meitrack_topic,
     nmea_topic,
     osmand_topic,
     overland_topic,
@@ -35,8 +37,8 @@ def test_what_is_built_is_parsed() -> None:
     )
     own = tuple(topic(TRACKER) for topic in makers)
     forwarded = tuple(gateway_topic(TRACKER, kind) for kind in ("traccar", "chirpstack", "tts"))
-    by_imei = tuple(topic(TRACKER) for topic in (teltonika_imei_topic, gt06_topic, queclink_topic))
-    others = (*forwarded, *by_imei, nmea_topic(TRACKER))
+    boxes = (teltonika_imei_topic, gt06_topic, queclink_topic, h02_topic, meitrack_topic)
+    others = (*forwarded, *(topic(TRACKER) for topic in boxes), nmea_topic(TRACKER))
     assert {tracker_of(topic) for topic in (*own, *others)} == {TRACKER}
     assert [plain_topic(topic) for topic in own] == list(own)
     assert format_of(punches_topic(TRACKER)) == Format.PUNCHES
@@ -46,7 +48,7 @@ def test_what_is_built_is_parsed() -> None:
 
 def test_every_subscription_is_of_a_format() -> None:
     assert [format_of(topic) for topic in SUBSCRIPTIONS] == [
-        form for form in Format if form not in BY_HTTP | BY_TCP
+        form for form in Format if form not in BY_HTTP | BY_IMEI
     ]
 
 

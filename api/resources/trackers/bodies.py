@@ -34,19 +34,20 @@ _ASSIGNED = ConfigDict(
     }
 )
 _Name = Annotated[fields.Name, Field(examples=["Tracker of truck 7"])]
-_IMEI = "^[0-9]{15}$"
+_IMEI = "^([0-9]{10}|[0-9]{15})$"
+_IMEI_DIGITS = 15
 
 
 def _checked_imei(value: str) -> str:
-    if not is_imei(value):
+    if len(value) == _IMEI_DIGITS and not is_imei(value):
         raise PydanticCustomError("imei", "is no IMEI: the last of its 15 digits checks the others")
     return value
 
 
 _Imei = Annotated[
     str,
-    StringConstraints(min_length=15, max_length=15),
-    fields.shaped(_IMEI, "must be the 15 digits of an IMEI"),
+    StringConstraints(min_length=10, max_length=_IMEI_DIGITS),
+    fields.shaped(_IMEI, "must be the 15 digits of an IMEI, or the 10 of a device of H02"),
     AfterValidator(_checked_imei),
     Field(examples=["356938035643809"], json_schema_extra={"pattern": _IMEI}),
 ]

@@ -1,5 +1,5 @@
-"""Phones that send by HTTP and boxes that send by TCP beside the fleet, in an organization of their
-own.
+"""Phones that send by HTTP and boxes that send by TCP and UDP beside the fleet, in an organization
+of their own.
 
 Each sends what is next, as its app or its firmware does, until it is accepted, and then goes on. So
 all that was sent must be stored, once. `Broken` is raised where this does not hold.
@@ -24,6 +24,7 @@ from benchmarks.faults.system import LOOPBACK, FaultSystem
 from stack.scenario.api_client import ApiClient
 from telemetry.times import format_time
 from tests.listener.tcp.boxes import login, new_imei, packet, record
+from tests.listener.udp.datagrams import Radio, accepted, datagram
 
 Do = Callable[[FaultSystem, Extent], Awaitable[None]]
 
@@ -82,7 +83,7 @@ _APPS: Mapping[str, Callable[[int], _Request]] = {
 
 
 def beside_doors(do: Do) -> Do:
-    """Return the same fault while phones send by HTTP, and boxes by TCP."""
+    """Return the same fault while phones send by HTTP, and boxes by TCP and UDP."""
 
     async def broken(system: FaultSystem, extent: Extent) -> None:
         await _sent_beside(system, partial(do, system, extent))
@@ -104,6 +105,10 @@ async def _sent_beside(system: FaultSystem, action: Callable[[], Awaitable[None]
                 made = await client.post("/v1/trackers", {"name": "box", "imei": imei})
                 sending = tasks.create_task(_send_records(system, imei, stop))
                 devices.append(("TCP", made["id"], sending))
+            for imei in (new_imei() for _ in range(BOXES)):
+                made = await client.post("/v1/trackers", {"name": "box", "imei": imei})
+                sending = tasks.create_task(_send_datagrams(system, imei, stop))
+                devices.append(("UDP", made["id"], sending))
             await action()
             stop.set()
         for door, tracker_id, sending in devices:
@@ -133,6 +138,29 @@ async def _send_records(system: FaultSystem, imei: str, stop: asyncio.Event) -> 
                 raise Broken(f"a box is not answered for a long time: {error!r}") from None
             await asyncio.sleep(_AGAIN_S)
     return accepted
+
+
+async def _send_datagrams(system: FaultSystem, imei: str, stop: asyncio.Event) -> int:
+    """Send datagrams of records until `stop`, each until it is answered. Returns how many records
+    were accepted: all that were sent.
+    """
+    at_ms, accepted_records = (time.time_ns() // 1_000_000_000 - 86_400) * 1_000, 0
+    radio = Radio(system.boxes or 0)
+    try:
+        while not stop.is_set():
+            number = accepted_records // RECORDS
+            records = [record(at_ms + 1_000 * place) for place in range(RECORDS)]
+            sent, answer = datagram(imei, records, number), b""
+            while answer != accepted(RECORDS, number):  # it may be of one that was sent twice
+                try:
+                    answer = await radio.asked(sent)
+                except TimeoutError:
+                    raise Broken("a box is not answered for a long time by UDP") from None
+            accepted_records, at_ms = accepted_records + RECORDS, at_ms + 1_000 * RECORDS
+            await asyncio.sleep(_PAUSE_S)
+    finally:
+        radio.close()
+    return accepted_records
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from telemetry.ids import format_id
 
 _FAILED = "the claims cannot be read or changed"
 
-Imei = Annotated[str, typer.Argument(metavar="IMEI", help="The 15 digits of a device.")]
+Imei = Annotated[str, typer.Argument(metavar="IMEI", help="The 15 digits of a device, or its 10.")]
 
 devices = typer.Typer(help="Show and settle claims of IMEIs.", no_args_is_help=True)
 

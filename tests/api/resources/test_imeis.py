@@ -95,3 +95,15 @@ async def test_a_claim_stands_in_the_audit_of_its_own_organization_alone(
     tracker_id = parse_id("trk", place.rpartition("/")[2])
     audited = "SELECT org_id, action FROM audit_events WHERE table_name = 'imei_claims'"
     assert api.sql(f"{audited} AND resource_id = %s", tracker_id) == [(north.org_id, "insert")]
+
+
+async def test_a_device_of_h02_may_have_ten_digits(
+    north: Organization, south: Organization
+) -> None:
+    ten = new_imei()[4:14]
+    await claimed(north, ten)
+    refused = await south.dispatcher.post("/v1/trackers", {"imei": ten})
+    assert (refused.status, refused.json["code"]) == (409, "imei_claimed")
+    for wrong in (ten[:9], ten + "1", new_imei()[:14], "35693803564380x"):
+        refused = await south.dispatcher.post("/v1/trackers", {"imei": wrong})
+        assert refused.status == 422, wrong

@@ -1,11 +1,14 @@
 """What devices over TCP send, and what a protocol makes of it."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from listener.tcp.gt06 import Gt06
+from listener.tcp.h02 import H02
+from listener.tcp.meitrack import Meitrack
 from listener.tcp.protocol import DeviceProtocol, Event, NoProtocol
 from listener.tcp.queclink import Queclink
-from listener.tcp.teltonika import MAX_DATA_BYTES, Teltonika
+from listener.tcp.teltonika import MAX_DATA_BYTES, Teltonika, TeltonikaDatagram
 from tests.listener.tcp.boxes import login, packet, record
 
 IMEI = "356938035643809"
@@ -33,10 +36,58 @@ QUECLINK_REPORT = (
 )
 QUECLINK_ACK = b"+ACK:GTRTO,1A0800,135790246811220,GL300,VER,FFFF,20161006053520,0C19$"
 QUECLINK = QUECLINK_HEARTBEAT + QUECLINK_REPORT + b"\r\n" + QUECLINK_ACK + QUECLINK_REPORT
+# Frames of devices in Traccar's tests (H02ProtocolDecoderTest).
+H02_REPORT = (
+    b"*HQ,353588020068342,V1,084436,A,3257.01525,N,00655.03865,W,57.78,40,011216,FFFBFFFF,25c,a,"
+    b" 154,b04c#"
+)
+H02_OTHER = (
+    b"*TH,353588020068342,V4,S17,130305,050316,A,2212.8745,N,11346.6574,E,14.28,028,220902,"
+    b"FFFFFBFF#"
+)
+H02_CELLS = b"*HQ,353588020068342,NBR,112315,724,10,2,2,215,2135,123,215,2131,121,011215,FFFFFFFF#"
+H02_HEARTBEAT = b"*HQ,353588020068342,HTBT,100#"
+H02_SENTENCES = H02_REPORT + b"\r\n" + H02_HEARTBEAT + H02_CELLS + H02_OTHER
+# Frames of devices in Traccar's tests (MeitrackProtocolDecoderTest); the checksum of AFF is put
+# right.
+MEITRACK_REPORT = (
+    b"$$D149,867047043162018,AAA,35,-1.264865,36.800705,211001105240,A,9,20,41.0,323,1,1697,1,0,"
+    b"000|00||,0000,4.33|12.96|1.92|2.72|2.69,0.000000|0|0.000000,*E1\r\n"
+)
+MEITRACK_CONFIRMED = (
+    b"$$J163,123123123123123,AFF,0004,35,58.588926,16.180473,140928192856,A,10,27,0,161,1.2,19,"
+    b"1648894,435695,240|24|88B9|E435,0000,|||0A22|0000,00000001,,50,,,,,,,,,,,,,*52\r\n"
+)
+MEITRACK_SEVERAL = bytes.fromhex(
+    "24245838362c3336393830303031343039303032312c4343432c020134000100000023381f91ffe354b806c5e3121b"
+    "0009130000000000000000d33801007cbf0200fe0101000435feeb02000500a3010000000000002a62650d0a"
+)
+MEITRACK_ANSWER = b"$$D28,353358017784062,D03,OK*F3\r\n"
+MEITRACK = MEITRACK_REPORT + MEITRACK_CONFIRMED + MEITRACK_SEVERAL + MEITRACK_ANSWER
+# The maker's example ("Teltonika Data Sending Protocols", AVL packet over UDP).
+TELTONIKA_DATAGRAM = bytes.fromhex(
+    "00a1cafe011b000f33353633303730343234343130313308010000013febdd19c8000f0e9ff0209a71800069000012"
+    "0000001e09010002000300040016014703f0001504c8000c0900910a00440b004d130044431555440000b5000bb600"
+    "05422e9b180000cd0386ce000107c700000000f10000601a460000013c4800000bb84900000bb84a00000bb84c0000"
+    "0000024e0000000000000000cf000000000000000001"
+)
+NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+
+
+def h02() -> H02:
+    return H02(lambda: NOW)
+
+
 STREAMS: Sequence[tuple[Callable[[], DeviceProtocol], bytes]] = (
     (Teltonika, TELTONIKA),
     (Gt06, GT06),
     (Queclink, QUECLINK),
+    (h02, H02_SENTENCES),
+    (Meitrack, MEITRACK),
+)
+DATAGRAMS: Sequence[tuple[Callable[[], DeviceProtocol], bytes]] = (
+    *((make, stream) for make, stream in STREAMS if make not in (Teltonika, Gt06)),
+    (TeltonikaDatagram, TELTONIKA_DATAGRAM),
 )
 LONGEST = MAX_DATA_BYTES + 12
 """The bytes of the longest frame that any of them takes."""

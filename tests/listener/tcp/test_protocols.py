@@ -7,26 +7,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.tcp.gt06 import Gt06
+from listener.tcp.meitrack import Meitrack
 from listener.tcp.protocol import Damaged, DeviceProtocol, Login, Packet, Question
 from listener.tcp.queclink import Queclink
-from listener.tcp.teltonika import Teltonika
-from telemetry.formats.decode import decode, format_of
+from listener.tcp.teltonika import Teltonika, TeltonikaDatagram
+from telemetry.formats.boxes.crc import crc_16
+from telemetry.formats.decode import Format, decode, format_of
 from tests.listener.tcp.boxes import login
 from tests.listener.tcp.streams import (
+    DATAGRAMS,
     GT06,
     GT06_ALARM,
     GT06_HEARTBEAT,
     GT06_LOGIN,
     GT06_POSITION,
+    H02_OTHER,
+    H02_REPORT,
+    H02_SENTENCES,
     IMEI,
     LONGEST,
+    MEITRACK,
+    MEITRACK_CONFIRMED,
+    MEITRACK_REPORT,
+    MEITRACK_SEVERAL,
     ONE,
     QUECLINK,
     QUECLINK_REPORT,
     STREAMS,
     TELTONIKA,
+    TELTONIKA_DATAGRAM,
     TWO,
     events,
+    h02,
 )
 
 _READ = 256
@@ -76,6 +88,89 @@ def test_a_report_of_another_imei_is_another_login() -> None:
     other = QUECLINK_REPORT.replace(b"135790246811220", b"862599050544301")
     said, _ = events(Queclink(), [QUECLINK_REPORT + other])
     assert said[2:] == [Login("862599050544301", b""), Packet(other, b"+SACK:11F1$")]
+
+
+def test_a_device_of_h02_is_told_the_time_with_each_position() -> None:
+    said, is_broken = events(h02(), [H02_SENTENCES])
+    assert not is_broken
+    assert said == [
+        Login("353588020068342", b""),
+        Packet(H02_REPORT, b"*HQ,353588020068342,V4,V1,20260131120000#", is_repeated=False),
+        Question(b"*HQ,353588020068342,HTBT#"),
+        Question(b"*HQ,353588020068342,V4,NBR,20260131120000#"),
+        Packet(H02_OTHER, b"", is_repeated=False),
+    ]
+
+
+def test_a_sentence_without_an_id_is_of_who_spoke_before() -> None:
+    nameless = H02_REPORT.replace(b"353588020068342", b"")
+    answer = b"*HQ,353588020068342,V4,V1,20260131120000#"
+    said, _ = events(h02(), [H02_REPORT + nameless])
+    assert said[2:] == [Packet(nameless, answer, is_repeated=False)]
+    assert events(h02(), [nameless]) == ([], True)
+
+
+def test_a_device_of_meitrack_hears_what_it_may_delete() -> None:
+    said, is_broken = events(Meitrack(), [MEITRACK])
+    assert not is_broken
+    assert said == [
+        Login("867047043162018", b""),
+        Packet(MEITRACK_REPORT, b""),
+        Login("123123123123123", b""),
+        Packet(MEITRACK_CONFIRMED, b"@@J27,123123123123123,AFF,1*CD\r\n"),
+        Login("369800014090021", b""),
+        Packet(MEITRACK_SEVERAL, b"@@X27,369800014090021,CCC,1*E4\r\n"),
+        Login("353358017784062", b""),
+    ]
+
+
+def test_a_packet_of_meitrack_with_a_wrong_checksum_is_passed_over() -> None:
+    wrong = MEITRACK_REPORT.replace(b"*E1", b"*E2")
+    said, is_broken = events(Meitrack(), [wrong + MEITRACK_REPORT])
+    assert not is_broken
+    assert said == [Damaged(b""), Login("867047043162018", b""), Packet(MEITRACK_REPORT, b"")]
+
+
+def test_a_datagram_of_teltonika_is_a_packet_and_answered_as_the_maker_has_it() -> None:
+    said, is_broken = events(TeltonikaDatagram(), [TELTONIKA_DATAGRAM])
+    assert not is_broken
+    data = TELTONIKA_DATAGRAM[23:]
+    wanted = bytes(7) + bytes((len(data),)) + data + bytes(2) + crc_16(data).to_bytes(2)
+    assert said == [
+        Login("356307042441013", b""),
+        Packet(wanted, bytes.fromhex("0005cafe011b01")),
+    ]
+    decoded = decode([wanted], [format_of(TeltonikaDatagram().topic("x"))])
+    assert decoded.rejections == []
+    assert decoded.batch["lat"].tolist() == [54.6992512]
+
+
+@pytest.mark.parametrize(("make", "datagram"), DATAGRAMS)
+def test_an_answer_is_never_longer_than_what_it_answers(
+    make: Callable[[], DeviceProtocol], datagram: bytes
+) -> None:
+    said, _ = events(make(), [datagram])
+    answers = [event.answer for event in said if isinstance(event, Packet | Question)]
+    assert answers
+    assert sum(map(len, answers)) < len(datagram)
+
+
+@pytest.mark.parametrize(("make", "datagram"), DATAGRAMS)
+def test_a_datagram_that_is_cut_off_says_no_more_than_it_has(
+    make: Callable[[], DeviceProtocol], datagram: bytes
+) -> None:
+    whole, _ = events(make(), [datagram])
+    for at in range(len(datagram)):
+        said, _ = events(make(), [datagram[:at]])
+        assert said == whole[: len(said)]
+
+
+@given(st.binary(max_size=300))
+def test_any_datagram_at_all(noise: bytes) -> None:
+    for begin in (b"", TELTONIKA_DATAGRAM[:23]):
+        said, _ = events(TeltonikaDatagram(), [begin + noise])
+        payloads = [event.payload for event in said if isinstance(event, Packet)]
+        decode(payloads, [Format.TELTONIKA_IMEI] * len(payloads))
 
 
 def test_a_frame_with_a_wrong_crc_is_passed_over() -> None:
@@ -144,6 +239,16 @@ def test_any_bytes_at_all(make: Callable[[], DeviceProtocol], stream: bytes, noi
         (Queclink, b"+" + 4096 * b"x"),
         (Queclink, b"GET / HTTP/1.1"),
         (Queclink, b"+RESP:GTFRI,210102,A10000499AEF9B,,0$"),
+        (h02, b"*HQ," + 2048 * b"1"),
+        (h02, b"*HQ,IMEI,V1#"),
+        (h02, b"$" + bytes(31)),
+        (Meitrack, b"$$A9999,"),
+        (Meitrack, b"$$A12345678"),
+        (Meitrack, b"$$A-1,"),
+        (Meitrack, b"$$A10,"),
+        (Meitrack, b"$GPRMC"),
+        (TeltonikaDatagram, TELTONIKA_DATAGRAM[:-1]),
+        (TeltonikaDatagram, TELTONIKA_DATAGRAM + b"\0"),
     ],
 )
 def test_a_length_that_no_frame_has_is_not_waited_for(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import resource
+import socket
 from pathlib import Path
 
 import pytest
 
 from stack.errors import StackError
-from stack.servers.listening import Listening, listening, require_certificate
-from stack.servers.ports import Ports
+from stack.servers.listening import Listening, claim_boxes, listening, require_certificate
+from stack.servers.ports import Ports, PortTaken
 from stack.servers.postgres import free_port
 from stack.servers.tls import Certificate
 
@@ -49,6 +50,20 @@ def test_a_port_that_a_setting_names_is_taken(monkeypatch: pytest.MonkeyPatch) -
     ports = Ports()
     ports.claim("OPSC_LISTEN_PORT")
     assert listening(ports, None).port == port
+
+
+def test_each_address_of_a_port_for_boxes_is_taken_but_those_of_udp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = free_port(0)
+    with socket.create_server(("127.0.0.1", taken)):
+        monkeypatch.setenv("OPSC_LISTEN_MEITRACK", f"udp://127.0.0.1:{taken}")
+        claim_boxes()
+        for way in ("", "tls://"):
+            wanted = f"127.0.0.1:{free_port(0)}, {way}127.0.0.1:{taken}"
+            monkeypatch.setenv("OPSC_LISTEN_MEITRACK", wanted)
+            with pytest.raises(PortTaken, match="OPSC_LISTEN_MEITRACK"):
+                claim_boxes()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,5 @@
+"""Both roles."""
+
+from tests.listener.tcp.conftest import system
+
+__all__ = ["system"]
