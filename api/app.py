@@ -32,6 +32,7 @@ from api.resources import (
     auth_tokens,
     batches,
     clients,
+    commands,
     dashboard,
     employee_positions,
     employees,
@@ -115,6 +116,7 @@ RESOURCES = (
     positions,  # before assets, where its path would be an id
     assets,
     trackers,
+    commands,
     gateways,
     unknown_devices,
     validation,

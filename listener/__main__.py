@@ -147,6 +147,7 @@ async def _serve(
             sessions.write,
             presence.write,
             worker.claims.write,
+            worker.commands.write,
             worker.unknown_devices.write,
         ]
         writing = asyncio.create_task(keep_written(database_url, writers, drained))

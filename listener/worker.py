@@ -31,6 +31,7 @@ from listener.metrics import ListenerMetrics
 from listener.settings import ListenSettings
 from listener.shown import showing
 from listener.stored.claims import Claims
+from listener.stored.commands import Commands
 from listener.stored.identities import Identities, Identity
 from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.sessions import Sessions
@@ -98,6 +99,7 @@ class Worker:
         self.sign_ins = SignIns()
         self.places = Places(presence)
         self.claims = Claims()
+        self.commands = Commands()
         self.handshakes = Handshakes()
         self.shaking_hands = 0
         self.devices: dict[AnyDevice, None] = {}
@@ -170,6 +172,7 @@ class Worker:
         self.by_origin.pop(origin.id, None)
         if self.by_tracker.get(origin.tracker_id) is device:
             del self.by_tracker[origin.tracker_id]
+        self.commands.closed(origin.tracker_id, device)
         if device.connected is not None:
             self.presence.closed(device.connected, datetime.now(UTC))
         if device.session_key is not None:
@@ -267,6 +270,7 @@ class Worker:
             self.sessions.removed(key)  # it ends with this connection
         device.wants_receipts = session is not None and session.wants_receipts
         device.origin = origin
+        self.commands_changed(device, None if session is None else session.command_topic)
         self.receipts_changed(device)
         device.accept(origin, is_present=session is not None)
 
@@ -304,11 +308,26 @@ class Worker:
         if device is not None:
             device.leave(ADMINISTRATIVE_ACTION, "revoked or rotated")
 
+    def commands_changed(self, device: Device, topic: str | None) -> None:
+        """Note whether a device that is connected hears commands. topic: on which."""
+        if device.command_topic == topic or device.origin is None or device.connected is None:
+            return
+        if topic is None:
+            self.commands.closed(device.origin.tracker_id, device)
+        elif device.command_topic is None:
+            self.commands.opened(device.origin.org_id, device.origin.tracker_id, device)
+        device.command_topic = topic
+        device.connected = device.connected._replace(takes_commands=topic is not None)
+        self.presence.opened(device.connected)
+
     def receipts_changed(self, device: Device) -> None:
         """Note the session of a device that is connected, where it outlasts the connection."""
         if device.session_key is not None and device.session_expiry_s and device.origin is not None:
             self.sessions.opened(
-                device.session_key, device.origin.id, wants_receipts=device.wants_receipts
+                device.session_key,
+                device.origin.id,
+                wants_receipts=device.wants_receipts,
+                command_topic=device.command_topic,
             )
 
     def offer(
@@ -396,7 +415,7 @@ class Worker:
 
         Wills are dropped: their devices are not lost, but sent elsewhere.
         """
-        self.is_draining = True
+        self.is_draining = self.commands.is_stopped = True
         self._wills.close()
         leaving = list(self.devices)
         at_once = math.ceil(len(leaving) / DRAIN_STEPS)

@@ -68,6 +68,13 @@ def owntracks_topic(tracker_id: str, device: str) -> str:
     return f"{_OWNTRACKS}{tracker_id}/{device}"
 
 
+def is_command_topic(topic: str, tracker_id: str) -> bool:
+    """Return whether an app of OwnTracks that is this tracker hears commands on a topic."""
+    levels = topic.split("/")
+    is_own = len(levels) == 4 and topic.startswith(owntracks_topic(tracker_id, ""))
+    return is_own and levels[3] == "cmd" and levels[2] not in ("", "+", "#")
+
+
 def punches_topic(tracker_id: str) -> str:
     """Return where a tracker publishes punches."""
     return f"trackers/{tracker_id}/punches"

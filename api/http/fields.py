@@ -277,6 +277,7 @@ StockLotId = Annotated[UUID, IdOf(KINDS["stock_lot"])]
 WorkOrderId = Annotated[UUID, IdOf(KINDS["work_order"])]
 CommentId = Annotated[UUID, IdOf(KINDS["work_order_comment"])]
 TransitionId = Annotated[UUID, IdOf(KINDS["work_order_transition"])]
+CommandId = Annotated[UUID, IdOf(KINDS["command"])]
 JobId = Annotated[UUID, IdOf(KINDS["job"])]
 FixId = Annotated[UUID, IdOf(KINDS["fix"])]
 

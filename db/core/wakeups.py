@@ -47,6 +47,8 @@ class Channel(StrEnum):
     """Mail is due."""
     INBOX = "opsc_inbox"
     """Messages wait in the inbox of ingest."""
+    COMMANDS = "opsc_commands"
+    """Commands to devices are queued. The listener hears it on the session on which it writes."""
     JOBS = "opsc_jobs"
     """Jobs wait."""
     RIGHTS = "opsc_rights"

@@ -15,7 +15,7 @@ from db.core.fetch import value_of
 
 class DeviceConnection(NamedTuple):
     """listener_id: None where the connection has ended, at disconnected_at. protocol_version: of
-    MQTT: 3, 4 or 5.
+    MQTT: 3, 4 or 5. takes_commands: whether the device takes commands as it is connected.
     """
 
     org_id: UUID
@@ -25,6 +25,7 @@ class DeviceConnection(NamedTuple):
     protocol_version: int | None
     connected_at: datetime
     disconnected_at: datetime | None
+    takes_commands: bool
 
 
 class SharedCredential(NamedTuple):
@@ -63,15 +64,18 @@ SELECT c.tracker_id, CASE WHEN l.id IS NOT NULL THEN c.connected_at END,
 # An older connection is not written over a newer one, which another listener has.
 _WRITE = """
 INSERT INTO device_connections AS known
-       (org_id, tracker_id, listener_id, address, protocol_version, connected_at, disconnected_at)
+       (org_id, tracker_id, listener_id, address, protocol_version, connected_at, disconnected_at,
+        takes_commands)
 SELECT noted.* FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::inet[], %s::smallint[],
-                           %s::timestamptz[], %s::timestamptz[]) AS noted
-       (org_id, tracker_id, listener_id, address, protocol_version, connected_at, disconnected_at)
+                           %s::timestamptz[], %s::timestamptz[], %s::boolean[]) AS noted
+       (org_id, tracker_id, listener_id, address, protocol_version, connected_at, disconnected_at,
+        takes_commands)
  WHERE EXISTS (SELECT FROM trackers AS t WHERE t.org_id = noted.org_id AND t.id = tracker_id)
  ORDER BY org_id, tracker_id
     ON CONFLICT (org_id, tracker_id) DO UPDATE
        SET listener_id = excluded.listener_id, address = excluded.address,
            protocol_version = excluded.protocol_version, connected_at = excluded.connected_at,
+           takes_commands = excluded.takes_commands,
            disconnected_at = coalesce(excluded.disconnected_at, known.disconnected_at)
      WHERE excluded.connected_at >= known.connected_at
 """
@@ -79,6 +83,10 @@ _WRITE_SHARED = """
 UPDATE device_connections AS known SET credential_shared_at = noted.at
   FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[]) AS noted (org_id, tracker_id, at)
  WHERE known.org_id = noted.org_id AND known.tracker_id = noted.tracker_id
+"""
+_REFUSES_COMMANDS = """
+SELECT EXISTS (SELECT FROM device_connections AS c JOIN listeners AS l ON l.id = c.listener_id
+                WHERE c.tracker_id = %s AND l.expires_at > now() AND NOT c.takes_commands)
 """
 _RENEW = """
 INSERT INTO listeners AS known (id, expires_at)
@@ -98,6 +106,11 @@ async def of_trackers(conn: Connection, ids: Sequence[UUID]) -> dict[UUID, Conne
     """Read the connections of the tenant's trackers; one that never was connected has none."""
     cursor = await conn.execute(_OF_TRACKERS, (list(ids),))
     return {row[0]: ConnectionState(*row[1:]) for row in await cursor.fetchall()}
+
+
+async def refuses_commands(conn: Connection, tracker_id: UUID) -> bool:
+    """Return whether the tenant's tracker is connected in a way that has no commands."""
+    return await value_of(conn, _REFUSES_COMMANDS, (tracker_id,))
 
 
 async def write(conn: Connection, connections: Sequence[DeviceConnection]) -> None:

@@ -23,28 +23,34 @@ class SessionKey(NamedTuple):
 
 
 class DeviceSession(NamedTuple):
-    """wants_receipts: the client had subscribed to its receipts."""
+    """wants_receipts: the client had subscribed to its receipts. command_topic: that it had
+    subscribed to.
+    """
 
     wants_receipts: bool
     expires_at: datetime
+    command_topic: str | None = None
 
 
 _WANTED = "unnest(%s::uuid[], %s::uuid[], %s::text[]) AS wanted (org_id, tracker_id, client_id)"
 _FIND = f"""
-SELECT kept.org_id, kept.tracker_id, kept.client_id, kept.wants_receipts, kept.expires_at
+SELECT kept.org_id, kept.tracker_id, kept.client_id, kept.wants_receipts, kept.expires_at,
+       kept.command_topic
   FROM {_WANTED} JOIN device_sessions AS kept USING (org_id, tracker_id, client_id)
  WHERE kept.expires_at > now()
 """  # noqa: S608  # a constant
 # Only of trackers that are still there. In one order, so that two listeners do not deadlock.
 _KEEP = """
-INSERT INTO device_sessions (org_id, tracker_id, client_id, wants_receipts, expires_at)
-SELECT org_id, tracker_id, client_id, wants_receipts, expires_at
-  FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::timestamptz[])
-       AS noted (org_id, tracker_id, client_id, wants_receipts, expires_at)
+INSERT INTO device_sessions
+       (org_id, tracker_id, client_id, wants_receipts, expires_at, command_topic)
+SELECT org_id, tracker_id, client_id, wants_receipts, expires_at, command_topic
+  FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::timestamptz[], %s::text[])
+       AS noted (org_id, tracker_id, client_id, wants_receipts, expires_at, command_topic)
  WHERE EXISTS (SELECT FROM trackers AS t WHERE t.org_id = noted.org_id AND t.id = tracker_id)
  ORDER BY org_id, tracker_id, client_id
     ON CONFLICT (org_id, tracker_id, client_id) DO UPDATE
-       SET wants_receipts = excluded.wants_receipts, expires_at = excluded.expires_at
+       SET wants_receipts = excluded.wants_receipts, expires_at = excluded.expires_at,
+           command_topic = excluded.command_topic
 """
 _BOUND = """
 DELETE FROM device_sessions AS kept
@@ -77,9 +83,8 @@ async def find(conn: Connection, keys: Sequence[SessionKey]) -> dict[SessionKey,
 async def keep(conn: Connection, sessions: dict[SessionKey, DeviceSession]) -> None:
     """Write sessions, and remove those that their trackers have beyond the bound."""
     org_ids, tracker_ids, client_ids = _columns(list(sessions))
-    wants_receipts = [session.wants_receipts for session in sessions.values()]
-    expires_at = [session.expires_at for session in sessions.values()]
-    await conn.execute(_KEEP, (org_ids, tracker_ids, client_ids, wants_receipts, expires_at))
+    columns = [list(column) for column in zip(*sessions.values(), strict=True)]
+    await conn.execute(_KEEP, (org_ids, tracker_ids, client_ids, *columns))
     await conn.execute(_BOUND, (org_ids, tracker_ids, MOST_OF_TRACKER))
 
 

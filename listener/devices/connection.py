@@ -8,6 +8,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
+from db.listener.commands import TakenCommand
 from db.listener.device_sessions import SessionKey
 from listener.devices.answers import SUCCESS, reason_code, reason_text
 from listener.devices.bounds import SHARE_BYTES, SHARE_MESSAGES, TokenBucket
@@ -22,9 +25,10 @@ from mqtt.server import (
     ServerConnection,
     ServerState,
 )
+from telemetry.formats.owntracks import owntracks_command
 from telemetry.ids import format_id
 from telemetry.result import Result
-from telemetry.topics import ack_topic, is_own_filter
+from telemetry.topics import ack_topic, is_command_topic, is_own_filter
 
 if TYPE_CHECKING:
     from listener.worker import Worker
@@ -55,6 +59,7 @@ class Device(asyncio.Protocol):
         "_worker",
         "address",
         "began_s",
+        "command_topic",
         "connected",
         "held_bytes",
         "held_messages",
@@ -88,6 +93,7 @@ class Device(asyncio.Protocol):
         self.held_bytes = 0
         self.is_dirty = False
         self.wants_receipts = False
+        self.command_topic: str | None = None
 
     # The socket -----------------------------------------------------------------------------
 
@@ -184,6 +190,7 @@ class Device(asyncio.Protocol):
                 self._worker.sign_in(self, event)
             elif isinstance(event, Receipts):
                 self.wants_receipts = event.wanted
+                self._worker.commands_changed(self, event.command_topic)
                 self._worker.receipts_changed(self)
             elif isinstance(event, Goodbye):
                 if event.session_expiry_s is not None:
@@ -213,7 +220,9 @@ class Device(asyncio.Protocol):
             client_id=origin.client_id,
             ack_topic=ack_topic(tracker),
             may_filter=lambda wanted: is_own_filter(wanted, tracker),
+            is_command_topic=lambda wanted: is_command_topic(wanted, tracker),
             wants_receipts=self.wants_receipts,
+            command_topic=self.command_topic,
         )
         self._read(b"")  # what followed CONNECT
 
@@ -263,6 +272,16 @@ class Device(asyncio.Protocol):
         is_taken = self.machine.deliver(topic, payload, correlation_data)
         self.flush()
         return is_taken
+
+    answers_commands = False
+    """The app of OwnTracks has no answer: a location that comes says nothing of the command."""
+
+    def send_command(self, command: TakenCommand) -> None:
+        """Send a command that is marked as sent. A connection that ends meanwhile loses it."""
+        if self.command_topic is not None and not self.is_closing:
+            message = msgspec.json.encode(owntracks_command(command.text))
+            self.machine.deliver(self.command_topic, message, None)
+            self.flush()
 
     # Time -----------------------------------------------------------------------------------
 

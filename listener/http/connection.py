@@ -9,6 +9,8 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
 from listener.devices.bounds import UNSIGNED_SHARE_BYTES, is_within
 from listener.devices.connection import UNREAD_BYTES, close_after_reading, peer_address
 from listener.http.doors import Credentials, Door, Place, credentials_of, payload_of, place_of
@@ -17,6 +19,7 @@ from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin, PlainMessage
 from listener.stored.gateways import Gateway
 from listener.stored.identities import Identity
 from telemetry.formats.gateways import device_of
+from telemetry.formats.owntracks import owntracks_command
 from telemetry.ids import format_id
 from telemetry.result import Result
 from telemetry.topics import gateway_topic
@@ -318,7 +321,21 @@ class HttpDevice(asyncio.Protocol):
     def _answer_result(self, result: Result) -> None:
         """Accept a message, whatever became of it."""
         assert self._place is not None
-        self._answer(HTTPStatus.OK, self._place.door.answer, result=result.name.lower())
+        sender, commands = self._sender, self._worker.commands
+        if (
+            self._place.door.takes_commands
+            and isinstance(sender, Identity)
+            and commands.is_waited_for(sender.tracker_id)
+        ):
+            self._worker.spawn(self._answer_with_command(sender, result))
+        else:
+            self._answer(HTTPStatus.OK, self._place.door.answer, result=result.name.lower())
+
+    async def _answer_with_command(self, sender: Identity, result: Result) -> None:
+        """Accept a message, and send the command that waits for the app."""
+        command = await self._worker.commands.ask(sender.org_id, sender.tracker_id)
+        messages = [] if command is None else [owntracks_command(command.text)]
+        self._answer(HTTPStatus.OK, msgspec.json.encode(messages), result=result.name.lower())
 
     def _forget_waiting(self) -> None:
         """Let go of a message that nobody waits for: what ingest has, it stores all the same."""

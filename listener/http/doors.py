@@ -24,12 +24,14 @@ _JSON_BEGINS = b"{["
 class Door(NamedTuple):
     """topic: of the tracker's messages; None: the key is a gateway's, and each message names its
     device. answer: what the app wants to read. takes_query: the query is the message where there is
-    no body, and gets the time of its receipt where it has none.
+    no body, and gets the time of its receipt where it has none. takes_commands: the app reads
+    commands in the answer.
     """
 
     topic: Callable[[str], str] | None
     answer: bytes = b""
     takes_query: bool = False
+    takes_commands: bool = False
 
 
 def _of_a_phone(tracker_id: str) -> str:
@@ -40,7 +42,7 @@ DOORS: Mapping[str, Door] = {
     "fixes": Door(fixes_topic),
     "osmand": Door(osmand_topic, takes_query=True),
     "overland": Door(overland_topic, answer=b'{"result":"ok"}'),
-    "owntracks": Door(_of_a_phone, answer=b"[]"),
+    "owntracks": Door(_of_a_phone, answer=b"[]", takes_commands=True),
     "gateways": Door(None),
     "traccar": Door(None),
 }

@@ -22,7 +22,7 @@ LEASE_S = 15.0
 
 class ConnectedDevice(NamedTuple):
     """A device that has signed in. protocol_version: the MQTT version that it uses: 3, 4 or 5; None
-    for a box that speaks something else.
+    for a box that speaks something else. takes_commands: whether it does as it is connected.
     """
 
     org_id: UUID
@@ -30,6 +30,7 @@ class ConnectedDevice(NamedTuple):
     address: str
     protocol_version: int | None
     connected_at: datetime
+    takes_commands: bool = False
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class Presence:
             connected.protocol_version,
             connected.connected_at,
             disconnected_at,
+            connected.takes_commands,
         )
         self._notes.note(connected.tracker_id, note)
 

@@ -36,6 +36,7 @@ _log = structlog.get_logger("listener")
 class _Open(NamedTuple):
     connection: int
     wants_receipts: bool
+    command_topic: str | None
 
 
 @dataclass(slots=True)
@@ -75,14 +76,21 @@ class Sessions:
         except TimeoutError:
             return _unexpired(self._remembered.get(key))
 
-    def opened(self, key: SessionKey, connection: int, *, wants_receipts: bool) -> None:
+    def opened(
+        self,
+        key: SessionKey,
+        connection: int,
+        *,
+        wants_receipts: bool,
+        command_topic: str | None = None,
+    ) -> None:
         """Note that a client is connected, with the session that it wants to keep.
 
         The session does not expire while the connection is open.
         """
         if _can_be_kept(key):
-            self._open[key] = _Open(connection, wants_receipts)
-            self._note(key, DeviceSession(wants_receipts, _in(LONGEST_S)))
+            self._open[key] = _Open(connection, wants_receipts, command_topic)
+            self._note(key, DeviceSession(wants_receipts, _in(LONGEST_S), command_topic))
 
     def closed(self, key: SessionKey, connection: int, *, expiry_s: float) -> None:
         """Note that the client is gone; its session expires after `expiry_s`, or `LONGEST_S`."""
@@ -90,7 +98,8 @@ class Sessions:
         if opened is None or opened.connection != connection:
             return
         del self._open[key]
-        session = DeviceSession(opened.wants_receipts, _in(min(expiry_s, LONGEST_S)))
+        until = _in(min(expiry_s, LONGEST_S))
+        session = DeviceSession(opened.wants_receipts, until, opened.command_topic)
         self._note(key, session if expiry_s > 0 else None)
 
     def removed(self, key: SessionKey) -> None:
@@ -123,7 +132,9 @@ class Sessions:
         if now_s - self._renewed_at_s >= _RENEW_S:
             self._renewed_at_s = now_s
             for key, opened in self._open.items():
-                self._note(key, DeviceSession(opened.wants_receipts, _in(LONGEST_S)))
+                self._note(
+                    key, DeviceSession(opened.wants_receipts, _in(LONGEST_S), opened.command_topic)
+                )
         if batch := self._notes.oldest():
             await _write(conn, batch)
             self._notes.written(batch)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from db.listener.commands import TakenCommand
 from listener.devices.bounds import SHARE_MESSAGES, TokenBucket
 from listener.devices.connection import (
     LEAVE_S,
@@ -24,6 +25,7 @@ from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin, PlainMessage
 from listener.stored.identities import Identity
 from listener.stored.presence import ConnectedDevice
 from listener.tcp.protocol import (
+    Answer,
     Damaged,
     DeviceProtocol,
     Event,
@@ -52,11 +54,14 @@ NOTED_EVERY_S = 3_600.0
 
 @dataclass(slots=True, eq=False)
 class _Pending:
-    """An answer that is due. origin: of the message that it waits for; None: of none."""
+    """An answer that is due. origin: of the message that it waits for; None: of none. is_login: it
+    lets the device in.
+    """
 
     answer: bytes
     origin: Origin | None = None
     is_committed: bool = False
+    is_login: bool = False
 
 
 class TcpDevice(asyncio.Protocol):
@@ -64,6 +69,7 @@ class TcpDevice(asyncio.Protocol):
 
     __slots__ = (
         "_bucket",
+        "_command",
         "_counted_bytes",
         "_damaged",
         "_frame_since_s",
@@ -93,6 +99,7 @@ class TcpDevice(asyncio.Protocol):
         self._imei = ""
         self._bucket: TokenBucket | None = None
         self._pending: deque[_Pending] = deque()
+        self._command: TakenCommand | None = None  # that was sent last, until it is answered
         self._damaged = self._counted_bytes = 0
         self._is_signing_in = self._is_paused = self.is_closing = False
         self.heard_s = self._frame_since_s = worker.now_s()
@@ -202,6 +209,8 @@ class TcpDevice(asyncio.Protocol):
         elif isinstance(event, Question):
             self._pending.append(_Pending(event.answer))
             self._answer()
+        elif isinstance(event, Answer):
+            self._handle_answer(event)
         else:
             self._handle_damaged(event)
 
@@ -212,6 +221,12 @@ class TcpDevice(asyncio.Protocol):
         else:
             self._pending.append(_Pending(event.answer))
             self._answer()
+
+    def _handle_answer(self, answer: Answer) -> None:
+        """Note what the device says to the command; without one it is nobody's answer."""
+        command, self._command = self._command, None
+        if command is not None:
+            self._worker.commands.answered(command, answer.text)
 
     def _offer(self, packet: Packet) -> None:
         """Give a message to the link, and hold it until `_committed`."""
@@ -271,7 +286,8 @@ class TcpDevice(asyncio.Protocol):
     def _has_place(self, identity: Identity) -> bool:
         """Whether there is a place among the connections of the IMEI; this one is there then."""
         owner, now = (identity.org_id, identity.tracker_id), datetime.now(UTC)
-        self.connected = ConnectedDevice(*owner, self.address, None, now)
+        takes_commands = self._protocol.command is not None
+        self.connected = ConnectedDevice(*owner, self.address, None, now, takes_commands)
         return self._worker.places.enter(identity.tracker_id, self, self._worker.now_s())
 
     def _begin(self, identity: Identity, login: Login) -> None:
@@ -282,7 +298,7 @@ class TcpDevice(asyncio.Protocol):
         worker.metrics.signed_in.labels(self._protocol.name).inc()
         self._bucket = worker.buckets.of(identity.tracker_id, worker.now_s())
         self._is_signing_in = False
-        self._pending.append(_Pending(login.answer))
+        self._pending.append(_Pending(login.answer, is_login=True))
         self._answer()
         self._count(self._protocol.held_bytes)
         self.regulate()
@@ -306,7 +322,10 @@ class TcpDevice(asyncio.Protocol):
     def _answer(self) -> None:
         """Send the answers that are due, in order."""
         while self._pending and self._is_due(self._pending[0]):
-            self._write(self._pending.popleft().answer)
+            pending = self._pending.popleft()
+            self._write(pending.answer)
+            if pending.is_login:
+                self._take_commands()
 
     def _is_due(self, pending: _Pending) -> bool:
         if pending.origin is not None:
@@ -319,6 +338,25 @@ class TcpDevice(asyncio.Protocol):
         transport = self._transport
         if data and transport is not None and not transport.is_closing():
             transport.write(data)
+
+    # Commands -------------------------------------------------------------------------------
+
+    answers_commands = True
+
+    def _take_commands(self) -> None:
+        identity = self.identity
+        if identity is not None and self._protocol.command is not None:
+            self._worker.commands.opened(identity.org_id, identity.tracker_id, self)
+
+    def _take_no_commands(self) -> None:
+        if self.identity is not None:
+            self._worker.commands.closed(self.identity.tracker_id, self)
+
+    def send_command(self, command: TakenCommand) -> None:
+        """Send a command that is marked as sent. A connection that ends meanwhile loses it."""
+        if self._protocol.command is not None:
+            self._command = command
+            self._write(self._protocol.command(command.text))
 
     # Time, and the end ----------------------------------------------------------------------
 
@@ -350,6 +388,7 @@ class TcpDevice(asyncio.Protocol):
             return
         self._worker.metrics.ended.labels(cause).inc()
         self._leaving_since_s = self._worker.now_s()
+        self._take_no_commands()
         self.regulate()
         self._end_if_answered()
 
@@ -390,6 +429,7 @@ class TcpDevice(asyncio.Protocol):
         """
         worker = self._worker
         self._count(0)
+        self._take_no_commands()
         worker.paused.discard(self)
         has_room = worker.holding.bytes <= worker.holding.max_bytes // 2
         pending, self._pending = self._pending, deque()

@@ -1,18 +1,30 @@
 """GT06 over TCP: a login, heartbeats, positions and alarms (`telemetry.formats.boxes.gt06`).
 
 Login, heartbeat and alarm are answered, by a frame of their kind and serial number; positions are
-not. Other frames (cells, answers to commands, texts) are read past.
+not. A text is the answer to a command. Other frames (cells, further information) are read past.
 """
 
-from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet, Question
+from listener.tcp.protocol import (
+    Answer,
+    Damaged,
+    Event,
+    Login,
+    NoProtocol,
+    Packet,
+    Question,
+    answer_of,
+)
 from telemetry.formats.boxes.gt06 import (
     ALARMS,
     HEARTBEATS,
     LOGIN,
+    LONG_TEXT,
     POSITIONS,
+    TEXT,
     Frame,
     FrameError,
     answer_to,
+    command_of,
     frame_bytes,
     imei_of,
     read_frame,
@@ -20,6 +32,8 @@ from telemetry.formats.boxes.gt06 import (
 from telemetry.topics import gt06_topic
 
 _END = b"\r\n"
+_FLAG_BYTES = 4
+_IS_UTF_16 = 2
 
 
 class Gt06:
@@ -37,6 +51,9 @@ class Gt06:
 
     def topic(self, tracker_id: str) -> str:
         return gt06_topic(tracker_id)
+
+    def command(self, text: str) -> bytes:
+        return command_of(text)
 
     def receive(self, data: bytes) -> None:
         self._buffer += data
@@ -77,4 +94,17 @@ class Gt06:
             return Packet(self._login + data, answer=b"")
         if frame.kind in ALARMS:
             return Packet(self._login + data, answer_to(frame))
-        return None
+        return _answer(frame)
+
+
+def _answer(frame: Frame) -> Answer | None:
+    """Return what a device says to a command: a length, four bytes of the server and the text; in
+    newer ones the four bytes, 1 for ASCII or 2 for UTF-16, and the text.
+    """
+    content = frame.content
+    if frame.kind == TEXT and content:
+        return answer_of(content[1 + _FLAG_BYTES : 1 + content[0]])
+    if frame.kind == LONG_TEXT and len(content) > _FLAG_BYTES:
+        encoding = "utf-16-be" if content[_FLAG_BYTES] == _IS_UTF_16 else "utf-8"
+        return answer_of(content[_FLAG_BYTES + 1 :], encoding)
+    return None

@@ -5,6 +5,7 @@ say, one event at a time, so that the connection stops where it has no room for 
 is at most a frame and what was received since.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 
@@ -43,17 +44,28 @@ class Damaged(NamedTuple):
     answer: bytes
 
 
+class Answer(NamedTuple):
+    """The text that a device says to a command."""
+
+    text: str
+
+
 class NoProtocol(Exception):
     """Bytes of which nobody can say where the next frame begins."""
 
 
-Event = Login | Packet | Question | Damaged
+Event = Login | Packet | Question | Damaged | Answer
 
 
 class DeviceProtocol(Protocol):
-    """The bytes of one connection. name: in metrics."""
+    """The bytes of one connection. name: in metrics. command: returns the frame of a command, of up
+    to 200 printable characters of ASCII; None where the protocol has none.
+    """
 
     name: str
+
+    @property
+    def command(self) -> Callable[[str], bytes] | None: ...
 
     @property
     def held_bytes(self) -> int: ...
@@ -67,3 +79,13 @@ class DeviceProtocol(Protocol):
     def next(self) -> Event | None:
         """Return the next event; None: more bytes are needed. Raises NoProtocol."""
         ...
+
+
+def answer_of(data: bytes, encoding: str = "utf-8") -> Answer:
+    """Return what the bytes of an answer say: text, or hexadecimal where they are none."""
+    try:
+        text = data.decode(encoding).strip("\0\r\n ")
+    except UnicodeDecodeError:
+        return Answer(data.hex())
+    is_text = all(line.isprintable() for line in text.replace("\t", " ").splitlines())
+    return Answer(text if is_text else data.hex())

@@ -18,6 +18,7 @@ class Queclink:
     """The bytes of one connection."""
 
     name = "queclink"
+    command = None
 
     def __init__(self) -> None:
         self._buffer = bytearray()

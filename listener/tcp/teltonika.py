@@ -5,6 +5,8 @@ Over TCP:
     00 0F 333536...   the length of the IMEI and its digits; answered 01, or 00
     a packet          (`telemetry.formats.boxes.teltonika`); answered by the number of its records,
                       in 4 bytes, or by 0: then it is sent again
+    a command         Codec 12, framed as a packet: 0C, 01, the type 05, the length, the text, 01;
+                      answered by the same with the type 06
 
 Over UDP each datagram has the IMEI, and the data of a packet alone:
 
@@ -19,7 +21,15 @@ The maker's description: https://wiki.teltonika-gps.com/view/Codec.
 
 from struct import Struct
 
-from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet
+from listener.tcp.protocol import (
+    Answer,
+    Damaged,
+    Event,
+    Login,
+    NoProtocol,
+    Packet,
+    answer_of,
+)
 from telemetry.formats.boxes.crc import crc_16
 from telemetry.topics import teltonika_imei_topic
 
@@ -31,6 +41,8 @@ _LEAST_DATA_BYTES = 3
 _CRC_BYTES = 4
 _PING = 0xFF
 _CHANNEL, _ACCEPTED = Struct(">HHBBH"), Struct(">HHBBB")
+_COMMANDS = Struct(">BBBI")
+_CODEC_12, _COMMAND = 0x0C, 0x05
 
 
 class Teltonika:
@@ -68,7 +80,12 @@ class Teltonika:
         self._has_login = True
         return Login(imei, answer=b"\x01", refusal=b"\x00")
 
-    def _packet(self) -> Packet | Damaged | None:
+    def command(self, text: str) -> bytes:
+        head = _COMMANDS.pack(_CODEC_12, 1, _COMMAND, len(text))
+        data = head + text.encode("ascii") + b"\x01"
+        return _HEAD.pack(0, len(data)) + data + crc_16(data).to_bytes(_CRC_BYTES)
+
+    def _packet(self) -> Packet | Damaged | Answer | None:
         buffer = self._buffer
         while buffer and buffer[0] == _PING:
             del buffer[0]
@@ -83,6 +100,8 @@ class Teltonika:
         data, crc = packet[_HEAD.size : -_CRC_BYTES], packet[-_CRC_BYTES:]
         if crc_16(data) != int.from_bytes(crc):
             return Damaged(answer=bytes(4))
+        if data[0] == _CODEC_12:
+            return answer_of(data[_COMMANDS.size : -1])
         return Packet(packet, answer=data[1].to_bytes(4))
 
     def _cut(self, size: int) -> bytes:

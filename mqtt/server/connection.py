@@ -183,13 +183,16 @@ class ServerConnection:
         client_id: str,
         ack_topic: str,
         may_filter: Callable[[str], bool],
+        is_command_topic: Callable[[str], bool] = lambda _: False,
         wants_receipts: bool = False,
+        command_topic: str | None = None,
     ) -> None:
         """Answer CONNECT. Call `receive(b"", now_s)` then for what has waited.
 
         client_id: the client's own or an assigned one. ack_topic: what receipts are published to.
-        may_filter: whether a filter may be subscribed to. wants_receipts: the session that goes on
-        was subscribed to them. Does nothing if the connection has ended meanwhile.
+        may_filter: whether a filter may be subscribed to. is_command_topic: whether a filter is a
+        topic of the client's commands. wants_receipts, command_topic: what the session that goes on
+        was subscribed to. Does nothing if the connection has ended meanwhile.
         """
         connect, options = self._connect, self._options
         if connect is None or self.state is not ServerState.SIGNING_IN:
@@ -200,9 +203,9 @@ class ServerConnection:
             max_packet_bytes=self._bounds.max_packet_bytes,
             wants_reasons=self._bounds.wants_reasons,
         )
-        self._subscriptions = Subscriptions(options, ack_topic, may_filter)
-        if wants_receipts:
-            self._subscriptions.resume()
+        self._subscriptions = Subscriptions(options, ack_topic, may_filter, is_command_topic)
+        if wants_receipts or command_topic is not None:
+            self._subscriptions.resume(wants_receipts=wants_receipts, command_topic=command_topic)
         self._will, self._session_expiry_s = connect.will, connect.session_expiry_s
         self._connect = None
         self._move(ServerState.CONNECTED)
@@ -278,7 +281,7 @@ class ServerConnection:
         packet_id, filters = read_subscribe(fields, self.version)
         self._others += _REQUEST_WEIGHT * len(filters)
         subscriptions = self._of_session()
-        wanted_before = subscriptions.receipt_qos is not None
+        wanted_before = subscriptions.wanted
         codes = [subscriptions.add(pattern, qos) for pattern, qos in filters]
         self._note_receipts(wanted_before, events)
         self._send(answers.suback(self.version, packet_id, codes))
@@ -287,7 +290,7 @@ class ServerConnection:
         packet_id, patterns = read_unsubscribe(fields, self.version)
         self._others += _REQUEST_WEIGHT * len(patterns)
         subscriptions = self._of_session()
-        wanted_before = subscriptions.receipt_qos is not None
+        wanted_before = subscriptions.wanted
         codes = [subscriptions.remove(pattern) for pattern in patterns]
         self._note_receipts(wanted_before, events)
         self._send(answers.unsuback(self.version, packet_id, codes))
@@ -297,10 +300,10 @@ class ServerConnection:
             raise RuntimeError("no session before accept")
         return self._subscriptions
 
-    def _note_receipts(self, wanted_before: bool, events: list[Event]) -> None:
-        wanted = self._of_session().receipt_qos is not None
-        if wanted is not wanted_before:
-            events.append(Receipts(wanted))
+    def _note_receipts(self, wanted_before: Receipts, events: list[Event]) -> None:
+        wanted = self._of_session().wanted
+        if wanted != wanted_before:
+            events.append(wanted)
 
     def _on_disconnect(self, fields: Fields) -> Goodbye:
         reason_code, expiry_s = read_disconnect(fields, self.version)
@@ -324,10 +327,10 @@ class ServerConnection:
         self._window.settle(number, reason_code, reason)
 
     def deliver(self, topic: str, payload: bytes, correlation_data: bytes | None) -> bool:
-        """Send a receipt; False if the client wants none or takes no more."""
+        """Send a receipt or a command; False if the client wants none or takes no more."""
         if self.state is not ServerState.CONNECTED:
             return False
-        qos = self._of_session().receipt_qos
+        qos = self._of_session().qos_of(topic)
         if qos is None:
             return False
         if self._deliveries is None:

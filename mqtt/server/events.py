@@ -48,9 +48,12 @@ class Publish(NamedTuple):
 
 
 class Receipts(NamedTuple):
-    """A change in whether the client wants receipts: it subscribed or unsubscribed."""
+    """A change in what the client hears: it subscribed or unsubscribed."""
 
     wanted: bool
+    """Whether it wants receipts."""
+    command_topic: str | None = None
+    """On which it hears commands."""
 
 
 class Goodbye(NamedTuple):

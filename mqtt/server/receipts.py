@@ -1,7 +1,7 @@
-"""Subscriptions, of which one counts, and the receipts that it delivers.
+"""Subscriptions, of which two count, and what they deliver: receipts and commands.
 
-A client may subscribe to what `may_filter` permits. Only filters that match its own `ack` topic
-deliver anything.
+A client may subscribe to what `may_filter` permits. Only filters that match its own `ack` topic, or
+are a topic of commands, deliver anything.
 """
 
 from collections import deque
@@ -15,35 +15,59 @@ from mqtt.server.ended import (
     SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
     TOPIC_FILTER_INVALID,
 )
+from mqtt.server.events import Receipts
 from mqtt.server.options import ServerOptions
 
 NO_SUBSCRIPTION_EXISTED = 0x11
 
 
 class Subscriptions:
-    """The filters of a connection, and whether they ask for receipts."""
+    """The filters of a connection, and whether they ask for receipts and commands."""
 
     def __init__(
-        self, options: ServerOptions, ack_topic: str, may_filter: Callable[[str], bool]
+        self,
+        options: ServerOptions,
+        ack_topic: str,
+        may_filter: Callable[[str], bool],
+        is_command_topic: Callable[[str], bool],
     ) -> None:
         self._options = options
         self._ack_topic = ack_topic
         self._may_filter = may_filter
+        self._is_command_topic = is_command_topic
         self._granted: dict[str, int] = {}
         self._is_resumed = False
         self.receipt_qos: int | None = None
         """The QoS of receipts; None if the client wants none."""
+        self.command_topic: str | None = None
+        """On which the client hears commands; None if it wants none."""
 
-    def resume(self) -> None:
-        """Take up the subscription of a session that goes on; its filter is not known."""
-        self._is_resumed = True
-        self._note_receipts()
+    def resume(self, *, wants_receipts: bool, command_topic: str | None) -> None:
+        """Take up what a session that goes on has subscribed to; the filter of receipts is not
+        known.
+        """
+        self._is_resumed = wants_receipts
+        if command_topic is not None:
+            self._granted[command_topic] = 1
+        self._note()
 
-    def _note_receipts(self) -> None:
+    def _note(self) -> None:
         asked = [qos for f, qos in self._granted.items() if matches(f, self._ack_topic)]
         if self._is_resumed:
             asked.append(1)
         self.receipt_qos = min(max(asked), 1) if asked else None
+        self.command_topic = next(filter(self._is_command_topic, self._granted), None)
+
+    @property
+    def wanted(self) -> Receipts:
+        """What the client hears."""
+        return Receipts(self.receipt_qos is not None, self.command_topic)
+
+    def qos_of(self, topic: str) -> int | None:
+        """Return the QoS of what is delivered on a topic; None if the client wants none of it."""
+        if topic == self.command_topic:
+            return min(self._granted[topic], 1)
+        return self.receipt_qos
 
     def add(self, pattern: str, qos: int) -> int:
         """Return the reason code for a filter (MQTT 5)."""
@@ -56,7 +80,7 @@ class Subscriptions:
         if pattern not in self._granted and len(self._granted) >= self._options.max_filters:
             return QUOTA_EXCEEDED
         self._granted[pattern] = qos
-        self._note_receipts()
+        self._note()
         return qos
 
     def remove(self, pattern: str) -> int:
@@ -64,7 +88,7 @@ class Subscriptions:
         existed = self._granted.pop(pattern, None) is not None
         if self._is_resumed and matches(pattern, self._ack_topic):
             self._is_resumed, existed = False, True
-        self._note_receipts()
+        self._note()
         return 0 if existed else NO_SUBSCRIPTION_EXISTED
 
 

@@ -147,3 +147,12 @@ def _of_csv(row: re.Match[bytes]) -> Fix:
         course_deg=10 * course,
         attributes={"tid": device, "t": texts[2], "dist_m": dist, "trip_m": 1_000 * trip},
     )
+
+
+def owntracks_command(text: str) -> dict[str, Any]:
+    """Return the message of a command to the app: its action, or a JSON object that has one."""
+    try:
+        said = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        said = None
+    return {**(said if isinstance(said, dict) else {"action": text}), "_type": "cmd"}

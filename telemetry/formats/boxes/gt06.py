@@ -35,6 +35,8 @@ HEARTBEATS = frozenset({0x13, 0x23})
 _IN_UTC, _ALARM_IN_UTC = 0x22, 0x26
 POSITIONS = frozenset({0x12, _IN_UTC})
 ALARMS = frozenset({0x16, _ALARM_IN_UTC})
+TEXT, LONG_TEXT = 0x15, 0x21
+_COMMAND = 0x80
 MAX_FRAME_BYTES = 4 * 1024
 """Those of 78 78 have 260 bytes at most."""
 
@@ -92,6 +94,15 @@ def read_frame(frame: bytes) -> Frame:
 def answer_to(frame: Frame) -> bytes:
     """Return the frame that answers one: its kind and its serial number."""
     checked = bytes((_LEAST_LENGTH, frame.kind)) + frame.serial
+    return _SHORT + checked + crc_itu(checked).to_bytes(2) + _END
+
+
+def command_of(text: str) -> bytes:
+    """Return the frame of a command, of 240 characters of ASCII at most: behind its length and four
+    bytes that are the server's own.
+    """
+    content = bytes((4 + len(text),)) + bytes(4) + text.encode("ascii")
+    checked = bytes((_LEAST_LENGTH + len(content), _COMMAND)) + content + bytes(2)
     return _SHORT + checked + crc_itu(checked).to_bytes(2) + _END
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from listener.tcp.gt06 import Gt06
 from listener.tcp.meitrack import Meitrack
-from listener.tcp.protocol import Damaged, DeviceProtocol, Login, Packet, Question
+from listener.tcp.protocol import Answer, Damaged, DeviceProtocol, Login, Packet, Question
 from listener.tcp.queclink import Queclink
 from listener.tcp.teltonika import Teltonika, TeltonikaDatagram
 from telemetry.formats.boxes.crc import crc_16
@@ -18,12 +18,15 @@ from tests.listener.tcp.streams import (
     DATAGRAMS,
     GT06,
     GT06_ALARM,
+    GT06_ERROR,
     GT06_HEARTBEAT,
     GT06_LOGIN,
     GT06_POSITION,
     H02_OTHER,
     H02_REPORT,
     H02_SENTENCES,
+    GT06_RELAY,
+    GT06_STATUS,
     IMEI,
     LONGEST,
     MEITRACK,
@@ -36,12 +39,21 @@ from tests.listener.tcp.streams import (
     STREAMS,
     TELTONIKA,
     TELTONIKA_DATAGRAM,
+    TELTONIKA_BYTES,
+    TELTONIKA_GETINFO,
+    TELTONIKA_GETIO,
+    TELTONIKA_IO,
+    TELTONIKA_LINE,
     TWO,
     events,
     h02,
 )
 
 _READ = 256
+INFO = (
+    "INI:2019/7/22 7:22 RTC:2019/7/22 7:53 RST:2 ERR:1 SR:0 BR:0 CF:0 FG:0 FL:0 TU:0/0 UT:0 SMS:0"
+    " NOGPS:0:30 GPS:1 SAT:0 RS:3 RF:65 SF:1 MD:0"
+)
 
 
 def test_a_box_signs_in_and_sends() -> None:
@@ -50,6 +62,7 @@ def test_a_box_signs_in_and_sends() -> None:
     assert said == [
         Login(IMEI, b"\x01", b"\0"),
         Packet(ONE, b"\0\0\0\x01"),
+        Answer(INFO),
         Packet(TWO, b"\0\0\0\x02"),
     ]
 
@@ -60,6 +73,62 @@ def test_a_packet_with_a_wrong_crc_is_asked_for_again() -> None:
     assert said[1:] == [Damaged(bytes(4)), Packet(TWO, b"\0\0\0\x02")]
 
 
+@pytest.mark.parametrize(
+    ("make", "text", "frame"),
+    [
+        (Teltonika, "getinfo", TELTONIKA_GETINFO),
+        (Teltonika, "getio", TELTONIKA_GETIO),
+        (Gt06, "Relay,1#", GT06_RELAY),
+    ],
+)
+def test_a_command_is_framed_as_makers_and_others_have_it(
+    make: Callable[[], DeviceProtocol], text: str, frame: bytes
+) -> None:
+    command = make().command
+    assert command is not None
+    assert command(text) == frame
+
+
+@pytest.mark.parametrize(
+    ("make", "begin", "frame", "text"),
+    [
+        (Teltonika, login(IMEI), TELTONIKA_IO, "DI1:1 DI2:0 DI3:0 AIN1:0 AIN2:16924 DO1:0 DO2:1"),
+        (
+            Teltonika,
+            login(IMEI),
+            TELTONIKA_LINE,
+            "UUUUww06.4;04.2;00.0;00.0;00.0;00.0;00.0;00.0;01.3;00.0;10.7;00.0;SSS",
+        ),
+        (Teltonika, login(IMEI), TELTONIKA_BYTES, "010300010015d5c5"),
+        (
+            Gt06,
+            GT06_LOGIN,
+            GT06_STATUS,
+            "Battery:5.56V,NORMAL; GPRS*Link Up GSM Signal Level:Strong; GPS:OFF;   LOCK:OFF;"
+            " BT MAC:B4A828044462;",
+        ),
+        (Gt06, GT06_LOGIN, GT06_ERROR, "Command error!"),
+    ],
+)
+def test_an_answer_is_text_or_hexadecimal(
+    make: Callable[[], DeviceProtocol], begin: bytes, frame: bytes, text: str
+) -> None:
+    assert events(make(), [begin + frame])[0][1:] == [Answer(text)]
+
+
+@pytest.mark.parametrize("make", [Teltonika, Gt06])
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200))
+def test_any_command_is_a_frame_that_the_protocol_itself_can_read(
+    make: Callable[[], DeviceProtocol], text: str
+) -> None:
+    command = make().command
+    assert command is not None
+    begin = login(IMEI) if make is Teltonika else GT06_LOGIN
+    said, is_broken = events(make(), [begin + command(text)])
+    assert not is_broken
+    assert not any(isinstance(event, Damaged) for event in said)
+
+
 def test_a_gt06_device_signs_in_and_is_answered_as_the_maker_has_it() -> None:
     said, is_broken = events(Gt06(), [GT06])
     assert not is_broken
@@ -67,6 +136,7 @@ def test_a_gt06_device_signs_in_and_is_answered_as_the_maker_has_it() -> None:
         Login("123456789012345", bytes.fromhex("787805010001d9dc0d0a")),
         Question(bytes.fromhex("78780513000f008f0d0a")),
         Packet(GT06_LOGIN + GT06_POSITION, b""),
+        Answer("<ICCID:89882390000097302650>"),
         Packet(GT06_LOGIN + GT06_ALARM, bytes.fromhex("78780526000c8d070d0a")),
     ]
 
