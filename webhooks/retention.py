@@ -24,6 +24,7 @@ from webhooks.outages import TROUBLE, Outage, pause
 
 # A delivery that is made anew, a backup that reads the chunk: these go first.
 _TESTS = timedelta(days=1)
+_COMMANDS = timedelta(days=30)
 _UNKNOWN_DEVICES_DAYS = 30
 _MOST = 1_000_000
 IN_THE_WAY = (ForeignKeyViolation, LockNotAvailable)
@@ -144,6 +145,8 @@ class Retention:
             "test_events", rows, partial(retention.remove_test_events, conn, now - _TESTS, rows)
         )
         yield _Step("jobs", rows, partial(retention.remove_jobs, conn, now, rows))
+        remove = partial(retention.remove_commands, conn, now - _COMMANDS, rows)
+        yield _Step("commands", rows, remove)
         orphans = partial(retention.remove_orphan_failures, conn, rows)
         yield _Step("orphan_failures", rows, orphans)
         yield _Step("imei_claims", rows, partial(imei_claims.end_unused, conn, rows))

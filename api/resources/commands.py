@@ -21,7 +21,7 @@ from api.request.resource import Resource, item_of
 from api.request.route import TenantRoute
 from db.listener import device_connections
 from db.resources import commands, trackers
-from db.resources.commands import CommandState, NewCommand, TooManyCommands
+from db.resources.commands import CommandState, TooManyCommands
 
 router = APIRouter(prefix="/v1", tags=["commands"], route_class=TenantRoute)
 _CommandPath = Annotated[fields.CommandId, Path(alias="id")]
@@ -36,7 +36,7 @@ _Text = Annotated[
 _RETRY_S = 60
 
 
-class NewCommandBody(fields.Body):
+class NewCommand(fields.Body):
     """A command to a device."""
 
     text: _Text = Field(description="as the device understands it")
@@ -86,11 +86,11 @@ _commands = Resource(commands.table, item_of(CommandItem))
     response_model=CommandItem,
 )
 async def create_tracker_command(
-    access: Dispatcher, tracker_id: _TrackerPath, body: Annotated[NewCommandBody, Body()]
+    access: Dispatcher, tracker_id: _TrackerPath, body: Annotated[NewCommand, Body()]
 ) -> Response:
     """Queue a command for a tracker: it is sent as soon as the tracker is connected."""
     lasts = timedelta(hours=body.expires_in_h)
-    new = NewCommand(tracker_id, body.text, body.repeatable, lasts, access.caller.user_id)
+    new = commands.NewCommand(tracker_id, body.text, body.repeatable, lasts, access.caller.user_id)
     async with access.transaction() as conn:
         tracker = await trackers.table.find(conn, tracker_id)
         if tracker is None:
@@ -135,5 +135,5 @@ async def cancel_command(access: Dispatcher, command_id: _CommandPath) -> Respon
             command = await _commands.found(conn, command_id)
         elif command.state != "cancelled":
             detail = f"The command is {command.state}: only a queued one can be cancelled."
-            raise conflict("not_queued", detail)
+            raise conflict("command_not_queued", detail)
     return ok(_commands.item(command))

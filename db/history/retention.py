@@ -283,6 +283,18 @@ async def remove_jobs(conn: Connection, before: datetime, limit: int) -> int:
     return cursor.rowcount
 
 
+async def remove_commands(conn: Connection, before: datetime, limit: int) -> int:
+    """Remove up to `limit` commands that were made before then; how many it were."""
+    cursor = await conn.execute(
+        """
+        DELETE FROM commands WHERE (org_id, id) IN (
+            SELECT org_id, id FROM commands WHERE created_at < %s ORDER BY created_at LIMIT %s)
+        """,
+        (before, limit),
+    )
+    return cursor.rowcount
+
+
 _REMOVE_TESTS = """
 WITH old AS (
     SELECT org_id, id FROM events

@@ -6,13 +6,16 @@ those that may be repeated. One of a tracker is out at a time, the oldest first.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.wakeups import Channel
 
 MOST_TAKEN = 100
 """Commands that are taken at a time."""
@@ -55,6 +58,7 @@ UPDATE commands
  WHERE commands.org_id = first.org_id AND commands.id = first.id AND {IS_QUEUED}
 RETURNING commands.org_id, commands.id, commands.tracker_id, commands.text
 """  # noqa: S608  # a constant
+_LISTEN = sql.SQL("LISTEN {}").format(sql.Identifier(Channel.COMMANDS))
 _ANSWER: LiteralString = """
 UPDATE commands SET answer = said.answer, answered_at = said.at
   FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[])
@@ -78,6 +82,17 @@ class CommandAnswer(NamedTuple):
 
     text: str
     at: datetime
+
+
+async def listen(conn: Connection) -> None:
+    """Let the session hear that commands were queued."""
+    await conn.execute(_LISTEN)
+
+
+async def has_heard(conn: Connection) -> bool:
+    """Return whether the session has heard so since the last time. The server is not asked."""
+    async with aclosing(conn.notifies(timeout=0)) as heard:
+        return bool([each async for each in heard])
 
 
 async def waiting(conn: Connection) -> set[UUID]:

@@ -1,4 +1,4 @@
--- What a user asks a device to do (docs/decisions/0044-commands-to-devices.md). Its state follows from its times, so
+-- What a user asks a device to do (docs/decisions/0045-commands-to-devices.md). Its state follows from its times, so
 -- nobody has to be awake when it expires. The listener marks a command as sent before the device gets a byte of it.
 CREATE TABLE commands (
     org_id uuid NOT NULL,
@@ -29,7 +29,8 @@ SELECT make_resource('commands', audited_as => 'command', audited_on => 'INSERT 
 GRANT SELECT, INSERT, DELETE, UPDATE (cancelled_at) ON commands TO opsc_app;
 GRANT SELECT (org_id, id, created_at), DELETE ON commands TO opsc_deliver;
 CREATE POLICY listen ON commands TO opsc_listen USING (true) WITH CHECK (true);
-GRANT SELECT, UPDATE (sends, sent_at, answer_until, answered_at, answer) ON commands TO opsc_listen;
+GRANT SELECT (org_id, id, tracker_id, text, repeatable, created_at, expires_at, sends, sent_at, answer_until,
+    answered_at, cancelled_at), UPDATE (sends, sent_at, answer_until, answered_at, answer) ON commands TO opsc_listen;
 
 -- Whether the device takes commands as it is connected; NULL: written by an older version.
 ALTER TABLE device_connections ADD COLUMN takes_commands boolean;

@@ -8,16 +8,12 @@ no query.
 
 import asyncio
 import time
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-from psycopg import sql
-
 from db.core.connect import Connection
-from db.core.wakeups import Channel
 from db.listener import commands
 from db.listener.commands import MOST_TAKEN, CommandAnswer, TakenCommand
 from listener.stored.writes import Notes
@@ -27,9 +23,6 @@ LOOK_S = 30.0
 MOST_ANSWER_CHARACTERS = 2_048
 ASKED_S = 2.0
 """How long an app that may be given a command waits for it."""
-
-
-_LISTEN = sql.SQL("LISTEN {}").format(sql.Identifier(Channel.COMMANDS))
 
 
 class Taker(Protocol):
@@ -118,13 +111,11 @@ class Commands:
 
     async def _hear(self, conn: Connection) -> None:
         """Look at once where a wake-up came, or may have been missed: the session is a new one."""
-        if conn is not self._session:
-            await conn.execute(_LISTEN)
-            self._session = conn
+        is_new, self._session = conn is not self._session, conn
+        if is_new:
+            await commands.listen(conn)
+        if await commands.has_heard(conn) or is_new:
             self._look_at_s = float("-inf")
-        async with aclosing(conn.notifies(timeout=0)) as wake_ups:
-            async for _ in wake_ups:
-                self._look_at_s = float("-inf")
 
     async def _send(self, conn: Connection, tracker_ids: list[UUID]) -> None:
         """Take the next command of each tracker, and send it. The rest waits for the next look: for

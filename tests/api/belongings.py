@@ -61,6 +61,7 @@ async def one_of_everything(api: RunningApi, org: Organization, name: str) -> Id
         "alr": await store_alert(api, org, asset_name=f"{name} truck"),
         "vis": store_visit(api, org, who, zone, minute(0), minute(2)),
         "job": await _job(org, name),
+        "cmd": await _command(org, who.tracker_id, name),
         "evt": store_event(api, org, _next_seq(api, org), data={"asset_name": f"{name} truck"}),
     }
     document = (await api.anonymous.get("/openapi.json")).json
@@ -92,6 +93,11 @@ async def _job(org: Organization, name: str) -> str:
     made = await org.admin.send("POST", "/v1/imports/assets", headers, data=file.encode())
     assert made.status == 202, made.json
     return made.json["id"]
+
+
+async def _command(org: Organization, tracker_id: str, name: str) -> str:
+    """Return a command that waits. The lease of the listener is shown, and none runs."""
+    return await _made(org, f"trackers/{tracker_id}/commands", {"text": f"{name} command"})
 
 
 async def _planned(org: Organization, ids: Ids) -> None:

@@ -100,6 +100,8 @@ LISTS = [
     "attachments?client_id={client}",
     "jobs",
     "jobs?open=true&kind=import_assets&state=waiting",
+    "commands",
+    "commands?tracker_id={tracker}&state=queued",
     "events",
     "quarantine",
     "webhook-endpoints",
@@ -135,6 +137,8 @@ async def ids(api: RunningApi, north: Organization) -> dict[str, str]:
         assert made.status == 201
     template = await _inspections(north, employee)
     _store_jobs(api, north)
+    for _ in range(MANY):
+        await north.admin.post(f"/v1/trackers/{who.tracker_id}/commands", {"text": "getinfo"})
     hook = {"url": "https://example.com/", "types": ["*"]}
     endpoint = (await north.admin.post("/v1/webhook-endpoints", hook)).json["id"]
     for _ in range(MANY):

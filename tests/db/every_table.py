@@ -46,6 +46,9 @@ RENAMED: Mapping[str, str] = {
     "overspeed_told": "overspeed_announced",
 }
 
+ADDED = {"device_connections": {"takes_commands"}, "device_sessions": {"command_topic"}}
+"""The columns that migrations have added to tables, by table."""
+
 
 async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False) -> UUID:
     """Return the organization. before_0001: the database has the columns of version 0.9.0."""
@@ -62,6 +65,13 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
         _fill(conn, tenant.org_id, vehicle.tracker_id, vehicle.asset_id, zone_id)
         if not before_0001:
             _fill_jobs(conn, tenant.org_id)
+            conn.execute(
+                "INSERT INTO commands (org_id, id, tracker_id, text, repeatable, created_by,"
+                " created_at, expires_at)"
+                " SELECT org_id, %s, %s, 'x', false, id, %s, %s FROM users WHERE org_id = %s"
+                "  LIMIT 1",
+                (new_id(), vehicle.tracker_id, NOW, NOW, tenant.org_id),
+            )
         columns = ", ".join(RENAMED if before_0001 else RENAMED.values())
         conn.execute(
             "INSERT INTO visits (org_id, id, asset_id, zone_id, zone_version, tracker_id,"
@@ -322,7 +332,7 @@ def _fill(
     _fill_inspections(conn, org_id, attachment_id, order_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
     stored = {table for (table,) in conn.execute(EVERY_TABLE)}
-    for table in stored & {kind.table for kind in KINDS.values()} - {"jobs"}:
+    for table in stored & {kind.table for kind in KINDS.values()} - {"jobs", "commands"}:
         if conn.execute(f"SELECT FROM {table} WHERE org_id = %s", (org_id,)).fetchone() is None:
             conn.execute(
                 f"INSERT INTO {table} (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, new_id())

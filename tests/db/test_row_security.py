@@ -237,12 +237,14 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
         "imei_claims": "org_id tracker_id imei first_fix_at confirmed_at",
         "gateways": "org_id id kind secret_hash revoked_at updated_at",
         "leases": "name epoch address expires_at",
+        "commands": "org_id id tracker_id text repeatable created_at expires_at sends sent_at"
+        " answer_until answered_at answer cancelled_at",
     }
     assert columns == {f"{table}.{name}" for table in readable for name in readable[table].split()}
     with psycopg.connect(database.url("opsc_listen")) as conn:
         for table in (
             *("trackers", "device_sessions", "device_connections", "imei_claims"),
-            "unknown_devices",
+            *("unknown_devices", "commands"),
         ):
             assert _seen(conn, table) >= set(tenants)
 

@@ -439,6 +439,25 @@ async def test_a_device_that_is_not_let_in_goes_30_days_after_it_was_last_seen(
     assert sorted(await left.fetchall()) == [("0",), ("0",), ("29",), ("29",)]
 
 
+async def test_a_command_goes_after_30_days(world: World, connections: Pool) -> None:
+    org_id, tracker_id = await world.organization(), new_id()
+    await world.admin.execute(
+        "INSERT INTO trackers (org_id, id, secret_hash, revision) VALUES (%s, %s, sha256('x'), 1)",
+        (org_id, tracker_id),
+    )
+    for days in (29, 31):
+        made_at = NOW - timedelta(days=days)
+        await world.admin.execute(
+            "INSERT INTO commands (org_id, id, tracker_id, text, repeatable, created_by,"
+            " created_at, expires_at)"
+            " SELECT org_id, %s, %s, %s, false, id, %s, %s FROM users WHERE org_id = %s",
+            (new_id(), tracker_id, f"{days}", made_at, made_at, org_id),
+        )
+    assert await _removed(connections) == {"commands": 1}
+    left = await world.admin.execute("SELECT text FROM commands")
+    assert await left.fetchall() == [("29",)]
+
+
 async def test_nothing_is_kept_of_the_attempts_of_a_deleted_organization(
     world: World, connections: Pool
 ) -> None:

@@ -392,6 +392,22 @@ sure-set-up = „{ $name }“ ein neues Passwort geben? Das Gerät ist getrennt,
 set-up-example = Oder versuchen Sie es von hier, mit Host und Port Ihres Listeners:
 waiting-for-fix = Wartet auf die erste Position …
 first-fix-came = Die erste Position ist da. Die Maschine steht auf der Karte.
+commands = Befehle
+commands-of = Befehle an „{ $name }“
+command = Befehl
+command-hint = Wie das Gerät ihn versteht: „getinfo“ bei Teltonika, „STATUS#“ bei GT06, „reportLocation“ bei OwnTracks. Er wartet bis zu 24 Stunden, bis das Gerät verbunden ist. Senden Sie keine Geheimnisse: Wer eine IMEI kennt, kann sie lesen.
+command-repeatable = Noch einmal senden, wenn keine Antwort kommt
+command-repeatable-hint = Nur, was auch zweimal nicht schadet.
+send-command = Befehl senden
+no-commands = An diesen Tracker wurde noch kein Befehl gesendet.
+command-queued = Wartet auf das Gerät
+command-sent = Gesendet
+command-answered = Beantwortet
+command-unanswered = Nicht beantwortet
+command-expired = Abgelaufen
+command-cancelled = Abgebrochen
+command-until = bis { $time }
+command-sends = { $count }-mal gesendet
 
 ## Gateways
 
@@ -817,6 +833,7 @@ field = Feld
 before = Vorher
 after = Nachher
 secret-changed = geändert; es ist geheim
+thing-command = Befehl
 thing-job = Auftrag
 thing-organization = Organisation
 thing-user = Benutzer
@@ -961,6 +978,9 @@ programming-language = Programmiersprache
 
 problem-content-type-refused = Diese Art von Datei wird hier nicht angenommen.
 problem-invalid-csv = Die Datei ist kein lesbares CSV.
+problem-too-many-commands = Es warten zu viele Befehle. Warten Sie, bis einige gesendet sind, oder brechen Sie einige ab.
+problem-no-commands = Das Gerät ist auf eine Art verbunden, die keine Befehle kennt. Boxen von Teltonika und GT06 kennen sie, und OwnTracks, wenn es dafür eingerichtet ist.
+problem-command-not-queued = Der Befehl ist gesendet oder vorbei: Er kann nicht mehr abgebrochen werden.
 problem-too-many-jobs = Es warten zu viele Aufträge. Warten Sie, bis einer endet, oder brechen Sie einen ab.
 problem-unreachable = Der Server ist nicht erreichbar. Prüfen Sie Ihr Netz, und versuchen Sie es noch einmal.
 problem-unavailable = Der Server kann gerade nicht antworten. Versuchen Sie es in einer Minute noch einmal.

@@ -392,6 +392,22 @@ sure-set-up = Give “{ $name }” a new password? Its device is disconnected un
 set-up-example = Or try it from here, with the host and port that your listener has:
 waiting-for-fix = Waiting for the first position …
 first-fix-came = The first position has come. The machine is on the map.
+commands = Commands
+commands-of = Commands to “{ $name }”
+command = Command
+command-hint = As the device understands it: “getinfo” for Teltonika, “STATUS#” for GT06, “reportLocation” for OwnTracks. It waits up to 24 hours until the device is connected. Send no secrets: who knows an IMEI can read them.
+command-repeatable = Send again if no answer comes
+command-repeatable-hint = Only what does no harm twice.
+send-command = Send the command
+no-commands = No command was sent to this tracker yet.
+command-queued = Waits for the device
+command-sent = Sent
+command-answered = Answered
+command-unanswered = Not answered
+command-expired = Expired
+command-cancelled = Cancelled
+command-until = until { $time }
+command-sends = sent { $count } times
 
 ## Gateways
 
@@ -817,6 +833,7 @@ field = Field
 before = Before
 after = After
 secret-changed = changed; it is a secret
+thing-command = Command
 thing-job = Job
 thing-organization = Organization
 thing-user = User
@@ -961,6 +978,9 @@ programming-language = Programming language
 
 problem-content-type-refused = This kind of file is not taken here.
 problem-invalid-csv = The file is no CSV that can be read.
+problem-too-many-commands = Too many commands are waiting. Wait until some are sent, or cancel some.
+problem-no-commands = The device is connected in a way that has no commands. Boxes of Teltonika and GT06 have them, and OwnTracks where it is set up for them.
+problem-command-not-queued = The command was sent or is over: it cannot be cancelled any more.
 problem-too-many-jobs = Too many jobs are waiting. Wait for one to end, or cancel one.
 problem-unreachable = The server cannot be reached. Look at your network, and try again.
 problem-unavailable = The server cannot answer just now. Try again in a minute.

@@ -8,6 +8,7 @@ import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
 import { Button, ProblemNote, TextInput } from '../ui/forms'
 import { Table, type Column } from '../ui/table'
+import { Commands } from './commands'
 import { SetUp } from './set-up'
 
 const TRACKERS = ['trackers']
@@ -27,6 +28,7 @@ export function TrackersPage() {
   const names = new Map(useAssetNames().map((asset) => [asset.id, asset.name]))
   const assetOf = useRef(new Map<string, string>()) // made, and without a tracker yet
   const [made, setMade] = useState<{ tracker: Schemas['NewTrackerItem']; isNew: boolean } | null>(null)
+  const [chosen, setChosen] = useState<string | null>(null)
   const trackers = useQuery({
     queryKey: TRACKERS,
     queryFn: () => data(api.GET('/v1/trackers', { params: { query: { limit: MOST, include: INCLUDED } } })),
@@ -92,6 +94,9 @@ export function TrackersPage() {
     const name = tracker.name ?? tracker.id
     return (
       <div className="row">
+        <Button aria-expanded={tracker.id === chosen} onPress={() => setChosen(tracker.id === chosen ? null : tracker.id)}>
+          {say('commands')}
+        </Button>
         <Button onPress={() => confirm(say('sure-set-up', { name })) && rotate.mutate(tracker.id)}>{say('set-up-again')}</Button>
         <Button look="danger" onPress={() => confirm(say('sure-revoke', { name })) && revoke.mutate(tracker.id)}>
           {say('revoke')}
@@ -122,7 +127,13 @@ export function TrackersPage() {
       {made && <SetUp key={made.tracker.secret} {...made} />}
       {problem && <ProblemNote problem={problemOf(problem)} />}
       {!trackers.error && (
-        <Table label={say('trackers')} columns={columns} rows={trackers.data?.data} empty={say('no-trackers')} />
+        <Table
+          label={say('trackers')}
+          columns={columns}
+          rows={trackers.data?.data}
+          empty={say('no-trackers')}
+          below={({ id, name }) => id === chosen && <Commands trackerId={id} name={name ?? id} />}
+        />
       )}
     </div>
   )

@@ -21,6 +21,7 @@ BATCHES = ("assets", "trackers", "zones")
 # A quota of a day or a rate bounds these, or what they are made of has a quota.
 BOUNDED_OTHERWISE = {
     "alerts",
+    "commands",
     "events",
     "inspection_forms",
     "jobs",

@@ -389,7 +389,7 @@ async def test_a_text_that_no_device_takes_is_refused(
 ) -> None:
     of = await tracker(org)
     answer = await org.dispatcher.post(f"/v1/trackers/{of['id']}/commands", body)
-    assert is_problem(answer, 422, "invalid_fields")
+    assert is_problem(answer, 422, "invalid_body")
     assert answer.json["errors"][0]["pointer"] == pointer
 
 
