@@ -101,7 +101,7 @@ LISTS = [
     "jobs",
     "jobs?open=true&kind=import_assets&state=waiting",
     "commands",
-    "commands?tracker_id={tracker}&state=queued",
+    "commands?state=queued",
     "events",
     "quarantine",
     "webhook-endpoints",

@@ -1,9 +1,14 @@
 """Machines and their trackers, from the first one on."""
 
 import re
+from datetime import UTC, datetime
 
 from playwright.async_api import expect
 
+from db.core.connect import connect
+from db.listener import commands
+from db.listener.commands import CommandAnswer
+from telemetry.ids import parse_id
 from tests.api.live.positions import put
 from tests.api.running import Organization, RunningApi
 from tests.dashboard.pages import Pages
@@ -71,9 +76,41 @@ async def test_a_machine_is_added_with_the_imei_of_its_box(pages: Pages, org: Or
     await expect(row).to_contain_text("IMEI 490154203237518")
 
 
+async def test_a_command_is_sent_answered_and_another_one_cancelled(
+    pages: Pages, api: RunningApi, org: Organization
+) -> None:
+    of = (await org.admin.post("/v1/trackers", {"name": "T-1"})).json["id"]
+    page = await pages.sign_in(org, "dispatcher@example.com", "trackers")
+    button = page.get_by_role("row", name="T-1").get_by_role("button", name="Commands")
+    await button.click()
+    await expect(page.get_by_text("No command was sent to this tracker yet.")).to_be_visible()
+    place = page.get_by_role("region", name="Commands to “T-1”")
+    text = place.get_by_label("Command", exact=True)
+    for command in ("getinfo", "getio"):
+        await text.fill(command)
+        await place.get_by_role("button", name="Send the command").click()
+        await expect(place.get_by_role("row", name=command)).to_contain_text("Waits for the device")
+    await expect(text).to_have_value("")
+    async with await connect(api.database.url("opsc_listen"), "test") as conn:
+        (taken,) = await commands.take(conn, {(org.org_id, parse_id("trk", of)): True})
+        row = place.get_by_role("row", name="getinfo")
+        await expect(row).to_contain_text("Sent")
+        await expect(row.get_by_role("button", name="Cancel")).to_have_count(0)
+        said = CommandAnswer("INI:2019/7/22 <b>7:22</b>", datetime.now(UTC))
+        await commands.answer(conn, {(taken.org_id, taken.id): said})
+    await expect(row).to_contain_text("INI:2019/7/22 <b>7:22</b>")  # without anything being pressed
+    await expect(row).to_contain_text("Answered")
+    other = place.get_by_role("row", name="getio")
+    await other.get_by_role("button", name="Cancel").click()
+    await expect(other).to_contain_text("Cancelled")
+    await button.click()
+    await expect(place).to_have_count(0)
+
+
 async def test_a_viewer_only_looks(pages: Pages, api: RunningApi, org: Organization) -> None:
     await org.admin.post("/v1/trackers", {"name": "T-1"})
     page = await pages.sign_in(org, "viewer@example.com", "trackers")
     await expect(page.get_by_role("row", name="T-1")).to_contain_text("Nothing was heard of it")
     await expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Commands")).to_have_count(0)
     await expect(page.get_by_label("Name of the machine")).to_have_count(0)
