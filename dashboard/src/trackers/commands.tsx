@@ -64,7 +64,7 @@ export function Commands(props: { trackerId: string; name: string }) {
         </>
       ),
     },
-    { title: 'answer', cell: ({ answer }) => answer !== null && <span dir="auto">{answer}</span> },
+    { title: 'answer', cell: ({ answer }) => answer !== null && <code className="answer" dir="auto" tabIndex={0}>{answer}</code> },
     {
       title: '',
       cell: ({ id, state }) => state === 'queued' && <Button onPress={() => cancel.mutate(id)}>{say('cancel')}</Button>,
