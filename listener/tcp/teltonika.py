@@ -42,7 +42,7 @@ _CRC_BYTES = 4
 _PING = 0xFF
 _CHANNEL, _ACCEPTED = Struct(">HHBBH"), Struct(">HHBBB")
 _COMMANDS = Struct(">BBBI")
-_CODEC_12, _COMMAND = 0x0C, 0x05
+_CODEC_12, _COMMAND, _ANSWER = 0x0C, 0x05, 0x06
 
 
 class Teltonika:
@@ -100,7 +100,7 @@ class Teltonika:
         data, crc = packet[_HEAD.size : -_CRC_BYTES], packet[-_CRC_BYTES:]
         if crc_16(data) != int.from_bytes(crc):
             return Damaged(answer=bytes(4))
-        if data[0] == _CODEC_12:
+        if data[0] == _CODEC_12 and data[2] == _ANSWER:
             return answer_of(data[_COMMANDS.size : -1])
         return Packet(packet, answer=data[1].to_bytes(4))
 

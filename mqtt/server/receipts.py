@@ -65,9 +65,9 @@ class Subscriptions:
 
     def qos_of(self, topic: str) -> int | None:
         """Return the QoS of what is delivered on a topic; None if the client wants none of it."""
-        if topic == self.command_topic:
-            return min(self._granted[topic], 1)
-        return self.receipt_qos
+        if topic == self._ack_topic:
+            return self.receipt_qos
+        return min(self._granted[topic], 1) if topic == self.command_topic else None
 
     def add(self, pattern: str, qos: int) -> int:
         """Return the reason code for a filter (MQTT 5)."""

@@ -16,6 +16,7 @@ from telemetry.topics import (
     gt06_topic,
     h02_topic,
     meitrack_topic,
+    is_command_topic,
     nmea_topic,
     osmand_topic,
     overland_topic,
@@ -80,3 +81,22 @@ def test_whatever_the_app_calls_its_device_the_topic_is_the_trackers(device: str
     topic = f"owntracks/{TRACKER}/{device}"
     assert format_of(topic) == Format.OWNTRACKS
     assert plain_topic(topic) == fixes_topic(TRACKER)
+
+
+@pytest.mark.parametrize(
+    ("topic", "is_one"),
+    [
+        (f"owntracks/{TRACKER}/phone/cmd", True),
+        (f"owntracks/{TRACKER}/+/cmd", False),
+        (f"owntracks/{TRACKER}/#/cmd", False),
+        (f"owntracks/{TRACKER}//cmd", False),
+        (f"owntracks/{TRACKER}/phone/cmd/x", False),
+        (f"owntracks/{TRACKER}/cmd", False),
+        (f"owntracks/{TRACKER}/phone/event", False),
+        (f"owntracks/{TRACKER}x/phone/cmd", False),
+        (f"trackers/{TRACKER}/phone/cmd", False),
+        ("owntracks/+/phone/cmd", False),
+    ],
+)
+def test_commands_have_a_topic_of_one_device(topic: str, is_one: bool) -> None:
+    assert is_command_topic(topic, TRACKER) is is_one

@@ -92,6 +92,9 @@ PINGREQ = packet(0xC0)
 DISCONNECT = packet(0xE0)
 
 
+COMMANDS = "trackers/trk_1/phone/cmd"
+
+
 def is_own(pattern: str) -> bool:
     return pattern.startswith("trackers/trk_1/")
 
@@ -103,12 +106,18 @@ def signed_in(
     connect_packet: bytes | None = None,
     session_present: bool = False,
     wants_receipts: bool = False,
+    command_topic: str | None = None,
 ) -> ServerConnection:
     """Return a connection after its CONNACK, which is taken."""
     connection = ServerConnection(options or ServerOptions(), 0.0)
     (event,) = connection.receive(connect_packet or connect(version), 0.0)
     assert isinstance(event, Connect)
-    accept(connection, session_present=session_present, wants_receipts=wants_receipts)
+    accept(
+        connection,
+        session_present=session_present,
+        wants_receipts=wants_receipts,
+        command_topic=command_topic,
+    )
     assert connection.output()[0] == 0x20
     return connection
 
@@ -118,6 +127,7 @@ def accept(
     *,
     session_present: bool = False,
     wants_receipts: bool = False,
+    command_topic: str | None = None,
     client_id: str = "assigned",
 ) -> list[Event]:
     """Accept and return what has waited."""
@@ -126,6 +136,8 @@ def accept(
         client_id=client_id,
         ack_topic=ACK,
         may_filter=is_own,
+        is_command_topic=lambda wanted: wanted == COMMANDS,
         wants_receipts=wants_receipts,
+        command_topic=command_topic,
     )
     return connection.receive(b"", 0.0)

@@ -10,6 +10,7 @@ from mqtt.server.receipts import is_filter, matches
 from tests.mqtt.packets import read_all
 from tests.mqtt.server.packets import (
     ACK,
+    COMMANDS,
     PINGREQ,
     VERSIONS,
     connect,
@@ -217,3 +218,37 @@ def test_a_ping_counts_more_than_a_message():
     connection = signed_in(5)
     connection.receive(PINGREQ * 3, 0.0)
     assert connection.without_message > 3
+
+
+@each_version
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_command_goes_to_who_subscribed_to_its_very_topic(version: int, qos: int):
+    connection = signed_in(version)
+    assert not connection.deliver(COMMANDS, b"{}", None)
+    assert connection.receive(subscribe(version, ("trackers/trk_1/#", qos)), 0.0) == [
+        Receipts(True)
+    ]
+    assert not connection.deliver(COMMANDS, b"{}", None)
+    events = connection.receive(subscribe(version, (COMMANDS, qos)), 0.0)
+    assert events == [Receipts(True, COMMANDS)]
+    connection.output()
+    assert connection.deliver(COMMANDS, b"{}", None)
+    data = connection.output()
+    if version == 5:
+        (read,) = read_all(data)
+        assert isinstance(read, mqtt5.PublishPacket)
+        assert (read.topic, read.qos, read.packet_id) == (COMMANDS, min(qos, 1), 1 if qos else None)
+    else:
+        id_bytes = b"\0\1" if qos else b""
+        assert data == packet(0x32 if qos else 0x30, string(COMMANDS), id_bytes, b"{}")
+    assert connection.receive(unsubscribe(version, COMMANDS), 0.0) == [Receipts(True)]
+    assert not connection.deliver(COMMANDS, b"{}", None)
+
+
+@each_version
+def test_a_session_goes_on_with_its_commands_until_the_client_unsubscribes(version: int):
+    connection = signed_in(version, session_present=True, command_topic=COMMANDS)
+    assert connection.deliver(COMMANDS, b"{}", None)
+    assert not connection.deliver(ACK, b"{}", None)
+    assert connection.receive(unsubscribe(version, COMMANDS), 0.0) == [Receipts(False)]
+    assert not connection.deliver(COMMANDS, b"{}", None)

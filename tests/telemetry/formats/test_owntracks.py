@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from telemetry.formats.decode import Format
+from telemetry.formats.owntracks import owntracks_command
 from telemetry.times import parse_time_us
 from tests.data import cases_of, needs_vectors
 from tests.telemetry.payloads import decode_one, described
@@ -56,3 +57,20 @@ def test_a_transition_and_the_location_of_its_time_are_two_fixes() -> None:
 def test_who_encrypts_is_told_where() -> None:
     (refused,) = decode_one(b'{"_type":"encrypted","data":"x"}', Format.OWNTRACKS).rejections
     assert "encryption key" in refused.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("reportLocation", {"_type": "cmd", "action": "reportLocation"}),
+        (
+            '{"action": "setWaypoints", "waypoints": {}}',
+            {"_type": "cmd", "action": "setWaypoints", "waypoints": {}},
+        ),
+        ('{"_type": "location"}', {"_type": "cmd"}),
+        ("[1]", {"_type": "cmd", "action": "[1]"}),
+        ('{"action', {"_type": "cmd", "action": '{"action'}),
+    ],
+)
+def test_a_command_is_an_action_or_its_json(text: str, message: dict[str, Any]) -> None:
+    assert owntracks_command(text) == message
