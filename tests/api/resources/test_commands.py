@@ -109,8 +109,8 @@ async def test_a_box_answers_what_it_is_asked_one_after_the_other(
     of = await tracker(org, imei)
     box = await Box.signed_in(system, imei)
     first = await queued(org.dispatcher, of["id"], "getinfo")
-    second = await queued(org.admin, of["id"], "getio")
     assert await read(box.reader, len(TELTONIKA_GETINFO)) == TELTONIKA_GETINFO
+    second = await queued(org.admin, of["id"], "getio")
     sent = await shown(org, first)
     assert (sent["state"], sent["sends"], sent["answer"]) == ("sent", 1, None)
     assert (await org.dispatcher.post(f"{PATH}/{first['id']}/cancel", None)).status == 409
