@@ -20,6 +20,7 @@ test('the link signs the app in as the tracker', () => {
     tls: true,
     username: TRACKER.id,
     password: TRACKER.secret,
+    subTopic: 'owntracks/trk_1/phone/cmd',
   })
 })
 

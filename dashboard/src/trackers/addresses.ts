@@ -36,7 +36,8 @@ export function owntracksLink(tracker: Credentials, page: Page): string {
     username: tracker.id,
     password: tracker.secret,
     deviceId: 'phone',
-    sub: false, // it would ask for the positions of others
+    sub: true,
+    subTopic: `owntracks/${tracker.id}/phone/cmd`, // its commands, and not the positions of others
   }
   return `owntracks:///config?inline=${encodeURIComponent(btoa(JSON.stringify(configuration)))}`
 }
