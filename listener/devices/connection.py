@@ -357,6 +357,8 @@ class Device(asyncio.Protocol):
         """Close, where the machine has ended or is ending, with the last answer."""
         self._worker.metrics.ended.labels(cause).inc()
         self._leaving_since_s = self._worker.now_s()
+        if self.origin is not None:
+            self._worker.commands.closed(self.origin.tracker_id, self)
         self.regulate()
         self._end_if_answered()
 
