@@ -227,6 +227,8 @@ class TcpDevice(asyncio.Protocol):
         command, self._command = self._command, None
         if command is not None:
             self._worker.commands.answered(command, answer.text)
+        elif answer.unasked is not None:
+            self._offer(answer.unasked)
 
     def _offer(self, packet: Packet) -> None:
         """Give a message to the link, and hold it until `_committed`."""

@@ -45,9 +45,12 @@ class Damaged(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The text that a device says to a command."""
+    """The text that a device says to a command. unasked: the message that it is where no command
+    was sent; None: none.
+    """
 
     text: str
+    unasked: Packet | None = None
 
 
 class NoProtocol(Exception):

@@ -100,9 +100,10 @@ class Teltonika:
         data, crc = packet[_HEAD.size : -_CRC_BYTES], packet[-_CRC_BYTES:]
         if crc_16(data) != int.from_bytes(crc):
             return Damaged(answer=bytes(4))
+        whole = Packet(packet, answer=data[1].to_bytes(4))
         if data[0] == _CODEC_12 and data[2] == _ANSWER:
-            return answer_of(data[_COMMANDS.size : -1])
-        return Packet(packet, answer=data[1].to_bytes(4))
+            return answer_of(data[_COMMANDS.size : -1])._replace(unasked=whole)
+        return whole
 
     def _cut(self, size: int) -> bytes:
         cut = bytes(self._buffer[:size])

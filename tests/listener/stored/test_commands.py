@@ -9,6 +9,7 @@ from db.core.wakeups import Channel
 from db.listener.commands import TakenCommand
 from listener.stored.commands import MOST_ANSWER_CHARACTERS, Commands
 from tests.ingest.tenants import Tenant
+from tests.waiting import until
 
 LAST = "SELECT state_change FROM pg_stat_activity WHERE pid = %s"
 
@@ -61,7 +62,12 @@ async def test_nothing_is_asked_while_nothing_is_queued_and_a_wake_up_is_heard(
         await commands.write(conn)
         assert device.heard == []  # nobody said so
         told(tenant)
-        await commands.write(conn)
+
+        async def is_sent() -> bool:
+            await commands.write(conn)
+            return bool(device.heard)
+
+        await until(is_sent)
         assert [command.text for command in device.heard] == ["getinfo"]
 
 

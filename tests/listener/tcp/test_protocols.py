@@ -42,6 +42,7 @@ from tests.listener.tcp.streams import (
     TELTONIKA_BYTES,
     TELTONIKA_GETINFO,
     TELTONIKA_GETIO,
+    TELTONIKA_INFO,
     TELTONIKA_IO,
     TELTONIKA_LINE,
     TWO,
@@ -62,7 +63,7 @@ def test_a_box_signs_in_and_sends() -> None:
     assert said == [
         Login(IMEI, b"\x01", b"\0"),
         Packet(ONE, b"\0\0\0\x01"),
-        Answer(INFO),
+        Answer(INFO, unasked=Packet(TELTONIKA_INFO, b"\0\0\0\x01")),
         Packet(TWO, b"\0\0\0\x02"),
     ]
 
@@ -113,7 +114,9 @@ def test_a_command_is_framed_as_makers_and_others_have_it(
 def test_an_answer_is_text_or_hexadecimal(
     make: Callable[[], DeviceProtocol], begin: bytes, frame: bytes, text: str
 ) -> None:
-    assert events(make(), [begin + frame])[0][1:] == [Answer(text)]
+    (answer,) = events(make(), [begin + frame])[0][1:]
+    assert isinstance(answer, Answer)
+    assert answer.text == text
 
 
 @pytest.mark.parametrize("make", [Teltonika, Gt06])
