@@ -340,8 +340,6 @@ async def zones_at(
     conn: Connection, asset_id: UUID, times: Sequence[datetime], at_most: int
 ) -> list[ZoneAt]:
     """Return the zones in which an asset was at each time, by its visits: `at_most` of each."""
-    """Return the zones in which an asset was at each time, by its visits: up to `at_most` a time."""
-    """Return the zones in which an asset was at each time, by its visits: `at_most` a time."""
     cursor = await conn.execute(
         """
         SELECT look.at, within.zone_id, within.name

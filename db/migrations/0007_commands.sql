@@ -1,4 +1,4 @@
--- What a user asks a device to do (docs/decisions/0045-commands-to-devices.md). Its state follows from its times, so
+-- What a user asks a device to do (docs/decisions/0046-commands-to-devices.md). Its state follows from its times, so
 -- nobody has to be awake when it expires. The listener marks a command as sent before the device gets a byte of it.
 CREATE TABLE commands (
     org_id uuid NOT NULL,

@@ -22,6 +22,7 @@ class H02:
     """The bytes of one connection, or of one datagram. now: in UTC, which answers say."""
 
     name = "h02"
+    command = None
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._buffer = bytearray()

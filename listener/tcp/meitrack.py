@@ -28,6 +28,7 @@ class Meitrack:
     """The bytes of one connection, or of one datagram."""
 
     name = "meitrack"
+    command = None
 
     def __init__(self) -> None:
         self._buffer = bytearray()

@@ -115,6 +115,7 @@ class TeltonikaDatagram:
     """The bytes of one datagram."""
 
     name = "teltonika"
+    command = None
 
     def __init__(self) -> None:
         self._buffer = b""
