@@ -22,6 +22,7 @@ from listener.devices.bounds import (
     Unsigned,
 )
 from listener.devices.connection import Device
+from listener.devices.forwarding import Forwarding, GatewayConnections
 from listener.devices.takeovers import LONGEST_DELAY_S, SignIns, Takeovers
 from listener.devices.wills import Wills
 from listener.http.connection import HttpDevice
@@ -32,6 +33,7 @@ from listener.settings import ListenSettings
 from listener.shown import showing
 from listener.stored.claims import Claims
 from listener.stored.commands import Commands
+from listener.stored.gateways import Gateway, Gateways
 from listener.stored.identities import Identities, Identity
 from listener.stored.presence import ConnectedDevice, Presence
 from listener.stored.sessions import Sessions
@@ -106,6 +108,7 @@ class Worker:
         self._unsigned: dict[AnyDevice, None] = {}  # oldest first
         self.by_tracker: dict[UUID, Device] = {}
         self.by_origin: dict[int, Device] = {}
+        self.by_gateway = GatewayConnections()
         self.dirty: list[Device] = []
         self.paused: set[Device | TcpDevice] = set()
         self.is_draining = False
@@ -121,7 +124,7 @@ class Worker:
         sender.on_answered = self._answered
         if settings.shown_tracker is not None:
             sender.on_offered = showing(settings.shown_tracker)
-        self.identities = Identities(self._identity_changed)
+        self.identities = Identities(self._identity_changed, Gateways(self._gateway_changed))
         self.unknown_devices = UnknownDevices()
         self._show()
 
@@ -165,6 +168,11 @@ class Worker:
 
     def _lost_session(self, device: Device, origin: Origin) -> None:
         has_room = self.holding.bytes <= self.holding.max_bytes // 2
+        if device.forwarding is not None:
+            device.forwarding.end(keeps_qos_0=has_room)
+            self.by_gateway.remove(device.forwarding)
+            self._close_session(device, origin)
+            return
         self.sender.drop_waiting(origin, keeps_qos_0=has_room)
         will = device.machine.lost()
         if will is not None:
@@ -175,10 +183,13 @@ class Worker:
         self.commands.closed(origin.tracker_id, device)
         if device.connected is not None:
             self.presence.closed(device.connected, datetime.now(UTC))
-        if device.session_key is not None:
-            self.sessions.closed(device.session_key, origin.id, expiry_s=device.session_expiry_s)
+        self._close_session(device, origin)
         if will is None:
             self.sender.closed(origin)
+
+    def _close_session(self, device: Device, origin: Origin) -> None:
+        if device.session_key is not None:
+            self.sessions.closed(device.session_key, origin.id, expiry_s=device.session_expiry_s)
 
     # Sign-in --------------------------------------------------------------------------------
 
@@ -205,9 +216,9 @@ class Worker:
             device.refuse(SERVER_UNAVAILABLE)
             return
         now_s = self.now_s()
+        sender_id = identity.gateway_id if isinstance(identity, Gateway) else identity.tracker_id
         delay_s = max(
-            self.takeovers.delay_s(identity.tracker_id, now_s),
-            self.sign_ins.delay_s(identity.tracker_id, now_s),
+            self.takeovers.delay_s(sender_id, now_s), self.sign_ins.delay_s(sender_id, now_s)
         )
         if delay_s > LONGEST_DELAY_S:
             self.metrics.refused.labels("sign-ins").inc()
@@ -216,17 +227,39 @@ class Worker:
         if delay_s:
             await asyncio.sleep(delay_s)
         client_id = connect.client_id or f"auto-{secrets.token_hex(8)}"
-        key = SessionKey(identity.org_id, identity.tracker_id, client_id)
+        key = SessionKey(identity.org_id, sender_id, client_id)
         session = await self._session(connect, key)
         if device not in self.devices or device.is_closing:
             return
         if self._check(connect) is None:
             device.refuse(BAD_USER_NAME_OR_PASSWORD)
             return
+        if isinstance(identity, Gateway):
+            self._begin_gateway(device, connect, key, session, identity)
+            return
         self.signed_in(device)
         self._wills.drop(identity.tracker_id)
         if (older := self.by_tracker.get(identity.tracker_id)) is not None:
             self._take_over(older)
+        self._begin(device, connect, key, session)
+
+    def _begin_gateway(
+        self,
+        device: Device,
+        connect: Connect,
+        key: SessionKey,
+        session: DeviceSession | None,
+        gateway: Gateway,
+    ) -> None:
+        for older in self.by_gateway.of_client(gateway, key.client_id):
+            self._take_over(older)
+        if not self.by_gateway.has_room(gateway):
+            self.metrics.refused.labels("connections of a gateway").inc()
+            device.refuse(QUOTA_EXCEEDED)
+            return
+        self.signed_in(device)
+        device.forwarding = Forwarding(self, device, gateway)
+        self.by_gateway.add(device.forwarding)
         self._begin(device, connect, key, session)
 
     def signed_in(self, device: Device | TcpDevice) -> None:
@@ -257,13 +290,14 @@ class Worker:
             committed=device.committed,
             released=device.released,
         )
-        self.by_tracker[key.tracker_id] = device
-        self.by_origin[origin.id] = device
-        self.sender.opened(origin)
-        device.connected = ConnectedDevice(
-            key.org_id, key.tracker_id, device.address, connect.version, datetime.now(UTC)
-        )
-        self.presence.opened(device.connected)
+        if device.forwarding is None:
+            self.by_tracker[key.tracker_id] = device
+            self.by_origin[origin.id] = device
+            self.sender.opened(origin)
+            device.connected = ConnectedDevice(
+                key.org_id, key.tracker_id, device.address, connect.version, datetime.now(UTC)
+            )
+            self.presence.opened(device.connected)
         self.metrics.signed_in.labels(str(connect.version)).inc()
         device.session_key, device.session_expiry_s = key, connect.session_expiry_s
         if session is not None and not connect.session_expiry_s:
@@ -274,8 +308,11 @@ class Worker:
         self.receipts_changed(device)
         device.accept(origin, is_present=session is not None)
 
-    def _check(self, connect: Connect) -> Identity | None:
-        return self.identities.check(connect.username or "", connect.password or b"")
+    def _check(self, connect: Connect) -> Identity | Gateway | None:
+        """Return who signs in: a tracker, or a gateway."""
+        name, secret = connect.username or "", connect.password or b""
+        known = self.identities.gateways if name.startswith("gtw_") else self.identities
+        return known.check(name, secret)
 
     def note_failure(self, name: str, protocol: str, form: str | None = None) -> None:
         """Note for its organization that a tracker could not sign in. form: what it would send.
@@ -320,6 +357,11 @@ class Worker:
         device.connected = device.connected._replace(takes_commands=topic is not None)
         self.presence.opened(device.connected)
 
+    def _gateway_changed(self, gateway_id: UUID) -> None:
+        """End the connections of a gateway that was changed or revoked."""
+        for device in self.by_gateway.of(gateway_id):
+            device.leave(ADMINISTRATIVE_ACTION, "revoked or rotated")
+
     def receipts_changed(self, device: Device) -> None:
         """Note the session of a device that is connected, where it outlasts the connection."""
         if device.session_key is not None and device.session_expiry_s and device.origin is not None:
@@ -347,10 +389,23 @@ class Worker:
             answered(result)
 
         self.holding.add(organization, size)
+        origin = self.origin_of(identity, committed, released)
+        self.sender.opened(origin)
+        self.sender.offer(origin, message)
+        self.sender.closed(origin)
+        return origin
+
+    def origin_of(
+        self,
+        identity: Identity,
+        committed: Callable[[DeviceMessage, int], None],
+        released: Callable[[DeviceMessage], None],
+    ) -> Origin:
+        """Return the origin of messages that belong to no connection of the tracker."""
         self._origins += 1
-        origin = Origin(
+        return Origin(
             id=self._origins,
-            organization=organization,
+            organization=self.organization(identity.org_id),
             tracker_id=identity.tracker_id,
             org_id=identity.org_id,
             client_id="",
@@ -359,10 +414,6 @@ class Worker:
             released=released,
             is_session=False,
         )
-        self.sender.opened(origin)
-        self.sender.offer(origin, message)
-        self.sender.closed(origin)
-        return origin
 
     # The link -------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Sessions of devices: what an MQTT client finds again that does not ask for a clean start.
 
-A tracker keeps the `MOST_OF_TRACKER` that expire last.
+A tracker keeps the `MOST_OF_TRACKER` that expire last, and so does a gateway, whose id stands in
+the place of a tracker's.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ SELECT kept.org_id, kept.tracker_id, kept.client_id, kept.wants_receipts, kept.e
   FROM {_WANTED} JOIN device_sessions AS kept USING (org_id, tracker_id, client_id)
  WHERE kept.expires_at > now()
 """  # noqa: S608  # a constant
-# Only of trackers that are still there. In one order, so that two listeners do not deadlock.
+# Only of those that are still there. In one order, so that two listeners do not deadlock.
 _KEEP = """
 INSERT INTO device_sessions
        (org_id, tracker_id, client_id, wants_receipts, expires_at, command_topic)
@@ -47,6 +48,7 @@ SELECT org_id, tracker_id, client_id, wants_receipts, expires_at, command_topic
   FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::timestamptz[], %s::text[])
        AS noted (org_id, tracker_id, client_id, wants_receipts, expires_at, command_topic)
  WHERE EXISTS (SELECT FROM trackers AS t WHERE t.org_id = noted.org_id AND t.id = tracker_id)
+    OR EXISTS (SELECT FROM gateways AS g WHERE g.org_id = noted.org_id AND g.id = tracker_id)
  ORDER BY org_id, tracker_id, client_id
     ON CONFLICT (org_id, tracker_id, client_id) DO UPDATE
        SET wants_receipts = excluded.wants_receipts, expires_at = excluded.expires_at,

@@ -1,8 +1,9 @@
 """Devices that would send and are not let in, as the listener writes them down.
 
 A device that a gateway names has one row by its external id, and a tracker whose sign-ins fail has
-one, whichever listeners have seen it. An organization has at most `MOST_OF_ORGANIZATION` rows:
-those that were seen longest ago go.
+one, whichever listeners have seen it. An organization has at most `MOST_OF_ORGANIZATION` rows of
+each kind, so that failed sign-ins push out nothing that gateways forward: those that were seen
+longest ago go.
 """
 
 from collections.abc import Sequence
@@ -105,7 +106,9 @@ DELETE FROM unknown_devices AS known
  USING unnest(%s::uuid[]) AS touched (org_id)
  CROSS JOIN LATERAL (
        SELECT device.id,
-              row_number() OVER (ORDER BY device.last_seen_at DESC, device.id DESC) AS place,
+              row_number() OVER (
+                  PARTITION BY device.gateway_id IS NULL
+                      ORDER BY device.last_seen_at DESC, device.id DESC) AS place,
               EXISTS (SELECT FROM trackers
                        WHERE trackers.org_id = device.org_id
                          AND trackers.external_id = device.external_id) AS is_registered

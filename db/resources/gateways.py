@@ -4,7 +4,7 @@ Their secrets are kept as those of trackers are: by hashes alone (`db.resources.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.core.listing import Conditions
@@ -12,7 +12,9 @@ from db.core.table import Table
 
 
 class Gateway(NamedTuple):
-    """One row, without what its secret is known by."""
+    """One row, without what its secret is known by. mapping: of kind `generic`, a
+    `telemetry.formats.generic.Mapping`. auto_register: ids with * and ?.
+    """
 
     id: UUID
     name: str
@@ -20,10 +22,14 @@ class Gateway(NamedTuple):
     revoked_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    mapping: dict[str, Any] | None = None
+    auto_register: str | None = None
 
 
 def _revoked(conditions: Conditions, revoked: bool) -> None:
     conditions.add_null("revoked_at", null=not revoked)
 
 
-gateways = Table("gateways", Gateway, filters={"revoked": _revoked}, has_row_count=True)
+gateways = Table(
+    "gateways", Gateway, jsonb=["mapping"], filters={"revoked": _revoked}, has_row_count=True
+)

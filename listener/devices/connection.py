@@ -14,6 +14,7 @@ from db.listener.commands import TakenCommand
 from db.listener.device_sessions import SessionKey
 from listener.devices.answers import SUCCESS, reason_code, reason_text
 from listener.devices.bounds import SHARE_BYTES, SHARE_MESSAGES, TokenBucket
+from listener.devices.forwarding import Forwarding
 from listener.link.outbox import DeviceMessage, Origin, cost
 from listener.stored.presence import ConnectedDevice
 from mqtt.server import (
@@ -46,7 +47,9 @@ LINGER_S = 2.0
 
 
 class Device(asyncio.Protocol):
-    """A connection from its first byte on. origin: None until the device is signed in."""
+    """A connection from its first byte on. origin: None until the device is signed in. forwarding:
+    of a gateway.
+    """
 
     __slots__ = (
         "_bucket",
@@ -61,6 +64,7 @@ class Device(asyncio.Protocol):
         "began_s",
         "command_topic",
         "connected",
+        "forwarding",
         "held_bytes",
         "held_messages",
         "is_closing",
@@ -87,6 +91,7 @@ class Device(asyncio.Protocol):
         self.machine = ServerConnection(worker.options, self.began_s)
         self.origin: Origin | None = None
         self.connected: ConnectedDevice | None = None
+        self.forwarding: Forwarding | None = None
         self.session_key: SessionKey | None = None
         self.session_expiry_s = 0
         self.held_messages = 0
@@ -206,7 +211,10 @@ class Device(asyncio.Protocol):
         self.held_bytes += size
         worker = self._worker
         worker.holding.add(origin.organization, size)
-        worker.sender.offer(origin, message)
+        if self.forwarding is None:
+            worker.sender.offer(origin, message)
+        else:
+            self.forwarding.offer(message)
 
     def accept(self, origin: Origin, *, is_present: bool) -> None:
         """Answer CONNECT: the device is signed in."""
@@ -219,8 +227,10 @@ class Device(asyncio.Protocol):
             session_present=is_present,
             client_id=origin.client_id,
             ack_topic=ack_topic(tracker),
-            may_filter=lambda wanted: is_own_filter(wanted, tracker),
-            is_command_topic=lambda wanted: is_command_topic(wanted, tracker),
+            may_filter=lambda wanted: self.forwarding is None and is_own_filter(wanted, tracker),
+            is_command_topic=lambda wanted: (
+                self.forwarding is None and is_command_topic(wanted, tracker)
+            ),
             wants_receipts=self.wants_receipts,
             command_topic=self.command_topic,
         )

@@ -18,7 +18,6 @@ from listener.http.requests import HEAD_BYTES, RefusedRequest, Request, RequestR
 from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin, PlainMessage
 from listener.stored.gateways import Gateway
 from listener.stored.identities import Identity
-from telemetry.formats.gateways import device_of
 from telemetry.formats.owntracks import owntracks_command
 from telemetry.ids import format_id
 from telemetry.result import Result
@@ -287,7 +286,7 @@ class HttpDevice(asyncio.Protocol):
     async def _forward(self, gateway: Gateway, payload: bytes, oversize_bytes: int) -> None:
         """Give the link a message as one of the tracker that it is of."""
         identities, identity = self._worker.identities, None
-        device = device_of(gateway.kind, payload)
+        device = gateway.device_of("", payload)
         if device is not None:
             identity = identities.of_device(gateway.org_id, device)
             if identity is None and await identities.look_soon(LOOK_SOON_S):
@@ -299,10 +298,12 @@ class HttpDevice(asyncio.Protocol):
             reason = Result.OVERSIZE if oversize_bytes else reason
             self._worker.metrics.unforwarded.labels(reason.name.lower()).inc()
             if device is not None and reason is Result.UNKNOWN_TRACKER:
-                self._worker.unknown_devices.forwarded(gateway, device, payload)
+                payload = gateway.message_of(payload, self._worker.now_ms())
+                self._worker.unknown_devices.forwarded(gateway, device, payload, "http")
             self._answer_result(reason)
             return
         topic = gateway_topic(format_id("trk", identity.tracker_id), gateway.kind)
+        payload = gateway.message_of(payload, self._worker.now_ms())
         self._offer(identity, topic, payload, oversize_bytes)
 
     def _offer(self, identity: Identity, topic: str, payload: bytes, oversize_bytes: int) -> None:

@@ -2,13 +2,18 @@
 
 import hmac
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from db.core.connect import Connection
-from db.listener.gateway_identities import changed_within
+from db.listener.gateway_identities import GatewayIdentity, changed_within
+from telemetry.formats.gateways import device_of
+from telemetry.formats.generic import Mapping, device_of_generic, enveloped
 from telemetry.ids import IdError, parse_id
 
 _LOOK_S = 1.0
@@ -18,17 +23,32 @@ _NOBODYS_HASH = bytes(32)
 
 
 class Gateway(NamedTuple):
-    """A gateway that has signed in. kind: in whose form it forwards."""
+    """A gateway that has signed in. kind: in whose form it forwards. mapping: of a generic one."""
 
     gateway_id: UUID
     org_id: UUID
     kind: str
+    mapping: Mapping | None = None
+
+    def device_of(self, topic: str, payload: bytes) -> str | None:
+        """Return the id of the device of a message, None where it names none. topic: of MQTT."""
+        if self.mapping is not None:
+            return device_of_generic(self.mapping, topic, payload)
+        return device_of(self.kind, payload)
+
+    def message_of(self, payload: bytes, received_ms: int) -> bytes:
+        """Return a message that names its device as ingest reads it."""
+        return payload if self.mapping is None else enveloped(self.mapping, payload, received_ms)
 
 
 class Gateways:
-    """The gateways of all organizations, as the database had them at the last look."""
+    """The gateways of all organizations, as the database had them at the last look.
 
-    def __init__(self) -> None:
+    on_change: called with a gateway that was changed or revoked; its connections are to be cut.
+    """
+
+    def __init__(self, on_change: Callable[[UUID], None]) -> None:
+        self._on_change = on_change
         self._known: dict[UUID, tuple[Gateway, bytes]] = {}
         self._looked_at_s = 0.0
 
@@ -44,11 +64,11 @@ class Gateways:
         """Read all gateways, and forget those that the database no longer has."""
         self._looked_at_s = time.monotonic()
         rows = await changed_within(conn, None)
-        self._known = {
-            row.gateway_id: (Gateway(*row[:3]), row.secret_hash)
-            for row in rows
-            if row.secret_hash is not None
-        }
+        for gateway_id in self._known.keys() - {row.gateway_id for row in rows}:
+            del self._known[gateway_id]
+            self._on_change(gateway_id)
+        for row in rows:
+            self._apply(row)
 
     async def look(self, conn: Connection) -> None:
         """Read what has changed, once a second."""
@@ -56,10 +76,16 @@ class Gateways:
             return
         self._looked_at_s = time.monotonic()
         for row in await changed_within(conn, _OVERLAP):
-            if row.secret_hash is None:
-                self._known.pop(row.gateway_id, None)
-            else:
-                self._known[row.gateway_id] = Gateway(*row[:3]), row.secret_hash
+            self._apply(row)
+
+    def _apply(self, row: GatewayIdentity) -> None:
+        known = self._known.pop(row.gateway_id, None)
+        if row.secret_hash is not None:
+            mapping = None if row.mapping is None else msgspec.convert(row.mapping, Mapping)
+            gateway = Gateway(row.gateway_id, row.org_id, row.kind, mapping)
+            self._known[row.gateway_id] = gateway, row.secret_hash
+        if known is not None and known != self._known.get(row.gateway_id):
+            self._on_change(row.gateway_id)
 
 
 def _gateway_id(name: str) -> UUID:

@@ -55,10 +55,11 @@ class Identities:
     """The trackers that may sign in, as the database had them at the last look.
 
     on_change: called with a tracker that was revoked or rotated; its connection is to be cut.
+    gateways: read by the same looks.
     """
 
     on_change: Callable[[UUID], None]
-    gateways: Gateways = field(default_factory=Gateways)
+    gateways: Gateways
     _known: dict[bytes, _Known] = field(default_factory=dict)
     _devices: dict[tuple[UUID, str], bytes] = field(default_factory=dict)  # by external id
     _revoked: dict[bytes, UUID] = field(default_factory=dict)  # the organization

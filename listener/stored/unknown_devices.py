@@ -53,16 +53,16 @@ class UnknownDevices:
     """The devices that were seen since the last write."""
 
     _noted: dict[_Key, _Sighting] = field(default_factory=dict)
-    _of_organization: Counter[UUID] = field(default_factory=Counter)
+    _of_organization: Counter[tuple[UUID, type]] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self._noted)
 
-    def forwarded(self, gateway: Gateway, external_id: str, payload: bytes) -> None:
+    def forwarded(self, gateway: Gateway, external_id: str, payload: bytes, protocol: str) -> None:
         """Note a message of a device that no tracker of the gateway's organization stands for."""
         if not _is_shown(external_id):
             return
-        sighting = self._note((gateway.org_id, external_id), "http", gateway.kind)
+        sighting = self._note((gateway.org_id, external_id), protocol, gateway.kind)
         if sighting is not None:
             sighting.gateway_id = gateway.gateway_id
             if _LATITUDE in payload and len(payload) <= MOST_PAYLOAD_BYTES:
@@ -78,10 +78,10 @@ class UnknownDevices:
         """Return what is noted of a device; None where there is no room for it."""
         now, sighting = datetime.now(UTC), self._noted.get(key)
         if sighting is None:
-            org_id = key[0]
-            if len(self) >= MOST or self._of_organization[org_id] >= MOST_OF_ORGANIZATION:
+            kind = key[0], type(key[1])  # failed sign-ins take no place of what gateways forward
+            if len(self) >= MOST or self._of_organization[kind] >= MOST_OF_ORGANIZATION:
                 return None
-            self._of_organization[org_id] += 1
+            self._of_organization[kind] += 1
             sighting = self._noted[key] = _Sighting(None, protocol, form, now, now)
         sighting.seen += 1
         sighting.protocol, sighting.format, sighting.last_seen_at = protocol, form, now

@@ -29,6 +29,7 @@ from telemetry.formats.gateways import (
     last_traccar_fix,
     last_tts_fix,
 )
+from telemetry.formats.generic import decode_generic, last_generic_fix
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
 from telemetry.formats.nmea import decode_nmea, last_nmea_fix
@@ -65,6 +66,7 @@ class Format(IntEnum):
     QUECLINK = 13  # a report in ASCII, from a device without a secret
     H02 = 14  # a sentence, from a device without a secret
     MEITRACK = 15  # a packet, from a device without a secret
+    GENERIC = 16  # JSON of any gateway, with the mapping that reads it
 
 
 class Decoder(NamedTuple):
@@ -115,14 +117,18 @@ DECODERS: Mapping[Format, Decoder] = {
     Format.MEITRACK: Decoder(
         "trackers/+/meitrack", _unauthenticated(decode_meitrack), last_meitrack_fix
     ),
+    Format.GENERIC: Decoder("trackers/+/generic", decode_generic, last_generic_fix),
 }
-BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND, Format.TRACCAR, Format.CHIRPSTACK, Format.TTS})
+OF_GATEWAYS = frozenset({Format.TRACCAR, Format.CHIRPSTACK, Format.TTS, Format.GENERIC})
+BY_HTTP = frozenset({Format.OSMAND, Format.OVERLAND})
 BY_IMEI = frozenset(
     {Format.TELTONIKA_IMEI, Format.GT06, Format.QUECLINK, Format.H02, Format.MEITRACK}
 )
 """What comes by these doors of the listener alone, and from no broker."""
 SUBSCRIPTIONS = tuple(
-    decoder.topic for form, decoder in DECODERS.items() if form not in BY_HTTP | BY_IMEI
+    decoder.topic
+    for form, decoder in DECODERS.items()
+    if form not in OF_GATEWAYS | BY_HTTP | BY_IMEI
 )
 _FORMAT_OF = {
     decoder.topic.rpartition("/")[2]: form

@@ -11,6 +11,7 @@ import pytest
 from db.core import leases
 from db.core.connect import connect
 from db.core.ids import new_id
+from listener.stored.gateways import Gateways
 from listener.stored.identities import Identities, Identity
 from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant
@@ -26,7 +27,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.changed: list[UUID] = []
-        self.identities = Identities(self.changed.append)
+        self.identities = Identities(self.changed.append, Gateways(self.changed.append))
 
     def check(self, tracker_id: UUID, secret: bytes = SECRET) -> Identity | None:
         return self.identities.check(format_id("trk", tracker_id), secret)
