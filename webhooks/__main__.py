@@ -28,6 +28,7 @@ from webhooks.jobs.runner import JobRunner
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import FileSender, MailSender, SmtpSender, SmtpServer
 from webhooks.metrics import WebhookMetrics
+from webhooks.registrations import Registrations
 from webhooks.retention import Retention
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
@@ -96,6 +97,7 @@ async def _run(settings: DeliverSettings) -> None:
         )
         retention = Retention(connections, _days(settings), metrics)
         jobs = JobRunner(connections, metrics)
+        registrations = Registrations(connections)
         wake_ups.on(Channel.JOBS, jobs.wake)
         wake_ups.on(Channel.EVENTS, sequencer.wake)
         wake_ups.on(Channel.DELIVERIES, deliverer.wake)
@@ -112,6 +114,7 @@ async def _run(settings: DeliverSettings) -> None:
             loops.create_task(mailing.run(stop))
             loops.create_task(retention.run(stop))
             loops.create_task(jobs.run(stop))
+            loops.create_task(registrations.run(stop))
     _log.info("stopped cleanly")
 
 

@@ -1,33 +1,111 @@
 """Gateways: servers that forward the positions of many devices, registered with a secret each.
 
-They send to the listener (`listener/http`). The secret is shown once, in the answer that creates
-the gateway or gives it another secret; only hashes of it are kept. A revoked gateway stays revoked.
+They send to the listener (`listener/http`, `listener/devices/forwarding.py`). The secret is shown
+once, in the answer that creates the gateway or gives it another secret; only hashes of it are kept.
+A revoked gateway stays revoked.
 """
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Body, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import ok
-from api.http.problems import conflict
+from api.http.problems import bad_field, conflict
 from api.request.access import Dispatcher
 from api.request.paging import SortedQuery
 from api.request.plain_resource import plain_routes
 from api.request.resource import Resource, item_of
 from db.core.table import db_now
-from db.resources.gateways import gateways
+from db.resources.gateways import Gateway, gateways
 from db.resources.trackers import secret_hash
 
 _GatewayPath = Annotated[fields.GatewayId, Path(alias="id")]
 _SECRET_BYTES = 32
 _Name = Annotated[fields.Name, Field(examples=["Traccar in Zurich"])]
 
-GatewayKind = Literal["traccar", "chirpstack", "tts"]
+GatewayKind = Literal["traccar", "chirpstack", "tts", "generic"]
+_PATH = "^(/([^/~]|~[01]){1,64}){1,8}$"
+_PATTERN = "^[!-~]([ -~]{0,62}[!-~])?$"
+
+
+_Path = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    fields.shaped(_PATH, 'must be a path in the message, such as "/position/lat"'),
+    Field(examples=["/position/lat"], json_schema_extra={"pattern": _PATH}),
+]
+
+
+class GatewayMapping(fields.Body):
+    """Where the values of a message stand: paths as JSON Pointers (RFC 6901), and units. What the
+    gateway does not send is left out.
+    """
+
+    device: _Path | None = Field(default=None, description="the id of the device", examples=["/id"])
+    device_topic_level: Annotated[
+        int | None,
+        Field(ge=0, le=20, description="the level of the MQTT topic that is it instead, from 0"),
+    ] = None
+    lat: _Path = Field(description="degrees, WGS 84", examples=["/gps/lat"])
+    lon: _Path = Field(description="degrees, WGS 84", examples=["/gps/lon"])
+    time: _Path | None = Field(
+        default=None,
+        description="of the fix; left out: the time of receipt counts",
+        examples=["/time"],
+    )
+    time_unit: Annotated[
+        Literal["iso", "s", "ms"],
+        Field(description="iso: a text; s, ms: a number of seconds or milliseconds since 1970"),
+    ] = "iso"
+    altitude_m: _Path | None = Field(default=None, description="metres", examples=["/gps/alt"])
+    speed: _Path | None = Field(
+        default=None, description="in `speed_unit`", examples=["/gps/speed"]
+    )
+    speed_unit: Literal["mps", "kmh", "knots", "mph"] = "mps"
+    course_deg: _Path | None = Field(
+        default=None, description="degrees from north", examples=["/gps/course"]
+    )
+    accuracy_m: _Path | None = Field(
+        default=None, description="metres; 0 is not known", examples=["/gps/accuracy"]
+    )
+    battery_pct: _Path | None = Field(default=None, description="percent", examples=["/battery"])
+    satellites: _Path | None = Field(default=None, description="a number", examples=["/gps/sats"])
+    ignition: _Path | None = Field(
+        default=None, description="true or false", examples=["/ignition"]
+    )
+
+    @model_validator(mode="after")
+    def _names_a_device(self) -> Self:
+        if (self.device is None) == (self.device_topic_level is None):
+            says = "must have device or device_topic_level, and not both"
+            raise PydanticCustomError("shape", "{says}", {"says": says})
+        return self
+
+
+_Mapping = Annotated[
+    GatewayMapping | None,
+    Field(description="of kind generic alone: how its messages are read"),
+]
+_AutoRegister = Annotated[
+    Annotated[
+        str,
+        StringConstraints(max_length=64),
+        fields.shaped(_PATTERN, "must be 1 to 64 printable characters of ASCII"),
+    ]
+    | None,
+    Field(
+        description="ids of devices that are registered as they come, where `*` stands for any"
+        " characters and `?` for one; null: none is",
+        examples=["70B3D5*"],
+    ),
+]
 
 
 class GatewayItem(BaseModel):
@@ -36,6 +114,8 @@ class GatewayItem(BaseModel):
     id: fields.GatewayId
     name: _Name
     kind: GatewayKind = Field(description="in whose form it forwards; tts: The Things Stack")
+    mapping: _Mapping
+    auto_register: _AutoRegister
     revoked_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -52,12 +132,16 @@ class NewGateway(fields.Body):
 
     name: _Name
     kind: GatewayKind
+    mapping: _Mapping = None
+    auto_register: _AutoRegister = None
 
 
 class GatewayChange(fields.Body):
     """The fields to change. A gateway keeps its kind."""
 
     name: _Name = Field(default_factory=fields.absent)
+    mapping: GatewayMapping = Field(default_factory=fields.absent)
+    auto_register: _AutoRegister = None
 
 
 class GatewayQuery(SortedQuery):
@@ -69,7 +153,23 @@ class GatewayQuery(SortedQuery):
     ] = None
 
 
-_gateways = Resource(gateways, item_of(GatewayItem))
+def _columns(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the columns of a body: a mapping is kept as JSON, without what is left out."""
+    mapping = given.get("mapping")
+    if not isinstance(mapping, GatewayMapping):
+        return given
+    return {**given, "mapping": mapping.model_dump(exclude_none=True)}
+
+
+def _check(gateway: Gateway) -> None:
+    """Raise Problem (422) where kind and mapping do not go together."""
+    if gateway.kind == "generic" and gateway.mapping is None:
+        raise bad_field("/mapping", "a gateway of kind generic needs a mapping")
+    if gateway.kind != "generic" and gateway.mapping is not None:
+        raise bad_field("/mapping", f"messages of kind {gateway.kind} are known: leave it out")
+
+
+_gateways = Resource(gateways, item_of(GatewayItem), columns=_columns, check=_check)
 router = plain_routes(_gateways, GatewayItem, GatewayQuery, change=GatewayChange)
 
 

@@ -20,7 +20,9 @@ from db.resources.trackers import Tracker, secret_hash
 from db.resources.zones import Zone, geometry_hash
 
 _NOT_OF_ASSETS = frozenset({"tags", "tracker_id", "deleted_at"})
-_NOT_OF_TRACKERS = frozenset({"asset_id", "employee_id", "assigned_from", "revoked_at", "imei"})
+_NOT_OF_TRACKERS = frozenset(
+    {"asset_id", "employee_id", "assigned_from", "revoked_at", "imei", "has_encryption_key"}
+)
 _OF_ZONES = ("id", "external_id", "version", "created_at", "updated_at")
 _NOT_OF_VERSIONS = frozenset(
     {"id", "external_id", "geometry", "created_at", "updated_at", "deleted_at"}

@@ -31,7 +31,8 @@ EVER = to_datetime(ANCIENT_BEFORE_US)  # no stored fix is older
 
 class Tracker(NamedTuple):
     """One row, with the asset or the employee that it is assigned to now, and the IMEI that it has
-    claimed.
+    claimed. registered_by: the gateway by which it came, where nobody registered it.
+    has_encryption_key: of OwnTracks.
     """
 
     id: UUID
@@ -46,6 +47,8 @@ class Tracker(NamedTuple):
     is_punch_terminal: bool = False
     employee_id: UUID | None = None
     imei: str | None = None
+    registered_by: UUID | None = None
+    has_encryption_key: bool = False
 
 
 def _assigned(conditions: Conditions, assigned: bool) -> None:
@@ -68,12 +71,15 @@ table = Table(
         "employee_id": "a.employee_id",
         "assigned_from": "a.assigned_from",
         "imei": "claim.imei",
+        "has_encryption_key": "encryption.tracker_id IS NOT NULL",
     },
     joins="""
       LEFT JOIN tracker_assignments a
         ON a.org_id = trackers.org_id AND a.tracker_id = trackers.id AND a.assigned_to IS NULL
       LEFT JOIN imei_claims AS claim
         ON claim.org_id = trackers.org_id AND claim.tracker_id = trackers.id
+      LEFT JOIN tracker_encryption_keys AS encryption
+        ON encryption.org_id = trackers.org_id AND encryption.tracker_id = trackers.id
     """,
     filters={"assigned": _assigned, "revoked": _revoked, "connected": _connected},
     has_row_count=True,

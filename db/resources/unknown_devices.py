@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from db.core.table import Table
 
 
@@ -58,3 +59,36 @@ table = Table(
 async def remove(conn: Connection, device_id: UUID) -> None:
     """Remove a row that is locked."""
     await conn.execute("DELETE FROM unknown_devices WHERE id = %s", (device_id,))
+
+
+IS_WANTED = r"""
+gateway.revoked_at IS NULL AND device.external_id LIKE
+    replace(replace(replace(replace(replace(gateway.auto_register, '\', '\\'), '%%', '\%%'),
+                            '_', '\_'), '*', '%%'), '?', '_')
+"""
+"""Whether the pattern of the gateway says that a device is registered as it comes."""
+_WANTED = f"""
+SELECT device.external_id, gateway.id
+  FROM unknown_devices AS device JOIN gateways AS gateway
+    ON gateway.org_id = device.org_id AND gateway.id = device.gateway_id
+ WHERE {IS_WANTED}
+ ORDER BY device.first_seen_at, device.id
+ LIMIT %s
+   FOR NO KEY UPDATE OF gateway
+"""  # noqa: S608  # a constant
+
+
+async def wanted(conn: Connection, most: int) -> list[tuple[str, UUID]]:
+    """Return devices that are to be registered, the longest known first, with their gateways; these
+    are locked, so that processes take turns.
+    """
+    return await (await conn.execute(_WANTED.encode(), (most,))).fetchall()
+
+
+async def registered_in_an_hour(conn: Connection) -> int:
+    """Count the trackers that were registered so within the last hour."""
+    return await value_of(
+        conn,
+        "SELECT count(*) FROM trackers"
+        " WHERE registered_by IS NOT NULL AND created_at > now() - interval '1 hour'",
+    )

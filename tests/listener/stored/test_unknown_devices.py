@@ -60,7 +60,7 @@ async def test_two_listeners_write_a_device_once(tenant: Tenant) -> None:
     listeners = [UnknownDevices() for _ in range(2)]
     for devices in listeners:
         for _ in range(3):
-            devices.forwarded(gateway, IMEI, b"{}")
+            devices.forwarded(gateway, IMEI, b"{}", "http")
             devices.refused(tenant.org_id, vehicle.tracker_id, "mqtt")
     await write(tenant, *listeners)
     assert kept(tenant) == [
@@ -76,7 +76,7 @@ async def test_a_flood_of_ids_leaves_those_that_were_seen_last(tenant: Tenant) -
     for number in range(0, 5_000, 200):
         for devices, start in zip(listeners, (number, number + 100), strict=True):
             for device in range(start, start + 100):
-                devices.forwarded(gateway, f"{device:015}", message(52.5))
+                devices.forwarded(gateway, f"{device:015}", message(52.5), "http")
         await write(tenant, *listeners)
     names = [name for (name,) in kept(tenant, "external_id")]
     assert len(names) == stored.MOST_OF_ORGANIZATION
@@ -106,15 +106,15 @@ async def test_what_is_held_is_bounded_for_each_organization_and_in_all(
 ) -> None:
     devices, gateway = UnknownDevices(), await gateway_of(tenant)
     for number in range(5_000):
-        devices.forwarded(gateway, f"{number}", b"x" * 1_000_000)
+        devices.forwarded(gateway, f"{number}", b"x" * 1_000_000, "http")
     assert len(devices) == unknown_devices.MOST_OF_ORGANIZATION
     other = await Tenant.create(database)
-    devices.forwarded(await gateway_of(other), IMEI, b"{}")
-    devices.forwarded(gateway, "0", b"{}")  # there is room for what is there
+    devices.forwarded(await gateway_of(other), IMEI, b"{}", "http")
+    devices.forwarded(gateway, "0", b"{}", "http")  # there is room for what is there
     for _ in range(100):
         crowd = Gateway(new_id(), new_id(), "tts")  # of organizations that are gone by now
         for number in range(100):
-            devices.forwarded(crowd, f"{number}", b"{}")
+            devices.forwarded(crowd, f"{number}", b"{}", "http")
     assert len(devices) == unknown_devices.MOST
     await write(tenant, devices)
     assert len(devices) == 0
@@ -126,16 +126,18 @@ async def test_what_is_held_is_bounded_for_each_organization_and_in_all(
 async def test_the_last_position_is_kept_and_no_other(tenant: Tenant) -> None:
     devices, gateway = UnknownDevices(), await gateway_of(tenant)
     place = "lat, lon, position_time, seen"
-    devices.forwarded(gateway, IMEI, message(52.1))
-    devices.forwarded(gateway, IMEI, message(52.2, at=NOW))
-    devices.forwarded(gateway, IMEI, b'{"batteryLevel": 50}')
+    devices.forwarded(gateway, IMEI, message(52.1), "http")
+    devices.forwarded(gateway, IMEI, message(52.2, at=NOW), "http")
+    devices.forwarded(gateway, IMEI, b'{"batteryLevel": 50}', "http")
     await write(tenant, devices)
     assert kept(tenant, place) == [(52.2, 13.4, NOW, 3)]
     for payload in (message(None), b"{", message(91.0), message(1, at=NOW.replace(year=2199))):
-        devices.forwarded(gateway, IMEI, payload)
+        devices.forwarded(gateway, IMEI, payload, "http")
         await write(tenant, devices)
     assert kept(tenant, place) == [(52.2, 13.4, NOW, 7)]
-    devices.forwarded(gateway, IMEI, message(52.3) + b" " * unknown_devices.MOST_PAYLOAD_BYTES)
+    devices.forwarded(
+        gateway, IMEI, message(52.3) + b" " * unknown_devices.MOST_PAYLOAD_BYTES, "http"
+    )
     await write(tenant, devices)
     assert kept(tenant, place) == [(52.2, 13.4, NOW, 8)]  # too long to be read
 
@@ -143,10 +145,10 @@ async def test_the_last_position_is_kept_and_no_other(tenant: Tenant) -> None:
 @pytest.mark.parametrize("device", ["x" * 65, "", " 7", "ä", "\u202e7", "a\nb", "\0", "\x7f"])
 async def test_ids_that_cannot_be_shown_are_not_kept(tenant: Tenant, device: str) -> None:
     devices, gateway = UnknownDevices(), await gateway_of(tenant)
-    devices.forwarded(gateway, device, b"{}")
+    devices.forwarded(gateway, device, b"{}", "http")
     assert len(devices) == 0
-    devices.forwarded(gateway, "x" * 64, b"{}")
-    devices.forwarded(gateway, "~ !", b"{}")
+    devices.forwarded(gateway, "x" * 64, b"{}", "http")
+    devices.forwarded(gateway, "~ !", b"{}", "http")
     await write(tenant, devices)
     assert {name for (name,) in kept(tenant, "external_id")} == {"x" * 64, "~ !"}
 
@@ -159,16 +161,16 @@ async def test_an_id_of_a_tracker_is_not_kept_and_that_of_a_revoked_one_is_the_t
     theirs, ours = await registered(other), await registered(tenant)
     await change(other, theirs.tracker_id, external_id=IMEI)
     await revoke(other, theirs.tracker_id)
-    devices.forwarded(gateway, IMEI, message(52.5))
+    devices.forwarded(gateway, IMEI, message(52.5), "http")
     await write(tenant, devices)
     assert kept(tenant) == [(IMEI, None, "not_registered", 1)]
     await change(tenant, ours.tracker_id, external_id=IMEI)
     assert kept(tenant) == []  # it was registered
-    devices.forwarded(gateway, IMEI, message(52.5))  # noted before
+    devices.forwarded(gateway, IMEI, message(52.5), "http")  # noted before
     await write(tenant, devices)
     assert kept(tenant) == []
     await revoke(tenant, ours.tracker_id)
-    devices.forwarded(gateway, IMEI, message(52.5))
+    devices.forwarded(gateway, IMEI, message(52.5), "http")
     await write(tenant, devices)
     columns = "external_id, tracker_id, reason, gateway_id, lat"
     expected = (None, ours.tracker_id, "revoked", gateway.gateway_id, None)
@@ -180,7 +182,7 @@ async def test_a_tracker_that_is_gone_holds_nobody_up(tenant: Tenant) -> None:
     devices, gateway, vehicle = UnknownDevices(), await gateway_of(tenant), await registered(tenant)
     devices.refused(tenant.org_id, new_id(), "mqtt")
     devices.refused(new_id(), vehicle.tracker_id, "mqtt")
-    devices.forwarded(gateway._replace(gateway_id=new_id()), "7", b"{}")
+    devices.forwarded(gateway._replace(gateway_id=new_id()), "7", b"{}", "http")
     devices.refused(tenant.org_id, vehicle.tracker_id, "http", "osmand")
     await write(tenant, devices)
     columns = "tracker_id, protocol, format, seen"
