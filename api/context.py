@@ -22,7 +22,7 @@ from api.photos.copier import PhotoCopier
 from api.settings import ApiSettings
 from api.trials.zone_trials import ZoneTrials
 from db.core.connect import Pool, connect
-from db.core.secrets import KEPT_ANSWERS, SecretBox
+from db.core.secrets import ENCRYPTION_KEYS, KEPT_ANSWERS, SecretBox
 from db.core.wakeups import WakeUps
 
 _MOST_MOVEMENTS = 1_000  # of a part that wait, and parts that they wait for, in a process
@@ -47,6 +47,7 @@ class ApiState:
     cursors: Cursors
     secrets: SecretBox
     kept_answers: SecretBox
+    encryption_keys: SecretBox
     shapes: Shapes
     zone_trials: ZoneTrials
     metrics: Metrics
@@ -83,6 +84,7 @@ class ApiState:
             cursors=Cursors(secret_keys),
             secrets=SecretBox(secret_keys),
             kept_answers=SecretBox(secret_keys, KEPT_ANSWERS),
+            encryption_keys=SecretBox(secret_keys, ENCRYPTION_KEYS),
             shapes=Shapes(),
             zone_trials=ZoneTrials(),
             metrics=metrics,

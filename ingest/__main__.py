@@ -7,6 +7,7 @@ import sys
 import structlog
 import uvloop
 
+from db.core.secrets import ENCRYPTION_KEYS, SecretBox
 from db.history.quarantine import Bounds, DailyBound
 from geofence.judging.warmup import prepare
 from ingest.leader import run
@@ -68,8 +69,14 @@ def _runtime(settings: IngestSettings) -> IngestRuntime:
         batch_transitions=settings.ingest_batch_transitions,
         lease_s=settings.ingest_lease_s,
         metrics=IngestMetrics(),
+        encryption_keys=_encryption_keys(settings),
         acceptance=_acceptance(settings),
     )
+
+
+def _encryption_keys(settings: IngestSettings) -> SecretBox | None:
+    ring = settings.secret_keys
+    return None if ring is None else SecretBox(ring, ENCRYPTION_KEYS)
 
 
 def _link(settings: IngestSettings) -> LinkOptions | None:

@@ -12,10 +12,11 @@ term reads the memory back and the sources hand their messages over again.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from db.core.connect import Connection
+from ingest.decryption import opened_payloads
 from ingest.late.lookup import Lookup, Planning
 from ingest.planning.decoded_batch import DecodedBatch, decode_batch
 from ingest.planning.deferral import SHARED_FIXES, finished, shared
@@ -104,12 +105,14 @@ class Pipeline:
         """
         limits = self._runtime.current_limits
         async for received in in_turn(self._sources, lambda: limits(self._memory)):
+            box = self._runtime.encryption_keys
+            opened = await opened_payloads(self._side, received.messages, box)
             async with self._uses_memory:
                 self._memory_is_current.clear()
                 if _is_small(received):
-                    begun = self._begin_plan(received)
+                    begun = self._begin_plan(received, opened)
                 else:
-                    begun = await asyncio.to_thread(self._begin_plan, received)
+                    begun = await asyncio.to_thread(self._begin_plan, received, opened)
             await self._handover.put(await self._finished_plan(begun))
             await self._memory_is_current.wait()
 
@@ -129,12 +132,13 @@ class Pipeline:
             self._runtime.smaller_by = max(1, self._runtime.smaller_by // 2)
             self._handover.task_done()
 
-    def _begin_plan(self, received: SourceBatch) -> Begun:
+    def _begin_plan(self, received: SourceBatch, opened: Mapping[int, bytes]) -> Begun:
         """Decode and plan a batch, up to what has to be looked up."""
         runtime, memory = self._runtime, self._memory
         # A known zone was made before what arrives now, also where our clock is behind.
         taken_us = max(self._term.now_us(), memory.registry.newest_made_us)
-        taken = decode_batch(received.messages, taken_us, runtime.acceptance.oldest_us(taken_us))
+        oldest_us = runtime.acceptance.oldest_us(taken_us)
+        taken = decode_batch(received.messages, taken_us, oldest_us, opened)
         payload_bytes = sum(len(message.payload) for message in received.messages)
         runtime.fix_size.saw(len(taken.decoded.batch), payload_bytes)
         arrivals = self._with_deferred(taken)

@@ -9,6 +9,7 @@ from functools import partial
 from uuid import UUID
 
 from db.core.connect import connect
+from db.core.secrets import SecretBox
 from db.core.wakeups import Channel, WakeUps
 from ingest.metrics import IngestMetrics
 from ingest.planning.acceptance import Acceptance
@@ -27,8 +28,8 @@ SHARED_DEFERRED_BATCHES = 3  # of these organizations have shares, which one mor
 class IngestRuntime:
     """The settings of one ingest process, and its state over all its terms as the leader.
 
-    smaller_by: batches are divided by it, after failures. retried: see
-    `ingest.transaction.LeaderTerm`.
+    encryption_keys: what opens the keys of trackers. smaller_by: batches are divided by it, after
+    failures. retried: see `ingest.transaction.LeaderTerm`.
     """
 
     database_url: str
@@ -39,6 +40,7 @@ class IngestRuntime:
     batch_transitions: int
     lease_s: float
     metrics: IngestMetrics
+    encryption_keys: SecretBox | None = None
     acceptance: Acceptance = field(default_factory=Acceptance)
     holder: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 
 from db.core.connect import DATABASE_URL_FORM, check_url
+from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from ingest.sources.link_address import LINK_FORM, LinkAddress
 from mqtt import BrokerAddress
 from service.health import read_address
@@ -25,6 +26,9 @@ class IngestSettings(RoleSettings):
     ] = None
     ingest_link: _Link = None
     ingest_link_advertised: _Link = None
+    secret_key: Annotated[
+        SecretStr | None, Field(description=SECRET_KEYS_FORM), checked_by(read_secret_keys)
+    ] = None
     link_secret: SecretStr = SecretStr("")
     link_tls_cert: ReadableFile | None = None
     link_tls_key: ReadableFile | None = None
@@ -127,6 +131,13 @@ class IngestSettings(RoleSettings):
             certificate_file=self.broker_tls_cert,
             key_file=self.broker_tls_key,
         )
+
+    @property
+    def secret_keys(self) -> SecretKeys | None:
+        """Read the ring of secret keys; None where encrypted messages are not opened."""
+        if self.secret_key is None:
+            return None
+        return read_secret_keys(self.secret_key.get_secret_value())
 
     @property
     def http_address(self) -> tuple[str, int]:

@@ -3,10 +3,10 @@
 `OPSC_SECRET_KEY` is a ring of secret keys. The first one seals, signs and derives. What was made
 under another one still opens and verifies, so a key can be replaced while the system runs.
 
-Webhook secrets and kept answers are sealed: AES-256-GCM under a key derived from a secret key.
-A sealed secret is bound to its owner by `aad` (for a webhook secret the 16 bytes of the endpoint's
-id), so a row that is copied to another endpoint does not open there. Layout: one byte of format
-version, a nonce of 12 bytes, the ciphertext with its tag of 16 bytes.
+Webhook secrets, kept answers and keys of trackers are sealed: AES-256-GCM under a key derived from
+a secret key. A sealed secret is bound to its owner by `aad` (for a webhook secret the 16 bytes of
+the endpoint's id), so a row that is copied to another endpoint does not open there. Layout: one
+byte of format version, a nonce of 12 bytes, the ciphertext with its tag of 16 bytes.
 
 API keys, refresh tokens, session cookies and links are good for whoever brings them. Each is a
 prefix that tells what it is, and 256 random bits. Stored is the SHA-256 of the whole text: nothing
@@ -32,7 +32,9 @@ SECRET_KEY_FORM = f"{SECRET_KEY_BYTES} bytes in base64url"
 SECRET_KEYS_FORM = (
     f"{SECRET_KEY_FORM}, or up to {MOST_SECRET_KEYS} such keys with commas, all different"
 )
-WEBHOOK_SECRETS, KEPT_ANSWERS = b"webhook-secrets", b"kept-answers"  # purposes of boxes
+# Purposes of boxes.
+WEBHOOK_SECRETS, KEPT_ANSWERS = b"webhook-secrets", b"kept-answers"
+ENCRYPTION_KEYS = b"encryption-keys"
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
 _TAG_BYTES = 16

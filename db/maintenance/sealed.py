@@ -12,7 +12,14 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.secrets import KEPT_ANSWERS, WEBHOOK_SECRETS, SecretBox, SecretKeys, UnsealError
+from db.core.secrets import (
+    ENCRYPTION_KEYS,
+    KEPT_ANSWERS,
+    WEBHOOK_SECRETS,
+    SecretBox,
+    SecretKeys,
+    UnsealError,
+)
 from db.core.tenant import act_for
 from db.delivery.webhook_headers import headers_owner
 from db.requests import idempotency
@@ -55,6 +62,10 @@ def _owners_of_answer(org_id: UUID, operation: str, key: str) -> Sequence[bytes]
     return [idempotency.owner(org_id, operation, key)]
 
 
+def _owner_of_key(_: UUID, tracker_id: UUID) -> Sequence[bytes]:
+    return [tracker_id.bytes]
+
+
 ENDPOINTS = SealedTable(
     "webhook_endpoints",
     "webhook endpoints",
@@ -73,7 +84,16 @@ ANSWERS = SealedTable(
     KEPT_ANSWERS,
     _owners_of_answer,
 )
-TABLES = (ENDPOINTS, ANSWERS)
+TRACKER_KEYS = SealedTable(
+    "tracker_encryption_keys",
+    "encryption keys of trackers",
+    ["org_id", "tracker_id"],
+    [UUID(int=0)],
+    ["key_encrypted"],
+    ENCRYPTION_KEYS,
+    _owner_of_key,
+)
+TABLES = (ENDPOINTS, ANSWERS, TRACKER_KEYS)
 
 
 async def seal_anew(conn: Connection, table: SealedTable, secret_keys: SecretKeys) -> SealedRows:

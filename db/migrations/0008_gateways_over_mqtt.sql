@@ -24,7 +24,7 @@ CREATE INDEX trackers_registered_by_gateways ON trackers (org_id, created_at) WH
 -- The key that OwnTracks on a phone encrypts with, sealed.
 CREATE TABLE tracker_encryption_keys (
     org_id uuid NOT NULL,
-    tracker_id uuid NOT NULL,
+    tracker_id uuid NOT NULL UNIQUE,
     key_encrypted bytea NOT NULL CHECK (length(key_encrypted) <= 100),
     PRIMARY KEY (org_id, tracker_id),
     FOREIGN KEY (org_id, tracker_id) REFERENCES trackers (org_id, id)

@@ -1,6 +1,6 @@
 """Messages taken from a source together, decoded once, whatever becomes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,10 +69,18 @@ class Waiting(NamedTuple):
 
 
 def decode_batch(
-    messages: Sequence[RawMessage], received_us: int, oldest_us: int = ANCIENT_BEFORE_US
+    messages: Sequence[RawMessage],
+    received_us: int,
+    oldest_us: int = ANCIENT_BEFORE_US,
+    opened: Mapping[int, bytes] | None = None,
 ) -> DecodedBatch:
-    """Decode `messages`; who sent them is not asked yet."""
+    """Decode `messages`; who sent them is not asked yet. opened: by number, payloads of those that
+    were encrypted.
+    """
     formats = [format_of(message.topic) for message in messages]
-    decoded = decode([message.payload for message in messages], formats)
+    payloads = [message.payload for message in messages]
+    for number, payload in (opened or {}).items():
+        payloads[number] = payload
+    decoded = decode(payloads, formats)
     cut = {n: oversize_message(size) for n, m in enumerate(messages) if (size := m.oversize_bytes)}
     return DecodedBatch(messages, refuse(decoded, cut, Reason.OVERSIZE), received_us, oldest_us)

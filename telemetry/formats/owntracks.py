@@ -85,7 +85,7 @@ def _read(said: Any) -> Fix | Refused | None:
     members = cast("dict[str, Any]", said)
     kind = members.get("_type")
     if kind == "encrypted":
-        hint = "the message is encrypted: remove the encryption key from the app's settings"
+        hint = "encrypted, and the tracker has no encryption key, or another one than the app"
         return Refused(Reason.UNDECODABLE, hint)
     if isinstance(kind, str) and kind in _NO_FIX:
         return None

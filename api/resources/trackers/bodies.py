@@ -11,6 +11,7 @@ from api.http.problems import bad_field
 from api.request.paging import SortedQuery
 from api.request.resource import item_of
 from api.resources.trackers.assignment import Assignment
+from telemetry.formats.encrypted import MOST_KEY_BYTES
 from telemetry.imei import is_imei
 
 _INCLUDED = "(last_seen_at|connection)"
@@ -51,6 +52,27 @@ _Imei = Annotated[
     AfterValidator(_checked_imei),
     Field(examples=["356938035643809"], json_schema_extra={"pattern": _IMEI}),
 ]
+
+
+def _checked_key(value: str) -> str:
+    if len(value.encode()) > MOST_KEY_BYTES:
+        says = f"must have at most {MOST_KEY_BYTES} bytes in UTF-8, as OwnTracks has it"
+        raise PydanticCustomError("shape", "{says}", {"says": says})
+    return value
+
+
+_EncryptionKey = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MOST_KEY_BYTES),
+    fields.shaped("[^\\x00]+", "must have no NUL"),
+    AfterValidator(_checked_key),
+    Field(
+        description="of OwnTracks, as the app has it; it is not shown again. null: it encrypts"
+        " nothing",
+        examples=["correct horse battery"],
+        json_schema_extra={"writeOnly": True, "pattern": "^[^\\u0000]*$"},
+    ),
+]
 _ExternalId = Annotated[fields.ExternalId, Field(examples=["356938035643809"])]
 
 
@@ -66,6 +88,7 @@ class TrackerItem(BaseModel):
     asset_id: fields.AssetId | None = Field(description="the asset that it is on now")
     employee_id: fields.EmployeeId | None = Field(description="the employee whose it is now")
     assigned_from: datetime | None
+    has_encryption_key: bool = Field(description="whether OwnTracks on it may encrypt")
     revoked_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -137,6 +160,7 @@ class TrackerChange(NewTracker):
 
     receipts: bool = Field(default_factory=fields.absent)
     is_punch_terminal: bool = Field(default_factory=fields.absent)
+    encryption_key: _EncryptionKey | None = None
     assigned_from: fields.Time | None = Field(
         default=None,
         description="since when; in the past only where no fix of the tracker since then belongs"

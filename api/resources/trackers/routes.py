@@ -41,7 +41,7 @@ from db.core.registry_revision import bump
 from db.history import last_positions
 from db.listener import device_connections, imei_claims
 from db.listener.device_connections import ConnectionState
-from db.resources import trackers
+from db.resources import encryption_keys, trackers
 from db.resources.quotas import check_room
 from db.resources.trackers import Tracker
 
@@ -120,7 +120,9 @@ async def update_tracker(
         tracker = await _trackers.found(conn, tracker_id)
         access.check_unchanged(tracker_item(tracker))
         changed = tracker._replace(**{name: getattr(body, name) for name in own_fields})
-        if changed != tracker:
+        if "encryption_key" in body.given():
+            await encryption_keys.put(conn, tracker.id, _sealed(access, tracker.id, body))
+        if changed != tracker or "encryption_key" in body.given():
             await trackers.update(conn, changed._replace(updated_at=at), revision)
         if changed.imei != tracker.imei:
             await imei_claims.give_up(conn, tracker.id)
@@ -194,6 +196,13 @@ async def _check_imei(access: Access, tracker_id: UUID, body: TrackerChange) -> 
         raise conflict("tracker_revoked", "A tracker that is revoked claims no IMEI.")
     if tracker.imei != body.imei:
         await check_imeis(access, {"/imei": body.imei})
+
+
+def _sealed(access: Access, tracker_id: UUID, body: TrackerChange) -> bytes | None:
+    """Return the new encryption key as it is stored; None: the tracker has none from now on."""
+    if body.encryption_key is None:
+        return None
+    return access.state.encryption_keys.seal(body.encryption_key.encode(), tracker_id.bytes)
 
 
 def new_tracker(body: Registration, external_id: str | None, at: datetime) -> Tracker:
