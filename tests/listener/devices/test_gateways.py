@@ -9,8 +9,8 @@ from typing import Any
 
 import aiomqtt
 import pytest
-from paho.mqtt.properties import Properties
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from listener.devices.forwarding import MOST_CONNECTIONS
 from tests.ingest.tenants import Tenant
@@ -22,7 +22,9 @@ from tests.listener.http.test_gateways import (
     position,
     revoke,
 )
+from tests.listener.registering import rows
 from tests.listener.running import System, running
+from tests.listener.wire import CONNACK, Wire, connect
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 
@@ -128,3 +130,139 @@ async def _granted(client: aiomqtt.Client, topic: str) -> None:
     codes = await client.subscribe(topic)
     if any(getattr(code, "value", code) >= 0x80 for code in codes):
         raise aiomqtt.MqttError("refused")
+
+
+def generic(**fields: Any) -> dict[str, Any]:
+    return {"lat": "/gps/lat", "lon": "/gps/lon", "device": "/id", **fields}
+
+
+async def test_json_of_any_form_is_read_by_the_mapping_of_its_gateway(
+    system: System, tenant: Tenant
+) -> None:
+    vehicle = await known_as(tenant, "7")
+    mapping = generic(time="/at", time_unit="s", speed="/kmh", speed_unit="kmh")
+    gateway = await gateway_of(tenant, "generic", mapping)
+    at = int(datetime.now(UTC).timestamp())
+    said = {"id": 7, "gps": {"lat": "52.5", "lon": 13.4}, "at": at, "kmh": 36}
+    async with connected(system, gateway) as client:
+        await say(client, said)
+        await say(client, said)
+        await say(client, {"id": 7, "gps": {"lat": 52.5}, "at": at})
+    assert tenant.rows("SELECT tracker_id, lat, speed_mps FROM gps_events") == [
+        (vehicle.tracker_id, 52.5, 10.0)
+    ]
+    assert tenant.rows("SELECT reason, detail FROM quarantine") == [
+        ("no_position", "there is no lon at /gps/lon")
+    ]
+
+
+async def test_json_of_home_assistant_is_of_the_time_of_its_receipt(
+    system: System, tenant: Tenant
+) -> None:
+    """The attributes: https://www.home-assistant.io/integrations/device_tracker.mqtt."""
+    vehicle = await known_as(tenant, "a4567d663eaf")
+    gateway = await gateway_of(tenant, "generic", HOME_ASSISTANT)
+    said = {"latitude": 32.87336, "longitude": -117.22743, "gps_accuracy": 1.2}
+    before = datetime.now(UTC)
+    async with connected(system, gateway) as client:
+        await say(client, said, "homeassistant/device_tracker/a4567d663eaf/attributes")
+        await say(client, "home", "homeassistant/device_tracker/a4567d663eaf/state")
+    ((tracker_id, lat, accuracy_m, time, attributes),) = tenant.rows(
+        "SELECT tracker_id, lat, accuracy_m, time, attributes FROM gps_events"
+    )
+    assert (tracker_id, lat, round(accuracy_m, 3)) == (vehicle.tracker_id, 32.87336, 1.2)
+    assert before - timedelta(seconds=1) <= time <= datetime.now(UTC)
+    assert attributes == {"time_source": "receipt"}
+
+
+async def test_a_gateway_has_so_many_connections_and_a_client_one_of_them(
+    system: System, tenant: Tenant
+) -> None:
+    gateway = await gateway_of(tenant)
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(connected(system, gateway, client_id=f"{number}"))
+            for number in range(MOST_CONNECTIONS)
+        ]
+        with pytest.raises(aiomqtt.MqttError):
+            await stack.enter_async_context(connected(system, gateway, client_id="more"))
+        again = await stack.enter_async_context(connected(system, gateway, client_id="0"))
+        await say(again, position())
+        with pytest.raises(aiomqtt.MqttError):
+            async for _ in clients[0].messages:
+                pass
+
+
+async def test_a_key_that_is_wrong_rotated_or_revoked_ends_it(
+    system: System, tenant: Tenant
+) -> None:
+    vehicle, gateway = await known_as(tenant, IMEI), await gateway_of(tenant)
+    for name, secret in ((gateway, "wrong"), (vehicle.name, "wrong"), (gateway, "")):
+        with pytest.raises(aiomqtt.MqttError):
+            async with connected(system, name, secret):
+                pass
+    async with connected(system, gateway) as client:
+        await revoke(tenant, gateway, secret="other")
+        with pytest.raises(aiomqtt.MqttError):
+            async for _ in client.messages:
+                pass
+    async with connected(system, gateway, "other") as client:
+        await revoke(tenant, gateway)
+        with pytest.raises(aiomqtt.MqttError):
+            async for _ in client.messages:
+                pass
+
+
+async def test_a_client_finds_its_session_again(system: System, tenant: Tenant) -> None:
+    gateway = await gateway_of(tenant)
+    for is_present in (False, True):
+        assert _finds_its_session(system, gateway) is is_present
+    stored = "SELECT client_id FROM device_sessions WHERE expires_at > now()"
+    await until(lambda: rows(tenant, stored) == [("c",)])
+    system.listener.kill()
+    system.listener.start()
+    assert _finds_its_session(system, gateway)
+
+
+async def test_nothing_that_is_acknowledged_is_lost_when_parts_are_killed(
+    system: System, tenant: Tenant
+) -> None:
+    """Two devices by turns, the one with a past of many fixes; ingest is killed in the middle."""
+    names = ("one", "two")
+    trackers = {name: await known_as(tenant, name) for name in names}
+    gateway, acknowledged = await gateway_of(tenant), set[tuple[str, int]]()
+    began = datetime.now(UTC) - timedelta(hours=1)
+
+    async def send(client: aiomqtt.Client, name: str, number: int) -> None:
+        said = position(name, lat=1 + number / 1_000)
+        said["position"]["fixTime"] = (began + timedelta(seconds=number)).isoformat()
+        await say(client, said)
+        acknowledged.add((name, number))
+
+    async with connected(system, gateway) as client:
+        sending = [
+            asyncio.create_task(send(client, "two" if number % 10 == 0 else "one", number))
+            for number in range(300)
+        ]
+        await until(lambda: len(acknowledged) > 20)
+        system.ingest.kill()
+        system.ingest.start()
+        await asyncio.gather(*sending)
+    stored = {
+        (name, round((lat - 1) * 1_000))
+        for name, tracker in trackers.items()
+        for tracker_id, lat, _ in tenant.rows(STORED)
+        if tracker_id == tracker.tracker_id
+    }
+    assert len(tenant.rows(STORED)) == 300
+    assert acknowledged <= stored
+
+
+def _finds_its_session(system: System, gateway: str) -> bool:
+    with Wire(system.port) as wire:
+        wire.send(connect(gateway, is_clean=False, session_expiry_s=600))
+        found = wire.read()
+        assert found is not None
+        kind, body = found
+        assert (kind, body[1]) == (CONNACK, 0)
+        return body[0] == 1

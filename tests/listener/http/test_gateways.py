@@ -24,11 +24,13 @@ IMEI = "867060033461332"
 NOW = datetime.now(UTC).isoformat()
 
 
-async def gateway_of(tenant: Tenant, kind: str = "traccar") -> str:
+async def gateway_of(
+    tenant: Tenant, kind: str = "traccar", mapping: dict[str, Any] | None = None
+) -> str:
     """Return the id of a new gateway; its secret is "secret"."""
     async with transaction(tenant.database, "opsc_app", tenant.org_id) as conn:
         at = await db_now(conn)
-        row = Gateway(new_id(), "Gate", kind, None, at, at)
+        row = Gateway(new_id(), "Gate", kind, None, at, at, mapping)
         await gateways.insert(conn, row, secret_hash=secret_hash("secret"))
     return format_id("gtw", row.id)
 
