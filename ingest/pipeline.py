@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from db.core.connect import Connection
-from ingest.decryption import opened_payloads
 from ingest.late.lookup import Lookup, Planning
 from ingest.planning.decoded_batch import DecodedBatch, decode_batch
 from ingest.planning.deferral import SHARED_FIXES, finished, shared
@@ -25,6 +24,7 @@ from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.receipts import WaysBack, receipts, send
 from ingest.results import results
 from ingest.runtime import IngestRuntime
+from ingest.sources.decryption import opened_payloads
 from ingest.sources.source import Source, SourceBatch, in_turn
 from ingest.splitting import clear_poisoned, store_in_parts
 from ingest.transaction import (

@@ -3,8 +3,13 @@
 from uuid import UUID
 
 from db.core.connect import Connection
-from db.resources.unknown_devices import IS_WANTED
 
+IS_WANTED = r"""
+gateway.revoked_at IS NULL AND device.external_id LIKE
+    replace(replace(replace(replace(replace(gateway.auto_register, '\', '\\'), '%%', '\%%'),
+                            '_', '\_'), '*', '%%'), '?', '_')
+"""
+"""Whether the pattern of the gateway says that a device is registered as it comes."""
 _WANTING = f"""
 SELECT DISTINCT gateway.org_id
   FROM gateways AS gateway JOIN unknown_devices AS device

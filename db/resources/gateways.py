@@ -13,7 +13,7 @@ from db.core.table import Table
 
 class Gateway(NamedTuple):
     """One row, without what its secret is known by. mapping: of kind `generic`, a
-    `telemetry.formats.generic.Mapping`. auto_register: ids with * and ?.
+    `telemetry.formats.gateways.generic.Mapping`. auto_register: ids with * and ?.
     """
 
     id: UUID

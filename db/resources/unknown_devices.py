@@ -10,6 +10,7 @@ from uuid import UUID
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.table import Table
+from db.delivery.unknown_devices import IS_WANTED
 
 
 class UnknownDevice(NamedTuple):
@@ -61,12 +62,6 @@ async def remove(conn: Connection, device_id: UUID) -> None:
     await conn.execute("DELETE FROM unknown_devices WHERE id = %s", (device_id,))
 
 
-IS_WANTED = r"""
-gateway.revoked_at IS NULL AND device.external_id LIKE
-    replace(replace(replace(replace(replace(gateway.auto_register, '\', '\\'), '%%', '\%%'),
-                            '_', '\_'), '*', '%%'), '?', '_')
-"""
-"""Whether the pattern of the gateway says that a device is registered as it comes."""
 _WANTED = f"""
 SELECT device.external_id, gateway.id
   FROM unknown_devices AS device JOIN gateways AS gateway

@@ -12,8 +12,8 @@ import msgspec
 
 from db.core.connect import Connection
 from db.listener.gateway_identities import GatewayIdentity, changed_within
-from telemetry.formats.gateways import device_of
-from telemetry.formats.generic import Mapping, device_of_generic, enveloped
+from telemetry.formats.gateways.forwarded import device_of
+from telemetry.formats.gateways.generic import Mapping, device_of_generic, enveloped
 from telemetry.ids import IdError, parse_id
 
 _LOOK_S = 1.0

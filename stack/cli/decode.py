@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+import msgspec
 import typer
 
 from telemetry.formats.decode import DECODERS, Decoded, Format
 from telemetry.formats.described import described
+from telemetry.formats.gateways.generic import Mapping, enveloped
 
 FormatName = Literal[
     "native",
@@ -27,6 +30,7 @@ FormatName = Literal[
     "queclink",
     "h02",
     "meitrack",
+    "generic",
 ]
 
 
@@ -38,13 +42,29 @@ def decode(
         typer.FileBinaryRead,
         typer.Argument(help="File of one message's payload; - reads it from standard input."),
     ],
+    mapping: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option(help="File with the mapping of a generic gateway, as its PATCH has it."),
+    ] = None,
 ) -> None:
     """Show what a payload of a device says. Exit code 1 if something of it is refused."""
-    decoded = DECODERS[Format[payload_format.upper()]].decode([file.read()])
+    payload = file.read()
+    if mapping is not None:
+        payload = _enveloped(mapping.read(), payload)
+    decoded = DECODERS[Format[payload_format.upper()]].decode([payload])
     for line in _lines(decoded):
         print(line)
     if decoded.rejections:
         raise typer.Exit(1)
+
+
+def _enveloped(mapping: bytes, payload: bytes) -> bytes:
+    """Return a message as ingest gets it, received now."""
+    try:
+        read = msgspec.json.decode(mapping, type=Mapping)
+    except ValueError as error:
+        raise typer.BadParameter(f"no mapping of a gateway: {error}") from None
+    return enveloped(read, payload, time.time_ns() // 1_000_000)
 
 
 def _lines(decoded: Decoded) -> Iterator[str]:

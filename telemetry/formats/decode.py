@@ -21,7 +21,7 @@ from telemetry.formats.boxes.meitrack import decode_meitrack, last_meitrack_fix
 from telemetry.formats.boxes.queclink import decode_queclink, last_queclink_fix
 from telemetry.formats.boxes.teltonika import decode_teltonika, last_teltonika_fix
 from telemetry.formats.decoded import Decoded, in_order, merge, reject_row
-from telemetry.formats.gateways import (
+from telemetry.formats.gateways.forwarded import (
     decode_chirpstack,
     decode_traccar,
     decode_tts,
@@ -29,7 +29,7 @@ from telemetry.formats.gateways import (
     last_traccar_fix,
     last_tts_fix,
 )
-from telemetry.formats.generic import decode_generic, last_generic_fix
+from telemetry.formats.gateways.generic import decode_generic, last_generic_fix
 from telemetry.formats.last_fix import LastFix, last_native_fix, last_packed_fix
 from telemetry.formats.native import decode_native
 from telemetry.formats.nmea import decode_nmea, last_nmea_fix

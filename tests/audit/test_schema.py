@@ -13,6 +13,7 @@ GLOBALLY_UNIQUE = {
     # random ids that we give, and numbers
     "gateways_id_key",
     "trackers_id_key",
+    "tracker_encryption_keys_tracker_id_key",
     "gps_events_identity",
     "visit_is_open_once",
     "inbox_pkey",

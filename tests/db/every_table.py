@@ -46,7 +46,12 @@ RENAMED: Mapping[str, str] = {
     "overspeed_told": "overspeed_announced",
 }
 
-ADDED = {"device_connections": {"takes_commands"}, "device_sessions": {"command_topic"}}
+ADDED = {
+    "device_connections": {"takes_commands"},
+    "device_sessions": {"command_topic"},
+    "gateways": {"mapping", "auto_register"},
+    "trackers": {"registered_by"},
+}
 """The columns that migrations have added to tables, by table."""
 
 
@@ -238,6 +243,11 @@ def _fill(
         "INSERT INTO gateways (org_id, id, name, kind, secret_hash)"
         " VALUES (%s, %s, 'x', 'tts', sha256('x'))",
         (org_id, new_id()),
+    )
+    conn.execute(
+        "INSERT INTO tracker_encryption_keys SELECT org_id, id, 'x' FROM trackers"
+        " WHERE org_id = %s LIMIT 1",
+        (org_id,),
     )
     conn.execute(
         "INSERT INTO organization_logos VALUES (%s, 'image/png', 1, 1, 'x', 'x')", (org_id,)

@@ -235,7 +235,7 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
     readable = {
         "trackers": "org_id id secret_hash receipts revoked_at revision external_id",
         "imei_claims": "org_id tracker_id imei first_fix_at confirmed_at",
-        "gateways": "org_id id kind secret_hash revoked_at updated_at",
+        "gateways": "org_id id kind mapping secret_hash revoked_at updated_at",
         "leases": "name epoch address expires_at",
         "commands": "org_id id tracker_id text repeatable created_at expires_at sends sent_at"
         " answer_until answered_at answer cancelled_at",

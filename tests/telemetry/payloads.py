@@ -40,6 +40,7 @@ _FORMATS = {
     "traccar": Format.TRACCAR,
     "chirpstack": Format.CHIRPSTACK,
     "tts": Format.TTS,
+    "generic": Format.GENERIC,
     "nmea": Format.NMEA,
     "gt06": Format.GT06,
     "queclink": Format.QUECLINK,
@@ -50,7 +51,7 @@ _FORMATS = {
 OF_GATEWAYS = (Format.TRACCAR, Format.CHIRPSTACK, Format.TTS)
 _TEXTS = (
     *("text", "punches_text", "owntracks", "osmand", "overland"),
-    *("traccar", "chirpstack", "tts", "nmea", "queclink", "h02", "meitrack"),
+    *("traccar", "chirpstack", "tts", "generic", "nmea", "queclink", "h02", "meitrack"),
 )
 MAY_SAY_NO_FIX = (
     *(Format.OWNTRACKS, Format.TELTONIKA, Format.TELTONIKA_IMEI, Format.OSMAND, Format.OVERLAND),

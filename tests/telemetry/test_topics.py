@@ -5,6 +5,7 @@ import pytest
 from telemetry.formats.decode import (
     BY_HTTP,
     BY_IMEI,
+    OF_GATEWAYS,
     SUBSCRIPTIONS,
     Format,
     format_of,
@@ -49,7 +50,7 @@ def test_what_is_built_is_parsed() -> None:
 
 def test_every_subscription_is_of_a_format() -> None:
     assert [format_of(topic) for topic in SUBSCRIPTIONS] == [
-        form for form in Format if form not in BY_HTTP | BY_IMEI
+        form for form in Format if form not in OF_GATEWAYS | BY_HTTP | BY_IMEI
     ]
 
 

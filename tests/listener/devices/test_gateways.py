@@ -217,8 +217,8 @@ async def test_a_client_finds_its_session_again(system: System, tenant: Tenant) 
     gateway = await gateway_of(tenant)
     for is_present in (False, True):
         assert _finds_its_session(system, gateway) is is_present
-    stored = "SELECT client_id FROM device_sessions WHERE expires_at > now()"
-    await until(lambda: rows(tenant, stored) == [("c",)])
+    stored = "SELECT client_id FROM device_sessions WHERE org_id = %s AND expires_at > now()"
+    await until(lambda: rows(tenant, stored, tenant.org_id) == [("c",)])
     system.listener.kill()
     system.listener.start()
     assert _finds_its_session(system, gateway)

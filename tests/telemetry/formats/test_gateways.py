@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from telemetry.formats.decode import Format
-from telemetry.formats.gateways import device_of
+from telemetry.formats.gateways.forwarded import device_of
 from telemetry.times import parse_time_us
 from tests.data import cases_of, needs_vectors
 from tests.telemetry.payloads import CASES as TABLE
