@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Body, Path
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
@@ -43,10 +43,15 @@ _Path = Annotated[
 ]
 
 
+_EXAMPLE: dict[str, Any] = {"device": "/id", "lat": "/gps/lat", "lon": "/gps/lon", "time": "/time"}
+
+
 class GatewayMapping(fields.Body):
     """Where the values of a message stand: paths as JSON Pointers (RFC 6901), and units. What the
     gateway does not send is left out.
     """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     device: _Path | None = Field(default=None, description="the id of the device", examples=["/id"])
     device_topic_level: Annotated[
@@ -89,10 +94,12 @@ class GatewayMapping(fields.Body):
         return self
 
 
-_Mapping = Annotated[
-    GatewayMapping | None,
-    Field(description="of kind generic alone: how its messages are read"),
-]
+_Kind = Annotated[GatewayKind, Field(examples=["generic"])]
+_MAPPING = Field(
+    description="of kind generic alone: how its messages are read", examples=[_EXAMPLE]
+)
+_Mapping = Annotated[GatewayMapping | None, _MAPPING]
+_GivenMapping = Annotated[GatewayMapping, _MAPPING]
 _AutoRegister = Annotated[
     Annotated[
         str,
@@ -113,7 +120,7 @@ class GatewayItem(BaseModel):
 
     id: fields.GatewayId
     name: _Name
-    kind: GatewayKind = Field(description="in whose form it forwards; tts: The Things Stack")
+    kind: _Kind = Field(description="in whose form it forwards; tts: The Things Stack")
     mapping: _Mapping
     auto_register: _AutoRegister
     revoked_at: datetime | None
@@ -131,7 +138,7 @@ class NewGateway(fields.Body):
     """A new gateway."""
 
     name: _Name
-    kind: GatewayKind
+    kind: _Kind
     mapping: _Mapping = None
     auto_register: _AutoRegister = None
 
@@ -140,7 +147,7 @@ class GatewayChange(fields.Body):
     """The fields to change. A gateway keeps its kind."""
 
     name: _Name = Field(default_factory=fields.absent)
-    mapping: GatewayMapping = Field(default_factory=fields.absent)
+    mapping: _GivenMapping = Field(default_factory=fields.absent)
     auto_register: _AutoRegister = None
 
 

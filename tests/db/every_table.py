@@ -95,6 +95,10 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 (tenant.org_id, vehicle.tracker_id, f"{tenant.org_id.int % 10**15:015}"),
             )
             conn.execute(
+                "INSERT INTO tracker_encryption_keys VALUES (%s, %s, 'x')",
+                (tenant.org_id, vehicle.tracker_id),
+            )
+            conn.execute(
                 "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",
                 (tenant.org_id,),
             )
@@ -243,11 +247,6 @@ def _fill(
         "INSERT INTO gateways (org_id, id, name, kind, secret_hash)"
         " VALUES (%s, %s, 'x', 'tts', sha256('x'))",
         (org_id, new_id()),
-    )
-    conn.execute(
-        "INSERT INTO tracker_encryption_keys SELECT org_id, id, 'x' FROM trackers"
-        " WHERE org_id = %s LIMIT 1",
-        (org_id,),
     )
     conn.execute(
         "INSERT INTO organization_logos VALUES (%s, 'image/png', 1, 1, 'x', 'x')", (org_id,)

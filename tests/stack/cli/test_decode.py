@@ -59,7 +59,7 @@ def test_a_punch_is_shown() -> None:
     ("payload", "code", "said"),
     [
         ('{"_type": "lwt", "tst": 1}', 0, "neither a fix nor a fault"),
-        ('{"_type": "encrypted", "data": ""}', 1, "refused: the message: undecodable: the message"),
+        ('{"_type": "encrypted", "data": ""}', 1, "refused: the message: undecodable: encrypted"),
         (f'[{LOCATION}, {{"_type": "location", "tst": 1}}]', 1, "number 1: no_position: lat"),
     ],
 )
