@@ -1,14 +1,14 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useState, type FormEvent } from 'react'
+import { useState } from 'react'
 import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
 import { useHasRole } from '../session/session'
 import { useLanguage, useSay } from '../texts/texts'
 import { timeText } from '../texts/times'
-import { Choice } from '../ui/choice'
-import { Button, ProblemNote, TextInput } from '../ui/forms'
+import { Button, ProblemNote } from '../ui/forms'
 import { Table, type Column } from '../ui/table'
-import { KINDS, PROGRAMS, type Kind } from './kinds'
+import { GatewayForm } from './gateway-form'
+import { PROGRAMS } from './kinds'
 import { GatewaySetUp } from './set-up'
 
 const GATEWAYS = ['gateways']
@@ -22,6 +22,7 @@ export function GatewaysPage() {
   const mayChange = useHasRole('dispatcher')
   const queries = useQueryClient()
   const [made, setMade] = useState<Schemas['NewGatewayItem'] | null>(null)
+  const [changed, setChanged] = useState<Gateway | null>(null)
   const gateways = useQuery({
     queryKey: GATEWAYS,
     queryFn: () => data(api.GET('/v1/gateways', { params: { query: { limit: MOST } } })),
@@ -31,6 +32,14 @@ export function GatewaysPage() {
     mutationFn: (body: Schemas['NewGateway']) => data(api.POST('/v1/gateways', { body })),
     onSuccess: (gateway) => {
       setMade(gateway)
+      return refresh()
+    },
+  })
+  const change = useMutation({
+    mutationFn: ({ id, body }: { id: string; body: Schemas['GatewayChange'] }) =>
+      data(api.PATCH('/v1/gateways/{id}', { params: { path: { id } }, body })),
+    onSuccess: () => {
+      setChanged(null)
       return refresh()
     },
   })
@@ -46,26 +55,21 @@ export function GatewaysPage() {
     },
   })
 
-  function submit(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault()
-    const form = event.currentTarget
-    const given = new FormData(form)
-    const body = { name: String(given.get('name')), kind: given.get('kind') as Kind }
-    make.mutate(body, { onSuccess: () => form.reset() })
-  }
-
   const columns: Column<Gateway>[] = [
     { title: 'name', cell: ({ name }) => name },
     { title: 'kind', cell: ({ kind }) => PROGRAMS[kind].title },
+    { title: 'auto-register', cell: ({ auto_register }) => (auto_register === null ? '' : <code>{auto_register}</code>) },
     { title: 'state', cell: ({ revoked_at }) => say(revoked_at === null ? 'gateway-active' : 'revoked') },
     { title: 'created', cell: ({ created_at }) => timeText(language, created_at) },
     ...(mayChange ? [{ title: '', cell: buttons }] : []),
   ]
 
-  function buttons({ id, name, revoked_at }: Gateway) {
+  function buttons(gateway: Gateway) {
+    const { id, name, revoked_at } = gateway
     if (revoked_at !== null) return null
     return (
       <div className="row">
+        <Button onPress={() => setChanged(gateway)}>{say('change')}</Button>
         <Button onPress={() => confirm(say('sure-new-key', { name })) && rotate.mutate(id)}>{say('new-key')}</Button>
         <Button look="danger" onPress={() => confirm(say('sure-revoke', { name })) && revoke.mutate(id)}>
           {say('revoke')}
@@ -74,16 +78,24 @@ export function GatewaysPage() {
     )
   }
 
-  const problem = gateways.error ?? make.error ?? rotate.error ?? revoke.error
+  const problem = gateways.error ?? make.error ?? change.error ?? rotate.error ?? revoke.error
   return (
     <div className="page">
       <h1>{say('gateways')}</h1>
       {mayChange && (
-        <form onSubmit={submit} className="row">
-          <TextInput name="name" label={say('name')} isRequired maxLength={200} />
-          <Choice name="kind" label={say('kind')} values={KINDS} texts={KINDS.map((kind) => PROGRAMS[kind].title)} />
-          <Button type="submit" look="main" isPending={make.isPending}>{say('add-gateway')}</Button>
-        </form>
+        <GatewayForm isPending={make.isPending} save={(body, onSuccess) => make.mutate(body as Schemas['NewGateway'], { onSuccess })} />
+      )}
+      {changed && (
+        <section aria-label={say('change-gateway', { name: changed.name })}>
+          <h2>{say('change-gateway', { name: changed.name })}</h2>
+          <GatewayForm
+            key={changed.id}
+            gateway={changed}
+            isPending={change.isPending}
+            save={({ kind: _, ...body }) => change.mutate({ id: changed.id, body })}
+            cancel={() => setChanged(null)}
+          />
+        </section>
       )}
       {made && <GatewaySetUp key={made.secret} gateway={made} />}
       {problem && <ProblemNote problem={problemOf(problem)} />}

@@ -2,7 +2,7 @@ import { Fragment } from 'react'
 import { Link } from 'react-router'
 import type { Schemas } from '../api/client'
 import { useSay } from '../texts/texts'
-import { gatewayAddress } from '../trackers/addresses'
+import { gatewayAddress, mqttServer } from '../trackers/addresses'
 import { Note } from '../ui/forms'
 import { CopyButton } from '../ui/table'
 import { PROGRAMS } from './kinds'
@@ -10,8 +10,8 @@ import { PROGRAMS } from './kinds'
 /** The address that a gateway forwards to, which is shown once, and what is set there. */
 export function GatewaySetUp(props: { gateway: Schemas['NewGatewayItem'] }) {
   const say = useSay()
-  const { name, kind } = props.gateway
-  const { settings, deviceId } = PROGRAMS[kind]
+  const { id, secret, name, kind } = props.gateway
+  const { settings, byMqtt, deviceId } = PROGRAMS[kind]
   const address = gatewayAddress(props.gateway, location)
   return (
     <Note kind="good">
@@ -27,6 +27,25 @@ export function GatewaySetUp(props: { gateway: Schemas['NewGatewayItem'] }) {
           </Fragment>
         ))}
       </dl>
+      {byMqtt !== null && (
+        <>
+          <p>{say('gateway-by-mqtt')}</p>
+          <dl className="facts">
+            <dt>{say('mqtt-server')}</dt>
+            <dd><code>{mqttServer(location)}</code></dd>
+            <dt>{say('user-name')}</dt>
+            <dd><code>{id}</code></dd>
+            <dt>{say('password-once')}</dt>
+            <dd><code>{secret}</code> <CopyButton text={secret} /></dd>
+            {byMqtt.map(([setting, value]) => (
+              <Fragment key={setting}>
+                <dt>{setting}</dt>
+                <dd><code>{value}</code></dd>
+              </Fragment>
+            ))}
+          </dl>
+        </>
+      )}
       <p>
         {say('gateway-devices', { id: deviceId })} <Link to="/trackers">{say('trackers')}</Link>
       </p>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { gatewayAddress, httpAddress, owntracksLink } from './addresses'
+import { gatewayAddress, httpAddress, mqttServer, owntracksLink } from './addresses'
 
 const TRACKER = { id: 'trk_1', secret: 's3cret+/=' }
 const TLS_PAGE = { hostname: 'fleet.example.com', host: 'fleet.example.com:8443', protocol: 'https:' }
@@ -38,5 +38,7 @@ test('the address by HTTP has the key, and the proxy of the page where there is 
 test('a gateway has an address of its own at the same server', () => {
   const gateway = { id: 'gtw_1', secret: 'a-b_c' }
   expect(gatewayAddress(gateway, TLS_PAGE)).toBe('https://fleet.example.com:8443/v1/ingest/gateways/gtw_1.a-b_c')
+  expect(mqttServer(TLS_PAGE)).toBe('ssl://fleet.example.com:8883')
+  expect(mqttServer(PLAIN_PAGE)).toBe('tcp://127.0.0.1:1883')
   expect(gatewayAddress(gateway, PLAIN_PAGE)).toBe('http://127.0.0.1:5055/v1/ingest/gateways/gtw_1.a-b_c')
 })

@@ -18,6 +18,11 @@ export function gatewayAddress(gateway: Credentials, page: Page): string {
   return ingestAddress('gateways', gateway, page)
 }
 
+/** Host and port to which gateways connect by MQTT. */
+export function mqttServer(page: Page): string {
+  return page.protocol === 'https:' ? `ssl://${page.hostname}:${TLS_PORT}` : `tcp://${page.hostname}:${PORT}`
+}
+
 function ingestAddress(form: 'osmand' | 'gateways', { id, secret }: Credentials, page: Page): string {
   const server = page.protocol === 'https:' ? `https://${page.host}` : `http://${page.hostname}:${HTTP_PORT}`
   return `${server}/v1/ingest/${form}/${id}.${secret}`

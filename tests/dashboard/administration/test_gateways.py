@@ -80,3 +80,30 @@ async def test_a_viewer_finds_them_and_only_looks(pages: Pages, org: Organizatio
     await expect(page.get_by_role("row", name="LoRaWAN")).to_contain_text("The Things Stack")
     await expect(page.locator("main").get_by_role("button")).to_have_count(0)
     await expect(page.get_by_label("Name")).to_have_count(0)
+
+
+async def test_a_gateway_of_any_json_gets_a_mapping_and_a_pattern(
+    pages: Pages, org: Organization
+) -> None:
+    page = await pages.sign_in(org, "dispatcher@example.com", "gateways")
+    await page.get_by_label("Name").fill("Own server")
+    await page.get_by_label("Kind").select_option("JSON")
+    mapping = page.get_by_label("Where the values of a message stand")
+    await mapping.fill("{")
+    await page.get_by_role("button", name="Add the gateway").click()
+    await expect(page.get_by_text("The mapping is no JSON")).to_be_visible()
+    await mapping.fill('{"device": "/id", "lat": "lat", "lon": "/lon"}')
+    await page.get_by_role("button", name="Add the gateway").click()
+    await expect(page.get_by_role("alert")).to_contain_text("must be a path in the message")
+    await mapping.fill('{"device": "/id", "lat": "/lat", "lon": "/lon"}')
+    await page.get_by_role("button", name="Add the gateway").click()
+    await expect(page.get_by_text("tcp://127.0.0.1:1883")).to_be_visible()
+    row = page.get_by_role("row", name="Own server")
+    await row.get_by_role("button", name="Change").click()
+    form = page.get_by_role("region", name="Change “Own server”")
+    await form.get_by_label("Register devices as they come").fill("truck-*")
+    await form.get_by_role("button", name="Save").click()
+    await expect(row).to_contain_text("truck-*")
+    (gateway,) = (await org.viewer.get("/v1/gateways")).json["data"]
+    assert (gateway["kind"], gateway["auto_register"]) == ("generic", "truck-*")
+    assert (gateway["mapping"]["lat"], gateway["mapping"]["device"]) == ("/lat", "/id")
