@@ -82,7 +82,7 @@ export function GatewaysPage() {
   return (
     <div className="page">
       <h1>{say('gateways')}</h1>
-      {mayChange && (
+      {mayChange && !changed && (
         <GatewayForm isPending={make.isPending} save={(body, onSuccess) => make.mutate(body as Schemas['NewGateway'], { onSuccess })} />
       )}
       {changed && (
