@@ -1,5 +1,5 @@
-"""Devices that are registered as they come: by their gateway's pattern, up to a hundred an hour, within
-the quota, and nobody else's.
+"""Devices that are registered as they come: by their gateway's pattern, a hundred an hour at most,
+within the quota, and nobody else's.
 """
 
 from collections.abc import AsyncIterator
