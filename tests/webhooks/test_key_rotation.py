@@ -8,6 +8,7 @@ import standardwebhooks
 from typer.testing import CliRunner, Result
 
 from db.core.secrets import (
+    ENCRYPTION_KEYS,
     KEPT_ANSWERS,
     SecretBox,
     SecretKeys,
@@ -80,6 +81,9 @@ async def test_what_was_made_before_a_rotation_is_good_after_it(
             assert rotated.status == 200
             deleted = await client.post(CREATE, {"url": receiver.url, "types": ["stock.low"]})
             assert (await client.delete(f"{CREATE}/{deleted.json['id']}")).status == 204
+            tracker = (await client.post("/v1/trackers", {})).json
+            path, key = f"/v1/trackers/{tracker['id']}", {"encryption_key": "s3cretkey"}
+            assert (await client.patch(path, key)).json["has_encryption_key"] is True
             pair = (await api.anonymous.post("/v1/auth/refresh", refresh)).json
 
         ring = f"{NEW},{OLD}"
@@ -99,7 +103,12 @@ async def test_what_was_made_before_a_rotation_is_good_after_it(
 
             behind = await _rotate(database, ring, "--check")
             assert behind.exit_code == 1
-            counted = {"webhook endpoints": 2, "kept answers": 1}
+            counted = {
+                "webhook endpoints": 2,
+                "kept answers": 1,
+                "encryption keys of trackers": 1,
+            }
+            none = dict.fromkeys(counted, 0)
             assert json.loads(behind.stdout)["under_older_keys"] == counted
             assert (await _doctor(database, ring)).endswith(
                 "2 webhook endpoints are sealed under an older one"
@@ -110,14 +119,11 @@ async def test_what_was_made_before_a_rotation_is_good_after_it(
             assert json.loads(done.stdout) == {
                 "keys": 2,
                 "sealed_anew": counted,
-                "under_older_keys": {"webhook endpoints": 0, "kept answers": 0},
-                "lost": {"webhook endpoints": 0, "kept answers": 0},
+                "under_older_keys": none,
+                "lost": none,
             }
             assert (await client.get(f"{CREATE}/{endpoint['id']}")).headers["ETag"] == before
-            assert json.loads((await _rotate(database, ring)).stdout)["sealed_anew"] == {
-                "webhook endpoints": 0,
-                "kept answers": 0,
-            }
+            assert json.loads((await _rotate(database, ring)).stdout)["sealed_anew"] == none
             assert "no older one is needed" in await _doctor(database, ring)
             assert "2 webhook endpoints are sealed under another one" in await _doctor(
                 database, THIRD
@@ -166,9 +172,15 @@ def _opens_everything(api: RunningApi, ring: SecretKeys) -> None:
     ):
         assert b"whsec_" in answers.open(sealed, idempotency.owner(org_id, operation, key))
         opened += 1
-    assert opened == 5
+    keys = SecretBox(ring, ENCRYPTION_KEYS)
+    for tracker_id, sealed in api.sql(
+        "SELECT tracker_id, key_encrypted FROM tracker_encryption_keys"
+    ):
+        assert keys.open(sealed, tracker_id.bytes) == b"s3cretkey"
+        opened += 1
+    assert opened == 6
     sealed_columns = api.sql(
         "SELECT count(*) FROM information_schema.columns"
         " WHERE table_schema = 'public' AND column_name LIKE '%%\\_encrypted'"
     )
-    assert sealed_columns == [(4,)], "a new sealed column belongs into db/maintenance/sealed.py"
+    assert sealed_columns == [(5,)], "a new sealed column belongs into db/maintenance/sealed.py"

@@ -88,6 +88,51 @@ async def test_what_cannot_be_is_a_422_that_points_at_it(
     assert [fault["pointer"] for fault in answer.json["errors"]] == [pointer]
 
 
+MAPPING = {"device": "/id", "lat": "/lat", "lon": "/lon"}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "said"),
+    [
+        ({"kind": "generic"}, "/mapping", "needs a mapping"),
+        ({"mapping": MAPPING}, "/mapping", "are known: leave it out"),
+        ({"mapping": {"lat": "/lat", "lon": "/lon"}}, "/mapping", "device or device_topic_level"),
+        ({"mapping": MAPPING | {"device_topic_level": 1}}, "/mapping", "and not both"),
+        ({"mapping": {"device": "/id", "lat": "/lat"}}, "/mapping/lon", ""),
+        ({"mapping": MAPPING | {"lat": "lat"}}, "/mapping/lat", "must be a path"),
+        ({"mapping": MAPPING | {"lat": "/a~2"}}, "/mapping/lat", "must be a path"),
+        ({"mapping": MAPPING | {"lat": "/a" * 9}}, "/mapping/lat", "must be a path"),
+        ({"mapping": MAPPING | {"speed_unit": "mach"}}, "/mapping/speed_unit", ""),
+        ({"mapping": MAPPING | {"speed_kmh": "/v"}}, "/mapping/speed_kmh", ""),
+        ({"auto_register": ""}, "/auto_register", "printable"),
+        ({"auto_register": " x"}, "/auto_register", "printable"),
+        ({"auto_register": "x" * 65}, "/auto_register", ""),
+    ],
+)
+async def test_a_mapping_or_a_pattern_that_cannot_be_is_told_where(
+    north: Organization, body: dict[str, Any], pointer: str, said: str
+) -> None:
+    answer = await north.admin.post("/v1/gateways", {"name": "x", "kind": "tts"} | body)
+    assert answer.status == 422
+    (fault,) = answer.json["errors"]
+    assert fault["pointer"] == pointer
+    assert said in fault["message"]
+
+
+async def test_a_mapping_is_changed_and_stays(north: Organization) -> None:
+    made = await _made(north, kind="generic", mapping=MAPPING, auto_register="7*")
+    kept = MAPPING | {"time_unit": "iso", "speed_unit": "mps"}
+    assert (made["mapping"], made["auto_register"]) == (kept, "7*")
+    path = f"/v1/gateways/{made['id']}"
+    changed = await north.dispatcher.patch(path, {"mapping": MAPPING | {"time": "/at"}})
+    assert changed.json["mapping"] == kept | {"time": "/at"}
+    assert (await north.dispatcher.patch(path, {"auto_register": None})).json[
+        "auto_register"
+    ] is None
+    assert (await north.dispatcher.patch(path, {"mapping": None})).status == 422
+    assert (await north.viewer.get(path)).json["mapping"] == kept | {"time": "/at"}
+
+
 async def test_a_gateway_keeps_its_kind(north: Organization) -> None:
     path = f"/v1/gateways/{(await _made(north))['id']}"
     assert (await north.admin.patch(path, {"kind": "tts"})).status == 422
