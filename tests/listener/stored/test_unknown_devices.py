@@ -187,3 +187,23 @@ async def test_a_tracker_that_is_gone_holds_nobody_up(tenant: Tenant) -> None:
     await write(tenant, devices)
     columns = "tracker_id, protocol, format, seen"
     assert kept(tenant, columns) == [(vehicle.tracker_id, "http", "osmand", 1)]
+
+
+async def test_failed_sign_ins_push_out_nothing_that_gateways_forward(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "MOST_OF_ORGANIZATION", 3)
+    monkeypatch.setattr(unknown_devices, "MOST_OF_ORGANIZATION", 4)
+    gateway, devices = await gateway_of(tenant), UnknownDevices()
+    names = [f"{number}" for number in range(3)]
+    for name in names:
+        devices.forwarded(gateway, name, b"{}", "mqtt")
+    await write(tenant, devices)
+    for _ in range(5):
+        devices.refused(tenant.org_id, (await registered(tenant)).tracker_id, "mqtt")
+    devices.forwarded(gateway, names[0], b"{}", "mqtt")  # there is room for it, too
+    assert len(devices) == 5
+    await write(tenant, devices)
+    shown = [name for (name,) in kept(tenant, "external_id") if name is not None]
+    assert sorted(shown) == names
+    assert len(kept(tenant)) == 6
