@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import aiohttp
+import aiomqtt
 import pytest
 from nacl.secret import SecretBox as NaclBox
 
@@ -20,7 +21,7 @@ from tests.servers import DatabaseUnderTest
 
 KEY = "s3cretkey"
 RING = new_secret_key()
-STORED = "SELECT tracker_id, lat FROM gps_events"
+STORED = "SELECT tracker_id, lat FROM gps_events ORDER BY time"
 QUARANTINE = "SELECT reason, detail, payload FROM quarantine"
 
 
@@ -55,6 +56,10 @@ async def give_key(
         await trackers.update(conn, tracker._replace(updated_at=at), revision)
 
 
+def phone(system: System, vehicle: Vehicle) -> aiomqtt.Client:
+    return aiomqtt.Client(system.host, system.port, username=vehicle.name, password="secret")
+
+
 async def sent(http: aiohttp.ClientSession, system: System, vehicle: Vehicle, body: bytes) -> str:
     url = f"{system.ingest_url}/owntracks/{vehicle.name}.secret"
     async with http.post(url, data=body) as answered:
@@ -67,7 +72,7 @@ async def test_a_message_is_stored_where_the_tracker_has_the_key(
 ) -> None:
     tenant = await Tenant.create(database)
     vehicle, other = await registered(tenant), await registered(tenant)
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession() as http, phone(system, vehicle) as client:
         assert await sent(http, system, vehicle, encrypted(location(1))) == "undecodable"
         await give_key(tenant, vehicle, KEY)
         await give_key(tenant, other, KEY, owner=vehicle)  # a row that was copied does not open
@@ -77,7 +82,9 @@ async def test_a_message_is_stored_where_the_tracker_has_the_key(
         assert await sent(http, system, vehicle, damaged) == "undecodable"
         assert await sent(http, system, other, encrypted(location(5))) == "undecodable"
         assert await sent(http, system, vehicle, json.dumps(location(6, -20)).encode()) == "stored"
-    assert tenant.rows(STORED) == [(vehicle.tracker_id, 2.0), (vehicle.tracker_id, 6.0)]
+        topic = f"owntracks/{vehicle.name}/phone"
+        await client.publish(topic, encrypted(location(7, -10)), qos=1)
+    assert tenant.rows(STORED) == [(vehicle.tracker_id, lat) for lat in (2.0, 6.0, 7.0)]
     refused = tenant.rows(QUARANTINE)
     assert len(refused) == 4
     for reason, detail, payload in refused:

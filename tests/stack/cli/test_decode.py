@@ -1,6 +1,7 @@
 """`opsc decode`: the fields of a payload, or why it has none."""
 
 import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -73,3 +74,19 @@ def test_every_format_has_a_name() -> None:
 
 def test_an_unknown_format_is_a_wrong_usage() -> None:
     assert "owntracks" in called("morse", "", code=2)
+
+
+def test_json_of_a_gateway_is_read_by_its_mapping(tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text('{"device": "/id", "lat": "/lat", "lon": "/lon", "time": "/at"}')
+    payload = '{"id": 7, "lat": 1, "lon": 2, "at": "2026-01-31T12:00:00Z"}'
+
+    def decoded(code: int) -> str:
+        arguments = ["decode", "generic", "-", "--mapping", str(mapping)]
+        result = CliRunner().invoke(build("decode"), arguments, input=payload)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    assert "time         2026-01-31T12:00:00Z\n  lat          1.0" in decoded(0)
+    mapping.write_text('{"device": "/id", "lat": "/lat"}')
+    assert "missing required field `lon`" in " ".join(decoded(2).split())
