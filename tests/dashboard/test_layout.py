@@ -97,7 +97,7 @@ async def _choose_a_file(page: Page) -> None:
 
 async def _add_a_gateway(page: Page) -> None:
     """Add a gateway, whose address is shown."""
-    await page.locator("form input").fill("Weiterleitung der Kiesgruben " * 4)
+    await page.locator("form input[name=name]").fill("Weiterleitung der Kiesgruben " * 4)
     await page.locator("form select").select_option("tts")
     await page.locator("form button").click()
     await page.locator("code.secret").wait_for()
