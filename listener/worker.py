@@ -108,7 +108,7 @@ class Worker:
         self._unsigned: dict[AnyDevice, None] = {}  # oldest first
         self.by_tracker: dict[UUID, Device] = {}
         self.by_origin: dict[int, Device] = {}
-        self.by_gateway = GatewayConnections()
+        self.by_gateway = GatewayConnections(self._take_over)
         self.dirty: list[Device] = []
         self.paused: set[Device | TcpDevice] = set()
         self.is_draining = False
@@ -124,7 +124,7 @@ class Worker:
         sender.on_answered = self._answered
         if settings.shown_tracker is not None:
             sender.on_offered = showing(settings.shown_tracker)
-        self.identities = Identities(self._identity_changed, Gateways(self._gateway_changed))
+        self.identities = Identities(self._identity_changed, Gateways(self.by_gateway.changed))
         self.unknown_devices = UnknownDevices()
         self._show()
 
@@ -231,35 +231,22 @@ class Worker:
         session = await self._session(connect, key)
         if device not in self.devices or device.is_closing:
             return
-        if self._check(connect) is None:
+        identity = self._check(connect)
+        if identity is None:
             device.refuse(BAD_USER_NAME_OR_PASSWORD)
             return
         if isinstance(identity, Gateway):
-            self._begin_gateway(device, connect, key, session, identity)
-            return
+            if not self.by_gateway.make_room(identity, client_id):
+                self.metrics.refused.labels("connections of a gateway").inc()
+                device.refuse(QUOTA_EXCEEDED)
+                return
+            device.forwarding = Forwarding(self, device, identity)
+            self.by_gateway.add(device.forwarding)
+        else:
+            self._wills.drop(identity.tracker_id)
+            if (older := self.by_tracker.get(identity.tracker_id)) is not None:
+                self._take_over(older)
         self.signed_in(device)
-        self._wills.drop(identity.tracker_id)
-        if (older := self.by_tracker.get(identity.tracker_id)) is not None:
-            self._take_over(older)
-        self._begin(device, connect, key, session)
-
-    def _begin_gateway(
-        self,
-        device: Device,
-        connect: Connect,
-        key: SessionKey,
-        session: DeviceSession | None,
-        gateway: Gateway,
-    ) -> None:
-        for older in self.by_gateway.of_client(gateway, key.client_id):
-            self._take_over(older)
-        if not self.by_gateway.has_room(gateway):
-            self.metrics.refused.labels("connections of a gateway").inc()
-            device.refuse(QUOTA_EXCEEDED)
-            return
-        self.signed_in(device)
-        device.forwarding = Forwarding(self, device, gateway)
-        self.by_gateway.add(device.forwarding)
         self._begin(device, connect, key, session)
 
     def signed_in(self, device: Device | TcpDevice) -> None:
@@ -356,11 +343,6 @@ class Worker:
         device.command_topic = topic
         device.connected = device.connected._replace(takes_commands=topic is not None)
         self.presence.opened(device.connected)
-
-    def _gateway_changed(self, gateway_id: UUID) -> None:
-        """End the connections of a gateway that was changed or revoked."""
-        for device in self.by_gateway.of(gateway_id):
-            device.leave(ADMINISTRATIVE_ACTION, "revoked or rotated")
 
     def receipts_changed(self, device: Device) -> None:
         """Note the session of a device that is connected, where it outlasts the connection."""

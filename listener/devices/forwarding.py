@@ -5,6 +5,7 @@ hold the others up. Whatever a gateway sends is answered as accepted: it can men
 send it again for ever.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 8
 """Of one gateway. With the receive maximum that is 512 messages in flight."""
 LOOK_SOON_S = 1.0
+ADMINISTRATIVE_ACTION = 0x98
 
 
 class _Forwarded(NamedTuple):
@@ -112,24 +114,30 @@ class Forwarding:
 
 
 class GatewayConnections:
-    """The connections of each gateway. Those that are closing do not count."""
+    """The connections of each gateway. Those that are closing do not count. take_over: ends a
+    connection whose client has another one.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, take_over: Callable[["Device"], None]) -> None:
+        self._take_over = take_over
         self._of: dict[UUID, dict[Forwarding, None]] = {}
 
     def of(self, gateway_id: UUID) -> list["Device"]:
         found = [each.device for each in self._of.get(gateway_id, ())]
         return [device for device in found if not device.is_closing]
 
-    def of_client(self, gateway: Gateway, client_id: str) -> list["Device"]:
-        """Return the connections with this client id."""
-        return [
-            device
-            for device in self.of(gateway.gateway_id)
-            if device.origin is not None and device.origin.client_id == client_id
-        ]
+    def changed(self, gateway_id: UUID) -> None:
+        """End the connections of a gateway that was changed or revoked."""
+        for device in self.of(gateway_id):
+            device.leave(ADMINISTRATIVE_ACTION, "revoked or rotated")
 
-    def has_room(self, gateway: Gateway) -> bool:
+    def make_room(self, gateway: Gateway, client_id: str) -> bool:
+        """Return whether a gateway may have one more connection. An older one with the same client
+        id ends.
+        """
+        for device in self.of(gateway.gateway_id):
+            if device.origin is not None and device.origin.client_id == client_id:
+                self._take_over(device)
         return len(self.of(gateway.gateway_id)) < MOST_CONNECTIONS
 
     def add(self, forwarding: Forwarding) -> None:
