@@ -5,7 +5,7 @@ from uuid import UUID
 from db.core.connect import Connection
 
 IS_WANTED = r"""
-gateway.revoked_at IS NULL AND device.external_id LIKE
+gateway.revoked_at IS NULL AND gateway.auto_register IS NOT NULL AND device.external_id LIKE
     replace(replace(replace(replace(replace(gateway.auto_register, '\', '\\'), '%%', '\%%'),
                             '_', '\_'), '*', '%%'), '?', '_')
 """

@@ -15,13 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofence.trips.stays import Stay, stays
-from geofence.trips.track import Track, TripRules, flat_distance_m
+from geofence.trips.track import (
+    Track,
+    TripRules,
+    flat_distance_m,
+    flat_offsets_m,
+    place_at,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """first, last: the numbers of its outermost fixes. lat, lon: of its middle. idle_s: how long
-    the ignition was on; None where it is never known. is_open: no fix tells of its end.
+    """first, last: the numbers of its outermost fixes. lat, lon: the median of its fixes. idle_s:
+    how long the ignition was on; None where it is never known. is_open: no fix tells of its end.
     """
 
     first: int
@@ -108,13 +114,15 @@ def _gets_away(track: Track, rows: slice, lat: float, lon: float, rules: TripRul
 
 
 def _stop(track: Track, stay: Stay, rules: TripRules, *, is_open: bool) -> Stop:
-    ignition = track.ignition[stay.first : stay.last + 1]
-    idle_s = None
+    rows = slice(stay.first, stay.last + 1)
+    offsets_m = flat_offsets_m(track.lat[rows], track.lon[rows], stay.lat, stay.lon)
+    middle = place_at(stay.lat, stay.lon, *(float(np.median(axis_m)) for axis_m in offsets_m))
+    ignition, idle_s = track.ignition[rows], None
     if (ignition >= 0).any():
-        took_us = np.diff(track.time_us[stay.first : stay.last + 1])
+        took_us = np.diff(track.time_us[rows])
         is_idle = (ignition[:-1] == 1) & (took_us <= rules.trip_gap_us)
         idle_s = float(took_us[is_idle].sum()) / 1_000_000
-    return Stop(stay.first, stay.last, stay.lat, stay.lon, idle_s, is_open)
+    return Stop(stay.first, stay.last, *middle, idle_s, is_open)
 
 
 def _trips(

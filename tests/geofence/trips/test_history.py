@@ -222,6 +222,13 @@ def test_what_a_trip_says() -> None:
     assert (stop.lat, stop.lon) == pytest.approx((47.0, 179.99), abs=1e-3)
 
 
+def test_the_middle_of_a_stop_is_where_most_of_its_fixes_are() -> None:
+    way = Way().stay(600).drive(120, 3).stay(HOUR)
+    (stop,) = trips_and_stops(way.track(), RULES)
+    assert isinstance(stop, Stop)
+    assert (stop.lon - 8.0) * 111_195 * cos(radians(47.0)) == pytest.approx(120, abs=1)
+
+
 def test_idling_is_told_apart_from_parking() -> None:
     way = Way().turned(1).drive(3_000).stay(400).turned(0).stay(HOUR).turned(1).drive(3_000)
     trip, stop, _ = trips_and_stops(way.track(), RULES)
