@@ -27,6 +27,7 @@ _PREFIXES: Mapping[str, str] = {
 }
 _NAMED: Mapping[str, str] = {
     "by": KINDS["user"].prefix,  # of an item of a checklist
+    "registered_by": KINDS["gateway"].prefix,
     "ids": KINDS["asset"].prefix,  # of the assets of a zone
     "labour_rates": KINDS["employee"].prefix,  # of a work order: the names of its members
 }
@@ -58,10 +59,12 @@ def column_prefix(resource_type: str, table: str, column: str) -> str | None:
 
 
 def _prefix(name: str) -> str | None:
+    if name in _NAMED:
+        return _NAMED[name]
     if name.endswith("_by"):
         return KINDS["user"].prefix
     kind, found, _ = name.rpartition("_id")
-    return _PREFIXES.get(kind) if found else _NAMED.get(name)
+    return _PREFIXES.get(kind) if found else None
 
 
 def _shown(value: Any, prefix: str | None) -> Any:

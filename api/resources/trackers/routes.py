@@ -208,4 +208,4 @@ def _sealed(access: Access, tracker_id: UUID, body: TrackerChange) -> bytes | No
 def new_tracker(body: Registration, external_id: str | None, at: datetime) -> Tracker:
     """Return its row, not yet assigned."""
     own = {name: getattr(body, name) for name in _OWN_FIELDS if name != "external_id"}
-    return _trackers.new(own | {"external_id": external_id}, at)
+    return _trackers.new(own | {"external_id": external_id, "has_encryption_key": False}, at)
