@@ -12,6 +12,7 @@ from listener.tcp.protocol import (
     NoProtocol,
     Packet,
     Question,
+    Received,
     answer_of,
 )
 from telemetry.formats.boxes.gt06 import (
@@ -36,27 +37,20 @@ _FLAG_BYTES = 4
 _IS_UTF_16 = 2
 
 
-class Gt06:
+class Gt06(Received):
     """The bytes of one connection."""
 
     name = "gt06"
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        super().__init__()
         self._login = b""
-
-    @property
-    def held_bytes(self) -> int:
-        return len(self._buffer)
 
     def topic(self, tracker_id: str) -> str:
         return gt06_topic(tracker_id)
 
     def command(self, text: str) -> bytes:
         return command_of(text)
-
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""

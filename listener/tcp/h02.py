@@ -8,7 +8,7 @@ and do not send it again. Other sentences without a position are read past.
 from collections.abc import Callable
 from datetime import datetime
 
-from listener.tcp.protocol import Event, Login, NoProtocol, Packet, Question
+from listener.tcp.protocol import Event, Login, NoProtocol, Packet, Question, Received
 from telemetry.formats.boxes.h02 import HEAD, has_position
 from telemetry.topics import h02_topic
 
@@ -18,26 +18,19 @@ _HEARTBEATS = frozenset({b"HTBT", b"V0"})
 _ANSWERED = frozenset({b"V1", b"NBR"})
 
 
-class H02:
+class H02(Received):
     """The bytes of one connection, or of one datagram. now: in UTC, which answers say."""
 
     name = "h02"
     command = None
 
     def __init__(self, now: Callable[[], datetime]) -> None:
-        self._buffer = bytearray()
+        super().__init__()
         self._now = now
         self._device_id = ""
 
-    @property
-    def held_bytes(self) -> int:
-        return len(self._buffer)
-
     def topic(self, tracker_id: str) -> str:
         return h02_topic(tracker_id)
-
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""

@@ -7,7 +7,7 @@ AFF, or CCC with several positions, and is told after COMMIT how many of them it
 a device says of commands, and pictures, are read past.
 """
 
-from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet
+from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet, Received
 from telemetry.formats.boxes.meitrack import (
     HEAD,
     POSITIONS,
@@ -24,25 +24,18 @@ _LEAST_LENGTH_BYTES = len(b",123456789012345,AAA,*00\r\n")
 _CONFIRMED = frozenset({b"AFF", b"CCC"})
 
 
-class Meitrack:
+class Meitrack(Received):
     """The bytes of one connection, or of one datagram."""
 
     name = "meitrack"
     command = None
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        super().__init__()
         self._imei = ""
-
-    @property
-    def held_bytes(self) -> int:
-        return len(self._buffer)
 
     def topic(self, tracker_id: str) -> str:
         return meitrack_topic(tracker_id)
-
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""

@@ -84,6 +84,20 @@ class DeviceProtocol(Protocol):
         ...
 
 
+class Received:
+    """The bytes that were received and that nobody has read yet."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._buffer)
+
+    def receive(self, data: bytes) -> None:
+        self._buffer += data
+
+
 def answer_of(data: bytes, encoding: str = "utf-8") -> Answer:
     """Return what the bytes of an answer say: text, or hexadecimal where they are none."""
     try:

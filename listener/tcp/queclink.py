@@ -5,7 +5,7 @@ A device whose SACK is off reads past that, and repeats nothing. What a device s
 read past.
 """
 
-from listener.tcp.protocol import Event, Login, NoProtocol, Packet, Question
+from listener.tcp.protocol import Event, Login, NoProtocol, Packet, Question, Received
 from telemetry.formats.boxes.queclink import HEAD
 from telemetry.topics import queclink_topic
 
@@ -14,25 +14,18 @@ _BETWEEN = b"\0\r\n "
 _HEARTBEAT = b"GTHBD"
 
 
-class Queclink:
+class Queclink(Received):
     """The bytes of one connection."""
 
     name = "queclink"
     command = None
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        super().__init__()
         self._imei = ""
-
-    @property
-    def held_bytes(self) -> int:
-        return len(self._buffer)
 
     def topic(self, tracker_id: str) -> str:
         return queclink_topic(tracker_id)
-
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""

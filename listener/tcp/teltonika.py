@@ -28,6 +28,7 @@ from listener.tcp.protocol import (
     Login,
     NoProtocol,
     Packet,
+    Received,
     answer_of,
 )
 from telemetry.formats.boxes.crc import crc_16
@@ -45,24 +46,17 @@ _COMMANDS = Struct(">BBBI")
 _CODEC_12, _COMMAND, _ANSWER = 0x0C, 0x05, 0x06
 
 
-class Teltonika:
+class Teltonika(Received):
     """The bytes of one connection."""
 
     name = "teltonika"
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        super().__init__()
         self._has_login = False
-
-    @property
-    def held_bytes(self) -> int:
-        return len(self._buffer)
 
     def topic(self, tracker_id: str) -> str:
         return teltonika_imei_topic(tracker_id)
-
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""
