@@ -25,7 +25,11 @@ from telemetry.ids import derived_id, format_id
 
 router = APIRouter(prefix="/v1/gps-events", tags=["gps-events"], route_class=TenantRoute)
 _MAX_COUNTED_IN_ZONE = 10_000  # each visit is looked up for its fixes
-_FILE = {"type": "string", "description": "all that match, the oldest first"}
+_FILE = {
+    "type": "string",
+    "maxLength": 1_000_000_000_000,  # no bound is checked: each row is one of the list
+    "description": "all that match, the oldest first",
+}
 _OF_PAGES = ("limit", "offset", "cursor", "total")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
