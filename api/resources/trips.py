@@ -197,9 +197,11 @@ async def _listed(
 
 
 def _rules(query: TripQuery) -> TripRules:
-    if query.trip_min_m < query.stop_radius_m:
-        raise bad_parameter("trip_min_m", "trip_min_m must be at least stop_radius_m.")
-    return TripRules(query.stop_radius_m, query.stop_after_s, query.trip_min_m, query.trip_gap_s)
+    given = (query.stop_radius_m, query.stop_after_s, query.trip_min_m, query.trip_gap_s)
+    try:
+        return TripRules(*given)
+    except ValueError as error:
+        raise bad_parameter("trip_min_m", f"{error}.") from None
 
 
 async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilter:
