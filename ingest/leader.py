@@ -22,6 +22,7 @@ from db.core.errors import RECONNECT_S, DatabaseError, LockNotAvailable
 from db.history import quarantine
 from db.history.visits import VisitNotOpen
 from ingest.amending import amend_punches
+from ingest.hours import hours_end, keep_hours
 from ingest.pipeline import Pipeline
 from ingest.planning.memory import Memory
 from ingest.planning.rate_limit import Rates
@@ -113,7 +114,16 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
         _ways_in(runtime, epoch) as ways,
     ):
         bounds = runtime.acceptance.bounds
-        term = LeaderTerm(conn, epoch, memory, runtime.metrics, _now_us, bounds, runtime.retried)
+        term = LeaderTerm(
+            conn,
+            epoch,
+            memory,
+            runtime.metrics,
+            _now_us,
+            bounds,
+            runtime.retried,
+            hours_end=await hours_end(conn),
+        )
         runtime.inbox = InboxSource(side)
         sources: list[Source] = [runtime.inbox]
         if ways.session is not None:
@@ -135,6 +145,7 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
                         connection, epoch, term.positions, memory.registry, runtime.metrics
                     )
                 ),
+                tasks.create_task(keep_hours(connection, epoch, term.hours_end, runtime.metrics)),
             ]
             await Pipeline(term, runtime, side, sources, ways).run()
             for task in beside:

@@ -37,6 +37,9 @@ class IngestMetrics:
         self.positions = Counter(
             "positions_written", "Newest positions of assets and employees", **named
         )
+        self.hours_lag = Gauge(
+            "hours_lag_seconds", "The age of what the hours of fixes lack", **named
+        )
         self._late = Counter("fixes_late", "Fixes judged with the past of their asset", **named)
         self._unjudged = Counter("fixes_unjudged", "Late fixes whose past is gone", **named)
         self._quarantined = Counter("quarantined", "Kept in quarantine", ["reason"], **named)

@@ -19,13 +19,14 @@ import numpy as np
 
 from db.core import leases, registry_revision
 from db.core.connect import Connection
-from db.history import events, gps_events, quarantine, visits
+from db.history import events, fix_hours, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints, plain_batches
 from db.ingest.registry import changes_since, unchanging
 from db.punches.amendments import NewFixes, note_new_fixes
 from db.punches.rows import Fate
 from db.resources import alerts
+from ingest.hours import HoursEnd
 from ingest.late import lookup
 from ingest.late.lookup import Lookup, Planning
 from ingest.metrics import IngestMetrics
@@ -59,7 +60,8 @@ class LeaderTerm:
 
     epoch: the number of the term. bounds: of what is kept in quarantine. retried: digests of
     messages that once ended a term, perhaps because memory was wrong about them; a second time the
-    message is refused. The set outlives the term. positions: written beside the batches.
+    message is refused. The set outlives the term. positions: written beside the batches. hours_end:
+    of the hours that are added up beside them.
     """
 
     conn: Connection
@@ -70,6 +72,7 @@ class LeaderTerm:
     bounds: Bounds = DEFAULT_BOUNDS
     retried: set[bytes] = field(default_factory=set[bytes])
     positions: NewestPositions = field(default_factory=NewestPositions)
+    hours_end: HoursEnd = field(default_factory=HoursEnd)
 
 
 class Stored(NamedTuple):
@@ -113,22 +116,23 @@ async def store(
         term.memory.committed()
         return Stored(arrivals, plan, ())
     counted: Collection[bytes] = ()
-    if _is_plain(plan, arrivals) and await _store_plain(term, plan, arrivals):
-        _apply(term, arrivals, plan, is_committed=True)
-        on_applied()
-    else:
-        async with AsyncExitStack() as whole:
-            if await _begin(term, whole) != plan.revision:
-                await whole.aclose()
-                async with unchanging(term.conn):
-                    plan = await _plan_again(term, arrivals)
-                if await _begin(term, whole) != plan.revision:
-                    plan = await _plan_again(term, arrivals)
-            _apply(term, arrivals, plan)
+    async with term.hours_end.storing:
+        if _is_plain(term, plan, arrivals) and await _store_plain(term, plan, arrivals):
+            _apply(term, arrivals, plan, is_committed=True)
             on_applied()
-            plan, counted = await _write(term, plan, arrivals)
-            for source in sources:
-                await source.remove_finished(term.conn, finished(arrivals, plan))
+        else:
+            async with AsyncExitStack() as whole:
+                if await _begin(term, whole) != plan.revision:
+                    await whole.aclose()
+                    async with unchanging(term.conn):
+                        plan = await _plan_again(term, arrivals)
+                    if await _begin(term, whole) != plan.revision:
+                        plan = await _plan_again(term, arrivals)
+                _apply(term, arrivals, plan)
+                on_applied()
+                plan, counted = await _write(term, plan, arrivals)
+                for source in sources:
+                    await source.remove_finished(term.conn, finished(arrivals, plan))
     term.memory.committed()
     took_s = time.perf_counter() - started
     term.memory.transition_pace.saw(len(plan.new), plan.transitions, took_s)
@@ -137,13 +141,14 @@ async def store(
     return Stored(arrivals, plan, counted)
 
 
-def _is_plain(plan: WritePlan, arrivals: DecodedBatch) -> bool:
-    """Whether a plan writes nothing but a few fixes of assets, and states of assets."""
+def _is_plain(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch) -> bool:
+    """Whether a plan writes nothing but a few new fixes of assets, and states of assets."""
     changes = (plan.outcome, plan.suspect, plan.late.fixes, plan.checkpoints, plan.backlogs)
     return (
         0 < len(plan.new) <= SMALL_FIXES
         and not any(map(bool, (*changes, plan.refusals, plan.punches)))
         and bool((plan.new.rows["asset"] >= 0).all())
+        and not term.hours_end.is_passed_by(plan.new)
         and not are_in_database(arrivals.messages)
     )
 
@@ -224,7 +229,9 @@ async def _write(
         registry = term.memory.registry
         stream = plan.new_stream or stream_of(plan.new, registry, arrivals.received_us)
         await gps_events.copy_new(term.conn, stream)
-        await note_new_fixes(term.conn, _fixes_on_no_asset(plan, term.memory.registry))
+        await note_new_fixes(term.conn, _fixes_on_no_asset(plan, registry))
+        if changed := term.hours_end.changed_by(plan.new, registry):
+            await fix_hours.mark(term.conn, changed)
     if plan.has_effects:
         await _write_effects(term.conn, plan)
     if plan.punches:

@@ -155,6 +155,36 @@ class IdOf:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class IdsOf(IdOf):
+    """Ids with commas, in a query: `Annotated[tuple[UUID, ...], IdsOf(kind)]`."""
+
+    most: int = 100
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self._read_all, handler(source))
+
+    def _read_all(self, value: object) -> tuple[UUID, ...]:
+        """Return the ids of a query's texts, which are one. Raises ValueError."""
+        texts = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        ids = tuple(self.read(text) for text in texts.split(","))
+        if len(ids) > self.most:
+            raise ValueError(f"must be {self.most} ids at most, with commas")
+        return ids
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        one = IdOf.__get_pydantic_json_schema__(self, schema, handler)
+        pattern = one["pattern"].strip("^$")
+        return one | {
+            "pattern": f"^{pattern}(,{pattern}){{0,{self.most - 1}}}$",
+            "maxLength": self.most * (one["maxLength"] + 1) - 1,
+        }
+
+
 def parts_of(field: FieldInfo) -> Iterator[Any]:
     """Yield everything that the type of a field is made of, `IdOf` and `list[...]` among them."""
     yield from field.metadata
@@ -245,7 +275,9 @@ def printable(value: str) -> str:
 
 OrganizationId = Annotated[UUID, IdOf(KINDS["organization"])]
 AssetId = Annotated[UUID, IdOf(KINDS["asset"])]
+AssetIds = Annotated[tuple[UUID, ...], IdsOf(KINDS["asset"])]
 TrackerId = Annotated[UUID, IdOf(KINDS["tracker"])]
+TrackerIds = Annotated[tuple[UUID, ...], IdsOf(KINDS["tracker"])]
 ZoneId = Annotated[UUID, IdOf(KINDS["zone"])]
 VisitId = Annotated[UUID, IdOf(KINDS["visit"])]
 AlertId = Annotated[UUID, IdOf(KINDS["alert"])]
@@ -259,6 +291,7 @@ UserId = Annotated[UUID, IdOf(KINDS["user"])]
 ClientId = Annotated[UUID, IdOf(KINDS["client"])]
 SiteId = Annotated[UUID, IdOf(KINDS["site"])]
 EmployeeId = Annotated[UUID, IdOf(KINDS["employee"])]
+EmployeeIds = Annotated[tuple[UUID, ...], IdsOf(KINDS["employee"])]
 ShiftId = Annotated[UUID, IdOf(KINDS["shift"])]
 TimesheetId = Annotated[UUID, IdOf(KINDS["timesheet"])]
 AdjustmentId = Annotated[UUID, IdOf(KINDS["adjustment"])]

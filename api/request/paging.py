@@ -28,6 +28,9 @@ MAX_OFFSET = 10_000  # the rows before it are read, too
 MAX_COUNTED = 1_000_000  # counting a longer list would take longer than reading a page of it
 
 _CURSOR = "^[A-Za-z0-9_-]+$"
+_TOO_SPARSE = (
+    "Few of the rows that were looked at are of this page: walk by cursor instead of offset."
+)
 # Who counts on by limit would leave rows out.
 _TOO_LARGE = (
     "There is no room for {limit} rows as large as these on a page: ask for {rows} at most, or walk"
@@ -303,18 +306,22 @@ class Page(Generic[_KEY]):
         shown = rows[: self._limit]
         is_cut = isinstance(rows, PageRows) and rows.is_cut
         ends_early = is_cut and len(rows) < self._limit
+        goes_on_behind = rows.goes_on_behind if isinstance(rows, PageRows) else None
         if ends_early and self._is_by_offset:
+            if goes_on_behind is not None:
+                raise bad_parameter("offset", _TOO_SPARSE)
             raise bad_parameter("limit", _TOO_LARGE.format(limit=self._limit, rows=len(rows)))
         next_cursor = None
         if is_cut or len(rows) > len(shown):
             behind = self._offset + len(shown)
-            position = CursorPosition(key(shown[-1]), behind, total.rows, total.is_estimate)
+            last = goes_on_behind or key(shown[-1])
+            position = CursorPosition(last, behind, total.rows, total.is_estimate)
             next_cursor = self._cursors.write(position, self._scope)
         others: dict[str, Any] = {}
         if self._has_total:
             others |= {"total": total.rows, "total_is_estimate": total.is_estimate}
         others |= {
-            "limit": len(shown) if ends_early else self._limit,
+            "limit": len(shown) if ends_early and goes_on_behind is None else self._limit,
             "offset": self._offset,
             "next_cursor": next_cursor,
         }

@@ -137,7 +137,10 @@ async def check_filters(conn: Connection, query: Query) -> None:
     What is deleted still has a past.
     """
     for name, kind in _fields_with_references(type(query)):
-        row_id = None if kind is None else getattr(query, name)
-        if kind is not None and row_id is not None and not await kind.existed(conn, row_id):
+        given = None if kind is None else getattr(query, name)
+        if kind is None or given is None:
+            continue
+        ids = given if isinstance(given, tuple) else (given,)
+        if not await kind.existed(conn, ids) >= {*ids}:
             fault = Fault(f"There is no such {kind.noun}.", parameter=name)
             raise not_found(kind.noun, fault=fault)

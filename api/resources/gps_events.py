@@ -14,17 +14,18 @@ from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.http.problems import bad_parameter
 from api.request import document_answers
 from api.request.access import Access, Reader
-from api.request.paging import ListOf, ListQuery, Page
+from api.request.paging import ListOf, Page
 from api.request.references import check_filters
 from api.request.route import TenantRoute
+from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, wanted_fixes
 from api.resources.gps_export import FORMS, PAGE_ROWS, Form, exported
-from db.history import gps_history
-from db.history.gps_history import Cut, FixFilter, HistoryFix, HistoryKey
+from db.core.connect import Connection
+from db.history.fix_filters import FixFilter
+from db.history.gps_history import Cut, HistoryFix, HistoryKey
 from telemetry.fix import Flag
 from telemetry.ids import derived_id, format_id
 
 router = APIRouter(prefix="/v1/gps-events", tags=["gps-events"], route_class=TenantRoute)
-_MAX_COUNTED_IN_ZONE = 10_000  # each visit is looked up for its fixes
 _FILE = {
     "type": "string",
     "maxLength": 1_000_000_000_000,  # no bound is checked: each row is one of the list
@@ -62,17 +63,25 @@ class GpsEventItem(BaseModel):
     )
 
 
-class GpsEventQuery(ListQuery):
+class GpsEvents(ListOf[GpsEventItem]):
+    """The envelope of fixes."""
+
+    zone_by: ZoneBy | None = Field(
+        default=None, description="with zone_id: by what the fixes in it were found"
+    )
+
+
+class GpsEventQuery(AreaQuery):
     """Fixes with `time` in [from, to)."""
 
-    asset_id: fields.AssetId | None = None
-    tracker_id: fields.TrackerId | None = None
+    asset_id: Annotated[
+        fields.AssetIds | None, Field(description="one, or several with commas, as the next two")
+    ] = None
+    tracker_id: fields.TrackerIds | None = None
     employee_id: Annotated[
-        fields.EmployeeId | None, Field(description="fixes of trackers while they were theirs")
+        fields.EmployeeIds | None, Field(description="fixes of trackers while they were theirs")
     ] = None
-    zone_id: Annotated[
-        fields.ZoneId | None, Field(description="fixes within stored visits of the zone")
-    ] = None
+    zone_id: Annotated[fields.ZoneId | None, Field(description="fixes in the zone")] = None
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
     sort: Annotated[Literal["-time", "time"], Field(description="-: the last ones first")] = "-time"
@@ -81,7 +90,7 @@ class GpsEventQuery(ListQuery):
 @router.get(
     "",
     operation_id="listGpsEvents",
-    response_model=ListOf[GpsEventItem],
+    response_model=GpsEvents,
     responses={
         200: {"content": {name: {"schema": _FILE} for name in FORMS}},
         406: {"description": "an export that there is not"},
@@ -90,41 +99,42 @@ class GpsEventQuery(ListQuery):
 async def list_gps_events(
     request: Request, access: Reader, query: Annotated[GpsEventQuery, Query()]
 ) -> Response:
-    """List fixes of a tracker, of an asset, of an employee, within visits of a zone, or all; newest
-    first. Viewers and technicians read none of other people's trackers. As a file, all of them: the
+    """List fixes of trackers, of assets, of employees, in an area or a zone, or all; newest first.
+    Viewers and technicians read none of other people's trackers. As a file, all of them: the
     oldest first unless `sort` is given.
     """
     forms: dict[str, Form | None] = {"application/json": None, **FORMS}
     document_answers.check_acceptable(request, list(forms))
     form = document_answers.wanted(request, forms)
-    if query.zone_id is not None and query.employee_id is not None:
-        raise bad_parameter("employee_id", "Employees make no visits: leave out zone_id.")
-    wanted = FixFilter(
-        query.tracker_id,
-        query.asset_id,
-        query.zone_id,
-        query.since,
-        query.until,
-        None if access.sees_all else access.caller.user_id,
-        query.employee_id,
-    )
     if form is not None:
-        return await _export(request, access, query, wanted, form)
+        return await _export(request, access, query, form)
     page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     async with access.transaction() as conn:
-        await check_filters(conn, query)
-        most = None if query.zone_id is None else _MAX_COUNTED_IN_ZONE
-        total = await page.counted(conn, gps_history.count, wanted, most)
-        rows = await gps_history.listing(conn, wanted, cut)
-    return await page.response(
-        rows, total, key=lambda row: HistoryKey(row.time, row.tracker_id, row.seq), item=_item
+        wanted = await _wanted(conn, access, query)
+        total = await wanted.total(conn, page)
+        rows = await wanted.listing(conn, cut)
+    envelope = page.envelope(rows, total, key=_key, item=_item)
+    if query.zone_id is not None:
+        envelope = envelope._replace(others={**envelope.others, "zone_by": wanted.zone_by})
+    return await envelope.answer(query.fields)
+
+
+async def _wanted(conn: Connection, access: Access, query: GpsEventQuery) -> WantedFixes:
+    """Return what is asked for. Raises Problem (400, 404)."""
+    await check_filters(conn, query)
+    wanted = FixFilter(
+        tracker_ids=query.tracker_id or (),
+        asset_ids=query.asset_id or (),
+        employee_ids=query.employee_id or (),
+        since=query.since,
+        until=query.until,
+        hides_people_from=None if access.sees_all else access.caller.user_id,
     )
+    return await wanted_fixes(conn, query, query.zone_id, wanted)
 
 
-async def _export(
-    request: Request, access: Access, query: GpsEventQuery, wanted: FixFilter, form: Form
-) -> Response:
+async def _export(request: Request, access: Access, query: GpsEventQuery, form: Form) -> Response:
     """Answer with a file. Raises Problem (400, 404, 429, 503)."""
     given = query.model_fields_set
     for name in _OF_PAGES:
@@ -135,25 +145,31 @@ async def _export(
     if missing:
         raise bad_parameter("fields", f"This form of file needs {missing[0]}.")
     async with access.transaction() as conn:
-        await check_filters(conn, query)
+        wanted = await _wanted(conn, access, query)
     descending = "sort" in given and query.sort == "-time"
     return await exported(request, access, form, _pages(access, wanted, descending), names)
 
 
 async def _pages(
-    access: Access, wanted: FixFilter, descending: bool
+    access: Access, wanted: WantedFixes, descending: bool
 ) -> AsyncIterator[list[dict[str, Any]]]:
     """Yield the rows page by page, each read in a transaction of its own."""
     after: HistoryKey | None = None
     while True:
         async with access.transaction() as conn:
             cut = Cut(descending, after, PAGE_ROWS, 0)
-            rows = await gps_history.listing(conn, wanted, cut)
+            rows = await wanted.listing(conn, cut)
         if rows:
             yield [_item(row) for row in rows]
-            after = HistoryKey(rows[-1].time, rows[-1].tracker_id, rows[-1].seq)
+            after = _key(rows[-1])
+        if rows.goes_on_behind is not None:
+            after = HistoryKey(*rows.goes_on_behind)
         if len(rows) < PAGE_ROWS and not rows.is_cut:
             return
+
+
+def _key(fix: HistoryFix) -> HistoryKey:
+    return HistoryKey(fix.time, fix.tracker_id, fix.seq)
 
 
 def _item(fix: HistoryFix) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.history import gps_history, visits
-from db.history.gps_history import FixFilter, TrackFix
+from db.history.fix_filters import FixFilter
+from db.history.gps_history import TrackFix
 from db.history.visits import ZoneAt
 from db.resources import organizations
 from geofence.model.rules import MAX_ACCURACY_M
@@ -218,12 +219,12 @@ async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilt
     if until - since > timedelta(days=MOST_DAYS):
         raise bad_parameter("to", f"to must be at most {MOST_DAYS} days later than from.")
     return FixFilter(
-        tracker_id=query.tracker_id,
-        asset_id=query.asset_id,
+        tracker_ids=tuple(filter(None, [query.tracker_id])),
+        asset_ids=tuple(filter(None, [query.asset_id])),
+        employee_ids=tuple(filter(None, [query.employee_id])),
         since=since,
         until=until,
         hides_people_from=None if access.sees_all else access.caller.user_id,
-        employee_id=query.employee_id,
     )
 
 
@@ -286,7 +287,8 @@ async def _has_fixes(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> bool:
-    return await gps_history.count(conn, replace(wide, since=since, until=until), 1) > 0
+    found = await gps_history.count(conn, replace(wide, since=since, until=until), 1)
+    return found.rows > 0
 
 
 def _widened(wanted: FixFilter, margin: timedelta) -> FixFilter:

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, LiteralString, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, LiteralString, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from psycopg import sql
@@ -46,6 +46,11 @@ class Conditions:
         is_composed = isinstance(condition, sql.Composable)
         self._conditions.append(condition if is_composed else sql.SQL(condition))
         self.values.update(values)
+
+    def add_all(self, others: "Conditions") -> None:
+        """Add the conditions of others, with their values."""
+        self._conditions += others._conditions
+        self.values.update(others.values)
 
     def add_equal(self, **wanted: object) -> None:
         """Add `column = value` for each value that is not None. Columns are the program's own
@@ -191,9 +196,13 @@ def page(conditions: Conditions, limit: int, offset: int) -> sql.Composable:
 
 
 class PageRows(list[_ROW]):
-    """The rows of a page. is_cut: they end early, at MAX_PAGE_BYTES; more of the page follow."""
+    """The rows of a page. is_cut: they end early, at MAX_PAGE_BYTES; more of the page follow.
+    goes_on_behind: the key of a row that is not among them, where too many had to be looked at;
+    what follows lies behind it.
+    """
 
     is_cut = False
+    goes_on_behind: tuple[Any, ...] | None = None
 
 
 _ROWS_AT_ONCE = 50

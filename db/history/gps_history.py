@@ -9,30 +9,50 @@ A question about all trackers is asked of a short stretch of time first, and of 
 the page is full; where the oldest come first, these begin at the oldest fix that there is. A tenant
 that has most trackers there are follows the coarse index on time; others would wade through what is
 not theirs: for them there is a span for each tracker that they have.
+
+A question about an area is asked of ever longer stretches, too, and leaves out hours in which a
+tracker was elsewhere (`fix_hours.py`). What lies in the area's box is found by the database; which
+of it lies in the area is found here, from the places alone, before whole rows are read.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString, NamedTuple, Self
+from typing import Any, LiteralString, NamedTuple, TypeVar
 from uuid import UUID
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
+from db.core.fetch import fetch_one, value_of
 from db.core.listing import Conditions, PageRows, read_page
-from db.history.zone_spans import ZoneVisits
+from db.history.binary_arrays import POSTGRES_EPOCH_US
+from db.history.fix_filters import FixFilter, Spans
+from db.history.fix_hours import SpanHours
 from telemetry.fix import Flag
+from telemetry.times import to_datetime
 
 _FIX = sql.SQL(
     "g.org_id, g.tracker_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags, g.altitude_m,"
     " g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites, g.ignition,"
     " g.attributes"
 )
+_CUT_OUT = sql.SQL("{source} {order_by} LIMIT %(limit)s OFFSET %(offset)s")
+_AT_KEYS = sql.SQL(
+    """
+    SELECT {fix} FROM unnest(%(trackers)s::uuid[], %(times)s::timestamptz[], %(seqs)s::int[])
+           AS wanted (tracker_id, time, seq)
+      JOIN gps_events g ON g.tracker_id = wanted.tracker_id AND g.time = wanted.time
+       AND g.seq = wanted.seq
+     WHERE g.time >= %(oldest)s AND g.time <= %(newest)s
+    """
+)
 _WITH_ASSET = sql.SQL(
     """
-    WITH page AS ({source} {order_by} LIMIT %(limit)s OFFSET %(offset)s)
+    WITH page AS ({source})
     SELECT g.tracker_id, a.asset_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags,
            g.altitude_m, g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites,
            g.ignition, g.attributes::text
@@ -43,6 +63,17 @@ _WITH_ASSET = sql.SQL(
     {order_by}
     """
 )
+# As `_PLACE_DTYPE` has them. uuid_send and the like cost a tenth of what a row costs to read.
+_PLACES = sql.SQL(
+    """
+    SELECT string_agg(uuid_send(g.tracker_id) || timestamptz_send(g.time) || int4send(g.seq)
+                      || float8send(g.lat) || float8send(g.lon), '')
+      FROM ({source} {order_by} LIMIT %(limit)s) AS g
+    """
+)
+_PLACE_DTYPE = np.dtype(
+    [("tracker_id", "V16"), ("time", ">i8"), ("seq", ">i4"), ("lat", ">f8"), ("lon", ">f8")]
+)
 _OF_TRACK = sql.SQL(
     """
     SELECT (extract(epoch FROM g.time) * 1000000)::int8, g.lat, g.lon, coalesce(g.accuracy_m, 0),
@@ -51,10 +82,6 @@ _OF_TRACK = sql.SQL(
                 THEN (g.attributes ->> 'odometer')::float8 ELSE 'NaN' END
       FROM ({source}) AS g {order_by} LIMIT %(reach)s
     """
-)
-_ALL_OF_ONE_TRACKER = sql.SQL(
-    "SELECT %(tracker)s::uuid AS tracker_id, '-infinity'::timestamptz AS since,"
-    " 'infinity'::timestamptz AS until"
 )
 _ALL_OF_EACH_TRACKER = sql.SQL(
     "SELECT t.id AS tracker_id, '-infinity'::timestamptz AS since,"
@@ -73,17 +100,12 @@ _OLDEST = sql.SQL(
          ORDER BY g.time, g.seq LIMIT 1) AS oldest
     """
 )
-_IS_OF_NOBODY_ELSE: LiteralString = """
-NOT EXISTS (SELECT FROM tracker_assignments AS held
-              JOIN employees AS holder
-                ON holder.org_id = held.org_id AND holder.id = held.employee_id
-             WHERE held.org_id = g.org_id AND held.tracker_id = g.tracker_id
-               AND held.assigned_from <= g.time
-               AND (held.assigned_to IS NULL OR g.time < held.assigned_to)
-               AND holder.user_id IS DISTINCT FROM %(reader)s)
-"""
 _EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _FIXES_AT_A_TIME = 5_000  # of a track
+_FIRST_PLACES, _MORE_PLACES = 2_000, 8
+MOST_PLACES = 200_000
+"""The places in the box of an area that a page, or a count, looks at."""
+
 _FIRST_STRETCH = timedelta(minutes=2)
 _LONGEST_STRETCH = timedelta(days=60)
 # By whether the newest come first.
@@ -95,11 +117,6 @@ _ORDER_IN_SPAN_BY = {
     True: sql.SQL("ORDER BY g.time DESC, g.seq DESC"),
     False: sql.SQL("ORDER BY g.time, g.seq"),
 }
-
-
-# A SELECT of (tracker_id, since, until) with its values; None: all fixes, of which row-level
-# security leaves the tenant's.
-Spans = tuple[sql.Composable, dict[str, object]] | None
 
 
 class HistoryFix(NamedTuple):
@@ -146,72 +163,6 @@ class HistoryKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FixFilter:
-    """A filter of fixes: time in [since, until), of a tracker, of an asset, of an employee's
-    trackers, within visits of a zone. hides_people_from: the user who reads no fixes of other
-    people's trackers; None: all are read.
-    """
-
-    tracker_id: UUID | None = None
-    asset_id: UUID | None = None
-    zone_id: UUID | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    hides_people_from: UUID | None = None
-    employee_id: UUID | None = None
-
-    def spans(self) -> Spans:
-        """Return no values: the row says nothing but when."""
-        if self.zone_id is not None:
-            return self.visits().spans()
-        if self.asset_id is not None or self.employee_id is not None:
-            return self._assignments()
-        if self.tracker_id is not None:
-            return _ALL_OF_ONE_TRACKER, {"tracker": self.tracker_id}
-        return None
-
-    def visits(self) -> ZoneVisits:
-        assert self.zone_id is not None
-        return ZoneVisits(self.zone_id, self.asset_id, self.tracker_id, self.since, self.until)
-
-    def behind(self, cut: "Cut") -> Self:
-        """Return what is left of the time for a page and those that follow."""
-        if cut.after is None:
-            return self
-        if cut.descending:
-            return replace(self, until=cut.after.time + timedelta(microseconds=1))
-        return replace(self, since=cut.after.time)
-
-    def window(self) -> Conditions:
-        """Return the conditions of each fix, `g`."""
-        conditions = Conditions()
-        if self.since is not None:
-            conditions.add("g.time >= %(since)s", since=self.since)
-        if self.until is not None:
-            conditions.add("g.time < %(until)s", until=self.until)
-        if self.hides_people_from is not None:
-            conditions.add(_IS_OF_NOBODY_ELSE, reader=self.hides_people_from)
-        return conditions
-
-    def _assignments(self) -> tuple[sql.Composable, dict[str, object]]:
-        conditions = Conditions()
-        if self.asset_id is not None:
-            conditions.add("a.asset_id = %(asset)s", asset=self.asset_id)
-        if self.employee_id is not None:
-            conditions.add("a.employee_id = %(employee)s", employee=self.employee_id)
-        if self.tracker_id is not None:
-            conditions.add("a.tracker_id = %(tracker)s", tracker=self.tracker_id)
-        statement = sql.SQL(
-            """
-            SELECT a.tracker_id, a.assigned_from AS since,
-                   coalesce(a.assigned_to, 'infinity') AS until
-              FROM tracker_assignments a {}
-            """
-        ).format(conditions.where())
-        return statement, conditions.values
-
-
-@dataclass(frozen=True, slots=True)
 class Cut:
     """Return a page: `limit` rows behind `after`, or behind the first `offset`."""
 
@@ -221,33 +172,128 @@ class Cut:
     offset: int
 
 
+_READ = TypeVar("_READ", bound=PageRows[HistoryFix] | NDArray[np.void])
+
+
 async def listing(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRows[HistoryFix]:
+    """Return a page. In an area that is more than a box it looks at MOST_PLACES."""
+    if wanted.area is not None and wanted.area.covers is not None:
+        return await _covered_page(conn, wanted, cut)
+    return await _in_stretches(conn, wanted, cut, _page)
+
+
+async def _covered_page(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRows[HistoryFix]:
+    """Look at ever more places until enough of them are covered."""
+    keys, looked, most = list[HistoryKey](), 0, _FIRST_PLACES
+    behind = cut.after
+    while len(keys) < cut.offset + cut.limit and looked < MOST_PLACES:
+        most = min(most, MOST_PLACES - looked)
+        part = Cut(cut.descending, behind, most, 0)
+        places = await _in_stretches(conn, wanted, part, _places)
+        covered = await _covered(wanted, places)
+        keys += map(_key, covered[: cut.offset + cut.limit - len(keys)])
+        if len(places) < most:
+            break
+        behind, looked, most = _key(places[-1]), looked + most, most * _MORE_PLACES
+    rows = await _at_keys(conn, keys[cut.offset :], cut)
+    if looked >= MOST_PLACES and len(keys) < cut.offset + cut.limit:
+        rows.is_cut, rows.goes_on_behind = True, behind
+    return rows
+
+
+async def _covered(wanted: FixFilter, places: NDArray[np.void]) -> NDArray[np.void]:
+    assert wanted.area is not None
+    assert wanted.area.covers is not None
+    time_us = places["time"].astype(np.int64) + POSTGRES_EPOCH_US
+    lon, lat = places["lon"].astype(np.float64), places["lat"].astype(np.float64)
+    return places[await asyncio.to_thread(wanted.area.covers, time_us, lon, lat)]
+
+
+def _key(place: Any) -> HistoryKey:
+    time_us = int(place["time"]) + POSTGRES_EPOCH_US
+    return HistoryKey(
+        to_datetime(time_us), UUID(bytes=place["tracker_id"].tobytes()), int(place["seq"])
+    )
+
+
+async def _at_keys(conn: Connection, keys: Sequence[HistoryKey], cut: Cut) -> PageRows[HistoryFix]:
+    """Return the fixes of these keys, in order."""
+    if not keys:
+        return PageRows()
+    times = [key.time for key in keys]
+    values: dict[str, object] = {
+        "trackers": [key.tracker_id for key in keys],
+        "times": times,
+        "seqs": [key.seq for key in keys],
+        "oldest": min(times),
+        "newest": max(times),
+    }
+    statement = _WITH_ASSET.format(
+        source=_AT_KEYS.format(fix=_FIX), order_by=_ORDER_BY[cut.descending]
+    )
+    return await read_page(conn, HistoryFix, statement, values)
+
+
+async def _in_stretches(
+    conn: Connection,
+    wanted: FixFilter,
+    cut: Cut,
+    read: Callable[[Connection, Spans, Conditions, Cut], Awaitable[_READ]],
+) -> _READ:
+    """Read a page of as short a time as has enough, if that is not known at once."""
     if wanted.zone_id is not None:
-        return await _within_visits(conn, wanted.behind(cut), cut)
-    spans = await _spans(conn, wanted)
-    if wanted.spans() is None:
+        return await _within_visits(conn, _behind_key(wanted, cut), cut, read)
+    if wanted.spans() is None or wanted.area is not None:
         for stretch in await _stretches(conn, wanted, cut):
-            rows = await _page(conn, spans, stretch.window(), cut)
-            if len(rows) == cut.limit or rows.is_cut:
+            rows = await read(conn, await _spans(conn, stretch), stretch.window(), cut)
+            if _is_full(rows, cut):
                 return rows
-    return await _page(conn, spans, wanted.window(), cut)
+    return await read(conn, await _spans(conn, wanted), wanted.window(), cut)
 
 
-async def _within_visits(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRows[HistoryFix]:
+def _is_full(rows: PageRows[HistoryFix] | NDArray[np.void], cut: Cut) -> bool:
+    return len(rows) == cut.limit or (isinstance(rows, PageRows) and rows.is_cut)
+
+
+async def _within_visits(
+    conn: Connection,
+    wanted: FixFilter,
+    cut: Cut,
+    read: Callable[[Connection, Spans, Conditions, Cut], Awaitable[_READ]],
+) -> _READ:
     async for at in wanted.visits().beginnings(conn, descending=cut.descending):
         stretch = replace(wanted, since=at) if cut.descending else replace(wanted, until=at)
-        rows = await _page(conn, stretch.spans(), stretch.window(), cut)
-        if len(rows) == cut.limit or rows.is_cut:
+        rows = await read(conn, stretch.spans(), stretch.window(), cut)
+        if _is_full(rows, cut):
             return rows
-    return await _page(conn, wanted.spans(), wanted.window(), cut)
+    return await read(conn, wanted.spans(), wanted.window(), cut)
+
+
+def _behind_key(wanted: FixFilter, cut: Cut) -> FixFilter:
+    """Return what is left of the time for a page and those that follow."""
+    if cut.after is None:
+        return wanted
+    if cut.descending:
+        return replace(wanted, until=cut.after.time + timedelta(microseconds=1))
+    return replace(wanted, since=cut.after.time)
 
 
 async def _spans(conn: Connection, wanted: FixFilter) -> Spans:
+    if wanted.area is not None and wanted.zone_id is None:
+        hours, values = _hours(wanted)
+        return hours.to_read(), values
     spans = wanted.spans()
     if spans is not None:
         return spans
     cursor = await conn.execute(_HAS_MOST_TRACKERS)
     return None if await cursor.fetchone() == (True,) else (_ALL_OF_EACH_TRACKER, {})
+
+
+def _hours(wanted: FixFilter) -> tuple[SpanHours, dict[str, object]]:
+    """Return the hours of a question, and the values of its spans."""
+    spans, values = wanted.spans() or (_ALL_OF_EACH_TRACKER, {})
+    window = {"since": wanted.since or _EARLIEST, "until": wanted.until or _LATEST}
+    return SpanHours(spans, wanted.area), values | window
 
 
 async def _stretches(conn: Connection, wanted: FixFilter, cut: Cut) -> Iterator[FixFilter]:
@@ -291,6 +337,35 @@ async def _oldest(conn: Connection, wanted: FixFilter) -> datetime | None:
 async def _page(
     conn: Connection, spans: Spans, conditions: Conditions, cut: Cut
 ) -> PageRows[HistoryFix]:
+    source, values = _behind(spans, conditions, cut)
+    order_by = _ORDER_BY[cut.descending]
+    source = _CUT_OUT.format(source=source, order_by=order_by)
+    statement = _WITH_ASSET.format(source=source, order_by=order_by)
+    return await read_page(conn, HistoryFix, statement, values)
+
+
+async def _places(
+    conn: Connection, spans: Spans, conditions: Conditions, cut: Cut
+) -> NDArray[np.void]:
+    """Return _PLACE_DTYPE, (n,)."""
+    source, values = _behind(spans, conditions, cut)
+    statement = _PLACES.format(source=source, order_by=_ORDER_BY[cut.descending])
+    return await _read_places(conn, statement, values)
+
+
+async def _read_places(
+    conn: Connection, statement: sql.Composed, values: Mapping[str, object]
+) -> NDArray[np.void]:
+    async with conn.cursor(binary=True) as cursor:
+        await cursor.execute(statement, values)
+        row = await cursor.fetchone()
+    return np.frombuffer(row[0] or b"" if row else b"", _PLACE_DTYPE)
+
+
+def _behind(
+    spans: Spans, conditions: Conditions, cut: Cut
+) -> tuple[sql.Composable, dict[str, object]]:
+    """Return a SELECT of the wanted fixes behind the place where the page begins, as `g`."""
     if cut.after is not None:
         # The first condition says nothing new, but it is the one that an index can follow.
         than: LiteralString = "<" if cut.descending else ">"
@@ -302,16 +377,47 @@ async def _page(
             key_seq=cut.after.seq,
         )
     source, values = _source(spans, conditions, descending=cut.descending)
-    statement = _WITH_ASSET.format(source=source, order_by=_ORDER_BY[cut.descending])
-    values |= {"limit": cut.limit, "offset": cut.offset, "reach": cut.limit + cut.offset}
-    return await read_page(conn, HistoryFix, statement, values)
+    cuts = {"limit": cut.limit, "offset": cut.offset, "reach": cut.limit + cut.offset}
+    return source, values | cuts
 
 
-async def count(conn: Connection, wanted: FixFilter, at_most: int) -> int:
-    """Count the fixes; counting ends at `at_most`."""
+class Counted(NamedTuple):
+    """is_cut: there are more, or there may be: counting ended."""
+
+    rows: int
+    is_cut: bool
+
+
+async def count(conn: Connection, wanted: FixFilter, at_most: int) -> Counted:
+    """Count the fixes. In an area that is more than a box it looks at MOST_PLACES; elsewhere it
+    looks at `at_most` fixes, and adds the hours that it need not look at.
+    """
+    if wanted.area is not None and wanted.area.covers is not None:
+        return await _count_covered(conn, wanted)
+    start, begun = sql.SQL("SELECT 0"), dict[str, object]()
+    # Who counts everything, or leaves out fixes one by one, looks at them.
+    has_spans = wanted.area is not None or wanted.spans() is not None
+    if has_spans and wanted.zone_id is None and wanted.hides_people_from is None:
+        hours, begun = _hours(wanted)
+        start, spans = hours.sum_of_whole(), (hours.to_read(but_whole=True), begun)
+    else:
+        spans = await _spans(conn, wanted)
+    source, values = _source(spans, wanted.window())
+    statement = sql.SQL(
+        "SELECT ({}), (SELECT count(*) FROM ({} LIMIT %(reach)s) AS counted)"
+    ).format(start, source)
+    cursor = await conn.execute(statement, begun | values | {"reach": at_most + 1})
+    whole, others = await fetch_one(cursor)
+    return Counted(whole + min(others, at_most), others > at_most)
+
+
+async def _count_covered(conn: Connection, wanted: FixFilter) -> Counted:
     source, values = _source(await _spans(conn, wanted), wanted.window())
-    statement = sql.SQL("SELECT count(*) FROM ({} LIMIT %(at_most)s) AS counted").format(source)
-    return await value_of(conn, statement, values | {"at_most": at_most, "reach": at_most})
+    statement = _PLACES.format(source=source, order_by=sql.SQL(""))
+    reach = {"reach": MOST_PLACES + 1, "limit": MOST_PLACES + 1}
+    places = await _read_places(conn, statement, values | reach)
+    covered = await _covered(wanted, places[:MOST_PLACES])
+    return Counted(len(covered), len(places) > MOST_PLACES)
 
 
 async def track(

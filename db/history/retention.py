@@ -107,6 +107,7 @@ async def drop_oldest_chunk(conn: Connection, before: datetime) -> int:
         await conn.execute(_CUT_ASSETS_OF_CHUNK, {"since": since, "until": until})
         await conn.execute("DELETE FROM latest_positions WHERE time < %s", (until,))
         await conn.execute("DELETE FROM latest_employee_positions WHERE time < %s", (until,))
+        await conn.execute("DELETE FROM fix_hours WHERE hour < %s", (until,))
         return await _number(conn, "SELECT drop_position_chunks(%(until)s)", {"until": until})
 
 
@@ -123,6 +124,9 @@ WITH old AS (
      WHERE fix.tracker_id = old.tracker_id AND fix.time = old.time AND fix.seq = old.seq
        AND fix.time >= %(since)s AND fix.time < %(until)s
     RETURNING fix.tracker_id, fix.time
+), hours AS (
+    INSERT INTO fix_hours_changed (org_id, tracker_id, hour)
+    SELECT DISTINCT %(org_id)s::uuid, tracker_id, date_trunc('hour', time, 'UTC') FROM gone
 ), cut AS (
     INSERT INTO asset_cuts AS known (org_id, asset_id, before)
     SELECT DISTINCT assignment.org_id, assignment.asset_id, %(until)s::timestamptz

@@ -8,7 +8,7 @@ began before it and reach into it are the last one of each asset, since an asset
 zone at a time: the index `visits_by_asset` leads from asset to asset, and to that visit.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
@@ -31,10 +31,10 @@ WITH RECURSIVE been (asset_id) AS (
       FROM been WHERE been.asset_id IS NOT NULL)
 SELECT asset_id FROM been WHERE asset_id IS NOT NULL
 """
-_OF_ASSET: LiteralString = "SELECT %(asset)s::uuid AS asset_id"
-_OF_TRACKER: LiteralString = """
+_OF_ASSETS: LiteralString = "SELECT unnest(%(assets)s::uuid[]) AS asset_id"
+_OF_TRACKERS: LiteralString = """
 SELECT DISTINCT asset_id FROM tracker_assignments
- WHERE tracker_id = %(tracker)s AND asset_id IS NOT NULL
+ WHERE tracker_id = ANY (%(trackers)s) AND asset_id IS NOT NULL
 """
 _BEGUN_BEFORE: LiteralString = """
 UNION ALL
@@ -55,7 +55,7 @@ SELECT a.tracker_id, greatest(v.entered_at, a.assigned_from) AS since,
     ON a.asset_id = v.asset_id
    AND (v.left_at IS NULL OR a.assigned_from < v.left_at)
    AND (a.assigned_to IS NULL OR a.assigned_to > v.entered_at)
-   {of_tracker}
+   {of_trackers}
 """
 _BEGINNING: LiteralString = """
 SELECT v.entered_at FROM visits v {conditions}
@@ -64,26 +64,26 @@ SELECT v.entered_at FROM visits v {conditions}
 
 
 class ZoneVisits(NamedTuple):
-    """The visits of a zone that share an instant with [since, until), of an asset, or of assets
-    that a tracker was on.
+    """The visits of a zone that share an instant with [since, until), of assets, or of assets that
+    trackers were on; without any of these, of all.
     """
 
     zone_id: UUID
-    asset_id: UUID | None
-    tracker_id: UUID | None
+    asset_ids: Sequence[UUID]
+    tracker_ids: Sequence[UUID]
     since: datetime | None
     until: datetime | None
 
     def spans(self) -> tuple[sql.Composable, dict[str, object]]:
         """Return a SELECT of (tracker_id, since, until) with its values."""
         begun_within = self._begun_within()
-        begun_before = of_tracker = sql.SQL("")
+        begun_before = of_trackers = sql.SQL("")
         if self.since is not None:
             begun_before = sql.SQL(_BEGUN_BEFORE).format(assets=sql.SQL(self._assets()))
-        if self.tracker_id is not None:
-            of_tracker = sql.SQL("AND a.tracker_id = %(tracker)s")
+        if self.tracker_ids:
+            of_trackers = sql.SQL("AND a.tracker_id = ANY (%(trackers)s)")
         statement = sql.SQL(_SPANS).format(
-            begun_within=begun_within.where(), begun_before=begun_before, of_tracker=of_tracker
+            begun_within=begun_within.where(), begun_before=begun_before, of_trackers=of_trackers
         )
         return statement, begun_within.values
 
@@ -106,10 +106,11 @@ class ZoneVisits(NamedTuple):
     def _begun_within(self) -> Conditions:
         conditions = Conditions()
         conditions.add("v.zone_id = %(zone)s AND NOT v.retracted", zone=self.zone_id)
-        if self.asset_id is not None:
-            conditions.add("v.asset_id = %(asset)s", asset=self.asset_id)
-        if self.tracker_id is not None:
-            conditions.add(f"v.asset_id = ANY (ARRAY ({_OF_TRACKER}))", tracker=self.tracker_id)
+        if self.asset_ids:
+            conditions.add("v.asset_id = ANY (%(assets)s)", assets=list(self.asset_ids))
+        if self.tracker_ids:
+            trackers = list(self.tracker_ids)
+            conditions.add(f"v.asset_id = ANY (ARRAY ({_OF_TRACKERS}))", trackers=trackers)
         if self.since is not None:
             conditions.add("v.entered_at >= %(since)s", since=self.since)
         if self.until is not None:
@@ -117,6 +118,6 @@ class ZoneVisits(NamedTuple):
         return conditions
 
     def _assets(self) -> LiteralString:
-        if self.asset_id is not None:
-            return _OF_ASSET
-        return _BEEN_IN_ZONE if self.tracker_id is None else _OF_TRACKER
+        if self.asset_ids:
+            return _OF_ASSETS
+        return _OF_TRACKERS if self.tracker_ids else _BEEN_IN_ZONE

@@ -14,6 +14,7 @@ from psycopg import sql
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions
+from db.history.areas import Box
 
 MOST_LOOKS = 100_000
 _MOST_LOOKS_AT_ONE = 288  # of a day: each five minutes
@@ -56,15 +57,6 @@ class TrialSpan(NamedTuple):
     until: datetime
 
 
-class Around(NamedTuple):
-    """A box, degrees. Over the 180th meridian west is larger than east."""
-
-    west: float
-    south: float
-    east: float
-    north: float
-
-
 class TriedAsset(NamedTuple):
     id: UUID
     asset_class: str
@@ -72,7 +64,7 @@ class TriedAsset(NamedTuple):
 
 async def near(
     conn: Connection,
-    around: Around,
+    around: Box,
     span: TrialSpan,
     chosen: Mapping[str, Sequence[str]] | None,
     most: int,

@@ -42,10 +42,10 @@ class Kind(NamedTuple):
         """The name for people with its article."""
         return f"{'an' if self.noun[0] in 'aeioA' else 'a'} {self.noun}"
 
-    async def existed(self, conn: Connection, row_id: UUID) -> bool:
-        """Return whether the tenant has a thing of this id, soft-deleted or not."""
-        statement = sql.SQL("SELECT FROM {} WHERE id = %s").format(self.identifier)
-        return await (await conn.execute(statement, (row_id,))).fetchone() is not None
+    async def existed(self, conn: Connection, row_ids: Collection[UUID]) -> set[UUID]:
+        """Return the ids of which the tenant has a thing, soft-deleted or not."""
+        statement = sql.SQL("SELECT id FROM {} WHERE id = ANY (%s)").format(self.identifier)
+        return {row_id for (row_id,) in await rows_of(conn, statement, (list(row_ids),))}
 
     async def lock_existing(self, conn: Connection, row_ids: Collection[UUID]) -> set[UUID]:
         """Return the ids whose things are there and not soft-deleted, and keep these things so

@@ -303,6 +303,29 @@ async def find_shape(conn: Connection, zone: Zone) -> StoredShape:
     return StoredShape(wkb, zone.radius_m, zone.width_m)
 
 
+class PastShape(NamedTuple):
+    """The shape of a version. assets: as those of `Zone`."""
+
+    valid_from: datetime
+    assets: dict[str, list[str]] | None
+    shape: StoredShape
+
+
+async def past_shapes(conn: Connection, zone_id: UUID) -> list[PastShape]:
+    """Return the shapes of all versions that ever were in force, the oldest first."""
+    cursor = await conn.execute(
+        """
+        SELECT valid_from, assets, shape, radius_m, width_m
+          FROM zone_versions JOIN zone_shapes USING (org_id, geometry_sha256)
+         WHERE zone_id = %s AND valid_to IS DISTINCT FROM valid_from
+         ORDER BY valid_from, version
+        """,
+        (zone_id,),
+    )
+    rows = await cursor.fetchall()
+    return [PastShape(begun, assets, StoredShape(*shape)) for begun, assets, *shape in rows]
+
+
 async def keep_shapes(conn: Connection, shapes: Mapping[str, bytes]) -> None:
     """Write the geometries of zones, texts, with their shapes (`geofence.shapes.stored.write_wkb`),
     before the revision is taken. Those that are there already stay.

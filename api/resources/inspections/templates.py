@@ -326,7 +326,7 @@ async def list_template_versions(
     """List all versions of a template, newest first; also of a deleted template."""
     page = Page(access, query, f"inspection-templates/{template_id}/versions", TemplateVersionKey)
     async with access.transaction() as conn:
-        if not await KINDS["inspection_template"].existed(conn, template_id):
+        if not await KINDS["inspection_template"].existed(conn, [template_id]):
             raise not_found("inspection template")
         total = page.total or Total(await table.count_versions(conn, template_id))
         rows = await table.versions(

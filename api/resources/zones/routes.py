@@ -185,7 +185,7 @@ async def list_zone_versions(
     """List all versions of a zone, newest first; also of a deleted zone."""
     page = Page(access, query, f"zones/{zone_id}/versions", VersionKey)
     async with access.transaction() as conn:
-        if not await KINDS["zone"].existed(conn, zone_id):
+        if not await KINDS["zone"].existed(conn, [zone_id]):
             raise not_found("zone")
         total = page.total or Total(await zones.count_versions(conn, zone_id))
         rows = await zones.versions(

@@ -32,8 +32,9 @@ from db.core.connect import Connection
 from db.core.table import db_now
 from db.core.tenant import reading
 from db.history import gps_events, zone_trials
+from db.history.areas import Box
 from db.history.gps_events import PastFix
-from db.history.zone_trials import Around, TrialSpan, TriedAsset
+from db.history.zone_trials import TrialSpan, TriedAsset
 from db.resources import assets, organizations
 from db.resources.organizations import Organization
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, MAX_SPEED_MPS_OF_CLASS
@@ -201,9 +202,9 @@ class _Trial:
             fixes=b"".join(fixes),
         )
 
-    def _around(self) -> Around:
+    def _around(self) -> Box:
         west, south, east, north = self._checked.measures.bbox
-        return Around(west - _NEAR_DEG, south - _NEAR_DEG, east + _NEAR_DEG, north + _NEAR_DEG)
+        return Box(west - _NEAR_DEG, south - _NEAR_DEG, east + _NEAR_DEG, north + _NEAR_DEG)
 
     async def _read(self, conn: Connection, number: int, span: TrialSpan) -> bytes:
         """Return the fixes of an asset: as many as its share of what may still be read."""

@@ -17,7 +17,8 @@ from db.core.connect import Connection, Pool, conninfo, pool
 from db.core.ids import new_id
 from db.core.tenant import act_for, reading
 from db.history import gps_history, zone_spans
-from db.history.gps_history import Cut, FixFilter, HistoryFix, HistoryKey
+from db.history.fix_filters import FixFilter
+from db.history.gps_history import Cut, HistoryFix, HistoryKey
 from tests.db.plans import Explaining, looked_at
 from tests.db.rows import LONG_AGO
 from tests.ingest.tenants import Tenant
