@@ -22,10 +22,10 @@ from db.core.errors import RECONNECT_S, DatabaseError, LockNotAvailable
 from db.history import quarantine
 from db.history.visits import VisitNotOpen
 from ingest.amending import amend_punches
-from ingest.hours import hours_end, keep_hours
 from ingest.pipeline import Pipeline
 from ingest.planning.memory import Memory
 from ingest.planning.rate_limit import Rates
+from ingest.positions.hours import hours_end, keep_hours
 from ingest.positions.writer import keep_positions
 from ingest.receipts import WaysBack
 from ingest.recovery import recover

@@ -19,14 +19,14 @@ import numpy as np
 
 from db.core import leases, registry_revision
 from db.core.connect import Connection
-from db.history import events, fix_hours, gps_events, quarantine, visits
+from db.fixes import fix_hours
+from db.history import events, gps_events, quarantine, visits
 from db.history.quarantine import DEFAULT_BOUNDS, Bounds
 from db.ingest import asset_backlogs, asset_states, checkpoints, plain_batches
 from db.ingest.registry import changes_since, unchanging
 from db.punches.amendments import NewFixes, note_new_fixes
 from db.punches.rows import Fate
 from db.resources import alerts
-from ingest.hours import HoursEnd
 from ingest.late import lookup
 from ingest.late.lookup import Lookup, Planning
 from ingest.metrics import IngestMetrics
@@ -44,6 +44,7 @@ from ingest.planning.plan import (
 )
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.planning.shares import much_refused
+from ingest.positions.hours import HoursEnd
 from ingest.positions.newest import NewestPositions
 from ingest.recovery import look_up_places
 from ingest.registry.registry import Registry

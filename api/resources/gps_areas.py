@@ -16,10 +16,10 @@ from api.http.problems import bad_parameter
 from api.request.paging import MAX_COUNTED, ListQuery, Page, Total
 from db.core.connect import Connection
 from db.core.listing import PageRows
-from db.history import gps_history, zone_trials
-from db.history.areas import Area, Box
-from db.history.fix_filters import FixFilter
-from db.history.gps_history import Cut, HistoryFix, HistoryKey
+from db.fixes import gps_history, zone_trials
+from db.fixes.areas import Area, Box
+from db.fixes.fix_filters import FixFilter
+from db.fixes.gps_history import Cut, HistoryFix, HistoryKey
 from db.resources import zones
 from geofence.shapes.stored import read_stored
 from geofence.shapes.types import Circle
@@ -27,6 +27,7 @@ from geofence.zones.coverage import Coverage
 from telemetry.times import to_us
 
 MAX_NEAR_M = 100_000
+_ROUNDING_DEG = 1e-9  # a tenth of a millimetre: the box is never too small
 _MOST_COUNTED_IN_VISITS = 10_000  # each visit is looked up for its fixes
 _NUMBER = r"-?[0-9]{1,6}(\.[0-9]{1,15})?"
 ZoneBy = Literal["visits", "shape", "visits_and_shape"]
@@ -145,8 +146,12 @@ def _covered(coverage: Coverage) -> Area:
     if east - west >= 360:
         west, east = -180.0, 180.0
     else:
-        west, east = ((lon + 180) % 360 - 180 for lon in (west, east))
+        west, east = _wrapped(west - _ROUNDING_DEG), _wrapped(east + _ROUNDING_DEG)
     return Area(Box(west, south, east, north), coverage.covers)
+
+
+def _wrapped(lon: float) -> float:
+    return lon - 360 if lon > 180 else lon + 360 if lon < -180 else lon
 
 
 async def _in_zone(

@@ -20,8 +20,8 @@ from api.request.route import TenantRoute
 from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, wanted_fixes
 from api.resources.gps_export import FORMS, PAGE_ROWS, Form, exported
 from db.core.connect import Connection
-from db.history.fix_filters import FixFilter
-from db.history.gps_history import Cut, HistoryFix, HistoryKey
+from db.fixes.fix_filters import FixFilter
+from db.fixes.gps_history import Cut, HistoryFix, HistoryKey
 from telemetry.fix import Flag
 from telemetry.ids import derived_id, format_id
 
@@ -63,7 +63,7 @@ class GpsEventItem(BaseModel):
     )
 
 
-class GpsEvents(ListOf[GpsEventItem]):
+class GpsEventList(ListOf[GpsEventItem]):
     """The envelope of fixes."""
 
     zone_by: ZoneBy | None = Field(
@@ -90,7 +90,7 @@ class GpsEventQuery(AreaQuery):
 @router.get(
     "",
     operation_id="listGpsEvents",
-    response_model=GpsEvents,
+    response_model=GpsEventList,
     responses={
         200: {"content": {name: {"schema": _FILE} for name in FORMS}},
         406: {"description": "an export that there is not"},

@@ -25,9 +25,10 @@ from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.table import db_now
-from db.history import gps_history, visits
-from db.history.fix_filters import FixFilter
-from db.history.gps_history import TrackFix
+from db.fixes import gps_history
+from db.fixes.fix_filters import FixFilter
+from db.fixes.gps_history import TrackFix
+from db.history import visits
 from db.history.visits import ZoneAt
 from db.resources import organizations
 from geofence.model.rules import MAX_ACCURACY_M

@@ -99,6 +99,14 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 (tenant.org_id, vehicle.tracker_id),
             )
             conn.execute(
+                "INSERT INTO fix_hours VALUES (%s, %s, %s, 1, 52.5, 13.4, 52.5, 13.4)",
+                (tenant.org_id, vehicle.tracker_id, NOW),
+            )
+            conn.execute(
+                "INSERT INTO fix_hours_changed (org_id, tracker_id, hour) VALUES (%s, %s, %s)",
+                (tenant.org_id, vehicle.tracker_id, NOW),
+            )
+            conn.execute(
                 "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",
                 (tenant.org_id,),
             )

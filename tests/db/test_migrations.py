@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = "".join(migration.text for migration in migrate.migrations())
 # Rows of a hypertable are in its chunks.
 EMPTY = {"gps_events", "webhook_attempts", "listeners", "quarantine_usage"}
+ONE_ROW = {"fix_hours_end"}
 # The last call for each table.
 MADE = {
     call[1]: call[0]
@@ -159,7 +160,8 @@ def _check_becomes_new(
     assert _catalogue(old) == _catalogue(new)
     kept = _contents(old)
     assert {table: kept[table] for table in rows} == rows
-    assert {kept[table].rows for table in kept.keys() - rows.keys()} == {0}
+    added = kept.keys() - rows.keys() - ONE_ROW
+    assert {kept[table].rows for table in added} == {0}
     ledger = "SELECT version, name, sha256 FROM schema_migrations ORDER BY version"
     assert old.run("admin", ledger) == new.run("admin", ledger)
 

@@ -31,10 +31,11 @@ from api.trials.zone_trials import FIX_DTYPE, MOST_FOUND, TrialAnswer, TrialRequ
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.core.tenant import reading
-from db.history import gps_events, zone_trials
-from db.history.areas import Box
+from db.fixes import zone_trials
+from db.fixes.areas import Box
+from db.fixes.zone_trials import TrialSpan, TriedAsset
+from db.history import gps_events
 from db.history.gps_events import PastFix
-from db.history.zone_trials import TrialSpan, TriedAsset
 from db.resources import assets, organizations
 from db.resources.organizations import Organization
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, MAX_SPEED_MPS_OF_CLASS

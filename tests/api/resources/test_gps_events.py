@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.resources import gps_events, gps_export
+from api.resources import gps_areas, gps_export
 from telemetry.ids import parse_id
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
@@ -16,6 +16,12 @@ pytestmark = pytest.mark.own_api
 def times(answer: Answer) -> list[str]:
     assert answer.status == 200, answer.content
     return [row["time"] for row in answer.json["data"]]
+
+
+async def zone_of_old(org: Organization) -> str:
+    """Return a zone that was there before all fixes."""
+    body = {"name": "x", "geometry": square(), "valid_from": "2020-01-01T00:00:00Z"}
+    return (await org.admin.post("/v1/zones", body)).json["id"]
 
 
 async def test_a_fix_is_shown_as_it_was_sent(api: RunningApi, north: Organization) -> None:
@@ -128,7 +134,7 @@ async def test_a_zone_shows_the_fixes_within_its_visits(
     api: RunningApi, north: Organization
 ) -> None:
     who, other = await carried(north), await carried(north)
-    zone_id = (await north.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+    zone_id = await zone_of_old(north)
     store_visit(api, north, who, zone_id, minute(1), minute(3))
     store_visit(api, north, who, zone_id, minute(5))
     store_visit(api, north, other, zone_id, minute(2), minute(4))
@@ -153,9 +159,9 @@ async def test_a_zone_shows_the_fixes_within_its_visits(
 async def test_the_fixes_of_a_zone_are_counted_up_to_a_bound(
     api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gps_events, "_MAX_COUNTED_IN_ZONE", 2)
+    monkeypatch.setattr(gps_areas, "_MOST_COUNTED_IN_VISITS", 2)
     who = await carried(north)
-    zone_id = (await north.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+    zone_id = await zone_of_old(north)
     store_visit(api, north, who, zone_id, minute(0))
     store_fixes(api, north, who.tracker_id, [minute(number) for number in range(3)])
     page = (await north.viewer.get("/v1/gps-events", zone_id=zone_id)).json
@@ -194,7 +200,7 @@ async def test_a_walk_by_asset_and_by_zone_shows_each_fix_once(
     api: RunningApi, north: Organization
 ) -> None:
     who = await carried(north)
-    zone_id = (await north.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+    zone_id = await zone_of_old(north)
     for begin in (0, 10, 20):
         store_visit(api, north, who, zone_id, minute(begin), minute(begin + 5))
     store_fixes(api, north, who.tracker_id, [minute(number) for number in range(30)])
@@ -212,7 +218,7 @@ async def test_the_oldest_come_first_where_that_is_asked(api: RunningApi, tracke
     org = api.organization("Old")
     api.sql("UPDATE pg_class SET reltuples = %s WHERE relname = 'trackers'", trackers)
     first, second = await carried(org), await carried(org)
-    zone_id = (await org.admin.post("/v1/zones", {"name": "x", "geometry": square()})).json["id"]
+    zone_id = await zone_of_old(org)
     store_visit(api, org, first, zone_id, minute(1), minute(30))
     numbers = [0, 1, 2, 3, 10, 20, 100, 5_000, 50_000, 50_001, 300_000]
     for who in (first, second):

@@ -35,6 +35,8 @@ NOT_AUDITED = {
     "device_sessions",
     "event_subjects",
     "events",
+    "fix_hours",
+    "fix_hours_changed",
     "gps_events",
     "idempotency_keys",
     "inbox",

@@ -16,9 +16,9 @@ import pytest
 from db.core.connect import Connection, Pool, conninfo, pool
 from db.core.ids import new_id
 from db.core.tenant import act_for, reading
-from db.history import gps_history, zone_spans
-from db.history.fix_filters import FixFilter
-from db.history.gps_history import Cut, HistoryFix, HistoryKey
+from db.fixes import gps_history, zone_spans
+from db.fixes.fix_filters import FixFilter
+from db.fixes.gps_history import Cut, HistoryFix, HistoryKey
 from tests.db.plans import Explaining, looked_at
 from tests.db.rows import LONG_AGO
 from tests.ingest.tenants import Tenant
@@ -85,8 +85,8 @@ class Stored:
             """,
             {
                 "zone": self.zone_id,
-                "asset": wanted.asset_id,
-                "tracker": wanted.tracker_id,
+                "asset": next(iter(wanted.asset_ids), None),
+                "tracker": next(iter(wanted.tracker_ids), None),
                 "since": wanted.since,
                 "until": wanted.until,
             },
@@ -140,7 +140,7 @@ async def test_every_page_is_what_a_look_at_all_visits_finds(
     windows = [(None, None), (at(20), None), (None, at(40)), (at(25), at(35)), (at(30.5), at(31))]
     async with reading(connections, stored.org_id) as conn:
         for since, until in windows:
-            for more in ({}, {"asset_id": asset}, {"tracker_id": tracker}):
+            for more in ({}, {"asset_ids": [asset]}, {"tracker_ids": [tracker]}):
                 wanted = FixFilter(zone_id=stored.zone_id, since=since, until=until, **more)
                 newest_first = stored.within_visits(wanted)
                 limit = chances.choice((1, 3, 7, 200))

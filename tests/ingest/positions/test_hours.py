@@ -11,11 +11,12 @@ import pytest
 from db.core.connect import connect
 from db.core.errors import QueryCanceled
 from db.core.leases import LeaseLost
-from db.history import fix_hours, gps_history, retention
-from db.history.areas import Area, Box
-from db.history.fix_filters import FixFilter
-from db.history.gps_history import Cut
-from ingest.hours import BEHIND, HourKeeper, hours_end
+from db.fixes import fix_hours, gps_history
+from db.fixes.areas import Area, Box
+from db.fixes.fix_filters import FixFilter
+from db.fixes.gps_history import Cut
+from db.history import retention
+from ingest.positions.hours import BEHIND, HourKeeper, hours_end
 from ingest.transaction import LeaderTerm
 from telemetry.times import to_us
 from telemetry.topics import fixes_topic

@@ -9,8 +9,8 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.listing import Conditions
-from db.history.areas import Area
-from db.history.zone_spans import ZoneVisits
+from db.fixes.areas import Area
+from db.fixes.zone_spans import ZoneVisits
 
 _ALL_OF_TRACKERS = sql.SQL(
     "SELECT unnest(%(trackers)s::uuid[]) AS tracker_id, '-infinity'::timestamptz AS since,"

@@ -1,4 +1,4 @@
-"""The loop that keeps the hours of fixes (`db.history.fix_hours`), behind the batches.
+"""The loop that keeps the hours of fixes (`db.fixes.fix_hours`), behind the batches.
 
 Fixes come into the hours once they are older than BEHIND. The end of the hours is first moved in
 memory, while no batch is being stored: from then on a batch that brings an older fix marks its
@@ -18,8 +18,8 @@ import structlog
 from db.core import leases
 from db.core.connect import Connection
 from db.core.errors import DatabaseError, QueryCanceled, TransactionTimeout
-from db.history import fix_hours
-from db.history.fix_hours import TrackerHour
+from db.fixes import fix_hours
+from db.fixes.fix_hours import TrackerHour
 from db.history.latest_positions import commit_without_wait
 from geofence.zones.versions import MIN_TIME_US
 from ingest.metrics import IngestMetrics

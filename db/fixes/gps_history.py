@@ -29,9 +29,9 @@ from psycopg import sql
 from db.core.connect import Connection
 from db.core.fetch import fetch_one, value_of
 from db.core.listing import Conditions, PageRows, read_page
+from db.fixes.fix_filters import FixFilter, Spans
+from db.fixes.fix_hours import SpanHours
 from db.history.binary_arrays import POSTGRES_EPOCH_US
-from db.history.fix_filters import FixFilter, Spans
-from db.history.fix_hours import SpanHours
 from telemetry.fix import Flag
 from telemetry.times import to_datetime
 

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from db.core.connect import Connection
 from db.core.fetch import columns, value_of
-from db.history.areas import Area
+from db.fixes.areas import Area
 
 
 class TrackerHour(NamedTuple):
@@ -92,7 +92,8 @@ WITH counted AS MATERIALIZED (
      WHERE known.tracker_id = counted.tracker_id AND known.hour = counted.hour
        AND counted.fixes = 0
 )
-INSERT INTO fix_hours SELECT * FROM counted WHERE fixes > 0
+INSERT INTO fix_hours (org_id, tracker_id, hour, fixes, south, west, north, east)
+SELECT org_id, tracker_id, hour, fixes, south, west, north, east FROM counted WHERE fixes > 0
     ON CONFLICT (tracker_id, hour) DO UPDATE
    SET fixes = excluded.fixes, south = excluded.south, west = excluded.west,
        north = excluded.north, east = excluded.east

@@ -14,7 +14,7 @@ from psycopg import sql
 from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.listing import Conditions
-from db.history.areas import Box
+from db.fixes.areas import Box
 
 MOST_LOOKS = 100_000
 _MOST_LOOKS_AT_ONE = 288  # of a day: each five minutes
