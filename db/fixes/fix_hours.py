@@ -51,7 +51,7 @@ INSERT INTO fix_hours AS known (org_id, tracker_id, hour, fixes, south, west, no
 SELECT org_id, tracker_id, date_trunc('hour', time, 'UTC'), count(*),
        min(lat), min(lon), max(lat), max(lon)
   FROM gps_events WHERE time >= %(since)s AND time < %(until)s GROUP BY 1, 2, 3
-    ON CONFLICT (tracker_id, hour) DO UPDATE
+    ON CONFLICT (org_id, tracker_id, hour) DO UPDATE
    SET fixes = known.fixes + excluded.fixes,
        south = least(known.south, excluded.south), west = least(known.west, excluded.west),
        north = greatest(known.north, excluded.north), east = greatest(known.east, excluded.east)
@@ -89,12 +89,13 @@ WITH counted AS MATERIALIZED (
               AND fix.time < least(asked.hour + interval '1 hour', ended.until)) AS seen
 ), gone AS (
     DELETE FROM fix_hours AS known USING counted
-     WHERE known.tracker_id = counted.tracker_id AND known.hour = counted.hour
+     WHERE known.org_id = counted.org_id AND known.tracker_id = counted.tracker_id
+       AND known.hour = counted.hour
        AND counted.fixes = 0
 )
 INSERT INTO fix_hours (org_id, tracker_id, hour, fixes, south, west, north, east)
 SELECT org_id, tracker_id, hour, fixes, south, west, north, east FROM counted WHERE fixes > 0
-    ON CONFLICT (tracker_id, hour) DO UPDATE
+    ON CONFLICT (org_id, tracker_id, hour) DO UPDATE
    SET fixes = excluded.fixes, south = excluded.south, west = excluded.west,
        north = excluded.north, east = excluded.east
 """

@@ -12,7 +12,7 @@ CREATE TABLE fix_hours (
     west double precision NOT NULL,
     north double precision NOT NULL,
     east double precision NOT NULL,
-    PRIMARY KEY (tracker_id, hour)
+    PRIMARY KEY (org_id, tracker_id, hour)
 );
 CREATE INDEX fix_hours_by_age ON fix_hours (hour);
 SELECT make_tenant_table('fix_hours');
@@ -26,7 +26,7 @@ CREATE TABLE fix_hours_changed (
     tracker_id uuid NOT NULL,
     hour timestamptz NOT NULL
 );
-CREATE INDEX fix_hours_changed_of_tracker ON fix_hours_changed (tracker_id, hour);
+CREATE INDEX fix_hours_changed_of_tracker ON fix_hours_changed (org_id, tracker_id, hour);
 SELECT make_tenant_table('fix_hours_changed');
 GRANT SELECT ON fix_hours_changed TO opsc_app;
 GRANT SELECT, INSERT, DELETE ON fix_hours_changed TO opsc_ingest;

@@ -15,6 +15,7 @@ GLOBALLY_UNIQUE = {
     "trackers_id_key",
     "tracker_encryption_keys_tracker_id_key",
     "gps_events_identity",
+    "fix_hours_changed_pkey",
     "visit_is_open_once",
     "inbox_pkey",
     "quarantine_pkey",
