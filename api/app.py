@@ -40,6 +40,7 @@ from api.resources import (
     events,
     gateways,
     gps_events,
+    gps_nearest,
     health,
     jobs,
     organization,
@@ -124,6 +125,7 @@ RESOURCES = (
     zone_versions,  # before zones, where its path would be an id
     zones,
     gps_events,
+    gps_nearest,
     trips,
     punches,
     shifts,

@@ -21,6 +21,7 @@ from db.core.connect import Connection, Limits, connect
 from db.core.errors import RECONNECT_S, DatabaseError, LockNotAvailable
 from db.history import quarantine
 from db.history.visits import VisitNotOpen
+from db.ingest import restore
 from ingest.amending import amend_punches
 from ingest.pipeline import Pipeline
 from ingest.planning.memory import Memory
@@ -38,6 +39,7 @@ from ingest.transaction import LEASE, LeaderTerm
 from mqtt import MqttError, Session
 from service.exceptions import message
 from service.memory import give_back
+from telemetry.times import to_datetime, to_us
 
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
@@ -156,6 +158,9 @@ async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
     """Read the memory back. It stays: the garbage collector never looks through it again."""
     async with _connection(runtime, _RESTORE_LIMITS) as conn:
         memory = await recover(conn, registry)
+        # Former leaders may have had another clock.
+        newest = await restore.newest_receipt(conn, to_datetime(_now_us()))
+        memory.newest_received_us = to_us(newest)
     memory.most_transitions = runtime.batch_transitions
     memory.most_deferred = SHARED_DEFERRED_BATCHES * runtime.batch_fixes
     memory.rates = Rates(runtime.acceptance.max_fixes_per_s)

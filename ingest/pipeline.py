@@ -166,9 +166,9 @@ class Pipeline:
         memory = self._memory
         is_plain = not (memory.poisoned or memory.slow or taken.decoded.punches)
         is_small = len(taken.decoded.batch) <= SHARED_FIXES or not memory.company.is_shared
-        if not memory.deferred and is_plain and is_small:
-            return taken
-        return shared(taken, memory, self._runtime.batch_fixes // self._runtime.smaller_by)
+        if memory.deferred or not is_plain or not is_small:
+            taken = shared(taken, memory, self._runtime.batch_fixes // self._runtime.smaller_by)
+        return memory.in_order(taken)
 
     def _acknowledge(self, stored: Stored) -> None:
         """Acknowledge to the sources, send receipts to trackers, and wake up readers of events."""

@@ -102,6 +102,7 @@ def clear_poisoned(memory: Memory, arrivals: DecodedBatch) -> None:
 
 
 async def _store(term: LeaderTerm, part: DecodedBatch, sources: Sequence[Source]) -> Stored:
+    part = term.memory.in_order(part)
     plan = await plan_with_lookups(term.conn, part, term.memory, term.now_us)
     return await store(term, part, plan, sources)
 

@@ -138,6 +138,11 @@ def _near(text: str) -> Area:
         raise bad_parameter(
             "near", f"must be lat,lon,metres: degrees, and more than 0 and at most {MAX_NEAR_M:,}."
         )
+    return around(lon, lat, radius_m)
+
+
+def around(lon: float, lat: float, radius_m: float) -> Area:
+    """Return what is at most so far away from a place."""
     return _covered(Coverage([Circle(lon, lat, radius_m)], [0]))
 
 

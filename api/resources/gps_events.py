@@ -4,24 +4,31 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
+from api.http.fields import DIGITS
 from api.http.problems import bad_parameter
 from api.request import document_answers
 from api.request.access import Access, Reader
-from api.request.paging import ListOf, Page
+from api.request.paging import MAX_ROWS, ListOf, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, wanted_fixes
 from api.resources.gps_export import FORMS, PAGE_ROWS, Form, exported
 from db.core.connect import Connection
+from db.fixes import feed
+from db.fixes.chosen import Places, TooManyPlaces, chosen
+from db.fixes.feed import FeedKey
 from db.fixes.fix_filters import FixFilter
-from db.fixes.gps_history import Cut, HistoryFix, HistoryKey
+from db.fixes.gps_history import MOST_PLACES, Cut, HistoryFix, HistoryKey
+from geofence.trips.thinning import kept_points
 from telemetry.fix import Flag
 from telemetry.ids import derived_id, format_id
 
@@ -85,6 +92,23 @@ class GpsEventQuery(AreaQuery):
     since: Annotated[fields.Time | None, Field(alias="from")] = None
     until: Annotated[fields.Time | None, Field(alias="to")] = None
     sort: Annotated[Literal["-time", "time"], Field(description="-: the last ones first")] = "-time"
+    max_points: Annotated[
+        int | None,
+        Field(
+            ge=2,
+            le=MAX_ROWS,
+            description="at most so many, which tell most of the ways: stops and turns stay. There"
+            f" may be {MOST_PLACES:,} to choose from; all come on one page",
+        ),
+        DIGITS,
+    ] = None
+    received_after: Annotated[
+        fields.Time | None,
+        Field(
+            description="what was received after then, the first ones first, for who asks again and"
+            " again: first to the end by cursor, and then with the last received_at"
+        ),
+    ] = None
 
 
 @router.get(
@@ -108,16 +132,72 @@ async def list_gps_events(
     form = document_answers.wanted(request, forms)
     if form is not None:
         return await _export(request, access, query, form)
+    if query.max_points is not None:
+        return await _thinned(access, query, query.max_points)
+    if query.received_after is not None:
+        return await _received(access, query, query.received_after)
     page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     async with access.transaction() as conn:
         wanted = await _wanted(conn, access, query)
         total = await wanted.total(conn, page)
         rows = await wanted.listing(conn, cut)
-    envelope = page.envelope(rows, total, key=_key, item=_item)
+    envelope = page.envelope(rows, total, key=_key, item=fix_item)
     if query.zone_id is not None:
         envelope = envelope._replace(others={**envelope.others, "zone_by": wanted.zone_by})
     return await envelope.answer(query.fields)
+
+
+async def _thinned(access: Access, query: GpsEventQuery, most: int) -> Response:
+    """Answer with few of the fixes. Raises Problem (400, 404)."""
+    _leave_out(query, "max_points has one page", *_OF_PAGES, "received_after")
+
+    def kept(places: Places) -> NDArray[np.int64]:
+        ids = np.ascontiguousarray(places["tracker_id"]).view(np.uint64).reshape(-1, 2)
+        _, track = np.unique(ids, axis=0, return_inverse=True)
+        order = np.lexsort((places["seq"], places["time"], track))
+        columns = (places[order][name] for name in ("time", "lon", "lat"))
+        time, lon, lat = (column.astype(column.dtype.newbyteorder("=")) for column in columns)
+        return order[kept_points(track[order], time, lon, lat, most)]
+
+    async with access.transaction() as conn:
+        wanted = await _wanted(conn, access, query)
+        try:
+            rows, number = await chosen(conn, wanted.parts, kept, descending=query.sort == "-time")
+        except TooManyPlaces:
+            message = f"There are more than {MOST_PLACES:,} fixes: ask for a shorter time."
+            raise bad_parameter("max_points", message) from None
+        except ValueError as error:
+            raise bad_parameter("max_points", f"{error}.") from None
+    page = Page(access, query.model_copy(update={"limit": most}), "gps-events", HistoryKey)
+    return await page.response(rows, Total(number), key=_key, item=fix_item)
+
+
+async def _received(access: Access, query: GpsEventQuery, received_after: datetime) -> Response:
+    """Answer with a page of what was received. Raises Problem (400, 404)."""
+    areas = ("bbox", "near", "zone_id", "zone_by")
+    _leave_out(query, "received_after has an order of its own", "sort", "offset", *areas)
+    page = Page(access, query, "gps-events by receipt", FeedKey)
+    async with access.transaction() as conn:
+        (wanted,) = (await _wanted(conn, access, query)).parts
+        total = page.total
+        if total is None:
+            rows_after = await feed.count(conn, wanted, received_after)
+            total = Total.counted(rows_after, feed.MOST_COUNTED)
+        rows = await feed.listing(conn, wanted, received_after, page.after, page.fetch_limit)
+    return await page.response(
+        rows,
+        total,
+        key=lambda row: FeedKey(row.received_at, row.tracker_id, row.time, row.seq),
+        item=fix_item,
+    )
+
+
+def _leave_out(query: GpsEventQuery, why: str, *names: str) -> None:
+    """Raise Problem (400) for a parameter that does not go with another one."""
+    for name in names:
+        if name in query.model_fields_set:
+            raise bad_parameter(name, f"{why}: leave out {name}.")
 
 
 async def _wanted(conn: Connection, access: Access, query: GpsEventQuery) -> WantedFixes:
@@ -137,9 +217,8 @@ async def _wanted(conn: Connection, access: Access, query: GpsEventQuery) -> Wan
 async def _export(request: Request, access: Access, query: GpsEventQuery, form: Form) -> Response:
     """Answer with a file. Raises Problem (400, 404, 429, 503)."""
     given = query.model_fields_set
-    for name in _OF_PAGES:
-        if name in given:
-            raise bad_parameter(name, f"A file has no pages: leave out {name}.")
+    _leave_out(query, "A file has no pages", *_OF_PAGES)
+    _leave_out(query, "A file has all, by time", "max_points", "received_after")
     names = query.fields.split(",") if query.fields is not None else list(GpsEventItem.model_fields)
     missing = [name for name in form.needs if name not in names]
     if missing:
@@ -160,7 +239,7 @@ async def _pages(
             cut = Cut(descending, after, PAGE_ROWS, 0)
             rows = await wanted.listing(conn, cut)
         if rows:
-            yield [_item(row) for row in rows]
+            yield [fix_item(row) for row in rows]
             after = _key(rows[-1])
         if rows.goes_on_behind is not None:
             after = HistoryKey(*rows.goes_on_behind)
@@ -172,7 +251,8 @@ def _key(fix: HistoryFix) -> HistoryKey:
     return HistoryKey(fix.time, fix.tracker_id, fix.seq)
 
 
-def _item(fix: HistoryFix) -> dict[str, Any]:
+def fix_item(fix: HistoryFix) -> dict[str, Any]:
+    """Return a GpsEventItem."""
     return {
         "id": _fix_id(fix),
         "tracker_id": id_text("trk", fix.tracker_id),

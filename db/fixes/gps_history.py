@@ -35,7 +35,7 @@ from db.history.binary_arrays import POSTGRES_EPOCH_US
 from telemetry.fix import Flag
 from telemetry.times import to_datetime
 
-_FIX = sql.SQL(
+FIX = sql.SQL(
     "g.org_id, g.tracker_id, g.time, g.seq, g.received_at, g.lat, g.lon, g.flags, g.altitude_m,"
     " g.speed_mps, g.course_deg, g.accuracy_m, g.battery_pct, g.satellites, g.ignition,"
     " g.attributes"
@@ -189,19 +189,19 @@ async def _covered_page(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRo
     while len(keys) < cut.offset + cut.limit and looked < MOST_PLACES:
         most = min(most, MOST_PLACES - looked)
         part = Cut(cut.descending, behind, most, 0)
-        places = await _in_stretches(conn, wanted, part, _places)
-        covered = await _covered(wanted, places)
-        keys += map(_key, covered[: cut.offset + cut.limit - len(keys)])
+        places = await _in_stretches(conn, wanted, part, places_of)
+        covered = await covered_of(wanted, places)
+        keys += map(key_of_place, covered[: cut.offset + cut.limit - len(keys)])
         if len(places) < most:
             break
-        behind, looked, most = _key(places[-1]), looked + most, most * _MORE_PLACES
-    rows = await _at_keys(conn, keys[cut.offset :], cut)
+        behind, looked, most = key_of_place(places[-1]), looked + most, most * _MORE_PLACES
+    rows = await at_keys(conn, keys[cut.offset :], cut)
     if looked >= MOST_PLACES and len(keys) < cut.offset + cut.limit:
         rows.is_cut, rows.goes_on_behind = True, behind
     return rows
 
 
-async def _covered(wanted: FixFilter, places: NDArray[np.void]) -> NDArray[np.void]:
+async def covered_of(wanted: FixFilter, places: NDArray[np.void]) -> NDArray[np.void]:
     assert wanted.area is not None
     assert wanted.area.covers is not None
     time_us = places["time"].astype(np.int64) + POSTGRES_EPOCH_US
@@ -209,14 +209,14 @@ async def _covered(wanted: FixFilter, places: NDArray[np.void]) -> NDArray[np.vo
     return places[await asyncio.to_thread(wanted.area.covers, time_us, lon, lat)]
 
 
-def _key(place: Any) -> HistoryKey:
+def key_of_place(place: Any) -> HistoryKey:
     time_us = int(place["time"]) + POSTGRES_EPOCH_US
     return HistoryKey(
         to_datetime(time_us), UUID(bytes=place["tracker_id"].tobytes()), int(place["seq"])
     )
 
 
-async def _at_keys(conn: Connection, keys: Sequence[HistoryKey], cut: Cut) -> PageRows[HistoryFix]:
+async def at_keys(conn: Connection, keys: Sequence[HistoryKey], cut: Cut) -> PageRows[HistoryFix]:
     """Return the fixes of these keys, in order."""
     if not keys:
         return PageRows()
@@ -228,10 +228,8 @@ async def _at_keys(conn: Connection, keys: Sequence[HistoryKey], cut: Cut) -> Pa
         "oldest": min(times),
         "newest": max(times),
     }
-    statement = _WITH_ASSET.format(
-        source=_AT_KEYS.format(fix=_FIX), order_by=_ORDER_BY[cut.descending]
-    )
-    return await read_page(conn, HistoryFix, statement, values)
+    source = _AT_KEYS.format(fix=FIX)
+    return await read_page(conn, HistoryFix, with_asset(source, _ORDER_BY[cut.descending]), values)
 
 
 async def _in_stretches(
@@ -245,10 +243,10 @@ async def _in_stretches(
         return await _within_visits(conn, _behind_key(wanted, cut), cut, read)
     if wanted.spans() is None or wanted.area is not None:
         for stretch in await _stretches(conn, wanted, cut):
-            rows = await read(conn, await _spans(conn, stretch), stretch.window(), cut)
+            rows = await read(conn, await spans_of(conn, stretch), stretch.window(), cut)
             if _is_full(rows, cut):
                 return rows
-    return await read(conn, await _spans(conn, wanted), wanted.window(), cut)
+    return await read(conn, await spans_of(conn, wanted), wanted.window(), cut)
 
 
 def _is_full(rows: PageRows[HistoryFix] | NDArray[np.void], cut: Cut) -> bool:
@@ -278,7 +276,7 @@ def _behind_key(wanted: FixFilter, cut: Cut) -> FixFilter:
     return replace(wanted, since=cut.after.time)
 
 
-async def _spans(conn: Connection, wanted: FixFilter) -> Spans:
+async def spans_of(conn: Connection, wanted: FixFilter) -> Spans:
     if wanted.area is not None and wanted.zone_id is None:
         hours, values = _hours(wanted)
         return hours.to_read(), values
@@ -340,11 +338,16 @@ async def _page(
     source, values = _behind(spans, conditions, cut)
     order_by = _ORDER_BY[cut.descending]
     source = _CUT_OUT.format(source=source, order_by=order_by)
-    statement = _WITH_ASSET.format(source=source, order_by=order_by)
+    statement = with_asset(source, order_by)
     return await read_page(conn, HistoryFix, statement, values)
 
 
-async def _places(
+def with_asset(source: sql.Composable, order_by: sql.Composable) -> sql.Composed:
+    """Return a SELECT of HistoryFix for the fixes of a SELECT of FIX from `g`."""
+    return _WITH_ASSET.format(source=source, order_by=order_by)
+
+
+async def places_of(
     conn: Connection, spans: Spans, conditions: Conditions, cut: Cut
 ) -> NDArray[np.void]:
     """Return _PLACE_DTYPE, (n,)."""
@@ -401,7 +404,7 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> Counted:
         hours, begun = _hours(wanted)
         start, spans = hours.sum_of_whole(), (hours.to_read(but_whole=True), begun)
     else:
-        spans = await _spans(conn, wanted)
+        spans = await spans_of(conn, wanted)
     source, values = _source(spans, wanted.window())
     statement = sql.SQL(
         "SELECT ({}), (SELECT count(*) FROM ({} LIMIT %(reach)s) AS counted)"
@@ -412,11 +415,11 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> Counted:
 
 
 async def _count_covered(conn: Connection, wanted: FixFilter) -> Counted:
-    source, values = _source(await _spans(conn, wanted), wanted.window())
+    source, values = _source(await spans_of(conn, wanted), wanted.window())
     statement = _PLACES.format(source=source, order_by=sql.SQL(""))
     reach = {"reach": MOST_PLACES + 1, "limit": MOST_PLACES + 1}
     places = await _read_places(conn, statement, values | reach)
-    covered = await _covered(wanted, places[:MOST_PLACES])
+    covered = await covered_of(wanted, places[:MOST_PLACES])
     return Counted(len(covered), len(places) > MOST_PLACES)
 
 
@@ -429,7 +432,7 @@ async def track(
     conditions.add(
         "(g.accuracy_m IS NULL OR g.accuracy_m <= %(accuracy)s)", accuracy=max_accuracy_m
     )
-    source, values = _source(await _spans(conn, wanted), conditions, descending=False)
+    source, values = _source(await spans_of(conn, wanted), conditions, descending=False)
     statement = _OF_TRACK.format(source=source, order_by=_ORDER_BY[False])
     fixes: list[TrackFix] = []
     async with conn.cursor(name="track", binary=True) as cursor:
@@ -445,7 +448,7 @@ def _source(
     """Return a SELECT of the wanted fixes as `g`, each span at most `%(reach)s` deep."""
     if spans is None:
         everything = sql.SQL("SELECT {} FROM gps_events g {}")
-        return everything.format(_FIX, conditions.where()), dict(conditions.values)
+        return everything.format(FIX, conditions.where()), dict(conditions.values)
     span, values = spans
     statement = sql.SQL(
         """
@@ -457,7 +460,7 @@ def _source(
              {order_by} LIMIT %(reach)s) AS g
         """
     ).format(
-        fix=_FIX,
+        fix=FIX,
         span=span,
         more=conditions.and_also(),
         order_by=_ORDER_IN_SPAN_BY[descending],

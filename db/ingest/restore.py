@@ -5,10 +5,12 @@ It is read back from the rows that the same transactions wrote; what these do no
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
+from db.core.fetch import value_of
 from telemetry.fix import Flag
 from telemetry.times import to_datetime
 
@@ -192,3 +194,11 @@ async def used_names(conn: Connection, first_fixes: Sequence[FirstFix]) -> list[
     times = [to_datetime(time_us) for time_us in times_us]
     cursor = await conn.execute(_USED_NAMES, (list(assets), list(trackers), times, list(seqs)))
     return [UsedName(*row) for row in await cursor.fetchall()]
+
+
+async def newest_receipt(conn: Connection, since: datetime) -> datetime:
+    """Return when the newest fix was received that was received at `since` or later; `since` where
+    there is none.
+    """
+    query = "SELECT max(received_at) FROM gps_events WHERE received_at >= %s"
+    return await value_of(conn, query, (since,)) or since

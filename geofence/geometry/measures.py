@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pyproj import Geod
 from shapely import Polygon
 
@@ -90,3 +91,12 @@ def _bbox(
 
 def _in_one_turn(lon: float) -> float:
     return lon if -180 <= lon <= 180 else lon - 360 * math.floor((lon + 180) / 360)
+
+
+def distances_m(
+    lon: float, lat: float, lons: NDArray[np.float64], lats: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the length of the shortest line from a place to each of others, (n,). Degrees."""
+    from_lon, from_lat = np.full(len(lons), lon), np.full(len(lats), lat)
+    _, _, away_m = _EARTH.inv(from_lon, from_lat, lons, lats)
+    return np.asarray(away_m, np.float64)

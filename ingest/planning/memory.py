@@ -1,7 +1,7 @@
 """The state that ingest keeps between batches, and how a plan changes it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from geofence.judging.state import State
 from geofence.late.amendments import AnnouncedState, VisitKey
 from geofence.late.segments import nothing_known
 from ingest.planning.backlogs import Backlogs
-from ingest.planning.decoded_batch import Waiting
+from ingest.planning.decoded_batch import DecodedBatch, Waiting
 from ingest.planning.pace import Company, LatePace, TransitionPace
 from ingest.planning.rate_limit import Rates
 from ingest.registry.registry import Registry
@@ -67,6 +67,8 @@ class Memory:
     """
     smaller_by: int = 1
     """The divisor of the length of pieces of backlogs; it grows after failures."""
+    newest_received_us: int = 0
+    """When the newest batch was received; see `in_order`."""
     reverted: int = 0
     """How many plans were reverted; what was planned from them does not hold."""
     _undo: Sequence[Undo] = ()
@@ -75,6 +77,14 @@ class Memory:
     def deferred_load(self) -> int:
         """The work that is deferred, in fixes."""
         return sum(one.part.load for one in self.deferred)
+
+    def in_order(self, arrivals: DecodedBatch) -> DecodedBatch:
+        """Return what is to be planned, received later than all that was planned before, also by
+        former leaders: who has read what was received up to a time has missed nothing
+        (`db.fixes.feed`).
+        """
+        self.newest_received_us = max(arrivals.received_us, self.newest_received_us + 1)
+        return replace(arrivals, received_us=self.newest_received_us)
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
         """Forget the state of assets that get a backlog."""

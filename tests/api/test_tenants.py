@@ -130,6 +130,11 @@ def attempts_of(
 ) -> Iterator[Attempt]:
     """Yield one for each place of the operation that takes an id."""
     parameters = [each for each in operation.get("parameters", ()) if kind_of(each)]
+    needed = {
+        each["name"]: str(each["schema"]["examples"][0])
+        for each in operation.get("parameters", ())
+        if each["in"] == "query" and each.get("required")
+    }
     kinds = {each["name"]: kind_of(each) or "" for each in parameters if each["in"] == "path"}
     body = body_of(operation, document, ours)
     our_path = path.format(**{name: ours[kind] for name, kind in kinds.items()})
@@ -143,7 +148,7 @@ def attempts_of(
     for each in parameters:
         if each["in"] == "query":
             text = theirs[kind_of(each) or ""]
-            query = {each["name"]: text}
+            query = needed | {each["name"]: text}
             yield Attempt(method, our_path, f"query {each['name']}", text, query, body)
     for place, kind in places_of_ids(body):
         changed = with_id(body, place, theirs[kind])

@@ -44,7 +44,7 @@ async def term_of(database: DatabaseUnderTest) -> AsyncIterator[LeaderTerm]:
 
 async def settle(term: LeaderTerm, messages: Sequence[RawMessage]) -> list[Result]:
     """Store the messages as one batch; returns what their source is told."""
-    arrivals = decode_batch(messages, now_us())
+    arrivals = term.memory.in_order(decode_batch(messages, now_us()))
     plan = await plan_with_lookups(term.conn, arrivals, term.memory, now_us)
     stored = await store(term, arrivals, plan)
     return [Result(code) for code in results(*stored)]

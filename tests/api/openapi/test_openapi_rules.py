@@ -50,6 +50,7 @@ OTHER_IDS = {
     "POST /v1/users/me/sign-out": "signOutCurrentUser",
     "GET /v1/search": "searchEverything",
     "GET /v1/events/stream": "streamEvents",
+    "GET /v1/gps-events/nearest": "getNearestGpsEvents",
     "GET /v1/work-orders/counts": "countWorkOrders",
     "POST /v1/assets/batch": "createAssets",
     "POST /v1/trackers/batch": "createTrackers",
