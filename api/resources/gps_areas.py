@@ -143,10 +143,11 @@ def _near(text: str) -> Area:
 
 def around(lon: float, lat: float, radius_m: float) -> Area:
     """Return what is at most so far away from a place."""
-    return _covered(Coverage([Circle(lon, lat, radius_m)], [0]))
+    return area_of(Coverage([Circle(lon, lat, radius_m)], [0]))
 
 
-def _covered(coverage: Coverage) -> Area:
+def area_of(coverage: Coverage) -> Area:
+    """Return what shapes cover."""
     west, south, east, north = coverage.span
     if east - west >= 360:
         west, east = -180.0, 180.0
@@ -179,7 +180,7 @@ async def _in_zone(
     # Before it was there, it had the shape that it has now.
     read = read_stored([each.shape for each in (newest, *shapes)])
     since_us = [0, *(to_us(each.valid_from) for each in shapes)]
-    by_shape = replace(wanted, area=_covered(Coverage(read, since_us)))
+    by_shape = replace(wanted, area=area_of(Coverage(read, since_us)))
     if zone_by is not None or (wanted.until is not None and wanted.until <= begun):
         return [by_shape]
     return [replace(by_visits, since=begun), replace(by_shape, until=begun)]

@@ -33,7 +33,7 @@ async def test_of_many_points_those_stay_that_tell_most(
     answer = await north.viewer.get("/v1/gps-events", asset_id=who.asset_id, max_points=3)
     assert shown(answer) == [text(minute(6)), text(minute(3)), text(minute(0))]
     assert (answer.json["total"], answer.json["next_cursor"]) == (7, None)
-    oldest_first = {"asset_id": who.asset_id, "max_points": 3, "sort": "time"}
+    oldest_first: dict[str, Any] = {"asset_id": who.asset_id, "max_points": 3, "sort": "time"}
     answer = await north.viewer.get("/v1/gps-events", **oldest_first)
     assert shown(answer) == [text(minute(0)), text(minute(3)), text(minute(6))]
     few = await north.viewer.get("/v1/gps-events", asset_id=who.asset_id, max_points=500)
@@ -43,7 +43,7 @@ async def test_of_many_points_those_stay_that_tell_most(
 async def test_each_machine_has_its_own_way(api: RunningApi, north: Organization) -> None:
     first = await driven(api, north, (13.0, 52.0), (13.1, 52.0), (13.2, 52.0))
     second = await driven(api, north, (14.0, 52.0), (14.1, 52.0), (14.2, 52.0))
-    both = {"asset_id": f"{first.asset_id},{second.asset_id}"}
+    both: dict[str, Any] = {"asset_id": f"{first.asset_id},{second.asset_id}"}
     answer = await north.viewer.get("/v1/gps-events", **both, max_points=4)
     assert sorted(shown(answer)) == [text(minute(0))] * 2 + [text(minute(2))] * 2
     refused = await north.viewer.get("/v1/gps-events", **both, max_points=3)
@@ -52,7 +52,7 @@ async def test_each_machine_has_its_own_way(api: RunningApi, north: Organization
 
 async def test_points_are_chosen_within_an_area(api: RunningApi, north: Organization) -> None:
     who = await driven(api, north, *((13.0 + 0.001 * number, 52.0) for number in range(6)))
-    near = {"asset_id": who.asset_id, "near": "52.0,13.002,100"}
+    near: dict[str, Any] = {"asset_id": who.asset_id, "near": "52.0,13.002,100"}
     answer = await north.viewer.get("/v1/gps-events", **near, max_points=2)
     assert shown(answer) == [text(minute(3)), text(minute(1))]
     assert answer.json["total"] == 3
@@ -60,7 +60,7 @@ async def test_points_are_chosen_within_an_area(api: RunningApi, north: Organiza
 
 @pytest.mark.parametrize("name", ["limit", "offset", "cursor", "total", "received_after"])
 async def test_what_does_not_go_with_max_points(north: Organization, name: str) -> None:
-    values = {"total": "none", "received_after": text(minute(0)), "cursor": "x"}
+    values: dict[str, Any] = {"total": "none", "received_after": text(minute(0)), "cursor": "x"}
     answer = await north.viewer.get(
         "/v1/gps-events", max_points="5", **{name: values.get(name, "1")}
     )
@@ -155,7 +155,7 @@ async def test_what_was_received_long_ago_is_found_in_few_looks(
 
 @pytest.mark.parametrize("name", ["sort", "offset", "bbox", "near"])
 async def test_what_does_not_go_with_received_after(north: Organization, name: str) -> None:
-    values = {"sort": "time", "offset": "0", "bbox": "1,2,3,4", "near": "1,2,3"}
+    values: dict[str, Any] = {"sort": "time", "offset": "0", "bbox": "1,2,3,4", "near": "1,2,3"}
     answer = await north.viewer.get(
         "/v1/gps-events", received_after=text(minute(0)), **{name: values[name]}
     )

@@ -4,7 +4,7 @@ they show.
 
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -140,8 +140,12 @@ async def test_every_page_is_what_a_look_at_all_visits_finds(
     windows = [(None, None), (at(20), None), (None, at(40)), (at(25), at(35)), (at(30.5), at(31))]
     async with reading(connections, stored.org_id) as conn:
         for since, until in windows:
-            for more in ({}, {"asset_ids": [asset]}, {"tracker_ids": [tracker]}):
-                wanted = FixFilter(zone_id=stored.zone_id, since=since, until=until, **more)
+            zone = FixFilter(zone_id=stored.zone_id, since=since, until=until)
+            of_asset, of_tracker = (
+                replace(zone, asset_ids=[asset]),
+                replace(zone, tracker_ids=[tracker]),
+            )
+            for wanted in (zone, of_asset, of_tracker):
                 newest_first = stored.within_visits(wanted)
                 limit = chances.choice((1, 3, 7, 200))
                 assert await walked(conn, wanted, limit, descending=True) == newest_first

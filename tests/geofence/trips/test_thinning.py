@@ -1,14 +1,19 @@
 """The points that tell most of a track."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from geofence.trips.thinning import kept_points
 
 SECOND_US = 1_000_000
 
 
-def kept(time_s: list[float], lon: list[float], lat: list[float], most: int) -> list[int]:
+def kept(
+    time_s: Sequence[float], lon: Sequence[float], lat: Sequence[float], most: int
+) -> list[int]:
     time_us = (np.array(time_s) * SECOND_US).astype(np.int64)
     track = np.zeros(len(time_us), np.int64)
     return kept_points(track, time_us, np.array(lon), np.array(lat), most).tolist()
@@ -60,7 +65,7 @@ def test_each_further_point_is_the_one_that_is_missed_most(seed: int) -> None:
     assert set(fewer) < set(chosen)
     (last,) = set(chosen) - set(fewer)
 
-    def missed_m(points: np.ndarray) -> np.ndarray:
+    def missed_m(points: NDArray[np.int64]) -> NDArray[np.float64]:
         place_m = np.stack((lon * np.cos(np.radians(lat)), lat)) * 111_195.0
         steady_m = [np.interp(time_us, time_us[points], axis[points]) for axis in place_m]
         return np.hypot(*(place_m - np.stack(steady_m)))
