@@ -90,6 +90,7 @@ from api.resources.work_orders import listing as work_orders
 from api.resources.work_orders import parts as work_order_parts
 from api.resources.work_orders import records as work_order_records
 from api.resources.work_orders import verbs as work_order_verbs
+from api.resources.zones import past_visits as zone_past_visits
 from api.resources.zones import routes as zones
 from api.resources.zones import trial as zone_trial
 from api.resources.zones import validation
@@ -121,6 +122,7 @@ RESOURCES = (
     gateways,
     unknown_devices,
     validation,
+    zone_past_visits,
     zone_trial,
     zone_versions,  # before zones, where its path would be an id
     zones,

@@ -7,6 +7,7 @@ shape that it had then, or by its newest one where it was not there.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import cos, radians
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -146,13 +147,16 @@ def around(lon: float, lat: float, radius_m: float) -> Area:
     return area_of(Coverage([Circle(lon, lat, radius_m)], [0]))
 
 
-def area_of(coverage: Coverage) -> Area:
-    """Return what shapes cover."""
+def area_of(coverage: Coverage, margin_deg: float = _ROUNDING_DEG) -> Area:
+    """Return what shapes cover. margin_deg: of latitude, by which the box is larger."""
     west, south, east, north = coverage.span
-    if east - west >= 360:
+    south, north = south - margin_deg, north + margin_deg
+    # As far to the east and west in metres, unless that is near a pole.
+    margin_deg /= max(cos(radians(max(-south, north))), 0.01)
+    if east - west + 2 * margin_deg >= 360:
         west, east = -180.0, 180.0
     else:
-        west, east = _wrapped(west - _ROUNDING_DEG), _wrapped(east + _ROUNDING_DEG)
+        west, east = _wrapped(west - margin_deg), _wrapped(east + margin_deg)
     return Area(Box(west, south, east, north), coverage.covers)
 
 

@@ -195,7 +195,7 @@ class _Trial:
             kind=body.kind,
             alert_on=body.alert_on,
             schedule=body.schedule,
-            max_speed_mps=[_max_speed_mps(settings, asset.asset_class) for asset in self._tried],
+            max_speed_mps=[max_speed_mps(settings, asset.asset_class) for asset in self._tried],
             max_accuracy_m=settings.max_accuracy_m or MAX_ACCURACY_M,
             since_us=to_us(body.since),
             until_us=max(to_us(body.since), to_us(until)),
@@ -277,6 +277,7 @@ def _packed(asset: int, fixes: Sequence[PastFix], trackers: dict[UUID, int]) -> 
     return np.array(rows, FIX_DTYPE).tobytes()
 
 
-def _max_speed_mps(settings: Organization, asset_class: str) -> float:
+def max_speed_mps(settings: Organization, asset_class: str) -> float:
+    """Return above which speed a fix of an asset is suspect."""
     usual = MAX_SPEED_MPS_OF_CLASS.get(asset_class, MAX_SPEED_MPS)
     return settings.max_speed_mps.get(asset_class, usual)

@@ -60,6 +60,7 @@ OTHER_IDS = {
     "POST /v1/zones/validate": "validateZone",
     "POST /v1/zones/try": "tryZone",
     "GET /v1/zones/versions": "listVersionsOfZones",
+    "GET /v1/zones/{id}/past-visits": "getZonePastVisits",
     "POST /v1/quotes/{id}/confirm-amounts": "confirmQuoteAmounts",
     "POST /v1/quotes/{id}/end-link": "endQuoteLink",
 }
