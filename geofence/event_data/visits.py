@@ -37,6 +37,18 @@ _Late = Annotated[
     bool, Meta(description="a fix that came out of order made it known", examples=[False])
 ]
 
+_Source = (
+    Annotated[
+        str,
+        word_field(
+            "`upload`: a point of an uploaded track made it known; null: a device's fix, or time",
+            ("upload",),
+            "upload",
+        ),
+    ]
+    | None
+)
+
 
 class BreachOrDwell(Struct):
     """An asset enters, leaves, or has stayed in a zone."""
@@ -87,6 +99,7 @@ class BreachOrDwell(Struct):
         | None
     )
     late: _Late
+    source: _Source
     cause: Annotated[
         str,
         word_field(
@@ -130,6 +143,7 @@ class Overspeed(Struct):
     ]
     distance_m: _DistanceM
     late: _Late
+    source: _Source
 
 
 class VisitAmendment(Struct):
@@ -160,3 +174,4 @@ class VisitAmendment(Struct):
     ]
     detected_at: _DetectedAt
     late: _Late
+    source: _Source
