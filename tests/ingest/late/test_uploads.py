@@ -14,6 +14,7 @@ from ingest.runtime import IngestRuntime
 from telemetry.fix import Flag, blank_rows
 from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, soon, square
+from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 
 HOME = (13.4, 52.5)
@@ -92,11 +93,14 @@ async def test_what_it_changes_of_a_visit_of_a_devices_fixes(
     tenant: Tenant,
     device: Device,
     ingest: IngestRuntime,
+    database: DatabaseUnderTest,
     pieces: Callable[[int], None],
     flags: int,
     in_pieces: bool,
 ) -> None:
-    """It splits a visit: the later part is entered by a device's fix, which was no news."""
+    """It splits a visit: the later part is entered by a device's fix, which was no news. In pieces,
+    ingest loses its memory meanwhile.
+    """
     vehicle, start = await tenant.vehicle(), soon(-100)
     await tenant.zone(square(*HOME), rules=ONE_EXIT)
     await device.send(vehicle, *drive(start, {0: AWAY, 10: HOME, 20: HOME, 30: HOME, 40: HOME}))
@@ -105,6 +109,13 @@ async def test_what_it_changes_of_a_visit_of_a_devices_fixes(
         pieces(1)
     points = drive(start, {15: AWAY, 16: AWAY})
     await tenant.upload(vehicle, *points, flags=flags)
+    if in_pieces:
+        await until(lambda: len(tenant.rows("SELECT FROM asset_backlogs")) == 1)
+        database.run(
+            "admin",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'opsc_ingest' AND datname = current_database()",
+        )
     await has_stored(tenant, 7)
     await device.send(vehicle, *drive(start, {50: AWAY}))
     await has_stored(tenant, 8)
