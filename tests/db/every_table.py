@@ -47,9 +47,12 @@ RENAMED: Mapping[str, str] = {
 }
 
 ADDED = {
+    "asset_backlogs": {"flags"},
     "device_connections": {"takes_commands"},
     "device_sessions": {"command_topic"},
+    "events": {"for_webhooks"},
     "gateways": {"mapping", "auto_register"},
+    "inbox": {"fix_flags"},
     "trackers": {"registered_by"},
 }
 """The columns that migrations have added to tables, by table."""
