@@ -42,6 +42,13 @@ _Path = Annotated[
     Field(examples=["/position/lat"], json_schema_extra={"pattern": _PATH}),
 ]
 
+_WHOLE_OR_PATH = "^(/([^/~]|~[01]){1,64}){0,8}$"
+_WholeOrPath = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    fields.shaped(_WHOLE_OR_PATH, 'must be a path in the message, such as "/positions", or ""'),
+    Field(json_schema_extra={"pattern": _WHOLE_OR_PATH}),
+]
 
 _EXAMPLE: dict[str, Any] = {"device": "/id", "lat": "/gps/lat", "lon": "/gps/lon", "time": "/time"}
 
@@ -85,11 +92,26 @@ class GatewayMapping(fields.Body):
     ignition: _Path | None = Field(
         default=None, description="true or false", examples=["/ignition"]
     )
+    positions: _WholeOrPath | None = Field(
+        default=None,
+        description="an array of positions of one device, where the paths but `device` begin at"
+        ' each; "": the message is it',
+        examples=["/positions"],
+    )
+    attributes: _WholeOrPath | None = Field(
+        default=None,
+        description="an object whose members are kept as attributes, but for those through which"
+        ' other paths lead; "": the position itself',
+        examples=["/attributes"],
+    )
 
     @model_validator(mode="after")
     def _names_a_device(self) -> Self:
         if (self.device is None) == (self.device_topic_level is None):
             says = "must have device or device_topic_level, and not both"
+            raise PydanticCustomError("shape", "{says}", {"says": says})
+        if self.positions is not None and self.time is None:
+            says = "must have time, since positions of one message have one time of receipt"
             raise PydanticCustomError("shape", "{says}", {"says": says})
         return self
 
