@@ -110,6 +110,11 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 (tenant.org_id, vehicle.tracker_id, NOW),
             )
             conn.execute(
+                "INSERT INTO gateway_sightings SELECT org_id, id, %s FROM gateways"
+                " WHERE org_id = %s",
+                (NOW, tenant.org_id),
+            )
+            conn.execute(
                 "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",
                 (tenant.org_id,),
             )

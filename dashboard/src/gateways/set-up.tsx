@@ -4,6 +4,7 @@ import type { Schemas } from '../api/client'
 import { useSay } from '../texts/texts'
 import { gatewayAddress, mqttServer } from '../trackers/addresses'
 import { Note } from '../ui/forms'
+import { QrCode } from '../ui/qr-code'
 import { CopyButton } from '../ui/table'
 import { PROGRAMS } from './kinds'
 
@@ -18,15 +19,23 @@ export function GatewaySetUp(props: { gateway: Schemas['NewGatewayItem'] }) {
       <p>{say('gateway-shown-once', { name })}</p>
       <code className="secret">{address}</code>
       <CopyButton text={address} />
-      <p>{say(`gateway-set-up-${kind}`)}</p>
-      <dl className="facts">
-        {settings.map(([setting, value]) => (
-          <Fragment key={setting}>
-            <dt>{setting}</dt>
-            <dd>{value === null ? say('gateway-address') : <code>{value}</code>}</dd>
-          </Fragment>
-        ))}
-      </dl>
+      <div className="set-up">
+        <div className="steps">
+          <p>{say(`gateway-set-up-${kind}`)}</p>
+          <dl className="facts">
+            {settings.map(([setting, value]) => (
+              <Fragment key={setting}>
+                <dt>{setting}</dt>
+                <dd>{value === null ? say('gateway-address') : <code>{value}</code>}</dd>
+              </Fragment>
+            ))}
+          </dl>
+        </div>
+        <figure>
+          <QrCode label={say('gateway-code')} text={address} />
+          <figcaption className="small">{say('gateway-code-hint')}</figcaption>
+        </figure>
+      </div>
       {byMqtt !== null && (
         <>
           <p>{say('gateway-by-mqtt')}</p>
