@@ -20,7 +20,7 @@ export function GatewaySetUp(props: { gateway: Schemas['NewGatewayItem'] }) {
       <code className="secret">{address}</code>
       <CopyButton text={address} />
       <div className="set-up">
-        <div className="steps">
+        <div>
           <p>{say(`gateway-set-up-${kind}`)}</p>
           <dl className="facts">
             {settings.map(([setting, value]) => (
@@ -30,31 +30,31 @@ export function GatewaySetUp(props: { gateway: Schemas['NewGatewayItem'] }) {
               </Fragment>
             ))}
           </dl>
+          {byMqtt !== null && (
+            <>
+              <p>{say('gateway-by-mqtt')}</p>
+              <dl className="facts">
+                <dt>{say('mqtt-server')}</dt>
+                <dd><code>{mqttServer(location)}</code></dd>
+                <dt>{say('user-name')}</dt>
+                <dd><code>{id}</code></dd>
+                <dt>{say('password-once')}</dt>
+                <dd><code>{secret}</code> <CopyButton text={secret} /></dd>
+                {byMqtt.map(([setting, value]) => (
+                  <Fragment key={setting}>
+                    <dt>{setting}</dt>
+                    <dd><code>{value}</code></dd>
+                  </Fragment>
+                ))}
+              </dl>
+            </>
+          )}
         </div>
         <figure>
           <QrCode label={say('gateway-code')} text={address} />
           <figcaption className="small">{say('gateway-code-hint')}</figcaption>
         </figure>
       </div>
-      {byMqtt !== null && (
-        <>
-          <p>{say('gateway-by-mqtt')}</p>
-          <dl className="facts">
-            <dt>{say('mqtt-server')}</dt>
-            <dd><code>{mqttServer(location)}</code></dd>
-            <dt>{say('user-name')}</dt>
-            <dd><code>{id}</code></dd>
-            <dt>{say('password-once')}</dt>
-            <dd><code>{secret}</code> <CopyButton text={secret} /></dd>
-            {byMqtt.map(([setting, value]) => (
-              <Fragment key={setting}>
-                <dt>{setting}</dt>
-                <dd><code>{value}</code></dd>
-              </Fragment>
-            ))}
-          </dl>
-        </>
-      )}
       <p>
         {say('gateway-devices', { id: deviceId })} <Link to="/trackers">{say('trackers')}</Link>
       </p>

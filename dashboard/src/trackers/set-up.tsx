@@ -23,17 +23,17 @@ export function SetUp(props: { tracker: Schemas['NewTrackerItem']; isNew: boolea
     <Note kind={props.isNew && hasFix ? 'good' : 'plain'}>
       {props.tracker.external_id !== null && <p>{say('set-up-by-gateway')}</p>}
       <p>{say('set-up-hint')}</p>
+      <dl className="facts">
+        <dt>{say('user-name')}</dt>
+        <dd><code>{id}</code></dd>
+        <dt>{say('password-once')}</dt>
+        <dd><code className="secret">{secret}</code></dd>
+        <dt>{say('topic')}</dt>
+        <dd><code>{topic}</code></dd>
+        <dt>{say('address-by-http')}</dt>
+        <dd><code>{httpAddress(props.tracker, location)}</code></dd>
+      </dl>
       <div className="set-up">
-        <dl className="facts">
-          <dt>{say('user-name')}</dt>
-          <dd><code>{id}</code></dd>
-          <dt>{say('password-once')}</dt>
-          <dd><code className="secret">{secret}</code></dd>
-          <dt>{say('topic')}</dt>
-          <dd><code>{topic}</code></dd>
-          <dt>{say('address-by-http')}</dt>
-          <dd><code>{httpAddress(props.tracker, location)}</code></dd>
-        </dl>
         {apps.map(([app, link]) => (
           <figure key={app}>
             <QrCode label={say('set-up-code', { app })} text={link} />
