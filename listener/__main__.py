@@ -149,6 +149,7 @@ async def _serve(
             worker.claims.write,
             worker.commands.write,
             worker.unknown_devices.write,
+            worker.gateway_sightings.write,
         ]
         writing = asyncio.create_task(keep_written(database_url, writers, drained))
         gc.freeze()

@@ -33,6 +33,7 @@ from listener.settings import ListenSettings
 from listener.shown import showing
 from listener.stored.claims import Claims
 from listener.stored.commands import Commands
+from listener.stored.gateway_sightings import GatewaySightings
 from listener.stored.gateways import Gateway, Gateways
 from listener.stored.identities import Identities, Identity
 from listener.stored.presence import ConnectedDevice, Presence
@@ -126,6 +127,7 @@ class Worker:
             sender.on_offered = showing(settings.shown_tracker)
         self.identities = Identities(self._identity_changed, Gateways(self.by_gateway.changed))
         self.unknown_devices = UnknownDevices()
+        self.gateway_sightings = GatewaySightings()
         self._show()
 
     # Connections ----------------------------------------------------------------------------

@@ -67,11 +67,15 @@ OPTIONAL_COLUMNS: Mapping[str, Known] = {
 
 
 class Flag(IntFlag):
-    """Findings about a stored fix. UNAUTHENTICATED: its sender had no secret, but an IMEI alone."""
+    """Findings about a stored fix. UNAUTHENTICATED: its sender had no secret, but an IMEI alone.
+    UPLOADED: it is a point of an uploaded track. QUIET: its events go to no webhook endpoint.
+    """
 
     SUSPECT = 1
     ROLLOVER = 2
     UNAUTHENTICATED = 4
+    UPLOADED = 8
+    QUIET = 16
 
 
 NO_EVIDENCE = Flag.SUSPECT | Flag.UNAUTHENTICATED

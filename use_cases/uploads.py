@@ -25,7 +25,7 @@ from db.resources import trackers
 from db.resources.quotas import check_room
 from db.resources.trackers import Tracker, TrackerSpan
 from operations.jobs import Fault, Piece
-from telemetry.fix import FixBatch
+from telemetry.fix import FixBatch, Flag
 from telemetry.formats.encode import encode_json
 from telemetry.ids import format_id
 from telemetry.times import format_time, to_datetime
@@ -38,10 +38,11 @@ _CONFLICT = "Another fix of that time is stored."
 
 
 class UploadedFile(msgspec.Struct, array_like=True, frozen=True):
-    """What a job reads of an upload."""
+    """What a job reads of an upload. webhooks: whether endpoints get its events."""
 
     form: TrackFormat
     content: bytes
+    webhooks: bool = False
 
 
 async def cover(conn: Connection, asset_id: UUID, times_us: NDArray[np.int64]) -> None:
@@ -84,8 +85,14 @@ def _gaps(spans: Sequence[TrackerSpan], times_us: NDArray[np.int64]) -> list[tup
     ]
 
 
-async def give(conn: Connection, org_id: UUID, asset_id: UUID, points: FixBatch) -> Piece:
-    """Put points, which are in order of time, into the inbox, and return what came of them."""
+async def give(
+    conn: Connection, org_id: UUID, asset_id: UUID, points: FixBatch, *, webhooks: bool
+) -> Piece:
+    """Put points, which are in order of time, into the inbox, and return what came of them.
+
+    webhooks: whether endpoints get the events of the points.
+    """
+    flags = Flag.UPLOADED if webhooks else Flag.UPLOADED | Flag.QUIET
     spans = await trackers.spans_of_asset(conn, asset_id)
     faults: list[Fault] = []
     sent = known = conflicts = 0
@@ -110,7 +117,7 @@ async def give(conn: Connection, org_id: UUID, asset_id: UUID, points: FixBatch)
         if fresh:
             topic = f"trackers/{format_id('trk', span.tracker_id)}/fixes"
             payload = encode_json(points.take(np.array(fresh)))
-            await inbox.put(conn, NewMessage(org_id, topic, payload))
+            await inbox.put(conn, NewMessage(org_id, topic, payload, fix_flags=flags))
             sent += len(fresh)
     return Piece(len(points), sent, known, conflicts, faults)
 

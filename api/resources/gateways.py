@@ -6,9 +6,10 @@ A revoked gateway stays revoked.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from fastapi import Body, Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -16,13 +17,15 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from api.http import fields
-from api.http.encoding import ok
+from api.http.encoding import ok, optional_time_text
 from api.http.problems import bad_field, conflict
 from api.request.access import Dispatcher
 from api.request.paging import SortedQuery
 from api.request.plain_resource import plain_routes
 from api.request.resource import Resource, item_of
+from db.core.connect import Connection
 from db.core.table import db_now
+from db.listener import gateway_sightings
 from db.resources.gateways import Gateway, gateways
 from db.resources.trackers import secret_hash
 
@@ -42,6 +45,13 @@ _Path = Annotated[
     Field(examples=["/position/lat"], json_schema_extra={"pattern": _PATH}),
 ]
 
+_WHOLE_OR_PATH = "^(/([^/~]|~[01]){1,64}){0,8}$"
+_WholeOrPath = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    fields.shaped(_WHOLE_OR_PATH, 'must be a path in the message, such as "/positions", or ""'),
+    Field(json_schema_extra={"pattern": _WHOLE_OR_PATH}),
+]
 
 _EXAMPLE: dict[str, Any] = {"device": "/id", "lat": "/gps/lat", "lon": "/gps/lon", "time": "/time"}
 
@@ -85,11 +95,26 @@ class GatewayMapping(fields.Body):
     ignition: _Path | None = Field(
         default=None, description="true or false", examples=["/ignition"]
     )
+    positions: _WholeOrPath | None = Field(
+        default=None,
+        description="an array of positions of one device, where the paths but `device` begin at"
+        ' each; "": the message is it',
+        examples=["/positions"],
+    )
+    attributes: _WholeOrPath | None = Field(
+        default=None,
+        description="an object whose members are kept as attributes, but for those through which"
+        ' other paths lead; "": the position itself',
+        examples=["/attributes"],
+    )
 
     @model_validator(mode="after")
     def _names_a_device(self) -> Self:
         if (self.device is None) == (self.device_topic_level is None):
             says = "must have device or device_topic_level, and not both"
+            raise PydanticCustomError("shape", "{says}", {"says": says})
+        if self.positions is not None and self.time is None:
+            says = "must have time, since positions of one message have one time of receipt"
             raise PydanticCustomError("shape", "{says}", {"says": says})
         return self
 
@@ -126,6 +151,11 @@ class GatewayItem(BaseModel):
     revoked_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    last_seen_at: datetime | None = Field(
+        default=None,
+        description="when its last message came, within a few seconds, where `include` asks for"
+        " it; null: it never sent one",
+    )
 
 
 class NewGatewayItem(GatewayItem):
@@ -152,12 +182,13 @@ class GatewayChange(fields.Body):
 
 
 class GatewayQuery(SortedQuery):
-    """The filters of gateways."""
+    """The filters of gateways, and what to show of them."""
 
     kind: GatewayKind | None = None
     revoked: Annotated[
         bool | None, Field(description="only those that are, or only those that are not")
     ] = None
+    include: Literal["last_seen_at"] | None = None
 
 
 def _columns(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -176,7 +207,16 @@ def _check(gateway: Gateway) -> None:
         raise bad_field("/mapping", f"messages of kind {gateway.kind} are known: leave it out")
 
 
-_gateways = Resource(gateways, item_of(GatewayItem), columns=_columns, check=_check)
+async def _included(
+    conn: Connection, _: str, rows: Sequence[Gateway]
+) -> dict[UUID, dict[str, Any]]:
+    seen = await gateway_sightings.of_gateways(conn, [row.id for row in rows])
+    return {row.id: {"last_seen_at": optional_time_text(seen.get(row.id))} for row in rows}
+
+
+_gateways = Resource(
+    gateways, item_of(GatewayItem), columns=_columns, check=_check, included=_included
+)
 router = plain_routes(_gateways, GatewayItem, GatewayQuery, change=GatewayChange)
 
 

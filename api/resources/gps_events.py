@@ -68,6 +68,7 @@ class GpsEventItem(BaseModel):
     unauthenticated: bool = Field(
         description="whether it came from a device that has no secret, but an IMEI alone"
     )
+    uploaded: bool = Field(description="whether it is a point of an uploaded track")
 
 
 class GpsEventList(ListOf[GpsEventItem]):
@@ -273,6 +274,7 @@ def fix_item(fix: HistoryFix) -> dict[str, Any]:
         "suspect": bool(fix.flags & Flag.SUSPECT),
         "rollover": bool(fix.flags & Flag.ROLLOVER),
         "unauthenticated": bool(fix.flags & Flag.UNAUTHENTICATED),
+        "uploaded": bool(fix.flags & Flag.UPLOADED),
     }
 
 

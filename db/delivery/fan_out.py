@@ -60,12 +60,12 @@ WITH asked AS (
     SELECT piece.org_id, e.id, e.seq, e.type, has.asset_ids, has.zone_ids, has.client_ids, has.tags
       FROM piece
      CROSS JOIN LATERAL (
-        SELECT id, seq, type, data FROM events
+        SELECT id, seq, type, data, for_webhooks FROM events
          WHERE org_id = piece.org_id AND seq > piece.done AND seq <= piece.until
          ORDER BY seq LIMIT piece.events) AS e
      CROSS JOIN LATERAL webhook_filter_values(
         CASE WHEN piece.have_filters THEN piece.org_id END, e.data) AS has
-     WHERE piece.endpoints > 0
+     WHERE piece.endpoints > 0 AND e.for_webhooks
 ), queued AS (
     INSERT INTO webhook_deliveries (org_id, endpoint_id, event_id, seq, is_ordered)
     SELECT o.org_id, wanting.id, o.id, o.seq, wanting.is_ordered

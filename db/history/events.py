@@ -23,20 +23,21 @@ from geofence.punches.claim import PUNCH_AMENDED, PUNCHED_IN, PUNCHED_OUT
 
 
 class Event(NamedTuple):
-    """A row as it is written; `data` is JSON text."""
+    """A row as it is written; `data` is JSON text. is_for_webhooks: whether endpoints get it."""
 
     org_id: UUID
     id: UUID
     type: str
     occurred_at: datetime
     data: str
+    is_for_webhooks: bool = True
 
 
 _INSERT = """
-INSERT INTO events (org_id, id, type, occurred_at, data)
-SELECT org_id, id, type, occurred_at, data::json
-  FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[], %b::text[]) WITH ORDINALITY
-       AS event (org_id, id, type, occurred_at, data, place)
+INSERT INTO events (org_id, id, type, occurred_at, data, for_webhooks)
+SELECT org_id, id, type, occurred_at, data::json, for_webhooks
+  FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::timestamptz[], %b::text[], %b::bool[])
+       WITH ORDINALITY AS event (org_id, id, type, occurred_at, data, for_webhooks, place)
  ORDER BY place
 """
 

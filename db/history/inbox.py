@@ -16,8 +16,9 @@ from db.history import quarantine
 
 
 class InboxMessage(NamedTuple):
-    """A message as ingest takes it. released_id: the row of quarantine that it was released from;
-    identity: the tracker of that row, so that a release gives no fix to another tracker.
+    """A message as ingest takes it. fix_flags: the `telemetry.fix.Flag` bits that its fixes get;
+    released_id: the row of quarantine that it was released from; identity: the tracker of that row,
+    so that a release gives no fix to another tracker.
 
     It answers to the names of a message of the broker that ingest asks for.
     """
@@ -25,6 +26,7 @@ class InboxMessage(NamedTuple):
     topic: str
     payload: bytes
     id: int
+    fix_flags: int
     released_id: UUID | None
     identity: UUID | None = None
     correlation_data: bytes | None = None
@@ -33,12 +35,15 @@ class InboxMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message that the API hands in. org_id: of its tracker, None where there is none."""
+    """A message that the API hands in. org_id: of its tracker, None where there is none.
+    fix_flags: see `InboxMessage`.
+    """
 
     org_id: UUID | None
     topic: str
     payload: bytes
     released_id: UUID | None = None
+    fix_flags: int = 0
 
 
 async def put(conn: Connection, message: NewMessage) -> None:
@@ -46,8 +51,15 @@ async def put(conn: Connection, message: NewMessage) -> None:
     woken up then. Not under a tenant: None.
     """
     await conn.execute(
-        "INSERT INTO inbox (org_id, topic, payload, quarantine_id) VALUES (%s, %s, %s, %s)",
-        (message.org_id, message.topic, message.payload, message.released_id),
+        "INSERT INTO inbox (org_id, topic, payload, quarantine_id, fix_flags)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        (
+            message.org_id,
+            message.topic,
+            message.payload,
+            message.released_id,
+            message.fix_flags,
+        ),
     )
     conn.note(Channel.INBOX)
 
@@ -67,9 +79,9 @@ async def waiting(
     """
     cursor = await conn.execute(
         """
-        SELECT topic, payload, id, quarantine_id,
+        SELECT topic, payload, id, fix_flags, quarantine_id,
                (SELECT tracker_id FROM quarantine WHERE quarantine.id = quarantine_id)
-          FROM (SELECT topic, payload, id, quarantine_id,
+          FROM (SELECT topic, payload, id, fix_flags, quarantine_id,
                        sum(length(payload)) OVER (ORDER BY id) - length(payload) AS bytes_before
                   FROM (SELECT * FROM inbox WHERE id <> ALL (%s)
                          ORDER BY id LIMIT %s) AS oldest) AS counted

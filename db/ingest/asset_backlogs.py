@@ -21,7 +21,7 @@ class Backlog(NamedTuple):
 
     state: what is known of the asset after that fix, opaque to SQL; None where ingest has to find
     an earlier state to begin with. judged_us: up to when the asset was judged before, None where
-    that is not known.
+    that is not known. flags: the bits of `telemetry.fix.Flag` that all late fixes to judge have.
     """
 
     org_id: UUID
@@ -30,26 +30,29 @@ class Backlog(NamedTuple):
     seq: int
     state: bytes | None
     judged_us: int | None = None
+    flags: int = 0
 
 
 _PUT = """
 INSERT INTO asset_backlogs AS known (org_id, asset_id, time, seq, revision)
 VALUES (current_org_id(), %s, %s, -1, %s)
     ON CONFLICT (org_id, asset_id) DO UPDATE
-   SET time = excluded.time, seq = excluded.seq, state = NULL, revision = excluded.revision
+   SET time = excluded.time, seq = excluded.seq, state = NULL, flags = 0,
+       revision = excluded.revision
  WHERE (excluded.time, excluded.seq) < (known.time, known.seq)
 """
 _CHANGED = """
 SELECT org_id, asset_id, (extract(epoch FROM time) * 1000000)::bigint, seq, state,
-       (extract(epoch FROM judged_until) * 1000000)::bigint
+       (extract(epoch FROM judged_until) * 1000000)::bigint, flags
   FROM asset_backlogs WHERE revision > %s
 """
 _MOVE = """
-INSERT INTO asset_backlogs (org_id, asset_id, time, seq, state, judged_until, revision)
+INSERT INTO asset_backlogs (org_id, asset_id, time, seq, state, judged_until, flags, revision)
 SELECT *, 0
-  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[], %s::bytea[], %s::timestamptz[])
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int4[], %s::bytea[],
+              %s::timestamptz[], %s::int2[])
     ON CONFLICT (org_id, asset_id) DO UPDATE
-   SET time = excluded.time, seq = excluded.seq, state = excluded.state
+   SET time = excluded.time, seq = excluded.seq, state = excluded.state, flags = excluded.flags
 """
 _REMOVE = """
 DELETE FROM asset_backlogs AS known USING unnest(%s::uuid[], %s::uuid[]) AS gone (org_id, asset_id)
@@ -72,7 +75,7 @@ async def move(conn: Connection, backlogs: Sequence[Backlog]) -> None:
     """Write how far the assets are judged, of those that begin to wait too."""
     if backlogs:
         rows = [
-            (*one[:2], to_datetime(one.time_us), *one[3:5], _or_none(one.judged_us))
+            (*one[:2], to_datetime(one.time_us), *one[3:5], _or_none(one.judged_us), one.flags)
             for one in backlogs
         ]
         await conn.execute(_MOVE, [list(column) for column in zip(*rows, strict=True)])

@@ -1,6 +1,6 @@
 """`data` of events of assets in zones: breaches, dwells, speeding, amended visits."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -34,7 +34,17 @@ _DistanceM = Annotated[
     float, Meta(description="to the edge of the zone, metres, negative inside", examples=[-12.48])
 ]
 _Late = Annotated[
-    bool, Meta(description="a fix that came out of order made it known", examples=[False])
+    bool,
+    Meta(description="a fix that came out of order, or an upload, made it known", examples=[False]),
+]
+
+_Source = Annotated[
+    Literal["upload"] | None,
+    Meta(
+        description="`upload`: a point of an uploaded track made it known; null: a device's fix,"
+        " or time",
+        examples=[None],
+    ),
 ]
 
 
@@ -87,6 +97,7 @@ class BreachOrDwell(Struct):
         | None
     )
     late: _Late
+    source: _Source
     cause: Annotated[
         str,
         word_field(
@@ -130,6 +141,7 @@ class Overspeed(Struct):
     ]
     distance_m: _DistanceM
     late: _Late
+    source: _Source
 
 
 class VisitAmendment(Struct):
@@ -160,3 +172,4 @@ class VisitAmendment(Struct):
     ]
     detected_at: _DetectedAt
     late: _Late
+    source: _Source

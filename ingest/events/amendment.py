@@ -7,6 +7,7 @@ from geofence.event_data.visits import VisitAmendment
 from geofence.late.amendments import AnnouncementKind
 from geofence.model.policy import AMENDED
 from geofence.model.visit_ids import amendment_event_id
+from ingest.events.detected import Detection
 from ingest.events.transition_rows import TransitionRow, visit_of
 from ingest.registry.registry import Registry
 from telemetry.ids import format_id
@@ -18,10 +19,8 @@ def amendment_event(
     change: AnnouncementKind,
     revision: int,
     left_us: int | None,
-    detected_at: str,
+    detection: Detection,
     registry: Registry,
-    *,
-    late: bool,
 ) -> Event:
     """Build the event of an amended visit.
 
@@ -45,8 +44,9 @@ def amendment_event(
         entered_at=format_time(transition.entered_us),
         left_at=None if left_us is None else format_time(left_us),
         retracted=change is AnnouncementKind.RETRACTED,
-        detected_at=detected_at,
-        late=late,
+        detected_at=detection.at,
+        late=detection.late,
+        source=detection.source,
     )
     return Event(
         org_id=registry.organizations[transition.organization],
@@ -54,4 +54,5 @@ def amendment_event(
         type=AMENDED,
         occurred_at=to_datetime(transition.time_us),
         data=msgspec.json.encode(data).decode(),
+        is_for_webhooks=detection.is_for_webhooks,
     )

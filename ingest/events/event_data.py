@@ -6,6 +6,7 @@ import msgspec
 
 from geofence.event_data.visits import BreachOrDwell, Overspeed
 from geofence.model.transitions import CAUSE_WORDS, INFERRED_WORDS, Cause
+from ingest.events.detected import Detection
 from ingest.events.transition_rows import TransitionRow
 from ingest.registry.registry import Registry, ZoneFacts
 from telemetry.ids import format_id
@@ -16,15 +17,12 @@ def breach_or_dwell_data(
     word: str,
     visit: UUID | None,
     facts: ZoneFacts,
-    detected_at: str,
+    detection: Detection,
     registry: Registry,
-    *,
-    late: bool = False,
 ) -> str:
     """Return the event's `data` as JSON text.
 
-    word: of the transition. visit: None where the asset is in no visit of the zone. late: whether a
-    fix out of order made the event known.
+    word: of the transition. visit: None where the asset is in no visit of the zone.
     """
     in_visit = visit is not None and word != "enter"
     breach = BreachOrDwell(
@@ -38,7 +36,7 @@ def breach_or_dwell_data(
         visit_id=None if visit is None else format_id("vis", visit),
         transition=word,
         occurred_at=transition.occurred_at,
-        detected_at=detected_at,
+        detected_at=detection.at,
         lat=transition.lat,
         lon=transition.lon,
         accuracy_m=transition.accuracy_m,
@@ -46,7 +44,8 @@ def breach_or_dwell_data(
         distance_m=transition.distance_m,
         initial=transition.cause == Cause.INITIAL,
         inferred=INFERRED_WORDS[transition.inferred],
-        late=late,
+        late=detection.late,
+        source=detection.source,
         cause=CAUSE_WORDS[transition.cause],
         dwell_s=(transition.time_us - transition.entered_us) / 1_000_000 if in_visit else None,
     )
@@ -57,14 +56,10 @@ def overspeed_data(
     transition: TransitionRow,
     visit: UUID,
     facts: ZoneFacts,
-    detected_at: str,
+    detection: Detection,
     registry: Registry,
-    *,
-    late: bool,
 ) -> str:
-    """Return the event's `data` as JSON text. late: whether a fix out of order made the event
-    known.
-    """
+    """Return the event's `data` as JSON text."""
     assert transition.speed_mps is not None  # it is what the transition tells of
     overspeed = Overspeed(
         asset_id=registry.assets.text(transition.asset),
@@ -76,13 +71,14 @@ def overspeed_data(
         zone_version=transition.version,
         visit_id=format_id("vis", visit),
         occurred_at=transition.occurred_at,
-        detected_at=detected_at,
+        detected_at=detection.at,
         lat=transition.lat,
         lon=transition.lon,
         accuracy_m=transition.accuracy_m,
         speed_mps=transition.speed_mps,
         speed_limit_mps=facts.rules["speed_limit_mps"],
         distance_m=transition.distance_m,
-        late=late,
+        late=detection.late,
+        source=detection.source,
     )
     return msgspec.json.encode(overspeed).decode()

@@ -22,7 +22,7 @@ from geofence.model.transitions import (
 )
 from geofence.model.visit_ids import event_id, schedule_start_event_id
 from ingest.events.amendment import amendment_event
-from ingest.events.detected import AFTER_FIXES, DetectedEvent
+from ingest.events.detected import AFTER_FIXES, DetectedEvent, Detection, FlagsOf
 from ingest.events.event_data import breach_or_dwell_data, overspeed_data
 from ingest.events.transition_rows import TransitionRow, read_transitions, visit_of
 from ingest.registry.registry import Registry
@@ -49,6 +49,7 @@ def outcome_of(
     registry: Registry,
     detected_us: int,
     announced: Mapping[UUID, AnnouncedState],
+    flags_of: FlagsOf,
 ) -> Outcome:
     """Return the rows that `transitions` (TRANSITION_DTYPE) make.
 
@@ -58,17 +59,17 @@ def outcome_of(
     outcome = Outcome()
     detected_at = format_time(detected_us)
     for transition in _in_order(read_transitions(transitions, registry), registry):
+        fix = AFTER_FIXES if transition.row < 0 else transition.row
+        detection = Detection(detected_at, by_late_fix=False, flags=flags_of(fix, transition))
         if transition.kind == Transition.SCHEDULE:
-            event = _schedule_start_event(transition, detected_at, registry)
+            event = _schedule_start_event(transition, detection, registry)
         else:
             visit = visit_of(transition, registry)
             before = announced.get(visit) if announced else None
             _note(outcome, transition, visit, registry, amends=before is not None and before.exit)
-            event = _event(transition, visit, before, detected_at, registry)
+            event = _event(transition, visit, before, detection, registry)
         if event is not None:
-            outcome.events.append(
-                DetectedEvent(AFTER_FIXES if transition.row < 0 else transition.row, event)
-            )
+            outcome.events.append(DetectedEvent(fix, event))
     return outcome
 
 
@@ -76,17 +77,17 @@ def _event(
     transition: TransitionRow,
     visit: UUID,
     before: AnnouncedState | None,
-    detected_at: str,
+    detection: Detection,
     registry: Registry,
 ) -> Event | None:
     kind = AnnouncementKind(TRANSITION_WORDS[transition.kind])
     instead = kind if before is None else before.instead_of(kind)
     if instead is kind:
-        return visit_event(transition, visit, detected_at, registry, late=False)
+        return visit_event(transition, visit, detection, registry)
     if before is None or instead is None:
         return None
     end = (instead, before.revision + 1, transition.time_us)
-    return amendment_event(transition, *end, detected_at, registry, late=False)
+    return amendment_event(transition, *end, detection, registry)
 
 
 def _in_order(transitions: list[TransitionRow], registry: Registry) -> Iterator[TransitionRow]:
@@ -181,7 +182,7 @@ def opened_visit(transition: TransitionRow, visit: UUID, registry: Registry) -> 
 
 
 def visit_event(
-    transition: TransitionRow, visit: UUID, detected_at: str, registry: Registry, *, late: bool
+    transition: TransitionRow, visit: UUID, detection: Detection, registry: Registry
 ) -> Event | None:
     """Return the event of a transition of a visit, if it has one."""
     facts = registry.zone_facts(transition.zone, transition.version)
@@ -197,14 +198,15 @@ def visit_event(
         id=event_id(visit, word),
         type=kind,
         occurred_at=to_datetime(transition.time_us),
-        data=overspeed_data(transition, visit, facts, detected_at, registry, late=late)
+        data=overspeed_data(transition, visit, facts, detection, registry)
         if word == "overspeed"
-        else breach_or_dwell_data(transition, word, visit, facts, detected_at, registry, late=late),
+        else breach_or_dwell_data(transition, word, visit, facts, detection, registry),
+        is_for_webhooks=detection.is_for_webhooks,
     )
 
 
 def _schedule_start_event(
-    transition: TransitionRow, detected_at: str, registry: Registry
+    transition: TransitionRow, detection: Detection, registry: Registry
 ) -> Event | None:
     """Return the event of an asset that is in the wrong place when the zone's hours begin."""
     facts = registry.zone_facts(transition.zone, transition.version)
@@ -220,5 +222,6 @@ def _schedule_start_event(
         ),
         type=BREACH,
         occurred_at=to_datetime(transition.time_us),
-        data=breach_or_dwell_data(transition, word, visit, facts, detected_at, registry),
+        data=breach_or_dwell_data(transition, word, visit, facts, detection, registry),
+        is_for_webhooks=detection.is_for_webhooks,
     )

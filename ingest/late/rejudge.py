@@ -7,6 +7,7 @@ The past of each asset is read from the database (`ingest.late.lookup`), judged 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -25,7 +26,8 @@ from geofence.late.history import History, Unsettled
 from geofence.late.revision import Revision
 from geofence.late.segments import Circumstances
 from geofence.zones.versions import MAX_TIME_US
-from ingest.events.detected import AFTER_FIXES, BEFORE_FIXES, DetectedEvent
+from ingest.events.detected import AFTER_FIXES, BEFORE_FIXES, DetectedEvent, FlagsOf
+from ingest.events.transition_rows import TransitionRow
 from ingest.late import rows as late_rows
 from ingest.late.lookup import LONGEST_PIECE, AssetPast, LateSpan, Lookup
 from ingest.registry.registry import Registry
@@ -106,7 +108,8 @@ def judge(
             unsettled[asset] = known.span.deeper()
             continue
         _flag(rows, own, revisions, rejudged, registry)
-        _write(history, revisions, own.tolist(), rejudged, registry, now_us[1])
+        flags_of = partial(_flags_of, rows, known)
+        _write(history, revisions, own.tolist(), rejudged, registry, now_us[1], flags_of)
         _mark(history, known, rejudged, registry)
         if known.more_follow:
             rejudged.backlogs[asset] = _rest(history, known.backlog, rejudged, registry)
@@ -201,6 +204,7 @@ def _write(
     rejudged: Rejudged,
     registry: Registry,
     clock_us: int,
+    flags_of: FlagsOf,
 ) -> None:
     """Write the visits as they are in the end, and all events on the way.
 
@@ -215,11 +219,30 @@ def _write(
         first += revision.fixes
         changed.update(visit.key for visit in revision.visits)
         rejudged.events += late_rows.events(
-            history.asset, revision, of_revision, registry, clock_us
+            history.asset, revision, of_revision, registry, clock_us, flags_of
         )
     rejudged.visits += [
         late_rows.visit_row(history.asset, history.visits[key], registry) for key in changed
     ]
+
+
+def _flags_of(rows: NDArray[np.void], known: AssetPast, fix: int, transition: TransitionRow) -> int:
+    """Return the flags of what made a transition known (`FlagsOf`).
+
+    rows: the fixes of the batch. Where it was none of them, it is the uploaded fix that shows the
+    transition, or else, in the time that was judged before, what began the backlog.
+    """
+    if BEFORE_FIXES < fix < AFTER_FIXES:
+        return int(rows["flags"][fix])
+    for some in (known.rows, rows[rows["asset"] == transition.asset]):
+        assert some is not None  # a past that is judged has its fixes
+        here = (some["time_us"] == transition.fix_us) & (some["seq"] == transition.fix_seq)
+        flags = int(np.bitwise_or.reduce(some["flags"][here], initial=0))
+        if flags & Flag.UPLOADED:
+            return flags
+    if known.backlog is None or known.backlog.judged_us is None:
+        return 0
+    return known.backlog.flags if transition.time_us <= known.backlog.judged_us else 0
 
 
 def _keep(history: History, rejudged: Rejudged, registry: Registry) -> None:
@@ -238,8 +261,8 @@ def _rest(
     for key in history.visits:
         rejudged.announced[late_rows.visit_id_of(history.asset, key, registry)] = None
     state = history.state()
-    judged_us = None if before is None else before.judged_us
-    return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry), judged_us)
+    told = (None, 0) if before is None else (before.judged_us, before.flags)
+    return Backlog(*checkpoints.encode(state.assets[0], state.memberships, registry), *told)
 
 
 def _mark(history: History, known: AssetPast, rejudged: Rejudged, registry: Registry) -> None:

@@ -1,6 +1,7 @@
 """The rows that late fixes change: visits and events."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 import numpy as np
@@ -20,7 +21,7 @@ from geofence.model.transitions import (
 )
 from geofence.model.visit_ids import visit_id
 from ingest.events.amendment import amendment_event
-from ingest.events.detected import DetectedEvent
+from ingest.events.detected import DetectedEvent, Detection, FlagsOf
 from ingest.events.transition_rows import TransitionRow, read_transitions, visit_of
 from ingest.events.visits import opened_visit, outcome_of, visit_event
 from ingest.registry.registry import Registry
@@ -36,7 +37,12 @@ _FIRST = {
 
 
 def events(
-    asset: int, revision: Revision, fixes: Sequence[int], registry: Registry, clock_us: int
+    asset: int,
+    revision: Revision,
+    fixes: Sequence[int],
+    registry: Registry,
+    clock_us: int,
+    flags_of: FlagsOf,
 ) -> list[DetectedEvent]:
     """Return the events of one revision of an asset's visits, in order.
 
@@ -46,15 +52,23 @@ def events(
     found: list[tuple[_Order, DetectedEvent]] = []
     transitions = read_transitions(_rows(asset, revision.announcements, registry), registry)
     for transition, one in zip(transitions, revision.announcements, strict=True):
-        event = _event(transition, one, detected_at, registry)
+        fix = fixes[one.fix]
+        detection = Detection(detected_at, one.late, flags_of(fix, transition))
+        event = _event(transition, one, detection, registry)
         if event is not None:
             order = (*one.order, registry.zones[one.visit.key.zone])
-            found.append((order, DetectedEvent(fixes[one.fix], event)))
+            found.append((order, DetectedEvent(fix, event)))
     for start in revision.schedule_starts:
-        rows = np.array([start], TRANSITION_DTYPE)
-        for _, event in outcome_of(rows, registry, clock_us, {}).events:
-            found.append((_order(start, registry), DetectedEvent(fixes[int(start["row"])], event)))
+        rows, fix = np.array([start], TRANSITION_DTYPE), fixes[int(start["row"])]
+        told = outcome_of(rows, registry, clock_us, {}, partial(_flags_by, flags_of, fix))
+        for _, event in told.events:
+            found.append((_order(start, registry), DetectedEvent(fix, event)))
     return [known for _, known in sorted(found, key=lambda one: one[0])]
+
+
+def _flags_by(flags_of: FlagsOf, fix: int, _: int, transition: TransitionRow) -> int:
+    """Return the flags of a transition that this fix made known, whatever its row says."""
+    return flags_of(fix, transition)
 
 
 def _order(start: np.void, registry: Registry) -> _Order:
@@ -66,14 +80,14 @@ def _order(start: np.void, registry: Registry) -> _Order:
 
 
 def _event(
-    transition: TransitionRow, one: Announcement, detected_at: str, registry: Registry
+    transition: TransitionRow, one: Announcement, detection: Detection, registry: Registry
 ) -> Event | None:
     if one.kind in _FIRST:
         visit = visit_of(transition, registry)
-        return visit_event(transition, visit, detected_at, registry, late=one.late)
+        return visit_event(transition, visit, detection, registry)
     left_us = None if one.visit.left is None else one.visit.left.time_us
     amended = (one.kind, one.visit.revision, left_us)
-    return amendment_event(transition, *amended, detected_at, registry, late=one.late)
+    return amendment_event(transition, *amended, detection, registry)
 
 
 def _rows(

@@ -85,10 +85,19 @@ class Backlogs:
             if known is None:
                 moved[asset] = backlog
             elif backlog[2:4] < known[2:4]:
-                moved[asset] = known._replace(time_us=backlog.time_us, seq=backlog.seq, state=None)
+                moved[asset] = known._replace(
+                    time_us=backlog.time_us,
+                    seq=backlog.seq,
+                    state=None,
+                    flags=known.flags & backlog.flags,
+                )
         for row in rows[np.isin(rows["asset"], list(waiting))]:
             asset, identity = int(row["asset"]), (int(row["time_us"]), int(row["seq"]))
             known = moved.get(asset, self._by_asset[asset])
+            if known.judged_us is not None and identity[0] <= known.judged_us:
+                flags = known.flags & int(row["flags"])
+                if flags != known.flags:
+                    moved[asset] = known = known._replace(flags=flags)
             if identity <= known[2:4]:
                 moved[asset] = known._replace(time_us=identity[0], seq=-1, state=None)
         return BacklogProgress(moved, done, now_us if judged else None, len(waiting | begun.keys()))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.planning.poison_messages import refuse
-from ingest.sources.source import RawMessage
+from ingest.sources.source import RawMessage, are_in_database, fix_flags
 from telemetry.formats.decode import ANCIENT_BEFORE_US, Decoded, decode, format_of
 from telemetry.formats.decoded import oversize_message
 from telemetry.rejection import Reason
@@ -82,5 +82,8 @@ def decode_batch(
     for number, payload in (opened or {}).items():
         payloads[number] = payload
     decoded = decode(payloads, formats)
+    if are_in_database(messages[:1]):  # then all are: a batch is of one source
+        flags = np.array([fix_flags(message) for message in messages], np.uint8)
+        decoded.batch.rows["flags"] |= flags[decoded.batch.rows["message"]]
     cut = {n: oversize_message(size) for n, m in enumerate(messages) if (size := m.oversize_bytes)}
     return DecodedBatch(messages, refuse(decoded, cut, Reason.OVERSIZE), received_us, oldest_us)

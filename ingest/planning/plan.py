@@ -29,7 +29,7 @@ from geofence.judging.state import StateDelta
 from geofence.late.segments import nothing_known
 from geofence.late.visit_keys import make_keys_unique
 from geofence.zones.versions import MAX_TIME_US, MIN_TIME_US
-from ingest.events.detected import in_order
+from ingest.events.detected import flags_in, in_order
 from ingest.events.visits import Outcome, outcome_of
 from ingest.late.lookup import MOST_CHECKPOINTS, AssetPast, LateSpan, Lookup, Past, Planning
 from ingest.late.rejudge import Rejudged, judge, rows_by_asset
@@ -151,7 +151,9 @@ def make_plan(arrivals: DecodedBatch, memory: Memory, now_us: int) -> Planning[W
     deferred = with_equals(cut, accepted.batch)
     new, conflicts = without_rows(work.new, deferred), without_rows(fresh.conflicts, deferred)
     batch = without_rows(without_rows(accepted.batch, deferred), conflicts)
-    outcome = outcome_of(evaluation.transitions, registry, now_us, memory.announced)
+    outcome = outcome_of(
+        evaluation.transitions, registry, now_us, memory.announced, flags_in(work.new.rows)
+    )
     checkpoints = memory.checkpoints.due(judged.delta, registry)
     refusals = [*accepted.refusals, *refuse_conflicts(conflicts, arrivals, registry)]
     progress = memory.backlogs.progress(fresh.batch.rows, late.backlogs, work.new_backlogs, now_us)
@@ -324,8 +326,11 @@ def _new_backlogs(
         row = state.assets[asset : asset + 1]
         judged_us = int(np.maximum(row["newest_us"], row["clock_us"]).max(initial=MIN_TIME_US))
         known_us = None if judged_us == MIN_TIME_US else judged_us
+        flags = 0
+        if asset not in reassigned_us:
+            flags = int(np.bitwise_and.reduce(batch.rows["flags"][own]))
         backlogs[asset] = Backlog(
-            organization, registry.assets[asset], since_us, -1, None, known_us
+            organization, registry.assets[asset], since_us, -1, None, known_us, flags
         )
     return backlogs
 

@@ -189,6 +189,11 @@ def _of_inbox(messages: Sequence[RawMessage]) -> list[InboxMessage]:
     return [message for message in messages if isinstance(message, InboxMessage)]
 
 
+def fix_flags(message: RawMessage) -> int:
+    """Return the `telemetry.fix.Flag` bits that the fixes of a message get."""
+    return message.fix_flags if isinstance(message, InboxMessage) else 0
+
+
 def released_id(message: RawMessage) -> UUID | None:
     """Return the row of quarantine that a message was released from."""
     return message.released_id if isinstance(message, InboxMessage) else None

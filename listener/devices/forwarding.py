@@ -51,6 +51,7 @@ class Forwarding:
 
     def offer(self, message: Publish) -> None:
         """Give the link a message as one of the tracker that it is of."""
+        self._worker.gateway_sightings.sent(self.gateway)
         name = self.gateway.device_of(message.topic, message.payload)
         if name is None:
             self._refuse(message, Result.OVERSIZE if message.oversize_bytes else Result.UNDECODABLE)

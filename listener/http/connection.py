@@ -285,6 +285,7 @@ class HttpDevice(asyncio.Protocol):
 
     async def _forward(self, gateway: Gateway, payload: bytes, oversize_bytes: int) -> None:
         """Give the link a message as one of the tracker that it is of."""
+        self._worker.gateway_sightings.sent(gateway)
         identities, identity = self._worker.identities, None
         device = gateway.device_of("", payload)
         if device is not None:

@@ -47,9 +47,12 @@ RENAMED: Mapping[str, str] = {
 }
 
 ADDED = {
+    "asset_backlogs": {"flags"},
     "device_connections": {"takes_commands"},
     "device_sessions": {"command_topic"},
+    "events": {"for_webhooks"},
     "gateways": {"mapping", "auto_register"},
+    "inbox": {"fix_flags"},
     "trackers": {"registered_by"},
 }
 """The columns that migrations have added to tables, by table."""
@@ -105,6 +108,11 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
             conn.execute(
                 "INSERT INTO fix_hours_changed (org_id, tracker_id, hour) VALUES (%s, %s, %s)",
                 (tenant.org_id, vehicle.tracker_id, NOW),
+            )
+            conn.execute(
+                "INSERT INTO gateway_sightings SELECT org_id, id, %s FROM gateways"
+                " WHERE org_id = %s",
+                (NOW, tenant.org_id),
             )
             conn.execute(
                 "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",

@@ -229,6 +229,7 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
     assert tables == {
         "device_connections": "ISU",
         "device_sessions": "DISU",
+        "gateway_sightings": "IS",
         "listeners": "DISU",
         "unknown_devices": "DISU",
     }
@@ -244,7 +245,7 @@ def test_the_listener_may_read_who_signs_in_and_write_who_is_connected_and_no_mo
     with psycopg.connect(database.url("opsc_listen")) as conn:
         for table in (
             *("trackers", "device_sessions", "device_connections", "imei_claims"),
-            *("unknown_devices", "commands"),
+            *("unknown_devices", "commands", "gateway_sightings"),
         ):
             assert _seen(conn, table) >= set(tenants)
 

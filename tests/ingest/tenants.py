@@ -13,7 +13,8 @@ from api.resources.trackers.assignment import Assignment, assign
 from db.core.connect import Connection
 from db.core.ids import new_id
 from db.core.registry_revision import bump
-from db.history import quarantine_list
+from db.history import inbox, quarantine_list
+from db.history.inbox import NewMessage
 from db.resources import assets, organizations, trackers, zones
 from db.resources.organizations import create_organization
 from db.resources.trackers import Tracker
@@ -239,6 +240,17 @@ class Tenant:
         """Release a message in quarantine, which is judged again."""
         async with self._transaction() as conn:
             return await quarantine_list.release(conn, quarantine_id)
+
+    async def upload(self, vehicle: Vehicle, *fixes: dict[str, Any], flags: int) -> None:
+        """Put fixes into the inbox, as an upload does."""
+        message = NewMessage(
+            self.org_id,
+            f"trackers/{vehicle.name}/fixes",
+            json.dumps(fixes).encode(),
+            fix_flags=flags,
+        )
+        async with self._transaction() as conn:
+            await inbox.put(conn, message)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Read what opsc_app sees of this organization."""

@@ -26,8 +26,8 @@ _MOST_WAITING = 5  # messages of the organization in the inbox
 
 
 class _Upload:
-    def __init__(self, org_id: UUID, track: Track) -> None:
-        self._org_id, self._track = org_id, track
+    def __init__(self, org_id: UUID, track: Track, *, webhooks: bool) -> None:
+        self._org_id, self._track, self._webhooks = org_id, track, webhooks
         self.total = len(track.points)
 
     async def piece(self, conn: Connection, job: HeldJob) -> Piece | None:
@@ -47,7 +47,7 @@ class _Upload:
             for time_us in times_us[rows[~is_credible[rows]]].tolist()
         ]
         points = self._track.points.take(rows[is_credible[rows]])
-        given = await give(conn, self._org_id, job.asset_id, points)
+        given = await give(conn, self._org_id, job.asset_id, points, webhooks=self._webhooks)
         faults += given.faults
         return Piece(len(rows), given.written, given.known, given.conflicts, faults)
 
@@ -64,7 +64,8 @@ def prepare_upload(org_id: UUID, content: bytes) -> Work:
     """Read a track. Raises JobError."""
     stored = msgspec.msgpack.decode(content, type=UploadedFile)
     try:
-        return _Upload(org_id, read_track(stored.form, stored.content))
+        track = read_track(stored.form, stored.content)
+        return _Upload(org_id, track, webhooks=stored.webhooks)
     except TraceError as error:
         text = str(error)
         raise JobError(f"{text[0].upper()}{text[1:]}.") from None

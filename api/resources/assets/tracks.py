@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -47,6 +48,14 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
+class TrackQuery(fields.Query):
+    """How a track is uploaded."""
+
+    webhooks: Annotated[
+        bool, Field(description="whether webhook endpoints get the events of the track")
+    ] = False
+
+
 @router.post(
     "/{id}/tracks",
     operation_id="createAssetTrack",
@@ -54,11 +63,17 @@ _SCHEMA: dict[str, Any] = {
     response_model=JobItem,
     openapi_extra=takes(_SCHEMA, *_FORMATS),
 )
-async def upload_track(request: Request, access: Dispatcher, asset_id: _AssetPath) -> Response:
+async def upload_track(
+    request: Request,
+    access: Dispatcher,
+    asset_id: _AssetPath,
+    query: Annotated[TrackQuery, Query()],
+) -> Response:
     """Upload a track of the asset: a job gives its points on to be judged, as fixes of the tracker
     that the asset had at each time.
     """
-    file = UploadedFile(_FORMATS[request.state.content_type], request.state.content)
+    form = _FORMATS[request.state.content_type]
+    file = UploadedFile(form, request.state.content, query.webhooks)
     content = msgspec.msgpack.encode(file)
     async with access.transaction() as conn:
         if not await KINDS["asset"].lock_existing(conn, [asset_id]):

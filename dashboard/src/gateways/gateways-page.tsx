@@ -13,6 +13,7 @@ import { GatewaySetUp } from './set-up'
 
 const GATEWAYS = ['gateways']
 const MOST = 1_000 // of a page
+const LOOK_AGAIN_MS = 10_000
 type Gateway = Schemas['GatewayItem']
 
 /** Gateways: servers that forward the positions of many devices. */
@@ -25,7 +26,8 @@ export function GatewaysPage() {
   const [changed, setChanged] = useState<Gateway | null>(null)
   const gateways = useQuery({
     queryKey: GATEWAYS,
-    queryFn: () => data(api.GET('/v1/gateways', { params: { query: { limit: MOST } } })),
+    queryFn: () => data(api.GET('/v1/gateways', { params: { query: { limit: MOST, include: 'last_seen_at' } } })),
+    refetchInterval: LOOK_AGAIN_MS,
   })
   const refresh = () => queries.invalidateQueries({ queryKey: GATEWAYS })
   const make = useMutation({
@@ -60,6 +62,10 @@ export function GatewaysPage() {
     { title: 'kind', cell: ({ kind }) => PROGRAMS[kind].title },
     { title: 'auto-register', cell: ({ auto_register }) => (auto_register === null ? '' : <code>{auto_register}</code>) },
     { title: 'state', cell: ({ revoked_at }) => say(revoked_at === null ? 'gateway-active' : 'revoked') },
+    {
+      title: 'gateway-last-seen',
+      cell: ({ last_seen_at: seen }) => (seen ? timeText(language, seen, 'second') : say('never-seen')),
+    },
     { title: 'created', cell: ({ created_at }) => timeText(language, created_at) },
     ...(mayChange ? [{ title: '', cell: buttons }] : []),
   ]

@@ -4,6 +4,7 @@ import type { Schemas } from '../api/client'
 import { useSay } from '../texts/texts'
 import { gatewayAddress, mqttServer } from '../trackers/addresses'
 import { Note } from '../ui/forms'
+import { QrCode } from '../ui/qr-code'
 import { CopyButton } from '../ui/table'
 import { PROGRAMS } from './kinds'
 
@@ -18,34 +19,42 @@ export function GatewaySetUp(props: { gateway: Schemas['NewGatewayItem'] }) {
       <p>{say('gateway-shown-once', { name })}</p>
       <code className="secret">{address}</code>
       <CopyButton text={address} />
-      <p>{say(`gateway-set-up-${kind}`)}</p>
-      <dl className="facts">
-        {settings.map(([setting, value]) => (
-          <Fragment key={setting}>
-            <dt>{setting}</dt>
-            <dd>{value === null ? say('gateway-address') : <code>{value}</code>}</dd>
-          </Fragment>
-        ))}
-      </dl>
-      {byMqtt !== null && (
-        <>
-          <p>{say('gateway-by-mqtt')}</p>
+      <div className="set-up">
+        <div>
+          <p>{say(`gateway-set-up-${kind}`)}</p>
           <dl className="facts">
-            <dt>{say('mqtt-server')}</dt>
-            <dd><code>{mqttServer(location)}</code></dd>
-            <dt>{say('user-name')}</dt>
-            <dd><code>{id}</code></dd>
-            <dt>{say('password-once')}</dt>
-            <dd><code>{secret}</code> <CopyButton text={secret} /></dd>
-            {byMqtt.map(([setting, value]) => (
+            {settings.map(([setting, value]) => (
               <Fragment key={setting}>
                 <dt>{setting}</dt>
-                <dd><code>{value}</code></dd>
+                <dd>{value === null ? say('gateway-address') : <code>{value}</code>}</dd>
               </Fragment>
             ))}
           </dl>
-        </>
-      )}
+          {byMqtt !== null && (
+            <>
+              <p>{say('gateway-by-mqtt')}</p>
+              <dl className="facts">
+                <dt>{say('mqtt-server')}</dt>
+                <dd><code>{mqttServer(location)}</code></dd>
+                <dt>{say('user-name')}</dt>
+                <dd><code>{id}</code></dd>
+                <dt>{say('password-once')}</dt>
+                <dd><code>{secret}</code> <CopyButton text={secret} /></dd>
+                {byMqtt.map(([setting, value]) => (
+                  <Fragment key={setting}>
+                    <dt>{setting}</dt>
+                    <dd><code>{value}</code></dd>
+                  </Fragment>
+                ))}
+              </dl>
+            </>
+          )}
+        </div>
+        <figure>
+          <QrCode label={say('gateway-code')} text={address} />
+          <figcaption className="small">{say('gateway-code-hint')}</figcaption>
+        </figure>
+      </div>
       <p>
         {say('gateway-devices', { id: deviceId })} <Link to="/trackers">{say('trackers')}</Link>
       </p>

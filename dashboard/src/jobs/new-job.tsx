@@ -5,9 +5,9 @@ import { problemOf } from '../api/problem'
 import { useAssetNames } from '../live/live'
 import { useSay } from '../texts/texts'
 import { Choice } from '../ui/choice'
-import { Button, Note, ProblemNote } from '../ui/forms'
+import { Button, Check, Note, ProblemNote } from '../ui/forms'
 import { Faults } from './faults'
-import { KINDS, textOf, TRACK_ENDS, typeOfTrack, type Check, type Job } from './jobs'
+import { KINDS, textOf, TRACK_ENDS, typeOfTrack, type Check as FileCheck, type Job } from './jobs'
 
 type ImportKind = Exclude<Job['kind'], 'upload_track'>
 
@@ -20,12 +20,13 @@ export function NewJob(props: { onMade: () => void }) {
   const assets = useAssetNames()
   const [kind, setKind] = useState<Job['kind']>('import_assets')
   const [assetId, setAssetId] = useState('')
+  const [toWebhooks, setToWebhooks] = useState(false)
   const [file, setFile] = useState<File | null>(null)
   const isTrack = kind === 'upload_track'
   const trackType = file === null ? null : typeOfTrack(file.name)
   const check = useMutation({ mutationFn: (of: File) => checked(kind as ImportKind, of) })
   const make = useMutation({
-    mutationFn: (of: File) => (isTrack ? uploaded(assetId, of) : imported(kind as ImportKind, of)),
+    mutationFn: (of: File) => (isTrack ? uploaded(assetId, of, toWebhooks) : imported(kind as ImportKind, of)),
     onSuccess: () => {
       check.reset()
       props.onMade()
@@ -62,6 +63,9 @@ export function NewJob(props: { onMade: () => void }) {
           onChoose={setAssetId}
         />
       )}
+      {isTrack && (
+        <Check label={say('track-webhooks')} hint={say('track-webhooks-hint')} isChecked={toWebhooks} onChange={setToWebhooks} />
+      )}
       <div className="field">
         <label htmlFor="job-file">{say('job-file')}</label>
         <input
@@ -97,7 +101,7 @@ export function NewJob(props: { onMade: () => void }) {
   )
 }
 
-function CheckNote(props: { check: Check }) {
+function CheckNote(props: { check: FileCheck }) {
   const say = useSay()
   const { good, known, faulty, faults, more_faults } = props.check
   return (
@@ -108,17 +112,17 @@ function CheckNote(props: { check: Check }) {
   )
 }
 
-async function checked(kind: ImportKind, file: File): Promise<Check> {
+async function checked(kind: ImportKind, file: File): Promise<FileCheck> {
   const params = { query: { dry_run: true } }
-  return (await data(api.POST(PLACES[kind], { params, headers: CSV_HEADERS, body: '', bodySerializer: () => file }))) as Check
+  return (await data(api.POST(PLACES[kind], { params, headers: CSV_HEADERS, body: '', bodySerializer: () => file }))) as FileCheck
 }
 
 async function imported(kind: ImportKind, file: File): Promise<Job> {
   return (await data(api.POST(PLACES[kind], { headers: CSV_HEADERS, body: '', bodySerializer: () => file }))) as Job
 }
 
-function uploaded(id: string, file: File): Promise<Job> {
+function uploaded(id: string, file: File, webhooks: boolean): Promise<Job> {
   const headers = { 'Content-Type': typeOfTrack(file.name) ?? 'text/plain' }
-  const params = { path: { id } }
+  const params = { path: { id }, query: { webhooks } }
   return data(api.POST('/v1/assets/{id}/tracks', { params, headers, body: '', bodySerializer: () => file }))
 }

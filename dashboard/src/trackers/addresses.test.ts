@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { gatewayAddress, httpAddress, mqttServer, owntracksLink } from './addresses'
+import { gatewayAddress, httpAddress, mqttServer, owntracksLink, traccarClientLink } from './addresses'
 
 const TRACKER = { id: 'trk_1', secret: 's3cret+/=' }
 const TLS_PAGE = { hostname: 'fleet.example.com', host: 'fleet.example.com:8443', protocol: 'https:' }
@@ -33,6 +33,12 @@ test('the address by HTTP has the key, and the proxy of the page where there is 
   const tracker = { id: 'trk_1', secret: 'a-b_c' }
   expect(httpAddress(tracker, TLS_PAGE)).toBe('https://fleet.example.com:8443/v1/ingest/osmand/trk_1.a-b_c')
   expect(httpAddress(tracker, PLAIN_PAGE)).toBe('http://127.0.0.1:5055/v1/ingest/osmand/trk_1.a-b_c')
+})
+
+test('the link gives Traccar Client its server', () => {
+  const link = new URL(traccarClientLink({ id: 'trk_1', secret: 'a-b_c' }, TLS_PAGE))
+  expect(link.protocol).toBe('org.traccar.client:')
+  expect(link.searchParams.get('url')).toBe('https://fleet.example.com:8443/v1/ingest/osmand/trk_1.a-b_c')
 })
 
 test('a gateway has an address of its own at the same server', () => {

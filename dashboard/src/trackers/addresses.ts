@@ -1,5 +1,6 @@
-/** Where devices and gateways send: addresses by HTTP, and a link that sets OwnTracks up
- *  (https://owntracks.org/booklet/tech/json). The listener is at the host of this page, with TLS where the page has it. */
+/** Where devices and gateways send: addresses by HTTP, and links that set up OwnTracks
+ *  (https://owntracks.org/booklet/tech/json) and Traccar Client (lib/configuration_service.dart of
+ *  https://github.com/traccar/traccar-client). The listener is at the host of this page, with TLS where the page has it. */
 
 const PORT = 1883
 const TLS_PORT = 8883
@@ -28,7 +29,12 @@ function ingestAddress(form: 'osmand' | 'gateways', { id, secret }: Credentials,
   return `${server}/v1/ingest/${form}/${id}.${secret}`
 }
 
-/** A link that sets the app up; as short as can be, so that a camera reads its code. */
+/** A link that sets up Traccar Client, which may also scan its code. */
+export function traccarClientLink(tracker: Credentials, page: Page): string {
+  return `org.traccar.client://config?url=${encodeURIComponent(httpAddress(tracker, page))}`
+}
+
+/** A link that sets up OwnTracks; as short as can be, so that a camera reads its code. */
 export function owntracksLink(tracker: Credentials, page: Page): string {
   const tls = page.protocol === 'https:'
   const configuration = {

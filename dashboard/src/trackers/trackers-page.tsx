@@ -9,6 +9,7 @@ import { timeText } from '../texts/times'
 import { Button, ProblemNote, TextInput } from '../ui/forms'
 import { Table, type Column } from '../ui/table'
 import { Commands } from './commands'
+import { EncryptionKey } from './encryption-key'
 import { SetUp } from './set-up'
 
 const TRACKERS = ['trackers']
@@ -18,6 +19,7 @@ const LOOK_AGAIN_MS = 10_000
 type Tracker = Schemas['TrackerItem']
 type NewAsset = Schemas['NewAsset']
 type NewTracker = Schemas['NewTracker']
+type Open = { id: string; part: 'commands' | 'encryption' }
 
 /** Machines and the trackers on them. A new machine comes with its tracker, and how it is set up. */
 export function TrackersPage() {
@@ -28,7 +30,7 @@ export function TrackersPage() {
   const names = new Map(useAssetNames().map((asset) => [asset.id, asset.name]))
   const assetOf = useRef(new Map<string, string>()) // made, and without a tracker yet
   const [made, setMade] = useState<{ tracker: Schemas['NewTrackerItem']; isNew: boolean } | null>(null)
-  const [chosen, setChosen] = useState<string | null>(null)
+  const [open, setOpen] = useState<Open | null>(null)
   const trackers = useQuery({
     queryKey: TRACKERS,
     queryFn: () => data(api.GET('/v1/trackers', { params: { query: { limit: MOST, include: INCLUDED } } })),
@@ -89,14 +91,25 @@ export function TrackersPage() {
     ...(mayChange ? [{ title: '', cell: buttons }] : []),
   ]
 
+  function opener(id: string, part: Open['part']) {
+    const isOpen = open?.id === id && open.part === part
+    return <Button aria-expanded={isOpen} onPress={() => setOpen(isOpen ? null : { id, part })}>{say(part)}</Button>
+  }
+
+  function opened(tracker: Tracker) {
+    const { id, name } = tracker
+    if (open?.id !== id) return null
+    if (open.part === 'commands') return <Commands trackerId={id} name={name ?? id} />
+    return <EncryptionKey tracker={tracker} onChanged={refresh} />
+  }
+
   function buttons(tracker: Tracker) {
     if (tracker.revoked_at !== null) return null
     const name = tracker.name ?? tracker.id
     return (
       <div className="row">
-        <Button aria-expanded={tracker.id === chosen} onPress={() => setChosen(tracker.id === chosen ? null : tracker.id)}>
-          {say('commands')}
-        </Button>
+        {opener(tracker.id, 'commands')}
+        {opener(tracker.id, 'encryption')}
         <Button onPress={() => confirm(say('sure-set-up', { name })) && rotate.mutate(tracker.id)}>{say('set-up-again')}</Button>
         <Button look="danger" onPress={() => confirm(say('sure-revoke', { name })) && revoke.mutate(tracker.id)}>
           {say('revoke')}
@@ -132,7 +145,7 @@ export function TrackersPage() {
           columns={columns}
           rows={trackers.data?.data}
           empty={say('no-trackers')}
-          below={({ id, name }) => id === chosen && <Commands trackerId={id} name={name ?? id} />}
+          below={opened}
         />
       )}
     </div>

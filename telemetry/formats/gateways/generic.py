@@ -3,19 +3,30 @@ in which unit.
 
     {"device": "/id", "lat": "/gps/lat", "lon": "/gps/lon", "time": "/at", "time_unit": "s"}
 
-A path is a JSON Pointer (RFC 6901). The listener adds the mapping and the time of receipt to each
-message, so what a message means does not change when the mapping does, and a message that comes
-from quarantine, or is sent again within the system, is the same fix. A message whose mapping has no
-time is of the time of its receipt, and its fix says so: `time_source` is `receipt`.
+A path is a JSON Pointer (RFC 6901). With `positions` a message is an array of positions of one
+device: the other paths, but for that of the device, begin at each of its elements.
+
+The listener adds the mapping and the time of receipt to each message, so what a message means does
+not change when the mapping does, and a message that comes from quarantine, or is sent again within
+the system, is the same fix. A message whose mapping has no time is of the time of its receipt, and
+its fix says so: `time_source` is `receipt`.
 """
 
 from collections.abc import Mapping as Members
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from telemetry.formats.app_json import Read, Refused, add_one, decode_each, last_of
+from telemetry.formats.app_json import (
+    Read,
+    Refused,
+    add_one,
+    add_several,
+    decode_each,
+    last_of,
+)
 from telemetry.formats.decoded import Decoded
 from telemetry.formats.gather import Fix, Gathered
 from telemetry.formats.last_fix import LastFix
@@ -24,13 +35,18 @@ from telemetry.rejection import Reason
 _NAN = float("nan")
 MPS_OF: Members[str, float] = {"mps": 1.0, "kmh": 1 / 3.6, "knots": 1852 / 3600, "mph": 0.44704}
 _MS_OF: Members[str, float] = {"s": 1_000, "ms": 1}
+_PATHS = (
+    *("lat", "lon", "device", "time", "altitude_m", "speed", "course_deg", "accuracy_m"),
+    *("battery_pct", "satellites", "ignition"),
+)
 _NOT_NEGATIVE = ("speed", "course_deg", "accuracy_m", "battery_pct")
 
 
 class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Where the values of a message stand. None: the gateway does not send it.
 
-    device_topic_level: the level of the MQTT topic that is the device's id, from 0.
+    device_topic_level: the level of the MQTT topic that is the device's id, from 0. positions,
+    attributes: "" is the message, or the position, itself.
     """
 
     lat: str
@@ -47,6 +63,8 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     battery_pct: str | None = None
     satellites: str | None = None
     ignition: str | None = None
+    positions: str | None = None
+    attributes: str | None = None
 
 
 class _Envelope(msgspec.Struct):
@@ -91,16 +109,32 @@ def device_of_generic(mapping: Mapping, topic: str, payload: bytes) -> str | Non
 
 def _gather(gathered: Gathered, payload: bytes) -> None:
     try:
-        add_one(gathered, _read(_ENVELOPE.decode(payload)))
+        envelope = _ENVELOPE.decode(payload)
+        path = envelope.mapping.positions
+        if path is None:
+            add_one(gathered, _read(envelope.mapping, envelope.said, envelope.received_ms))
+            return
+        positions = _at(envelope.said, path)
+        if not isinstance(positions, list):
+            gathered.refuse(Reason.NO_POSITION, f"there is no array at {path or 'the top'}")
+            return
+        read = partial(_read_of_array, envelope.mapping, received_ms=envelope.received_ms)
+        add_several(gathered, cast("list[Any]", positions), read)
     except RecursionError:
         gathered.refuse(Reason.UNDECODABLE, "nested too deeply")
     except (ValueError, OverflowError) as error:
         gathered.refuse(Reason.UNDECODABLE, str(error))
 
 
-def _read(envelope: _Envelope) -> Read:
-    mapping, said = envelope.mapping, envelope.said
-    time: Any = envelope.received_ms
+def _read_of_array(mapping: Mapping, said: Any, received_ms: int) -> Read:
+    try:
+        return _read(mapping, said, received_ms)
+    except (ValueError, OverflowError) as error:
+        return Refused(Reason.UNDECODABLE, str(error))
+
+
+def _read(mapping: Mapping, said: Any, received_ms: int) -> Read:
+    time: Any = received_ms
     for name in ("lat", "lon"):
         if _at(said, getattr(mapping, name)) is None:
             return Refused(Reason.NO_POSITION, f"there is no {name} at {getattr(mapping, name)}")
@@ -137,9 +171,29 @@ def _read(envelope: _Envelope) -> Read:
         course_deg=known.get("course_deg", _NAN),
         accuracy_m=known.get("accuracy_m", _NAN),
         battery_pct=known.get("battery_pct", _NAN),
-        attributes={"time_source": "receipt"} if mapping.time is None else None,
+        attributes=_attributes(mapping, said),
         **more,
     )
+
+
+def _attributes(mapping: Mapping, said: Any) -> dict[str, Any] | None:
+    """Return the members of the object that is kept, but for null and those through which another
+    path leads.
+    """
+    kept: dict[str, Any] = {}
+    if mapping.attributes is not None and isinstance(found := _at(said, mapping.attributes), dict):
+        begin = f"{mapping.attributes}/"
+        used = {
+            _name(path.removeprefix(begin).split("/")[0])
+            for part in _PATHS
+            if (path := getattr(mapping, part)) is not None and path.startswith(begin)
+            if part != "device" or mapping.positions is None
+        }
+        members = cast("dict[str, Any]", found).items()
+        kept = {name: value for name, value in members if name not in used and value is not None}
+    if mapping.time is None:
+        kept["time_source"] = "receipt"
+    return kept or None
 
 
 def _value(said: Any, path: str, kind: Any) -> Any:
@@ -153,7 +207,7 @@ def _value(said: Any, path: str, kind: Any) -> Any:
 def _at(said: Any, path: str) -> Any:
     """Return what a JSON Pointer finds; None where there is nothing."""
     for part in path.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+        name = _name(part)
         if isinstance(said, dict):
             said = cast("dict[str, Any]", said).get(name)
         elif isinstance(said, list) and name.isdecimal() and name.isascii() and len(name) < 7:
@@ -162,3 +216,8 @@ def _at(said: Any, path: str) -> Any:
         else:
             return None
     return said
+
+
+def _name(part: str) -> str:
+    """Return the name that a part of a JSON Pointer says."""
+    return part.replace("~1", "/").replace("~0", "~")

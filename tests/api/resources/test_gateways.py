@@ -99,6 +99,8 @@ MAPPING = {"device": "/id", "lat": "/lat", "lon": "/lon"}
         ({"mapping": {"lat": "/lat", "lon": "/lon"}}, "/mapping", "device or device_topic_level"),
         ({"mapping": MAPPING | {"device_topic_level": 1}}, "/mapping", "and not both"),
         ({"mapping": {"device": "/id", "lat": "/lat"}}, "/mapping/lon", ""),
+        ({"mapping": MAPPING | {"positions": ""}}, "/mapping", "must have time"),
+        ({"mapping": MAPPING | {"attributes": "x"}}, "/mapping/attributes", "must be a path"),
         ({"mapping": MAPPING | {"lat": "lat"}}, "/mapping/lat", "must be a path"),
         ({"mapping": MAPPING | {"lat": "/a~2"}}, "/mapping/lat", "must be a path"),
         ({"mapping": MAPPING | {"lat": "/a" * 9}}, "/mapping/lat", "must be a path"),

@@ -60,6 +60,7 @@ async def test_a_fix_is_shown_as_it_was_sent(api: RunningApi, north: Organizatio
         "suspect": True,
         "rollover": False,
         "unauthenticated": False,
+        "uploaded": False,
     }
 
 

@@ -38,13 +38,19 @@ async def test_a_gateway_is_added_gets_another_key_and_is_revoked(
     assert (gateway["id"], gateway["kind"]) == (gateway_id, "traccar")
     assert _stored_hash(api, org) == secret_hash(secret)
     await expect(page.get_by_text("forward.retry.enable")).to_be_visible()
+    code = page.get_by_role("img", name="QR code of the address").locator("path")
+    drawn = await code.get_attribute("d")
     row = page.get_by_role("row", name="Traccar in Zurich")
     await expect(row).to_contain_text("Active")
+    await expect(row).to_contain_text("Nothing was heard of it yet")
     await row.get_by_role("button", name="New key").click()
     await expect(page.locator("code.secret")).not_to_contain_text(secret)
     assert _stored_hash(api, org) == secret_hash((await _key_on(page))[1])
+    assert await code.get_attribute("d") != drawn
+    api.sql("INSERT INTO gateway_sightings SELECT org_id, id, '2026-01-31 12:00' FROM gateways")
     await row.get_by_role("button", name="Revoke").click()
     await expect(row).to_contain_text("Revoked")
+    await expect(row).to_contain_text("31 Jan 2026, 12:00:00")
     await expect(row.get_by_role("button")).to_have_count(0)
     await expect(page.locator("code.secret")).to_have_count(0)  # it is good for nothing any more
     assert [each.split("?")[0] for each in asked] == [

@@ -4,6 +4,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
+from telemetry.fix import Flag
 from tests.api.resources.jobs.doing import doing_jobs
 from tests.api.running import Organization, RunningApi
 from tests.dashboard.pages import Pages
@@ -65,9 +66,11 @@ async def test_a_track_is_uploaded_to_a_machine_and_a_job_is_cancelled(
     assert (job["kind"], job["asset_id"]) == ("upload_track", asset.json["id"])
     await row.get_by_role("button", name="Cancel").click()
     await expect(row).to_contain_text("Cancelled")
+    await page.get_by_label("Send its events to webhooks, too").check()
     await upload.click()
     async with doing_jobs(api.database):
         await expect(page.get_by_role("row", name="2 points")).to_contain_text("Done")
+    assert api.sql("SELECT fix_flags FROM inbox") == [(Flag.UPLOADED,)]
 
 
 async def test_a_viewer_sees_imports_and_begins_none(pages: Pages, org: Organization) -> None:

@@ -28,6 +28,10 @@ async def test_a_new_organization_comes_to_its_first_position(
     await expect(code).to_be_visible()
     link = page.get_by_role("link", name="Set up OwnTracks on this phone")
     await expect(link).to_have_attribute("href", re.compile(r"^owntracks:///config\?inline=\w+"))
+    await expect(page.get_by_role("img", name="sets up the app Traccar Client")).to_be_visible()
+    other = page.get_by_role("link", name="Set up Traccar Client on this phone")
+    of_app = re.compile(rf"^org\.traccar\.client://config\?url=http.*osmand%2F{tracker['id']}\.")
+    await expect(other).to_have_attribute("href", of_app)
     put(api, org, tracker["asset_id"], 47.0, 8.0)
     await expect(page.get_by_text("The first position has come")).to_be_visible()
     row = page.get_by_role("row", name="Excavator 1")
@@ -107,10 +111,38 @@ async def test_a_command_is_sent_answered_and_another_one_cancelled(
     await expect(place).to_have_count(0)
 
 
+async def test_a_phone_gets_a_key_for_its_encryption_which_is_taken_away_again(
+    pages: Pages, org: Organization
+) -> None:
+    path = f"/v1/trackers/{(await org.admin.post('/v1/trackers', {'name': 'T-1'})).json['id']}"
+    page = await pages.sign_in(org, "dispatcher@example.com", "trackers")
+    button = page.get_by_role("row", name="T-1").get_by_role("button", name="Encryption")
+    await button.click()
+    place = page.get_by_role("region", name="Encryption of “T-1”")
+    await expect(place).to_contain_text("There is no key")
+    key = place.get_by_label("Key of OwnTracks")
+    await expect(key).to_have_attribute("type", "password")
+    pages.expected.append("422 (Unprocessable")
+    await key.fill("ä" * 17)
+    await place.get_by_role("button", name="Save").click()
+    await expect(place.get_by_role("alert")).to_contain_text("at most 32 bytes")
+    await key.fill("correct horse battery")
+    await place.get_by_role("button", name="Save").click()
+    await expect(place).to_contain_text("There is a key")
+    await expect(key).to_have_value("")
+    assert (await org.viewer.get(path)).json["has_encryption_key"] is True
+    await place.get_by_role("button", name="Remove the key").click()
+    await expect(place).to_contain_text("There is no key")
+    assert (await org.viewer.get(path)).json["has_encryption_key"] is False
+    await button.click()
+    await expect(place).to_have_count(0)
+
+
 async def test_a_viewer_only_looks(pages: Pages, api: RunningApi, org: Organization) -> None:
     await org.admin.post("/v1/trackers", {"name": "T-1"})
     page = await pages.sign_in(org, "viewer@example.com", "trackers")
     await expect(page.get_by_role("row", name="T-1")).to_contain_text("Nothing was heard of it")
     await expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
     await expect(page.get_by_role("button", name="Commands")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Encryption")).to_have_count(0)
     await expect(page.get_by_label("Name of the machine")).to_have_count(0)

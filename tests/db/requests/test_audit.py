@@ -37,6 +37,7 @@ NOT_AUDITED = {
     "events",
     "fix_hours",
     "fix_hours_changed",
+    "gateway_sightings",
     "gps_events",
     "idempotency_keys",
     "inbox",

@@ -7,12 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import aiohttp
 import aiomqtt
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from listener.devices.forwarding import MOST_CONNECTIONS
+from telemetry.ids import format_id
 from tests.ingest.tenants import Tenant
 from tests.listener.http.test_gateways import (
     FORWARDED,
@@ -21,6 +23,7 @@ from tests.listener.http.test_gateways import (
     known_as,
     position,
     revoke,
+    sent,
 )
 from tests.listener.registering import rows
 from tests.listener.running import System, running
@@ -154,6 +157,37 @@ async def test_json_of_any_form_is_read_by_the_mapping_of_its_gateway(
     assert tenant.rows("SELECT reason, detail FROM quarantine") == [
         ("no_position", "there is no lon at /gps/lon")
     ]
+
+
+async def test_an_array_of_any_form_is_several_fixes_with_attributes(
+    system: System, tenant: Tenant
+) -> None:
+    vehicle = await known_as(tenant, "7")
+    mapping = generic(time="/at", time_unit="s", positions="/points", attributes="")
+    gateway = await gateway_of(tenant, "generic", mapping)
+    at = int(datetime.now(UTC).timestamp())
+    places = [{"gps": {"lat": 52.5 + n, "lon": 13.4}, "at": at - n, "fuel": n} for n in range(3)]
+    async with connected(system, gateway) as client:
+        await say(client, {"id": 7, "points": [*places, {"at": at}]})
+    assert tenant.rows("SELECT tracker_id, lat, attributes FROM gps_events ORDER BY lat") == [
+        (vehicle.tracker_id, 52.5 + n, {"fuel": n}) for n in range(3)
+    ]
+    assert tenant.rows("SELECT reason, positions FROM quarantine") == [("no_position", [3])]
+
+
+async def test_when_a_gateway_sent_last_is_written_down(system: System, tenant: Tenant) -> None:
+    """Whatever it sends, by either way; the others of the organization stay silent."""
+    gateway, began = await gateway_of(tenant), datetime.now(UTC)
+    await gateway_of(tenant)
+    seen = "SELECT gateway_id, last_seen_at FROM gateway_sightings"
+    async with connected(system, gateway) as client:
+        await say(client, position())  # of a device that nobody knows
+    await until(lambda: len(tenant.rows(seen)) == 1)
+    ((gateway_id, first),) = tenant.rows(seen)
+    assert (format_id("gtw", gateway_id), first > began) == (gateway, True)
+    async with aiohttp.ClientSession() as http:
+        await sent(http, f"{system.ingest_url}/gateways/{gateway}.secret", position())
+    await until(lambda: tenant.rows(seen)[0][1] > first)
 
 
 async def test_json_of_home_assistant_is_of_the_time_of_its_receipt(
