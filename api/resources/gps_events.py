@@ -98,8 +98,8 @@ class GpsEventQuery(AreaQuery):
         Field(
             ge=2,
             le=MAX_ROWS,
-            description="at most so many, which tell most of the ways: stops and turns stay. There"
-            f" may be {MOST_PLACES:,} to choose from; all come on one page",
+            description="at most this number, those that tell most of the ways: stops and turns"
+            f" stay. There may be {MOST_PLACES:,} to choose from; all come on one page",
         ),
         DIGITS,
     ] = None

@@ -1,5 +1,5 @@
 -- Points of an uploaded track say so until they are judged: in the inbox, as stored fixes, and where an asset waits
--- (docs/decisions/0050-events-of-uploads.md). Bits of flags: 8 uploaded, 16 its events go to no webhook endpoint.
+-- (docs/decisions/0049-events-of-uploads.md). Bits of flags: 8 uploaded, 16 its events go to no webhook endpoint.
 ALTER TABLE inbox ADD COLUMN fix_flags smallint NOT NULL DEFAULT 0;
 ALTER TABLE asset_backlogs ADD COLUMN flags smallint NOT NULL DEFAULT 0;
 
