@@ -97,8 +97,8 @@ class GpsEventQuery(AreaQuery):
         Field(
             ge=2,
             le=MAX_ROWS,
-            description="at most so many, which tell most of the ways: stops and turns stay. There"
-            f" may be {MOST_PLACES:,} to choose from; all come on one page",
+            description="the most to show: those that tell most of the ways; stops and turns stay."
+            f" There may be {MOST_PLACES:,} to choose from; all come on one page",
         ),
         DIGITS,
     ] = None
