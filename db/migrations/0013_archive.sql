@@ -1,5 +1,5 @@
 -- Days of fixes that are in the archive, a folder or a bucket, and no more in gps_events
--- (docs/decisions/0049-the-archive-of-fixes.md). An object has the fixes of an organization's day: where it lies follows
+-- (docs/decisions/0050-the-archive-of-fixes.md). An object has the fixes of an organization's day: where it lies follows
 -- from org_id, day and object_id.
 CREATE TABLE archived_days (
     org_id uuid NOT NULL REFERENCES organizations,
