@@ -39,7 +39,7 @@ TOOLS := $(VENV)/tools/.installed
 FUZZ := $(VENV)/fuzz/.installed
 NODE := $(VENV)/.node
 NODE_TOOLS := clients/node_modules/.installed
-CODE := api benchmarks clients/usage.py dashboard db device_sim examples geofence ingest languages listener mqtt operations service stack telemetry tests use_cases webhooks
+CODE := api archive benchmarks clients/usage.py dashboard db device_sim examples geofence ingest languages listener mqtt operations service stack telemetry tests use_cases webhooks
 
 # uv and npm read neither pip's settings nor the system's certificates by themselves.
 export UV_SYSTEM_CERTS ?= 1

@@ -21,6 +21,7 @@ from api.limits.turns import Turns
 from api.photos.copier import PhotoCopier
 from api.settings import ApiSettings
 from api.trials.zone_trials import ZoneTrials
+from archive.reading import Archive
 from db.core.connect import Pool, connect
 from db.core.secrets import ENCRYPTION_KEYS, KEPT_ANSWERS, SecretBox
 from db.core.wakeups import WakeUps
@@ -57,6 +58,7 @@ class ApiState:
     stock_turns: Turns
     file_turns: Turns
     export_turns: Turns
+    archive: Archive
 
     @classmethod
     def build(
@@ -94,6 +96,7 @@ class ApiState:
             stock_turns=Turns(at_once=2, most_of_each=_MOST_MOVEMENTS, most=_MOST_MOVEMENTS),
             file_turns=Turns(most_of_each=_FILES_OF_EACH, most=_FILES),
             export_turns=Turns(at_once=_EXPORTS_OF_EACH, most_of_each=_EXPORTS_OF_EACH),
+            archive=Archive.at(settings.archive_store),
         )
 
     async def close(self) -> None:
@@ -103,4 +106,5 @@ class ApiState:
         await self.shapes.close()
         await self.zone_trials.close()
         await self.photos.close()
+        self.archive.close()
         self.access_log.end_minute()

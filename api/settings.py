@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from archive.store import ArchiveUrl, StoreUrl
 from db.core.connect import DATABASE_URL_FORM, check_url
 from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from service.settings import ReadableFile, RoleSettings, checked_by
@@ -67,6 +68,7 @@ class ApiSettings(RoleSettings):
     webhook_allow_loopback: bool = False
     zones_over_one_place: Annotated[int, Field(ge=1, le=10_000)] = 200
     accepted_link_days: Annotated[int, Field(ge=1, le=3_650)] = 90
+    archive_url: ArchiveUrl | None = None
     attachments_quota_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**30
 
     @field_validator("api_allowed_origins", mode="before")
@@ -116,6 +118,12 @@ class ApiSettings(RoleSettings):
         host, _, port = self.api_http.rpartition(":")
         ports = range(int(port), int(port) + self.api_processes)
         return [(host.strip("[]"), port) for port in ports]
+
+    @property
+    def archive_store(self) -> StoreUrl | None:
+        """The store behind OPSC_ARCHIVE_URL."""
+        url = self.archive_url
+        return None if url is None else StoreUrl.read(url.get_secret_value())
 
     @property
     def secret_keys(self) -> SecretKeys:

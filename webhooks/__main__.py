@@ -13,6 +13,8 @@ from functools import partial
 import structlog
 import uvloop
 
+from archive.mover import Mover
+from archive.store import Store
 from db.core.connect import connect, pool
 from db.core.secrets import SecretBox
 from db.core.wakeups import Channel, WakeUps
@@ -20,6 +22,7 @@ from db.history.retention import Days
 from service.health import serving
 from service.itself import watching_itself
 from service.start import RefusedSettings, read_settings
+from webhooks.archiving import Archiving
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.delivery.post import Poster
@@ -113,6 +116,11 @@ async def _run(settings: DeliverSettings) -> None:
             loops.create_task(deliverer.run(stop))
             loops.create_task(mailing.run(stop))
             loops.create_task(retention.run(stop))
+            if (url := settings.archive_store) is not None:
+                store = Store(url)
+                stack.callback(store.close)
+                mover = Mover(store, settings.archive_after_days, settings.retention_positions_days)
+                loops.create_task(Archiving(connections, mover, metrics).run(stop))
             loops.create_task(jobs.run(stop))
             loops.create_task(registrations.run(stop))
     _log.info("stopped cleanly")

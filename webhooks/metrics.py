@@ -118,6 +118,19 @@ class WebhookMetrics:
             ["what"],
             registry=registry,
         )
+        self.archived_fixes = Counter(
+            "opsc_archive_fixes", "Fixes that moved into the archive.", registry=registry
+        )
+        self.archive_failed_days = Gauge(
+            "opsc_archive_failed_days",
+            "Days that could not be archived, or chunks not be renewed, in the last pass.",
+            registry=registry,
+        )
+        self.archive_orphans = Gauge(
+            "opsc_archive_orphans",
+            "Objects of the archive that nothing names, and that are to go.",
+            registry=registry,
+        )
         self.lag_s = FastHistogram(
             "opsc_webhook_lag_seconds",
             "From an event's creation to its acceptance.",

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from archive.store import ArchiveUrl, StoreUrl
 from db.core.connect import DATABASE_URL_FORM, check_url
 from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from service.health import read_address
@@ -40,8 +41,16 @@ class DeliverSettings(RoleSettings):
     retention_events_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     retention_audit_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
+    archive_url: ArchiveUrl | None = None
+    archive_after_days: Annotated[int, Field(ge=31, le=36_500)] = 90
     retention_attempts_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     webhook_disable_after_hours: Annotated[float, Field(ge=1, le=8_760)] = 120
+
+    @property
+    def archive_store(self) -> StoreUrl | None:
+        """The store behind OPSC_ARCHIVE_URL."""
+        url = self.archive_url
+        return None if url is None else StoreUrl.read(url.get_secret_value())
 
     @property
     def secret_keys(self) -> SecretKeys:

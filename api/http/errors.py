@@ -24,6 +24,7 @@ from api.http.problems import (
     share_used,
     unavailable,
 )
+from archive.errors import ArchiveUnavailable
 from db.core.errors import IntegrityError, NoConnection, OperationalError, QueryCanceled
 from db.resources.kinds import KINDS
 from db.resources.quotas import QuotaExceeded
@@ -138,6 +139,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(OperationalError, _on_database_trouble)
+    app.add_exception_handler(ArchiveUnavailable, _on_archive_trouble)
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
@@ -194,6 +196,21 @@ def _conflict_of(error: IntegrityError) -> Problem | None:
         return None
     code, pointer, detail = known
     return conflict(code, detail, pointer=pointer)
+
+
+async def _on_archive_trouble(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ArchiveUnavailable)
+    _log.error("archive unavailable", day=error.day.isoformat(), error=error.reason)
+    day = error.day.isoformat()
+    detail = (
+        f"The fixes of {day} are archived, and the archive cannot be read now: try again, or ask"
+        " for a time without that day."
+    )
+    headers = {"Retry-After": "10"}
+    return refuse(
+        request.scope,
+        Problem(503, "archive_unavailable", detail, more={"day": day}, headers=headers),
+    )
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -15,9 +15,11 @@ from pydantic import Field
 
 from api.http.problems import bad_parameter
 from api.request.paging import MAX_COUNTED, ListQuery, Page, Total
+from archive.reading import Archive, Transactions
+from db.archive import archived_days
 from db.core.connect import Connection
 from db.core.listing import PageRows
-from db.fixes import gps_history, zone_trials
+from db.fixes import zone_trials
 from db.fixes.areas import Area, Box
 from db.fixes.fix_filters import FixFilter
 from db.fixes.gps_history import Cut, HistoryFix, HistoryKey
@@ -78,14 +80,16 @@ class WantedFixes:
         by_visits = [part.zone_id is not None for part in self.parts]
         return "visits_and_shape" if len(by_visits) > 1 else "visits" if by_visits[0] else "shape"
 
-    async def listing(self, conn: Connection, cut: Cut) -> PageRows[HistoryFix]:
-        """Return a page. As `gps_history.listing`."""
+    async def listing(
+        self, archive: Archive, transaction: Transactions, cut: Cut
+    ) -> PageRows[HistoryFix]:
+        """Return a page. As `Archive.listing`."""
         if len(self.parts) == 1:
-            return await gps_history.listing(conn, self.parts[0], cut)
+            return await archive.listing(transaction, self.parts[0], cut)
         rows, reach = PageRows[HistoryFix](), cut.offset + cut.limit
         for part in self.parts if cut.descending else reversed(self.parts):
             left = replace(cut, limit=reach - len(rows), offset=0)
-            found = await gps_history.listing(conn, part, left)
+            found = await archive.listing(transaction, part, left)
             rows += found
             rows.is_cut, rows.goes_on_behind = found.is_cut, found.goes_on_behind
             if found.is_cut or len(rows) == reach:
@@ -93,14 +97,16 @@ class WantedFixes:
         del rows[: cut.offset]
         return rows
 
-    async def total(self, conn: Connection, page: Page[HistoryKey]) -> Total:
+    async def total(
+        self, archive: Archive, transaction: Transactions, page: Page[HistoryKey]
+    ) -> Total:
         """Return the number of fixes. As `Page.counted`."""
         if page.total is not None:
             return page.total
         rows, is_estimate = 0, False
         for part in self.parts:
             most = MAX_COUNTED if part.zone_id is None else _MOST_COUNTED_IN_VISITS
-            counted = await gps_history.count(conn, part, most)
+            counted = await archive.count(transaction, part, most)
             rows, is_estimate = rows + counted.rows, is_estimate or counted.is_cut
         return Total(rows, is_estimate)
 
@@ -122,6 +128,21 @@ async def wanted_fixes(
     elif zone_id is not None:
         return WantedFixes(await _in_zone(conn, query.zone_by, zone_id, wanted))
     return WantedFixes([wanted])
+
+
+async def check_not_archived(conn: Connection, parts: Sequence[FixFilter]) -> None:
+    """Raise Problem (400) where a wanted day is archived: few of many fixes are chosen among those
+    in the database.
+    """
+    for part in parts:
+        extent = await archived_days.extent(conn, part)
+        if extent is not None:
+            first = archived_days.day_interval(extent.last)[1]
+            message = (
+                f"Fixes of up to {extent.last} are archived, and are not looked at here: from must"
+                f" be {first:%Y-%m-%dT%H:%M:%SZ} or later."
+            )
+            raise bad_parameter("from", message)
 
 
 def _within(text: str) -> Area:

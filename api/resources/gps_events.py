@@ -20,7 +20,7 @@ from api.request.access import Access, Reader
 from api.request.paging import MAX_ROWS, ListOf, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
-from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, wanted_fixes
+from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, check_not_archived, wanted_fixes
 from api.resources.gps_export import FORMS, PAGE_ROWS, Form, exported
 from db.core.connect import Connection
 from db.fixes import feed
@@ -98,8 +98,8 @@ class GpsEventQuery(AreaQuery):
         Field(
             ge=2,
             le=MAX_ROWS,
-            description="at most this number, those that tell most of the ways: stops and turns"
-            f" stay. There may be {MOST_PLACES:,} to choose from; all come on one page",
+            description="the most to show: those that tell most of the ways; stops and turns stay."
+            f" There may be {MOST_PLACES:,} to choose from; all come on one page",
         ),
         DIGITS,
     ] = None
@@ -141,8 +141,9 @@ async def list_gps_events(
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     async with access.transaction() as conn:
         wanted = await _wanted(conn, access, query)
-        total = await wanted.total(conn, page)
-        rows = await wanted.listing(conn, cut)
+    archive = access.state.archive
+    total = await wanted.total(archive, access.transaction, page)
+    rows = await wanted.listing(archive, access.transaction, cut)
     envelope = page.envelope(rows, total, key=_key, item=fix_item)
     if query.zone_id is not None:
         envelope = envelope._replace(others={**envelope.others, "zone_by": wanted.zone_by})
@@ -165,6 +166,7 @@ async def _thinned(access: Access, query: GpsEventQuery, most: int) -> Response:
         wanted = await _wanted(conn, access, query)
         try:
             rows, number = await chosen(conn, wanted.parts, kept, descending=query.sort == "-time")
+            await check_not_archived(conn, wanted.parts)  # afterwards: a day may just have moved
         except TooManyPlaces:
             message = f"There are more than {MOST_PLACES:,} fixes: ask for a shorter time."
             raise bad_parameter("max_points", message) from None
@@ -233,12 +235,11 @@ async def _export(request: Request, access: Access, query: GpsEventQuery, form: 
 async def _pages(
     access: Access, wanted: WantedFixes, descending: bool
 ) -> AsyncIterator[list[dict[str, Any]]]:
-    """Yield the rows page by page, each read in a transaction of its own."""
+    """Yield the rows page by page, each read in transactions of its own."""
     after: HistoryKey | None = None
     while True:
-        async with access.transaction() as conn:
-            cut = Cut(descending, after, PAGE_ROWS, 0)
-            rows = await wanted.listing(conn, cut)
+        cut = Cut(descending, after, PAGE_ROWS, 0)
+        rows = await wanted.listing(access.state.archive, access.transaction, cut)
         if rows:
             yield [fix_item(row) for row in rows]
             after = _key(rows[-1])

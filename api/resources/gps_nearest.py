@@ -15,7 +15,7 @@ from api.http.problems import bad_parameter
 from api.request.access import Access, Reader
 from api.request.references import check_filters
 from api.request.route import TenantRoute
-from api.resources.gps_areas import MAX_NEAR_M, around
+from api.resources.gps_areas import MAX_NEAR_M, around, check_not_archived
 from api.resources.gps_events import GpsEventItem, fix_item
 from db.core.connect import Connection
 from db.core.table import db_now
@@ -78,6 +78,7 @@ async def get_nearest(access: Reader, query: Annotated[NearestQuery, Query()]) -
             found = await nearest(
                 conn, wanted, lambda m: around(lon, lat, m), away_m, _REACHES_M, query.limit
             )
+            await check_not_archived(conn, [wanted])  # afterwards: a day may just have moved
         except TooManyPlaces:
             message = f"There are more than {MOST_PLACES:,} fixes: ask for a shorter time."
             raise bad_parameter("to", message) from None

@@ -25,7 +25,6 @@ from api.request.references import check_filters
 from api.request.route import TenantRoute
 from db.core.connect import Connection
 from db.core.table import db_now
-from db.fixes import gps_history
 from db.fixes.fix_filters import FixFilter
 from db.fixes.gps_history import TrackFix
 from db.history import visits
@@ -186,9 +185,12 @@ async def _listed(
     async with access.transaction() as conn:
         await check_filters(conn, query)
         wanted = await _wanted(conn, access, query)
-        all_found = await _worked_out(conn, wanted, rules)
-        found = [one for one in all_found if isinstance(one.what, kind)]
-        rows = _page_of(found, page, descending=query.sort == "-started_at")
+        settings = await organizations.find(conn)
+    max_accuracy_m = settings.max_accuracy_m or MAX_ACCURACY_M
+    all_found = await _worked_out(access, wanted, max_accuracy_m, rules)
+    found = [one for one in all_found if isinstance(one.what, kind)]
+    rows = _page_of(found, page, descending=query.sort == "-started_at")
+    async with access.transaction() as conn:
         zones = await _zones(conn, query.asset_id, rows)
     return await page.response(
         rows,
@@ -229,24 +231,25 @@ async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilt
     )
 
 
-async def _worked_out(conn: Connection, wanted: FixFilter, rules: TripRules) -> list[_Found[Any]]:
+async def _worked_out(
+    access: Access, wanted: FixFilter, max_accuracy_m: float, rules: TripRules
+) -> list[_Found[Any]]:
     """Return what shares an instant with the time that is wanted.
 
     More than that time is looked at, until the two before it and the one behind it are known, or
     there are no further fixes: then what lies across its ends is known, too. Raises Problem where
     there are too many fixes.
     """
-    settings = await organizations.find(conn)
-    max_accuracy_m = settings.max_accuracy_m or MAX_ACCURACY_M
+    archive = access.state.archive
     known: list[_Found[Any]] | None = None
     for margin in _MARGINS:
         wide = _widened(wanted, margin)
-        fixes = await gps_history.track(conn, wide, max_accuracy_m, MOST_FIXES + 1)
+        fixes = await archive.track(access.transaction, wide, max_accuracy_m, MOST_FIXES + 1)
         if len(fixes) > MOST_FIXES:
             break
         track = await asyncio.to_thread(_track, fixes)
         found = await asyncio.to_thread(trips_and_stops, track, rules)
-        known, is_known = await _within(conn, wanted, wide, track, found)
+        known, is_known = await _within(access, wanted, wide, track, found)
         if is_known:
             break
     if known is None:
@@ -256,7 +259,7 @@ async def _worked_out(conn: Connection, wanted: FixFilter, rules: TripRules) -> 
 
 
 async def _within(
-    conn: Connection,
+    access: Access,
     wanted: FixFilter,
     wide: FixFilter,
     track: Track,
@@ -267,9 +270,9 @@ async def _within(
     assert wanted.since is not None
     assert wanted.until is not None
     before = sum(one.last_at < wanted.since for one in all_found)
-    is_begin_known = before >= 2 or not await _has_fixes(conn, wide, until=wide.since)
+    is_begin_known = before >= 2 or not await _has_fixes(access, wide, until=wide.since)
     is_end_known = any(one.started_at >= wanted.until for one in all_found)
-    is_end_known = is_end_known or not await _has_fixes(conn, wide, since=wide.until)
+    is_end_known = is_end_known or not await _has_fixes(access, wide, since=wide.until)
     shown = [
         replace(
             one,
@@ -283,13 +286,13 @@ async def _within(
 
 
 async def _has_fixes(
-    conn: Connection,
+    access: Access,
     wide: FixFilter,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> bool:
-    found = await gps_history.count(conn, replace(wide, since=since, until=until), 1)
-    return found.rows > 0
+    wanted = replace(wide, since=since, until=until)
+    return (await access.state.archive.count(access.transaction, wanted, 1)).rows > 0
 
 
 def _widened(wanted: FixFilter, margin: timedelta) -> FixFilter:

@@ -22,6 +22,12 @@ class Box(NamedTuple):
     east: float
     north: float
 
+    def holds(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which places lie in it, edges included, (n,)."""
+        is_east, is_west = lon >= self.west, lon <= self.east
+        both = is_east & is_west if self.west <= self.east else is_east | is_west
+        return (lat >= self.south) & (lat <= self.north) & both
+
 
 @dataclass(frozen=True, slots=True)
 class Area:

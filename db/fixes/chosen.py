@@ -64,8 +64,8 @@ async def nearest(
 ) -> list[Near]:
     """Return the nearest fix of each tracker, the nearest ones first, at most `limit`.
 
-    around: the area within that many metres of the place. Each of `reaches_m` is tried, the
-    shortest first, until there are enough trackers. Raises TooManyPlaces.
+    around: the area within a distance in metres. Each of `reaches_m` is tried, the shortest first,
+    until there are enough trackers. Raises TooManyPlaces.
     """
     found = dict[UUID, tuple[float, HistoryKey]]()
     for reach_m in reaches_m:

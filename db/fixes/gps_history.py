@@ -83,7 +83,7 @@ _OF_TRACK = sql.SQL(
       FROM ({source}) AS g {order_by} LIMIT %(reach)s
     """
 )
-_ALL_OF_EACH_TRACKER = sql.SQL(
+ALL_OF_EACH_TRACKER = sql.SQL(
     "SELECT t.id AS tracker_id, '-infinity'::timestamptz AS since,"
     " 'infinity'::timestamptz AS until FROM trackers t"
 )
@@ -240,7 +240,7 @@ async def _in_stretches(
 ) -> _READ:
     """Read a page of as short a time as has enough, if that is not known at once."""
     if wanted.zone_id is not None:
-        return await _within_visits(conn, _behind_key(wanted, cut), cut, read)
+        return await _within_visits(conn, behind_key(wanted, cut), cut, read)
     if wanted.spans() is None or wanted.area is not None:
         for stretch in await _stretches(conn, wanted, cut):
             rows = await read(conn, await spans_of(conn, stretch), stretch.window(), cut)
@@ -267,7 +267,7 @@ async def _within_visits(
     return await read(conn, wanted.spans(), wanted.window(), cut)
 
 
-def _behind_key(wanted: FixFilter, cut: Cut) -> FixFilter:
+def behind_key(wanted: FixFilter, cut: Cut) -> FixFilter:
     """Return what is left of the time for a page and those that follow."""
     if cut.after is None:
         return wanted
@@ -284,12 +284,12 @@ async def spans_of(conn: Connection, wanted: FixFilter) -> Spans:
     if spans is not None:
         return spans
     cursor = await conn.execute(_HAS_MOST_TRACKERS)
-    return None if await cursor.fetchone() == (True,) else (_ALL_OF_EACH_TRACKER, {})
+    return None if await cursor.fetchone() == (True,) else (ALL_OF_EACH_TRACKER, {})
 
 
 def _hours(wanted: FixFilter) -> tuple[SpanHours, dict[str, object]]:
     """Return the hours of a question, and the values of its spans."""
-    spans, values = wanted.spans() or (_ALL_OF_EACH_TRACKER, {})
+    spans, values = wanted.spans() or (ALL_OF_EACH_TRACKER, {})
     window = {"since": wanted.since or _EARLIEST, "until": wanted.until or _LATEST}
     return SpanHours(spans, wanted.area), values | window
 
@@ -440,6 +440,16 @@ async def track(
         while rows := await cursor.fetchmany(_FIXES_AT_A_TIME):
             fixes += map(TrackFix._make, rows)
     return fixes
+
+
+async def keys(conn: Connection, wanted: FixFilter) -> list[HistoryKey]:
+    """Return the places of all fixes: of a time that has few."""
+    source, values = _source(await spans_of(conn, wanted), wanted.window())
+    statement = _PLACES.format(source=source, order_by=sql.SQL(""))
+    places = await _read_places(conn, statement, values | {"reach": None, "limit": None})
+    if wanted.area is not None and wanted.area.covers is not None:
+        places = await covered_of(wanted, places)
+    return list(map(key_of_place, places))
 
 
 def _source(

@@ -12,14 +12,18 @@ for the organization.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from graphlib import TopologicalSorter
 from typing import LiteralString
 from uuid import UUID
 
 from psycopg import sql
 
+from db.archive import moving
+from db.archive.archived_days import object_path
 from db.core import leases, registry_revision
 from db.core.connect import Connection
+from db.core.fetch import rows_of
 
 PIECE_ROWS = 10_000
 _PASSES = 2  # what is removed first may be written again by triggers of what is removed later
@@ -140,8 +144,15 @@ async def _remove_attempts(conn: Connection) -> int:
     return 0 if row is None else (await conn.execute(_ATTEMPTS, row)).rowcount
 
 
-async def remove(conn: Connection, ingest_lease: str) -> None:
-    """Remove all that is left, the organization too."""
+_ARCHIVED: LiteralString = """
+SELECT org_id, day, object_id FROM archived_days WHERE org_id = current_org_id()
+"""
+
+
+async def remove(conn: Connection, ingest_lease: str) -> int:
+    """Remove all that is left, the organization too. Returns how many objects of the archive are to
+    go for it: the next pass of `archive.mover` removes them.
+    """
     await leases.fence(conn, ingest_lease)  # first, as ingest does: else both could wait
     # Triggers write about what is removed, and that has to go too.
     await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -151,11 +162,14 @@ async def remove(conn: Connection, ingest_lease: str) -> None:
     )
     while await _remove_attempts(conn):
         pass  # those that ended meanwhile
+    archived = [object_path(*row) for row in await rows_of(conn, _ARCHIVED)]
+    await moving.remove_later(conn, archived, datetime.now(UTC))
     await conn.execute(_CUT)
     *others, organizations = await _in_order(conn)
     for table in [*others * _PASSES, organizations, "audit_events"]:
         statement = sql.SQL("DELETE FROM {} WHERE org_id = current_org_id()")
         await conn.execute(statement.format(sql.Identifier(table)))
+    return len(archived)
 
 
 async def log(conn: Connection, text: str) -> None:

@@ -52,6 +52,8 @@ class Manifest(msgspec.Struct, frozen=True):
     deliveries_waiting: int
     letters_waiting: int
     tables: dict[str, Content]
+    archived_objects: int = 0  # that the fixes of archived days are in
+    archived_bytes: int = 0
 
     @property
     def rows(self) -> int:

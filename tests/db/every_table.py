@@ -115,6 +115,14 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 (NOW, tenant.org_id),
             )
             conn.execute(
+                "INSERT INTO archived_days VALUES (%s, %s, %s, 1, 1, sha256('x'), sha256('x'))",
+                (tenant.org_id, NOW.date(), new_id()),
+            )
+            conn.execute(
+                "INSERT INTO archived_trackers VALUES (%s, %s, %s, 1, now(), now(), 1, 1, 1, 1)",
+                (tenant.org_id, vehicle.tracker_id, NOW.date()),
+            )
+            conn.execute(
                 "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",
                 (tenant.org_id,),
             )

@@ -178,6 +178,7 @@ def test_the_role_is_under_row_level_security(database: DatabaseUnderTest, role:
 @pytest.mark.parametrize(
     "table",
     [
+        "archive_removals",
         "leases",
         "listeners",
         "live_slots",

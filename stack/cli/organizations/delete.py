@@ -49,10 +49,15 @@ async def delete(url: str, org_id: UUID, say: Say) -> int:
             await asyncio.sleep(SETTLE_S)
             rows = await _remove_in_pieces(conn, org_id, tracker_ids, say)
             async with _acting(conn, org_id):
-                await removal.remove(conn, leases.INGEST)
+                objects = await removal.remove(conn, leases.INGEST)
                 # The organization's own audit events are gone with it.
                 await removal.log(
                     conn, f"opsc org delete: {name} is deleted, {rows} rows in pieces"
+                )
+            if objects:
+                say(
+                    f"{objects:,} objects of the archive go with the next pass of `opsc deliver`,"
+                    " within an hour"
                 )
     except DatabaseError as error:
         raise StackError(

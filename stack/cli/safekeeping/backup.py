@@ -18,10 +18,13 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from archive.store import Store
 from db.core.errors import DatabaseError
 from db.maintenance import contents as database_contents
+from db.maintenance.archived import needed_objects
 from db.maintenance.contents import Content, SyncConnection
 from stack.cli.options import DataDir, say
+from stack.cli.safekeeping.archive_copies import LIST, copy_objects, given_store, write_list
 from stack.errors import StackError
 from stack.host.process import PartFailed, Process, how_it_ended
 from stack.host.programs import Programs, provision_clients
@@ -70,6 +73,10 @@ def backup(
         Path | None,
         typer.Option(help="File to write OPSC_SECRET_KEY to: keep it apart from the folder."),
     ] = None,
+    archive: Annotated[
+        bool,
+        typer.Option("--archive", help="Copy the objects of the archive (OPSC_ARCHIVE_URL), too."),
+    ] = False,
     data: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Write a backup of the database of a running system into a folder.
@@ -79,6 +86,9 @@ def backup(
     folder.
     """
     source = _source(data)
+    store = given_store() if archive else None
+    if archive and store is None:
+        raise StackError("--archive needs OPSC_ARCHIVE_URL, as `opsc deliver` has it")
     for target in (folder, *([] if secret_key is None else [secret_key])):
         if target.exists():
             raise StackError(f"{target} already exists: name a new folder or file")
@@ -89,11 +99,17 @@ def backup(
             )
     if secret_key is not None and source.secret_key is None:
         raise StackError("the secret key is unknown: set OPSC_SECRET_KEY")
-    manifest = make_backup(source, folder)
+    manifest = make_backup(source, folder, store)
     if secret_key is not None and source.secret_key is not None:
         _write_key(secret_key, source.secret_key)
     size_mb = manifest.dump_bytes / 1_000_000
     print(f"{folder}: {manifest.rows:,} rows of {len(manifest.tables)} tables, {size_mb:,.1f} MB")
+    if manifest.archived_objects and store is None:
+        say(
+            f"{manifest.archived_objects:,} objects of the archive"
+            f" ({manifest.archived_bytes / 1_000_000:,.1f} MB) are not in the backup, which needs"
+            f" them: {LIST} lists them, and --archive copies them"
+        )
     if secret_key is None:
         say(
             "OPSC_SECRET_KEY is not in the backup; without it stored webhook secrets are lost."
@@ -101,13 +117,15 @@ def backup(
         )
 
 
-def make_backup(source: BackupSource, folder: Path) -> Manifest:
-    """Write a backup beside the folder, then rename it into place."""
+def make_backup(source: BackupSource, folder: Path, store: Store | None = None) -> Manifest:
+    """Write a backup beside the folder, then rename it into place. store: whose objects are copied,
+    too.
+    """
     partial = folder.with_name(f"{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
-        manifest = _fill(source, partial, provision_clients(say))
+        manifest = _fill(source, partial, provision_clients(say), store)
         write_manifest(partial, manifest)
         partial.rename(folder)
     except OSError as error:
@@ -136,12 +154,18 @@ def _source(data_dir: Path) -> BackupSource:
     return BackupSource(stack.database["admin"], stack.secret_key)
 
 
-def _fill(source: BackupSource, folder: Path, programs: Programs) -> Manifest:
+def _fill(source: BackupSource, folder: Path, programs: Programs, store: Store | None) -> Manifest:
     with database_contents.open_for_reading(source.database_url) as conn:
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         tables = _dump(conn, source, folder, programs)
         deliveries, letters = database_contents.waiting(conn)
+        archived = needed_objects(conn)
+        if archived:
+            write_list(folder, archived)
+        if store is not None:
+            progress = BackupProgress(lambda done: f"{done:,} of {len(archived):,} objects copied")
+            copy_objects(store, folder, archived, progress)
         dump = folder / DUMP
         return Manifest(
             format=FORMAT,
@@ -156,6 +180,8 @@ def _fill(source: BackupSource, folder: Path, programs: Programs) -> Manifest:
             deliveries_waiting=deliveries,
             letters_waiting=letters,
             tables=tables,
+            archived_objects=len(archived),
+            archived_bytes=sum(day.size_bytes for day in archived),
         )
 
 

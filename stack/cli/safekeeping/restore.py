@@ -18,11 +18,14 @@ import psycopg
 import typer
 from psycopg import sql
 
+from db.archive.archived_days import ArchivedDay
 from db.core.errors import DatabaseError
 from db.maintenance import contents as database_contents
 from db.maintenance import migrate
+from db.maintenance.archived import needed_objects
 from db.maintenance.contents import SyncConnection
 from stack.cli.options import DataDir, say
+from stack.cli.safekeeping.archive_copies import given_store, restore_objects
 from stack.cli.safekeeping.backup import BackupProgress, wait_for
 from stack.errors import StackError
 from stack.host.os_user import reachable_home
@@ -76,9 +79,10 @@ def restore(
     check_dump(folder, manifest)
     try:
         if url := os.environ.get("OPSC_DATABASE_URL"):
-            _restore_into(url, folder, manifest, provision_clients(say))
+            archived = _restore_into(url, folder, manifest, provision_clients(say))
         else:
-            _restore_own(make_data_dir(data), key, folder, manifest, provision(None, say))
+            data_dir, programs = make_data_dir(data), provision(None, say)
+            archived = _restore_own(data_dir, key, folder, manifest, programs)
     except DatabaseError as error:
         raise StackError(f"the database cannot be restored: {str(error).strip()}") from error
     print(f"restored: {manifest.rows:,} rows of {len(manifest.tables)} tables, equal to the backup")
@@ -88,6 +92,23 @@ def restore(
             " letters were waiting when the backup was made: `opsc deliver` will send them, also"
             " where the old system has done so since"
         )
+    _restore_archive(folder, archived)
+
+
+def _restore_archive(folder: Path, needed: list[ArchivedDay]) -> None:
+    """Check the objects that the database needs, and bring back those that are lacking."""
+    if not needed:
+        return
+    store = given_store()
+    if store is None:
+        say(
+            f"{len(needed):,} objects of the archive are needed and were not looked at: set"
+            " OPSC_ARCHIVE_URL to have them checked, and brought back from a backup with --archive"
+        )
+        return
+    progress = BackupProgress(lambda done: f"{done:,} of {len(needed):,} objects checked")
+    written = restore_objects(store, folder, needed, progress)
+    print(f"archive: {len(needed):,} objects are as they were, {written:,} of them written anew")
 
 
 def _check_schema(manifest: Manifest) -> None:
@@ -129,8 +150,10 @@ def _check_key(manifest: Manifest, key: str | None, *, is_given_up: bool) -> Non
 
 def _restore_own(
     data_dir: Path, key: str | None, folder: Path, manifest: Manifest, programs: Programs
-) -> None:
-    """Restore into a server of our own, which runs as long as this takes."""
+) -> list[ArchivedDay]:
+    """Restore into a server of our own, which runs as long as this takes; returns what it needs of
+    the archive.
+    """
     with (
         sole_owner(data_dir),
         _own_server(data_dir, programs) as server,
@@ -143,10 +166,11 @@ def _restore_own(
         _drop(conn, _UNFINISHED)
         unfinished, whole = sql.Identifier(_UNFINISHED), sql.Identifier(DATABASE)
         conn.execute(sql.SQL("CREATE DATABASE {}").format(unfinished))
-        _restore_into(server.url(_UNFINISHED), folder, manifest, programs)
+        archived = _restore_into(server.url(_UNFINISHED), folder, manifest, programs)
         if key is not None:  # before the name: what is cut off here can be done again
             keep_secret_key(data_dir, key)
         conn.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(unfinished, whole))
+        return archived
 
 
 @contextmanager
@@ -160,9 +184,11 @@ def _own_server(data_dir: Path, programs: Programs) -> Iterator[Postgres]:
         process.stop()
 
 
-def _restore_into(url: str, folder: Path, manifest: Manifest, programs: Programs) -> None:
-    """Restore all or nothing. Raises StackError where the database is not empty, or not the same
-    then.
+def _restore_into(
+    url: str, folder: Path, manifest: Manifest, programs: Programs
+) -> list[ArchivedDay]:
+    """Restore all or nothing; returns what it needs of the archive. Raises StackError where the
+    database is not empty, or not the same then.
     """
     with database_contents.open_for_reading(url) as conn:
         _check_empty(conn, f"the database {conn.info.dbname}")
@@ -177,6 +203,7 @@ def _restore_into(url: str, folder: Path, manifest: Manifest, programs: Programs
     with database_contents.open_for_reading(url) as conn:
         _compare(conn, manifest)
         conn.execute("ANALYZE")  # the planner knows nothing of the tables yet
+        return needed_objects(conn)
 
 
 def _check_empty(conn: SyncConnection, where: str) -> None:

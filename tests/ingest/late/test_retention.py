@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,6 +11,8 @@ from db.core.connect import Connection, connect
 from db.core.registry_revision import bump
 from db.history import retention
 from ingest.runtime import IngestRuntime
+from tests.archive.fleet import seen
+from tests.archive.passes import AFTER_DAYS, archive, folder_store
 from tests.db import rows
 from tests.ingest.conftest import Device, fix
 from tests.ingest.tenants import Tenant, Vehicle, soon, square
@@ -121,4 +124,36 @@ async def test_an_assignment_that_reaches_back_over_removed_fixes_begins_anew_be
     assert tenant.rows(kept) == [(_at(6), None)]
     await _send(device, tenant, vehicle, *(fix(_at(hour), *AWAY) for hour in (12, 13)))
     await until(lambda: tenant.rows(kept) == [(_at(6), _at(12))])
+    assert ingest.trouble() is None
+
+
+async def test_what_comes_for_an_archived_day_is_stored_and_tells_nothing(
+    database: DatabaseUnderTest,
+    tenant: Tenant,
+    device: Device,
+    ingest: IngestRuntime,
+    tmp_path: Path,
+) -> None:
+    """A late fix, and one that comes again. The vehicle goes on as if nothing had been moved."""
+    vehicle = await tenant.vehicle()
+    await tenant.zone(square(*PLACE))
+    place_of_hour = [AWAY, PLACE, *[AWAY] * 10]
+    own = [fix(_at(hour), *place, accuracy_m=5) for hour, place in enumerate(place_of_hour)]
+    await _send(device, tenant, vehicle, *own)
+    told = "SELECT type FROM events ORDER BY position"
+    events, visits = tenant.rows(told), tenant.rows("SELECT id, left_at FROM visits")
+    assert len(visits) == 1
+    store = folder_store(tmp_path)
+    now = _at(0) + timedelta(days=AFTER_DAYS + 2)
+    assert (await archive(database, store, now=now)).fixes >= 1
+    left = len(tenant.rows("SELECT FROM gps_events"))
+    assert left < len(own)
+    await device.send(vehicle, fix(_at(0.5), *PLACE, accuracy_m=5))
+    await device.send(vehicle, own[0])
+    await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == left + 2)
+    assert tenant.rows(told) == events
+    assert tenant.rows("SELECT id, left_at FROM visits") == visits
+    assert (await seen(database, tenant, store))[1] == len(own) + 1
+    await device.send(vehicle, fix(_at(12), *PLACE, accuracy_m=5))
+    await until(lambda: len(tenant.rows("SELECT FROM visits")) == 2)
     assert ingest.trouble() is None

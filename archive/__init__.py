@@ -1,0 +1,1 @@
+"""The archive: days of fixes as Parquet in a folder or a bucket."""

@@ -1,0 +1,246 @@
+"""The moving of old fixes into the archive, and of objects out of it, a bounded piece at a time.
+
+A piece: fixes of an organization's day are read, put into a new object together with those of the
+object that the day has, and the new object is read back and compared. Then one transaction names it
+and removes the fixes. Until it has committed the fixes are in the database; from then on they are
+in the object. So a process may end anywhere in between. A fix that comes for such a day later is
+stored in the database as any other, and the next pass moves it.
+
+An object that was replaced goes an hour later: readers that know it may be reading. One that no row
+names is an orphan, of a process that ended or of a database that was restored, and goes after 30
+days.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import structlog
+
+from archive.errors import StoreError
+from archive.store import Store
+from db.archive import moving
+from db.archive.archived_days import ArchivedDay
+from db.archive.moving import ChangedMeanwhile, Moved, TrackerSummary
+from db.core.connect import Connection
+from db.core.errors import ForeignKeyViolation, LockNotAvailable, UniqueViolation
+from db.history import retention
+
+KEPT_FOR_READERS = timedelta(hours=1)
+ORPHAN_AFTER = timedelta(days=30)
+_FORGOTTEN_AT_ONCE = 100
+_REMOVED_AT_ONCE = 100
+
+_NOT_NOW = (
+    StoreError,
+    ChangedMeanwhile,
+    UniqueViolation,
+    ForeignKeyViolation,  # the organization was deleted just now
+    LockNotAvailable,
+)
+
+_log = structlog.get_logger("archive")
+
+
+@dataclass(frozen=True, slots=True)
+class MoverLimits:
+    piece_rows: int = 200_000  # in memory, and removed in one transaction
+    piece_s: float = 600  # to write and read back an object
+    rest_s: float = 0.05  # between pieces
+
+
+class Passed(NamedTuple):
+    """The outcome of a pass. failed_days: that could not move. orphans: that are left."""
+
+    fixes: int = 0
+    failed_days: int = 0
+    objects_removed: int = 0
+    orphans: int | None = None
+
+
+class _Written(NamedTuple):
+    made: ArchivedDay
+    trackers: list[TrackerSummary]
+    moved: Moved
+
+
+class Mover:
+    """after_days: the age of a day that moves. keep_days: of one that goes, for the installation;
+    an organization may have fewer.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        after_days: int,
+        keep_days: int | None = None,
+        limits: MoverLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._after, self._keep_days = timedelta(days=after_days), keep_days
+        self._limits = limits or MoverLimits()
+
+    async def pass_over(
+        self, conn: Connection, now: datetime, stop: asyncio.Event, *, seeks_orphans: bool = False
+    ) -> Passed | None:
+        """Do all that is to be done by now. None where another process is at it."""
+        if not await moving.begin(conn):
+            return None
+        try:
+            removed = await self._remove_objects(conn, now)
+            await self._forget_old(conn, now)
+            fixes = failed = 0
+            async for work in self._days(conn, now):
+                if stop.is_set():
+                    break
+                try:
+                    fixes += await work()
+                except _NOT_NOW as error:
+                    failed += 1
+                    _log.warning("a day was not archived", error=str(error) or repr(error))
+                await asyncio.sleep(self._limits.rest_s)
+            orphans = await self._remove_orphans(conn, now) if seeks_orphans else None
+            return Passed(fixes, failed, removed, orphans)
+        finally:
+            await moving.end(conn)
+
+    async def _days(
+        self, conn: Connection, now: datetime
+    ) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        """Yield the work, from the oldest day on: each organization's day, then its chunk."""
+        for chunk in await retention.chunks(conn):
+            begin, end = chunk.since, min(chunk.until, now - self._after)
+            while begin + timedelta(days=1) <= end:
+                day = begin.astimezone(UTC).date()
+                for org_id in await moving.organizations(conn, day):
+                    yield partial(self.move_day, conn, org_id, day)
+                begin += timedelta(days=1)
+            if chunk.until <= now - self._after:
+                yield partial(_renew, conn, chunk.since, chunk.until)
+
+    async def move_day(self, conn: Connection, org_id: UUID, day: date) -> int:
+        """Move the fixes of an organization's day; how many. Raises StoreError, ChangedMeanwhile,
+        UniqueViolation.
+        """
+        moved = 0
+        while True:
+            older = await moving.known_object(conn, org_id, day)
+            text = await moving.read(conn, org_id, day, self._limits.piece_rows)
+            if not text:
+                return moved
+            object_id = uuid4()
+            made = ArchivedDay(org_id, day, object_id, 0, 0, b"", b"")
+            written = await self._store.run(
+                self._write, made, older, text, timeout_s=self._limits.piece_s
+            )
+            try:
+                async with conn.transaction():
+                    remove_at = datetime.now(UTC) + KEPT_FOR_READERS
+                    await moving.switch(
+                        conn, written.made, written.trackers, written.moved, older, remove_at
+                    )
+            except (ChangedMeanwhile, UniqueViolation, ForeignKeyViolation):
+                # Known to have come to nothing: after any other error it may be named.
+                await moving.remove_later(conn, [made.path], datetime.now(UTC))
+                raise
+            moved += written.moved.rows
+            if written.moved.rows < self._limits.piece_rows:
+                return moved
+            await asyncio.sleep(self._limits.rest_s)
+
+    def _write(self, made: ArchivedDay, older: ArchivedDay | None, text: bytearray) -> _Written:
+        """Write an object, read it back, and compare. Blocks. Raises StoreError, OSError."""
+        from archive import objects
+
+        fresh = objects.read_csv(text)
+        try:
+            before = None if older is None else self._open(older)[0]
+            with tempfile.TemporaryFile() as content:
+                trackers = objects.write(
+                    content, made.org_id, made.day, objects.merged(before, fresh.table)
+                )
+                content.seek(0)
+                self._store.write(made.path, content)
+            sha256, size = self._store.sha256(made.path)
+            found, footer_sha256 = self._open(made)
+            if not objects.is_equal(found, objects.merged(before, fresh.table)):
+                raise StoreError(f"{made.path} was read back otherwise than it was written")
+        except objects.DamagedObject as error:
+            raise StoreError(str(error)) from error
+        rows = sum(tracker.rows for tracker in trackers)
+        return _Written(
+            made._replace(rows=rows, size_bytes=size, sha256=sha256, footer_sha256=footer_sha256),
+            trackers,
+            Moved(objects.last_key(fresh.table), fresh.table.num_rows, fresh.prints),
+        )
+
+    def _open(self, known: ArchivedDay) -> tuple[Any, bytes]:
+        """Open an object; return it and the checksum of its footer. Raises StoreError."""
+        from archive import objects
+
+        file = self._store.open(known.path)
+        footer_sha256 = objects.footer_sha256(file)
+        if known.footer_sha256 not in (b"", footer_sha256):
+            raise StoreError(f"{known.path} is damaged")
+        return objects.opened(file, known.org_id, known.day), footer_sha256
+
+    async def _forget_old(self, conn: Connection, now: datetime) -> None:
+        """Let days go that are too old for their organization, or for the installation."""
+        for org_id, days, _, _ in await retention.organizations(conn):
+            kept = [one for one in (days, self._keep_days) if one is not None]
+            if not kept:
+                continue
+            # The day on which the limit lies stays until it is too old as a whole.
+            before = (now - timedelta(days=min(kept))).astimezone(UTC).date()
+            while old := await moving.older_than(conn, org_id, before, _FORGOTTEN_AT_ONCE):
+                async with conn.transaction():
+                    for known in old:
+                        await moving.forget(conn, known, now + KEPT_FOR_READERS)
+
+    async def _remove_objects(self, conn: Connection, now: datetime) -> int:
+        """Remove objects whose time has come. One that the store does not remove is tried again."""
+        removed = 0
+        while paths := await moving.removals(conn, now, _REMOVED_AT_ONCE):
+            for path in paths:
+                try:
+                    await self._store.run(self._store.remove, path)
+                except StoreError as error:
+                    _log.warning("an object was not removed", path=path, error=str(error))
+                    return removed
+                await moving.removed(conn, path)
+                removed += 1
+        return removed
+
+    async def _remove_orphans(self, conn: Connection, now: datetime) -> int | None:
+        """Remove objects that nothing names and that are old; how many others there are. None where
+        the store does not say.
+        """
+        try:
+            # Before the names: what is written meanwhile is young.
+            found = await self._store.run(self._store.objects, timeout_s=self._limits.piece_s)
+        except StoreError as error:
+            _log.warning("orphans were not looked for", error=str(error))
+            return None
+        known = await moving.known_paths(conn)
+        orphans = [one for one in found if one.path not in known]
+        old = [one.path for one in orphans if now - one.written_at > ORPHAN_AFTER]
+        if old:
+            await moving.remove_later(conn, old, now)
+        # What is being written is none yet.
+        left = [one for one in orphans if now - one.written_at > KEPT_FOR_READERS]
+        if left:
+            _log.warning(
+                "objects that nothing names", objects=len(left), first=left[0].path, gone=len(old)
+            )
+        return len(left) - len(old)
+
+
+async def _renew(conn: Connection, since: datetime, until: datetime) -> int:
+    async with conn.transaction():
+        await moving.renew_chunk(conn, since, until)
+    return 0

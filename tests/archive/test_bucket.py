@@ -1,0 +1,110 @@
+"""The archive in a bucket, which may be away, slow or cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from archive.errors import ArchiveUnavailable, StoreError
+from archive.mover import KEPT_FOR_READERS, MoverLimits
+from archive.store import Store, StoreUrl
+from db.core.connect import Connection
+from tests.archive.buckets import Bucket, Line, running_bucket
+from tests.archive.fleet import NOW, admin_of, in_database, insert, minutes, objects_of, seen, truck
+from tests.archive.passes import archive
+from tests.servers import DatabaseUnderTest
+
+admin = pytest_asyncio.fixture(admin_of)
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    with running_bucket(tmp_path_factory.mktemp("bucket")) as running:
+        yield running
+
+
+def store_at(bucket: Bucket, line: Line | None = None, timeout_s: float = 60) -> Store:
+    return Store(StoreUrl.read(bucket.url(line and line.port)), timeout_s)
+
+
+async def test_days_move_into_a_bucket_and_are_read_out_of_it(
+    database: DatabaseUnderTest, admin: Connection, bucket: Bucket
+) -> None:
+    store = store_at(bucket)
+    tenant, vehicle = await truck(admin, database)
+    assert (await archive(database, store)).fixes == 100
+    assert (await seen(database, tenant, store))[1] == 101
+    await insert(admin, tenant, vehicle, minutes(0.5, 3, 300))
+    assert (await seen(database, tenant, store))[1] == 103
+    assert (await archive(database, store)).fixes == 3
+    (day,) = await objects_of(admin)
+    assert day.rows == 102
+    assert len(store.objects()) == 2
+    later = datetime.now(UTC) + KEPT_FOR_READERS
+    assert (await archive(database, store, now=later)).objects_removed == 1
+    assert [(one.path, one.bytes) for one in store.objects()] == [(day.path, day.size_bytes)]
+    assert abs(store.objects()[0].written_at - datetime.now(UTC)) < timedelta(minutes=5)
+    shown, counted = await seen(database, tenant, store)
+    assert len(shown) == counted == 103
+    store.remove(day.path)
+    store.remove(day.path)  # again, as after a kill
+    with pytest.raises(ArchiveUnavailable):
+        await seen(database, tenant, store)
+
+
+async def test_a_bucket_that_hangs_holds_up_nobody_for_long(
+    database: DatabaseUnderTest, admin: Connection, bucket: Bucket
+) -> None:
+    store = store_at(bucket, timeout_s=2)
+    tenant, _ = await truck(admin, database)
+    bucket.freeze()
+    try:
+        limits = MoverLimits(piece_s=2, rest_s=0)
+        passed = await archive(database, store, limits=limits)
+        assert (passed.fixes, passed.failed_days) == (0, 1)
+    finally:
+        bucket.go_on()
+    assert await in_database(admin) == 100
+    assert (await archive(database, store_at(bucket))).fixes == 100
+    assert (await seen(database, tenant, store_at(bucket)))[1] == 101
+    bucket.freeze()
+    try:
+        with pytest.raises(StoreError, match="in time"):
+            await store_at(bucket).run(store.objects, timeout_s=0.5)
+        assert (await seen(database, tenant, store, since=NOW - timedelta(hours=1)))[1] == 1
+    finally:
+        bucket.go_on()
+
+
+@pytest.mark.parametrize("cut_after", [0, 100, 700, 1_500])
+async def test_a_line_that_is_cut_loses_nothing(
+    database: DatabaseUnderTest, admin: Connection, bucket: Bucket, cut_after: int
+) -> None:
+    line = Line(bucket.port)
+    store = store_at(bucket, line, timeout_s=20)
+    tenant, _ = await truck(admin, database)
+    line.cut_after = cut_after
+    passed = await archive(database, store)
+    assert (passed.fixes, passed.failed_days) == (0, 1)
+    assert await in_database(admin) == 100
+    line.cut_after = None
+    assert (await archive(database, store)).fixes == 100
+    line.cut_after = cut_after
+    with pytest.raises(ArchiveUnavailable):
+        await seen(database, tenant, store)
+    line.cut_after = None
+    assert (await seen(database, tenant, store))[1] == 101
+    line.close()
+
+
+async def test_a_bucket_that_is_not_there(
+    database: DatabaseUnderTest, admin: Connection, bucket: Bucket
+) -> None:
+    await truck(admin, database)
+    wrong = Store(StoreUrl.read(bucket.url().replace("@fixes/", "@other/")))
+    passed = await archive(database, wrong)
+    assert (passed.fixes, passed.failed_days) == (0, 1)
+    assert await in_database(admin) == 100
