@@ -52,7 +52,6 @@ from api.resources import (
     search,
     shifts,
     sites,
-    trips,
     unknown_devices,
     users,
     visits,
@@ -80,6 +79,7 @@ from api.resources.timesheets import listing as timesheets
 from api.resources.timesheets import moves as timesheet_moves
 from api.resources.timesheets import moves_together as timesheet_moves_together
 from api.resources.trackers import routes as trackers
+from api.resources.trips import listing as trips
 from api.resources.webhooks import deliveries as webhook_deliveries
 from api.resources.webhooks import endpoints as webhook_endpoints
 from api.resources.webhooks import recovery as webhook_recovery
