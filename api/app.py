@@ -72,6 +72,10 @@ from api.resources.quotes import drafts as quote_drafts
 from api.resources.quotes import evidence as quote_evidence
 from api.resources.quotes import listing as quotes
 from api.resources.quotes import sending as quote_sending
+from api.resources.reports import days as report_days
+from api.resources.reports import parts as report_parts
+from api.resources.reports import stays as report_stays
+from api.resources.reports import sums as report_sums
 from api.resources.stock import inventory, lots, movements, parts, warehouses
 from api.resources.timesheets import adjustments as timesheet_adjustments
 from api.resources.timesheets import detail as timesheet_detail
@@ -129,6 +133,10 @@ RESOURCES = (
     gps_events,
     gps_nearest,
     trips,
+    report_days,
+    report_parts,
+    report_sums,
+    report_stays,
     punches,
     shifts,
     timesheets,

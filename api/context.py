@@ -27,6 +27,7 @@ from db.core.wakeups import WakeUps
 
 _MOST_MOVEMENTS = 1_000  # of a part that wait, and parts that they wait for, in a process
 _EXPORTS_OF_EACH = 2  # of an organization
+_REPORTS_OF_EACH = 8  # of an organization that are under way or wait
 _FILES_OF_EACH, _FILES = 2, 4  # bodies that are files: of an organization, and organizations
 
 
@@ -57,6 +58,7 @@ class ApiState:
     stock_turns: Turns
     file_turns: Turns
     export_turns: Turns
+    report_turns: Turns
 
     @classmethod
     def build(
@@ -94,6 +96,7 @@ class ApiState:
             stock_turns=Turns(at_once=2, most_of_each=_MOST_MOVEMENTS, most=_MOST_MOVEMENTS),
             file_turns=Turns(most_of_each=_FILES_OF_EACH, most=_FILES),
             export_turns=Turns(at_once=_EXPORTS_OF_EACH, most_of_each=_EXPORTS_OF_EACH),
+            report_turns=Turns(most_of_each=_REPORTS_OF_EACH),
         )
 
     async def close(self) -> None:

@@ -311,18 +311,14 @@ def _common(query: TripQuery, row: Found[Any]) -> dict[str, Any]:
         "employee_id": optional_id_text("emp", query.employee_id),
         "started_at": time_text(row.started_at),
         "ended_at": optional_time_text(ended_at),
-        "duration_s": _duration_s(row),
+        "duration_s": row.duration_s,
         "is_cut": row.is_cut,
     }
 
 
-def _duration_s(row: Found[Any]) -> float:
-    return (row.last_at - row.started_at).total_seconds()
-
-
 def trip_item(row: Found[Trip], zones: ZonesAt) -> dict[str, Any]:
     """Return what is special to a TripItem."""
-    trip, track, duration_s = row.what, row.track, _duration_s(row)
+    trip, track, duration_s = row.what, row.track, row.duration_s
     return {
         "start_lat": float(track.lat[trip.first]),
         "start_lon": float(track.lon[trip.first]),

@@ -62,6 +62,10 @@ class Found(Generic[FOUND]):
     def last_at(self) -> datetime:
         return to_datetime(int(self.track.time_us[self.what.last]))
 
+    @property
+    def duration_s(self) -> float:
+        return (self.last_at - self.started_at).total_seconds()
+
 
 @dataclass(frozen=True, slots=True)
 class _Read:

@@ -1,0 +1,105 @@
+"""The forms of a report: a list of rows as JSON, a file of them, a PDF.
+
+Rows are made thing by thing. JSON and PDF have them all at once, so there are fewer of them; a file
+is a stream.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.documents.file_forms import CSV, XLSX, Form, Kind, Shape, by_media_type
+from api.limits.turns import refusing_when_full
+from api.request import document_answers
+from api.request.access import Access
+from api.request.document_answers import PDF_CONTENT, varying
+from api.request.exports import PAGE_ROWS, exported, file_types, shape_wanted
+from api.request.paging import Page, Total
+from api.resources.reports.query import ReportQuery, Window
+
+Row: TypeAlias = Mapping[str, Any]
+Rows: TypeAlias = AsyncIterator[Sequence[Row]]
+FILE_FORMS = by_media_type(CSV, XLSX)
+_FORMS: Mapping[str, Form | Literal["pdf"] | None] = {
+    "application/json": None,
+    **FILE_FORMS,
+    "application/pdf": "pdf",
+}
+
+
+def _types() -> dict[int | str, dict[str, Any]]:
+    types = file_types(FILE_FORMS)
+    types[200]["content"]["application/pdf"] = PDF_CONTENT
+    return types
+
+
+TYPES = _types()
+
+
+async def printed(access: Access, report: "Report", rows: Sequence[Row]) -> Response:
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is asked for, and how its rows are made. drawn: a map for the PDF, where it has one."""
+
+    name: str
+    window: Window
+    columns: Mapping[str, Kind]
+    rows: Callable[[], Rows]
+    drawn: Callable[[], Awaitable[bytes | None]] | None = None
+
+
+class _Key(NamedTuple):
+    """The place of a row in the list."""
+
+    number: int
+
+
+def wanted_form(request: Request) -> Form | Literal["pdf"] | None:
+    """Return the form that the Accept header weighs most; None: JSON. Raises Problem (406)."""
+    document_answers.check_acceptable(request, list(_FORMS))
+    return document_answers.wanted(request, _FORMS)
+
+
+async def answered(
+    request: Request,
+    access: Access,
+    query: ReportQuery,
+    form: Form | Literal["pdf"] | None,
+    report: Report,
+) -> Response:
+    """Answer with the report. Raises Problem (400, 409, 429, 503)."""
+    if isinstance(form, Form):
+        shape = replace(Shape(report.columns), zone=report.window.zone)
+        shape = shape_wanted(query, shape, form)
+        name = f"report-{report.name}-{report.window.spans[0].day}"
+        return await exported(request, access, name, form, _in_pages(report.rows()), shape)
+    page = Page(access, query, f"report-{report.name}", _Key) if form is None else None
+    with refusing_when_full("reports"):
+        async with access.state.report_turns.turn(access.caller.org_id):
+            rows = [row async for some in report.rows() for row in some]
+    if page is None:
+        return await printed(access, report, rows)
+    begin = page.fetch_offset if page.after is None else page.after.number + 1
+    numbers = range(len(rows))[begin : begin + page.fetch_limit]
+    answer = await page.response(
+        numbers, page.total or Total(len(rows)), key=_Key, item=lambda number: rows[number]
+    )
+    return varying(answer)
+
+
+async def _in_pages(rows: Rows) -> Rows:
+    """Yield rows in pages of a file."""
+    gathered: list[Row] = []
+    async for some in rows:
+        gathered += some
+        if len(gathered) >= PAGE_ROWS:
+            yield gathered
+            gathered = []
+    if gathered:
+        yield gathered
