@@ -78,9 +78,11 @@ async def movement_report(
     name: str,
     row: type[BaseModel],
     rows: Callable[[WorkedThrough], Rows],
-    drawn: Callable[[Sequence[ReportedThing], Window], Awaitable[bytes | None]] | None = None,
+    drawn: Callable[[], Awaitable[bytes]] | None = None,
 ) -> Response:
-    """Answer with a report about movement. row: its model. drawn: a map for the PDF, if any."""
+    """Answer with a report about movement. row: its model. drawn: as `Report` has
+    it.
+    """
     form = wanted_form(request)
     is_file = isinstance(form, Form)
     async with access.transaction() as conn:
@@ -93,7 +95,7 @@ async def movement_report(
         window,
         columns_of(row),
         lambda: rows(worked_through(access, query, window, things)),
-        None if drawn is None else lambda: drawn(things, window),
+        drawn,
     )
     return await answered(request, access, query, form, report)
 

@@ -22,6 +22,7 @@ from db.core.table import db_now
 from db.resources import organizations
 from db.resources.reported import ReportFilter
 from operations.hours.local_days import day_start_s, local_day
+from telemetry.times import MAX_CHARACTERS
 
 MOST_DAYS = 31  # as JSON or PDF
 MOST_DAYS_OF_FILE = 366
@@ -44,10 +45,9 @@ def _day_or_time(value: object) -> date:
 
 
 _MOMENT: dict[str, Any] = {
-    "anyOf": [
-        {"type": "string", "format": "date", "maxLength": 10},
-        {"type": "string", "format": "date-time"},
-    ],
+    "type": "string",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].+)?$",
+    "maxLength": MAX_CHARACTERS,
     "examples": ["2026-01-31"],
 }
 # A date, or a datetime, which is a date as Python has it.

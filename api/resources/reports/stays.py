@@ -86,8 +86,8 @@ class PresenceReportItem(BaseModel):
     asset_id: fields.AssetId | None
     asset_name: fields.Name | None
     tag: fields.Tag | None
-    day: date | None
-    week: date | None = Field(description="its Monday")
+    day: fields.Day | None
+    week: fields.Day | None = Field(description="its Monday")
     presence_s: float = Field(
         ge=0, description="of each asset once at a time, all assets together", examples=[28800.0]
     )

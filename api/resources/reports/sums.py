@@ -55,8 +55,8 @@ class GroupItem(BaseModel):
     client_id: fields.ClientId | None
     client_name: fields.Name | None
     tag: fields.Tag | None
-    day: date | None
-    week: date | None = Field(description="its Monday")
+    day: fields.Day | None
+    week: fields.Day | None = Field(description="its Monday")
 
 
 class DistanceReportItem(GroupItem):

@@ -11,6 +11,7 @@ from api.resources.reports import movement
 from api.resources.trips import working_out
 from telemetry.ids import parse_id
 from tests.api.documents.test_file_forms import cells
+from tests.api.documents.test_reports import pages
 from tests.api.punching import employee, phone, worker
 from tests.api.resources.reports.made import asked_for, at, report, store_way, utc
 from tests.api.running import Organization, RunningApi
@@ -106,7 +107,7 @@ async def test_a_trip_across_midnight_is_split(api: RunningApi, org: Organizatio
     assert [*alone[0], *alone[1]] == both
     (trip,) = await report(org.viewer, "trips", "2026-03-11")
     assert trip["started_at"] == utc("2026-03-10T23:30")
-    hours = {"from_": utc("2026-03-10T23:00"), "to": utc("2026-03-11T00:15")}
+    hours: dict[str, Any] = {"from_": utc("2026-03-10T23:00"), "to": utc("2026-03-11T00:15")}
     parts = await org.viewer.get("/v1/reports/day", time_zone="Europe/Berlin", **hours)
     assert [row["driving_s"] for row in parts.json["data"]] == [1_800, 900]
 
@@ -114,7 +115,7 @@ async def test_a_trip_across_midnight_is_split(api: RunningApi, org: Organizatio
 async def test_sums_are_those_of_the_lists(api: RunningApi, org: Organization) -> None:
     first, second = await a_truck(api, org, "B"), await a_truck(api, org, "A")
     week = ("2026-03-09", "2026-03-15")
-    span = {"from_": utc("2026-03-09T00:00"), "to": utc("2026-03-16T00:00")}
+    span: dict[str, Any] = {"from_": utc("2026-03-09T00:00"), "to": utc("2026-03-16T00:00")}
     (total,) = await report(org.viewer, "distance", *week, group_by="week")
     lists = [
         (await org.viewer.get("/v1/trips", asset_id=who.asset_id, sort="started_at", **span)).json
@@ -253,7 +254,11 @@ async def test_days_with_too_many_fixes_are_worked_out_alone(
 async def test_pages_follow_one_another(api: RunningApi, org: Organization) -> None:
     for name in ("A", "B", "C"):
         await a_truck(api, org, name)
-    asked = {"from_": "2026-03-10", "to": "2026-03-10", "time_zone": "Europe/Berlin"}
+    asked: dict[str, Any] = {
+        "from_": "2026-03-10",
+        "to": "2026-03-10",
+        "time_zone": "Europe/Berlin",
+    }
     rows = await org.viewer.walk("/v1/reports/trips", limit=2, **asked)
     assert rows == await report(org.viewer, "trips", "2026-03-10")
     by_offset = await org.viewer.get("/v1/reports/trips", limit=2, offset=3, **asked)
@@ -359,3 +364,27 @@ async def test_without_a_time_it_is_today(api: RunningApi, org: Organization) ->
     answer = await org.viewer.get("/v1/reports/day", time_zone="Etc/GMT-14")
     assert len(answer.json["data"]) in (0, 1)  # 0 in the second after midnight
     assert (await org.viewer.get("/v1/reports/utilization")).json["total"] == 1
+
+
+async def test_a_report_is_printed_with_a_map_of_one_day(
+    api: RunningApi, org: Organization
+) -> None:
+    who = await a_truck(api, org, speed_mps=12.5)
+    zone = (
+        await org.admin.post("/v1/zones", {"name": "Quarry", "geometry": square(9.1, -0.005)})
+    ).json["id"]
+    store_visit(api, org, who, zone, at("2026-03-10T06:00"), at("2026-03-10T08:15"))
+    pdf: dict[str, Any] = {"accept": "application/pdf"}
+    one = await asked_for(org.viewer, "day", "2026-03-10", **pdf)
+    assert one.headers["Content-Type"] == "application/pdf"
+    assert "report-day-2026-03-10.pdf" in one.headers["Content-Disposition"]
+    text = " ".join(pages(one.content))
+    for part in ("Acme", "Daily report", "Truck Tue 10 Mar 07:00 20:00 08:00 17:00 60.0", "Quarry"):
+        assert part in text
+    await a_truck(api, org, "Other")
+    for name in ("day", "trips", "stops", "visits", "distance", "utilization", "presence"):
+        several = await asked_for(org.viewer, name, "2026-03-10", **pdf)
+        assert several.status == 200
+        assert "Truck" in " ".join(pages(several.content))
+    refused = await asked_for(org.viewer, "day", "2026-03-10", accept="application/geo+json")
+    assert refused.status == 406

@@ -119,7 +119,7 @@ async def test_a_visit_that_lasts_counts_up_to_now(api: RunningApi, org: Organiz
     who, zone = await carried(org), await a_zone(org, "Site")
     now = datetime.now(UTC)
     store_visit(api, org, who, zone, now - timedelta(hours=3))
-    asked = {"from_": (now - timedelta(hours=1)).isoformat().replace("+00:00", "Z")}
+    asked: dict[str, Any] = {"from_": (now - timedelta(hours=1)).isoformat().replace("+00:00", "Z")}
     answer = await org.viewer.get("/v1/reports/visits", to="2100-01-01", **asked)
     (visit,) = answer.json["data"]
     assert visit["left_at"] is None
