@@ -92,7 +92,7 @@ class VisitQuery(ListQuery):
         return order_of(self.sort)
 
 
-_VISITS = Shape(columns_of(VisitItem), (("entry_lat", "entry_lon"),))
+VISITS = Shape(columns_of(VisitItem), (("entry_lat", "entry_lon"),))
 
 
 @router.get(
@@ -112,7 +112,7 @@ async def list_visits(
         query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
     )
     if form is not None:
-        shape = shape_wanted(query, _VISITS, form)
+        shape = shape_wanted(query, VISITS, form)
         async with access.transaction() as conn:
             await check_filters(conn, query)
         pages = _pages(access, wanted, Order("time", is_newest_first(query)))

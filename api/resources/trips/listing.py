@@ -149,8 +149,8 @@ class _Key(NamedTuple):
     first_us: int
 
 
-_TRIPS = Shape(columns_of(TripItem), (("start_lat", "start_lon"), ("end_lat", "end_lon")))
-_STOPS = Shape(columns_of(StopItem), (("lat", "lon"),))
+TRIPS = Shape(columns_of(TripItem), (("start_lat", "start_lon"), ("end_lat", "end_lon")))
+STOPS = Shape(columns_of(StopItem), (("lat", "lon"),))
 
 
 @router.get(
@@ -165,7 +165,7 @@ async def list_trips(
     """List the trips of a machine, of a tracker or of an employee's trackers, newest first. As a
     file, all of them: the oldest first unless `sort` is given.
     """
-    return await _answered(request, access, query, Trip, trip_item, _TRIPS)
+    return await _answered(request, access, query, Trip, trip_item, TRIPS)
 
 
 @router.get(
@@ -180,7 +180,7 @@ async def list_stops(
     """List the stops of a machine, of a tracker or of an employee's trackers, newest first. As a
     file, all of them: the oldest first unless `sort` is given.
     """
-    return await _answered(request, access, query, Stop, stop_item, _STOPS)
+    return await _answered(request, access, query, Stop, stop_item, STOPS)
 
 
 async def _answered(
