@@ -17,7 +17,10 @@ from api.http.fields import DIGITS
 from api.http.problems import bad_parameter
 from api.request.access import Access, Reader
 from api.request.document_answers import varying
-from api.request.exports import (
+from api.request.paging import MAX_ROWS, ListOf, Page, Total
+from api.request.references import check_filters
+from api.request.route import TenantRoute
+from api.resources.exports import (
     OF_PAGES,
     PAGE_ROWS,
     Pages,
@@ -28,9 +31,6 @@ from api.request.exports import (
     shape_wanted,
     wanted_form,
 )
-from api.request.paging import MAX_ROWS, ListOf, Page, Total
-from api.request.references import check_filters
-from api.request.route import TenantRoute
 from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, wanted_fixes
 from db.core.connect import Connection
 from db.fixes import feed

@@ -14,7 +14,10 @@ from api.http.encoding import id_text, ok, optional_id_text, optional_time_text,
 from api.http.problems import not_found
 from api.request.access import Access, Reader
 from api.request.document_answers import varying
-from api.request.exports import (
+from api.request.paging import ListOf, ListQuery, Page, order_of
+from api.request.references import check_filters
+from api.request.route import TenantRoute
+from api.resources.exports import (
     PAGE_ROWS,
     Pages,
     columns_of,
@@ -24,9 +27,6 @@ from api.request.exports import (
     shape_wanted,
     wanted_form,
 )
-from api.request.paging import ListOf, ListQuery, Page, order_of
-from api.request.references import check_filters
-from api.request.route import TenantRoute
 from db.core.listing import Order, RowKey
 from db.history import visits
 from db.history.visits import ListedVisit, VisitFilter

@@ -17,8 +17,8 @@ from api.limits.turns import refusing_when_full
 from api.request import document_answers
 from api.request.access import Access
 from api.request.document_answers import PDF_CONTENT, file_answer, rendered, varying
-from api.request.exports import PAGE_ROWS, exported, file_types, shape_wanted
 from api.request.paging import Page, Total
+from api.resources.exports import PAGE_ROWS, exported, file_types, shape_wanted
 from api.resources.organization_logo import letterhead_of
 from api.resources.reports.query import ReportQuery, Window
 from db.resources import organizations

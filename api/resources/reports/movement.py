@@ -18,8 +18,8 @@ from api.http import fields
 from api.http.encoding import id_text
 from api.http.problems import bad_parameter
 from api.request.access import Access
-from api.request.exports import columns_of
 from api.request.references import check_filters
+from api.resources.exports import columns_of
 from api.resources.reports.answers import Report, Rows, answered, wanted_form
 from api.resources.reports.query import MovementQuery, Span, Window, filter_of, window_of
 from api.resources.trips.working_out import Found, TooManyFixes, worked_out

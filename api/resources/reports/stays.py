@@ -24,10 +24,10 @@ from api.http import fields
 from api.http.encoding import id_text, optional_id_text, optional_time_text, time_text
 from api.http.problems import bad_parameter
 from api.request.access import Access, Reader
-from api.request.exports import PAGE_ROWS, columns_of
 from api.request.paging import ListOf
 from api.request.references import check_filters
 from api.request.route import TenantRoute
+from api.resources.exports import PAGE_ROWS, columns_of
 from api.resources.reports.answers import TYPES, Report, Row, Rows, answered, wanted_form
 from api.resources.reports.query import ReportQuery, Window, filter_of, microseconds, window_of
 from api.resources.reports.sums import week_of

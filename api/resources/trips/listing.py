@@ -20,7 +20,10 @@ from api.http.encoding import id_text, optional_id_text, optional_time_text, tim
 from api.http.problems import bad_parameter
 from api.request.access import Access, Reader
 from api.request.document_answers import varying
-from api.request.exports import (
+from api.request.paging import ListOf, ListQuery, Page, Total
+from api.request.references import check_filters
+from api.request.route import TenantRoute
+from api.resources.exports import (
     PAGE_ROWS,
     Pages,
     columns_of,
@@ -30,9 +33,6 @@ from api.request.exports import (
     shape_wanted,
     wanted_form,
 )
-from api.request.paging import ListOf, ListQuery, Page, Total
-from api.request.references import check_filters
-from api.request.route import TenantRoute
 from api.resources.trips.working_out import (
     EARLIEST,
     FOUND,

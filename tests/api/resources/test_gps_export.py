@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from api.documents.file_forms import FIX_FORMS
-from api.request import exports
+from api.resources import exports
 from telemetry.tracks import TrackFormat, read_track
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stored import Carried, carried, minute, store_fixes, text
