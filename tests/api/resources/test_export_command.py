@@ -37,7 +37,7 @@ async def exporting(url: str, token: str | None, *arguments: str | Path) -> tupl
 
 @asynccontextmanager
 async def cutting(url: str, after_bytes: Sequence[int]) -> AsyncIterator[tuple[str, list[str]]]:
-    """Provide the address of a proxy that cuts its first connections after so many bytes of an
+    """Provide the address of a proxy that cuts its first connections after these bytes of an
     answer, and the heads of requests that it saw.
     """
     cuts, heads = list(after_bytes), list[str]()
