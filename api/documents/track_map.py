@@ -3,20 +3,16 @@
 It is SVG, in which the north is up. Lengths to the east are right at the middle of the way.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# (shapely has no type information of its own)
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import cos, hypot, radians
-from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from geofence.shapes.types import Circle, Corridor, Polygonal, Shape
+from geofence.shapes.outlines import Outline, outline_of, simplified
+from geofence.shapes.types import Shape
 
 _WIDTH_PX, _HEIGHT_PX, _MARGIN_PX = 1_000.0, 560.0, 40.0
 _M_PER_DEGREE = 111_195.0
@@ -58,6 +54,7 @@ def track_map(
     and longitude of each. zones: their names and shapes.
     """
     view = _view(lat, lon)
+    outlines = [(name, outline_of(shape)) for name, shape in zones]
     pieces = [
         '<svg xmlns="http://www.w3.org/2000/svg" '
         f'viewBox="0 0 {_WIDTH_PX:g} {_HEIGHT_PX:g}" width="{_WIDTH_PX:g}" height="{_HEIGHT_PX:g}">'
@@ -65,10 +62,10 @@ def track_map(
         f'<rect width="{_WIDTH_PX:g}" height="{_HEIGHT_PX:g}"/></clipPath></defs>'
         f'<rect width="{_WIDTH_PX:g}" height="{_HEIGHT_PX:g}" fill="#f7f7f4"/>'
         '<g clip-path="url(#frame)">',
-        *(_outline(view, shape) for _, shape in zones),
+        *(_drawn(view, outline) for _, outline in outlines),
         f'<polyline points="{_line(view, lon, lat)}" fill="none" stroke="#b3261e"'
         ' stroke-width="2.5" stroke-linejoin="round" stroke-linecap="round"/>',
-        *_names(view, zones),
+        *_names(view, outlines),
         *_stops(view, stops),
         "</g>",
         *_scale(view),
@@ -92,65 +89,31 @@ def _view(lat: NDArray[np.float64], lon: NDArray[np.float64]) -> _View:
 
 
 def _line(view: _View, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> str:
-    points = view.points(lon, lat)
-    if len(points) > 2:
-        line = shapely.simplify(shapely.linestrings(points), _DETAIL_PX)
-        points = shapely.get_coordinates(line)
-    return _written(points)
-
-
-def _written(points: NDArray[np.float64]) -> str:
+    points = simplified(view.points(lon, lat), _DETAIL_PX)
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points.tolist())
 
 
-def _outline(view: _View, shape: Shape) -> str:
-    match shape:
-        case Circle(lon, lat, radius_m):
-            x, y = view.point(lon, lat)
-            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius_m * view.px_per_m:.1f}" {_ZONE}/>'
-        case Corridor(vertices, width_m):
-            points = _line(view, vertices[:, 0], vertices[:, 1])
-            width_px = max(width_m * view.px_per_m, 1.0)
-            return (
-                f'<polyline points="{points}" fill="none" stroke="#2f6f9f" stroke-opacity="0.18"'
-                f' stroke-width="{width_px:.1f}" stroke-linejoin="round" stroke-linecap="round"/>'
-            )
-        case Polygonal(geometry):
-            rings = " ".join(_ring(view, ring) for ring in _rings(geometry))
-            return f'<path d="{rings}" fill-rule="evenodd" {_ZONE}/>'
+def _drawn(view: _View, outline: Outline) -> str:
+    if outline.radius_m is not None:
+        x, y = view.point(*outline.middle)
+        radius_px = outline.radius_m * view.px_per_m
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius_px:.1f}" {_ZONE}/>'
+    lines = [_line(view, line[:, 0], line[:, 1]) for line in outline.lines]
+    if outline.width_m is not None:
+        width_px = max(outline.width_m * view.px_per_m, 1.0)
+        return (
+            f'<polyline points="{lines[0]}" fill="none" stroke="#2f6f9f" stroke-opacity="0.18"'
+            f' stroke-width="{width_px:.1f}" stroke-linejoin="round" stroke-linecap="round"/>'
+        )
+    rings = " ".join(f"M{line}Z" for line in lines)
+    return f'<path d="{rings}" fill-rule="evenodd" {_ZONE}/>'
 
 
-def _rings(geometry: Any) -> Iterator[NDArray[np.float64]]:
-    for polygon in shapely.get_parts(geometry):
-        for ring in (polygon.exterior, *polygon.interiors):
-            yield shapely.get_coordinates(ring)
-
-
-def _ring(view: _View, ring: NDArray[np.float64]) -> str:
-    points = view.points(ring[:, 0], ring[:, 1])
-    simple = shapely.simplify(shapely.linestrings(points), _DETAIL_PX)
-    return f"M{_written(shapely.get_coordinates(simple))}Z"
-
-
-def _names(view: _View, zones: Iterable[tuple[str, Shape]]) -> Iterator[str]:
-    for name, shape in zones:
-        x, y = view.point(*_middle(shape))
+def _names(view: _View, outlines: Iterable[tuple[str, Outline]]) -> Iterator[str]:
+    for name, outline in outlines:
+        x, y = view.point(*outline.middle)
         if 0 < x < _WIDTH_PX and 0 < y < _HEIGHT_PX:
             yield _text(x, y + 20, name, "#1d4f75", 15)
-
-
-def _middle(shape: Shape) -> tuple[float, float]:
-    """Return longitude and latitude of a place within a shape."""
-    match shape:
-        case Circle(lon, lat):
-            return lon, lat
-        case Corridor(vertices):
-            last = len(vertices) - 1
-            lon, lat = vertices[[last // 2, (last + 1) // 2]].mean(axis=0).tolist()
-            return lon, lat
-        case Polygonal(geometry):
-            point: Any = shapely.point_on_surface(geometry)
-            return point.x, point.y
 
 
 def _stops(view: _View, stops: Sequence[tuple[float, float]]) -> Iterator[str]:
