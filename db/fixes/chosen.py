@@ -64,7 +64,7 @@ async def nearest(
 ) -> list[Near]:
     """Return the nearest fix of each tracker, the nearest ones first, at most `limit`.
 
-    around: the area within a number of metres. Each of `reaches_m` is tried, the shortest first, until
+    around: the area within a distance. Each of `reaches_m` is tried, the shortest first, until
     there are enough trackers. Raises TooManyPlaces.
     """
     found = dict[UUID, tuple[float, HistoryKey]]()
