@@ -102,7 +102,7 @@ class GpsEventQuery(AreaQuery):
         Field(
             ge=2,
             le=MAX_ROWS,
-            description="no more than these, which tell most of the ways: stops and turns stay. There"
+            description="at most as many, which tell most of the ways: stops and turns stay. There"
             f" may be {MOST_PLACES:,} to choose from; all come on one page",
         ),
         DIGITS,
