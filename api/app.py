@@ -52,7 +52,6 @@ from api.resources import (
     search,
     shifts,
     sites,
-    trips,
     unknown_devices,
     users,
     visits,
@@ -73,6 +72,10 @@ from api.resources.quotes import drafts as quote_drafts
 from api.resources.quotes import evidence as quote_evidence
 from api.resources.quotes import listing as quotes
 from api.resources.quotes import sending as quote_sending
+from api.resources.reports import days as report_days
+from api.resources.reports import parts as report_parts
+from api.resources.reports import stays as report_stays
+from api.resources.reports import sums as report_sums
 from api.resources.stock import inventory, lots, movements, parts, warehouses
 from api.resources.timesheets import adjustments as timesheet_adjustments
 from api.resources.timesheets import detail as timesheet_detail
@@ -80,6 +83,7 @@ from api.resources.timesheets import listing as timesheets
 from api.resources.timesheets import moves as timesheet_moves
 from api.resources.timesheets import moves_together as timesheet_moves_together
 from api.resources.trackers import routes as trackers
+from api.resources.trips import listing as trips
 from api.resources.webhooks import deliveries as webhook_deliveries
 from api.resources.webhooks import endpoints as webhook_endpoints
 from api.resources.webhooks import recovery as webhook_recovery
@@ -129,6 +133,10 @@ RESOURCES = (
     gps_events,
     gps_nearest,
     trips,
+    report_days,
+    report_parts,
+    report_sums,
+    report_stays,
     punches,
     shifts,
     timesheets,

@@ -28,6 +28,7 @@ from db.core.wakeups import WakeUps
 
 _MOST_MOVEMENTS = 1_000  # of a part that wait, and parts that they wait for, in a process
 _EXPORTS_OF_EACH = 2  # of an organization
+_REPORTS_OF_EACH = 8  # of an organization that are under way or wait
 _FILES_OF_EACH, _FILES = 2, 4  # bodies that are files: of an organization, and organizations
 
 
@@ -59,6 +60,7 @@ class ApiState:
     file_turns: Turns
     export_turns: Turns
     archive: Archive
+    report_turns: Turns
 
     @classmethod
     def build(
@@ -97,6 +99,7 @@ class ApiState:
             file_turns=Turns(most_of_each=_FILES_OF_EACH, most=_FILES),
             export_turns=Turns(at_once=_EXPORTS_OF_EACH, most_of_each=_EXPORTS_OF_EACH),
             archive=Archive.at(settings.archive_store),
+            report_turns=Turns(most_of_each=_REPORTS_OF_EACH),
         )
 
     async def close(self) -> None:

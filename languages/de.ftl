@@ -362,3 +362,55 @@ inspection-more-photos = { $count ->
    *[other] { $count } weitere Fotos sind beim Formular hinterlegt.
 }
 inspection-photos-at = Alle Fotos in voller Größe, für alle, die sich anmelden:
+
+## Berichte
+
+report-time = Zeit
+report-span = { $start } bis { $end }
+report-sum = Summe
+report-empty = Es gibt nichts zu berichten.
+report-title-day = Tagesbericht
+report-title-trips = Fahrten
+report-title-stops = Halte
+report-title-visits = Besuche
+report-title-distance = Strecken
+report-title-utilization = Auslastung
+report-title-presence = Stunden vor Ort
+report-column-name = Maschine oder Person
+report-column-asset-name = Maschine
+report-column-zone-name = Zone
+report-column-client-name = Kunde
+report-column-client-names = Kunden
+report-column-tag = Schlagwort
+report-column-day = Tag
+report-column-week = Woche vom
+report-column-first-fix-at = Erste Position
+report-column-last-fix-at = Letzte Position
+report-column-departed-at = Abfahrt
+report-column-arrived-at = Ankunft
+report-column-started-at = Beginn
+report-column-ended-at = Ende
+report-column-entered-at = Eintritt
+report-column-left-at = Austritt
+report-column-duration-s = Dauer
+report-column-within-s = Dauer
+report-column-presence-s = Stunden
+report-column-time-s = Gesamt
+report-column-driving-s = Fahrt
+report-column-stopped-s = Stand
+report-column-idle-s = Leerlauf
+report-column-parked-s = Geparkt
+report-column-unknown-s = Unbekannt
+report-column-driving-share = Fahrt
+report-column-idle-share = Leerlauf
+report-column-parked-share = Geparkt
+report-column-distance-m = km
+report-column-top-speed-mps = Max. km/h
+report-column-trips = Fahrten
+report-column-stops = Halte
+report-column-visits = Besuche
+report-column-assets = Maschinen
+report-column-start-zones = Von
+report-column-end-zones = Nach
+report-column-zones = Zonen
+report-column-is-carried = Transport

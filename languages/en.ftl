@@ -346,3 +346,55 @@ inspection-more-photos = { $count ->
    *[other] { $count } more photos are kept with the form.
 }
 inspection-photos-at = All photos in full size, for those who sign in:
+
+## Reports
+
+report-time = Time
+report-span = { $start } to { $end }
+report-sum = Sum
+report-empty = There is nothing to report.
+report-title-day = Daily report
+report-title-trips = Trips
+report-title-stops = Stops
+report-title-visits = Visits
+report-title-distance = Distance
+report-title-utilization = Utilization
+report-title-presence = Hours on site
+report-column-name = Asset or employee
+report-column-asset-name = Asset
+report-column-zone-name = Zone
+report-column-client-name = Client
+report-column-client-names = Clients
+report-column-tag = Tag
+report-column-day = Day
+report-column-week = Week of
+report-column-first-fix-at = First fix
+report-column-last-fix-at = Last fix
+report-column-departed-at = Departure
+report-column-arrived-at = Arrival
+report-column-started-at = Begin
+report-column-ended-at = End
+report-column-entered-at = Entered
+report-column-left-at = Left
+report-column-duration-s = Duration
+report-column-within-s = Duration
+report-column-presence-s = Hours
+report-column-time-s = All
+report-column-driving-s = Driving
+report-column-stopped-s = Standing
+report-column-idle-s = Idle
+report-column-parked-s = Parked
+report-column-unknown-s = Unknown
+report-column-driving-share = Driving
+report-column-idle-share = Idle
+report-column-parked-share = Parked
+report-column-distance-m = km
+report-column-top-speed-mps = Top km/h
+report-column-trips = Trips
+report-column-stops = Stops
+report-column-visits = Visits
+report-column-assets = Assets
+report-column-start-zones = From
+report-column-end-zones = To
+report-column-zones = Zones
+report-column-is-carried = Carried

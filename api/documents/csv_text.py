@@ -24,11 +24,12 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(header)
-    writer.writerows(map(_plain, row) for row in rows)
+    writer.writerows(map(plain_cell, row) for row in rows)
     return stream.getvalue().encode()
 
 
-def _plain(cell: Cell) -> Cell:
+def plain_cell(cell: Cell) -> Cell:
+    """Return a cell with an apostrophe before what a spreadsheet would run as a formula."""
     if not isinstance(cell, str) or _HARMLESS.fullmatch(cell):
         return cell
     return f"'{cell}" if cell.startswith(_STARTS_FORMULA) else cell

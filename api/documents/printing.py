@@ -17,6 +17,7 @@ import msgspec
 
 from api.documents.item_pdf import ItemPrinter
 from api.documents.quote_pdf import QuotePrinter
+from api.documents.report_pdf import ReportPrinter
 from api.documents.timesheet import DocumentError
 from api.documents.timesheet_csv import timesheet_csv
 from api.documents.timesheet_print import TimesheetPrinter
@@ -34,6 +35,7 @@ _RENDERERS: Mapping[str, Callable[..., bytes]] = {
     "quote": QuotePrinter().pdf,
     "accepted_quote": QuotePrinter().accepted_pdf,
     "item": ItemPrinter().pdf,
+    "report": ReportPrinter().pdf,
 }
 
 

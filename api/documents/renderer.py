@@ -11,6 +11,7 @@ import msgspec
 from api.documents.item_pdf import ItemDocument
 from api.documents.letterhead import NO_LETTERHEAD, Letterhead, Logo
 from api.documents.printing import LIMITS, DocumentAnswer, DocumentRequest, packed
+from api.documents.report_pdf import ReportDocument
 from api.documents.timesheet import DocumentError, TimesheetDocument
 from api.documents.timesheet_print import Paper
 from api.limits.fair_turns import FairTurns
@@ -48,6 +49,10 @@ class Renderer:
     async def item(self, org_id: UUID, document: ItemDocument) -> bytes:
         """Return the PDF of an item."""
         return await self._made(org_id, packed("item", document))
+
+    async def report(self, org_id: UUID, document: ReportDocument) -> bytes:
+        """Return the PDF of a report."""
+        return await self._made(org_id, packed("report", document))
 
     async def item_with_photos(
         self, org_id: UUID, read: Callable[[], Awaitable[ItemDocument]]

@@ -279,6 +279,7 @@ AssetIds = Annotated[tuple[UUID, ...], IdsOf(KINDS["asset"])]
 TrackerId = Annotated[UUID, IdOf(KINDS["tracker"])]
 TrackerIds = Annotated[tuple[UUID, ...], IdsOf(KINDS["tracker"])]
 ZoneId = Annotated[UUID, IdOf(KINDS["zone"])]
+ZoneIds = Annotated[tuple[UUID, ...], IdsOf(KINDS["zone"])]
 VisitId = Annotated[UUID, IdOf(KINDS["visit"])]
 AlertId = Annotated[UUID, IdOf(KINDS["alert"])]
 EventId = Annotated[UUID, IdOf(KINDS["event"])]
@@ -289,6 +290,7 @@ EndpointId = Annotated[UUID, IdOf(KINDS["webhook_endpoint"])]
 DeliveryId = Annotated[UUID, IdOf(KINDS["webhook_delivery"])]
 UserId = Annotated[UUID, IdOf(KINDS["user"])]
 ClientId = Annotated[UUID, IdOf(KINDS["client"])]
+ClientIds = Annotated[tuple[UUID, ...], IdsOf(KINDS["client"])]
 SiteId = Annotated[UUID, IdOf(KINDS["site"])]
 EmployeeId = Annotated[UUID, IdOf(KINDS["employee"])]
 EmployeeIds = Annotated[tuple[UUID, ...], IdsOf(KINDS["employee"])]
@@ -422,6 +424,28 @@ UserEmail = Annotated[
     shaped(_USER_EMAIL, "must be one email address, like anna@example.com", "email"),
     Field(examples=["anna@example.com"], json_schema_extra={"pattern": _USER_EMAIL}),
 ]
+
+_MOST_TAGS = 100
+
+
+def _apart(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value
+
+
+AnyTags = Annotated[
+    list[Tag],
+    BeforeValidator(_apart),
+    Field(max_length=_MOST_TAGS),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^[a-z0-9._-]{{1,50}}(,[a-z0-9._-]{{1,50}}){{0,{_MOST_TAGS - 1}}}$",
+            "maxLength": _MOST_TAGS * 51 - 1,
+            "examples": ["crane,rented"],
+        }
+    ),
+]
+"""Of a query: any of several, with commas between them."""
 
 # JSON numbers are exact up to here.
 Count = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[1])]

@@ -1,6 +1,5 @@
 """GPS events: the stored fixes."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -11,17 +10,28 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.documents.file_forms import FIX_FORMS, Form, Shape
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.http.fields import DIGITS
 from api.http.problems import bad_parameter
-from api.request import document_answers
 from api.request.access import Access, Reader
+from api.request.document_answers import varying
 from api.request.paging import MAX_ROWS, ListOf, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
+from api.resources.exports import (
+    OF_PAGES,
+    PAGE_ROWS,
+    Pages,
+    columns_of,
+    exported,
+    file_types,
+    is_newest_first,
+    shape_wanted,
+    wanted_form,
+)
 from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, check_not_archived, wanted_fixes
-from api.resources.gps_export import FORMS, PAGE_ROWS, Form, exported
 from db.core.connect import Connection
 from db.fixes import feed
 from db.fixes.chosen import Places, TooManyPlaces, chosen
@@ -33,12 +43,6 @@ from telemetry.fix import Flag
 from telemetry.ids import derived_id, format_id
 
 router = APIRouter(prefix="/v1/gps-events", tags=["gps-events"], route_class=TenantRoute)
-_FILE = {
-    "type": "string",
-    "maxLength": 1_000_000_000_000,  # no bound is checked: each row is one of the list
-    "description": "all that match, the oldest first",
-}
-_OF_PAGES = ("limit", "offset", "cursor", "total")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -112,14 +116,14 @@ class GpsEventQuery(AreaQuery):
     ] = None
 
 
+FIXES = Shape(columns_of(GpsEventItem), (("lat", "lon"),))
+
+
 @router.get(
     "",
     operation_id="listGpsEvents",
     response_model=GpsEventList,
-    responses={
-        200: {"content": {name: {"schema": _FILE} for name in FORMS}},
-        406: {"description": "an export that there is not"},
-    },
+    responses=file_types(FIX_FORMS),
 )
 async def list_gps_events(
     request: Request, access: Reader, query: Annotated[GpsEventQuery, Query()]
@@ -128,15 +132,13 @@ async def list_gps_events(
     Viewers and technicians read none of other people's trackers. As a file, all of them: the
     oldest first unless `sort` is given.
     """
-    forms: dict[str, Form | None] = {"application/json": None, **FORMS}
-    document_answers.check_acceptable(request, list(forms))
-    form = document_answers.wanted(request, forms)
+    form = wanted_form(request, FIX_FORMS)
     if form is not None:
         return await _export(request, access, query, form)
     if query.max_points is not None:
-        return await _thinned(access, query, query.max_points)
+        return varying(await _thinned(access, query, query.max_points))
     if query.received_after is not None:
-        return await _received(access, query, query.received_after)
+        return varying(await _received(access, query, query.received_after))
     page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     async with access.transaction() as conn:
@@ -147,12 +149,12 @@ async def list_gps_events(
     envelope = page.envelope(rows, total, key=_key, item=fix_item)
     if query.zone_id is not None:
         envelope = envelope._replace(others={**envelope.others, "zone_by": wanted.zone_by})
-    return await envelope.answer(query.fields)
+    return varying(await envelope.answer(query.fields))
 
 
 async def _thinned(access: Access, query: GpsEventQuery, most: int) -> Response:
     """Answer with few of the fixes. Raises Problem (400, 404)."""
-    _leave_out(query, "max_points has one page", *_OF_PAGES, "received_after")
+    _leave_out(query, "max_points has one page", *OF_PAGES, "received_after")
 
     def kept(places: Places) -> NDArray[np.int64]:
         ids = np.ascontiguousarray(places["tracker_id"]).view(np.uint64).reshape(-1, 2)
@@ -219,22 +221,15 @@ async def _wanted(conn: Connection, access: Access, query: GpsEventQuery) -> Wan
 
 async def _export(request: Request, access: Access, query: GpsEventQuery, form: Form) -> Response:
     """Answer with a file. Raises Problem (400, 404, 429, 503)."""
-    given = query.model_fields_set
-    _leave_out(query, "A file has no pages", *_OF_PAGES)
+    shape = shape_wanted(query, FIXES, form)
     _leave_out(query, "A file has all, by time", "max_points", "received_after")
-    names = query.fields.split(",") if query.fields is not None else list(GpsEventItem.model_fields)
-    missing = [name for name in form.needs if name not in names]
-    if missing:
-        raise bad_parameter("fields", f"This form of file needs {missing[0]}.")
     async with access.transaction() as conn:
         wanted = await _wanted(conn, access, query)
-    descending = "sort" in given and query.sort == "-time"
-    return await exported(request, access, form, _pages(access, wanted, descending), names)
+    pages = _pages(access, wanted, descending=is_newest_first(query))
+    return await exported(request, access, "gps-events", form, pages, shape)
 
 
-async def _pages(
-    access: Access, wanted: WantedFixes, descending: bool
-) -> AsyncIterator[list[dict[str, Any]]]:
+async def _pages(access: Access, wanted: WantedFixes, *, descending: bool) -> Pages:
     """Yield the rows page by page, each read in transactions of its own."""
     after: HistoryKey | None = None
     while True:

@@ -5,15 +5,28 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api.documents.file_forms import LIST_FORMS, Shape
 from api.http import fields
 from api.http.encoding import id_text, ok, optional_id_text, optional_time_text, time_text
 from api.http.problems import not_found
-from api.request.access import Reader
+from api.request.access import Access, Reader
+from api.request.document_answers import varying
 from api.request.paging import ListOf, ListQuery, Page, order_of
 from api.request.references import check_filters
 from api.request.route import TenantRoute
+from api.resources.exports import (
+    PAGE_ROWS,
+    Pages,
+    columns_of,
+    exported,
+    file_types,
+    is_newest_first,
+    shape_wanted,
+    wanted_form,
+)
 from db.core.listing import Order, RowKey
 from db.history import visits
 from db.history.visits import ListedVisit, VisitFilter
@@ -79,21 +92,54 @@ class VisitQuery(ListQuery):
         return order_of(self.sort)
 
 
-@router.get("", operation_id="listVisits", response_model=ListOf[VisitItem])
-async def list_visits(access: Reader, query: Annotated[VisitQuery, Query()]) -> Response:
+VISITS = Shape(columns_of(VisitItem), (("entry_lat", "entry_lon"),))
+
+
+@router.get(
+    "",
+    operation_id="listVisits",
+    response_model=ListOf[VisitItem],
+    responses=file_types(LIST_FORMS),
+)
+async def list_visits(
+    request: Request, access: Reader, query: Annotated[VisitQuery, Query()]
+) -> Response:
     """List visits, newest entry first; visits that were open at either edge of the window are
-    included.
+    included. As a file, all of them: the oldest first unless `sort` is given.
     """
-    page = Page(access, query, "visits", RowKey)
+    form = wanted_form(request, LIST_FORMS)
     wanted = VisitFilter(
         query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
     )
+    if form is not None:
+        shape = shape_wanted(query, VISITS, form)
+        async with access.transaction() as conn:
+            await check_filters(conn, query)
+        pages = _pages(access, wanted, Order("time", is_newest_first(query)))
+        return await exported(request, access, "visits", form, pages, shape)
+    page = Page(access, query, "visits", RowKey)
     async with access.transaction() as conn:
         await check_filters(conn, query)
         rows, total = await page.read(conn, visits.VISITS, wanted, query.order)
-    return await page.response(
+    answer = await page.response(
         rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=visit_item
     )
+    return varying(answer)
+
+
+async def _pages(access: Access, wanted: VisitFilter, order: Order) -> Pages:
+    """Yield the rows page by page, each read in a transaction of its own."""
+    after: RowKey | None = None
+    while True:
+        async with access.transaction() as conn:
+            rows = await visits.VISITS.listing(
+                conn, wanted, order=order, after=after, limit=PAGE_ROWS, offset=0
+            )
+        if rows:
+            yield [visit_item(row) for row in rows]
+            after = RowKey(rows[-1].entered_at, rows[-1].id)
+        if len(rows) < PAGE_ROWS and not rows.is_cut:
+            return
 
 
 @router.get("/{id}", operation_id="getVisit", response_model=VisitItem)

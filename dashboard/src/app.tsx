@@ -10,6 +10,7 @@ import { JobsPage } from './jobs/jobs-page'
 import { KeysPage } from './keys/keys-page'
 import { OrganizationPage } from './organization/organization-page'
 import { QuarantinePage } from './quarantine/quarantine-page'
+import { ReportsPage } from './reports/reports-page'
 import { ForgotPasswordPage, PasswordLinkPage } from './session/password-pages'
 import { SignInPage } from './session/sign-in'
 import { SESSION, SignedIn, useSessionQuery } from './session/session'
@@ -76,6 +77,7 @@ function Pages() {
         <Routes>
           <Route index element={<MapPage />} />
           <Route path="/history" element={<HistoryPage />} />
+          <Route path="/reports" element={<ReportsPage />} />
           <Route path="/zones" element={<ZonesPage />} />
           <Route path="/alerts" element={<AlertsPage />} />
           <Route path="/zones/import" element={<ImportPage />} />

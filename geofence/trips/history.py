@@ -117,12 +117,20 @@ def _stop(track: Track, stay: Stay, rules: TripRules, *, is_open: bool) -> Stop:
     rows = slice(stay.first, stay.last + 1)
     offsets_m = flat_offsets_m(track.lat[rows], track.lon[rows], stay.lat, stay.lon)
     middle = place_at(stay.lat, stay.lon, *(float(np.median(axis_m)) for axis_m in offsets_m))
-    ignition, idle_s = track.ignition[rows], None
-    if (ignition >= 0).any():
-        took_us = np.diff(track.time_us[rows])
-        is_idle = (ignition[:-1] == 1) & (took_us <= rules.trip_gap_us)
-        idle_s = float(took_us[is_idle].sum()) / 1_000_000
+    idle_s = None
+    if (track.ignition[rows] >= 0).any():
+        begins_us, ends_us = idle_spans_us(track, stay.first, stay.last, rules)
+        idle_s = float((ends_us - begins_us).sum()) / 1_000_000
     return Stop(stay.first, stay.last, *middle, idle_s, is_open)
+
+
+def idle_spans_us(
+    track: Track, first: int, last: int, rules: TripRules
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return from when to when the ignition was on during a stop: two arrays (k,)."""
+    time_us, ignition = track.time_us[first : last + 1], track.ignition[first : last + 1]
+    is_idle = (ignition[:-1] == 1) & (np.diff(time_us) <= rules.trip_gap_us)
+    return time_us[:-1][is_idle], time_us[1:][is_idle]
 
 
 def _trips(
@@ -137,7 +145,7 @@ def _trips(
         yield Trip(
             begin,
             end,
-            distance_m=float(track.steps_m(_moving(track, begin, end)).sum()),
+            distance_m=float(track.steps_m(moving(track, begin, end)).sum()),
             odometer_m=float(counted_m[-1] - counted_m[0]) if len(counted_m) > 1 else None,
             top_speed_mps=None if np.isnan(speed_mps).all() else float(np.nanmax(speed_mps)),
             has_gap=bool((np.diff(track.time_us[rows]) > rules.trip_gap_us).any()),
@@ -172,7 +180,7 @@ def _runs_without_ignition(ignition: NDArray[np.int8]) -> Iterator[tuple[int, in
         yield int(known[begin]), int(known[end - 1])
 
 
-def _moving(track: Track, first: int, last: int) -> NDArray[np.intp]:
+def moving(track: Track, first: int, last: int) -> NDArray[np.intp]:
     """Return the fixes of a trip that lie farther from the one before than either is accurate."""
     rows = np.arange(first, last + 1)
     if not track.accuracy_m[rows].any():

@@ -17,7 +17,7 @@ from stack.errors import StackError
 from stack.servers.runtime import DEFAULT_DATA_DIR, read_stack
 from stack.servers.tls import pinned
 
-_RETRY_S = 2.0
+RETRY_S = 2.0
 _SILENCE_S = 60.0  # the server shows every 15 s that it is there
 _MOST_LINE_BYTES = 4 * 1024 * 1024
 
@@ -113,10 +113,10 @@ class _Follower:
                         self._after = event["seq"]
                         yield event
                 except aiohttp.ClientConnectorCertificateError as error:
-                    raise StackError(_untrusted(error)) from None
+                    raise StackError(untrusted(error)) from None
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
                     say(f"cut off ({error or type(error).__name__}), connecting again")
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(RETRY_S)
 
     async def _stream(self, session: aiohttp.ClientSession) -> AsyncIterator[dict[str, Any]]:
         parameters = dict(self._parameters)
@@ -129,7 +129,7 @@ class _Follower:
                 say(f"the API is not available ({response.status}), asking again")
                 return
             if response.status != 200:
-                raise StackError(f"the API refused: {await _reason(response)}")
+                raise StackError(f"the API refused: {await reason_of(response)}")
             kind, seq = "message", self._after
             async for line in response.content:
                 name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -145,7 +145,7 @@ class _Follower:
                     say(f"the API ended the stream: {value}")
 
 
-def _untrusted(error: aiohttp.ClientConnectorCertificateError) -> str:
+def untrusted(error: aiohttp.ClientConnectorCertificateError) -> str:
     why = getattr(error.certificate_error, "verify_message", error.certificate_error)
     return (
         f"the certificate of {error.host}:{error.port} is not trusted ({why}); where an authority"
@@ -154,7 +154,7 @@ def _untrusted(error: aiohttp.ClientConnectorCertificateError) -> str:
     )
 
 
-async def _reason(response: aiohttp.ClientResponse) -> str:
+async def reason_of(response: aiohttp.ClientResponse) -> str:
     try:
         problem = json.loads(await response.text())
         messages = [fault["message"] for fault in problem["errors"]]

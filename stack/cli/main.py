@@ -44,6 +44,7 @@ COMMANDS = {
         f"{_TENANTS}.devices", "Devices without a secret: claims of IMEIs, confirm, release."
     ),
     "events": Entry("stack.cli.events", "Follow the events of an organization as they happen."),
+    "export": Entry("stack.cli.export", "Save fixes, visits, trips or stops as a file."),
     "verify": Entry("stack.cli.verify", "Work stored results out anew, and compare: stock, hours."),
     "migrate": Entry("stack.cli.migrate", "Bring the database schema up to date."),
     "backup": Entry(f"{_SAFEKEEPING}.backup", "Write a running system's database into a folder."),

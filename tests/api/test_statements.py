@@ -42,6 +42,8 @@ OTHER_LISTS = {
     "event-types",
     "stops",
     "trips",
+    *(f"reports/{name}" for name in ("day", "trips", "stops", "distance", "utilization")),
+    *("reports/visits", "reports/presence"),
     "work-orders/{id}/comments",
     "work-orders/{id}/transitions",
     "work-orders/{id}/assets-on-site",

@@ -36,6 +36,7 @@ PLACES = {
     "map": "",
     "people": "?person={anna}",
     "history": "history",
+    "reports": "reports",
     "zones": "zones",
     "alerts": "alerts",
     "zone": "zones?zone={zone}",

@@ -29,11 +29,11 @@ interface Answer<T> {
   response: Response
 }
 
-/** The data of an answer. Throws Problem. */
-export async function data<T>(asked: Promise<Answer<T>>): Promise<T> {
+/** The data of an answer, which is JSON unless another type was asked for. Throws Problem. */
+export async function data<T>(asked: Promise<Answer<T>>): Promise<Exclude<T, string>> {
   const answer = await asked
   if (!answer.response.ok) throw problemIn(answer.response, answer.error)
-  return answer.data as T
+  return answer.data as Exclude<T, string>
 }
 
 /** A thing as it was read, with its entity tag: a change that names the tag is refused where

@@ -92,7 +92,7 @@ async def test_a_certificate_that_is_not_trusted_ends_the_command(
 async def test_a_reader_that_is_cut_off_goes_on_behind_the_last_whole_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "_RETRY_S", 0)
+    monkeypatch.setattr(events, "RETRY_S", 0)
     bodies = [
         b"retry: 2000\nid: 17\n\nid: 18\n",
         b"id: 19\n\n",

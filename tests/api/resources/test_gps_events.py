@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from api.resources import gps_areas, gps_export
+from api.documents.file_forms import FIX_FORMS
+from api.resources import gps_areas
 from telemetry.ids import parse_id
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
@@ -270,7 +271,7 @@ async def test_two_fixes_of_one_instant_are_told_apart_by_seq(
 async def test_an_export_that_there_is_not_is_a_406(north: Organization, media_type: str) -> None:
     answer = await north.viewer.get("/v1/gps-events", {"Accept": media_type})
     assert answer.status == 406
-    assert answer.json["media_types"] == ["application/json", *gps_export.FORMS]
+    assert answer.json["media_types"] == ["application/json", *FIX_FORMS]
     for accepted in ("*/*", "application/*", "text/csv;q=0.1, application/json"):
         answer = await north.viewer.get("/v1/gps-events", {"Accept": accepted})
         assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")

@@ -4,12 +4,16 @@ import asyncio
 import csv
 import io
 import json
+from datetime import datetime
 from typing import Any
+from xml.etree import ElementTree
 
 import aiohttp
 import pytest
+from pyarrow import parquet
 
-from api.resources import gps_export
+from api.documents.file_forms import FIX_FORMS
+from api.resources import exports
 from telemetry.tracks import TrackFormat, read_track
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stored import Carried, carried, minute, store_fixes, text
@@ -77,6 +81,7 @@ async def test_lines_of_json_are_the_rows_of_the_list(api: RunningApi, north: Or
     ("media_type", "form"),
     [
         ("application/gpx+xml", "gpx"),
+        ("application/vnd.google-earth.kml+xml", "kml"),
         ("application/geo+json", "geojson"),
         ("text/csv", "csv"),
     ],
@@ -94,10 +99,43 @@ async def test_a_file_can_be_uploaded_again(
     assert set(points["altitude_m"]) == {412.5}
 
 
+@pytest.mark.usefixtures("rows_of_a_page")
+async def test_parquet_has_columns_of_their_types(api: RunningApi, north: Organization) -> None:
+    who = await a_truck(api, north)
+    listed = await north.viewer.get(PATH, asset_id=who.asset_id, sort="time")
+    answer = await exported(north, "application/vnd.apache.parquet", asset_id=who.asset_id)
+    table = parquet.read_table(io.BytesIO(answer.content))
+    assert {str(table.schema.field(name).type) for name in ("time", "received_at")} == {
+        "timestamp[us, tz=UTC]"
+    }
+    assert str(table.schema.field("lat").type) == "double"
+    for row, item in zip(table.to_pylist(), listed.json["data"], strict=True):
+        assert row.pop("time") == datetime.fromisoformat(item.pop("time"))
+        assert row.pop("received_at") == datetime.fromisoformat(item.pop("received_at"))
+        assert json.loads(row.pop("attributes")) == item.pop("attributes")
+        assert row == item
+
+
+@pytest.mark.usefixtures("rows_of_a_page")
+async def test_kml_has_a_place_with_its_time_for_each_fix(
+    api: RunningApi, north: Organization
+) -> None:
+    who = await a_truck(api, north)
+    answer = await exported(north, "application/vnd.google-earth.kml+xml", asset_id=who.asset_id)
+    name = "{http://www.opengis.net/kml/2.2}"
+    root = ElementTree.fromstring(answer.content)
+    assert [each.text for each in root.iter(f"{name}when")] == [
+        text(minute(number)) for number in range(5)
+    ]
+    assert {each.text for each in root.iter(f"{name}coordinates")} == {"13.4,52.5,412.5"}
+
+
 async def test_a_file_of_nothing_is_whole(api: RunningApi, north: Organization) -> None:
     who = await carried(north)
     answer = await exported(north, "application/geo+json", asset_id=who.asset_id)
     assert json.loads(answer.content) == {"type": "FeatureCollection", "features": []}
+    answer = await exported(north, "application/vnd.apache.parquet", asset_id=who.asset_id)
+    assert parquet.read_table(io.BytesIO(answer.content)).num_rows == 0
     answer = await exported(north, "application/gpx+xml", asset_id=who.asset_id)
     assert answer.content.endswith(b"<trk><trkseg>\n</trkseg></trk></gpx>\n")
 
@@ -124,9 +162,9 @@ async def test_a_file_has_nothing_of_another_organization(
     api: RunningApi, north: Organization, south: Organization
 ) -> None:
     who = await a_truck(api, south)
-    for media_type in gps_export.FORMS:
+    for media_type in FIX_FORMS:
         answer = await exported(north, media_type)
-        assert who.tracker_id not in answer.content.decode()
+        assert who.tracker_id.encode() not in answer.content
         refused = await north.viewer.get(PATH, {"Accept": media_type}, asset_id=who.asset_id)
         assert refused.status == 404
 
@@ -139,7 +177,7 @@ async def _open(api: RunningApi, org: Organization, session: aiohttp.ClientSessi
 async def test_two_files_at_once_and_those_who_do_not_read_are_cut_off(
     api: RunningApi, north: Organization, south: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gps_export, "LEAST_PACE_S", 1.0)
+    monkeypatch.setattr(exports, "LEAST_PACE_S", 1.0)
     who = await carried(north)
     _store_many(api, north, who)
     connector = aiohttp.TCPConnector(limit=0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.resources import trips
+from api.resources.trips import working_out
 from telemetry.ids import parse_id
 from tests.api.punching import employee, phone
 from tests.api.running import Answer, Organization, RunningApi
@@ -250,13 +250,13 @@ async def test_too_many_fixes_are_said_to_be_so(
 ) -> None:
     who = await carried(north)
     store(api, north, who.tracker_id, day())
-    monkeypatch.setattr(trips, "MOST_FIXES", 20)
+    monkeypatch.setattr(working_out, "MOST_FIXES", 20)
     asked: dict[str, Any] = {"asset_id": who.asset_id}
     answer = await north.viewer.get("/v1/trips", **asked, **window())
     assert answer.status == 400
     (fault,) = answer.json["errors"]
     assert fault["message"] == "There are more than 20 fixes: ask for a shorter time."
-    monkeypatch.setattr(trips, "_MARGINS", (timedelta(minutes=2), timedelta(hours=6)))
+    monkeypatch.setattr(working_out, "_MARGINS", (timedelta(minutes=2), timedelta(hours=6)))
     cut = (await north.viewer.get("/v1/stops", **asked, **window(40, 50))).json["data"]
     assert [(_minutes(stop["started_at"]), stop["is_cut"]) for stop in cut] == [(38, True)]
 

@@ -44,7 +44,17 @@ async def test_pages_of_admins_are_not_shown_to_others(pages: Pages, org: Organi
     page = await pages.sign_in(org, "viewer@example.com")
     navigation = page.get_by_role("navigation", name="Main navigation")
     await expect(navigation.get_by_role("link")).to_have_text(
-        ["Map", "History", "Zones", "Alerts", "Breaches", "Trackers", "Gateways", "Imports"]
+        [
+            "Map",
+            "History",
+            "Reports",
+            "Zones",
+            "Alerts",
+            "Breaches",
+            "Trackers",
+            "Gateways",
+            "Imports",
+        ]
     )
     await page.goto(f"{pages.url}/app/users")
     await expect(page.get_by_role("alert")).to_contain_text("Your role does not allow this")

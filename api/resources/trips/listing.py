@@ -4,49 +4,57 @@ They are worked out from the stored fixes when they are asked for, so they are r
 fixes, of any past, and by any rules (docs/decisions/0044-trips-when-asked-for.md).
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api.documents.file_forms import LIST_FORMS, Shape
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, optional_time_text, time_text
 from api.http.problems import bad_parameter
 from api.request.access import Access, Reader
+from api.request.document_answers import varying
 from api.request.paging import ListOf, ListQuery, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
+from api.resources.exports import (
+    PAGE_ROWS,
+    Pages,
+    columns_of,
+    exported,
+    file_types,
+    is_newest_first,
+    shape_wanted,
+    wanted_form,
+)
+from api.resources.trips.working_out import (
+    EARLIEST,
+    FOUND,
+    Found,
+    TooManyFixes,
+    worked_out,
+)
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.fixes.fix_filters import FixFilter
-from db.fixes.gps_history import TrackFix
 from db.history import visits
 from db.history.visits import ZoneAt
-from db.resources import organizations
-from geofence.model.rules import MAX_ACCURACY_M
-from geofence.trips.history import Stop, Trip, trips_and_stops
-from geofence.trips.track import Track, TripRules
-from telemetry.times import to_datetime
+from geofence.trips.history import Stop, Trip
+from geofence.trips.track import TripRules
 
 router = APIRouter(prefix="/v1", tags=["trips"], route_class=TenantRoute)
 
 MOST_DAYS = 31
-MOST_FIXES = 200_000
 MOST_ZONES = 10  # told of a place
-# How far beyond the time that is asked for is looked, until what lies across its ends is known.
-_MARGINS = tuple(timedelta(hours=hours) for hours in (6, 24, 96, 384, 1536))
 _USUAL = TripRules()
 _A_DAY = timedelta(days=1)
-_EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
-_FOUND = TypeVar("_FOUND", Trip, Stop)
-_ZonesAt: TypeAlias = Mapping[datetime, Sequence[ZoneAt]]
+ZonesAt: TypeAlias = Mapping[datetime, Sequence[ZoneAt]]
 
 
 class TripZone(BaseModel):
@@ -141,63 +149,101 @@ class _Key(NamedTuple):
     first_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Found(Generic[_FOUND]):
-    """One of a track. is_cut: it may be longer than the track."""
-
-    track: Track
-    what: _FOUND
-    is_cut: bool
-
-    @property
-    def started_at(self) -> datetime:
-        return to_datetime(int(self.track.time_us[self.what.first]))
-
-    @property
-    def middle(self) -> datetime:
-        return self.started_at + (self.last_at - self.started_at) / 2
-
-    @property
-    def last_at(self) -> datetime:
-        return to_datetime(int(self.track.time_us[self.what.last]))
+TRIPS = Shape(columns_of(TripItem), (("start_lat", "start_lon"), ("end_lat", "end_lon")))
+STOPS = Shape(columns_of(StopItem), (("lat", "lon"),))
 
 
-@router.get("/trips", operation_id="listTrips", response_model=ListOf[TripItem])
-async def list_trips(access: Reader, query: Annotated[TripQuery, Query()]) -> Response:
-    """List the trips of a machine, of a tracker or of an employee's trackers, newest first."""
-    return await _listed(access, query, Trip, _trip_item)
+@router.get(
+    "/trips",
+    operation_id="listTrips",
+    response_model=ListOf[TripItem],
+    responses=file_types(LIST_FORMS),
+)
+async def list_trips(
+    request: Request, access: Reader, query: Annotated[TripQuery, Query()]
+) -> Response:
+    """List the trips of a machine, of a tracker or of an employee's trackers, newest first. As a
+    file, all of them: the oldest first unless `sort` is given.
+    """
+    return await _answered(request, access, query, Trip, trip_item, TRIPS)
 
 
-@router.get("/stops", operation_id="listStops", response_model=ListOf[StopItem])
-async def list_stops(access: Reader, query: Annotated[TripQuery, Query()]) -> Response:
-    """List the stops of a machine, of a tracker or of an employee's trackers, newest first."""
-    return await _listed(access, query, Stop, _stop_item)
+@router.get(
+    "/stops",
+    operation_id="listStops",
+    response_model=ListOf[StopItem],
+    responses=file_types(LIST_FORMS),
+)
+async def list_stops(
+    request: Request, access: Reader, query: Annotated[TripQuery, Query()]
+) -> Response:
+    """List the stops of a machine, of a tracker or of an employee's trackers, newest first. As a
+    file, all of them: the oldest first unless `sort` is given.
+    """
+    return await _answered(request, access, query, Stop, stop_item, STOPS)
 
 
-async def _listed(
+async def _answered(
+    request: Request,
     access: Access,
     query: TripQuery,
-    kind: type[_FOUND],
-    item: Callable[[_Found[_FOUND], _ZonesAt], dict[str, Any]],
+    kind: type[FOUND],
+    item: Callable[[Found[FOUND], ZonesAt], dict[str, Any]],
+    shape: Shape,
 ) -> Response:
-    rules = _rules(query)
-    page = Page(access, query, f"{kind.__name__.lower()}s", _Key)
+    form = wanted_form(request, LIST_FORMS)
+    name, rules = f"{kind.__name__.lower()}s", _rules(query)
+
+    def whole(row: Found[FOUND], zones: ZonesAt) -> dict[str, Any]:
+        return _common(query, row) | item(row, zones)
+
+    if form is not None:
+        shape = shape_wanted(query, shape, form)
+        found = await _found(access, query, rules, kind)
+        rows = list(reversed(found)) if is_newest_first(query) else found
+        pages = _pages(access, query.asset_id, rows, whole)
+        return await exported(request, access, name, form, pages, shape)
+    page = Page(access, query, name, _Key)
+    found = await _found(access, query, rules, kind)
+    rows = _page_of(found, page, descending=query.sort == "-started_at")
+    async with access.transaction() as conn:
+        zones = await zones_of(conn, query.asset_id, rows)
+    answer = await page.response(
+        rows,
+        page.total or Total(len(found)),
+        key=lambda row: _Key(row.first_us),
+        item=lambda row: whole(row, zones),
+    )
+    return varying(answer)
+
+
+async def _found(
+    access: Access, query: TripQuery, rules: TripRules, kind: type[FOUND]
+) -> list[Found[FOUND]]:
+    """Return all in order of time. Raises Problem where there are too many fixes."""
     async with access.transaction() as conn:
         await check_filters(conn, query)
         wanted = await _wanted(conn, access, query)
-        settings = await organizations.find(conn)
-    max_accuracy_m = settings.max_accuracy_m or MAX_ACCURACY_M
-    all_found = await _worked_out(access, wanted, max_accuracy_m, rules)
-    found = [one for one in all_found if isinstance(one.what, kind)]
-    rows = _page_of(found, page, descending=query.sort == "-started_at")
-    async with access.transaction() as conn:
-        zones = await _zones(conn, query.asset_id, rows)
-    return await page.response(
-        rows,
-        page.total or Total(len(found)),
-        key=lambda row: _Key(int(row.track.time_us[row.what.first])),
-        item=lambda row: _common(query, row) | item(row, zones),
-    )
+    try:
+        _, found = await worked_out(access, wanted, rules)
+    except TooManyFixes as error:
+        message = f"There are more than {error.most:,} fixes: ask for a shorter time."
+        raise bad_parameter("to", message) from None
+    return [one for one in found if isinstance(one.what, kind)]
+
+
+async def _pages(
+    access: Access,
+    asset_id: UUID | None,
+    found: Sequence[Found[FOUND]],
+    whole: Callable[[Found[FOUND], ZonesAt], dict[str, Any]],
+) -> Pages:
+    """Yield the rows page by page; the zones of each are read in a transaction of its own."""
+    for begin in range(0, len(found), PAGE_ROWS):
+        rows = found[begin : begin + PAGE_ROWS]
+        async with access.transaction() as conn:
+            zones = await zones_of(conn, asset_id, rows)
+        yield [whole(row, zones) for row in rows]
 
 
 def _rules(query: TripQuery) -> TripRules:
@@ -216,7 +262,7 @@ async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilt
     if sum(each is not None for each in given) != 1:
         raise bad_parameter("asset_id", "Name one of asset_id, tracker_id and employee_id.")
     until = query.until or await db_now(conn)
-    since = query.since or max(until, _EARLIEST + _A_DAY) - _A_DAY
+    since = query.since or max(until, EARLIEST + _A_DAY) - _A_DAY
     if since >= until:
         raise bad_parameter("from", "from must be earlier than to.")
     if until - since > timedelta(days=MOST_DAYS):
@@ -231,95 +277,9 @@ async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilt
     )
 
 
-async def _worked_out(
-    access: Access, wanted: FixFilter, max_accuracy_m: float, rules: TripRules
-) -> list[_Found[Any]]:
-    """Return what shares an instant with the time that is wanted.
-
-    More than that time is looked at, until the two before it and the one behind it are known, or
-    there are no further fixes: then what lies across its ends is known, too. Raises Problem where
-    there are too many fixes.
-    """
-    archive = access.state.archive
-    known: list[_Found[Any]] | None = None
-    for margin in _MARGINS:
-        wide = _widened(wanted, margin)
-        fixes = await archive.track(access.transaction, wide, max_accuracy_m, MOST_FIXES + 1)
-        if len(fixes) > MOST_FIXES:
-            break
-        track = await asyncio.to_thread(_track, fixes)
-        found = await asyncio.to_thread(trips_and_stops, track, rules)
-        known, is_known = await _within(access, wanted, wide, track, found)
-        if is_known:
-            break
-    if known is None:
-        message = f"There are more than {MOST_FIXES:,} fixes: ask for a shorter time."
-        raise bad_parameter("to", message)
-    return known
-
-
-async def _within(
-    access: Access,
-    wanted: FixFilter,
-    wide: FixFilter,
-    track: Track,
-    found: Sequence[Trip | Stop],
-) -> tuple[list[_Found[Any]], bool]:
-    """Return what shares an instant with the wanted time, and whether all of it is known."""
-    all_found = [_Found[Any](track, one, is_cut=False) for one in found]
-    assert wanted.since is not None
-    assert wanted.until is not None
-    before = sum(one.last_at < wanted.since for one in all_found)
-    is_begin_known = before >= 2 or not await _has_fixes(access, wide, until=wide.since)
-    is_end_known = any(one.started_at >= wanted.until for one in all_found)
-    is_end_known = is_end_known or not await _has_fixes(access, wide, since=wide.until)
-    shown = [
-        replace(
-            one,
-            is_cut=(one.what.first == 0 and not is_begin_known)
-            or (one.what.is_open and not is_end_known),
-        )
-        for one in all_found
-        if one.started_at < wanted.until and (one.what.is_open or one.last_at > wanted.since)
-    ]
-    return shown, is_begin_known and is_end_known
-
-
-async def _has_fixes(
-    access: Access,
-    wide: FixFilter,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> bool:
-    wanted = replace(wide, since=since, until=until)
-    return (await access.state.archive.count(access.transaction, wanted, 1)).rows > 0
-
-
-def _widened(wanted: FixFilter, margin: timedelta) -> FixFilter:
-    assert wanted.since is not None
-    assert wanted.until is not None
-    since = max(wanted.since, _EARLIEST + margin) - margin
-    until = min(wanted.until, _LATEST - margin) + margin
-    return replace(wanted, since=since, until=until)
-
-
-def _track(fixes: Sequence[TrackFix]) -> Track:
-    columns = np.array(fixes, np.float64).reshape(-1, len(TrackFix._fields)).T
-    time_us, lat, lon, accuracy_m, speed_mps, ignition, odometer_m = columns
-    return Track(
-        time_us.astype(np.int64),
-        lat,
-        lon,
-        accuracy_m,
-        speed_mps,
-        odometer_m,
-        ignition.astype(np.int8),
-    )
-
-
 def _page_of(
-    found: Sequence[_Found[_FOUND]], page: Page[_Key], *, descending: bool
-) -> list[_Found[_FOUND]]:
+    found: Sequence[Found[FOUND]], page: Page[_Key], *, descending: bool
+) -> list[Found[FOUND]]:
     """Return the rows to read for a page."""
     rows = list(reversed(found)) if descending else list(found)
     if page.after is not None:
@@ -327,13 +287,12 @@ def _page_of(
         rows = [
             row
             for row in rows
-            if (first_us := int(row.track.time_us[row.what.first])) != after_us
-            and (first_us < after_us) == descending
+            if (first_us := row.first_us) != after_us and (first_us < after_us) == descending
         ]
     return rows[page.fetch_offset : page.fetch_offset + page.fetch_limit]
 
 
-async def _zones(conn: Connection, asset_id: UUID | None, rows: Iterable[_Found[Any]]) -> _ZonesAt:
+async def zones_of(conn: Connection, asset_id: UUID | None, rows: Iterable[Found[Any]]) -> ZonesAt:
     """Return the zones in which the machine was at the ends of trips and amid stops."""
     zones: dict[datetime, list[ZoneAt]] = {}
     times = sorted({at for row in rows for at in (row.started_at, row.middle, row.last_at)})
@@ -344,7 +303,7 @@ async def _zones(conn: Connection, asset_id: UUID | None, rows: Iterable[_Found[
     return zones
 
 
-def _common(query: TripQuery, row: _Found[Any]) -> dict[str, Any]:
+def _common(query: TripQuery, row: Found[Any]) -> dict[str, Any]:
     ended_at = None if row.what.is_open else row.last_at
     return {
         "asset_id": optional_id_text("ast", query.asset_id),
@@ -352,17 +311,14 @@ def _common(query: TripQuery, row: _Found[Any]) -> dict[str, Any]:
         "employee_id": optional_id_text("emp", query.employee_id),
         "started_at": time_text(row.started_at),
         "ended_at": optional_time_text(ended_at),
-        "duration_s": _duration_s(row),
+        "duration_s": row.duration_s,
         "is_cut": row.is_cut,
     }
 
 
-def _duration_s(row: _Found[Any]) -> float:
-    return (row.last_at - row.started_at).total_seconds()
-
-
-def _trip_item(row: _Found[Trip], zones: _ZonesAt) -> dict[str, Any]:
-    trip, track, duration_s = row.what, row.track, _duration_s(row)
+def trip_item(row: Found[Trip], zones: ZonesAt) -> dict[str, Any]:
+    """Return what is special to a TripItem."""
+    trip, track, duration_s = row.what, row.track, row.duration_s
     return {
         "start_lat": float(track.lat[trip.first]),
         "start_lon": float(track.lon[trip.first]),
@@ -379,7 +335,8 @@ def _trip_item(row: _Found[Trip], zones: _ZonesAt) -> dict[str, Any]:
     }
 
 
-def _stop_item(row: _Found[Stop], zones: _ZonesAt) -> dict[str, Any]:
+def stop_item(row: Found[Stop], zones: ZonesAt) -> dict[str, Any]:
+    """Return what is special to a StopItem."""
     stop = row.what
     return {
         "lat": round(stop.lat, 7),
@@ -389,5 +346,5 @@ def _stop_item(row: _Found[Stop], zones: _ZonesAt) -> dict[str, Any]:
     }
 
 
-def _zone_items(zones: _ZonesAt, at: datetime) -> list[dict[str, Any]]:
+def _zone_items(zones: ZonesAt, at: datetime) -> list[dict[str, Any]]:
     return [{"id": id_text("zon", zone.zone_id), "name": zone.name} for zone in zones.get(at, ())]

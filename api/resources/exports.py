@@ -1,0 +1,154 @@
+"""Lists as files: all rows that match, in a stream.
+
+The rows are read a page at a time, each in a short transaction, so that a file of any length holds
+neither a connection nor memory. A client that takes too long to read a page is cut off. An
+organization has two files under way at most.
+"""
+
+import asyncio
+from asyncio import Transport
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any, TypeAlias, get_args
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.documents.file_forms import Form, Kind, Row, Shape
+from api.http.encoding import sparse
+from api.http.problems import bad_parameter
+from api.http.server import EXTENSION
+from api.limits.turns import refusing_when_full
+from api.request import document_answers
+from api.request.access import Access
+from api.request.paging import ListQuery
+
+PAGE_ROWS = 1_000
+LEAST_PACE_S = 30.0  # in which a page has to be read
+
+Pages: TypeAlias = AsyncIterator[Sequence[Row]]
+
+_FILE = {
+    "type": "string",
+    "maxLength": 1_000_000_000_000,  # no bound is checked: each row is one of the list
+    "description": "all that match, the oldest first",
+}
+OF_PAGES = ("limit", "offset", "cursor", "total")
+_KINDS: Mapping[type, Kind] = {
+    datetime: "time",
+    date: "day",
+    float: "float",
+    int: "int",
+    bool: "bool",
+    dict: "json",
+    list: "json",
+}
+
+
+def file_types(forms: Mapping[str, Form]) -> dict[int | str, dict[str, Any]]:
+    """Return the answers of a list that is served in these forms, too."""
+    return {
+        200: {"content": {name: {"schema": _FILE} for name in forms}},
+        406: {"description": "an export that there is not"},
+    }
+
+
+def columns_of(model: type[BaseModel]) -> dict[str, Kind]:
+    """Return the kinds of the columns of a file, from the model of a row."""
+    return {name: _kind(field.annotation) for name, field in model.model_fields.items()}
+
+
+def _kind(annotation: Any) -> Kind:
+    """Return the kind of a type, which may be optional."""
+    for each in (annotation, *get_args(annotation)):
+        origin = getattr(each, "__origin__", each)  # of list[...] and Annotated[...]
+        if origin in _KINDS:
+            return _KINDS[origin]
+    return "text"
+
+
+def wanted_form(request: Request, forms: Mapping[str, Form]) -> Form | None:
+    """Return the form that the Accept header weighs most; None: JSON. Raises Problem (406)."""
+    choices: dict[str, Form | None] = {"application/json": None, **forms}
+    document_answers.check_acceptable(request, list(choices))
+    return document_answers.wanted(request, choices)
+
+
+def shape_wanted(query: ListQuery, shape: Shape, form: Form) -> Shape:
+    """Return the shape with the columns that are asked for. Raises Problem (400) for parameters of
+    pages, and where the form needs a column that is left out.
+    """
+    for name in OF_PAGES:
+        if name in query.model_fields_set:
+            raise bad_parameter(name, f"A file has no pages: leave out {name}.")
+    if query.fields is None:
+        return shape
+    names = dict.fromkeys(query.fields.split(","))
+    missing = [name for name in form.needed(shape) if name not in names]
+    if missing:
+        raise bad_parameter("fields", f"This form of file needs {missing[0]}.")
+    return replace(shape, columns={name: shape.columns[name] for name in names})
+
+
+def is_newest_first(query: Any) -> bool:
+    """Return the order of a file: the oldest first, unless `sort` is given."""
+    return "sort" in query.model_fields_set and query.sort.startswith("-")
+
+
+class Export(StreamingResponse):
+    """The file. Its turn ends with it."""
+
+    def __init__(
+        self,
+        form: Form,
+        name: str,
+        content: AsyncIterator[bytes],
+        turn: AsyncExitStack,
+        transport: Transport,
+    ) -> None:
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="{name}.{form.extension}"',
+            "Content-Type": form.media_type,
+            "Vary": "Accept",
+        }
+        super().__init__(content, headers=headers)
+        self._turn, self._transport = turn, transport
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Any) -> None:
+            async with asyncio.timeout(LEAST_PACE_S):
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, send_in_time)
+        except TimeoutError:
+            self._transport.abort()
+            await asyncio.sleep(0)  # it is closed now, and the end of the answer goes nowhere
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await self._turn.aclose()
+
+
+async def exported(
+    request: Request, access: Access, name: str, form: Form, pages: Pages, shape: Shape
+) -> Export:
+    """Answer with all rows of the pages. name: of the file. Raises Problem (429, 503)."""
+    turn = AsyncExitStack()
+    with refusing_when_full("exports"):
+        await turn.enter_async_context(access.state.export_turns.turn(access.caller.org_id))
+    transport = request.scope["extensions"][EXTENSION]
+    return Export(form, name, _content(form, pages, shape), turn, transport)
+
+
+async def _content(form: Form, pages: Pages, shape: Shape) -> AsyncIterator[bytes]:
+    writer, names = form.writer(shape), ",".join(shape.columns)
+    async for rows in pages:
+        content = await asyncio.to_thread(writer.page, list(sparse(rows, names)))
+        if content:
+            yield content
+    yield await asyncio.to_thread(writer.end)

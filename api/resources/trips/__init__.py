@@ -1,0 +1,1 @@
+"""Trips and stops: worked out from stored fixes when they are asked for."""
