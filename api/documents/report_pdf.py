@@ -93,10 +93,13 @@ def _printed(document: ReportDocument) -> dict[str, Kind]:
     return {
         name: kind
         for name, kind in document.columns.items()
-        if not name.endswith(("_id", "lat", "lon"))
-        and name not in _UNPRINTED
-        and any(row[name] not in (None, False) for row in document.rows)
+        if is_for_people(name) and any(row[name] not in (None, False) for row in document.rows)
     }
+
+
+def is_for_people(name: str) -> bool:
+    """Return whether a column is printed where something stands in it."""
+    return not name.endswith(("_id", "lat", "lon")) and name not in _UNPRINTED
 
 
 def _sums(

@@ -11,6 +11,7 @@ from tests.servers import DatabaseUnderTest
 # But for one:
 GLOBALLY_UNIQUE = {
     # random ids that we give, and numbers
+    "archived_days_object_id_key",
     "gateways_id_key",
     "trackers_id_key",
     "tracker_encryption_keys_tracker_id_key",

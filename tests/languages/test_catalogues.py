@@ -13,7 +13,12 @@ from fluent.syntax import FluentParser
 from fluent.syntax import ast as ftl
 from fluent.syntax.visitor import Visitor
 
+from api.documents.report_pdf import is_for_people
 from api.documents.typst_printer import VARIABLES
+from api.resources.reports.days import DayReportItem
+from api.resources.reports.parts import StopReportItem, TripReportItem
+from api.resources.reports.stays import PresenceReportItem, VisitReportItem
+from api.resources.reports.sums import DistanceReportItem, UtilizationReportItem
 from api.resources.webhooks.bodies import EndpointItem
 from geofence.punches.claim import RULES, Worth
 from languages.catalogue import UnknownTextError, named, say
@@ -86,6 +91,15 @@ def _constants(path: Path) -> Iterator[str]:
             yield node.value
 
 
+REPORTS = {
+    "day": DayReportItem,
+    "trips": TripReportItem,
+    "stops": StopReportItem,
+    "visits": VisitReportItem,
+    "distance": DistanceReportItem,
+    "utilization": UtilizationReportItem,
+    "presence": PresenceReportItem,
+}
 FAMILIES: dict[str, Iterable[str]] = {
     "accepted": get_args(AcceptedHow),
     "endpoint-disabled": get_args(
@@ -100,6 +114,10 @@ FAMILIES: dict[str, Iterable[str]] = {
     "order-state": STATES,
     "priority": PRIORITIES,
     "punch": get_args(PunchKind),
+    "report-column": {
+        name for row in REPORTS.values() for name in row.model_fields if is_for_people(name)
+    },
+    "report-title": REPORTS,
     "rule": RULES,
     "timesheet-state": get_args(TimesheetState),
     "verdict": get_args(Worth),

@@ -258,6 +258,16 @@ versions-hint = Gewählt erscheint eine auf der Karte. Positionen werden nach de
 version-number = Version { $number }
 version-first = angelegt
 restored = wiederhergestellt
+past = Wer war hier
+past-hint = Nach den gespeicherten Positionen und der Zone, wie sie jetzt ist, auch vor ihrer Zeichnung.
+past-days = Zeitraum
+past-none = Zeitraum wählen
+past-last = { $days ->
+    [one] die letzten 24 Stunden
+   *[other] die letzten { $days } Tage
+}
+past-nobody = Niemand war hier.
+past-cut = Es gab mehr, als gezeigt werden kann: einen kürzeren Zeitraum wählen.
 try = An den letzten 24 Stunden erproben
 trial = Die letzten 24 Stunden
 trial-counts = { $machines ->
@@ -997,6 +1007,7 @@ programming-language = Programmiersprache
 
 ## Probleme
 
+problem-archive-unavailable = Die Positionen dieser Tage liegen im Archiv, das gerade nicht gelesen werden kann. Später noch einmal versuchen.
 problem-content-type-refused = Diese Art von Datei wird hier nicht angenommen.
 problem-invalid-csv = Die Datei ist kein lesbares CSV.
 problem-too-many-commands = Es warten zu viele Befehle. Warten Sie, bis einige gesendet sind, oder brechen Sie einige ab.

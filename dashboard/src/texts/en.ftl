@@ -258,6 +258,16 @@ versions-hint = Choose one to see it on the map. Positions are judged by the ver
 version-number = Version { $number }
 version-first = made
 restored = restored
+past = Who was here
+past-hint = By the stored positions and the zone as it is now, also of before it was drawn.
+past-days = Time
+past-none = choose a time
+past-last = { $days ->
+    [one] the last 24 hours
+   *[other] the last { $days } days
+}
+past-nobody = Nobody was here.
+past-cut = There was more than can be shown: choose a shorter time.
 try = Try it over the last 24 hours
 trial = The last 24 hours
 trial-counts = { $machines ->
@@ -997,6 +1007,7 @@ programming-language = Programming language
 
 ## Problems
 
+problem-archive-unavailable = The positions of these days are in the archive, which cannot be read just now. Try again later.
 problem-content-type-refused = This kind of file is not taken here.
 problem-invalid-csv = The file is no CSV that can be read.
 problem-too-many-commands = Too many commands are waiting. Wait until some are sent, or cancel some.

@@ -7,6 +7,7 @@ import { durationText, timeText } from '../texts/times'
 import { Button, Note, ProblemNote } from '../ui/forms'
 import { DAYS, NUMBERS, NUMBER_NAMES, numberText } from './facts'
 import type { Zone } from './shapes'
+import { ZonePast } from './zone-past'
 import { changesOf, useAuthors, useVersions, useZoneVisits, type Version, type Visit } from './use-zone-history'
 
 /** A zone that is chosen: its rules, who is inside, who was, and its versions. */
@@ -36,6 +37,7 @@ export function ZonePanel(props: {
       )}
       <Visits title="inside-now" empty="nobody-inside" zone={zone} open />
       <Visits title="last-visits" empty="no-visits" zone={zone} open={false} />
+      <ZonePast zone={zone} />
       <Versions zone={zone} chosen={props.version} onChoose={props.onVersion} />
     </article>
   )

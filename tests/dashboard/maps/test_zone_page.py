@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from playwright.async_api import expect
 
 from tests.api.running import Organization, RunningApi
-from tests.api.stored import carried, store_visit
+from tests.api.stored import carried, store_fixes, store_visit
 from tests.dashboard.pages import Pages
 
 NOW = datetime.now(UTC)
@@ -62,3 +62,26 @@ async def test_who_changed_it_is_for_admins(pages: Pages, org: Organization) -> 
     versions = page.get_by_role("region", name="Versions").get_by_role("listitem")
     await expect(versions).to_have_count(1)
     await expect(versions).not_to_contain_text("@")
+
+
+async def test_a_zone_tells_who_was_there_before_it_was_drawn(
+    api: RunningApi, pages: Pages, org: Organization
+) -> None:
+    """A line leads to the way of the machine at that time."""
+    who = await carried(org, "Crane 7")
+    for minutes, lat in ((90, 47.1), (60, 47.0), (40, 47.0), (30, 47.1), (20, 47.1)):
+        at = NOW - timedelta(minutes=minutes)
+        store_fixes(api, org, who.tracker_id, [at], lon=8.0, lat=lat)
+    circle = {"type": "Point", "coordinates": [8.0, 47.0]}
+    zone = {"name": "Pit", "geometry": circle, "radius_m": 100}
+    made = await org.admin.post("/v1/zones", zone)
+    page = await pages.sign_in(org, "viewer@example.com", f"zones?zone={made.json['id']}")
+    past = page.get_by_role("region", name="Who was here")
+    await past.get_by_label("Time").select_option(label="the last 7 days")
+    rows = past.get_by_role("listitem")
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_contain_text("Crane 7")
+    await expect(rows).to_contain_text("30 min")
+    await rows.get_by_role("link", name="Crane 7").click()
+    await expect(page.get_by_role("heading", name="History")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Trips and stops")).to_be_visible()
