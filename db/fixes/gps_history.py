@@ -106,6 +106,7 @@ _FIRST_PLACES, _MORE_PLACES = 2_000, 8
 MOST_PLACES = 200_000
 """The places in the box of an area that a page, or a count, looks at."""
 
+_A_FEW = timedelta(days=2)
 _FIRST_STRETCH = timedelta(minutes=2)
 _LONGEST_STRETCH = timedelta(days=60)
 # By whether the newest come first.
@@ -398,9 +399,11 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> Counted:
     if wanted.area is not None and wanted.area.covers is not None:
         return await _count_covered(conn, wanted)
     start, begun = sql.SQL("SELECT 0"), dict[str, object]()
-    # Who counts everything, or leaves out fixes one by one, looks at them.
-    has_spans = wanted.area is not None or wanted.spans() is not None
-    if has_spans and wanted.zone_id is None and wanted.hides_people_from is None:
+    # Who counts everything, or leaves out fixes one by one, looks at them; those of a day are few.
+    begin, end = wanted.since or _EARLIEST, wanted.until or _LATEST
+    is_long = wanted.spans() is not None and end - begin > _A_FEW
+    is_plain = wanted.zone_id is None and wanted.hides_people_from is None
+    if is_plain and (is_long or wanted.area is not None):
         hours, begun = _hours(wanted)
         start, spans = hours.sum_of_whole(), (hours.to_read(but_whole=True), begun)
     else:
