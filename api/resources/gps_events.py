@@ -174,6 +174,9 @@ async def _thinned(access: Access, query: GpsEventQuery, most: int) -> Response:
             raise bad_parameter("max_points", message) from None
         except ValueError as error:
             raise bad_parameter("max_points", f"{error}.") from None
+    if rows.is_cut:
+        message = f"There is no room for so large ones: ask for {len(rows)} at most."
+        raise bad_parameter("max_points", message)
     page = Page(access, query.model_copy(update={"limit": most}), "gps-events", HistoryKey)
     return await page.response(rows, Total(number), key=_key, item=fix_item)
 

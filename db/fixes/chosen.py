@@ -62,7 +62,8 @@ async def nearest(
     reaches_m: tuple[float, ...],
     limit: int,
 ) -> list[Near]:
-    """Return the nearest fix of each tracker, the nearest ones first, at most `limit`.
+    """Return the nearest fix of each tracker, the nearest ones first, at most `limit`. One is
+    left out that was removed meanwhile, or for which a page has no room.
 
     around: the area within a distance in metres. Each of `reaches_m` is tried, the shortest first,
     until there are enough trackers. Raises TooManyPlaces.
@@ -80,7 +81,7 @@ async def nearest(
     keys = {key: away_m for away_m, key in list(found.values())[:limit]}
     fixes = await at_keys(conn, list(keys), Cut(True, None, limit, 0))
     of = {(fix.time, fix.tracker_id, fix.seq): fix for fix in fixes}
-    return [Near(of[key], away_m) for key, away_m in keys.items()]
+    return [Near(of[key], away_m) for key, away_m in keys.items() if key in of]
 
 
 async def _all_places(conn: Connection, wanted: FixFilter) -> Places:

@@ -43,7 +43,7 @@ async def listing(
     """
     begin, length = (after.received_at if after else received_after), _FIRST_STRETCH
     now = datetime.now(UTC)
-    while begin + length < now:
+    while now - begin > length:
         rows = await _page(conn, wanted, received_after, after, begin + length, limit)
         if len(rows) == limit or rows.is_cut:
             return rows

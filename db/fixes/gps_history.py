@@ -197,7 +197,7 @@ async def _covered_page(conn: Connection, wanted: FixFilter, cut: Cut) -> PageRo
             break
         behind, looked, most = key_of_place(places[-1]), looked + most, most * _MORE_PLACES
     rows = await at_keys(conn, keys[cut.offset :], cut)
-    if looked >= MOST_PLACES and len(keys) < cut.offset + cut.limit:
+    if not rows.is_cut and looked >= MOST_PLACES and len(keys) < cut.offset + cut.limit:
         rows.is_cut, rows.goes_on_behind = True, behind
     return rows
 
@@ -399,9 +399,10 @@ async def count(conn: Connection, wanted: FixFilter, at_most: int) -> Counted:
     if wanted.area is not None and wanted.area.covers is not None:
         return await _count_covered(conn, wanted)
     start, begun = sql.SQL("SELECT 0"), dict[str, object]()
-    # Who counts everything, or leaves out fixes one by one, looks at them; those of a day are few.
+    # Who counts everything, or leaves out fixes one by one, looks at them; those of a day are few,
+    # and whether there is one is seen at once.
     begin, end = wanted.since or _EARLIEST, wanted.until or _LATEST
-    is_long = wanted.spans() is not None and end - begin > _A_FEW
+    is_long = wanted.spans() is not None and end - begin > _A_FEW and at_most > 1
     is_plain = wanted.zone_id is None and wanted.hides_people_from is None
     if is_plain and (is_long or wanted.area is not None):
         hours, begun = _hours(wanted)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from db.fixes import chosen
+from db.core import listing
+from db.fixes import chosen, gps_history
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stored import Carried, carried, minute, store_fixes, text
 
@@ -160,3 +161,29 @@ async def test_what_does_not_go_with_received_after(north: Organization, name: s
         "/v1/gps-events", received_after=text(minute(0)), **{name: values[name]}
     )
     assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, name)
+
+
+async def test_in_the_far_future_nothing_was_received(north: Organization) -> None:
+    at = "9999-12-31T23:59:59Z"
+    answer = await north.viewer.get("/v1/gps-events", received_after=at)
+    assert shown(answer) == []
+
+
+async def test_large_fixes_find_room(
+    api: RunningApi, org: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MAX_PAGE_BYTES", 1_000)
+    for number in range(3):
+        who = await carried(org)
+        large = '{"text": "' + "x" * 600 + '"}'
+        store_fixes(
+            api, org, who.tracker_id, [minute(number)], lon=13.0, lat=52.0, attributes=large
+        )
+    place = {"lat": 52.0, "lon": 13.0, "from_": text(minute(0)), "to": text(minute(60))}
+    answer = await org.viewer.get("/v1/gps-events/nearest", **place)
+    assert len(shown(answer)) == 2
+    refused = await org.viewer.get("/v1/gps-events", max_points=6)
+    assert (refused.status, refused.json["errors"][0]["parameter"]) == (400, "max_points")
+    monkeypatch.setattr(gps_history, "MOST_PLACES", 3)
+    walked = await org.viewer.walk("/v1/gps-events", near="52.0,13.0,100", limit=5)
+    assert [row["time"] for row in walked] == [text(minute(number)) for number in (2, 1, 0)]
