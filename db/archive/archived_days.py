@@ -211,8 +211,8 @@ def _within(wanted: FixFilter) -> Conditions:
     if wanted.since is not None:
         conditions.add("day >= %(first)s", first=wanted.since.astimezone(UTC).date())
     if wanted.until is not None:
-        last = wanted.until.astimezone(UTC) - timedelta(microseconds=1)
-        conditions.add("day <= %(last)s", last=last.date())
+        # A day that begins by then, but not at that instant.
+        conditions.add("day < %(until)s::timestamptz AT TIME ZONE 'UTC'", until=wanted.until)
     return conditions
 
 

@@ -133,7 +133,8 @@ async def window_of(conn: Connection, query: ReportQuery, *, is_file: bool) -> W
 
 
 def _end_of(last: date, zone: ZoneInfo) -> datetime:
-    return last if isinstance(last, datetime) else _begin_of(min(last, LATEST.date()) + _DAY, zone)
+    end = last if isinstance(last, datetime) else min(last, LATEST.date()) + _DAY
+    return _begin_of(end, zone)
 
 
 def _begin_of(first: date, zone: ZoneInfo) -> datetime:
