@@ -205,13 +205,9 @@ class Archive:
             raise ArchiveUnavailable(day.day, str(error)) from error
 
 
-def key_of(fix: HistoryFix) -> HistoryKey:
-    return HistoryKey(fix.time, fix.tracker_id, fix.seq)
-
-
 def _end_of(rows: PageRows[HistoryFix]) -> HistoryKey:
     """Return the place up to which a page has looked. Not of an empty page that is whole."""
-    return HistoryKey(*rows.goes_on_behind) if rows.goes_on_behind else key_of(rows[-1])
+    return HistoryKey(*rows.goes_on_behind) if rows.goes_on_behind else rows[-1].key
 
 
 def _up_to(wanted: FixFilter, last: HistoryKey, *, descending: bool) -> FixFilter:
@@ -284,7 +280,7 @@ async def _merged(
     transaction: Transactions, fresh: PageRows[HistoryFix], archived: list[HistoryFix], cut: Cut
 ) -> PageRows[HistoryFix]:
     """Return the first rows of both, as many as the database would send at once."""
-    by_key = {key_of(fix): fix for fix in (*fresh, *archived)}
+    by_key = {fix.key: fix for fix in (*fresh, *archived)}
     keys = sorted(by_key, reverse=cut.descending)
     if fresh.is_cut:  # what is behind its end comes with the next page
         end = _end_of(fresh)

@@ -146,7 +146,7 @@ async def list_gps_events(
     archive = access.state.archive
     total = await wanted.total(archive, access.transaction, page)
     rows = await wanted.listing(archive, access.transaction, cut)
-    envelope = page.envelope(rows, total, key=_key, item=fix_item)
+    envelope = page.envelope(rows, total, key=lambda fix: fix.key, item=fix_item)
     if query.zone_id is not None:
         envelope = envelope._replace(others={**envelope.others, "zone_by": wanted.zone_by})
     return varying(await envelope.answer(query.fields))
@@ -178,7 +178,7 @@ async def _thinned(access: Access, query: GpsEventQuery, most: int) -> Response:
         message = f"There is no room for so large ones: ask for {len(rows)} at most."
         raise bad_parameter("max_points", message)
     page = Page(access, query.model_copy(update={"limit": most}), "gps-events", HistoryKey)
-    return await page.response(rows, Total(number), key=_key, item=fix_item)
+    return await page.response(rows, Total(number), key=lambda fix: fix.key, item=fix_item)
 
 
 async def _received(access: Access, query: GpsEventQuery, received_after: datetime) -> Response:
@@ -240,15 +240,11 @@ async def _pages(access: Access, wanted: WantedFixes, *, descending: bool) -> Pa
         rows = await wanted.listing(access.state.archive, access.transaction, cut)
         if rows:
             yield [fix_item(row) for row in rows]
-            after = _key(rows[-1])
+            after = rows[-1].key
         if rows.goes_on_behind is not None:
             after = HistoryKey(*rows.goes_on_behind)
         if len(rows) < PAGE_ROWS and not rows.is_cut:
             return
-
-
-def _key(fix: HistoryFix) -> HistoryKey:
-    return HistoryKey(fix.time, fix.tracker_id, fix.seq)
 
 
 def fix_item(fix: HistoryFix) -> dict[str, Any]:

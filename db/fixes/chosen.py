@@ -80,7 +80,7 @@ async def nearest(
             break
     keys = {key: away_m for away_m, key in list(found.values())[:limit]}
     fixes = await at_keys(conn, list(keys), Cut(True, None, limit, 0))
-    of = {(fix.time, fix.tracker_id, fix.seq): fix for fix in fixes}
+    of = {fix.key: fix for fix in fixes}
     return [Near(of[key], away_m) for key, away_m in keys.items() if key in of]
 
 

@@ -120,6 +120,14 @@ _ORDER_IN_SPAN_BY = {
 }
 
 
+class HistoryKey(NamedTuple):
+    """The place of a row in the list."""
+
+    time: datetime
+    tracker_id: UUID
+    seq: int
+
+
 class HistoryFix(NamedTuple):
     """One row, with the asset assigned at its time; `attributes` is a JSON text."""
 
@@ -140,6 +148,10 @@ class HistoryFix(NamedTuple):
     ignition: bool | None
     attributes: str | None
 
+    @property
+    def key(self) -> HistoryKey:
+        return HistoryKey(self.time, self.tracker_id, self.seq)
+
 
 class TrackFix(NamedTuple):
     """A fix of a track, microseconds since 1970. accuracy_m: 0 where it is not stated. speed_mps,
@@ -153,14 +165,6 @@ class TrackFix(NamedTuple):
     speed_mps: float
     ignition: int
     odometer_m: float
-
-
-class HistoryKey(NamedTuple):
-    """The place of a row in the list."""
-
-    time: datetime
-    tracker_id: UUID
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
