@@ -3,7 +3,7 @@
 # make test-python PYTHON=python3.12   the same on another Python, in an environment of its own
 # make test-long  what takes minutes: fault rows, generated clients; CONTRIBUTING.md lists them
 # make test-all   both, then each property with more examples
-# make check   format, lint, types, import contracts
+# make check   format, lint, types, import contracts, and whether every test can be imported
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
@@ -88,6 +88,7 @@ check: setup
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.prose
+	@collected=$$($(BIN)/python -m pytest --collect-only --quiet -m '') || { echo "$$collected" | grep -v '::'; exit 1; }
 	@! grep -n '://' requirements*.lock || { echo 'a lock file must hold no URL' >&2; exit 1; }
 	@! grep -n '"resolved"' clients/package-lock.json dashboard/package-lock.json || { echo 'nor this one' >&2; exit 1; }
 

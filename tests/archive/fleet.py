@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from archive.reading import Archive, key_of
+from archive.reading import Archive
 from archive.store import Store
 from db.archive import archived_days
 from db.archive.archived_days import ArchivedDay
@@ -78,7 +78,7 @@ async def seen(
         found, archived = [], Archive(store)
         walk = archived.walk(transaction, FixFilter(**wanted), descending=False, page_rows=70)
         async for page in walk:
-            found += map(key_of, page)
+            found += [fix.key for fix in page]
         counted = await archived.count(transaction, FixFilter(**wanted), 1_000_000)
         assert not counted.is_cut
         return found, counted.rows
