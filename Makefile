@@ -32,7 +32,7 @@ WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
-SHORT_TESTS := 'not long and (not servers or acceptance or fresh_start)'
+TESTS ?= $(if $(SHORT),not long and (not servers or acceptance or fresh_start))
 INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 TOOLS := $(VENV)/tools/.installed
@@ -62,7 +62,7 @@ NOTE_END := || { echo $$? > var/tests-ended; exit 1; }
 test: tools
 	@mkdir -p var && rm -f var/tests-ended
 	$(BIN)/python -m tests.servers
-	$(PYTEST) $(if $(SHORT),-m $(SHORT_TESTS)) --junitxml var/tests.xml $(NOTE_END)
+	$(PYTEST) $(if $(TESTS),-m '$(TESTS)') --junitxml var/tests.xml $(NOTE_END)
 
 test-python:
 	version=$$($(PYTHON) -c 'import platform; print(platform.python_version())') && \

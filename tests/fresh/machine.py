@@ -3,8 +3,8 @@
 Makes a minimal Debian root (debootstrap and all updates), installs there what README names as
 needed, and nothing else. In it an ordinary user and then root each take a clean clone of the
 committed state and run the demo, then `opsc up` with a simulator that verifies. The ordinary user
-runs the tests, too: all of them, or with `--short` those of `make test SHORT=1`. Last comes a
-server: `tests/fresh/server_life.py`.
+runs the tests, too: all of them, or with `--short` those of whole systems and of a start. Last
+comes a server: `tests/fresh/server_life.py`.
 
 - Exits with 1 if a command fails or the demo delivered no webhook, and shows the end of the
   command's output. All output is kept in `var/fresh/`; the Debian root is kept if the run failed.
@@ -36,6 +36,7 @@ COMMAND_TIMEOUT_S = 900
 TESTS_TIMEOUT_S = 3600
 READY_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
+SHORT_TESTS = "not long and (acceptance or fresh_start)"
 TAIL_LINES = 40
 
 # What the Debian root takes over from the machine, so that it reaches the same package sources.
@@ -205,7 +206,7 @@ def try_project(root: DebianRoot, user: User) -> None:
 
 def try_tests(root: DebianRoot, user: User, *, is_short: bool) -> None:
     """Run README's second command in the clone that the user has."""
-    command = "cd ops-companion && make test" + " SHORT=1" * is_short
+    command = "cd ops-companion && make test" + f" TESTS='{SHORT_TESTS}'" * is_short
     output = root.run(user, command, timeout_s=TESTS_TIMEOUT_S)
     _say("\n".join(re.findall(r"^=+ (.* passed.*) =+$", output, re.MULTILINE)))
 
