@@ -221,6 +221,7 @@ async def _stand_by(runtime: IngestRuntime, lease_conn: Connection) -> tuple[int
 
 async def _renew(runtime: IngestRuntime, conn: Connection, epoch: int) -> None:
     while True:
+        runtime.renewed_s = time.monotonic()
         await asyncio.sleep(runtime.lease_s / 4)
         if not await leases.renew(conn, LEASE, epoch, runtime.lease_s):
             raise leases.LeaseLost(LEASE, epoch)

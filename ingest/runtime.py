@@ -6,6 +6,7 @@ import secrets
 import socket
 from dataclasses import dataclass, field, replace
 from functools import partial
+from time import monotonic
 from uuid import UUID
 
 from db.core.connect import connect
@@ -47,6 +48,7 @@ class IngestRuntime:
     )
     leads: bool = False
     works: bool = False
+    renewed_s: float = 0.0  # when the lease was last renewed, or taken; monotonic
     stands_by: bool = False
     session: Session | None = None
     smaller_by: int = 1
@@ -98,6 +100,12 @@ class IngestRuntime:
             return STANDS_BY
         if not self.works:
             return "not the leader: another process is, or the database cannot be reached"
+        silent_s = monotonic() - self.renewed_s
+        if silent_s > self.lease_s:
+            return (
+                f"the database has committed nothing for {silent_s:.0f} s: it is frozen or very"
+                " busy, or waits for a synchronous standby"
+            )
         if self.session is not None and not self.session.connected.is_set():
             return f"the broker cannot be reached: {self.session.last_error}"
         return None

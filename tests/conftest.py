@@ -227,3 +227,11 @@ def private_postgres(
 ) -> Callable[[], PostgresUnderTest]:
     """``private_postgres().migrated_database()``; ``.stop()``, ``.kill()``, ``.start()``."""
     return partial(private_servers.start_postgres, migrated)
+
+
+@pytest.fixture
+def pair(
+    private_servers: Servers, migrated: PostgresUnderTest
+) -> tuple[PostgresUnderTest, PostgresUnderTest]:
+    """A PostgreSQL of one test's own, and a standby for which its commits wait."""
+    return private_servers.start_pair(migrated)

@@ -35,7 +35,7 @@ from db.core.connect import Connection, connect
 from db.maintenance import migrate
 from stack.host.process import Process
 from stack.host.programs import Programs, provision
-from stack.servers.postgres import Postgres, free_port
+from stack.servers.postgres import OWN_SETTINGS, Postgres, free_port
 
 TEMPLATE = "opsc_template"
 # Tests kill processes, not the machine: what the kernel holds is safe without fsync.
@@ -238,6 +238,19 @@ def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [] if cursor.description is None else cursor.fetchall()
 
 
+class DatabaseOfPair(DatabaseUnderTest):
+    """A database of a primary and its standby, at the addresses of both, in any order."""
+
+    def __init__(self, database: DatabaseUnderTest, ports: Sequence[int]) -> None:
+        super().__init__(database._postgres, database.name)
+        self._ports = ports
+
+    def url(self, role: str) -> str:
+        login = super().url(role).partition("@")[0]
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        return f"{login}@{hosts}/{self.name}?target_session_attrs=read-write"
+
+
 class PostgresUnderTest(_Restartable):
     """A PostgreSQL cluster that hands out databases, empty or migrated."""
 
@@ -269,6 +282,29 @@ class PostgresUnderTest(_Restartable):
         database = self._create(f"test_{next(self._numbers)}", TEMPLATE)
         migrate.bootstrap(database.url("admin"))
         return database
+
+    def follow(self, primary: PostgresUnderTest) -> None:
+        """Start as a standby of the server that this one is a copy of, and let its commits wait
+        for us.
+        """
+        own = self._home / OWN_SETTINGS
+        followed = conninfo_to_dict(primary.admin_url())
+        server = " ".join(
+            f"{name}={followed[name]}" for name in ("host", "port", "user", "password")
+        )
+        with own.open("a") as file:
+            file.write(f"primary_conninfo = '{server}'\nwal_retrieve_retry_interval = '100ms'\n")
+        shutil.copy2(own, self._home / "cluster" / "standby.signal")
+        shutil.chown(self._home / "cluster" / "standby.signal", own.owner(), own.group())
+        with (primary._home / "cluster" / "pg_hba.conf").open("a") as file:
+            file.write("host replication all 127.0.0.1/32 scram-sha-256\n")
+        primary._execute(sql.SQL("ALTER SYSTEM SET synchronous_standby_names = '*'"))
+        primary._execute(sql.SQL("SELECT pg_reload_conf()"))
+        self.start()
+
+    def promote(self) -> None:
+        """End being a standby."""
+        self._execute(sql.SQL("SELECT pg_promote()"))
 
     def drop(self, database: DatabaseUnderTest) -> None:
         database.close()
@@ -332,6 +368,16 @@ class Servers:
 
     def start_postgres(self, like: PostgresUnderTest | None = None) -> PostgresUnderTest:
         return self._start(PostgresUnderTest(self.programs, self._next_folder(), like))
+
+    def start_pair(self, like: PostgresUnderTest) -> tuple[PostgresUnderTest, PostgresUnderTest]:
+        """Start a primary, and a standby for which its commits wait."""
+        primary = self.start_postgres(like)
+        primary.stop()
+        standby = PostgresUnderTest(self.programs, self._next_folder(), primary)
+        primary.start()
+        standby.follow(primary)
+        self._started.append(standby)
+        return primary, standby
 
     def start_broker(self, **settings: str) -> BrokerUnderTest:
         program = broker_program()

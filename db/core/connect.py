@@ -18,12 +18,18 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import Diagnostic
 from psycopg_pool import AsyncConnectionPool
 
-from db.core.errors import RECONNECT_S
+from db.core.errors import RECONNECT_S, NotReplicated
 from db.core.wakeups import Channel, WakeUp
 
-DATABASE_URL_FORM = "a URL like postgresql://user:password@host:port/database"
+DATABASE_URL_FORM = (
+    "a URL like postgresql://user:password@host:port/database, with commas between several"
+    " host:port"
+)
+_CONNECT_S, _CONNECT_EACH_S = 10, 2  # to the only server, and to each of several
+_WAITS_FOR_STANDBYS = "SyncRepWaitForLSN"  # what a COMMIT is in meanwhile; its text is translated
 _SCHEMES = ("postgresql://", "postgres://")
 
 Turn: TypeAlias = AbstractAsyncContextManager[Callable[[], None]]
@@ -41,11 +47,29 @@ class Limits:
 
 
 class Connection(AsyncConnection[tuple[Any, ...]]):
-    """A connection that knows the wake-ups of its transaction."""
+    """A connection that knows the wake-ups of its transaction.
+
+    Whatever commits raises NotReplicated where PostgreSQL gave up waiting for a synchronous
+    standby: it says so in a warning, and calls it a success.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._wake_ups: set[WakeUp] = set()
+        self._gave_up_standbys = False
+        self.add_notice_handler(self._hear)
+
+    async def wait(self, *args: Any, **options: Any) -> Any:
+        """All that is asked of the server passes through here."""
+        answer = await super().wait(*args, **options)
+        if self._gave_up_standbys:
+            self._gave_up_standbys = False
+            raise NotReplicated
+        return answer
+
+    def _hear(self, notice: Diagnostic) -> None:
+        if notice.source_function == _WAITS_FOR_STANDBYS:
+            self._gave_up_standbys = True
 
     def note(self, channel: Channel, org_id: UUID | None = None) -> None:
         """Note a wake-up, for whoever commits to send (`db.core.wakeups`)."""
@@ -126,8 +150,14 @@ def check_url(url: str) -> None:
 
 
 def conninfo(url: str, application_name: str, limits: Limits | None = None) -> str:
-    """Add our limits to `url`; raises psycopg.ProgrammingError where it is not a connection URL."""
+    """Add our limits to `url`; raises psycopg.ProgrammingError where it is not a connection URL.
+
+    Of several servers, the one that can be written to is taken.
+    """
     bounds = limits or Limits()
+    parts = conninfo_to_dict(url)
+    has_several = "," in str(parts.get("host", ""))
+    chosen = {"target_session_attrs": "read-write"} if has_several else {}
     settings = {
         "statement_timeout": bounds.statement_s,
         "lock_timeout": bounds.lock_s,
@@ -139,11 +169,12 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
         url,
         application_name=application_name,
         options=options + " -c TimeZone=UTC",
-        connect_timeout=10,
+        connect_timeout=_CONNECT_EACH_S if has_several else _CONNECT_S,
         keepalives_idle=10,
         keepalives_interval=5,
         keepalives_count=3,
         tcp_user_timeout=20_000,
+        **chosen,
     )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "InternalError",
     "LockNotAvailable",
     "NoConnection",
+    "NotReplicated",
     "OperationalError",  # no connection in time, too
     "QueryCanceled",
     "TransactionTimeout",
@@ -40,3 +41,12 @@ class NoConnection(OperationalError):
     def __init__(self, *, is_share_used: bool) -> None:
         super().__init__("no connection came free in time")
         self.is_share_used = is_share_used
+
+
+class NotReplicated(OperationalError):
+    """What was committed is on this server, and perhaps on no other: it counts as not done. It may
+    be found there later, and is gone after a fail-over.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the wait for a synchronous standby was given up")

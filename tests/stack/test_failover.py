@@ -1,0 +1,114 @@
+"""A PostgreSQL that fails over to its synchronous standby: the roles go on there by themselves."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from db.core.connect import connect
+from db.core.errors import NotReplicated
+from tests.ingest.tenants import Tenant
+from tests.listener.running import running
+from tests.listener.test_faults import sending
+from tests.servers import DatabaseOfPair, PostgresUnderTest, beside
+from tests.stack.test_database_away import all_roles
+from tests.waiting import until
+
+Pair = tuple[PostgresUnderTest, PostgresUnderTest]
+SOON_S = 10.0
+_CANCEL_COMMITS = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+def both(pair: Pair) -> DatabaseOfPair:
+    """Return a database of the pair. The standby stands first: it is passed over."""
+    primary, standby = pair
+    return DatabaseOfPair(primary.migrated_database(), [standby.port, primary.port])
+
+
+def fail_over(pair: Pair) -> None:
+    primary, standby = pair
+    primary.kill()
+    standby.promote()
+
+
+async def test_each_role_goes_on_at_the_standby(pair: Pair, tmp_path: Path) -> None:
+    with all_roles(both(pair), tmp_path) as roles:
+        await beside(lambda: fail_over(pair))
+        began_s = time.monotonic()
+        await asyncio.gather(*(asyncio.to_thread(role.wait_until_ready) for role in roles.values()))
+        assert time.monotonic() - began_s < SOON_S
+
+
+async def test_what_is_acknowledged_outlives_the_primary(pair: Pair) -> None:
+    tenant = await Tenant.create(both(pair))
+    with running(tenant.database) as system:
+        async with sending(tenant, system.port) as fleet:
+            await fleet.progress()
+            await beside(lambda: fail_over(pair))
+            await fleet.progress()
+
+
+def stop_replicating(pair: Pair) -> int:
+    """Freeze what receives the primary's changes at the standby, and return its process."""
+    receivers = "SELECT pid FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+    with psycopg.connect(pair[1].admin_url()) as conn:
+        row = conn.execute(receivers).fetchone()
+    assert row is not None
+    os.kill(row[0], signal.SIGSTOP)
+    return row[0]
+
+
+async def give_up_commits(pair: Pair) -> None:
+    """Have a COMMIT that waits for the standby give up."""
+    with psycopg.connect(pair[0].admin_url(), autocommit=True) as conn:
+        await until(lambda: conn.execute(_CANCEL_COMMITS).fetchall())
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+async def test_what_is_not_replicated_counts_as_not_done(pair: Pair, in_transaction: bool) -> None:
+    receiver = stop_replicating(pair)
+    async with await connect(pair[0].admin_url(), "test") as conn, asyncio.TaskGroup() as tasks:
+        tasks.create_task(give_up_commits(pair))
+        with pytest.raises(NotReplicated):
+            async with conn.transaction() if in_transaction else nullcontext():
+                await conn.execute("CREATE TABLE made ()")
+        os.kill(receiver, signal.SIGCONT)
+        await conn.execute("CREATE TABLE also_made ()")  # the connection is as good as before
+    assert await asyncio.to_thread(_is_made, pair)
+
+
+def _is_made(pair: Pair) -> bool:
+    with psycopg.connect(pair[0].admin_url()) as conn:
+        return conn.execute("SELECT to_regclass('made') IS NOT NULL").fetchall() == [(True,)]
+
+
+async def test_what_is_acknowledged_was_replicated(pair: Pair) -> None:
+    """Devices hear nothing of fixes that only the primary has, and send them again."""
+    primary, standby = pair
+    tenant = await Tenant.create(both(pair))
+    with running(tenant.database) as system:
+        async with sending(tenant, system.port) as fleet:
+            receiver = stop_replicating(pair)
+            await until(lambda: not system.ingest.is_ready())  # by its lease of 2 s
+            await give_up_commits(pair)  # of ingest
+            acknowledged = fleet.acknowledged
+            await give_up_commits(pair)  # of the term that follows
+            assert fleet.acknowledged == acknowledged
+            await beside(primary.kill)
+            os.kill(receiver, signal.SIGKILL)  # what has come to it goes with it
+            await until(lambda: _is_up(standby))
+            standby.promote()
+            await fleet.progress()
+
+
+def _is_up(postgres: PostgresUnderTest) -> bool:
+    try:
+        psycopg.connect(postgres.admin_url()).close()
+    except psycopg.OperationalError:
+        return False
+    return True
