@@ -43,7 +43,8 @@ from telemetry.times import to_datetime, to_us
 
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
-_LEASE_LIMITS = Limits(lock_s=10)  # a leader that is frozen in a transaction holds the lease's row
+# A leader that is frozen in a transaction holds the lease's row.
+_LEASE_LIMITS = Limits(statement_s=15, lock_s=10)
 _RETRY_MIN_S = 0.1
 _LASTED_S = 5.0  # a term that failed later is no reason for a longer pause
 _LOOK_S = 0.25  # between two tries of a standby to become the leader

@@ -10,7 +10,7 @@ Connections are in autocommit. A transaction begins only with `async with conn.t
 
 import select
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeAlias
@@ -18,10 +18,10 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import Diagnostic
+from psycopg.errors import Diagnostic, _WaitTimeout
 from psycopg_pool import AsyncConnectionPool
 
-from db.core.errors import RECONNECT_S, NotReplicated
+from db.core.errors import RECONNECT_S, NoAnswer, NotReplicated
 from db.core.wakeups import Channel, WakeUp
 
 DATABASE_URL_FORM = (
@@ -29,6 +29,7 @@ DATABASE_URL_FORM = (
     " host:port"
 )
 _CONNECT_S, _CONNECT_EACH_S = 10, 2  # to the only server, and to each of several
+_ANSWER_S, _CANCEL_S = 5, 2  # of an answer beyond the limit of a statement; of a cancellation
 _WAITS_FOR_STANDBYS = "SyncRepWaitForLSN"  # what a COMMIT is in meanwhile; its text is translated
 _SCHEMES = ("postgresql://", "postgres://")
 
@@ -50,18 +51,29 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
     """A connection that knows the wake-ups of its transaction.
 
     Whatever commits raises NotReplicated where PostgreSQL gave up waiting for a synchronous
-    standby: it says so in a warning, and calls it a success.
+    standby: it says so in a warning, and calls it a success. Whatever is not answered in
+    `answer_s` raises NoAnswer and closes the connection: a server whose disk hangs accepts all and
+    answers nothing, and a COMMIT waits for a standby beyond all limits of the server.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.answer_s: float | None = None
         self._wake_ups: set[WakeUp] = set()
         self._gave_up_standbys = False
         self.add_notice_handler(self._hear)
 
     async def wait(self, *args: Any, **options: Any) -> Any:
         """All that is asked of the server passes through here."""
-        answer = await super().wait(*args, **options)
+        if "timeout" in options:
+            return await super().wait(*args, **options)
+        try:
+            answer = await super().wait(*args, timeout=self.answer_s, **options)
+        except _WaitTimeout:
+            with suppress(OperationalError):
+                await self.cancel_safe(timeout=_CANCEL_S)
+            self.pgconn.finish()
+            raise NoAnswer from None
         if self._gave_up_standbys:
             self._gave_up_standbys = False
             raise NotReplicated
@@ -130,6 +142,9 @@ class Pool(AsyncConnectionPool[Connection]):
             try:
                 async with conn:
                     yield conn
+            except NoAnswer:
+                await self.drain()  # the others lead to the same server
+                raise
             finally:
                 wake_ups = conn.pop_wake_ups()
                 await self.putconn(conn)
@@ -182,7 +197,9 @@ async def connect(url: str, application_name: str, limits: Limits | None = None)
     """Return one connection in autocommit; raises psycopg.OperationalError where none
     can be had.
     """
-    return await Connection.connect(conninfo(url, application_name, limits), autocommit=True)
+    conn = await Connection.connect(conninfo(url, application_name, limits), autocommit=True)
+    conn.answer_s = _answer_s(limits)
+    return conn
 
 
 def pool(
@@ -195,6 +212,10 @@ def pool(
     wait_s: float = 5,
 ) -> Pool:
     """Return a pool that is not open yet: `async with pool(...) as connections`."""
+
+    async def configure(conn: Connection) -> None:
+        conn.answer_s = _answer_s(limits)
+
     return Pool(
         conninfo(url, application_name, limits),
         connection_class=Connection,
@@ -206,8 +227,14 @@ def pool(
         timeout=wait_s,
         reconnect_timeout=RECONNECT_S,
         reconnect_failed=_begin_again,
+        configure=configure,
         open=False,
     )
+
+
+def _answer_s(limits: Limits | None) -> float:
+    """Return how long to wait for an answer: longer than a server that works waits itself."""
+    return (limits or Limits()).statement_s + _ANSWER_S
 
 
 async def _begin_again(connections: AsyncConnectionPool[Connection]) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "IntegrityError",
     "InternalError",
     "LockNotAvailable",
+    "NoAnswer",
     "NoConnection",
     "NotReplicated",
     "OperationalError",  # no connection in time, too
@@ -41,6 +42,15 @@ class NoConnection(OperationalError):
     def __init__(self, *, is_share_used: bool) -> None:
         super().__init__("no connection came free in time")
         self.is_share_used = is_share_used
+
+
+class NoAnswer(OperationalError):
+    """The server has not answered for longer than its own limits; whether it did what it was asked
+    for is not known.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the database does not answer")
 
 
 class NotReplicated(OperationalError):
