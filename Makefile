@@ -13,7 +13,8 @@
 # make bench-live  live events beside raw writes, idle WebSockets, the live map; the same
 # make clients clients for Python and TypeScript from the OpenAPI document, into clients/
 # make audit    external tools check the API and the listener, up to an hour; SHORT=1 does less
-# make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less
+# make faults  break a whole system on purpose, row by row; ROWS=1,3,6 chooses, SHORT=1 does less,
+#                CLUSTER=1 more: a PostgreSQL that fails over
 # make hostile   attackers beside victims, half an hour; ATTACKS=1,5 chooses of those of the listener,
 #                NEIGHBOURS=1,5 of those of the whole system
 # make fuzz    any bytes to what reads what strangers send; SECONDS=60, KEEP=1 keeps what is found
@@ -37,6 +38,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 TOOLS := $(VENV)/tools/.installed
 FUZZ := $(VENV)/fuzz/.installed
+CLUSTER_TOOLS := $(VENV)/cluster/.installed
 NODE := $(VENV)/.node
 NODE_TOOLS := clients/node_modules/.installed
 CODE := api archive benchmarks clients/usage.py dashboard db device_sim examples geofence ingest languages listener mqtt operations service stack telemetry tests use_cases webhooks
@@ -123,7 +125,7 @@ audit: tools
 	AUDIT=$(if $(SHORT),short,long) $(BIN)/python -m pytest -m '' tests/audit tests/clients/test_lint.py \
 	  tests/api/test_tenants.py -v -rP
 
-faults: setup
+faults: setup $(if $(CLUSTER),$(CLUSTER_TOOLS))
 	$(BIN)/python -m benchmarks.faults.main $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
 
 # What a neighbour notices must not hide behind what messages wait for others.
@@ -229,6 +231,13 @@ $(TOOLS): requirements-tools.lock | $(DEVELOP)
 	$(WITH_INDEX) \
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/tools && \
 	$(BIN)/uv pip sync --quiet --python $(VENV)/tools/bin/python --require-hashes requirements-tools.lock
+	@touch $@
+
+# Patroni, of which the system itself needs nothing.
+$(CLUSTER_TOOLS): requirements-cluster.lock | $(DEVELOP)
+	$(WITH_INDEX) \
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/cluster && \
+	$(BIN)/uv pip sync --quiet --python $(VENV)/cluster/bin/python --require-hashes requirements-cluster.lock
 	@touch $@
 
 $(FUZZ): requirements-fuzz.lock | $(DEVELOP)

@@ -12,6 +12,14 @@ from dataclasses import dataclass, field
 from string import ascii_lowercase
 
 from benchmarks.faults.beside.doors import Do, beside_doors
+from benchmarks.faults.cluster import why_no_cluster
+from benchmarks.faults.failovers import (
+    etcd_without_quorum,
+    machine_lost,
+    primary_frozen,
+    primary_killed,
+    standbys_frozen,
+)
 from benchmarks.faults.injections import (
     all_reconnect,
     api_killed,
@@ -62,6 +70,10 @@ class Row:
     why_not: Callable[[], str | None] = lambda: None
 
 
+def _of_cluster(title: str, do: Do) -> Row:
+    return Row(title, do, Load(at_most_s=600), Setting(is_cluster=True), why_not=why_no_cluster)
+
+
 _CLOCKS = "clock_1980=0.03,rollover=0.05,clock_2038=0.03,day_ahead=0.03,frozen_clock=0.02"
 _REPEATS = "duplicate=0.1,reorder=0.1,replay=0.02"
 _ALL_FAULTS = (
@@ -81,6 +93,11 @@ ROWS: Mapping[str, Row] = {
     "3b": Row("listener frozen, and goes on", listener_frozen),
     "4": Row("listener restarted in order", listener_restarted),
     "6": Row("PostgreSQL killed, and ended at once", database_killed),
+    "6p": _of_cluster("PostgreSQL of a cluster killed", primary_killed),
+    "6m": _of_cluster("machine of a cluster lost", machine_lost),
+    "6f": _of_cluster("machine of a cluster frozen", primary_frozen),
+    "6s": _of_cluster("standbys of a cluster frozen", standbys_frozen),
+    "6e": _of_cluster("etcd of a cluster without quorum", etcd_without_quorum),
     "7": Row("database sessions terminated every 200 ms", sessions_terminated),
     "8": Row(
         "disk of the database full, then freed",

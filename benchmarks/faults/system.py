@@ -26,6 +26,7 @@ from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from benchmarks.faults.bad_receivers import BadReceivers
+from benchmarks.faults.cluster import Cluster, running_cluster
 from benchmarks.faults.live_readers import LiveReaders
 from benchmarks.faults.proxy import Link
 from benchmarks.faults.up import Up
@@ -57,9 +58,11 @@ class Setting:
     has_small_disk: the database is on a disk of its own that can be filled, which takes root to
     mount. has_own_clock: ingest has a clock of its own that can be set. is_supervised: `opsc up`
     is a process of its own, and runs ingest, too; the small disk has its whole data folder.
+    is_cluster: the database is a cluster that fails over.
     """
 
     is_linked: bool = False
+    is_cluster: bool = False
     has_small_disk: bool = False
     has_own_clock: bool = False
     is_supervised: bool = False
@@ -176,6 +179,7 @@ class FaultSystem:
     disk: Path | None = None
     clock: Path | None = None
     up: Up | None = None
+    cluster: Cluster | None = None
     boxes: int | None = None
     done: Counter[str] = field(default_factory=Counter[str])
     measured: dict[str, float] = field(default_factory=dict[str, float])
@@ -279,7 +283,14 @@ async def _taken_apart(
     key = {"OPSC_LINK_SECRET": secrets.token_urlsafe(32)} if setting.is_linked else {}
     boxes = free_port(ANY_PORT)
     doors = {"OPSC_LISTEN_TELTONIKA": f"{LOOPBACK}:{boxes}, udp://{LOOPBACK}:{boxes}"}
-    variation = Variation(has_ingest=False, listener={**key, **doors})
+    cluster = None
+    if setting.is_cluster:
+        cluster = await ending.enter_async_context(running_cluster(folder / "cluster"))
+    variation = Variation(
+        has_ingest=False,
+        listener={**key, **doors},
+        database_url=None if cluster is None else cluster.url,
+    )
     stack = await ending.enter_async_context(
         running_stack(data, say, asyncio.Event(), variation=variation)
     )
@@ -295,7 +306,7 @@ async def _taken_apart(
         module = ("benchmarks.faults.clock", str(clock), INGEST.module)
     ingests = [Ingest(stack, number, variables, module) for number in (1, 2)]
     ending.push_async_callback(_end, ingests)
-    return FaultSystem(data, stack, ingests, links, disk, clock, boxes=boxes)
+    return FaultSystem(data, stack, ingests, links, disk, clock, cluster=cluster, boxes=boxes)
 
 
 async def _end(ingests: Sequence[Ingest]) -> None:

@@ -22,10 +22,12 @@ class Variation:
     """The differences of a system from that of `opsc up`, for those who break it on purpose.
 
     has_ingest: else the caller starts its own, as `ingest_part` says. listener: settings of it.
+    database_url: a superuser's, of the database that is used in place of one of its own.
     """
 
     has_ingest: bool = True
     listener: Mapping[str, str] = field(default_factory=dict[str, str])
+    database_url: str | None = None
 
 
 @dataclass

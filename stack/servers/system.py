@@ -122,7 +122,7 @@ async def _start(stack: Stack) -> None:
 
 
 async def _start_servers(stack: Stack) -> None:
-    database_url = await asyncio.to_thread(given_database)
+    database_url = stack.variation.database_url or await asyncio.to_thread(given_database)
     broker_url = os.environ.get("OPSC_BROKER_URL")
     if broker_url:
         await asyncio.to_thread(require_broker, broker_url)
