@@ -113,7 +113,7 @@ class Machine:
 class Cluster:
     """The machines, and the etcd that they agree by."""
 
-    def __init__(self, machines: Sequence[Machine], etcd: Sequence[Process], password: str) -> None:
+    def __init__(self, machines: Sequence[Machine], etcd: list[Process], password: str) -> None:
         self.machines, self.etcd, self._password = machines, etcd, password
 
     @property
@@ -157,23 +157,22 @@ async def running_cluster(folder: Path) -> AsyncIterator[Cluster]:
         provided, servers_dir() / "etcd", ("etcd-server",), _found_etcd
     )
     peers, clients = ([free_port(0) for _ in range(MACHINES)] for _ in range(2))
-    etcd = [
-        Process(_etcd_command(etcd_program, folder, number, peers, clients, identity))
-        for number in range(MACHINES)
-    ]
     words = {word: secrets.token_hex(16) for word in ("SUPERUSER", "REPLICATION", "REWIND")}
     machines = [
         _machine(programs, folder, number, clients, words, identity) for number in range(MACHINES)
     ]
-    cluster = Cluster(machines, etcd, words["SUPERUSER"])
+    cluster = Cluster(machines, [], words["SUPERUSER"])
     try:
+        for number in range(MACHINES):
+            command = _etcd_command(etcd_program, folder, number, peers, clients, identity)
+            cluster.etcd.append(Process(command))
         for machine in machines:
             machine.start()
         await cluster.whole()
         yield cluster
     finally:
         await asyncio.gather(*(asyncio.to_thread(one.stop) for one in machines))
-        for process in etcd:
+        for process in cluster.etcd:
             process.signal(signal.SIGCONT)
             process.stop()
 

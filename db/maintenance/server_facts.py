@@ -19,14 +19,15 @@ ARCHIVED_WITHIN = timedelta(minutes=10)
 
 
 class ServerFacts(NamedTuple):
-    """sizes: bytes by the name of the setting. not_archived_since: when WAL was archived last,
-    where that fails or does not happen.
+    """sizes: bytes by the name of the setting. lacks_standby: commits wait for one, and none is
+    connected. not_archived_since: when WAL was archived last, where that fails or does not happen.
     """
 
     postgres: str
     timescaledb: str | None
     has_checksums: bool
     sizes: Mapping[str, int]
+    lacks_standby: bool
     is_archiving: bool
     not_archived_since: datetime | None
 
@@ -52,6 +53,8 @@ def read(conn: SyncConnection, archived_within: timedelta = ARCHIVED_WITHIN) -> 
                    current_setting('data_checksums') = 'on',
                    (SELECT jsonb_object_agg(name, pg_size_bytes(current_setting(name)))
                       FROM unnest(%s::text[]) AS name),
+                   current_setting('synchronous_standby_names') <> ''
+                   AND NOT EXISTS (SELECT FROM pg_stat_replication),
                    current_setting('archive_mode') <> 'off',
                    (SELECT since
                       FROM pg_stat_archiver,

@@ -100,6 +100,8 @@ def _local_port(server: Installation) -> str | None:
     """Return the port of the database, where it is on this machine."""
     for _, url in server.databases():
         parts = urlsplit(url)
+        if "," in parts.netloc:  # several machines: which of them leads changes
+            continue
         if is_loopback(parts.hostname or "localhost"):
             return str(parts.port or 5432)
     return None
@@ -108,6 +110,11 @@ def _local_port(server: Installation) -> str | None:
 def _postgres(facts: ServerFacts) -> Iterator[Finding]:
     about = f"PostgreSQL {facts.postgres} with TimescaleDB {facts.timescaledb or '(none)'}"
     yield Finding("ok", "postgres", about)
+    if facts.lacks_standby:
+        yield Finding(
+            "fault", "standby", "no standby is connected, and nothing is committed without one",
+            "see `patronictl list`, and synchronous_standby_names of PostgreSQL",
+        )  # fmt: skip
     if facts.has_checksums:
         yield Finding("ok", "checksums", "PostgreSQL checks what it reads from the disk")
     else:

@@ -12,6 +12,7 @@ import pytest
 
 from db.core.connect import connect
 from db.core.errors import NotReplicated
+from db.maintenance import server_facts
 from tests.ingest.tenants import Tenant
 from tests.listener.running import running
 from tests.listener.test_faults import sending
@@ -112,3 +113,11 @@ def _is_up(postgres: PostgresUnderTest) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+async def test_the_doctor_sees_that_no_standby_is_there(pair: Pair) -> None:
+    primary, standby = pair
+    login = primary.migrated_database().url("opsc_app")
+    assert not server_facts.ask(login).lacks_standby
+    standby.stop()
+    await until(lambda: server_facts.ask(login).lacks_standby)
