@@ -92,8 +92,11 @@ def news(
     """Return what is to be told, and to be kept as told, in its order.
 
     told: all that share time with what is seen, and those with its ids. seen: in order of time.
-    Trips that ended by since_us, and stops that began by then, are told to nobody.
+    Trips that ended by since_us, and stops that began by then, are told to nobody. What was told to
+    have begun before all that is seen has lost fixes, and is left alone.
     """
+    if seen and any(_began_before(each, seen[0].found) for each in told):
+        seen = [seen[0]._replace(is_sure=False), *seen[1:]]
     of, lost = _pairs(asset_id, told, seen, since_us)
     parts = [
         each.found
@@ -148,6 +151,11 @@ def _pairs(
         each for each in left.values() if not any(_shared_us(other, each) > 0 for other in unsure)
     ]
     return list(zip(wanted, known, strict=True)), lost
+
+
+def _began_before(told: Told, first: Found[Any]) -> bool:
+    ends_later = told.ended_us is None or told.ended_us > first.first_us
+    return told.started_us < first.first_us and ends_later and not told.is_retracted
 
 
 def _shared_us(found: Found[Any], told: Told) -> int:

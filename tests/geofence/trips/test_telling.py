@@ -267,13 +267,21 @@ def test_what_lies_at_an_edge_is_left_alone() -> None:
     """What further fixes may change is neither told nor taken back."""
     teller = Teller()
     teller.look(ERRAND)
-    known = dict(teller.told)
-    half = part(ERRAND, range(40, len(ERRAND)))
-    unsure = [each._replace(is_sure=number > 0) for number, each in enumerate(seen_of(half))]
-    now_us = int(ERRAND.time_us[-1])
-    assert news(ASSET, list(known.values()), unsure, -1, now_us, RULES) == []
-    sure = [each._replace(is_sure=True) for each in unsure]
-    assert news(ASSET, list(known.values()), sure, -1, now_us, RULES) != []
+    half = part(ERRAND, range(167))  # amid the second trip
+    until_us = int(half.time_us[-1])
+    told = [each for each in teller.told.values() if each.started_us < until_us]
+    sure = seen_of(half)
+    unsure = [*sure[:-1], sure[-1]._replace(is_sure=False)]
+    assert news(ASSET, told, unsure, -1, until_us, RULES) == []
+    assert [each.change for each in news(ASSET, told, sure, -1, until_us, RULES)] == [Change.END]
+
+
+def test_what_has_lost_its_first_fixes_is_left_alone() -> None:
+    """As where they have grown too old."""
+    teller = Teller()
+    teller.look(ERRAND)
+    for first in (40, 70, 90):  # amid a stop, amid a trip, amid the next stop
+        assert teller.look(part(ERRAND, range(first, len(ERRAND)))) == []
 
 
 def test_words_are_those_of_the_events() -> None:
