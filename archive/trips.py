@@ -25,6 +25,7 @@ from telemetry.times import to_us
 MOST_FIXES = 200_000
 # How far beyond the time that is asked for is looked, until what lies across its ends is known.
 _MARGINS = tuple(timedelta(hours=hours) for hours in (6, 24, 96, 384, 1536))
+_AHEAD = timedelta(hours=1)  # no fix is stored from so far in the future
 EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
@@ -127,8 +128,11 @@ async def _read(fixes: FixesOf, wide: FixFilter, *, is_begin_known: bool) -> _Re
     max_accuracy_m = settings.max_accuracy_m or MAX_ACCURACY_M
     most = MOST_FIXES + 1
     track = await fixes.archive.track(fixes.transaction, wide, max_accuracy_m, most)
+    assert wide.until is not None
     has_earlier = not is_begin_known and await _has_fixes(fixes, wide, until=wide.since)
-    return _Read(track, has_earlier, await _has_fixes(fixes, wide, since=wide.until))
+    may_be_later = wide.until < datetime.now(UTC) + _AHEAD
+    has_later = may_be_later and await _has_fixes(fixes, wide, since=wide.until)
+    return _Read(track, has_earlier, has_later)
 
 
 def _marked(

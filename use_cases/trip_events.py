@@ -35,6 +35,7 @@ from geofence.trips.telling import (
     event_id,
     falls_due_us,
     news,
+    rests_until_us,
     trip_id,
 )
 from geofence.trips.track import TripRules
@@ -64,23 +65,24 @@ async def tell(
 
     seen: all trips and stops up to `until`; None: up to now.
     """
-    told_since = (await organizations.find(conn)).trip_events_since
-    fresh: list[Event] = []
-    if seen and told_since is not None:
-        now_us = to_us(await db_now(conn))
-        told = await _told(conn, row, seen, until, told_since)
-        all_news = news(row.asset_id, told, seen, to_us(told_since), now_us, RULES)
-        fresh = await _events(conn, row, all_news, now_us)
-        kept = {each.now.id: _stored(each) for each in all_news}  # of two, the later one
-        await told_trips.write(conn, row.org_id, row.asset_id, list(kept.values()))
-        await events.insert_missing(conn, fresh)
-        due_us = falls_due_us(seen, now_us, RULES) if until is None else None
-    else:
-        due_us = None
     await trips_due.done(conn, row)
+    told_since = (await organizations.find(conn)).trip_events_since
+    if not seen or told_since is None:
+        return 0
+    now_us = to_us(await db_now(conn))
+    told = await _told(conn, row, seen, until, told_since)
+    all_news = news(row.asset_id, told, seen, to_us(told_since), now_us, RULES)
+    kept = {each.now.id: each for each in all_news}  # of two, the later one
+    stored = [_stored(each) for each in kept.values()]
+    await told_trips.write(conn, row.org_id, row.asset_id, stored)
+    fresh = await _events(conn, row, all_news, now_us)
+    await events.insert_missing(conn, fresh)
+    due_us = falls_due_us(seen, now_us, RULES) if until is None else None
     if due_us is not None:
-        last = seen[-1].found.last_at
-        await trips_due.look_again(conn, row, last, to_datetime(due_us))
+        trip = seen[-1].found
+        await trips_due.look_again(conn, row, trip.last_at, to_datetime(due_us))
+        rests_until = to_datetime(rests_until_us(trip, RULES))
+        await told_trips.rest(conn, row.asset_id, trip.started_at, trip.last_at, rests_until)
     return len(fresh)
 
 

@@ -47,7 +47,7 @@ SELECT %s, %s, * FROM unnest(%s::uuid[], %s::bool[], %s::int[], %s::timestamptz[
     ON CONFLICT (org_id, id) DO UPDATE
    SET revision = excluded.revision, started_at = excluded.started_at,
        ended_at = excluded.ended_at, is_retracted = excluded.is_retracted, lat = excluded.lat,
-       lon = excluded.lon, told_at = now()
+       lon = excluded.lon, rests_since = NULL, rests_until = NULL, told_at = now()
 """
 
 
@@ -80,6 +80,20 @@ async def overlapping(
             },
         )
         return await cursor.fetchall()
+
+
+async def rest(
+    conn: Connection, asset_id: UUID, started_at: datetime, since: datetime, until: datetime
+) -> None:
+    """Note that fixes between these times change nothing of the trip that goes on."""
+    await conn.execute(
+        """
+        UPDATE told_trips SET rests_since = %s, rests_until = %s
+         WHERE asset_id = %s AND NOT is_retracted AND coalesce(ended_at, 'infinity') = 'infinity'
+           AND NOT is_stop AND started_at = %s
+        """,
+        (since, until, asset_id, started_at),
+    )
 
 
 async def write(conn: Connection, org_id: UUID, asset_id: UUID, rows: Sequence[ToldTrip]) -> None:

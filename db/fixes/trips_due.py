@@ -2,7 +2,8 @@
 
 Each transaction of ingest has a `received_at` of its own, later than those of all before it. So
 whoever has looked up to one has missed nothing, however late a fix came. What was looked at and how
-far is written in one transaction. An asset that stays at a stop that was told is left out.
+far is written in one transaction. Fixes that cannot change what was told are left out: those at a
+stop that goes on, and those of a trip that goes on (`geofence.trips.telling.rests_until_us`).
 """
 
 from collections.abc import Sequence
@@ -64,12 +65,14 @@ WITH seen AS MATERIALIZED (
             WHERE told.org_id = held.org_id AND told.asset_id = held.asset_id
               AND told.told_at >= o.trip_events_since AND NOT told.is_retracted
             ORDER BY coalesce(told.ended_at, 'infinity') DESC LIMIT 1) AS last
-        ON last.is_stop AND last.ended_at IS NULL
-       AND seen.since > last.started_at + make_interval(secs => %(stop_after_s)s)
-     WHERE last.lat IS NULL OR NOT coalesce(111195 * greatest(
-           abs(seen.north - last.lat), abs(seen.south - last.lat),
-           abs(seen.east - last.lon) * cos(radians(last.lat)),
-           abs(seen.west - last.lon) * cos(radians(last.lat))) < %(stays_m)s, false)
+        ON last.ended_at IS NULL
+     WHERE NOT coalesce(
+           seen.since > last.rests_since AND seen.until < last.rests_until
+           OR seen.since > last.started_at + make_interval(secs => %(stop_after_s)s)
+           AND 111195 * greatest(
+               abs(seen.north - last.lat), abs(seen.south - last.lat),
+               abs(seen.east - last.lon) * cos(radians(last.lat)),
+               abs(seen.west - last.lon) * cos(radians(last.lat))) < %(stays_m)s, false)
      GROUP BY 1, 2, 3
         ON CONFLICT (org_id, asset_id, day) DO UPDATE
        SET since = least(known.since, excluded.since),

@@ -43,8 +43,11 @@ CREATE TABLE told_trips (
     started_at timestamptz NOT NULL,
     ended_at timestamptz CHECK (ended_at >= started_at),  -- NULL: it goes on
     is_retracted boolean NOT NULL,
-    lat double precision,  -- the middle of a stop, degrees
-    lon double precision CHECK (is_stop OR lat IS NULL AND lon IS NULL),
+    -- What changes nothing while it goes on: of a stop, fixes near its middle, degrees; of a trip, those between.
+    lat double precision,
+    lon double precision,
+    rests_since timestamptz,
+    rests_until timestamptz,
     told_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (org_id, id),
     FOREIGN KEY (org_id, asset_id) REFERENCES assets (org_id, id)
@@ -54,7 +57,7 @@ CREATE INDEX told_trips_of_asset
 CREATE INDEX told_trips_by_age ON told_trips (org_id, ended_at);
 SELECT make_tenant_table('told_trips');
 GRANT SELECT, INSERT, UPDATE ON told_trips TO opsc_app;
--- An asset that stays at its stop need not be looked at.
+-- An asset that stays at its stop, or goes on with its trip, need not be looked at.
 GRANT SELECT, DELETE ON told_trips TO opsc_deliver;
 
 -- The types of `api/openapi/event_types.py`; a test compares them.

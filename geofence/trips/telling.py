@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from geofence.trips.history import Found, Stop
-from geofence.trips.track import TripRules
+from geofence.trips.track import Track, TripRules
 from telemetry.ids import derived_id
 
 
@@ -211,6 +211,31 @@ def _of_trip(
     if now.ended_us is not None and not was_over:
         ended = now._replace(revision=revision + 1)
         yield News(ended, Telling.ENDED, found=found, by_timer=found.what.is_open)
+
+
+def rests_until_us(trip: Found[Any], rules: TripRules) -> int:
+    """Return up to when fixes behind the last one change nothing of a trip that goes on.
+
+    A stop is known `stop_after_s` after its first fix. That is a fix behind which no two that
+    follow each other lie farther away than both ends of a stop. Where the ignition is off, the next
+    fix may show that it is on.
+    """
+    track, first = trip.track, trip.what.first
+    known = track.ignition[first:][track.ignition[first:] >= 0]
+    if len(known) and known[-1] == 0:
+        return trip.last_us
+    begins = len(track) - 1
+    while begins > first and not _is_left(track, begins - 1, rules):
+        begins -= 1
+    return int(track.time_us[begins]) + rules.stop_after_us
+
+
+def _is_left(track: Track, fix: int, rules: TripRules) -> bool:
+    """Return whether no stop that begins with the fix lasts to the end of the track."""
+    rows = slice(fix, len(track))
+    reach_m = 2.0 * rules.stop_radius_m + float(track.accuracy_m[fix])
+    is_beyond = track.beyond_m(rows, float(track.lat[fix]), float(track.lon[fix])) > reach_m
+    return bool((is_beyond[1:] & is_beyond[:-1]).any())
 
 
 def falls_due_us(seen: Sequence[Seen], now_us: int, rules: TripRules) -> int | None:

@@ -53,6 +53,7 @@ ADDED = {
     "events": {"for_webhooks"},
     "gateways": {"mapping", "auto_register"},
     "inbox": {"fix_flags"},
+    "organizations": {"trip_events_since"},
     "trackers": {"registered_by"},
 }
 """The columns that migrations have added to tables, by table."""
@@ -121,6 +122,16 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
             conn.execute(
                 "INSERT INTO archived_trackers VALUES (%s, %s, %s, 1, now(), now(), 1, 1, 1, 1)",
                 (tenant.org_id, vehicle.tracker_id, NOW.date()),
+            )
+            conn.execute(
+                "INSERT INTO trips_due (org_id, asset_id, day, since, until, due_at)"
+                " VALUES (%s, %s, %s, now(), now(), now())",
+                (tenant.org_id, vehicle.asset_id, NOW.date()),
+            )
+            conn.execute(
+                "INSERT INTO told_trips (org_id, id, asset_id, is_stop, revision, started_at,"
+                " is_retracted) VALUES (%s, %s, %s, true, 1, now(), false)",
+                (tenant.org_id, new_id(), vehicle.asset_id),
             )
             conn.execute(
                 "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",

@@ -176,8 +176,9 @@ async def switch(fleet: Fleet, since: datetime | None) -> None:
 
 
 async def test_a_day_of_a_truck(fleet: Fleet) -> None:
-    for fix in day():
-        await fleet.receive([fix])
+    fixes = day()
+    for first in range(0, len(fixes), 3):
+        await fleet.receive(fixes[first : first + 3])
         await fleet.look()
     assert await fleet.words() == [
         "stopped", "started", "ended", "stopped", "started", "ended", "stopped", "started",
@@ -372,11 +373,11 @@ async def test_two_processes_tell_once(fleet: Fleet) -> None:
 
 async def test_a_process_that_lost_the_lease_writes_nothing(fleet: Fleet) -> None:
     class Slow(Archive):
-        async def track(self, *arguments: Any) -> Any:
+        async def track(self, *arguments: Any, **named: Any) -> Any:
             async with await connect(fleet.tenant.database.url("opsc_deliver"), "test") as conn:
                 await conn.execute("UPDATE leases SET expires_at = now() WHERE name = 'trips'")
                 assert await leases.acquire(conn, LEASE, "other", 0.01) is not None
-            return await super().track(*arguments)
+            return await super().track(*arguments, **named)
 
     await fleet.receive(day())
     loop = TripEvents(fleet.connections, "test", Slow(None), fleet.metrics, AT_ONCE)

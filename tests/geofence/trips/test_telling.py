@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -21,6 +22,7 @@ from geofence.trips.telling import (
     event_id,
     falls_due_us,
     news,
+    rests_until_us,
 )
 from geofence.trips.track import Track, TripRules
 from tests.geofence.trips.test_history import Way
@@ -32,7 +34,9 @@ S = 1_000_000  # microseconds
 
 
 def seen_of(track: Track) -> list[Seen]:
-    return [Seen(Found(track, what, is_cut=False), True) for what in trips_and_stops(track, RULES)]
+    return [
+        Seen(Found[Any](track, what, is_cut=False), True) for what in trips_and_stops(track, RULES)
+    ]
 
 
 def part(track: Track, rows: Iterable[int] | np.ndarray) -> Track:
@@ -120,6 +124,7 @@ def day() -> Track:
     return way.track()
 
 
+DAY = day()
 ERRAND = Way().stay(600).drive(5_000).stay(600).drive(3_000).stay(600).track()
 
 
@@ -155,9 +160,6 @@ def test_any_order_of_arrival_tells_the_same(seed: int) -> None:
     ]
     assert {each.id for each in stops} <= set(teller.stops)
     assert len(teller.stops) == len(set(teller.stops))
-
-
-DAY = day()
 
 
 def batches(chances: random.Random, fixes: int) -> list[list[int]]:
@@ -244,6 +246,22 @@ def test_who_falls_silent_has_ended_by_deadline_and_who_goes_on_has_not() -> Non
     again = part(whole, np.flatnonzero(whole.time_us < 9_000 * S))
     told = looks(silent, silent, silent, again, whole, now_s=[last_s, deadline_s - 1, deadline_s])
     assert told == [["stopped", "started"], [], ["ended"], ["end"], ["ended", "stopped"]]
+
+
+@pytest.mark.parametrize("track", [ERRAND, DAY], ids=["errand", "day"])
+def test_while_a_trip_rests_further_fixes_change_nothing(track: Track) -> None:
+    rested = 0
+    for begin in range(2, len(track)):
+        now = seen_of(part(track, range(begin)))
+        if not now or isinstance((trip := now[-1].found).what, Stop) or not trip.what.is_open:
+            continue
+        teller = Teller()
+        teller.look(part(track, range(begin)))
+        end = int(np.searchsorted(track.time_us, rests_until_us(trip, RULES)))
+        rested += max(0, end - begin)
+        for more in range(begin + 1, end + 1):
+            assert teller.look(part(track, range(more))) == []
+    assert rested > 100  # a moving trip is looked at once in five minutes or so
 
 
 def test_an_end_by_deadline_says_so() -> None:
