@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from db.core.connect import Connection
-from db.core.fetch import value_of
 from db.core.table import db_now
 from db.fixes import told_trips, trips_due
 from db.fixes.told_trips import ToldTrip
@@ -17,6 +16,7 @@ from db.fixes.trips_due import TripsDue
 from db.history import events
 from db.history.events import Event
 from db.resources import organizations
+from db.resources.names import names_of
 from geofence.event_data.trips import (
     TYPES,
     AmendedTrip,
@@ -133,7 +133,7 @@ async def _events(
     told = [each for each in all_news if each.kind is not None]
     if not told:
         return []
-    name = await value_of(conn, "SELECT name FROM assets WHERE id = %s", (row.asset_id,))
+    name = (await names_of(conn, "assets", [row.asset_id]))[row.asset_id]
     flags = row.flags or 0
     result: list[Event] = []
     for each in told:

@@ -1,4 +1,4 @@
--- Events of trips and stops (docs/decisions/0052-events-of-trips.md): told while an organization wants them, by a loop
+-- Events of trips and stops (docs/decisions/0053-events-of-trips.md): told while an organization wants them, by a loop
 -- that follows the receipt of fixes.
 
 -- Since when they are told; NULL: they are not.
