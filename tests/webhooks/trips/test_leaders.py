@@ -1,4 +1,4 @@
-"""Who tells of trips: one process at a time, killed or not, for one organization after the other."""
+"""Who tells of trips: one process at a time, killed or not, for organizations in turns."""
 
 import asyncio
 from datetime import timedelta
