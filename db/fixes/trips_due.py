@@ -109,7 +109,8 @@ async def collect(conn: Connection, epoch: int, gather_s: float, stay: Stay) -> 
         await leases.check(conn, LEASE, epoch)
         cursor = await conn.execute(
             """
-            SELECT greatest((SELECT received_at FROM trips_seen), min(trip_events_since)),
+            SELECT greatest((SELECT received_at FROM trips_seen),
+                            coalesce(min(trip_events_since), clock_timestamp())),
                    clock_timestamp()
               FROM organizations
             """

@@ -8,6 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from db.history import retention
 from telemetry.fix import Flag
 from telemetry.ids import format_id
 from tests.geofence.trips.test_telling import batches
@@ -121,15 +122,18 @@ async def test_switched_off_and_on_again_it_begins_anew(fleet: Fleet) -> None:
 
 async def test_who_falls_silent_has_ended_by_deadline(fleet: Fleet) -> None:
     begin = -50.0
-    await fleet.receive((begin + minute, 0.0) for minute in range(21))
-    await fleet.receive((begin + 20 + number, number * 1.0) for number in range(1, 31))
+    parked = [(begin + minute, 0.0) for minute in range(21)]
+    fixes = [*parked, *((begin + 20 + number, number * 1.0) for number in range(1, 31))]
+    await fleet.receive(fixes)
     await fleet.look()  # the last fix is 50 minutes old
     assert await fleet.words() == ["stopped", "started"]
     ((due_at,),) = await fleet.rows("SELECT due_at FROM trips_due")
     last = fleet.at(begin + 50)
     assert due_at == last + timedelta(hours=1)
     later = timedelta(minutes=20)  # as if it were an hour after the last fix
-    await fleet.admin.execute("UPDATE gps_events SET time = time - %s", (later,))
+    await fleet.admin.execute("DELETE FROM gps_events")
+    await fleet.receive((minute - 20, km) for minute, km in fixes)
+    await fleet.admin.execute("UPDATE trips_seen SET received_at = clock_timestamp()")
     await fleet.admin.execute(
         "UPDATE told_trips SET started_at = started_at - %s, ended_at = ended_at - %s",
         (later, later),
@@ -213,6 +217,16 @@ async def test_a_reassigned_tracker_ends_by_deadline_and_begins_elsewhere(fleet:
     trailer = Vehicle(fleet.vehicle.tracker_id, other)
     assert await fleet.heard(trailer) == await fleet.said(trailer)
     assert len(await fleet.heard()) == 2
+
+
+async def test_what_was_told_goes_with_old_fixes(fleet: Fleet) -> None:
+    await fleet.receive(day())
+    await fleet.look()
+    async with fleet.connections.connection() as conn:
+        removed = await retention.remove_told_trips(conn, fleet.tenant.org_id, fleet.at(20), 100)
+    # A stop, a trip; the stop behind it ended later.
+    assert removed == 2
+    assert await fleet.rows("SELECT count(*) FROM told_trips") == [(4,)]
 
 
 async def test_an_organization_hears_of_its_own_alone(
