@@ -24,7 +24,7 @@ _MORE = 8
 
 class TripsDue(NamedTuple):
     """The fixes of an asset's day of which some in [since, until] are new. flags: the bits that all
-    of these have. revision: of the row.
+    of these have; None: none is new.
     """
 
     org_id: UUID
@@ -34,7 +34,6 @@ class TripsDue(NamedTuple):
     until: datetime
     due_at: datetime
     flags: int | None
-    revision: int
 
 
 # What stays within half of a stop's radius has not left it, whatever else is known.
@@ -78,8 +77,7 @@ WITH seen AS MATERIALIZED (
        SET since = least(known.since, excluded.since),
            until = greatest(known.until, excluded.until),
            due_at = least(known.due_at, excluded.due_at),
-           flags = coalesce(known.flags & excluded.flags, excluded.flags),
-           revision = known.revision + 1
+           flags = coalesce(known.flags & excluded.flags, excluded.flags)
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM due)
@@ -134,8 +132,7 @@ async def collect(conn: Connection, epoch: int, gather_s: float, stay: Stay) -> 
 
 
 _DUE: LiteralString = """
-SELECT o.org_id, mine.asset_id, mine.day, mine.since, mine.until, mine.due_at, mine.flags,
-       mine.revision
+SELECT o.org_id, mine.asset_id, mine.day, mine.since, mine.until, mine.due_at, mine.flags
   FROM organizations AS o
  CROSS JOIN LATERAL (
        SELECT *, row_number() OVER (ORDER BY due_at) AS turn FROM (
@@ -170,10 +167,9 @@ async def oldest_due_s(conn: Connection) -> float:
 
 
 async def done(conn: Connection, row: TripsDue) -> None:
-    """Remove the row, unless more fixes came to it meanwhile."""
+    """Remove the row. Nobody but who leads adds to it."""
     await conn.execute(
-        "DELETE FROM trips_due WHERE asset_id = %s AND day = %s AND revision = %s",
-        (row.asset_id, row.day, row.revision),
+        "DELETE FROM trips_due WHERE asset_id = %s AND day = %s", (row.asset_id, row.day)
     )
 
 

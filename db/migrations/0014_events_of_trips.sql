@@ -25,7 +25,6 @@ CREATE TABLE trips_due (
     until timestamptz NOT NULL CHECK (until >= since),
     due_at timestamptz NOT NULL,
     flags smallint,  -- the bits that all of the fixes have; NULL: none is new
-    revision bigint NOT NULL DEFAULT 0,  -- grows with each fix that comes to the row
     PRIMARY KEY (org_id, asset_id, day),
     FOREIGN KEY (org_id, asset_id) REFERENCES assets (org_id, id)
 );
