@@ -36,6 +36,7 @@ from api.resources import (
     dashboard,
     employee_positions,
     employees,
+    erasures,
     event_types,
     events,
     gateways,
@@ -119,6 +120,7 @@ RESOURCES = (
     sites,
     employee_positions,  # before employees, where its path would be an id
     employees,
+    erasures,
     positions,  # before assets, where its path would be an id
     assets,
     trackers,

@@ -12,21 +12,22 @@ days.
 """
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import structlog
 
+from archive import writing
 from archive.errors import StoreError
 from archive.store import Store
+from archive.writing import Written
 from db.archive import moving
 from db.archive.archived_days import ArchivedDay
-from db.archive.moving import ChangedMeanwhile, Moved, TrackerSummary
+from db.archive.moving import ChangedMeanwhile, Moved
 from db.core.connect import Connection
 from db.core.errors import ForeignKeyViolation, LockNotAvailable, UniqueViolation
 from db.history import retention
@@ -63,9 +64,8 @@ class Passed(NamedTuple):
     orphans: int | None = None
 
 
-class _Written(NamedTuple):
-    made: ArchivedDay
-    trackers: list[TrackerSummary]
+class _Merged(NamedTuple):
+    written: Written
     moved: Moved
 
 
@@ -96,7 +96,7 @@ class Mover:
             await self._forget_old(conn, now)
             fixes = failed = 0
             async for work in self._days(conn, now):
-                if stop.is_set():
+                if stop.is_set() or await moving.is_waited_for(conn):
                     break
                 try:
                     fixes += await work()
@@ -135,59 +135,35 @@ class Mover:
                 return moved
             object_id = uuid4()
             made = ArchivedDay(org_id, day, object_id, 0, 0, b"", b"")
-            written = await self._store.run(
+            written, done = await self._store.run(
                 self._write, made, older, text, timeout_s=self._limits.piece_s
             )
             try:
                 async with conn.transaction():
                     remove_at = datetime.now(UTC) + KEPT_FOR_READERS
-                    await moving.switch(
-                        conn, written.made, written.trackers, written.moved, older, remove_at
-                    )
+                    await moving.switch(conn, *written, done, older, remove_at)
             except (ChangedMeanwhile, UniqueViolation, ForeignKeyViolation):
                 # Known to have come to nothing: after any other error it may be named.
                 await moving.remove_later(conn, [made.path], datetime.now(UTC))
                 raise
-            moved += written.moved.rows
-            if written.moved.rows < self._limits.piece_rows:
+            moved += done.rows
+            if done.rows < self._limits.piece_rows:
                 return moved
             await asyncio.sleep(self._limits.rest_s)
 
-    def _write(self, made: ArchivedDay, older: ArchivedDay | None, text: bytearray) -> _Written:
-        """Write an object, read it back, and compare. Blocks. Raises StoreError, OSError."""
+    def _write(self, made: ArchivedDay, older: ArchivedDay | None, text: bytearray) -> _Merged:
+        """Write an object of what a day has and what moves. Blocks. Raises StoreError, OSError."""
         from archive import objects
 
-        fresh = objects.read_csv(text)
         try:
-            before = None if older is None else self._open(older)[0]
-            with tempfile.TemporaryFile() as content:
-                trackers = objects.write(
-                    content, made.org_id, made.day, objects.merged(before, fresh.table)
-                )
-                content.seek(0)
-                self._store.write(made.path, content)
-            sha256, size = self._store.sha256(made.path)
-            found, footer_sha256 = self._open(made)
-            if not objects.is_equal(found, objects.merged(before, fresh.table)):
-                raise StoreError(f"{made.path} was read back otherwise than it was written")
+            fresh = objects.read_csv(text)
+            before = None if older is None else writing.opened(self._store, older)[0]
+            written = writing.write(self._store, made, lambda: objects.merged(before, fresh.table))
         except objects.DamagedObject as error:
             raise StoreError(str(error)) from error
-        rows = sum(tracker.rows for tracker in trackers)
-        return _Written(
-            made._replace(rows=rows, size_bytes=size, sha256=sha256, footer_sha256=footer_sha256),
-            trackers,
-            Moved(objects.last_key(fresh.table), fresh.table.num_rows, fresh.prints),
+        return _Merged(
+            written, Moved(objects.last_key(fresh.table), fresh.table.num_rows, fresh.prints)
         )
-
-    def _open(self, known: ArchivedDay) -> tuple[Any, bytes]:
-        """Open an object; return it and the checksum of its footer. Raises StoreError."""
-        from archive import objects
-
-        file = self._store.open(known.path)
-        footer_sha256 = objects.footer_sha256(file)
-        if known.footer_sha256 not in (b"", footer_sha256):
-            raise StoreError(f"{known.path} is damaged")
-        return objects.opened(file, known.org_id, known.day), footer_sha256
 
     async def _forget_old(self, conn: Connection, now: datetime) -> None:
         """Let days go that are too old for their organization, or for the installation."""

@@ -124,6 +124,16 @@ def merged(older: Any | None, fresh: Any) -> Iterator[Any]:
         yield from _split(fresh)
 
 
+def without(older: Any, pieces: Sequence[Piece]) -> Iterator[Any]:
+    """Yield the row groups of an object without the fixes of the pieces."""
+    for number in range(older.num_row_groups):
+        group = older.read_row_group(number)
+        stays = np.ones(group.num_rows, np.bool_)
+        for begin, end in _Keys(older, number, None).slices(pieces):
+            stays[begin:end] = False
+        yield from _split(group.filter(pa.array(stays)).combine_chunks())
+
+
 def write(sink: IO[bytes], org_id: UUID, day: date, groups: Iterator[Any]) -> list[TrackerSummary]:
     """Write an object, and return what it has of each tracker."""
     about = {"opsc.org_id": str(org_id), "opsc.day": day.isoformat()}

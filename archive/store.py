@@ -151,12 +151,15 @@ class Store:
         if self._url.bucket is None:
             _remove_empty(Path(place).parent, Path(self._url.prefix))
 
-    def objects(self) -> list[StoredObject]:
-        """Return all objects that the archive may have written, also those half-written."""
+    def objects(self, folder: str = "") -> list[StoredObject]:
+        """Return all objects that the archive may have written, also those half-written. folder:
+        those below it.
+        """
         from pyarrow.fs import FileSelector, FileType
 
         root = self._place("").rstrip("/")
-        selector = FileSelector(root, allow_not_found=True, recursive=True)
+        below = self._place(folder).rstrip("/")
+        selector = FileSelector(below, allow_not_found=True, recursive=True)
         return [
             StoredObject(info.path[len(root) + 1 :], info.size, info.mtime)
             for info in self._files().get_file_info(selector)

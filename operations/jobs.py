@@ -1,8 +1,12 @@
-"""The result of a job: counts, and what is wrong with lines of a file or points of a track."""
+"""The result of a job: counts, and what is wrong with lines of a file or points of a track; of an
+erasure what was erased.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 _FAULTS_BYTES = 60_000
 _MESSAGE_CHARACTERS = 300
@@ -74,3 +78,30 @@ def _faulty(faults: Sequence[Fault]) -> int:
     """Count lines, and points."""
     lines = {fault.line for fault in faults if fault.line is not None}
     return len(lines) + sum(fault.line is None for fault in faults)
+
+
+class ErasedTime(NamedTuple):
+    """What an erasure is of: an employee's positions in [since, until)."""
+
+    employee_id: UUID
+    since: datetime
+    until: datetime
+
+
+class Erased(NamedTuple):
+    """Positions that were erased, by their places. objects: of the archive, which had some of them
+    and were removed.
+    """
+
+    fixes: int = 0
+    archived_fixes: int = 0
+    messages: int = 0
+    objects: int = 0
+
+    def __add__(self, other: "Erased") -> "Erased":  # type: ignore[override]
+        return Erased(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+
+    @property
+    def positions(self) -> int:
+        """Their number, without objects."""
+        return self.fixes + self.archived_fixes + self.messages

@@ -26,6 +26,7 @@ from webhooks.archiving import Archiving
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.delivery.post import Poster
+from webhooks.erasing import Erasing
 from webhooks.fan_out import FanOut
 from webhooks.jobs.runner import JobRunner
 from webhooks.mail.mailing import Mailing
@@ -122,6 +123,7 @@ async def _run(settings: DeliverSettings) -> None:
             if (store := archive.store) is not None:
                 mover = Mover(store, settings.archive_after_days, settings.retention_positions_days)
                 loops.create_task(Archiving(connections, mover, metrics).run(stop))
+            loops.create_task(Erasing(connections, store, metrics).run(stop))
             loops.create_task(jobs.run(stop))
             loops.create_task(registrations.run(stop))
             loops.create_task(TripEvents(connections, holder, archive, metrics).run(stop))

@@ -1,7 +1,7 @@
 """Jobs: long work that was asked for, like an import or an upload, with its progress and result.
 
-They are made where the work is asked for (`api.resources.imports`, `api.resources.assets.tracks`)
-and done by `opsc deliver`. A job goes a week after it was made.
+They are made where the work is asked for (`api.resources.imports`, `api.resources.assets.tracks`,
+`api.resources.erasures`) and done by `opsc deliver`. A job goes a week after it was made.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import ok
-from api.http.problems import Problem
+from api.http.problems import Problem, forbidden
 from api.request.access import Access, Dispatcher, Reader
 from api.request.paging import ListOf, SortedQuery
 from api.request.resource import Item, Resource, item_of
@@ -42,6 +42,22 @@ class JobFault(BaseModel):
     )
 
 
+class ErasedPositions(BaseModel):
+    """Positions that were erased, by their places."""
+
+    since: datetime = Field(alias="from", description="the first instant of the erased time")
+    until: datetime = Field(alias="to", description="the first instant behind it")
+    fixes: fields.Count = Field(description="in the database")
+    archived_fixes: fields.Count = Field(description="in the archive")
+    messages: fields.Count = Field(description="in quarantine")
+    objects: fields.Count = Field(
+        description="of the archive that were removed: days that were written anew, and leftovers"
+    )
+    read_back_at: datetime | None = Field(
+        description="when all places had been read again, and nothing was left; null: not yet"
+    )
+
+
 class JobResult(BaseModel):
     """What came of the lines, or points, that were looked at."""
 
@@ -53,6 +69,7 @@ class JobResult(BaseModel):
     faulty: fields.Count = Field(description="others that were left out")
     faults: list[JobFault] = Field(max_length=MOST_FAULTS)
     more_faults: bool = Field(description="whether there are more than are listed")
+    erased: ErasedPositions | None = Field(default=None, description="of an erasure alone")
 
 
 class JobItem(BaseModel):
@@ -61,13 +78,14 @@ class JobItem(BaseModel):
     id: fields.JobId
     kind: JobKind
     state: JobState
-    done: fields.Count = Field(description="of the lines or points")
-    total: fields.Count | None = Field(description="null: the file was not read yet")
+    done: fields.Count = Field(description="of the lines or points; of an erasure what is gone")
+    total: fields.Count | None = Field(description="null: not known yet")
     result: JobResult
     error: Annotated[str | None, fields.text(500, "Line 7: lat '91' is not a number.")] = Field(
         description="why it failed"
     )
     asset_id: fields.AssetId | None = Field(description="whose track is uploaded")
+    employee_id: fields.EmployeeId | None = Field(description="whose positions are erased")
     created_by: fields.UserId
     created_at: datetime
     started_at: datetime | None
@@ -104,6 +122,8 @@ async def get_job(access: Reader, job_id: _JobPath) -> Response:
 async def cancel_job(access: Dispatcher, job_id: _JobPath) -> Response:
     """Cancel a job. What was done stays; one that has ended stays as it is."""
     async with _jobs.locked(access, job_id) as (conn, job):
+        if job.kind == "erase_positions" and access.caller.role != "admin":
+            raise forbidden("An erasure is for admins to cancel.")
         if job.ended_at is None:
             await jobs.cancel(conn, job_id)
             job = await _jobs.found(conn, job_id)

@@ -3,6 +3,7 @@
 Where an object lies follows from its row, so no text from outside names a path.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -114,6 +115,12 @@ class Piece(NamedTuple):
 
 def object_path(org_id: UUID, day: date, object_id: UUID) -> str:
     return f"org={org_id}/day={day.isoformat()}/{object_id.hex}.parquet"
+
+
+def day_of_path(path: str) -> date | None:
+    """Return the day of an object; None: the archive would not have written it there."""
+    match = re.match(r"org=[0-9a-f-]{36}/day=(\d{4}-\d\d-\d\d)/", path)
+    return None if match is None else date.fromisoformat(match[1])
 
 
 def day_interval(day: date) -> tuple[datetime, datetime]:

@@ -10,7 +10,7 @@ machine that has been parked for a year is still shown.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
 
@@ -168,6 +168,15 @@ async def end(conn: Connection) -> None:
     await conn.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
+async def is_waited_for(conn: Connection) -> bool:
+    """Return whether an erasure waits for the work to end."""
+    return await value_of(
+        conn,
+        "SELECT EXISTS (SELECT FROM jobs"
+        " WHERE state IN ('waiting', 'running') AND kind = 'erase_positions')",
+    )
+
+
 async def organizations(conn: Connection, day: date) -> list[UUID]:
     """Return the organizations with fixes of a day that are not archived."""
     rows = await rows_of(
@@ -236,6 +245,27 @@ async def switch(
     found = await fetch_one(await conn.execute(statement, prepare=False))
     if (found[0], int(found[1])) != (moved.rows, moved.prints):
         raise ChangedMeanwhile
+    await name(conn, made, trackers)
+
+
+async def replace(
+    conn: Connection,
+    older: ArchivedDay,
+    made: ArchivedDay | None,
+    trackers: Sequence[TrackerSummary],
+) -> None:
+    """Name another object for a day; None: the day has none any more. The older one goes at once.
+
+    Call it in a transaction. Raises ChangedMeanwhile.
+    """
+    if not await forget(conn, older, datetime.now(UTC)):
+        raise ChangedMeanwhile
+    if made is not None:
+        await name(conn, made, trackers)
+
+
+async def name(conn: Connection, made: ArchivedDay, trackers: Sequence[TrackerSummary]) -> None:
+    """Name the object that has a day from now on."""
     await conn.execute(
         "INSERT INTO archived_days (org_id, day, object_id, rows, bytes, sha256, footer_sha256)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s)",

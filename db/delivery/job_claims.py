@@ -2,7 +2,8 @@
 
 A job is claimed for a while, so two processes never work at one, and a killed one is followed when
 its claim has run out. Each claim is another: what the one before had not committed it cannot commit
-any more (`db.resources.jobs.hold`).
+any more (`db.resources.jobs.hold`). Erasures are not in these turns: one at a time is done, by
+whoever has the archive to itself.
 """
 
 from collections.abc import Sequence
@@ -23,13 +24,27 @@ UPDATE jobs AS claimed
    SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), tries = tries + 1,
        claim = gen_random_uuid(), claimed_until = clock_timestamp() + %(lease)s
   FROM (SELECT org_id, id FROM jobs AS job
-         WHERE state IN ('waiting', 'running') AND org_id > %(after)s
-           AND org_id <> ALL (%(but)s)
+         WHERE state IN ('waiting', 'running') AND kind <> 'erase_positions'
+           AND org_id > %(after)s AND org_id <> ALL (%(but)s)
            AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
            AND NOT EXISTS (SELECT FROM jobs AS older
                             WHERE older.org_id = job.org_id AND older.id < job.id
-                              AND older.state IN ('waiting', 'running'))
+                              AND older.state IN ('waiting', 'running')
+                              AND older.kind <> 'erase_positions')
          ORDER BY org_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS next
+ WHERE claimed.org_id = next.org_id AND claimed.id = next.id
+RETURNING claimed.org_id, claimed.id, kind, claim, tries, created_by, via, credential_id, request_id
+"""
+
+
+# By whoever has the archive to itself (`db.archive.moving.begin`): a claim of before is void.
+_CLAIM_ERASURE = """
+UPDATE jobs AS claimed
+   SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), tries = tries + 1,
+       claim = gen_random_uuid(), claimed_until = NULL
+  FROM (SELECT org_id, id FROM jobs
+         WHERE state IN ('waiting', 'running') AND kind = 'erase_positions'
+         ORDER BY tries, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS next
  WHERE claimed.org_id = next.org_id AND claimed.id = next.id
 RETURNING claimed.org_id, claimed.id, kind, claim, tries, created_by, via, credential_id, request_id
 """
@@ -63,6 +78,13 @@ async def claim(
     values = {"after": after, "but": list(but), "lease": timedelta(seconds=lease_s)}
     async with conn.cursor(row_factory=args_row(ClaimedJob)) as cursor:
         await cursor.execute(_CLAIM, values)
+        return await cursor.fetchone()
+
+
+async def claim_erasure(conn: Connection) -> ClaimedJob | None:
+    """Claim the oldest erasure, of those that were tried least."""
+    async with conn.cursor(row_factory=args_row(ClaimedJob)) as cursor:
+        await cursor.execute(_CLAIM_ERASURE)
         return await cursor.fetchone()
 
 

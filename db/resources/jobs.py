@@ -21,7 +21,7 @@ from db.core.tenant import Actor
 from db.core.wakeups import Channel
 from operations.jobs import Piece, add
 
-JobKind: TypeAlias = Literal["import_assets", "import_trackers", "upload_track"]
+JobKind: TypeAlias = Literal["import_assets", "import_trackers", "upload_track", "erase_positions"]
 JobState: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 MOST_OPEN = 10
@@ -48,6 +48,7 @@ class Job(NamedTuple):
     result: dict[str, Any]
     error: str | None
     asset_id: UUID | None
+    employee_id: UUID | None
     created_by: UUID
     created_at: datetime
     started_at: datetime | None
@@ -63,6 +64,7 @@ class NewJob(NamedTuple):
     total: int | None = None
     result: Mapping[str, Any] = {}
     asset_id: UUID | None = None
+    employee_id: UUID | None = None
 
 
 class HeldJob(NamedTuple):
@@ -96,17 +98,18 @@ async def insert(conn: Connection, new: NewJob, actor: Actor) -> Job:
     job_id = new_id()
     await conn.execute(
         """
-        INSERT INTO jobs (org_id, id, kind, total, result, asset_id, created_by, via,
-                          credential_id, request_id, expires_at)
-        VALUES (current_org_id(), %s, %s, %s, %s, %s, %s, %s, %s, %s, now() + %s)
+        INSERT INTO jobs (org_id, id, kind, total, result, asset_id, employee_id, created_by,
+                          via, credential_id, request_id, expires_at)
+        VALUES (current_org_id(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now() + %s)
         """,
         (
             *(
                 job_id,
                 new.kind,
                 new.total,
-                Jsonb(add(new.result, Piece())),
+                Jsonb({**new.result, **add(new.result, Piece())}),
                 new.asset_id,
+                new.employee_id,
                 actor.user_id,
             ),
             *(actor.via, actor.credential_id, actor.request_id, KEPT),
@@ -157,11 +160,18 @@ async def advance(conn: Connection, job_id: UUID, job: HeldJob, lease_s: float) 
     )
 
 
-async def end(conn: Connection, job_id: UUID, state: JobState, error: str | None = None) -> None:
-    """End a job that waits or runs. What it read goes."""
+async def end(
+    conn: Connection,
+    job_id: UUID,
+    state: JobState,
+    error: str | None = None,
+    last: HeldJob | None = None,
+) -> None:
+    """End a job that waits or runs. What it read goes. last: its progress; None: as it is."""
     await conn.execute(
         "UPDATE jobs SET state = %s, error = %s, ended_at = clock_timestamp(), claim = NULL,"
-        " claimed_until = NULL WHERE id = %s AND ended_at IS NULL",
-        (state, error, job_id),
+        " claimed_until = NULL, total = coalesce(%s, total), result = coalesce(%s, result)"
+        " WHERE id = %s AND ended_at IS NULL",
+        (state, error, last and last.total, last and Jsonb(last.result), job_id),
     )
     await conn.execute("DELETE FROM job_inputs WHERE job_id = %s", (job_id,))
