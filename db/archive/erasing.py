@@ -36,14 +36,15 @@ WITH old AS (
      WHERE fix.tracker_id = old.tracker_id AND fix.time = old.time AND fix.seq = old.seq
        AND fix.time >= %(begin)s AND fix.time < %(end)s
     RETURNING fix.tracker_id, fix.time
-), changed AS (
-    INSERT INTO fix_hours_changed (org_id, tracker_id, hour)
-    SELECT DISTINCT %(org_id)s::uuid, tracker_id, date_trunc('hour', time, 'UTC') FROM gone
-    RETURNING tracker_id, hour
 ), hours AS (
-    DELETE FROM fix_hours AS known USING changed
-     WHERE known.org_id = %(org_id)s AND known.tracker_id = changed.tracker_id
-       AND known.hour = changed.hour
+    SELECT DISTINCT tracker_id, date_trunc('hour', time, 'UTC') AS hour FROM gone
+), marks AS (
+    INSERT INTO fix_hours_changed (org_id, tracker_id, hour)
+    SELECT %(org_id)s, tracker_id, hour FROM hours
+), known_hours AS (
+    DELETE FROM fix_hours AS known USING hours
+     WHERE known.org_id = %(org_id)s AND known.tracker_id = hours.tracker_id
+       AND known.hour = hours.hour
 )
 SELECT count(*) FROM gone
 """

@@ -1,6 +1,7 @@
 """Passes of the archive, as `opsc deliver` makes them."""
 
 import asyncio
+import multiprocessing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from archive.store import Store, StoreUrl
 from db.core.connect import connect
 from tests.servers import DatabaseUnderTest
 
+FORK = multiprocessing.get_context("forkserver")  # threads are running in tests
+FORK.set_forkserver_preload(["archive.mover", "archive.objects", "tests.archive.erasures"])
 AFTER_DAYS = 31
 QUICK = MoverLimits(rest_s=0)
 

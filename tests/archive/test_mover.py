@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import random
 import signal
@@ -44,14 +43,12 @@ from tests.archive.fleet import (
     track,
     truck,
 )
-from tests.archive.passes import AFTER_DAYS, QUICK, archive, folder_store
+from tests.archive.passes import AFTER_DAYS, FORK, QUICK, archive, folder_store
 from tests.db import rows
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
 admin = pytest_asyncio.fixture(admin_of)
-_FORK = multiprocessing.get_context("forkserver")  # threads are running here
-_FORK.set_forkserver_preload(["archive.mover", "archive.objects", "tests.archive.fleet"])
 _NOT_YET = 3  # exit code: another process is at it
 
 
@@ -382,7 +379,7 @@ async def test_a_process_may_be_killed_at_any_step(
     steps, tries, rounds = 0, 0, 0
     while True:
         now = datetime.now(UTC) + (tries + 1) * KEPT_FOR_READERS
-        worker = _FORK.Process(
+        worker = FORK.Process(
             target=_pass_that_dies,
             args=(database.url("opsc_deliver"), tmp_path.as_uri(), steps, now),
         )
