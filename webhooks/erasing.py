@@ -35,7 +35,6 @@ from db.history.retention import Chunk
 from db.resources import jobs
 from db.resources.jobs import HeldJob, JobState
 from operations.jobs import Erased, ErasedTime
-from webhooks.jobs.work import JobError
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage, pause
 
@@ -57,6 +56,10 @@ class ErasureLimits:
 
 class _Ended(Exception):
     """The job was cancelled."""
+
+
+class _Failed(Exception):
+    """The job cannot be done: the message is for whoever asked for it."""
 
 
 class Erasing:
@@ -105,11 +108,11 @@ class Erasing:
         """Do a job; False where it is to be tried again a little later."""
         try:
             if job.tries > _MOST_TRIES:
-                raise JobError(_GAVE_UP)
+                raise _Failed(_GAVE_UP)
             await self._rounds(job, stop)
         except _Ended:
             pass
-        except JobError as error:
+        except _Failed as error:
             await self._end(job, "failed", str(error))
         except (StoreError, ChangedMeanwhile) as error:
             _log.warning("an erasure was postponed", job=str(job.id), error=str(error))
@@ -129,7 +132,7 @@ class Erasing:
             if not any(found):
                 await self._end(job, "done")
                 return
-        raise JobError(_STILL_COMING)
+        raise _Failed(_STILL_COMING)
 
     async def _round(self, job: ClaimedJob, wanted: Erasure, stop: asyncio.Event) -> Erased:
         """Erase what is found in each place; return how much it was."""
@@ -179,7 +182,7 @@ class Erasing:
 
     async def _rewrite(self, job: ClaimedJob, day: ArchivedDay, pieces: list[Piece]) -> Erased:
         if self._store is None:
-            raise JobError(_NO_STORE)
+            raise _Failed(_NO_STORE)
         made = await self._store.run(
             rewritten, self._store, day, pieces, timeout_s=self._limits.day_s
         )

@@ -42,12 +42,12 @@ class ErasedPeriod(fields.Body):
 
 
 @router.post(
-    "/{id}/erase-positions",
-    operation_id="eraseEmployeePositions",
+    "/{id}/position-erasures",
+    operation_id="createEmployeePositionErasure",
     status_code=202,
     response_model=JobItem,
 )
-async def erase_positions(
+async def create_erasure(
     access: Admin, employee_id: _EmployeePath, body: Annotated[ErasedPeriod, Body()]
 ) -> Response:
     """Erase the positions of an employee for ever, also in the archive: a job removes the fixes of

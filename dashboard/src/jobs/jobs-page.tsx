@@ -17,11 +17,12 @@ const SHOWN = 100
 const WHILE_OPEN_MS = 1_000
 const ELSE_MS = 10_000
 
-/** Imports and uploads: begun here, and how far they are. */
+/** Imports and uploads, which begin here, and erasures: how far they are. */
 export function JobsPage() {
   const say = useSay()
   const language = useLanguage()
   const mayChange = useHasRole('dispatcher')
+  const isAdmin = useHasRole('admin')
   const names = new Map(useAssetNames().map(({ id, name }) => [id, name]))
   const queries = useQueryClient()
   const [chosen, setChosen] = useState<string | null>(null)
@@ -39,29 +40,30 @@ export function JobsPage() {
   const columns: Column<Job>[] = [
     {
       title: 'job-kind',
-      cell: ({ kind, asset_id, created_at }) => (
+      cell: ({ kind, asset_id, employee_id, created_at }) => (
         <>
           {say(textOf(kind))}
           {asset_id !== null && <span className="small detail" dir="auto">{names.get(asset_id) ?? asset_id}</span>}
+          {employee_id !== null && <span className="small detail">{employee_id}</span>}
           <span className="small detail">{timeText(language, created_at, 'second')}</span>
         </>
       ),
     },
     {
       title: 'state',
-      cell: ({ state, error, done, total }) => (
+      cell: ({ kind, state, error, done, total }) => (
         <>
           {say(textOf(state))}
-          {state === 'running' && <span className="small detail">{say(total === null ? 'job-reads' : 'job-progress', { done, total: total ?? 0 })}</span>}
+          {state === 'running' && <span className="small detail">{say(kind === 'erase_positions' ? 'job-erases' : total === null ? 'job-reads' : 'job-progress', { done, total: total ?? 0 })}</span>}
           {error !== null && <span className="small detail" dir="auto">{error}</span>}
         </>
       ),
     },
     {
       title: 'result',
-      cell: ({ kind, result }) => (
+      cell: ({ kind, done, result }) => (
         <>
-          {say(kind === 'upload_track' ? 'points-written' : 'lines-written', { count: result.written })}
+          {kind === 'erase_positions' ? say('positions-erased', { count: done }) : say(kind === 'upload_track' ? 'points-written' : 'lines-written', { count: result.written })}
           <span className="small detail">
             {result.known > 0 && say('job-known', { count: result.known })} {result.conflicts > 0 && say('job-conflicts', { count: result.conflicts })}
           </span>
@@ -72,7 +74,7 @@ export function JobsPage() {
   ]
 
   function buttons(job: Job) {
-    const { id, result } = job
+    const { id, kind, result } = job
     return (
       <div className="row">
         {result.faults.length > 0 && (
@@ -80,8 +82,8 @@ export function JobsPage() {
             {say('job-faults')}
           </Button>
         )}
-        {mayChange && isOpen(job) && (
-          <Button look="danger" onPress={() => confirm(say('sure-cancel-job')) && cancel.mutate(id)}>
+        {(kind === 'erase_positions' ? isAdmin : mayChange) && isOpen(job) && (
+          <Button look="danger" onPress={() => confirm(say(kind === 'erase_positions' ? 'sure-cancel-erasure' : 'sure-cancel-job')) && cancel.mutate(id)}>
             {say('cancel')}
           </Button>
         )}

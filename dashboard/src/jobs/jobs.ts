@@ -1,10 +1,11 @@
-/** Imports and uploads, as the API has them. The text of a kind or a state is `job-` and its name. */
+/** Imports, uploads and erasures, as the API has them. The text of a kind or a state is `job-` and its name. */
 import type { Schemas } from '../api/client'
 
 export type Job = Schemas['JobItem']
 export type Fault = Schemas['JobFault']
 export type Check = Schemas['ImportCheck']
 
+/** The kinds that are made of a file. */
 export const KINDS = ['import_assets', 'import_trackers', 'upload_track'] as const satisfies readonly Job['kind'][]
 
 /** The type of each file with a track, by the end of its name. */

@@ -9,7 +9,8 @@ import { Button, Check, Note, ProblemNote } from '../ui/forms'
 import { Faults } from './faults'
 import { KINDS, textOf, TRACK_ENDS, typeOfTrack, type Check as FileCheck, type Job } from './jobs'
 
-type ImportKind = Exclude<Job['kind'], 'upload_track'>
+type FileKind = (typeof KINDS)[number]
+type ImportKind = Exclude<FileKind, 'upload_track'>
 
 const PLACES = { import_assets: '/v1/imports/assets', import_trackers: '/v1/imports/trackers' } as const
 const CSV_HEADERS = { 'Content-Type': 'text/csv' }
@@ -18,7 +19,7 @@ const CSV_HEADERS = { 'Content-Type': 'text/csv' }
 export function NewJob(props: { onMade: () => void }) {
   const say = useSay()
   const assets = useAssetNames()
-  const [kind, setKind] = useState<Job['kind']>('import_assets')
+  const [kind, setKind] = useState<FileKind>('import_assets')
   const [assetId, setAssetId] = useState('')
   const [toWebhooks, setToWebhooks] = useState(false)
   const [file, setFile] = useState<File | null>(null)
@@ -43,7 +44,7 @@ export function NewJob(props: { onMade: () => void }) {
     setFile(event.target.files?.[0] ?? null)
   }
 
-  function chooseKind(chosen: Job['kind']) {
+  function chooseKind(chosen: FileKind) {
     forget()
     setKind(chosen)
   }

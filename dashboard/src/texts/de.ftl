@@ -481,7 +481,7 @@ sure-forget = „{ $name }“ vergessen? Das Gerät kommt wieder, wenn es erneut
 ## Importe
 
 imports = Importe
-imports-hint = Maschinen und Tracker aus einer Tabelle, und aufgezeichnete Wege von Maschinen. Hier stehen die neuesten 100 der letzten Woche.
+imports-hint = Maschinen und Tracker aus einer Tabelle, und aufgezeichnete Wege von Maschinen. Auch Löschungen von Positionen sind aufgeführt. Hier stehen die neuesten 100 der letzten Woche.
 no-imports = In der letzten Woche wurde nichts importiert.
 new-import = Eine Datei importieren
 job-kind = Was
@@ -491,6 +491,7 @@ job-import-trackers = Tracker aus CSV
 job-import-trackers-hint = Die erste Zeile nennt die Felder: external_id,name,imei. Jede Zeile ist ein Tracker mit seiner eigenen external_id. Bis 2 MiB.
 job-upload-track = Weg einer Maschine
 job-upload-track-hint = GPX, KML, CSV, GeoJSON oder NMEA, mit Zeiten. Bis 20 MB.
+job-erase-positions = Positionen einer Person
 job-file = Datei
 track-webhooks = Seine Ereignisse auch an Webhooks senden
 track-webhooks-hint = Sonst erfährt kein Webhook, was damals geschah. Meldungen gibt es in jedem Fall.
@@ -510,17 +511,20 @@ job-failed = Fehlgeschlagen
 job-cancelled = Abgebrochen
 job-reads = liest die Datei
 job-progress = { $done } von { $total }
+job-erases = { $done } gelöscht
 lines-written = { $count } angelegt
 points-written = { $count ->
     [one] { $count } Punkt
    *[other] { $count } Punkte
 }
+positions-erased = { $count } gelöscht
 job-known = { $count } schon bekannt
 job-conflicts = { $count } mit einer anderen Position zu ihrer Zeit
 job-faults = Was ausgelassen wurde
 job-more-faults = Es gibt weitere, die nicht aufgeführt sind.
 fault-line = Zeile { $line }
 sure-cancel-job = Abbrechen? Was schon geschrieben ist, bleibt.
+sure-cancel-erasure = Abbrechen? Was schon gelöscht ist, ist weg.
 
 ## Benutzer
 

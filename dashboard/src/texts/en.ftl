@@ -481,7 +481,7 @@ sure-forget = Forget “{ $name }”? It comes back if it is seen again.
 ## Imports
 
 imports = Imports
-imports-hint = Machines and trackers from a spreadsheet, and recorded tracks of machines. Here are the newest 100 of the last week.
+imports-hint = Machines and trackers from a spreadsheet, and recorded tracks of machines. Erasures of positions are listed, too. Here are the newest 100 of the last week.
 no-imports = Nothing was imported in the last week.
 new-import = Import a file
 job-kind = What
@@ -491,6 +491,7 @@ job-import-trackers = Trackers from CSV
 job-import-trackers-hint = The first line names the fields: external_id,name,imei. Each line is a tracker with its own external_id. Up to 2 MiB.
 job-upload-track = Track of a machine
 job-upload-track-hint = GPX, KML, CSV, GeoJSON or NMEA, with times. Up to 20 MB.
+job-erase-positions = Positions of an employee
 job-file = File
 track-webhooks = Send its events to webhooks, too
 track-webhooks-hint = Otherwise no webhook hears of what happened then. Alerts are made either way.
@@ -510,17 +511,20 @@ job-failed = Failed
 job-cancelled = Cancelled
 job-reads = reads the file
 job-progress = { $done } of { $total }
+job-erases = { $done } erased
 lines-written = { $count } made
 points-written = { $count ->
     [one] { $count } point
    *[other] { $count } points
 }
+positions-erased = { $count } erased
 job-known = { $count } known already
 job-conflicts = { $count } with another position at their time
 job-faults = What was left out
 job-more-faults = There are more, which are not listed.
 fault-line = Line { $line }
 sure-cancel-job = Cancel it? What is written already stays.
+sure-cancel-erasure = Cancel it? What is erased already is gone.
 
 ## Users
 
