@@ -5,6 +5,7 @@ from typing import Any
 from playwright.async_api import Page, expect
 
 from telemetry.fix import Flag
+from tests.api.punching import employee
 from tests.api.resources.jobs.doing import doing_jobs
 from tests.api.running import Organization, RunningApi
 from tests.dashboard.pages import Pages
@@ -81,3 +82,18 @@ async def test_a_viewer_sees_imports_and_begins_none(pages: Pages, org: Organiza
     await expect(page.get_by_role("row", name="Machines from CSV")).to_contain_text("Waits")
     await expect(page.get_by_label("File", exact=True)).to_have_count(0)
     await expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+async def test_an_erasure_is_listed_and_admins_alone_cancel_it(
+    pages: Pages, org: Organization
+) -> None:
+    anna = await employee(org)
+    path = f"/v1/employees/{anna}/position-erasures"
+    await org.admin.post(path, {})
+    page = await pages.sign_in(org, "admin@example.com", "imports")
+    row = page.get_by_role("row", name="Positions of an employee")
+    await expect(row).to_contain_text(anna)
+    await expect(row).to_contain_text("0 erased")
+    page.once("dialog", lambda dialog: dialog.accept())
+    await row.get_by_role("button", name="Cancel").click()
+    await expect(row).to_contain_text("Cancelled")
