@@ -26,15 +26,15 @@ def rewritten(store: Store, day: ArchivedDay, pieces: Sequence[Piece]) -> Rewrit
     """Write a day without its fixes of the pieces; None: it has none of them. Blocks. Raises
     StoreError, OSError.
     """
-    from archive import objects
+    from archive import lookup, objects
 
     try:
         older, _ = writing.opened(store, day)
-        erased = objects.count(older, pieces, None, day.rows)
+        erased = lookup.count(older, pieces, None, day.rows)
         if erased in (0, day.rows):
             return Rewritten(erased, None) if erased else None
         made = day._replace(object_id=uuid4())
-        written = writing.write(store, made, lambda: objects.without(older, pieces))
+        written = writing.write(store, made, lambda: lookup.without(older, pieces))
     except objects.DamagedObject as error:
         raise StoreError(str(error)) from error
     if written.made.rows != day.rows - erased:

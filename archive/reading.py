@@ -16,7 +16,7 @@ import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 from archive.errors import ArchiveUnavailable, StoreError
@@ -36,7 +36,7 @@ Transactions: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 """Opens a transaction of the tenant."""
 
 PAGE_ROWS = 5_000  # of a walk
-MOST_COUNTED_OBJECTS = 64  # read for a count
+MOST_OBJECTS = 64  # read for a count, or to choose from
 _FIRST_DAYS, _MORE_DAYS, _MOST_DAYS = 4, 8, 2_048
 _FIX_BYTES = 200  # without attributes
 _READ_S = 15.0
@@ -94,7 +94,7 @@ class Archive:
 
     async def count(self, transaction: Transactions, wanted: FixFilter, at_most: int) -> Counted:
         """Count the fixes, as `gps_history.count` does. is_cut, too, where more than
-        MOST_COUNTED_OBJECTS would have to be read.
+        MOST_OBJECTS would have to be read.
         """
         tries = 0
         while True:
@@ -106,22 +106,22 @@ class Archive:
                 edges = extent.first, extent.last
                 rows = fresh.rows + await archived_days.count_whole(conn, wanted, *edges)
                 parts = await archived_days.pieces(conn, wanted, *edges, leaves_whole=True)
-                late = _by_day(await gps_history.keys(conn, _clipped(wanted, *edges)))
+                late = by_day(await gps_history.keys(conn, _clipped(wanted, *edges)))
                 objects = await archived_days.objects_of(conn, late)
                 # What moves meanwhile is counted twice, or not at all.
                 tries += 1
                 if tries == _TRIES or await archived_days.extent(conn, wanted) == extent:
                     break
-        is_cut = max(len(parts), len(objects)) > MOST_COUNTED_OBJECTS
+        is_cut = max(len(parts), len(objects)) > MOST_OBJECTS
         looked_at = 0
-        for day, pieces in parts[:MOST_COUNTED_OBJECTS]:
+        for day, pieces in parts[:MOST_OBJECTS]:
             if looked_at > at_most:
                 is_cut = True
                 break
-            looked_at += await self._read(day, _count, pieces, wanted.area, at_most + 1)
+            looked_at += await self.read(day, _count, pieces, wanted.area, at_most + 1)
         # What is in both is counted once.
-        for day in objects[:MOST_COUNTED_OBJECTS]:
-            rows -= await self._read(day, _count_known, late[day.day])
+        for day in objects[:MOST_OBJECTS]:
+            rows -= await self.read(day, _count_known, late[day.day])
         return Counted(rows + looked_at, is_cut)
 
     async def track(
@@ -164,7 +164,7 @@ class Archive:
         archived = await self._archived(transaction, left, cut, days)
         if not archived:
             return fresh
-        return await _merged(transaction, fresh, archived, cut)
+        return await merged(transaction, fresh, archived, cut)
 
     async def _archived(
         self, transaction: Transactions, left: FixFilter, cut: Cut, days: list[ArchivedDay]
@@ -181,7 +181,7 @@ class Archive:
             for day, pieces in reversed(parts) if cut.descending else parts:
                 if len(rows) < cut.limit:
                     more = cut.limit - len(rows)
-                    rows += await self._read(day, _rows, pieces, left.area, cut, more)
+                    rows += await self.read(day, _rows, pieces, left.area, cut, more)
             if len(rows) >= cut.limit or len(days) < limit:
                 break
             begin, end = archived_days.day_interval(days[-1].day)
@@ -191,7 +191,7 @@ class Archive:
                 days = await archived_days.days(conn, left, descending=cut.descending, limit=limit)
         return rows
 
-    async def _read(
+    async def read(
         self, day: ArchivedDay, work: Callable[..., _Result], *arguments: object
     ) -> _Result:
         """Do something with an object. Raises ArchiveUnavailable."""
@@ -236,21 +236,21 @@ def _opened(
 def _rows(
     found: Any, pieces: Sequence[Piece], area: Area | None, cut: Cut, limit: int
 ) -> list[HistoryFix]:
-    from archive import objects
+    from archive import lookup
 
-    return objects.rows(found, pieces, area, cut.after, limit, descending=cut.descending)
+    return lookup.rows(found, pieces, area, cut.after, limit, descending=cut.descending)
 
 
 def _count(found: Any, pieces: Sequence[Piece], area: Area | None, at_most: int) -> int:
-    from archive import objects
+    from archive import lookup
 
-    return objects.count(found, pieces, area, at_most)
+    return lookup.count(found, pieces, area, at_most)
 
 
 def _count_known(found: Any, fixes: Sequence[HistoryKey]) -> int:
-    from archive import objects
+    from archive import lookup
 
-    return objects.count_known(found, fixes)
+    return lookup.count_known(found, fixes)
 
 
 def _clipped(wanted: FixFilter, first: date, last: date) -> FixFilter:
@@ -269,14 +269,14 @@ def _behind(wanted: FixFilter, last: date) -> FixFilter:
     return replace(wanted, since=end if wanted.since is None else max(end, wanted.since))
 
 
-def _by_day(fixes: Sequence[HistoryKey]) -> dict[date, list[HistoryKey]]:
-    by_day: dict[date, list[HistoryKey]] = {}
+def by_day(fixes: Sequence[HistoryKey]) -> dict[date, list[HistoryKey]]:
+    days: dict[date, list[HistoryKey]] = {}
     for fix in fixes:
-        by_day.setdefault(fix.time.date(), []).append(fix)
-    return by_day
+        days.setdefault(fix.time.astimezone(UTC).date(), []).append(fix)
+    return days
 
 
-async def _merged(
+async def merged(
     transaction: Transactions, fresh: PageRows[HistoryFix], archived: list[HistoryFix], cut: Cut
 ) -> PageRows[HistoryFix]:
     """Return the first rows of both, as many as the database would send at once."""

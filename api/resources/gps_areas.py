@@ -16,7 +16,6 @@ from pydantic import Field
 from api.http.problems import bad_parameter
 from api.request.paging import MAX_COUNTED, ListQuery, Page, Total
 from archive.reading import Archive, Transactions
-from db.archive import archived_days
 from db.core.connect import Connection
 from db.core.listing import PageRows
 from db.fixes import zone_trials
@@ -128,21 +127,6 @@ async def wanted_fixes(
     elif zone_id is not None:
         return WantedFixes(await _in_zone(conn, query.zone_by, zone_id, wanted))
     return WantedFixes([wanted])
-
-
-async def check_not_archived(conn: Connection, parts: Sequence[FixFilter]) -> None:
-    """Raise Problem (400) where a wanted day is archived: few of many fixes are chosen among those
-    in the database.
-    """
-    for part in parts:
-        extent = await archived_days.extent(conn, part)
-        if extent is not None:
-            first = archived_days.day_interval(extent.last)[1]
-            message = (
-                f"Fixes of up to {extent.last} are archived, and are not looked at here: from must"
-                f" be {first:%Y-%m-%dT%H:%M:%SZ} or later."
-            )
-            raise bad_parameter("from", message)
 
 
 def _within(text: str) -> Area:

@@ -31,13 +31,15 @@ from api.resources.exports import (
     shape_wanted,
     wanted_form,
 )
-from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, check_not_archived, wanted_fixes
+from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, wanted_fixes
+from archive.choosing import chosen
+from db.archive import archived_days
 from db.core.connect import Connection
 from db.fixes import feed
-from db.fixes.chosen import Places, TooManyPlaces, chosen
 from db.fixes.feed import FeedKey
 from db.fixes.fix_filters import FixFilter
 from db.fixes.gps_history import MOST_PLACES, Cut, HistoryFix, HistoryKey
+from db.fixes.places import Places, TooManyPlaces
 from geofence.trips.thinning import kept_points
 from telemetry.fix import Flag
 from telemetry.ids import derived_id, format_id
@@ -166,14 +168,16 @@ async def _thinned(access: Access, query: GpsEventQuery, most: int) -> Response:
 
     async with access.transaction() as conn:
         wanted = await _wanted(conn, access, query)
-        try:
-            rows, number = await chosen(conn, wanted.parts, kept, descending=query.sort == "-time")
-            await check_not_archived(conn, wanted.parts)  # afterwards: a day may just have moved
-        except TooManyPlaces:
-            message = f"There are more than {MOST_PLACES:,} fixes: ask for a shorter time."
-            raise bad_parameter("max_points", message) from None
-        except ValueError as error:
-            raise bad_parameter("max_points", f"{error}.") from None
+    archive, descending = access.state.archive, query.sort == "-time"
+    try:
+        rows, number = await chosen(
+            archive, access.transaction, wanted.parts, kept, descending=descending
+        )
+    except TooManyPlaces as error:
+        message = f"There are more than {error.what}: ask for a shorter time."
+        raise bad_parameter("max_points", message) from None
+    except ValueError as error:
+        raise bad_parameter("max_points", f"{error}.") from None
     if rows.is_cut:
         message = f"There is no room for so large ones: ask for {len(rows)} at most."
         raise bad_parameter("max_points", message)
@@ -193,12 +197,28 @@ async def _received(access: Access, query: GpsEventQuery, received_after: dateti
             rows_after = await feed.count(conn, wanted, received_after)
             total = Total.counted(rows_after, feed.MOST_COUNTED)
         rows = await feed.listing(conn, wanted, received_after, page.after, page.fetch_limit)
+        # Afterwards: a day may just have moved.
+        await _check_not_archived(
+            conn, wanted, page.after.received_at if page.after else received_after
+        )
     return await page.response(
         rows,
         total,
         key=lambda row: FeedKey(row.received_at, row.tracker_id, row.time, row.seq),
         item=fix_item,
     )
+
+
+async def _check_not_archived(conn: Connection, wanted: FixFilter, place: datetime) -> None:
+    """Raise Problem (400) where what was received behind a place may be archived."""
+    extent = await archived_days.extent(conn, wanted)
+    if extent is None or place >= (end := archived_days.day_interval(extent.last)[1]):
+        return
+    message = (
+        f"Fixes of up to {extent.last} are archived, where they are not in the order of their"
+        f" receipt: list them with from and to, and begin with {end:%Y-%m-%dT%H:%M:%SZ}."
+    )
+    raise bad_parameter("received_after", message)
 
 
 def _leave_out(query: GpsEventQuery, why: str, *names: str) -> None:

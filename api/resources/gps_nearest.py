@@ -15,13 +15,13 @@ from api.http.problems import bad_parameter
 from api.request.access import Access, Reader
 from api.request.references import check_filters
 from api.request.route import TenantRoute
-from api.resources.gps_areas import MAX_NEAR_M, around, check_not_archived
+from api.resources.gps_areas import MAX_NEAR_M, around
 from api.resources.gps_events import GpsEventItem, fix_item
+from archive.choosing import nearest
 from db.core.connect import Connection
 from db.core.table import db_now
-from db.fixes.chosen import Places, TooManyPlaces, nearest
 from db.fixes.fix_filters import FixFilter
-from db.fixes.gps_history import MOST_PLACES
+from db.fixes.places import Places, TooManyPlaces
 from geofence.geometry.measures import distances_m
 
 router = APIRouter(prefix="/v1/gps-events/nearest", tags=["gps-events"], route_class=TenantRoute)
@@ -74,14 +74,19 @@ async def get_nearest(access: Reader, query: Annotated[NearestQuery, Query()]) -
 
     async with access.transaction() as conn:
         wanted = await _wanted(conn, access, query)
-        try:
-            found = await nearest(
-                conn, wanted, lambda m: around(lon, lat, m), away_m, _REACHES_M, query.limit
-            )
-            await check_not_archived(conn, [wanted])  # afterwards: a day may just have moved
-        except TooManyPlaces:
-            message = f"There are more than {MOST_PLACES:,} fixes: ask for a shorter time."
-            raise bad_parameter("to", message) from None
+    try:
+        found = await nearest(
+            access.state.archive,
+            access.transaction,
+            wanted,
+            lambda m: around(lon, lat, m),
+            away_m,
+            _REACHES_M,
+            query.limit,
+        )
+    except TooManyPlaces as error:
+        message = f"There are more than {error.what}: ask for a shorter time."
+        raise bad_parameter("to", message) from None
     items = [fix_item(near.fix) | {"distance_m": round(near.distance_m, 1)} for near in found]
     return ok({"data": items})
 

@@ -63,7 +63,7 @@ _WITH_ASSET = sql.SQL(
     {order_by}
     """
 )
-# As `_PLACE_DTYPE` has them. uuid_send and the like cost a tenth of what a row costs to read.
+# As `PLACE_DTYPE` has them. uuid_send and the like cost a tenth of what a row costs to read.
 _PLACES = sql.SQL(
     """
     SELECT string_agg(uuid_send(g.tracker_id) || timestamptz_send(g.time) || int4send(g.seq)
@@ -71,7 +71,7 @@ _PLACES = sql.SQL(
       FROM ({source} {order_by} LIMIT %(limit)s) AS g
     """
 )
-_PLACE_DTYPE = np.dtype(
+PLACE_DTYPE = np.dtype(
     [("tracker_id", "V16"), ("time", ">i8"), ("seq", ">i4"), ("lat", ">f8"), ("lon", ">f8")]
 )
 _OF_TRACK = sql.SQL(
@@ -355,7 +355,7 @@ def with_asset(source: sql.Composable, order_by: sql.Composable) -> sql.Composed
 async def places_of(
     conn: Connection, spans: Spans, conditions: Conditions, cut: Cut
 ) -> NDArray[np.void]:
-    """Return _PLACE_DTYPE, (n,)."""
+    """Return PLACE_DTYPE, (n,)."""
     source, values = _behind(spans, conditions, cut)
     statement = _PLACES.format(source=source, order_by=_ORDER_BY[cut.descending])
     return await _read_places(conn, statement, values)
@@ -367,7 +367,7 @@ async def _read_places(
     async with conn.cursor(binary=True) as cursor:
         await cursor.execute(statement, values)
         row = await cursor.fetchone()
-    return np.frombuffer(row[0] or b"" if row else b"", _PLACE_DTYPE)
+    return np.frombuffer(row[0] or b"" if row else b"", PLACE_DTYPE)
 
 
 def _behind(

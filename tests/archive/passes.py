@@ -11,7 +11,7 @@ from db.core.connect import connect
 from tests.servers import DatabaseUnderTest
 
 FORK = multiprocessing.get_context("forkserver")  # threads are running in tests
-FORK.set_forkserver_preload(["archive.mover", "archive.objects", "tests.archive.erasures"])
+FORK.set_forkserver_preload(["archive.mover", "archive.lookup", "tests.archive.erasures"])
 AFTER_DAYS = 31
 QUICK = MoverLimits(rest_s=0)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from archive import objects
+from archive import lookup, objects
 from db.archive.archived_days import Piece
 from db.fixes.gps_history import HistoryKey
 from telemetry.times import to_datetime, to_us
@@ -79,7 +79,7 @@ def test_what_is_merged_and_written_is_read(
         ),
         key=places,
     )
-    assert objects.count(found, pieces, None, 1_000) == len(wanted)
+    assert lookup.count(found, pieces, None, 1_000) == len(wanted)
     limit, descending = data.draw(some.integers(1, 20)), data.draw(some.booleans())
     after = data.draw(some.none() | some.sampled_from(sorted(rows | later | {(2, 2, 2)})))
     behind = [
@@ -89,7 +89,7 @@ def test_what_is_merged_and_written_is_read(
         or (places(row) < places(after) if descending else places(row) > places(after))
     ]
     key = after and HistoryKey(to_datetime(BEGIN_US + after[1]), UUID(int=after[0]), after[2])
-    fixes = objects.rows(found, pieces, None, key, limit, descending=descending)
+    fixes = lookup.rows(found, pieces, None, key, limit, descending=descending)
     assert [(fix.tracker_id.int, to_us(fix.time) - BEGIN_US, fix.seq) for fix in fixes] == behind[
         :limit
     ]
@@ -98,7 +98,7 @@ def test_what_is_merged_and_written_is_read(
     )
     assert all(fix.attributes == f'{{"a": {to_us(fix.time) - BEGIN_US}}}' for fix in fixes)
     asked = [HistoryKey(to_datetime(BEGIN_US + row[1]), UUID(int=row[0]), row[2]) for row in later]
-    assert objects.count_known(found, asked) == len(later)
+    assert lookup.count_known(found, asked) == len(later)
 
 
 def test_the_prints_of_rows_are_added_up_exactly() -> None:
@@ -111,7 +111,7 @@ def test_no_bit_can_change_and_be_believed() -> None:
         fresh({(tracker, time, 0) for tracker in range(3) for time in range(40)}).table
     )
     pieces = [Piece(UUID(int=tracker), BEGIN_US, BEGIN_US + 99) for tracker in range(3)]
-    right = objects.rows(opened(content), pieces, None, None, 1_000, descending=False)
+    right = lookup.rows(opened(content), pieces, None, None, 1_000, descending=False)
     assert len(right) == 120
     told = 0
     footer_sha256 = objects.footer_sha256(pa.BufferReader(content))
@@ -121,7 +121,7 @@ def test_no_bit_can_change_and_be_believed() -> None:
         try:
             if objects.footer_sha256(pa.BufferReader(damaged)) != footer_sha256:
                 raise objects.DamagedObject
-            shown = objects.rows(opened(damaged), pieces, None, None, 1_000, descending=False)
+            shown = lookup.rows(opened(damaged), pieces, None, None, 1_000, descending=False)
             assert shown == right
         except objects.DamagedObject:
             told += 1

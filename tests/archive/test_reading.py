@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archive import reading
+from archive import choosing, reading
 from archive.mover import MoverLimits
 from archive.store import Store
 from db.core.ids import new_id
@@ -153,6 +153,15 @@ async def questions(org: Organization, who: list[Carried], zone_id: str, worker:
                     asked = {**wanted, **window, "sort": sort}
                     answers.append(await pages(client, **asked, limit=200))
                     answers.append((await client.get("/v1/gps-events", **asked, limit=3)).json)
+            for window in windows[::2]:
+                few = await client.get("/v1/gps-events", **wanted, **window, max_points=12)
+                assert few.status == 200, few.content
+                answers.append(few.json)
+        for wanted in ({}, {"asset_id": first.asset_id}, {"employee_id": worker}):
+            place = {"lat": 52.4, "lon": 13.3, "from_": text(at(20)), "to": text(at(110))}
+            near = await client.get("/v1/gps-events/nearest", **wanted, **place)
+            assert near.status == 200, near.content
+            answers.append(near.json)
     for offset in (1, 40, 200, 900):
         for sort in ("time", "-time"):
             answer = await org.admin.get("/v1/gps-events", offset=offset, limit=20, sort=sort)
@@ -263,20 +272,58 @@ async def test_nothing_of_another_organization_is_read(api: RunningApi, store: S
     assert foreign.status == 404 or foreign.json["data"] == []
 
 
-async def test_few_of_many_fixes_are_not_chosen_without_the_archived_ones(
+async def test_few_of_many_are_chosen_from_both_and_each_fix_once(
+    api: RunningApi, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org = api.organization("Quarries")
+    who = await carried(org)
+    for hours in (0, 1, 24, 24 * 40):
+        insert(api, org, who.tracker_id, at(hours), 0)
+    await archive(api.database, store)
+    insert(api, org, who.tracker_id, at(1), 0, lat=52.6)  # it comes again, otherwise
+    insert(api, org, who.tracker_id, at(0.5), 0)
+    asked = {"asset_id": who.asset_id, "to": text(at(30))}
+    few = await org.viewer.get("/v1/gps-events", **asked, max_points=10, sort="time")
+    shown = [(row["time"], row["lat"]) for row in few.json["data"]]
+    assert shown == [(text(at(hours)), 52.5) for hours in (0, 0.5, 1, 24)]
+    assert few.json["total"] == 4
+    near = await org.viewer.get("/v1/gps-events/nearest", **asked, lat=52.6, lon=13.4)
+    assert [row["lat"] for row in near.json["data"]] == [52.5]
+    monkeypatch.setattr(choosing, "MOST_OBJECTS", 1)
+    for path, more, name in (
+        ("/v1/gps-events", {"max_points": 5}, "max_points"),
+        ("/v1/gps-events/nearest", {"lat": 52.5, "lon": 13.4, "from_": text(at(-1))}, "to"),
+    ):
+        refused = await org.viewer.get(path, **asked, **more)
+        assert refused.status == 400
+        (fault,) = refused.json["errors"]
+        message = "There are more than 1 archived days: ask for a shorter time."
+        assert (fault["parameter"], fault["message"]) == (name, message)
+    later = await org.viewer.get("/v1/gps-events", **asked, max_points=5, from_=text(at(20)))
+    assert len(later.json["data"]) == 1
+    monkeypatch.setattr(choosing, "MOST_PLACES", 3)
+    refused = await org.viewer.get("/v1/gps-events", **asked, max_points=5, from_=text(at(-1)))
+    assert refused.status == 400
+
+
+async def test_a_feed_that_may_have_a_gap_is_refused_and_says_where_to_begin(
     api: RunningApi, store: Store
 ) -> None:
     org = api.organization("Quarries")
     who = await carried(org)
-    for hours in (0, 1, 24 * 40):
+    for hours in (0, 24, 24 * 40):
         insert(api, org, who.tracker_id, at(hours), 0)
+    feed = {"received_after": text(at(-1)), "limit": 1}
+    first = (await org.viewer.get("/v1/gps-events", **feed)).json
+    assert (first["total"], len(first["data"])) == (3, 1)
     await archive(api.database, store)
-    place = {"lat": 52.5, "lon": 13.4}
-    for path, more in (("/v1/gps-events", {"max_points": 5}), ("/v1/gps-events/nearest", place)):
-        asked = {"asset_id": who.asset_id, **more, "to": text(at(20))}
-        refused = await org.viewer.get(path, **asked, from_=text(at(-1)))
+    for more in ({}, {"cursor": first["next_cursor"]}):
+        refused = await org.viewer.get("/v1/gps-events", **feed, **more)
         assert refused.status == 400
         (fault,) = refused.json["errors"]
-        assert (fault["parameter"], "2026-03-02T00:00:00Z" in fault["message"]) == ("from", True)
-    late = {"asset_id": who.asset_id, "from_": text(at(24)), "max_points": 5}
-    assert len((await org.viewer.get("/v1/gps-events", **late)).json["data"]) == 1
+        assert fault["parameter"] == "received_after"
+        assert fault["message"].endswith("begin with 2026-03-03T00:00:00Z.")
+    later = await org.viewer.get("/v1/gps-events", received_after="2026-03-03T00:00:00Z")
+    assert later.json["total"] == 1
+    apart = await org.viewer.get("/v1/gps-events", **feed, from_="2026-03-03T00:00:00Z")
+    assert apart.json["total"] == 1

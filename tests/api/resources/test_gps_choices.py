@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from db.core import listing
-from db.fixes import chosen, gps_history
+from db.fixes import gps_history, places
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stored import Carried, carried, minute, store_fixes, text
 
@@ -71,7 +71,7 @@ async def test_what_does_not_go_with_max_points(north: Organization, name: str) 
 async def test_there_may_be_too_many_to_choose_from(
     api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chosen, "MOST_PLACES", 2)
+    monkeypatch.setattr(places, "MOST_PLACES", 2)
     who = await driven(api, north, (13.0, 52.0), (13.1, 52.0), (13.2, 52.0))
     answer = await north.viewer.get("/v1/gps-events", asset_id=who.asset_id, max_points=2)
     assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "max_points")
