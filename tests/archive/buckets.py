@@ -9,33 +9,30 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stack.servers.postgres import free_port
+from tests.clients.make import NODE_MODULES
+from tests.clients.node import NODE
 
 BUCKET = "fixes"
 
 
 class Bucket:
-    """moto's server with one bucket. What it stores ends with it."""
+    """A server with one bucket. program: what starts it on a port."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, program: Callable[[int], list[str]], key: str = "key") -> None:
         self.port = free_port(0)
+        self._key = key
         with log.open("wb") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
-                stdout=file,
-                stderr=file,
-            )
+            self._process = subprocess.Popen(program(self.port), stdout=file, stderr=file)
         self._wait()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{BUCKET}", method="PUT")
-        urllib.request.urlopen(request).close()
 
     def url(self, port: int | None = None) -> str:
         return (
-            f"s3://key:secret@{BUCKET}/some/where?scheme=http&region=us-east-1"
+            f"s3://{self._key}:{self._key}@{BUCKET}/some/where?scheme=http&region=us-east-1"
             f"&endpoint=127.0.0.1:{port or self.port}"
         )
 
@@ -55,7 +52,7 @@ class Bucket:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
             time.sleep(0.1)
-        raise TimeoutError("moto does not start")
+        raise TimeoutError("the server of the bucket does not start")
 
 
 class Line:
@@ -97,7 +94,30 @@ class Line:
 
 @contextmanager
 def running_bucket(folder: Path) -> Iterator[Bucket]:
-    bucket = Bucket(folder / "moto.log")
+    """Run moto's server. What it stores ends with it."""
+
+    def program(port: int) -> list[str]:
+        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+
+    bucket = Bucket(folder / "moto.log", program)
+    try:
+        request = urllib.request.Request(f"http://127.0.0.1:{bucket.port}/{BUCKET}", method="PUT")
+        urllib.request.urlopen(request).close()
+        yield bucket
+    finally:
+        bucket.end()
+
+
+@contextmanager
+def running_s3rver(folder: Path) -> Iterator[Bucket]:
+    """Run s3rver, which stores files below a folder. It does not know checksums behind a body."""
+
+    def program(port: int) -> list[str]:
+        script = NODE_MODULES / "s3rver" / "bin" / "s3rver.js"
+        places = ["--directory", str(folder / "objects"), "--configure-bucket", BUCKET]
+        return [str(NODE), str(script), "--address", "127.0.0.1", "--port", str(port), *places]
+
+    bucket = Bucket(folder / "s3rver.log", program, key="S3RVER")
     try:
         yield bucket
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,8 @@ from archive.errors import ArchiveUnavailable, StoreError
 from archive.mover import KEPT_FOR_READERS, MoverLimits
 from archive.store import Store, StoreUrl
 from db.core.connect import Connection
-from tests.archive.buckets import Bucket, Line, running_bucket
+from tests.archive.buckets import Bucket, Line, running_bucket, running_s3rver
+from tests.archive.erasures import erase, erasing_asked, phones
 from tests.archive.fleet import NOW, admin_of, in_database, insert, minutes, objects_of, seen, truck
 from tests.archive.passes import archive
 from tests.servers import DatabaseUnderTest
@@ -53,6 +55,21 @@ async def test_days_move_into_a_bucket_and_are_read_out_of_it(
     store.remove(day.path)  # again, as after a kill
     with pytest.raises(ArchiveUnavailable):
         await seen(database, tenant, store)
+
+
+async def test_positions_are_erased_in_a_bucket(
+    database: DatabaseUnderTest, admin: Connection, bucket: Bucket
+) -> None:
+    store = store_at(bucket)
+    tenant, _ = await truck(admin, database)
+    people = await phones(admin, tenant)
+    await archive(database, store)
+    await erasing_asked(database, tenant, people.anna)
+    job = await erase(database, store, tenant)
+    assert (job["state"], job["result"]["erased"]["archived_fixes"]) == ("done", 90)
+    assert (await seen(database, tenant, store))[1] == 142
+    named = {day.path for day in await objects_of(admin)}
+    assert {one.path for one in store.objects(f"org={tenant.org_id}")} == named
 
 
 async def test_a_bucket_that_hangs_holds_up_nobody_for_long(
@@ -108,3 +125,34 @@ async def test_a_bucket_that_is_not_there(
     passed = await archive(database, wrong)
     assert (passed.fixes, passed.failed_days) == (0, 1)
     assert await in_database(admin) == 100
+
+
+@pytest.mark.long
+async def test_a_store_that_keeps_other_bytes_gets_no_day_until_it_is_told(
+    database: DatabaseUnderTest,
+    admin: Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """s3rver 3.7.1 stores the chunk headers and the checksum of an upload as a part of it."""
+    tenant, vehicle = await truck(admin, database)
+    with running_s3rver(tmp_path) as bucket:
+        passed = await archive(database, store_at(bucket))
+        assert (passed.fixes, passed.failed_days) == (0, 1)
+        assert await in_database(admin) == 100
+        monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+        store = store_at(bucket)
+        assert (await archive(database, store)).fixes == 100
+        await insert(admin, tenant, vehicle, minutes(0.5, 3, 300))
+        assert (await archive(database, store)).fixes == 3
+        assert (await seen(database, tenant, store))[1] == 103
+        later = datetime.now(UTC) + KEPT_FOR_READERS
+        assert (await archive(database, store, now=later)).objects_removed == 1
+        people = await phones(admin, tenant)
+        await archive(database, store)
+        await erasing_asked(database, tenant, people.anna)
+        assert (await erase(database, store, tenant))["state"] == "done"
+        assert (await seen(database, tenant, store, employee_ids=[people.anna]))[0] == []
+        assert {one.path for one in store.objects(f"org={tenant.org_id}")} == {
+            day.path for day in await objects_of(admin)
+        }
