@@ -90,10 +90,9 @@ async def test_an_erasure_is_listed_and_admins_alone_cancel_it(
     anna = await employee(org)
     path = f"/v1/employees/{anna}/position-erasures"
     await org.admin.post(path, {})
-    page = await pages.sign_in(org, "admin@example.com", "imports")
+    page = await pages.sign_in(org, org.email, "imports")
     row = page.get_by_role("row", name="Positions of an employee")
     await expect(row).to_contain_text(anna)
     await expect(row).to_contain_text("0 erased")
-    page.once("dialog", lambda dialog: dialog.accept())
     await row.get_by_role("button", name="Cancel").click()
     await expect(row).to_contain_text("Cancelled")
