@@ -144,10 +144,11 @@ def _fill_jobs(conn: psycopg.Connection, org_id: UUID) -> None:
     job_id = new_id()
     conn.execute(
         "INSERT INTO jobs (org_id, id, kind, created_by, via, credential_id, request_id,"
-        " expires_at)"
-        " SELECT %s, %s, 'import_assets', id, 'token', %s, 'x', now() FROM users"
-        "  WHERE org_id = %s LIMIT 1",
-        (org_id, job_id, new_id(), org_id),
+        " expires_at, employee_id)"
+        " SELECT %s, %s, 'import_assets', id, 'token', %s, 'x', now(),"
+        "        (SELECT id FROM employees WHERE org_id = %s LIMIT 1)"
+        "   FROM users WHERE org_id = %s LIMIT 1",
+        (org_id, job_id, new_id(), org_id, org_id),
     )
     conn.execute("INSERT INTO job_inputs VALUES (%s, %s, 'x')", (org_id, job_id))
 

@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.api.punching import employee
+from tests.api.resources.jobs.doing import doing_jobs, ended, made
 from tests.api.running import Organization, RunningApi
+
+pytestmark = pytest.mark.own_api
 
 
 def path(employee_id: str) -> str:
@@ -65,3 +68,12 @@ async def test_a_wrong_time_is_refused_with_its_place(
 ) -> None:
     answer = await org.admin.post(path(await employee(org)), body)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+
+
+async def test_an_erasure_keeps_no_import_waiting(api: RunningApi, org: Organization) -> None:
+    erasure = (await org.admin.post(path(await employee(org)), {})).json
+    async with doing_jobs(api.database):
+        job_id = await made(org.dispatcher, "/v1/imports/assets", "external_id,name\nA,Truck\n")
+        assert (await ended(org, job_id))["state"] == "done"
+    assert (await org.viewer.get(f"/v1/jobs/{erasure['id']}")).json["state"] == "waiting"
+    await org.admin.post(f"/v1/jobs/{erasure['id']}/cancel", None)
