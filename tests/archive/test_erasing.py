@@ -212,8 +212,6 @@ async def test_what_cannot_be_done_fails_with_the_reason_and_what_was_erased(
 async def test_it_waits_for_a_pass_and_a_pass_ends_for_it(
     database: DatabaseUnderTest, admin: Connection, people: Phones, store: Store
 ) -> None:
-    await insert(admin, people.tenant, people.own, [OLD + timedelta(days=3)])
-    await insert(admin, people.tenant, people.own, [OLD + timedelta(days=4)])
     async with await connect(database.url("opsc_deliver"), "test") as conn:
         assert await moving.begin(conn)
         await erasing_asked(database, people.tenant, people.anna)
@@ -222,10 +220,11 @@ async def test_it_waits_for_a_pass_and_a_pass_ends_for_it(
         assert last_job(people.tenant)["state"] == "waiting"
         await moving.end(conn)
         assert (await waiting)["state"] == "done"
-    await insert(admin, people.tenant, people.own, [OLD + timedelta(days=3)])
+    await insert(admin, people.tenant, people.shared, [OLD + timedelta(days=3)])  # Ben's
     await erasing_asked(database, people.tenant, people.anna)
     assert (await archive(database, store)).fixes == 0
     assert (await erase(database, store, people.tenant))["state"] == "done"
+    assert (await archive(database, store)).fixes == 1
 
 
 async def test_a_process_may_be_killed_at_any_step(
