@@ -1,5 +1,5 @@
 -- The erasure of somebody's positions is a job, of which deliver removes the fixes as itself
--- (docs/decisions/0054-erasure-of-positions.md).
+-- (docs/decisions/0055-erasure-of-positions.md).
 ALTER TABLE jobs DROP CONSTRAINT jobs_kind_check;
 ALTER TABLE jobs ADD CONSTRAINT jobs_kind_check
     CHECK (kind IN ('import_assets', 'import_trackers', 'upload_track', 'erase_positions'));
