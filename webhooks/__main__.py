@@ -33,6 +33,7 @@ from webhooks.mail.senders import FileSender, MailSender, SmtpSender, SmtpServer
 from webhooks.metrics import WebhookMetrics
 from webhooks.registrations import Registrations
 from webhooks.retention import Retention
+from webhooks.scheduled_reports import ScheduledReports
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
 
@@ -101,6 +102,7 @@ async def _run(settings: DeliverSettings) -> None:
         retention = Retention(connections, _days(settings), metrics)
         jobs = JobRunner(connections, metrics)
         registrations = Registrations(connections)
+        reports = ScheduledReports(connections)
         wake_ups.on(Channel.JOBS, jobs.wake)
         wake_ups.on(Channel.EVENTS, sequencer.wake)
         wake_ups.on(Channel.DELIVERIES, deliverer.wake)
@@ -123,6 +125,7 @@ async def _run(settings: DeliverSettings) -> None:
                 loops.create_task(Archiving(connections, mover, metrics).run(stop))
             loops.create_task(jobs.run(stop))
             loops.create_task(registrations.run(stop))
+            loops.create_task(reports.run(stop))
     _log.info("stopped cleanly")
 
 
