@@ -186,7 +186,7 @@ endpoint-disabled-recover = Was nicht zugestellt wurde, lässt sich danach noch 
 
 report-letter-subject = { $name }: { $period }
 report-letter-beginning = Der Bericht „{ $name }“ von { $organization } ({ $report }) ist fertig: { $period }.
-report-letter-end = Sie sehen ihn, wenn Sie angemeldet sind, mit den Rechten, die Sie dann haben. Admins und Disponenten ändern diese E-Mails auf der Seite Berichte, unter Zeitpläne.
+report-letter-end = Sie sehen ihn, wenn Sie angemeldet sind, mit den Rechten, die Sie dann haben. Administratoren und Disponenten ändern diese E-Mails auf der Seite Zeitpläne.
 
 ## Stundenzettel
 
