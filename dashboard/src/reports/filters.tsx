@@ -13,6 +13,7 @@ export type Filters = Record<(typeof FILTERS)[number], string>
 export type Asked = Partial<Record<'of' | 'asset_id' | 'client_id' | 'zone_id' | 'tag' | 'employee_id' | 'group_by', string>>
 
 const isOfPlaces = (report: Report) => report === 'visits' || report === 'presence'
+const isOfPeople = (report: Report, { of, employee }: Filters) => (of === 'employee' || employee !== '') && !isOfPlaces(report)
 const countOf = (ids: string) => ids.split(',').length
 
 /** What a report is grouped by: as it is asked for, where the report can be. */
@@ -24,10 +25,9 @@ function groupOf(report: Report, by: string): string | undefined {
 
 /** The filters as the API has them, without those that the report has not. */
 export function askedOf(report: Report, filters: Filters): Asked {
-  const isOfPeople = (filters.of === 'employee' || filters.employee !== '') && !isOfPlaces(report)
   const by = groupOf(report, filters.by)
   return given({
-    ...(isOfPeople
+    ...(isOfPeople(report, filters)
       ? { of: 'employee', employee_id: filters.employee }
       : { asset_id: filters.asset, client_id: filters.client, zone_id: filters.zone, tag: filters.tag }),
     group_by: by === GROUPS[report]?.[0] ? undefined : by,
@@ -71,7 +71,7 @@ export function FilterChoices(props: { report: Report; filters: Filters; onChang
   const by = groupOf(report, filters.by)
   const groups = GROUPS[report] ?? []
   const shownGroups = by === undefined || groups.includes(by) ? groups : [...groups, by]
-  const isOfPeople = filters.of === 'employee' && !isOfPlaces(report)
+  const people = isOfPeople(report, filters)
   return (
     <>
       {by !== undefined && (
@@ -86,13 +86,13 @@ export function FilterChoices(props: { report: Report; filters: Filters; onChang
       {seesPeople && !isOfPlaces(report) && (
         <Choice
           label={say('report-of')}
-          value={isOfPeople ? 'employee' : ''}
+          value={people ? 'employee' : ''}
           values={['', 'employee']}
           texts={[say('report-of-assets'), say('report-of-employees')]}
           onChoose={(of) => onChange({ of, employee: '' })}
         />
       )}
-      {!isOfPeople && (
+      {!people && (
         <>
           <ThingChoice label={say('asset')} value={filters.asset} things={assets} onChoose={(asset) => onChange({ asset })} />
           <ThingChoice label={say('report-zone')} value={filters.zone} things={zones.data ?? []} onChoose={(zone) => onChange({ zone })} />
@@ -139,10 +139,8 @@ export function RestNote(props: { filters: Filters; onChange: (changes: Partial<
   if (rest.length === 0) return null
   return (
     <Note kind="plain">
-      <div className="row">
-        <span>{say('report-only', { what: rest.join(' · ') })}</span>
-        <Button onPress={() => props.onChange({ client: '', employee: '', tag: '' })}>{say('report-of-all')}</Button>
-      </div>
+      <p>{say('report-only', { what: rest.join(' · ') })}</p>
+      <Button onPress={() => props.onChange({ client: '', employee: '', tag: '' })}>{say('report-of-all')}</Button>
     </Note>
   )
 }

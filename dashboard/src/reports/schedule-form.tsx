@@ -2,7 +2,6 @@ import { useQuery } from '@tanstack/react-query'
 import { useState, type FormEvent } from 'react'
 import { api, data, type Schemas } from '../api/client'
 import { useHasRole, useSession } from '../session/session'
-import { timeZone } from '../texts/display'
 import { useLanguage, useSay } from '../texts/texts'
 import { localeOf } from '../texts/times'
 import { Choice } from '../ui/choice'
@@ -55,6 +54,7 @@ export function ScheduleForm(props: {
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault()
     const given = new FormData(event.currentTarget)
+    const zone = String(given.get('time_zone')).trim()
     props.save({
       name: String(given.get('name')),
       report,
@@ -63,7 +63,7 @@ export function ScheduleForm(props: {
       ...(cadence === 'weekly' ? { weekday: Number(given.get('weekday')) } : {}),
       ...(cadence === 'monthly' ? { month_day: Number(given.get('month_day')) } : {}),
       local_time: String(given.get('local_time')),
-      time_zone: String(given.get('time_zone')),
+      ...(zone === '' ? {} : { time_zone: zone }),
       recipient_ids: recipients,
     })
   }
@@ -112,7 +112,7 @@ export function ScheduleForm(props: {
           />
         )}
         <TextInput name="local_time" type="time" label={say('schedule-time')} defaultValue={schedule?.local_time ?? '06:00'} isRequired />
-        <TextInput name="time_zone" label={say('set-timezone')} defaultValue={schedule?.time_zone ?? timeZone()} isRequired maxLength={64} />
+        <TextInput name="time_zone" label={say('set-timezone')} hint={say('schedule-zone-hint')} defaultValue={schedule?.time_zone ?? ''} maxLength={64} />
       </div>
       {isAdmin ? <Users chosen={recipients} onChoose={setRecipients} /> : <Own chosen={recipients} onChoose={setRecipients} />}
       {recipients.length === 0 && <Note kind="plain">{say('schedule-nobody')}</Note>}

@@ -1253,6 +1253,7 @@ schedule-weekday = Wochentag
 schedule-month-day = Tag des Monats
 schedule-month-day-hint = Hat ein Monat weniger Tage, dann sein letzter.
 schedule-time = Uhrzeit
+schedule-zone-hint = Etwa Europe/Zurich; ohne Angabe die der Organisation.
 schedule-recipients = Empfänger
 schedule-search = Personen suchen
 schedule-nobody = Wählen Sie mindestens einen Empfänger.

@@ -1253,6 +1253,7 @@ schedule-weekday = Day of the week
 schedule-month-day = Day of the month
 schedule-month-day-hint = Where a month has fewer days, its last one.
 schedule-time = Time of day
+schedule-zone-hint = Such as Europe/Zurich; the organization's unless you name one.
 schedule-recipients = Recipients
 schedule-search = Search people
 schedule-nobody = Choose at least one recipient.

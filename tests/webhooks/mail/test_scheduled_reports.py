@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 from uuid import UUID
 
 import pytest_asyncio
@@ -12,6 +13,9 @@ from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 from tests.webhooks.delivering_process import process
 from tests.webhooks.world import World
+from webhooks.mail.mailing import Mailing
+from webhooks.mail.senders import SendError
+from webhooks.metrics import WebhookMetrics
 from webhooks.scheduled_reports import ScheduledReports
 
 LETTERS = "SELECT schedule_id, count(*) FROM mail_outbox WHERE purpose = 'report' GROUP BY 1"
@@ -97,6 +101,31 @@ async def test_a_process_that_is_killed_on_the_way_has_written_nothing(
     assert await letters(world) == {made: 1}
     await ScheduledReports(connections).mail_due()
     assert await letters(world) == {made: 1}
+
+
+async def test_a_letter_that_is_not_taken_says_so_to_its_schedule(
+    world: World, connections: Pool
+) -> None:
+    (made,) = await schedules(world, 1)
+    await ScheduledReports(connections).mail_due()
+    refusing = Mailing(
+        connections,
+        _Refusing(),
+        WebhookMetrics(),
+        mail_from="OPS <ops@example.com>",
+        public_url="https://ops.example.com",
+    )
+    assert await refusing.send_next()
+    cursor = await world.admin.execute("SELECT last_error FROM report_schedule_runs")
+    assert await cursor.fetchall() == [("550 no such mailbox",)]
+    assert await letters(world) == {made: 1}  # it is tried again
+
+
+class _Refusing:
+    """A mail server that is away."""
+
+    async def send(self, letter: EmailMessage) -> None:
+        raise SendError("550 no such mailbox", is_final=False)
 
 
 async def test_a_time_zone_that_is_not_known_here_holds_nobody_else_up(
