@@ -193,7 +193,7 @@ async def busy(api: RunningApi) -> Organization:
     for number, reason in enumerate(("rate", "conflict", "undecodable")):
         payload = f'[{{"lat": {number}, "note": "{"x" * 300}"}}]'.encode()
         store_refusal(api, org, tracker, payload, minute(number), reason=reason)
-    report = {"name": "Strecken " * 20, "report": "distance", "cadence": "monthly"}
+    report = {"name": "Strecken der Kräne " * 4, "report": "distance", "cadence": "monthly"}
     for number in range(3):
         enabled = {"enabled": number != 2}
         assert (await org.admin.post("/v1/report-schedules", report | enabled)).status == 201

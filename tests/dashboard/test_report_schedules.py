@@ -31,7 +31,7 @@ async def test_a_report_is_mailed_and_its_link_shows_it(
     await expect(row).to_contain_text("Day 31 of the month at 06:00 (Europe/Berlin)")
     (made,) = (await org.viewer.get("/v1/report-schedules")).json["data"]
     assert made["filters"] == {"group_by": "tag", "tag": "crane,rented"}
-    await row.get_by_role("button", name="Send me one now").click()
+    await page.get_by_role("button", name="Send me one now").click()
     await expect(page.get_by_role("status")).to_contain_text("is on its way to you")
     (letter,) = await mailbox.letters()
     assert letter["To"] == "dispatcher@example.com"
@@ -65,15 +65,15 @@ async def test_an_admin_chooses_who_gets_it_changes_it_and_switches_it_off(
     await page.get_by_role("button", name="Add schedule").click()
     row = page.get_by_role("row", name="Days")
     await expect(row).to_contain_text("2 people, you too")
-    await row.get_by_role("button", name="Change").click()
+    await page.get_by_role("button", name="Change").click()
     await page.get_by_label("boss@example.com").uncheck()
     await page.get_by_label("Day of the week").select_option("Friday")
     await page.get_by_role("button", name="Save").click()
     await expect(row).to_contain_text("Friday at 06:00")
     await expect(row).to_contain_text("1 person")
-    await row.get_by_role("button", name="Switch off").click()
+    await page.get_by_role("button", name="Switch off").click()
     await expect(row).to_contain_text("Switched off")
-    await row.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Delete").click()
     await expect(page.get_by_text("No report is mailed yet.")).to_be_visible()
 
 

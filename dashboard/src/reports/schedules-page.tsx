@@ -66,28 +66,25 @@ export function SchedulesPage() {
     return say(`schedule-when-${cadence}`, { day, time: local_time, zone: time_zone })
   }
 
-  function last(schedule: Schedule) {
-    const { period_from, period_to, left_out, last_error } = schedule
-    if (period_from === null || period_to === null) return say('schedule-never')
-    return (
-      <>
-        <div>{period_from === period_to ? dayText(language, period_from) : `${dayText(language, period_from)} – ${dayText(language, period_to)}`}</div>
-        {left_out.length > 0 && <div className="small">{say('schedule-left-out', { count: left_out.length })}</div>}
-        {last_error !== null && <div className="small" lang="en">{last_error}</div>}
-      </>
-    )
+  function last({ period_from: first, period_to: end }: Schedule): string {
+    if (first === null || end === null) return say('schedule-never')
+    return first === end ? dayText(language, first) : `${dayText(language, first)} – ${dayText(language, end)}`
   }
 
   function buttons(schedule: Schedule) {
-    const { id, name, enabled } = schedule
+    const { id, name, enabled, left_out, last_error } = schedule
     const edited: Draft = { report: schedule.report, filters: filtersOf(schedule.filters), schedule }
     return (
-      <div className="row">
-        <Button onPress={() => setDraft(edited)}>{say('change')}</Button>
-        <Button onPress={() => send.mutate(id)} isPending={send.isPending && send.variables === id}>{say('schedule-send')}</Button>
-        <Button onPress={() => change.mutate({ id, body: { enabled: !enabled } })}>{say(enabled ? 'schedule-switch-off' : 'schedule-switch-on')}</Button>
-        <Button look="danger" onPress={() => confirm(say('sure-delete-schedule', { name })) && remove.mutate(id)}>{say('delete')}</Button>
-      </div>
+      <>
+        {left_out.length > 0 && <p className="small">{say('schedule-left-out', { count: left_out.length })}</p>}
+        {last_error !== null && <p className="small">{say('schedule-error', { error: last_error })}</p>}
+        <div className="row">
+          <Button onPress={() => setDraft(edited)}>{say('change')}</Button>
+          <Button onPress={() => send.mutate(id)} isPending={send.isPending && send.variables === id}>{say('schedule-send')}</Button>
+          <Button onPress={() => change.mutate({ id, body: { enabled: !enabled } })}>{say(enabled ? 'schedule-switch-off' : 'schedule-switch-on')}</Button>
+          <Button look="danger" onPress={() => confirm(say('sure-delete-schedule', { name })) && remove.mutate(id)}>{say('delete')}</Button>
+        </div>
+      </>
     )
   }
 
@@ -101,7 +98,6 @@ export function SchedulesPage() {
     },
     { title: 'schedule-next', cell: ({ next_run_at: next }) => (next === null ? say('schedule-off') : timeText(language, next)) },
     { title: 'schedule-last', cell: last },
-    { title: '', cell: buttons },
   ]
   const problem = schedules.error ?? save.error ?? change.error ?? remove.error ?? send.error
   const title = draft?.schedule === undefined ? say('schedule-new') : say('schedule-change', { name: draft.schedule.name })
@@ -128,7 +124,7 @@ export function SchedulesPage() {
       {sent && <Note kind="good">{say('schedule-sent', { name: sent.name })}</Note>}
       {problem && <ProblemNote problem={problemOf(problem)} />}
       {!schedules.error && (
-        <Table label={say('report-schedules')} columns={columns} rows={schedules.data?.data} empty={say('no-schedules')} />
+        <Table label={say('report-schedules')} columns={columns} rows={schedules.data?.data} empty={say('no-schedules')} below={buttons} />
       )}
     </div>
   )

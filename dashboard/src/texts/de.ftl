@@ -1281,6 +1281,7 @@ schedule-left-out = { $count ->
     [one] 1 Empfänger erhielt keinen: nicht aktiv, oder ohne das Recht, ihn zu lesen.
    *[other] { $count } Empfänger erhielten keinen: nicht aktiv, oder ohne das Recht, ihn zu lesen.
 }
+schedule-error = Die letzte E-Mail ließ sich nicht senden: { $error }
 schedule-send = Jetzt einen an mich
 schedule-sent = Eine E-Mail mit dem neuesten „{ $name }“ ist auf dem Weg zu Ihnen.
 schedule-switch-off = Ausschalten

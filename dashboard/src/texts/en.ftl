@@ -1281,6 +1281,7 @@ schedule-left-out = { $count ->
     [one] 1 recipient got none: not active, or without the right to read it.
    *[other] { $count } recipients got none: not active, or without the right to read it.
 }
+schedule-error = The last letter could not be sent: { $error }
 schedule-send = Send me one now
 schedule-sent = A letter with the newest “{ $name }” is on its way to you.
 schedule-switch-off = Switch off
