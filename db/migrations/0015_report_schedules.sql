@@ -1,4 +1,4 @@
--- Reports that are mailed when a day, a week or a month is over (docs/decisions/0053-reports-by-mail.md). filters: those
+-- Reports that are mailed when a day, a week or a month is over (docs/decisions/0054-reports-by-mail.md). filters: those
 -- of the report, as they stand in the query of its URL. local_time, time_zone: when, and whose days.
 CREATE TABLE report_schedules (
     org_id uuid NOT NULL REFERENCES organizations,
