@@ -14,7 +14,7 @@ import structlog
 import uvloop
 
 from archive.mover import Mover
-from archive.store import Store
+from archive.reading import Archive
 from db.core.connect import connect, pool
 from db.core.secrets import SecretBox
 from db.core.wakeups import Channel, WakeUps
@@ -36,6 +36,7 @@ from webhooks.retention import Retention
 from webhooks.scheduled_reports import ScheduledReports
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
+from webhooks.trips import TripEvents
 
 # Objects between looks for garbage: thousands of deliveries are held at a time, none in circles.
 GARBAGE = 50_000, 20, 50
@@ -118,14 +119,15 @@ async def _run(settings: DeliverSettings) -> None:
             loops.create_task(deliverer.run(stop))
             loops.create_task(mailing.run(stop))
             loops.create_task(retention.run(stop))
-            if (url := settings.archive_store) is not None:
-                store = Store(url)
-                stack.callback(store.close)
+            archive = Archive.at(settings.archive_store)
+            stack.callback(archive.close)
+            if (store := archive.store) is not None:
                 mover = Mover(store, settings.archive_after_days, settings.retention_positions_days)
                 loops.create_task(Archiving(connections, mover, metrics).run(stop))
             loops.create_task(jobs.run(stop))
             loops.create_task(registrations.run(stop))
             loops.create_task(reports.run(stop))
+            loops.create_task(TripEvents(connections, holder, archive, metrics).run(stop))
     _log.info("stopped cleanly")
 
 

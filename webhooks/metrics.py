@@ -141,6 +141,19 @@ class WebhookMetrics:
             "Objects of the archive that nothing names, and that are to go.",
             registry=registry,
         )
+        self.trip_looks = Counter(
+            "opsc_trip_looks",
+            "Days of assets whose trips and stops were worked out again, for their events.",
+            registry=registry,
+        )
+        self.trip_events = Counter(
+            "opsc_trip_events", "Events of trips and stops.", registry=registry
+        )
+        self.trips_due_s = Gauge(
+            "opsc_trips_due_seconds",
+            "Since when an asset's trips have been due to be worked out again; 0: none are.",
+            registry=registry,
+        )
         self.lag_s = FastHistogram(
             "opsc_webhook_lag_seconds",
             "From an event's creation to its acceptance.",

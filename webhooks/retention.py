@@ -136,6 +136,7 @@ class Retention:
                 ("events", retention.remove_events, _shorter(events, days.events)),
                 ("alerts", retention.remove_alerts, _shorter(events, days.events)),
                 ("audit_events", retention.remove_audit_events, _shorter(audit, days.audit)),
+                ("told_trips", retention.remove_told_trips, _shorter(positions, days.positions)),
                 ("unknown_devices", retention.remove_unknown_devices, _UNKNOWN_DEVICES_DAYS),
             )
             for what, remove, kept in removals:

@@ -23,6 +23,16 @@ from geofence.event_data.quotes import (
 )
 from geofence.event_data.stock import STOCK_LOW, LowStock
 from geofence.event_data.timesheets import TIMESHEET_APPROVED, ApprovedTimesheet
+from geofence.event_data.trips import (
+    ASSET_STOPPED,
+    TRIP_AMENDED,
+    TRIP_ENDED,
+    TRIP_STARTED,
+    AmendedTrip,
+    EndedTrip,
+    StartedTrip,
+    StoppedAsset,
+)
 from geofence.event_data.visits import BreachOrDwell, Overspeed, VisitAmendment
 from geofence.event_data.webhook_endpoints import ENDPOINT_DISABLED, DisabledEndpoint
 from geofence.event_data.work_orders import (
@@ -85,6 +95,30 @@ EVENT_KINDS = (
         "What was told of a visit is not so: a late fix shows it, or disproves a deadline.",
         VisitAmendment,
         {},
+    ),
+    EventKind(
+        ASSET_STOPPED,
+        "An asset has stayed at a place for five minutes: once of each stop.",
+        StoppedAsset,
+        {},
+    ),
+    EventKind(
+        TRIP_STARTED,
+        "An asset is under way.",
+        StartedTrip,
+        {"revision": 1},
+    ),
+    EventKind(
+        TRIP_ENDED,
+        "A trip has ended: its stop shows it, or no fix has come for an hour.",
+        EndedTrip,
+        {},
+    ),
+    EventKind(
+        TRIP_AMENDED,
+        "What was told of a trip is not so: a late fix shows it, or disproves a deadline.",
+        AmendedTrip,
+        {"revision": 3},
     ),
     EventKind(
         PUNCHED_IN,

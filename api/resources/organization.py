@@ -20,6 +20,7 @@ from api.resources.organization_settings import (
     PunchNumbersChange,
     SettingFields,
     ShowsEmployees,
+    TripEvents,
     changed_settings,
     shown_settings,
 )
@@ -88,6 +89,7 @@ class OrganizationItem(SettingFields):
     max_speed_mps: MaxSpeeds
     punch_rules: PunchNumbers
     shows_employees: ShowsEmployees
+    trip_events: TripEvents
     timesheet_rules: TimesheetRuleFields
     address: _Address | None = Field(description="as documents show it")
     email: fields.Email | None = Field(
@@ -115,6 +117,7 @@ class OrganizationChange(fields.Body, SettingFields):
         default=None, description="null: the defaults; numbers that are left out stay as they are"
     )
     shows_employees: ShowsEmployees = Field(default_factory=fields.absent)
+    trip_events: TripEvents = Field(default_factory=fields.absent)
     timesheet_rules: TimesheetRulesChange | None = Field(
         default=None, description="all of them; null: the defaults"
     )
@@ -146,10 +149,13 @@ async def update_organization(
     if "timesheet_rules" in sent:
         rules: TimesheetRulesChange | None = sent.pop("timesheet_rules")
         others["timesheet_rules"] = {} if rules is None else rules.stored()
+    trip_events: bool | None = sent.pop("trip_events", None)
     async with access.transaction() as conn:
         revision = (await bump(conn))[0] if sent else None
         organization = await organizations.find(conn, lock=True)
         access.check_unchanged(_item(organization))
+        if trip_events is not None and trip_events == (organization.trip_events_since is None):
+            others["trip_events_since"] = await db_now(conn) if trip_events else None
         changed = changed_settings(organization._replace(**others), sent)
         if changed != organization:
             changed = changed._replace(updated_at=await db_now(conn))

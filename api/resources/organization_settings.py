@@ -1,4 +1,5 @@
-"""Settings of an organization: how fixes and punches are judged, and whether employees are shown.
+"""Settings of an organization: how fixes and punches are judged, whether employees are shown, and
+whether trips have events.
 
 What is null is the default of the program; only what was given is stored.
 """
@@ -97,6 +98,12 @@ ShowsEmployees = Annotated[
 ]
 
 
+TripEvents = Annotated[
+    bool,
+    Field(description="trips and stops of assets have events, of what is received from then on"),
+]
+
+
 class SettingFields(Tolerances):
     """The settings; null is the default of each."""
 
@@ -138,6 +145,7 @@ def shown_settings(organization: Organization) -> dict[str, Any]:
         "punch_tolerance_m": organization.punch_tolerance_m,
         "punch_policy": organization.punch_policy,
         "shows_employees": organization.shows_employees,
+        "trip_events": organization.trip_events_since is not None,
         "punch_rules": {
             name: organization.punch_rules.get(name) for name in PunchNumbers.model_fields
         },

@@ -70,9 +70,14 @@ async def as_application(
     row-level security holds until the transaction ends.
     """
     async with connections.connection(org_id=org_id) as conn, conn.transaction():
-        await conn.execute("SET LOCAL ROLE opsc_app")
-        await act_for(conn, org_id, actor)
+        await become_application(conn, org_id, actor)
         yield conn
+
+
+async def become_application(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:
+    """Go on as opsc_app for `org_id` until the transaction ends that is open on `conn`."""
+    await conn.execute("SET LOCAL ROLE opsc_app")
+    await act_for(conn, org_id, actor)
 
 
 async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) -> None:

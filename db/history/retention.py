@@ -237,6 +237,21 @@ async def remove_unknown_devices(
     return cursor.rowcount
 
 
+async def remove_told_trips(conn: Connection, org_id: UUID, before: datetime, limit: int) -> int:
+    """Remove up to `limit` notes of trips and stops of an organization that ended before then; how
+    many it were.
+    """
+    cursor = await conn.execute(
+        """
+        DELETE FROM told_trips WHERE org_id = %(org_id)s AND id IN (
+            SELECT id FROM told_trips WHERE org_id = %(org_id)s AND ended_at < %(before)s
+             LIMIT %(limit)s)
+        """,
+        {"org_id": org_id, "before": before, "limit": limit},
+    )
+    return cursor.rowcount
+
+
 async def drop_old_attempts(conn: Connection, before: datetime) -> int:
     """Drop the chunks of attempts at webhooks that are all older than `before`; how many it were.
 

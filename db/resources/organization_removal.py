@@ -43,6 +43,7 @@ _MUCH: Sequence[tuple[LiteralString, LiteralString]] = (
     ("event_subjects", "true"),
     ("events", "true"),
     ("alerts", "true"),
+    ("told_trips", "true"),
     ("visits", "left_at IS NOT NULL"),
     ("shifts", "true"),
     ("punch_verdicts", "true"),

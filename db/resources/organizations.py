@@ -19,7 +19,7 @@ _COLUMNS: LiteralString = (
     "SELECT org_id, name, plan, api_addon, api_access, timezone, created_at, updated_at,"
     " rules, max_accuracy_m, max_speed_mps, punch_tolerance_m, punch_policy, punch_rules,"
     " timesheet_rules, address, logo_sha256, email, positions_days, events_days, audit_days,"
-    " language, shows_employees"
+    " language, shows_employees, trip_events_since"
     " FROM organizations"
 )
 
@@ -30,7 +30,8 @@ class Organization(NamedTuple):
     rules: the fields of geofence.model.rules.Rules that were given. max_speed_mps: by class of
     asset, as far as it was given. punch_rules: the fields of geofence.punches.claim.PunchRules that
     were given. timesheet_rules: see db.hours.rules. logo_sha256: of the logo, if there is one.
-    email: of the office. ..._days: how long its data is kept, where that is fewer days than the
+    email: of the office. trip_events_since: when events of trips were switched on;
+    None: they are off. ..._days: how long its data is kept, where that is fewer days than the
     installation keeps it; None: as long as that. language: None was not chosen, and documents are
     in English. shows_employees: on the live map.
     """
@@ -58,6 +59,7 @@ class Organization(NamedTuple):
     audit_days: int | None
     language: Language | None
     shows_employees: bool
+    trip_events_since: datetime | None
 
 
 async def find(conn: Connection, *, lock: bool = False) -> Organization:
@@ -80,6 +82,7 @@ async def update(conn: Connection, organization: Organization, revision: int | N
                punch_policy = %(punch_policy)s, punch_rules = %(punch_rules)s,
                timesheet_rules = %(timesheet_rules)s, address = %(address)s, email = %(email)s,
                language = %(language)s, shows_employees = %(shows_employees)s,
+               trip_events_since = %(trip_events_since)s,
                revision = coalesce(%(revision)s, revision)
         """,
         organization._asdict()

@@ -10,6 +10,8 @@ All follows from the set of fixes: the order in which they arrived does not matt
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from geofence.trips.track import (
     flat_offsets_m,
     place_at,
 )
+from telemetry.times import to_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,42 @@ class Trip:
     has_gap: bool
     is_carried: bool
     is_open: bool
+
+
+FOUND = TypeVar("FOUND", Trip, Stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[FOUND]):
+    """A trip or stop of a track. is_cut: it may be longer than the track."""
+
+    track: Track
+    what: FOUND
+    is_cut: bool
+
+    @property
+    def first_us(self) -> int:
+        return int(self.track.time_us[self.what.first])
+
+    @property
+    def last_us(self) -> int:
+        return int(self.track.time_us[self.what.last])
+
+    @property
+    def started_at(self) -> datetime:
+        return to_datetime(self.first_us)
+
+    @property
+    def middle(self) -> datetime:
+        return self.started_at + (self.last_at - self.started_at) / 2
+
+    @property
+    def last_at(self) -> datetime:
+        return to_datetime(self.last_us)
+
+    @property
+    def duration_s(self) -> float:
+        return (self.last_at - self.started_at).total_seconds()
 
 
 def trips_and_stops(track: Track, rules: TripRules) -> list[Trip | Stop]:

@@ -54,6 +54,7 @@ ADDED = {
     "gateways": {"mapping", "auto_register"},
     "inbox": {"fix_flags"},
     "mail_outbox": {"schedule_id", "period_from", "period_to"},
+    "organizations": {"trip_events_since"},
     "trackers": {"registered_by"},
 }
 """The columns that migrations have added to tables, by table."""
@@ -138,6 +139,16 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
             conn.execute(
                 "INSERT INTO report_schedule_runs (org_id, schedule_id) VALUES (%s, %s)",
                 (tenant.org_id, schedule_id),
+            )
+            conn.execute(
+                "INSERT INTO trips_due (org_id, asset_id, day, since, until, due_at)"
+                " VALUES (%s, %s, %s, now(), now(), now())",
+                (tenant.org_id, vehicle.asset_id, NOW.date()),
+            )
+            conn.execute(
+                "INSERT INTO told_trips (org_id, id, asset_id, is_stop, revision, started_at,"
+                " is_retracted) VALUES (%s, %s, %s, true, 1, now(), false)",
+                (tenant.org_id, new_id(), vehicle.asset_id),
             )
             conn.execute(
                 "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = "".join(migration.text for migration in migrate.migrations())
 # Rows of a hypertable are in its chunks.
 EMPTY = {"gps_events", "webhook_attempts", "listeners", "quarantine_usage"}
-ONE_ROW = {"fix_hours_end"}
+ONE_ROW = {"fix_hours_end", "trips_seen"}
 # The last call for each table.
 MADE = {
     call[1]: call[0]
@@ -158,6 +158,7 @@ def _check_becomes_new(
     assert migrate.migrate(old.url(role)) == names
     assert migrate.pending(old.url("admin")) == []
     assert _catalogue(old) == _catalogue(new)
+    old.run("admin", "DELETE FROM leases WHERE name = 'trips' RETURNING 1")  # new, as its loop is
     kept = _contents(old)
     assert {table: kept[table] for table in rows} == rows
     added = kept.keys() - rows.keys() - ONE_ROW

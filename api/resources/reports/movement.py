@@ -22,12 +22,13 @@ from api.request.references import check_filters
 from api.resources.exports import columns_of
 from api.resources.reports.answers import Report, Rows, answered, wanted_form
 from api.resources.reports.query import MovementQuery, Span, Window, filter_of, window_of
-from api.resources.trips.working_out import Found, TooManyFixes, worked_out
+from archive.trips import FixesOf, TooManyFixes, worked_out
 from db.core.connect import Connection
 from db.fixes.fix_filters import FixFilter
 from db.resources import reported
 from db.resources.reported import ReportedThing, ReportFilter
 from geofence.trips.days import DayFigures, by_day
+from geofence.trips.history import Found
 from geofence.trips.track import Track, TripRules
 from telemetry.times import to_datetime
 
@@ -146,8 +147,9 @@ async def _worked(
         until=to_datetime(spans[-1].end_us),
         hides_people_from=None if access.sees_all else access.caller.user_id,
     )
+    fixes = FixesOf(access.transaction, access.state.archive)
     try:
-        track, found = await worked_out(access, wanted, _RULES)
+        track, found = await worked_out(fixes, wanted, _RULES)
     except TooManyFixes as error:
         if len(spans) == 1:
             message = f"{thing.name} has more than {error.most:,} fixes around {spans[0].day}."

@@ -24,8 +24,7 @@ from api.resources.reports.movement import (
 )
 from api.resources.reports.query import MovementQuery
 from api.resources.trips.listing import ZonesAt, stop_item, trip_item, zones_of
-from api.resources.trips.working_out import FOUND, Found
-from geofence.trips.history import Stop, Trip
+from geofence.trips.history import FOUND, Found, Stop, Trip
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"], route_class=TenantRoute)
 

@@ -16,7 +16,7 @@ from api.http import fields
 from api.http.problems import bad_parameter
 from api.request.access import Access
 from api.request.paging import ListQuery
-from api.resources.trips.working_out import EARLIEST, LATEST
+from archive.trips import EARLIEST, LATEST
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.resources import organizations

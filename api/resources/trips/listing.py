@@ -33,19 +33,13 @@ from api.resources.exports import (
     shape_wanted,
     wanted_form,
 )
-from api.resources.trips.working_out import (
-    EARLIEST,
-    FOUND,
-    Found,
-    TooManyFixes,
-    worked_out,
-)
+from archive.trips import EARLIEST, FixesOf, TooManyFixes, worked_out
 from db.core.connect import Connection
 from db.core.table import db_now
 from db.fixes.fix_filters import FixFilter
 from db.history import visits
 from db.history.visits import ZoneAt
-from geofence.trips.history import Stop, Trip
+from geofence.trips.history import FOUND, Found, Stop, Trip
 from geofence.trips.track import TripRules
 
 router = APIRouter(prefix="/v1", tags=["trips"], route_class=TenantRoute)
@@ -224,8 +218,9 @@ async def _found(
     async with access.transaction() as conn:
         await check_filters(conn, query)
         wanted = await _wanted(conn, access, query)
+    fixes = FixesOf(access.transaction, access.state.archive)
     try:
-        _, found = await worked_out(access, wanted, rules)
+        _, found = await worked_out(fixes, wanted, rules)
     except TooManyFixes as error:
         message = f"There are more than {error.most:,} fixes: ask for a shorter time."
         raise bad_parameter("to", message) from None

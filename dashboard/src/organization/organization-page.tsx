@@ -26,7 +26,7 @@ const POLICIES = ['flag', 'allow', 'block'] as const
 const KINDS_OF_DATA = ['positions', 'events', 'audit'] as const
 const NAME_FIELDS = ['name', 'timezone', 'language', 'address', 'email']
 const FIX_FIELDS = [...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS]
-const PARTS = ['name-and-address', 'plan-and-usage', 'fixes-and-zones', 'employees-on-map', 'punches', 'hours-and-pay', 'retention'] as const
+const PARTS = ['name-and-address', 'plan-and-usage', 'fixes-and-zones', 'events-of-trips', 'employees-on-map', 'punches', 'hours-and-pay', 'retention'] as const
 const PARTS_OF_ADMINS = [...PARTS, 'archive'] as const
 type Props = Tagged<Organization>
 
@@ -50,6 +50,7 @@ export function OrganizationPage() {
           <Logo organization={found.data.item} />
           <Usage />
           <FixForm {...found.data} />
+          <TripsForm {...found.data} />
           <EmployeesForm {...found.data} />
           <PunchForm {...found.data} />
           <HoursForm {...found.data} />
@@ -124,6 +125,23 @@ function FixForm({ item, tag }: Props) {
       <h3>{say('zone-rules')}</h3>
       <p className="small">{say('zone-rules-hint')}</p>
       <NumberFields settings={ZONE_SETTINGS} organization={item} />
+    </SettingForm>
+  )
+}
+
+/** Whether trips and stops are told. */
+function TripsForm({ item, tag }: Props) {
+  const say = useSay()
+  const change = useOrganizationChange(tag)
+  return (
+    <SettingForm
+      title="events-of-trips"
+      hint="events-of-trips-hint"
+      fields={['trip_events']}
+      change={change}
+      read={(given) => ({ body: { trip_events: given.has('trip_events') }, bad: [] })}
+    >
+      <Check name="trip_events" label={say('set-trip-events')} hint={say('set-trip-events-hint')} isChecked={item.trip_events} />
     </SettingForm>
   )
 }

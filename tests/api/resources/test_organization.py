@@ -129,6 +129,29 @@ async def test_only_changed_settings_are_for_ingest_to_read_again(api: RunningAp
     ) == api.sql(query)
 
 
+async def test_events_of_trips_are_switched_on_and_off(api: RunningApi) -> None:
+    org = api.organization("Acme")
+    path, since = (
+        "/v1/organization",
+        "SELECT trip_events_since FROM organizations WHERE org_id = %s",
+    )
+    assert (await org.viewer.get(path)).json["trip_events"] is False
+    assert (await org.dispatcher.patch(path, {"trip_events": True})).status == 403
+    assert (await org.admin.patch(path, {"trip_events": None})).status == 422
+    seen: list[Any] = []
+    for is_on in (True, True, False, True):
+        answer = await org.admin.patch(path, {"trip_events": is_on})
+        assert (answer.status, answer.json["trip_events"]) == (200, is_on)
+        seen += [row[0] for row in api.sql(since, parse_id("org", org.id))]
+    first, again, off, later = seen
+    assert first == again < later  # who says it twice changes nothing
+    assert off is None
+    newest, *_ = (await org.admin.get("/v1/audit-events", resource_type="organization")).json[
+        "data"
+    ]
+    assert newest["changes"]["trip_events_since"]["old"] is None
+
+
 async def test_nobody_but_an_admin_changes_it(north: Organization) -> None:
     for caller in (north.viewer, north.technician, north.dispatcher):
         assert (await caller.patch("/v1/organization", {"name": "Mine"})).status == 403

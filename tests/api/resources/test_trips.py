@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.resources.trips import working_out
+from archive import trips as working_out
 from telemetry.ids import parse_id
 from tests.api.punching import employee, phone
 from tests.api.running import Answer, Organization, RunningApi

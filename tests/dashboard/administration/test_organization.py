@@ -58,6 +58,19 @@ async def test_an_admin_sets_how_positions_punches_and_hours_are_judged(
     assert rules["automatic_breaks"] == [{"after_s": 21_600, "break_s": 1_800}]
 
 
+async def test_an_admin_switches_events_of_trips_on_and_off(
+    pages: Pages, org: Organization
+) -> None:
+    page = await pages.sign_in(org, org.email, "organization")
+    part = page.get_by_role("region", name="Events of trips")
+    box = part.get_by_label("Tell when machines set out, arrive and stop")
+    await expect(box).not_to_be_checked()
+    for is_on in (True, False):
+        await box.set_checked(is_on)
+        await _save(page, "Events of trips")
+        assert (await _stored(org))["trip_events"] is is_on
+
+
 async def test_what_somebody_else_changed_is_not_written_over(
     pages: Pages, org: Organization
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.resources.reports import movement
-from api.resources.trips import working_out
+from archive import trips as working_out
 from telemetry.ids import parse_id
 from tests.api.documents.test_file_forms import cells
 from tests.api.documents.test_reports import pages
