@@ -12,6 +12,7 @@ days.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -69,6 +70,14 @@ class _Merged(NamedTuple):
     moved: Moved
 
 
+class _Work(NamedTuple):
+    """A piece of a pass: a day of an organization, or with None for it the chunk of a day."""
+
+    org_id: UUID | None
+    day: date
+    do: Callable[[], Awaitable[int]]
+
+
 class Mover:
     """after_days: the age of a day that moves. keep_days: of one that goes, for the installation;
     an organization may have fewer.
@@ -84,6 +93,8 @@ class Mover:
         self._store = store
         self._after, self._keep_days = timedelta(days=after_days), keep_days
         self._limits = limits or MoverLimits()
+        self.waiting_days = 0
+        """Days that the pass which runs has still to look at; after it, those that it left."""
 
     async def pass_over(
         self, conn: Connection, now: datetime, stop: asyncio.Event, *, seeks_orphans: bool = False
@@ -94,34 +105,45 @@ class Mover:
         try:
             removed = await self._remove_objects(conn, now)
             await self._forget_old(conn, now)
-            fixes = failed = 0
+            fixes, failed = 0, 0
+            failed_days: defaultdict[UUID, list[date]] = defaultdict(list)
             async for work in self._days(conn, now):
                 if stop.is_set() or await moving.is_waited_for(conn):
                     break
                 try:
-                    fixes += await work()
+                    fixes += await work.do()
                 except _NOT_NOW as error:
                     failed += 1
+                    if work.org_id is not None:
+                        failed_days[work.org_id].append(work.day)
                     _log.warning("a day was not archived", error=str(error) or repr(error))
                 await asyncio.sleep(self._limits.rest_s)
+            else:
+                await moving.note_failures(conn, failed_days)
+                self.waiting_days = len({day for days in failed_days.values() for day in days})
             orphans = await self._remove_orphans(conn, now) if seeks_orphans else None
             return Passed(fixes, failed, removed, orphans)
         finally:
             await moving.end(conn)
 
-    async def _days(
-        self, conn: Connection, now: datetime
-    ) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    async def _days(self, conn: Connection, now: datetime) -> AsyncIterator[_Work]:
         """Yield the work, from the oldest day on: each organization's day, then its chunk."""
-        for chunk in await retention.chunks(conn):
-            begin, end = chunk.since, min(chunk.until, now - self._after)
-            while begin + timedelta(days=1) <= end:
-                day = begin.astimezone(UTC).date()
+        chunks = [(chunk, self._due_days(chunk, now)) for chunk in await retention.chunks(conn)]
+        self.waiting_days = sum(len(days) for _, days in chunks)
+        for chunk, days in chunks:
+            for day in days:
                 for org_id in await moving.organizations(conn, day):
-                    yield partial(self.move_day, conn, org_id, day)
-                begin += timedelta(days=1)
+                    yield _Work(org_id, day, partial(self.move_day, conn, org_id, day))
+                self.waiting_days -= 1
             if chunk.until <= now - self._after:
-                yield partial(_renew, conn, chunk.since, chunk.until)
+                renew = partial(_renew, conn, chunk.since, chunk.until)
+                yield _Work(None, chunk.since.astimezone(UTC).date(), renew)
+
+    def _due_days(self, chunk: retention.Chunk, now: datetime) -> list[date]:
+        """Return the days of a chunk that are old enough."""
+        whole_days = (min(chunk.until, now - self._after) - chunk.since) // timedelta(days=1)
+        first = chunk.since.astimezone(UTC).date()
+        return [first + timedelta(days=number) for number in range(whole_days)]
 
     async def move_day(self, conn: Connection, org_id: UUID, day: date) -> int:
         """Move the fixes of an organization's day; how many. Raises StoreError, ChangedMeanwhile,

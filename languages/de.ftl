@@ -184,6 +184,10 @@ endpoint-disabled-user = Ein Benutzer hat sie abgeschaltet.
 endpoint-disabled-mend = Bringen Sie den Empfänger in Ordnung, und schalten Sie die Adresse dann wieder ein:
 endpoint-disabled-recover = Was nicht zugestellt wurde, lässt sich danach noch einmal senden:
 
+report-letter-subject = { $name }: { $period }
+report-letter-beginning = Der Bericht „{ $name }“ von { $organization } ({ $report }) ist fertig: { $period }.
+report-letter-end = Sie sehen ihn, wenn Sie angemeldet sind, mit den Rechten, die Sie dann haben. Administratoren und Disponenten ändern diese E-Mails auf der Seite Zeitpläne.
+
 ## Stundenzettel
 
 timesheet = Stundenzettel

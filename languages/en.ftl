@@ -171,6 +171,10 @@ endpoint-disabled-user = a user disabled it.
 endpoint-disabled-mend = Mend the receiver, and then enable the endpoint again:
 endpoint-disabled-recover = What had failed can then be sent again:
 
+report-letter-subject = { $name }: { $period }
+report-letter-beginning = The report "{ $name }" of { $organization } ({ $report }) is ready: { $period }.
+report-letter-end = You see it when you have signed in, with the rights that you have then. Admins and dispatchers change these letters on the page Report schedules.
+
 ## Timesheets
 
 timesheet = Timesheet

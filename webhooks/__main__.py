@@ -34,6 +34,7 @@ from webhooks.mail.senders import FileSender, MailSender, SmtpSender, SmtpServer
 from webhooks.metrics import WebhookMetrics
 from webhooks.registrations import Registrations
 from webhooks.retention import Retention
+from webhooks.scheduled_reports import ScheduledReports
 from webhooks.sequencer import Sequencer
 from webhooks.settings import DeliverSettings
 from webhooks.trips import TripEvents
@@ -103,6 +104,7 @@ async def _run(settings: DeliverSettings) -> None:
         retention = Retention(connections, _days(settings), metrics)
         jobs = JobRunner(connections, metrics)
         registrations = Registrations(connections)
+        reports = ScheduledReports(connections)
         wake_ups.on(Channel.JOBS, jobs.wake)
         wake_ups.on(Channel.EVENTS, sequencer.wake)
         wake_ups.on(Channel.DELIVERIES, deliverer.wake)
@@ -126,6 +128,7 @@ async def _run(settings: DeliverSettings) -> None:
             loops.create_task(Erasing(connections, store, metrics).run(stop))
             loops.create_task(jobs.run(stop))
             loops.create_task(registrations.run(stop))
+            loops.create_task(reports.run(stop))
             loops.create_task(TripEvents(connections, holder, archive, metrics).run(stop))
     _log.info("stopped cleanly")
 

@@ -24,6 +24,7 @@ _log = structlog.get_logger("webhooks")
 class Archiving:
     def __init__(self, connections: Pool, mover: Mover, metrics: WebhookMetrics) -> None:
         self._connections, self._mover, self._metrics = connections, mover, metrics
+        metrics.archive_waiting_days.set_function(lambda: mover.waiting_days)
         self._outage = Outage("archive", random.Random())
         self._passes = 0
 
@@ -45,6 +46,7 @@ class Archiving:
         self._passes += 1
         if passed is None:
             return
+        self._metrics.archive_pass_at.set_to_current_time()
         self._metrics.archived_fixes.inc(passed.fixes)
         self._metrics.archive_failed_days.set(passed.failed_days)
         if passed.orphans is not None:

@@ -126,6 +126,16 @@ class WebhookMetrics:
             "Days that could not be archived, or chunks not be renewed, in the last pass.",
             registry=registry,
         )
+        self.archive_pass_at = Gauge(
+            "opsc_archive_last_pass_timestamp_seconds",
+            "When this process ended its last pass of the archive; 0: it made none.",
+            registry=registry,
+        )
+        self.archive_waiting_days = Gauge(
+            "opsc_archive_waiting_days",
+            "Days that the pass which runs has still to look at; after it, those that it left.",
+            registry=registry,
+        )
         self.archive_orphans = Gauge(
             "opsc_archive_orphans",
             "Objects of the archive that nothing names, and that are to go.",

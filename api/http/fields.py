@@ -313,6 +313,7 @@ WorkOrderId = Annotated[UUID, IdOf(KINDS["work_order"])]
 CommentId = Annotated[UUID, IdOf(KINDS["work_order_comment"])]
 TransitionId = Annotated[UUID, IdOf(KINDS["work_order_transition"])]
 CommandId = Annotated[UUID, IdOf(KINDS["command"])]
+ReportScheduleId = Annotated[UUID, IdOf(KINDS["report_schedule"])]
 JobId = Annotated[UUID, IdOf(KINDS["job"])]
 FixId = Annotated[UUID, IdOf(KINDS["fix"])]
 

@@ -69,6 +69,9 @@ def references_in(value: object, pointer: str = "") -> Iterator[Reference]:
             elif isinstance(held, list):
                 for place, row_id in enumerate(held):
                     yield Reference(kind, row_id, f"{pointer}/{name}/{place}", is_in_list=True)
+            elif isinstance(held, tuple):  # one text with commas
+                for row_id in held:
+                    yield Reference(kind, row_id, f"{pointer}/{name}", is_in_list=True)
             elif held is not None:
                 yield Reference(kind, held, f"{pointer}/{name}", is_in_list=False)
 

@@ -23,6 +23,7 @@ _PREFIXES: Mapping[str, str] = {
     "template": KINDS["inspection_template"].prefix,
     "supersedes": KINDS["inspection_form"].prefix,
     "superseded_by": KINDS["inspection_form"].prefix,
+    "recipient": KINDS["user"].prefix,
     "punch_site": KINDS["site"].prefix,
 }
 _NAMED: Mapping[str, str] = {

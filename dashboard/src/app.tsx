@@ -11,6 +11,7 @@ import { KeysPage } from './keys/keys-page'
 import { OrganizationPage } from './organization/organization-page'
 import { QuarantinePage } from './quarantine/quarantine-page'
 import { ReportsPage } from './reports/reports-page'
+import { SchedulesPage } from './reports/schedules-page'
 import { ForgotPasswordPage, PasswordLinkPage } from './session/password-pages'
 import { SignInPage } from './session/sign-in'
 import { SESSION, SignedIn, useSessionQuery } from './session/session'
@@ -78,6 +79,7 @@ function Pages() {
           <Route index element={<MapPage />} />
           <Route path="/history" element={<HistoryPage />} />
           <Route path="/reports" element={<ReportsPage />} />
+          <Route path="/report-schedules" element={<SchedulesPage />} />
           <Route path="/zones" element={<ZonesPage />} />
           <Route path="/alerts" element={<AlertsPage />} />
           <Route path="/zones/import" element={<ImportPage />} />

@@ -27,6 +27,13 @@ SELECT org_id, day, object_id, rows, bytes, sha256, footer_sha256 FROM archived_
 _EXTENT: LiteralString = """
 SELECT count(*), min(day), max(day), max(archived_at) FROM archived_days {where}
 """
+_SUMMARY: LiteralString = """
+SELECT known.*, coalesce(failed.days, 0), failed.day, failed.failed_at
+  FROM (SELECT count(*), coalesce(sum(rows), 0)::bigint, coalesce(sum(bytes), 0)::bigint, min(day),
+               max(day), max(archived_at)
+          FROM archived_days) AS known
+  LEFT JOIN archive_failures AS failed ON true
+"""
 # `until` is the instant behind the last fix.
 _CLIPPED: LiteralString = """
 SELECT known.org_id, known.day, known.tracker_id, known.rows,
@@ -105,6 +112,20 @@ class Extent(NamedTuple):
     archived_at: datetime
 
 
+class Summary(NamedTuple):
+    """The archive of an organization, and the days that the last pass could not move."""
+
+    days: int
+    fixes: int
+    bytes: int
+    first_day: date | None
+    last_day: date | None
+    archived_at: datetime | None
+    failed_days: int
+    failed_day: date | None  # the newest of them
+    failed_at: datetime | None
+
+
 class Piece(NamedTuple):
     """The fixes of a tracker in [since_us, until_us), microseconds since 1970, all of one day."""
 
@@ -157,6 +178,11 @@ async def extent(conn: Connection, wanted: FixFilter) -> Extent | None:
     statement = sql.SQL(_EXTENT).format(where=conditions.where())
     row = await fetch_one(await conn.execute(statement, conditions.values))
     return Extent(*row) if row[0] else None
+
+
+async def summary(conn: Connection) -> Summary:
+    """Return what the tenant has in the archive."""
+    return Summary(*await fetch_one(await conn.execute(_SUMMARY)))
 
 
 async def pieces(

@@ -9,7 +9,7 @@ machine that has been parked for a year is still shown.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
@@ -272,6 +272,23 @@ async def name(conn: Connection, made: ArchivedDay, trackers: Sequence[TrackerSu
         made,
     )
     await conn.execute(_INSERT_TRACKERS, (made.org_id, made.day, *columns(trackers)))
+
+
+async def note_failures(conn: Connection, failed: Mapping[UUID, Sequence[date]]) -> None:
+    """Write down the days of each organization that a pass could not move, in place of those of
+    the pass before.
+    """
+    async with conn.transaction():
+        await conn.execute("DELETE FROM archive_failures")
+        await conn.execute(
+            """
+            INSERT INTO archive_failures (org_id, days, day, failed_at)
+            SELECT failed.org_id, failed.days, failed.day, now()
+              FROM unnest(%s::uuid[], %s::int[], %s::date[]) AS failed (org_id, days, day)
+              JOIN organizations AS known ON known.org_id = failed.org_id
+            """,
+            (list(failed), [len(days) for days in failed.values()], [*map(max, failed.values())]),
+        )
 
 
 async def forget(conn: Connection, known: ArchivedDay, remove_at: datetime) -> bool:

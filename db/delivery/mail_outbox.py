@@ -5,8 +5,8 @@ its row stays for a while, for whoever asks. `claim` and the marks of its outcom
 that is not under row-level security.
 """
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from db.identity.user_links import Purpose
 from languages.language import Language
 
 LetterPurpose: TypeAlias = Literal[
-    Purpose, "quote", "acceptance", "acceptance_notice", "endpoint_disabled"
+    Purpose, "quote", "acceptance", "acceptance_notice", "endpoint_disabled", "report"
 ]
 """The content of a letter. Of an acceptance, the customer gets one, and the office a notice."""
 LetterKind: TypeAlias = Literal["user", "quote"]
@@ -164,6 +164,21 @@ async def add_endpoint_disabled(conn: Connection, org_id: UUID, endpoint_id: UUI
          ORDER BY created_at LIMIT %(most)s
         """,
         {"org_id": org_id, "endpoint_id": endpoint_id, "most": MOST_ADMINS},
+    )
+    conn.note(Channel.LETTERS)
+
+
+async def add_reports(
+    conn: Connection, schedule_id: UUID, first_day: date, last_day: date, emails: Sequence[str]
+) -> None:
+    """Add the letters about a report of the tenant, one to each address."""
+    await conn.execute(
+        """
+        INSERT INTO mail_outbox (org_id, id, purpose, email, schedule_id, period_from, period_to)
+        SELECT current_org_id(), gen_random_uuid(), 'report', email, %s, %s, %s
+          FROM unnest(%s::text[]) AS recipient (email)
+        """,
+        (schedule_id, first_day, last_day, list(emails)),
     )
     conn.note(Channel.LETTERS)
 

@@ -130,6 +130,7 @@ _ALL = (
     Kind("visit", "vis", is_audited=False),
     Kind("alert", "alr", "alerts", is_soft_deleted=False, is_audited=False),
     Kind("job", "job", "jobs", is_soft_deleted=False),
+    Kind("report_schedule", "rsc", "report_schedules", (50, 50, 50), is_soft_deleted=False),
     Kind("command", "cmd", "commands", is_soft_deleted=False),
     Kind("event", "evt", "events", is_soft_deleted=False, is_audited=False),
     Kind("quarantine", "qua", words="message in quarantine", is_audited=False),

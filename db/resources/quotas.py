@@ -25,7 +25,7 @@ installation, whatever the plan.
 FORMS_A_DAY = "inspection_forms_a_day"
 """Inspection forms that are made in any 24 hours."""
 LETTERS_A_DAY = "letters_a_day"
-"""Letters that users ask for, with quotes and invitations, in a day in UTC."""
+"""Letters that users ask for, with quotes, invitations and reports, in a day in UTC."""
 MOVEMENTS_A_DAY = "stock_movements_a_day"
 """Movements of one part in one warehouse, in a day in UTC."""
 
@@ -63,9 +63,9 @@ SELECT now, plan, own, used,
 _COUNT_LETTER = """
 WITH counted AS (
     INSERT INTO letter_counts AS kept (org_id, day, letters)
-    VALUES (current_org_id(), (clock_timestamp() AT TIME ZONE 'UTC')::date, 1)
+    VALUES (current_org_id(), (clock_timestamp() AT TIME ZONE 'UTC')::date, %(more)s)
     ON CONFLICT (org_id) DO UPDATE
-       SET letters = CASE WHEN kept.day < excluded.day THEN 1 ELSE kept.letters + 1 END,
+       SET letters = CASE WHEN kept.day < excluded.day THEN 0 ELSE kept.letters END + %(more)s,
            day = greatest(kept.day, excluded.day)
     RETURNING letters
 )
@@ -168,13 +168,14 @@ async def count_bytes(conn: Connection, more: int, *, files: int = 0) -> int:
     )
 
 
-async def count_letter(conn: Connection) -> None:
-    """Count a letter that the tenant asks for. Others who ask for one wait for the outcome. Raises
+async def count_letter(conn: Connection, more: int = 1) -> None:
+    """Count letters that the tenant asks for. Others who ask for one wait for the outcome. Raises
     QuotaExceeded.
     """
-    cursor = await conn.execute(_COUNT_LETTER)
+    cursor = await conn.execute(_COUNT_LETTER, {"more": more})
     for letters, plan, own in await cursor.fetchall():
-        check(LETTERS_A_DAY, A_DAY[LETTERS_A_DAY][plan] if own is None else own, letters - 1)
+        limit = A_DAY[LETTERS_A_DAY][plan] if own is None else own
+        check(LETTERS_A_DAY, limit, letters - more, more=more)
 
 
 async def set_own(conn: Connection, quota: str, most: int | None) -> None:

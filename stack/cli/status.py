@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -21,6 +22,7 @@ from db.history.vital_signs import VitalSigns
 from mqtt import BrokerAddress
 from stack.cli.options import WantedDataDir
 from stack.errors import StackError
+from stack.installed.archive_page import ArchiveState, archive_state
 from stack.installed.database_checks import place_of
 from stack.installed.installation import Installation, find_installation
 from stack.installed.readiness import TIMEOUT_S, readiness
@@ -47,12 +49,15 @@ class PartState:
 
 @dataclass(frozen=True)
 class Overview:
-    """All that runs here. about: facts of its own for JSON; signs: or why there are none."""
+    """All that runs here. about: facts of its own for JSON; signs: or why there are none. archive:
+    None where nothing is archived.
+    """
 
     title: str
     about: Mapping[str, object]
     parts: Mapping[str, PartState]
     signs: VitalSigns | str
+    archive: ArchiveState | None = None
 
 
 def status(
@@ -90,11 +95,13 @@ def _overview(data: Path | None) -> Overview:
 
 def _of_stack(system: StackInfo) -> Overview:
     signs = asyncio.run(_vital_signs(system.database["opsc_ingest"]))
+    pages = (part.metrics_url for name, part in system.parts.items() if name == "deliver")
     return Overview(
         f"opsc up runs on {system.data_dir} (process {system.pid})",
         {"data_dir": system.data_dir, "pid": system.pid},
         {name: _state(system, name, signs) for name in system.parts},
         signs,
+        archive_state(filter(None, pages)),
     )
 
 
@@ -120,7 +127,13 @@ def _of_server(server: Installation) -> Overview:
         elif unit.trouble is not None:
             parts[unit.short_name] = PartState("", None, False, unit.trouble)
     title = f"systemd runs the roles of this machine, with settings in {SETTINGS_FOLDER}"
-    return Overview(title, {"settings_folder": str(SETTINGS_FOLDER)}, parts, signs)
+    pages = [
+        unit.pages
+        for unit in server.roles
+        if unit.role == "deliver" and parts[unit.short_name].healthy and not unit.unread
+    ]
+    archive = archive_state(f"{page}/metrics" for page in chain(*pages))
+    return Overview(title, {"settings_folder": str(SETTINGS_FOLDER)}, parts, signs, archive)
 
 
 async def _vital_signs(url: str) -> VitalSigns | str:
@@ -191,6 +204,8 @@ def _as_json(overview: Overview) -> str:
     }
     if not isinstance(overview.signs, str):
         about["fixes_last_minute"] = overview.signs.fixes_last_minute
+    if overview.archive is not None:
+        about["archive"] = overview.archive._asdict()
     return json.dumps(about)
 
 
@@ -209,4 +224,9 @@ def _as_text(overview: Overview) -> str:
     )
     if not isinstance(overview.signs, str):
         lines.append(f"{overview.signs.fixes_last_minute:,} fixes of the last minute are stored")
+    if overview.archive is not None:
+        waiting, failed, orphans = overview.archive
+        lines.append(
+            f"archive: {waiting:,} days wait, {failed:,} could not move, {orphans:,} orphans"
+        )
     return "\n".join(lines)

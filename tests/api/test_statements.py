@@ -72,6 +72,8 @@ LISTS = [
     "employees/positions",
     "gateways",
     "unknown-devices",
+    "report-schedules",
+    "report-schedules?report=day&enabled=true",
     "punches",
     "punches?employee_id={employee}&reviewed=false&verdict=unverified",
     "shifts",
@@ -190,6 +192,7 @@ async def _one_more(api: RunningApi, org: Organization, zone: str, client: str) 
         "sites": {"name": "S", "client_id": client},
         "employees": {"name": "E", "certifications": [{"name": "x", "expires_on": "2020-01-01"}]},
         "gateways": {"name": "G", "kind": "tts"},
+        "report-schedules": {"name": "R", "report": "day", "cadence": "daily"},
         "quotes": {
             "client_id": client,
             "title": "Q",

@@ -21,8 +21,8 @@ from archive.errors import ArchiveUnavailable
 from archive.mover import KEPT_FOR_READERS, ORPHAN_AFTER, Mover, MoverLimits
 from archive.reading import Archive
 from archive.store import Store, StoreUrl
-from db.archive import moving
-from db.archive.archived_days import Piece, without
+from db.archive import archived_days, moving
+from db.archive.archived_days import Piece, Summary, without
 from db.core.connect import Connection, connect, pool
 from db.core.tenant import reading
 from db.fixes import gps_history
@@ -315,12 +315,26 @@ async def test_an_object_that_reads_back_otherwise_is_not_named(
                 file.write(bytes([byte[0] ^ 1]))
 
     tenant, _ = await truck(admin, database)
+    other, _ = await truck(admin, database)
     forgetful = Forgetful(StoreUrl.read(tmp_path.as_uri()))
     passed = await archive(database, forgetful)
-    assert (passed.fixes, passed.failed_days) == (0, 1)
-    assert await in_database(admin) == 100
+    assert (passed.fixes, passed.failed_days) == (0, 2)
+    assert await in_database(admin) == 200
     assert await objects_of(admin) == []
     assert (await seen(database, tenant, forgetful))[1] == 101
+    for each in (tenant, other):
+        known = await summary_of(each)
+        assert (known.days, known.fixes, known.failed_days, known.failed_day) == (0, 0, 1, DAY)
+        assert known.failed_at is not None
+    await archive(database, folder_store(tmp_path))
+    known = await summary_of(tenant)
+    assert (known.days, known.fixes, known.failed_days, known.failed_at) == (1, 100, 0, None)
+    assert (known.first_day, known.last_day) == (DAY, DAY)
+
+
+async def summary_of(tenant: Tenant) -> Summary:
+    async with rows.transaction(tenant.database, "opsc_app", tenant.org_id) as conn:
+        return await archived_days.summary(conn)
 
 
 class _Dying:

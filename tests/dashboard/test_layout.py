@@ -37,6 +37,8 @@ PLACES = {
     "people": "?person={anna}",
     "history": "history",
     "reports": "reports",
+    "report-schedules": "report-schedules",
+    "report-schedule-form": "report-schedules?report=trips&tag=crane&client=cli_1",
     "zones": "zones",
     "alerts": "alerts",
     "zone": "zones?zone={zone}",
@@ -48,6 +50,7 @@ PLACES = {
     "unknown-devices": "unknown-devices",
     "imports": "imports",
     "organization": "organization",
+    "archive": "organization#archive",
     "employees-on-map": "organization#employees-on-map",
     "quarantine": "quarantine",
     "audit": "audit",
@@ -190,6 +193,23 @@ async def busy(api: RunningApi) -> Organization:
     for number, reason in enumerate(("rate", "conflict", "undecodable")):
         payload = f'[{{"lat": {number}, "note": "{"x" * 300}"}}]'.encode()
         store_refusal(api, org, tracker, payload, minute(number), reason=reason)
+    report = {"name": "Strecken der Kräne " * 4, "report": "distance", "cadence": "monthly"}
+    for number in range(3):
+        enabled = {"enabled": number != 2}
+        assert (await org.admin.post("/v1/report-schedules", report | enabled)).status == 201
+    api.sql(
+        "UPDATE report_schedule_runs SET period_from = '2026-10-01', period_to = '2026-10-31',"
+        " left_out = ARRAY[schedule_id], last_error = %s"
+        " WHERE org_id = %s AND next_run_at IS NOT NULL",
+        "the mail server said: 550 5.1.1 no such mailbox " * 3,
+        org.org_id,
+    )
+    api.sql(
+        "INSERT INTO archived_days VALUES (%s, '2026-02-27', gen_random_uuid(), 5000000, 90000000,"
+        " sha256('x'), sha256('x'), now())",
+        org.org_id,
+    )
+    api.sql("INSERT INTO archive_failures VALUES (%s, 3, '2026-03-02', now())", org.org_id)
     rules = {"automatic_breaks": [{"after_s": 21_600, "break_s": 1_800}]}
     body = {"address": "Hafenstrasse 1\n8000 Zürich", "timesheet_rules": rules}
     await org.admin.patch("/v1/organization", body)

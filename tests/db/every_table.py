@@ -53,6 +53,7 @@ ADDED = {
     "events": {"for_webhooks"},
     "gateways": {"mapping", "auto_register"},
     "inbox": {"fix_flags"},
+    "mail_outbox": {"schedule_id", "period_from", "period_to"},
     "organizations": {"trip_events_since"},
     "trackers": {"registered_by"},
 }
@@ -122,6 +123,22 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
             conn.execute(
                 "INSERT INTO archived_trackers VALUES (%s, %s, %s, 1, now(), now(), 1, 1, 1, 1)",
                 (tenant.org_id, vehicle.tracker_id, NOW.date()),
+            )
+            conn.execute(
+                "INSERT INTO archive_failures VALUES (%s, 1, %s, now())",
+                (tenant.org_id, NOW.date()),
+            )
+            schedule_id = new_id()
+            conn.execute(
+                "INSERT INTO report_schedules (org_id, id, name, report, filters, cadence, weekday,"
+                " month_day, local_time, time_zone, recipient_ids, enabled, created_at, updated_at)"
+                " VALUES (%s, %s, 'x', 'day', '{}', 'daily', 1, 1, '06:00', 'UTC', %s, true, now(),"
+                " now())",
+                (tenant.org_id, schedule_id, [new_id()]),
+            )
+            conn.execute(
+                "INSERT INTO report_schedule_runs (org_id, schedule_id) VALUES (%s, %s)",
+                (tenant.org_id, schedule_id),
             )
             conn.execute(
                 "INSERT INTO trips_due (org_id, asset_id, day, since, until, due_at)"
@@ -377,7 +394,8 @@ def _fill(
     _fill_inspections(conn, org_id, attachment_id, order_id)
     conn.execute("INSERT INTO inbox (org_id, topic, payload) VALUES (%s, 't', 'x')", (org_id,))
     stored = {table for (table,) in conn.execute(EVERY_TABLE)}
-    for table in stored & {kind.table for kind in KINDS.values()} - {"jobs", "commands"}:
+    own = {"jobs", "commands", "report_schedules"}
+    for table in stored & {kind.table for kind in KINDS.values()} - own:
         if conn.execute(f"SELECT FROM {table} WHERE org_id = %s", (org_id,)).fetchone() is None:
             conn.execute(
                 f"INSERT INTO {table} (org_id, id, name) VALUES (%s, %s, 'x')", (org_id, new_id())

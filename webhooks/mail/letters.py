@@ -5,8 +5,10 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid, parseaddr
+from urllib.parse import urlencode
 
 from db.delivery.mail_outbox import Letter
+from db.delivery.report_runs import ReportLetter
 from db.identity.user_links import Purpose
 from db.quotes.mailing import AcceptanceLetter, QuoteLetter
 from languages.catalogue import named, say
@@ -156,6 +158,48 @@ def compose_endpoint_disabled(letter: Letter, sender: str) -> EmailMessage:
     ]
     subject = say(language, "endpoint-disabled-subject", organization=organization)
     return _message(letter, sender, subject, paragraphs)
+
+
+def compose_report(
+    letter: Letter, report: ReportLetter, sender: str, public_url: str
+) -> EmailMessage:
+    """Return the letter about a report, with a link to the page that has it. It says nothing of
+    what is in the report: who opens the link signs in. Raises LetterError.
+    """
+    language, organization = _language(letter), _one_line(letter.organization or "")
+    name, first = _one_line(report.schedule), full_day(language, report.period_from)
+    title = named(language, "report-title", report.report)
+    if report.period_from == report.period_to:
+        period = first
+    else:
+        period = say(language, "report-span", start=first, end=full_day(language, report.period_to))
+    paragraphs = [
+        _greeting(letter),
+        say(
+            language,
+            "report-letter-beginning",
+            name=name,
+            report=title,
+            organization=organization,
+            period=period,
+        ),
+        f"{public_url.rstrip('/')}/app/reports?{urlencode(_page_of(report))}",
+        say(language, "report-letter-end"),
+    ]
+    subject = say(language, "report-letter-subject", name=name, period=period)
+    return _message(letter, sender, subject, paragraphs)
+
+
+def _page_of(report: ReportLetter) -> dict[str, str]:
+    """Return the query of the page: its filters are those of the API, by shorter names."""
+    filters = {"by" if name == "group_by" else name: text for name, text in report.filters.items()}
+    return {
+        "report": report.report,
+        "from": report.period_from.isoformat(),
+        "to": report.period_to.isoformat(),
+        "tz": report.time_zone,
+        **{name.removesuffix("_id"): text for name, text in filters.items()},
+    }
 
 
 def _language(letter: Letter) -> Language:

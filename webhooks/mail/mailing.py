@@ -1,5 +1,5 @@
-"""The loop that sends letters: invitations, password resets, quotes and their acceptances, and
-what an admin must know.
+"""The loop that sends letters: invitations, password resets, quotes and their acceptances, links
+to reports, and what an admin must know.
 
 A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever dies. Whoever claims
 it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
@@ -23,8 +23,9 @@ import structlog
 
 from db.core.connect import Connection, Pool
 from db.core.secrets import LINK, new_secret, secret_hash
-from db.delivery import mail_outbox
+from db.delivery import mail_outbox, report_runs
 from db.delivery.mail_outbox import FIRST, Letter, LetterKind
+from db.delivery.report_runs import ReportLetter
 from db.identity import user_links
 from db.identity.user_links import Purpose
 from db.quotes import mailing as quote_mailing
@@ -37,6 +38,7 @@ from webhooks.mail.letters import (
     compose_acceptance_notice,
     compose_endpoint_disabled,
     compose_quote,
+    compose_report,
 )
 from webhooks.mail.senders import MailSender, SendError
 from webhooks.metrics import WebhookMetrics
@@ -52,7 +54,7 @@ _LINK_LIFETIMES: dict[Purpose, timedelta] = {
     "password_reset": timedelta(hours=1),
 }
 _PAUSES = [timedelta(seconds=seconds) for seconds in (30, 120, 480, 1800, 7200, 21_600, 43_200)]
-_Content: TypeAlias = QuoteLetter | AcceptanceLetter | None
+_Content: TypeAlias = QuoteLetter | AcceptanceLetter | ReportLetter | None
 _CLEAN_EVERY_S = 600.0
 _CLEANED_ROWS = 5_000  # of each kind at a time
 _EXPIRED_QUOTES = 500  # at a time, of which
@@ -147,10 +149,13 @@ class Mailing:
             is_notice = letter.purpose == "acceptance_notice"
             compose_it = compose_acceptance_notice if is_notice else compose_acceptance
             return compose_it(letter, content, self._mail_from)
+        if isinstance(content, ReportLetter):
+            return compose_report(letter, content, self._mail_from, self._public_url)
         if letter.user_id is None or letter.purpose in (
             "quote",
             "acceptance",
             "acceptance_notice",
+            "report",
         ):
             return None
         if letter.purpose == "endpoint_disabled":
@@ -192,6 +197,8 @@ class Mailing:
         )
         async with self._connections.connection() as conn, conn.transaction():
             await _take_turn(conn, letter)
+            if letter.purpose == "report":
+                await report_runs.was_not_sent(conn, letter.org_id, letter.id, str(error))
             if gives_up:
                 is_own = await mail_outbox.give_up(conn, letter)
             else:
@@ -212,7 +219,11 @@ class Mailing:
 
 
 async def _content(conn: Connection, letter: Letter) -> _Content:
-    """Return the contents of a letter about a quote; None where nobody wants it any more."""
+    """Return the contents of a letter about a quote or a report; None where nobody wants it any
+    more.
+    """
+    if letter.purpose == "report":
+        return await report_runs.letter_of(conn, letter.org_id, letter.id)
     if letter.quote_id is None:
         return None
     if letter.purpose == "quote":

@@ -79,6 +79,11 @@ class ReportQuery(ListQuery):
         fields.AnyTags | None, Field(description="of assets that have any of these now")
     ] = None
 
+    @property
+    def unfit(self) -> str | None:
+        """A filter that is given and that employees do not have, in a report of employees."""
+        return None
+
 
 class MovementQuery(ReportQuery):
     """The time and the things of a report about movement."""
@@ -95,6 +100,13 @@ class MovementQuery(ReportQuery):
     @property
     def is_of_employees(self) -> bool:
         return self.of == "employee" or self.employee_id is not None
+
+    @property
+    def unfit(self) -> str | None:
+        if not self.is_of_employees:
+            return None
+        of_assets = ("asset_id", "client_id", "zone_id", "tag")
+        return next((name for name in of_assets if getattr(self, name) is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +185,8 @@ def filter_of(access: Access, query: ReportQuery, window: Window) -> ReportFilte
     employee_ids = None
     if isinstance(query, MovementQuery) and query.is_of_employees:
         employee_ids = query.employee_id
-        for name in ("asset_id", "client_id", "zone_id", "tag"):
-            if getattr(query, name) is not None:
-                raise bad_parameter(name, f"A report of employees has no {name}: leave it out.")
+    if (name := query.unfit) is not None:
+        raise bad_parameter(name, f"A report of employees has no {name}: leave it out.")
     return ReportFilter(
         since=window.since,
         until=window.until,

@@ -34,6 +34,7 @@ export const KINDS = [
   'inspection_template',
   'inspection_form',
   'webhook_endpoint',
+  'report_schedule',
 ] as const
 type AuditEvent = Schemas['AuditEventItem']
 type Kind = AuditEvent['resource_type']

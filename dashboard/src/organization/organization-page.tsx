@@ -6,6 +6,7 @@ import { LANGUAGES, type Language } from '../texts/display'
 import { useLanguage, useSay } from '../texts/texts'
 import { Choice } from '../ui/choice'
 import { Check, Note, ProblemNote, TextInput } from '../ui/forms'
+import { Archive } from './archive'
 import { HoursForm } from './hours-form'
 import { Logo } from './logo'
 import { useOrganization, useOrganizationChange, type Organization } from './organization'
@@ -26,6 +27,7 @@ const KINDS_OF_DATA = ['positions', 'events', 'audit'] as const
 const NAME_FIELDS = ['name', 'timezone', 'language', 'address', 'email']
 const FIX_FIELDS = [...FIX_SETTINGS, ...SPEED_SETTINGS, ...ZONE_SETTINGS]
 const PARTS = ['name-and-address', 'plan-and-usage', 'fixes-and-zones', 'events-of-trips', 'employees-on-map', 'punches', 'hours-and-pay', 'retention'] as const
+const PARTS_OF_ADMINS = [...PARTS, 'archive'] as const
 type Props = Tagged<Organization>
 
 /** The organization: what it is called, what it has of its plan, and how fixes, punches and hours
@@ -42,7 +44,7 @@ export function OrganizationPage() {
       {found.data && (
         <>
           <nav className="row contents" aria-label={say('on-this-page')}>
-            {PARTS.map((part) => <a key={part} href={`#${part}`}>{say(part)}</a>)}
+            {(mayChange ? PARTS_OF_ADMINS : PARTS).map((part) => <a key={part} href={`#${part}`}>{say(part)}</a>)}
           </nav>
           <NameForm {...found.data} />
           <Logo organization={found.data.item} />
@@ -53,6 +55,7 @@ export function OrganizationPage() {
           <PunchForm {...found.data} />
           <HoursForm {...found.data} />
           <Retention retention={found.data.item.retention} />
+          {mayChange && <Archive />}
         </>
       )}
     </div>

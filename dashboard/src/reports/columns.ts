@@ -44,7 +44,7 @@ export function cellText(say: Say, language: string, name: string, value: unknow
 }
 
 /** A day without a time: it is the same one in every time zone. */
-function dayText(language: string, day: string): string {
+export function dayText(language: string, day: string): string {
   const style = { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' } as const
   return new Intl.DateTimeFormat(localeOf(language), style).format(new Date(day))
 }

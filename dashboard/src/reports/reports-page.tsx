@@ -1,22 +1,21 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
+import { Link } from 'react-router'
 import { api, data } from '../api/client'
 import { problemOf } from '../api/problem'
-import { useAssetNames } from '../live/live'
 import { useHasRole } from '../session/session'
 import { timeZone } from '../texts/display'
 import { useLanguage, useSay } from '../texts/texts'
 import { inputText } from '../texts/times'
-import { Choice } from '../ui/choice'
 import { given, useFilters } from '../ui/filters'
 import { Button, Note, ProblemNote, TextInput } from '../ui/forms'
 import { offer } from '../ui/offer'
 import { Table } from '../ui/table'
-import { useZoneNames } from '../zones/use-zones'
-import { cellText, columnsOf, GROUPS, REPORTS, type Report, type Row } from './columns'
+import { cellText, columnsOf, REPORTS, type Report, type Row } from './columns'
+import { askedOf, FilterChoices, FILTERS, ReportChoice, RestNote } from './filters'
 
 const MOST = 1_000
 const WEEK_MS = 6 * 24 * 3_600_000
-const FILTERS = ['report', 'from', 'to', 'of', 'asset', 'zone', 'by'] as const
+const NAMES = ['report', 'from', 'to', 'tz', ...FILTERS] as const
 const FORMS = [
   { format: 'CSV', extension: 'csv', type: 'text/csv' },
   { format: 'XLSX', extension: 'xlsx', type: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet' },
@@ -36,24 +35,13 @@ function isDay(text: string): boolean {
 export function ReportsPage() {
   const say = useSay()
   const language = useLanguage()
-  const seesPeople = useHasRole('dispatcher')
-  const assets = useAssetNames()
-  const zones = useZoneNames()
-  const [filters, setFilters] = useFilters(FILTERS)
-  const report = REPORTS.find((each) => each === filters.report) ?? 'day'
-  const from = filters.from || inputText(Date.now() - WEEK_MS).slice(0, 10)
-  const to = filters.to || inputText(Date.now()).slice(0, 10)
-  const groups = GROUPS[report]
-  const isOfPlaces = report === 'visits' || report === 'presence'
-  const isOfPeople = filters.of === 'employee' && !isOfPlaces
-  const query: Query = {
-    ...given({ asset_id: isOfPeople ? '' : filters.asset, zone_id: isOfPeople ? '' : filters.zone }),
-    ...(isOfPeople ? { of: 'employee' } : {}),
-    ...(groups?.includes(filters.by) ? { group_by: filters.by } : {}),
-    from,
-    to,
-    time_zone: timeZone(),
-  }
+  const mayMail = useHasRole('dispatcher')
+  const [{ report: name, from: first, to: last, tz, ...filters }, setFilters] = useFilters(NAMES)
+  const report = REPORTS.find((each) => each === name) ?? 'day'
+  const from = first || inputText(Date.now() - WEEK_MS).slice(0, 10)
+  const to = last || inputText(Date.now()).slice(0, 10)
+  const asked = askedOf(report, filters)
+  const query: Query = { ...asked, from, to, time_zone: tz || timeZone() }
   const rows = useQuery({
     queryKey: ['report', report, query],
     queryFn: ({ signal }) => data(api.GET(pathOf(report), { params: { query: { ...query, limit: MOST } }, signal })),
@@ -69,56 +57,22 @@ export function ReportsPage() {
       <h1>{say('reports')}</h1>
       <p>{say(`report-hint-${report}`)}</p>
       <div className="filters" role="group" aria-label={say('filters')}>
-        <Choice
-          label={say('report')}
-          value={report}
-          values={REPORTS}
-          texts={REPORTS.map((each) => say(`report-${each}`))}
-          onChoose={(next) => setFilters({ report: next, by: '' })}
-        />
+        <ReportChoice report={report} onChange={setFilters} />
         <TextInput type="date" label={say('from')} value={from} onChange={(day) => setFilters({ from: day })} />
         <TextInput type="date" label={say('report-to')} value={to} onChange={(day) => setFilters({ to: day })} />
-        {groups && (
-          <Choice
-            label={say('report-by')}
-            value={groups.includes(filters.by) ? filters.by : groups[0]!}
-            values={groups}
-            texts={groups.map((each) => each.split(',').map((part) => say(`report-group-${part}`)).join(', '))}
-            onChoose={(by) => setFilters({ by })}
-          />
-        )}
-        {seesPeople && !isOfPlaces && (
-          <Choice
-            label={say('report-of')}
-            value={isOfPeople ? 'employee' : ''}
-            values={['', 'employee']}
-            texts={[say('report-of-assets'), say('report-of-employees')]}
-            onChoose={(of) => setFilters({ of })}
-          />
-        )}
-        {!isOfPeople && (
-          <>
-            <Choice
-              label={say('asset')}
-              value={filters.asset}
-              values={['', ...assets.map(({ id }) => id)]}
-              texts={[say('all'), ...assets.map(({ name }) => name)]}
-              onChoose={(asset) => setFilters({ asset })}
-            />
-            <Choice
-              label={say('report-zone')}
-              value={filters.zone}
-              values={['', ...(zones.data ?? []).map(({ id }) => id)]}
-              texts={[say('all'), ...(zones.data ?? []).map(({ name }) => name)]}
-              onChoose={(zone) => setFilters({ zone })}
-            />
-          </>
-        )}
+        <FilterChoices report={report} filters={filters} onChange={setFilters} />
       </div>
+      <RestNote filters={filters} onChange={setFilters} />
+      {tz !== '' && tz !== timeZone() && <p className="small">{say('report-days-of', { zone: tz })}</p>}
       {rows.error && <ProblemNote problem={problemOf(rows.error)} />}
       {!rows.error && <Table label={say(`report-${report}`)} columns={columns} rows={found} empty={say('report-empty')} />}
       {(rows.data?.total ?? 0) > MOST && <Note kind="plain">{say('report-first', { count: MOST, all: rows.data!.total })}</Note>}
       <SaveButtons report={report} query={query} />
+      {mayMail && (
+        <p>
+          <Link to={`/report-schedules?${String(new URLSearchParams({ report, ...given(filters) }))}`}>{say('report-mail')}</Link>
+        </p>
+      )}
     </div>
   )
 }

@@ -16,6 +16,7 @@ const PAGES: readonly Place[] = [
   { name: 'map', place: '/', role: 'viewer', group: 'fleet' },
   { name: 'history', place: '/history', role: 'viewer', group: 'fleet' },
   { name: 'reports', place: '/reports', role: 'viewer', group: 'fleet' },
+  { name: 'report-schedules', place: '/report-schedules', role: 'dispatcher', group: 'fleet' },
   { name: 'zones', place: '/zones', role: 'viewer', group: 'fleet' },
   { name: 'alerts', place: '/alerts', role: 'viewer', group: 'fleet' },
   { name: 'breaches', place: '/breaches', role: 'viewer', group: 'fleet' },

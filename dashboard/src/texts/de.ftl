@@ -1229,3 +1229,93 @@ report-column-assets = Maschinen
 report-column-start-zones = Von
 report-column-end-zones = Nach
 report-column-zones = Zonen
+report-chosen = { $count ->
+    [one] die gewählte
+   *[other] die { $count } gewählten
+}
+report-clients = { $count ->
+    [one] 1 Kunde
+   *[other] { $count } Kunden
+}
+report-people = { $count ->
+    [one] 1 Person
+   *[other] { $count } Personen
+}
+report-tags = mit Schlagwort { $tags }
+report-only = Nur { $what }.
+report-of-all = Alle zeigen
+report-days-of = Tage von { $zone }.
+report-mail = Diesen Bericht regelmäßig per E-Mail senden
+report-tag = Mit einem dieser Schlagwörter
+report-tag-hint = Mit Kommas; ohne Angabe alle Maschinen.
+report-schedules = Zeitpläne
+report-schedules-hint = Jeder Empfänger erhält eine E-Mail mit einem Link, wenn ein Tag, eine Woche oder ein Monat vorbei ist. Wer den Link öffnet, meldet sich an und sieht, was er dann sehen darf.
+schedule-new = Neuer Zeitplan
+schedule-change = { $name } ändern
+schedule-add = Zeitplan hinzufügen
+no-schedules = Noch wird kein Bericht per E-Mail gesendet.
+cadence = Wann
+cadence-daily = Täglich
+cadence-weekly = Wöchentlich
+cadence-monthly = Monatlich
+cadence-daily-hint = Über den Tag davor.
+cadence-weekly-hint = Über die Woche davor, von Montag bis Sonntag.
+cadence-monthly-hint = Über den Monat davor.
+schedule-weekday = Wochentag
+schedule-month-day = Tag des Monats
+schedule-month-day-hint = Hat ein Monat weniger Tage, dann sein letzter.
+schedule-time = Uhrzeit
+schedule-zone-hint = Etwa Europe/Zurich; ohne Angabe die der Organisation.
+schedule-recipients = Empfänger
+schedule-search = Personen suchen
+schedule-nobody = Wählen Sie mindestens einen Empfänger.
+schedule-to-me = An mich senden
+schedule-others = { $count ->
+    [one] Eine weitere Person erhält ihn auch: Das ändert nur ein Administrator.
+   *[other] { $count } weitere erhalten ihn auch: Das ändert nur ein Administrator.
+}
+schedule-people = { $count ->
+    [one] 1 Person
+   *[other] { $count } Personen
+}
+schedule-you-and = { $count ->
+    [one] Sie
+   *[other] { $count } Personen, auch Sie
+}
+schedule-when-daily = Täglich um { $time } ({ $zone })
+schedule-when-weekly = { $day } um { $time } ({ $zone })
+schedule-when-monthly = Am { $day }. des Monats um { $time } ({ $zone })
+schedule-next = Nächster
+schedule-last = Zuletzt gesendet
+schedule-off = Ausgeschaltet
+schedule-never = Noch nie
+schedule-left-out = { $count ->
+    [one] 1 Empfänger erhielt keinen: nicht aktiv, oder ohne das Recht, ihn zu lesen.
+   *[other] { $count } Empfänger erhielten keinen: nicht aktiv, oder ohne das Recht, ihn zu lesen.
+}
+schedule-error = Die letzte E-Mail ließ sich nicht senden: { $error }
+schedule-send = Jetzt einen an mich
+schedule-sent = Eine E-Mail mit dem neuesten „{ $name }“ ist auf dem Weg zu Ihnen.
+schedule-switch-off = Ausschalten
+schedule-switch-on = Einschalten
+sure-delete-schedule = „{ $name }“ löschen? Niemand erhält ihn mehr.
+thing-report-schedule = Zeitplan eines Berichts
+quota-report-schedules = Zeitpläne von Berichten
+problem-no-letters = Ein Benutzer für Programme erhält keine E-Mails.
+archive = Archiv
+archive-hint = Hat der Betreiber ein Archiv, wandern alte Positionen aus der Datenbank dorthin. Die Seiten zeigen beide gleich.
+archive-none = Im Archiv ist nichts.
+archive-days = Im Archiv
+archive-from-to = { $count ->
+    [one] 1 Tag, { $first }
+   *[other] { $count } Tage, { $first } bis { $last }
+}
+archive-live = In der Datenbank ab
+archive-fixes = Positionen im Archiv
+archive-size = Größe
+archive-megabytes = { $size } MB
+archive-moved = Zuletzt verschoben
+archive-failed = { $count ->
+    [one] 1 Tag ließ sich nicht ins Archiv verschieben ({ $at }): { $day }. Er bleibt in der Datenbank und wird jede Stunde neu versucht; dauert es an, sagen Sie es dem Betreiber.
+   *[other] { $count } Tage ließen sich nicht ins Archiv verschieben ({ $at }), der neueste { $day }. Sie bleiben in der Datenbank und werden jede Stunde neu versucht; dauert es an, sagen Sie es dem Betreiber.
+}

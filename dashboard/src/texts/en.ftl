@@ -1229,3 +1229,93 @@ report-column-assets = Machines
 report-column-start-zones = From
 report-column-end-zones = To
 report-column-zones = Zones
+report-chosen = { $count ->
+    [one] the chosen one
+   *[other] the { $count } chosen ones
+}
+report-clients = { $count ->
+    [one] 1 client
+   *[other] { $count } clients
+}
+report-people = { $count ->
+    [one] 1 person
+   *[other] { $count } people
+}
+report-tags = tagged { $tags }
+report-only = Only { $what }.
+report-of-all = Show all
+report-days-of = Days of { $zone }.
+report-mail = Mail this report on a schedule
+report-tag = With any of these tags
+report-tag-hint = With commas; all machines without it.
+report-schedules = Report schedules
+report-schedules-hint = Each recipient gets a letter with a link when a day, a week or a month is over. Who opens the link signs in, and sees what they may see then.
+schedule-new = New schedule
+schedule-change = Change { $name }
+schedule-add = Add schedule
+no-schedules = No report is mailed yet.
+cadence = When
+cadence-daily = Daily
+cadence-weekly = Weekly
+cadence-monthly = Monthly
+cadence-daily-hint = About the day before.
+cadence-weekly-hint = About the week before, from Monday to Sunday.
+cadence-monthly-hint = About the month before.
+schedule-weekday = Day of the week
+schedule-month-day = Day of the month
+schedule-month-day-hint = Where a month has fewer days, its last one.
+schedule-time = Time of day
+schedule-zone-hint = Such as Europe/Zurich; the organization's unless you name one.
+schedule-recipients = Recipients
+schedule-search = Search people
+schedule-nobody = Choose at least one recipient.
+schedule-to-me = Mail it to me
+schedule-others = { $count ->
+    [one] Another person gets it, too: only an admin changes that.
+   *[other] { $count } others get it, too: only an admin changes that.
+}
+schedule-people = { $count ->
+    [one] 1 person
+   *[other] { $count } people
+}
+schedule-you-and = { $count ->
+    [one] you
+   *[other] { $count } people, you too
+}
+schedule-when-daily = Daily at { $time } ({ $zone })
+schedule-when-weekly = { $day } at { $time } ({ $zone })
+schedule-when-monthly = Day { $day } of the month at { $time } ({ $zone })
+schedule-next = Next one
+schedule-last = Mailed last
+schedule-off = Switched off
+schedule-never = Never
+schedule-left-out = { $count ->
+    [one] 1 recipient got none: not active, or without the right to read it.
+   *[other] { $count } recipients got none: not active, or without the right to read it.
+}
+schedule-error = The last letter could not be sent: { $error }
+schedule-send = Send me one now
+schedule-sent = A letter with the newest “{ $name }” is on its way to you.
+schedule-switch-off = Switch off
+schedule-switch-on = Switch on
+sure-delete-schedule = Delete “{ $name }”? Nobody gets it any more.
+thing-report-schedule = Report schedule
+quota-report-schedules = Report schedules
+problem-no-letters = A user for programs gets no letters.
+archive = Archive
+archive-hint = Where the operator has an archive, old positions move there out of the database. Pages show both alike.
+archive-none = Nothing is in the archive.
+archive-days = In the archive
+archive-from-to = { $count ->
+    [one] 1 day, { $first }
+   *[other] { $count } days, { $first } to { $last }
+}
+archive-live = In the database from
+archive-fixes = Positions in the archive
+archive-size = Size
+archive-megabytes = { $size } MB
+archive-moved = Moved last
+archive-failed = { $count ->
+    [one] 1 day could not be moved into the archive ({ $at }): { $day }. It stays in the database, and is tried again every hour; if this lasts, tell the operator.
+   *[other] { $count } days could not be moved into the archive ({ $at }), the newest { $day }. They stay in the database, and are tried again every hour; if this lasts, tell the operator.
+}

@@ -9,6 +9,7 @@ import { ZONE_KINDS } from '../zones/shapes'
 import { OVERTIME, EACH, PERIODS } from '../organization/hours'
 import { FIX_SETTINGS, PUNCH_SETTINGS, SPEED_SETTINGS, textName, ZONE_SETTINGS } from '../organization/settings'
 import { KINDS } from '../audit/audit-page'
+import { CADENCES } from '../reports/schedule-form'
 import { KINDS as GATEWAY_KINDS } from '../gateways/kinds'
 import { REASONS as UNKNOWN_REASONS } from '../unknown-devices/reasons'
 import { REASONS } from '../quarantine/reasons'
@@ -73,6 +74,9 @@ describe('texts', () => {
       ],
       'alert-': ['enter', 'exit', 'pass-through'],
       'told-': ['enter', 'exit', 'dwell', 'overspeed', 'schedule'],
+      'cadence-': CADENCES.flatMap((each) => [each, `${each}-hint`]),
+      'schedule-when-': CADENCES,
+      'schedule-': ['you-and', 'people', 'add', 'switch-off', 'switch-on'],
       'shape-': ['polygon', 'multipolygon', 'point', 'linestring'],
       'file-': ['has-too-many', 'too-large', 'unreadable', 'of-another-kind'],
       ...Object.fromEntries(Object.values(NUMBERS).map(({ text }) => [text, ['', '-hint']])),

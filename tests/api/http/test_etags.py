@@ -25,6 +25,7 @@ CHANGES: dict[str, Any] = {
     **{name: {"name": "Other"} for name in PLAIN},
     "employees": {"name": "Other"},
     "gateways": {"name": "Other"},
+    "report-schedules": {"name": "Other"},
     "parts": {"name": "Other"},
     "inventory": {"reorder_point": 4},
     "quotes": {"title": "Other"},
@@ -48,8 +49,10 @@ DELETED = (
     "parts",
     "work-orders",
     "inspection-templates",
+    "report-schedules",
     *PLAIN,
 )
+REPORT = {"name": "x", "report": "day", "cadence": "daily"}
 TEMPLATE = {
     "name": "Daily",
     "sections": [
@@ -83,6 +86,7 @@ async def _things(api: RunningApi, org: Organization) -> dict[str, str]:
         "work-orders": (await org.admin.post("/v1/work-orders", {"title": "x"})).json["id"],
     }
     new = dict.fromkeys((*PLAIN, "employees"), NEW) | {"gateways": NEW | {"kind": "tts"}}
+    new["report-schedules"] = REPORT
     for name, body in new.items():
         ids[name] = (await org.admin.post(f"/v1/{name}", body)).json["id"]
     ids |= await stocked(org, quantity=0)
@@ -222,6 +226,7 @@ async def test_a_new_thing_has_the_tag_that_a_get_gives(north: Organization) -> 
         "parts": {"number": "tagged", "name": "x"},
         "work-orders": {"title": "x"},
         "inspection-templates": TEMPLATE,
+        "report-schedules": REPORT,
     }
     for name, body in bodies.items():
         made = await north.admin.post(f"/v1/{name}", body)
