@@ -21,6 +21,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import psycopg
+from psycopg import sql
+
 from stack.errors import StackError
 from stack.host.os_user import Capability, OsUser, service_identity
 from stack.host.process import Command, Process
@@ -29,7 +32,7 @@ from stack.servers.postgres import LOOPBACK, free_port, make_home, write_private
 
 MACHINES = 3
 PATRONI = Path(sys.prefix) / "cluster" / "bin" / "patroni"
-DATABASE = "postgres"
+DATABASE = "opsc"  # one of its own: Patroni needs `postgres`, and ours lets nobody else in
 _CONFIGURATION = Path(__file__).parents[2] / "deploy" / "cluster" / "patroni.yml"
 _ETCD = "usr/bin/etcd"
 _START_S = 90.0
@@ -116,12 +119,11 @@ class Cluster:
     def __init__(self, machines: Sequence[Machine], etcd: list[Process], password: str) -> None:
         self.machines, self.etcd, self._password = machines, etcd, password
 
-    @property
-    def url(self) -> str:
-        """The superuser's, at all addresses."""
+    def url(self, database: str = DATABASE) -> str:
+        """Return the superuser's URL, at all addresses."""
         hosts = ",".join(f"{LOOPBACK}:{one.postgres_port}" for one in self.machines)
         login = f"postgres:{self._password}"
-        return f"postgresql://{login}@{hosts}/{DATABASE}?target_session_attrs=read-write"
+        return f"postgresql://{login}@{hosts}/{database}?target_session_attrs=read-write"
 
     def leader(self) -> Machine | None:
         """Return the machine that can be written to, as it says itself."""
@@ -169,12 +171,18 @@ async def running_cluster(folder: Path) -> AsyncIterator[Cluster]:
         for machine in machines:
             machine.start()
         await cluster.whole()
+        await asyncio.to_thread(_make_database, cluster.url("postgres"))
         yield cluster
     finally:
         await asyncio.gather(*(asyncio.to_thread(one.stop) for one in machines))
         for process in cluster.etcd:
             process.signal(signal.SIGCONT)
             process.stop()
+
+
+def _make_database(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
 
 def _machine(

@@ -289,7 +289,7 @@ async def _taken_apart(
     variation = Variation(
         has_ingest=False,
         listener={**key, **doors},
-        database_url=None if cluster is None else cluster.url,
+        database_url=None if cluster is None else cluster.url(),
     )
     stack = await ending.enter_async_context(
         running_stack(data, say, asyncio.Event(), variation=variation)
