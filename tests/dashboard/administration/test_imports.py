@@ -71,7 +71,8 @@ async def test_a_track_is_uploaded_to_a_machine_and_a_job_is_cancelled(
     await upload.click()
     async with doing_jobs(api.database):
         await expect(page.get_by_role("row", name="2 points")).to_contain_text("Done")
-    assert api.sql("SELECT fix_flags FROM inbox") == [(Flag.UPLOADED,)]
+    flags = api.sql("SELECT fix_flags FROM inbox WHERE org_id = %s", org.org_id)
+    assert flags == [(Flag.UPLOADED,)]
 
 
 async def test_a_viewer_sees_imports_and_begins_none(pages: Pages, org: Organization) -> None:

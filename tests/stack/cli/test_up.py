@@ -22,6 +22,7 @@ import msgspec
 import psycopg
 import pytest
 
+from db.core.connect import DATABASE_URL_FORM
 from db.core.secrets import new_secret_key
 from stack.servers.runtime import AlreadyRunning, NotRunning, load_secrets, read_stack, sole_owner
 from tests.db.catalog import catalogue
@@ -425,5 +426,4 @@ def test_a_database_url_that_cannot_be_read_is_not_shown(
         timeout=WAIT_S,
     )
     assert (done.returncode, done.stdout) == (code, "")
-    form = "a URL like postgresql://user:password@host:port/database"
-    assert done.stderr == f"opsc: OPSC_DATABASE_URL: must be {form}\n"
+    assert done.stderr == f"opsc: OPSC_DATABASE_URL: must be {DATABASE_URL_FORM}\n"

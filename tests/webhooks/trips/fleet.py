@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
+from api.openapi.event_types import EVENT_KINDS
 from archive.reading import Archive
 from archive.trips import FixesOf, worked_out
 from db.core.connect import Connection, Pool, pool
@@ -20,6 +23,11 @@ from webhooks.metrics import WebhookMetrics
 from webhooks.trips import TripEvents, TripLimits
 
 AT_ONCE = TripLimits(gather_s=0)
+DOCUMENTED = {
+    kind.name: Draft202012Validator(kind.data_schema() | {"additionalProperties": False})
+    for kind in EVENT_KINDS
+    if kind.name.startswith(("trip.", "asset.stopped"))
+}
 _INSERT = (
     "INSERT INTO gps_events (org_id, tracker_id, time, seq, received_at, lat, lon, flags)"
     " VALUES (%s, %s, %s, 0, %s, 0, %s, %s)"
@@ -76,12 +84,16 @@ class Fleet:
         return await cursor.fetchall()
 
     async def events(self, vehicle: Vehicle | None = None) -> list[tuple[str, dict[str, Any]]]:
+        """Return the type and the data of each event, which are as they are documented."""
         asset = format_id("ast", (vehicle or self.vehicle).asset_id)
-        return await self.rows(
+        told = await self.rows(
             "SELECT type, data FROM events WHERE org_id = %s AND data ->> 'asset_id' = %s"
             " ORDER BY position",
             *(self.tenant.org_id, asset),
         )
+        for kind, data in told:
+            DOCUMENTED[kind].validate(data)
+        return told
 
     async def words(self, vehicle: Vehicle | None = None) -> list[str]:
         told = await self.events(vehicle)
