@@ -130,13 +130,19 @@ class Cluster:
         return next((one for one in self.machines if one.leads), None)
 
     def is_whole(self) -> bool:
-        """Whether one leads, and all others follow, one of them so that commits wait for it."""
+        """Whether one leads, and all others follow it, one of them so that commits wait for it."""
         states = [one.state() for one in self.machines]
-        roles = sorted(str(state.get("role")) for state in states)
+        leaders = [state for state in states if state.get("role") == "primary"]
+        followers = [
+            state
+            for state in states
+            if state.get("replication_state") == "streaming"
+            and [state.get("timeline")] == [leader.get("timeline") for leader in leaders]
+        ]
         return (
-            roles == ["primary", *["replica"] * (MACHINES - 1)]
-            and all(state.get("state") in ("running", "streaming") for state in states)
-            and any(state.get("sync_standby") for state in states)
+            [state.get("state") for state in leaders] == ["running"]
+            and len(followers) == MACHINES - 1
+            and any(state.get("sync_standby") for state in followers)
         )
 
     async def whole(self) -> None:
