@@ -28,7 +28,7 @@ DATABASE_URL_FORM = (
     "a URL like postgresql://user:password@host:port/database, with commas between several"
     " host:port"
 )
-_CONNECT_S, _CONNECT_EACH_S = 10, 5  # to the only server, and to each of several
+_CONNECT_S, _CONNECT_EACH_S = 10, 2  # to the only server, and to each of several
 _ANSWER_S, _CANCEL_S = 5, 2  # of an answer beyond the limit of a statement; of a cancellation
 _WAITS_FOR_STANDBYS = "SyncRepWaitForLSN"  # what a COMMIT is in meanwhile; its text is translated
 _SCHEMES = ("postgresql://", "postgres://")
