@@ -147,13 +147,13 @@ class Erasing:
         steps.append(lambda conn: _messages(conn, wanted, rows))
         for step in steps:
             while any(erased := await self._step(job, step)) and not stop.is_set():
-                found += erased
+                found = found.and_also(erased)
         await self._step(job, lambda conn: _position(conn, wanted))
         for day, pieces in await self._archived(wanted):
             if stop.is_set():
                 return found
-            found += await self._rewrite(job, day, pieces)
-        return found + await self._remove_objects(job, wanted)
+            found = found.and_also(await self._rewrite(job, day, pieces))
+        return found.and_also(await self._remove_objects(job, wanted))
 
     async def _step(
         self, job: ClaimedJob, work: Callable[[Connection], Awaitable[Erased]]
@@ -221,7 +221,7 @@ class Erasing:
                 await moving.removed(conn, path)
                 return Erased(objects=1)
 
-            removed += await self._step(job, note)
+            removed = removed.and_also(await self._step(job, note))
         return removed
 
     async def _end(self, job: ClaimedJob, state: JobState, error: str | None = None) -> None:

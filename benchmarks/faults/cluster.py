@@ -48,7 +48,7 @@ def _found_etcd(roots: Sequence[Path]) -> Path | None:
 
 
 class Machine:
-    """Patroni, and the PostgreSQL that it keeps. `number` counts from 0."""
+    """Patroni, and the PostgreSQL that it keeps."""
 
     def __init__(self, command: Command, data_dir: Path, ports: Mapping[str, int]) -> None:
         self._command, self._data_dir = command, data_dir

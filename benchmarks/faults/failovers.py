@@ -45,7 +45,11 @@ async def standbys_frozen(system: FaultSystem, extent: Extent) -> None:
     standbys = [machine for machine in cluster.machines if machine is not primary]
     for machine in standbys:
         machine.freeze()
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(1)  # what was under way
+    before = await asyncio.to_thread(system.ingest.metric, _STORED)
+    await asyncio.sleep(seconds - 1)
+    if await asyncio.to_thread(system.ingest.metric, _STORED) != before:
+        raise StackError("fixes were stored that no standby has")
     system.done[f"standbys frozen for {seconds} s"] += 1
     with _measured(system):
         for machine in standbys:

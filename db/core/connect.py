@@ -67,6 +67,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
         """All that is asked of the server passes through here."""
         if "timeout" in options:
             return await super().wait(*args, **options)
+        self._gave_up_standbys = False  # for a caller that gave up itself
         try:
             answer = await super().wait(*args, timeout=self.answer_s, **options)
         except _WaitTimeout:
@@ -75,7 +76,6 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
             self.pgconn.finish()
             raise NoAnswer from None
         if self._gave_up_standbys:
-            self._gave_up_standbys = False
             raise NotReplicated
         return answer
 

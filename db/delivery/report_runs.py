@@ -6,9 +6,10 @@ others for the application.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
@@ -16,26 +17,26 @@ from db.core.fetch import rows_of
 
 # Who gets a report, if the link in it is to show something: employees' ways are for dispatchers and
 # admins.
-_GETS_IT: LiteralString = """
+_GETS_IT = sql.SQL("""
 u.password_hash IS NOT NULL AND (u.deactivated_at IS NULL OR u.deactivated_at > now())
 AND (u.role IN ('dispatcher', 'admin')
      OR NOT (schedule.filters ? 'employee_id' OR schedule.filters @> '{"of": "employee"}'))
-"""
-_RECIPIENTS: LiteralString = f"""
+""")
+_RECIPIENTS = sql.SQL("""
 SELECT u.id, u.email
   FROM report_schedules AS schedule JOIN users AS u
     ON u.org_id = schedule.org_id AND u.id = ANY (%(users)s)
- WHERE schedule.id = %(schedule)s AND {_GETS_IT}
-"""  # noqa: S608  # a constant
-_LETTER: LiteralString = f"""
+ WHERE schedule.id = %(schedule)s AND {gets_it}
+""").format(gets_it=_GETS_IT)
+_LETTER = sql.SQL("""
 SELECT schedule.name, schedule.report, schedule.filters, schedule.time_zone,
        letter.period_from, letter.period_to
   FROM mail_outbox AS letter
   JOIN report_schedules AS schedule
     ON schedule.org_id = letter.org_id AND schedule.id = letter.schedule_id
   JOIN users AS u ON u.org_id = letter.org_id AND u.email = letter.email
- WHERE letter.org_id = %s AND letter.id = %s AND {_GETS_IT}
-"""  # noqa: S608  # a constant
+ WHERE letter.org_id = %s AND letter.id = %s AND {gets_it}
+""").format(gets_it=_GETS_IT)
 
 
 class DueSchedule(NamedTuple):

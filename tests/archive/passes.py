@@ -37,3 +37,8 @@ async def archive(
         )
     assert passed is not None
     return passed
+
+
+def files(folder: Path) -> list[Path]:
+    """Return all files below a folder, in order."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())

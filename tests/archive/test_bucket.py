@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from archive.errors import ArchiveUnavailable, StoreError
 from archive.mover import KEPT_FOR_READERS, MoverLimits
@@ -15,11 +14,9 @@ from archive.store import Store, StoreUrl
 from db.core.connect import Connection
 from tests.archive.buckets import Bucket, Line, running_bucket, running_s3rver
 from tests.archive.erasures import erase, erasing_asked, phones
-from tests.archive.fleet import NOW, admin_of, in_database, insert, minutes, objects_of, seen, truck
+from tests.archive.fleet import NOW, in_database, insert, minutes, objects_of, seen, truck
 from tests.archive.passes import archive
 from tests.servers import DatabaseUnderTest
-
-admin = pytest_asyncio.fixture(admin_of)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
 
 from archive.errors import StoreError
@@ -26,16 +25,9 @@ from tests.archive.erasures import (
     phones,
     stored_keys,
 )
-from tests.archive.fleet import NOW, OLD, admin_of, insert, minutes, objects_of, seen, truck
+from tests.archive.fleet import NOW, OLD, insert, minutes, objects_of, seen, truck
 from tests.archive.passes import FORK, archive, folder_store
 from tests.servers import DatabaseUnderTest
-
-admin = pytest_asyncio.fixture(admin_of)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return folder_store(tmp_path)
 
 
 @pytest_asyncio.fixture

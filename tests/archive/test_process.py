@@ -8,18 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from db.core.connect import Connection
 from stack.installed.archive_page import ArchiveState, archive_state
 from stack.servers.postgres import free_port
-from tests.archive.fleet import admin_of, in_database, objects_of, seen, truck
+from tests.archive.fleet import in_database, objects_of, seen, truck
 from tests.archive.passes import folder_store
 from tests.servers import ANY_PORT, DatabaseUnderTest
 from tests.waiting import until
 from tests.webhooks.delivering_process import process
-
-admin = pytest_asyncio.fixture(admin_of)
 
 
 async def test_the_delivering_role_moves_what_is_old(

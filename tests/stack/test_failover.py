@@ -83,6 +83,18 @@ async def test_what_is_not_replicated_counts_as_not_done(pair: Pair, in_transact
     assert await asyncio.to_thread(_is_made, pair)
 
 
+async def test_a_caller_that_gives_up_itself_leaves_the_connection_as_good_as_before(
+    pair: Pair,
+) -> None:
+    receiver = stop_replicating(pair)
+    async with await connect(pair[0].admin_url(), "test") as conn:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await conn.execute("CREATE TABLE made ()")
+        os.kill(receiver, signal.SIGCONT)
+        await conn.execute("CREATE TABLE also_made ()")
+
+
 def _is_made(pair: Pair) -> bool:
     with psycopg.connect(pair[0].admin_url()) as conn:
         return conn.execute("SELECT to_regclass('made') IS NOT NULL").fetchall() == [(True,)]
