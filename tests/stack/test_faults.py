@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -31,7 +32,7 @@ async def test_whatever_is_broken_nothing_is_lost_doubled_disordered_or_untold()
     results: dict[str, RowResult] = {}
     async for one in run_rows(IN_SHORT, is_short=True, seed=1, say=print):
         results[one.key] = one
-        assert one.is_good, one
+        assert one.is_good, json.dumps(one.as_json(), indent=1)  # whole: a repr is cut
         assert one.loaded is not None, f"row {one.key} was skipped: {one.skipped}"
         assert one.done, f"row {one.key} did nothing"
         assert one.loaded.events > 0
