@@ -171,7 +171,7 @@ class Mover:
             await asyncio.sleep(self._limits.rest_s)
 
     async def _move_piece(self, conn: Connection, org_id: UUID, day: date, rows: int) -> int:
-        """Move the first fixes that are left of a day, at most so many; how many they were."""
+        """Move the first fixes that are left of a day, at most `rows`; returns their number."""
         older = await moving.known_object(conn, org_id, day)
         text = await moving.read(conn, org_id, day, rows)
         if not text:
