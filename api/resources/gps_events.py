@@ -23,11 +23,13 @@ from api.request.route import TenantRoute
 from api.resources.exports import (
     OF_PAGES,
     PAGE_ROWS,
+    FileQuery,
     Pages,
+    Place,
     columns_of,
     exported,
     file_types,
-    is_newest_first,
+    in_order_of_file,
     shape_wanted,
     wanted_form,
 )
@@ -85,7 +87,7 @@ class GpsEventList(ListOf[GpsEventItem]):
     )
 
 
-class GpsEventQuery(AreaQuery):
+class GpsEventQuery(FileQuery, AreaQuery):
     """Fixes with `time` in [from, to)."""
 
     asset_id: Annotated[
@@ -248,18 +250,23 @@ async def _export(request: Request, access: Access, query: GpsEventQuery, form: 
     _leave_out(query, "A file has all, by time", "max_points", "received_after")
     async with access.transaction() as conn:
         wanted = await _wanted(conn, access, query)
-    pages = _pages(access, wanted, descending=is_newest_first(query))
-    return await exported(request, access, "gps-events", form, pages, shape)
+    query = in_order_of_file(query)
+    place = Place(access, query, "gps-events", HistoryKey)
+    pages = _pages(access, wanted, place, descending=query.sort == "-time")
+    goes_on = place.after is not None
+    return await exported(request, access, "gps-events", form, pages, shape, goes_on=goes_on)
 
 
-async def _pages(access: Access, wanted: WantedFixes, *, descending: bool) -> Pages:
+async def _pages(
+    access: Access, wanted: WantedFixes, place: Place[HistoryKey], *, descending: bool
+) -> Pages:
     """Yield the rows page by page, each read in transactions of its own."""
-    after: HistoryKey | None = None
+    after = place.after
     while True:
         cut = Cut(descending, after, PAGE_ROWS, 0)
         rows = await wanted.listing(access.state.archive, access.transaction, cut)
         if rows:
-            yield [fix_item(row) for row in rows]
+            yield [place.row(row.key, fix_item(row)) for row in rows]
             after = rows[-1].key
         if rows.goes_on_behind is not None:
             after = HistoryKey(*rows.goes_on_behind)

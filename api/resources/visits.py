@@ -14,16 +14,18 @@ from api.http.encoding import id_text, ok, optional_id_text, optional_time_text,
 from api.http.problems import not_found
 from api.request.access import Access, Reader
 from api.request.document_answers import varying
-from api.request.paging import ListOf, ListQuery, Page, order_of
+from api.request.paging import ListOf, Page, order_of
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.exports import (
     PAGE_ROWS,
+    FileQuery,
     Pages,
+    Place,
     columns_of,
     exported,
     file_types,
-    is_newest_first,
+    in_order_of_file,
     shape_wanted,
     wanted_form,
 )
@@ -74,7 +76,7 @@ class VisitItem(BaseModel):
     )
 
 
-class VisitQuery(ListQuery):
+class VisitQuery(FileQuery):
     """Visits that share an instant with [from, to)."""
 
     asset_id: fields.AssetId | None = None
@@ -115,29 +117,32 @@ async def list_visits(
         shape = shape_wanted(query, VISITS, form)
         async with access.transaction() as conn:
             await check_filters(conn, query)
-        pages = _pages(access, wanted, Order("time", is_newest_first(query)))
-        return await exported(request, access, "visits", form, pages, shape)
+        query = in_order_of_file(query)
+        place = Place(access, query, "visits", RowKey)
+        pages, goes_on = _pages(access, wanted, place, query.order), place.after is not None
+        return await exported(request, access, "visits", form, pages, shape, goes_on=goes_on)
     page = Page(access, query, "visits", RowKey)
     async with access.transaction() as conn:
         await check_filters(conn, query)
         rows, total = await page.read(conn, visits.VISITS, wanted, query.order)
-    answer = await page.response(
-        rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=visit_item
-    )
-    return varying(answer)
+    return varying(await page.response(rows, total, key=_key, item=visit_item))
 
 
-async def _pages(access: Access, wanted: VisitFilter, order: Order) -> Pages:
+def _key(visit: ListedVisit) -> RowKey:
+    return RowKey(visit.entered_at, visit.id)
+
+
+async def _pages(access: Access, wanted: VisitFilter, place: Place[RowKey], order: Order) -> Pages:
     """Yield the rows page by page, each read in a transaction of its own."""
-    after: RowKey | None = None
+    after = place.after
     while True:
         async with access.transaction() as conn:
             rows = await visits.VISITS.listing(
                 conn, wanted, order=order, after=after, limit=PAGE_ROWS, offset=0
             )
         if rows:
-            yield [visit_item(row) for row in rows]
-            after = RowKey(rows[-1].entered_at, rows[-1].id)
+            yield [place.row(_key(row), visit_item(row)) for row in rows]
+            after = _key(rows[-1])
         if len(rows) < PAGE_ROWS and not rows.is_cut:
             return
 

@@ -20,16 +20,18 @@ from api.http.encoding import id_text, optional_id_text, optional_time_text, tim
 from api.http.problems import bad_parameter
 from api.request.access import Access, Reader
 from api.request.document_answers import varying
-from api.request.paging import ListOf, ListQuery, Page, Total
+from api.request.paging import ListOf, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.exports import (
     PAGE_ROWS,
+    FileQuery,
     Pages,
+    Place,
     columns_of,
     exported,
     file_types,
-    is_newest_first,
+    in_order_of_file,
     shape_wanted,
     wanted_form,
 )
@@ -107,7 +109,7 @@ class StopItem(_Item):
     )
 
 
-class TripQuery(ListQuery):
+class TripQuery(FileQuery):
     """What shares an instant with [from, to)."""
 
     asset_id: fields.AssetId | None = None
@@ -193,13 +195,16 @@ async def _answered(
 
     if form is not None:
         shape = shape_wanted(query, shape, form)
+        query = in_order_of_file(query)
+        place = Place(access, query, name, _Key)
         found = await _found(access, query, rules, kind)
-        rows = list(reversed(found)) if is_newest_first(query) else found
-        pages = _pages(access, query.asset_id, rows, whole)
-        return await exported(request, access, name, form, pages, shape)
+        rows = _behind(found, place.after, descending=query.sort == "-started_at")
+        pages, goes_on = _pages(access, query.asset_id, rows, place, whole), place.after is not None
+        return await exported(request, access, name, form, pages, shape, goes_on=goes_on)
     page = Page(access, query, name, _Key)
     found = await _found(access, query, rules, kind)
-    rows = _page_of(found, page, descending=query.sort == "-started_at")
+    rows = _behind(found, page.after, descending=query.sort == "-started_at")
+    rows = rows[page.fetch_offset : page.fetch_offset + page.fetch_limit]
     async with access.transaction() as conn:
         zones = await zones_of(conn, query.asset_id, rows)
     answer = await page.response(
@@ -231,6 +236,7 @@ async def _pages(
     access: Access,
     asset_id: UUID | None,
     found: Sequence[Found[FOUND]],
+    place: Place[_Key],
     whole: Callable[[Found[FOUND], ZonesAt], dict[str, Any]],
 ) -> Pages:
     """Yield the rows page by page; the zones of each are read in a transaction of its own."""
@@ -238,7 +244,7 @@ async def _pages(
         rows = found[begin : begin + PAGE_ROWS]
         async with access.transaction() as conn:
             zones = await zones_of(conn, asset_id, rows)
-        yield [whole(row, zones) for row in rows]
+        yield [place.row(_Key(row.first_us), whole(row, zones)) for row in rows]
 
 
 def _rules(query: TripQuery) -> TripRules:
@@ -272,19 +278,18 @@ async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilt
     )
 
 
-def _page_of(
-    found: Sequence[Found[FOUND]], page: Page[_Key], *, descending: bool
+def _behind(
+    found: Sequence[Found[FOUND]], after: _Key | None, *, descending: bool
 ) -> list[Found[FOUND]]:
-    """Return the rows to read for a page."""
+    """Return the rows behind a place, in order."""
     rows = list(reversed(found)) if descending else list(found)
-    if page.after is not None:
-        after_us = page.after.first_us
-        rows = [
-            row
-            for row in rows
-            if (first_us := row.first_us) != after_us and (first_us < after_us) == descending
-        ]
-    return rows[page.fetch_offset : page.fetch_offset + page.fetch_limit]
+    if after is None:
+        return rows
+    return [
+        row
+        for row in rows
+        if row.first_us != after.first_us and (row.first_us < after.first_us) == descending
+    ]
 
 
 async def zones_of(conn: Connection, asset_id: UUID | None, rows: Iterable[Found[Any]]) -> ZonesAt:
