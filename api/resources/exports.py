@@ -4,6 +4,8 @@ The rows are read a page at a time, each in a short transaction, so that a file 
 neither a connection nor memory. A client that takes too long to read a page is cut off. An
 organization has two files under way at most.
 
+What a request cannot wait for is written by a job (`api.resources.export_jobs`).
+
 Lines of NDJSON and CSV may have cursors, with which a file that was cut off is gone on with. Other
 forms have a head and an end, and columns in groups: half of one is no file.
 """
@@ -12,9 +14,10 @@ import asyncio
 from asyncio import Transport
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, TypeAlias, TypeVar, get_args
+from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar, get_args
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -29,6 +32,7 @@ from api.limits.turns import refusing_when_full
 from api.request import document_answers
 from api.request.access import Access
 from api.request.paging import ListQuery, Page
+from archive.reading import Archive, Transactions
 
 PAGE_ROWS = 1_000
 LEAST_PACE_S = 30.0  # in which a page has to be read
@@ -52,6 +56,22 @@ _KINDS: Mapping[type, Kind] = {
     dict: "json",
     list: "json",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """What a list is read with. hides_people_from: the user who does not see other people's fixes;
+    None: all are seen.
+    """
+
+    transaction: Transactions
+    archive: Archive
+    hides_people_from: UUID | None = None
+
+    @classmethod
+    def of(cls, access: Access) -> Self:
+        hidden = None if access.sees_all else access.caller.user_id
+        return cls(access.transaction, access.state.archive, hidden)
 
 
 class FileQuery(ListQuery):
@@ -135,20 +155,25 @@ def in_order_of_file(query: _QUERY) -> _QUERY:
 
 
 class Place(Generic[_KEY]):
-    """Where a file begins: behind `after`, and with None at the beginning. query: in the order of
-    the file. Raises Problem (400) for a cursor of another question.
+    """Where a file begins: behind `after`, and with None at the beginning. page: that of a request,
+    whose rows may have cursors.
     """
 
-    def __init__(
-        self, access: Access, query: FileQuery, list_name: str, key_type: type[_KEY]
-    ) -> None:
-        self._page = Page(access, query, list_name, key_type)
-        self.after = self._page.after
-        self._has_cursors, self._rows = query.cursors, 0
+    def __init__(self, page: Page[_KEY] | None = None, *, has_cursors: bool = False) -> None:
+        self.after = None if page is None else page.after
+        self._page, self._rows = page if has_cursors else None, 0
+
+    @classmethod
+    def of(
+        cls, access: Access, query: FileQuery, list_name: str, key_type: type[_KEY]
+    ) -> "Place[_KEY]":
+        """Raise Problem (400) for a cursor of another question. query: in the order of the file."""
+        page = Page(access, query, list_name, key_type)
+        return Place(page, has_cursors=query.cursors)
 
     def row(self, key: _KEY, item: Row) -> Row:
         """Return a row as the file has it."""
-        if not self._has_cursors:
+        if self._page is None:
             return item
         self._rows += 1
         return {**item, "cursor": self._page.cursor(key, self._rows)}
