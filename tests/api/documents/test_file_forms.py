@@ -97,7 +97,8 @@ def test_pages_make_no_difference(form: Form) -> None:
 
 @pytest.mark.parametrize("form", [form for form in FIX_FORMS.values() if form.goes_on])
 def test_a_file_is_gone_on_with_behind_any_row(form: Form) -> None:
-    shape = Shape(COLUMNS | {"lat": "float", "lon": "float", "time": "time"}, (("lat", "lon"),))
+    columns: dict[str, Kind] = {**COLUMNS, "lat": "float", "lon": "float", "time": "time"}
+    shape = Shape(columns, (("lat", "lon"),))
     rows = [ROW | {"lat": 1.5, "lon": number, "time": ROW["at"]} for number in range(3)]
     writer = form.writer(shape)
     whole = b"".join([writer.page(rows), writer.end()])
