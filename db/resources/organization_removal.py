@@ -172,7 +172,7 @@ async def remove(conn: Connection, ingest_lease: str) -> int:
     for table in [*others * _PASSES, organizations, "audit_events"]:
         statement = sql.SQL("DELETE FROM {} WHERE org_id = current_org_id()")
         await conn.execute(statement.format(sql.Identifier(table)))
-    return len(archived)
+    return sum(not path.endswith(".partial") for path in archived)
 
 
 async def log(conn: Connection, text: str) -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from api.resources import export_jobs
 from archive.mover import Mover
-from db.archive import moving
 from db.core.connect import connect, pool
+from stack.cli.organizations import delete
+from tests.api.punching import employee
 from tests.api.resources.jobs.doing import ended
 from tests.api.resources.test_export_command import a_crowd
 from tests.api.running import Answer, Organization, RunningApi, running_api
@@ -25,6 +26,7 @@ from tests.api.stored import minute, text
 from tests.archive.passes import files, folder_store
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
+from webhooks.erasing import Erasing, ErasureLimits
 from webhooks.exporting import Exporting, ExportLimits
 from webhooks.metrics import WebhookMetrics
 
@@ -215,7 +217,7 @@ async def test_a_cancelled_one_leaves_nothing(store_api: RunningApi, tmp_path: P
 
 
 async def passed(api: RunningApi, folder: Path, days: float = 0) -> None:
-    """Remove what is to go so many days from now."""
+    """Remove what is to go by a later day."""
     mover = Mover(folder_store(folder / "store"), 36_500)
     async with await connect(api.database.url("opsc_deliver"), "test") as conn:
         now = datetime.now(UTC) + timedelta(days=days)
@@ -240,9 +242,9 @@ async def test_an_organization_takes_its_files_along(store_api: RunningApi, tmp_
     async with exporting(store_api, tmp_path):
         for each in (org, other):
             await ended(each, (await asked(each))["id"])
-    store_api.sql("UPDATE jobs SET object_id = NULL WHERE org_id = %s", org.org_id)
-    async with await connect(store_api.database.url("opsc_deliver"), "test") as conn:
-        await moving.remove_now(conn, f"exports/org={org.org_id}/")
+    said: list[str] = []
+    await delete.delete(store_api.database.url("opsc_owner"), org.org_id, said.append)
+    assert "1 objects of the archive go with the next pass" in said[-1]
     await passed(store_api, tmp_path)
     (left,) = files(tmp_path / "store")
     assert f"org={other.org_id}" in str(left)
@@ -257,3 +259,32 @@ async def test_the_room_of_an_organization_is_bounded(
     monkeypatch.setattr(export_jobs, "MOST_KEPT_BYTES", 1_000)
     answer = await org.dispatcher.post("/v1/exports", {"list": "visits", "form": "csv"})
     assert (answer.status, answer.json["code"]) == (409, "exports_full")
+
+
+async def test_an_erasure_of_positions_removes_the_files_that_may_have_them(
+    store_api: RunningApi, tmp_path: Path
+) -> None:
+    org, other = await a_crowd(store_api), await a_crowd(store_api)
+    async with exporting(store_api, tmp_path):
+        done, kept = await asked(org), await asked(other)
+        await ended(org, done["id"])
+        await ended(other, kept["id"])
+        async with held_up(store_api):
+            under_way = await asked(org)
+            await until(lambda: len(files(tmp_path / "store")) == 3)
+            (before,) = children()
+            anna = await employee(org)
+            path = f"/v1/employees/{anna}/position-erasures"
+            erasure = (await org.admin.post(path, {})).json
+        url, stop = store_api.database.url("opsc_deliver"), asyncio.Event()
+        async with pool(url, "test-erasing", max_size=3) as connections:
+            store, limits = folder_store(tmp_path / "store"), ErasureLimits(idle_s=0.02)
+            loop = Erasing(connections, store, WebhookMetrics(), limits)
+            task = asyncio.create_task(loop.run(stop))
+            assert (await ended(org, erasure["id"]))["state"] == "done"
+            stop.set()
+            await task
+        assert (await file_of(org, done)).status == 404
+        assert (await file_of(other, kept)).status == 200
+        assert (await ended(org, under_way["id"]))["state"] == "done"
+        await until(lambda: before not in children())
