@@ -178,7 +178,6 @@ RESOURCES = (
     visits,
     alerts,
     events,
-    export_jobs,
     event_stream,
     event_types,
     webhook_endpoints,

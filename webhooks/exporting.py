@@ -91,8 +91,11 @@ class Exporting:
             return
         code = await self._written(job, self._archive_url, stop)
         if code == 0:
-            _log.info("export ended", job=str(job.id))
-            self._metrics.jobs_ended.labels(job.kind, "done").inc()
+            async with self._connections.connection() as conn:
+                state = await job_claims.state_of(conn, job)
+            if state in ("done", "failed"):
+                _log.info("job ended", job=str(job.id), kind=job.kind, state=state)
+                self._metrics.jobs_ended.labels(job.kind, state).inc()
             return
         tries = job.tries
         if stop.is_set():

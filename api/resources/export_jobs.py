@@ -89,8 +89,8 @@ class NewExport(fields.Body):
     list: ListName
     form: Literal["csv", "ndjson", "geojson", "gpx", "kml", "parquet"]
     filters: dict[
-        Annotated[str, Field(max_length=30)],
-        Annotated[str, Field(max_length=4_000)],
+        Annotated[str, fields.text(30, "from")],
+        Annotated[str, fields.text(4_000, "2026-01-01T00:00:00Z")],
     ] = Field(
         default={},
         max_length=20,
@@ -169,8 +169,11 @@ async def get_export_file(
     async with access.transaction() as conn:
         job = await jobs.table.find(conn, job_id)
         object_id = await jobs.object_of(conn, job_id)
-    if job is None or object_id is None or job.state != "done":
-        raise not_found("file")
+    if job is None:
+        raise not_found("job")
+    if object_id is None:
+        detail = "The job has no file: it is not done, is no export, or the file is gone."
+        raise conflict("no_file", detail)
     file = job.result["file"]
     name, _, extension = file["name"].rpartition(".")
     access.check_scope(LISTS[name].scope)

@@ -89,6 +89,15 @@ async def claim_erasure(conn: Connection) -> ClaimedJob | None:
         return await cursor.fetchone()
 
 
+async def state_of(conn: Connection, job: ClaimedJob) -> str | None:
+    """Return the state of a job that may have ended; None: it is gone."""
+    cursor = await conn.execute(
+        "SELECT state FROM jobs WHERE org_id = %s AND id = %s", (job.org_id, job.id)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
 async def release(conn: Connection, job: ClaimedJob, *, tries: int) -> None:
     """Let any process go on with a job. tries: those that count on."""
     await conn.execute(

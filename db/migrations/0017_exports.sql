@@ -3,7 +3,7 @@
 ALTER TABLE jobs DROP CONSTRAINT jobs_kind_check;
 ALTER TABLE jobs ADD CONSTRAINT jobs_kind_check
     CHECK (kind IN ('import_assets', 'import_trackers', 'upload_track', 'erase_positions', 'export'));
-ALTER TABLE jobs ADD COLUMN object_id uuid UNIQUE;  -- of the result; NULL: there is none, or none any more
+ALTER TABLE jobs ADD COLUMN object_id uuid;  -- of the result; NULL: there is none, or none any more
 GRANT UPDATE (object_id) ON jobs TO opsc_app, opsc_deliver;
 -- An object is noted before it is written; one that comes to nothing goes sooner.
 GRANT UPDATE (remove_at) ON archive_removals TO opsc_deliver;

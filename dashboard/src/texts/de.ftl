@@ -1033,6 +1033,7 @@ problem-no-commands = Das Gerät ist auf eine Art verbunden, die keine Befehle k
 problem-command-not-queued = Der Befehl ist gesendet oder vorbei: Er kann nicht mehr abgebrochen werden.
 problem-too-many-jobs = Es warten zu viele Aufträge. Warten Sie, bis einer endet, oder brechen Sie einen ab.
 problem-no-archive = Dieser Server hebt keine Dateien auf: Er hat kein Archiv. Wer ihn betreibt, kann eines einrichten.
+problem-no-file = Die Datei ist nicht fertig, oder nicht mehr da.
 problem-exports-full = Ihre Organisation hebt so viele Exporte auf, wie sie darf. Ältere verschwinden nach einer Woche.
 problem-unreachable = Der Server ist nicht erreichbar. Prüfen Sie Ihr Netz, und versuchen Sie es noch einmal.
 problem-unavailable = Der Server kann gerade nicht antworten. Versuchen Sie es in einer Minute noch einmal.

@@ -1033,6 +1033,7 @@ problem-no-commands = The device is connected in a way that has no commands. Box
 problem-command-not-queued = The command was sent or is over: it cannot be cancelled any more.
 problem-too-many-jobs = Too many jobs are waiting. Wait for one to end, or cancel one.
 problem-no-archive = This server keeps no files: it has no archive. Whoever runs it can set it up.
+problem-no-file = The file is not ready, or is gone.
 problem-exports-full = Your organization keeps as many exports as it may. Older ones go after a week.
 problem-unreachable = The server cannot be reached. Look at your network, and try again.
 problem-unavailable = The server cannot answer just now. Try again in a minute.

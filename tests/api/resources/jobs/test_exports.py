@@ -87,7 +87,7 @@ async def test_the_file_is_that_of_a_stream(
     org = await a_crowd(store_api)
     job = await asked(org, form)
     assert (job["kind"], job["state"], job["total"]) == ("export", "waiting", None)
-    assert (await file_of(org, job)).status == 404
+    assert (await file_of(org, job)).json["code"] == "no_file"
     async with exporting(store_api, tmp_path):
         job = await ended(org, job["id"])
     content = await streamed(org, media_type)
@@ -213,7 +213,7 @@ async def test_a_cancelled_one_leaves_nothing(store_api: RunningApi, tmp_path: P
             await org.dispatcher.post(f"/v1/jobs/{job['id']}/cancel", None)
         await until(lambda: not children())
     await until(lambda: not files(folder))
-    assert (await file_of(org, job)).status == 404
+    assert (await file_of(org, job)).json["code"] == "no_file"
 
 
 async def passed(api: RunningApi, folder: Path, days: float = 0) -> None:
@@ -284,7 +284,7 @@ async def test_an_erasure_of_positions_removes_the_files_that_may_have_them(
             assert (await ended(org, erasure["id"]))["state"] == "done"
             stop.set()
             await task
-        assert (await file_of(org, done)).status == 404
+        assert (await file_of(org, done)).json["code"] == "no_file"
         assert (await file_of(other, kept)).status == 200
         assert (await ended(org, under_way["id"]))["state"] == "done"
         await until(lambda: before not in children())
