@@ -39,6 +39,7 @@ from api.resources import (
     erasures,
     event_types,
     events,
+    export_jobs,
     gateways,
     gps_events,
     gps_nearest,
@@ -124,6 +125,7 @@ RESOURCES = (
     employee_positions,  # before employees, where its path would be an id
     employees,
     erasures,
+    export_jobs,
     positions,  # before assets, where its path would be an id
     assets,
     trackers,

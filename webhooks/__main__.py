@@ -27,6 +27,7 @@ from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.fair_queue import FairQueueLimits
 from webhooks.delivery.post import Poster
 from webhooks.erasing import Erasing
+from webhooks.exporting import Exporting
 from webhooks.fan_out import FanOut
 from webhooks.jobs.runner import JobRunner
 from webhooks.mail.mailing import Mailing
@@ -126,6 +127,9 @@ async def _run(settings: DeliverSettings) -> None:
                 mover = Mover(store, settings.archive_after_days, settings.retention_positions_days)
                 loops.create_task(Archiving(connections, mover, metrics).run(stop))
             loops.create_task(Erasing(connections, store, metrics).run(stop))
+            secret = settings.archive_url
+            archive_url = None if secret is None else secret.get_secret_value()
+            loops.create_task(Exporting(connections, url, archive_url, metrics).run(stop))
             loops.create_task(jobs.run(stop))
             loops.create_task(registrations.run(stop))
             loops.create_task(reports.run(stop))

@@ -153,7 +153,9 @@ class Erasing:
             if stop.is_set():
                 return found
             found = found.and_also(await self._rewrite(job, day, pieces))
-        return found.and_also(await self._remove_objects(job, wanted))
+        found = found.and_also(await self._remove_objects(job, wanted))
+        await self._remove_exports(job)
+        return found
 
     async def _step(
         self, job: ClaimedJob, work: Callable[[Connection], Awaitable[Erased]]
@@ -223,6 +225,16 @@ class Erasing:
 
             removed = removed.and_also(await self._step(job, note))
         return removed
+
+    async def _remove_exports(self, job: ClaimedJob) -> None:
+        """Remove files that may have such fixes. The last round does it when no other place has
+        them, so no later file has them either.
+        """
+        async with self._connections.connection() as conn, conn.transaction():
+            paths = await erasing.forget_exports(conn, job.org_id)
+        if self._store is not None:
+            for path in paths:
+                await self._store.run(self._store.remove, path)
 
     async def _end(self, job: ClaimedJob, state: JobState, error: str | None = None) -> None:
         async with as_application(self._connections, job.org_id, job.actor) as conn:

@@ -49,7 +49,7 @@ class FileWriter(Protocol):
 @dataclass(frozen=True, slots=True)
 class Form:
     """A form of file. needs: columns that it cannot be written without; has_places: and those of
-    the places of a row.
+    the places of a row. goes_on: rows can be written behind those of before.
     """
 
     media_type: str
@@ -57,6 +57,14 @@ class Form:
     writer: Callable[[Shape], FileWriter]
     has_places: bool = False
     needs: Sequence[str] = ()
+    goes_on: bool = True
+
+    def rest(self, shape: Shape) -> FileWriter:
+        """Return a writer of what is behind rows of before, where the form goes on."""
+        writer = self.writer(shape)
+        assert isinstance(writer, _Lines)
+        writer.is_first = False
+        return writer
 
     def needed(self, shape: Shape) -> list[str]:
         places = [name for place in shape.places for name in place] if self.has_places else []
@@ -74,17 +82,17 @@ class _Lines:
         tail: bytes = b"",
     ) -> None:
         self._line, self._head, self._between, self._tail = line, head, between, tail
-        self._is_first = True
+        self.is_first = True
 
     def page(self, rows: Sequence[Row]) -> bytes:
         lines = self._between.join(map(self._line, rows))
         before = self._between
-        if self._is_first:
-            self._is_first, before = False, self._head
+        if self.is_first:
+            self.is_first, before = False, self._head
         return before + lines
 
     def end(self) -> bytes:
-        return (self._head if self._is_first else b"") + self._tail
+        return (self._head if self.is_first else b"") + self._tail
 
 
 def _csv(shape: Shape) -> FileWriter:
@@ -326,9 +334,12 @@ NDJSON = Form("application/x-ndjson", "ndjson", _json_lines)
 GEOJSON = Form("application/geo+json", "geojson", _geojson, has_places=True)
 GPX = Form("application/gpx+xml", "gpx", _gpx, has_places=True, needs=("time",))
 KML = Form("application/vnd.google-earth.kml+xml", "kml", _kml, has_places=True, needs=("time",))
-PARQUET = Form("application/vnd.apache.parquet", "parquet", _Parquet)
+PARQUET = Form("application/vnd.apache.parquet", "parquet", _Parquet, goes_on=False)
 XLSX = Form(
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx", _Spreadsheet
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "xlsx",
+    _Spreadsheet,
+    goes_on=False,
 )
 
 

@@ -41,14 +41,14 @@ class Cursors:
 
     def write(self, position: CursorPosition[_KEY], scope: bytes) -> str:
         payload = msgspec.msgpack.encode(position)
-        signed = _signature(self._keys[0], payload, scope) + payload
-        return _written(signed)
+        # The payload first: it begins with a letter, and so is no formula in a spreadsheet.
+        return _written(payload + _signature(self._keys[0], payload, scope))
 
     def read(self, text: str, scope: bytes, key_type: type[_KEY]) -> CursorPosition[_KEY]:
         """Read what `write` wrote. Raises Problem (400) for anything else."""
         try:
             signed = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-            signature, payload = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
+            payload, signature = signed[:-_SIGNATURE_BYTES], signed[-_SIGNATURE_BYTES:]
             good = [_signature(key, payload, scope) for key in self._keys]
             is_ours = any(hmac.compare_digest(signature, good_signature) for good_signature in good)
             if is_ours and _written(signed) == text:  # base64 has other texts of the same bytes

@@ -292,6 +292,11 @@ class Page(Generic[_KEY]):
         """Answer 200 with the envelope."""
         return await self.envelope(rows, total, key=key, item=item).answer(self._fields)
 
+    def cursor(self, key: tuple[Any, ...], shown: int, total: Total = _NOT_COUNTED) -> str:
+        """Return what goes on behind a row. shown: rows up to there, with it."""
+        position = CursorPosition(key, self._offset + shown, total.rows, total.is_estimate)
+        return self._cursors.write(position, self._scope)
+
     def envelope(
         self,
         rows: Sequence[_ROW],
@@ -313,10 +318,7 @@ class Page(Generic[_KEY]):
             raise bad_parameter("limit", _TOO_LARGE.format(limit=self._limit, rows=len(rows)))
         next_cursor = None
         if is_cut or len(rows) > len(shown):
-            behind = self._offset + len(shown)
-            last = goes_on_behind or key(shown[-1])
-            position = CursorPosition(last, behind, total.rows, total.is_estimate)
-            next_cursor = self._cursors.write(position, self._scope)
+            next_cursor = self.cursor(goes_on_behind or key(shown[-1]), len(shown), total)
         others: dict[str, Any] = {}
         if self._has_total:
             others |= {"total": total.rows, "total_is_estimate": total.is_estimate}

@@ -23,11 +23,14 @@ from api.request.route import TenantRoute
 from api.resources.exports import (
     OF_PAGES,
     PAGE_ROWS,
+    Asker,
+    FileQuery,
     Pages,
+    Place,
     columns_of,
     exported,
     file_types,
-    is_newest_first,
+    in_order_of_file,
     shape_wanted,
     wanted_form,
 )
@@ -85,7 +88,7 @@ class GpsEventList(ListOf[GpsEventItem]):
     )
 
 
-class GpsEventQuery(AreaQuery):
+class GpsEventQuery(FileQuery, AreaQuery):
     """Fixes with `time` in [from, to)."""
 
     asset_id: Annotated[
@@ -144,7 +147,7 @@ async def list_gps_events(
     page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
     async with access.transaction() as conn:
-        wanted = await _wanted(conn, access, query)
+        wanted = await _wanted(conn, Asker.of(access), query)
     archive = access.state.archive
     total = await wanted.total(archive, access.transaction, page)
     rows = await wanted.listing(archive, access.transaction, cut)
@@ -167,7 +170,7 @@ async def _thinned(access: Access, query: GpsEventQuery, most: int) -> Response:
         return order[kept_points(track[order], time, lon, lat, most)]
 
     async with access.transaction() as conn:
-        wanted = await _wanted(conn, access, query)
+        wanted = await _wanted(conn, Asker.of(access), query)
     archive, descending = access.state.archive, query.sort == "-time"
     try:
         rows, number = await chosen(
@@ -191,7 +194,7 @@ async def _received(access: Access, query: GpsEventQuery, received_after: dateti
     _leave_out(query, "received_after has an order of its own", "sort", "offset", *areas)
     page = Page(access, query, "gps-events by receipt", FeedKey)
     async with access.transaction() as conn:
-        (wanted,) = (await _wanted(conn, access, query)).parts
+        (wanted,) = (await _wanted(conn, Asker.of(access), query)).parts
         total = page.total
         if total is None:
             rows_after = await feed.count(conn, wanted, received_after)
@@ -228,7 +231,7 @@ def _leave_out(query: GpsEventQuery, why: str, *names: str) -> None:
             raise bad_parameter(name, f"{why}: leave out {name}.")
 
 
-async def _wanted(conn: Connection, access: Access, query: GpsEventQuery) -> WantedFixes:
+async def _wanted(conn: Connection, asker: Asker, query: GpsEventQuery) -> WantedFixes:
     """Return what is asked for. Raises Problem (400, 404)."""
     await check_filters(conn, query)
     wanted = FixFilter(
@@ -237,7 +240,7 @@ async def _wanted(conn: Connection, access: Access, query: GpsEventQuery) -> Wan
         employee_ids=query.employee_id or (),
         since=query.since,
         until=query.until,
-        hides_people_from=None if access.sees_all else access.caller.user_id,
+        hides_people_from=asker.hides_people_from,
     )
     return await wanted_fixes(conn, query, query.zone_id, wanted)
 
@@ -246,20 +249,29 @@ async def _export(request: Request, access: Access, query: GpsEventQuery, form: 
     """Answer with a file. Raises Problem (400, 404, 429, 503)."""
     shape = shape_wanted(query, FIXES, form)
     _leave_out(query, "A file has all, by time", "max_points", "received_after")
-    async with access.transaction() as conn:
-        wanted = await _wanted(conn, access, query)
-    pages = _pages(access, wanted, descending=is_newest_first(query))
-    return await exported(request, access, "gps-events", form, pages, shape)
+    place = Place.of(access, in_order_of_file(query), "gps-events", HistoryKey)
+    pages = await file_pages(Asker.of(access), query, place)
+    goes_on = place.after is not None
+    return await exported(request, access, "gps-events", form, pages, shape, goes_on=goes_on)
 
 
-async def _pages(access: Access, wanted: WantedFixes, *, descending: bool) -> Pages:
+async def file_pages(asker: Asker, query: GpsEventQuery, place: Place[HistoryKey]) -> Pages:
+    """Return the rows of a file. Raises Problem (400, 404)."""
+    async with asker.transaction() as conn:
+        wanted = await _wanted(conn, asker, query)
+    return _pages(asker, wanted, place, descending=in_order_of_file(query).sort == "-time")
+
+
+async def _pages(
+    asker: Asker, wanted: WantedFixes, place: Place[HistoryKey], *, descending: bool
+) -> Pages:
     """Yield the rows page by page, each read in transactions of its own."""
-    after: HistoryKey | None = None
+    after = place.after
     while True:
         cut = Cut(descending, after, PAGE_ROWS, 0)
-        rows = await wanted.listing(access.state.archive, access.transaction, cut)
+        rows = await wanted.listing(asker.archive, asker.transaction, cut)
         if rows:
-            yield [fix_item(row) for row in rows]
+            yield [place.row(row.key, fix_item(row)) for row in rows]
             after = rows[-1].key
         if rows.goes_on_behind is not None:
             after = HistoryKey(*rows.goes_on_behind)

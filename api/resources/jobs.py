@@ -1,7 +1,8 @@
 """Jobs: long work that was asked for, like an import or an upload, with its progress and result.
 
 They are made where the work is asked for (`api.resources.imports`, `api.resources.assets.tracks`,
-`api.resources.erasures`) and done by `opsc deliver`. A job goes a week after it was made.
+`api.resources.erasures`, `api.resources.export_jobs`) and done by `opsc deliver`. A job goes a week
+after it was made.
 """
 
 from datetime import datetime
@@ -58,6 +59,15 @@ class ErasedPositions(BaseModel):
     )
 
 
+class ExportedFile(BaseModel):
+    """A file that was written: `GET /v1/exports/{id}/file`."""
+
+    name: Annotated[str, fields.text(60, "gps-events.parquet")]
+    media_type: Annotated[str, fields.text(100, "application/vnd.apache.parquet")]
+    bytes: fields.Count
+    sha256: Annotated[str, fields.text(64, "0" * 64)]
+
+
 class JobResult(BaseModel):
     """What came of the lines, or points, that were looked at."""
 
@@ -70,6 +80,7 @@ class JobResult(BaseModel):
     faults: list[JobFault] = Field(max_length=MOST_FAULTS)
     more_faults: bool = Field(description="whether there are more than are listed")
     erased: ErasedPositions | None = Field(default=None, description="of an erasure alone")
+    file: ExportedFile | None = Field(default=None, description="of an export that is done, alone")
 
 
 class JobItem(BaseModel):
@@ -78,7 +89,7 @@ class JobItem(BaseModel):
     id: fields.JobId
     kind: JobKind
     state: JobState
-    done: fields.Count = Field(description="of the lines or points; of an erasure what is gone")
+    done: fields.Count = Field(description="lines, points or rows; of an erasure what is gone")
     total: fields.Count | None = Field(description="null: not known yet")
     result: JobResult
     error: Annotated[str | None, fields.text(500, "Line 7: lat '91' is not a number.")] = Field(

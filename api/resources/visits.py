@@ -12,18 +12,21 @@ from api.documents.file_forms import LIST_FORMS, Shape
 from api.http import fields
 from api.http.encoding import id_text, ok, optional_id_text, optional_time_text, time_text
 from api.http.problems import not_found
-from api.request.access import Access, Reader
+from api.request.access import Reader
 from api.request.document_answers import varying
-from api.request.paging import ListOf, ListQuery, Page, order_of
+from api.request.paging import ListOf, Page, order_of
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.exports import (
     PAGE_ROWS,
+    Asker,
+    FileQuery,
     Pages,
+    Place,
     columns_of,
     exported,
     file_types,
-    is_newest_first,
+    in_order_of_file,
     shape_wanted,
     wanted_form,
 )
@@ -74,7 +77,7 @@ class VisitItem(BaseModel):
     )
 
 
-class VisitQuery(ListQuery):
+class VisitQuery(FileQuery):
     """Visits that share an instant with [from, to)."""
 
     asset_id: fields.AssetId | None = None
@@ -108,36 +111,47 @@ async def list_visits(
     included. As a file, all of them: the oldest first unless `sort` is given.
     """
     form = wanted_form(request, LIST_FORMS)
-    wanted = VisitFilter(
-        query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
-    )
     if form is not None:
         shape = shape_wanted(query, VISITS, form)
-        async with access.transaction() as conn:
-            await check_filters(conn, query)
-        pages = _pages(access, wanted, Order("time", is_newest_first(query)))
-        return await exported(request, access, "visits", form, pages, shape)
+        place = Place.of(access, in_order_of_file(query), "visits", RowKey)
+        pages = await file_pages(Asker.of(access), query, place)
+        goes_on = place.after is not None
+        return await exported(request, access, "visits", form, pages, shape, goes_on=goes_on)
     page = Page(access, query, "visits", RowKey)
     async with access.transaction() as conn:
         await check_filters(conn, query)
-        rows, total = await page.read(conn, visits.VISITS, wanted, query.order)
-    answer = await page.response(
-        rows, total, key=lambda row: RowKey(row.entered_at, row.id), item=visit_item
+        rows, total = await page.read(conn, visits.VISITS, _wanted(query), query.order)
+    return varying(await page.response(rows, total, key=_key, item=visit_item))
+
+
+def _key(visit: ListedVisit) -> RowKey:
+    return RowKey(visit.entered_at, visit.id)
+
+
+def _wanted(query: VisitQuery) -> VisitFilter:
+    return VisitFilter(
+        query.asset_id, query.zone_id, query.since, query.until, query.retracted, query.open
     )
-    return varying(answer)
 
 
-async def _pages(access: Access, wanted: VisitFilter, order: Order) -> Pages:
+async def file_pages(asker: Asker, query: VisitQuery, place: Place[RowKey]) -> Pages:
+    """Return the rows of a file. Raises Problem (404)."""
+    async with asker.transaction() as conn:
+        await check_filters(conn, query)
+    return _pages(asker, _wanted(query), place, in_order_of_file(query).order)
+
+
+async def _pages(asker: Asker, wanted: VisitFilter, place: Place[RowKey], order: Order) -> Pages:
     """Yield the rows page by page, each read in a transaction of its own."""
-    after: RowKey | None = None
+    after = place.after
     while True:
-        async with access.transaction() as conn:
+        async with asker.transaction() as conn:
             rows = await visits.VISITS.listing(
                 conn, wanted, order=order, after=after, limit=PAGE_ROWS, offset=0
             )
         if rows:
-            yield [visit_item(row) for row in rows]
-            after = RowKey(rows[-1].entered_at, rows[-1].id)
+            yield [place.row(_key(row), visit_item(row)) for row in rows]
+            after = _key(rows[-1])
         if len(rows) < PAGE_ROWS and not rows.is_cut:
             return
 

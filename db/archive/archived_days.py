@@ -138,6 +138,16 @@ def object_path(org_id: UUID, day: date, object_id: UUID) -> str:
     return f"org={org_id}/day={day.isoformat()}/{object_id.hex}.parquet"
 
 
+def export_path(org_id: UUID, object_id: UUID) -> str:
+    """Return where the file of an export lies. Its folder has what is half-written, too."""
+    return f"{exports_of(org_id)}{object_id.hex}/file"
+
+
+def exports_of(org_id: UUID) -> str:
+    """Return the folder with all files of an organization's exports."""
+    return f"exports/org={org_id}/"
+
+
 def day_of_path(path: str) -> date | None:
     """Return the day of an object; None: the archive would not have written it there."""
     match = re.match(r"org=[0-9a-f-]{36}/day=(\d{4}-\d\d-\d\d)/", path)

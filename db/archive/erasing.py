@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import LiteralString, NamedTuple
 from uuid import UUID
 
-from db.archive.archived_days import day_interval, day_of_path, object_path
+from db.archive import moving
+from db.archive.archived_days import day_interval, day_of_path, exports_of, object_path
 from db.core.connect import Connection
 from db.core.fetch import rows_of, value_of
 from db.history import latest_positions
@@ -108,6 +109,18 @@ async def removals(conn: Connection, wanted: Erasure) -> list[str]:
         (prefix, f"org={wanted.org_id}0"),  # the next character behind the slash
     )
     return [path for (path,) in rows if is_of_days(path, wanted)]
+
+
+async def forget_exports(conn: Connection, org_id: UUID) -> list[str]:
+    """Forget the results of exports, which may have such fixes; return their paths. One that is
+    being written begins anew.
+    """
+    await conn.execute(
+        "UPDATE jobs SET object_id = NULL, claim = NULL, claimed_until = NULL"
+        " WHERE org_id = %s AND kind = 'export' AND (object_id IS NOT NULL OR claim IS NOT NULL)",
+        (org_id,),
+    )
+    return await moving.remove_now(conn, exports_of(org_id))
 
 
 async def known_paths(conn: Connection, org_id: UUID) -> set[str]:

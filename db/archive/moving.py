@@ -298,6 +298,17 @@ async def remove_later(conn: Connection, paths: Sequence[str], remove_at: dateti
     )
 
 
+async def remove_now(conn: Connection, folder: str) -> list[str]:
+    """Let objects of a folder go at once that go later; their paths."""
+    rows = await rows_of(
+        conn,
+        "UPDATE archive_removals SET remove_at = least(remove_at, now())"
+        " WHERE path >= %s AND path < %s RETURNING path",
+        (folder, folder[:-1] + "0"),  # the next character behind the slash
+    )
+    return [path for (path,) in rows]
+
+
 async def older_than(conn: Connection, org_id: UUID, day: date, limit: int) -> list[ArchivedDay]:
     """Return archived days of an organization from before a day."""
     rows = await rows_of(

@@ -2,11 +2,11 @@
 
 A job is claimed for a while, so two processes never work at one, and a killed one is followed when
 its claim has run out. Each claim is another: what the one before had not committed it cannot commit
-any more (`db.resources.jobs.hold`). Erasures are not in these turns: one at a time is done, by
-whoever has the archive to itself.
+any more (`db.resources.jobs.hold`). Exports have turns of their own. Erasures have none: one at a
+time is done, by whoever has the archive to itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -24,13 +24,13 @@ UPDATE jobs AS claimed
    SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), tries = tries + 1,
        claim = gen_random_uuid(), claimed_until = clock_timestamp() + %(lease)s
   FROM (SELECT org_id, id FROM jobs AS job
-         WHERE state IN ('waiting', 'running') AND kind <> 'erase_positions'
+         WHERE state IN ('waiting', 'running') AND kind = ANY (%(kinds)s)
            AND org_id > %(after)s AND org_id <> ALL (%(but)s)
            AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
            AND NOT EXISTS (SELECT FROM jobs AS older
                             WHERE older.org_id = job.org_id AND older.id < job.id
                               AND older.state IN ('waiting', 'running')
-                              AND older.kind <> 'erase_positions')
+                              AND older.kind = ANY (%(kinds)s))
          ORDER BY org_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS next
  WHERE claimed.org_id = next.org_id AND claimed.id = next.id
 RETURNING claimed.org_id, claimed.id, kind, claim, tries, created_by, via, credential_id, request_id
@@ -70,12 +70,13 @@ class ClaimedJob(NamedTuple):
 
 
 async def claim(
-    conn: Connection, *, after: UUID, but: Sequence[UUID], lease_s: float
+    conn: Connection, kinds: Iterable[str], *, after: UUID, but: Sequence[UUID], lease_s: float
 ) -> ClaimedJob | None:
-    """Claim the oldest job of the next organization behind `after`. but: organizations that are
-    passed over.
+    """Claim the oldest job of these kinds of the next organization behind `after`. but:
+    organizations that are passed over.
     """
-    values = {"after": after, "but": list(but), "lease": timedelta(seconds=lease_s)}
+    values: dict[str, object] = {"kinds": list(kinds), "after": after, "but": list(but)}
+    values["lease"] = timedelta(seconds=lease_s)
     async with conn.cursor(row_factory=args_row(ClaimedJob)) as cursor:
         await cursor.execute(_CLAIM, values)
         return await cursor.fetchone()
@@ -86,6 +87,15 @@ async def claim_erasure(conn: Connection) -> ClaimedJob | None:
     async with conn.cursor(row_factory=args_row(ClaimedJob)) as cursor:
         await cursor.execute(_CLAIM_ERASURE)
         return await cursor.fetchone()
+
+
+async def state_of(conn: Connection, job: ClaimedJob) -> str | None:
+    """Return the state of a job that may have ended; None: it is gone."""
+    cursor = await conn.execute(
+        "SELECT state FROM jobs WHERE org_id = %s AND id = %s", (job.org_id, job.id)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
 
 
 async def release(conn: Connection, job: ClaimedJob, *, tries: int) -> None:

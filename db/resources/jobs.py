@@ -21,7 +21,9 @@ from db.core.tenant import Actor
 from db.core.wakeups import Channel
 from operations.jobs import Piece, add
 
-JobKind: TypeAlias = Literal["import_assets", "import_trackers", "upload_track", "erase_positions"]
+JobKind: TypeAlias = Literal[
+    "import_assets", "import_trackers", "upload_track", "erase_positions", "export"
+]
 JobState: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 MOST_OPEN = 10
@@ -29,6 +31,7 @@ MOST_OPEN = 10
 MOST_KEPT = 1_000
 """Jobs of an organization. The oldest of those that have ended go."""
 KEPT = timedelta(days=7)
+"""How long a job is kept, and what came of it."""
 _COUNT_OPEN = "SELECT count(*) FROM jobs WHERE state IN ('waiting', 'running')"
 _LOCK = 0x0707_5C03  # any number that is ours alone
 
@@ -148,15 +151,20 @@ async def hold(conn: Connection, job_id: UUID, claim: UUID) -> HeldJob | None:
         return await cursor.fetchone()
 
 
-async def advance(conn: Connection, job_id: UUID, job: HeldJob, lease_s: float) -> None:
-    """Write the progress of a job that is held, and keep it for longer."""
+async def advance(
+    conn: Connection, job_id: UUID, job: HeldJob, lease_s: float, *, lasts: bool = True
+) -> None:
+    """Write the progress of a job that is held, and keep it for longer. lasts: whoever follows goes
+    on from here; False: from the beginning, so that the tries count on.
+    """
     await conn.execute(
         """
-        UPDATE jobs SET done = %s, total = %s, result = %s, tries = 0,
+        UPDATE jobs SET done = %s, total = %s, result = %s,
+                        tries = CASE WHEN %s THEN 0 ELSE tries END,
                         claimed_until = clock_timestamp() + %s
          WHERE id = %s
         """,
-        (job.done, job.total, Jsonb(job.result), timedelta(seconds=lease_s), job_id),
+        (job.done, job.total, Jsonb(job.result), lasts, timedelta(seconds=lease_s), job_id),
     )
 
 
@@ -175,3 +183,24 @@ async def end(
         (state, error, last and last.total, last and Jsonb(last.result), job_id),
     )
     await conn.execute("DELETE FROM job_inputs WHERE job_id = %s", (job_id,))
+
+
+async def name_object(conn: Connection, job_id: UUID, object_id: UUID) -> None:
+    """Say which object is the result of a job that is held."""
+    await conn.execute("UPDATE jobs SET object_id = %s WHERE id = %s", (object_id, job_id))
+
+
+async def object_of(conn: Connection, job_id: UUID) -> UUID | None:
+    """Return the object with the result of a job."""
+    cursor = await conn.execute("SELECT object_id FROM jobs WHERE id = %s", (job_id,))
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+async def kept_bytes(conn: Connection) -> int:
+    """Return how large the results are that the organization has in the store."""
+    return await value_of(
+        conn,
+        "SELECT coalesce(sum((result -> 'file' ->> 'bytes')::bigint), 0)::bigint FROM jobs"
+        " WHERE object_id IS NOT NULL",
+    )

@@ -20,10 +20,10 @@ from uuid import UUID
 from psycopg import sql
 
 from db.archive import moving
-from db.archive.archived_days import object_path
+from db.archive.archived_days import exports_of, object_path
 from db.core import leases, registry_revision
 from db.core.connect import Connection
-from db.core.fetch import rows_of
+from db.core.fetch import rows_of, value_of
 
 PIECE_ROWS = 10_000
 _PASSES = 2  # what is removed first may be written again by triggers of what is removed later
@@ -165,12 +165,14 @@ async def remove(conn: Connection, ingest_lease: str) -> int:
         pass  # those that ended meanwhile
     archived = [object_path(*row) for row in await rows_of(conn, _ARCHIVED)]
     await moving.remove_later(conn, archived, datetime.now(UTC))
+    org_id = await value_of(conn, "SELECT current_org_id()")
+    archived += await moving.remove_now(conn, exports_of(org_id))
     await conn.execute(_CUT)
     *others, organizations = await _in_order(conn)
     for table in [*others * _PASSES, organizations, "audit_events"]:
         statement = sql.SQL("DELETE FROM {} WHERE org_id = current_org_id()")
         await conn.execute(statement.format(sql.Identifier(table)))
-    return len(archived)
+    return sum(not path.endswith(".partial") for path in archived)
 
 
 async def log(conn: Connection, text: str) -> None:

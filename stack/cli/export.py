@@ -1,22 +1,27 @@
 """``opsc export``: a list of an organization as a file, over the API.
 
-The rows are streamed as NDJSON and written here in the form that is wanted. Where the connection is
-cut, the rest is asked for from the time of the last row on; rows of that time that are in the file
-already are left out. The file has its name once it is complete.
+The rows are streamed as NDJSON, each with its cursor, and written here in the form that is wanted.
+Where the connection is cut, the rest is asked for by the cursor of the last row. The file has its
+name once it is complete.
+
+Until then it is `NAME.part`, and `NAME.part.json` notes, behind each thousand rows, how much of it
+counts and the cursor behind that. Whoever asks the same again goes on from there, also after a
+kill; Parquet begins anew, since what is needed to go on is written at its end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import aiohttp
 import msgspec
@@ -49,19 +54,24 @@ class List(StrEnum):
     stops = "stops"
 
 
-# The shape of each, and the field of the time that its rows are in order of.
-_LISTS: Mapping[List, tuple[Shape, str]] = {
-    List.gps_events: (gps_events.FIXES, "time"),
-    List.visits: (visits.VISITS, "entered_at"),
-    List.trips: (trips.TRIPS, "started_at"),
-    List.stops: (trips.STOPS, "started_at"),
+_SHAPES: Mapping[List, Shape] = {
+    List.gps_events: gps_events.FIXES,
+    List.visits: visits.VISITS,
+    List.trips: trips.TRIPS,
+    List.stops: trips.STOPS,
 }
 _FORMS = {form.extension: form for form in FIX_FORMS.values()}
 
 
 def export(
     rows: Annotated[List, typer.Argument(metavar="LIST", help=", ".join(List))],
-    out: Annotated[Path, typer.Option(dir_okay=False, help="The file; it must not be there yet.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            dir_okay=False,
+            help="The file; it must not be there yet. One that was cut off is gone on with.",
+        ),
+    ],
     asset: Annotated[str | None, typer.Option(help="Of this asset.")] = None,
     tracker: Annotated[str | None, typer.Option(help="Of this tracker.")] = None,
     employee: Annotated[str | None, typer.Option(help="Of this employee's trackers.")] = None,
@@ -106,9 +116,9 @@ def export(
         key,
         pinned(certificate),
         {name: value for name, value in asked.items() if value is not None},
-        _LISTS[rows][1],
     )
-    number = asyncio.run(_save(source, form, _LISTS[rows][0], out))
+    with _Part(out, form, {"url": source.url, "form": form.extension, **source.asked}) as part:
+        number = asyncio.run(_write(source, form, _SHAPES[rows], part))
     say(f"{number:,} rows in {out}")
 
 
@@ -117,39 +127,112 @@ def _form(rows: List, extension: str) -> Form:
     if form is None:
         message = f"{extension or 'nothing'!r}; it must be one of {', '.join(_FORMS)}"
         raise typer.BadParameter(message, param_hint="--format")
-    if not set(form.needs) <= _LISTS[rows][0].columns.keys():
+    if not set(form.needs) <= _SHAPES[rows].columns.keys():
         message = f"{rows.value} cannot be written as {extension}"
         raise typer.BadParameter(message, param_hint="--format")
     return form
 
 
-async def _save(source: _Source, form: Form, shape: Shape, out: Path) -> int:
-    """Return the number of rows. What was not completed is removed."""
-    part = out.with_name(f"{out.name}.part")
-    try:
-        number = await _write(source, form, shape, part)
-        part.rename(out)
-    finally:
-        part.unlink(missing_ok=True)
-    return number
+class _Note(msgspec.Struct, frozen=True):
+    """How much of a file counts: its rows, its bytes, and the cursor behind them."""
+
+    question: Mapping[str, str]
+    rows: int = 0
+    bytes: int = 0
+    cursor: str | None = None
 
 
-async def _write(source: _Source, form: Form, shape: Shape, part: Path) -> int:
-    writer, number, page = form.writer(shape), 0, list[dict[str, Any]]()
-    with _progress() as progress, part.open("xb") as file:
-        task = progress.add_task("", total=await source.total())
+class _Part:
+    """A file that is not complete, with the note beside it. Raises StackError where another process
+    writes it, or it is of another question.
+    """
+
+    def __init__(self, out: Path, form: Form, question: Mapping[str, str]) -> None:
+        self._out, self._form = out, form
+        self._path = out.with_name(f"{out.name}.part")
+        self._note_path = out.with_name(f"{out.name}.part.json")
+        self.note = _Note(question)
+        self._is_complete = False
+
+    def __enter__(self) -> _Part:
+        self._file: IO[bytes] = self._path.open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._go_on()
+        except BlockingIOError:
+            self._file.close()
+            raise StackError(f"{self._path} is being written by another process") from None
+        except StackError:
+            self._file.close()
+            raise
+        self._file.truncate(self.note.bytes)
+        self._write_note()
+        return self
+
+    def _go_on(self) -> None:
+        """Take over the note of what is there."""
+        size = self._file.seek(0, os.SEEK_END)
+        if not size:
+            return
+        try:
+            known = msgspec.json.decode(self._note_path.read_bytes(), type=_Note)
+        except (OSError, msgspec.DecodeError):
+            known = None
+        if known is None or known.question != self.note.question:
+            what = "is none of ours" if known is None else "is of another question"
+            raise StackError(f"{self._path} {what}: remove it, or name another file with --out")
+        if not self._form.goes_on:
+            say(f"{self._form.extension} cannot be gone on with: it begins anew")
+        elif size >= known.bytes:  # a machine that stopped may have lost what was noted
+            self.note = known
+            say(f"going on behind {known.rows:,} rows")
+
+    def add(self, content: bytes, rows: int, cursor: str | None) -> None:
+        """Write what these rows are, and note it. cursor: behind them."""
+        self._file.write(content)
+        self._file.flush()
+        note = self.note
+        self.note = _Note(note.question, note.rows + rows, self._file.tell(), cursor)
+        self._write_note()
+
+    def end(self, content: bytes) -> None:
+        """Write what comes last, and give the file its name."""
+        self._file.write(content)
+        self._file.flush()
+        self._path.rename(self._out)
+        self._is_complete = True
+
+    def _write_note(self) -> None:
+        new = self._note_path.with_name(f"{self._note_path.name}.new")
+        new.write_bytes(msgspec.json.encode(self.note))
+        new.rename(self._note_path)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if not self._is_complete and self.note.rows and self._form.goes_on:
+            say(f"{self.note.rows:,} rows are in {self._path}: ask the same again to go on")
+            return
+        self._path.unlink(missing_ok=True)
+        self._note_path.unlink(missing_ok=True)
+
+
+async def _write(source: _Source, form: Form, shape: Shape, part: _Part) -> int:
+    """Return the number of rows, with those of before."""
+    source.cursor, page = part.note.cursor, list[dict[str, Any]]()
+    writer = form.rest(shape) if part.note.rows else form.writer(shape)
+    with _progress() as progress:
+        task = progress.add_task("", total=await source.total(), completed=part.note.rows)
         async for row in source.rows():
             page.append({name: row.get(name) for name in shape.columns})
-            number += 1
             if len(page) == _PAGE_ROWS:
-                file.write(writer.page(page))
+                part.add(writer.page(page), len(page), source.cursor)
                 page.clear()
-                progress.update(task, completed=number)
+                progress.update(task, completed=part.note.rows)
         if page:
-            file.write(writer.page(page))
-        progress.update(task, completed=number, total=number)
-        file.write(writer.end())
-    return number
+            part.add(writer.page(page), len(page), source.cursor)
+        progress.update(task, completed=part.note.rows, total=part.note.rows)
+        part.end(writer.end())
+    return part.note.rows
 
 
 def _progress() -> Progress:
@@ -164,18 +247,15 @@ def _progress() -> Progress:
 
 @dataclass(slots=True)
 class _Source:
-    """The rows of a list in order of time, however often the connection is cut.
-
-    last, at_last: the time of the last row that came, and the rows of that time.
+    """The rows of a list in order of time, however often the connection is cut. cursor: of the last
+    row that came.
     """
 
     url: str
     key: str
     tls: ssl.SSLContext | None
     asked: Mapping[str, str]
-    time_field: str
-    last: str | None = None
-    at_last: set[str] = field(default_factory=set[str])
+    cursor: str | None = None
 
     async def total(self) -> int | None:
         """Return how many rows there are, as far as it is known."""
@@ -205,13 +285,13 @@ class _Source:
                     why = str(error) or type(error).__name__
                     if tries == _MOST_TRIES:
                         raise StackError(f"the API does not answer: {why}") from None
-                    say(f"cut off ({why}), going on from {self.last or 'the beginning'}")
+                    say(f"cut off ({why}), going on")
                 await asyncio.sleep(RETRY_S)
 
     async def _streamed(self, session: aiohttp.ClientSession) -> AsyncIterator[dict[str, Any]]:
-        parameters = dict(self.asked)
-        if self.last is not None:
-            parameters["from"] = self.last
+        parameters = {**self.asked, "cursors": "true"}
+        if self.cursor is not None:
+            parameters["cursor"] = self.cursor
         headers = {"Accept": _NDJSON}
         async with session.get(self.url, params=parameters, headers=headers) as response:
             if response.status in (429, 502, 503, 504):
@@ -219,22 +299,10 @@ class _Source:
             if response.status != 200:
                 raise StackError(f"the API refused: {await reason_of(response)}")
             async for line in response.content:
-                row = msgspec.json.decode(line) if line.endswith(b"\n") else None
-                if row is not None and self._is_new(row):
+                if line.endswith(b"\n"):
+                    row = msgspec.json.decode(line)
+                    self.cursor = row["cursor"]
                     yield row
-
-    def _is_new(self, row: Mapping[str, Any]) -> bool:
-        """Note a row; False for one that came before."""
-        time = row[self.time_field]
-        if self.last is not None and _instant(time) < _instant(self.last):
-            return False
-        key = row.get("id", time)
-        if time != self.last:
-            self.last, self.at_last = time, set()
-        if key in self.at_last:
-            return False
-        self.at_last.add(key)
-        return True
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -247,9 +315,3 @@ class _Source:
 
 class _Busy(Exception):
     """The API is not available for the moment."""
-
-
-def _instant(time: str) -> tuple[str, str]:
-    """Return a time of the API so that it can be compared: its fraction has 0, 3 or 6 digits."""
-    seconds, _, fraction = time.removesuffix("Z").partition(".")
-    return seconds, fraction.ljust(6, "0")

@@ -71,8 +71,10 @@ def test_a_unit_is_confined(unit: Path) -> None:
 @pytest.mark.parametrize(
     ("unit", "module"), [("opsc-listen.service", "listener"), ("opsc-deliver.service", "webhooks")]
 )
-def test_a_role_that_may_not_make_code_does_not_load_the_compiler(unit: str, module: str) -> None:
-    assert values(DEPLOY / "systemd" / unit, "MemoryDenyWriteExecute") == ["yes"]
+def test_a_role_that_makes_no_code_does_not_load_the_compiler(unit: str, module: str) -> None:
+    # Deliver starts what writes exports, which has it.
+    forbidden = [] if module == "webhooks" else ["yes"]
+    assert values(DEPLOY / "systemd" / unit, "MemoryDenyWriteExecute") == forbidden
     program = f"import sys, {module}.__main__; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

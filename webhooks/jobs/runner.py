@@ -95,7 +95,7 @@ class JobRunner:
         for after in dict.fromkeys((self._after, FIRST)):
             async with self._connections.connection() as conn:
                 job = await job_claims.claim(
-                    conn, after=after, but=list(self._full), lease_s=self._limits.lease_s
+                    conn, _PREPARE, after=after, but=list(self._full), lease_s=self._limits.lease_s
                 )
             if job is not None:
                 self._after = job.org_id

@@ -20,16 +20,19 @@ from api.http.encoding import id_text, optional_id_text, optional_time_text, tim
 from api.http.problems import bad_parameter
 from api.request.access import Access, Reader
 from api.request.document_answers import varying
-from api.request.paging import ListOf, ListQuery, Page, Total
+from api.request.paging import ListOf, Page, Total
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.exports import (
     PAGE_ROWS,
+    Asker,
+    FileQuery,
     Pages,
+    Place,
     columns_of,
     exported,
     file_types,
-    is_newest_first,
+    in_order_of_file,
     shape_wanted,
     wanted_form,
 )
@@ -107,7 +110,7 @@ class StopItem(_Item):
     )
 
 
-class TripQuery(ListQuery):
+class TripQuery(FileQuery):
     """What shares an instant with [from, to)."""
 
     asset_id: fields.AssetId | None = None
@@ -186,39 +189,58 @@ async def _answered(
     shape: Shape,
 ) -> Response:
     form = wanted_form(request, LIST_FORMS)
-    name, rules = f"{kind.__name__.lower()}s", _rules(query)
-
-    def whole(row: Found[FOUND], zones: ZonesAt) -> dict[str, Any]:
-        return _common(query, row) | item(row, zones)
-
+    name = f"{kind.__name__.lower()}s"
     if form is not None:
         shape = shape_wanted(query, shape, form)
-        found = await _found(access, query, rules, kind)
-        rows = list(reversed(found)) if is_newest_first(query) else found
-        pages = _pages(access, query.asset_id, rows, whole)
-        return await exported(request, access, name, form, pages, shape)
+        place = Place.of(access, in_order_of_file(query), name, _Key)
+        pages = await _file_pages(Asker.of(access), query, place, kind, item)
+        goes_on = place.after is not None
+        return await exported(request, access, name, form, pages, shape, goes_on=goes_on)
     page = Page(access, query, name, _Key)
-    found = await _found(access, query, rules, kind)
-    rows = _page_of(found, page, descending=query.sort == "-started_at")
+    found = await _found(Asker.of(access), query, kind)
+    rows = _behind(found, page.after, descending=query.sort == "-started_at")
+    rows = rows[page.fetch_offset : page.fetch_offset + page.fetch_limit]
     async with access.transaction() as conn:
         zones = await zones_of(conn, query.asset_id, rows)
     answer = await page.response(
         rows,
         page.total or Total(len(found)),
         key=lambda row: _Key(row.first_us),
-        item=lambda row: whole(row, zones),
+        item=lambda row: _common(query, row) | item(row, zones),
     )
     return varying(answer)
 
 
-async def _found(
-    access: Access, query: TripQuery, rules: TripRules, kind: type[FOUND]
-) -> list[Found[FOUND]]:
+async def trip_pages(asker: Asker, query: TripQuery, place: Place[Any]) -> Pages:
+    """Return the rows of a file. Raises Problem (400, 404)."""
+    return await _file_pages(asker, query, place, Trip, trip_item)
+
+
+async def stop_pages(asker: Asker, query: TripQuery, place: Place[Any]) -> Pages:
+    """Return the rows of a file. Raises Problem (400, 404)."""
+    return await _file_pages(asker, query, place, Stop, stop_item)
+
+
+async def _file_pages(
+    asker: Asker,
+    query: TripQuery,
+    place: Place[_Key],
+    kind: type[FOUND],
+    item: Callable[[Found[FOUND], ZonesAt], dict[str, Any]],
+) -> Pages:
+    found = await _found(asker, query, kind)
+    descending = in_order_of_file(query).sort == "-started_at"
+    rows = _behind(found, place.after, descending=descending)
+    return _pages(asker, query, rows, place, item)
+
+
+async def _found(asker: Asker, query: TripQuery, kind: type[FOUND]) -> list[Found[FOUND]]:
     """Return all in order of time. Raises Problem where there are too many fixes."""
-    async with access.transaction() as conn:
+    rules = _rules(query)
+    async with asker.transaction() as conn:
         await check_filters(conn, query)
-        wanted = await _wanted(conn, access, query)
-    fixes = FixesOf(access.transaction, access.state.archive)
+        wanted = await _wanted(conn, asker, query)
+    fixes = FixesOf(asker.transaction, asker.archive)
     try:
         _, found = await worked_out(fixes, wanted, rules)
     except TooManyFixes as error:
@@ -228,17 +250,20 @@ async def _found(
 
 
 async def _pages(
-    access: Access,
-    asset_id: UUID | None,
+    asker: Asker,
+    query: TripQuery,
     found: Sequence[Found[FOUND]],
-    whole: Callable[[Found[FOUND], ZonesAt], dict[str, Any]],
+    place: Place[_Key],
+    item: Callable[[Found[FOUND], ZonesAt], dict[str, Any]],
 ) -> Pages:
     """Yield the rows page by page; the zones of each are read in a transaction of its own."""
     for begin in range(0, len(found), PAGE_ROWS):
         rows = found[begin : begin + PAGE_ROWS]
-        async with access.transaction() as conn:
-            zones = await zones_of(conn, asset_id, rows)
-        yield [whole(row, zones) for row in rows]
+        async with asker.transaction() as conn:
+            zones = await zones_of(conn, query.asset_id, rows)
+        yield [
+            place.row(_Key(row.first_us), _common(query, row) | item(row, zones)) for row in rows
+        ]
 
 
 def _rules(query: TripQuery) -> TripRules:
@@ -249,7 +274,7 @@ def _rules(query: TripQuery) -> TripRules:
         raise bad_parameter("trip_min_m", f"{error}.") from None
 
 
-async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilter:
+async def _wanted(conn: Connection, asker: Asker, query: TripQuery) -> FixFilter:
     """Return the filter of the fixes. Raises Problem where it is not about one thing, or the time
     is too long.
     """
@@ -268,23 +293,22 @@ async def _wanted(conn: Connection, access: Access, query: TripQuery) -> FixFilt
         employee_ids=tuple(filter(None, [query.employee_id])),
         since=since,
         until=until,
-        hides_people_from=None if access.sees_all else access.caller.user_id,
+        hides_people_from=asker.hides_people_from,
     )
 
 
-def _page_of(
-    found: Sequence[Found[FOUND]], page: Page[_Key], *, descending: bool
+def _behind(
+    found: Sequence[Found[FOUND]], after: _Key | None, *, descending: bool
 ) -> list[Found[FOUND]]:
-    """Return the rows to read for a page."""
+    """Return the rows behind a place, in order."""
     rows = list(reversed(found)) if descending else list(found)
-    if page.after is not None:
-        after_us = page.after.first_us
-        rows = [
-            row
-            for row in rows
-            if (first_us := row.first_us) != after_us and (first_us < after_us) == descending
-        ]
-    return rows[page.fetch_offset : page.fetch_offset + page.fetch_limit]
+    if after is None:
+        return rows
+    return [
+        row
+        for row in rows
+        if row.first_us != after.first_us and (row.first_us < after.first_us) == descending
+    ]
 
 
 async def zones_of(conn: Connection, asset_id: UUID | None, rows: Iterable[Found[Any]]) -> ZonesAt:

@@ -1,6 +1,8 @@
 import { useMutation } from '@tanstack/react-query'
 import { api, data } from '../api/client'
 import { problemOf } from '../api/problem'
+import { useHasRole } from '../session/session'
+import { ExportLater } from '../jobs/export-later'
 import { useSay } from '../texts/texts'
 import { Button, ProblemNote } from '../ui/forms'
 import { offer } from '../ui/offer'
@@ -15,6 +17,7 @@ type Form = (typeof FORMS)[number]
 /** The way of an asset in a time as a file, as the API writes it. */
 export function WayExport(props: { asset: string; from: string; to: string }) {
   const say = useSay()
+  const mayExportLater = useHasRole('dispatcher')
   const { asset, from, to } = props
   const save = useMutation({
     mutationFn: async ({ extension, type }: Form) => {
@@ -33,6 +36,7 @@ export function WayExport(props: { asset: string; from: string; to: string }) {
         ))}
       </div>
       {save.error && <ProblemNote problem={problemOf(save.error)} />}
+      {mayExportLater && <ExportLater key={`${asset} ${from} ${to}`} filters={{ asset_id: asset, from, to }} />}
     </>
   )
 }

@@ -9,7 +9,7 @@ import { timeText } from '../texts/times'
 import { Button, ProblemNote } from '../ui/forms'
 import { Table, type Column } from '../ui/table'
 import { Faults } from './faults'
-import { isOpen, textOf, type Job } from './jobs'
+import { fileOf, isOpen, madeBy, progressOf, textOf, type Job } from './jobs'
 import { NewJob } from './new-job'
 
 const JOBS = ['jobs']
@@ -17,7 +17,7 @@ const SHOWN = 100
 const WHILE_OPEN_MS = 1_000
 const ELSE_MS = 10_000
 
-/** Imports and uploads, which begin here, and erasures: how far they are. */
+/** Imports and uploads, which begin here, erasures and exports: how far they are. */
 export function JobsPage() {
   const say = useSay()
   const language = useLanguage()
@@ -54,7 +54,7 @@ export function JobsPage() {
       cell: ({ kind, state, error, done, total }) => (
         <>
           {say(textOf(state))}
-          {state === 'running' && <span className="small detail">{say(kind === 'erase_positions' ? 'job-erases' : total === null ? 'job-reads' : 'job-progress', { done, total: total ?? 0 })}</span>}
+          {state === 'running' && <span className="small detail">{say(progressOf({ kind, total }), { done, total: total ?? 0 })}</span>}
           {error !== null && <span className="small detail" dir="auto">{error}</span>}
         </>
       ),
@@ -63,7 +63,7 @@ export function JobsPage() {
       title: 'result',
       cell: ({ kind, done, result }) => (
         <>
-          {kind === 'erase_positions' ? say('positions-erased', { count: done }) : say(kind === 'upload_track' ? 'points-written' : 'lines-written', { count: result.written })}
+          {say(...madeBy({ kind, done, result }))}
           <span className="small detail">
             {result.known > 0 && say('job-known', { count: result.known })} {result.conflicts > 0 && say('job-conflicts', { count: result.conflicts })}
           </span>
@@ -74,7 +74,7 @@ export function JobsPage() {
   ]
 
   function buttons(job: Job) {
-    const { id, kind, result } = job
+    const { id, kind, state, result } = job
     return (
       <div className="row">
         {result.faults.length > 0 && (
@@ -82,6 +82,7 @@ export function JobsPage() {
             {say('job-faults')}
           </Button>
         )}
+        {mayChange && kind === 'export' && state === 'done' && <a href={fileOf(id)} download>{say('fetch-file')}</a>}
         {(kind === 'erase_positions' ? isAdmin : mayChange) && isOpen(job) && (
           <Button look="danger" onPress={() => confirm(say(kind === 'erase_positions' ? 'sure-cancel-erasure' : 'sure-cancel-job')) && cancel.mutate(id)}>
             {say('cancel')}

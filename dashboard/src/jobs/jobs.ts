@@ -1,4 +1,4 @@
-/** Imports, uploads and erasures, as the API has them. The text of a kind or a state is `job-` and its name. */
+/** Imports, uploads, erasures and exports, as the API has them. The text of a kind or a state is `job-` and its name. */
 import type { Schemas } from '../api/client'
 
 export type Job = Schemas['JobItem']
@@ -30,6 +30,31 @@ export function textOf(name: Job['kind'] | Job['state']): string {
 /** Whether a job waits or is worked through. */
 export function isOpen({ state }: Pick<Job, 'state'>): boolean {
   return state === 'waiting' || state === 'running'
+}
+
+/** What is said of how far a job is. */
+export function progressOf({ kind, total }: Pick<Job, 'kind' | 'total'>): string {
+  if (kind === 'erase_positions') return 'job-erases'
+  if (kind === 'export') return 'job-writes'
+  return total === null ? 'job-reads' : 'job-progress'
+}
+
+/** The text of what a job has made. */
+const MADE: Record<Job['kind'], string> = {
+  import_assets: 'lines-written',
+  import_trackers: 'lines-written',
+  upload_track: 'points-written',
+  erase_positions: 'positions-erased',
+  export: 'rows-written',
+}
+
+export function madeBy({ kind, done, result }: Pick<Job, 'kind' | 'done' | 'result'>): [string, { count: number }] {
+  return [MADE[kind], { count: kind === 'erase_positions' ? done : result.written }]
+}
+
+/** Where the file of an export is. */
+export function fileOf(id: string): string {
+  return `/v1/exports/${id}/file`
 }
 
 /** The content type of a file with a track; null: its name says none. */

@@ -317,6 +317,9 @@ file-has-too-many = Die Datei hat mehr als 5000 Formen: sie muss geteilt werden.
 file-unreadable = Die Datei lässt sich nicht lesen: Sie ist beschädigt oder nicht vollständig.
 file-of-another-kind = Das ist kein GeoJSON, KML oder GPX. Eine KMZ-Datei muss zuerst entpackt werden.
 export = Als { $format } sichern
+fetch-file = Datei holen
+export-later = Als { $format } vorbereiten
+export-later-hint = Für große: Sie können die Seite inzwischen verlassen. Die Datei wird eine Woche aufgehoben und steht bei den Importen.
 
 ## Verstöße
 
@@ -481,7 +484,7 @@ sure-forget = „{ $name }“ vergessen? Das Gerät kommt wieder, wenn es erneut
 ## Importe
 
 imports = Importe
-imports-hint = Maschinen und Tracker aus einer Tabelle, und aufgezeichnete Wege von Maschinen. Auch Löschungen von Positionen sind aufgeführt. Hier stehen die neuesten 100 der letzten Woche.
+imports-hint = Maschinen und Tracker aus einer Tabelle, und aufgezeichnete Wege von Maschinen. Auch Löschungen von Positionen und Exporte sind aufgeführt. Hier stehen die neuesten 100 der letzten Woche.
 no-imports = In der letzten Woche wurde nichts importiert.
 new-import = Eine Datei importieren
 job-kind = Was
@@ -492,6 +495,7 @@ job-import-trackers-hint = Die erste Zeile nennt die Felder: external_id,name,im
 job-upload-track = Weg einer Maschine
 job-upload-track-hint = GPX, KML, CSV, GeoJSON oder NMEA, mit Zeiten. Bis 20 MB.
 job-erase-positions = Positionen einer Person
+job-export = Export
 job-file = Datei
 track-webhooks = Seine Ereignisse auch an Webhooks senden
 track-webhooks-hint = Sonst erfährt kein Webhook, was damals geschah. Meldungen gibt es in jedem Fall.
@@ -512,12 +516,14 @@ job-cancelled = Abgebrochen
 job-reads = liest die Datei
 job-progress = { $done } von { $total }
 job-erases = { $done } gelöscht
+job-writes = bisher { $done } Zeilen
 lines-written = { $count } angelegt
 points-written = { $count ->
     [one] { $count } Punkt
    *[other] { $count } Punkte
 }
 positions-erased = { $count } gelöscht
+rows-written = { $count } Zeilen
 job-known = { $count } schon bekannt
 job-conflicts = { $count } mit einer anderen Position zu ihrer Zeit
 job-faults = Was ausgelassen wurde
@@ -1026,6 +1032,9 @@ problem-too-many-commands = Es warten zu viele Befehle. Warten Sie, bis einige g
 problem-no-commands = Das Gerät ist auf eine Art verbunden, die keine Befehle kennt. Boxen von Teltonika und GT06 kennen sie, und OwnTracks, wenn es dafür eingerichtet ist.
 problem-command-not-queued = Der Befehl ist gesendet oder vorbei: Er kann nicht mehr abgebrochen werden.
 problem-too-many-jobs = Es warten zu viele Aufträge. Warten Sie, bis einer endet, oder brechen Sie einen ab.
+problem-no-archive = Dieser Server hebt keine Dateien auf: Er hat kein Archiv. Wer ihn betreibt, kann eines einrichten.
+problem-no-file = Die Datei ist nicht fertig, oder nicht mehr da.
+problem-exports-full = Ihre Organisation hebt so viele Exporte auf, wie sie darf. Ältere verschwinden nach einer Woche.
 problem-unreachable = Der Server ist nicht erreichbar. Prüfen Sie Ihr Netz, und versuchen Sie es noch einmal.
 problem-unavailable = Der Server kann gerade nicht antworten. Versuchen Sie es in einer Minute noch einmal.
 problem-unexpected = Der Server hat eine Antwort gegeben, die diese Seite nicht kennt. Versuchen Sie es noch einmal.

@@ -317,6 +317,9 @@ file-has-too-many = The file has more than 5,000 shapes: split it.
 file-unreadable = The file cannot be read: it is damaged, or not whole.
 file-of-another-kind = This is no GeoJSON, KML or GPX. A KMZ has to be unpacked first.
 export = Save as { $format }
+fetch-file = Fetch the file
+export-later = Prepare as { $format }
+export-later-hint = For large ones: you can leave the page meanwhile. The file is kept for a week, and listed among the imports.
 
 ## Breaches
 
@@ -481,7 +484,7 @@ sure-forget = Forget “{ $name }”? It comes back if it is seen again.
 ## Imports
 
 imports = Imports
-imports-hint = Machines and trackers from a spreadsheet, and recorded tracks of machines. Erasures of positions are listed, too. Here are the newest 100 of the last week.
+imports-hint = Machines and trackers from a spreadsheet, and recorded tracks of machines. Erasures of positions and exports are listed, too. Here are the newest 100 of the last week.
 no-imports = Nothing was imported in the last week.
 new-import = Import a file
 job-kind = What
@@ -492,6 +495,7 @@ job-import-trackers-hint = The first line names the fields: external_id,name,ime
 job-upload-track = Track of a machine
 job-upload-track-hint = GPX, KML, CSV, GeoJSON or NMEA, with times. Up to 20 MB.
 job-erase-positions = Positions of an employee
+job-export = Export
 job-file = File
 track-webhooks = Send its events to webhooks, too
 track-webhooks-hint = Otherwise no webhook hears of what happened then. Alerts are made either way.
@@ -512,12 +516,14 @@ job-cancelled = Cancelled
 job-reads = reads the file
 job-progress = { $done } of { $total }
 job-erases = { $done } erased
+job-writes = { $done } rows so far
 lines-written = { $count } made
 points-written = { $count ->
     [one] { $count } point
    *[other] { $count } points
 }
 positions-erased = { $count } erased
+rows-written = { $count } rows
 job-known = { $count } known already
 job-conflicts = { $count } with another position at their time
 job-faults = What was left out
@@ -1026,6 +1032,9 @@ problem-too-many-commands = Too many commands are waiting. Wait until some are s
 problem-no-commands = The device is connected in a way that has no commands. Boxes of Teltonika and GT06 have them, and OwnTracks where it is set up for them.
 problem-command-not-queued = The command was sent or is over: it cannot be cancelled any more.
 problem-too-many-jobs = Too many jobs are waiting. Wait for one to end, or cancel one.
+problem-no-archive = This server keeps no files: it has no archive. Whoever runs it can set it up.
+problem-no-file = The file is not ready, or is gone.
+problem-exports-full = Your organization keeps as many exports as it may. Older ones go after a week.
 problem-unreachable = The server cannot be reached. Look at your network, and try again.
 problem-unavailable = The server cannot answer just now. Try again in a minute.
 problem-unexpected = The server gave an answer that this page does not know. Try again.

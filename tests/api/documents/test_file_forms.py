@@ -12,7 +12,17 @@ import pytest
 from pyarrow import parquet
 
 from api.documents import file_forms
-from api.documents.file_forms import CSV, LIST_FORMS, PARQUET, XLSX, Form, Kind, Row, Shape
+from api.documents.file_forms import (
+    CSV,
+    FIX_FORMS,
+    LIST_FORMS,
+    PARQUET,
+    XLSX,
+    Form,
+    Kind,
+    Row,
+    Shape,
+)
 
 COLUMNS: dict[str, Kind] = {"name": "text", "at": "time", "day": "day", "km": "float", "n": "int"}
 ROW = {"name": "Truck", "at": "2026-03-29T01:30:00Z", "day": "2026-03-29", "km": 1.5, "n": 3}
@@ -83,3 +93,16 @@ def test_pages_make_no_difference(form: Form) -> None:
     whole = made(rows)
     assert made(rows[:1], rows[1:5], rows[5:]) == whole
     assert made(*([row] for row in rows)) == whole
+
+
+@pytest.mark.parametrize("form", [form for form in FIX_FORMS.values() if form.goes_on])
+def test_a_file_is_gone_on_with_behind_any_row(form: Form) -> None:
+    columns: dict[str, Kind] = {**COLUMNS, "lat": "float", "lon": "float", "time": "time"}
+    shape = Shape(columns, (("lat", "lon"),))
+    rows = [ROW | {"lat": 1.5, "lon": number, "time": ROW["at"]} for number in range(3)]
+    writer = form.writer(shape)
+    whole = b"".join([writer.page(rows), writer.end()])
+    for number in range(1, 3):
+        first, rest = form.writer(shape), form.rest(shape)
+        pieces = [first.page(rows[:number]), rest.page(rows[number:]), rest.end()]
+        assert b"".join(pieces) == whole

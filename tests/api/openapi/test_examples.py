@@ -24,6 +24,7 @@ NOT_BY_NATURE = {
     "acceptInvitation": "a token that was mailed",
     "confirmPasswordReset": "a token that was mailed",
     "createAttachment": "a file",
+    "createExport": "an archive",
     "putOrganizationLogo": "an image",
 }
 OF_OTHER_THINGS = {

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,13 +17,15 @@ from pyarrow import parquet
 from tests.api.resources.test_trips import day, store
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import carried, minute, text
+from tests.waiting import until
 
 ROWS = 3_000
 
 
-async def exporting(url: str, token: str | None, *arguments: str | Path) -> tuple[int | None, str]:
-    """Return the exit code and what was said."""
-    command = await asyncio.create_subprocess_exec(
+async def started(
+    url: str, token: str | None, *arguments: str | Path
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-c", "from stack.cli.main import main; main()", "export"),
         *map(str, arguments),
@@ -30,15 +33,22 @@ async def exporting(url: str, token: str | None, *arguments: str | Path) -> tupl
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def exporting(url: str, token: str | None, *arguments: str | Path) -> tuple[int | None, str]:
+    """Return the exit code and what was said."""
+    command = await started(url, token, *arguments)
     out, error = await command.communicate()
     assert out == b""
     return command.returncode, error.decode()
 
 
 @asynccontextmanager
-async def cutting(url: str, after_bytes: Sequence[int]) -> AsyncIterator[tuple[str, list[str]]]:
+async def cutting(
+    url: str, after_bytes: Sequence[int], *, hangs: bool = False
+) -> AsyncIterator[tuple[str, list[str]]]:
     """Provide the address of a proxy that cuts its first connections after these bytes of an
-    answer, and the heads of requests that it saw.
+    answer, or hangs there, and the heads of requests that it saw.
     """
     cuts, heads = list(after_bytes), list[str]()
     host, port = urlsplit(url).hostname, urlsplit(url).port
@@ -53,6 +63,8 @@ async def cutting(url: str, after_bytes: Sequence[int]) -> AsyncIterator[tuple[s
             writer.write(content if left is None else content[:left])
             await writer.drain()
             if left is not None and (left := left - len(content)) <= 0:
+                if hangs:
+                    await reader.read()  # until the client is gone
                 break
         out.close()
         writer.transport.abort() if left is not None else writer.close()
@@ -99,6 +111,51 @@ async def test_a_file_is_whole_however_often_the_connection_is_cut(
         rows = list(csv.DictReader(file))
     assert len({row["id"] for row in rows}) == len(rows) == ROWS
     assert sorted(os.listdir(tmp_path)) == ["cut.csv", "whole.csv"]
+
+
+@pytest.mark.parametrize("form", ["csv", "geojson", "parquet"])
+async def test_an_export_goes_on_after_kills(api: RunningApi, tmp_path: Path, form: str) -> None:
+    org = await a_crowd(api)
+    asked = ("gps-events", "--from", text(minute(0)), "--format", form, "--out")
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    assert (await exporting(api.url, org.viewer.token, *asked, whole))[0] == 0
+    note = tmp_path / "killed.part.json"
+    goes_on = form != "parquet"
+    async with cutting(api.url, (1_000_000, 1_000_000), hangs=True) as (url, heads):
+        for run in (1, 2):
+            command = await started(url, org.viewer.token, *asked, out)
+            await until(lambda: sum("ndjson" in head for head in heads) == run)  # noqa: B023
+            rows = 1_000 * run if goes_on else 1_000
+            await until(lambda: json.loads(note.read_bytes())["rows"] == rows)  # noqa: B023
+            command.send_signal(signal.SIGKILL)
+            await command.communicate()
+            assert not out.exists()
+        code, said = await exporting(url, org.viewer.token, *asked, out)
+    assert code == 0, said
+    by_cursor = sum("cursor=" in head for head in heads if "ndjson" in head)
+    assert ("going on behind 2,000 rows" if goes_on else "it begins anew") in said
+    assert by_cursor == (2 if goes_on else 0)
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["killed", "whole"]
+
+
+async def test_what_is_left_of_another_question_is_kept(
+    api: RunningApi, north: Organization, tmp_path: Path
+) -> None:
+    await carried(north)
+    part, note = tmp_path / "x.csv.part", tmp_path / "x.csv.part.json"
+    for content, says in (
+        ("", "is none of ours"),
+        ('{"question": {"url": "elsewhere"}, "rows": 1, "bytes": 3}', "is of another question"),
+    ):
+        part.write_text("kept")
+        note.write_text(content)
+        code, said = await exporting(
+            api.url, north.viewer.token, "gps-events", "--out", tmp_path / "x.csv"
+        )
+        assert code == 1
+        assert says in " ".join(said.replace("│", "").split())
+        assert part.read_text() == "kept"
 
 
 async def test_lists_and_forms(

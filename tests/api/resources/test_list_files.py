@@ -92,6 +92,47 @@ async def test_geojson_has_their_places(
     assert refused.json["errors"][0]["message"].startswith("This form of file needs ")
 
 
+@pytest.mark.parametrize("media_type", ["text/csv", "application/x-ndjson"])
+@pytest.mark.parametrize("sort", ["", "-"])
+@pytest.mark.parametrize("name", [*LISTS, "gps-events"])
+async def test_a_file_is_gone_on_with_by_the_cursor_of_its_last_row(
+    api: RunningApi, north: Organization, name: str, sort: str, media_type: str
+) -> None:
+    asked = await a_day(api, north)
+    listed = (await north.viewer.get(f"/v1/{name}", limit=1_000, **asked)).json["data"]
+    (time,) = {"started_at", "entered_at", "time"} & listed[0].keys()
+    asked |= {"fields": time, "sort": f"{sort}{time}"}
+    whole = (await file_of(north, name, media_type, **asked)).content
+    lines = (await file_of(north, name, media_type, cursors=True, **asked)).content.splitlines()
+    is_csv = media_type == "text/csv"
+    for place, line in list(enumerate(lines[is_csv:], 1 + is_csv))[:20]:
+        cursor = line.rpartition(b",")[2] if is_csv else json.loads(line)["cursor"].encode()
+        rest = await file_of(north, name, media_type, cursor=cursor.decode(), **asked)
+        assert rest.content == b"".join(whole.splitlines(keepends=True)[place:])
+        if is_csv:
+            assert rest.headers["Content-Type"] == "text/csv; charset=utf-8; header=absent"
+        page = await north.viewer.get(f"/v1/{name}", cursor=cursor.decode(), limit=1_000, **asked)
+        times = [row[time] for row in listed[:: 1 if sort else -1]]
+        assert [row[time] for row in page.json["data"]] == times[place - is_csv :]
+        assert (page.json["total"], page.json["offset"]) == (len(times), place - is_csv)
+        other = {**asked, "sort": time if sort else f"-{time}"}
+        refused = await north.viewer.get(
+            f"/v1/{name}", {"Accept": media_type}, cursor=cursor.decode(), **other
+        )
+        assert refused.json["errors"][0]["parameter"] == "cursor"
+
+
+async def test_only_lines_have_cursors(api: RunningApi, north: Organization) -> None:
+    asked = await a_day(api, north)
+    for media_type in ("application/geo+json", "application/vnd.apache.parquet"):
+        for parameter in ({"cursor": "x"}, {"cursors": "true"}):
+            refused = await north.viewer.get(
+                "/v1/visits", {"Accept": media_type}, **asked, **parameter
+            )
+            assert refused.status == 400
+            assert refused.json["errors"][0]["message"].startswith("Only CSV and NDJSON can")
+
+
 @pytest.mark.parametrize("name", LISTS)
 async def test_a_file_has_no_pages_and_nothing_of_others(
     api: RunningApi, north: Organization, south: Organization, name: str
