@@ -9,7 +9,7 @@ LOG_FORM = (
     " amqps:// for TLS"
 )
 _PORTS = {"amqp": 5672, "amqps": 5671}
-_URL = re.compile(r"(amqps?)://([^:@/\s]+):([^@/\s]+)@([^@/\s]+)(?:/([^/\s]*))?")
+_URL = re.compile(r"(amqps?)://([^:@/\s]+):([^@/\s]+)@([^@/?#\s]+)(?:/([^/?#\s]*))?")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+)(?::(\d{1,5}))?")
 
 
