@@ -161,6 +161,12 @@ class RabbitNode:
         )
         return done.stdout
 
+    def leader_of(self, queue: str, vhost: str = "/") -> str:
+        """Return the name of the node that leads a quorum queue."""
+        named = f'rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)'
+        found = f"{{ok, Q}} = rabbit_amqqueue:lookup({named}), {{_, N}} = amqqueue:get_pid(Q), N."
+        return self.control("eval", found).strip().strip("'")
+
     @property
     def erlang_name(self) -> str:
         return f"{self.name}@localhost"
