@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -154,6 +155,28 @@ TOPIC = [Topic(0, 1, "t")]
 def test_what_cannot_be_read_by_itself_is_no_block(body: bytes) -> None:
     with pytest.raises(FrameError):
         _read(body)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"hosts": (("127.0.0.1", 1),)}, "127.0.0.1:1: .*refused"),
+        ({"password": "wrong"}, "ACCESS_REFUSED|authentication"),
+        ({"vhost": "nowhere"}, "nowhere"),
+    ],
+)
+async def test_a_log_that_cannot_be_had_says_why(
+    address: LogAddress, change: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(rabbitmq.LogLost, match=told):
+        async with LogSource(LogOptions(address._replace(**change)), 1):
+            pass
+
+
+async def test_a_node_that_is_away_is_passed_over(address: LogAddress) -> None:
+    hosts = (("127.0.0.1", 1), *address.hosts)
+    async with LogSource(LogOptions(address._replace(hosts=hosts)), 1) as source:
+        assert not await source.batch(LIMITS)
 
 
 async def test_equal_arguments_are_declared_again_and_others_are_an_error(
