@@ -8,6 +8,7 @@
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
 # make bench-engine   the geofence engine alone; the same
 # make bench-api   the API's hot operations beside a bare route; the same
+# make bench-history  pages, zones made later, files and the archive over 20 million fixes; half an hour
 # make bench-webhooks  how soon webhooks arrive, and how many a second; the same
 # make bench-dashboard  the live map in a browser with 10,000 assets that move; four minutes
 # make bench-live  live events beside raw writes, idle WebSockets, the live map; the same
@@ -53,7 +54,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
 .DELETE_ON_ERROR:
-.PHONY: demo pages test test-python test-long test-again test-all check bench bench-sweep bench-engine bench-api bench-live bench-dashboard bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
+.PHONY: demo pages test test-python test-long test-again test-all check bench bench-sweep bench-engine bench-api bench-live bench-dashboard bench-history bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
 demo: $(INSTALLED) pages
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -114,6 +115,9 @@ bench-live: setup
 
 bench-dashboard: tools
 	$(BIN)/python -m benchmarks.live.dashboard
+
+bench-history: setup
+	$(BIN)/python -m benchmarks.history.run
 
 bench-webhooks: setup
 	$(BIN)/python -m benchmarks.webhooks.run

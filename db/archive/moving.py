@@ -46,40 +46,38 @@ _PRINT = sql.SQL(
     " fix.lon, fix.flags, fix.altitude_m, fix.speed_mps, fix.course_deg, fix.accuracy_m,"
     " fix.battery_pct, fix.satellites, fix.ignition, fix.attributes)::text, 0)"
 )
-# A tracker whose good fixes go on after the day leaves nothing behind.
-_MOVABLE = """
-SELECT fix.*
-  FROM trackers AS tracker
- CROSS JOIN LATERAL (
-       SELECT EXISTS (SELECT FROM gps_events
-                       WHERE tracker_id = tracker.id AND time >= {until}
-                         AND flags & {suspect} = 0) AS follows) AS later
- CROSS JOIN LATERAL (
-       SELECT stored.* FROM gps_events AS stored
-        WHERE stored.tracker_id = tracker.id AND stored.time >= {since} AND stored.time < {until}
-          AND (later.follows OR (stored.time, stored.seq) < (
-              SELECT time, seq FROM gps_events
-               WHERE tracker_id = tracker.id AND time >= {since} AND time < {until}
-                 AND flags & {suspect} = 0
-               ORDER BY time DESC, seq DESC LIMIT 1))) AS fix
- WHERE tracker.org_id = {org_id}
+# A tracker whose good fixes go on after the day leaves nothing behind. OFFSET keeps the planner
+# from looking for them once for each fix of the day, instead of once for each tracker.
+_TRACKERS = """(
+    SELECT tracker.id, later.follows, newest.time, newest.seq
+      FROM trackers AS tracker
+     CROSS JOIN LATERAL (
+           SELECT EXISTS (SELECT FROM gps_events
+                           WHERE tracker_id = tracker.id AND time >= {until}
+                             AND flags & {suspect} = 0) AS follows) AS later
+      LEFT JOIN LATERAL (
+           SELECT time, seq FROM gps_events
+            WHERE tracker_id = tracker.id AND time >= {since} AND time < {until}
+              AND flags & {suspect} = 0 AND NOT later.follows
+            ORDER BY time DESC, seq DESC LIMIT 1) AS newest ON true
+     WHERE tracker.org_id = {org_id}
+     ORDER BY tracker.id OFFSET 0) AS tracker
 """
-_READ = sql.SQL(
-    """
-    COPY (SELECT {columns}, {fingerprint} FROM ({movable} {order_by} LIMIT {limit}) AS fix)
-      TO STDOUT (FORMAT CSV)
-    """
-)
-# By the tracker's own id: its index gives the order, and the rest is sorted tracker by tracker.
-_ORDER_BY = sql.SQL("ORDER BY tracker.id, fix.time, fix.seq")
+_MAY_MOVE = """
+    fix.tracker_id = tracker.id AND fix.time >= {since} AND fix.time < {until}
+    AND (tracker.follows OR (fix.time, fix.seq) < (tracker.time, tracker.seq))
+"""
+# By the tracker's own id: the rest is sorted tracker by tracker.
+_READ = """
+COPY (SELECT {columns}, {fingerprint}
+        FROM (SELECT fix.* FROM {trackers} JOIN gps_events AS fix ON {may_move}
+               ORDER BY tracker.id, fix.time, fix.seq LIMIT {limit}) AS fix)
+  TO STDOUT (FORMAT CSV)
+"""
 _REMOVE = """
-WITH moved AS (
-    SELECT tracker_id, time, seq FROM ({movable}) AS movable
-     WHERE (tracker_id, time, seq) <= ({tracker}, {time}, {seq})
-), gone AS (
-    DELETE FROM gps_events AS fix USING moved
-     WHERE fix.tracker_id = moved.tracker_id AND fix.time = moved.time AND fix.seq = moved.seq
-       AND fix.time >= {since} AND fix.time < {until}
+WITH gone AS (
+    DELETE FROM gps_events AS fix USING {trackers}
+     WHERE {may_move} AND (fix.tracker_id, fix.time, fix.seq) <= ({tracker}, {time}, {seq})
     RETURNING fix.tracker_id, fix.time, {fingerprint} AS print
 ), hours AS (
     INSERT INTO fix_hours_changed (org_id, tracker_id, hour)
@@ -193,12 +191,8 @@ async def read(conn: Connection, org_id: UUID, day: date, limit: int) -> bytearr
     """Return the first fixes of an organization's day that may move, in order of tracker, time and
     seq, as CSV: the columns of gps_events behind org_id, times in microseconds, and a fingerprint.
     """
-    statement = _READ.format(
-        columns=_OF_CSV,
-        fingerprint=_PRINT,
-        movable=_movable(org_id, day),
-        order_by=_ORDER_BY,
-        limit=sql.Literal(limit),
+    statement = sql.SQL(_READ).format(
+        **_which(org_id, day), columns=_OF_CSV, fingerprint=_PRINT, limit=sql.Literal(limit)
     )
     text, blocks = bytearray(), 0
     async with conn.cursor() as cursor, cursor.copy(statement) as copy:
@@ -230,14 +224,10 @@ async def switch(
     """
     if older is not None and not await forget(conn, older, remove_older_at):
         raise ChangedMeanwhile
-    since, until = day_interval(made.day)
     tracker, time, seq = map(sql.Literal, moved.last)
     statement = sql.SQL(_REMOVE).format(
-        movable=_movable(made.org_id, made.day),
+        **_which(made.org_id, made.day),
         fingerprint=_PRINT,
-        org_id=sql.Literal(made.org_id),
-        since=sql.Literal(since),
-        until=sql.Literal(until),
         tracker=tracker,
         time=time,
         seq=seq,
@@ -374,11 +364,13 @@ async def _rows_of_chunk(conn: Connection, since: datetime, until: datetime) -> 
         return [bytes(block) async for block in copy]
 
 
-def _movable(org_id: UUID, day: date) -> sql.Composable:
+def _which(org_id: UUID, day: date) -> dict[str, sql.Composable]:
     since, until = day_interval(day)
-    return sql.SQL(_MOVABLE).format(
-        org_id=sql.Literal(org_id),
-        since=sql.Literal(since),
-        until=sql.Literal(until),
-        suspect=sql.Literal(int(Flag.SUSPECT)),
-    )
+    names = {
+        "org_id": sql.Literal(org_id),
+        "since": sql.Literal(since),
+        "until": sql.Literal(until),
+        "suspect": sql.Literal(int(Flag.SUSPECT)),
+    }
+    trackers, may_move = sql.SQL(_TRACKERS).format(**names), sql.SQL(_MAY_MOVE).format(**names)
+    return {**names, "trackers": trackers, "may_move": may_move}

@@ -1,0 +1,1 @@
+"""History of two months at size: first pages, zones made later, files, the archive."""
