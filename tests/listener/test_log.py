@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 
@@ -74,6 +75,8 @@ async def test_a_log_that_is_killed_costs_nothing(
     async with sending(tenant, system.port, by_log=True) as fleet:
         await asyncio.to_thread(system.ingest.kill)  # so that something waits in it
         await fleet.progress(200)
+        log_server.process.signal(signal.SIGSTOP)
+        await stands_still(fleet)  # nothing is answered that the log has not confirmed
         await asyncio.to_thread(log_server.kill)
         await until(lambda: "the log cannot be reached" in warnings(system.listener))
         await beside(log_server.start)
