@@ -3,6 +3,10 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -23,6 +27,9 @@ from service.health import serving
 from service.itself import watching_itself
 from service.start import RefusedSettings, read_settings
 from telemetry.formats.decode import SUBSCRIPTIONS
+
+if TYPE_CHECKING:
+    from ingest.sources.log import LogSource
 
 # How long the planning thread may keep the event loop waiting; Python's own default is ten times
 # as long, in which COPY runs dry.
@@ -52,6 +59,7 @@ def _runtime(settings: IngestSettings) -> IngestRuntime:
     return IngestRuntime(
         database_url=settings.database_url.get_secret_value(),
         link=_link(settings),
+        open_log=_log_source(settings),
         broker=settings.broker_address(),
         session_options=SessionOptions(
             client_id=settings.broker_client_id,
@@ -85,6 +93,18 @@ def _link(settings: IngestSettings) -> LinkOptions | None:
         return None
     key = settings.link_secret.get_secret_value().encode()
     return LinkOptions(address, key, settings.link_tls(), settings.advertised_address())
+
+
+def _log_source(
+    settings: IngestSettings,
+) -> "Callable[[int], AbstractAsyncContextManager[LogSource]] | None":
+    address = settings.log_address()
+    if address is None:
+        return None
+    from ingest.sources.log import LogOptions, LogSource
+    from service.rabbitmq import log_tls
+
+    return partial(LogSource, LogOptions(address, log_tls(address, settings.log_tls_ca)))
 
 
 def _acceptance(settings: IngestSettings) -> Acceptance:

@@ -10,9 +10,15 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -33,13 +39,16 @@ from ingest.recovery import recover
 from ingest.registry.registry import Registry
 from ingest.runtime import SHARED_DEFERRED_BATCHES, IngestRuntime
 from ingest.sources.link import LinkServer
-from ingest.sources.source import BrokerSource, InboxSource, Source
+from ingest.sources.source import BrokerSource, InboxSource, ListenerSource, Source
 from ingest.standby import Standby
 from ingest.transaction import LEASE, LeaderTerm
 from mqtt import MqttError, Session
 from service.exceptions import message
 from service.memory import give_back
 from telemetry.times import to_datetime, to_us
+
+if TYPE_CHECKING:
+    from ingest.sources.log import LogSource
 
 _LIMITS = Limits(statement_s=20, lock_s=5, transaction_s=20, idle_in_transaction_s=5)
 _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
@@ -102,7 +111,7 @@ async def _term(runtime: IngestRuntime) -> None:
                 await _lead(runtime, epoch, registry)
                 renewing.cancel()
         finally:
-            runtime.works, runtime.session, runtime.inbox = False, None, None
+            runtime.works, runtime.session, runtime.inbox, runtime.log = False, None, None, None
             runtime.metrics.leads.set(0)
         await leases.release(lease_conn, LEASE, epoch)
         _log.info("stopped cleanly", epoch=epoch)
@@ -131,14 +140,14 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
         sources: list[Source] = [runtime.inbox]
         if ways.session is not None:
             sources.append(BrokerSource(ways.session))
-        if ways.links is not None:
-            sources.append(ways.links)
+        sources.extend(ways.listeners)
         runtime.works, runtime.session = True, ways.session
         runtime.metrics.watch(ways.session)
         runtime.metrics.leads.set(1)
         connection = partial(_connection, runtime, _LIMITS)
         async with asyncio.TaskGroup() as tasks:
-            beside = [
+            beside = [tasks.create_task(runtime.log.keep())] if runtime.log is not None else []
+            beside += [
                 tasks.create_task(_tidy(side, runtime.acceptance.quarantine_days)),
                 tasks.create_task(
                     amend_punches(connection, runtime.wake_ups.send, runtime.metrics)
@@ -174,14 +183,30 @@ async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
 async def _ways_in(runtime: IngestRuntime, epoch: int) -> AsyncIterator[WaysBack]:
     """Provide the sources of messages and the ways back for receipts."""
     async with AsyncExitStack() as stack:
-        links = session = None
+        listeners: list[ListenerSource] = []
+        session = None
         if runtime.link is not None:
-            links = await stack.enter_async_context(LinkServer(runtime.link, epoch))
+            listeners.append(await stack.enter_async_context(LinkServer(runtime.link, epoch)))
+        if runtime.open_log is not None:
+            runtime.log = await _opened_log(runtime, stack, runtime.open_log(epoch))
+            listeners.append(runtime.log)
         if runtime.broker is not None:
             session = await stack.enter_async_context(
                 Session(runtime.broker, runtime.session_options)
             )
-        yield WaysBack(links, session)
+        yield WaysBack(listeners, session)
+
+
+async def _opened_log(
+    runtime: IngestRuntime, stack: AsyncExitStack, log: "AbstractAsyncContextManager[LogSource]"
+) -> "LogSource":
+    try:
+        opened = await stack.enter_async_context(log)
+    except OSError as error:
+        runtime.log_trouble = f"the log cannot be reached: {error}"
+        raise
+    runtime.log_trouble = None
+    return opened
 
 
 async def _tidy(conn: Connection, quarantine_days: int) -> None:

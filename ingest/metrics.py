@@ -1,7 +1,7 @@
 """Metrics of ingest, for Prometheus."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,10 +12,27 @@ from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.deferral import finished
 from ingest.planning.plan import WritePlan
 from mqtt import Published, Session
-from service.collected import WAKE_UP_NUMBERS, Collected, FormerName
+from service.collected import WAKE_UP_NUMBERS, Collected, FormerName, KeptNumber
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
+
+
+LOG_NUMBERS = (
+    KeptNumber("waiting", "opsc_ingest_log_blocks", "Blocks that wait in the log.", False),
+    KeptNumber(
+        "oldest_s",
+        "opsc_ingest_log_oldest_seconds",
+        "The age of the oldest block that was taken from the log and is not stored.",
+        False,
+    ),
+    KeptNumber(
+        "unreadable",
+        "opsc_ingest_log_unreadable",
+        "Blocks that could not be read in this term, and were put aside.",
+        False,
+    ),
+)
 
 
 class IngestMetrics:
@@ -101,6 +118,10 @@ class IngestMetrics:
     def watch_wake_ups(self, wake_ups: WakeUps) -> None:
         """Show the numbers of the wake-ups, too."""
         self.registry.register(Collected(WAKE_UP_NUMBERS, wake_ups.numbers))
+
+    def watch_log(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Show what waits in the log, too. read: returns `LOG_NUMBERS` by key."""
+        self.registry.register(Collected(LOG_NUMBERS, read))
 
     def page(self) -> bytes:
         """Return the text that Prometheus reads."""

@@ -21,8 +21,7 @@ from ingest.planning.deferral import before_of, counts_of, reasons_of
 from ingest.planning.plan import WritePlan
 from ingest.planning.senders import senders_of
 from ingest.registry.registry import Registry
-from ingest.sources.link import LinkServer
-from ingest.sources.source import RawMessage
+from ingest.sources.source import ListenerSource, RawMessage
 from mqtt import PublishQueueFullError, Session
 from telemetry.fix import Flag
 from telemetry.formats.decode import DECODERS, format_of
@@ -36,7 +35,7 @@ from telemetry.topics import ack_topic
 class WaysBack(NamedTuple):
     """The ways to trackers: through listeners, and through an external broker."""
 
-    links: LinkServer | None
+    listeners: Sequence[ListenerSource]
     session: Session | None
 
 
@@ -112,8 +111,8 @@ def send(ways_back: WaysBack, made: Sequence[Receipt], metrics: IngestMetrics) -
     """Send receipts without waiting; what has no room is given up."""
     if not made:
         return
-    if ways_back.links is not None:
-        ways_back.links.tell(made)
+    for listeners in ways_back.listeners:
+        listeners.tell(made)
     if ways_back.session is not None:
         _publish(ways_back.session, made, metrics)
 

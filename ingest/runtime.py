@@ -4,9 +4,12 @@ import asyncio
 import os
 import secrets
 import socket
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from db.core.connect import connect
@@ -21,6 +24,9 @@ from ingest.sources.source import InboxSource
 from mqtt import BrokerAddress, Session, SessionOptions
 from service.health import STANDS_BY
 
+if TYPE_CHECKING:  # RabbitMQ's client is imported where there is a log
+    from ingest.sources.log import LogSource
+
 MOST_DEFERRED_BATCHES = 4  # batches of fixes that may be deferred before no more are taken
 SHARED_DEFERRED_BATCHES = 3  # of these organizations have shares, which one more batch may exceed
 
@@ -29,7 +35,8 @@ SHARED_DEFERRED_BATCHES = 3  # of these organizations have shares, which one mor
 class IngestRuntime:
     """The settings of one ingest process, and its state over all its terms as the leader.
 
-    encryption_keys: what opens the keys of trackers. smaller_by: batches are divided by it, after
+    encryption_keys: what opens the keys of trackers. open_log: opens the log for the leader of an
+    epoch. smaller_by: batches are divided by it, after
     failures. retried: see `ingest.transaction.LeaderTerm`.
     """
 
@@ -56,6 +63,9 @@ class IngestRuntime:
     retried: set[bytes] = field(default_factory=set[bytes])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     link: LinkOptions | None = None
+    open_log: Callable[[int], AbstractAsyncContextManager["LogSource"]] | None = None
+    log: "LogSource | None" = None  # while this process is the leader
+    log_trouble: str | None = None  # why this process cannot lead
     inbox: InboxSource | None = None  # while this process is the leader
     wake_ups: WakeUps = field(init=False)
 
@@ -63,6 +73,14 @@ class IngestRuntime:
         self.wake_ups = WakeUps(partial(connect, self.database_url, "opsc-ingest-wakeups"))
         self.wake_ups.on(Channel.INBOX, self._wake_inbox)
         self.metrics.watch_wake_ups(self.wake_ups)
+        if self.open_log is not None:
+            self.metrics.watch_log(self._log_numbers)
+
+    def _log_numbers(self) -> Mapping[str, float]:
+        log = self.log
+        if log is None:
+            return {}
+        return {"waiting": log.waiting, "oldest_s": log.oldest_s, "unreadable": log.unreadable}
 
     def _wake_inbox(self, _: UUID | None) -> None:
         if self.inbox is not None:
@@ -98,6 +116,8 @@ class IngestRuntime:
         """
         if self.stands_by:
             return STANDS_BY
+        if not self.works and self.log_trouble is not None:
+            return self.log_trouble
         if not self.works:
             return "not the leader: another process is, or the database cannot be reached"
         silent_s = monotonic() - self.renewed_s

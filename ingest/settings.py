@@ -10,6 +10,7 @@ from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from ingest.sources.link_address import LINK_FORM, LinkAddress
 from mqtt import BrokerAddress
 from service.health import read_address
+from service.log_address import LOG_FORM, LogAddress
 from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
 
 _Link = Annotated[str | None, Field(description=LINK_FORM), checked_by(LinkAddress.parse)]
@@ -29,6 +30,10 @@ class IngestSettings(RoleSettings):
     secret_key: Annotated[
         SecretStr | None, Field(description=SECRET_KEYS_FORM), checked_by(read_secret_keys)
     ] = None
+    log_url: Annotated[
+        SecretStr | None, Field(description=LOG_FORM), checked_by(LogAddress.parse)
+    ] = None
+    log_tls_ca: ReadableFile | None = None
     link_secret: SecretStr = SecretStr("")
     link_tls_cert: ReadableFile | None = None
     link_tls_key: ReadableFile | None = None
@@ -55,7 +60,7 @@ class IngestSettings(RoleSettings):
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
-        if self.broker_url is None and self.ingest_link is None:
+        if self.broker_url is None and self.ingest_link is None and self.log_url is None:
             raise ValueError("OPSC_INGEST_LINK is missing: where listeners reach this process")
         return self
 
@@ -105,6 +110,11 @@ class IngestSettings(RoleSettings):
     def link_address(self) -> LinkAddress | None:
         """Read the address at which this process waits for listeners."""
         return None if self.ingest_link is None else LinkAddress.parse(self.ingest_link)
+
+    def log_address(self) -> LogAddress | None:
+        """Read the nodes of the log; None: listeners reach this process directly."""
+        url = self.log_url
+        return None if url is None else LogAddress.parse(url.get_secret_value())
 
     def advertised_address(self) -> LinkAddress | None:
         """Read the address that listeners connect to; behind a proxy it is another one."""

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Protocol
 
 import structlog
 import uvloop
@@ -57,6 +58,17 @@ GARBAGE = (50_000, 20, 100)
 
 Made = Callable[[str], asyncio.Protocol]
 """Makes the connection of a device from its address."""
+
+
+class Keeper(Protocol):
+    """Keeps the way that messages take, for as long as the process runs.
+
+    trouble: why messages wait.
+    """
+
+    @property
+    def trouble(self) -> str | None: ...
+    async def run(self) -> None: ...
 
 
 def _h02() -> H02:
@@ -120,12 +132,10 @@ async def _serve(
         loop.add_signal_handler(signal.SIGHUP, stopping.set)
     database_url = settings.database_url.get_secret_value()
     sessions, presence = Sessions(), Presence()
-    sender = Sender(presence.listener_id, settings.link_secret.get_secret_value().encode())
-    worker = Worker(settings, sender, sessions, presence)
-    leader = LeaderLink(database_url, sender, worker.metrics, _link_tls(settings))
+    worker, keeper = _with_a_way(settings, sessions, presence)
 
     def warnings() -> Sequence[str]:
-        return [trouble for trouble in (leader.trouble, worker.stale()) if trouble is not None]
+        return [trouble for trouble in (keeper.trouble, worker.stale()) if trouble is not None]
 
     def trouble() -> str | None:
         return None if worker.identities.age_s is not None else "trackers are not known yet"
@@ -138,7 +148,7 @@ async def _serve(
             for work in (
                 worker.identities.keep(database_url),
                 sessions.look_up(database_url),
-                leader.run(),
+                keeper.run(),
                 worker.keep_time(),
                 certificates.keep(),
             )
@@ -210,6 +220,27 @@ def _box_ways(settings: ListenSettings) -> list[tuple[str, str]]:
         for protocol, addresses in settings.boxes.items()
         for address in addresses
     ]
+
+
+def _with_a_way(
+    settings: ListenSettings, sessions: Sessions, presence: Presence
+) -> tuple[Worker, Keeper]:
+    """Return the worker, and the keeper of the way that its messages take: to the leader of ingest,
+    or into the log.
+    """
+    if settings.log_address is not None:
+        from listener.link.log import LogKeeper, LogSender
+        from service.rabbitmq import log_tls
+
+        into_log = LogSender(presence.listener_id)
+        worker = Worker(settings, into_log, sessions, presence)
+        address, tls = settings.log_address, log_tls(settings.log_address, settings.log_tls_ca)
+        return worker, LogKeeper(address, into_log, worker.metrics, tls)
+    key = settings.link_secret.get_secret_value().encode()
+    sender = Sender(presence.listener_id, key)
+    worker = Worker(settings, sender, sessions, presence)
+    url = settings.database_url.get_secret_value()
+    return worker, LeaderLink(url, sender, worker.metrics, _link_tls(settings))
 
 
 def _link_tls(settings: ListenSettings) -> ssl.SSLContext | None:

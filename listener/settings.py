@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from db.core.connect import DATABASE_URL_FORM, check_url
 from service.health import read_address
+from service.log_address import LOG_FORM, LogAddress
 from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
 from telemetry.ids import parse_id
 
@@ -82,6 +83,10 @@ class ListenSettings(RoleSettings):
     listen_ingest_proxy_networks: _Networks = "127.0.0.1/32, ::1/128"
     link_secret: SecretStr = SecretStr("")
     link_tls_ca: ReadableFile | None = None
+    log_url: Annotated[
+        SecretStr | None, Field(description=LOG_FORM), checked_by(LogAddress.parse)
+    ] = None
+    log_tls_ca: ReadableFile | None = None
     listen_max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     listen_max_held_bytes: Annotated[int, Field(ge=1_048_576)] = 256 * 1024 * 1024
     listen_max_unsigned_per_address: Annotated[int, Field(ge=1)] = 64
@@ -112,6 +117,12 @@ class ListenSettings(RoleSettings):
     def http_address(self) -> tuple[str, int]:
         """Host and port of the first process's page of health and metrics."""
         return read_address(self.listen_http)
+
+    @property
+    def log_address(self) -> LogAddress | None:
+        """The nodes of the log; None: messages go to ingest directly."""
+        url = self.log_url
+        return None if url is None else LogAddress.parse(url.get_secret_value())
 
     @property
     def ingest_address(self) -> tuple[str, int] | None:

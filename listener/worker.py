@@ -458,8 +458,8 @@ class Worker:
             for device in leaving[start : start + at_once]:
                 device.leave(SERVER_SHUTTING_DOWN, "shutting down")
             await asyncio.sleep(DRAIN_STEP_S)
-        outbox = self.sender.outbox
-        await _until(lambda: not (len(outbox) and self.sender.is_linked), DRAIN_S)
+        sender = self.sender
+        await _until(lambda: not (sender.held and sender.is_linked), DRAIN_S)
         for device in list(self.devices):
             device.end(SERVER_SHUTTING_DOWN, "shutting down")
         await _until(lambda: not self.devices, DRAIN_S / 2)
@@ -483,7 +483,7 @@ class Worker:
         gauge("signed_in_connections", "Devices connected", lambda: len(self.by_tracker))
         gauge("paused_connections", "Connections that are not read", lambda: len(self.paused))
         gauge("held_bytes", "Received and not committed", lambda: self.holding.bytes)
-        gauge("unanswered", "Messages at ingest", lambda: len(self.sender.outbox.sent))
+        gauge("unanswered", "Messages at ingest", lambda: self.sender.unanswered)
         gauge("linked", "1 while ingest takes messages", lambda: self.sender.is_linked)
         gauge("identities", "Trackers that may sign in", lambda: len(self.identities))
 

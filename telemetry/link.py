@@ -198,11 +198,25 @@ def _framed(kind: FrameKind, body: bytes) -> bytes:
     return _HEAD.pack(len(body) + 1, kind) + body
 
 
+def bodies(data: bytes) -> list[Body]:
+    """Return the bodies of whole frames, one after the other. Raises FrameError."""
+    reader = FrameReader()
+    found = list(reader.feed(data))
+    if reader.is_within_frame:
+        raise FrameError(f"{len(data)} bytes end within a frame")
+    return found
+
+
 class FrameReader:
     """Cuts a stream into frames, however the network cut it. Holds one frame and one read."""
 
     def __init__(self) -> None:
         self._partial = bytearray()
+
+    @property
+    def is_within_frame(self) -> bool:
+        """Whether the rest of a frame is to come."""
+        return bool(self._partial)
 
     def feed(self, data: bytes) -> Iterator[Body]:
         """Yield the body of each frame that `data` completes. Must be run to its end.

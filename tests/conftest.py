@@ -1,6 +1,7 @@
 """Fixtures that every test may use: real servers, fresh databases.
 
 - ``broker``: a mosquitto for the session; give topics and client ids of your own.
+- ``log_server``: a RabbitMQ for the session; ``.new_url()`` is an empty log.
 - ``database``: a freshly migrated database for each test module; ``.url(role)``.
 - ``installation``: a whole system for the session; ``.up()`` starts it where a test has ended it.
 - ``private_broker(...)``, ``private_postgres()``: servers of one test's own, to kill and restart.
@@ -32,6 +33,7 @@ from tests.scheduling.files import WHOLE_SYSTEMS, group_of
 from tests.servers import (
     BrokerUnderTest,
     DatabaseUnderTest,
+    LogUnderTest,
     PostgresUnderTest,
     Servers,
     data_folder,
@@ -171,6 +173,12 @@ def postgres(servers: Servers, migrated: PostgresUnderTest) -> PostgresUnderTest
 def broker(servers: Servers) -> BrokerUnderTest:
     """The session's mosquitto; not to be stopped."""
     return servers.start_broker()
+
+
+@pytest.fixture(scope="session")
+def log_server(servers: Servers) -> LogUnderTest:
+    """The session's RabbitMQ; `start()` after a test that stopped it."""
+    return servers.start_log()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL with TimescaleDB, and mosquitto, on free loopback ports.
+"""Real servers for tests: PostgreSQL with TimescaleDB, mosquitto and RabbitMQ, on free ports.
 
 `python -m tests.servers` fetches their programs where the system has none, and says so.
 
@@ -31,6 +31,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
+from benchmarks.common.rabbitmq import Rabbit, RabbitNode, rabbit_program
 from db.core.connect import Connection, connect
 from db.maintenance import migrate
 from stack.host.process import Process
@@ -94,7 +95,7 @@ def _is_running(pid: str) -> bool:
 class _Restartable:
     """A server that can be stopped, killed and started."""
 
-    def __init__(self, server: Postgres | Mosquitto) -> None:
+    def __init__(self, server: Postgres | Mosquitto | RabbitNode) -> None:
         self._server = server
         self._process: Process | None = None
         self.port = server.port
@@ -138,6 +139,29 @@ class BrokerUnderTest(_Restartable):
         broker = Mosquitto(program, folder / "broker", free_port(ANY_PORT), self.log, settings)
         super().__init__(broker)
         self.host, self.url = "127.0.0.1", broker.url
+
+
+class LogUnderTest(_Restartable):
+    """A RabbitMQ of one node; each log in it is empty at first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._rabbit = Rabbit(folder / "rabbit")
+        self._rabbit.start_epmd()
+        self._numbers = count(1)
+        super().__init__(self._rabbit.nodes[0])
+
+    def stop(self) -> None:
+        self._rabbit.stop()
+
+    def new_url(self) -> str:
+        """Return the URL of an empty log."""
+        name = f"test-{next(self._numbers)}"
+        self._rabbit.add_vhost(name)
+        return self._rabbit.url(name)
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl."""
+        return self._rabbit.nodes[0].control(*arguments)
 
 
 class _Kept(NamedTuple):
@@ -383,6 +407,9 @@ class Servers:
         program = broker_program()
         return self._start(BrokerUnderTest(program, self._next_folder(), settings))
 
+    def start_log(self) -> LogUnderTest:
+        return self._start(LogUnderTest(self._next_folder()))
+
     def stop(self) -> None:
         while self._started:
             self._started.pop().stop()
@@ -412,3 +439,4 @@ def running_servers(programs: Programs) -> Iterator[Servers]:
 if __name__ == "__main__":
     provision()
     broker_program()
+    rabbit_program()

@@ -85,8 +85,9 @@ class Loaded:
     """The result of a load.
 
     by_qos: acknowledged messages; of QoS 0 those sent. slowest_answer_s: of a message with QoS 1
-    or 2, from its first sending until it was acknowledged. assets: those of the load; whole: those
-    whose visits and whole sequence of events are as expected. examples: the first differences.
+    or 2, from its first sending until it was acknowledged; p99_answer_s: the 99th percentile.
+    assets: those of the load; whole: those whose visits and whole sequence of events are as
+    expected. examples: the first differences.
     """
 
     sent: int
@@ -97,6 +98,7 @@ class Loaded:
     sent_again: int
     by_qos: Mapping[int, int]
     slowest_answer_s: float
+    p99_answer_s: float
     tally: Tally
     assets: int
     whole: int
@@ -212,6 +214,7 @@ def _reckoned(outcome: RunOutcome, load: Load, seed: int) -> Loaded:
     assert outcome.run is not None
     messages = outcome.run.ledger.messages
     answered = messages[messages["acknowledged_us"] > 0]
+    answers_s = (answered["acknowledged_us"] - answered["sent_us"]) / 1e6
     fixes, _, _, _, events, webhooks = comparisons
     return Loaded(
         sent=outcome.final.sent,
@@ -221,7 +224,8 @@ def _reckoned(outcome: RunOutcome, load: Load, seed: int) -> Loaded:
         connects=outcome.final.connects,
         sent_again=outcome.final.sent_again,
         by_qos=_by_qos(messages, load, seed),
-        slowest_answer_s=float((answered["acknowledged_us"] - answered["sent_us"]).max()) / 1e6,
+        slowest_answer_s=float(answers_s.max()),
+        p99_answer_s=float(np.percentile(answers_s, 99)),
         tally=replace(tally(comparisons), lost=outcome.lost),
         assets=outcome.assets,
         whole=outcome.whole,

@@ -53,6 +53,13 @@ from benchmarks.faults.injections import (
     up_killed,
 )
 from benchmarks.faults.load import Load
+from benchmarks.faults.log_faults import (
+    database_fails_over,
+    followers_killed,
+    leader_killed,
+    majority_lost,
+    node_frozen,
+)
 from benchmarks.faults.system import Setting, why_no_small_disk
 
 
@@ -74,6 +81,10 @@ def _of_cluster(title: str, do: Do) -> Row:
     return Row(title, do, Load(at_most_s=600), Setting(is_cluster=True), why_not=why_no_cluster)
 
 
+def _of_log(title: str, do: Do) -> Row:
+    return Row(title, do, Load(at_most_s=600), Setting(has_log=True))
+
+
 _CLOCKS = "clock_1980=0.03,rollover=0.05,clock_2038=0.03,day_ahead=0.03,frozen_clock=0.02"
 _REPEATS = "duplicate=0.1,reorder=0.1,replay=0.02"
 _ALL_FAULTS = (
@@ -92,6 +103,17 @@ ROWS: Mapping[str, Row] = {
     "3a": Row("listener killed while ingest is away", listener_killed_with_a_queue),
     "3b": Row("listener frozen, and goes on", listener_frozen),
     "4": Row("listener restarted in order", listener_restarted),
+    "5l": _of_log("leader of the log killed", leader_killed),
+    "5f": _of_log("followers of the log killed", followers_killed),
+    "5m": _of_log("two of three nodes of the log killed", majority_lost),
+    "5s": _of_log("node of the log frozen", node_frozen),
+    "5p": Row(
+        "PostgreSQL of a cluster killed, then its machine, behind a log",
+        database_fails_over,
+        Load(at_most_s=600),
+        Setting(is_cluster=True, has_log=True),
+        why_not=why_no_cluster,
+    ),
     "6": Row("PostgreSQL killed, and ended at once", database_killed),
     "6p": _of_cluster("PostgreSQL of a cluster killed", primary_killed),
     "6m": _of_cluster("machine of a cluster lost", machine_lost),

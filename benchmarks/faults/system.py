@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+from benchmarks.common.rabbitmq import Rabbit
 from benchmarks.faults.bad_receivers import BadReceivers
 from benchmarks.faults.cluster import Cluster, running_cluster
 from benchmarks.faults.live_readers import LiveReaders
@@ -46,6 +47,7 @@ _BACK_S = 60.0
 _POLL_S = 0.05
 _DISK_MIB = 384
 ANY_PORT = 0
+NODES = 3
 LIMITS = Limits(statement_s=60, lock_s=20, transaction_s=60, idle_in_transaction_s=60)
 
 
@@ -58,11 +60,13 @@ class Setting:
     has_small_disk: the database is on a disk of its own that can be filled, which takes root to
     mount. has_own_clock: ingest has a clock of its own that can be set. is_supervised: `opsc up`
     is a process of its own, and runs ingest, too; the small disk has its whole data folder.
-    is_cluster: the database is a cluster that fails over.
+    is_cluster: the database is a cluster that fails over. has_log: listener and ingest have a log
+    of three nodes between them.
     """
 
     is_linked: bool = False
     is_cluster: bool = False
+    has_log: bool = False
     has_small_disk: bool = False
     has_own_clock: bool = False
     is_supervised: bool = False
@@ -138,13 +142,17 @@ class Ingest:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric over its labels; 0 where it cannot be read."""
-        try:
-            with urllib.request.urlopen(f"{self.url}/metrics", timeout=2) as response:
-                lines = response.read().decode().splitlines()
-        except (urllib.error.URLError, OSError):
-            return 0.0
-        values = (line.rpartition(" ") for line in lines if line.startswith(name))
-        return sum(float(value) for _, _, value in values)
+        return _metric(f"{self.url}/metrics", name)
+
+
+def _metric(url: str, name: str) -> float:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            lines = response.read().decode().splitlines()
+    except (urllib.error.URLError, OSError):
+        return 0.0
+    values = (line.rpartition(" ") for line in lines if line.startswith(name))
+    return sum(float(value) for _, _, value in values)
 
 
 @dataclass(slots=True)
@@ -180,6 +188,7 @@ class FaultSystem:
     clock: Path | None = None
     up: Up | None = None
     cluster: Cluster | None = None
+    log: Rabbit | None = None
     boxes: int | None = None
     done: Counter[str] = field(default_factory=Counter[str])
     measured: dict[str, float] = field(default_factory=dict[str, float])
@@ -218,6 +227,10 @@ class FaultSystem:
         if self.links is not None:
             return BrokerAddress(LOOPBACK, self.links.device.port)
         return BrokerAddress.parse(self.stack.broker_url)
+
+    def listener_metric(self, name: str) -> float:
+        """Return the sum of a metric of the listener over its labels; 0 where it cannot be read."""
+        return _metric(self.stack.parts["listener"].metrics_url or "", name)
 
     def pid(self, part: str) -> int:
         """Return the pid of the process that is this part just now."""
@@ -286,15 +299,17 @@ async def _taken_apart(
     cluster = None
     if setting.is_cluster:
         cluster = await ending.enter_async_context(running_cluster(folder / "cluster"))
+    log = ending.enter_context(_running_log(folder)) if setting.has_log else None
+    way = {} if log is None else {"OPSC_LOG_URL": log.url()}
     variation = Variation(
         has_ingest=False,
-        listener={**key, **doors},
+        listener={**key, **doors, **way},
         database_url=None if cluster is None else cluster.url(),
     )
     stack = await ending.enter_async_context(
         running_stack(data, say, asyncio.Event(), variation=variation)
     )
-    links, variables = None, key
+    links, variables = None, {**key, **way}
     if setting.is_linked:
         link_port = free_port(ANY_PORT)
         links = await _opened(ending, stack, link_port)
@@ -306,7 +321,9 @@ async def _taken_apart(
         module = ("benchmarks.faults.clock", str(clock), INGEST.module)
     ingests = [Ingest(stack, number, variables, module) for number in (1, 2)]
     ending.push_async_callback(_end, ingests)
-    return FaultSystem(data, stack, ingests, links, disk, clock, cluster=cluster, boxes=boxes)
+    return FaultSystem(
+        data, stack, ingests, links, disk, clock, cluster=cluster, log=log, boxes=boxes
+    )
 
 
 async def _end(ingests: Sequence[Ingest]) -> None:
@@ -324,6 +341,16 @@ def _own_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running_log(folder: Path) -> Iterator[Rabbit]:
+    log = Rabbit(folder / "rabbit", NODES)
+    try:
+        log.start()
+        yield log
+    finally:
+        log.stop()
 
 
 def set_clock(file: Path, ahead_s: float) -> None:

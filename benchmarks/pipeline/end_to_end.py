@@ -47,6 +47,13 @@ PARTS: dict[str, Callable[[Bench], Figure]] = {
             (f"listener-1-json-{shape}", partial(Bench.listened, load=ONE_JSON.spread(*spread))),
         )
     },
+    **{
+        f"log-{nodes}-1-json-{shape}": partial(
+            Bench.listened, load=ONE_JSON.spread(*SHAPES[shape]), log_nodes=nodes
+        )
+        for nodes in (1, 3)
+        for shape in ("2000x1", "100x20")
+    },
     "listener-1-json-tls": partial(Bench.listened, load=ONE_JSON.spread(*ALONE), is_tls=True),
     "listener-at-half": partial(Bench.at_half, load=ONE_JSON.spread(*ALONE)),
     "listener-at-300": partial(Bench.listened, load=ONE_JSON.spread(*ALONE), rate=QUIET_PER_S),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
+from tempfile import TemporaryDirectory
 from time import monotonic, time
 
 from benchmarks.common import rows as setup_rows
@@ -25,6 +26,7 @@ from benchmarks.common.gauges import Cell, Gauges
 from benchmarks.common.load import IN_FLIGHT
 from benchmarks.common.packets import CONNACK_BYTES, DISCONNECT, connect
 from benchmarks.common.payloads import Form
+from benchmarks.common.rabbitmq import Rabbit
 from benchmarks.common.rows import Stored
 from benchmarks.common.stream import write_stream
 from benchmarks.common.subject import SubjectPlan, cpu_s, memory_mib, running
@@ -99,6 +101,26 @@ class _Driven:
     sent: int
 
 
+def _with(plan: SubjectPlan, variables: Mapping[str, str]) -> SubjectPlan:
+    return replace(plan, environment={**plan.environment, **variables})
+
+
+@contextmanager
+def _running_log(folder: Path, nodes: int) -> Iterator[Rabbit | None]:
+    """Provide a log that is empty, or none."""
+    if not nodes:
+        yield None
+        return
+    with TemporaryDirectory(prefix="log-", dir=folder) as name:
+        Path(name).chmod(0o755)
+        log = Rabbit(Path(name) / "rabbit", nodes)
+        try:
+            log.start()
+            yield log
+        finally:
+            log.stop()
+
+
 class Bench:
     """The parts, over one environment."""
 
@@ -164,10 +186,13 @@ class Bench:
         plan = replace(plan, environment={**plan.environment, **(settings or {})})
         return self._stored(load, plan, rate, self._profile)
 
-    def listened(self, load: Load, rate: float | None = None, *, is_tls: bool = False) -> Figure:
+    def listened(
+        self, load: Load, rate: float | None = None, *, is_tls: bool = False, log_nodes: int = 0
+    ) -> Figure:
         """Return fixes from signed-in devices through our listener and ingest into the database.
 
-        rate: messages a second; then the figure says how long a PUBACK takes.
+        rate: messages a second; then the figure says how long a PUBACK takes. log_nodes: of the log
+        between the two, if there is one.
         """
         environment, admin = self._environment, self._environment.admin
         setup_rows.empty(admin)
@@ -175,9 +200,13 @@ class Bench:
         port = free_port(0)
         ca = environment.certificate.chain if is_tls else None
         sending = Sending(port, load.in_flight, is_signed_in=True, ca=ca)
-        plan = environment.listener(port, is_tls=is_tls)
         with ExitStack() as ending:
-            ingest = ending.enter_context(running(environment.linked(), self._log("ingest")))
+            log = ending.enter_context(_running_log(environment.folder, log_nodes))
+            way = {} if log is None else {"OPSC_LOG_URL": log.url()}
+            pids = {} if log is None else {"log": [node.process.pid for node in log.nodes]}
+            plan = _with(environment.listener(port, is_tls=is_tls), way)
+            ingest_plan = _with(environment.linked(), way)
+            ingest = ending.enter_context(running(ingest_plan, self._log("ingest")))
             listener = ending.enter_context(running(plan, self._log("listener")))
             if self._profile is not None:
                 ending.enter_context(_recorded(listener.pid, self._profile, load))
@@ -190,6 +219,7 @@ class Bench:
                     "listener": [listener.pid],
                     "ingest": [ingest.pid],
                     "database": setup_rows.server_pids(admin),
+                    **pids,
                 },
                 rate,
             )

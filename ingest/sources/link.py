@@ -32,6 +32,7 @@ from ingest.sources.batching import BatchLimits, batch
 from ingest.sources.link_address import LinkAddress
 from ingest.sources.link_queue import Queue
 from ingest.sources.source import RawMessage
+from ingest.sources.tracker_connections import TrackerConnections
 from service.tcp import give_up_in_time
 from telemetry import link
 from telemetry.link import Block, Connections, FrameReader, Hello, Opened, Receipt, Topic, Welcome
@@ -80,47 +81,6 @@ class LinkMessage(NamedTuple):
     since_s: float
     correlation_data: bytes | None = None
     oversize_bytes: int = 0
-
-
-class TrackerConnections:
-    """The connection that each tracker has: the newest one. Of one listener that is the one with
-    the larger number; of two, the one that was opened later, by its age when it is told here.
-    """
-
-    def __init__(self) -> None:
-        self._current: dict[UUID, tuple[Peer, Opened, int]] = {}
-
-    def opened(self, peer: "Peer", opened: Opened, now_us: int) -> tuple["Peer", int] | None:
-        """Note a connection. Returns the older connection of the tracker, to be closed, if any."""
-        since_us = now_us - opened.age_us
-        before = self._current.get(opened.tracker_id)
-        if before is not None and (before[0], before[1].connection) == (peer, opened.connection):
-            return None
-        if before is not None and _is_newer(before, peer, opened.connection, since_us):
-            return peer, opened.connection
-        self._current[opened.tracker_id] = (peer, opened, since_us)
-        return None if before is None else (before[0], before[1].connection)
-
-    def closed(self, peer: "Peer", opened: Opened) -> None:
-        current = self._current.get(opened.tracker_id)
-        if current is not None and current[:2] == (peer, opened):
-            del self._current[opened.tracker_id]
-
-    def peer_of(self, tracker_id: UUID) -> "Peer | None":
-        """Return the link over which a tracker is connected."""
-        current = self._current.get(tracker_id)
-        return None if current is None else current[0]
-
-
-def _is_newer(
-    before: tuple["Peer", Opened, int], peer: "Peer", connection: int, since_us: int
-) -> bool:
-    """Return whether a connection from before is newer than one that is told now. Where this
-    process stood still, times do not say: what a listener told meanwhile is read at once.
-    """
-    if before[0] is peer:
-        return before[1].connection > connection
-    return before[2] > since_us
 
 
 class Peer(asyncio.Protocol):
@@ -304,7 +264,7 @@ class LinkServer:
         self.key = options.key
         self.queue = Queue[LinkMessage]()
         self.flows = IdIndex("org")
-        self.tracker_connections = TrackerConnections()
+        self.tracker_connections = TrackerConnections[Peer]()
         self.peers: set[Peer] = set()
         self._options = options
         self._server: asyncio.Server | None = None

@@ -1,4 +1,4 @@
-"""Sources of messages: the listeners' link, the inbox table, and the session of a broker.
+"""Sources of messages: the listeners' link or log, the inbox table, and the session of a broker.
 
     async for source, messages in in_turn(sources, current_limits):
         ...                                       # plan
@@ -14,7 +14,7 @@ several, and each source looks for its own messages in it.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -25,6 +25,7 @@ from db.history import inbox
 from db.history.inbox import InboxMessage
 from ingest.sources.batching import BatchLimits, FirstWait, batch
 from mqtt import Message, Session
+from telemetry.link import Receipt
 
 WOKEN_S = 0.01  # between two looks into the inbox because of wake-ups
 SHARED_IDLE_S = 0.02
@@ -69,6 +70,14 @@ class Source(Protocol):
         """Acknowledge messages after COMMIT. results: the `telemetry.result.Result` of each
         message.
         """
+        ...
+
+
+class ListenerSource(Source, Protocol):
+    """A source of messages of listeners, which take receipts for their devices."""
+
+    def tell(self, made: Iterable[Receipt]) -> None:
+        """Send receipts to the listeners that their trackers are connected to."""
         ...
 
 

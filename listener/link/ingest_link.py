@@ -8,7 +8,7 @@ sent again, in order, to the next leader.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 from uuid import UUID
 
 import structlog
@@ -87,6 +87,10 @@ class IngestLink(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._end(error)
+
+    @property
+    def is_open(self) -> bool:
+        return self.epoch is not None
 
     def opened(self, origin: Origin) -> None:
         """Tell the leader of a device that signed in, before its first message."""
@@ -211,11 +215,25 @@ class IngestLink(asyncio.Protocol):
 def _nothing(*_: object) -> None: ...
 
 
+class Way(Protocol):
+    """A connection that messages leave by: a link to ingest, or one to the log."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages are taken just now."""
+        ...
+
+    def opened(self, origin: Origin) -> None: ...
+    def closed(self, origin: Origin) -> None: ...
+    def flush_soon(self) -> None: ...
+
+
 class Sender:
     """The messages of all connections of a process on their way to ingest, over all links."""
 
     def __init__(self, listener: UUID, key: bytes = b"") -> None:
         self.outbox = Outbox()
+        self.outboxes = [self.outbox]
         self.origins: dict[int, Origin] = {}
         self.on_answers: Callable[[], None] = _nothing
         self.on_answered: Callable[[int, int, float], None] = _nothing
@@ -223,33 +241,43 @@ class Sender:
         self.on_receipt: Callable[[Receipt], None] = _nothing
         self.on_offered: Callable[[Origin, DeviceMessage], None] | None = None
         self._hello = link.Hello(link.VERSION, listener, key)
-        self._link: IngestLink | None = None
+        self._way: Way | None = None
 
     @property
     def is_linked(self) -> bool:
-        """Whether a leader takes messages just now."""
-        return self._link is not None and self._link.epoch is not None
+        """Whether messages are taken just now."""
+        return self._way is not None and self._way.is_open
+
+    @property
+    def unanswered(self) -> int:
+        """Messages that are sent and not answered."""
+        return sum(len(outbox.sent) for outbox in self.outboxes)
+
+    @property
+    def held(self) -> int:
+        """Messages that are not answered, sent or not."""
+        return sum(map(len, self.outboxes))
 
     def opened(self, origin: Origin) -> None:
         """Note that a device signed in."""
         self.origins[origin.id] = origin
-        if self._link is not None:
-            self._link.opened(origin)
+        if self._way is not None:
+            self._way.opened(origin)
 
     def offer(self, origin: Origin, message: DeviceMessage) -> None:
         """Take a message over. `origin.committed` is called after COMMIT."""
         if self.on_offered is not None:
             self.on_offered(origin, message)
-        self.outbox.put(origin, message)
-        if self._link is not None:
-            self._link.flush_soon()
+        self.outboxes[origin.queue].put(origin, message)
+        if self._way is not None:
+            self._way.flush_soon()
 
     def drop_waiting(self, origin: Origin, *, keeps_qos_0: bool) -> None:
         """Release what waits here of a connection that is gone.
 
         A fleet that connects anew again and again must not leave a copy of its messages each time.
         """
-        for held in self.outbox.drop_waiting(origin, keeps_qos_0=keeps_qos_0):
+        for held in self.outboxes[origin.queue].drop_waiting(origin, keeps_qos_0=keeps_qos_0):
             origin.released(held.message)
 
     def closed(self, origin: Origin) -> None:
@@ -257,15 +285,15 @@ class Sender:
         origin.is_gone = True
         if not origin.unanswered:
             self.origins.pop(origin.id, None)
-            if self._link is not None:
-                self._link.closed(origin)
+            if self._way is not None:
+                self._way.closed(origin)
 
     def link(self) -> IngestLink:
         """Return the protocol of the next link to the leader. There is one at a time: its answers
         are about the numbers of the outbox."""
-        if self._link is not None:
-            self._link.cut()
-        self._link = made = IngestLink(self._hello, self.outbox, self.origins)
+        if isinstance(self._way, IngestLink):
+            self._way.cut()
+        self._way = made = IngestLink(self._hello, self.outbox, self.origins)
         made.on_answers, made.on_evicted = self.on_answers, self.on_evicted
         made.on_receipt, made.on_answered = self.on_receipt, self.on_answered
         return made

@@ -79,6 +79,7 @@ class Origin:
     topic: str | None = None  # that was defined last
     topic_number: int = 0
     unanswered: int = 0
+    queue: int = 0  # of the log, where there is one
     is_gone: bool = False
     is_session: bool = True
 
@@ -169,10 +170,12 @@ class Outbox:
         else:
             self._admit(share, held)
 
-    def next_block(self) -> tuple[int, list[HeldMessage]]:
+    def next_block(
+        self, messages: int = BLOCK_MESSAGES, size_bytes: int = BLOCK_BYTES
+    ) -> tuple[int, list[HeldMessage]]:
         """Number what may be sent now, at most a block of it."""
         first, taken, size = self._next, list[HeldMessage](), 0
-        while self._ready and len(taken) < BLOCK_MESSAGES and size < BLOCK_BYTES:
+        while self._ready and len(taken) < messages and size < size_bytes:
             held = self._ready.popleft()
             size += len(held.message.payload) + len(held.message.topic)
             self.sent[self._next] = held

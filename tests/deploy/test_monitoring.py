@@ -59,6 +59,7 @@ async def registries() -> list[CollectorRegistry]:
     LiveMetrics(api.registry, streams, *feeds)
     deliver.watch(connections, wake_ups)
     ingest.watch(Session(BrokerAddress.parse("mqtt://127.0.0.1:1"), SessionOptions("none")))
+    ingest.watch_log(dict)
     settings = ListenSettings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
     listener = Worker(settings, Sender(uuid4()), Sessions(), Presence()).metrics
     found = [api.registry, ingest.registry, deliver.registry, listener.registry]

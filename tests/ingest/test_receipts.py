@@ -166,7 +166,7 @@ async def test_receipts_beyond_the_bound_are_given_up_and_counted(broker: Broker
     options = SessionOptions(client_id=f"slow-{secrets.token_hex(4)}", max_pending_publishes=2)
     session, metrics = Session(BrokerAddress.parse(broker.url), options), IngestMetrics()
     send(
-        WaysBack(None, session),
+        WaysBack([], session),
         [Receipt(UUID(int=1), b"{}")] * 5,
         metrics,
     )

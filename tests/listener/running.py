@@ -153,7 +153,7 @@ def _system(
     door, teltonika, gt06, queclink, h02, meitrack, listens, ingest_http, listener_http = ports
     of_ingest = {
         "OPSC_DATABASE_URL": database.url("opsc_ingest"),
-        "OPSC_INGEST_LINK": f"unix:{folder}/ingest.sock",
+        **({} if "OPSC_LOG_URL" in ingest else {"OPSC_INGEST_LINK": f"unix:{folder}/ingest.sock"}),
         "OPSC_INGEST_HTTP": f"127.0.0.1:{ingest_http}",
         "OPSC_INGEST_LEASE_S": "2",
         **ingest,

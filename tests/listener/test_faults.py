@@ -29,10 +29,13 @@ KINDS = [(version, qos) for version in (4, 5) for qos in (1, 2)]
 
 @dataclass(slots=True)
 class Fleet:
-    """Devices of each kind, that send from beginning to end."""
+    """Devices of each kind, that send from beginning to end. by_log: an answer means that a log
+    has the message, which is stored later.
+    """
 
     tenant: Tenant
     devices: Sequence[Device]
+    by_log: bool = False
 
     @property
     def acknowledged(self) -> int:
@@ -51,6 +54,8 @@ class Fleet:
     async def check(self) -> None:
         """Let all devices come to their end; compare."""
         await until(lambda: not any(one.waiting for one in self.devices if not one.is_refused))
+        if self.by_log:
+            await until(lambda: all(self._has_all(one) for one in self.devices))
         rows = self.tenant.rows("SELECT convert_from(payload, 'UTF8') FROM quarantine")
         quarantined = [datetime.fromisoformat(json.loads(text)["time"]) for (text,) in rows]
         for one in self.devices:
@@ -61,10 +66,13 @@ class Fleet:
             if not one.is_refused:
                 assert stored == list(one.sent.values()), "sent and not stored"
 
+    def _has_all(self, device: Device) -> bool:
+        return {device.sent[number] for number in device.acknowledged} <= {*self.stored(device)}
+
 
 @asynccontextmanager
 async def sending(
-    tenant: Tenant, *ports: int, patience_s: float | None = None
+    tenant: Tenant, *ports: int, patience_s: float | None = None, by_log: bool = False
 ) -> AsyncIterator[Fleet]:
     """Run a fleet in traffic, and check it at the end."""
     devices = []
@@ -72,7 +80,7 @@ async def sending(
         vehicle, secret = await tenant.vehicle(), secrets.token_urlsafe(32)
         await rotate(tenant, vehicle.tracker_id, secret)
         devices.append(Device(vehicle, secret, version, qos, patience_s))
-    fleet = Fleet(tenant, devices)
+    fleet = Fleet(tenant, devices, by_log)
     async with asyncio.TaskGroup() as tasks:
         running_devices = [tasks.create_task(one.run(ports)) for one in devices]
         await fleet.progress()

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from ingest.sources.link import Peer, TrackerConnections
+from ingest.sources.link import Peer
+from ingest.sources.tracker_connections import TrackerConnections
 from telemetry.link import Opened
 
 TRACKER, ORG = UUID(int=1), UUID(int=2)
@@ -32,7 +33,7 @@ def opened(connection: int, age_us: int) -> Opened:
 def test_the_older_connection_ends(
     first: tuple[Peer, int, int, int], second: tuple[Peer, int, int, int], ended: int
 ) -> None:
-    connections = TrackerConnections()
+    connections = TrackerConnections[Peer]()
     results: list[tuple[Peer, int] | None] = []
     for peer, connection, age_us, now_us in (first, second):
         results.append(connections.opened(peer, opened(connection, age_us), now_us))
@@ -43,6 +44,6 @@ def test_the_older_connection_ends(
 
 
 def test_a_connection_that_is_told_again_stays() -> None:
-    connections = TrackerConnections()
+    connections = TrackerConnections[Peer]()
     assert connections.opened(ONE, opened(1, 0), 1_000) is None
     assert connections.opened(ONE, opened(1, 500), 1_500) is None

@@ -1,0 +1,307 @@
+"""RabbitMQ as unprivileged children on loopback: one node, or several that are a cluster.
+
+The program is the system's, else a private copy of Debian's packages. None of its shell scripts is
+used: they want folders of the system. epmd, by which nodes find one another, is a child of ours,
+too: one for all nodes of a cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from stack.host.os_user import OsUser, service_identity
+from stack.host.process import Command, Process, wait_until
+from stack.host.programs import library_path, provided, servers_dir
+from stack.servers.postgres import LOOPBACK, free_port, make_home, write_private
+
+PACKAGES = ("rabbitmq-server",)
+ANY_PORT = 0
+START_S = 90.0
+CONTROL_S = 60.0
+_RABBITMQ = "usr/lib/rabbitmq/lib/rabbitmq_server-*"
+_ERLANG = "usr/lib/erlang"
+_CONFIGURATION = """
+listeners.tcp.1 = {address}:{port}
+loopback_users = none
+default_user = opsc
+default_pass = {password}
+log.file = false
+log.console = true
+log.console.level = warning
+cluster_partition_handling = pause_minority
+quorum_queue.continuous_membership_reconciliation.enabled = true
+quorum_queue.continuous_membership_reconciliation.target_group_size = 3
+quorum_queue.continuous_membership_reconciliation.interval = 30000
+cluster_formation.peer_discovery_backend = classic_config
+"""
+
+
+class RabbitProgram(NamedTuple):
+    """The folders of RabbitMQ and of Erlang's runtime, and the variables that they need."""
+
+    rabbitmq: Path
+    erlang: Path
+    runtime: Path
+    environment: Mapping[str, str]
+
+
+def rabbit_program() -> RabbitProgram:
+    """Return RabbitMQ of the system, else a private copy, beside that of PostgreSQL."""
+    return provided(servers_dir() / "rabbitmq", PACKAGES, _found)
+
+
+def _found(roots: Sequence[Path]) -> RabbitProgram | None:
+    for root in roots:
+        rabbitmq = sorted(root.glob(_RABBITMQ))
+        runtime = sorted((root / _ERLANG).glob("erts-*/bin"))
+        if rabbitmq and runtime:
+            return RabbitProgram(rabbitmq[-1], root / _ERLANG, runtime[-1], library_path(root))
+    return None
+
+
+class RabbitNode:
+    """A node: started, killed and started again on the same port and data."""
+
+    def __init__(self, rabbit: Rabbit, name: str) -> None:
+        self.name, self.port = name, free_port(ANY_PORT)
+        self.home = rabbit.home / name
+        self.log = rabbit.home.parent / f"{name}.log"
+        self._rabbit = rabbit
+        self._dist_port = free_port(ANY_PORT)
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None, "the node was not started"
+        return self._process
+
+    def begin(self) -> None:
+        """Start the node, and return at once."""
+        identity = self._rabbit.identity
+        make_home(self.home, identity)
+        settings = _CONFIGURATION.format(
+            address=LOOPBACK, port=self.port, password=self._rabbit.password
+        )
+        for number, node in enumerate(self._rabbit.nodes, start=1):
+            settings += f"cluster_formation.classic_config.nodes.{number} = {node.erlang_name}\n"
+        write_private(self.home / "rabbitmq.conf", settings, identity)
+        write_private(self.home / "enabled_plugins", "[].", identity)
+        # Names are looked up nowhere else, whatever the system's resolver says.
+        names = '{host,{127,0,0,1},["localhost"]}.\n{lookup,[file,native]}.\n'
+        write_private(self.home / "inetrc", names, identity)
+        cookie = self.home / ".erlang.cookie"
+        write_private(cookie, self._rabbit.cookie, identity)
+        cookie.chmod(0o400)
+        # Nodes that form a cluster run `erl`; Debian's looks for the system's Erlang.
+        make_home(self.home / "bin", identity)
+        erl = self.home / "bin" / "erl"
+        write_private(erl, '#!/bin/sh\nexec "$BINDIR/erlexec" "$@"\n', identity)
+        erl.chmod(0o700)
+        self._process = Process(self._command())
+
+    def start(self) -> Process:
+        """Start the node, and return once it takes connections."""
+        self.begin()
+        self.wait()
+        return self.process
+
+    def wait(self) -> None:
+        """Wait until the node takes connections. Raises PartFailed."""
+        wait_until(self.process, self.is_ready, START_S)
+
+    def is_ready(self) -> bool:
+        try:
+            socket.create_connection((LOOPBACK, self.port), timeout=2).close()
+        except OSError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.signal(signal.SIGCONT)
+            self._process.stop()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl, and return what it says. Takes a second. Raises CalledProcessError."""
+        program = self._rabbit.program
+        environment = {
+            **self._environment(),
+            "ESCRIPT_EMULATOR": str(program.runtime / "erlexec"),
+            "ERL_FLAGS": "-noinput -boot start_clean -start_epmd false -dist_listen false"
+            f" -kernel inetrc '\"{self.home}/inetrc\"' +sbwt none",
+        }
+        identity = self._rabbit.identity
+        done = subprocess.run(
+            [
+                str(program.runtime / "escript"),
+                str(program.rabbitmq / "escript" / "rabbitmqctl"),
+                *("-q", "-n", self.erlang_name, *arguments),
+            ],
+            env=environment,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=CONTROL_S,
+            check=True,
+            user=None if identity is None else identity.uid,
+            group=None if identity is None else identity.gid,
+        )
+        return done.stdout
+
+    def leader_of(self, queue: str, vhost: str = "/") -> str:
+        """Return the name of the node that leads a quorum queue."""
+        named = f'rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)'
+        found = f"{{ok, Q}} = rabbit_amqqueue:lookup({named}), {{_, N}} = amqqueue:get_pid(Q), N."
+        return self.control("eval", found).strip().strip("'")
+
+    @property
+    def erlang_name(self) -> str:
+        return f"{self.name}@localhost"
+
+    def _command(self) -> Command:
+        program = self._rabbit.program
+        # The flags of the package's own script, and no busy waiting: processors are shared.
+        flags = "+W w +MBas ageffcbf +MHas ageffcbf +MBlmbcs 512 +MHlmbcs 512 +MMmcs 30"
+        limits = "+P 1048576 +t 5000000 +stbt db +zdbbl 128000 +sbwt none +sbwtdcpu none"
+        kernel = {
+            "inet_dist_use_interface": "{127,0,0,1}",
+            "inetrc": f'"{self.home}/inetrc"',
+            "net_ticktime": "15",
+            "prevent_overlapping_partitions": "false",
+        }
+        return Command(
+            name=self.name,
+            argv=[
+                str(program.runtime / "erlexec"),
+                *("-noinput", "-s", "rabbit", "boot", "-boot", "start_sasl"),
+                *flags.split(),
+                *("+pc", "unicode", *limits.split(), "+sbwtdio", "none"),
+                *("-syslog", "logger", "[]", "-syslog", "syslog_error_logger", "false"),
+                *(word for name, value in kernel.items() for word in ("-kernel", name, value)),
+            ],
+            environment=self._environment(),
+            log=self.log,
+            identity=self._rabbit.identity,
+            cwd=self.home,
+            stop_signals=[(signal.SIGTERM, 20.0)],
+            death_signal=signal.SIGKILL,
+        )
+
+    def _environment(self) -> Mapping[str, str]:
+        program, home = self._rabbit.program, self.home
+        return {
+            **program.environment,
+            "PATH": f"{program.runtime}:/usr/bin:/bin",
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8",
+            "ROOTDIR": str(program.erlang),
+            "BINDIR": str(program.runtime),
+            "EMU": "beam",
+            "PROGNAME": f"{home}/bin/erl",
+            "ERL_LIBS": str(program.rabbitmq / "plugins"),
+            "ERL_MAX_ETS_TABLES": "50000",
+            "ERL_MAX_PORTS": "65536",
+            "ERL_CRASH_DUMP_SECONDS": "0",
+            "ERL_EPMD_PORT": str(self._rabbit.epmd_port),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "SYS_PREFIX": "",
+            "RABBITMQ_NODENAME": self.erlang_name,
+            "RABBITMQ_HOME": str(program.rabbitmq),
+            "RABBITMQ_BASE": str(home),
+            "RABBITMQ_MNESIA_BASE": f"{home}/data",
+            "RABBITMQ_MNESIA_DIR": f"{home}/data/node",
+            "RABBITMQ_LOG_BASE": f"{home}/log",
+            "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{home}/advanced.config",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/enabled_plugins",
+            "RABBITMQ_PLUGINS_DIR": f"{program.rabbitmq}/plugins",
+            "RABBITMQ_PLUGINS_EXPAND_DIR": f"{home}/data/plugins",
+            "RABBITMQ_CONF_ENV_FILE": f"{home}/no-env",
+            "RABBITMQ_PID_FILE": f"{home}/pid",
+            "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_GENERATED_CONFIG_DIR": f"{home}/data/config",
+            "RABBITMQ_FEATURE_FLAGS_FILE": f"{home}/data/feature_flags",
+        }
+
+
+class Rabbit:
+    """Nodes below `home`, a cluster where they are several, and their epmd."""
+
+    def __init__(self, home: Path, count: int = 1) -> None:
+        self.program = rabbit_program()
+        self.home = home
+        self.identity: OsUser | None = service_identity(owner_of=home)
+        self.password, self.cookie = secrets.token_hex(16), secrets.token_hex(16)
+        self.epmd_port = free_port(ANY_PORT)
+        self.nodes = [RabbitNode(self, f"rabbit-{number + 1}") for number in range(count)]
+        self._epmd: Process | None = None
+
+    def url(self, vhost: str = "") -> str:
+        """Return the URL at all nodes, as OPSC_LOG_URL takes it."""
+        hosts = ",".join(f"{LOOPBACK}:{node.port}" for node in self.nodes)
+        return f"amqp://opsc:{self.password}@{hosts}/{vhost}"
+
+    def add_vhost(self, name: str) -> None:
+        """Make a part that is empty."""
+        vhost, user = f'<<"{name}">>', '<<"opsc">>'
+        everything = ", ".join(['<<".*">>'] * 3)
+        granted = (
+            f"rabbit_auth_backend_internal:set_permissions({user}, {vhost}, {everything}, {user})"
+        )
+        self.nodes[0].control("eval", f"rabbit_vhost:add({vhost}, {user}), {granted}.")
+
+    def start(self) -> None:
+        """Start all nodes; return once all take connections."""
+        self.start_epmd()
+        for node in self.nodes:
+            node.begin()
+        for node in self.nodes:
+            node.wait()
+
+    def start_epmd(self) -> None:
+        make_home(self.home, self.identity)
+        command = Command(
+            name="epmd",
+            argv=[
+                str(self.program.runtime / "epmd"),
+                *("-address", LOOPBACK, "-port", str(self.epmd_port)),
+            ],
+            environment=self.program.environment,
+            log=self.home.parent / "epmd.log",
+            identity=self.identity,
+            cwd=self.home,
+            stop_signals=[(signal.SIGTERM, 5.0)],
+            death_signal=signal.SIGKILL,
+        )
+        self._epmd = Process(command)
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            if node._process is not None:
+                node.process.signal(signal.SIGCONT)
+                node.process.signal(signal.SIGTERM)
+        for node in self.nodes:
+            with suppress(OSError):
+                node.stop()
+        if self._epmd is not None:
+            self._epmd.stop()
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
