@@ -211,6 +211,12 @@ def wal_bytes(conn: Admin) -> int:
     return int(row[0])
 
 
+def database_bytes(conn: Admin) -> int:
+    row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def count_events(conn: Admin) -> int:
     row = conn.execute("SELECT count(*) FROM events").fetchone()
     assert row is not None

@@ -14,6 +14,7 @@ from benchmarks.common.workload import Plan, tracks
 
 TIMEOUT_S = 180.0
 RETRY_S = 1.0
+PORTS = 20_000  # that one address has for connections to one port
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,9 @@ class Storm:
         began_s = time.monotonic()
         try:
             async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as group:
-                for caller in made:
-                    group.create_task(self._serve(caller, port, tls))
+                for number, caller in enumerate(made):
+                    source = f"127.0.0.{1 + number // PORTS}"
+                    group.create_task(self._serve(caller, (source, 0), port, tls))
         except TimeoutError:
             text = f"{len(self._devices)} of {len(made)} devices were served in {TIMEOUT_S:g} s"
             raise DriveFailed(f"{text}, and {self._again} connections ended") from None
@@ -69,10 +71,13 @@ class Storm:
         served_s = max(one.served_s for one in self._devices) - began_s
         return Served(signed_in_s, served_s, self._again)
 
-    async def _serve(self, caller: Caller, port: int, tls: ssl.SSLContext | None) -> None:
+    async def _serve(
+        self, caller: Caller, source: tuple[str, int], port: int, tls: ssl.SSLContext | None
+    ) -> None:
         """Connect until it is served, as a device does."""
         loop = asyncio.get_running_loop()
         options = {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": TIMEOUT_S}
+        options["local_addr"] = source
         while True:
             device = _Device(caller)
             try:

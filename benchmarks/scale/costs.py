@@ -3,8 +3,8 @@
     python -m benchmarks.scale.costs json | packed | idle [--quick] [--no-result]
 
 Starts private servers below var/. `json` and `packed` play messages of 1, 5 and 20 fixes, each as
-fast as the system takes them, then at half and at a tenth of that, and messages of one fix in JSON
-also at 300 a second; three minutes each. `idle` runs all roles with nothing to do. Writes
+fast as the system takes them, then at half, a tenth and a hundredth of that; four minutes each.
+`idle` runs all roles with nothing to do. Writes
 benchmarks/results/costs-<part>-<date>-<commit>.json, which `benchmarks.scale.figures` reads.
 Processor time is what counts here: with other work on the machine rates are lower, and costs only
 a little higher. The load average stands beside each figure.
@@ -30,13 +30,13 @@ from benchmarks.common.packets import publish_head
 from benchmarks.common.payloads import Form, fix_texts, joined, topic
 from benchmarks.common.subject import SubjectPlan, children, cpu_s, memory_mib, running
 from benchmarks.common.workload import Plan, tracks
-from benchmarks.pipeline.parts import QUIET_PER_S, Bench, Figure, Load
+from benchmarks.pipeline.parts import Bench, Figure, Load
 from stack.errors import StackError
 from stack.servers.postgres import free_port
 
 DEVICES = 2_000
 SIZES = (1, 5, 20)
-SHARES = {"half": 0.5, "tenth": 0.1}
+SHARES = {"half": 0.5, "tenth": 0.1, "hundredth": 0.01}
 FIXES_PER_TRACKER = {1: 120, 5: 240, 20: 480}
 SETTLE_S, IDLE_S = 5.0, 20.0
 PROCESSES = ("listener", "ingest", "database")
@@ -55,17 +55,23 @@ def points(environment: Environment, form: Form, quick: bool) -> Iterator[dict[s
     plan = Plan(trackers=DEVICES)
     timing = Timing(1.0, 2.0) if quick else Timing(2.0, 5.0)
     bench = Bench(environment, plan, timing, 0, None)
+    empty_bytes = setup_rows.database_bytes(environment.admin)
     for size in SIZES:
         load = Load(size, form, FIXES_PER_TRACKER[size]).spread(DEVICES, 1)
         before = setup_rows.wal_bytes(environment.admin)
         most = bench.listened(load)
         wal_bytes = setup_rows.wal_bytes(environment.admin) - before
         fixes, table, index = setup_rows.bytes_per_fix(environment.admin)
-        stored = {"wal": wal_bytes / fixes, "table": table, "index": index, "fixes": fixes}
+        grown = setup_rows.database_bytes(environment.admin) - empty_bytes
+        stored = {
+            "fixes": fixes,
+            "table": round(table, 1),
+            "index": round(index, 1),
+            "events": round(grown / fixes - table - index, 1),  # visits, events, who they are of
+            "wal": round(wal_bytes / fixes, 1),
+        }
         yield {**_point(load, "most", most), "bytes_per_fix": stored}
         rates = {name: share * most.per_s / size for name, share in SHARES.items()}
-        if size == 1 and form is Form.JSON:
-            rates["quiet"] = float(QUIET_PER_S)
         for name, rate in rates.items():
             yield _point(load, name, bench.listened(load, rate))
 

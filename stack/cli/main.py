@@ -56,6 +56,7 @@ COMMANDS = {
     "ingest": Entry("stack.cli.roles", "Run one role: store the fixes that listeners receive."),
     "api": Entry("stack.cli.roles", "Run one role: the HTTP API."),
     "deliver": Entry("stack.cli.roles", "Run one role: number events and deliver webhooks."),
+    "plan": Entry("stack.cli.plan", "Work out the hardware for a fleet, by measured figures."),
     "sim": Entry("stack.cli.sim", "Simulate trackers over real MQTT."),
     "decode": Entry("stack.cli.decode", "Show what a payload of a device says, field by field."),
     "replay": Entry("stack.cli.replay", "Judge a trace file by a zone file, without a server."),
