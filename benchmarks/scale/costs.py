@@ -3,11 +3,11 @@
     python -m benchmarks.scale.costs json | packed | idle [--quick] [--no-result]
 
 Starts private servers below var/. `json` and `packed` play messages of 1, 5 and 20 fixes, each as
-fast as the system takes them, then at half, a tenth and a hundredth of that; four minutes each.
+fast as the system takes them, then at half and at a tenth of that; three minutes each.
 `idle` runs all roles with nothing to do. Writes
 benchmarks/results/costs-<part>-<date>-<commit>.json, which `benchmarks.scale.figures` reads.
-Processor time is what counts here: with other work on the machine rates are lower, and costs only
-a little higher. The load average stands beside each figure.
+Processor time is what counts here: with other work on the machine rates are far lower, and costs
+hardly differ. The load average stands beside each figure.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from stack.servers.postgres import free_port
 
 DEVICES = 2_000
 SIZES = (1, 5, 20)
-SHARES = {"half": 0.5, "tenth": 0.1, "hundredth": 0.01}
+SHARES = {"half": 0.5, "tenth": 0.1}
 FIXES_PER_TRACKER = {1: 120, 5: 240, 20: 480}
 SETTLE_S, IDLE_S = 5.0, 20.0
 PROCESSES = ("listener", "ingest", "database")
