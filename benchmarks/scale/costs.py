@@ -1,10 +1,10 @@
 """The cost of a fix in each process behind the listener, by shape of message and load.
 
-    python -m benchmarks.scale.costs json | packed | idle [--quick] [--no-result]
+    python -m benchmarks.scale.costs json | packed | idle | memory [--quick] [--no-result]
 
 Starts private servers below var/. `json` and `packed` play messages of 1, 5 and 20 fixes, each as
 fast as the system takes them, then at half and at a tenth of that; three minutes each.
-`idle` runs all roles with nothing to do. Writes
+`idle` runs all roles with nothing to do, `memory` an ingest with larger and larger fleets. Writes
 benchmarks/results/costs-<part>-<date>-<commit>.json, which `benchmarks.scale.figures` reads.
 Processor time is what counts here: with other work on the machine rates are far lower, and costs
 hardly differ. The load average stands beside each figure.
@@ -30,6 +30,7 @@ from benchmarks.common.packets import publish_head
 from benchmarks.common.payloads import Form, fix_texts, joined, topic
 from benchmarks.common.subject import SubjectPlan, children, cpu_s, memory_mib, running
 from benchmarks.common.workload import Plan, tracks
+from benchmarks.engine.load import plan_of
 from benchmarks.pipeline.parts import Bench, Figure, Load
 from stack.errors import StackError
 from stack.servers.postgres import free_port
@@ -39,12 +40,15 @@ SIZES = (1, 5, 20)
 SHARES = {"half": 0.5, "tenth": 0.1}
 FIXES_PER_TRACKER = {1: 120, 5: 240, 20: 480}
 SETTLE_S, IDLE_S = 5.0, 20.0
+FLEETS = ((1_000, 10_000), (10_000, 10_000), (100_000, 10_000), (100_000, 100_000))
+KNOWING_PER_S = 2_000.0
+"""Messages a second, until every tracker of a fleet has sent."""
 PROCESSES = ("listener", "ingest", "database")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.scale.costs", description="Measure costs.")
-    parser.add_argument("part", choices=[*Form, "idle"])
+    parser.add_argument("part", choices=[*Form, "idle", "memory"])
     parser.add_argument("--quick", action="store_true", help="short; proves only that it runs")
     parser.add_argument("--no-result", action="store_true", help="write no result file")
     return parser.parse_args(arguments)
@@ -102,6 +106,20 @@ def publish_bytes(size: int, form: Form) -> float:
         payload = joined(fix_texts(rows[:size], form), form)
         lengths.append(len(publish_head(topic(tracker, form), 1, len(payload))) + len(payload))
     return sum(lengths) / len(lengths)
+
+
+def memory(environment: Environment, quick: bool) -> Iterator[dict[str, object]]:
+    """Yield what ingest holds when every tracker of a fleet has sent, and the most that it held."""
+    for trackers, zones in FLEETS[: 1 if quick else None]:
+        bench = Bench(environment, plan_of(zones, trackers), Timing(2.0, 3.0), 0, None)
+        figure = bench.ours(Load(1, Form.JSON, 2), KNOWING_PER_S)
+        yield {
+            "trackers": trackers,
+            "zones": zones,
+            "held_mib": figure.memory_mib,
+            "most_mib": figure.most_memory_mib,
+            "load_average": round(os.getloadavg()[0], 2),
+        }
 
 
 def idle(environment: Environment, quick: bool) -> dict[str, object]:
@@ -163,10 +181,14 @@ def measure(options: argparse.Namespace, console: Console) -> None:
             console.print(figures["idle"])
         else:
             found: list[dict[str, object]] = []
-            for point in points(environment, Form(options.part), options.quick):
+            figures["fleets" if options.part == "memory" else "points"] = found
+            for point in (
+                memory(environment, options.quick)
+                if options.part == "memory"
+                else points(environment, Form(options.part), options.quick)
+            ):
                 console.print(point)
                 found.append(point)
-            figures["points"] = found
         versions = setup_rows.server_versions(environment.admin)
     if not options.no_result:
         facts = {
