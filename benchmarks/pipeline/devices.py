@@ -1,6 +1,6 @@
 """The cost of a listener's connections, and the waits of a device with a backlog.
 
-    python -m benchmarks.pipeline.devices [--connections N] [--hours H] [--plain]
+    python -m benchmarks.pipeline.devices [--connections N] [--hours H]
 
 Starts private servers below var/, and writes benchmarks/results/devices-<date>-<commit>.json. Three
 minutes with 10,000 connections. Both ends need a descriptor for each of them (`ulimit -n`).
@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
 
 import uvloop
 from rich.console import Console
@@ -38,7 +37,6 @@ from stack.servers.postgres import free_port
 from stack.servers.tls import pinned
 
 ZONES = 100
-OF_A_PROCESS = 10_000  # connections, by default
 ROUND_TRIP_S = 0.2
 FIXES_PER_MESSAGE = 20
 SETTLE_S = 2.0
@@ -107,9 +105,6 @@ async def measure(
     bench, hours = DeviceBench(environment, options.connections), options.hours
     setup_rows.empty(environment.admin)
     with running(environment.linked(), environment.folder / "ingest.log"):
-        if options.plain:
-            processes = ceil(options.connections / OF_A_PROCESS)
-            return [await bench.storm("plain", is_tls=False, processes=processes)], {}
         rows = [
             await bench.storm("plain", is_tls=False, processes=1),
             await bench.storm("TLS", is_tls=True, processes=1),
@@ -157,11 +152,6 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--connections", type=int, default=10_000)
     parser.add_argument("--hours", type=float, default=1.0, help="of backlog (default 1)")
-    parser.add_argument(
-        "--plain",
-        action="store_true",
-        help="only connections without TLS, over a process for each 10,000",
-    )
     parser.add_argument("--no-result", action="store_true", help="write no result file")
     options, console = parser.parse_args(arguments), Console(width=120)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -183,8 +173,7 @@ def main(arguments: Sequence[str]) -> int:
             "storms": [asdict(row) for row in rows],
             "backlog_s": waits,
         }
-        name = "devices-plain" if options.plain else "devices"
-        path = machine.write_result(name, facts)
+        path = machine.write_result("devices", facts)
         console.print(f"written: {path}")
     return 0
 

@@ -14,7 +14,6 @@ from benchmarks.common.workload import Plan, tracks
 
 TIMEOUT_S = 180.0
 RETRY_S = 1.0
-PORTS = 20_000  # that one address has for connections to one port
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +55,20 @@ class Storm:
         self._devices: list[_Device] = []
         self._again = 0
 
-    async def begin(self, port: int, made: Sequence[Caller], tls: ssl.SSLContext | None) -> Served:
-        """Connect all at once. Raises DriveFailed where they are not served in time."""
+    async def begin(
+        self,
+        port: int,
+        made: Sequence[Caller],
+        tls: ssl.SSLContext | None,
+        source: str = "127.0.0.1",
+    ) -> Served:
+        """Connect all at once, from an address. Raises DriveFailed where they are not served in
+        time.
+        """
         began_s = time.monotonic()
         try:
             async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as group:
-                for number, caller in enumerate(made):
-                    source = f"127.0.0.{1 + number // PORTS}"
+                for caller in made:
                     group.create_task(self._serve(caller, (source, 0), port, tls))
         except TimeoutError:
             text = f"{len(self._devices)} of {len(made)} devices were served in {TIMEOUT_S:g} s"
