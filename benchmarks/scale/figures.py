@@ -8,7 +8,7 @@ writes stack/sizing/figures.json, and prints the table. Run it when a result fil
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ FILE = Path(shipped.__file__).with_name("figures.json")
 TRACKERS = (100, 1_000, 10_000, 100_000)
 INTERVALS_S = (1, 10, 60)
 SIZES = (1, 20)
+SINGLE = ("listener-at-300", "listener-at-3000", "listener-at-half", "listener-1-json-2000x1")
 ARCHIVE_AFTER_DAYS = 90
 GB, MBIT, NONE = 1e9, 125_000, "-"
 EVENTS_PER_FIX = 0.02
@@ -53,36 +54,42 @@ def newest(name: str) -> tuple[Path, dict[str, Any]]:
 def figures() -> Figures:
     """Read the result files."""
     read = {
-        "messages in JSON": newest("costs-json"),
-        "packed messages": newest("costs-packed"),
+        "cores": newest("end-to-end"),
+        "bytes": newest("costs-json"),
         "idle processes": newest("costs-idle"),
-        "memory of ingest": newest("sweep"),
+        "memory of ingest": newest("costs-memory"),
         "connections": newest("devices"),
-        "many connections": newest("devices-plain"),
+        "more connections": newest("connections"),
         "archive": newest("history"),
         "webhooks": newest("webhooks"),
         "API": newest("api"),
     }
     facts = {name: content for name, (_, content) in read.items()}
-    points = [*facts["messages in JSON"]["points"], *facts["packed messages"]["points"]]
+    points = {
+        one["fixes_per_message"]: one for one in facts["bytes"]["points"] if "bytes_per_fix" in one
+    }
     idle = facts["idle processes"]["idle"]
     rate = facts["webhooks"]["figures"]["rate"]
     of_list = facts["API"]["figures"]["1 workers"]["list"]
     return msgspec.convert(
         {
             "sources": {name: _source(path, content) for name, (path, content) in read.items()},
-            "shapes": list(_shapes(points)),
+            "single": [_load(facts["cores"], part, 1) for part in SINGLE],
+            "arrays": _load(facts["cores"], "listener-20-json", 20),
+            "publish_bytes": (
+                points[1]["publish_bytes"],
+                round((points[20]["publish_bytes"] - points[1]["publish_bytes"]) / 19, 1),
+            ),
             "idle_cores": idle["cores"],
             "idle_mib": idle["memory_mib"],
             "ingest_memory": [
-                {name: point[name] for name in ("trackers", "zones")}
-                | {"most_mib": round(point["most_memory_mib"], 1)}
-                for point in facts["memory of ingest"]["points"].values()
+                {**fleet, "most_mib": round(fleet["most_mib"], 1)}
+                for fleet in facts["memory of ingest"]["fleets"]
             ],
             "connections": _connections(
-                facts["connections"], facts["many connections"]["connections"]
+                facts["connections"], facts["more connections"]["connections"]
             ),
-            "fix_bytes": _fix_bytes(points, facts["archive"]),
+            "fix_bytes": _fix_bytes(points[20]["bytes_per_fix"], facts["archive"]),
             "events_per_fix": EVENTS_PER_FIX,
             "deliveries": {
                 "deliver_us": round(rate["deliver_cpu_us"], 1),
@@ -106,16 +113,20 @@ def _source(path: Path, content: Mapping[str, Any]) -> Source:
     )
 
 
-def _shapes(points: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for form, size in sorted({(one["form"], one["fixes_per_message"]) for one in points}):
-        own = [one for one in points if (one["form"], one["fixes_per_message"]) == (form, size)]
-        own.sort(key=lambda one: one["fixes_per_s"])
-        yield {
-            "form": form,
-            "fixes_per_message": size,
-            "publish_bytes": own[0]["publish_bytes"],
-            "loads": [{name: one[name] for name in ("fixes_per_s", "cores")} for one in own],
-        }
+def _load(facts: Mapping[str, Any], part: str, fixes_per_message: int) -> dict[str, Any]:
+    """Return a part of the way from a device's socket: the median round."""
+    figure = facts["parts"][part]
+    (number,) = (
+        number
+        for number, per_s in enumerate(figure["values"])
+        if per_s == sorted(figure["values"])[len(figure["values"]) // 2]
+    )
+    cores = figure["cores"][number]
+    return {
+        "fixes_per_message": fixes_per_message,
+        "messages_per_s": figure["values"][number] / fixes_per_message,
+        "cores": {name: cores[name] for name in ("listener", "ingest", "database")},
+    }
 
 
 def _connections(facts: Mapping[str, Any], most: int) -> dict[str, Any]:
@@ -128,13 +139,8 @@ def _connections(facts: Mapping[str, Any], most: int) -> dict[str, Any]:
     }
 
 
-def _fix_bytes(points: Sequence[Mapping[str, Any]], history: Mapping[str, Any]) -> dict[str, float]:
-    """Return those of twenty million fixes, and visits, events and WAL of messages of 20 fixes."""
-    (stored,) = (
-        one["bytes_per_fix"]
-        for one in points
-        if one["form"] == "json" and one["fixes_per_message"] == 20 and "bytes_per_fix" in one
-    )
+def _fix_bytes(stored: Mapping[str, float], history: Mapping[str, Any]) -> dict[str, float]:
+    """Return those of many millions; visits, events and WAL are of messages of 20 fixes."""
     of_fix = {name: round(size, 1) for name, size in history["bytes_a_fix"].items()}
     return {**of_fix, "events": stored["events"], "wal": stored["wal"]}
 

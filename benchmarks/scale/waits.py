@@ -4,14 +4,13 @@
 
 One writer takes what has come, in batches. A message waits up to 20 ms for others, unless its
 device sends on soon after an answer. A batch of n messages takes `a + b n`. Two figures of the
-newest `costs-json` decide a and b: the most messages of one fix a second, and the p50 at a
-hundredth of that. The model then says p50 and p99 at a tenth and at half of the most, to which it
-was not fitted.
+newest `end-to-end` decide a and b: the most messages of one fix a second, and the p50 at 300 a
+second. The model then says p50 and p99 at 3,000 a second and at half of the most, to which it was
+not fitted.
 """
 
 import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,22 +62,18 @@ def fitted(most_per_s: float, rate: float, p50_s: float, devices: int = DEVICES)
 
 
 def main() -> int:
-    path, facts = newest("costs-json")
-    loads: Mapping[str, Mapping[str, Any]] = {
-        one["load"]: one for one in facts["points"] if one["fixes_per_message"] == 1
-    }
-    quiet = loads["hundredth"]
-    p50_s = quiet["puback"]["p50_ms"] / 1e3
-    writer = fitted(loads["most"]["fixes_per_s"], quiet["fixes_per_s"], p50_s)
+    path, facts = newest("end-to-end")
+    loads = {name: facts["parts"][f"listener-at-{name}"] for name in ("300", "3000", "half")}
+    quiet, most = loads["300"], facts["parts"]["listener-1-json-2000x1"]
+    writer = fitted(most["median"], quiet["median"], quiet["puback"][0]["p50_ms"] / 1e3)
     batch_ms, message_us = writer.batch_s * 1e3, writer.message_s * 1e6
     print(f"{path.name}: {batch_ms:.2f} ms a batch, {message_us:.1f} us a message")
-    for name in ("hundredth", "tenth", "half"):
-        seen = loads[name]["puback"]
-        modelled = np.percentile(waits_s(loads[name]["fixes_per_s"], writer), [50, 99]) * 1e3
+    for figure in loads.values():
+        modelled = np.percentile(waits_s(figure["median"], writer), [50, 99]) * 1e3
         for percentile, ms in zip(("p50", "p99"), modelled, strict=True):
-            measured = seen[f"{percentile}_ms"]
+            measured = figure["puback"][0][f"{percentile}_ms"]
             print(
-                f"{name} ({loads[name]['fixes_per_s']:,.0f}/s): {percentile} {ms:.1f} ms,"
+                f"{figure['median']:,.0f} messages/s: {percentile} {ms:.1f} ms,"
                 f" measured {measured:.1f} ms, error {ms / measured - 1:+.0%}"
             )
     return 0

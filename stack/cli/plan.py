@@ -24,9 +24,6 @@ def plan(
     trackers: Annotated[int, typer.Option(min=1, help="How many send, each by a connection.")],
     interval: Annotated[float, typer.Option(help="Seconds between two fixes of a tracker.")],
     fixes_per_message: Annotated[int, typer.Option(min=1, help="An array of this many.")] = 1,
-    packed: Annotated[
-        bool, typer.Option("--packed", help="Messages are packed records, not JSON.")
-    ] = False,
     zones: Annotated[int, typer.Option(min=0, help="Zones of all organizations.")] = 1_000,
     retention_days: Annotated[
         int, typer.Option(min=1, max=36_500, help="How long fixes are kept.")
@@ -57,9 +54,7 @@ def plan(
             f" {archive_after_days}: keep them longer, or leave it out",
             param_hint="--archive-after-days",
         )
-    fleet = Fleet(
-        trackers, interval, fixes_per_message, packed, zones, retention_days, archive_after_days
-    )
+    fleet = Fleet(trackers, interval, fixes_per_message, zones, retention_days, archive_after_days)
     figures = shipped()
     found = needs(fleet, figures)
     print(_as_json(fleet, found, figures) if as_json else "\n".join(_lines(fleet, found, figures)))
@@ -78,11 +73,9 @@ def _as_json(fleet: Fleet, found: Needs, figures: Figures) -> str:
 
 
 def _lines(fleet: Fleet, found: Needs, figures: Figures) -> Iterator[str]:
-    form = "packed" if fleet.is_packed else "JSON"
     yield (
         f"{fleet.trackers:,} trackers with a fix every {fleet.interval_s:g} s, {fleet.zones:,}"
         f" zones: {found.fixes_per_s:,.1f} fixes/s in {found.messages_per_s:,.1f} messages/s"
-        f" ({form})"
     )
     yield ""
     yield f"{'':<12} {'cores':>13} {'memory':>13}"
@@ -147,8 +140,6 @@ def _machine(found: Needs) -> str:
 
 
 def _network(found: Needs) -> str:
-    if found.received_bytes_per_s is None or found.sent_bytes_per_s is None:
-        return NOT_MEASURED
     received, sent = found.received_bytes_per_s / MBIT, found.sent_bytes_per_s / MBIT
     return f"{received:,.2f} Mbit/s from trackers, {sent:,.2f} to them, TLS apart"
 

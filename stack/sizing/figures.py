@@ -21,23 +21,11 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class LoadFigure(msgspec.Struct, frozen=True):
-    """Cores of each process on the way of a fix, at a rate."""
+    """Cores of each process on the way of a fix, with messages of a size."""
 
-    fixes_per_s: float
-    cores: Mapping[str, float]
-
-
-class ShapeFigure(msgspec.Struct, frozen=True):
-    """A shape of message. loads: from the lowest to the most. publish_bytes: of a PUBLISH."""
-
-    form: str
     fixes_per_message: int
-    publish_bytes: float
-    loads: list[LoadFigure]
-
-    @property
-    def most_per_s(self) -> float:
-        return self.loads[-1].fixes_per_s
+    messages_per_s: float
+    cores: Mapping[str, float]
 
 
 class FleetMemory(msgspec.Struct, frozen=True):
@@ -83,10 +71,15 @@ class Requests(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """All of them. idle_cores, idle_mib: of each process while nobody is connected."""
+    """All of them. single: messages of one fix, from the lowest load to the most. arrays: messages
+    of many at the most. publish_bytes: of a PUBLISH with one fix, and with one more. idle_cores,
+    idle_mib: of each process while nobody is connected.
+    """
 
     sources: Mapping[str, Source]
-    shapes: list[ShapeFigure]
+    single: list[LoadFigure]
+    arrays: LoadFigure
+    publish_bytes: tuple[float, float]
     idle_cores: Mapping[str, float]
     idle_mib: Mapping[str, float]
     ingest_memory: list[FleetMemory]

@@ -1,25 +1,25 @@
 """The needs of a fleet, by measured figures.
 
-A fix costs `a / fixes_per_message + b` in each process: a is what a message costs, b what a fix
-costs. Both depend on the load, as a share of the most that was measured with the shape. Between
-measured shapes and loads we interpolate on straight lines; beyond them there is no number.
+In each process, messages cost what the same number of messages with one fix does at that load, and
+each more fix in them costs the same at any load. Between measured loads we interpolate on straight
+lines; beyond what was measured there is no number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
-from stack.sizing.figures import Figures, ShapeFigure
+from stack.sizing.figures import Figures
 
 LISTENER, INGEST, DELIVER, API, DATABASE = "listener", "ingest", "deliver", "api", "postgresql"
 _MEASURED_AS = {LISTENER: "listener", INGEST: "ingest", DATABASE: "database"}
 FREE = 0.5
 """The part of a machine's cores and memory that stays free: for requests of people, backlogs after
 an outage, reports and vacuum; for the caches of PostgreSQL and Linux."""
-PACKET_BYTES = 52  # heads of IPv4 and TCP with timestamps
+PACKET_BYTES, SEGMENT_BYTES = 52, 1_448  # heads of IPv4 and TCP with timestamps; what is left
 PUBACK_BYTES = 4
 
 
@@ -43,7 +43,6 @@ class Fleet:
     trackers: int
     interval_s: float
     fixes_per_message: int = 1
-    is_packed: bool = False
     zones: int = 1_000
     retention_days: int = 365
     archive_after_days: int | None = None
@@ -93,8 +92,8 @@ class Needs:
     messages_per_s: float
     processes: dict[str, Process]
     disk: Disk
-    received_bytes_per_s: float | None
-    sent_bytes_per_s: float | None
+    received_bytes_per_s: float
+    sent_bytes_per_s: float
     machine: Machine | None
     not_measured: list[str]
 
@@ -111,8 +110,7 @@ class Needs:
 def needs(fleet: Fleet, figures: Figures) -> Needs:
     """Work out what a fleet needs."""
     beyond: list[str] = []
-    shapes = _around(fleet, figures, beyond)
-    way = _cores_of_way(fleet, shapes, figures, beyond)
+    way = _cores_of_way(fleet, figures, beyond)
     events_per_s = fleet.fixes_per_s * figures.events_per_fix
     delivers = _within(
         events_per_s, figures.deliveries.most_per_s, "webhooks/s of one process", beyond
@@ -131,7 +129,7 @@ def needs(fleet: Fleet, figures: Figures) -> Needs:
         API: Process(figures.idle_cores[API], figures.idle_mib[API]),
         DATABASE: Process(cores.get(DATABASE), None),
     }
-    received, sent = _network(fleet, shapes)
+    received, sent = network(fleet, figures)
     found = Needs(
         fleet.fixes_per_s,
         fleet.messages_per_s,
@@ -161,79 +159,45 @@ def disk(fleet: Fleet, figures: Figures) -> Disk:
     )
 
 
-def most_per_s(fleet: Fleet, figures: Figures) -> float | None:
-    """Return the most fixes a second that were measured with messages like these."""
-    shapes = _around(fleet, figures, [])
-    return _most_per_s(fleet, shapes) if shapes else None
+def network(fleet: Fleet, figures: Figures) -> tuple[float, float]:
+    """Return bytes a second from trackers and to them, TLS apart."""
+    of_one, of_more = figures.publish_bytes
+    message = of_one + (fleet.fixes_per_message - 1) * of_more
+    packets = ceil(message / SEGMENT_BYTES)
+    received = fleet.messages_per_s * (message + PACKET_BYTES * (packets + 1))
+    return received, fleet.messages_per_s * (PUBACK_BYTES + PACKET_BYTES * 2)
 
 
-def _around(
-    fleet: Fleet, figures: Figures, beyond: list[str]
-) -> tuple[ShapeFigure, ShapeFigure] | None:
-    """Return the measured shapes between which these messages lie."""
-    form = "packed" if fleet.is_packed else "json"
-    shapes = sorted(
-        (shape for shape in figures.shapes if shape.form == form),
-        key=lambda shape: shape.fixes_per_message,
-    )
-    wanted = fleet.fixes_per_message
-    for shape in shapes:
-        if shape.fixes_per_message == wanted:
-            return shape, shape
-    for low, high in pairwise(shapes):
-        if low.fixes_per_message < wanted < high.fixes_per_message:
-            return low, high
-    most = shapes[-1].fixes_per_message
-    beyond.append(f"messages of {wanted} fixes: messages of up to {most} were measured")
-    return None
+def most_messages_per_s(fixes_per_message: int, figures: Figures) -> float:
+    """Return the most messages that were taken, on a line between those of one and of many."""
+    one, many = figures.single[-1], figures.arrays
+    of_one, of_many = 1 / one.messages_per_s, 1 / many.messages_per_s
+    of_fix = (of_many - of_one) / (many.fixes_per_message - 1)
+    return 1 / (of_one + (fixes_per_message - 1) * of_fix)
 
 
-def _between(
-    fleet: Fleet,
-    shapes: tuple[ShapeFigure, ShapeFigure],
-    of: Callable[[ShapeFigure], float],
-) -> float:
-    """Return a + b / fixes_per_message, by the figures of two shapes."""
-    low, high = shapes
-    if low is high:
-        return of(low)
-    at, of_low, of_high = (
-        1 / number
-        for number in (fleet.fixes_per_message, low.fixes_per_message, high.fixes_per_message)
-    )
-    part = (of_low - at) / (of_low - of_high)
-    return of(low) + part * (of(high) - of(low))
-
-
-def _most_per_s(fleet: Fleet, shapes: tuple[ShapeFigure, ShapeFigure]) -> float:
-    return 1 / _between(fleet, shapes, lambda shape: 1 / shape.most_per_s)
-
-
-def _cores_of_way(
-    fleet: Fleet,
-    shapes: tuple[ShapeFigure, ShapeFigure] | None,
-    figures: Figures,
-    beyond: list[str],
-) -> dict[str, float] | None:
+def _cores_of_way(fleet: Fleet, figures: Figures, beyond: list[str]) -> dict[str, float] | None:
     """Return the cores of listener, ingest and PostgreSQL."""
-    if shapes is None:
+    rate, size, many = fleet.messages_per_s, fleet.fixes_per_message, figures.arrays
+    if not _within(size, many.fixes_per_message, "fixes in a message", beyond):
         return None
-    most = _most_per_s(fleet, shapes)
-    if not _within(fleet.fixes_per_s, most, "fixes/s in messages like these", beyond):
+    most = most_messages_per_s(size, figures)
+    if not _within(rate, most, "messages/s of this size", beyond):
         return None
-    share = fleet.fixes_per_s / most
 
-    def per_fix(process: str) -> float:
-        def of(shape: ShapeFigure) -> float:
-            points = [(0.0, figures.idle_cores[process])]
-            points += [
-                (load.fixes_per_s / shape.most_per_s, load.cores[process]) for load in shape.loads
-            ]
-            return _on_line(points, share) / shape.most_per_s
+    def cores(process: str) -> float:
+        points = [(0.0, figures.idle_cores[process])]
+        points += [(load.messages_per_s, load.cores[process]) for load in figures.single]
+        return _on_line(points, rate) + rate * (size - 1) * fix_us(process, figures) / 1e6
 
-        return _between(fleet, shapes, of)
+    return {name: cores(process) for name, process in _MEASURED_AS.items()}
 
-    return {name: most * per_fix(process) for name, process in _MEASURED_AS.items()}
+
+def fix_us(process: str, figures: Figures) -> float:
+    """Return what each more fix of a message costs a process, of messages at the most."""
+    one, many = figures.single[-1], figures.arrays
+    of_one, of_many = (load.cores[process] / load.messages_per_s for load in (one, many))
+    return max(0.0, 1e6 * (of_many - of_one) / (many.fixes_per_message - 1))
 
 
 def _on_line(points: Sequence[tuple[float, float]], at: float) -> float:
@@ -269,25 +233,6 @@ def _ingest_mib(fleet: Fleet, figures: Figures, beyond: list[str]) -> float | No
         f"memory of ingest: up to {trackers:,} trackers and {zones:,} zones were measured"
     )
     return None
-
-
-def _network(
-    fleet: Fleet, shapes: tuple[ShapeFigure, ShapeFigure] | None
-) -> tuple[float | None, float | None]:
-    """Return bytes a second from devices and to them, without TLS."""
-    if shapes is None:
-        return None, None
-    low, high = shapes
-    message = low.publish_bytes
-    if low is not high:
-        more = fleet.fixes_per_message - low.fixes_per_message
-        each = (high.publish_bytes - low.publish_bytes) / (
-            high.fixes_per_message - low.fixes_per_message
-        )
-        message += more * each
-    packets = ceil(message / 1_448)
-    received = fleet.messages_per_s * (message + PACKET_BYTES * (packets + 1))
-    return received, fleet.messages_per_s * (PUBACK_BYTES + PACKET_BYTES * 2)
 
 
 def _fitting(found: Needs) -> Machine | None:

@@ -14,30 +14,29 @@ from stack.sizing.figures import (
     FleetMemory,
     LoadFigure,
     Requests,
-    ShapeFigure,
 )
-from stack.sizing.needs import DATABASE, DELIVER, INGEST, LISTENER, Fleet, Machine, needs
+from stack.sizing.needs import (
+    DATABASE,
+    DELIVER,
+    INGEST,
+    LISTENER,
+    Fleet,
+    Machine,
+    most_messages_per_s,
+    needs,
+)
 
 NAMES = ("listener", "ingest", "database")
-
-
-def shape(fixes_per_message: int, most: float, cores_at_most: float) -> ShapeFigure:
-    """The cores of a share are in no line with the share, as in truth."""
-    cores = {0.01: 0.2, 0.1: 0.4, 0.5: 0.7, 1.0: 1.0}
-    return ShapeFigure(
-        "json",
-        fixes_per_message,
-        200 + 100 * fixes_per_message,
-        [
-            LoadFigure(share * most, dict.fromkeys(NAMES, part * cores_at_most))
-            for share, part in cores.items()
-        ],
-    )
-
-
+# The most: 20 us of ingest a message of one fix, 115 us one of 20, so 5 us for each more fix.
 FIGURES = Figures(
     sources={},
-    shapes=[shape(20, 100_000, 0.6), shape(1, 20_000, 0.5), shape(5, 50_000, 0.5)],
+    single=[
+        LoadFigure(1, 300, dict.fromkeys(NAMES, 0.1)),
+        LoadFigure(1, 3_000, dict.fromkeys(NAMES, 0.2)),
+        LoadFigure(1, 20_000, dict.fromkeys(NAMES, 0.4)),
+    ],
+    arrays=LoadFigure(20, 5_000, {"listener": 0.1, "ingest": 0.575, "database": 0.575}),
+    publish_bytes=(300, 100),
     idle_cores={"listener": 0.01, "ingest": 0.02, "deliver": 0.03, "api": 0.04, "database": 0.05},
     idle_mib={"listener": 100, "ingest": 100, "deliver": 150, "api": 250},
     ingest_memory=[
@@ -58,42 +57,35 @@ def at(fixes_per_s: float, fixes_per_message: int = 1) -> Fleet:
     return Fleet(1_000, 1_000 / fixes_per_s, fixes_per_message)
 
 
-@pytest.mark.parametrize("size", [1, 5, 20])
-@pytest.mark.parametrize("load", range(4))
-def test_a_measured_point_costs_what_was_measured(size: int, load: int) -> None:
-    measured = next(one for one in FIGURES.shapes if one.fixes_per_message == size).loads[load]
-    found = needs(at(measured.fixes_per_s * (1 - 1e-9), size), FIGURES).processes
-    assert found[LISTENER].cores == pytest.approx(measured.cores["listener"])
-    assert found[INGEST].cores == pytest.approx(measured.cores["ingest"])
-    webhooks = measured.fixes_per_s * 0.02
-    if webhooks <= 1_500:
-        assert found[DATABASE].cores == pytest.approx(measured.cores["database"] + webhooks * 15e-5)
-        assert found[DELIVER].cores == pytest.approx(0.03 + webhooks * 1e-4)
-    else:
-        assert found[DELIVER].cores is None
+@pytest.mark.parametrize("load", FIGURES.single, ids=lambda load: f"{load.messages_per_s:g}")
+def test_a_measured_point_costs_what_was_measured_and_its_webhooks(load: LoadFigure) -> None:
+    found = needs(at(load.messages_per_s), FIGURES).processes
+    webhooks = load.messages_per_s * 0.02
+    assert found[LISTENER].cores == pytest.approx(load.cores["listener"])
+    assert found[INGEST].cores == pytest.approx(load.cores["ingest"])
+    assert found[DATABASE].cores == pytest.approx(load.cores["database"] + webhooks * 150e-6)
+    assert found[DELIVER].cores == pytest.approx(0.03 + webhooks * 100e-6)
 
 
-def test_hardly_anything_costs_what_idle_processes_do() -> None:
-    found = needs(Fleet(1, 86_400), FIGURES).processes
-    assert found[LISTENER].cores == pytest.approx(0.01, abs=1e-5)
-    assert found[DATABASE].cores == pytest.approx(0.05, abs=1e-5)
+def test_between_two_loads_cores_are_on_a_line() -> None:
+    assert needs(at(1_650), FIGURES).processes[INGEST].cores == pytest.approx(0.15)
+    assert needs(at(150), FIGURES).processes[INGEST].cores == pytest.approx(0.06)  # idle: 0.02
 
 
-def test_a_message_and_a_fix_have_a_cost_each_at_the_same_share_of_the_most() -> None:
-    """Ten fixes lie between 5 and 20: a third of the way of 1/n."""
-    us = {5: 1e6 * 0.5 / 50_000, 20: 1e6 * 0.6 / 100_000}  # at the most
-    per_message = (us[5] - us[20]) / (1 / 5 - 1 / 20)
-    per_fix = us[5] - per_message / 5
-    most = 1 / (1 / 100_000 + (1 / 50_000 - 1 / 100_000) / 3)
-    found = needs(at(most * (1 - 1e-9), 10), FIGURES).processes[INGEST].cores
-    assert found == pytest.approx(most * (per_message / 10 + per_fix) / 1e6)
+def test_each_more_fix_of_a_message_costs_the_same_at_any_load() -> None:
+    found = needs(at(3_000, 10), FIGURES).processes  # 300 messages
+    assert found[INGEST].cores == pytest.approx(0.1 + 300 * 9 * 5e-6)
+    assert found[LISTENER].cores == pytest.approx(0.1)  # 20 us a message, of one or of 20
+    found = needs(at(30_000, 10), FIGURES).processes
+    assert found[INGEST].cores == pytest.approx(0.2 + 3_000 * 9 * 5e-6)
 
 
-@given(st.floats(0.01, 20_000), st.integers(1, 20))
-def test_cores_lie_between_those_of_nothing_and_of_the_most(per_s: float, size: int) -> None:
-    found = needs(at(per_s, size), FIGURES).processes[INGEST].cores
-    assert found is not None
-    assert 0.02 - 1e-9 <= found <= 0.6 + 1e-9
+@pytest.mark.parametrize(("size", "most"), [(1, 20_000), (20, 5_000), (10, 1e6 / 121.0526)])
+def test_the_most_messages_are_on_a_line_between_those_of_one_and_of_many(
+    size: int, most: float
+) -> None:
+    """50 us a message of one fix, 200 us one of 20: 7.9 us for each more."""
+    assert most_messages_per_s(size, FIGURES) == pytest.approx(most, rel=1e-4)
 
 
 @given(st.floats(0.01, 19_000), st.integers(1, 20))
@@ -101,14 +93,15 @@ def test_more_fixes_need_more(per_s: float, size: int) -> None:
     few, many = (needs(at(rate, size), FIGURES).cores for rate in (per_s, per_s * 1.05))
     assert few is not None
     assert many is not None
-    assert few <= many + 1e-9
+    assert few < many
 
 
 @pytest.mark.parametrize(
     ("fleet", "said"),
     [
-        (at(20_001), "20,001 fixes/s in messages like these: up to 20,000 were measured"),
-        (at(100, 21), "messages of 21 fixes: messages of up to 20 were measured"),
+        (at(20_001), "20,001 messages/s of this size: up to 20,000 were measured"),
+        (at(100_100, 20), "5,005 messages/s of this size: up to 5,000 were measured"),
+        (at(100, 21), "21 fixes in a message: up to 20 were measured"),
         (at(80_000, 20), "1,600 webhooks/s of one process: up to 1,500 were measured"),
         (Fleet(100_001, 60), "100,001 connections: up to 100,000 were measured"),
         (
