@@ -32,6 +32,7 @@ from benchmarks.common.subject import SubjectPlan, children, cpu_s, memory_mib, 
 from benchmarks.common.workload import Plan, tracks
 from benchmarks.engine.load import plan_of
 from benchmarks.pipeline.parts import Bench, Figure, Load
+from benchmarks.scale import archived
 from stack.errors import StackError
 from stack.servers.postgres import free_port
 
@@ -59,6 +60,7 @@ def points(environment: Environment, form: Form, quick: bool) -> Iterator[dict[s
     plan = Plan(trackers=DEVICES)
     timing = Timing(1.0, 2.0) if quick else Timing(2.0, 5.0)
     bench = Bench(environment, plan, timing, 0, None)
+    archived_bytes = archived.bytes_per_fix()
     empty_bytes = setup_rows.database_bytes(environment.admin)
     for size in SIZES:
         load = Load(size, form, FIXES_PER_TRACKER[size]).spread(DEVICES, 1)
@@ -73,6 +75,7 @@ def points(environment: Environment, form: Form, quick: bool) -> Iterator[dict[s
             "index": round(index, 1),
             "events": round(grown / fixes - table - index, 1),  # visits, events, who they are of
             "wal": round(wal_bytes / fixes, 1),
+            "archive": round(archived_bytes, 1),
         }
         yield {**_point(load, "most", most), "bytes_per_fix": stored}
         rates = {name: share * most.per_s / size for name, share in SHARES.items()}

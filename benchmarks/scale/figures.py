@@ -60,7 +60,6 @@ def figures() -> Figures:
         "memory of ingest": newest("costs-memory"),
         "connections": newest("devices"),
         "more connections": newest("connections"),
-        "archive": newest("history"),
         "webhooks": newest("webhooks"),
         "API": newest("api"),
     }
@@ -89,7 +88,10 @@ def figures() -> Figures:
             "connections": _connections(
                 facts["connections"], facts["more connections"]["connections"]
             ),
-            "fix_bytes": _fix_bytes(points[20]["bytes_per_fix"], facts["archive"]),
+            "fix_bytes": {
+                name: points[20]["bytes_per_fix"][name]
+                for name in ("table", "index", "events", "wal", "archive")
+            },
             "events_per_fix": EVENTS_PER_FIX,
             "deliveries": {
                 "deliver_us": round(rate["deliver_cpu_us"], 1),
@@ -137,12 +139,6 @@ def _connections(facts: Mapping[str, Any], most: int) -> dict[str, Any]:
         "of_all": most,
         "tls_kib": round(grown * 1024 / connections, 1),
     }
-
-
-def _fix_bytes(stored: Mapping[str, float], history: Mapping[str, Any]) -> dict[str, float]:
-    """Return those of many millions; visits, events and WAL are of messages of 20 fixes."""
-    of_fix = {name: round(size, 1) for name, size in history["bytes_a_fix"].items()}
-    return {**of_fix, "events": stored["events"], "wal": stored["wal"]}
 
 
 def hardware(figures: Figures) -> str:

@@ -43,7 +43,7 @@ def test_json_has_the_same_with_the_files_of_the_figures() -> None:
     assert found["not_measured"] == []
     assert {source["file"].partition("-20")[0] for source in found["figures"].values()} >= {
         "end-to-end",
-        "history",
+        "costs-json",
     }
 
 
