@@ -30,7 +30,12 @@ from db.archive import moving
 from db.archive.archived_days import ArchivedDay
 from db.archive.moving import ChangedMeanwhile, Moved
 from db.core.connect import Connection
-from db.core.errors import ForeignKeyViolation, LockNotAvailable, UniqueViolation
+from db.core.errors import (
+    ForeignKeyViolation,
+    LockNotAvailable,
+    QueryCanceled,
+    UniqueViolation,
+)
 from db.history import retention
 
 KEPT_FOR_READERS = timedelta(hours=1)
@@ -44,6 +49,7 @@ _NOT_NOW = (
     UniqueViolation,
     ForeignKeyViolation,  # the organization was deleted just now
     LockNotAvailable,
+    QueryCanceled,
 )
 
 _log = structlog.get_logger("archive")
@@ -52,6 +58,7 @@ _log = structlog.get_logger("archive")
 @dataclass(frozen=True, slots=True)
 class MoverLimits:
     piece_rows: int = 200_000  # in memory, and removed in one transaction
+    least_rows: int = 2_000  # of a piece, where the database does not get through larger ones
     piece_s: float = 600  # to write and read back an object
     rest_s: float = 0.05  # between pieces
 
@@ -147,31 +154,41 @@ class Mover:
 
     async def move_day(self, conn: Connection, org_id: UUID, day: date) -> int:
         """Move the fixes of an organization's day; how many. Raises StoreError, ChangedMeanwhile,
-        UniqueViolation.
+        UniqueViolation, QueryCanceled.
         """
-        moved = 0
+        moved, rows = 0, self._limits.piece_rows
         while True:
-            older = await moving.known_object(conn, org_id, day)
-            text = await moving.read(conn, org_id, day, self._limits.piece_rows)
-            if not text:
-                return moved
-            object_id = uuid4()
-            made = ArchivedDay(org_id, day, object_id, 0, 0, b"", b"")
-            written, done = await self._store.run(
-                self._write, made, older, text, timeout_s=self._limits.piece_s
-            )
             try:
-                async with conn.transaction():
-                    remove_at = datetime.now(UTC) + KEPT_FOR_READERS
-                    await moving.switch(conn, *written, done, older, remove_at)
-            except (ChangedMeanwhile, UniqueViolation, ForeignKeyViolation):
-                # Known to have come to nothing: after any other error it may be named.
-                await moving.remove_later(conn, [made.path], datetime.now(UTC))
-                raise
-            moved += done.rows
-            if done.rows < self._limits.piece_rows:
+                done = await self._move_piece(conn, org_id, day, rows)
+            except QueryCanceled:  # it took longer than a statement may
+                if rows <= self._limits.least_rows:
+                    raise
+                rows = max(rows // 4, self._limits.least_rows)
+                continue
+            moved += done
+            if done < rows:
                 return moved
             await asyncio.sleep(self._limits.rest_s)
+
+    async def _move_piece(self, conn: Connection, org_id: UUID, day: date, rows: int) -> int:
+        """Move the first fixes that are left of a day, at most `rows`; returns their number."""
+        older = await moving.known_object(conn, org_id, day)
+        text = await moving.read(conn, org_id, day, rows)
+        if not text:
+            return 0
+        made = ArchivedDay(org_id, day, uuid4(), 0, 0, b"", b"")
+        written, done = await self._store.run(
+            self._write, made, older, text, timeout_s=self._limits.piece_s
+        )
+        try:
+            async with conn.transaction():
+                remove_at = datetime.now(UTC) + KEPT_FOR_READERS
+                await moving.switch(conn, *written, done, older, remove_at)
+        except (ChangedMeanwhile, UniqueViolation, ForeignKeyViolation, QueryCanceled):
+            # Known to have come to nothing: after any other error it may be named.
+            await moving.remove_later(conn, [made.path], datetime.now(UTC))
+            raise
+        return done.rows
 
     def _write(self, made: ArchivedDay, older: ArchivedDay | None, text: bytearray) -> _Merged:
         """Write an object of what a day has and what moves. Blocks. Raises StoreError, OSError."""

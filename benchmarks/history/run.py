@@ -73,6 +73,10 @@ class Caller:
         self._conn = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
         self._headers = {"Authorization": f"Bearer {key}"}
 
+    def connect_anew(self) -> None:
+        """Forget the connection, which the API has closed by now."""
+        self._conn.close()
+
     def ask(self, path: str, **parameters: object) -> Any:
         """Return the answer. Raises DriveFailed where it is no success."""
         self._conn.request("GET", f"{path}?{urlencode(parameters)}", headers=self._headers)
@@ -287,6 +291,7 @@ def measure(environment: Environment, options: argparse.Namespace, console: Cons
         console.print(
             f"{old:,} fixes of {days} days moved in {moved_s:.0f} s; {size / old:.1f} bytes each"
         )
+        caller.connect_anew()
         after = _answered(caller, months, options.pages, console)
     if options.no_result:
         return

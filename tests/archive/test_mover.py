@@ -6,12 +6,11 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,8 +21,7 @@ from archive.mover import KEPT_FOR_READERS, Mover, MoverLimits
 from archive.reading import Archive
 from archive.store import Store, StoreUrl
 from db.archive import archived_days, moving
-from db.archive.archived_days import ArchivedDay, Piece, Summary, without
-from db.archive.moving import Moved
+from db.archive.archived_days import Piece, Summary, without
 from db.core.connect import Connection, connect, pool
 from db.core.tenant import reading
 from db.fixes import gps_history
@@ -43,7 +41,6 @@ from tests.archive.fleet import (
 )
 from tests.archive.passes import AFTER_DAYS, FORK, QUICK, archive, files, folder_store
 from tests.db import rows
-from tests.db.plans import Explaining
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 
@@ -108,28 +105,6 @@ async def test_the_newest_good_fix_of_a_tracker_stays(
     assert (await archive(database, store)).fixes == 2
     assert await in_database(admin) == 0
     assert (await seen(database, tenant, store))[1] == 105
-
-
-async def test_fixes_behind_a_day_are_looked_for_once_for_each_tracker(
-    database: DatabaseUnderTest, admin: Connection
-) -> None:
-    tenant, vehicle = await truck(admin, database, fixes=1_000)
-    await admin.execute("ANALYZE gps_events")
-    made = ArchivedDay(tenant.org_id, DAY, uuid4(), 1_000, 1, b"1" * 32, b"2" * 32)
-    moved = Moved((vehicle.tracker_id, NOW, 0), 1_000, 0)
-    Explaining.plans = []
-    url = database.url("opsc_deliver")
-    async with await Connection.connect(url, cursor_factory=Explaining) as conn:
-        with pytest.raises(moving.ChangedMeanwhile):  # the explanation has removed them
-            await moving.switch(conn, made, [], moved, None, NOW)
-        await conn.rollback()
-    (plan,) = Explaining.plans
-    assert begun(plan) == 1
-
-
-def begun(plan: Mapping[str, Any]) -> int:
-    """Return how often the part of a plan that is begun most often is."""
-    return max(plan["Actual Loops"], *map(begun, plan.get("Plans", ())), 0)
 
 
 async def test_late_fixes_are_shown_at_once_and_move_with_the_next_pass(
