@@ -7,7 +7,7 @@ import pytest
 from benchmarks.scale.figures import figures, gigabytes, hardware
 from stack.sizing.figures import shipped
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
