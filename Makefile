@@ -6,6 +6,7 @@
 # make check   format, lint, types, import contracts, and whether every test can be imported
 # make bench   measurements; writes benchmarks/results/
 # make bench-sweep   by trackers, zones, messages and batches; what a fix costs, how long it takes
+# make bench-scale  cores by shape and load, memory, bytes, connections; the figures of opsc plan
 # make bench-engine   the geofence engine alone; the same
 # make bench-api   the API's hot operations beside a bare route; the same
 # make bench-history  pages, zones made later, files and the archive over 20 million fixes; half an hour
@@ -54,7 +55,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
 .DELETE_ON_ERROR:
-.PHONY: demo pages test test-python test-long test-again test-all check bench bench-sweep bench-engine bench-api bench-live bench-dashboard bench-history bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
+.PHONY: demo pages test test-python test-long test-again test-all check bench bench-sweep bench-scale bench-engine bench-api bench-live bench-dashboard bench-history bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
 demo: $(INSTALLED) pages
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -102,6 +103,11 @@ bench: setup
 
 bench-sweep: setup
 	$(BIN)/python -m benchmarks.pipeline.sweep
+
+bench-scale: setup
+	for PART in json packed idle memory; do $(BIN)/python -m benchmarks.scale.costs $$PART || exit 1; done
+	$(BIN)/python -m benchmarks.scale.connections
+	$(BIN)/python -m benchmarks.scale.figures
 
 bench-engine: setup
 	$(BIN)/python -m benchmarks.engine.run

@@ -192,6 +192,31 @@ def count_fixes_of(conn: Admin, organization: UUID) -> int:
     return int(row[0])
 
 
+def bytes_per_fix(conn: Admin) -> tuple[int, float, float]:
+    """Return the fixes in the table, and the bytes of each in it and in its index."""
+    row = conn.execute(
+        """
+        SELECT (SELECT count(*) FROM gps_events), sum(table_bytes), sum(index_bytes)
+          FROM chunks_detailed_size('gps_events')
+        """
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), float(row[1]) / row[0], float(row[2]) / row[0]
+
+
+def wal_bytes(conn: Admin) -> int:
+    """Return the bytes of WAL that were ever written."""
+    row = conn.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def database_bytes(conn: Admin) -> int:
+    row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def count_events(conn: Admin) -> int:
     row = conn.execute("SELECT count(*) FROM events").fetchone()
     assert row is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stack.host.process import Command, PartFailed, Process, how_it_ended, wait_until
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0
 STOP_SIGNALS = [(signal.SIGINT, 30.0)]
 
 

@@ -93,18 +93,6 @@ def add_months(conn: Admin, months: Months) -> None:
     conn.execute("CHECKPOINT")
 
 
-def bytes_per_fix(conn: Admin) -> tuple[int, float, float]:
-    """Return the fixes in the table, and the bytes of each in it and in its index."""
-    row = conn.execute(
-        """
-        SELECT (SELECT count(*) FROM gps_events), sum(table_bytes), sum(index_bytes)
-          FROM chunks_detailed_size('gps_events')
-        """
-    ).fetchone()
-    assert row is not None
-    return int(row[0]), float(row[1]) / row[0], float(row[2]) / row[0]
-
-
 def archived(conn: Admin) -> tuple[int, int, int]:
     """Return the days, fixes and bytes of the archive."""
     row = conn.execute(

@@ -274,7 +274,7 @@ def measure(environment: Environment, options: argparse.Namespace, console: Cons
     began_s = time.monotonic()
     rows.add_months(environment.admin, months)
     key = api_rows.add_caller(environment.admin)
-    fixes, table, index = rows.bytes_per_fix(environment.admin)
+    fixes, table, index = setup_rows.bytes_per_fix(environment.admin)
     console.print(
         f"{fixes:,} fixes in {time.monotonic() - began_s:.0f} s;"
         f" {table:.0f} bytes each in the table, {index:.0f} in its index"

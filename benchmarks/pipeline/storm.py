@@ -55,13 +55,21 @@ class Storm:
         self._devices: list[_Device] = []
         self._again = 0
 
-    async def begin(self, port: int, made: Sequence[Caller], tls: ssl.SSLContext | None) -> Served:
-        """Connect all at once. Raises DriveFailed where they are not served in time."""
+    async def begin(
+        self,
+        port: int,
+        made: Sequence[Caller],
+        tls: ssl.SSLContext | None,
+        source: str = "127.0.0.1",
+    ) -> Served:
+        """Connect all at once, from an address. Raises DriveFailed where they are not served in
+        time.
+        """
         began_s = time.monotonic()
         try:
             async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as group:
                 for caller in made:
-                    group.create_task(self._serve(caller, port, tls))
+                    group.create_task(self._serve(caller, (source, 0), port, tls))
         except TimeoutError:
             text = f"{len(self._devices)} of {len(made)} devices were served in {TIMEOUT_S:g} s"
             raise DriveFailed(f"{text}, and {self._again} connections ended") from None
@@ -69,10 +77,13 @@ class Storm:
         served_s = max(one.served_s for one in self._devices) - began_s
         return Served(signed_in_s, served_s, self._again)
 
-    async def _serve(self, caller: Caller, port: int, tls: ssl.SSLContext | None) -> None:
+    async def _serve(
+        self, caller: Caller, source: tuple[str, int], port: int, tls: ssl.SSLContext | None
+    ) -> None:
         """Connect until it is served, as a device does."""
         loop = asyncio.get_running_loop()
         options = {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": TIMEOUT_S}
+        options["local_addr"] = source
         while True:
             device = _Device(caller)
             try:

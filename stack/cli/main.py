@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 
 
 _TENANTS, _SAFEKEEPING = "stack.cli.organizations", "stack.cli.safekeeping"
+_OFFLINE = "stack.cli.offline"
 
 COMMANDS = {
     "up": Entry("stack.cli.up", "Run the whole system on this machine until Ctrl-C."),
@@ -56,9 +57,10 @@ COMMANDS = {
     "ingest": Entry("stack.cli.roles", "Run one role: store the fixes that listeners receive."),
     "api": Entry("stack.cli.roles", "Run one role: the HTTP API."),
     "deliver": Entry("stack.cli.roles", "Run one role: number events and deliver webhooks."),
+    "plan": Entry(f"{_OFFLINE}.plan", "Work out the hardware for a fleet, by measured figures."),
     "sim": Entry("stack.cli.sim", "Simulate trackers over real MQTT."),
-    "decode": Entry("stack.cli.decode", "Show what a payload of a device says, field by field."),
-    "replay": Entry("stack.cli.replay", "Judge a trace file by a zone file, without a server."),
+    "decode": Entry(f"{_OFFLINE}.decode", "Show what a payload of a device says, field by field."),
+    "replay": Entry(f"{_OFFLINE}.replay", "Judge a trace file by a zone file, without a server."),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from geofence.model.policy import DEFAULT_ALERTS, DEFAULT_KIND, Policy
 from geofence.model.rules import MAX_ACCURACY_M, MAX_SPEED_MPS, Rules
 from geofence.model.transitions import Transition
-from stack.cli.replay import replay
+from stack.cli.offline.replay import replay
 from stack.replay.input.trace_file import TRACE_SUFFIXES
 from stack.replay.input.trace_rows import TRACE_DTYPE
 from stack.replay.output.formats import COLUMNS

@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 from typer.testing import CliRunner
 
-from stack.cli.decode import FormatName
 from stack.cli.main import build
+from stack.cli.offline.decode import FormatName
 from telemetry.formats.decode import Format
 from telemetry.formats.encode import encode_packed
 from telemetry.formats.native import decode_native

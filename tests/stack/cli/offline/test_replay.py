@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from geofence.model.rules import Rules
 from stack.cli.main import build
-from stack.cli.replay import replay
+from stack.cli.offline.replay import replay
 from stack.errors import StackError
 
 ZONES = {
