@@ -59,7 +59,6 @@ def figures() -> Figures:
         "idle processes": newest("costs-idle"),
         "memory of ingest": newest("costs-memory"),
         "connections": newest("devices"),
-        "more connections": newest("connections"),
         "webhooks": newest("webhooks"),
         "API": newest("api"),
     }
@@ -85,9 +84,7 @@ def figures() -> Figures:
                 {**fleet, "most_mib": round(fleet["most_mib"], 1)}
                 for fleet in facts["memory of ingest"]["fleets"]
             ],
-            "connections": _connections(
-                facts["connections"], facts["more connections"]["connections"]
-            ),
+            "connections": _connections(facts["connections"]),
             "fix_bytes": {
                 name: points[20]["bytes_per_fix"][name]
                 for name in ("table", "index", "events", "wal", "archive")
@@ -131,12 +128,12 @@ def _load(facts: Mapping[str, Any], part: str, fixes_per_message: int) -> dict[s
     }
 
 
-def _connections(facts: Mapping[str, Any], most: int) -> dict[str, Any]:
+def _connections(facts: Mapping[str, Any]) -> dict[str, Any]:
     storms, connections = {one["name"]: one for one in facts["storms"]}, facts["connections"]
     grown = storms["TLS"]["connected_mib"] - storms["TLS"]["idle_mib"]
     return {
         "of_a_process": connections,
-        "of_all": most,
+        "of_all": connections,
         "tls_kib": round(grown * 1024 / connections, 1),
     }
 
