@@ -106,8 +106,8 @@ bench-sweep: setup
 
 bench-scale: setup
 	for PART in json packed idle memory; do $(BIN)/python -m benchmarks.scale.costs $$PART || exit 1; done
-	$(BIN)/python -m benchmarks.scale.connections
 	$(BIN)/python -m benchmarks.scale.figures
+	$(BIN)/python -m benchmarks.scale.connections
 
 bench-engine: setup
 	$(BIN)/python -m benchmarks.engine.run
