@@ -102,7 +102,7 @@ def _log_source(
     if address is None:
         return None
     from ingest.sources.log import LogOptions, LogSource
-    from service.rabbitmq import log_tls
+    from service.amqp.rabbitmq import log_tls
 
     return partial(LogSource, LogOptions(address, log_tls(address, settings.log_tls_ca)))
 

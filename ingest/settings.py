@@ -9,8 +9,8 @@ from db.core.connect import DATABASE_URL_FORM, check_url
 from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from ingest.sources.link_address import LINK_FORM, LinkAddress
 from mqtt import BrokerAddress
+from service.amqp.address import LOG_FORM, LogAddress
 from service.health import read_address
-from service.log_address import LOG_FORM, LogAddress
 from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
 
 _Link = Annotated[str | None, Field(description=LINK_FORM), checked_by(LinkAddress.parse)]

@@ -230,7 +230,7 @@ def _with_a_way(
     """
     if settings.log_address is not None:
         from listener.link.log import LogKeeper, LogSender
-        from service.rabbitmq import log_tls
+        from service.amqp.rabbitmq import log_tls
 
         into_log = LogSender(presence.listener_id)
         worker = Worker(settings, into_log, sessions, presence)

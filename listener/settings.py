@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import Field, SecretStr, model_validator
 
 from db.core.connect import DATABASE_URL_FORM, check_url
+from service.amqp.address import LOG_FORM, LogAddress
 from service.health import read_address
-from service.log_address import LOG_FORM, LogAddress
 from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
 from telemetry.ids import parse_id
 

@@ -12,7 +12,7 @@ from benchmarks.common.rabbitmq import Rabbit, RabbitNode
 from benchmarks.faults.failovers import machine_lost, primary_killed
 from benchmarks.faults.injections import Extent
 from benchmarks.faults.system import FaultSystem
-from service import rabbitmq
+from service.amqp import rabbitmq
 from stack.errors import StackError
 
 _BACK_S = 120.0

@@ -28,9 +28,9 @@ from ingest.sources.batching import BatchLimits, batch
 from ingest.sources.link_queue import Queue
 from ingest.sources.source import RawMessage
 from ingest.sources.tracker_connections import TrackerConnections
-from service import rabbitmq
-from service.log_address import LogAddress
-from service.rabbitmq import Delivery, LogConnection, LogLost
+from service.amqp import rabbitmq
+from service.amqp.address import LogAddress
+from service.amqp.rabbitmq import Delivery, LogConnection, LogLost
 from telemetry import link
 from telemetry.link import Block, Connections, FrameError, Opened, Receipt, Topic, Welcome
 

@@ -18,9 +18,9 @@ import structlog
 from listener.link.ingest_link import Sender
 from listener.link.outbox import HeldMessage, Origin, Outbox
 from listener.metrics import ListenerMetrics
-from service import rabbitmq
-from service.log_address import LogAddress
-from service.rabbitmq import LogConnection, LogLost
+from service.amqp import rabbitmq
+from service.amqp.address import LogAddress
+from service.amqp.rabbitmq import LogConnection, LogLost
 from telemetry import link
 from telemetry.link import Connections, Extra, FrameError, Opened, Receipt, Topic, Welcome
 from telemetry.result import Result

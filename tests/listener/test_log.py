@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 import pytest
 
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
-from service import rabbitmq
-from service.log_address import LogAddress
+from service.amqp import rabbitmq
+from service.amqp.address import LogAddress
 from stack.servers.postgres import free_port
 from telemetry.topics import ack_topic
 from tests.ingest.conftest import fix

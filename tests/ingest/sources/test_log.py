@@ -10,9 +10,9 @@ import pytest
 
 from ingest.sources.batching import BatchLimits
 from ingest.sources.log import PREFETCH_BLOCKS, LogMessage, LogOptions, LogSource, _read
-from service import rabbitmq
-from service.log_address import LogAddress
-from service.rabbitmq import LogConnection
+from service.amqp import rabbitmq
+from service.amqp.address import LogAddress
+from service.amqp.rabbitmq import LogConnection
 from telemetry import link
 from telemetry.link import Connections, Extra, FrameError, Opened, Topic
 from tests.servers import LogUnderTest

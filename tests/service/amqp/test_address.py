@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.log_address import LogAddress
+from service.amqp.address import LogAddress
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
 
-from service.log_address import LogAddress
+from service.amqp.address import LogAddress
 from service.tcp import USER_TIMEOUT_MS
 
 QUEUES = 8

@@ -1,0 +1,1 @@
+"""The log between listeners and ingest: where it is, and its queues."""
