@@ -305,11 +305,11 @@ def _place(host: tuple[str, int]) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """Return an exception of pika in words; those of connecting hold the causes in lists."""
-    inner = getattr(error, "exceptions", None) or getattr(error, "exception", None)
+    """Return an exception of pika in words; those of connecting hold their causes, in lists too."""
+    inner = getattr(error, "exceptions", None) or getattr(error, "exception", None) or error.args
     if isinstance(inner, list | tuple) and inner:
         inner = inner[-1]
     if isinstance(inner, BaseException):
         return _text(inner)
     reply = getattr(error, "reply_text", None)
-    return str(reply or error or type(error).__name__)
+    return str(reply or error) or type(error).__name__

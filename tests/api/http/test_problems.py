@@ -132,7 +132,17 @@ async def test_an_unknown_parameter_is_a_400_that_lists_the_known_ones(
     answer = await north.viewer.get("/v1/visits", asset="x", frm="y")
     assert is_problem(answer, 400, "unknown_parameter")
     assert [fault["parameter"] for fault in answer.json["errors"]] == ["asset", "frm"]
-    known = ["asset_id", "cursor", "fields", "from", "limit", "offset", "open", "retracted"]
+    known = [
+        "asset_id",
+        "cursor",
+        "cursors",
+        "fields",
+        "from",
+        "limit",
+        "offset",
+        "open",
+        "retracted",
+    ]
     known += ["sort", "to", "total", "zone_id"]
     assert answer.json["known_parameters"] == known
     assert ", ".join(known) in answer.json["detail"]

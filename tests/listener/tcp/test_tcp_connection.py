@@ -48,12 +48,12 @@ class Connected:
 
     def is_linked(self, linked: bool) -> None:
         link: Any = SimpleNamespace(
-            epoch=1 if linked else None,
+            is_open=linked,
             flush_soon=lambda: None,
             opened=lambda _: None,
             closed=lambda _: None,
         )
-        self.worker.sender._link = link  # pyright: ignore[reportPrivateUsage]
+        self.worker.sender._way = link  # pyright: ignore[reportPrivateUsage]
 
     def another(self) -> tuple[Socket, TcpDevice]:
         socket, device = Socket(), TcpDevice(self.worker, Teltonika())
