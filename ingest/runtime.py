@@ -36,8 +36,8 @@ class IngestRuntime:
     """The settings of one ingest process, and its state over all its terms as the leader.
 
     encryption_keys: what opens the keys of trackers. open_log: opens the log for the leader of an
-    epoch. smaller_by: batches are divided by it, after
-    failures. retried: see `ingest.transaction.LeaderTerm`.
+    epoch. smaller_by: batches are divided by it, after failures. retried: see
+    `ingest.transaction.LeaderTerm`.
     """
 
     database_url: str

@@ -124,9 +124,9 @@ async def test_an_export_goes_on_after_kills(api: RunningApi, tmp_path: Path, fo
     async with cutting(api.url, (1_000_000, 1_000_000), hangs=True) as (url, heads):
         for run in (1, 2):
             command = await started(url, org.viewer.token, *asked, out)
-            await until(lambda: sum("ndjson" in head for head in heads) == run)  # noqa: B023
+            await until(lambda run=run: sum("ndjson" in head for head in heads) == run)
             rows = 1_000 * run if goes_on else 1_000
-            await until(lambda: json.loads(note.read_bytes())["rows"] == rows)  # noqa: B023
+            await until(lambda rows=rows: json.loads(note.read_bytes())["rows"] == rows)
             command.send_signal(signal.SIGKILL)
             await command.communicate()
             assert not out.exists()
