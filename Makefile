@@ -40,7 +40,6 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 TOOLS := $(VENV)/tools/.installed
 FUZZ := $(VENV)/fuzz/.installed
-CLUSTER_TOOLS := $(VENV)/cluster/.installed
 NODE := $(VENV)/.node
 NODE_TOOLS := clients/node_modules/.installed
 CODE := api archive benchmarks clients/usage.py dashboard db device_sim examples geofence ingest languages listener mqtt operations service stack telemetry tests use_cases webhooks
@@ -135,7 +134,8 @@ audit: tools
 	AUDIT=$(if $(SHORT),short,long) $(BIN)/python -m pytest -m '' tests/audit tests/clients/test_lint.py \
 	  tests/api/test_tenants.py -v -rP
 
-faults: setup $(if $(CLUSTER),$(CLUSTER_TOOLS))
+faults: setup
+	$(if $(CLUSTER),$(BIN)/python -m benchmarks.faults.cluster)
 	$(BIN)/python -m benchmarks.faults.main $(if $(ROWS),--rows $(ROWS)) $(if $(SHORT),--short)
 
 # What a neighbour notices must not hide behind what messages wait for others.
@@ -241,13 +241,6 @@ $(TOOLS): requirements-tools.lock | $(DEVELOP)
 	$(WITH_INDEX) \
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/tools && \
 	$(BIN)/uv pip sync --quiet --python $(VENV)/tools/bin/python --require-hashes requirements-tools.lock
-	@touch $@
-
-# Patroni, of which the system itself needs nothing.
-$(CLUSTER_TOOLS): requirements-cluster.lock | $(DEVELOP)
-	$(WITH_INDEX) \
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/cluster && \
-	$(BIN)/uv pip sync --quiet --python $(VENV)/cluster/bin/python --require-hashes requirements-cluster.lock
 	@touch $@
 
 $(FUZZ): requirements-fuzz.lock | $(DEVELOP)

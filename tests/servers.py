@@ -31,7 +31,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
-from benchmarks.common.rabbitmq import Rabbit, RabbitNode, rabbit_program
+from stack.servers.cluster.rabbitmq import Rabbit, RabbitNode, rabbit_program
 from db.core.connect import Connection, connect
 from db.maintenance import migrate
 from stack.host.process import Process

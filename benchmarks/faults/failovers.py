@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from benchmarks.faults.cluster import Cluster, Machine
+from benchmarks.faults.cluster import Cluster, FragileMachine
 from benchmarks.faults.injections import Extent
 from benchmarks.faults.system import FaultSystem
 from stack.errors import StackError
@@ -77,7 +77,9 @@ def cluster_of(system: FaultSystem) -> Cluster:
     return system.cluster
 
 
-async def _while_away(system: FaultSystem, what: str, harm: Callable[[Machine], None]) -> Machine:
+async def _while_away(
+    system: FaultSystem, what: str, harm: Callable[[FragileMachine], None]
+) -> FragileMachine:
     """Do harm to the machine that leads, and return it once fixes are stored again."""
     cluster = cluster_of(system)
     await cluster.whole()
@@ -91,7 +93,7 @@ async def _while_away(system: FaultSystem, what: str, harm: Callable[[Machine], 
     return leader
 
 
-async def _leader(cluster: Cluster) -> Machine:
+async def _leader(cluster: Cluster) -> FragileMachine:
     leader = await asyncio.to_thread(cluster.leader)
     if leader is None:
         raise StackError("no machine of the cluster leads")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from benchmarks.common.rabbitmq import Rabbit, RabbitNode
+from stack.servers.cluster.rabbitmq import Rabbit, RabbitNode
 from benchmarks.faults.failovers import machine_lost, primary_killed
 from benchmarks.faults.injections import Extent
 from benchmarks.faults.system import FaultSystem

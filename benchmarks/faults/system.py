@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from benchmarks.common.rabbitmq import Rabbit
+from stack.servers.cluster.rabbitmq import Rabbit
 from benchmarks.faults.bad_receivers import BadReceivers
 from benchmarks.faults.cluster import Cluster, running_cluster
 from benchmarks.faults.live_readers import LiveReaders

@@ -26,6 +26,7 @@ from stack.installed.archive_page import ArchiveState, archive_state
 from stack.installed.database_checks import place_of
 from stack.installed.installation import Installation, find_installation
 from stack.installed.readiness import TIMEOUT_S, readiness
+from stack.servers.cluster.states import states
 from stack.servers.runtime import (
     DEFAULT_DATA_DIR,
     SETTINGS_FOLDER,
@@ -95,11 +96,12 @@ def _overview(data: Path | None) -> Overview:
 
 def _of_stack(system: StackInfo) -> Overview:
     signs = asyncio.run(_vital_signs(system.database["opsc_ingest"]))
-    pages = (part.metrics_url for name, part in system.parts.items() if name == "deliver")
+    pages = (part.metrics_url for name, part in system.parts.items() if _role(name) == "deliver")
+    asked = states(Path(system.data_dir)) if "nginx" in system.parts else {}
     return Overview(
         f"opsc up runs on {system.data_dir} (process {system.pid})",
         {"data_dir": system.data_dir, "pid": system.pid},
-        {name: _state(system, name, signs) for name in system.parts},
+        {name: _state(system, name, signs, asked) for name in system.parts},
         signs,
         archive_state(filter(None, pages)),
     )
@@ -163,18 +165,36 @@ async def _asked(url: str, read: Callable[[Connection], Awaitable[Answer]]) -> A
         return "; ".join(str(error).strip().splitlines())
 
 
-def _state(system: StackInfo, name: str, signs: VitalSigns | str) -> PartState:
+def _role(part: str) -> str:
+    """Return the role of a part, which is one of two where three of all servers run."""
+    return part.partition("-")[0]
+
+
+def _state(
+    system: StackInfo,
+    name: str,
+    signs: VitalSigns | str,
+    asked: Mapping[str, Callable[[], tuple[bool, str]]],
+) -> PartState:
+    """asked: servers that say themselves what they do."""
     part = system.parts[name]
-    if name == "postgres":
+    if name in asked:
+        healthy, state = asked[name]()
+    elif name == "postgres":
         state = signs if isinstance(signs, str) else "ok"
         healthy = state == "ok"
-    elif name == "broker":
+    elif name in ("broker", "nginx"):
         state = _listens(f"mqtt://{part.address}")
         healthy = state == "ok"
     else:
         page = (part.metrics_url or "").removesuffix("/metrics")
-        base = system.api_url if name == "api" else page
-        healthy, state = readiness(f"{base}/readyz", system.certificate if name == "api" else None)
+        certificate = None
+        if _role(name) == "api":
+            page = f"{system.api_url.partition(':')[0]}://{part.address}"
+            certificate = system.certificate
+        healthy, state = readiness(f"{page}/readyz", certificate)
+        if name.startswith("ingest-") and state == "ok":
+            state = "ok, leads"
     return PartState(part.address, part.pid, healthy, state)
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from stack.cli.options import DataDir, say
+from stack.servers.cluster.machines import MACHINES
 from stack.servers.listening import BY_IMEI, NO_INGEST
 from stack.servers.runtime import DEFAULT_DATA_DIR
 from stack.servers.stack import Stack
@@ -57,6 +58,7 @@ def next_steps(stack: Stack) -> str:
         f"  export {variables}\n"
         f"  {opsc} org create --name Acme --email admin@acme.example{data}\n"
         f"  {opsc} sim --trackers 10 --seconds 30 --verify{data}\n"
+        + (f"  {opsc} status{data}   # who leads; kill any process\n" if stack.copies > 1 else "")
     )
 
 
@@ -75,14 +77,27 @@ def up(
     tls: Annotated[
         bool, typer.Option("--tls", help="TLS 1.3, with a certificate made for development.")
     ] = False,
+    cluster: Annotated[
+        int | None,
+        typer.Option(
+            "--cluster",
+            metavar="3",
+            help="Three PostgreSQL that fail over, a log of three RabbitMQ and two of each role, to"
+            " try what happens when one is lost (docs/failover.md).",
+        ),
+    ] = None,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
-    asyncio.run(_up(data, tls))
+    if cluster not in (None, MACHINES):
+        raise typer.BadParameter(
+            f"must be {MACHINES}: one of three may be lost", param_hint="--cluster"
+        )
+    asyncio.run(_up(data, tls, cluster is not None))
 
 
-async def _up(data_dir: Path, tls: bool) -> None:
+async def _up(data_dir: Path, tls: bool, is_cluster: bool) -> None:
     stop = stop_event()
-    async with running_stack(data_dir, say, stop, tls=tls) as stack:
+    async with running_stack(data_dir, say, stop, tls=tls, is_cluster=is_cluster) as stack:
         print(described(stack), next_steps(stack), sep="\n", flush=True)
         say("ready; Ctrl-C stops everything")
         await stop.wait()

@@ -10,9 +10,13 @@ import urllib.request
 from http.client import HTTPResponse
 
 
-def open_page(url: str, timeout_s: float, tls: ssl.SSLContext | None = None) -> HTTPResponse:
-    """Return the answer of a GET. Raises OSError (urllib.error.HTTPError for an error's status)."""
+def open_page(
+    page: str | urllib.request.Request, timeout_s: float, tls: ssl.SSLContext | None = None
+) -> HTTPResponse:
+    """Return the answer of a GET, or of another request. Raises OSError (urllib.error.HTTPError for
+    an error's status).
+    """
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
     )
-    return opener.open(url, timeout=timeout_s)
+    return opener.open(page, timeout=timeout_s)

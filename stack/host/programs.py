@@ -82,8 +82,7 @@ def provided(
     unpacked = folder / UNPACKED
     programs = find([SYSTEM_ROOT, unpacked])
     if programs is None:
-        _make_folder(folder)
-        with _locked(folder / "lock"):
+        with locked_folder(folder):
             programs = find([SYSTEM_ROOT, unpacked])
             if programs is None:
                 _fetch(folder, packages, say)
@@ -135,8 +134,10 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
+def locked_folder(folder: Path, name: str = "lock") -> Iterator[None]:
+    """Hold a folder for private copies, which is made, too. Raises ProvisionError."""
+    _make_folder(folder)
+    with (folder / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -7,15 +7,17 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ingest.sources.link_address import MAX_PATH_BYTES
 from stack.host.os_user import Capability, can_write, hand_over_files, reachable_home, role_user
 from stack.host.process import Command
-from stack.servers.listening import LISTEN_HTTP_PORT, listening
-from stack.servers.postgres import LOOPBACK, make_home
+from stack.servers.cluster.nginx import Door
+from stack.servers.cluster.start import nginx_part
+from stack.servers.listening import LISTEN_HTTP_PORT, Listening, listening
+from stack.servers.postgres import LOOPBACK, free_port, make_home
 from stack.servers.runtime import PartInfo
 from stack.servers.stack import Stack
 from stack.servers.supervisor import Part, answers_ready
@@ -26,6 +28,7 @@ INGEST_HTTP_PORT = 9101
 DELIVER_HTTP_PORT = 9102
 API_HTTP_PORT = 9103
 API_HTTP_PORT_OF_SEVERAL = 9113  # and the next ones: 9104 is the listener's
+ANY_PORT = 0
 FIRST_FREE_PORT = 1024  # those below are for root
 FILES_OF_ROLES = (
     "OPSC_BROKER_TLS_CA", "OPSC_BROKER_TLS_CERT", "OPSC_BROKER_TLS_KEY", "OPSC_LISTEN_CLIENT_CA",
@@ -50,36 +53,105 @@ DELIVER = Role("deliver", "webhooks", "opsc_deliver")
 API = Role("api", "api", "opsc_app")
 
 
+class Doors(NamedTuple):
+    """Where devices and programs connect. api: host and port."""
+
+    devices: Listening
+    api: str
+
+
 async def start_roles(stack: Stack) -> None:
     """Start the roles side by side. Each waits by itself for what it needs."""
     stack.role_user = role_user(
         reachable_home(stack.data_dir) / "postgres", _files_of_roles(stack), stack.say
     )
     stack.link_folder = _link_folder(stack)
-    listener = _listener_part(stack)
-    ingest = [ingest_part(stack)] if stack.variation.has_ingest else []
-    deliver = _page(stack, "deliver", "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT)
+    stack.mail_folder = _mail_folder(stack)
+    doors = _doors(stack)
+    all_doors = [doors]
+    if stack.copies > 1:
+        all_doors = [_behind(doors) for _ in range(stack.copies)]
+        await stack.supervisor.start(nginx_part(stack, _of_nginx(stack, doors, all_doors)))
+    listeners = [
+        _listener_part(stack, _copy(stack, LISTEN, number), one.devices)
+        for number, one in enumerate(all_doors, 1)
+    ]
+    numbers = range(1, stack.copies + 1)
+    has_ingest = stack.variation.has_ingest
+    ingests = [ingest_part(stack, _copy(stack, INGEST, n)) for n in numbers if has_ingest]
+    delivers = [_deliver_part(stack, _copy(stack, DELIVER, number)) for number in numbers]
+    apis = [
+        _api_part(stack, _copy(stack, API, number), one.api)
+        for number, one in enumerate(all_doors, 1)
+    ]
+    # The last to start are the first to end: ingest stores what listeners have received.
+    await stack.supervisor.start(*ingests, *delivers, *apis, *listeners)
+
+
+def _copy(stack: Stack, role: Role, number: int) -> Role:
+    return role if stack.copies == 1 else role._replace(name=f"{role.name}-{number}")
+
+
+def _doors(stack: Stack) -> Doors:
+    """Choose the addresses that users see."""
+    devices = listening(stack.ports, stack.certificate)
+    stack.broker_url, stack.broker_tls_url = devices.url, devices.tls_url
+    stack.ingest_url = devices.ingest_url
+    if devices.is_plain_for_all:
+        stack.say(
+            f"devices on the network may connect without TLS to port {devices.port};"
+            " OPSC_LISTEN_PORT=0 leaves only the port with TLS"
+        )
     _, api_port = stack.ports.address("api", "OPSC_API_PORT", API_PORT)
     api = f"{LOOPBACK}:{api_port}"
-    stack.api_url = f"{'http' if stack.certificate is None else 'https'}://{api}"
-    stack.parts["deliver"] = PartInfo(deliver, metrics_url=f"http://{deliver}/metrics")
-    is_single = os.environ.get("OPSC_API_PROCESSES", "1") == "1"
-    usual_port = API_HTTP_PORT if is_single else API_HTTP_PORT_OF_SEVERAL
-    api_http = _page(stack, "api-metrics", "OPSC_API_HTTP", usual_port)
-    stack.parts["api"] = PartInfo(api, metrics_url=f"http://{api_http}/metrics")
-    public = {"OPSC_PUBLIC_URL": os.environ.get("OPSC_PUBLIC_URL") or stack.api_url}
-    stack.mail_folder = _mail_folder(stack)
-    mail = {"OPSC_MAIL_FOLDER": str(stack.mail_folder)}
-    at_home = {"OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
-    api_variables = {"OPSC_API_HOST": LOOPBACK, "OPSC_API_PORT": str(api_port), **public, **at_home}
-    api_variables["OPSC_API_HTTP"] = api_http
-    api_variables |= certificate_variables(stack)
-    await stack.supervisor.start(
-        *ingest,
-        _role(stack, DELIVER, {"OPSC_DELIVER_HTTP": deliver, **public, **mail, **at_home}),
-        _role(stack, API, api_variables),
-        listener,  # the last to start is the first to end: ingest stores what it has received
+    stack.api_url = f"{_scheme(stack)}://{api}"
+    return Doors(devices, api)
+
+
+def _behind(doors: Doors) -> Doors:
+    """Return the same on free ports, for processes behind nginx."""
+    devices = doors.devices
+    return Doors(
+        Listening(
+            LOOPBACK,
+            None if devices.port is None else free_port(ANY_PORT),
+            None if devices.tls_port is None else free_port(ANY_PORT),
+            None if devices.ingest is None else _free_address(),
+        ),
+        _free_address(),
     )
+
+
+def _of_nginx(stack: Stack, doors: Doors, behind: Sequence[Doors]) -> list[Door]:
+    """Return the doors of nginx, that of devices first."""
+    host = doors.devices.local_host
+    found: list[Door] = []
+    if doors.devices.port is not None:
+        ports = [f"{LOOPBACK}:{one.devices.port}" for one in behind]
+        found.append(Door("listeners", f"{host}:{doors.devices.port}", ports))
+    if doors.devices.tls_port is not None:
+        ports = [f"{LOOPBACK}:{one.devices.tls_port}" for one in behind]
+        found.append(Door("listeners_tls", f"{host}:{doors.devices.tls_port}", ports))
+    if doors.devices.ingest is not None:
+        addresses = [str(one.devices.ingest) for one in behind]
+        found.append(Door("devices", doors.devices.ingest, addresses, is_http=True))
+    apis = [one.api for one in behind]
+    found.append(Door("api", doors.api, apis, is_http=True, certificate=stack.certificate))
+    return found
+
+
+def _free_address() -> str:
+    return f"{LOOPBACK}:{free_port(ANY_PORT)}"
+
+
+def _scheme(stack: Stack) -> str:
+    return "http" if stack.certificate is None else "https"
+
+
+def _public(stack: Stack) -> Mapping[str, str]:
+    """Return variables of those who write addresses of ours, and post to addresses of others."""
+    url = os.environ.get("OPSC_PUBLIC_URL") or stack.api_url
+    return {"OPSC_PUBLIC_URL": url, "OPSC_WEBHOOK_ALLOW_LOOPBACK": "true"}
 
 
 def _files_of_roles(stack: Stack) -> list[Path]:
@@ -124,19 +196,11 @@ def _link_folder(stack: Stack) -> Path:
     return folder
 
 
-def _listener_part(stack: Stack) -> Part:
-    where = listening(stack.ports, stack.certificate)
-    stack.broker_url, stack.broker_tls_url = where.url, where.tls_url
-    stack.ingest_url = where.ingest_url
-    if where.is_plain_for_all:
-        stack.say(
-            f"devices on the network may connect without TLS to port {where.port};"
-            " OPSC_LISTEN_PORT=0 leaves only the port with TLS"
-        )
+def _listener_part(stack: Stack, role: Role, where: Listening) -> Part:
     page = _page(stack, "listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT)
-    stack.parts["listener"] = PartInfo(where.address, metrics_url=f"http://{page}/metrics")
+    stack.parts[role.name] = PartInfo(where.address, metrics_url=f"http://{page}/metrics")
     own = {"OPSC_LISTEN_HTTP": page, **where.variables(), **certificate_variables(stack)}
-    return _role(stack, LISTEN, {**own, **stack.variation.listener})
+    return _role(stack, role, {**own, **_log(stack), **stack.variation.listener})
 
 
 def ingest_part(
@@ -147,13 +211,36 @@ def ingest_part(
     """
     address = _page(stack, role.name, "OPSC_INGEST_HTTP", INGEST_HTTP_PORT)
     stack.parts[role.name] = PartInfo(address, metrics_url=f"http://{address}/metrics")
-    link = f"unix:{stack.link_folder / role.name}.sock"
-    own = {"OPSC_INGEST_HTTP": address, "OPSC_INGEST_LINK": link}
+    link = {"OPSC_INGEST_LINK": f"unix:{stack.link_folder / role.name}.sock"}
+    own = {"OPSC_INGEST_HTTP": address, **(_log(stack) or link)}
     return _role(stack, role, own | dict(variables or {}))
 
 
+def _deliver_part(stack: Stack, role: Role) -> Part:
+    page = _page(stack, role.name, "OPSC_DELIVER_HTTP", DELIVER_HTTP_PORT)
+    stack.parts[role.name] = PartInfo(page, metrics_url=f"http://{page}/metrics")
+    mail = {"OPSC_MAIL_FOLDER": str(stack.mail_folder)}
+    return _role(stack, role, {"OPSC_DELIVER_HTTP": page, **_public(stack), **mail})
+
+
+def _api_part(stack: Stack, role: Role, address: str) -> Part:
+    is_single = os.environ.get("OPSC_API_PROCESSES", "1") == "1"
+    usual_port = API_HTTP_PORT if is_single else API_HTTP_PORT_OF_SEVERAL
+    page = _page(stack, "api-metrics", "OPSC_API_HTTP", usual_port)
+    stack.parts[role.name] = PartInfo(address, metrics_url=f"http://{page}/metrics")
+    host, _, port = address.rpartition(":")
+    own = {"OPSC_API_HOST": host, "OPSC_API_PORT": port, "OPSC_API_HTTP": page}
+    return _role(stack, role, {**own, **_public(stack), **certificate_variables(stack)})
+
+
+def _log(stack: Stack) -> Mapping[str, str]:
+    return {} if stack.log_url is None else {"OPSC_LOG_URL": stack.log_url}
+
+
 def _page(stack: Stack, part: str, variable: str, usual_port: int) -> str:
-    """Return the address of a role's page of health and metrics."""
+    """Return the address of a role's page of health and metrics; of several, any free one."""
+    if stack.copies > 1:
+        return _free_address()
     host, port = stack.ports.address(part, variable, usual_port)
     return f"{host}:{port}"
 
@@ -176,7 +263,9 @@ def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
         stop_signals=[(signal.SIGTERM, ROLE_STOP_S)],
         death_signal=signal.SIGKILL,
     )
-    base = stack.api_url if role is API else _page_of(stack, role)
+    is_api = role.module == API.module
+    address = stack.parts[role.name].address
+    base = f"{_scheme(stack)}://{address}" if is_api else _page_of(stack, role)
     tls = None if stack.certificate is None else pinned(str(stack.certificate.chain))
     return Part(command, answers_ready(f"{base}/readyz", tls))
 
@@ -189,7 +278,7 @@ def _rights(stack: Stack, role: Role, variables: Mapping[str, str]) -> list[Capa
     """Return the capabilities that a role without rights needs all the same."""
     rights = [Capability.DAC_READ_SEARCH] if stack.role_user.reads_everything else []
     addresses = [stack.parts[role.name].address, variables.get("OPSC_API_HTTP")]
-    if role is LISTEN:
+    if role.module == LISTEN.module:
         addresses += [variables.get(name, os.environ.get(name)) for name in PORTS_OF_LISTENER]
     if any(int(text.rpartition(":")[2]) < FIRST_FREE_PORT for text in addresses if text):
         rights.append(Capability.NET_BIND_SERVICE)

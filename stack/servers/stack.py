@@ -48,6 +48,8 @@ class Stack:
     ends_with_it: ExitStack = field(default_factory=ExitStack)
     certificate: Certificate | None = None
     variation: Variation = field(default_factory=Variation)
+    copies: int = 1  # of each role
+    log_url: str | None = None  # of the log between listeners and ingest, where there is one
     ports: Ports = field(default_factory=Ports)
     role_user: RoleUser = field(default_factory=RoleUser)
     database: dict[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ all in order.
 Parts are started in the order given; each may wait for the ones before it. A part that fails at its
 first start fails the whole (``PartFailed``). One that dies later is started again after a pause
 that doubles while it keeps dying, to two seconds. ``stop`` ends the parts in reverse order, one
-after the other. Everything runs in one event loop; only waiting is handed to threads (see
+after the other, but for those that are to end together. Everything runs in one event loop; only waiting is handed to threads (see
 ``stack.host.process``).
 """
 
@@ -62,10 +62,15 @@ class Supervisor:
     def __init__(self, say: Say, started: Callable[[str, int], None]) -> None:
         self._say, self._started = say, started
         self._processes: dict[str, Process] = {}
+        self._ends: list[list[str]] = []  # names that end side by side, the last first
         self._watchers: list[asyncio.Task[None]] = []
 
-    async def start(self, *parts: Part) -> None:
-        """Start parts side by side, return when all are ready, and watch them from then on."""
+    async def start(self, *parts: Part, end_together: bool = False) -> None:
+        """Start parts side by side, return when all are ready, and watch them from then on.
+        end_together: `stop` ends them side by side, too.
+        """
+        names = [part.name for part in parts]
+        self._ends += [names] if end_together else [[name] for name in names]
         for part in parts:
             self._spawn(part)
         for part in parts:
@@ -77,9 +82,9 @@ class Supervisor:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
-        for process in reversed(list(self._processes.values())):
-            await asyncio.to_thread(process.stop)
-        self._processes.clear()
+        for names in reversed(self._ends):
+            left = [self._processes.pop(name) for name in names if name in self._processes]
+            await asyncio.gather(*(asyncio.to_thread(process.stop) for process in left))
 
     def _spawn(self, part: Part) -> None:
         process = Process(part.command)

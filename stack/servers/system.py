@@ -30,6 +30,8 @@ from stack.host.os_user import (
     reachable_home,
 )
 from stack.host.programs import provision, servers_dir
+from stack.servers.cluster.machines import DATABASE
+from stack.servers.cluster.start import home_of, refuse_settings, start_servers
 from stack.servers.elsewhere import given_database, require_broker
 from stack.servers.former import start_when_free, until_ended
 from stack.servers.listening import NO_INGEST, claim_boxes, require_certificate
@@ -52,7 +54,6 @@ from stack.servers.supervisor import Part, Say
 from stack.servers.tls import certificate_of
 
 POSTGRES_PORT = 5432
-DATABASE = "opsc"
 OPEN_FILES = 65_536
 
 
@@ -67,12 +68,14 @@ async def running_stack(
     stop: asyncio.Event,
     *,
     tls: bool = False,
+    is_cluster: bool = False,
     variation: Variation | None = None,
 ) -> AsyncIterator[Stack]:
     """Provide the system, ready; all of it has ended when the context is left, whatever happened.
 
     ``stop`` cuts the start short (``Interrupted``); what it means later is the caller's business.
-    ``tls`` makes a certificate for development where none is configured.
+    ``tls`` makes a certificate for development where none is configured. ``is_cluster``: three of
+    each server, two of each role.
     """
     data_dir = make_data_dir(data_dir)
     with sole_owner(data_dir):
@@ -81,7 +84,7 @@ async def running_stack(
         stack.certificate = certificate_of(data_dir / "tls", develop=tls)
         stack.variation = variation or stack.variation
         try:
-            await _unless_stopped(stop, _start(stack))
+            await _unless_stopped(stop, _start(stack, is_cluster))
             stack.publish()
             yield stack
         finally:
@@ -102,13 +105,15 @@ async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
         await asyncio.gather(working, stopping, return_exceptions=True)
 
 
-async def _start(stack: Stack) -> None:
+async def _start(stack: Stack, is_cluster: bool) -> None:
     use_todays_names(stack.say)
     for name, near in unread_variables().items():
         stack.say(f"the variable {name} is unknown" + (f"; did you mean {near}?" if near else ""))
     require_certificate(stack.certificate)
     if wrong := wrong_settings({**os.environ, **certificate_variables(stack)}):
         raise WrongSettings("\n".join(wrong))
+    if is_cluster:
+        refuse_settings()
     stack.ports.claim("OPSC_API_PORT", "OPSC_API_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP")
     stack.ports.claim("OPSC_LISTEN_HTTP", "OPSC_LISTEN_TLS_PORT")
     claim_boxes()
@@ -116,19 +121,27 @@ async def _start(stack: Stack) -> None:
         stack.ports.claim("OPSC_LISTEN_PORT")
     if os.environ.get("OPSC_LISTEN_INGEST_HTTP") != NO_INGEST:
         stack.ports.claim("OPSC_LISTEN_INGEST_HTTP")
-    await _start_servers(stack)
+    await _start_servers(stack, is_cluster)
     stack.say("starting the roles: listener, ingest, deliver, api")
     await start_roles(stack)
 
 
-async def _start_servers(stack: Stack) -> None:
+async def _start_servers(stack: Stack, is_cluster: bool) -> None:
     database_url = stack.variation.database_url or await asyncio.to_thread(given_database)
     broker_url = os.environ.get("OPSC_BROKER_URL")
     if broker_url:
         await asyncio.to_thread(require_broker, broker_url)
     home = reachable_home(stack.data_dir)
     await until_ended((home / "postgres",), stack.say)
-    if database_url:
+    others = home / "postgres" / "cluster" if is_cluster else home_of(stack.data_dir)
+    if others.exists():
+        how = "without" if is_cluster else "with"
+        stack.say(f"the data of `opsc up` {how} --cluster stays in {others}, and is not used now")
+    if is_cluster:
+        cluster = await start_servers(stack)
+        await asyncio.to_thread(_create_database, cluster.url("postgres"))
+        database_url = cluster.url(DATABASE)
+    elif database_url:
         host = urlsplit(database_url).netloc.rpartition("@")[2]
         stack.parts["postgres"] = PartInfo(address=host)
     else:

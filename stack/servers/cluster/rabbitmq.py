@@ -7,23 +7,21 @@ too: one for all nodes of a cluster.
 
 from __future__ import annotations
 
-import os
-import secrets
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from stack.host.os_user import OsUser, service_identity
 from stack.host.process import Command, Process, wait_until
-from stack.host.programs import library_path, provided, servers_dir
-from stack.servers.postgres import LOOPBACK, free_port, make_home, write_private
+from stack.host.programs import Say, library_path, provided, servers_dir
+from stack.servers.cluster.kept import kept
+from stack.servers.postgres import LOOPBACK, make_home, write_private
 
 PACKAGES = ("rabbitmq-server",)
-ANY_PORT = 0
 START_S = 90.0
 CONTROL_S = 60.0
 _RABBITMQ = "usr/lib/rabbitmq/lib/rabbitmq_server-*"
@@ -53,9 +51,9 @@ class RabbitProgram(NamedTuple):
     environment: Mapping[str, str]
 
 
-def rabbit_program() -> RabbitProgram:
+def rabbit_program(folder: Path | None = None, say: Say = print) -> RabbitProgram:
     """Return RabbitMQ of the system, else a private copy, beside that of PostgreSQL."""
-    return provided(servers_dir() / "rabbitmq", PACKAGES, _found)
+    return provided((folder or servers_dir()) / "rabbitmq", PACKAGES, _found, say)
 
 
 def _found(roots: Sequence[Path]) -> RabbitProgram | None:
@@ -71,11 +69,10 @@ class RabbitNode:
     """A node: started, killed and started again on the same port and data."""
 
     def __init__(self, rabbit: Rabbit, name: str) -> None:
-        self.name, self.port = name, free_port(ANY_PORT)
+        self.name, self.port = name, rabbit.kept.ports[name]
         self.home = rabbit.home / name
-        self.log = rabbit.home.parent / f"{name}.log"
         self._rabbit = rabbit
-        self._dist_port = free_port(ANY_PORT)
+        self._dist_port = rabbit.kept.ports[f"{name} for nodes"]
         self._process: Process | None = None
 
     @property
@@ -85,6 +82,11 @@ class RabbitNode:
 
     def begin(self) -> None:
         """Start the node, and return at once."""
+        self.prepare()
+        self._process = Process(self.command())
+
+    def prepare(self) -> None:
+        """Write what the node reads."""
         identity = self._rabbit.identity
         make_home(self.home, identity)
         settings = _CONFIGURATION.format(
@@ -105,7 +107,6 @@ class RabbitNode:
         erl = self.home / "bin" / "erl"
         write_private(erl, '#!/bin/sh\nexec "$BINDIR/erlexec" "$@"\n', identity)
         erl.chmod(0o700)
-        self._process = Process(self._command())
 
     def start(self) -> Process:
         """Start the node, and return once it takes connections."""
@@ -133,8 +134,8 @@ class RabbitNode:
         """kill -9."""
         self.process.kill()
 
-    def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl, and return what it says. Takes a second. Raises CalledProcessError."""
+    def control(self, *arguments: str, within_s: float = CONTROL_S) -> str:
+        """Run rabbitmqctl, and return what it says. Takes a second. Raises SubprocessError."""
         program = self._rabbit.program
         environment = {
             **self._environment(),
@@ -154,7 +155,7 @@ class RabbitNode:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=CONTROL_S,
+            timeout=within_s,
             check=True,
             user=None if identity is None else identity.uid,
             group=None if identity is None else identity.gid,
@@ -171,7 +172,7 @@ class RabbitNode:
     def erlang_name(self) -> str:
         return f"{self.name}@localhost"
 
-    def _command(self) -> Command:
+    def command(self) -> Command:
         program = self._rabbit.program
         # The flags of the package's own script, and no busy waiting: processors are shared.
         flags = "+W w +MBas ageffcbf +MHas ageffcbf +MBlmbcs 512 +MHlmbcs 512 +MMmcs 30"
@@ -193,7 +194,7 @@ class RabbitNode:
                 *(word for name, value in kernel.items() for word in ("-kernel", name, value)),
             ],
             environment=self._environment(),
-            log=self.log,
+            log=self._rabbit.log(self.name),
             identity=self._rabbit.identity,
             cwd=self.home,
             stop_signals=[(signal.SIGTERM, 20.0)],
@@ -241,13 +242,23 @@ class RabbitNode:
 class Rabbit:
     """Nodes below `home`, a cluster where they are several, and their epmd."""
 
-    def __init__(self, home: Path, count: int = 1) -> None:
-        self.program = rabbit_program()
+    def __init__(
+        self,
+        home: Path,
+        count: int = 1,
+        log: Callable[[str], Path] | None = None,
+        program: RabbitProgram | None = None,
+    ) -> None:
+        self.program = program or rabbit_program()
         self.home = home
+        self.log = log or (lambda name: home.parent / f"{name}.log")
         self.identity: OsUser | None = service_identity(owner_of=home)
-        self.password, self.cookie = secrets.token_hex(16), secrets.token_hex(16)
-        self.epmd_port = free_port(ANY_PORT)
-        self.nodes = [RabbitNode(self, f"rabbit-{number + 1}") for number in range(count)]
+        names = [f"rabbit-{number}" for number in range(1, count + 1)]
+        parts = [f"{name}{what}" for name in names for what in ("", " for nodes")]
+        self.kept = kept(home, ["user", "cookie"], ["epmd", *parts], self.identity)
+        self.password, self.cookie = self.kept.passwords["user"], self.kept.passwords["cookie"]
+        self.epmd_port = self.kept.ports["epmd"]
+        self.nodes = [RabbitNode(self, name) for name in names]
         self._epmd: Process | None = None
 
     def url(self, vhost: str = "") -> str:
@@ -273,21 +284,23 @@ class Rabbit:
             node.wait()
 
     def start_epmd(self) -> None:
-        make_home(self.home, self.identity)
-        command = Command(
+        self._epmd = Process(self.epmd())
+
+    def epmd(self) -> Command:
+        """Return what runs that by which the nodes find one another."""
+        return Command(
             name="epmd",
             argv=[
                 str(self.program.runtime / "epmd"),
                 *("-address", LOOPBACK, "-port", str(self.epmd_port)),
             ],
             environment=self.program.environment,
-            log=self.home.parent / "epmd.log",
+            log=self.log("epmd"),
             identity=self.identity,
             cwd=self.home,
             stop_signals=[(signal.SIGTERM, 5.0)],
             death_signal=signal.SIGKILL,
         )
-        self._epmd = Process(command)
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -299,9 +312,3 @@ class Rabbit:
                 node.stop()
         if self._epmd is not None:
             self._epmd.stop()
-
-
-def processor_s(pid: int) -> float:
-    """Return the processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
