@@ -31,11 +31,11 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from benchmarks.common.mosquitto import BrokerProgram, Mosquitto, broker_program
-from stack.servers.cluster.rabbitmq import Rabbit, RabbitNode, rabbit_program
 from db.core.connect import Connection, connect
 from db.maintenance import migrate
 from stack.host.process import Process
 from stack.host.programs import Programs, provision
+from stack.servers.cluster.rabbitmq import Rabbit, RabbitNode, rabbit_program
 from stack.servers.postgres import OWN_SETTINGS, Postgres, free_port
 
 TEMPLATE = "opsc_template"

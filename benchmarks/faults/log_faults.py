@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from stack.servers.cluster.rabbitmq import Rabbit, RabbitNode
 from benchmarks.faults.failovers import machine_lost, primary_killed
 from benchmarks.faults.injections import Extent
 from benchmarks.faults.system import FaultSystem
 from service.amqp import rabbitmq
 from stack.errors import StackError
+from stack.servers.cluster.rabbitmq import Rabbit, RabbitNode
 
 _BACK_S = 120.0
 _FROZEN_S = 30

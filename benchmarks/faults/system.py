@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from stack.servers.cluster.rabbitmq import Rabbit
 from benchmarks.faults.bad_receivers import BadReceivers
 from benchmarks.faults.cluster import Cluster, running_cluster
 from benchmarks.faults.live_readers import LiveReaders
@@ -35,6 +34,7 @@ from db.core.connect import Connection, Limits, connect
 from mqtt import BrokerAddress
 from stack.errors import StackError
 from stack.host.process import Process, wait_until
+from stack.servers.cluster.rabbitmq import Rabbit
 from stack.servers.postgres import LOOPBACK, free_port
 from stack.servers.role_parts import INGEST, Role, ingest_part
 from stack.servers.runtime import PartInfo

@@ -26,12 +26,12 @@ from benchmarks.common.gauges import Cell, Gauges
 from benchmarks.common.load import IN_FLIGHT
 from benchmarks.common.packets import CONNACK_BYTES, DISCONNECT, connect
 from benchmarks.common.payloads import Form
-from stack.servers.cluster.rabbitmq import Rabbit
 from benchmarks.common.rows import Stored
 from benchmarks.common.stream import write_stream
 from benchmarks.common.subject import SubjectPlan, cpu_s, memory_mib, running
 from benchmarks.pipeline import ceilings, latency
 from benchmarks.pipeline.latency import Latency
+from stack.servers.cluster.rabbitmq import Rabbit
 from stack.servers.postgres import free_port
 
 CONNECTIONS = 100

@@ -267,7 +267,9 @@ def _role(stack: Stack, role: Role, variables: Mapping[str, str]) -> Part:
     address = stack.parts[role.name].address
     base = f"{_scheme(stack)}://{address}" if is_api else _page_of(stack, role)
     tls = None if stack.certificate is None else pinned(str(stack.certificate.chain))
-    return Part(command, answers_ready(f"{base}/readyz", tls))
+    # Of several, all ingest processes but the leader stand by, and say that they are not ready.
+    stands_by = stack.copies > 1 and role.module == INGEST.module
+    return Part(command, answers_ready(f"{base}/{'healthz' if stands_by else 'readyz'}", tls))
 
 
 def _page_of(stack: Stack, role: Role) -> str:

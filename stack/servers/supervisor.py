@@ -4,8 +4,8 @@ all in order.
 Parts are started in the order given; each may wait for the ones before it. A part that fails at its
 first start fails the whole (``PartFailed``). One that dies later is started again after a pause
 that doubles while it keeps dying, to two seconds. ``stop`` ends the parts in reverse order, one
-after the other, but for those that are to end together. Everything runs in one event loop; only waiting is handed to threads (see
-``stack.host.process``).
+after the other, but for those that are to end together. Everything runs in one event loop; only
+waiting is handed to threads (see ``stack.host.process``).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What servers of a cluster keep from run to run: passwords that they have stored, and ports by which
-they know one another.
+"""What servers of a cluster keep from run to run: passwords that they have stored, and ports by
+which they know one another.
 """
 
 from __future__ import annotations

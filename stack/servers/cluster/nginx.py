@@ -1,4 +1,4 @@
-"""nginx before several listeners and APIs: what comes from outside goes on where one of them is lost.
+"""nginx before several listeners and APIs: where one of them is lost, another one is asked.
 
 The settings are those of deploy/nginx, as far as a machine of one's own needs them.
 """

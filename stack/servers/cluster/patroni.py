@@ -19,7 +19,6 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
-from stack.errors import StackError
 from stack.host.os_user import Capability, OsUser
 from stack.host.pages import open_page
 from stack.host.process import Command, last_lines

@@ -1,4 +1,4 @@
-"""The servers of `opsc up --cluster 3` as parts of a system: a PostgreSQL that fails over, and a log."""
+"""The servers of `opsc up --cluster 3` as parts: a PostgreSQL that fails over, a log, nginx."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ HOME = "cluster"
 # Servers of its own; ports that two listeners cannot share; processes that would be several twice.
 NOT_OF_A_CLUSTER = (
     "OPSC_DATABASE_URL", "OPSC_LOG_URL", "OPSC_LISTEN_TLS12_PORT", "OPSC_LISTEN_PROCESSES",
-    "OPSC_API_PROCESSES", "OPSC_LISTEN_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP", "OPSC_API_HTTP",
-    *BY_IMEI,
+    "OPSC_API_PROCESSES", "OPSC_LISTEN_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP",
+    "OPSC_API_HTTP", *BY_IMEI,
 )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ async def start_servers(stack: Stack) -> PostgresCluster:
         one.require_ports()
     stack.say(f"starting three etcd, PostgreSQL and RabbitMQ; their data is in {home}")
     stack.ends_with_it.callback(_end_left_over, cluster.machines)
-    for member, command in zip(cluster.members, cluster.etcd, strict=True):
+    for member in cluster.members:
         stack.parts[member.name] = PartInfo(f"{LOOPBACK}:{member.client_port}")
     stack.parts["epmd"] = PartInfo(f"{LOOPBACK}:{rabbit.epmd_port}")
     for node in rabbit.nodes:
