@@ -97,7 +97,8 @@ def commands(
             log=log(one.name),
             identity=user,
             cwd=home,
-            stop_signals=[(signal.SIGTERM, 10.0)],
+            # All end at once: one that leads would look for a successor. What is agreed is on disk.
+            stop_signals=[(signal.SIGTERM, 2.0)],
             death_signal=signal.SIGKILL,
         )
         for one in all_members

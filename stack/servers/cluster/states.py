@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +21,9 @@ from stack.servers.cluster.start import home_of, listens
 State = tuple[bool, str]  # whether all is well; what is said
 NOT_REACHED = "does not answer"
 _CONTROL_S = 20.0
+# `list_queues` would wait for connections of nodes to rabbitmqctl, which takes none.
+_LEADERS = "[N || Q <- rabbit_amqqueue:list(), {_, N} <- [amqqueue:get_pid(Q)]]."
+_NODE = re.compile(r"[\w-]+@localhost")
 
 
 def states(data_dir: Path, servers: Path | None = None) -> Mapping[str, Callable[[], State]]:
@@ -68,15 +71,14 @@ def _etcd(member: etcd.Member) -> State:
 
 
 def _queue_leaders(nodes: Sequence[RabbitNode]) -> Counter[str] | None:
-    """Return how many queues each node leads; None where no node says it."""
-    for node in nodes:
-        if node.is_ready():
-            with suppress(subprocess.SubprocessError, ValueError):
-                listed = node.control(
-                    "list_queues", "name", "leader", "--formatter=json", within_s=_CONTROL_S
-                )
-                return Counter(queue["leader"] for queue in json.loads(listed))
-    return None
+    """Return how many queues each node leads; None where nobody says it."""
+    node = next((node for node in nodes if node.is_ready()), None)
+    if node is None:
+        return None
+    try:
+        return Counter(_NODE.findall(node.control("eval", _LEADERS, within_s=_CONTROL_S)))
+    except subprocess.SubprocessError:
+        return None
 
 
 def _rabbit(node: RabbitNode, leaders: Counter[str] | None) -> State:
