@@ -57,8 +57,19 @@ def next_steps(stack: Stack) -> str:
         "\nnext, in another terminal:\n"
         f"  export {variables}\n"
         f"  {opsc} org create --name Acme --email admin@acme.example{data}\n"
-        f"  {opsc} sim --trackers 10 --seconds 30 --verify{data}\n"
-        + (f"  {opsc} status{data}   # who leads; kill any process\n" if stack.copies > 1 else "")
+        + _to_try(stack, opsc, data)
+    )
+
+
+def _to_try(stack: Stack, opsc: str, data: str) -> str:
+    """Return lines for simulated trackers. Where something is to be killed, deadlines would come
+    before fixes that wait, and what follows from that cannot be foreseen.
+    """
+    if stack.copies == 1:
+        return f"  {opsc} sim --trackers 10 --seconds 30 --verify{data}\n"
+    return (
+        f"  {opsc} sim --trackers 10 --seconds 120 --rules untimed --verify{data}\n"
+        f"  {opsc} status{data}   # who leads; kill -9 any process\n"
     )
 
 

@@ -56,8 +56,8 @@ class Up:
     def output(self) -> str:
         return self._output.read_text()
 
-    def until_said(self, text: str) -> None:
-        deadline = time.monotonic() + WAIT_S
+    def until_said(self, text: str, within_s: float = WAIT_S) -> None:
+        deadline = time.monotonic() + within_s
         while text not in self.output:
             assert self.process.poll() is None, f"up ended:\n{self.output}"
             assert time.monotonic() < deadline, f"up never said {text!r}:\n{self.output}"
