@@ -42,6 +42,12 @@ quorum_queue.continuous_membership_reconciliation.target_group_size = 3
 quorum_queue.continuous_membership_reconciliation.interval = 30000
 cluster_formation.peer_discovery_backend = classic_config
 """
+_TLS = """
+listeners.ssl.1 = {address}:{port}
+ssl_options.certfile = {home}/chain.pem
+ssl_options.keyfile = {home}/key.pem
+ssl_options.versions.1 = tlsv1.3
+"""
 
 
 class RabbitProgram(NamedTuple):
@@ -72,6 +78,7 @@ class RabbitNode:
 
     def __init__(self, rabbit: Rabbit, name: str) -> None:
         self.name, self.port = name, free_port(ANY_PORT)
+        self.tls_port = None if rabbit.certificate is None else free_port(ANY_PORT)
         self.home = rabbit.home / name
         self.log = rabbit.home.parent / f"{name}.log"
         self._rabbit = rabbit
@@ -92,6 +99,9 @@ class RabbitNode:
         )
         for number, node in enumerate(self._rabbit.nodes, start=1):
             settings += f"cluster_formation.classic_config.nodes.{number} = {node.erlang_name}\n"
+        if self._rabbit.certificate is not None:
+            settings += _TLS.format(address=LOOPBACK, port=self.tls_port, home=self.home)
+            self.show(*self._rabbit.certificate)
         write_private(self.home / "rabbitmq.conf", settings, identity)
         write_private(self.home / "enabled_plugins", "[].", identity)
         # Names are looked up nowhere else, whatever the system's resolver says.
@@ -123,6 +133,11 @@ class RabbitNode:
         except OSError:
             return False
         return True
+
+    def show(self, chain: Path, key: Path) -> None:
+        """Have another certificate, from its start on, or from when it forgets what it has read."""
+        for name, file in (("chain.pem", chain), ("key.pem", key)):
+            write_private(self.home / name, file.read_text(), self._rabbit.identity)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -239,21 +254,32 @@ class RabbitNode:
 
 
 class Rabbit:
-    """Nodes below `home`, a cluster where they are several, and their epmd."""
+    """Nodes below `home`, a cluster where they are several, and their epmd.
 
-    def __init__(self, home: Path, count: int = 1) -> None:
+    certificate: chain and key of all nodes, which have a second port for TLS then.
+    """
+
+    def __init__(
+        self, home: Path, count: int = 1, certificate: tuple[Path, Path] | None = None
+    ) -> None:
         self.program = rabbit_program()
         self.home = home
         self.identity: OsUser | None = service_identity(owner_of=home)
         self.password, self.cookie = secrets.token_hex(16), secrets.token_hex(16)
         self.epmd_port = free_port(ANY_PORT)
+        self.certificate = certificate
         self.nodes = [RabbitNode(self, f"rabbit-{number + 1}") for number in range(count)]
         self._epmd: Process | None = None
 
-    def url(self, vhost: str = "") -> str:
-        """Return the URL at all nodes, as OPSC_LOG_URL takes it."""
-        hosts = ",".join(f"{LOOPBACK}:{node.port}" for node in self.nodes)
-        return f"amqp://opsc:{self.password}@{hosts}/{vhost}"
+    def url(self, vhost: str = "", tls_host: str | None = None) -> str:
+        """Return the URL at all nodes, as OPSC_LOG_URL takes it. tls_host: with TLS, by this name
+        of all.
+        """
+        if tls_host is None:
+            scheme, places = "amqp", [f"{LOOPBACK}:{node.port}" for node in self.nodes]
+        else:
+            scheme, places = "amqps", [f"{tls_host}:{node.tls_port}" for node in self.nodes]
+        return f"{scheme}://opsc:{self.password}@{','.join(places)}/{vhost}"
 
     def add_vhost(self, name: str) -> None:
         """Make a part that is empty."""

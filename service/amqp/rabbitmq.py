@@ -15,7 +15,6 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 from zlib import crc32
@@ -287,11 +286,6 @@ async def declare(log: LogConnection) -> None:
         await log.call("queue_declare", queue_name(number), durable=True, arguments=_ARGUMENTS)
 
 
-def log_tls(address: LogAddress, ca: Path | None) -> ssl.SSLContext | None:
-    """Return the context of `amqps://`. ca: a file of certificates to trust, else the system's."""
-    return ssl.create_default_context(cafile=ca) if address.is_tls else None
-
-
 def _settle(future: asyncio.Future[Any], result: Any) -> None:
     if not future.done():
         future.set_result(result)
@@ -306,6 +300,8 @@ def _place(host: tuple[str, int]) -> str:
 
 def _text(error: BaseException) -> str:
     """Return an exception of pika in words; those of connecting hold their causes, in lists too."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message}"
     inner = getattr(error, "exceptions", None) or getattr(error, "exception", None) or error.args
     if isinstance(inner, list | tuple) and inner:
         inner = inner[-1]

@@ -13,6 +13,7 @@ from service.amqp import rabbitmq
 from service.amqp.address import LogAddress
 from stack.servers.postgres import free_port
 from telemetry.topics import ack_topic
+from tests.audit.certificates import NAME
 from tests.ingest.conftest import fix
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.listener.registering import registered, rotate
@@ -26,9 +27,10 @@ SESSION_TAKEN_OVER = 0x8E
 
 
 @contextmanager
-def with_log(database: DatabaseUnderTest, url: str) -> Iterator[System]:
+def with_log(database: DatabaseUnderTest, url: str, **settings: str) -> Iterator[System]:
     """Provide both roles, whose way to one another is the log."""
-    with running(database, {"OPSC_LOG_URL": url}, {"OPSC_LOG_URL": url}) as system:
+    way = {"OPSC_LOG_URL": url, **settings}
+    with running(database, way, way) as system:
         yield system
 
 
@@ -221,3 +223,13 @@ async def asking(tenant: Tenant) -> Vehicle:
     await tenant.wants_receipts(vehicle)
     await rotate(tenant, vehicle.tracker_id, "secret")
     return vehicle
+
+
+async def test_both_roles_speak_tls_with_a_log_of_an_authority_of_their_own(
+    database: DatabaseUnderTest, tenant: Tenant, log_server: LogUnderTest
+) -> None:
+    url, authority = log_server.new_url(tls_host=NAME), str(log_server.authority)
+    with with_log(database, url, OPSC_LOG_TLS_CA=authority) as system:
+        async with sending(tenant, system.port, by_log=True) as fleet:
+            await fleet.progress(200)
+        await nothing_is_left(system.listener)
