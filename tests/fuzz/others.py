@@ -3,6 +3,8 @@ of the link.
 """
 
 import asyncio
+import ipaddress
+import re
 import socket
 from contextlib import suppress
 from typing import NamedTuple
@@ -61,8 +63,29 @@ def proxy(data: bytes) -> None:
     assert found == _plain_header(data)
 
 
+def _plain_line(data: bytes) -> tuple[str | None, bytes | None] | None:
+    end = data.find(b"\r\n", 0, 107)
+    if end < 0:
+        return (None, None) if len(data) < 107 else None
+    found = re.fullmatch(rb"PROXY (?:UNKNOWN(?: .*)?|TCP([46]) ([^ ]*)(?: [^ ]*){3})", data[:end], re.S)
+    if found is None:
+        return None
+    address = None
+    if found[1]:
+        try:
+            ip = ipaddress.ip_address(found[2].decode("ascii"))
+        except ValueError:
+            return None
+        if str(ip.version) != found[1].decode() or b"%" in found[2]:
+            return None
+        address = socket.inet_ntop(socket.AF_INET if ip.version == 4 else socket.AF_INET6, ip.packed)
+    return address, data[end + 2 :]
+
+
 def _plain_header(data: bytes) -> tuple[str | None, bytes | None] | None:
     """Read a header at once; None for one that is wrong, however little of it has come."""
+    if data and data[:6] == b"PROXY "[: len(data)]:
+        return _plain_line(data)
     signature = bytes.fromhex("0d0a0d0a000d0a515549540a")
     if data[:12] != signature[: len(data)]:
         return None
