@@ -64,22 +64,22 @@ def proxy(data: bytes) -> None:
 
 
 def _plain_line(data: bytes) -> tuple[str | None, bytes | None] | None:
+    """Read a header of version 1 at once."""
     end = data.find(b"\r\n", 0, 107)
     if end < 0:
         return (None, None) if len(data) < 107 else None
-    found = re.fullmatch(rb"PROXY (?:UNKNOWN(?: .*)?|TCP([46]) ([^ ]*)(?: [^ ]*){3})", data[:end], re.S)
-    if found is None:
+    line = rb"PROXY (?:UNKNOWN(?: .*)?|TCP([46]) ([^ ]*)(?: [^ ]*){3})"
+    found = re.fullmatch(line, data[:end], re.DOTALL)
+    if found is None or not found[1]:
+        return None if found is None else (None, data[end + 2 :])
+    try:
+        address = ipaddress.ip_address(found[2].decode("ascii"))
+    except ValueError:
         return None
-    address = None
-    if found[1]:
-        try:
-            ip = ipaddress.ip_address(found[2].decode("ascii"))
-        except ValueError:
-            return None
-        if str(ip.version) != found[1].decode() or b"%" in found[2]:
-            return None
-        address = socket.inet_ntop(socket.AF_INET if ip.version == 4 else socket.AF_INET6, ip.packed)
-    return address, data[end + 2 :]
+    if str(address.version) != found[1].decode() or b"%" in found[2]:
+        return None
+    kind = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    return socket.inet_ntop(kind, address.packed), data[end + 2 :]
 
 
 def _plain_header(data: bytes) -> tuple[str | None, bytes | None] | None:
