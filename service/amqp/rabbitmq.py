@@ -155,6 +155,10 @@ class LogConnection:
         """Return how many messages wait in a queue, without those that were taken."""
         return (await self.call("queue_declare", queue, passive=True)).method.message_count
 
+    async def waiting(self) -> int:
+        """Return how many blocks wait for ingest, without those that it has taken."""
+        return sum([await self.depth(queue_name(number)) for number in range(QUEUES)])
+
     async def own_queue(self, name: str, on_message: Callable[[bytes], None]) -> None:
         """Make a queue that ends with this connection, for what is said to us or to all."""
         arguments = {"x-max-length-bytes": OWN_QUEUE_BYTES}

@@ -5,9 +5,12 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from uuid import uuid4
 
 import pytest
 
+from listener.link.log import LogKeeper, LogSender
+from listener.metrics import ListenerMetrics
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from service.amqp import rabbitmq
 from service.amqp.address import LogAddress
@@ -142,6 +145,22 @@ async def stands_still(fleet: Fleet) -> None:
     answered = fleet.acknowledged
     await asyncio.sleep(1)
     assert fleet.acknowledged == answered
+
+
+async def test_a_listener_shows_what_waits_while_no_ingest_leads(
+    log_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.link.log.COUNT_S", 0.1)
+    address, metrics = LogAddress.parse(log_url), ListenerMetrics()
+    keeper = LogKeeper(address, LogSender(uuid4()), metrics, None)
+    keeping = asyncio.create_task(keeper.run())
+    await until(lambda: keeper.trouble is None)
+    log = await rabbitmq.connect(address, address.hosts[0], "test")
+    for number in range(3):
+        log.publish(rabbitmq.queue_name(number), b"block", is_lasting=True)
+    await until(lambda: "opsc_listener_log_blocks 3.0" in metrics.page().decode())
+    log.close()
+    keeping.cancel()
 
 
 async def test_devices_wait_while_the_log_lacks_memory(
