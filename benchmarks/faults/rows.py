@@ -118,7 +118,7 @@ ROWS: Mapping[str, Row] = {
     "5k": Row(
         "RabbitMQ, ingest and PostgreSQL of a cluster killed in turn for ten minutes",
         killed_in_turn,
-        Load(at_most_s=750),
+        Load(at_most_s=750, zones_s=600.0),
         Setting(is_cluster=True, has_log=True),
         has_standby=True,
         why_not=why_no_cluster,

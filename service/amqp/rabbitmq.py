@@ -41,6 +41,7 @@ CONNECT_S = 5.0
 ANSWER_S = 15.0
 """Longer than a queue takes to find another leader."""
 _TCP_S = 2.0
+_OTHER_VERSIONS = ("WRONG_VERSION_NUMBER", "TLSV1_ALERT_PROTOCOL_VERSION")
 _NEVER_MS = 10 * 365 * 24 * 3600 * 1000
 _ARGUMENTS = {
     "x-queue-type": "quorum",
@@ -306,6 +307,8 @@ def _text(error: BaseException) -> str:
     """Return an exception of pika in words; those of connecting hold their causes, in lists too."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason in _OTHER_VERSIONS:
+        return "it does not speak TLS 1.3"
     inner = getattr(error, "exceptions", None) or getattr(error, "exception", None) or error.args
     if isinstance(inner, list | tuple) and inner:
         inner = inner[-1]
