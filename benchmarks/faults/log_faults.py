@@ -84,8 +84,7 @@ async def killed_in_turn(system: FaultSystem, extent: Extent) -> None:
     """Kill one after the other, for ten minutes: the node that leads the queue of all messages, the
     leader of ingest, PostgreSQL. Each is started again at once, as systemd and Patroni would.
     """
-    ends_s = due_s = time.monotonic()
-    ends_s += extent.of(600, 180)
+    ends_s = time.monotonic() + extent.of(600, 180)
     writes = _Writes(system)
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(writes.watch())
@@ -95,8 +94,7 @@ async def killed_in_turn(system: FaultSystem, extent: Extent) -> None:
             writes.killed = name
             await kill(system)
             system.done[f"{name} killed"] += 1
-            due_s += _TURN_S
-            await asyncio.sleep(due_s - time.monotonic())
+            await asyncio.sleep(_TURN_S)
         await cluster_of(system).whole()
         watching.cancel()
 
