@@ -96,8 +96,8 @@ async def test_it_has_what_a_request_tells_that_reads_all(
     path = f"/v1/zones/{zone_id}/past-visits"
     span = {"from_": text(minute(-60)), "to": text(minute(20_000))}
     refused = await org.viewer.get(path, **span)
-    assert (refused.status, refused.json["code"]) == (400, "bad_parameter"), refused.json
-    assert "past-visits" in refused.json["detail"]
+    assert (refused.status, refused.json["code"]) == (400, "invalid_parameter"), refused.json
+    assert "past-visits" in refused.json["errors"][0]["message"]
 
 
 async def test_the_time_and_the_machines_are_chosen(api: RunningApi, tmp_path: Path) -> None:
