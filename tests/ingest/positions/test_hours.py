@@ -149,9 +149,8 @@ async def test_a_fix_that_comes_while_its_hour_is_counted_marks_it_again(
     read, count = fix_hours.marks, fix_hours.count_again
 
     async def slowly_read(conn: Any, most: int) -> list[fix_hours.Mark]:
-        found = await read(conn, most)
         await send(term, truck, fix(at(2), 13.5, 52.1))
-        return found
+        return await read(conn, most)
 
     async def slowly_counted(conn: Any, counted: Any) -> None:
         await count(conn, counted)
