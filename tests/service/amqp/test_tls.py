@@ -66,7 +66,7 @@ async def test_a_certificate_that_has_ended_is_refused(
 
 async def test_tls_is_spoken_on_its_own_port_alone(log_server: LogUnderTest) -> None:
     url = log_server.new_url()
-    with pytest.raises(LogLost, match="does not speak TLS 1.3"):
+    with pytest.raises(LogLost, match=r"does not speak TLS 1\.3"):
         await connect(url.replace("amqp://", "amqps://"), log_server.authority)
     url = log_server.new_url(tls_host=NAME)
     with pytest.raises(LogLost, match="localhost:"):
