@@ -213,10 +213,9 @@ def test_an_offline_migration_waits_for_roles_to_end_and_names_them(
         "-- offline: rewrites all\nCREATE TABLE two (id int PRIMARY KEY);",
     )
     monkeypatch.setattr(migrate, "_ENDING_S", 0.0)
-    login = {"dbname": empty_database.name, "application_name": "opsc-ingest"}
     with (
         psycopg.connect(empty_database.url("opsc_owner")),  # no role that runs
-        psycopg.connect(empty_database.url("opsc_ingest"), **login),
+        psycopg.connect(empty_database.url("opsc_ingest"), application_name="opsc-ingest"),
         pytest.raises(RolesConnected) as refused,
     ):
         migrate.migrate(url)
@@ -224,7 +223,7 @@ def test_an_offline_migration_waits_for_roles_to_end_and_names_them(
     assert "connected: opsc-ingest. Nothing" in str(refused.value)
     assert migrate.pending(url) == [online, offline]
     monkeypatch.setattr(migrate, "_ENDING_S", 60.0)
-    ending = psycopg.connect(empty_database.url("opsc_ingest"), **login)
+    ending = psycopg.connect(empty_database.url("opsc_ingest"))
     threading.Timer(0.3, ending.close).start()
     assert migrate.migrate(url) == [online, offline]
 
