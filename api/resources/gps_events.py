@@ -269,19 +269,21 @@ async def file_pages(asker: Asker, query: GpsEventQuery, place: Place[HistoryKey
 async def _pages(
     asker: Asker, wanted: WantedFixes, place: Place[HistoryKey], *, descending: bool
 ) -> Pages:
-    """Yield the rows page by page, each read in transactions of its own."""
+    """Yield the rows page by page. They are read in transactions of their own."""
     after = place.after
     while True:
-        cut = Cut(descending, after, PAGE_ROWS, 0)
+        cut = Cut(descending, after, asker.read_rows, 0)
         rows = await again_by_primary(
             partial(wanted.listing, asker.archive, asker.transaction, cut)
         )
+        for begin in range(0, len(rows), PAGE_ROWS):
+            page = rows[begin : begin + PAGE_ROWS]
+            yield [place.row(row.key, fix_item(row)) for row in page]
         if rows:
-            yield [place.row(row.key, fix_item(row)) for row in rows]
             after = rows[-1].key
         if rows.goes_on_behind is not None:
             after = HistoryKey(*rows.goes_on_behind)
-        if len(rows) < PAGE_ROWS and not rows.is_cut:
+        if len(rows) < asker.read_rows and not rows.is_cut:
             return
 
 

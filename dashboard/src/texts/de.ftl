@@ -267,7 +267,7 @@ past-last = { $days ->
    *[other] die letzten { $days } Tage
 }
 past-nobody = Niemand war hier.
-past-cut = Es gab mehr, als gezeigt werden kann: einen kürzeren Zeitraum wählen.
+past-cut = Es gab mehr, als gezeigt werden kann: einen kürzeren Zeitraum wählen oder alles als Datei vorbereiten lassen.
 try = An den letzten 24 Stunden erproben
 trial = Die letzten 24 Stunden
 trial-counts = { $machines ->

@@ -267,7 +267,7 @@ past-last = { $days ->
    *[other] the last { $days } days
 }
 past-nobody = Nobody was here.
-past-cut = There was more than can be shown: choose a shorter time.
+past-cut = There was more than can be shown: choose a shorter time, or have all of it prepared as a file.
 try = Try it over the last 24 hours
 trial = The last 24 hours
 trial-counts = { $machines ->

@@ -16,6 +16,7 @@ import pytest_asyncio
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import PoolTimeout
 
+from api.resources.exports import Asker
 from db.core import standby as standbys
 from db.core.connect import Connection, check_addresses, connect, of_standbys
 from db.core.errors import DatabaseError, InternalError, NoConnection
@@ -301,7 +302,7 @@ async def test_a_connection_that_ends_in_the_middle_is_no_failure(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, path: str, accept: str
 ) -> None:
     """In the first, the middle and the last read of a request, behind the first page of a file."""
-    monkeypatch.setattr("api.resources.gps_events.PAGE_ROWS", 7)
+    monkeypatch.setattr(Asker.__init__, "__defaults__", (None, 7))  # rows of a reading
     monkeypatch.setattr("api.resources.visits.PAGE_ROWS", 1)
     monkeypatch.setattr("api.resources.trips.listing.PAGE_ROWS", 1)
     with breaking(fleet, monkeypatch, 0, lambda _: None) as reached:
