@@ -20,7 +20,7 @@ from api.http import fields
 from api.http.encoding import id_text, ok, optional_time_text, time_text
 from api.http.problems import bad_parameter, not_found, unavailable
 from api.limits.turns import refusing_when_full
-from api.request.access import Access, Reader
+from api.request.access import Access, HistoryReader
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.gps_areas import area_of
@@ -30,7 +30,6 @@ from archive.pasts import Moment
 from db.archive import archived_days, past_times
 from db.core.connect import Connection
 from db.core.table import db_now
-from db.core.tenant import reading
 from db.fixes import zone_pasts
 from db.fixes.areas import Area
 from db.fixes.fix_filters import FixFilter
@@ -100,7 +99,7 @@ class PastQuery(fields.Query):
 
 @router.get("", operation_id="getZonePastVisits", response_model=PastVisits)
 async def get_past_visits(
-    access: Reader,
+    access: HistoryReader,
     zone_id: Annotated[fields.ZoneId, Path(alias="id")],
     query: Annotated[PastQuery, Query()],
 ) -> Response:
@@ -125,7 +124,7 @@ class _Past:
 
     async def request(self) -> TrialRequest:
         """Read the fixes, when it is the turn of the request. Raises Problem (400, 404)."""
-        async with reading(self._access.state.connections, self._access.caller.org_id) as conn:
+        async with self._access.transaction() as conn:
             await check_filters(conn, self._query)
             zone = await zones.find(conn, self._zone_id)
             if zone is None:

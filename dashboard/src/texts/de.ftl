@@ -1095,6 +1095,7 @@ problem-invalid-idempotency-key = Die Anfrage wurde nicht verstanden. Laden Sie 
 problem-invalid-json = Die Anfrage wurde nicht verstanden. Laden Sie die Seite neu.
 problem-invalid-multipart = Die Datei kam nicht ganz an. Versuchen Sie es noch einmal.
 problem-invalid-parameter = Etwas in der Adresse stimmt nicht:
+problem-invalid-position = Die Anfrage wurde nicht verstanden. Laden Sie die Seite neu.
 problem-last-admin = Es muss mindestens einen Administrator geben.
 problem-logo-refused = Dieses Bild kann nicht das Logo sein.
 problem-lot-not-used = Dieses Los wurde nicht verbraucht.

@@ -1095,6 +1095,7 @@ problem-invalid-idempotency-key = The request was not understood. Load the page 
 problem-invalid-json = The request was not understood. Load the page again.
 problem-invalid-multipart = The file did not arrive whole. Try again.
 problem-invalid-parameter = Something in the address is not right:
+problem-invalid-position = The request was not understood. Load the page again.
 problem-last-admin = There has to be one admin at least.
 problem-logo-refused = This picture cannot be the logo.
 problem-lot-not-used = This lot was not used.
