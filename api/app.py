@@ -222,6 +222,8 @@ def create_app(
             await beside.enter_async_context(watching_itself(state.metrics.registry))
             await _serve_page(beside, state, page_addresses)
             opening = await opened(settings, connections)
+            if state.standby is not None:
+                await beside.enter_async_context(state.standby.running())
             await beside.enter_async_context(state.wake_ups.running())
             writing = asyncio.create_task(state.usage.run())
             try:

@@ -22,8 +22,9 @@ from api.photos.copier import PhotoCopier
 from api.settings import ApiSettings
 from api.trials.zone_trials import ZoneTrials
 from archive.reading import Archive
-from db.core.connect import Pool, connect
+from db.core.connect import Limits, Pool, connect
 from db.core.secrets import ENCRYPTION_KEYS, KEPT_ANSWERS, SecretBox
+from db.core.standby import Standby
 from db.core.wakeups import WakeUps
 
 _MOST_MOVEMENTS = 1_000  # of a part that wait, and parts that they wait for, in a process
@@ -61,6 +62,7 @@ class ApiState:
     export_turns: Turns
     archive: Archive
     report_turns: Turns
+    standby: Standby | None
 
     @classmethod
     def build(
@@ -73,7 +75,8 @@ class ApiState:
         connections.on_committed = wake_ups.send
         turns = ConnectionTurns(connections.max_size)
         connections.turn = turns.turn
-        metrics = Metrics(lambda: turns.numbers(connections.get_stats()), wake_ups)
+        standby = _standby(settings, connections, clock)
+        metrics = Metrics(lambda: turns.numbers(connections.get_stats()), wake_ups, standby)
         return cls(
             settings=settings,
             connections=connections,
@@ -100,6 +103,7 @@ class ApiState:
             export_turns=Turns(at_once=_EXPORTS_OF_EACH, most_of_each=_EXPORTS_OF_EACH),
             archive=Archive.at(settings.archive_store),
             report_turns=Turns(most_of_each=_REPORTS_OF_EACH),
+            standby=standby,
         )
 
     async def close(self) -> None:
@@ -111,3 +115,17 @@ class ApiState:
         await self.photos.close()
         self.archive.close()
         self.access_log.end_minute()
+
+
+def _standby(
+    settings: ApiSettings, connections: Pool, clock: Callable[[], float]
+) -> Standby | None:
+    """Return who reads history; None: the primary does."""
+    if settings.database_read_url is None:
+        return None
+    addresses = settings.database_read_url.get_secret_value()
+    url = settings.database_url.get_secret_value()
+    limits = Limits(statement_s=settings.api_statement_timeout_s)
+    standby = Standby(connections, url, addresses, limits, clock)
+    standby.connections.turn = ConnectionTurns(standby.connections.max_size).turn
+    return standby

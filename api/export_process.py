@@ -38,6 +38,7 @@ from db.resources import jobs
 from service.exports import ExportTask
 
 _NICENESS = 10
+_READ_ROWS = 20_000  # nobody waits here meanwhile
 _NOTE_S = 1.0
 _STORE_S = 3_600.0
 
@@ -79,7 +80,7 @@ class _ExportRun:
         if content is None:
             raise _Ended
         asked = wanted(NewExport.model_validate_json(content))
-        asker = Asker(self._transaction, self._archive)
+        asker = Asker(self._transaction, self._archive, read_rows=_READ_ROWS)
         pages = await asked.of.pages(asker, asked.query, Place())
         async with self._connections.connection() as conn:
             paths = [self._path, f"{self._path}.partial"]

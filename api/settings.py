@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from archive.store import ArchiveUrl, StoreUrl
-from db.core.connect import DATABASE_URL_FORM, check_url
+from db.core.connect import DATABASE_URL_FORM, check_addresses, check_url
 from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from service.settings import ReadableFile, RoleSettings, checked_by
 from service.tcp import is_loopback
@@ -20,6 +20,13 @@ class ApiSettings(RoleSettings):
     """The settings of one API process. Raises pydantic.ValidationError naming each fault."""
 
     database_url: Annotated[SecretStr, Field(description=DATABASE_URL_FORM), checked_by(check_url)]
+    database_read_url: Annotated[
+        Annotated[SecretStr, checked_by(check_addresses)] | None,
+        Field(
+            description="a URL like postgresql://host:port without a login, with commas between"
+            " several host:port"
+        ),
+    ] = None
     secret_key: Annotated[
         SecretStr, Field(description=SECRET_KEYS_FORM), checked_by(read_secret_keys)
     ]

@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -122,9 +123,14 @@ class Store:
         if self._url.bucket is None:
             _write_file(Path(target), content)
             return
-        with self._files().open_output_stream(target) as stream:
-            while piece := content.read(_PIECE_BYTES):
-                stream.write(piece)
+        try:
+            with self._files().open_output_stream(target) as stream:
+                while piece := content.read(_PIECE_BYTES):
+                    stream.write(piece)
+        except BaseException:
+            with suppress(OSError):  # the stream keeps what it had when it is closed
+                self._files().delete_file(target)
+            raise
 
     def open(self, path: str) -> Any:
         """Return the object as a file of Arrow, which reads what is asked for and no more."""

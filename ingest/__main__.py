@@ -23,6 +23,7 @@ from ingest.sources.batching import BatchLimits
 from ingest.sources.link import LinkOptions
 from mqtt import SessionOptions, Subscription
 from mqtt.client.options import PENDING_PUBLISHES_MAX
+from service.amqp.address import log_tls
 from service.health import serving
 from service.itself import watching_itself
 from service.start import RefusedSettings, read_settings
@@ -102,7 +103,6 @@ def _log_source(
     if address is None:
         return None
     from ingest.sources.log import LogOptions, LogSource
-    from service.amqp.rabbitmq import log_tls
 
     return partial(LogSource, LogOptions(address, log_tls(address, settings.log_tls_ca)))
 

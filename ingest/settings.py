@@ -9,7 +9,7 @@ from db.core.connect import DATABASE_URL_FORM, check_url
 from db.core.secrets import SECRET_KEYS_FORM, SecretKeys, read_secret_keys
 from ingest.sources.link_address import LINK_FORM, LinkAddress
 from mqtt import BrokerAddress
-from service.amqp.address import LOG_FORM, LogAddress
+from service.amqp.address import LOG_FORM, LogAddress, log_tls
 from service.health import read_address
 from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
 
@@ -105,6 +105,7 @@ class IngestSettings(RoleSettings):
         except (OSError, ValueError) as error:
             names = "OPSC_BROKER_TLS_CA, OPSC_BROKER_TLS_CERT and OPSC_BROKER_TLS_KEY"
             raise ValueError(f"{names}: cannot be used: {error}") from None
+        log_tls(self.log_address(), self.log_tls_ca)
         return self
 
     def link_address(self) -> LinkAddress | None:

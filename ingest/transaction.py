@@ -44,7 +44,7 @@ from ingest.planning.plan import (
 )
 from ingest.planning.poison_messages import DATA_ERRORS
 from ingest.planning.shares import much_refused
-from ingest.positions.hours import HoursEnd
+from ingest.positions.hours import HoursEnd, MarkedHour, tracker_hours
 from ingest.positions.newest import NewestPositions
 from ingest.recovery import look_up_places
 from ingest.registry.registry import Registry
@@ -131,9 +131,11 @@ async def store(
                         plan = await _plan_again(term, arrivals)
                 _apply(term, arrivals, plan)
                 on_applied()
-                plan, counted = await _write(term, plan, arrivals)
+                hours = term.hours_end.to_mark(plan.new)
+                plan, counted = await _write(term, plan, arrivals, hours)
                 for source in sources:
                     await source.remove_finished(term.conn, finished(arrivals, plan))
+            term.hours_end.marked.update(hours)
     term.memory.committed()
     took_s = time.perf_counter() - started
     term.memory.transition_pace.saw(len(plan.new), plan.transitions, took_s)
@@ -149,7 +151,7 @@ def _is_plain(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch) -> bool
         0 < len(plan.new) <= SMALL_FIXES
         and not any(map(bool, (*changes, plan.refusals, plan.punches)))
         and bool((plan.new.rows["asset"] >= 0).all())
-        and not term.hours_end.is_passed_by(plan.new)
+        and not term.hours_end.to_mark(plan.new)
         and not are_in_database(arrivals.messages)
     )
 
@@ -221,18 +223,18 @@ async def made_with_lookups(
 
 
 async def _write(
-    term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch
+    term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch, hours: Sequence[MarkedHour]
 ) -> tuple[WritePlan, set[bytes]]:
-    """Write all rows of the plan. Returns the plan as it was carried out, and the digests of
-    refusals that were only counted.
+    """Write all rows of the plan. hours: to mark. Returns the plan as it was carried out, and the
+    digests of refusals that were only counted.
     """
     if len(plan.new):
         registry = term.memory.registry
         stream = plan.new_stream or stream_of(plan.new, registry, arrivals.received_us)
         await gps_events.copy_new(term.conn, stream)
         await note_new_fixes(term.conn, _fixes_on_no_asset(plan, registry))
-        if changed := term.hours_end.changed_by(plan.new, registry):
-            await fix_hours.mark(term.conn, changed)
+        if hours:
+            await fix_hours.mark(term.conn, tracker_hours(hours, registry))
     if plan.has_effects:
         await _write_effects(term.conn, plan)
     if plan.punches:

@@ -40,6 +40,7 @@ from listener.tcp.protocol import DeviceProtocol
 from listener.tcp.queclink import Queclink
 from listener.tcp.teltonika import Teltonika, TeltonikaDatagram
 from listener.worker import Worker
+from service.amqp.address import log_tls
 from service.health import serving
 from service.itself import watching_itself
 from service.start import RefusedSettings, read_settings
@@ -230,7 +231,6 @@ def _with_a_way(
     """
     if settings.log_address is not None:
         from listener.link.log import LogKeeper, LogSender
-        from service.amqp.rabbitmq import log_tls
 
         into_log = LogSender(presence.listener_id)
         worker = Worker(settings, into_log, sessions, presence)

@@ -30,6 +30,7 @@ class ListenerMetrics:
         self.receipts = Counter("receipts", "Receipts for devices", ["result"], **named)
         self.wills = Counter("wills", "Wills of devices that were lost", ["result"], **named)
         self.links = Counter("links", "Links to ingest that began", **named)
+        self.log_blocks = Gauge("log_blocks", "Blocks that wait in the log", **named)
         self.answer_s = Histogram(
             "answer_seconds",
             "From a block's way to ingest to its answer",

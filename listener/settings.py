@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, SecretStr, model_validator
 
 from db.core.connect import DATABASE_URL_FORM, check_url
-from service.amqp.address import LOG_FORM, LogAddress
+from service.amqp.address import LOG_FORM, LogAddress, log_tls
 from service.health import read_address
 from service.settings import HttpAddress, ReadableFile, RoleSettings, checked_by
 from telemetry.ids import parse_id
@@ -111,6 +111,7 @@ class ListenSettings(RoleSettings):
                 raise ValueError("OPSC_LISTEN_GT06 has no udp://: GT06 signs in on a connection")
         if not has_tls_port and not self.listen_port:
             raise ValueError("OPSC_LISTEN_PORT is 0, and there is no OPSC_LISTEN_TLS_PORT")
+        log_tls(self.log_address, self.log_tls_ca)
         return self
 
     @property

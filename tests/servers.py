@@ -37,6 +37,7 @@ from stack.host.process import Process
 from stack.host.programs import Programs, provision
 from stack.servers.cluster.rabbitmq import Rabbit, RabbitNode, rabbit_program
 from stack.servers.postgres import OWN_SETTINGS, Postgres, free_port
+from tests.audit.certificates import write_certificates
 
 TEMPLATE = "opsc_template"
 # Tests kill processes, not the machine: what the kernel holds is safe without fsync.
@@ -142,10 +143,15 @@ class BrokerUnderTest(_Restartable):
 
 
 class LogUnderTest(_Restartable):
-    """A RabbitMQ of one node; each log in it is empty at first."""
+    """A RabbitMQ of one node; each log in it is empty at first.
+
+    authority: who vouches for it, as `localhost`, at its port for TLS.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._rabbit = Rabbit(folder / "rabbit")
+        self.authority, chain, key = write_certificates(folder)
+        self.certificate = (chain, key)
+        self._rabbit = Rabbit(folder / "rabbit", certificate=self.certificate)
         self._rabbit.start_epmd()
         self._numbers = count(1)
         super().__init__(self._rabbit.nodes[0])
@@ -153,11 +159,16 @@ class LogUnderTest(_Restartable):
     def stop(self) -> None:
         self._rabbit.stop()
 
-    def new_url(self) -> str:
-        """Return the URL of an empty log."""
+    def new_url(self, tls_host: str | None = None) -> str:
+        """Return the URL of an empty log. tls_host: with TLS, under this name."""
         name = f"test-{next(self._numbers)}"
         self._rabbit.add_vhost(name)
-        return self._rabbit.url(name)
+        return self._rabbit.url(name, tls_host)
+
+    def show(self, chain: Path, key: Path) -> None:
+        """Have another certificate."""
+        self._rabbit.nodes[0].show(chain, key)
+        self.control("eval", "ssl:clear_pem_cache().")
 
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl."""

@@ -9,17 +9,28 @@ from collections.abc import Callable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.routing import BaseRoute
 
+from db.core.standby import Standby
 from db.core.wakeups import WakeUps
-from service.collected import WAKE_UP_NUMBERS, Collected, pool_numbers
+from service.collected import WAKE_UP_NUMBERS, Collected, FastCounter, KeptNumber, pool_numbers
 
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"})
 
 
+_STANDBY_NUMBERS = (
+    KeptNumber("lag_s", "opsc_api_standby_lag_seconds", "Lag of the standby.", False),
+)
+
+
 class Metrics:
     """All metrics of one process. of_pool: reads the numbers of the pool and of its turns."""
 
-    def __init__(self, of_pool: Callable[[], Mapping[str, int]], wake_ups: WakeUps) -> None:
+    def __init__(
+        self,
+        of_pool: Callable[[], Mapping[str, int]],
+        wake_ups: WakeUps,
+        standby: Standby | None = None,
+    ) -> None:
         self.registry = CollectorRegistry()
         named = {"registry": self.registry, "namespace": "opsc_api"}
         self.in_flight = Gauge("requests_in_flight", "Requests now under way.", **named)
@@ -44,6 +55,11 @@ class Metrics:
         )
         self.registry.register(Collected(pool_numbers("opsc_api"), of_pool))
         self.registry.register(Collected(WAKE_UP_NUMBERS, wake_ups.numbers))
+        if standby is not None:
+            self.registry.register(Collected(_STANDBY_NUMBERS, standby.numbers))
+            reads = FastCounter("opsc_api_history_reads", "Transactions that read history.", "by")
+            reads.counts = standby.reads
+            self.registry.register(reads)
 
     def answered(
         self, method: str, route: BaseRoute | None, status: int | None, seconds: float

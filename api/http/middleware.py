@@ -41,11 +41,11 @@ _SECURED = (b"strict-transport-security", b"max-age=31536000")
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _TAKEN_HEADERS = (
     *("Accept", "Authorization", "Content-Type", "Idempotency-Key"),
-    *("If-Match", "If-None-Match", "X-Request-Id"),
+    *("If-Match", "If-None-Match", "OPSC-Position", "X-Request-Id"),
 )
 _SHOWN_HEADERS = (
-    *("ETag", "Idempotency-Replayed", "Location", "RateLimit", "RateLimit-Policy"),
-    *("Retry-After", "X-Request-Id"),
+    *("ETag", "Idempotency-Replayed", "Location", "OPSC-Position", "RateLimit"),
+    *("RateLimit-Policy", "Retry-After", "X-Request-Id"),
 )
 
 _log = structlog.get_logger("api")

@@ -22,6 +22,7 @@ COMPONENTS: Mapping[str, Any] = yaml.safe_load(
 IF_NONE_MATCH: dict[str, Any] = COMPONENTS["parameters"]["if_none_match"]
 IF_MATCH: dict[str, Any] = COMPONENTS["parameters"]["if_match"]
 IDEMPOTENCY_KEY: dict[str, Any] = COMPONENTS["parameters"]["idempotency_key"]
+POSITION: dict[str, Any] = COMPONENTS["parameters"]["position"]
 _REQUEST_ID = COMPONENTS["headers"]["X-Request-Id"]["example"]
 
 _Text = Annotated[str, Field(max_length=10_000)]
@@ -91,7 +92,8 @@ def _problem_response(status: int, problem: Mapping[str, str]) -> dict[str, Any]
     }
 
 
-def headers_of(status: str) -> dict[str, Any]:
-    """Return the headers that every answer of a status has."""
-    names = COMPONENTS["headers_of"]["*"] + COMPONENTS["headers_of"].get(status, [])
+def headers_of(status: str, *, is_change: bool = False) -> dict[str, Any]:
+    """Return the headers that every answer of a status has, or that of a change."""
+    of = COMPONENTS["headers_of"]
+    names = of["*"] + of.get(status, []) + (of["change"] if is_change else [])
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

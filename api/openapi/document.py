@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from api.openapi.components import (
@@ -20,6 +21,7 @@ from api.openapi.components import (
     IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
+    POSITION,
     SCHEMAS,
     SIGNED_IN,
     ProblemDocument,
@@ -69,10 +71,23 @@ def complete(app: FastAPI) -> dict[str, Any]:
     add_events(document)
     for schema in _schemas(document):
         _bound(schema)
+    history = _history(app)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            if operation["operationId"] in history:
+                operation["parameters"] = [*operation.get("parameters", ()), POSITION]
             _complete_operation(document, method, path, operation)
     return document
+
+
+def _history(app: FastAPI) -> set[str]:
+    """Return the ids of the operations that read history (`api.request.access.HistoryReader`)."""
+    return {
+        route.unique_id
+        for route in app.routes
+        if isinstance(route, APIRoute)
+        and any(getattr(each.call, "reads_history", False) for each in route.dependant.dependencies)
+    }
 
 
 def _name_bodies(document: dict[str, Any]) -> None:
@@ -100,7 +115,8 @@ def _complete_operation(
     }
     for status, response in good.items():
         response["description"] = COMPONENTS["good"].get(status, response["description"])
-        response["headers"] = headers_of(status)
+        is_change = method != "get" and bool(operation["security"])
+        response["headers"] = headers_of(status, is_change=is_change)
         if "{" not in path and "content" in response:
             place = "/id" if status == "201" else "/data/0/id"
             response["links"] = _links(document["paths"], path, place)

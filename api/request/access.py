@@ -7,13 +7,16 @@ webhook endpoints, which send data out of the system. Nobody approves or reviews
 (`Access.check_not_own`). A thing is a user's own if it belongs to the employee that the user is
 linked to. The role is the user's present one, whichever role they had when the credential was made;
 an API key may be narrower (`api.auth.caller`).
+
+`HistoryReader` is a reader of history, who may be served by a standby (`db.core.standby`).
 """
 
+import re
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import Depends
@@ -33,10 +36,14 @@ from api.http.server import KNOWN_EXTENSION
 from api.request.idempotency import KeyedRequest
 from db.core.connect import Connection
 from db.core.secrets import API_KEY, MAX_SECRET_CHARACTERS, secret_hash
+from db.core.standby import HistoryReads
 from db.core.tenant import Actor, reading, tenant
 from db.identity import credentials
 from db.identity.credentials import Principal
 from db.identity.users import Role
+
+POSITION = "OPSC-Position"
+_DIGITS = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +56,25 @@ class Access:
     request_id: str
     keyed: KeyedRequest | None
     reads: bool
+    history: HistoryReads | None = None
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Open one transaction of the caller's organization, which commits at its end, or together
-        with the answer where the request has an Idempotency-Key. For a GET, what only reads.
+        with the answer where the request has an Idempotency-Key. For a GET, what only reads; of
+        history by a standby, if there is one, and then raises StandbyFailed.
         """
         caller = self.caller
+        if self.history is not None:
+            return self.history.transaction()
         if self.reads:
             return reading(self.state.connections, caller.org_id)
         actor = Actor(caller.user_id, caller.via, caller.credential_id, self.request_id)
         transaction = tenant(self.state.connections, caller.org_id, actor)
         return transaction if self.keyed is None else self.keyed.transaction(transaction)
+
+    def by_primary(self) -> Self:
+        """Return the same for what a standby must not answer."""
+        return replace(self, history=None)
 
     def check_unchanged(self, item: object) -> None:
         """Raise Problem (412) where the client wants to change something else than `item`, which is
@@ -210,13 +225,14 @@ def _check_scope(caller: Caller, needed: str) -> None:
 
 class Permission(SecurityBase):
     """The permission of the given roles; any other gets a 403, and so does a key
-    without the scope.
+    without the scope. reads_history: a standby may answer.
     """
 
-    def __init__(self, *roles: Role) -> None:
+    def __init__(self, *roles: Role, reads_history: bool = False) -> None:
         self.model = HttpBearerModel(bearerFormat="JWT")
         self.scheme_name = "bearer"
         self._roles = frozenset(roles)
+        self.reads_history = reads_history
 
     def __call__(self, request: Request) -> Access:
         caller: Caller = request.state.caller
@@ -232,10 +248,37 @@ class Permission(SecurityBase):
             request_id(request),
             getattr(request.state, "keyed", None),
             request.method == "GET",
+            _history(request) if self.reads_history else None,
         )
 
 
-Reader = Annotated[Access, Depends(Permission("viewer", "technician", "dispatcher", "admin"))]
+def _history(request: Request) -> HistoryReads | None:
+    """Return the reads of a request, the same where its handler runs again; None: there is no
+    standby. Raises Problem (400).
+    """
+    position = _position(request)
+    standby = request.app.state.api.standby
+    if standby is None:
+        return None
+    if not hasattr(request.state, "history"):
+        request.state.history = HistoryReads(standby, request.state.caller.org_id, position)
+    return request.state.history
+
+
+def _position(request: Request) -> int:
+    """Return the position that the answer has to show; 0 where the client names none. Raises
+    Problem (400).
+    """
+    given = request.headers.get(POSITION, "0")
+    if not _DIGITS.fullmatch(given):
+        detail = f"{POSITION} must be a number, as the answer to a change has it."
+        raise Problem(400, "invalid_position", detail)
+    return int(given)
+
+
+_ANYBODY: tuple[Role, ...] = ("viewer", "technician", "dispatcher", "admin")
+Reader = Annotated[Access, Depends(Permission(*_ANYBODY))]
+HistoryReader = Annotated[Access, Depends(Permission(*_ANYBODY, reads_history=True))]
 Technician = Annotated[Access, Depends(Permission("technician", "dispatcher", "admin"))]
 Dispatcher = Annotated[Access, Depends(Permission("dispatcher", "admin"))]
 Admin = Annotated[Access, Depends(Permission("admin"))]

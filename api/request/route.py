@@ -10,6 +10,7 @@ be JSON, and so must the body (`api.limits.json_body`).
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from fastapi.routing import APIRoute
@@ -27,11 +28,13 @@ from api.http.problems import Fault, Problem, bad_parameter, unavailable
 from api.limits.geometry_checks import LARGE_BYTES
 from api.limits.json_body import decode_json
 from api.limits.turns import refusing_when_full
-from api.request.access import authenticate
+from api.request.access import POSITION, authenticate
 from api.request.handler_arguments import Handle, handle_of, query_names
 from api.request.idempotency import KeyedRequest, fingerprint, read_key
 from api.request.paging import fields_of
 from api.settings import ApiSettings
+from db.core.errors import OperationalError
+from db.core.standby import StandbyFailed
 from geofence.shapes.geojson import MAX_VERTICES
 
 # Who sends too much hears so only if the connection stays open while it sends: so much is taken and
@@ -128,6 +131,21 @@ class TenantRoute(PublicRoute):
         await state.admission.admit(request, request.state.caller, is_gated=self.is_gated)
 
     async def run(self, request: Request, handle: Handle) -> Response:
+        """Answer; a change with the position behind it, where there is a standby to show it."""
+        if request.method == "GET":
+            try:
+                return await handle(request)
+            except StandbyFailed:
+                return await handle(request)  # by the primary now
+        response = await self._change(request, handle)
+        standby = request.app.state.api.standby
+        if standby is not None:
+            with suppress(OperationalError):
+                position = await standby.position(request.state.caller.org_id)
+                response.headers[POSITION] = str(position)
+        return response
+
+    async def _change(self, request: Request, handle: Handle) -> Response:
         """Answer once for each Idempotency-Key of a POST."""
         key = read_key(request) if request.method == "POST" else None
         if key is None:

@@ -30,6 +30,7 @@ from api.resources import gps_events, visits
 from api.resources.exports import Asker, Export, FileQuery, Pages, Place, shape_wanted
 from api.resources.jobs import JobItem, make_job
 from api.resources.trips import listing as trips
+from api.resources.zones import past_files
 from archive.errors import StoreError
 from archive.store import Store
 from db.archive.archived_days import export_path
@@ -46,7 +47,7 @@ _PIECE_BYTES = 256 * 1024
 _NOT_OF_FILES = frozenset(
     {"limit", "offset", "cursor", "cursors", "total", "max_points", "received_after"}
 )
-ListName: TypeAlias = Literal["gps-events", "visits", "trips", "stops"]
+ListName: TypeAlias = Literal["gps-events", "visits", "trips", "stops", "past-visits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,13 @@ LISTS: Mapping[ListName, ListFile] = {
     ),
     "trips": ListFile(trips.TripQuery, trips.TRIPS, LIST_FORMS, "trips:read", trips.trip_pages),
     "stops": ListFile(trips.TripQuery, trips.STOPS, LIST_FORMS, "trips:read", trips.stop_pages),
+    "past-visits": ListFile(
+        past_files.PastFileQuery,
+        past_files.PAST_VISITS,
+        LIST_FORMS,
+        "zone-trials:read",
+        past_files.past_pages,
+    ),
 }
 _FILTERS: dict[str, Any] = {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
 

@@ -35,6 +35,7 @@ from api.request.paging import ListQuery, Page
 from archive.reading import Archive, Transactions
 
 PAGE_ROWS = 1_000
+READ_ROWS = 5_000  # of fixes at once: of an archived day all is looked through for each reading
 LEAST_PACE_S = 30.0  # in which a page has to be read
 
 Pages: TypeAlias = AsyncIterator[Sequence[Row]]
@@ -61,12 +62,13 @@ _KINDS: Mapping[type, Kind] = {
 @dataclass(frozen=True, slots=True)
 class Asker:
     """What a list is read with. hides_people_from: the user who does not see other people's fixes;
-    None: all are seen.
+    None: all are seen. read_rows: of fixes at once; other requests wait meanwhile.
     """
 
     transaction: Transactions
     archive: Archive
     hides_people_from: UUID | None = None
+    read_rows: int = READ_ROWS
 
     @classmethod
     def of(cls, access: Access) -> Self:

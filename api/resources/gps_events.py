@@ -1,6 +1,7 @@
 """GPS events: the stored fixes."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from api.http import fields
 from api.http.encoding import id_text, optional_id_text, raw_json, time_text
 from api.http.fields import DIGITS
 from api.http.problems import bad_parameter
-from api.request.access import Access, Reader
+from api.request.access import Access, HistoryReader
 from api.request.document_answers import varying
 from api.request.paging import MAX_ROWS, ListOf, Page, Total
 from api.request.references import check_filters
@@ -38,6 +39,7 @@ from api.resources.gps_areas import AreaQuery, WantedFixes, ZoneBy, wanted_fixes
 from archive.choosing import chosen
 from db.archive import archived_days
 from db.core.connect import Connection
+from db.core.standby import again_by_primary
 from db.fixes import feed
 from db.fixes.feed import FeedKey
 from db.fixes.fix_filters import FixFilter
@@ -131,7 +133,7 @@ FIXES = Shape(columns_of(GpsEventItem), (("lat", "lon"),))
     responses=file_types(FIX_FORMS),
 )
 async def list_gps_events(
-    request: Request, access: Reader, query: Annotated[GpsEventQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[GpsEventQuery, Query()]
 ) -> Response:
     """List fixes of trackers, of assets, of employees, in an area or a zone, or all; newest first.
     Viewers and technicians read none of other people's trackers. As a file, all of them: the
@@ -143,6 +145,8 @@ async def list_gps_events(
     if query.max_points is not None:
         return varying(await _thinned(access, query, query.max_points))
     if query.received_after is not None:
+        # Of what was received while a standby lagged, a later page would not tell.
+        access = access.by_primary()
         return varying(await _received(access, query, query.received_after))
     page = Page(access, query, "gps-events", HistoryKey)
     cut = Cut(query.sort == "-time", page.after, page.fetch_limit, page.fetch_offset)
@@ -265,17 +269,21 @@ async def file_pages(asker: Asker, query: GpsEventQuery, place: Place[HistoryKey
 async def _pages(
     asker: Asker, wanted: WantedFixes, place: Place[HistoryKey], *, descending: bool
 ) -> Pages:
-    """Yield the rows page by page, each read in transactions of its own."""
+    """Yield the rows page by page. They are read in transactions of their own."""
     after = place.after
     while True:
-        cut = Cut(descending, after, PAGE_ROWS, 0)
-        rows = await wanted.listing(asker.archive, asker.transaction, cut)
+        cut = Cut(descending, after, asker.read_rows, 0)
+        rows = await again_by_primary(
+            partial(wanted.listing, asker.archive, asker.transaction, cut)
+        )
+        for begin in range(0, len(rows), PAGE_ROWS):
+            page = rows[begin : begin + PAGE_ROWS]
+            yield [place.row(row.key, fix_item(row)) for row in page]
         if rows:
-            yield [place.row(row.key, fix_item(row)) for row in rows]
             after = rows[-1].key
         if rows.goes_on_behind is not None:
             after = HistoryKey(*rows.goes_on_behind)
-        if len(rows) < PAGE_ROWS and not rows.is_cut:
+        if len(rows) < asker.read_rows and not rows.is_cut:
             return
 
 

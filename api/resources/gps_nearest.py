@@ -12,7 +12,7 @@ from api.http import fields
 from api.http.encoding import ok
 from api.http.fields import DIGITS
 from api.http.problems import bad_parameter
-from api.request.access import Access, Reader
+from api.request.access import Access, HistoryReader
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.gps_areas import MAX_NEAR_M, around
@@ -63,7 +63,7 @@ class NearestQuery(fields.Query):
 
 
 @router.get("", operation_id="getNearestGpsEvents", response_model=NearestFixes)
-async def get_nearest(access: Reader, query: Annotated[NearestQuery, Query()]) -> Response:
+async def get_nearest(access: HistoryReader, query: Annotated[NearestQuery, Query()]) -> Response:
     """Return the fix of each tracker that was nearest to a place, within 100 km. Viewers and
     technicians see none of other people's trackers.
     """

@@ -12,7 +12,7 @@ from api.documents.file_forms import LIST_FORMS, Shape
 from api.http import fields
 from api.http.encoding import id_text, ok, optional_id_text, optional_time_text, time_text
 from api.http.problems import not_found
-from api.request.access import Reader
+from api.request.access import HistoryReader, Reader
 from api.request.document_answers import varying
 from api.request.paging import ListOf, Page, order_of
 from api.request.references import check_filters
@@ -30,7 +30,8 @@ from api.resources.exports import (
     shape_wanted,
     wanted_form,
 )
-from db.core.listing import Order, RowKey
+from db.core.listing import Order, PageRows, RowKey
+from db.core.standby import again_by_primary
 from db.history import visits
 from db.history.visits import ListedVisit, VisitFilter
 from telemetry.ids import format_id
@@ -105,7 +106,7 @@ VISITS = Shape(columns_of(VisitItem), (("entry_lat", "entry_lon"),))
     responses=file_types(LIST_FORMS),
 )
 async def list_visits(
-    request: Request, access: Reader, query: Annotated[VisitQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[VisitQuery, Query()]
 ) -> Response:
     """List visits, newest entry first; visits that were open at either edge of the window are
     included. As a file, all of them: the oldest first unless `sort` is given.
@@ -144,11 +145,15 @@ async def file_pages(asker: Asker, query: VisitQuery, place: Place[RowKey]) -> P
 async def _pages(asker: Asker, wanted: VisitFilter, place: Place[RowKey], order: Order) -> Pages:
     """Yield the rows page by page, each read in a transaction of its own."""
     after = place.after
-    while True:
+
+    async def read() -> PageRows[ListedVisit]:
         async with asker.transaction() as conn:
-            rows = await visits.VISITS.listing(
+            return await visits.VISITS.listing(
                 conn, wanted, order=order, after=after, limit=PAGE_ROWS, offset=0
             )
+
+    while True:
+        rows = await again_by_primary(read)
         if rows:
             yield [place.row(_key(row), visit_item(row)) for row in rows]
             after = _key(rows[-1])

@@ -41,7 +41,7 @@ async def standbys_frozen(system: FaultSystem, extent: Extent) -> None:
     """Nothing is acknowledged meanwhile, and all of it is there once a standby is."""
     seconds = extent.of(_CUT_S, 20)
     cluster = cluster_of(system)
-    primary = await _leader(cluster)
+    primary = await primary_of(cluster)
     standbys = [machine for machine in cluster.machines if machine is not primary]
     for machine in standbys:
         machine.freeze()
@@ -84,7 +84,7 @@ async def _while_away(
     cluster = cluster_of(system)
     await cluster.whole()
     await asyncio.sleep(2)
-    leader = await _leader(cluster)
+    leader = await primary_of(cluster)
     with _measured(system):
         await asyncio.to_thread(harm, leader)
         system.done[what] += 1
@@ -93,7 +93,8 @@ async def _while_away(
     return leader
 
 
-async def _leader(cluster: Cluster) -> FragileMachine:
+async def primary_of(cluster: Cluster) -> FragileMachine:
+    """Return the machine that leads. Raises StackError where none does."""
     leader = await asyncio.to_thread(cluster.leader)
     if leader is None:
         raise StackError("no machine of the cluster leads")

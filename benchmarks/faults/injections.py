@@ -87,11 +87,11 @@ async def ingest_killed_beside_punches(system: FaultSystem, extent: Extent) -> N
 
 async def ingest_frozen(system: FaultSystem, extent: Extent) -> None:
     for _ in range(extent.of(2, 1)):
-        leader, standby = _leader_and_standby(system)
+        leader, standby = leader_and_standby(system)
         leader.signal(signal.SIGSTOP)
         began = time.monotonic()
         taken_s = await system.until(standby.is_ready, "the standby takes over")
-        _measure_most(system, "takeover_s", taken_s)
+        measure_most(system, "takeover_s", taken_s)
         await asyncio.sleep(max(0.0, _FROZEN_S - (time.monotonic() - began)))
         leader.signal(signal.SIGCONT)
         system.done["ingest frozen for 20 s"] += 1
@@ -102,7 +102,8 @@ async def ingest_frozen(system: FaultSystem, extent: Extent) -> None:
             raise Broken(f"the standby took over after {taken_s:.1f} s, not within 10 s")
 
 
-def _leader_and_standby(system: FaultSystem) -> tuple[Ingest, Ingest]:
+def leader_and_standby(system: FaultSystem) -> tuple[Ingest, Ingest]:
+    """Return the ingest that leads, and the other one."""
     first, second = system.ingests
     return (first, second) if first.is_ready() else (second, first)
 
@@ -258,7 +259,7 @@ async def disk_filled(system: FaultSystem, extent: Extent) -> None:
         filling.unlink()
         began = time.monotonic()
         await system.until(system.ingest.is_ready, "ingest is the leader again")
-        _measure_most(system, "back_after_s", time.monotonic() - began)
+        measure_most(system, "back_after_s", time.monotonic() - began)
         await asyncio.sleep(5)
 
 
@@ -275,7 +276,7 @@ async def data_folder_filled(system: FaultSystem, extent: Extent) -> None:
         system.done[f"data folder full for {seconds} s"] += 1
         began = time.monotonic()
         await system.until(system.up.is_ready, "ingest is the leader again", _RECOVERED_S)
-        _measure_most(system, "back_after_s", time.monotonic() - began)
+        measure_most(system, "back_after_s", time.monotonic() - began)
         await asyncio.sleep(5)
 
 
@@ -285,7 +286,7 @@ async def stopped_while_full(system: FaultSystem, extent: Extent) -> None:
     assert system.up is not None
     for _ in range(extent.of(2, 1)):
         filling = await _kept_full(system.disk, 5)
-        _measure_most(system, "stopped_after_s", await system.up.stop())
+        measure_most(system, "stopped_after_s", await system.up.stop())
         filling.unlink()
         system.done["stopped while full"] += 1
         system.up.start()
@@ -314,7 +315,7 @@ async def up_killed(system: FaultSystem, extent: Extent) -> None:
         system.up.start()
         await system.up.ready()
         system.done["SIGKILL to opsc up"] += 1
-        _measure_most(system, "back_after_s", time.monotonic() - began)
+        measure_most(system, "back_after_s", time.monotonic() - began)
 
 
 async def neighbour_floods(system: FaultSystem, extent: Extent) -> None:
@@ -417,12 +418,12 @@ async def rubbish_arrives(system: FaultSystem, extent: Extent) -> None:
 async def ingest_rolled(system: FaultSystem, extent: Extent) -> None:
     """End ingest in order and start it again, one after the other."""
     for _ in range(extent.of(4, 1)):
-        leader, standby = _leader_and_standby(system)
+        leader, standby = leader_and_standby(system)
         await asyncio.sleep(4)
         began = time.monotonic()
         await leader.stop()
         await system.until(standby.is_ready, "the standby takes over")
-        _measure_most(system, "handover_s", time.monotonic() - began)
+        measure_most(system, "handover_s", time.monotonic() - began)
         leader.start()
         system.done["ingest restarted in order"] += 1
 
@@ -444,5 +445,6 @@ async def days_dropped(system: FaultSystem, extent: Extent) -> None:
     await old_days_dropped(system, extent.of(5, 1))
 
 
-def _measure_most(system: FaultSystem, name: str, value: float) -> None:
+def measure_most(system: FaultSystem, name: str, value: float) -> None:
+    """Note a figure where it is the largest so far."""
     system.measured[name] = max(value, system.measured.get(name, value))

@@ -36,7 +36,6 @@ from stack.verify.comparison import Comparison
 AT_MOST_S = 150.0
 TAIL_S = 2.0  # traffic after the last fault
 DRAIN_S = 60.0
-_ZONES_S = 40.0
 Beside = Callable[[ApiClient], AbstractAsyncContextManager[None]]
 _EDITS = 1000  # more than fit into a run: its end ends them
 
@@ -46,7 +45,8 @@ class Load:
     """The traffic of a fleet, and its patience.
 
     faults: as `opsc sim --faults` takes them. receipts_s: see `device_sim.plan.FleetPlan`. edits:
-    whether zones and trackers are changed meanwhile. zone_sets: how many times 20 zones there are.
+    whether zones and trackers are changed meanwhile. zone_sets: how many times 20 zones there are,
+    on the trackers' ways of the first zones_s seconds.
     qos, version: how trackers speak (`device_sim.devices`). webhook_answer_s: how long the receiver
     of webhooks takes.
     """
@@ -58,6 +58,7 @@ class Load:
     edits: bool = False
     at_most_s: float = AT_MOST_S
     zone_sets: int = 8
+    zones_s: float = 40.0
     drain_s: float = DRAIN_S
     qos: Qos = Qos.MIXED
     version: Version = Version.MIXED
@@ -170,7 +171,7 @@ async def new_organization(system: Running) -> AsyncIterator[ApiClient]:
 def _scenario(load: Load, seed: int) -> Scenario:
     streets = StreetPlan(load.trackers, load.rate_hz, load.at_most_s, seed)
     now_us = time.time_ns() // 1000
-    zones = list(_zones(replace(streets, seconds=_ZONES_S), load.zone_sets, now_us))
+    zones = list(_zones(replace(streets, seconds=load.zones_s), load.zone_sets, now_us))
     scenario = moving_scenario(streets, now_us, zones, RuleSet.UNTIMED)
     if faults := _faults(load):
         scenario = replace(scenario, schedule=with_faults(scenario.schedule, faults, seed))

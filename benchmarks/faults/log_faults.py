@@ -7,9 +7,10 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 
-from benchmarks.faults.failovers import machine_lost, primary_killed
-from benchmarks.faults.injections import Extent
+from benchmarks.faults.failovers import cluster_of, machine_lost, primary_killed, primary_of
+from benchmarks.faults.injections import Extent, leader_and_standby, measure_most
 from benchmarks.faults.system import FaultSystem
 from service.amqp import rabbitmq
 from stack.errors import StackError
@@ -19,6 +20,8 @@ _BACK_S = 120.0
 _FROZEN_S = 30
 _CUT_S = 30
 _NODES_LEFT_S = 5  # between two nodes that are killed
+_TURN_S = 20.0
+_POLL_S = 0.1
 
 
 async def leader_killed(system: FaultSystem, extent: Extent) -> None:
@@ -77,6 +80,75 @@ async def database_fails_over(system: FaultSystem, extent: Extent) -> None:
     await machine_lost(system, extent)
 
 
+async def killed_in_turn(system: FaultSystem, extent: Extent) -> None:
+    """Kill one after the other, for ten minutes: the node that leads the queue of all messages, the
+    leader of ingest, PostgreSQL. Each is started again at once, as systemd and Patroni would.
+    """
+    ends_s = time.monotonic() + extent.of(600, 180)
+    writes = _Writes(system)
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(writes.watch())
+        for name, kill in cycle(_KILLS.items()):
+            if time.monotonic() >= ends_s:
+                break
+            writes.killed = name
+            await kill(system)
+            system.done[f"{name} killed"] += 1
+            await asyncio.sleep(_TURN_S)
+        await cluster_of(system).whole()
+        watching.cancel()
+
+
+async def _kill_node(system: FaultSystem) -> None:
+    for node in _log_of(system).nodes:  # the one of the last time is up again
+        await asyncio.to_thread(node.wait)
+    leader, _ = await _leader_and_followers(system)
+    await asyncio.to_thread(leader.kill)
+    leader.begin()
+
+
+async def _kill_ingest(system: FaultSystem) -> None:
+    await system.until(lambda: any(one.is_ready() for one in system.ingests), "an ingest leads")
+    leader, _ = leader_and_standby(system)
+    await leader.kill()
+    leader.start()
+
+
+async def _kill_primary(system: FaultSystem) -> None:
+    cluster = cluster_of(system)
+    await cluster.whole()
+    primary = await primary_of(cluster)
+    await asyncio.to_thread(primary.kill_postgres)
+
+
+_KILLS = {"rabbitmq": _kill_node, "ingest": _kill_ingest, "postgresql": _kill_primary}
+
+
+class _Writes:
+    """Notes how long nothing is stored at most. killed: what was killed last."""
+
+    def __init__(self, system: FaultSystem) -> None:
+        self._system = system
+        self.killed = "nothing"
+
+    async def watch(self) -> None:
+        """Look until cancelled."""
+        known, last_s = await asyncio.to_thread(self._stored), time.monotonic()
+        while True:
+            await asyncio.sleep(_POLL_S)
+            stored = await asyncio.to_thread(self._stored)
+            # 0: a process that does not run, or says nothing just now.
+            if any(new and new != old for new, old in zip(stored, known, strict=True)):
+                now_s = time.monotonic()
+                measure_most(self._system, f"no_writes_{self.killed}_s", now_s - last_s)
+                last_s = now_s
+            known = [new or old for new, old in zip(stored, known, strict=True)]
+
+    def _stored(self) -> list[float]:
+        name = "opsc_ingest_fixes_stored_total"
+        return [one.metric(name) for one in self._system.ingests]
+
+
 def _log_of(system: FaultSystem) -> Rabbit:
     assert system.log is not None
     return system.log
@@ -122,6 +194,4 @@ def _measured(system: FaultSystem) -> Iterator[None]:
     """Note how long it took, if that is the longest."""
     began = time.monotonic()
     yield
-    took_s = time.monotonic() - began
-    before_s = system.measured.get("answered_again_after_s", 0.0)
-    system.measured["answered_again_after_s"] = max(took_s, before_s)
+    measure_most(system, "answered_again_after_s", time.monotonic() - began)

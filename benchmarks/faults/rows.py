@@ -56,6 +56,7 @@ from benchmarks.faults.load import Load
 from benchmarks.faults.log_faults import (
     database_fails_over,
     followers_killed,
+    killed_in_turn,
     leader_killed,
     majority_lost,
     node_frozen,
@@ -112,6 +113,14 @@ ROWS: Mapping[str, Row] = {
         database_fails_over,
         Load(at_most_s=600),
         Setting(is_cluster=True, has_log=True),
+        why_not=why_no_cluster,
+    ),
+    "5k": Row(
+        "RabbitMQ, ingest and PostgreSQL of a cluster killed in turn for ten minutes",
+        killed_in_turn,
+        Load(at_most_s=750, zones_s=600.0),
+        Setting(is_cluster=True, has_log=True),
+        has_standby=True,
         why_not=why_no_cluster,
     ),
     "6": Row("PostgreSQL killed, and ended at once", database_killed),

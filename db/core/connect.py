@@ -31,6 +31,7 @@ DATABASE_URL_FORM = (
 _CONNECT_S, _CONNECT_EACH_S = 10, 2  # to the only server, and to each of several
 _ANSWER_S, _CANCEL_S = 5, 2  # of an answer beyond the limit of a statement; of a cancellation
 _WAITS_FOR_STANDBYS = "SyncRepWaitForLSN"  # what a COMMIT is in meanwhile; its text is translated
+_STANDBY = "standby"
 _SCHEMES = ("postgresql://", "postgres://")
 
 Turn: TypeAlias = AbstractAsyncContextManager[Callable[[], None]]
@@ -164,15 +165,33 @@ def check_url(url: str) -> None:
         raise ValueError(f"must be {DATABASE_URL_FORM}")
 
 
+def check_addresses(url: str) -> None:
+    """Raise ValueError where `url` is no connection URL, or has a login."""
+    check_url(url)
+    if conninfo_to_dict(url).keys() & {"user", "password"}:
+        raise ValueError("must have no login: that of OPSC_DATABASE_URL is used")
+
+
+def of_standbys(url: str, addresses: str) -> str:
+    """Return how a standby at `addresses` is connected to: with the login and to the database of
+    `url`. One that cannot be found, or is none any more, is no connection.
+    """
+    of_primary = {"host", "hostaddr", "port", "target_session_attrs"}
+    kept = {name: value for name, value in conninfo_to_dict(url).items() if name not in of_primary}
+    wanted = kept | conninfo_to_dict(addresses) | {"target_session_attrs": _STANDBY}
+    return make_conninfo("", **wanted)
+
+
 def conninfo(url: str, application_name: str, limits: Limits | None = None) -> str:
     """Add our limits to `url`; raises psycopg.ProgrammingError where it is not a connection URL.
 
-    Of several servers, the one that can be written to is taken.
+    Of several servers, the one that can be written to is taken, or a standby (`of_standbys`).
     """
     bounds = limits or Limits()
     parts = conninfo_to_dict(url)
     has_several = "," in str(parts.get("host", ""))
-    chosen = {"target_session_attrs": "read-write"} if has_several else {}
+    is_of_standbys = parts.get("target_session_attrs") == _STANDBY
+    chosen = {"target_session_attrs": "read-write"} if has_several and not is_of_standbys else {}
     settings = {
         "statement_timeout": bounds.statement_s,
         "lock_timeout": bounds.lock_s,
@@ -198,7 +217,7 @@ async def connect(url: str, application_name: str, limits: Limits | None = None)
     can be had.
     """
     conn = await Connection.connect(conninfo(url, application_name, limits), autocommit=True)
-    conn.answer_s = _answer_s(limits)
+    conn.answer_s = answer_s(limits)
     return conn
 
 
@@ -214,7 +233,7 @@ def pool(
     """Return a pool that is not open yet: `async with pool(...) as connections`."""
 
     async def configure(conn: Connection) -> None:
-        conn.answer_s = _answer_s(limits)
+        conn.answer_s = answer_s(limits)
 
     return Pool(
         conninfo(url, application_name, limits),
@@ -232,7 +251,7 @@ def pool(
     )
 
 
-def _answer_s(limits: Limits | None) -> float:
+def answer_s(limits: Limits | None) -> float:
     """Return how long to wait for an answer: longer than a server that works waits itself."""
     return (limits or Limits()).statement_s + _ANSWER_S
 

@@ -58,7 +58,7 @@ async def reading(connections: Pool, org_id: UUID) -> AsyncIterator[Connection]:
     Raises OperationalError where no connection comes free in time.
     """
     async with connections.connection(org_id=org_id) as conn, conn.transaction():
-        await conn.execute(_READ_FOR, (org_id,))
+        await read_for(conn, org_id)
         yield conn
 
 
@@ -84,6 +84,11 @@ async def act_for(conn: Connection, org_id: UUID, actor: Actor | None = None) ->
     """Make `org_id` the tenant of the transaction that is open on `conn`."""
     written_down = "" if actor is None else msgspec.json.encode(actor).decode()
     await conn.execute(_ACT_FOR, (org_id, written_down))
+
+
+async def read_for(conn: Connection, org_id: UUID) -> None:
+    """Make `org_id` the tenant of the transaction that is open on `conn`, which only reads."""
+    await conn.execute(_READ_FOR, (org_id,))
 
 
 async def is_row_security_bypassed(conn: Connection) -> bool:

@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg import sql
 
 from db.core.connect import Connection
-from db.core.fetch import columns, value_of
+from db.core.fetch import columns, rows_of, value_of
 from db.fixes.areas import Area
 
 
@@ -101,22 +101,30 @@ SELECT org_id, tracker_id, hour, fixes, south, west, north, east FROM counted WH
 """
 
 
-async def count_again(conn: Connection, most: int) -> int:
-    """Count the fixes of marked hours again, and remove up to `most` marks; how many it were.
+class Mark(NamedTuple):
+    id: int
+    hour: TrackerHour
 
-    Marks that others make meanwhile stay.
-    """
-    cursor = await conn.execute(
-        "SELECT id, org_id, tracker_id, hour FROM fix_hours_changed ORDER BY id LIMIT %s", (most,)
+
+async def marks(conn: Connection, most: int) -> list[Mark]:
+    """Return the oldest marks."""
+    rows = await rows_of(
+        conn,
+        "SELECT id, org_id, tracker_id, hour FROM fix_hours_changed ORDER BY id LIMIT %s",
+        (most,),
     )
-    marks = await cursor.fetchall()
-    if marks:
-        org_ids, tracker_ids, hours = columns(sorted({row[1:] for row in marks}))
-        values = {"org_ids": org_ids, "tracker_ids": tracker_ids, "hours": hours}
-        await conn.execute(_COUNT_AGAIN, values)
-        ids = [row[0] for row in marks]
-        await conn.execute("DELETE FROM fix_hours_changed WHERE id = ANY (%s)", (ids,))
-    return len(marks)
+    return [Mark(row[0], TrackerHour(*row[1:])) for row in rows]
+
+
+async def count_again(conn: Connection, counted: Sequence[Mark]) -> None:
+    """Count the fixes of marked hours again, and remove these marks: one at least. Marks that
+    others make meanwhile stay.
+    """
+    org_ids, tracker_ids, hours = columns(sorted({mark.hour for mark in counted}))
+    values = {"org_ids": org_ids, "tracker_ids": tracker_ids, "hours": hours}
+    await conn.execute(_COUNT_AGAIN, values)
+    ids = [mark.id for mark in counted]
+    await conn.execute("DELETE FROM fix_hours_changed WHERE id = ANY (%s)", (ids,))
 
 
 # API ----------------------------------------------------------------------------------------------

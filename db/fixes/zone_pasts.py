@@ -70,7 +70,6 @@ SELECT string_agg(uuid_send(fix.asset_id) || uuid_send(fix.tracker_id)
          ORDER BY looked_at.asset_id, g.time, g.seq LIMIT %(most)s) AS fix
 """
 )
-_CLASSES = "SELECT id, asset_class FROM assets WHERE id = ANY (%s)"
 
 
 class PastSpan(NamedTuple):
@@ -99,9 +98,3 @@ async def around(
         await cursor.execute(statement, values)
         row = await cursor.fetchone()
     return np.frombuffer(row[0] or b"" if row else b"", PAST_DTYPE)
-
-
-async def classes(conn: Connection, asset_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Return the class of each asset."""
-    cursor = await conn.execute(_CLASSES, (list(asset_ids),))
-    return dict(await cursor.fetchall())

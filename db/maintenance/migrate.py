@@ -3,6 +3,8 @@
 A new database gets `db/schema.sql`, which the ledger calls `base`, and then the numbered files of
 `db/migrations`. Each runs once, in its own transaction, as opsc_owner; its SHA-256 is kept, and a
 file that was changed after it ran is refused. An advisory lock lets one process migrate at a time.
+The first line of a file says whether the roles of the version before may go on meanwhile
+(`Migration.kind`).
 A database that has the 67 migrations of version 0.8.0 has the schema of `base`: its ledger is
 replaced. What needs a superuser (extensions, roles) is `db/bootstrap.sql`: run where the login is
 one, else shown in BootstrapNeeded.
@@ -12,14 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
+from time import monotonic, sleep
 from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 
 ROLES = ("opsc_owner", "opsc_app", "opsc_ingest", "opsc_listen", "opsc_deliver")
 
 _BASE = 0
+_ONLINE = "online"
+# All that come later wait for who waits for a lock: for less than they have.
+_LOCK_S, _PAUSE_S, _TRIES = 2, 2, 30
+_ENDING_S = 10  # a role that was stopped may be connected for a moment yet
 _LOCK = 0x0707_5C01  # any number that is ours alone
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -51,6 +59,17 @@ class BootstrapNeeded(MigrationError):
         self.statements = statements
 
 
+class RolesConnected(MigrationError):
+    """A migration needs the roles stopped, and some of them are connected."""
+
+    def __init__(self, offline: "Migration", connected: list[str]) -> None:
+        super().__init__(
+            f"the roles have to be stopped for {offline.name} ({offline.kind}), and these are"
+            f" connected: {', '.join(connected)}. Nothing was migrated. Stop them first; --force"
+            " migrates nevertheless"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One numbered file, or `base` with the number 0."""
@@ -58,6 +77,18 @@ class Migration:
     version: int
     name: str
     text: str
+
+    @property
+    def kind(self) -> str:
+        """`online`: the roles of the version before go on while it runs and after it; or
+        `offline: why`. What does not say is offline: `base`, and all before 0018.
+        """
+        first = self.text.partition("\n")[0].removeprefix("-- ")
+        return first if first == _ONLINE or first.startswith("offline: ") else "offline"
+
+    @property
+    def is_online(self) -> bool:
+        return self.kind == _ONLINE
 
     @property
     def sha256(self) -> str:
@@ -75,10 +106,12 @@ def migrations() -> list[Migration]:
     return [base, *sorted(numbered, key=lambda migration: migration.version)]
 
 
-def migrate(url: str) -> list[str]:
+def migrate(url: str, *, force: bool = False) -> list[str]:
     """Apply what is missing and return the names of the applied migrations.
 
-    `url`: a login that is a superuser, or a member of opsc_owner in a bootstrapped database.
+    `url`: a login that is a superuser, or a member of opsc_owner in a bootstrapped database. force:
+    also what is offline while roles are connected. Raises MigrationError; RolesConnected before
+    anything is applied.
     """
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
@@ -86,7 +119,10 @@ def migrate(url: str) -> list[str]:
         conn.execute("SET ROLE opsc_owner")
         with conn.transaction():
             conn.execute(_LEDGER)
-        return [_apply(conn, migration) for migration in missing(_ledger(conn))]
+        wanted = missing(_ledger(conn))
+        if not force:
+            _check_stopped(conn, wanted)
+        return [_apply(conn, migration) for migration in wanted]
 
 
 def bootstrap(url: str) -> None:
@@ -185,8 +221,52 @@ def _check_last_ledger(applied: Mapping[int, tuple[str, str]]) -> None:
         )
 
 
+def _check_stopped(conn: _Sync, wanted: list[Migration]) -> None:
+    """Raise RolesConnected where one needs the roles stopped, and they are not soon."""
+    offline = next((migration for migration in wanted if not migration.is_online), None)
+    if offline is None:
+        return
+    until_s = monotonic() + _ENDING_S
+    while connected := _connected_roles(conn):
+        if monotonic() >= until_s:
+            raise RolesConnected(offline, connected)
+        sleep(0.1)
+
+
+def _connected_roles(conn: _Sync) -> list[str]:
+    """Return who is connected to this database with the login of a role."""
+    rows = conn.execute(
+        """
+        SELECT DISTINCT coalesce(nullif(application_name, ''), usename)
+          FROM pg_stat_activity
+         WHERE datname = current_database() AND usename = ANY (%s) AND pid <> pg_backend_pid()
+         ORDER BY 1
+        """,
+        ([role for role in ROLES if role != "opsc_owner"],),
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
 def _apply(conn: _Sync, migration: Migration) -> str:
+    """Apply a migration, an online one when its locks are free; return its name."""
+    for tries_left in reversed(range(_TRIES if migration.is_online else 1)):
+        try:
+            _apply_once(conn, migration)
+            break
+        except LockNotAvailable as error:
+            if not tries_left:
+                raise MigrationError(
+                    f"{migration.name}: a transaction that lasts holds a lock that it needs."
+                    f" PostgreSQL says: {error}"
+                ) from error
+        sleep(_PAUSE_S)
+    return migration.name
+
+
+def _apply_once(conn: _Sync, migration: Migration) -> None:
     with conn.transaction():
+        if migration.is_online:
+            conn.execute(f"SET LOCAL lock_timeout = '{_LOCK_S}s'".encode())
         # A table with rows whose deferred triggers wait cannot be altered.
         conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
         if migration.version == _BASE and _ledger(conn):
@@ -197,7 +277,6 @@ def _apply(conn: _Sync, migration: Migration) -> str:
             "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
             (migration.version, migration.name, migration.sha256),
         )
-    return migration.name
 
 
 def _leave_last_ledger(conn: _Sync) -> None:

@@ -7,10 +7,11 @@ hour, and what was stored before is seen by the statement that adds up.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import numpy as np
 import structlog
@@ -36,6 +37,8 @@ _QUICK_S = 0.5
 _MOST_MARKS = 1_000  # in one transaction
 _RETRY_S = 2.0
 _HOUR_US = 3_600_000_000
+_HOUR_BITS = 32
+MarkedHour: TypeAlias = tuple[int, int, int]
 
 _log = structlog.get_logger("ingest")
 
@@ -43,30 +46,37 @@ _log = structlog.get_logger("ingest")
 @dataclass
 class HoursEnd:
     """until_us: fixes from before mark their hours. storing: held by a batch while it is stored,
-    and to move the end.
+    and to move the end. marked: what batches have marked since marks were last counted, by numbers
+    of organization, tracker and hour. They are not marked again.
     """
 
     until_us: int = MIN_TIME_US
     storing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    marked: set[MarkedHour] = field(default_factory=set[MarkedHour])
 
-    def changed_by(self, batch: FixBatch, registry: Registry) -> list[TrackerHour]:
+    def to_mark(self, batch: FixBatch) -> list[MarkedHour]:
         """Return the hours that fixes of the batch have to mark."""
-        rows = batch.rows[batch.rows["time_us"] < self.until_us]
-        if not len(rows):
+        rows = batch.rows
+        if not len(rows) or int(rows["time_us"].min()) >= self.until_us:
             return []
-        columns = (rows["organization"], rows["tracker"], rows["time_us"] // _HOUR_US)
-        return [
-            TrackerHour(
-                registry.organizations[organization],
-                registry.trackers[tracker],
-                to_datetime(hour * _HOUR_US),
-            )
-            for organization, tracker, hour in np.unique(np.stack(columns), axis=1).T.tolist()
-        ]
+        rows = rows[rows["time_us"] < self.until_us]
+        hours = rows["time_us"] // _HOUR_US
+        keys = rows["tracker"].astype(np.int64) << _HOUR_BITS | hours
+        _, first = np.unique(keys, return_index=True)
+        columns = (rows["organization"][first], rows["tracker"][first], hours[first])
+        found = zip(*(column.tolist() for column in columns), strict=True)
+        return [hour for hour in found if hour not in self.marked]
 
-    def is_passed_by(self, batch: FixBatch) -> bool:
-        """Whether a fix of the batch lies before the end."""
-        return len(batch) > 0 and int(np.min(batch.rows["time_us"])) < self.until_us
+
+def tracker_hours(hours: Iterable[MarkedHour], registry: Registry) -> list[TrackerHour]:
+    return [
+        TrackerHour(
+            registry.organizations[organization],
+            registry.trackers[tracker],
+            to_datetime(hour * _HOUR_US),
+        )
+        for organization, tracker, hour in hours
+    ]
 
 
 async def hours_end(conn: Connection) -> HoursEnd:
@@ -124,10 +134,15 @@ class HourKeeper:
         if newest - since >= _STEP:
             since = await self._add(conn, since, min(newest, since + self.at_once))
         self.metrics.hours_lag.set((now - since).total_seconds())
-        async with conn.transaction():
-            await leases.check(conn, leases.INGEST, self.epoch)
-            counted = await fix_hours.count_again(conn, _MOST_MARKS)
-        return counted == _MOST_MARKS or newest - since >= _STEP
+        marks = await fix_hours.marks(conn, _MOST_MARKS)
+        if marks:
+            # What is stored from here on marks its hour anew; what was stored before is counted.
+            async with self.end.storing:
+                self.end.marked.clear()
+            async with conn.transaction():
+                await leases.check(conn, leases.INGEST, self.epoch)
+                await fix_hours.count_again(conn, marks)
+        return len(marks) == _MOST_MARKS or newest - since >= _STEP
 
     async def _skip(self, conn: Connection, since: datetime | None, newest: datetime) -> datetime:
         """Return from when on there may be fixes that are not in the hours."""

@@ -195,9 +195,7 @@ class LogSource:
         """Look at the log now and then, until the connection ends. Raises LogLost."""
         log = self._connection
         while True:
-            self.waiting = sum(
-                [await log.depth(rabbitmq.queue_name(n)) for n in range(rabbitmq.QUEUES)]
-            )
+            self.waiting = await log.waiting()
             for reply_to in {one.reply_to for one in self._listeners.values()}:
                 # It comes back where the listener is gone.
                 log.publish(reply_to, link.evicted([]), is_mandatory=True)

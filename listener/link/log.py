@@ -10,6 +10,7 @@ order.
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -35,6 +36,8 @@ REFUSED_S = 0.5
 CONFIRM_S = 8.0
 """A node that confirms nothing for so long is given up for another one."""
 LOOK_S = 1.0
+COUNT_S = 15.0
+"""Between two looks at what waits in the log."""
 PAUSE_S = 0.5
 NOTES = 1_024
 """Connections in a block beside those that its messages are of."""
@@ -323,12 +326,23 @@ class LogKeeper:
             self._failure = None
             self._metrics.links.inc()
             _log.info("connected to the log", host=host[0], port=host[1])
-            while not log.lost.done():
-                await asyncio.wait({log.lost}, timeout=LOOK_S)
-                link.look()
+            counting = asyncio.create_task(self._count(log))
+            try:
+                while not log.lost.done():
+                    await asyncio.wait({log.lost}, timeout=LOOK_S)
+                    link.look()
+            finally:
+                counting.cancel()
         finally:
             log.close()
         self._fail(f"the connection to the log ended: {log.lost.result()}")
+
+    async def _count(self, log: LogConnection) -> None:
+        """Count what waits in the log, whoever leads ingest, until the connection ends."""
+        with suppress(LogLost):
+            while True:
+                self._metrics.log_blocks.set(await log.waiting())
+                await asyncio.sleep(COUNT_S)
 
     def _fail(self, text: str) -> None:
         if text != self._failure:

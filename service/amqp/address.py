@@ -1,6 +1,8 @@
 """The address of the log of RabbitMQ, as OPSC_LOG_URL has it."""
 
 import re
+import ssl
+from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import unquote
 
@@ -39,3 +41,24 @@ class LogAddress(NamedTuple):
         return cls(
             scheme == "amqps", unquote(user), unquote(password), tuple(hosts), unquote(vhost or "/")
         )
+
+
+def log_tls(address: LogAddress | None, ca: Path | None) -> ssl.SSLContext | None:
+    """Return the context of `amqps://`: TLS 1.3, which checks certificate and host name.
+
+    ca: OPSC_LOG_TLS_CA, else the system's authorities are believed. Raises ValueError.
+    """
+    if address is None:
+        return None
+    if not address.is_tls:
+        if ca is not None:
+            raise ValueError(
+                "OPSC_LOG_TLS_CA is given, but OPSC_LOG_URL has no TLS: write amqps://"
+            )
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise ValueError(f"OPSC_LOG_TLS_CA: cannot be used: {error}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context

@@ -15,7 +15,6 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 from zlib import crc32
@@ -42,6 +41,7 @@ CONNECT_S = 5.0
 ANSWER_S = 15.0
 """Longer than a queue takes to find another leader."""
 _TCP_S = 2.0
+_OTHER_VERSIONS = ("WRONG_VERSION_NUMBER", "TLSV1_ALERT_PROTOCOL_VERSION")
 _NEVER_MS = 10 * 365 * 24 * 3600 * 1000
 _ARGUMENTS = {
     "x-queue-type": "quorum",
@@ -155,6 +155,10 @@ class LogConnection:
     async def depth(self, queue: str) -> int:
         """Return how many messages wait in a queue, without those that were taken."""
         return (await self.call("queue_declare", queue, passive=True)).method.message_count
+
+    async def waiting(self) -> int:
+        """Return how many blocks wait for ingest, without those that it has taken."""
+        return sum([await self.depth(queue_name(number)) for number in range(QUEUES)])
 
     async def own_queue(self, name: str, on_message: Callable[[bytes], None]) -> None:
         """Make a queue that ends with this connection, for what is said to us or to all."""
@@ -287,11 +291,6 @@ async def declare(log: LogConnection) -> None:
         await log.call("queue_declare", queue_name(number), durable=True, arguments=_ARGUMENTS)
 
 
-def log_tls(address: LogAddress, ca: Path | None) -> ssl.SSLContext | None:
-    """Return the context of `amqps://`. ca: a file of certificates to trust, else the system's."""
-    return ssl.create_default_context(cafile=ca) if address.is_tls else None
-
-
 def _settle(future: asyncio.Future[Any], result: Any) -> None:
     if not future.done():
         future.set_result(result)
@@ -306,6 +305,10 @@ def _place(host: tuple[str, int]) -> str:
 
 def _text(error: BaseException) -> str:
     """Return an exception of pika in words; those of connecting hold their causes, in lists too."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason in _OTHER_VERSIONS:
+        return "it does not speak TLS 1.3"
     inner = getattr(error, "exceptions", None) or getattr(error, "exception", None) or error.args
     if isinstance(inner, list | tuple) and inner:
         inner = inner[-1]

@@ -21,23 +21,30 @@ def migrate(
     check: Annotated[
         bool, typer.Option("--check", help="Only check; exit code 1 if behind.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what is offline while roles are connected.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Bring the schema up to date.
+
+    A migration is online, or offline: then it is refused while roles are connected.
 
     The database is that of OPSC_DATABASE_URL (a superuser, or a member of opsc_owner where a
     superuser has prepared it), else the one of the `opsc up` that runs on this machine.
     """
     url = owner_url(data)
     try:
-        names = runner.pending(url) if check else runner.migrate(url)
+        names = runner.pending(url) if check else runner.migrate(url, force=force)
     except (DatabaseError, runner.MigrationError) as error:
         raise StackError(str(error)) from error
     word = "pending" if check else "applied"
+    kinds = {migration.name: migration.kind for migration in runner.migrations()}
     if as_json:
-        print(json.dumps({word: names}))
+        print(json.dumps({word: names, "kinds": [kinds[name] for name in names]}))
     else:
-        print("\n".join(f"{word}: {name}" for name in names) or "the schema is up to date")
+        lines = [f"{word}: {name} ({kinds[name]})" for name in names]
+        print("\n".join(lines) or "the schema is up to date")
     if check and names:
         raise typer.Exit(1)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -67,6 +69,21 @@ async def test_positions_are_erased_in_a_bucket(
     assert (await seen(database, tenant, store))[1] == 142
     named = {day.path for day in await objects_of(admin)}
     assert {one.path for one in store.objects(f"org={tenant.org_id}")} == named
+
+
+def test_what_is_written_by_half_does_not_stay(bucket: Bucket) -> None:
+    class Broken(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 0:
+                raise OSError("the pipe is gone")
+            return super().read(size)
+
+    store, path = store_at(bucket), f"org={uuid4()}/day=2026-03-01/half.parquet"
+    with pytest.raises(OSError, match="the pipe is gone"):
+        store.write(path, Broken(bytes(3_000_000)))
+    assert path not in {one.path for one in store.objects()}
+    store.write(path, BytesIO(b"whole"))
+    assert store.sha256(path)[1] == 5
 
 
 async def test_a_bucket_that_hangs_holds_up_nobody_for_long(

@@ -9,20 +9,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NAME = "localhost"
+LASTS = timedelta(days=60)
 
 
-def write_certificates(folder: Path) -> tuple[Path, Path, Path]:
+def write_certificates(folder: Path, *, lasts: timedelta = LASTS) -> tuple[Path, Path, Path]:
     """Return files in PEM: the authority, the chain of the server, the server's key."""
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name = _named("Audit authority")
     root = (
-        _built(root_name, root_name, root_key)
+        _built(root_name, root_name, root_key, LASTS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
         .sign(root_key, hashes.SHA256())
     )
     server = (
-        _built(_named(NAME), root_name, key)
+        _built(_named(NAME), root_name, key, lasts)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -46,7 +47,7 @@ def _named(text: str) -> x509.Name:
 
 
 def _built(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lasts: timedelta
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -56,7 +57,7 @@ def _built(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=60))
+        .not_valid_after(now + lasts)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

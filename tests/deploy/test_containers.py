@@ -132,11 +132,17 @@ def test_only_the_listener_is_reached_from_other_machines(services: Services) ->
     assert {address for address in addresses if not address.startswith("127.0.0.1:")} == {"8883"}
 
 
-def test_nginx_finds_the_api(services: Services) -> None:
+@pytest.mark.parametrize(
+    ("upstream", "service", "port"), [("api", "api", "8000"), ("listeners", "listen", "5055")]
+)
+def test_nginx_finds_what_it_passes_on_to(
+    services: Services, upstream: str, service: str, port: str
+) -> None:
     text = (DEPLOY / "nginx" / "ops-companion.conf").read_text()
-    servers = re.findall(r"server (127\.0\.0\.1:\d+);", text)
+    block = text[text.index(f"upstream ops_companion_{upstream}") :].partition("}")[0]
+    servers = re.findall(r"server (127\.0\.0\.1:\d+);", block)
     assert servers
-    assert {published(services["api"])[server] for server in servers} == {"8000"}
+    assert {published(services[service])[server] for server in servers} == {port}
 
 
 def test_prometheus_finds_every_role(services: Services) -> None:

@@ -18,7 +18,8 @@ from api.live.feeds.positions import PositionFeed
 from api.live.limits import LiveLimits
 from api.live.metrics import LiveMetrics
 from api.live.streams import Streams
-from db.core.connect import connect, pool
+from db.core.connect import Limits, connect, pool
+from db.core.standby import Standby
 from db.core.wakeups import WakeUps
 from ingest.metrics import IngestMetrics
 from listener.link.ingest_link import Sender
@@ -52,7 +53,9 @@ async def registries() -> list[CollectorRegistry]:
     """Return what the page of every role shows."""
     connections = pool("postgresql://nobody@127.0.0.1:1/none", "none", max_size=1)
     wake_ups = WakeUps(partial(connect, "postgresql://nobody@127.0.0.1:1/none", "none"))
-    api = ApiMetrics(connections.get_stats, wake_ups)
+    nowhere = "postgresql://127.0.0.1:1"
+    standby = Standby(connections, "postgresql://nobody@127.0.0.1:1/none", nowhere, Limits())
+    api = ApiMetrics(connections.get_stats, wake_ups, standby)
     ingest, deliver = IngestMetrics(), WebhookMetrics()
     streams = Streams(cast(ApiState, SimpleNamespace(connections=connections)), 1, LiveLimits())
     feeds = EventFeed(connections, poll_s=1), [PositionFeed(connections)]

@@ -99,7 +99,9 @@ def test_what_is_deployed_names_only_variables_that_exist(path: Path) -> None:
 
 def test_nginx_spreads_over_the_processes_that_the_page_starts() -> None:
     text = (DEPLOY / "nginx" / "ops-companion.conf").read_text()
-    ports = re.findall(r"server 127\.0\.0\.1:(\d+);", text)
+    upstream = text[text.index("upstream ops_companion_api") :].partition("}")[0]
+    ports = re.findall(r"server 127\.0\.0\.1:(\d+);", upstream)
+    assert ports
     assert (
         ports
         == re.findall(r"opsc-api@(\d+)", INSTALL_PAGE[INSTALL_PAGE.index("enable --now") :])[

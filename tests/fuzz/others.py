@@ -3,6 +3,8 @@ of the link.
 """
 
 import asyncio
+import ipaddress
+import re
 import socket
 from contextlib import suppress
 from typing import NamedTuple
@@ -61,8 +63,29 @@ def proxy(data: bytes) -> None:
     assert found == _plain_header(data)
 
 
+def _plain_line(data: bytes) -> tuple[str | None, bytes | None] | None:
+    """Read a header of version 1 at once."""
+    end = data.find(b"\r\n", 0, 107)
+    if end < 0:
+        return (None, None) if len(data) < 107 else None
+    line = rb"PROXY (?:UNKNOWN(?: .*)?|TCP([46]) ([^ ]*)(?: [^ ]*){3})"
+    found = re.fullmatch(line, data[:end], re.DOTALL)
+    if found is None or not found[1]:
+        return None if found is None else (None, data[end + 2 :])
+    try:
+        address = ipaddress.ip_address(found[2].decode("ascii"))
+    except ValueError:
+        return None
+    if str(address.version) != found[1].decode() or b"%" in found[2]:
+        return None
+    kind = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    return socket.inet_ntop(kind, address.packed), data[end + 2 :]
+
+
 def _plain_header(data: bytes) -> tuple[str | None, bytes | None] | None:
     """Read a header at once; None for one that is wrong, however little of it has come."""
+    if data and data[:6] == b"PROXY "[: len(data)]:
+        return _plain_line(data)
     signature = bytes.fromhex("0d0a0d0a000d0a515549540a")
     if data[:12] != signature[: len(data)]:
         return None

@@ -5,14 +5,18 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from uuid import uuid4
 
 import pytest
 
+from listener.link.log import LogKeeper, LogSender
+from listener.metrics import ListenerMetrics
 from mqtt import BrokerAddress, Session, SessionOptions, Subscription
 from service.amqp import rabbitmq
 from service.amqp.address import LogAddress
 from stack.servers.postgres import free_port
 from telemetry.topics import ack_topic
+from tests.audit.certificates import NAME
 from tests.ingest.conftest import fix
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.listener.registering import registered, rotate
@@ -26,9 +30,10 @@ SESSION_TAKEN_OVER = 0x8E
 
 
 @contextmanager
-def with_log(database: DatabaseUnderTest, url: str) -> Iterator[System]:
+def with_log(database: DatabaseUnderTest, url: str, **settings: str) -> Iterator[System]:
     """Provide both roles, whose way to one another is the log."""
-    with running(database, {"OPSC_LOG_URL": url}, {"OPSC_LOG_URL": url}) as system:
+    way = {"OPSC_LOG_URL": url, **settings}
+    with running(database, way, way) as system:
         yield system
 
 
@@ -142,6 +147,22 @@ async def stands_still(fleet: Fleet) -> None:
     assert fleet.acknowledged == answered
 
 
+async def test_a_listener_shows_what_waits_while_no_ingest_leads(
+    log_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listener.link.log.COUNT_S", 0.1)
+    address, metrics = LogAddress.parse(log_url), ListenerMetrics()
+    keeper = LogKeeper(address, LogSender(uuid4()), metrics, None)
+    keeping = asyncio.create_task(keeper.run())
+    await until(lambda: keeper.trouble is None)
+    log = await rabbitmq.connect(address, address.hosts[0], "test")
+    for number in range(3):
+        log.publish(rabbitmq.queue_name(number), b"block", is_lasting=True)
+    await until(lambda: "opsc_listener_log_blocks 3.0" in metrics.page().decode())
+    log.close()
+    keeping.cancel()
+
+
 async def test_devices_wait_while_the_log_lacks_memory(
     tenant: Tenant, system: System, log_server: LogUnderTest
 ) -> None:
@@ -221,3 +242,13 @@ async def asking(tenant: Tenant) -> Vehicle:
     await tenant.wants_receipts(vehicle)
     await rotate(tenant, vehicle.tracker_id, "secret")
     return vehicle
+
+
+async def test_both_roles_speak_tls_with_a_log_of_an_authority_of_their_own(
+    database: DatabaseUnderTest, tenant: Tenant, log_server: LogUnderTest
+) -> None:
+    url, authority = log_server.new_url(tls_host=NAME), str(log_server.authority)
+    with with_log(database, url, OPSC_LOG_TLS_CA=authority) as system:
+        async with sending(tenant, system.port, by_log=True) as fleet:
+            await fleet.progress(200)
+        await nothing_is_left(system.listener)

@@ -23,6 +23,21 @@ MAINS: Mapping[str, Main] = {
 SECRET = "Sw0rdfish"
 NO_PEM = __file__
 MISSING = "/x cannot be read: No such file or directory"
+PLAIN_LOG, TLS_LOG = (f"{scheme}://u:{SECRET}@127.0.0.1" for scheme in ("amqp", "amqps"))
+WITH_A_LOG = (
+    ("OPSC_LOG_URL", f"amqp://u:{SECRET}@", "must be a URL like amqp://user:password@host"),
+    ("OPSC_LOG_TLS_CA", {"OPSC_LOG_URL": TLS_LOG, "OPSC_LOG_TLS_CA": "/x"}, MISSING),
+    (
+        "OPSC_LOG_TLS_CA",
+        {"OPSC_LOG_URL": TLS_LOG, "OPSC_LOG_TLS_CA": NO_PEM},
+        "cannot be used: [X509",
+    ),
+    (
+        "OPSC_LOG_TLS_CA",
+        {"OPSC_LOG_URL": PLAIN_LOG, "OPSC_LOG_TLS_CA": NO_PEM},
+        "is given, but OPSC_LOG_URL has no TLS: write amqps://",
+    ),
+)
 GOOD = {
     "OPSC_DATABASE_URL": "postgresql://user:word@127.0.0.1:5432/opsc",
     "OPSC_SECRET_KEY": base64.urlsafe_b64encode(bytes(32)).decode(),
@@ -53,6 +68,7 @@ WITH_A_KEY = (
 HTTP_FORM = "must be host:port like 127.0.0.1:9101"
 OF_ROLE = {
     "listen": (
+        *WITH_A_LOG,
         ("OPSC_TLS_CERT", {"OPSC_TLS_CERT": "/x", "OPSC_TLS_KEY": NO_PEM}, MISSING),
         (
             "OPSC_TLS_CERT",
@@ -113,6 +129,7 @@ OF_ROLE = {
         ("OPSC_TLS_KEY", {"OPSC_TLS_KEY": "/x", "OPSC_TLS_CERT": NO_PEM}, MISSING),
     ),
     "ingest": (
+        *WITH_A_LOG,
         ("OPSC_INGEST_LINK", "nowhere", "must be an address like unix:/run/opsc/ingest.sock"),
         *(
             (

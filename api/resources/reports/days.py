@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.documents.track_map import track_map
 from api.http import fields
 from api.http.encoding import time_text
-from api.request.access import Access, Reader
+from api.request.access import Access, HistoryReader
 from api.request.paging import ListOf
 from api.request.route import TenantRoute
 from api.resources.reports.answers import TYPES, Rows
@@ -68,7 +68,7 @@ class DayReportItem(ThingItem):
     responses=TYPES,
 )
 async def list_report_day(
-    request: Request, access: Reader, query: Annotated[MovementQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[MovementQuery, Query()]
 ) -> Response:
     """List what things did on each day of which something is known, in order of name and day."""
 

@@ -7,6 +7,7 @@ what is said of a day does not depend on the others (`geofence.trips.days`).
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, Field
@@ -24,6 +25,7 @@ from api.resources.reports.answers import Report, Rows, answered, wanted_form
 from api.resources.reports.query import MovementQuery, Span, Window, filter_of, window_of
 from archive.trips import FixesOf, TooManyFixes, worked_out
 from db.core.connect import Connection
+from db.core.standby import again_by_primary
 from db.fixes.fix_filters import FixFilter
 from db.resources import reported
 from db.resources.reported import ReportedThing, ReportFilter
@@ -149,7 +151,7 @@ async def _worked(
     )
     fixes = FixesOf(access.transaction, access.state.archive)
     try:
-        track, found = await worked_out(fixes, wanted, _RULES)
+        track, found = await again_by_primary(partial(worked_out, fixes, wanted, _RULES))
     except TooManyFixes as error:
         if len(spans) == 1:
             message = f"{thing.name} has more than {error.most:,} fixes around {spans[0].day}."

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import optional_time_text, time_text
-from api.request.access import Access, Reader
+from api.request.access import Access, HistoryReader
 from api.request.paging import ListOf
 from api.request.route import TenantRoute
 from api.resources.reports.answers import TYPES, Rows
@@ -71,7 +71,7 @@ class StopReportItem(PartItem):
     responses=TYPES,
 )
 async def list_report_trips(
-    request: Request, access: Reader, query: Annotated[MovementQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[MovementQuery, Query()]
 ) -> Response:
     """List the trips of several things that share an instant with the time, in order of name and
     time.
@@ -87,7 +87,7 @@ async def list_report_trips(
     responses=TYPES,
 )
 async def list_report_stops(
-    request: Request, access: Reader, query: Annotated[MovementQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[MovementQuery, Query()]
 ) -> Response:
     """List the stops of several things that share an instant with the time, in order of name and
     time.
@@ -106,8 +106,7 @@ def _rows(
         async for worked in all_worked:
             found = [each for each in worked.found if isinstance(each.what, kind)]
             asset_id = None if query.is_of_employees else worked.thing.id
-            async with access.transaction() as conn:
-                zones = await zones_of(conn, asset_id, found)
+            zones = await zones_of(access.transaction, asset_id, found)
             yield [_common(query, worked, each) | _flat(item(each, zones)) for each in found]
 
     return rows

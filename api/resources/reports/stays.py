@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from itertools import product
 from typing import Annotated, Any
 from uuid import UUID
@@ -23,7 +24,7 @@ from api.documents.file_forms import Form
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, optional_time_text, time_text
 from api.http.problems import bad_parameter
-from api.request.access import Access, Reader
+from api.request.access import Access, HistoryReader
 from api.request.paging import ListOf
 from api.request.references import check_filters
 from api.request.route import TenantRoute
@@ -31,6 +32,7 @@ from api.resources.exports import PAGE_ROWS, columns_of
 from api.resources.reports.answers import TYPES, Report, Row, Rows, answered, wanted_form
 from api.resources.reports.query import ReportQuery, Window, filter_of, microseconds, window_of
 from api.resources.reports.sums import week_of
+from db.core.standby import again_by_primary
 from db.resources import reported
 from db.resources.reported import ReportedThing, ReportedVisit
 
@@ -112,7 +114,7 @@ class _Stays:
     responses=TYPES,
 )
 async def list_report_visits(
-    request: Request, access: Reader, query: Annotated[ReportQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[ReportQuery, Query()]
 ) -> Response:
     """List visits with names, and how long each was within the time; the oldest first."""
     return await _answered(request, access, query, "visits", VisitReportItem, _visit_rows)
@@ -125,7 +127,7 @@ async def list_report_visits(
     responses=TYPES,
 )
 async def list_report_presence(
-    request: Request, access: Reader, query: Annotated[PresenceQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[PresenceQuery, Query()]
 ) -> Response:
     """List how long assets were on site: by zone, client and asset, or by other groups."""
 
@@ -149,7 +151,8 @@ async def _answered(
         window = await window_of(conn, query, is_file=isinstance(form, Form))
 
     async def made() -> Rows:
-        all_rows = rows(await _stays(access, query, window), window)
+        stays = await again_by_primary(partial(_stays, access, query, window))
+        all_rows = rows(stays, window)
         for begin in range(0, len(all_rows), PAGE_ROWS):
             yield all_rows[begin : begin + PAGE_ROWS]
 

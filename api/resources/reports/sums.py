@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text
-from api.request.access import Reader
+from api.request.access import HistoryReader
 from api.request.paging import ListOf
 from api.request.route import TenantRoute
 from api.resources.reports.answers import TYPES, Rows
@@ -140,7 +140,7 @@ class _Sum:
     responses=TYPES,
 )
 async def list_report_distance(
-    request: Request, access: Reader, query: Annotated[SumQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[SumQuery, Query()]
 ) -> Response:
     """List how far things went: by thing and day, or by other groups."""
     rows = _rows(query, _distance)
@@ -154,7 +154,7 @@ async def list_report_distance(
     responses=TYPES,
 )
 async def list_report_utilization(
-    request: Request, access: Reader, query: Annotated[SumQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[SumQuery, Query()]
 ) -> Response:
     """List for how long things drove, idled and were parked: by thing and day, or by other groups.
     Days of which nothing is known count, too.

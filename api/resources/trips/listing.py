@@ -18,7 +18,7 @@ from api.documents.file_forms import LIST_FORMS, Shape
 from api.http import fields
 from api.http.encoding import id_text, optional_id_text, optional_time_text, time_text
 from api.http.problems import bad_parameter
-from api.request.access import Access, Reader
+from api.request.access import Access, HistoryReader
 from api.request.document_answers import varying
 from api.request.paging import ListOf, Page, Total
 from api.request.references import check_filters
@@ -36,8 +36,10 @@ from api.resources.exports import (
     shape_wanted,
     wanted_form,
 )
+from archive.reading import Transactions
 from archive.trips import EARLIEST, FixesOf, TooManyFixes, worked_out
 from db.core.connect import Connection
+from db.core.standby import again_by_primary
 from db.core.table import db_now
 from db.fixes.fix_filters import FixFilter
 from db.history import visits
@@ -157,7 +159,7 @@ STOPS = Shape(columns_of(StopItem), (("lat", "lon"),))
     responses=file_types(LIST_FORMS),
 )
 async def list_trips(
-    request: Request, access: Reader, query: Annotated[TripQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[TripQuery, Query()]
 ) -> Response:
     """List the trips of a machine, of a tracker or of an employee's trackers, newest first. As a
     file, all of them: the oldest first unless `sort` is given.
@@ -172,7 +174,7 @@ async def list_trips(
     responses=file_types(LIST_FORMS),
 )
 async def list_stops(
-    request: Request, access: Reader, query: Annotated[TripQuery, Query()]
+    request: Request, access: HistoryReader, query: Annotated[TripQuery, Query()]
 ) -> Response:
     """List the stops of a machine, of a tracker or of an employee's trackers, newest first. As a
     file, all of them: the oldest first unless `sort` is given.
@@ -200,8 +202,7 @@ async def _answered(
     found = await _found(Asker.of(access), query, kind)
     rows = _behind(found, page.after, descending=query.sort == "-started_at")
     rows = rows[page.fetch_offset : page.fetch_offset + page.fetch_limit]
-    async with access.transaction() as conn:
-        zones = await zones_of(conn, query.asset_id, rows)
+    zones = await zones_of(access.transaction, query.asset_id, rows)
     answer = await page.response(
         rows,
         page.total or Total(len(found)),
@@ -259,8 +260,7 @@ async def _pages(
     """Yield the rows page by page; the zones of each are read in a transaction of its own."""
     for begin in range(0, len(found), PAGE_ROWS):
         rows = found[begin : begin + PAGE_ROWS]
-        async with asker.transaction() as conn:
-            zones = await zones_of(conn, query.asset_id, rows)
+        zones = await zones_of(asker.transaction, query.asset_id, rows)
         yield [
             place.row(_Key(row.first_us), _common(query, row) | item(row, zones)) for row in rows
         ]
@@ -311,13 +311,20 @@ def _behind(
     ]
 
 
-async def zones_of(conn: Connection, asset_id: UUID | None, rows: Iterable[Found[Any]]) -> ZonesAt:
+async def zones_of(
+    transaction: Transactions, asset_id: UUID | None, rows: Iterable[Found[Any]]
+) -> ZonesAt:
     """Return the zones in which the machine was at the ends of trips and amid stops."""
     zones: dict[datetime, list[ZoneAt]] = {}
     times = sorted({at for row in rows for at in (row.started_at, row.middle, row.last_at)})
     if asset_id is None or not times:
         return zones
-    for zone in await visits.zones_at(conn, asset_id, times, MOST_ZONES):
+
+    async def read() -> list[ZoneAt]:
+        async with transaction() as conn:
+            return await visits.zones_at(conn, asset_id, times, MOST_ZONES)
+
+    for zone in await again_by_primary(read):
         zones.setdefault(zone.at, []).append(zone)
     return zones
 

@@ -20,20 +20,25 @@ from api.http import fields
 from api.http.encoding import id_text, ok, optional_time_text, time_text
 from api.http.problems import bad_parameter, not_found, unavailable
 from api.limits.turns import refusing_when_full
-from api.request.access import Access, Reader
+from api.request.access import Access, HistoryReader
 from api.request.references import check_filters
 from api.request.route import TenantRoute
 from api.resources.gps_areas import area_of
 from api.resources.zones.trial import max_speed_mps
 from api.trials.zone_trials import FIX_DTYPE, FoundTransition, TrialAnswer, TrialRequest
+from archive.pasts import Moment
+from db.archive import archived_days, past_times
+from db.core.connect import Connection
 from db.core.table import db_now
-from db.core.tenant import reading
 from db.fixes import zone_pasts
+from db.fixes.areas import Area
+from db.fixes.fix_filters import FixFilter
 from db.fixes.zone_pasts import PastSpan
 from db.history.binary_arrays import POSTGRES_EPOCH_US
 from db.resources import organizations, zones
+from db.resources.organizations import Organization
 from db.resources.zones import Zone
-from geofence.model.rules import MAX_ACCURACY_M, Rules
+from geofence.model.rules import COARSE_MARGIN, MAX_ACCURACY_M, Rules
 from geofence.shapes.stored import StoredShape, read_stored
 from geofence.zones.coverage import Coverage
 from telemetry.times import to_datetime, to_us
@@ -45,8 +50,7 @@ router = APIRouter(
 MOST_DAYS = 31
 MOST_FIXES = 200_000
 MOST_VISITS = 1_000
-# Whoever passes through between two fixes may have been so far away with both, in two hours.
-_MARGIN_DEG = 0.1
+_METRES_OF_DEGREE = 111_000  # of latitude, or fewer
 _A_DAY = timedelta(days=1)
 _EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 _Inferred = Annotated[str, fields.text(30, "segment")]
@@ -95,7 +99,7 @@ class PastQuery(fields.Query):
 
 @router.get("", operation_id="getZonePastVisits", response_model=PastVisits)
 async def get_past_visits(
-    access: Reader,
+    access: HistoryReader,
     zone_id: Annotated[fields.ZoneId, Path(alias="id")],
     query: Annotated[PastQuery, Query()],
 ) -> Response:
@@ -120,28 +124,34 @@ class _Past:
 
     async def request(self) -> TrialRequest:
         """Read the fixes, when it is the turn of the request. Raises Problem (400, 404)."""
-        async with reading(self._access.state.connections, self._access.caller.org_id) as conn:
+        async with self._access.transaction() as conn:
             await check_filters(conn, self._query)
             zone = await zones.find(conn, self._zone_id)
             if zone is None:
                 raise not_found("zone")
             span = _span(self._query, await db_now(conn))
             stored = await zones.find_shape(conn, zone)
-            area = area_of(Coverage(read_stored([stored]), [0]), _MARGIN_DEG)
             settings = await organizations.find(conn)
             rules = Rules(**settings.rules | zone.rules)
-            ids, hours = self._query.asset_id or (), _hours_around(rules)
-            fixes = await zone_pasts.around(conn, area, span, ids, hours, MOST_FIXES + 1)
+            ids = self._query.asset_id or ()
+            speeds = {
+                asset: max_speed_mps(settings, asset_class)
+                for asset, asset_class in await past_times.assets_of(conn, span, ids)
+            }
+            area = looked_at(stored, rules, settings, max(speeds.values(), default=0.0))
+            fixes = await zone_pasts.around(
+                conn, area, span, ids, hours_around(rules), MOST_FIXES + 1
+            )
+            await _check_not_archived(conn, span)  # afterwards: a day may just have moved
             self._is_cut = len(fixes) > MOST_FIXES
             assets, numbers = np.unique(_halves(fixes["asset_id"]), axis=0, return_inverse=True)
             self._assets = [UUID(bytes=asset.tobytes()) for asset in assets]
-            classes = await zone_pasts.classes(conn, self._assets)
         cut_us = _time_us(fixes)[-1:].tolist() if self._is_cut else []
         judged_to_us = [to_us(span.until)] * len(self._assets)
         judged_to_us[len(judged_to_us) - len(cut_us) :] = cut_us  # fixes come by asset
         return TrialRequest(
             **_terms(zone, stored, settings.rules),
-            max_speed_mps=[max_speed_mps(settings, classes[asset]) for asset in self._assets],
+            max_speed_mps=[speeds[asset] for asset in self._assets],
             max_accuracy_m=settings.max_accuracy_m or MAX_ACCURACY_M,
             since_us=to_us(span.since),
             until_us=to_us(span.until),
@@ -161,10 +171,9 @@ class _Past:
         visits: list[list[dict[str, Any]]] = [[] for _ in self._assets]
         for each in found:
             if each.transition == "enter":
-                asset_id = id_text("ast", self._assets[each.asset])
-                visits[each.asset].append(_begun(asset_id, each))
+                visits[each.asset].append(begun(self._assets[each.asset], each))
             elif each.transition == "exit":
-                _end(visits[each.asset][-1], each)
+                end(visits[each.asset][-1], each)
         return visits
 
 
@@ -178,7 +187,34 @@ def _span(query: PastQuery, now: datetime) -> PastSpan:
     return PastSpan(since, until)
 
 
-def _hours_around(rules: Rules) -> int:
+async def _check_not_archived(conn: Connection, span: PastSpan) -> None:
+    """Raise Problem (400) where fixes of the time are archived."""
+    extent = await archived_days.extent(conn, FixFilter(since=span.since, until=span.until))
+    if extent is not None:
+        message = (
+            f"Fixes of up to {extent.last} are archived: ask from later on, or for a file of"
+            " past-visits (POST /v1/exports)."
+        )
+        raise bad_parameter("from", message)
+
+
+def looked_at(
+    stored: StoredShape, rules: Rules, settings: Organization, max_speed_mps: float
+) -> Area:
+    """Return what lies so near a zone that it matters where: what fixes beyond it say is that they
+    are outside, and no way between two of them is a passing through, since it would be too fast or
+    too long ago. max_speed_mps: of machines, at most.
+    """
+    margin_m = (
+        rules.max_gap_seconds * max_speed_mps / 2
+        + rules.exit_buffer_m
+        + rules.accuracy_clamp_m
+        + COARSE_MARGIN * (settings.max_accuracy_m or MAX_ACCURACY_M)
+    )
+    return area_of(Coverage(read_stored([stored]), [0]), margin_m / _METRES_OF_DEGREE)
+
+
+def hours_around(rules: Rules) -> int:
     """Return how many hours with fixes tell how a machine came, and that it left: as many as it may
     take to confirm either.
     """
@@ -216,9 +252,10 @@ def _packed(fixes: Any, assets: Any) -> Any:
     return rows
 
 
-def _begun(asset_id: str, enter: FoundTransition) -> dict[str, Any]:
+def begun(asset_id: UUID, enter: Moment | FoundTransition) -> dict[str, Any]:
+    """Return a PastVisit that lasts."""
     return {
-        "asset_id": asset_id,
+        "asset_id": id_text("ast", asset_id),
         "entered_at": time_text(to_datetime(enter.time_us)),
         "entry_lat": enter.lat,
         "entry_lon": enter.lon,
@@ -232,7 +269,8 @@ def _begun(asset_id: str, enter: FoundTransition) -> dict[str, Any]:
     }
 
 
-def _end(visit: dict[str, Any], exit_: FoundTransition) -> None:
+def end(visit: dict[str, Any], exit_: Moment | FoundTransition) -> None:
+    """Make a PastVisit one that ended."""
     left_at = to_datetime(exit_.time_us)
     entered_at = datetime.fromisoformat(visit["entered_at"])
     visit |= {

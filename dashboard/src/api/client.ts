@@ -6,6 +6,8 @@ import { problemIn } from './problem'
 export type Schemas = components['schemas']
 
 let csrfToken: string | null = null
+/** Behind the newest change of this page: what is read from now on has to show it. */
+let position = 0
 
 /** Set what goes with each request that changes something; null: nobody is signed in. */
 export function setCsrfToken(token: string | null): void {
@@ -19,7 +21,11 @@ api.use({
     if (csrfToken !== null && request.method !== 'GET') {
       request.headers.set('X-CSRF-Token', csrfToken)
     }
+    if (position > 0) request.headers.set('OPSC-Position', String(position))
     return request
+  },
+  onResponse({ response }) {
+    position = Math.max(position, Number(response.headers.get('OPSC-Position') ?? 0))
   },
 })
 

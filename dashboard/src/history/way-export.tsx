@@ -36,7 +36,14 @@ export function WayExport(props: { asset: string; from: string; to: string }) {
         ))}
       </div>
       {save.error && <ProblemNote problem={problemOf(save.error)} />}
-      {mayExportLater && <ExportLater key={`${asset} ${from} ${to}`} filters={{ asset_id: asset, from, to }} />}
+      {mayExportLater && (
+        <ExportLater
+          key={`${asset} ${from} ${to}`}
+          list="gps-events"
+          form="parquet"
+          filters={{ asset_id: asset, from, to }}
+        />
+      )}
     </>
   )
 }

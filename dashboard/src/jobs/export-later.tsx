@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { api, data } from '../api/client'
+import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
 import { useSay } from '../texts/texts'
 import { Button, ProblemNote } from '../ui/forms'
@@ -7,12 +7,16 @@ import { fileOf, isOpen, progressOf, textOf } from './jobs'
 
 const LOOK_MS = 1_000
 
-/** Fixes as a file that a job writes: how far it is, and where it is then. */
-export function ExportLater({ filters }: { filters: Record<string, string> }) {
+const FORMATS = { csv: 'CSV', parquet: 'Parquet' } as const
+
+/** A list as a file that a job writes: how far it is, and where it is then. */
+export function ExportLater(props: {
+  list: Schemas['NewExport']['list']
+  form: keyof typeof FORMATS
+  filters: Record<string, string>
+}) {
   const say = useSay()
-  const begin = useMutation({
-    mutationFn: () => data(api.POST('/v1/exports', { body: { list: 'gps-events', form: 'parquet', filters } })),
-  })
+  const begin = useMutation({ mutationFn: () => data(api.POST('/v1/exports', { body: props })) })
   const id = begin.data?.id
   const job = useQuery({
     queryKey: ['jobs', id],
@@ -26,7 +30,7 @@ export function ExportLater({ filters }: { filters: Record<string, string> }) {
     <>
       <div className="row">
         <Button onPress={() => begin.mutate()} isPending={begin.isPending}>
-          {say('export-later', { format: 'Parquet' })}
+          {say('export-later', { format: FORMATS[props.form] })}
         </Button>
         {shown && (
           <span role="status">

@@ -267,7 +267,7 @@ past-last = { $days ->
    *[other] die letzten { $days } Tage
 }
 past-nobody = Niemand war hier.
-past-cut = Es gab mehr, als gezeigt werden kann: einen kürzeren Zeitraum wählen.
+past-cut = Es gab mehr, als gezeigt werden kann: einen kürzeren Zeitraum wählen oder alles als Datei vorbereiten lassen.
 try = An den letzten 24 Stunden erproben
 trial = Die letzten 24 Stunden
 trial-counts = { $machines ->
@@ -1095,6 +1095,7 @@ problem-invalid-idempotency-key = Die Anfrage wurde nicht verstanden. Laden Sie 
 problem-invalid-json = Die Anfrage wurde nicht verstanden. Laden Sie die Seite neu.
 problem-invalid-multipart = Die Datei kam nicht ganz an. Versuchen Sie es noch einmal.
 problem-invalid-parameter = Etwas in der Adresse stimmt nicht:
+problem-invalid-position = Die Anfrage wurde nicht verstanden. Laden Sie die Seite neu.
 problem-last-admin = Es muss mindestens einen Administrator geben.
 problem-logo-refused = Dieses Bild kann nicht das Logo sein.
 problem-lot-not-used = Dieses Los wurde nicht verbraucht.

@@ -267,7 +267,7 @@ past-last = { $days ->
    *[other] the last { $days } days
 }
 past-nobody = Nobody was here.
-past-cut = There was more than can be shown: choose a shorter time.
+past-cut = There was more than can be shown: choose a shorter time, or have all of it prepared as a file.
 try = Try it over the last 24 hours
 trial = The last 24 hours
 trial-counts = { $machines ->
@@ -1095,6 +1095,7 @@ problem-invalid-idempotency-key = The request was not understood. Load the page 
 problem-invalid-json = The request was not understood. Load the page again.
 problem-invalid-multipart = The file did not arrive whole. Try again.
 problem-invalid-parameter = Something in the address is not right:
+problem-invalid-position = The request was not understood. Load the page again.
 problem-last-admin = There has to be one admin at least.
 problem-logo-refused = This picture cannot be the logo.
 problem-lot-not-used = This lot was not used.

@@ -4,7 +4,9 @@ import { useState } from 'react'
 import { Link } from 'react-router'
 import { api, data, type Schemas } from '../api/client'
 import { problemOf } from '../api/problem'
+import { ExportLater } from '../jobs/export-later'
 import { useAssetNames } from '../live/live'
+import { useHasRole } from '../session/session'
 import { useLanguage, useSay } from '../texts/texts'
 import { durationText, timeText } from '../texts/times'
 import { Choice } from '../ui/choice'
@@ -16,11 +18,15 @@ const AROUND_MS = 15 * 60_000 // what History shows before and after
 const DAYS = ['', '1', '7', '31'] as const
 type PastVisit = Schemas['PastVisit']
 
+function sinceOf(days: string): string {
+  return new Date(Date.now() - Number(days) * DAY_MS + 60_000).toISOString()
+}
+
 function usePast(zoneId: string, days: string) {
   return useQuery({
     queryKey: ['zones', zoneId, 'past', days],
     queryFn: ({ signal }) => {
-      const query = { from: new Date(Date.now() - Number(days) * DAY_MS + 60_000).toISOString() }
+      const query = { from: sinceOf(days) }
       return data(api.GET('/v1/zones/{id}/past-visits', { params: { path: { id: zoneId }, query }, signal }))
     },
     enabled: days !== '',
@@ -31,6 +37,7 @@ export function ZonePast(props: { zone: Zone }) {
   const say = useSay()
   const [days, setDays] = useState<string>('')
   const past = usePast(props.zone.id, days)
+  const mayExportLater = useHasRole('dispatcher')
   return (
     <section aria-label={say('past')}>
       <h3>{say('past')}</h3>
@@ -51,8 +58,15 @@ export function ZonePast(props: { zone: Zone }) {
           <PastRow key={`${visit.asset_id} ${visit.entered_at}`} visit={visit} />
         ))}
       </ul>
+      {past.data && mayExportLater && <PastFile key={`${props.zone.id} ${days}`} zoneId={props.zone.id} days={days} />}
     </section>
   )
+}
+
+/** All of the days that were chosen, as a file. */
+function PastFile(props: { zoneId: string; days: string }) {
+  const [filters] = useState({ zone_id: props.zoneId, from: sinceOf(props.days) })
+  return <ExportLater list="past-visits" form="csv" filters={filters} />
 }
 
 /** A visit leads to the way of the machine at that time. */

@@ -40,6 +40,12 @@ quorum_queue.continuous_membership_reconciliation.target_group_size = 3
 quorum_queue.continuous_membership_reconciliation.interval = 30000
 cluster_formation.peer_discovery_backend = classic_config
 """
+_TLS = """
+listeners.ssl.1 = {address}:{port}
+ssl_options.certfile = {home}/chain.pem
+ssl_options.keyfile = {home}/key.pem
+ssl_options.versions.1 = tlsv1.3
+"""
 
 
 class RabbitProgram(NamedTuple):
@@ -69,10 +75,12 @@ class RabbitNode:
     """A node: started, killed and started again on the same port and data."""
 
     def __init__(self, rabbit: Rabbit, name: str) -> None:
-        self.name, self.port = name, rabbit.kept.ports[name]
+        ports = rabbit.kept.ports
+        self.name, self.port = name, ports[name]
+        self.tls_port = None if rabbit.certificate is None else ports[f"{name} with TLS"]
         self.home = rabbit.home / name
         self._rabbit = rabbit
-        self._dist_port = rabbit.kept.ports[f"{name} for nodes"]
+        self._dist_port = ports[f"{name} for nodes"]
         self._process: Process | None = None
 
     @property
@@ -94,6 +102,9 @@ class RabbitNode:
         )
         for number, node in enumerate(self._rabbit.nodes, start=1):
             settings += f"cluster_formation.classic_config.nodes.{number} = {node.erlang_name}\n"
+        if self._rabbit.certificate is not None:
+            settings += _TLS.format(address=LOOPBACK, port=self.tls_port, home=self.home)
+            self.show(*self._rabbit.certificate)
         write_private(self.home / "rabbitmq.conf", settings, identity)
         write_private(self.home / "enabled_plugins", "[].", identity)
         # Names are looked up nowhere else, whatever the system's resolver says.
@@ -124,6 +135,11 @@ class RabbitNode:
         except OSError:
             return False
         return True
+
+    def show(self, chain: Path, key: Path) -> None:
+        """Have another certificate, from its start on, or from when it forgets what it has read."""
+        for name, file in (("chain.pem", chain), ("key.pem", key)):
+            write_private(self.home / name, file.read_text(), self._rabbit.identity)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -240,7 +256,7 @@ class RabbitNode:
 
 
 class Rabbit:
-    """Nodes below `home`, a cluster where they are several, and their epmd."""
+    """Nodes below `home`, a cluster where they are several, and their epmd.
 
     def __init__(
         self,
@@ -248,23 +264,31 @@ class Rabbit:
         count: int = 1,
         log: Callable[[str], Path] | None = None,
         program: RabbitProgram | None = None,
+        certificate: tuple[Path, Path] | None = None,
     ) -> None:
         self.program = program or rabbit_program()
         self.home = home
         self.log = log or (lambda name: home.parent / f"{name}.log")
         self.identity: OsUser | None = service_identity(owner_of=home)
         names = [f"rabbit-{number}" for number in range(1, count + 1)]
-        parts = [f"{name}{what}" for name in names for what in ("", " for nodes")]
+        what = ("", " for nodes") if certificate is None else ("", " for nodes", " with TLS")
+        parts = [name + suffix for name in names for suffix in what]
         self.kept = kept(home, ["user", "cookie"], ["epmd", *parts], self.identity)
         self.password, self.cookie = self.kept.passwords["user"], self.kept.passwords["cookie"]
         self.epmd_port = self.kept.ports["epmd"]
+        self.certificate = certificate
         self.nodes = [RabbitNode(self, name) for name in names]
         self._epmd: Process | None = None
 
-    def url(self, vhost: str = "") -> str:
-        """Return the URL at all nodes, as OPSC_LOG_URL takes it."""
-        hosts = ",".join(f"{LOOPBACK}:{node.port}" for node in self.nodes)
-        return f"amqp://opsc:{self.password}@{hosts}/{vhost}"
+    def url(self, vhost: str = "", tls_host: str | None = None) -> str:
+        """Return the URL at all nodes, as OPSC_LOG_URL takes it. tls_host: with TLS, by this name
+        of all.
+        """
+        if tls_host is None:
+            scheme, places = "amqp", [f"{LOOPBACK}:{node.port}" for node in self.nodes]
+        else:
+            scheme, places = "amqps", [f"{tls_host}:{node.tls_port}" for node in self.nodes]
+        return f"{scheme}://opsc:{self.password}@{','.join(places)}/{vhost}"
 
     def add_vhost(self, name: str) -> None:
         """Make a part that is empty."""

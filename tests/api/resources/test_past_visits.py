@@ -95,6 +95,22 @@ async def test_hours_far_away_make_no_difference(
     assert (await asked(org, zone_id)).json == before
 
 
+async def test_hours_that_are_left_out_make_no_way_through(
+    api: RunningApi, org: Organization
+) -> None:
+    """From the north it went to the south, and round the zone in an hour between."""
+    who = await carried(org)
+    north, south, east = (8.005, 48.0), (8.005, 46.0), (10.0, 47.0)
+    ways = [(0, INSIDE), (60, north), (120, north), (180, north), (299, north)]
+    ways += [(330, east), (360, south), (420, south), (480, south), (540, south), (660, INSIDE)]
+    store(api, org, who, *ways)
+    zone_id = await zone_of(org, max_gap_seconds=7_200)
+    before = (await asked(org, zone_id)).json["data"]
+    assert [visit["entered_at"] for visit in before] == [text(minute(0)), text(minute(660))]
+    await add_hours(api, 10_000)
+    assert (await asked(org, zone_id)).json["data"] == before
+
+
 async def test_too_much_is_cut_and_said(
     api: RunningApi, org: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:

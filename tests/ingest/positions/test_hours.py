@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from db.core.connect import connect
@@ -16,8 +17,9 @@ from db.fixes.areas import Area, Box
 from db.fixes.fix_filters import FixFilter
 from db.fixes.gps_history import Cut
 from db.history import retention
-from ingest.positions.hours import BEHIND, HourKeeper, hours_end
+from ingest.positions.hours import BEHIND, HourKeeper, HoursEnd, hours_end
 from ingest.transaction import LeaderTerm
+from telemetry.fix import FixBatch, blank_rows
 from telemetry.times import to_us
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import fix
@@ -27,6 +29,20 @@ from tests.servers import DatabaseUnderTest
 
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
 EAST_OF_13 = Area(Box(13.0, -90.0, 180.0, 90.0))
+
+
+def test_each_hour_of_each_tracker_is_to_be_marked() -> None:
+    chances = np.random.default_rng(1)
+    rows = blank_rows(2_000)
+    rows["organization"], rows["tracker"] = 3, chances.choice([0, 1, 70_000, 2**31 - 1], 2_000)
+    rows["time_us"] = to_us(START) + chances.integers(-200, 100, 2_000) * 3_600_000_000
+    end = HoursEnd(to_us(START), marked={(3, 1, to_us(START) // 3_600_000_000 - 1)})
+    places = zip(rows["tracker"].tolist(), rows["time_us"].tolist(), strict=True)
+    old = {(3, tracker, us // 3_600_000_000) for tracker, us in places if us < to_us(START)}
+    found = end.to_mark(FixBatch(rows))
+    assert len(found) == len(set(found)) > 600
+    assert set(found) == old - end.marked
+    assert HoursEnd().to_mark(FixBatch(rows)) == []
 
 
 @pytest.fixture
@@ -44,6 +60,13 @@ async def term(database: DatabaseUnderTest, tenant: Tenant) -> AsyncIterator[Lea
 
 def keeper_of(term: LeaderTerm) -> HourKeeper:
     return HourKeeper(term.epoch, term.hours_end, term.metrics)
+
+
+def beside(term: LeaderTerm, conn: Any) -> LeaderTerm:
+    """Return the same term by another connection, which is in no transaction."""
+    return LeaderTerm(
+        conn, term.epoch, term.memory, term.metrics, term.now_us, hours_end=term.hours_end
+    )
 
 
 async def send(term: LeaderTerm, vehicle: Vehicle, *fixes: dict[str, Any]) -> None:
@@ -102,6 +125,48 @@ async def test_a_late_fix_marks_its_hour_which_is_counted_again(
     assert marks(tenant) == 0
 
 
+async def test_an_hour_is_marked_once_until_it_is_counted(term: LeaderTerm, tenant: Tenant) -> None:
+    truck, other = await tenant.vehicle(), await tenant.vehicle()
+    await send(term, truck, fix(at(0), 13.5, 52.1))
+    await keep_all(term, at(90))
+    for minute in (1, 2, 3):
+        await send(term, truck, fix(at(minute), 13.7, 52.0))
+    await send(term, other, fix(at(4), 13.7, 52.0), fix(at(-30), 13.7, 52.0))
+    assert marks(tenant) == 3
+    await keep_all(term, at(90))
+    assert sorted(row[2] for row in kept(tenant)) == [1, 1, 4]
+    await send(term, truck, fix(at(5), 13.7, 52.0))
+    assert marks(tenant) == 1
+
+
+async def test_a_fix_that_comes_while_its_hour_is_counted_marks_it_again(
+    term: LeaderTerm, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truck = await tenant.vehicle()
+    await send(term, truck, fix(at(0), 13.5, 52.1))
+    await keep_all(term, at(90))
+    await send(term, truck, fix(at(1), 13.5, 52.1))
+    read, count = fix_hours.marks, fix_hours.count_again
+
+    async def slowly_read(conn: Any, most: int) -> list[fix_hours.Mark]:
+        await send(term, truck, fix(at(2), 13.5, 52.1))
+        return await read(conn, most)
+
+    async def slowly_counted(conn: Any, counted: Any) -> None:
+        await count(conn, counted)
+        async with await connect(tenant.database.url("opsc_ingest"), "test") as other:
+            await send(beside(term, other), truck, fix(at(3), 13.5, 52.1))
+
+    monkeypatch.setattr(fix_hours, "marks", slowly_read)
+    monkeypatch.setattr(fix_hours, "count_again", slowly_counted)
+    await keeper_of(term).keep_some(term.conn, at(90))
+    monkeypatch.undo()
+    assert kept(tenant)[0][2] == 3
+    assert marks(tenant) == 1
+    await keep_all(term, at(90))
+    assert kept(tenant)[0][2] == 4
+
+
 async def test_a_fix_that_comes_while_its_hour_is_added_marks_it(
     term: LeaderTerm, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,15 +178,7 @@ async def test_a_fix_that_comes_while_its_hour_is_added_marks_it(
     async def slow_add(conn: Any, since: datetime, until: datetime) -> None:
         await add(conn, since, until)
         async with await connect(tenant.database.url("opsc_ingest"), "test") as other:
-            leading = LeaderTerm(
-                other,
-                term.epoch,
-                term.memory,
-                term.metrics,
-                term.now_us,
-                hours_end=term.hours_end,
-            )
-            await send(leading, truck, fix(at(1), 13.9, 52.1))
+            await send(beside(term, other), truck, fix(at(1), 13.9, 52.1))
 
     monkeypatch.setattr(fix_hours, "add", slow_add)
     keeper = keeper_of(term)

@@ -108,10 +108,31 @@ async def test_a_proxy_speaks_for_itself_too(system: System, tenant: Tenant) -> 
         assert wire.connack() == 0
 
 
-def test_who_is_no_proxy_may_not_speak_as_one(system: System) -> None:
-    with Wire(system.port, source="127.0.0.4") as wire:
-        wire.send(struct.pack("!12sBBH", PROXY_SIGNATURE, 0x20, 0, 0) + connect("nobody"))
+async def test_a_proxy_may_speak_version_1(system: System, tenant: Tenant) -> None:
+    """As nginx does. What follows the line is the device's, whatever came with it."""
+    vehicle = await registered(tenant)
+    for line in (
+        b"PROXY TCP4 192.0.2.8 192.0.2.1 40000 1883",
+        b"PROXY TCP6 2001:db8:9::1 2001:db8::2 40000 1883",
+        b"PROXY UNKNOWN",
+        b"PROXY UNKNOWN ffff::1 ffff::2 1 2",
+    ):
+        with Wire(system.port, source="127.0.0.2") as wire:
+            wire.send(line + b"\r\n" + connect(vehicle.name))
+            assert wire.connack() == 0
+    for _ in range(2):
+        with Wire(system.port, source="127.0.0.2") as wire:
+            wire.send(b"PROXY TCP4 192.0.2.9 192.0.2.1 40000 1883\r\n" + connect("nobody"))
+            assert wire.connack() == BAD_USER_NAME_OR_PASSWORD
+    with proxied(system, "192.0.2.9") as wire:  # who is the same client
         assert is_cut(wire)
+
+
+def test_who_is_no_proxy_may_not_speak_as_one(system: System) -> None:
+    for header in (struct.pack("!12sBBH", PROXY_SIGNATURE, 0x20, 0, 0), b"PROXY UNKNOWN\r\n"):
+        with Wire(system.port, source="127.0.0.4") as wire:
+            wire.send(header + connect("nobody"))
+            assert is_cut(wire)
 
 
 def test_a_proxy_must_begin_with_its_header(system: System) -> None:
@@ -119,6 +140,10 @@ def test_a_proxy_must_begin_with_its_header(system: System) -> None:
         connect("nobody"),
         PROXY_SIGNATURE + b"\x31\x11\0\0",
         PROXY_SIGNATURE + b"\x21\x11\xff\xff",
+        b"PROXY TCP4 192.0.2.9\r\n" + connect("nobody"),
+        b"PROXY TCP4 2001:db8::1 ::1 1 2\r\n" + connect("nobody"),
+        b"PROXY UDP4 192.0.2.9 192.0.2.1 1 2\r\n" + connect("nobody"),
+        b"PROXY UNKNOWN " + b"x" * 100,
     ):
         with Wire(system.port, source="127.0.0.2") as wire:
             wire.send(wrong)

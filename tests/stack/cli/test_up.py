@@ -394,14 +394,23 @@ def test_commands_that_need_a_running_system_say_so(tmp_path: Path, command: lis
 def test_migrate_check_fails_until_the_schema_is_there(empty_database: DatabaseUnderTest) -> None:
     environment = {**os.environ, "OPSC_DATABASE_URL": empty_database.url("admin")}
 
-    def migrate(*arguments: str) -> int:
-        return subprocess.run(
-            [OPSC, "migrate", *arguments], env=environment, check=False, timeout=WAIT_S
-        ).returncode
+    def migrate(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [OPSC, "migrate", *arguments],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+        )
+        return done.returncode, done.stdout
 
-    assert migrate("--check") == 1
-    assert migrate() == 0
-    assert migrate("--check") == 0
+    code, pending = migrate("--check")
+    assert (code, pending.splitlines()[0]) == (1, "pending: base (offline)")
+    code, applied = migrate()
+    assert (code, applied) == (0, pending.replace("pending", "applied"))
+    assert migrate("--check") == (0, "the schema is up to date\n")
+    assert migrate("--check", "--json") == (0, '{"pending": [], "kinds": []}\n')
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Measurements of the log alone, without listeners and ingest."""
