@@ -200,6 +200,8 @@ def _listener_part(stack: Stack, role: Role, where: Listening) -> Part:
     page = _page(stack, "listener-metrics", "OPSC_LISTEN_HTTP", LISTEN_HTTP_PORT)
     stack.parts[role.name] = PartInfo(where.address, metrics_url=f"http://{page}/metrics")
     own = {"OPSC_LISTEN_HTTP": page, **where.variables(), **certificate_variables(stack)}
+    if stack.copies > 1:
+        own["OPSC_LISTEN_PROXY_NETWORKS"] = f"{LOOPBACK}/32"  # nginx
     return _role(stack, role, {**own, **_log(stack), **stack.variation.listener})
 
 

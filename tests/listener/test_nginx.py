@@ -9,12 +9,12 @@ import ssl
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from stack.host.process import Command, Process, wait_until
-from stack.host.programs import library_path, provided, servers_dir
+from stack.servers.cluster.nginx import nginx_program
 from stack.servers.postgres import free_port
 from tests.audit.certificates import NAME, write_certificates
 from tests.ingest.tenants import Tenant
@@ -25,21 +25,9 @@ from tests.servers import ANY_PORT, DatabaseUnderTest
 from tests.waiting import PATIENCE_S, until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-PROGRAM, MODULE = "usr/sbin/nginx", "usr/lib/nginx/modules/ngx_stream_module.so"
 START_S = 30.0
 AWAY = 1
 """A port at which nobody listens."""
-
-
-def nginx() -> Path:
-    """Return the root that has nginx: the system's, else that of a private copy."""
-    return provided(servers_dir() / "nginx", ("nginx", "libnginx-mod-stream"), _found)
-
-
-def _found(roots: Sequence[Path]) -> Path | None:
-    return next(
-        (one for one in roots if (one / PROGRAM).exists() and (one / MODULE).exists()), None
-    )
 
 
 @contextmanager
@@ -48,7 +36,8 @@ def nginx_before(folder: Path, listener: int, http_door: int) -> Iterator[tuple[
 
     Of each upstream the first listener is away.
     """
-    root = nginx()
+    nginx = nginx_program()
+    root = nginx.program.parents[2]
     trackers, https = free_port(ANY_PORT), free_port(ANY_PORT)
     text = (DEPLOY / "cluster" / "nginx.conf").read_text()
     temporary = " ".join(
@@ -59,7 +48,7 @@ def nginx_before(folder: Path, listener: int, http_door: int) -> Iterator[tuple[
         ("user www-data;", ""),
         ("/run/nginx.pid", f"{folder}/pid"),
         ("/var/log/nginx/", f"{folder}/"),
-        ("include /etc/nginx/modules-enabled/*.conf", f"load_module {root}/{MODULE}"),
+        ("include /etc/nginx/modules-enabled/*.conf", f"load_module {nginx.stream}"),
         ("/etc/nginx/mime.types", f"{root}/etc/nginx/mime.types"),
         ("/etc/nginx/sites-enabled/*.conf;", f"{folder}/site.conf; {temporary}"),
         ("10.0.0.1:8883", f"127.0.0.1:{AWAY}"),
@@ -88,11 +77,11 @@ def nginx_before(folder: Path, listener: int, http_door: int) -> Iterator[tuple[
     options = ("-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log")
     command = Command(
         name="nginx",
-        argv=[str(root / PROGRAM), *map(str, options), "-g", "daemon off;"],
+        argv=[str(nginx.program), *map(str, options), "-g", "daemon off;"],
         log=folder / "nginx.log",
         stop_signals=[(signal.SIGTERM, 5.0)],
         death_signal=signal.SIGTERM,
-        environment=library_path(root),
+        environment=nginx.environment,
     )
     process = Process(command)
     try:

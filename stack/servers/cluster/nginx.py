@@ -49,7 +49,8 @@ http {{
 {http}}}
 """
 _TCP = """    upstream {name} {{ least_conn; {servers} }}
-    server {{ listen {address}; proxy_pass {name}; }}
+    # Listeners hear the address of a device before its bytes.
+    server {{ listen {address}; proxy_pass {name}; proxy_protocol on; }}
 """
 _HTTP = """    upstream {name} {{ least_conn; {servers} keepalive 32; keepalive_timeout 3s; }}
     server {{
@@ -82,7 +83,7 @@ class Nginx(NamedTuple):
 
 class Door(NamedTuple):
     """An address, and those of the processes behind it. is_http: else bytes are handed on as they
-    are; certificate: of it and of those behind it.
+    are, after a line of the PROXY protocol; certificate: of it and of those behind it.
     """
 
     name: str

@@ -258,6 +258,9 @@ class RabbitNode:
 class Rabbit:
     """Nodes below `home`, a cluster where they are several, and their epmd.
 
+    certificate: chain and key of all nodes, which have a second port for TLS then.
+    """
+
     def __init__(
         self,
         home: Path,

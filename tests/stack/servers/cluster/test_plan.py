@@ -99,7 +99,8 @@ def test_nginx_has_one_process_and_asks_each_behind_it(tmp_path: Path) -> None:
     text = nginx.settings(program, tmp_path, DOORS)
     assert "master_process off;" in text
     tcp, http = text.split("http {")
-    assert "listen 127.0.0.1:1883;" in tcp
+    assert "listen 127.0.0.1:1883; proxy_pass listeners; proxy_protocol on;" in tcp
+    assert "proxy_protocol" not in http
     assert "listen 127.0.0.1:8000;" in http
     for part, ports in ((tcp, (1, 2)), (http, (3, 4))):
         assert all(f"server 127.0.0.1:{port} " in part for port in ports)
