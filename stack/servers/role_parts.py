@@ -66,8 +66,8 @@ async def start_roles(stack: Stack) -> None:
         reachable_home(stack.data_dir) / "postgres", _files_of_roles(stack), stack.say
     )
     stack.link_folder = _link_folder(stack)
-    stack.mail_folder = _mail_folder(stack)
     doors = _doors(stack)
+    stack.mail_folder = _mail_folder(stack)
     all_doors = [doors]
     if stack.copies > 1:
         all_doors = [_behind(doors) for _ in range(stack.copies)]

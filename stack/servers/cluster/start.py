@@ -28,11 +28,12 @@ from stack.servers.supervisor import Part
 
 COPIES = 2  # of each role
 HOME = "cluster"
-# Servers of its own; ports that two listeners cannot share; processes that would be several twice.
+# Servers and a proxy of its own; ports that two listeners cannot share; processes that would be
+# several twice.
 NOT_OF_A_CLUSTER = (
-    "OPSC_DATABASE_URL", "OPSC_LOG_URL", "OPSC_LISTEN_TLS12_PORT", "OPSC_LISTEN_PROCESSES",
-    "OPSC_API_PROCESSES", "OPSC_LISTEN_HTTP", "OPSC_INGEST_HTTP", "OPSC_DELIVER_HTTP",
-    "OPSC_API_HTTP", *BY_IMEI,
+    "OPSC_DATABASE_URL", "OPSC_LOG_URL", "OPSC_LISTEN_PROXY_NETWORKS", "OPSC_LISTEN_TLS12_PORT",
+    "OPSC_LISTEN_PROCESSES", "OPSC_API_PROCESSES", "OPSC_LISTEN_HTTP", "OPSC_INGEST_HTTP",
+    "OPSC_DELIVER_HTTP", "OPSC_API_HTTP", *BY_IMEI,
 )  # fmt: skip
 
 
