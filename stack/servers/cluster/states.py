@@ -34,8 +34,9 @@ def states(data_dir: Path, servers: Path | None = None) -> Mapping[str, Callable
         member.name: partial(_etcd, member) for member in etcd.members(ports, MACHINES)
     }
     machines = {name: patroni_state(ports[f"patroni of {name}"]) for name in names(MACHINES)}
+    of_all = list(machines.values())
     asked |= {
-        name: partial(machine_state, state, machines.values(), home / "postgres" / name)
+        name: partial(machine_state, state, of_all, home / "postgres" / name)
         for name, state in machines.items()
     }
     rabbit = Rabbit(home / "rabbitmq", MACHINES, program=rabbit_program(servers))
