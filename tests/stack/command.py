@@ -91,3 +91,16 @@ class Installation:
         """End the system where one runs."""
         if self._up is not None and self._up.process.poll() is None:
             self._up.end(signal.SIGTERM)
+
+
+def running(pids: set[int]) -> set[int]:
+    """Return those of the processes that have not ended."""
+    found: set[int] = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state not in "ZX":
+            found.add(pid)
+    return found

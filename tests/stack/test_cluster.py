@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from stack.servers.runtime import StackInfo, read_stack
-from tests.stack.command import OPSC, Up, opsc, plain_environment
+from tests.stack.command import OPSC, Up, opsc, plain_environment, running
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -108,18 +108,6 @@ def _is_postgres(pid: int) -> bool:
 
 def _children(pid: int) -> set[int]:
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-
-def running(pids: set[int]) -> set[int]:
-    found: set[int] = set()
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state not in "ZX":
-            found.add(pid)
-    return found
 
 
 def test_whatever_is_killed_goes_on_and_nothing_is_left(data_dir: Path) -> None:

@@ -29,7 +29,15 @@ from tests.db.catalog import catalogue
 from tests.db.version_0_8_0 import migrate_as_then
 from tests.ingest.tenants import Tenant, square
 from tests.servers import BrokerUnderTest, DatabaseUnderTest, Servers
-from tests.stack.command import OPSC, WAIT_S, Installation, Up, opsc, plain_environment
+from tests.stack.command import (
+    OPSC,
+    WAIT_S,
+    Installation,
+    Up,
+    opsc,
+    plain_environment,
+    running,
+)
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("programs")]
 
@@ -66,18 +74,6 @@ def descendants(pid: int) -> set[int]:
         children = below.get(waiting.pop(), [])
         found.update(children)
         waiting.extend(children)
-    return found
-
-
-def running(pids: set[int]) -> set[int]:
-    found: set[int] = set()
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state not in "ZX":
-            found.add(pid)
     return found
 
 
