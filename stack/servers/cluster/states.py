@@ -35,7 +35,7 @@ def states(data_dir: Path, servers: Path | None = None) -> Mapping[str, Callable
     }
     machines = {name: patroni_state(ports[f"patroni of {name}"]) for name in names(MACHINES)}
     asked |= {
-        name: partial(machine_state, state, machines.values(), home / "postgres" / name)
+        name: partial(machine_state, state, list(machines.values()), home / "postgres" / name)
         for name, state in machines.items()
     }
     rabbit = Rabbit(home / "rabbitmq", MACHINES, program=rabbit_program(servers))
