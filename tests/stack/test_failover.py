@@ -122,9 +122,9 @@ async def test_what_is_acknowledged_was_replicated(pair: Pair) -> None:
             await fleet.progress()
 
 
-def _is_up(postgres: PostgresUnderTest) -> bool:
+def _is_up(postgres: PostgresUnderTest, database: str = "postgres") -> bool:
     try:
-        psycopg.connect(postgres.admin_url()).close()
+        psycopg.connect(postgres.admin_url(database)).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -138,13 +138,16 @@ async def test_the_doctor_sees_that_no_standby_is_there(pair: Pair) -> None:
     await until(lambda: server_facts.ask(login).lacks_standby)
 
 
-def test_migrations_and_backups_are_of_the_primary(pair: Pair, tmp_path: Path) -> None:
-    of_both = both(pair).url("admin").partition("?")[0]
+async def test_migrations_and_backups_are_of_the_primary(pair: Pair, tmp_path: Path) -> None:
+    database = both(pair)
+    of_both = database.url("admin").partition("?")[0]
+    await until(lambda: _is_up(pair[1], database.name))  # else it is passed over
     assert migrate.migrate(of_both) == []
     assert migrate.pending(of_both) == []
     with contents.open_for_reading(of_both) as conn:
         assert conn.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
     app = Typer()
     app.command()(backup)
-    made = CliRunner().invoke(app, [str(tmp_path / "made")], env={"OPSC_DATABASE_URL": of_both})
+    environment = {"OPSC_DATABASE_URL": of_both}
+    made = CliRunner().invoke(app, [str(tmp_path / "made")], env=environment)
     assert made.exit_code == 0, made.output
