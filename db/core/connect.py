@@ -182,6 +182,14 @@ def of_standbys(url: str, addresses: str) -> str:
     return make_conninfo("", **wanted)
 
 
+def of_primary(url: str) -> str:
+    """Return how the one server at `url` that can be written to is connected to, where `url` names
+    several: never a standby.
+    """
+    has_several = "," in str(conninfo_to_dict(url).get("host", ""))
+    return make_conninfo(url, target_session_attrs="read-write") if has_several else url
+
+
 def conninfo(url: str, application_name: str, limits: Limits | None = None) -> str:
     """Add our limits to `url`; raises psycopg.ProgrammingError where it is not a connection URL.
 
@@ -191,7 +199,6 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
     parts = conninfo_to_dict(url)
     has_several = "," in str(parts.get("host", ""))
     is_of_standbys = parts.get("target_session_attrs") == _STANDBY
-    chosen = {"target_session_attrs": "read-write"} if has_several and not is_of_standbys else {}
     settings = {
         "statement_timeout": bounds.statement_s,
         "lock_timeout": bounds.lock_s,
@@ -200,7 +207,7 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
     }
     options = " ".join(f"-c {name}={round(value * 1000)}" for name, value in settings.items())
     return make_conninfo(
-        url,
+        url if is_of_standbys else of_primary(url),
         application_name=application_name,
         options=options + " -c TimeZone=UTC",
         connect_timeout=_CONNECT_EACH_S if has_several else _CONNECT_S,
@@ -208,7 +215,6 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
         keepalives_interval=5,
         keepalives_count=3,
         tcp_user_timeout=20_000,
-        **chosen,
     )
 
 

@@ -13,6 +13,8 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from db.core.connect import of_primary
+
 SyncConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 # A row reads the same whatever the server's own settings are. Without row_security, a login that
@@ -66,7 +68,11 @@ class Content(msgspec.Struct, frozen=True):
 def open_for_reading(url: str) -> SyncConnection:
     """Return a connection to read a whole database with; raises psycopg.OperationalError."""
     return psycopg.connect(
-        url, autocommit=True, options=_OPTIONS, application_name="opsc backup", connect_timeout=10
+        of_primary(url),
+        autocommit=True,
+        options=_OPTIONS,
+        application_name="opsc backup",
+        connect_timeout=10,
     )
 
 

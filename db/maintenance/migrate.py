@@ -21,6 +21,8 @@ import psycopg
 from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
+from db.core.connect import of_primary
+
 ROLES = ("opsc_owner", "opsc_app", "opsc_ingest", "opsc_listen", "opsc_deliver")
 
 _BASE = 0
@@ -113,7 +115,7 @@ def migrate(url: str, *, force: bool = False) -> list[str]:
     also what is offline while roles are connected. Raises MigrationError; RolesConnected before
     anything is applied.
     """
-    with psycopg.connect(url, autocommit=True) as conn:
+    with psycopg.connect(of_primary(url), autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         _bootstrap(conn)
         conn.execute("SET ROLE opsc_owner")
@@ -127,13 +129,13 @@ def migrate(url: str, *, force: bool = False) -> list[str]:
 
 def bootstrap(url: str) -> None:
     """Do what only a superuser may, again for a database that was made from a template."""
-    with psycopg.connect(url, autocommit=True) as conn:
+    with psycopg.connect(of_primary(url), autocommit=True) as conn:
         _bootstrap(conn)
 
 
 def pending(url: str) -> list[str]:
     """Return the names of the migrations that `migrate` would apply."""
-    with psycopg.connect(url, autocommit=True) as conn:
+    with psycopg.connect(of_primary(url), autocommit=True) as conn:
         row = conn.execute("SELECT to_regclass('schema_migrations')").fetchone()
         if row is None or row[0] is None:
             return [migration.name for migration in migrations()]
@@ -142,7 +144,7 @@ def pending(url: str) -> list[str]:
 
 def set_role_passwords(url: str, passwords: dict[str, str]) -> None:
     """Set the passwords of our roles, as a superuser."""
-    with psycopg.connect(url) as conn:
+    with psycopg.connect(of_primary(url)) as conn:
         for role, password in passwords.items():
             if role not in ROLES:
                 raise ValueError(f"{role!r} is none of our roles: {', '.join(ROLES)}")

@@ -37,6 +37,7 @@ from stack.servers.settings import unread_variables
 NGINX_SITE = Path("/etc/nginx/sites-enabled/ops-companion.conf")
 CERTIFICATE_ENDS_WITHIN, CERTIFICATE_ENDS_SOON = timedelta(days=7), timedelta(days=21)
 CONNECT_TIMEOUT_S = 3
+_ELSEWHERE = "for nginx on another machine, let nobody else into the network between"
 ITSELF = "opsc-doctor"
 SUBJECTS = {"opsc-backup": "backup", "opsc-base-backup": "archive"}  # of units that are not roles
 _NGINX_PORT = re.compile(r"^\s*listen (?:\S*:)?(\d+) .*\bssl\b", re.MULTILINE)
@@ -141,7 +142,7 @@ def _clear_ways(unit: Unit) -> Iterator[tuple[str, str]]:
                 ", as OPSC_ALLOW_PLAIN_HTTP allows" if unit.setting("allow_plain_http") else ""
             )
             text = f"{unit.short_name} listens on {host} without TLS{allowed}"
-            yield text, "leave OPSC_API_HOST out and use nginx, or set OPSC_TLS_CERT"
+            yield text, f"leave OPSC_API_HOST out and use nginx, or set OPSC_TLS_CERT; {_ELSEWHERE}"
     if unit.role == "listen" and int(unit.setting("listen_port")):
         host = unit.setting("listen_host")
         if not is_loopback(host):
@@ -151,7 +152,7 @@ def _clear_ways(unit: Unit) -> Iterator[tuple[str, str]]:
         door = unit.setting("listen_ingest_http")
         if door != "off" and not is_loopback(read_address(door)[0]):
             text = f"devices may send to {door} without TLS"
-            yield text, "leave OPSC_LISTEN_INGEST_HTTP out and use nginx"
+            yield text, f"leave OPSC_LISTEN_INGEST_HTTP out and use nginx; {_ELSEWHERE}"
     if unit.role == "ingest" and (link := unit.setting("ingest_link")):
         url = urlsplit(link)
         if url.scheme == "tcp" and not is_loopback(url.hostname or ""):

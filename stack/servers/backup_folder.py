@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from db.core.connect import of_primary
 from db.core.secrets import SecretKeyError, derived_keys, read_secret_keys
 from db.maintenance.contents import Content, SyncConnection, content, tables
 from stack.errors import StackError
@@ -148,7 +149,7 @@ def start_program(
     program: Path, url: str, arguments: list[str], environment: Mapping[str, str], log: Path
 ) -> Process:
     """Start pg_dump or pg_restore on a database; its password is in no command line."""
-    login = conninfo_to_dict(url)
+    login = conninfo_to_dict(of_primary(url))
     password = login.pop("password", None)
     return Process(
         Command(

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from typer import Typer
+from typer.testing import CliRunner
 
 from db.core.connect import connect
 from db.core.errors import NotReplicated
-from db.maintenance import server_facts
+from db.maintenance import contents, migrate, server_facts
+from stack.cli.safekeeping.backup import backup
 from tests.ingest.tenants import Tenant
 from tests.listener.running import running
 from tests.listener.test_faults import sending
@@ -119,9 +122,9 @@ async def test_what_is_acknowledged_was_replicated(pair: Pair) -> None:
             await fleet.progress()
 
 
-def _is_up(postgres: PostgresUnderTest) -> bool:
+def _is_up(postgres: PostgresUnderTest, database: str = "postgres") -> bool:
     try:
-        psycopg.connect(postgres.admin_url()).close()
+        psycopg.connect(postgres.admin_url(database)).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -133,3 +136,18 @@ async def test_the_doctor_sees_that_no_standby_is_there(pair: Pair) -> None:
     assert not server_facts.ask(login).lacks_standby
     standby.stop()
     await until(lambda: server_facts.ask(login).lacks_standby)
+
+
+async def test_migrations_and_backups_are_of_the_primary(pair: Pair, tmp_path: Path) -> None:
+    database = both(pair)
+    of_both = database.url("admin").partition("?")[0]
+    await until(lambda: _is_up(pair[1], database.name))  # else it is passed over
+    assert migrate.migrate(of_both) == []
+    assert migrate.pending(of_both) == []
+    with contents.open_for_reading(of_both) as conn:
+        assert conn.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+    app = Typer()
+    app.command()(backup)
+    environment = {"OPSC_DATABASE_URL": of_both}
+    made = CliRunner().invoke(app, [str(tmp_path / "made")], env=environment)
+    assert made.exit_code == 0, made.output
