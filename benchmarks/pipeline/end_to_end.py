@@ -151,7 +151,8 @@ def measure(options: argparse.Namespace, console: Console) -> None:
         facts = about(environment, plan, options)
     report.show(rounds, console)
     if not options.no_result:
-        name = "end-to-end-parts" if options.only else "end-to-end"  # of which figures are made
+        # Figures are made of the newest result that has all parts.
+        name = "end-to-end-parts" if options.only else "end-to-end"
         path = machine.write_result(name, report.result(rounds, facts))
         console.print(f"written: {path}")
 

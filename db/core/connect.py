@@ -186,8 +186,12 @@ def of_primary(url: str) -> str:
     """Return how the one server at `url` that can be written to is connected to, where `url` names
     several: never a standby.
     """
-    has_several = "," in str(conninfo_to_dict(url).get("host", ""))
-    return make_conninfo(url, target_session_attrs="read-write") if has_several else url
+    several = _names_several(url)
+    return make_conninfo(url, target_session_attrs="read-write") if several else url
+
+
+def _names_several(url: str) -> bool:
+    return "," in str(conninfo_to_dict(url).get("host", ""))
 
 
 def conninfo(url: str, application_name: str, limits: Limits | None = None) -> str:
@@ -197,7 +201,6 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
     """
     bounds = limits or Limits()
     parts = conninfo_to_dict(url)
-    has_several = "," in str(parts.get("host", ""))
     is_of_standbys = parts.get("target_session_attrs") == _STANDBY
     settings = {
         "statement_timeout": bounds.statement_s,
@@ -210,7 +213,7 @@ def conninfo(url: str, application_name: str, limits: Limits | None = None) -> s
         url if is_of_standbys else of_primary(url),
         application_name=application_name,
         options=options + " -c TimeZone=UTC",
-        connect_timeout=_CONNECT_EACH_S if has_several else _CONNECT_S,
+        connect_timeout=_CONNECT_EACH_S if _names_several(url) else _CONNECT_S,
         keepalives_idle=10,
         keepalives_interval=5,
         keepalives_count=3,
