@@ -139,7 +139,7 @@ def _marked(
     wanted: FixFilter, read: _Read, track: Track, found: Sequence[Any]
 ) -> tuple[Around, bool]:
     """Return all, with what may be longer marked, and whether all around the time is known."""
-    all_found = [Found[Any](track, one, is_cut=False) for one in found]
+    all_found = [Found(track, one, is_cut=False) for one in found]
     assert wanted.since is not None
     assert wanted.until is not None
     before = sum(one.last_at < wanted.since for one in all_found)

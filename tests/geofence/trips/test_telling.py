@@ -35,7 +35,7 @@ S = 1_000_000  # microseconds
 
 def seen_of(track: Track) -> list[Seen]:
     return [
-        Seen(Found[Any](track, what, is_cut=False), True) for what in trips_and_stops(track, RULES)
+        Seen(Found(track, what, is_cut=False), True) for what in trips_and_stops(track, RULES)
     ]
 
 
