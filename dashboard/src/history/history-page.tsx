@@ -43,7 +43,9 @@ function usePlay(begin: number, end: number, wanted: number | null, what: string
   const [pace, setPace] = useState<(typeof PACES)[number]>('60')
   const [isPlaying, setIsPlaying] = useState(false)
   const at = Math.min(Math.max(chosen ?? wanted ?? begin, begin), end)
-  useEffect(() => setChosen(null), [what])
+  useEffect(() => {
+    setChosen(null)
+  }, [what])
   useEffect(() => {
     if (!isPlaying) return
     let [last, frame] = [performance.now(), 0]

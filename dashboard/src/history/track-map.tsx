@@ -79,7 +79,9 @@ export function TrackMap(props: {
     }
   }, [])
 
-  useEffect(() => setZones(map.current, props.zones), [props.zones])
+  useEffect(() => {
+    setZones(map.current, props.zones)
+  }, [props.zones])
   useEffect(() => {
     const made = map.current
     made?.getSource<maplibre.GeoJSONSource>('way')?.setData(waysOf(props.ways))

@@ -183,7 +183,9 @@ export function FleetMap(props: {
     setZones(map.current, props.zones)
   }, [props.zones])
 
-  useEffect(() => redraw.current(), [props.chosen, props.hasPeople])
+  useEffect(() => {
+    redraw.current()
+  }, [props.chosen, props.hasPeople])
 
   return <div ref={place} className="map" />
 }

@@ -12,7 +12,9 @@ const ID = 'places'
 export function useMenu() {
   const { pathname } = useLocation()
   const [isOpen, setIsOpen] = useState(false)
-  useEffect(() => setIsOpen(false), [pathname])
+  useEffect(() => {
+    setIsOpen(false)
+  }, [pathname])
   useEffect(() => {
     if (!isOpen) return
     const onKey = (event: KeyboardEvent) => event.key === 'Escape' && setIsOpen(false)

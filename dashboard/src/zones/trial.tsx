@@ -31,7 +31,9 @@ export function Trial(props: { found: Found }) {
   const { found } = props
   const { counts } = found
   const place = useRef<HTMLElement>(null)
-  useEffect(() => place.current?.scrollIntoView({ block: 'nearest' }), [found]) // it stands below a long form
+  useEffect(() => {
+    place.current?.scrollIntoView({ block: 'nearest' }) // it stands below a long form
+  }, [found])
   return (
     <section ref={place} className="stack" aria-label={say('trial')}>
       <h2>{say('trial')}</h2>

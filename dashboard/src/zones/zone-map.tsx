@@ -70,7 +70,9 @@ export function ZoneMap(props: {
     else drawing.current.show(task.shape)
   }
 
-  useEffect(work, [props.task?.key])
+  useEffect(() => {
+    work()
+  }, [props.task?.key])
   useEffect(() => {
     setZones(map.current, props.zones)
     if (!isFitted.current && props.zones.length > 0 && map.current?.getSource('zones')) {

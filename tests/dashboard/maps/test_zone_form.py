@@ -103,3 +103,7 @@ async def test_a_zone_is_tried_before_it_is_saved(
     await expect(found.nth(1)).to_contain_text("stayed long")
     await expect(page.get_by_text("1 machine and 4 positions")).to_be_visible()
     assert (await org.admin.get("/v1/zones")).json["total"] == 0
+    # The form goes, and with it the effect that has scrolled to the trial.
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("heading", name="Depot")).to_be_visible()
+    assert (await org.admin.get("/v1/zones")).json["total"] == 1
