@@ -4,8 +4,9 @@ machine.
 - ``lock``: held (flock) as long as it runs, so also free after a kill -9.
 - ``secrets.json``: made once and kept, since stored webhook secrets hang on it.
 - ``stack.json``: where everything listens, and the logins; there while the system is ready.
+- ``restoring``: there from the beginning of an ``opsc restore`` until its data is whole.
 
-All three are readable by their owner only.
+All of them are readable by their owner only.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from stack.errors import StackError
 
 DEFAULT_DATA_DIR = Path("var")
 SECRETS = "secrets.json"
+RESTORING = "restoring"
 SETTINGS_FOLDER = Path("/etc/ops-companion")  # of a server after docs/install.md
 # What may lie in a data folder before its secrets do: `make` and a first start that was cut short.
 MAY_BE_FIRST = {"lock", "log", "mail", "servers", "tls", "bench", "fresh", "lost+found"} | {
-    f"{SECRETS}.new"
+    f"{name}.new" for name in (SECRETS, RESTORING)
 }
 
 
@@ -72,10 +74,11 @@ class StackInfo(msgspec.Struct, frozen=True):
     ingest_url: str | None = None  # where devices send by HTTP
 
 
-def make_data_dir(data_dir: Path) -> Path:
+def make_data_dir(data_dir: Path, *, restores: bool = False) -> Path:
     """Make the folder if need be; the servers' user has to walk through it.
 
-    Raises StackError for a folder that is not ours, or that we cannot write.
+    Raises StackError for a folder that is not ours, or that we cannot write, and, but for what
+    restores, for one with a restore that has not ended.
     """
     data_dir = data_dir.resolve()
     try:
@@ -84,12 +87,12 @@ def make_data_dir(data_dir: Path) -> Path:
             data_dir.chmod(0o755)
     except OSError as error:
         raise StackError(f"cannot make the data folder {data_dir}: {error.strerror}") from error
-    check_data_dir(data_dir)
+    check_data_dir(data_dir, restores=restores)
     return data_dir
 
 
-def check_data_dir(data_dir: Path) -> None:
-    """Raise StackError for a folder that is not ours, or that we cannot write."""
+def check_data_dir(data_dir: Path, *, restores: bool = False) -> None:
+    """Raise StackError as `make_data_dir` does."""
     if not data_dir.is_dir():
         raise StackError(f"{data_dir} is a file; --data must name a folder")
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
@@ -100,11 +103,35 @@ def check_data_dir(data_dir: Path) -> None:
             f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)});"
             f" --data must name a folder for opsc alone, such as {data_dir / 'opsc'}"
         )
+    if not restores and (data_dir / RESTORING).exists():
+        raise StackError(
+            f"a restore into {data_dir} has not ended: if none is running, do it again with"
+            f" `opsc restore BACKUP --data {data_dir}`, or delete the folder, which has no data yet"
+        )
+
+
+def begin_restore(data_dir: Path) -> None:
+    """Mark a folder without data, in which a backup is going to be restored."""
+    _write_private(data_dir / RESTORING, b"by opsc restore, which has not ended\n")
+    _flush(data_dir)
+
+
+def end_restore(data_dir: Path) -> None:
+    """Remove the mark: all data is there."""
+    (data_dir / RESTORING).unlink()
+    _flush(data_dir)
+
+
+def _flush(folder: Path) -> None:
+    """Have on the disk which files a folder has."""
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
 
 
 def _foreign_names(data_dir: Path) -> list[str]:
     """Return what lies in the folder and shows that it is not ours."""
-    if (data_dir / SECRETS).exists():
+    if any((data_dir / name).exists() for name in (SECRETS, RESTORING)):
         return []
     may_be_first = MAY_BE_FIRST | ({"postgres"} if _is_without_cluster(data_dir) else set())
     return sorted({path.name for path in data_dir.iterdir()} - may_be_first)

@@ -1,8 +1,9 @@
 """``opsc restore``: a backup into a system that has nothing yet, compared with what it was made of.
 
-A system of our own gets its database under another name first, so that a restore that was cut off
-never looks like a whole one; a database elsewhere gets everything in one transaction. The schema is
-the one that was backed up: `opsc up` and `opsc migrate` bring it up to date.
+A system of our own gets its database under another name first, and its data folder a mark, so that
+a restore that was cut off never looks like a whole one and can be done again; a database elsewhere
+gets everything in one transaction. The schema is the one that was backed up: `opsc up` and `opsc
+migrate` bring it up to date.
 """
 
 from __future__ import annotations
@@ -40,9 +41,12 @@ from stack.servers.backup_folder import (
     read_manifest,
     start_program,
 )
+from stack.servers.cluster.start import home_of
 from stack.servers.postgres import Postgres, free_port
 from stack.servers.runtime import (
     DEFAULT_DATA_DIR,
+    begin_restore,
+    end_restore,
     keep_secret_key,
     known_secret_key,
     make_data_dir,
@@ -81,7 +85,7 @@ def restore(
         if url := os.environ.get("OPSC_DATABASE_URL"):
             archived = _restore_into(url, folder, manifest, provision_clients(say))
         else:
-            data_dir, programs = make_data_dir(data), provision(None, say)
+            data_dir, programs = make_data_dir(data, restores=True), provision(None, say)
             archived = _restore_own(data_dir, key, folder, manifest, programs)
     except DatabaseError as error:
         raise StackError(f"the database cannot be restored: {str(error).strip()}") from error
@@ -154,6 +158,8 @@ def _restore_own(
     """Restore into a server of our own, which runs as long as this takes; returns what it needs of
     the archive.
     """
+    if home_of(data_dir).exists():
+        raise _has_data(f"{data_dir}, of `opsc up --cluster`,")
     with (
         sole_owner(data_dir),
         _own_server(data_dir, programs) as server,
@@ -162,7 +168,8 @@ def _restore_own(
         if _is_there(conn, DATABASE):
             with database_contents.open_for_reading(server.url(DATABASE)) as known:
                 _check_empty(known, str(data_dir))
-            _drop(conn, DATABASE)
+        begin_restore(data_dir)  # never where there is data: `opsc up` refuses the folder then
+        _drop(conn, DATABASE)
         _drop(conn, _UNFINISHED)
         unfinished, whole = sql.Identifier(_UNFINISHED), sql.Identifier(DATABASE)
         conn.execute(sql.SQL("CREATE DATABASE {}").format(unfinished))
@@ -170,12 +177,15 @@ def _restore_own(
         if key is not None:  # before the name: what is cut off here can be done again
             keep_secret_key(data_dir, key)
         conn.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(unfinished, whole))
+        end_restore(data_dir)
         return archived
 
 
 @contextmanager
 def _own_server(data_dir: Path, programs: Programs) -> Iterator[Postgres]:
     home = reachable_home(data_dir) / "postgres"
+    if not (home / "cluster").exists():
+        begin_restore(data_dir)  # before there is a file that `opsc up` would not know
     server = Postgres(programs, home, free_port(_ANY_PORT), data_dir / "log" / "postgres.log")
     process = server.start()
     try:
@@ -208,10 +218,14 @@ def _restore_into(
 
 def _check_empty(conn: SyncConnection, where: str) -> None:
     if database_contents.tables(conn):
-        raise StackError(
-            f"{where} already has data: a backup can be restored only into an empty system."
-            " Name another --data folder, or make a new database"
-        )
+        raise _has_data(where)
+
+
+def _has_data(where: str) -> StackError:
+    return StackError(
+        f"{where} already has data: a backup can be restored only into an empty system."
+        " Name another --data folder, or make a new database"
+    )
 
 
 def _check_timescaledb(conn: SyncConnection, manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from stack.errors import StackError
-from stack.servers.runtime import load_secrets, make_data_dir
+from stack.servers.runtime import begin_restore, end_restore, load_secrets, make_data_dir
 from tests.stack.command import opsc
 
 NOBODY = 65534
@@ -51,6 +51,19 @@ def test_a_disk_of_the_databases_own_may_be_mounted_first(tmp_path: Path) -> Non
     (tmp_path / "postgres" / "cluster").mkdir()
     with pytest.raises(StackError, match="files that are not of opsc"):
         make_data_dir(tmp_path)
+
+
+def test_a_folder_whose_restore_has_not_ended_is_for_another_restore_alone(tmp_path: Path) -> None:
+    begin_restore(tmp_path)
+    (tmp_path / "postgres" / "cluster").mkdir(parents=True)
+    said = f"has not ended: .* `opsc restore BACKUP --data {tmp_path}`, or delete the folder"
+    for _ in range(2):  # whether the key was there first, or has come by now
+        with pytest.raises(StackError, match=said):
+            make_data_dir(tmp_path)
+        assert make_data_dir(tmp_path, restores=True) == tmp_path
+        load_secrets(tmp_path)
+    end_restore(tmp_path)
+    assert make_data_dir(tmp_path) == tmp_path
 
 
 def test_a_folder_with_files_of_others_is_refused(tmp_path: Path) -> None:

@@ -23,12 +23,14 @@ from stack.cli.safekeeping.backup import BackupSource, _fingerprint, backup
 from stack.cli.safekeeping.restore import restore
 from stack.errors import StackError
 from stack.servers.backup_folder import DUMP, MANIFEST, differences, fingerprints, read_manifest
-from stack.servers.runtime import load_secrets
+from stack.servers.cluster.start import home_of
+from stack.servers.runtime import keep_secret_key, load_secrets, make_data_dir
 from tests.db.catalog import catalogue
 from tests.db.every_table import make_tenant
 from tests.db.version_0_8_0 import migrate_as_then
 from tests.ingest.tenants import Tenant, Vehicle, square
 from tests.servers import DatabaseUnderTest, PostgresUnderTest
+from tests.stack.command import opsc
 
 KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 DAYS = 5
@@ -273,6 +275,43 @@ def test_a_table_that_came_out_otherwise_is_named(
     whole = read_manifest(folder).tables
     assert differences(whole, whole) == []
     assert differences({}, whole)[0].endswith("not in the backup")
+
+
+def _restore_own(folder: Path, data_dir: Path) -> Result:
+    """Restore into a system of our own."""
+    environment = {"OPSC_DATABASE_URL": None, "OPSC_SECRET_KEY": KEY}
+    arguments = ["restore", str(folder), "--data", str(data_dir)]
+    return CliRunner().invoke(app, arguments, env=environment)
+
+
+def test_where_a_restore_did_not_end_no_system_starts_and_it_can_be_done_again(
+    backed_up: tuple[DatabaseUnderTest, Path], data_dir: Path
+) -> None:
+    _, folder = backed_up
+    whole = (folder / MANIFEST).read_bytes()
+    tables = msgspec.to_builtins(read_manifest(folder).tables)
+    tables["public.zones"]["rows"] += 1
+    _edited(folder, tables=tables)
+    assert "differ from the backup" in _said(_restore_own(folder, data_dir))
+    for command in ("up", "doctor"):
+        done = opsc(command, "--data", data_dir)
+        assert done.returncode == 1
+        assert f"a restore into {data_dir} has not ended" in done.stdout + done.stderr
+    (folder / MANIFEST).write_bytes(whole)
+    again = _restore_own(folder, data_dir)
+    assert again.exit_code == 0, again.output
+    for _ in range(2):  # what is refused leaves no mark
+        assert make_data_dir(data_dir) == data_dir
+        assert "already has data" in _said(_restore_own(folder, data_dir))
+
+
+def test_a_folder_of_a_cluster_is_not_restored_into(
+    backed_up: tuple[DatabaseUnderTest, Path], data_dir: Path
+) -> None:
+    keep_secret_key(make_data_dir(data_dir), KEY)
+    home_of(data_dir).mkdir(parents=True)
+    assert "already has data" in _said(_restore_own(backed_up[1], data_dir))
+    assert make_data_dir(data_dir) == data_dir
 
 
 def test_the_secret_key_is_asked_for(
