@@ -25,7 +25,7 @@ from archive.reading import Archive
 from db.core.connect import Limits, Pool, connect
 from db.core.secrets import ENCRYPTION_KEYS, KEPT_ANSWERS, SecretBox
 from db.core.standby import Standby
-from db.core.wakeups import WakeUps
+from db.core.wakeups import Channel, WakeUps
 
 _MOST_MOVEMENTS = 1_000  # of a part that wait, and parts that they wait for, in a process
 _EXPORTS_OF_EACH = 2  # of an organization
@@ -76,13 +76,15 @@ class ApiState:
         turns = ConnectionTurns(connections.max_size)
         connections.turn = turns.turn
         standby = _standby(settings, connections, clock)
+        principals = Principals(connections, clock)
+        wake_ups.on(Channel.RIGHTS, principals.forget)  # before open connections are looked at
         metrics = Metrics(lambda: turns.numbers(connections.get_stats()), wake_ups, standby)
         return cls(
             settings=settings,
             connections=connections,
             wake_ups=wake_ups,
             tokens=Tokens(secret_keys, settings.access_token_lifetime_s),
-            principals=Principals(connections, clock),
+            principals=principals,
             usage=Usage(connections),
             throttle=Throttle(secret_keys, connections),
             cookies=Cookies(secret_keys, is_secure=settings.public_url.startswith("https:")),

@@ -39,6 +39,12 @@ class TtlCache(Generic[_Key, _Value]):
         if len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
 
+    def forget(self, is_outdated: Callable[[_Value], bool]) -> None:
+        """Remove the values for which this is true."""
+        outdated = [key for key, (value, _) in self._entries.items() if is_outdated(value)]
+        for key in outdated:
+            del self._entries[key]
+
 
 class LookupCache(Generic[_Key, _Value]):
     """A cache of look-ups, each kept for `fresh_s`. Callers at the same time share one look-up.
@@ -65,13 +71,23 @@ class LookupCache(Generic[_Key, _Value]):
             self._running[key] = running
         return await asyncio.shield(running)  # a caller that leaves takes no answer from others
 
+    def forget(self, is_outdated: Callable[[_Value], bool]) -> None:
+        """Look the values up again for which this is true. A look-up that runs answers those who
+        wait for it already, and nobody else: it may have been made before they were outdated.
+        """
+        self._known.forget(is_outdated)
+        self._running.clear()
+
     async def _look_up(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
         # What is committed after this instant may be missed, so freshness counts from here.
         until_s = self._clock() + self._fresh_s
+        own = asyncio.current_task()
         try:
             value = await look_up()
         finally:
-            del self._running[key]
-        if value is not None:
+            is_current = self._running.get(key) is own
+            if is_current:
+                del self._running[key]
+        if value is not None and is_current:
             self._known.put(key, value, until_s)
         return value

@@ -101,6 +101,19 @@ async def test_nothing_and_failures_are_not_remembered(answer: object) -> None:
     assert look_up.asked == 2
 
 
+async def test_what_is_outdated_is_forgotten_also_while_it_is_looked_up() -> None:
+    look_up = LookUp("old", "new")
+    cache = LookupCache[str, object](1000, MAX_ENTRIES)
+    early = asyncio.create_task(cache.find("key", look_up))
+    await look_up.begun.wait()
+    cache.forget(lambda value: value == "old")
+    late = asyncio.create_task(cache.find("key", look_up))
+    look_up.let_go.set()
+    assert (await early, await late, await cache.find("key", look_up)) == ("old", "new", "new")
+    cache.forget(lambda value: value == "old")
+    assert (await cache.find("key", look_up), look_up.asked) == ("new", 2)
+
+
 async def test_nothing_takes_no_place_from_an_answer() -> None:
     look_up = LookUp("good", None)
     look_up.let_go.set()

@@ -1,8 +1,9 @@
 """What a credential is good for: asked once for many, and never older than is said."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, TypeAlias
 
 import psycopg
 import pytest
@@ -12,13 +13,26 @@ from api.auth.credential_cache import FRESH_S, Principals
 from db.core.connect import Connection, Pool, pool
 from db.core.ids import new_id
 from db.identity.credentials import Principal
-from tests.api.running import Client, Organization, RunningApi, running_api
+from telemetry.ids import parse_id
+from tests.api.running import PASSWORD, Answer, Client, Organization, RunningApi, running_api
 from tests.api.waiting import until_refused
 from tests.servers import DatabaseUnderTest
 
 pytestmark = pytest.mark.own_api
 
 GOOD = Principal(new_id(), new_id(), new_id(), "viewer", None, None)
+
+
+class _Ended(NamedTuple):
+    """The user and the API key whose credential ends, and who can end it."""
+
+    api: RunningApi
+    org: Organization
+    user: str
+    key: str
+
+
+_End: TypeAlias = Callable[[Client, _Ended], Awaitable[Answer]]
 
 
 class _LookUp:
@@ -85,6 +99,75 @@ async def test_who_waits_for_anothers_question_goes_on_when_that_one_leaves(
     await asyncio.sleep(0)
     first.cancel()
     assert await second == GOOD
+
+
+async def test_what_has_changed_is_asked_again_of_its_organization_alone(
+    connections: Pool,
+) -> None:
+    principals, other = Principals(connections), GOOD._replace(org_id=new_id())
+    ours, theirs = _LookUp(GOOD), _LookUp(other)
+    for changed, asked in ((None, 1), (other.org_id, 1), (GOOD.org_id, 2)):
+        for key, look_up in ((b"ours", ours), (b"theirs", theirs)):
+            await principals.find(key, look_up)
+        principals.forget(changed)
+        await principals.find(b"ours", ours)
+        assert ours.asked == asked
+    assert theirs.asked == 2
+
+
+async def _sign_out(caller: Client, _: _Ended) -> Answer:
+    return await caller.post("/v1/auth/revoke", {"token": caller.token})
+
+
+async def _sign_out_everywhere(caller: Client, _: _Ended) -> Answer:
+    return await caller.post("/v1/users/me/sign-out", None)
+
+
+async def _be_signed_out(_: Client, ended: _Ended) -> Answer:
+    return await ended.org.admin.post(f"/v1/users/{ended.user}/sign-out", None)
+
+
+async def _be_deactivated(_: Client, ended: _Ended) -> Answer:
+    return await ended.org.admin.patch(f"/v1/users/{ended.user}", {"active": False})
+
+
+async def _change_the_password_elsewhere(_: Client, ended: _Ended) -> Answer:
+    elsewhere = ended.api.client(ended.org.org_id, parse_id("usr", ended.user))
+    change = {"password": "another horse and battery", "current_password": PASSWORD}
+    return await elsewhere.patch("/v1/users/me", change)
+
+
+async def _revoke_the_key(_: Client, ended: _Ended) -> Answer:
+    return await ended.org.admin.send("POST", f"/v1/api-keys/{ended.key}/revoke")
+
+
+async def _rotate_the_key(_: Client, ended: _Ended) -> Answer:
+    return await ended.org.admin.post(f"/v1/api-keys/{ended.key}/rotate", {})
+
+
+TOKEN_ENDS = [
+    _sign_out,
+    _sign_out_everywhere,
+    _be_signed_out,
+    _be_deactivated,
+    _change_the_password_elsewhere,
+]
+KEY_ENDS = [_revoke_the_key, _rotate_the_key, _be_deactivated]
+
+
+@pytest.mark.parametrize(
+    ("end", "has_key"), [*((end, False) for end in TOKEN_ENDS), *((end, True) for end in KEY_ENDS)]
+)
+async def test_what_a_process_ends_it_refuses_at_once(
+    api: RunningApi, org: Organization, end: _End, has_key: bool
+) -> None:
+    user = (await org.viewer.get("/v1/users/me")).json["id"]
+    key = (await org.admin.post("/v1/api-keys", {"name": "Script", "user_id": user})).json
+    caller = Client(api.url, key["secret"]) if has_key else org.viewer
+    assert (await caller.get("/v1/assets")).status == 200
+    ended = await end(caller, _Ended(api, org, user, key["id"]))
+    assert ended.status in (200, 204)
+    assert (await caller.get("/v1/assets")).status == 401
 
 
 @pytest.fixture(scope="module")
