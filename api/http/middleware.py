@@ -8,7 +8,8 @@ content the server leaves out.
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -62,6 +63,12 @@ _TARGET_TOO_LONG = Problem(
 _ONCE = (b"authorization", b"host")
 _SAID_TWICE = Problem(
     400, "header_repeated", "There are two Authorization or Host headers: send one of each."
+)
+# `uri-host [":" port]` of RFC 9110, section 7.2; what stands in brackets is not looked at closely.
+_HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]+)(?::[0-9]*)?")
+_NO_HOST = Problem(400, "invalid_host", "The request has no Host header: HTTP/1.1 needs one.")
+_BAD_HOST = Problem(
+    400, "invalid_host", "The Host header must be the name or address of a host, and maybe a port."
 )
 HEAD_TOO_LARGE = Problem(
     431,
@@ -196,14 +203,23 @@ def _given_id(scope: Scope) -> str | None:
 
 
 def _refusal(scope: Scope) -> Problem | None:
-    """Return the problem of a head that is too large, or says a thing twice that is said once: a
-    proxy may look at the one, and we at the other (RFC 9112, section 3.2).
-    """
+    """Return the problem of a head that is too large, or has `header_fault`."""
     if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_TARGET_BYTES:
         return _TARGET_TOO_LONG
     if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEAD_BYTES:
         return HEAD_TOO_LARGE
-    names = [name for name, _ in scope["headers"] if name in _ONCE]
-    if len(names) > len(set(names)):
+    return header_fault(scope)
+
+
+def header_fault(scope: Mapping[str, Any]) -> Problem | None:
+    """Return the problem of a request that does not say once, and well, which host it is for, or
+    says twice who asks: a proxy may look at the one, and we at the other (RFC 9112, section 3.2).
+    """
+    once = [header for header in scope["headers"] if header[0] in _ONCE]
+    said = dict(once)
+    if len(once) > len(said):
         return _SAID_TWICE
-    return None
+    host = said.get(b"host")
+    if host is None:
+        return None if scope["http_version"] == "1.0" else _NO_HOST
+    return None if _HOST.fullmatch(host) else _BAD_HOST

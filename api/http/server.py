@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.http.middleware import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES
+from api.http.middleware import EVERY_ANSWER, HEAD_TOO_LARGE, MOST_HEAD_BYTES, header_fault
 from api.http.problems import Problem, unavailable
 from api.http.strangers import ConnectionPlaces
 
@@ -33,6 +33,7 @@ KNOWN_EXTENSION = "opsc.known"
 connection waits for events, as which it has bounds of its own.
 """
 
+_VERSIONS = ("1.0", "1.1")
 _NO_HTTP = Problem(400, "invalid_http", "This is not an HTTP request.")
 _TOO_SLOW = Problem(408, "request_timeout", "The headers of the request did not arrive in time.")
 _FULL = unavailable("The server has too many connections: try again later.")
@@ -112,6 +113,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
 
     def on_headers_complete(self) -> None:
+        if self.parser.get_http_version() not in _VERSIONS:  # pyright: ignore
+            raise ValueError("a request line without a version, or with one that nobody speaks")
         self._end_head()
         self.scope["extensions"] = {  # pyright: ignore
             EXTENSION: self.transport,
@@ -120,6 +123,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
+        if (fault := header_fault(self.scope)) is not None:  # the middleware does not see these
+            self._refuse(fault)
+            return
         self._leave()  # the WebSocket is a stranger of its own
         super().handle_websocket_upgrade()
 

@@ -16,6 +16,7 @@ HEAD_BYTES = 8 * 1024
 LONGEST_BODY_BYTES = 16 * MAX_MESSAGE_BYTES
 """A longer one is not even read to its end."""
 _HEADERS = (b"authorization", b"expect", b"x-forwarded-for")
+_VERSIONS = ("1.0", "1.1")
 
 
 class Request(NamedTuple):
@@ -54,6 +55,7 @@ class RequestReader:
         self._head_bytes = self._silent_bytes = self._body_bytes = 0
         self._body = bytearray()
         self._headers: dict[bytes, str] = {}
+        self._codings = b""
         self._refused: RefusedRequest | None = None
         self.is_complete = self._is_more = self._keeps_alive = False
         self.has_begun = False
@@ -90,10 +92,10 @@ class RequestReader:
         except httptools.HttpParserUpgrade:
             has_upgrade = True  # to a protocol that nobody speaks here: the request stands
         except httptools.HttpParserError as error:
-            raise self._refused or RefusedRequest(HTTPStatus.BAD_REQUEST, str(error)) from None
+            raise self._refused or _bad(str(error)) from None
         if not self.is_complete:
             if has_upgrade:
-                raise RefusedRequest(HTTPStatus.BAD_REQUEST, "an upgrade")
+                raise _bad("an upgrade")
             if self._silent_bytes > HEAD_BYTES:  # a header without an end, which the parser holds
                 raise _too_long()
             return None
@@ -123,10 +125,16 @@ class RequestReader:
         name = name.lower()
         if name in _HEADERS and not self.has_head:  # else it stands behind a body in chunks
             self._headers[name] = value.decode("latin-1")
+        elif name == b"transfer-encoding" and not self.has_head:
+            self._codings += value.lower() + b","
 
     def on_headers_complete(self) -> None:
         if self._is_more:
             return
+        if self._parser.get_http_version() not in _VERSIONS:
+            self._refuse(_bad("the request line must end with HTTP/1.1 or HTTP/1.0"))
+        if any(coding.strip() not in (b"", b"chunked") for coding in self._codings.split(b",")):
+            self._refuse(_bad("the only transfer coding that is read here is chunked"))
         self._silent_bytes = 0
         self._method = self._parser.get_method().decode("ascii")
         url = httptools.parse_url(bytes(self._url))  # its error is the parser's
@@ -163,6 +171,10 @@ class RequestReader:
     def _refuse(self, refused: RefusedRequest) -> None:
         self._refused = refused  # the parser hides it
         raise refused
+
+
+def _bad(detail: str) -> RefusedRequest:
+    return RefusedRequest(HTTPStatus.BAD_REQUEST, detail)
 
 
 def _too_long() -> RefusedRequest:

@@ -221,7 +221,13 @@ async def test_without_origins_that_are_set_nobody_elsewhere_may(api: RunningApi
 
 
 async def test_what_is_no_http_is_a_problem(api: RunningApi) -> None:
-    for nonsense in (b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"):
+    for nonsense in (
+        b"hello\r\n\r\n",
+        b"GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n",
+        b"GET /healthz\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ):
         assert is_problem(await _raw(api, nonsense), 400, "invalid_http")
 
 
@@ -237,6 +243,42 @@ async def test_a_header_that_is_said_once_and_comes_twice_is_a_400(
     both = f"Host: x\r\nAuthorization: Bearer y\r\n{header}\r\nConnection: close\r\n\r\n"
     answer = await _raw(api, b"GET /v1/assets HTTP/1.1\r\n" + both.encode())
     assert is_problem(answer, 400, "header_repeated")
+
+
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+@pytest.mark.parametrize("others", ["Connection: close\r\n", UPGRADE], ids=["plain", "websocket"])
+@pytest.mark.parametrize(
+    "host", ["", "Host:\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: a:b\r\n", "Host: b@a\r\n"]
+)
+async def test_a_request_without_a_good_host_is_a_400(
+    api: RunningApi, host: str, others: str
+) -> None:
+    path = "/healthz" if others != UPGRADE else "/v1/ws"
+    answer = await _raw(api, f"GET {path} HTTP/1.1\r\n{host}{others}\r\n".encode())
+    assert is_problem(answer, 400, "invalid_host")
+
+
+async def test_a_host_that_is_said_twice_opens_no_websocket(api: RunningApi) -> None:
+    answer = await _raw(api, f"GET /v1/ws HTTP/1.1\r\nHost: a\r\nHost: a\r\n{UPGRADE}\r\n".encode())
+    assert is_problem(answer, 400, "header_repeated")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["ops.example.com", "ops_1:8000", "127.0.0.1:80", "[::1]:8000", "[fe80::1%25eth0]", "a:"],
+)
+async def test_a_name_or_an_address_is_a_good_host(api: RunningApi, host: str) -> None:
+    request = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    assert (await _raw(api, request.encode())).status == 200
+
+
+async def test_http_1_0_needs_no_host(api: RunningApi) -> None:
+    assert (await _raw(api, b"GET /healthz HTTP/1.0\r\n\r\n")).status == 200
 
 
 async def test_headers_that_are_too_large_are_a_431(api: RunningApi) -> None:

@@ -137,6 +137,21 @@ async def test_a_request_without_an_end_ends(connected: Connected, begun: bytes)
     assert connected.worker.holding.bytes == connected.worker.unsigned.bytes == 0
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        GET.replace(b" HTTP/1.1\r\nHost: x", b""),
+        f"{POST}Transfer-Encoding: gzip, chunked\r\n\r\n1\r\n[\r\n".encode(),
+    ],
+)
+async def test_what_is_no_http_1_1_is_a_400_and_the_end(connected: Connected, head: bytes) -> None:
+    connected.device.data_received(head)
+    assert status(connected.socket.written) == 400
+    assert b"connection: close" in connected.socket.written
+    assert connected.socket.has_ended
+    assert connected.worker.holding.bytes == connected.worker.unsigned.bytes == 0
+
+
 async def test_a_silent_connection_ends(connected: Connected) -> None:
     connected.after(IDLE_S - 1)
     assert not connected.socket.has_ended

@@ -37,6 +37,17 @@ READ = {
     H2C: Request("GET", "/a", b"", {}, b"", 0, False),
 }
 POST_HEAD = b"POST / HTTP/1.1\r\n"
+CHUNK = b"\r\n\r\n1\r\na\r\n0\r\n\r\n"
+NO_VERSION = (
+    b"GET /v1/ingest/osmand/k?lat=1&lon=2\r\n\r\n",
+    b"GET /v1/ingest/osmand/k?lat=1&lon=2\r\nHost: x\r\n\r\n",
+    b"POST /a HTTP/2.0\r\nContent-Length: 1\r\n\r\na",
+)
+OTHER_CODINGS = (
+    POST_HEAD + b"Transfer-Encoding: gzip, chunked" + CHUNK,
+    POST_HEAD + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked" + CHUNK,
+    POST_HEAD + b"Transfer-Encoding: gzip" + CHUNK,
+)
 BAD = (
     b"\x16\x03\x01\x02\x00",  # TLS
     POST_HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -45,6 +56,8 @@ BAD = (
     b"POST http://[::bad/ HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
     b"GET http://x:99999999/ HTTP/1.1\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    *NO_VERSION,
+    *OTHER_CODINGS,
 )
 LONG = (
     b"GET /a HTTP/1.1\r\nA: " + HEAD_BYTES * b"x",
@@ -89,6 +102,19 @@ def test_bad_bytes_are_refused(request_bytes: bytes) -> None:
     with pytest.raises(RefusedRequest) as refused:
         RequestReader().feed(request_bytes)
     assert refused.value.status == REFUSED[request_bytes]
+
+
+@pytest.mark.parametrize("request_bytes", [*NO_VERSION, *OTHER_CODINGS])
+def test_who_writes_the_device_hears_what_it_must_send(request_bytes: bytes) -> None:
+    with pytest.raises(RefusedRequest) as refused:
+        RequestReader().feed(request_bytes)
+    wanted = "HTTP/1.1" if request_bytes in NO_VERSION else "chunked"
+    assert wanted in str(refused.value)
+
+
+def test_a_coding_is_chunked_however_it_is_written() -> None:
+    for coding in (b"Chunked", b"  chunked "):
+        assert read([CHUNKS.replace(b" chunked", coding)]) == READ[CHUNKS]
 
 
 def test_a_long_body_is_counted_and_not_kept() -> None:
