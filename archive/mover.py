@@ -37,6 +37,7 @@ from db.core.errors import (
     UniqueViolation,
 )
 from db.history import retention
+from service.work.row_guard import RowGuard, WorkRow
 
 KEPT_FOR_READERS = timedelta(hours=1)
 ORPHAN_AFTER = timedelta(days=30)
@@ -93,13 +94,16 @@ class Mover:
     def __init__(
         self,
         store: Store,
+        guard: RowGuard,
         after_days: int,
         keep_days: int | None = None,
         limits: MoverLimits | None = None,
     ) -> None:
         self._store = store
+        self._guard = guard
         self._after, self._keep_days = timedelta(days=after_days), keep_days
         self._limits = limits or MoverLimits()
+        self._moved = 0
         self.waiting_days = 0
         """Days that the pass which runs has still to look at; after it, those that it left."""
 
@@ -112,26 +116,39 @@ class Mover:
         try:
             removed = await self._remove_objects(conn, now)
             await self._forget_old(conn, now)
-            fixes, failed = 0, 0
+            failed = 0
             failed_days: defaultdict[UUID, list[date]] = defaultdict(list)
+            self._moved = 0
             async for work in self._days(conn, now):
                 if stop.is_set() or await moving.is_waited_for(conn):
                     break
-                try:
-                    fixes += await work.do()
-                except _NOT_NOW as error:
+                if not await self._is_done(work):
                     failed += 1
                     if work.org_id is not None:
                         failed_days[work.org_id].append(work.day)
-                    _log.warning("a day was not archived", error=str(error) or repr(error))
                 await asyncio.sleep(self._limits.rest_s)
             else:
                 await moving.note_failures(conn, failed_days)
                 self.waiting_days = len({day for days in failed_days.values() for day in days})
             orphans = await self._remove_orphans(conn, now) if seeks_orphans else None
-            return Passed(fixes, failed, removed, orphans)
+            return Passed(self._moved, failed, removed, orphans)
         finally:
             await moving.end(conn)
+
+    async def _is_done(self, work: _Work) -> bool:
+        """Do a piece of a pass; whether it was done."""
+        is_done = True
+
+        async def move() -> None:
+            nonlocal is_done
+            try:
+                self._moved += await work.do()
+            except _NOT_NOW as error:
+                is_done = False
+                _log.warning("a day was not archived", error=str(error) or repr(error))
+
+        key = f"{work.org_id or 'chunk'}/{work.day}"
+        return await self._guard.run(WorkRow("archive", key, work.org_id), move) and is_done
 
     async def _days(self, conn: Connection, now: datetime) -> AsyncIterator[_Work]:
         """Yield the work, from the oldest day on: each organization's day, then its chunk."""

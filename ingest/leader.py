@@ -1,7 +1,8 @@
 """The lease: stand by for it, read the memory back, work while we hold it, and hand over in order.
 
-Whatever goes wrong while working, but for messages that the database refuses, ends the term of the
-leader, and the next term begins as a new process would: this is the one way of recovery. After a
+Whatever goes wrong while working, but for messages that are refused, ends the term of the leader,
+also what nobody foresaw, and the next term begins as a new process would: this is the one way of
+recovery. Only MemoryError ends the process. After a
 failure batches are smaller, in case one was more than the database could take. A standby runs the
 same code and waits in `_stand_by`, where it keeps the registry current.
 """
@@ -9,12 +10,11 @@ same code and waits in `_stand_by`, where it keeps the registry current.
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
-    suppress,
 )
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,13 +24,21 @@ import structlog
 
 from db.core import leases
 from db.core.connect import Connection, Limits, connect
-from db.core.errors import RECONNECT_S, DatabaseError, LockNotAvailable
+from db.core.errors import (
+    RECONNECT_S,
+    DatabaseError,
+    LockNotAvailable,
+    QueryCanceled,
+    TransactionTimeout,
+)
 from db.history import quarantine
+from db.history.failing_work import FailingWork
 from db.history.visits import VisitNotOpen
 from db.ingest import restore
 from ingest.amending import amend_punches
 from ingest.pipeline import Pipeline
 from ingest.planning.memory import Memory
+from ingest.planning.poison_messages import NOT_ABOUT_MESSAGES
 from ingest.planning.rate_limit import Rates
 from ingest.positions.hours import hours_end, keep_hours
 from ingest.positions.writer import keep_positions
@@ -45,6 +53,8 @@ from ingest.transaction import LEASE, LeaderTerm
 from mqtt import MqttError, Session
 from service.exceptions import message
 from service.memory import give_back
+from service.work.pauses import pause
+from service.work.row_guard import GuardLimits, RowGuard
 from telemetry.times import to_datetime, to_us
 
 if TYPE_CHECKING:
@@ -55,6 +65,7 @@ _RESTORE_LIMITS = Limits(statement_s=300, transaction_s=300)
 # A leader that is frozen in a transaction holds the lease's row.
 _LEASE_LIMITS = Limits(statement_s=15, lock_s=10)
 _RETRY_MIN_S = 0.1
+_RETRY_UNFORESEEN_S = 5.0  # the longest pause after what nobody foresaw
 _LASTED_S = 5.0  # a term that failed later is no reason for a longer pause
 _LOOK_S = 0.25  # between two tries of a standby to become the leader
 _TIDY_ROWS = 200  # few: the connection also reads the inbox, and a row may have 64 KiB
@@ -77,21 +88,36 @@ async def run(runtime: IngestRuntime) -> None:
 async def _lead_again_and_again(runtime: IngestRuntime) -> None:
     delay_s = _RETRY_MIN_S
     while not runtime.stopping.is_set():
-        started, runtime.leads = time.monotonic(), False
+        started, runtime.leads, most_s = time.monotonic(), False, RECONNECT_S
         try:
             await _term(runtime)
+        except* MemoryError:
+            raise
         except* TERM_ERRORS as group:
-            runtime.smaller_by = min(runtime.smaller_by * 4, runtime.limits.messages)
-            lost = "leadership lost" if runtime.leads else "cannot become the leader"
-            # Several tasks of a term may find out the same: it is told and counted once.
-            facts = {type(error).__name__: message(error) for error in _leaves(group)}
-            for name, detail in facts.items():
-                _log.warning(f"{lost}, retrying", error=name, detail=detail)
-                runtime.metrics.failures.labels(name).inc()
+            _note_the_end(runtime, group)
+        except* Exception as group:  # noqa: BLE001
+            most_s = _RETRY_UNFORESEEN_S
+            _note_the_end(runtime, group, is_foreseen=False)
         if time.monotonic() - started > _LASTED_S:
             delay_s = _RETRY_MIN_S
-        await _pause(runtime.stopping, delay_s)
-        delay_s = min(2 * delay_s, RECONNECT_S)
+        await pause(runtime.stopping, delay_s)
+        delay_s = min(2 * delay_s, most_s)
+
+
+def _note_the_end(
+    runtime: IngestRuntime, group: BaseExceptionGroup[BaseException], *, is_foreseen: bool = True
+) -> None:
+    """Note why a term ended. Several of its tasks may find out the same: it is told and counted
+    once.
+    """
+    runtime.smaller_by = min(runtime.smaller_by * 4, runtime.limits.messages)
+    lost = "leadership lost" if runtime.leads else "cannot become the leader"
+    for name, error in {type(error).__name__: error for error in _leaves(group)}.items():
+        runtime.metrics.failures.labels(name).inc()
+        if is_foreseen:
+            _log.warning(f"{lost}, retrying", error=name, detail=message(error))
+        else:
+            _log.error(f"{lost}: nobody foresaw this; retrying", error=name, exc_info=error)
 
 
 async def _term(runtime: IngestRuntime) -> None:
@@ -133,7 +159,7 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
             runtime.metrics,
             _now_us,
             bounds,
-            runtime.retried,
+            runtime.ended_terms,
             hours_end=await hours_end(conn),
         )
         runtime.inbox = InboxSource(side)
@@ -144,24 +170,44 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
         runtime.works, runtime.session = True, ways.session
         runtime.metrics.watch(ways.session)
         runtime.metrics.leads.set(1)
-        connection = partial(_connection, runtime, _LIMITS)
+        connection, metrics = partial(_connection, runtime, _LIMITS), runtime.metrics
+        guard = _guard(runtime, connection)
+
+        def kept(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+            """Begin work that goes on until it is cancelled, or the lease is lost."""
+            loop = guard.keep(name, lambda _: work(), runtime.stopping, ending=TERM_ERRORS)
+            return tasks.create_task(loop)
+
         async with asyncio.TaskGroup() as tasks:
             beside = [tasks.create_task(runtime.log.keep())] if runtime.log is not None else []
+            newest = (term.positions, memory.registry)
             beside += [
                 tasks.create_task(_tidy(side, runtime.acceptance.quarantine_days)),
-                tasks.create_task(
-                    amend_punches(connection, runtime.wake_ups.send, runtime.metrics)
+                kept(
+                    "punches",
+                    lambda: amend_punches(connection, runtime.wake_ups.send, guard, metrics),
                 ),
-                tasks.create_task(
-                    keep_positions(
-                        connection, epoch, term.positions, memory.registry, runtime.metrics
-                    )
-                ),
-                tasks.create_task(keep_hours(connection, epoch, term.hours_end, runtime.metrics)),
+                kept("positions", lambda: keep_positions(connection, epoch, *newest, metrics)),
+                kept("hours", lambda: keep_hours(connection, epoch, term.hours_end, metrics)),
             ]
             await Pipeline(term, runtime, side, sources, ways).run()
             for task in beside:
                 task.cancel()
+
+
+def _guard(
+    runtime: IngestRuntime, connection: Callable[[], AbstractAsyncContextManager[Connection]]
+) -> RowGuard:
+    """Return the guard of the work beside the batches. Each of its looks is a connection: rows that
+    wait are left out by the statements of the work.
+    """
+    return RowGuard(
+        FailingWork(connection),
+        NOT_ABOUT_MESSAGES,
+        (QueryCanceled, TransactionTimeout),
+        runtime.metrics.work,
+        GuardLimits(refresh_s=60),
+    )
 
 
 async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
@@ -239,7 +285,7 @@ async def _stand_by(runtime: IngestRuntime, lease_conn: Connection) -> tuple[int
                 if not runtime.stands_by:
                     _log.info("standing by")
                 runtime.stands_by = True
-                await _pause(runtime.stopping, _LOOK_S)
+                await pause(runtime.stopping, _LOOK_S)
     finally:
         runtime.stands_by = False
     return None
@@ -260,12 +306,6 @@ async def _connection(runtime: IngestRuntime, limits: Limits) -> AsyncIterator[C
         yield conn
     finally:
         await conn.close()
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -13,6 +13,7 @@ from ingest.planning.deferral import finished
 from ingest.planning.plan import WritePlan
 from mqtt import Published, Session
 from service.collected import WAKE_UP_NUMBERS, Collected, FormerName, KeptNumber
+from service.work.row_guard import GuardMetrics
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -48,6 +49,7 @@ class IngestMetrics:
         self._stored = Counter("fixes_stored", "Fixes stored", **named)
         self._duplicates = Counter("fixes_duplicate", "Fixes that were stored before", **named)
         self._punches = Counter("punches_recorded", "Punches stored, or stored before", **named)
+        self.work = GuardMetrics(self.registry)
         self.amended = Counter(
             "punches_amended", "Punches with another verdict than before", **named
         )

@@ -8,25 +8,29 @@ While the database works on one batch, the next is planned, from the memory that
 leave behind. Nothing of it is written before the first has committed, and nothing is acknowledged.
 Where the database refuses the data of a batch, it is stored in parts (`ingest.splitting`). Any
 other failure ends the leader's term, and with it the memory and what was planned from it: the next
-term reads the memory back and the sources hand their messages over again.
+term reads the memory back and the sources hand their messages over again. A batch that ends one
+term after the other in a way that nobody foresaw is decoded, planned and stored in parts, too.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
+
+import structlog
 
 from db.core.connect import Connection
 from ingest.late.lookup import Lookup, Planning
 from ingest.planning.decoded_batch import DecodedBatch, decode_batch
 from ingest.planning.deferral import SHARED_FIXES, finished, shared
 from ingest.planning.plan import SMALL_FIXES, WritePlan, advance, make_plan
-from ingest.planning.poison_messages import DATA_ERRORS
+from ingest.planning.poison_messages import DATA_ERRORS, NOT_ABOUT_MESSAGES
 from ingest.receipts import WaysBack, receipts, send
 from ingest.results import results
 from ingest.runtime import IngestRuntime
 from ingest.sources.decryption import opened_payloads
-from ingest.sources.source import Source, SourceBatch, in_turn
-from ingest.splitting import clear_poisoned, store_in_parts
+from ingest.sources.source import RawMessage, Source, SourceBatch, in_turn
+from ingest.splitting import blame, clear_poisoned, decode_in_parts, store_in_parts
 from ingest.transaction import (
     LeaderTerm,
     Stored,
@@ -34,6 +38,8 @@ from ingest.transaction import (
     plan_with_lookups,
     store,
 )
+
+_log = structlog.get_logger("ingest")
 
 SMALL_BYTES = 64 * 1024
 """A batch with more is planned in a thread, however few its messages are."""
@@ -65,6 +71,13 @@ class Begun(NamedTuple):
     reverted: int
 
 
+class Unplanned(NamedTuple):
+    """Messages of a batch that could not be planned, several terms on end."""
+
+    messages: Sequence[RawMessage]
+    error: Exception
+
+
 class Pipeline:
     """The batches of one term: a loop that plans, a loop that stores, and one plan between them.
 
@@ -82,7 +95,7 @@ class Pipeline:
         self._term, self._memory = term, term.memory
         self._runtime, self._side = runtime, side
         self._sources, self._ways_back = sources, ways_back
-        self._handover: asyncio.Queue[Planned] = asyncio.Queue(maxsize=1)
+        self._handover: asyncio.Queue[Planned | Unplanned] = asyncio.Queue(maxsize=1)
         self._memory_is_current = asyncio.Event()  # it holds every plan that was made
         self._uses_memory = asyncio.Lock()  # to plan, or to revert a plan
 
@@ -105,6 +118,11 @@ class Pipeline:
         """
         limits = self._runtime.current_limits
         async for received in in_turn(self._sources, lambda: limits(self._memory)):
+            await self._handover.put(await self._planned(received))
+            await self._memory_is_current.wait()
+
+    async def _planned(self, received: SourceBatch) -> Planned | Unplanned:
+        try:
             box = self._runtime.encryption_keys
             opened = await opened_payloads(self._side, received.messages, box)
             async with self._uses_memory:
@@ -113,38 +131,89 @@ class Pipeline:
                     begun = self._begin_plan(received, opened)
                 else:
                     begun = await asyncio.to_thread(self._begin_plan, received, opened)
-            await self._handover.put(await self._finished_plan(begun))
-            await self._memory_is_current.wait()
+            return await self._finished_plan(begun)
+        except NOT_ABOUT_MESSAGES:
+            raise
+        except Exception as error:  # noqa: BLE001
+            deferred = chain.from_iterable(one.part.messages for one in self._memory.deferred)
+            blame(self._term.ended_terms, [*received.messages, *deferred], error)
+            self._memory_is_current.clear()
+            return Unplanned(received.messages, error)
 
     async def _store_batches(self) -> None:
         while True:
             planned = await self._handover.get()
+            if isinstance(planned, Unplanned):
+                await self._store_unplanned(planned)
+                self._handover.task_done()
+                continue
             if planned.reverted != self._memory.reverted:
                 planned = await self._plan_anew(self._term.conn, planned.taken)
             term, arrivals, sources = self._term, planned.arrivals, self._sources
             on_applied = self._memory_is_current.set
             try:
-                self._acknowledge(await store(term, arrivals, planned.plan, sources, on_applied))
-                clear_poisoned(self._memory, arrivals)
-            except DATA_ERRORS as error:
+                stored = await store(term, arrivals, planned.plan, sources, on_applied)
+            except NOT_ABOUT_MESSAGES:
+                raise
+            except Exception as error:  # noqa: BLE001
+                if not isinstance(error, DATA_ERRORS):
+                    blame(term.ended_terms, arrivals.messages, error)
                 async with self._uses_memory:
                     await store_in_parts(term, arrivals, sources, error, self._acknowledge)
+                on_applied()
+            else:
+                self._acknowledge(stored)
+                clear_poisoned(self._memory, arrivals)
             self._runtime.smaller_by = max(1, self._runtime.smaller_by // 2)
             self._handover.task_done()
 
     def _begin_plan(self, received: SourceBatch, opened: Mapping[int, bytes]) -> Begun:
         """Decode and plan a batch, up to what has to be looked up."""
         runtime, memory = self._runtime, self._memory
-        # A known zone was made before what arrives now, also where our clock is behind.
-        taken_us = max(self._term.now_us(), memory.registry.newest_made_us)
-        oldest_us = runtime.acceptance.oldest_us(taken_us)
-        taken = decode_batch(received.messages, taken_us, oldest_us, opened)
+        taken = decode_batch(received.messages, *self._acceptable_us(), opened)
         payload_bytes = sum(len(message.payload) for message in received.messages)
         runtime.fix_size.saw(len(taken.decoded.batch), payload_bytes)
         arrivals = self._with_deferred(taken)
         memory.smaller_by = runtime.smaller_by
         planning = make_plan(arrivals, memory, self._term.now_us())
         return Begun(taken, arrivals, planning, advance(planning), memory.reverted)
+
+    def _acceptable_us(self) -> tuple[int, int]:
+        """Return the time of now, and that of the oldest fixes that are kept."""
+        # A known zone was made before what arrives now, also where our clock is behind.
+        taken_us = max(self._term.now_us(), self._memory.registry.newest_made_us)
+        return taken_us, self._runtime.acceptance.oldest_us(taken_us)
+
+    async def _store_unplanned(self, unplanned: Unplanned) -> None:
+        """Store the messages of a batch in parts, and refuse those that fail by themselves."""
+        messages, error = unplanned
+        opened = await self._opened_one_by_one(messages)
+        times_us = self._acceptable_us()
+
+        def decode(numbers: Sequence[int]) -> DecodedBatch:
+            payloads = {at: opened[number] for at, number in enumerate(numbers) if number in opened}
+            return decode_batch([messages[number] for number in numbers], *times_us, payloads)
+
+        async with self._uses_memory:
+            arrivals = self._with_deferred(decode_in_parts(messages, decode))
+            await store_in_parts(self._term, arrivals, self._sources, error, self._acknowledge)
+            self._memory_is_current.set()
+
+    async def _opened_one_by_one(self, messages: Sequence[RawMessage]) -> Mapping[int, bytes]:
+        """Return the payloads that open; what raises stays closed, and the decoder refuses it."""
+        opened: dict[int, bytes] = {}
+        for number, message in enumerate(messages):
+            try:
+                own = await opened_payloads(
+                    self._term.conn, [message], self._runtime.encryption_keys
+                )
+            except NOT_ABOUT_MESSAGES:
+                raise
+            except Exception as error:  # noqa: BLE001
+                _log.error("a message could not be decrypted", topic=message.topic, exc_info=error)
+            else:
+                opened.update(zip([number] * len(own), own.values(), strict=True))
+        return opened
 
     async def _finished_plan(self, begun: Begun) -> Planned:
         taken, arrivals, planning, step, reverted = begun

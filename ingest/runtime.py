@@ -36,7 +36,7 @@ class IngestRuntime:
     """The settings of one ingest process, and its state over all its terms as the leader.
 
     encryption_keys: what opens the keys of trackers. open_log: opens the log for the leader of an
-    epoch. smaller_by: batches are divided by it, after failures. retried: see
+    epoch. smaller_by: batches are divided by it, after failures. ended_terms: see
     `ingest.transaction.LeaderTerm`.
     """
 
@@ -60,7 +60,7 @@ class IngestRuntime:
     session: Session | None = None
     smaller_by: int = 1
     fix_size: FixSize = field(default_factory=FixSize)
-    retried: set[bytes] = field(default_factory=set[bytes])
+    ended_terms: dict[bytes, int] = field(default_factory=dict[bytes, int])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     link: LinkOptions | None = None
     open_log: Callable[[int], AbstractAsyncContextManager["LogSource"]] | None = None

@@ -12,6 +12,9 @@ are called poisoned: they are cut off first, and a batch has little of them
 
 A row that is there although memory does not know it may mean that memory is wrong: the first time
 this ends the term, so that memory is read back. A message that fails so once more is refused.
+
+An exception that nobody foresaw ends the term, too, wherever it comes from: decoding, planning or
+storing. A batch with messages that were there at MOST_ENDED such ends is split in the same way.
 """
 
 import time
@@ -26,9 +29,9 @@ from numpy.typing import NDArray
 
 from db.core.errors import DatabaseError, UniqueViolation
 from ingest.planning.decoded_batch import DecodedBatch
-from ingest.planning.deferral import by_organization, defer, part_of
+from ingest.planning.deferral import by_organization, defer, joined, part_of
 from ingest.planning.memory import Memory
-from ingest.planning.poison_messages import DATA_ERRORS, refuse
+from ingest.planning.poison_messages import DATA_ERRORS, NOT_ABOUT_MESSAGES, refuse
 from ingest.planning.senders import organizations_of
 from ingest.sources.source import RawMessage, Source
 from ingest.transaction import LeaderTerm, Stored, plan_with_lookups, store
@@ -40,7 +43,9 @@ MOST_SEARCHED_FIXES = 5_000
 """More of one organization are deferred, to be searched in smaller batches."""
 SEARCH_S = 0.5
 """Once a message was found, the rest is deferred after so long."""
-MOST_RETRIED = 1_000  # messages that may end a term once
+MOST_ENDED = 3
+"""The terms that a batch ends by an exception that nobody foresaw, before it is split."""
+MOST_BLAMED = 100_000  # messages that are remembered
 
 _log = structlog.get_logger("ingest")
 
@@ -49,10 +54,11 @@ async def store_in_parts(
     term: LeaderTerm,
     arrivals: DecodedBatch,
     sources: Sequence[Source],
-    error: DatabaseError,
+    error: Exception,
     on_committed: Callable[[Stored], None],
 ) -> None:
-    """Store what `store` could not store for an error of DATA_ERRORS. The caller plans nothing.
+    """Store what could not be stored for an error of DATA_ERRORS, or one that is blamed on its
+    messages (`blame`). The caller plans nothing.
 
     on_committed: called after each COMMIT. Raises `error` where no message is at fault.
     """
@@ -68,8 +74,12 @@ async def store_in_parts(
         group = groups.popleft()
         part = group.pop()
         try:
-            on_committed(await _store(term, part, sources))
-        except DATA_ERRORS as failure:
+            stored = await _store(term, part, sources)
+        except NOT_ABOUT_MESSAGES:
+            raise
+        except Exception as failure:  # noqa: BLE001
+            if not isinstance(failure, DATA_ERRORS):
+                blame(term.ended_terms, part.messages, failure)
             failures += 1
             term.memory.revert()
             whose = set(organizations_of(part.messages, term.memory.registry).tolist())
@@ -85,6 +95,8 @@ async def store_in_parts(
                 _check_not_new(term, part.messages[0], failure)
             refused = True
             on_committed(await _store(term, _refused(part, failure), sources))
+        else:
+            on_committed(stored)
         if term.memory.deferred:  # what follows of the group has to wait behind it
             rest += [*(one.part for one in term.memory.deferred), *reversed(group)]
         elif group:
@@ -144,23 +156,68 @@ def _middle(organization: NDArray[np.int32]) -> int:
 
 def _check_not_new(term: LeaderTerm, refused: RawMessage, error: UniqueViolation) -> None:
     """Raise `error` where the message has not ended a term yet."""
-    digest = sha256(refused.topic.encode() + b"\0" + refused.payload).digest()
-    if digest in term.retried:
-        term.retried.remove(digest)
+    blame(term.ended_terms, [refused], error, most=1)
+    del term.ended_terms[_digest(refused)]
+
+
+def blame(
+    ended_terms: dict[bytes, int],
+    messages: Sequence[RawMessage],
+    error: Exception,
+    most: int = MOST_ENDED,
+) -> None:
+    """Raise an error that ends the term, unless messages were there at `most` such ends: then one
+    of them is to blame.
+    """
+    digests = {_digest(one) for one in messages}
+    if any(ended_terms.get(digest, 0) >= most for digest in digests):
         return
-    if len(term.retried) >= MOST_RETRIED:
-        term.retried.clear()
-    term.retried.add(digest)
+    if len(ended_terms) + len(digests) > MOST_BLAMED:
+        ended_terms.clear()
+    for digest in digests:
+        ended_terms[digest] = ended_terms.get(digest, 0) + 1
     raise error
 
 
-def _refused(part: DecodedBatch, error: DatabaseError) -> DecodedBatch:
-    """Return the one message refused. The words of the database may name what is not the tenant's:
-    the log has them.
+def decode_in_parts(
+    messages: Sequence[RawMessage], decode: Callable[[Sequence[int]], DecodedBatch]
+) -> DecodedBatch:
+    """Decode messages, of which one may raise what nobody foresaw: it is found by halving, and
+    refused. decode: takes the numbers of those to decode.
     """
-    name = type(error).__name__
-    facts = {"topic": part.messages[0].topic, "error": name, "detail": message(error)}
-    _log.warning("message refused by the database", **facts)
-    details = {0: f"{name}, SQLSTATE {error.sqlstate}"}
-    decoded = refuse(part.decoded, details, Reason.REFUSED_BY_DATABASE)
+
+    def decoded(numbers: Sequence[int]) -> DecodedBatch:
+        try:
+            return decode(numbers)
+        except NOT_ABOUT_MESSAGES:
+            raise
+        except Exception as error:  # noqa: BLE001
+            if len(numbers) == 1:
+                part = decode(())
+                return _refused(replace(part, messages=[messages[numbers[0]]]), error)
+        middle = len(numbers) // 2
+        return joined([decoded(numbers[:middle]), decoded(numbers[middle:])])
+
+    return decoded(range(len(messages)))
+
+
+def _digest(sent: RawMessage) -> bytes:
+    return sha256(sent.topic.encode() + b"\0" + sent.payload).digest()
+
+
+def _refused(part: DecodedBatch, error: Exception) -> DecodedBatch:
+    """Return the one message refused. The words of the error may name what is not the tenant's: the
+    log has them.
+    """
+    name, topic = type(error).__name__, part.messages[0].topic
+    if isinstance(error, DatabaseError):
+        facts = {"topic": topic, "error": name, "detail": message(error)}
+        _log.warning("message refused by the database", **facts)
+        detail = f"{name}, SQLSTATE {error.sqlstate}"
+    else:
+        _log.error(
+            "message refused: it fails in a way that nobody foresaw", topic=topic, exc_info=error
+        )
+        detail = f"{name}: a fault on our side, which the log of ingest has"
+    decoded = refuse(part.decoded, {0: detail}, Reason.REFUSED_BY_DATABASE)
     return replace(part, decoded=decoded)

@@ -59,9 +59,9 @@ LEASE = leases.INGEST
 class LeaderTerm:
     """The time during which this process holds the lease: it alone stores fixes.
 
-    epoch: the number of the term. bounds: of what is kept in quarantine. retried: digests of
-    messages that once ended a term, perhaps because memory was wrong about them; a second time the
-    message is refused. The set outlives the term. positions: written beside the batches. hours_end:
+    epoch: the number of the term. bounds: of what is kept in quarantine. ended_terms:
+    by digest of a message, how many terms ended while it was in the batch (`ingest.splitting`). The
+    mapping outlives the term. positions: written beside the batches. hours_end:
     of the hours that are added up beside them.
     """
 
@@ -71,7 +71,7 @@ class LeaderTerm:
     metrics: IngestMetrics
     now_us: Callable[[], int]
     bounds: Bounds = DEFAULT_BOUNDS
-    retried: set[bytes] = field(default_factory=set[bytes])
+    ended_terms: dict[bytes, int] = field(default_factory=dict[bytes, int])
     positions: NewestPositions = field(default_factory=NewestPositions)
     hours_end: HoursEnd = field(default_factory=HoursEnd)
 

@@ -1,1 +1,1 @@
-"""The common parts of long-running roles: logs, health and metrics, bounded caches and threads."""
+"""The common parts of long-running roles: logs, health, metrics, caches, background work."""

@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -33,6 +34,7 @@ from webhooks.jobs.runner import JobRunner
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import FileSender, MailSender, SmtpSender, SmtpServer
 from webhooks.metrics import WebhookMetrics
+from webhooks.outages import row_guard
 from webhooks.registrations import Registrations
 from webhooks.retention import Retention
 from webhooks.scheduled_reports import ScheduledReports
@@ -88,9 +90,10 @@ async def _run(settings: DeliverSettings) -> None:
         await stack.enter_async_context(poster)
         box = SecretBox(settings.secret_keys)
         connect_lock = partial(connect, url, "opsc-deliver-claims")
-        deliverer = Deliverer(connections, connect_lock, poster, box, metrics, limits)
-        fan_out = FanOut(connections, wake_ups.send, metrics)
-        sequencer = Sequencer(connections, holder, wake_ups.send, fan_out, metrics)
+        guard = row_guard(connections, metrics.work)
+        deliverer = Deliverer(connections, connect_lock, poster, box, guard, metrics, limits)
+        fan_out = FanOut(connections, wake_ups.send, guard, metrics)
+        sequencer = Sequencer(connections, holder, wake_ups.send, fan_out, guard, metrics)
         await stack.enter_async_context(
             serving(settings.http_address, deliverer.trouble, metrics.text)
         )
@@ -98,14 +101,15 @@ async def _run(settings: DeliverSettings) -> None:
         mailing = Mailing(
             connections,
             _sender(settings),
+            guard,
             metrics,
             mail_from=settings.mail_from,
             public_url=settings.public_url,
         )
-        retention = Retention(connections, _days(settings), metrics)
-        jobs = JobRunner(connections, metrics)
-        registrations = Registrations(connections)
-        reports = ScheduledReports(connections)
+        retention = Retention(connections, _days(settings), guard, metrics)
+        jobs = JobRunner(connections, guard, metrics)
+        registrations = Registrations(connections, guard)
+        reports = ScheduledReports(connections, guard)
         wake_ups.on(Channel.JOBS, jobs.wake)
         wake_ups.on(Channel.EVENTS, sequencer.wake)
         wake_ups.on(Channel.DELIVERIES, deliverer.wake)
@@ -114,26 +118,31 @@ async def _run(settings: DeliverSettings) -> None:
         gc.freeze()
         gc.set_threshold(*GARBAGE)
         _log.info("started", http=settings.deliver_http)
-        async with asyncio.TaskGroup() as loops:
-            loops.create_task(sequencer.run(stop))
-            loops.create_task(fan_out.run(stop))
-            loops.create_task(fan_out.bound(stop))
-            loops.create_task(deliverer.run(stop))
-            loops.create_task(mailing.run(stop))
-            loops.create_task(retention.run(stop))
-            archive = Archive.at(settings.archive_store)
-            stack.callback(archive.close)
-            if (store := archive.store) is not None:
-                mover = Mover(store, settings.archive_after_days, settings.retention_positions_days)
-                loops.create_task(Archiving(connections, mover, metrics).run(stop))
-            loops.create_task(Erasing(connections, store, metrics).run(stop))
-            secret = settings.archive_url
-            archive_url = None if secret is None else secret.get_secret_value()
-            loops.create_task(Exporting(connections, url, archive_url, metrics).run(stop))
-            loops.create_task(jobs.run(stop))
-            loops.create_task(registrations.run(stop))
-            loops.create_task(reports.run(stop))
-            loops.create_task(TripEvents(connections, holder, archive, metrics).run(stop))
+        archive = Archive.at(settings.archive_store)
+        stack.callback(archive.close)
+        store, secret = archive.store, settings.archive_url
+        archive_url = None if secret is None else secret.get_secret_value()
+        loops: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
+            "sequencer": sequencer.run,
+            "fan_out": fan_out.run,
+            "endpoint_bounds": fan_out.bound,
+            "deliveries": deliverer.run,
+            "mail": mailing.run,
+            "retention": retention.run,
+            "erasures": Erasing(connections, store, guard, metrics).run,
+            "exports": Exporting(connections, url, archive_url, guard, metrics).run,
+            "jobs": jobs.run,
+            "registrations": registrations.run,
+            "reports": reports.run,
+            "trips": TripEvents(connections, holder, archive, guard, metrics).run,
+        }
+        if store is not None:
+            kept_days = settings.retention_positions_days
+            mover = Mover(store, guard, settings.archive_after_days, kept_days)
+            loops["archive"] = Archiving(connections, mover, metrics).run
+        async with asyncio.TaskGroup() as tasks:
+            for name, run in loops.items():
+                tasks.create_task(guard.keep(name, run, stop))
     _log.info("stopped cleanly")
 
 

@@ -12,8 +12,9 @@ import structlog
 
 from archive.mover import Mover
 from db.core.connect import Pool
+from service.work.pauses import pause
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
 
 EVERY_S = 3_600.0
 _PASSES_PER_LOOK = 24  # for orphans

@@ -35,8 +35,10 @@ from db.history.retention import Chunk
 from db.resources import jobs
 from db.resources.jobs import HeldJob, JobState
 from operations.jobs import Erased, ErasedTime
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
 
 _log = structlog.get_logger("webhooks")
 _MOST_TRIES = 5
@@ -69,10 +71,12 @@ class Erasing:
         self,
         connections: Pool,
         store: Store | None,
+        guard: RowGuard,
         metrics: WebhookMetrics,
         limits: ErasureLimits | None = None,
     ) -> None:
         self._connections, self._store, self._metrics = connections, store, metrics
+        self._guard = guard
         self._limits = limits or ErasureLimits()
         self._outage = Outage("erasures", random.Random())
 
@@ -98,11 +102,24 @@ class Erasing:
                     job = await job_claims.claim_erasure(conn)
                     if job is None:
                         return self._limits.idle_s
-                    if not await self._do(job, stop):
+                    if not await self._guarded(conn, job, stop):
                         return self._limits.again_s
             finally:
                 await moving.end(conn)
         return self._limits.idle_s
+
+    async def _guarded(self, conn: Connection, job: ClaimedJob, stop: asyncio.Event) -> bool:
+        """Do a job; False where it is to be tried again a little later."""
+        is_ended = True
+
+        async def work() -> None:
+            nonlocal is_ended
+            is_ended = await self._do(job, stop)
+
+        row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
+        if not await self._guard.run(row, work):
+            await job_claims.release(conn, job, tries=0)
+        return is_ended
 
     async def _do(self, job: ClaimedJob, stop: asyncio.Event) -> bool:
         """Do a job; False where it is to be tried again a little later."""

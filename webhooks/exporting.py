@@ -12,6 +12,7 @@ import sys
 from asyncio.subprocess import PIPE
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import structlog
@@ -22,8 +23,10 @@ from db.delivery import job_claims
 from db.delivery.job_claims import FIRST, ClaimedJob
 from db.resources import jobs
 from service.exports import ExportTask
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
 
 _log = structlog.get_logger("webhooks")
 _KINDS = ("export",)
@@ -51,10 +54,11 @@ class Exporting:
         connections: Pool,
         database_url: str,
         archive_url: str | None,
+        guard: RowGuard,
         metrics: WebhookMetrics,
         limits: ExportLimits | None = None,
     ) -> None:
-        self._connections, self._metrics = connections, metrics
+        self._connections, self._guard, self._metrics = connections, guard, metrics
         self._database_url, self._archive_url = database_url, archive_url
         self._limits = limits or ExportLimits()
         self._after = FIRST
@@ -68,7 +72,7 @@ class Exporting:
                 if job is None:
                     await pause(stop, self._limits.idle_s)
                 else:
-                    await self._do(job, stop)
+                    await self._guarded(job, stop)
                 self._outage.end()
             except TROUBLE as error:
                 await pause(stop, self._outage.begin(error))
@@ -84,6 +88,12 @@ class Exporting:
                 self._after = job.org_id
                 return job
         return None
+
+    async def _guarded(self, job: ClaimedJob, stop: asyncio.Event) -> None:
+        row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
+        if not await self._guard.run(row, partial(self._do, job, stop)):
+            async with self._connections.connection() as conn:
+                await job_claims.release(conn, job, tries=0)
 
     async def _do(self, job: ClaimedJob, stop: asyncio.Event) -> None:
         if self._archive_url is None or job.tries > _MOST_TRIES:

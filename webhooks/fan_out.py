@@ -2,12 +2,16 @@
 
 It runs where the sequencer leads, in a session of its own, so that numbers wait for no deliveries.
 What a leader had not committed the next one does again.
+
+Where deliveries fail for a reason that nobody foresaw, those of each organization are made alone.
+The one that fails waits as a whole: none of its later events gets ahead of what failed.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from uuid import UUID
 
@@ -19,9 +23,13 @@ from db.core.errors import QueryCanceled, TransactionTimeout
 from db.core.wakeups import POLL_S, WakeUp
 from db.delivery import endpoint_health
 from db.delivery.fan_out import behind, fan_out
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from webhooks.batch_size import BatchSize
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
+
+_KIND, _BOUND_KIND = "fan_out", "endpoint_bounds"  # of which the rows are organizations
 
 _log = structlog.get_logger("webhooks")
 
@@ -33,6 +41,7 @@ class FanOutLimits:
     rows: int = 1_000  # of one transaction, which all organizations in it share
     organizations: int = 100  # of one transaction
     idle_s: float = POLL_S
+    failing_s: float = 5  # between looks at organizations that wait after failures
     locked_s: float = 0.02  # between looks at organizations whose cursors are locked
     waiting_of_endpoint: int = 100_000  # deliveries; an endpoint that has more is disabled
     waiting_of_organization: int = 1_000_000
@@ -46,16 +55,20 @@ class FanOut:
         self,
         connections: Pool,
         send: Callable[[Iterable[WakeUp]], None],
+        guard: RowGuard,
         metrics: WebhookMetrics,
         limits: FanOutLimits | None = None,
     ) -> None:
         self._connections = connections
         self._send = send
+        self._guard = guard
         self._metrics = metrics
         self._limits = limits or FanOutLimits()
         self._rows = BatchSize(self._limits.rows)
         self._epoch: int | None = None
         self._queue: dict[UUID, None] = {}  # organizations that have more to make, in their turns
+        self._failing: dict[UUID, None] = {}  # that wait after failures, or did lately
+        self._failing_at_s = 0.0
         self._grown: dict[UUID, None] = {}  # that have had deliveries made since they were counted
         self._work = asyncio.Event()
         self._outage = Outage("deliveries", random.Random())
@@ -96,6 +109,9 @@ class FanOut:
         self._outage.end()
         while self._epoch == epoch and not stop.is_set():
             self._work.clear()
+            if self._failing and monotonic() >= self._failing_at_s:
+                self._failing_at_s = monotonic() + self._limits.failing_s
+                self.add(self._failing)
             if not self._queue:
                 await pause(self._work, self._limits.idle_s)
             elif not await self._turn(conn, epoch):
@@ -106,6 +122,17 @@ class FanOut:
         asked = list(self._queue)[: self._limits.organizations]
         for org_id in asked:  # who has more numbered meanwhile comes in again
             del self._queue[org_id]
+        rows = [WorkRow(_KIND, str(org_id), org_id) for org_id in asked]
+        done = await self._guard.bulk(rows, partial(self._make, conn, epoch))
+        well = {row.org_id for row in done.rows if row.org_id is not None}
+        self._failing |= dict.fromkeys(org_id for org_id in asked if org_id not in well)
+        for org_id in well & self._failing.keys():
+            del self._failing[org_id]
+        return done.answer is not False
+
+    async def _make(self, conn: Connection, epoch: int, rows: Sequence[WorkRow]) -> bool:
+        """Make deliveries of some organizations; whether any organization had its share."""
+        asked = [row.org_id for row in rows if row.org_id is not None]
         done = await fan_out(conn, epoch, asked, rows=self._rows.now)
         self._rows.went_well()
         self._metrics.deliveries_made.inc(done.deliveries)
@@ -127,15 +154,19 @@ class FanOut:
             grown, self._grown = self._grown, {}
             try:
                 for org_id in grown:
-                    async with self._connections.connection() as conn:
-                        await endpoint_health.disable_overfull(
-                            conn,
-                            org_id,
-                            of_endpoint=limits.waiting_of_endpoint,
-                            of_organization=limits.waiting_of_organization,
-                        )
+                    row = WorkRow(_BOUND_KIND, str(org_id), org_id)
+                    await self._guard.run(row, partial(self._bound, org_id))
                 self._counting_outage.end()
             except TROUBLE as error:
                 self._grown |= grown
                 await pause(stop, self._counting_outage.begin(error))
             took_s = monotonic() - began_s
+
+    async def _bound(self, org_id: UUID) -> None:
+        async with self._connections.connection() as conn:
+            await endpoint_health.disable_overfull(
+                conn,
+                org_id,
+                of_endpoint=self._limits.waiting_of_endpoint,
+                of_organization=self._limits.waiting_of_organization,
+            )

@@ -14,6 +14,7 @@ from service.collected import (
     KeptNumber,
     pool_numbers,
 )
+from service.work.row_guard import GuardMetrics
 from webhooks.retry import Answer
 
 _LAG_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 43200)
@@ -160,6 +161,8 @@ class WebhookMetrics:
             _LAG_BUCKETS_S,
         )
         registry.register(self.lag_s)
+
+        self.work = GuardMetrics(registry)
 
     def watch(self, connections: Pool, wake_ups: WakeUps) -> None:
         """Show the numbers of the pool and of the wake-ups, too."""

@@ -1,17 +1,31 @@
-"""The waiting while the database is away: a little longer each time, and logged once."""
+"""Failures that are no fault of a row of work: the waiting while the database is away, a little
+longer each time, and logged once.
+"""
 
-import asyncio
 import random
 
 import structlog
 
-from db.core.errors import RECONNECT_S, InternalError, OperationalError
+from db.core.connect import Pool
+from db.core.errors import (
+    RECONNECT_S,
+    InternalError,
+    OperationalError,
+    QueryCanceled,
+    TransactionTimeout,
+)
+from db.core.leases import LeaseLost
+from db.history.failing_work import FailingWork
 from service.exceptions import message
+from service.work.row_guard import GuardLimits, GuardMetrics, RowGuard
 
 # A server that is gone, restarting, full or read-only; a session that was ended; a wait that was
 # cut off. Whoever meets one of these begins again. Anything else is a fault of ours.
 TROUBLE = (OperationalError, InternalError)
 
+NOT_OF_A_ROW = (*TROUBLE, LeaseLost)
+SLOW = (QueryCanceled, TransactionTimeout)
+"""Those that tell of a statement that took too long, perhaps because of what it was about."""
 _DELAY_MIN_S = 0.25
 _log = structlog.get_logger("webhooks")
 
@@ -38,10 +52,8 @@ class Outage:
         self._delay_s = 0.0
 
 
-async def pause(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for `event`, at most `seconds`; whether it came."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
+def row_guard(
+    connections: Pool, metrics: GuardMetrics, limits: GuardLimits | None = None
+) -> RowGuard:
+    """Return the guard of all background work of this role."""
+    return RowGuard(FailingWork(connections.connection), NOT_OF_A_ROW, SLOW, metrics, limits)

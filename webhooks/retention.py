@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 import structlog
 
 from db.core.connect import Connection, Pool
 from db.core.errors import ForeignKeyViolation, LockNotAvailable
-from db.history import retention
+from db.history import failing_work, retention
 from db.history.retention import Chunk, Days, OrganizationDays
 from db.listener import imei_claims
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
 
 # A delivery that is made anew, a backup that reads the chunk: these go first.
 _TESTS = timedelta(days=1)
@@ -41,11 +44,19 @@ class RetentionLimits:
 
 
 class _Step(NamedTuple):
-    """A kind of data of one owner. `remove` returns how many it removed; fewer than `full`: all."""
+    """A kind of data of one owner. `remove` returns how many it removed; fewer than `full`: all.
+    org_id: None: of all organizations.
+    """
 
     what: str
     full: int
     remove: Callable[[], Awaitable[int]]
+    org_id: UUID | None = None
+
+    @property
+    def row(self) -> WorkRow:
+        key = self.what if self.org_id is None else f"{self.what}/{self.org_id}"
+        return WorkRow("retention", key, self.org_id)
 
 
 class Retention:
@@ -55,11 +66,13 @@ class Retention:
         self,
         connections: Pool,
         days: Days,
+        guard: RowGuard,
         metrics: WebhookMetrics,
         limits: RetentionLimits | None = None,
     ) -> None:
         self._connections = connections
         self._days = days
+        self._guard = guard
         self._metrics = metrics
         self._limits = limits or RetentionLimits()
         self._outage = Outage("retention", random.Random())
@@ -84,23 +97,27 @@ class Retention:
         the rest is removed; then the first such error is raised.
         """
         removed: dict[str, int] = {}
-        in_the_way: Exception | None = None
+        in_the_way: list[Exception] = []
+
+        async def all_of(step: _Step) -> None:
+            try:
+                await self._all_of(step, removed, stop)
+            except IN_THE_WAY as error:
+                in_the_way.append(error)
+
         async with self._connections.connection() as conn:
             if not await retention.begin(conn):
                 return removed
             try:
                 chunks = await retention.chunks(conn)
                 for step in self._steps(conn, now, await retention.organizations(conn), chunks):
-                    try:
-                        await self._all_of(step, removed, stop)
-                    except IN_THE_WAY as error:
-                        in_the_way = in_the_way or error
+                    await self._guard.run(step.row, partial(all_of, step))
             finally:
                 if removed:
                     _log.info("old data removed", **removed)
                 await retention.end(conn)
-        if in_the_way is not None:
-            raise in_the_way
+        if in_the_way:
+            raise in_the_way[0]
         return removed
 
     async def _all_of(self, step: _Step, removed: dict[str, int], stop: asyncio.Event) -> None:
@@ -131,7 +148,7 @@ class Retention:
         for org_id, positions, events, audit in organizations:
             for part in _older(chunks, _before(now, positions)):
                 remove = partial(retention.remove_positions, conn, org_id, part, rows)
-                yield _Step("positions", rows, remove)
+                yield _Step("positions", rows, remove, org_id)
             removals = (
                 ("events", retention.remove_events, _shorter(events, days.events)),
                 ("alerts", retention.remove_alerts, _shorter(events, days.events)),
@@ -141,7 +158,7 @@ class Retention:
             )
             for what, remove, kept in removals:
                 if (before := _before(now, kept)) is not None:
-                    yield _Step(what, rows, partial(remove, conn, org_id, before, rows))
+                    yield _Step(what, rows, partial(remove, conn, org_id, before, rows), org_id)
         yield _Step(
             "test_events", rows, partial(retention.remove_test_events, conn, now - _TESTS, rows)
         )
@@ -151,6 +168,7 @@ class Retention:
         orphans = partial(retention.remove_orphan_failures, conn, rows)
         yield _Step("orphan_failures", rows, orphans)
         yield _Step("imei_claims", rows, partial(imei_claims.end_unused, conn, rows))
+        yield _Step("failing_work", rows, partial(failing_work.remove_old, conn, rows))
         yield _Step("checkpoints", rows, partial(retention.remove_checkpoints, conn, rows))
 
 

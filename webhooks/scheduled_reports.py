@@ -8,6 +8,7 @@ mailed once, whoever dies. Of periods that ended while no process ran, the newes
 import asyncio
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -20,7 +21,9 @@ from db.resources.quotas import QuotaExceeded, count_letter
 from operations.errors import RuleError
 from operations.hours.local_days import Period
 from operations.report_schedules import last_due, next_due, timing_of
-from webhooks.outages import TROUBLE, Outage, pause
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
+from webhooks.outages import TROUBLE, Outage
 
 LOOK_S = 2.0
 _AT_ONCE = 100
@@ -30,8 +33,8 @@ _log = structlog.get_logger("webhooks")
 
 
 class ScheduledReports:
-    def __init__(self, connections: Pool) -> None:
-        self._connections = connections
+    def __init__(self, connections: Pool, guard: RowGuard) -> None:
+        self._connections, self._guard = connections, guard
         self._outage = Outage("reports by mail", random.Random())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -49,7 +52,8 @@ class ScheduledReports:
         async with self._connections.connection() as conn:
             due = await report_runs.due(conn, _AT_ONCE)
         for org_id, schedule_id in due:
-            await self._mail(org_id, schedule_id)
+            row = WorkRow(report_runs.KIND, str(schedule_id), org_id)
+            await self._guard.run(row, partial(self._mail, org_id, schedule_id))
 
     async def _mail(self, org_id: UUID, schedule_id: UUID) -> None:
         async with as_application(self._connections, org_id) as conn:

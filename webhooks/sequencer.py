@@ -3,12 +3,16 @@
 Any number of processes run it; one leads and the others stand by. A leader that is killed or stops
 in order is followed at once, one that is cut off when its lease has run out. What a leader had not
 committed the next one does again. Deliveries are made of what it has numbered (`webhooks.fan_out`).
+
+Where numbering fails for a reason that nobody foresaw, each organization is numbered alone, and the
+one that fails waits as a whole: none of its later events gets ahead of what failed.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from uuid import UUID
 
@@ -19,10 +23,14 @@ from db.core.connect import Connection, Pool
 from db.core.errors import QueryCanceled, TransactionTimeout
 from db.core.wakeups import POLL_S, WakeUp
 from db.delivery import sequencer
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from webhooks.batch_size import BatchSize
 from webhooks.fan_out import FanOut
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
+
+_KIND = "sequencer"  # of which the rows are organizations
 
 _log = structlog.get_logger("webhooks")
 
@@ -47,6 +55,7 @@ class Sequencer:
         holder: str,
         send: Callable[[Iterable[WakeUp]], None],
         fan_out: FanOut,
+        guard: RowGuard,
         metrics: WebhookMetrics,
         limits: SequencerLimits | None = None,
     ) -> None:
@@ -54,6 +63,7 @@ class Sequencer:
         self._holder = holder
         self._send = send
         self._fan_out = fan_out
+        self._guard = guard
         self._metrics = metrics
         self._limits = limits or SequencerLimits()
         self._events = BatchSize(self._limits.events)
@@ -102,14 +112,25 @@ class Sequencer:
                 renew_at_s = monotonic() + limits.lease_s / 3
             self._work.clear()
             done = await self._sequence(conn, epoch)
-            if done.events < self._events.now // max(1, len(done.org_ids)):  # nobody has more
-                await asyncio.sleep(limits.busy_s)
-            if not done.events:
+            if done is None or done.events < self._events.now // max(1, len(done.org_ids)):
+                await asyncio.sleep(limits.busy_s)  # nobody has more
+            if done is None or not done.events:
                 await pause(self._work, limits.idle_s)
         await leases.release(conn, sequencer.LEASE, epoch)
 
-    async def _sequence(self, conn: Connection, epoch: int) -> sequencer.Sequenced:
-        done = await sequencer.sequence(conn, epoch, limit=self._events.now)
+    async def _sequence(self, conn: Connection, epoch: int) -> sequencer.Sequenced | None:
+        """Number events; None where there are none, or where they failed at once, and were
+        numbered one organization after the other.
+        """
+        behind = await sequencer.behind(conn)
+        rows = [WorkRow(_KIND, str(org_id), org_id) for org_id in behind]
+        return (await self._guard.bulk(rows, partial(self._number, conn, epoch))).answer
+
+    async def _number(
+        self, conn: Connection, epoch: int, rows: Sequence[WorkRow]
+    ) -> sequencer.Sequenced:
+        asked = [row.org_id for row in rows if row.org_id is not None]
+        done = await sequencer.sequence(conn, epoch, asked, limit=self._events.now)
         self._events.went_well()
         self._metrics.events_sequenced.inc(done.events)
         self._send(conn.pop_wake_ups())

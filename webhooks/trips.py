@@ -19,13 +19,14 @@ from archive.errors import ArchiveUnavailable
 from archive.reading import Archive
 from db.core import leases
 from db.core.connect import Connection, Pool
-from db.core.errors import IntegrityError
 from db.core.tenant import as_application, become_application
 from db.fixes import trips_due
 from db.fixes.fix_filters import FixFilter
 from db.fixes.trips_due import LEASE, Stay, TripsDue
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
 
 _log = structlog.get_logger("webhooks")
 _A_MOMENT = timedelta(microseconds=1)
@@ -50,12 +51,14 @@ class TripEvents:
         connections: Pool,
         holder: str,
         archive: Archive,
+        guard: RowGuard,
         metrics: WebhookMetrics,
         limits: TripLimits | None = None,
     ) -> None:
         self._connections = connections
         self._holder = holder
         self._archive = archive
+        self._guard = guard
         self._metrics = metrics
         self._limits = limits or TripLimits()
         self._outage = Outage("events of trips", random.Random())
@@ -70,15 +73,13 @@ class TripEvents:
                     await pause(stop, self._limits.look_s)
             except leases.LeaseLost as error:
                 _log.warning("trips leadership lost, retrying", epoch=error.epoch)
-            except IntegrityError as error:  # an organization was removed just now
-                _log.info("trips met others", error=str(error).strip())
-                await pause(stop, self._limits.look_s)
             except TROUBLE as error:
                 await pause(stop, self._outage.begin(error))
 
     async def look(self, stop: asyncio.Event) -> bool:
-        """Tell what is due, unless another process does; whether there is more. Raises LeaseLost,
-        and IntegrityError where an organization was removed.
+        """Tell what is due, unless another process does; whether there is more.
+
+        Raises LeaseLost.
         """
         limits = self._limits
         async with self._connections.connection() as conn:
@@ -95,7 +96,8 @@ class TripEvents:
         for row in rows:
             if stop.is_set() or monotonic() > until_s:
                 break
-            await self._tell(epoch, row)
+            work_row = WorkRow(trips_due.KIND, row.key, row.org_id)
+            await self._guard.run(work_row, partial(self._tell, epoch, row))
             looked += 1
         return is_behind or looked < len(rows) or looked >= limits.of_each
 

@@ -8,18 +8,22 @@ time is done, by whoever has the archive to itself.
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.tenant import Actor
+from db.history.failing_work import not_waiting
 
 FIRST = UUID(int=0)
 """Before all organizations."""
 
-_CLAIM = """
+KIND: LiteralString = "job"
+"""The rows of this work are jobs. One that failed waits, and later ones go on."""
+
+_CLAIM = f"""
 UPDATE jobs AS claimed
    SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), tries = tries + 1,
        claim = gen_random_uuid(), claimed_until = clock_timestamp() + %(lease)s
@@ -27,27 +31,30 @@ UPDATE jobs AS claimed
          WHERE state IN ('waiting', 'running') AND kind = ANY (%(kinds)s)
            AND org_id > %(after)s AND org_id <> ALL (%(but)s)
            AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+           AND {not_waiting(KIND, "job.id::text")}
            AND NOT EXISTS (SELECT FROM jobs AS older
                             WHERE older.org_id = job.org_id AND older.id < job.id
                               AND older.state IN ('waiting', 'running')
-                              AND older.kind = ANY (%(kinds)s))
+                              AND older.kind = ANY (%(kinds)s)
+                              AND {not_waiting(KIND, "older.id::text")})
          ORDER BY org_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS next
  WHERE claimed.org_id = next.org_id AND claimed.id = next.id
 RETURNING claimed.org_id, claimed.id, kind, claim, tries, created_by, via, credential_id, request_id
-"""
+"""  # noqa: S608  # constants
 
 
 # By whoever has the archive to itself (`db.archive.moving.begin`): a claim of before is void.
-_CLAIM_ERASURE = """
+_CLAIM_ERASURE = f"""
 UPDATE jobs AS claimed
    SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), tries = tries + 1,
        claim = gen_random_uuid(), claimed_until = NULL
   FROM (SELECT org_id, id FROM jobs
          WHERE state IN ('waiting', 'running') AND kind = 'erase_positions'
+           AND {not_waiting(KIND, "id::text")}
          ORDER BY tries, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS next
  WHERE claimed.org_id = next.org_id AND claimed.id = next.id
 RETURNING claimed.org_id, claimed.id, kind, claim, tries, created_by, via, credential_id, request_id
-"""
+"""  # noqa: S608  # constants
 
 
 class ClaimedJob(NamedTuple):

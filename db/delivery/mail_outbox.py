@@ -7,7 +7,7 @@ that is not under row-level security.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, LiteralString, NamedTuple, TypeAlias
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -16,6 +16,7 @@ from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.wakeups import Channel
+from db.history.failing_work import not_waiting
 from db.identity.user_links import Purpose
 from languages.language import Language
 
@@ -27,6 +28,8 @@ LetterKind: TypeAlias = Literal["user", "quote"]
 """A letter brings a quote, or it does not: most of these are for users."""
 MOST_ADMINS = 20  # of an organization, that get one letter each
 FIRST = UUID(int=0)  # before all organizations
+KIND: LiteralString = "letter"
+"""The rows of this work are letters."""
 
 # The first organization that has letters, then from each the next one, with its earliest letter. Of
 # the first that has one that is due, the earliest. That any is due at all is looked up before.
@@ -35,20 +38,21 @@ FIRST = UUID(int=0)  # before all organizations
 _CLAIM = """
 WITH RECURSIVE waiting AS (
     (SELECT org_id, next_attempt_at FROM mail_outbox
-      WHERE gave_up_at IS NULL AND {of_kind} AND org_id > %(after)s
+      WHERE gave_up_at IS NULL AND {of_kind} AND {not_waiting} AND org_id > %(after)s
         AND (SELECT min(next_attempt_at) FROM mail_outbox WHERE gave_up_at IS NULL) <= now()
       ORDER BY org_id, next_attempt_at LIMIT 1)
     UNION ALL
     SELECT next.org_id, next.next_attempt_at
       FROM waiting CROSS JOIN LATERAL (
            SELECT org_id, next_attempt_at FROM mail_outbox
-            WHERE gave_up_at IS NULL AND {of_kind} AND org_id > waiting.org_id
+            WHERE gave_up_at IS NULL AND {of_kind} AND {not_waiting}
+              AND org_id > waiting.org_id
             ORDER BY org_id, next_attempt_at LIMIT 1) AS next
 ), due AS MATERIALIZED (
     SELECT letter.org_id, letter.id
       FROM waiting CROSS JOIN LATERAL (
            SELECT org_id, id FROM mail_outbox
-            WHERE gave_up_at IS NULL AND {of_kind}
+            WHERE gave_up_at IS NULL AND {of_kind} AND {not_waiting}
               AND org_id BETWEEN waiting.org_id AND waiting.org_id
               AND next_attempt_at <= now()
             ORDER BY org_id, next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED) AS letter
@@ -73,9 +77,10 @@ SELECT c.org_id, c.id, c.purpose, c.email, c.attempts, c.quote_id, o.name, u.id,
        AND (u.deactivated_at IS NULL OR u.deactivated_at > now())
        AND (u.password_hash IS NULL) = (c.purpose = 'invitation')
 """
+_NOT_WAITING = not_waiting(KIND, "mail_outbox.id::text")
 _CLAIMS: Mapping[LetterKind, bytes] = {
-    "user": _CLAIM.format(of_kind="purpose <> 'quote'").encode(),
-    "quote": _CLAIM.format(of_kind="purpose = 'quote'").encode(),
+    "user": _CLAIM.format(of_kind="purpose <> 'quote'", not_waiting=_NOT_WAITING).encode(),
+    "quote": _CLAIM.format(of_kind="purpose = 'quote'", not_waiting=_NOT_WAITING).encode(),
 }
 
 

@@ -6,7 +6,7 @@ others for the application.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -14,6 +14,10 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import rows_of
+from db.history.failing_work import not_waiting
+
+KIND: LiteralString = "report"
+"""The rows of this work are schedules."""
 
 # Who gets a report, if the link in it is to show something: employees' ways are for dispatchers and
 # admins.
@@ -37,6 +41,13 @@ SELECT schedule.name, schedule.report, schedule.filters, schedule.time_zone,
   JOIN users AS u ON u.org_id = letter.org_id AND u.email = letter.email
  WHERE letter.org_id = %s AND letter.id = %s AND {gets_it}
 """).format(gets_it=_GETS_IT)
+
+
+_DUE = f"""
+SELECT org_id, schedule_id FROM report_schedule_runs
+ WHERE next_run_at <= now() AND {not_waiting(KIND, "schedule_id::text")}
+ ORDER BY next_run_at LIMIT %s
+"""  # noqa: S608  # constants
 
 
 class DueSchedule(NamedTuple):
@@ -85,8 +96,7 @@ async def due(conn: Connection, limit: int) -> list[tuple[UUID, UUID]]:
     """Return the organization and the id of schedules that are due, the longest ones first."""
     rows = await rows_of(
         conn,
-        "SELECT org_id, schedule_id FROM report_schedule_runs WHERE next_run_at <= now()"
-        " ORDER BY next_run_at LIMIT %s",
+        _DUE,
         (limit,),
     )
     return [(org_id, schedule_id) for org_id, schedule_id in rows]

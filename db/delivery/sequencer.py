@@ -20,17 +20,23 @@ from db.core.wakeups import Channel
 
 LEASE = "sequencer"
 
-# The first organization that has events without a seq, and from each the next one: all of them have
-# an equal share of what is numbered at once. Whose row somebody else holds waits for the next time.
-_SEQUENCE = """
+# The first organization that has events without a seq, and from each the next one.
+_BEHIND = """
 WITH RECURSIVE behind AS (
     (SELECT org_id FROM events WHERE seq IS NULL AND NOT is_test ORDER BY org_id LIMIT 1)
     UNION ALL
     SELECT next.org_id FROM behind CROSS JOIN LATERAL (
         SELECT org_id FROM events WHERE seq IS NULL AND NOT is_test AND org_id > behind.org_id
          ORDER BY org_id LIMIT 1) AS next
-), free AS MATERIALIZED (
-    SELECT org_id FROM organizations WHERE org_id IN (SELECT org_id FROM behind)
+)
+SELECT org_id FROM behind
+"""
+
+# All of them have an equal share of what is numbered at once. Whose row somebody else holds waits
+# for the next time.
+_SEQUENCE = """
+WITH free AS MATERIALIZED (
+    SELECT org_id FROM organizations WHERE org_id = ANY (%(asked)s)
        FOR NO KEY UPDATE SKIP LOCKED
 ), waiting AS MATERIALIZED (
     SELECT e.* FROM free CROSS JOIN LATERAL (
@@ -73,9 +79,15 @@ class Sequenced(NamedTuple):
     org_ids: Sequence[UUID]
 
 
-async def sequence(conn: Connection, epoch: int, *, limit: int) -> Sequenced:
-    """Number about `limit` events in one transaction, at least one of each organization that has
-    any. Raises LeaseLost.
+async def behind(conn: Connection) -> list[UUID]:
+    """Return the organizations that have events without a seq."""
+    cursor = await conn.execute(_BEHIND, prepare=False)  # as in `sequence`
+    return [org_id for (org_id,) in await cursor.fetchall()]
+
+
+async def sequence(conn: Connection, epoch: int, asked: Sequence[UUID], *, limit: int) -> Sequenced:
+    """Number about `limit` events of the organizations in one transaction, at least one of each
+    that has any. Raises LeaseLost.
 
     Only one transaction of this kind runs at a time: each holds the lease's row at its epoch, and a
     successor cannot raise the epoch before it ends.
@@ -83,7 +95,9 @@ async def sequence(conn: Connection, epoch: int, *, limit: int) -> Sequenced:
     async with conn.transaction():
         await leases.check(conn, LEASE, epoch)
         # Planned each time: a plan kept from when the table was small would read it all later.
-        cursor = await conn.execute(_SEQUENCE, {"limit": limit}, prepare=False)
+        cursor = await conn.execute(
+            _SEQUENCE, {"limit": limit, "asked": list(asked)}, prepare=False
+        )
         done = Sequenced(*await fetch_one(cursor))
     for org_id in done.org_ids:
         conn.note(Channel.SEQUENCED, org_id)

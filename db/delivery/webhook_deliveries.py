@@ -9,11 +9,14 @@ crash, under the same event id, and never gets lost.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Literal, LiteralString, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.errors import UniqueViolation
+
+KIND: LiteralString = "delivery"
+"""The rows of this work are deliveries that failed by a fault of ours."""
 
 State = Literal["pending", "delivered", "failed"]
 
@@ -61,7 +64,7 @@ class Mark(NamedTuple):
 
     The log has a row of it. began_us: Unix microseconds; None: there was no attempt, and is no row.
     duration_ms, headers (as JSON) and body are None where there was no answer. is_our_fault: the
-    endpoint has no part in the failure.
+    endpoint has no part in the failure. counts: as an attempt.
     """
 
     claim: ClaimedDelivery
@@ -74,6 +77,7 @@ class Mark(NamedTuple):
     headers: str | None = None
     body: str | None = None
     is_our_fault: bool = False
+    counts: bool = True
 
 
 # `after` turns the order of endpoints, so that a limit does not always favour the same ones. What
@@ -191,9 +195,9 @@ WITH m AS MATERIALIZED (
         (SELECT %(states)s::text[]), (SELECT %(statuses)s::int[]), (SELECT %(errors)s::text[]),
         (SELECT %(retries_s)s::float8[]), (SELECT %(began_us)s::bigint[]),
         (SELECT %(durations_ms)s::int[]), (SELECT %(headers)s::text[]),
-        (SELECT %(bodies)s::text[]))
+        (SELECT %(bodies)s::text[]), (SELECT %(counted)s::int[]))
         AS m (org_id, id, attempts, state, status, error, retry_s, began_us,
-              duration_ms, headers, body)
+              duration_ms, headers, body, counted)
 ), locked AS (
     SELECT known.org_id, known.endpoint_id, m.is_well
       FROM webhook_failures AS known
@@ -230,7 +234,8 @@ WITH m AS MATERIALIZED (
         {on_conflict}
 )
 UPDATE webhook_deliveries AS d
-   SET state = m.state, attempts = d.attempts + 1, claimed_until = NULL,
+   SET state = m.state, claimed_until = NULL,
+       attempts = d.attempts + m.counted,
        next_attempt_at = now() + make_interval(secs => m.retry_s),
        last_status = m.status, last_error = left(m.error, 500),
        delivered_at = CASE WHEN m.state = 'delivered' THEN now() END
@@ -251,6 +256,15 @@ UPDATE webhook_deliveries AS d SET claimed_until = NULL
    AND d.state NOT IN ('delivered', 'failed') AND d.attempts = m.attempts
    AND d.claimer = %(claimer)s
 """
+
+_GO_ON = f"""
+WITH released AS (
+    DELETE FROM failing_work WHERE kind = '{KIND}' AND tries = 0 RETURNING org_id, key
+)
+UPDATE webhook_deliveries AS d SET next_attempt_at = now()
+  FROM released
+ WHERE d.org_id = released.org_id AND d.id = released.key::uuid AND d.state = 'pending'
+"""  # noqa: S608  # a constant
 
 # Only dead endpoints are looked at, each by the index.
 _FAIL_UNDELIVERABLE = """
@@ -350,6 +364,11 @@ async def mark(conn: Connection, marks: Sequence[Mark]) -> None:
         await conn.execute(_MARK_AGAIN, values, prepare=False)
 
 
+async def go_on_with_released(conn: Connection) -> None:
+    """Make those deliveries due that an operator has let go (`db.history.failing_work.release`)."""
+    await conn.execute(_GO_ON)
+
+
 async def release(conn: Connection, claims: Sequence[ClaimedDelivery], claimer: int) -> None:
     """Give back what the claimer has claimed and not attempted."""
     await conn.execute(_RELEASE, _identities(claims) | {"claimer": claimer})
@@ -393,6 +412,7 @@ def _outcomes(marks: Sequence[Mark]) -> dict[str, str]:
         "durations_ms": _array([mark.duration_ms for mark in marks]),
         "headers": _text_array([mark.headers for mark in marks]),
         "bodies": _text_array([mark.body for mark in marks]),
+        "counted": _array([int(mark.counts) for mark in marks]),
     }
 
 

@@ -16,8 +16,11 @@ from psycopg.rows import args_row
 from db.core import leases
 from db.core.connect import Connection
 from db.core.fetch import fetch_one, rows_of
+from db.history.failing_work import not_waiting
 
 LEASE = "trips"
+KIND: LiteralString = "trips"
+"""The rows of this work are days of assets (`TripsDue.key`)."""
 _FIRST_STRETCH = timedelta(minutes=10)
 _MORE = 8
 
@@ -34,6 +37,11 @@ class TripsDue(NamedTuple):
     until: datetime
     due_at: datetime
     flags: int | None
+
+    @property
+    def key(self) -> str:
+        """The name of the row among failing ones."""
+        return f"{self.asset_id}/{self.day.isoformat()}"
 
 
 # What stays within half of a stop's radius has not left it, whatever else is known.
@@ -131,17 +139,19 @@ async def collect(conn: Connection, epoch: int, gather_s: float, stay: Stay) -> 
             length *= _MORE
 
 
-_DUE: LiteralString = """
+_NOT_WAITING = not_waiting(KIND, "asset_id || '/' || to_char(day, 'YYYY-MM-DD')")
+_DUE = f"""
 SELECT o.org_id, mine.asset_id, mine.day, mine.since, mine.until, mine.due_at, mine.flags
   FROM organizations AS o
  CROSS JOIN LATERAL (
        SELECT *, row_number() OVER (ORDER BY due_at) AS turn FROM (
               SELECT * FROM trips_due
                WHERE org_id = o.org_id AND due_at <= now()
+                 AND {_NOT_WAITING}
                ORDER BY due_at LIMIT %(of_each)s) AS first) AS mine
  WHERE o.trip_events_since IS NOT NULL
  ORDER BY mine.turn, mine.due_at LIMIT %(limit)s
-"""
+"""  # noqa: S608  # constants
 
 
 async def due(conn: Connection, of_each: int, limit: int) -> Sequence[TripsDue]:
@@ -153,12 +163,13 @@ async def due(conn: Connection, of_each: int, limit: int) -> Sequence[TripsDue]:
 
 async def oldest_due_s(conn: Connection) -> float:
     """Return since when a row has been due; 0: none is."""
-    query = """
+    query = f"""
     SELECT greatest(extract(epoch FROM now() - min(mine.due_at)), 0)::float8
       FROM organizations AS o CROSS JOIN LATERAL (
-           SELECT due_at FROM trips_due WHERE org_id = o.org_id ORDER BY due_at LIMIT 1) AS mine
+           SELECT due_at FROM trips_due WHERE org_id = o.org_id AND {_NOT_WAITING}
+            ORDER BY due_at LIMIT 1) AS mine
      WHERE o.trip_events_since IS NOT NULL
-    """
+    """  # noqa: S608  # constants
     ((age_s,),) = await rows_of(conn, query)
     return age_s or 0.0
 

@@ -7,7 +7,7 @@ of job sites), so a process that is killed loses nothing of it. `use_cases.punch
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, LiteralString, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,8 @@ from psycopg import sql
 from psycopg.rows import args_row
 
 from db.core.connect import Connection
+from db.core.fetch import columns
+from db.history.failing_work import not_waiting
 from db.punches.rows import WORK_ORDER, NewPunch
 from geofence.punches.claim import AmendmentCause, ClaimedPunch, position
 from telemetry.punch import PunchKind
@@ -64,13 +66,30 @@ async def note_new_fixes(conn: Connection, fixes: Sequence[NewFixes]) -> None:
 
 # What is due --------------------------------------------------------------------------------------
 
-_OUTDATED = """
-SELECT org_id, punch_id FROM punch_evidence WHERE is_outdated
- ORDER BY org_id, punch_id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+KIND: LiteralString = "punch"
+"""The rows of this work are punches."""
+CORRECTION_KIND: LiteralString = "jobsite_correction"
+"""The rows of this work are organizations."""
+
+_OUTDATED = f"""
+SELECT org_id, punch_id FROM punch_evidence
+ WHERE is_outdated AND {not_waiting(KIND, "punch_id::text")}
+ ORDER BY org_id, punch_id LIMIT %s
+"""  # noqa: S608  # constants
+_LOCK = """
+SELECT known.org_id, known.punch_id
+  FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (org_id, punch_id)
+  JOIN punch_evidence AS known USING (org_id, punch_id)
+ WHERE known.is_outdated
+ ORDER BY known.org_id, known.punch_id FOR NO KEY UPDATE OF known SKIP LOCKED
 """
+_NEXT = f"""
+SELECT org_id FROM jobsite_corrections WHERE {not_waiting(CORRECTION_KIND, "org_id::text")}
+ ORDER BY worked_at LIMIT 1
+"""  # noqa: S608  # constants
 _CORRECTION = """
 SELECT org_id, next_at, next_id FROM jobsite_corrections
- ORDER BY worked_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+ WHERE org_id = %s FOR NO KEY UPDATE SKIP LOCKED
 """
 _BEHIND = """
 SELECT org_id, id, coalesce(fix_time, claimed_at) FROM punches
@@ -92,14 +111,25 @@ class Correction(NamedTuple):
 
 
 async def outdated(conn: Connection, limit: int) -> list[PunchKey]:
-    """Return the first punches that a late fix bears on, locked."""
+    """Return the first punches that a late fix bears on and that do not wait after a failure."""
     return await (await conn.execute(_OUTDATED, (limit,))).fetchall()
 
 
-async def next_correction(conn: Connection) -> Correction | None:
-    """Return the correction whose turn it is, locked."""
+async def lock_outdated(conn: Connection, keys: Sequence[PunchKey]) -> list[PunchKey]:
+    """Lock those of the punches that a late fix still bears on."""
+    return await (await conn.execute(_LOCK, columns(keys))).fetchall()
+
+
+async def next_correction(conn: Connection) -> UUID | None:
+    """Return the organization with corrected job sites whose turn it is."""
+    row = await (await conn.execute(_NEXT)).fetchone()
+    return None if row is None else row[0]
+
+
+async def lock_correction(conn: Connection, org_id: UUID) -> Correction | None:
+    """Lock the correction of an organization; None where it is done, or somebody is at it."""
     async with conn.cursor(row_factory=args_row(Correction)) as cursor:
-        return await (await cursor.execute(_CORRECTION)).fetchone()
+        return await (await cursor.execute(_CORRECTION, (org_id,))).fetchone()
 
 
 async def corrected(

@@ -4,6 +4,7 @@ A quote is sent when the mail server has taken its letter: then its state, the e
 entry of the evidence are written in one transaction.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
@@ -179,17 +180,24 @@ _DUE = sql.SQL(
       FROM quotes AS quote JOIN organizations ON organizations.org_id = quote.org_id
      WHERE quote.state = ANY ({}::text[]) AND quote.valid_until <= current_date + 1
        AND quote.valid_until < (now() AT TIME ZONE organizations.timezone)::date
-     ORDER BY quote.valid_until LIMIT %s FOR NO KEY UPDATE OF quote SKIP LOCKED
     """
 ).format(sql.Literal(list(EXPIRING)))
+_FIRST_DUE = sql.SQL("{} ORDER BY quote.valid_until LIMIT %s").format(_DUE)
+_LOCK_DUE = sql.SQL("{} AND quote.id = ANY (%s) FOR NO KEY UPDATE OF quote SKIP LOCKED").format(
+    _DUE
+)
 
 
-async def expire(conn: Connection, *, limit: int) -> int:
-    """Expire up to `limit` quotes whose last day is over where their organization is; returns the
-    number of them.
+async def due_to_expire(conn: Connection, *, limit: int) -> list[tuple[UUID, UUID]]:
+    """Return the organization and the id of quotes whose last day is over where their organization
+    is, the oldest first.
     """
-    due = await rows_of(conn, _DUE, (limit,))
-    for org_id, quote_id in due:
+    return [(org_id, quote_id) for org_id, quote_id in await rows_of(conn, _FIRST_DUE, (limit,))]
+
+
+async def expire(conn: Connection, quote_ids: Sequence[UUID]) -> None:
+    """Expire those of the quotes whose last day is over and that nobody else has locked."""
+    for org_id, quote_id in await rows_of(conn, _LOCK_DUE, (list(quote_ids),)):
         row = await _found(conn, org_id, quote_id)
         now = await db_now(conn)
         state = QUOTES.move(row.state, "expire")
@@ -198,7 +206,6 @@ async def expire(conn: Connection, *, limit: int) -> int:
             (state, now, org_id, quote_id),
         )
         await events.insert(conn, [event_of(org_id, QUOTE_EXPIRED, row._replace(state=state), now)])
-    return len(due)
 
 
 async def _found(conn: Connection, org_id: UUID, quote_id: UUID) -> QuoteRow:

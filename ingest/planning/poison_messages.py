@@ -4,12 +4,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from db.core.errors import DataError, IntegrityError
+from db.core.errors import DataError, IntegrityError, InternalError, OperationalError
+from db.core.leases import LeaseLost
+from mqtt import MqttError
 from telemetry.formats.decoded import Decoded, in_order
 from telemetry.rejection import Reason, Rejection
 
 DATA_ERRORS = (DataError, IntegrityError)
-"""Errors that are about the data, not about a connection, a lock or a resource."""
+"""Errors of the database that are about the data, not about a connection, a lock or a resource."""
+
+NOT_ABOUT_MESSAGES = (
+    OperationalError,
+    InternalError,
+    LeaseLost,
+    MqttError,
+    OSError,
+    MemoryError,
+)
+"""Errors whose cause is no message. Any other one may be, as soon as it comes back with it."""
 
 
 def refuse(decoded: Decoded, details: Mapping[int, str], reason: Reason) -> Decoded:

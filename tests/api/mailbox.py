@@ -8,6 +8,7 @@ from pathlib import Path
 
 from db.core.connect import pool
 from tests.api.running import RunningApi
+from tests.webhooks.poison.guards import guard_of
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import FileSender
 from webhooks.metrics import WebhookMetrics
@@ -27,6 +28,7 @@ class Mailbox:
             mailing = Mailing(
                 connections,
                 sender,
+                guard_of(connections),
                 WebhookMetrics(),
                 mail_from="OPS <ops@example.com>",
                 public_url="https://ops.example.com/",

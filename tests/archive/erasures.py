@@ -24,6 +24,7 @@ from operations.jobs import Erased, ErasedTime
 from tests.archive.fleet import NOW, OLD, insert, minutes
 from tests.ingest.tenants import LONG_AGO, Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
+from tests.webhooks.poison.guards import guard_of
 from webhooks.erasing import Erasing, ErasureLimits
 from webhooks.metrics import WebhookMetrics
 
@@ -99,7 +100,9 @@ async def erase(database: DatabaseUnderTest, store: Store | None, tenant: Tenant
     """Do the jobs that wait; return what became of the tenant's last one."""
     stop = asyncio.Event()
     async with pool(database.url("opsc_deliver"), "test", max_size=3) as connections:
-        run = asyncio.create_task(Erasing(connections, store, WebhookMetrics(), QUICK).run(stop))
+        run = asyncio.create_task(
+            Erasing(connections, store, guard_of(connections), WebhookMetrics(), QUICK).run(stop)
+        )
         while tenant.rows("SELECT id FROM jobs WHERE ended_at IS NULL"):
             assert not run.done(), run
             await asyncio.sleep(0.02)
@@ -168,7 +171,11 @@ def erasing_that_dies(url: str, folder: str, steps: int) -> None:
     async def run() -> None:
         async with pool(url, "test", max_size=3) as connections:
             erasing = Erasing(
-                connections, DyingStore(StoreUrl.read(folder)), WebhookMetrics(), QUICK
+                connections,
+                DyingStore(StoreUrl.read(folder)),
+                guard_of(connections),
+                WebhookMetrics(),
+                QUICK,
             )
             while await erasing._do_all(asyncio.Event()) == QUICK.again_s:
                 pass  # the server still takes the one before to be alive

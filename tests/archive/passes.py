@@ -9,6 +9,7 @@ from archive.mover import Mover, MoverLimits, Passed
 from archive.store import Store, StoreUrl
 from db.core.connect import connect
 from tests.servers import DatabaseUnderTest
+from tests.webhooks.poison.guards import guard_at
 
 FORK = multiprocessing.get_context("forkserver")  # threads are running in tests
 FORK.set_forkserver_preload(["archive.mover", "archive.lookup", "tests.archive.erasures"])
@@ -30,7 +31,7 @@ async def archive(
     limits: MoverLimits = QUICK,
 ) -> Passed:
     """Make one pass."""
-    mover = Mover(store, AFTER_DAYS, keep_days, limits)
+    mover = Mover(store, guard_at(database.url("opsc_deliver")), AFTER_DAYS, keep_days, limits)
     async with await connect(database.url("opsc_deliver"), "test") as conn:
         passed = await mover.pass_over(
             conn, now or datetime.now(UTC), asyncio.Event(), seeks_orphans=seeks_orphans

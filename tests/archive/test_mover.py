@@ -43,6 +43,7 @@ from tests.archive.passes import AFTER_DAYS, FORK, QUICK, archive, files, folder
 from tests.db import rows
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
+from tests.webhooks.poison.guards import guard_at
 
 _NOT_YET = 3  # exit code: another process is at it
 
@@ -363,7 +364,7 @@ def _pass_that_dies(url: str, folder: str, steps: int, now: datetime) -> None:
             return await super().execute(*arguments, **options)
 
     async def run() -> object:
-        made = Mover(DyingStore(StoreUrl.read(folder)), AFTER_DAYS, None, QUICK)
+        made = Mover(DyingStore(StoreUrl.read(folder)), guard_at(url), AFTER_DAYS, None, QUICK)
         async with await DyingConnection.connect(url, autocommit=True) as conn:
             return await made.pass_over(conn, now, asyncio.Event())
 
@@ -414,7 +415,7 @@ async def test_a_pass_makes_room_for_others(
     await truck(admin, database)
     async with await connect(database.url("opsc_deliver"), "test") as conn:
         assert await moving.begin(conn)
-        mover = Mover(store, AFTER_DAYS)
+        mover = Mover(store, guard_at(database.url("opsc_deliver")), AFTER_DAYS)
         async with await connect(database.url("opsc_deliver"), "test") as other:
             assert await mover.pass_over(other, NOW, asyncio.Event()) is None
         await moving.end(conn)

@@ -15,6 +15,7 @@ from tests.webhooks.endpoints import (
     has_attempts,
     no_failures,
 )
+from tests.webhooks.poison.guards import guard_of
 from tests.webhooks.world import World, delivering, world_in
 from webhooks.delivery.deliverer import DeliverLimits
 from webhooks.mail.mailing import Mailing
@@ -116,7 +117,12 @@ async def test_failures_alone_for_days_disable_an_endpoint_and_admins_get_a_lett
     sender = _Sender()
     async with pool(database.url("opsc_deliver"), "test", max_size=2) as connections:
         mailing = Mailing(
-            connections, sender, WebhookMetrics(), mail_from="o@example.com", public_url="https://x"
+            connections,
+            sender,
+            guard_of(connections),
+            WebhookMetrics(),
+            mail_from="o@example.com",
+            public_url="https://x",
         )
         while await mailing.send_next():
             pass

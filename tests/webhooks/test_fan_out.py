@@ -13,7 +13,7 @@ from db.delivery import endpoint_health, fan_out, sequencer
 from tests.waiting import until
 from tests.webhooks import receivers
 from tests.webhooks.endpoints import disable
-from tests.webhooks.world import Endpoint, World, delivering
+from tests.webhooks.world import Endpoint, World, delivering, numbered
 from webhooks.batch_size import BatchSize
 from webhooks.fan_out import FanOutLimits
 
@@ -54,7 +54,7 @@ async def test_what_filters_compare_is_worked_out_once_for_an_event(world, deliv
         "UPDATE webhook_endpoints SET tags = '{crane}', asset_ids = ARRAY[id] WHERE org_id = %s",
         (org_id,),
     )
-    await sequencer.sequence(deliver, epoch, limit=100)
+    await numbered(deliver, epoch, 100)
     values = {"org_ids": [org_id, other], "locked": [org_id, other], "rows": 1_000}
     cursor = await deliver.execute(
         f"EXPLAIN (ANALYZE, FORMAT JSON) {fan_out._FAN_OUT}", values, prepare=False
@@ -105,14 +105,14 @@ async def test_an_endpoint_gets_what_is_numbered_after_it_has_become_active(worl
     org_id = await world.organization()
     first = await world.endpoint(org_id, URL)
     await world.events(org_id, 2)
-    await sequencer.sequence(deliver, epoch, limit=100)  # 1, 2: their deliveries are made later
+    await numbered(deliver, epoch, 100)  # 1, 2: their deliveries are made later
     later = await world.endpoint(org_id, URL)
     off = await world.endpoint(org_id, URL)
     await disable(world, off)
     gone = await world.endpoint(org_id, URL)
     await world.delete(gone)
     await world.events(org_id, 2)
-    await sequencer.sequence(deliver, epoch, limit=100)  # 3, 4
+    await numbered(deliver, epoch, 100)  # 3, 4
     await world.change(off, state="active", disabled_reason=None, disabled_at=None)
     await world.change(gone, deleted_at=None)
     await world.change(first, types=["*", "quote.*"])  # stays active: it begins nowhere anew
@@ -140,7 +140,7 @@ async def test_an_endpoint_that_commits_late_misses_nothing(world, deliver, epoc
         late = await world.endpoint(org_id, URL)
         for of_org in (org_id, other):
             await world.events(of_org, 1)
-        await sequencer.sequence(deliver, epoch, limit=100)
+        await numbered(deliver, epoch, 100)
         done = await fan_out.fan_out(deliver, epoch, [org_id, other], rows=100)
         assert done == (1, [org_id], [])
     assert await world.make_deliveries(deliver, epoch) == 2
@@ -182,7 +182,7 @@ async def test_what_endpoints_get_follows_from_when_they_were_active(
             case "events":
                 await world.events(org_id, chances.randint(1, 5))
             case "number":
-                await sequencer.sequence(deliver, epoch, limit=chances.choice([1, 4, 100]))
+                await numbered(deliver, epoch, chances.choice([1, 4, 100]))
                 for each, seqs in [(each, await world.seqs(each)) for each in org_ids]:
                     numbered[each] = max((seq for seq in seqs if seq), default=0)
             case "turn":
@@ -216,7 +216,7 @@ async def test_an_epoch_that_has_passed_makes_nothing(world, deliver, epoch):
     org_id = await world.organization()
     await world.endpoint(org_id, URL)
     await world.events(org_id, 1)
-    await sequencer.sequence(deliver, epoch, limit=100)
+    await numbered(deliver, epoch, 100)
     await leases.release(deliver, sequencer.LEASE, epoch)
     await leases.acquire(deliver, sequencer.LEASE, "successor", 60)
     with pytest.raises(leases.LeaseLost):
@@ -251,7 +251,7 @@ async def test_each_organization_has_its_share_of_a_turn(world, deliver, epoch):
     await world.events(much, 100)
     for of_org in (little, none):
         await world.events(of_org, 3)
-    await sequencer.sequence(deliver, epoch, limit=1_000)
+    await numbered(deliver, epoch, 1_000)
     done = await fan_out.fan_out(deliver, epoch, [much, little, none], rows=200)
     assert done == (2 * 40 + 3, [], [much])
     done = await fan_out.fan_out(deliver, epoch, [much], rows=200)
@@ -264,7 +264,7 @@ async def test_what_a_turn_has_no_room_for_keeps_its_place(world, deliver, epoch
         for _ in range(10):
             await world.endpoint(org_id, URL)
         await world.events(org_id, 1)
-    await sequencer.sequence(deliver, epoch, limit=100)
+    await numbered(deliver, epoch, 100)
     assert await fan_out.fan_out(deliver, epoch, org_ids, rows=15) == (20, org_ids[2:], [])
 
 

@@ -18,6 +18,7 @@ from db.resources.quotas import set_own
 from tests.db.rows import transaction
 from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
+from tests.webhooks.poison.guards import guard_of
 from use_cases.registrations import MOST_AN_HOUR
 from webhooks.registrations import Registrations
 
@@ -64,10 +65,10 @@ async def test_devices_that_the_pattern_names_become_trackers(
     gateway = await gateway_with(tenant, "70B3D5*%_?")
     wanted, others = ["70B3D5x%_1", "70B3D5%_7"], ["70B3D5xx_1", "70B3D5%_", "y70B3D5%_7"]
     await seen(tenant, gateway, *wanted, *others)
-    await Registrations(connections).register()
+    await Registrations(connections, guard_of(connections)).register()
     assert sorted(tenant.rows(REGISTERED)) == sorted((name, gateway.id) for name in wanted)
     assert sorted(name for (name,) in tenant.rows(UNKNOWN)) == sorted(others)
-    await Registrations(connections).register()  # nothing is made twice
+    await Registrations(connections, guard_of(connections)).register()  # nothing is made twice
     assert len(tenant.rows(REGISTERED)) == 2
     assert tenant.rows(AUDITED) == [(2,)]
 
@@ -77,7 +78,7 @@ async def test_gateways_without_a_pattern_or_revoked_register_nothing(
 ) -> None:
     await seen(tenant, await gateway_with(tenant, None), "1")
     await seen(tenant, await gateway_with(tenant, "*", revoked_at=NOW), "2")
-    await Registrations(connections).register()
+    await Registrations(connections, guard_of(connections)).register()
     assert tenant.rows(REGISTERED) == []
     assert len(tenant.rows(UNKNOWN)) == 2
 
@@ -88,14 +89,14 @@ async def test_an_hour_has_room_for_a_hundred_of_an_organization(
     gateway, other = await gateway_with(tenant, "*"), await Tenant.create(database)
     await seen(tenant, gateway, *(f"{number:03}" for number in range(130)))
     await seen(other, await gateway_with(other, "*"), "000")
-    await Registrations(connections).register()
-    await Registrations(connections).register()
+    await Registrations(connections, guard_of(connections)).register()
+    await Registrations(connections, guard_of(connections)).register()
     assert len(tenant.rows(REGISTERED)) == MOST_AN_HOUR
     assert len(tenant.rows(UNKNOWN)) == 30
     assert [name for name, _ in other.rows(REGISTERED)] == ["000"]
     async with transaction(tenant.database, "opsc_owner", tenant.org_id) as conn:
         await conn.execute("UPDATE trackers SET created_at = now() - interval '61 minutes'")
-    await Registrations(connections).register()
+    await Registrations(connections, guard_of(connections)).register()
     assert len(tenant.rows(REGISTERED)) == 130
 
 
@@ -105,6 +106,6 @@ async def test_what_the_quota_has_no_room_for_stays_unknown(
     async with transaction(tenant.database, "opsc_owner", tenant.org_id) as conn:
         await set_own(conn, "trackers", 3)
     await seen(tenant, await gateway_with(tenant, "*"), *"12345")
-    await Registrations(connections).register()
+    await Registrations(connections, guard_of(connections)).register()
     assert len(tenant.rows(REGISTERED)) == 3
     assert len(tenant.rows(UNKNOWN)) == 2

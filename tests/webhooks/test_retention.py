@@ -26,6 +26,7 @@ from tests.listener.registering import claim
 from tests.listener.tcp.boxes import new_imei
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
+from tests.webhooks.poison.guards import guard_of
 from tests.webhooks.world import World, world_in
 from webhooks.metrics import WebhookMetrics
 from webhooks.retention import Retention, RetentionLimits
@@ -60,7 +61,9 @@ async def _removed(
     connections: Pool, days: Days = FOR_EVER, metrics: WebhookMetrics | None = None
 ) -> dict[str, int]:
     """Run one pass, and return what it removed."""
-    worker = Retention(connections, days, metrics or WebhookMetrics(), LIMITS)
+    worker = Retention(
+        connections, days, guard_of(connections), metrics or WebhookMetrics(), LIMITS
+    )
     return await worker.remove_old(asyncio.Event(), NOW)
 
 
@@ -224,7 +227,7 @@ async def test_the_loop_tries_again_after_somebody_was_in_the_way(
 ) -> None:
     _, vehicle = await _tenant(world.database)
     limits, stop, metrics = RetentionLimits(again_s=0.05), asyncio.Event(), WebhookMetrics()
-    worker = Retention(connections, Days(4, None, None), metrics, limits)
+    worker = Retention(connections, Days(4, None, None), guard_of(connections), metrics, limits)
 
     async def is_done() -> bool:
         return (await _oldest(world, vehicle))[0] > NOW - timedelta(days=5)

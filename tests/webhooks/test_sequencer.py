@@ -9,7 +9,7 @@ from db.core import leases
 from db.core.connect import connect
 from db.delivery import sequencer
 from tests.waiting import until
-from tests.webhooks.world import delivering
+from tests.webhooks.world import delivering, numbered
 from webhooks.sequencer import SequencerLimits
 
 
@@ -18,7 +18,7 @@ async def test_each_organization_counts_for_itself_without_gaps(world, deliver, 
     for _ in range(3):
         await world.events(first, 2)
         await world.events(second, 5)
-        await sequencer.sequence(deliver, epoch, limit=100)
+        await numbered(deliver, epoch, 100)
     assert await world.seqs(first) == list(range(1, 7))
     assert await world.seqs(second) == list(range(1, 16))
 
@@ -29,24 +29,24 @@ async def test_events_of_one_transaction_follow_each_other(world, deliver, epoch
         await world.events(org_id, 1, conn=slow)
         await world.events(org_id, 1)  # of another transaction
         await world.events(org_id, 1, conn=slow)
-    await sequencer.sequence(deliver, epoch, limit=100)
+    await numbered(deliver, epoch, 100)
     assert await world.seqs(org_id) == [1, 3, 2]  # in the order in which they were inserted
 
 
 async def test_a_limit_leaves_the_rest_for_the_next_transaction(world, deliver, epoch):
     org_id = await world.organization()
     await world.events(org_id, 10)
-    assert (await sequencer.sequence(deliver, epoch, limit=4)).events == 4
+    assert (await numbered(deliver, epoch, 4)).events == 4
     assert await world.seqs(org_id) == [1, 2, 3, 4] + [None] * 6
-    assert (await sequencer.sequence(deliver, epoch, limit=100)).events == 6
-    assert (await sequencer.sequence(deliver, epoch, limit=100)).events == 0
+    assert (await numbered(deliver, epoch, 100)).events == 6
+    assert (await numbered(deliver, epoch, 100)).events == 0
 
 
 async def test_each_organization_has_its_share_of_the_numbers(world, deliver, epoch):
     much, little = await world.organization(), await world.organization()
     await world.events(much, 1_000)
     await world.events(little, 3)
-    done = await sequencer.sequence(deliver, epoch, limit=10)
+    done = await numbered(deliver, epoch, 10)
     assert (done.events, set(done.org_ids)) == (8, {much, little})
     assert await world.seqs(little) == [1, 2, 3]
 
@@ -59,8 +59,8 @@ async def test_an_organization_whose_row_is_held_keeps_nobody_waiting(world, del
         await world.admin.execute(
             "UPDATE organizations SET name = 'Held' WHERE org_id = %s", (held,)
         )
-        assert await sequencer.sequence(deliver, epoch, limit=10) == (2, [other])
-    assert await sequencer.sequence(deliver, epoch, limit=10) == (2, [held])
+        assert await numbered(deliver, epoch, 10) == (2, [other])
+    assert await numbered(deliver, epoch, 10) == (2, [held])
     assert await world.seqs(held) == [1, 2]
 
 
@@ -78,7 +78,7 @@ async def test_what_an_event_is_about_is_written_with_its_seq(world, deliver, ep
             " VALUES (%s, gen_random_uuid(), 'asset.geofence_breach', now(), %s)",
             (org_id, text),
         )
-    await sequencer.sequence(deliver, epoch, limit=100)
+    await numbered(deliver, epoch, 100)
     assert await world.rows("event_subjects", "seq, subject", "seq, subject", org_id) == [
         (1, "ast_1"),
         (1, "zon_1"),
@@ -95,8 +95,8 @@ async def test_what_commits_late_comes_behind_and_is_not_missed(world, deliver, 
         async with late.transaction():
             await world.events(org_id, 1, conn=late)
             await world.events(org_id, 1)
-            await sequencer.sequence(deliver, epoch, limit=100)
-        await sequencer.sequence(deliver, epoch, limit=100)
+            await numbered(deliver, epoch, 100)
+        await numbered(deliver, epoch, 100)
     assert await world.seqs(org_id) == [2, 1]
 
 
@@ -106,7 +106,7 @@ async def test_an_epoch_that_has_passed_sequences_nothing(world, deliver, epoch)
     await leases.release(deliver, sequencer.LEASE, epoch)
     await leases.acquire(deliver, sequencer.LEASE, "successor", 60)
     with pytest.raises(leases.LeaseLost):
-        await sequencer.sequence(deliver, epoch, limit=100)
+        await numbered(deliver, epoch, 100)
     assert await world.seqs(org_id) == [None]
 
 

@@ -17,7 +17,9 @@ from db.core.wakeups import Channel, WakeUps
 from db.delivery import fan_out, sequencer
 from db.resources.organizations import create_organization
 from db.resources.plans import PlanName
+from service.work.row_guard import GuardLimits
 from tests.servers import DatabaseUnderTest
+from tests.webhooks.poison.guards import guard_of
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits
 from webhooks.delivery.post import Poster
 from webhooks.fan_out import FanOut, FanOutLimits
@@ -147,7 +149,7 @@ class World:
     async def make_deliveries(self, deliver: Connection, epoch: int) -> int:
         """Number events and make their deliveries, as opsc_deliver. Return how many it were."""
         made = 0
-        while (await sequencer.sequence(deliver, epoch, limit=5_000)).events:
+        while (await numbered(deliver, epoch, 5_000)).events:
             pass
         while org_ids := await fan_out.behind(deliver):
             made += (await fan_out.fan_out(deliver, epoch, org_ids, rows=2_000)).deliveries
@@ -157,7 +159,7 @@ class World:
         """Remove events, endpoints and leases, as if no test had been before."""
         await self.admin.execute(
             "TRUNCATE events, event_subjects, webhook_deliveries, webhook_endpoints,"
-            " webhook_failures, webhook_endpoint_hours"
+            " webhook_failures, webhook_endpoint_hours, failing_work"
         )
         await self.admin.execute("DELETE FROM webhook_attempts")  # the day's chunk stays
         await self.admin.execute(
@@ -174,6 +176,11 @@ class World:
             "UPDATE webhook_deliveries SET next_attempt_at = now(), claimed_until = NULL"
             " WHERE state = 'pending'"
         )
+
+
+async def numbered(deliver: Connection, epoch: int, limit: int) -> sequencer.Sequenced:
+    """Number about `limit` events of all organizations that have any."""
+    return await sequencer.sequence(deliver, epoch, await sequencer.behind(deliver), limit=limit)
 
 
 @asynccontextmanager
@@ -202,6 +209,7 @@ async def delivering(
     limits: DeliverLimits | None = None,
     sequencer_limits: SequencerLimits | None = None,
     fan_out_limits: FanOutLimits | None = None,
+    guard_limits: GuardLimits | None = None,
     allow_loopback: bool = True,
     connect_wake_ups: Callable[[], Awaitable[Connection]] | None = None,
     session_limits: Limits | None = None,
@@ -232,21 +240,24 @@ async def delivering(
     ):
         url = database.url("opsc_deliver")
         wake_ups = WakeUps(connect_wake_ups or _never)
+        guard = guard_of(connections, guard_limits)
         deliverer = Deliverer(
             connections,
             lambda: connect(url, "test-claims"),
             poster,
             SecretBox(secret_keys),
+            guard,
             metrics,
             limits,
         )
         wake_ups.on(Channel.DELIVERIES, deliverer.wake)
-        deliveries = FanOut(connections, wake_ups.send, metrics, fan_out_limits)
+        deliveries = FanOut(connections, wake_ups.send, guard, metrics, fan_out_limits)
         leader = Sequencer(
             connections,
             f"test-{random.random()}",
             wake_ups.send,
             deliveries,
+            guard,
             metrics,
             sequencer_limits or SequencerLimits(lease_s=2, standby_s=0.1, idle_s=0.02),
         )

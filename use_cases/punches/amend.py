@@ -1,7 +1,5 @@
 """Amended punches: verdicts that a late fix or a corrected job site makes others.
 
-    while await amend_some(conn): ...      # a bounded number in each transaction
-
 What is to be judged again was noted (`db.punches.amendments`). A late fix bears on the rule
 `teleport` alone, and a job site on the rules of the place: the other reasons stay as they were, and
 so does the time that counts for pay. A verdict that comes out as it was writes nothing. One that
@@ -42,7 +40,7 @@ from telemetry.times import format_time, to_us
 from use_cases.hours.derive import derive
 
 MOST_PUNCHES = 200
-"""The punches that one transaction judges again."""
+"""The most punches that one transaction judges again."""
 
 
 class AmendedPunches(NamedTuple):
@@ -52,29 +50,30 @@ class AmendedPunches(NamedTuple):
     amended: int
 
 
-async def amend_some(conn: Connection) -> AmendedPunches:
-    """Judge again, in one transaction, up to MOST_PUNCHES that a late fix bears on, else punches
-    of the organization whose turn it is, of which job sites were corrected.
+async def amend_outdated(conn: Connection, keys: Sequence[PunchKey]) -> AmendedPunches:
+    """Judge those of the punches again, in one transaction, that a late fix bears on."""
+    async with conn.transaction():
+        outdated = await amendments.lock_outdated(conn, keys)
+        amended = await _amend(conn, outdated, "late_fix") if outdated else 0
+        return AmendedPunches(len(outdated), amended)
+
+
+async def amend_correction(conn: Connection, org_id: UUID) -> AmendedPunches:
+    """Judge up to MOST_PUNCHES again, in one transaction, since job sites of the organization were
+    corrected.
     """
     async with conn.transaction():
-        outdated = await amendments.outdated(conn, MOST_PUNCHES)
-        if outdated:
-            return AmendedPunches(len(outdated), await _amend(conn, outdated, "late_fix"))
-        return await _amend_correction(conn)
-
-
-async def _amend_correction(conn: Connection) -> AmendedPunches:
-    job = await amendments.next_correction(conn)
-    if job is None:
-        return AmendedPunches(0, 0)
-    found = await amendments.corrected(conn, job, MOST_PUNCHES)
-    amended = await _amend(conn, [one[:2] for one in found], "jobsite_changed") if found else 0
-    if len(found) == MOST_PUNCHES:
-        _, last_id, last_at = found[-1]
-        await amendments.go_on_behind(conn, job.org_id, last_at, last_id)
-    else:
-        await amendments.end_correction(conn, job.org_id)
-    return AmendedPunches(len(found) or 1, amended)
+        job = await amendments.lock_correction(conn, org_id)
+        if job is None:
+            return AmendedPunches(0, 0)
+        found = await amendments.corrected(conn, job, MOST_PUNCHES)
+        amended = await _amend(conn, [one[:2] for one in found], "jobsite_changed") if found else 0
+        if len(found) == MOST_PUNCHES:
+            _, last_id, last_at = found[-1]
+            await amendments.go_on_behind(conn, job.org_id, last_at, last_id)
+        else:
+            await amendments.end_correction(conn, job.org_id)
+        return AmendedPunches(len(found) or 1, amended)
 
 
 async def _amend(conn: Connection, keys: Sequence[PunchKey], cause: AmendmentCause) -> int:

@@ -14,7 +14,8 @@ from time import monotonic
 
 from db.core.connect import Connection
 from db.delivery import webhook_claimers
-from webhooks.outages import TROUBLE, Outage, pause
+from service.work.pauses import pause
+from webhooks.outages import TROUBLE, Outage
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,10 @@
 Claims and marks go in bulk, with a connection held for as long as the statements take and never
 during a POST. Whatever goes wrong between a POST and its mark, the delivery is attempted again
 under the same id; none is lost. Several processes share the work.
+
+A delivery that fails by a fault of ours that nobody foresaw waits and is set aside, as other rows
+of background work do (`service.work.row_guard`), but by its own `next_attempt_at`: where its
+endpoint is ordered, those behind it wait, too. No such failure counts as an attempt.
 """
 
 import asyncio
@@ -27,6 +31,8 @@ from db.delivery.webhook_deliveries import (
     Mark,
     WantedDeliveries,
 )
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from telemetry.ids import format_id
 from telemetry.times import to_us
 from webhooks.delivery import envelope, signing
@@ -37,11 +43,13 @@ from webhooks.delivery.fair_queue import AttemptSlot, EndpointQueues, FairQueueL
 from webhooks.delivery.hour_counts import HourCounts
 from webhooks.delivery.post import Poster
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
 from webhooks.retry import GONE, Answer, retry_delay_s
 
 _log = structlog.get_logger("webhooks")
 _FIRST = UUID(int=0)
+_OUR_FAULT = "a fault on our side: it is tried again"
+_SET_ASIDE_S = 100 * 365 * 86_400.0  # until an operator lets it go
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +109,19 @@ class Deliverer:
         connect: Callable[[], Awaitable[Connection]],
         poster: Poster,
         secrets: SecretBox,
+        guard: RowGuard,
         metrics: WebhookMetrics,
         limits: DeliverLimits | None = None,
     ) -> None:
         self._connections = connections
         self._poster = poster
         self._secrets = EndpointSecretsBox(secrets)
+        self._guard = guard
         self._metrics = metrics
         self._limits = limits or DeliverLimits()
         self._queues = EndpointQueues(self._limits.queues)
         self._marks: list[Mark] = []
+        self._faults: list[tuple[ClaimedDelivery, Exception]] = []  # of ours, without marks yet
         self._delayed: dict[int, tuple[AttemptSlot, Mark]] = {}  # by slot, see `_delay`
         self._dropped: list[ClaimedDelivery] = []  # claims to give back
         self._gone: set[KnownEndpoint] = set()  # they answered 410, and are not yet disabled
@@ -144,10 +155,12 @@ class Deliverer:
         async with asyncio.TaskGroup() as holding:
             holding.create_task(self._claimer_lock.run(ended))
             while not stop.is_set():
-                if self._failure is not None:
-                    raise self._failure
+                if (failure := self._failure) is not None:
+                    self._failure = None
+                    raise failure
                 self._work.clear()
                 try:
+                    await self._note_faults()
                     async with self._connections.connection() as conn:
                         await self._pass(conn)
                     self._reached = self._claimer_lock.is_held
@@ -181,11 +194,46 @@ class Deliverer:
         self._gone -= gone - await endpoint_health.disable(conn, gone, "gone")
         if not marks:
             return
-        await webhook_deliveries.mark(conn, marks)
+        written = await self._written(conn, marks)
         del self._marks[: len(marks)]  # attempts have added to the end meanwhile
-        for mark in marks:
+        for mark in written:
             self._unmarked.discard(mark.claim.id.int)
             self._count(mark)
+
+    async def _written(self, conn: Connection, marks: list[Mark]) -> list[Mark]:
+        """Write marks in bulk, or where that fails, each by itself. Returns those that are written;
+        the others become faults of ours.
+        """
+        try:
+            await webhook_deliveries.mark(conn, marks)
+        except TROUBLE:
+            raise
+        except Exception as error:  # noqa: BLE001
+            if len(marks) == 1:
+                if marks[0].error != _OUR_FAULT:  # else its claim runs out; it is not posted again
+                    self._faults.append((marks[0].claim, error))
+                return []
+            return [done for mark in marks for done in await self._written(conn, [mark])]
+        return marks
+
+    async def _note_faults(self) -> None:
+        """Let deliveries wait that failed by faults of ours."""
+        while self._faults:
+            claim, error = self._faults[0]
+            row = WorkRow(webhook_deliveries.KIND, str(claim.id), claim.endpoint.org_id)
+            wait_s = min(await self._guard.failed(row, error), _SET_ASIDE_S)
+            self._marks.append(
+                Mark(
+                    claim,
+                    "pending",
+                    None,
+                    _OUR_FAULT,
+                    wait_s,
+                    is_our_fault=True,
+                    counts=False,
+                )
+            )
+            del self._faults[0]
 
     def _count(self, mark: Mark) -> None:
         if mark.began_us is not None and not mark.claim.is_test:
@@ -250,6 +298,7 @@ class Deliverer:
             self.wake()
 
     async def _survey(self, conn: Connection) -> None:
+        await webhook_deliveries.go_on_with_released(conn)
         await endpoint_health.disable_failing(
             conn, after_s=self._limits.disable_after_s, limit=self._limits.claims
         )
@@ -276,6 +325,19 @@ class Deliverer:
             self._start(slot)
 
     def _start(self, slot: AttemptSlot) -> None:
+        try:
+            self._post(slot)
+        except Exception as error:  # noqa: BLE001
+            self._fault(slot, error)
+
+    def _fault(self, slot: AttemptSlot, error: Exception) -> None:
+        """End an attempt that failed by a fault of ours."""
+        self._attempts.pop(slot.number, None)
+        self._delayed.pop(slot.number, None)
+        self._faults.append((slot.claim, error))
+        self._free(slot, monotonic(), accepted=False)
+
+    def _post(self, slot: AttemptSlot) -> None:
         claim, endpoint, began_us = slot.claim, slot.claim.endpoint, time_ns() // 1_000
         self._unmarked.add(claim.id.int)
         try:
@@ -289,7 +351,7 @@ class Deliverer:
             detail = "the secret of the endpoint cannot be read"
             answer = Answer(None, detail, is_our_fault=True)
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._guarded, self._end, slot, began_us, (), answer)
+            loop.call_soon(self._guarded, slot, self._end, began_us, (), answer)
             return
         message_id = envelope.message_id(claim)
         body = envelope.body(claim, message_id)
@@ -298,15 +360,22 @@ class Deliverer:
         keys = secrets.keys[:1] if is_over else secrets.keys
         signed = signing.signed_headers(keys, message_id, began_us // 1_000_000, body)
         headers = signed + secrets.header_lines
-        on_answer = partial(self._guarded, self._end, slot, began_us, secrets.hidden)
+        on_answer = partial(self._guarded, slot, self._end, began_us, secrets.hidden)
         self._poster.post(endpoint.url, headers, body, on_answer)
 
-    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
-        """Take a step at the end of an attempt. Who calls back would log an exception and go on, so
+    def _guarded(self, slot: AttemptSlot, step: Callable[..., None], *arguments: Any) -> None:
+        """Take a step at the end of an attempt: a fault of ours in it is that of its delivery."""
+        try:
+            step(slot, *arguments)
+        except Exception as error:  # noqa: BLE001
+            self._noted(partial(self._fault, slot, error))
+
+    def _noted(self, step: Callable[[], None]) -> None:
+        """Take a step outside of any delivery. The event loop would log an exception and go on, so
         `run` raises it.
         """
         try:
-            step(*arguments)
+            step()
         except Exception as error:  # noqa: BLE001
             self._failure = error
             self.wake()
@@ -333,13 +402,15 @@ class Deliverer:
 
     def _close(self, slot: AttemptSlot, mark: Mark, now_s: float) -> None:
         self._marks.append(mark)
-        is_accepted = mark.state == "delivered"
-        if slot.claim.is_ordered and not is_accepted:
+        self._free(slot, now_s, accepted=mark.state == "delivered")
+
+    def _free(self, slot: AttemptSlot, now_s: float, *, accepted: bool) -> None:
+        if slot.claim.is_ordered and not accepted:
             self._dropped += self._queues.drop(slot.claim.endpoint.id)  # they come behind this one
-        self._queues.finish(slot, now_s, accepted=is_accepted)
+        self._queues.finish(slot, now_s, accepted=accepted)
         if not self._starts_soon:  # once for all that end in one turn of the event loop
             self._starts_soon = True
-            asyncio.get_running_loop().call_soon(self._guarded, self._start_attempts)
+            asyncio.get_running_loop().call_soon(self._noted, self._start_attempts)
         self.wake()
 
     def _delay(self, slot: AttemptSlot, mark: Mark, now_s: float) -> None:
@@ -350,11 +421,11 @@ class Deliverer:
         self._delayed[slot.number] = slot, mark
         rest_s = slot.started_s + self._limits.no_answer_s - now_s
         asyncio.get_running_loop().call_later(
-            max(0.0, rest_s), self._guarded, self._report_delayed, slot.number
+            max(0.0, rest_s), self._guarded, slot, self._report_delayed
         )
 
-    def _report_delayed(self, number: int) -> None:
-        if (delayed := self._delayed.pop(number, None)) is not None:  # else it ended before
+    def _report_delayed(self, slot: AttemptSlot) -> None:
+        if (delayed := self._delayed.pop(slot.number, None)) is not None:  # else it ended before
             self._close(*delayed, monotonic())
 
     def _mark_of(
@@ -404,6 +475,7 @@ class Deliverer:
         self._marks += [mark for _, mark in self._delayed.values()]
         self._delayed.clear()
         try:
+            await self._note_faults()
             async with self._connections.connection() as conn:
                 await self._write_marks(conn)
                 await self._add_counts(conn)

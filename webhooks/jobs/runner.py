@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from uuid import UUID
 
@@ -23,12 +24,14 @@ from db.delivery.job_claims import FIRST, ClaimedJob
 from db.resources import jobs
 from db.resources.jobs import JobState
 from operations.jobs import add
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from service.worker_thread import OneThread
 from webhooks.jobs.imports import prepare_assets, prepare_trackers
 from webhooks.jobs.tracks import prepare_upload
 from webhooks.jobs.work import JobError, Prepare, Work
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
 
 _log = structlog.get_logger("webhooks")
 _PREPARE: Mapping[str, Prepare] = {
@@ -56,9 +59,14 @@ class JobRunner:
     """Call `wake` when there may be a job."""
 
     def __init__(
-        self, connections: Pool, metrics: WebhookMetrics, limits: JobLimits | None = None
+        self,
+        connections: Pool,
+        guard: RowGuard,
+        metrics: WebhookMetrics,
+        limits: JobLimits | None = None,
     ) -> None:
         self._connections = connections
+        self._guard = guard
         self._metrics = metrics
         self._limits = limits or JobLimits()
         self._thread = OneThread("jobs", waiting=1)
@@ -79,7 +87,7 @@ class JobRunner:
             try:
                 job = await self._claimed()
                 if job is not None:
-                    await self._do(job, stop)
+                    await self._guarded(job, stop)
                 self._outage.end()
             except TROUBLE as error:
                 await pause(stop, self._outage.begin(error))
@@ -101,6 +109,13 @@ class JobRunner:
                 self._after = job.org_id
                 return job
         return None
+
+    async def _guarded(self, job: ClaimedJob, stop: asyncio.Event) -> None:
+        """Do pieces of a job, which is prepared anew where nobody foresaw how it fails."""
+        row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
+        if not await self._guard.run(row, partial(self._do, job, stop)):
+            self._prepared.pop(job.id, None)
+            await self._release(job, tries=0)
 
     async def _do(self, job: ClaimedJob, stop: asyncio.Event) -> None:
         """Do pieces of a job for a turn."""

@@ -5,16 +5,18 @@ A letter waits in a table (`db.delivery.mail_outbox`), so it survives whatever d
 it makes its link, sends it and takes the row away; who dies in between leaves it to be sent again,
 with another link. Letters to users come before quotes, and organizations take turns, so nobody
 waits for all quotes of another. What cannot be sent is tried again less and less often, eight times
-in a day. Whether a quote is still to be sent is read in the transaction that claims its letter, and
-nobody withdraws it while it is claimed. A quote becomes sent in the transaction that takes its
+in a day. Whether a quote is still to be sent is read once its letter is claimed: from then on
+nobody withdraws it. A quote becomes sent in the transaction that takes its
 letter away. The same loop takes away what has expired: sign-ins, tokens, links, and answers that
 were kept; and it expires quotes.
 """
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from email.message import EmailMessage
+from functools import partial
 from time import monotonic
 from typing import TypeAlias
 from uuid import UUID
@@ -31,6 +33,8 @@ from db.identity.user_links import Purpose
 from db.quotes import mailing as quote_mailing
 from db.quotes.mailing import AcceptanceLetter, QuoteLetter
 from db.requests import expired
+from service.work.pauses import pause
+from service.work.row_guard import RowGuard, WorkRow
 from webhooks.mail.letters import (
     LetterError,
     compose,
@@ -42,7 +46,7 @@ from webhooks.mail.letters import (
 )
 from webhooks.mail.senders import MailSender, SendError
 from webhooks.metrics import WebhookMetrics
-from webhooks.outages import TROUBLE, Outage, pause
+from webhooks.outages import TROUBLE, Outage
 
 _log = structlog.get_logger("webhooks")
 _IDLE_S = 1.0
@@ -59,6 +63,7 @@ _CLEAN_EVERY_S = 600.0
 _CLEANED_ROWS = 5_000  # of each kind at a time
 _EXPIRED_QUOTES = 500  # at a time, of which
 _EXPIRED_TOGETHER = 25  # in one transaction
+_EXPIRY = "quote_expiry"  # work of which the rows are quotes
 
 
 class Mailing:
@@ -68,6 +73,7 @@ class Mailing:
         self,
         connections: Pool,
         sender: MailSender,
+        guard: RowGuard,
         metrics: WebhookMetrics,
         *,
         mail_from: str,
@@ -75,6 +81,7 @@ class Mailing:
     ) -> None:
         self._connections = connections
         self._sender = sender
+        self._guard = guard
         self._metrics = metrics
         self._mail_from = mail_from
         self._public_url = public_url
@@ -104,12 +111,12 @@ class Mailing:
 
     async def send_next(self) -> bool:
         """Send one letter that is due; False where none is."""
-        async with self._connections.connection() as conn, conn.transaction():
+        async with self._connections.connection() as conn:
             letter = await self._claimed(conn)
-            content = None if letter is None else await _content(conn, letter)
         if letter is None:
             return False
-        await self._send(letter, content)
+        row = WorkRow(mail_outbox.KIND, str(letter.id), letter.org_id)
+        await self._guard.run(row, partial(self._send, letter))
         return True
 
     async def _claimed(self, conn: Connection) -> Letter | None:
@@ -122,7 +129,9 @@ class Mailing:
                     return letter
         return None
 
-    async def _send(self, letter: Letter, content: _Content) -> None:
+    async def _send(self, letter: Letter) -> None:
+        async with self._connections.connection() as conn, conn.transaction():
+            content = await _content(conn, letter)
         try:
             message = await self._message(letter, content)
             if message is not None:
@@ -211,11 +220,15 @@ class Mailing:
     async def _clean(self) -> None:
         async with self._connections.connection() as conn:
             await expired.remove(conn, limit=_CLEANED_ROWS)
-        for _ in range(_EXPIRED_QUOTES // _EXPIRED_TOGETHER):
-            async with self._connections.connection() as conn, conn.transaction():
-                expired_quotes = await quote_mailing.expire(conn, limit=_EXPIRED_TOGETHER)
-            if expired_quotes < _EXPIRED_TOGETHER:
-                return
+        async with self._connections.connection() as conn:
+            due = await quote_mailing.due_to_expire(conn, limit=_EXPIRED_QUOTES)
+        rows = [WorkRow(_EXPIRY, str(quote_id), org_id) for org_id, quote_id in due]
+        for first in range(0, len(rows), _EXPIRED_TOGETHER):
+            await self._guard.bulk(rows[first : first + _EXPIRED_TOGETHER], self._expire)
+
+    async def _expire(self, rows: Sequence[WorkRow]) -> None:
+        async with self._connections.connection() as conn, conn.transaction():
+            await quote_mailing.expire(conn, [UUID(row.key) for row in rows])
 
 
 async def _content(conn: Connection, letter: Letter) -> _Content:

@@ -1,15 +1,20 @@
 """Verdicts that a late fix or a corrected job site makes others are replaced, kept and told."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from db.core.connect import Connection
 from db.core.ids import new_id
+from ingest.amending import amend_some
+from ingest.planning.poison_messages import NOT_ABOUT_MESSAGES
 from ingest.transaction import LeaderTerm
+from service.work.row_guard import GuardMetrics, RowGuard, WorkRow
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
 from tests.db.proving import moved, new_order, refusal
@@ -18,7 +23,6 @@ from tests.ingest.punches.punching import AWAY, HOME, Crew, Worker, punch
 from tests.ingest.seam import DeviceMessage, settle, term_of
 from tests.ingest.tenants import Tenant, soon, square
 from tests.servers import DatabaseUnderTest
-from use_cases.punches.amend import amend_some
 
 FAR = (8.54, 47.37)  # hundreds of kilometres from HOME
 STANDING = (
@@ -40,10 +44,25 @@ def phone_fix(worker: Worker, at: datetime, place: tuple[float, float]) -> Devic
     return worker.message()._replace(topic=fixes_topic(worker.tracker_name), payload=payload)
 
 
+class _Nothing:
+    """No row has ever failed, and none may."""
+
+    async def failing(self) -> Sequence[tuple[str, str, float]]:
+        return ()
+
+    async def note(self, row: WorkRow, error: str, **_: object) -> tuple[int, float] | None:
+        raise AssertionError(error)
+
+    async def forget(self, row: WorkRow) -> None: ...
+
+
+GUARD = RowGuard(_Nothing(), NOT_ABOUT_MESSAGES, (), GuardMetrics(CollectorRegistry()))
+
+
 async def amend_all(conn: Connection) -> int:
     """Judge again until nothing waits; returns how many verdicts are others."""
     amended = 0
-    while (done := await amend_some(conn)).judged:
+    while (done := await amend_some(conn, GUARD)).judged:
         amended += done.amended
     return amended
 
@@ -102,7 +121,7 @@ async def test_a_fix_that_changes_nothing_is_no_amendment(
         await settle(term, [worker.message(punch(worker.employee_id))])
         for judged in (1, 0):  # the second one is known
             await settle(term, [late])
-            assert await amend_some(term.conn) == (judged, 0)
+            assert await amend_some(term.conn, GUARD) == (judged, 0)
     assert crew.stored(STANDING) == [("verified", 1, ["inside"])]
     assert crew.tenant.rows(EARLIER) == [] == amendments(crew)
 
@@ -120,7 +139,7 @@ async def test_only_fixes_that_are_nearer_are_looked_at(
             phone_fix(stranger, soon(-40), FAR),
         ):
             await settle(term, [far])
-            assert (await amend_some(term.conn)).judged == 0
+            assert (await amend_some(term.conn, GUARD)).judged == 0
     assert crew.stored("verdict, revision") == [("verified", 1)]
 
 
@@ -214,7 +233,7 @@ async def test_many_punches_take_several_transactions_and_each_is_amended_once(
         await settle(term, [worker.message(punch(worker.employee_id, ago_s=9, place=FAR))])
         await punched_at(term, worker, *range(8, 1, -1))
         await crew.tenant.zone(square(*AWAY), kind="jobsite", made_now=True, valid_from=soon(-100))
-        assert (await amend_some(term.conn)) == (3, 2)
+        assert (await amend_some(term.conn, GUARD)) == (3, 2)
         # Somebody corrects another one meanwhile: it begins again, and doubles nothing.
         await crew.tenant.zone(square(*FAR), kind="jobsite", made_now=True, valid_from=soon(-100))
         assert await amend_all(term.conn) == 6
@@ -250,7 +269,7 @@ async def test_a_punch_that_came_later_is_no_evidence_against_one_before(
         await settle(term, [worker.message(punch(worker.employee_id, ago_s=60))])
         await settle(term, [worker.message(later)])
         await settle(term, [phone_fix(worker, soon(-75), HOME)])
-        assert await amend_some(term.conn) == (1, 0)
+        assert await amend_some(term.conn, GUARD) == (1, 0)
     assert crew.stored("verdict, revision") == [("verified", 1), ("unverified", 1)]
 
 
@@ -302,5 +321,5 @@ async def test_the_site_of_a_work_order_that_is_done_still_counts(
         assert crew.stored("verdict, site_id") == [("verified", site)]
         await _said(crew, order_id, "assigned", "cancelled")
         await crew.tenant.zone(square(*FAR), kind="jobsite", made_now=True, valid_from=soon(-100))
-        assert await amend_some(term.conn) == (1, 0)
+        assert await amend_some(term.conn, GUARD) == (1, 0)
     assert crew.stored("verdict, revision") == [("verified", 1)]

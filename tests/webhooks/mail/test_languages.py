@@ -12,6 +12,7 @@ from db.core.connect import pool
 from db.core.ids import new_id
 from tests.servers import DatabaseUnderTest
 from tests.webhooks.mail.mail_server import mail_server
+from tests.webhooks.poison.guards import guard_of
 from tests.webhooks.world import World, world_in
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import SmtpSender, SmtpServer
@@ -34,6 +35,7 @@ async def _letter(
         mailing = Mailing(
             connections,
             SmtpSender(SmtpServer.read(f"smtp://127.0.0.1:{port}")),
+            guard_of(connections),
             WebhookMetrics(),
             mail_from="OPS <ops@example.com>",
             public_url="https://ops.example.com",

@@ -13,6 +13,7 @@ from db.core.connect import Pool, pool
 from db.core.ids import new_id
 from tests.servers import DatabaseUnderTest
 from tests.waiting import PATIENCE_S, until
+from tests.webhooks.poison.guards import guard_of
 from tests.webhooks.world import World, world_in
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import SendError
@@ -62,6 +63,7 @@ def mailing(connections: Pool, sender: _Sender) -> Mailing:
     return Mailing(
         connections,
         sender,
+        guard_of(connections),
         WebhookMetrics(),
         mail_from="OPS <ops@example.com>",
         public_url="https://ops.example.com",

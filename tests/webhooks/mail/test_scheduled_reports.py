@@ -12,6 +12,7 @@ from db.core.ids import new_id
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 from tests.webhooks.delivering_process import process
+from tests.webhooks.poison.guards import guard_of
 from tests.webhooks.world import World
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import SendError
@@ -75,7 +76,9 @@ async def due(world: World) -> int:
 
 async def test_several_processes_write_each_letter_once(world: World, connections: Pool) -> None:
     made = await schedules(world, 20)
-    await asyncio.gather(*(ScheduledReports(connections).mail_due() for _ in range(4)))
+    await asyncio.gather(
+        *(ScheduledReports(connections, guard_of(connections)).mail_due() for _ in range(4))
+    )
     assert await letters(world) == dict.fromkeys(made, 1)
     assert await due(world) == 0
 
@@ -97,9 +100,9 @@ async def test_a_process_that_is_killed_on_the_way_has_written_nothing(
     await world.admin.execute(SLEEPS)  # what the server would notice in the end
     await world.admin.execute("DROP TRIGGER slow ON report_schedule_runs; DROP FUNCTION slow_run")
     assert (await letters(world), await due(world)) == ({}, 1)
-    await ScheduledReports(connections).mail_due()
+    await ScheduledReports(connections, guard_of(connections)).mail_due()
     assert await letters(world) == {made: 1}
-    await ScheduledReports(connections).mail_due()
+    await ScheduledReports(connections, guard_of(connections)).mail_due()
     assert await letters(world) == {made: 1}
 
 
@@ -107,10 +110,11 @@ async def test_a_letter_that_is_not_taken_says_so_to_its_schedule(
     world: World, connections: Pool
 ) -> None:
     (made,) = await schedules(world, 1)
-    await ScheduledReports(connections).mail_due()
+    await ScheduledReports(connections, guard_of(connections)).mail_due()
     refusing = Mailing(
         connections,
         _Refusing(),
+        guard_of(connections),
         WebhookMetrics(),
         mail_from="OPS <ops@example.com>",
         public_url="https://ops.example.com",
@@ -135,6 +139,6 @@ async def test_a_time_zone_that_is_not_known_here_holds_nobody_else_up(
     await world.admin.execute(
         "UPDATE report_schedules SET time_zone = 'Moon/Base' WHERE id = %s", (lost,)
     )
-    await ScheduledReports(connections).mail_due()
+    await ScheduledReports(connections, guard_of(connections)).mail_due()
     assert await letters(world) == {made: 1}
     assert await due(world) == 0  # it is looked at again a day later

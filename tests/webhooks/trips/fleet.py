@@ -19,6 +19,7 @@ from geofence.trips.track import TripRules
 from telemetry.ids import format_id
 from telemetry.times import parse_time_us, to_datetime
 from tests.ingest.tenants import Tenant, Vehicle
+from tests.webhooks.poison.guards import guard_of
 from webhooks.metrics import WebhookMetrics
 from webhooks.trips import TripEvents, TripLimits
 
@@ -71,7 +72,14 @@ class Fleet:
 
     async def look(self, holder: str = "test", limits: TripLimits = AT_ONCE) -> None:
         """Look until nothing is due."""
-        loop = TripEvents(self.connections, holder, Archive(None), self.metrics, limits)
+        loop = TripEvents(
+            self.connections,
+            holder,
+            Archive(None),
+            guard_of(self.connections),
+            self.metrics,
+            limits,
+        )
         while await loop.look(asyncio.Event()) or await self.due():
             pass
 

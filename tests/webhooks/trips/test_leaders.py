@@ -14,6 +14,7 @@ from tests.ingest.tenants import Tenant
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 from tests.webhooks.delivering_process import process
+from tests.webhooks.poison.guards import guard_of
 from tests.webhooks.trips.fleet import AT_ONCE, Fleet, day, switch
 from webhooks.trips import TripEvents, TripLimits
 
@@ -37,7 +38,9 @@ async def test_a_process_that_lost_the_lease_writes_nothing(fleet: Fleet) -> Non
             return await super().track(*arguments, **named)
 
     await fleet.receive(day())
-    loop = TripEvents(fleet.connections, "test", Slow(None), fleet.metrics, AT_ONCE)
+    loop = TripEvents(
+        fleet.connections, "test", Slow(None), guard_of(fleet.connections), fleet.metrics, AT_ONCE
+    )
     with pytest.raises(leases.LeaseLost):
         await loop.look(asyncio.Event())
     assert await fleet.words() == []
@@ -55,7 +58,12 @@ async def test_organizations_take_turns(fleet: Fleet, database: DatabaseUnderTes
     await switch(other, other.at(0) - timedelta(days=1))
     await other.receive(day())
     loop = TripEvents(
-        fleet.connections, "test", Archive(None), fleet.metrics, TripLimits(gather_s=0, rows=2)
+        fleet.connections,
+        "test",
+        Archive(None),
+        guard_of(fleet.connections),
+        fleet.metrics,
+        TripLimits(gather_s=0, rows=2),
     )
     assert await loop.look(asyncio.Event()) is False
     assert await other.heard() == await other.said()

@@ -15,6 +15,7 @@ from operations.jobs import Piece, add
 from tests.api.running import Answer, Client, Organization
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
+from tests.webhooks.poison.guards import guard_of
 from webhooks.jobs.runner import JobLimits, JobRunner
 from webhooks.metrics import WebhookMetrics
 
@@ -26,7 +27,7 @@ async def doing_jobs(database: DatabaseUnderTest, limits: JobLimits = QUICK) -> 
     """Do jobs until the block ends."""
     stop = asyncio.Event()
     async with pool(database.url("opsc_deliver"), "test-jobs", max_size=3) as connections:
-        runner = JobRunner(connections, WebhookMetrics(), limits)
+        runner = JobRunner(connections, guard_of(connections), WebhookMetrics(), limits)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(runner.run(stop))
             try:

@@ -26,6 +26,7 @@ from tests.api.stored import minute, text
 from tests.archive.passes import files, folder_store
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
+from tests.webhooks.poison.guards import guard_at, guard_of
 from webhooks.erasing import Erasing, ErasureLimits
 from webhooks.exporting import Exporting, ExportLimits
 from webhooks.metrics import WebhookMetrics
@@ -45,7 +46,9 @@ async def exporting(api: RunningApi, folder: Path | None) -> AsyncIterator[Expor
     url, stop = api.database.url("opsc_deliver"), asyncio.Event()
     async with pool(url, "test-exports", max_size=3) as connections:
         archive_url = None if folder is None else (folder / "store").as_uri()
-        loop = Exporting(connections, url, archive_url, WebhookMetrics(), QUICK)
+        loop = Exporting(
+            connections, url, archive_url, guard_of(connections), WebhookMetrics(), QUICK
+        )
         task = asyncio.create_task(loop.run(stop))
         try:
             yield loop
@@ -218,8 +221,9 @@ async def test_a_cancelled_one_leaves_nothing(store_api: RunningApi, tmp_path: P
 
 async def passed(api: RunningApi, folder: Path, days: float = 0) -> None:
     """Remove what is to go by a later day."""
-    mover = Mover(folder_store(folder / "store"), 36_500)
-    async with await connect(api.database.url("opsc_deliver"), "test") as conn:
+    url = api.database.url("opsc_deliver")
+    mover = Mover(folder_store(folder / "store"), guard_at(url), 36_500)
+    async with await connect(url, "test") as conn:
         now = datetime.now(UTC) + timedelta(days=days)
         await mover.pass_over(conn, now, asyncio.Event(), seeks_orphans=True)
 
@@ -279,7 +283,7 @@ async def test_an_erasure_of_positions_removes_the_files_that_may_have_them(
         url, stop = store_api.database.url("opsc_deliver"), asyncio.Event()
         async with pool(url, "test-erasing", max_size=3) as connections:
             store, limits = folder_store(tmp_path / "store"), ErasureLimits(idle_s=0.02)
-            loop = Erasing(connections, store, WebhookMetrics(), limits)
+            loop = Erasing(connections, store, guard_of(connections), WebhookMetrics(), limits)
             task = asyncio.create_task(loop.run(stop))
             assert (await ended(org, erasure["id"]))["state"] == "done"
             stop.set()

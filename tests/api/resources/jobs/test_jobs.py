@@ -27,6 +27,7 @@ from tests.api.stored import carried
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
 from tests.webhooks.delivering_process import process
+from tests.webhooks.poison.guards import guard_of
 from webhooks.jobs.runner import JobLimits
 from webhooks.metrics import WebhookMetrics
 from webhooks.retention import Retention, RetentionLimits
@@ -213,7 +214,9 @@ async def test_a_job_is_removed_a_week_after_it_was_made(
     old, young = [await made(org.dispatcher, IMPORT, lines(1)) for _ in range(2)]
     api.sql("UPDATE jobs SET expires_at = now() WHERE id = %s", parse_id("job", old))
     async with pool(api.database.url("opsc_deliver"), "test", max_size=2) as connections:
-        retention = Retention(connections, NO_DAYS, WebhookMetrics(), RetentionLimits())
+        retention = Retention(
+            connections, NO_DAYS, guard_of(connections), WebhookMetrics(), RetentionLimits()
+        )
         removed = await retention.remove_old(asyncio.Event(), datetime.now(UTC))
     assert removed == {"jobs": 1}
     assert (await org.viewer.get(f"/v1/jobs/{old}")).status == 404

@@ -35,6 +35,7 @@ from tests.api.resources.quoting import (
     sent,
 )
 from tests.api.running import Answer, Organization, RunningApi
+from tests.webhooks.poison.guards import guard_of
 from webhooks.mail.mailing import Mailing
 from webhooks.mail.senders import MailSender, SendError
 from webhooks.metrics import WebhookMetrics
@@ -67,7 +68,12 @@ async def _mail(api: RunningApi, sender: MailSender) -> None:
     """Send what is due."""
     async with pool(api.database.url("opsc_deliver"), "test-mail", max_size=1) as connections:
         mailing = Mailing(
-            connections, sender, WebhookMetrics(), mail_from="a@b.c", public_url="https://b.c"
+            connections,
+            sender,
+            guard_of(connections),
+            WebhookMetrics(),
+            mail_from="a@b.c",
+            public_url="https://b.c",
         )
         while await mailing.send_next():
             pass
@@ -346,7 +352,12 @@ async def test_quotes_expire_in_steps(
     stop = asyncio.Event()
     async with pool(api.database.url("opsc_deliver"), "test-mail", max_size=1) as connections:
         mailing = Mailing(
-            connections, _Sender(), WebhookMetrics(), mail_from="a@b.c", public_url="https://b.c"
+            connections,
+            _Sender(),
+            guard_of(connections),
+            WebhookMetrics(),
+            mail_from="a@b.c",
+            public_url="https://b.c",
         )
         running = asyncio.create_task(mailing.run(stop))
         while events_of(api, org).count("quote.expired") < 3:  # noqa: ASYNC110  # no event tells

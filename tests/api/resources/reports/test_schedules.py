@@ -16,6 +16,7 @@ from db.core.connect import pool
 from telemetry.ids import parse_id
 from tests.api.mailbox import Mailbox
 from tests.api.running import Answer, Client, Organization, RunningApi
+from tests.webhooks.poison.guards import guard_of
 from webhooks.scheduled_reports import ScheduledReports
 
 pytestmark = pytest.mark.own_api
@@ -28,7 +29,7 @@ NAMES = ("admin", "dispatcher", "technician", "viewer")
 async def reports(api: RunningApi) -> AsyncIterator[ScheduledReports]:
     """The loop, a look at a time."""
     async with pool(api.database.url("opsc_deliver"), "test", max_size=2) as connections:
-        yield ScheduledReports(connections)
+        yield ScheduledReports(connections, guard_of(connections))
 
 
 def let_a_year_pass(api: RunningApi, org: Organization) -> None:

@@ -15,6 +15,7 @@ from tests.api.resources.inspecting import BAD, fill_in, template
 from tests.api.resources.quotes.test_quote_conversion import accepted
 from tests.api.resources.quoting import done
 from tests.api.running import Organization, RunningApi
+from tests.webhooks.world import numbered
 
 BOTH = [("created", None, "created"), ("assigned", "assign", "assigned")]
 
@@ -66,7 +67,7 @@ async def test_both_events_of_a_new_order_have_one_transaction_and_consecutive_s
     async with await connect(api.database.url("opsc_deliver"), "test") as conn:
         epoch = await leases.acquire(conn, sequencer.LEASE, "test", 60)
         assert epoch is not None
-        while (await sequencer.sequence(conn, epoch, limit=100)).events:
+        while (await numbered(conn, epoch, 100)).events:
             pass
     listed = (await org.admin.get("/v1/events", after=0)).json["data"]
     assert [event["type"].partition(".")[2] for event in listed] == ["created", "assigned"] * 3

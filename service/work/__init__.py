@@ -1,0 +1,1 @@
+"""Background work: rows that fail alone, waits that are cut short."""

@@ -1,0 +1,1 @@
+"""Rows of background work that fail as nobody foresaw: they wait, and nobody else does."""
