@@ -157,7 +157,7 @@ async def test_what_endpoints_get_follows_from_when_they_were_active(
     endpoints: list[Endpoint] = []
     is_active: dict[Endpoint, bool] = {}
     owed: dict[Endpoint, set[int]] = {}
-    numbered = dict.fromkeys(org_ids, 0)
+    last_seq = dict.fromkeys(org_ids, 0)
     made = dict.fromkeys(org_ids, 0)
 
     async def turn() -> None:
@@ -184,19 +184,19 @@ async def test_what_endpoints_get_follows_from_when_they_were_active(
             case "number":
                 await numbered(deliver, epoch, chances.choice([1, 4, 100]))
                 for each, seqs in [(each, await world.seqs(each)) for each in org_ids]:
-                    numbered[each] = max((seq for seq in seqs if seq), default=0)
+                    last_seq[each] = max((seq for seq in seqs if seq), default=0)
             case "turn":
                 await turn()
             case "endpoint":
                 endpoint = await world.endpoint(org_id, URL)
                 endpoints.append(endpoint)
-                is_active[endpoint], began[endpoint] = True, numbered[org_id]
+                is_active[endpoint], began[endpoint] = True, last_seq[org_id]
                 owed[endpoint] = set()
             case _ if endpoints:
                 endpoint = chances.choice(endpoints)
                 is_active[endpoint] = not is_active[endpoint]
                 if is_active[endpoint]:
-                    began[endpoint] = numbered[endpoint.org_id]
+                    began[endpoint] = last_seq[endpoint.org_id]
                     await world.change(
                         endpoint, state="active", disabled_reason=None, disabled_at=None
                     )
