@@ -41,6 +41,7 @@ COMMANDS = {
     "quarantine": Entry(
         f"{_TENANTS}.quarantine", "Rejected messages from unknown trackers: list, release."
     ),
+    "work": Entry(f"{_TENANTS}.work", "Background work that fails: list, release."),
     "devices": Entry(
         f"{_TENANTS}.devices", "Devices without a secret: claims of IMEIs, confirm, release."
     ),

@@ -224,6 +224,10 @@ def _as_json(overview: Overview) -> str:
     }
     if not isinstance(overview.signs, str):
         about["fixes_last_minute"] = overview.signs.fixes_last_minute
+        about["work"] = {
+            "waiting": overview.signs.work_waiting,
+            "set_aside": overview.signs.work_set_aside,
+        }
     if overview.archive is not None:
         about["archive"] = overview.archive._asdict()
     return json.dumps(about)
@@ -244,6 +248,12 @@ def _as_text(overview: Overview) -> str:
     )
     if not isinstance(overview.signs, str):
         lines.append(f"{overview.signs.fixes_last_minute:,} fixes of the last minute are stored")
+        waiting, set_aside = overview.signs.work_waiting, overview.signs.work_set_aside
+        if waiting or set_aside:
+            lines.append(
+                f"background work that fails: {waiting:,} rows wait, {set_aside:,} are set aside;"
+                " `opsc work list` shows them"
+            )
     if overview.archive is not None:
         waiting, failed, orphans = overview.archive
         lines.append(

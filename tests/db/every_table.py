@@ -151,6 +151,11 @@ async def make_tenant(database: DatabaseUnderTest, *, before_0001: bool = False)
                 (tenant.org_id, new_id(), vehicle.asset_id),
             )
             conn.execute(
+                "INSERT INTO failing_work (kind, key, org_id, tries, error, retry_at)"
+                " VALUES ('letter', %s, %s, 1, 'x', 'infinity')",
+                (str(new_id()), tenant.org_id),
+            )
+            conn.execute(
                 "INSERT INTO refused_imei_claims VALUES (%s, '356938035643809', now())",
                 (tenant.org_id,),
             )

@@ -18,6 +18,7 @@ CLOSED = {
     "asset_cuts",
     "asset_state",
     "device_sessions",
+    "failing_work",
     "mail_outbox",
     "webhook_cursors",
 }

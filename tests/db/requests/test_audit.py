@@ -38,6 +38,7 @@ NOT_AUDITED = {
     "device_sessions",
     "event_subjects",
     "events",
+    "failing_work",
     "fix_hours",
     "fix_hours_changed",
     "gateway_sightings",
