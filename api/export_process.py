@@ -19,7 +19,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
-from typing import IO
 
 import msgspec
 
@@ -165,9 +164,11 @@ def _stored(store: Store, path: str, reading: int) -> None:
         store.write(path, content)
 
 
-def _end_with(stream: IO[bytes]) -> None:
-    """End with the process that started this one."""
-    stream.read()
+def _end_with(stdin: int) -> None:
+    """End with the process that started this one. A read of the buffer would keep its lock, without
+    which Python cannot end in order.
+    """
+    os.read(stdin, 1)
     os._exit(1)
 
 
@@ -178,7 +179,7 @@ async def _run(task: ExportTask) -> None:
 
 def main() -> int:
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=ExportTask)
-    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(sys.stdin.fileno(),), daemon=True).start()
     os.nice(_NICENESS)
     asyncio.run(_run(task))
     return 0
