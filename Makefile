@@ -1,6 +1,7 @@
 # make demo    set up what is missing, then the system with moving trackers and live breaches
 # make test    set up what is missing, then the tests; SHORT=1 does less
-# make test-python PYTHON=python3.12   the same on another Python, in an environment of its own
+# make test-python PYTHON=python3.12   the same on another Python, in an environment of its own;
+#                TESTS=every_python: what depends on the version, on a whole system, in a minute
 # make test-long  what takes minutes: fault rows, generated clients; CONTRIBUTING.md lists them
 # make test-all   both, then each property with more examples
 # make check   format, lint, types, import contracts, and whether every test can be imported
@@ -54,7 +55,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONUNBUFFERED
 
 .DELETE_ON_ERROR:
-.PHONY: demo pages test test-python test-long test-again test-all check bench bench-sweep bench-scale bench-engine bench-api bench-live bench-dashboard bench-history bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
+.PHONY: demo pages test test-python every-python test-long test-again test-all check bench bench-sweep bench-scale bench-engine bench-api bench-live bench-dashboard bench-history bench-webhooks clients audit faults fuzz hostile soak fresh install version setup tools
 
 demo: $(INSTALLED) pages
 	$(BIN)/opsc demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -69,7 +70,13 @@ test: tools
 
 test-python:
 	version=$$($(PYTHON) -c 'import platform; print(platform.python_version())') && \
-	$(MAKE) VENV=var/python-$$version test
+	$(MAKE) VENV=var/python-$$version $(if $(filter every_python,$(TESTS)),every-python,test)
+
+# Without external tools and side by side with nothing: most of the time is waiting.
+every-python: setup
+	@mkdir -p var
+	$(BIN)/python -m tests.servers
+	$(BIN)/python -m pytest -m every_python --durations=5 --junitxml var/every-python.xml
 
 test-long: tools
 	@mkdir -p var && rm -f var/tests-ended

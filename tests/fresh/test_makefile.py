@@ -67,7 +67,22 @@ def test_without_a_network_it_says_what_is_needed(tmp_path: Path) -> None:
     ("target", "needs_tools"), [("demo", False), ("test", True), ("check", True), ("bench", True)]
 )
 def test_only_targets_of_developers_install_their_tools(target: str, needs_tools: bool) -> None:
-    command = ["make", "--dry-run", "--always-make", target]
+    commands = dry_run(target)
+    assert "--constraints requirements.lock --editable ." in commands
+    assert (ALL_OF_THE_LOCK_FILE in commands) == needs_tools
+
+
+@pytest.mark.parametrize(("tests", "needs_checkers"), [("", True), ("every_python", False)])
+def test_what_runs_on_each_python_needs_no_external_checkers(
+    tests: str, needs_checkers: bool
+) -> None:
+    commands = dry_run("test-python", f"PYTHON={sys.executable}", f"TESTS={tests}")
+    assert ALL_OF_THE_LOCK_FILE in commands
+    assert ("requirements-tools.lock" in commands) == needs_checkers
+
+
+def dry_run(*arguments: str) -> str:
+    """Return the commands that would make a target where nothing is there yet."""
+    command = ["make", "--dry-run", "--always-make", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "--constraints requirements.lock --editable ." in done.stdout
-    assert (ALL_OF_THE_LOCK_FILE in done.stdout) == needs_tools
+    return done.stdout
