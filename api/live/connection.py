@@ -425,6 +425,9 @@ class LiveConnection:
             if self._events.gone_seq is not None:
                 self.end(closing.EVENTS_GONE)
                 return
+            if self._events.has_failed:
+                self.end(closing.UNAVAILABLE)
+                return
         while socket.unsent_bytes < HIGH_BYTES and (frame := self._next_positions()):
             socket.write(frame)
         if socket.unsent_bytes >= HIGH_BYTES:

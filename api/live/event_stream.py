@@ -191,6 +191,8 @@ class EventStream:
                 silent_since_s = self._loop.time()
             elif events.gone_seq is not None:
                 self.end(closing.EVENTS_GONE)
+            elif events.has_failed:
+                self.end(closing.UNAVAILABLE)
             elif await self._is_silent_until(silent_since_s + self._live.limits.keep_alive_s):
                 yield b"id: %d\n\n" % events.seq  # which shows that the stream is alive, too
                 silent_since_s = self._loop.time()

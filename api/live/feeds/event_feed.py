@@ -13,6 +13,7 @@ slow takes later. Memory is bounded by MOST_RECENT_BYTES and one page a subscrip
 import asyncio
 import random
 from collections.abc import Callable, Collection, Coroutine, Iterable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -68,7 +69,6 @@ class EventFeed:
         self._backlog_readers = asyncio.Semaphore(_BACKLOG_READERS)
         self._openers = asyncio.Semaphore(_OPENERS)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failure: BaseException | None = None
         self._chances = random.Random()
 
     @property
@@ -146,7 +146,9 @@ class EventFeed:
             self._openers.release()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read new events until `stop` is set. Raises what a read raises that will not mend."""
+        """Read new events until `stop` is set. A read that fails as nobody foresaw ends the
+        subscriptions that wait for it. Raises what fails outside of any organization.
+        """
         delay_s = 0.0
         ending = asyncio.create_task(stop.wait())
         try:
@@ -173,20 +175,33 @@ class EventFeed:
     def fill(self, subscription: "EventSubscription") -> None:
         """Read the next page of a subscription that is behind, and call its `on_ready`."""
         subscription.organization.fills += 1
-        self._start(self._fill(subscription))
+        self._start(self._fill(subscription), subscription.organization, {subscription})
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(
+        self,
+        work: Coroutine[Any, Any, None],
+        organization: "_Organization",
+        waiting: "set[EventSubscription]",
+    ) -> None:
+        """Begin to read for subscriptions of an organization."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._has_ended)
+        task.add_done_callback(partial(self._has_ended, organization, waiting))
 
-    def _has_ended(self, task: asyncio.Task[None]) -> None:
-        """Hand a failure to `run`: those who wait for the events would wait for ever."""
+    def _has_ended(
+        self,
+        organization: "_Organization",
+        waiting: "set[EventSubscription]",
+        task: asyncio.Task[None],
+    ) -> None:
+        """End those who wait for the events where they cannot be read: they would wait for ever."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._failure = error
-            self._woken.set()
+        if error is None:
+            return
+        _log.error("live events failed", organization=str(organization.org_id), exc_info=error)
+        for subscription in tuple(waiting):
+            subscription.fail()
 
     async def _pause(self, ending: asyncio.Task[bool], delay_s: float) -> None:
         """Wait for a wake-up, or for the next look if anybody subscribes. Then `delay_s` at least:
@@ -213,8 +228,6 @@ class EventFeed:
     async def _read_new(self) -> None:
         """Ask which organizations have new events, and begin to read those of each."""
         self._woken.clear()
-        if self._failure is not None:
-            raise self._failure
         if not self._organizations:
             return
         async with self._connections.connection() as conn:
@@ -225,10 +238,16 @@ class EventFeed:
                 organization.newest_seq = newest_seq
                 if not organization.is_reading:
                     organization.is_reading = True
-                    self._start(self._read(organization))
+                    self._start(self._read(organization), organization, organization.subscriptions)
 
     async def _read(self, organization: "_Organization") -> None:
         """Read up to the newest event known: after each page others have their turn."""
+        try:
+            await self._read_pages(organization)
+        finally:
+            organization.is_reading = False
+
+    async def _read_pages(self, organization: "_Organization") -> None:
         delay_s = 0.0
         while organization.subscriptions and organization.seq < organization.newest_seq:
             try:
@@ -240,7 +259,6 @@ class EventFeed:
                 continue
             delay_s = 0.0
             await organization.publish(rows, seq)
-        organization.is_reading = False
 
     async def _fill(self, subscription: "EventSubscription") -> None:
         try:
@@ -296,6 +314,8 @@ class EventSubscription:
         """All wanted events up to this one were taken."""
         self.gone_seq: int | None = None
         """Set once events behind `seq` were removed before they were read: the end."""
+        self.has_failed = False
+        """Set once events could not be read, as nobody foresaw: the end."""
         self.is_open = True
         self._on_ready = on_ready
         self._page: list[LiveEvent] = []
@@ -339,6 +359,12 @@ class EventSubscription:
 
     def notify(self) -> None:
         """Say that there are new events."""
+        self._on_ready()
+
+    def fail(self) -> None:
+        """Take no more events, since they cannot be read."""
+        self.has_failed = True
+        self.close()
         self._on_ready()
 
     def close(self) -> None:

@@ -167,6 +167,14 @@ class PositionFeed:
             if not any(organization.is_failing for organization in self._organizations.values()):
                 _log.warning("positions cannot be read, retrying", error=message(error))
             organization.is_failing = True
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            if not organization.is_failing:
+                _log.error(
+                    "positions failed", organization=str(organization.org_id), exc_info=error
+                )
+            organization.is_failing = True
         else:
             organization.is_failing = False
 
