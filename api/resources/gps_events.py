@@ -44,6 +44,7 @@ from db.fixes import feed
 from db.fixes.feed import FeedKey
 from db.fixes.fix_filters import FixFilter
 from db.fixes.gps_history import MOST_PLACES, Cut, HistoryFix, HistoryKey
+from db.fixes.id_numbers import numbered
 from db.fixes.places import Places, TooManyPlaces
 from geofence.trips.thinning import kept_points
 from telemetry.fix import Flag
@@ -166,8 +167,7 @@ async def _thinned(access: Access, query: GpsEventQuery, most: int) -> Response:
     _leave_out(query, "max_points has one page", *OF_PAGES, "received_after")
 
     def kept(places: Places) -> NDArray[np.int64]:
-        ids = np.ascontiguousarray(places["tracker_id"]).view(np.uint64).reshape(-1, 2)
-        _, track = np.unique(ids, axis=0, return_inverse=True)
+        _, track = numbered(places["tracker_id"])
         order = np.lexsort((places["seq"], places["time"], track))
         columns = (places[order][name] for name in ("time", "lon", "lat"))
         time, lon, lat = (column.astype(column.dtype.newbyteorder("=")) for column in columns)

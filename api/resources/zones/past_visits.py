@@ -33,6 +33,7 @@ from db.core.table import db_now
 from db.fixes import zone_pasts
 from db.fixes.areas import Area
 from db.fixes.fix_filters import FixFilter
+from db.fixes.id_numbers import numbered
 from db.fixes.zone_pasts import PastSpan
 from db.history.binary_arrays import POSTGRES_EPOCH_US
 from db.resources import organizations, zones
@@ -144,7 +145,7 @@ class _Past:
             )
             await _check_not_archived(conn, span)  # afterwards: a day may just have moved
             self._is_cut = len(fixes) > MOST_FIXES
-            assets, numbers = np.unique(_halves(fixes["asset_id"]), axis=0, return_inverse=True)
+            assets, numbers = numbered(fixes["asset_id"])
             self._assets = [UUID(bytes=asset.tobytes()) for asset in assets]
         cut_us = _time_us(fixes)[-1:].tolist() if self._is_cut else []
         judged_to_us = [to_us(span.until)] * len(self._assets)
@@ -233,11 +234,6 @@ def _terms(zone: Zone, stored: StoredShape, rules: dict[str, Any]) -> dict[str, 
     }
 
 
-def _halves(ids: Any) -> Any:
-    """Return ids, V16, as two numbers each, which numpy can sort; their order is that of bytes."""
-    return np.ascontiguousarray(ids).view(">u8").reshape(-1, 2)
-
-
 def _time_us(fixes: Any) -> Any:
     return fixes["time"].astype(np.int64) + POSTGRES_EPOCH_US
 
@@ -247,7 +243,7 @@ def _packed(fixes: Any, assets: Any) -> Any:
     rows = np.empty(len(fixes), FIX_DTYPE)
     for name in ("seq", "lat", "lon", "accuracy_m", "speed_mps"):
         rows[name] = fixes[name]
-    _, trackers = np.unique(_halves(fixes["tracker_id"]), axis=0, return_inverse=True)
+    _, trackers = numbered(fixes["tracker_id"])
     rows["asset"], rows["tracker"], rows["time_us"] = assets, trackers, _time_us(fixes)
     return rows
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from db.core import listing
@@ -49,6 +50,21 @@ async def test_each_machine_has_its_own_way(api: RunningApi, north: Organization
     assert sorted(shown(answer)) == [text(minute(0))] * 2 + [text(minute(2))] * 2
     refused = await north.viewer.get("/v1/gps-events", **both, max_points=3)
     assert (refused.status, refused.json["errors"][0]["parameter"]) == (400, "max_points")
+
+
+async def test_of_the_fixes_of_a_machine_one_id_is_sorted(
+    api: RunningApi, north: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = await driven(api, north, *((13.0 + 0.1 * number, 52.0) for number in range(6)))
+    sizes, unique = list[int](), np.unique
+
+    def noted(values: Any, **options: Any) -> Any:
+        sizes.append(np.size(values))
+        return unique(values, **options)
+
+    monkeypatch.setattr(np, "unique", noted)
+    answer = await north.viewer.get("/v1/gps-events", asset_id=who.asset_id, max_points=3)
+    assert (len(shown(answer)), sizes) == (3, [1])
 
 
 async def test_points_are_chosen_within_an_area(api: RunningApi, north: Organization) -> None:
