@@ -45,7 +45,7 @@ _DISCARDED_BYTES = 16 * 1024 * 1024
 class _IdConvertor(StringConvertor):
     """Ids have an underscore, names of paths have none: `/assets/positions` is nobody's id."""
 
-    regex = "[^/]*_[^/]*"
+    regex = "[^/_]*_[^/]*"
 
 
 register_url_convertor("id", _IdConvertor())

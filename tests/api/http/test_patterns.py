@@ -15,6 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import compile_path
+
+from api.app import RESOURCES
+from api.resources import batches
+from api.resources.assets import tracks
+from api.resources.inspections import photo_page
+from api.resources.quotes import acceptance
 
 ROOT = Path(__file__).parents[3]
 WINGS = ("api", "db", "geofence", "ingest", "listener", "mqtt", "operations", "service",
@@ -221,6 +229,22 @@ USED = list(patterns())
 @pytest.mark.parametrize("used", USED, ids=[used.place for used in USED])
 def test_the_time_of_a_pattern_grows_no_faster_than_its_text(used: Used) -> None:
     assert slow_text(used.pattern, used.methods) is None
+
+
+PATHS = sorted({route.path for module in (*RESOURCES, batches, tracks, acceptance, photo_page)
+                for route in module.router.routes if isinstance(route, APIRoute)})  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if "{" in path])
+def test_the_time_of_a_route_grows_no_faster_than_a_path(path: str) -> None:
+    """A path is looked at before its sender is known, by each route of hundreds."""
+    match = compile_path(path)[0].match
+    begin, _, rest = path.partition("{")
+    for character in ("_", "a", "%", "."):
+        for end in ("/", "/" + rest.partition("}/")[2], "\n"):
+            short, long = (begin + character * length + end for length in (SHORT, 4 * SHORT))
+            long_s = took_s(match, long)
+            assert long_s < NOTICED_S or long_s < 6 * took_s(match, short), (character, end)
 
 
 @pytest.mark.parametrize(
