@@ -21,7 +21,6 @@ from api.http.strangers import ConnectionPlaces
 from api.live import event_stream, websocket
 from api.live.limits import LiveLimits
 from api.live.live import Live
-from api.openapi import docs_page
 from api.openapi.document import complete, tags_of
 from api.request.route import PublicRoute
 from api.resources import (
@@ -34,6 +33,7 @@ from api.resources import (
     clients,
     commands,
     dashboard,
+    docs_page,
     employee_positions,
     employees,
     erasures,

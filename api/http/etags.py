@@ -21,6 +21,7 @@ from api.http.problems import Problem
 MAX_TAGS_CHARACTERS = 8_192  # of a condition
 _TAG_BYTES = 15
 _HEADERS = (b"if-match", b"if-none-match")
+_OF_304 = ("cache-control", "content-security-policy", "vary")  # a cache takes them from it
 _CODING = re.compile(r'\.(?:br|gzip)"$')
 
 
@@ -75,7 +76,10 @@ class Preconditions(NamedTuple):
         if self.if_none_match is not None:
             held = _match(self.if_none_match, tag, weakly=True)
             if held is not None:
-                return Response(status_code=304, headers={"ETag": held})
+                kept = {
+                    name: response.headers[name] for name in _OF_304 if name in response.headers
+                }
+                return Response(status_code=304, headers={**kept, "ETag": held})
         return response
 
 

@@ -5,7 +5,8 @@ against its organization's limit. The dashboard's sessions need no plan and do n
 has a token bucket, so that a page with a fault harms nobody else. Each address has token buckets
 for requests without a valid credential: one for bad credentials, and one each for what needs none
 and reads (pages), or does something (sign-ins). So nobody uses up the sign-ins of those behind the
-same address with bad tokens.
+same address with bad tokens. A fixed answer costs next to nothing but its bytes, and counts by
+them: an office behind one address can load the dashboard.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ from api.settings import ApiSettings
 from db.core.connect import Pool
 
 _REQUESTS_PER_LINK = 60  # a minute
+_BYTES_OF_REQUEST = 1024 * 1024  # of a fixed answer, which count as one request
+_LEAST_OF_REQUEST = 1 / 5  # as which a fixed answer counts, however short it is
 
 
 class Admission:
@@ -64,14 +67,22 @@ class Admission:
         """Count a request that needs no credential. Raises Problem (429)."""
         self._count_address(request, request.method)
 
+    def admit_to_fixed(self, request: Request, sent_bytes: int) -> None:
+        """Count a request that needs no credential, and whose answer is the same for everybody.
+        Raises Problem (429).
+        """
+        tokens = max(sent_bytes / _BYTES_OF_REQUEST, _LEAST_OF_REQUEST)
+        self._count_address(request, request.method, tokens)
+
     def count_bad_credential(self, request: HTTPConnection) -> None:
         """Count a request with a bad credential, or without the one that it needs. Raises Problem
         (429).
         """
         self._count_address(request, "bad credential")
 
-    def _count_address(self, request: HTTPConnection, kind: str) -> None:
-        rate_limit_headers.apply(request, self._addresses.spend((client_address(request), kind)))
+    def _count_address(self, request: HTTPConnection, kind: str, tokens: float = 1.0) -> None:
+        quota = self._addresses.spend((client_address(request), kind), tokens)
+        rate_limit_headers.apply(request, quota)
 
     def admit_link(self, request: Request, token_hash: bytes) -> None:
         """Count a request by a link, whoever uses it. Raises Problem (429)."""

@@ -26,12 +26,12 @@ class Buckets:
         self._clock = clock
         self._full_s = TtlCache[Hashable, float](_REMEMBERED, clock)
 
-    def spend(self, key: Hashable) -> Quota:
-        """Take one token of the key's bucket."""
+    def spend(self, key: Hashable, tokens: float = 1.0) -> Quota:
+        """Take tokens of the key's bucket, one or a part or several."""
         now_s = self._clock()
         full_s = self._full_s.get(key) or now_s
         empty_s = full_s - now_s  # what is missing, in time
-        missing_s = empty_s + self._token_s
+        missing_s = empty_s + tokens * self._token_s
         retry_s = missing_s - _MINUTE_S
         if retry_s > 1e-9:
             self._full_s.put(key, full_s, full_s)

@@ -6,6 +6,7 @@ their names, are compressed when built, and never change. Links of letters lead 
 """
 
 import asyncio
+import os
 import secrets
 from functools import lru_cache
 from html import escape
@@ -19,9 +20,10 @@ from api.context import ApiState
 from api.http.compression import liked_coding
 from api.http.headers import accepts_page
 from api.http.problems import Problem
+from api.request.fixed_route import FixedRoute
 from api.settings import ApiSettings
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FixedRoute, include_in_schema=False)
 BUILT = Path(__file__).parents[1] / "dashboard"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; worker-src 'self';"
@@ -50,19 +52,19 @@ async def front_of_app(request: Request) -> Response:
 async def static_file(request: Request, name: str) -> Response:
     """Return a file of the application. Raises Problem (404)."""
     media_type = _MEDIA_TYPES.get(Path(name).suffix)
-    path = BUILT / "static" / name
-    names = await asyncio.to_thread(lambda: _file_names(_built_at()))
-    if media_type is None or name not in names:
+    found = await asyncio.to_thread(lambda: _files(_built_at()))
+    if media_type is None or name not in found:
         raise _no_page()
     headers = dict(_FOR_EVER)
     if name.endswith(".js"):  # MapLibre's worker reads the map of streets, by the policy of its own
         policy = f"default-src 'none'; connect-src 'self'{_origin_of_tiles(request)}"
         headers["Content-Security-Policy"] = policy
     coding = liked_coding(request.headers.get("accept-encoding", ""))
-    if coding is not None and f"{name}{_SUFFIXES[coding]}" in names:
+    if coding is not None and f"{name}{_SUFFIXES[coding]}" in found:
         headers["Content-Encoding"] = coding
-        return FileResponse(f"{path}{_SUFFIXES[coding]}", headers=headers, media_type=media_type)
-    return FileResponse(path, headers=headers, media_type=media_type)
+        name += _SUFFIXES[coding]
+    path = BUILT / "static" / name
+    return FileResponse(path, headers=headers, media_type=media_type, stat_result=found[name])
 
 
 @router.get("/app/{place:path}")
@@ -120,9 +122,9 @@ def _document(built_at: int, tiles: str, attribution: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _file_names(built_at: int | None) -> frozenset[str]:
+def _files(built_at: int | None) -> dict[str, os.stat_result]:
     folder = BUILT / "static"
-    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+    return {path.name: path.stat() for path in folder.iterdir()} if folder.is_dir() else {}
 
 
 def _no_page() -> Problem:

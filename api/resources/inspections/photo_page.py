@@ -16,7 +16,9 @@ from starlette.responses import Response
 
 from api.http import fields
 from api.http.encoding import id_text
+from api.http.fixed_answers import FixedAnswer
 from api.http.headers import liked_language
+from api.request.fixed_route import FixedRoute
 from api.request.route import PublicRoute
 from languages.catalogue import say
 
@@ -26,7 +28,8 @@ _POLICY = (
 )
 _HEADERS = {"Content-Security-Policy": _POLICY, "X-Robots-Tag": "noindex, nofollow"}
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
-_SCRIPT = files("api.resources.inspections").joinpath("photo_page.js").read_bytes()
+_FILE = files("api.resources.inspections").joinpath("photo_page.js")
+_SCRIPT = FixedAnswer(lambda _: _FILE.read_bytes(), "text/javascript", _A_DAY)
 _PAGE = """<!doctype html>
 <html lang="{language}">
 <meta charset="utf-8">
@@ -51,12 +54,16 @@ _PAGE = """<!doctype html>
 <script src="/inspection-photos/assets/photo_page.js"></script>
 """
 router = APIRouter(prefix="/inspection-photos", route_class=PublicRoute, include_in_schema=False)
+_fixed = APIRouter(prefix="/inspection-photos", route_class=FixedRoute, include_in_schema=False)
 
 
-@router.get("/assets/photo_page.js")
-async def photo_page_script() -> Response:
+@_fixed.get("/assets/photo_page.js")
+async def photo_page_script(request: Request) -> Response:
     """Answer with the script of the page."""
-    return Response(_SCRIPT, media_type="text/javascript", headers=_A_DAY)
+    return await _SCRIPT.response(request)
+
+
+router.routes.extend(_fixed.routes)
 
 
 @router.get("/{id}")

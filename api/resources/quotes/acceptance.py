@@ -22,9 +22,11 @@ from starlette.responses import RedirectResponse, Response
 from api.context import ApiState
 from api.http import fields
 from api.http.errors import database_trouble
+from api.http.fixed_answers import FixedAnswer
 from api.http.headers import liked_language, media_type
 from api.http.middleware import is_head, note_refusal
 from api.http.problems import Problem
+from api.request.fixed_route import FixedRoute
 from api.request.handler_arguments import Handle
 from api.request.route import PublicRoute
 from api.request.signatures import decoded_signature
@@ -58,8 +60,11 @@ _MAX_FIELDS = 10
 _MAX_NAME, _MAX_REASON, _MAX_AGENT = 200, 2_000, 500
 _DATA_URL = "data:image/png;base64,"
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
-_STYLE = files("api.resources.quotes").joinpath("page.css").read_bytes()
-_SCRIPT = files("api.resources.quotes").joinpath("signature.js").read_bytes()
+_FILES = files("api.resources.quotes")
+_STYLE = FixedAnswer(lambda _: _FILES.joinpath("page.css").read_bytes(), "text/css", _A_DAY)
+_SCRIPT = FixedAnswer(
+    lambda _: _FILES.joinpath("signature.js").read_bytes(), "text/javascript", _A_DAY
+)
 _TokenPath = Annotated[str, Path()]
 _PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")  # of browsers, the first by WHATWG
 _CLOSED: Mapping[QuoteState, str] = {
@@ -78,8 +83,8 @@ _PROBLEMS: Mapping[str, str] = {
 
 
 class _PageRoute(PublicRoute):
-    """A route that takes forms, which may have a drawn signature. A problem is a page, too, and so
-    is a link that leads to no quote that can be answered.
+    """A route that takes forms, which may have a drawn signature, from who has a link. A problem is
+    a page, too, and so is a link that leads to no quote that can be answered.
     """
 
     body_limit_bytes = 300_000
@@ -99,6 +104,13 @@ class _PageRoute(PublicRoute):
 
         self._handle = answer_with_a_page
         return answer_with_a_page
+
+    async def body_of(self, request: Request, content: bytes) -> object:
+        """Return the fields of a form, which are not read for a link to nothing. Raises
+        _ClosedError; Problem (400, 415, 429).
+        """
+        request.state.opened = await _opened(request, request.path_params["token"])
+        return self.decode(request, content)
 
     def decode(self, request: Request, content: bytes) -> object:
         """Return the fields of a form. Raises Problem (400, 415)."""
@@ -153,18 +165,22 @@ class _ClosedError(Exception):
 
 
 router = APIRouter(prefix="/quotes", route_class=_PageRoute, include_in_schema=False)
+_fixed = APIRouter(prefix="/quotes", route_class=FixedRoute, include_in_schema=False)
 
 
-@router.get("/assets/page.css")
-async def page_style() -> Response:
+@_fixed.get("/assets/page.css")
+async def page_style(request: Request) -> Response:
     """Answer with the style sheet of the page."""
-    return Response(_STYLE, media_type="text/css", headers=_A_DAY)
+    return await _STYLE.response(request)
 
 
-@router.get("/assets/signature.js")
-async def page_script() -> Response:
+@_fixed.get("/assets/signature.js")
+async def page_script(request: Request) -> Response:
     """Answer with the script of the signature pad."""
-    return Response(_SCRIPT, media_type="text/javascript", headers=_A_DAY)
+    return await _SCRIPT.response(request)
+
+
+router.routes.extend(_fixed.routes)
 
 
 @router.get("/{token}")
@@ -211,8 +227,8 @@ async def accept_by_customer(
 ) -> Response:
     """Accept a quote with a typed or drawn signature, once. Whoever does so again sees the same."""
     state: ApiState = request.app.state.api
+    org_id, quote_id = request.state.opened
     try:
-        org_id, quote_id = await _opened(request, token)
         language = _language(request)
         fault, png = await _fault_of(state, org_id, body)
         async with tenant(state.connections, org_id) as conn:
@@ -245,7 +261,7 @@ async def decline_by_customer(
     request: Request, token: _TokenPath, body: Annotated[CustomerAnswer, Body()]
 ) -> Response:
     """Write that a customer declines a quote, once."""
-    org_id, quote_id = await _opened(request, token)
+    org_id, quote_id = request.state.opened
     language = _language(request)
     async with tenant(request.app.state.api.connections, org_id) as conn:
         row = await _locked(conn, quote_id)

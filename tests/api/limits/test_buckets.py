@@ -53,6 +53,15 @@ def test_what_remains_is_told(buckets: Buckets, clock: Clock) -> None:
     assert buckets.spend("a").reset_s == pytest.approx(4)
 
 
+def test_several_tokens_or_a_part_of_one_may_be_taken(buckets: Buckets) -> None:
+    assert [buckets.spend("a", 20).remaining for _ in range(3)] == [40, 20, 0]
+    assert [buckets.spend("a", 0.5).is_admitted, buckets.spend("a", 20).is_admitted] == [False] * 2
+    assert [buckets.spend("b", 0.25).remaining for _ in range(5)] == [59, 59, 59, 59, 58]
+    refused = buckets.spend("b", 60)
+    assert refused.retry_s == pytest.approx(1.25)
+    assert buckets.spend("b").remaining == 57  # who is refused has spent nothing
+
+
 def test_each_key_has_its_own(buckets: Buckets) -> None:
     admitted(buckets, "a", 100)
     assert admitted(buckets, "b", 100) == 60

@@ -139,6 +139,13 @@ async def test_other_links_lead_nowhere(
         assert (await api.anonymous.get(f"{wrong}/quote.pdf")).status == 404
 
 
+async def test_a_form_is_not_read_for_a_link_to_nothing(api: RunningApi) -> None:
+    """A form that cannot be read would be a 400 or a 415."""
+    for path in ("/quotes/opsl_guess/accept", "/quotes/opsl_guess/decline"):
+        assert (await form(api, path, **dict.fromkeys(map(str, range(11)), "x"))).status == 404
+        assert (await api.anonymous.send("POST", path, json={"name": "Ann"})).status == 404
+
+
 async def test_a_link_ends_with_the_last_day(
     api: RunningApi, org: Organization, mailbox: Mailbox
 ) -> None:

@@ -3,22 +3,25 @@
 
 The page works without internet, and its policy lets it load nothing from elsewhere and run no
 script that stands in a page. Swagger UI itself comes with the package fastapi-offline.
+
+The document takes most of a second to make, so that is done once in a process.
 """
 
-import asyncio
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 import fastapi_offline
+import msgspec
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-from api.http.encoding import ok
 from api.http.errors import DOCUMENTATION
+from api.http.fixed_answers import FixedAnswer
 from api.http.headers import wants_page
+from api.request.fixed_route import FixedRoute
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FixedRoute, include_in_schema=False)
 _STATIC = Path(str(files(fastapi_offline))) / "static"
 # Swagger UI writes style attributes.
 _POLICY = (
@@ -26,7 +29,7 @@ _POLICY = (
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _A_DAY = {"Cache-Control": "public, max-age=86400"}
-_PAGE = """<!doctype html>
+_PAGE_HTML = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -37,7 +40,7 @@ _PAGE = """<!doctype html>
 <script src="docs/swagger-ui-bundle.js"></script>
 <script src="docs/start.js"></script>
 """
-_START = """SwaggerUIBundle({
+_START_JS = """SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#reference",
   deepLinking: true,
@@ -48,59 +51,80 @@ _START = """SwaggerUIBundle({
 """
 
 
+_FRONT_FACTS = {
+    "name": "OPS Companion",
+    "version": version("ops-companion"),
+    "documentation": DOCUMENTATION,
+    "openapi": "/openapi.json",
+    "api": "/v1",
+}
+
+
+def _file(name: str, media_type: str) -> FixedAnswer:
+    """Return a file of Swagger UI."""
+    return FixedAnswer(lambda _: (_STATIC / name).read_bytes(), media_type, _A_DAY)
+
+
+_FRONT = FixedAnswer(lambda _: msgspec.json.encode(_FRONT_FACTS), "application/json")
+_DOCUMENT = FixedAnswer(
+    lambda request: msgspec.json.encode(request.app.openapi()),
+    "application/json",
+    {"Cache-Control": "no-cache"},  # to be kept, and asked for by its tag
+)
+_PAGE = FixedAnswer(
+    lambda _: _PAGE_HTML.encode(), "text/html", {"Content-Security-Policy": _POLICY}
+)
+_START = FixedAnswer(lambda _: _START_JS.encode(), "text/javascript", _A_DAY)
+_SCRIPT = _file("swagger-ui-bundle.js", "text/javascript")
+_STYLE = _file("swagger-ui.css", "text/css")
+_ICON = _file("favicon.png", "image/png")
+
+
 @router.get("/")
 async def root(request: Request) -> Response:
     """Lead a browser to the web application, and answer programs as `/v1` does."""
     if wants_page(request.headers):
         return RedirectResponse("/app/", status_code=307)
-    return await front()
+    return await _FRONT.response(request)
 
 
 @router.get("/v1")
-async def front() -> Response:
+async def front(request: Request) -> Response:
     """Answer with name, version, and where to read on."""
-    return ok(
-        {
-            "name": "OPS Companion",
-            "version": version("ops-companion"),
-            "documentation": DOCUMENTATION,
-            "openapi": "/openapi.json",
-            "api": "/v1",
-        }
-    )
+    return await _FRONT.response(request)
 
 
 @router.get("/openapi.json")
 async def document(request: Request) -> Response:
-    """Answer with the document. To make it takes most of a second, the first time: in a thread."""
-    return ok(await asyncio.to_thread(request.app.openapi))
+    """Answer with the document."""
+    return await _DOCUMENT.response(request)
 
 
 @router.get(DOCUMENTATION)
-async def page() -> Response:
+async def page(request: Request) -> Response:
     """Return the page."""
-    return Response(_PAGE, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
+    return await _PAGE.response(request)
 
 
 @router.get("/docs/start.js")
-async def start() -> Response:
+async def start(request: Request) -> Response:
     """Answer with the script that starts Swagger UI."""
-    return Response(_START, media_type="text/javascript", headers=_A_DAY)
+    return await _START.response(request)
 
 
 @router.get("/docs/swagger-ui-bundle.js")
-async def script() -> Response:
+async def script(request: Request) -> Response:
     """Answer with Swagger UI."""
-    return FileResponse(_STATIC / "swagger-ui-bundle.js", headers=_A_DAY)
+    return await _SCRIPT.response(request)
 
 
 @router.get("/docs/swagger-ui.css")
-async def style() -> Response:
+async def style(request: Request) -> Response:
     """Answer with the style sheet of the page."""
-    return FileResponse(_STATIC / "swagger-ui.css", headers=_A_DAY)
+    return await _STYLE.response(request)
 
 
 @router.get("/docs/icon.png")
-async def icon() -> Response:
+async def icon(request: Request) -> Response:
     """Answer with the icon of the page."""
-    return FileResponse(_STATIC / "favicon.png", headers=_A_DAY)
+    return await _ICON.response(request)
