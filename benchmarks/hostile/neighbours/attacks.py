@@ -271,6 +271,22 @@ async def rubbish(attacker: Attacker) -> None:
     )
 
 
+async def document(attacker: Attacker) -> None:
+    """Read the OpenAPI document over eight connections, in each of its forms, as nobody."""
+    codings = ("identity", "br", "gzip")
+    requests = [
+        request("GET", "/openapi.json", headers={"accept-encoding": one}) for one in codings
+    ]
+    await attacker.again_and_again(8, lambda number: requests[number % len(requests)])
+
+
+async def past_visits(attacker: Attacker) -> None:
+    """Ask for the past of a zone with as many fixes as are judged, over eight connections."""
+    target = f"/v1/zones/{attacker.ground['zone_id']}/past-visits"
+    sent = attacker.request("GET", target)
+    await attacker.again_and_again(8, lambda number: sent)
+
+
 # Connections that are held -------------------------------------------------------------------
 
 
@@ -331,4 +347,6 @@ ATTACKS = [
     Attack(zone_changes, "a zone changed without a pause", "turns", needed.one_zone),
     Attack(compressed_pages, "compressed pages", "turns", needed.zones_and_fixes),
     Attack(rubbish, "quarantine filled and listed", "messages a day", needed.crossed_zones),
+    Attack(document, "the OpenAPI document, as nobody", "made once; bytes of an address"),
+    Attack(past_visits, "pasts of a zone, 200,000 fixes", "turns", needed.a_zone_of_many_fixes),
 ]

@@ -124,6 +124,15 @@ async def many_fixes(made: Organization) -> None:
     await _send_fixes(made, made.ground["trackers"][0], FIXES // 5)
 
 
+async def a_zone_of_many_fixes(made: Organization) -> None:
+    """Make 200,000 fixes of four trackers within a day, and then a zone around all of them."""
+    trackers = made.ground["trackers"] = await made.trackers(4)
+    await asyncio.gather(*(_send_fixes(made, one, FIXES // 2) for one in trackers))
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * 0.1
+    body = {"name": "zone", "geometry": _polygon(square, 0.0, 47.0)}
+    made.ground["zone_id"] = (await made.client.post("/v1/zones", body))["id"]
+
+
 async def endpoints(made: Organization) -> None:
     """Make 1,000 webhook endpoints: half lead to nobody, half to a receiver that hangs."""
     hanging, nobody = free_port(0), free_port(0)
