@@ -18,6 +18,4 @@ class Claims:
 
     async def write(self, conn: Connection) -> None:
         """Write a batch of what was noted."""
-        if batch := self._notes.oldest():
-            await imei_claims.note_fixes(conn, list(batch))
-            self._notes.written(batch)
+        await self._notes.write(lambda batch: imei_claims.note_fixes(conn, list(batch)))

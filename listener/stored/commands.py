@@ -10,8 +10,11 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 from uuid import UUID
+
+import structlog
 
 from db.core.connect import Connection
 from db.listener import commands
@@ -49,6 +52,7 @@ class _Asking:
 
 
 _Key = tuple[UUID, UUID]
+_log = structlog.get_logger("listener")
 
 
 @dataclass(slots=True)
@@ -98,9 +102,8 @@ class Commands:
     async def write(self, conn: Connection) -> None:
         """Write the answers, and send what waits for devices that are here."""
         await self._hear(conn)
-        if batch := self._answers.oldest():
-            await commands.answer(conn, batch)
-            self._answers.written(batch)
+        if self._answers:
+            await self._answers.write(partial(commands.answer, conn))
             self._look_at_s = float("-inf")  # the next one may follow
         if time.monotonic() >= self._look_at_s:
             self._waiting = await commands.waiting(conn)
@@ -128,7 +131,10 @@ class Commands:
         }
         for command in await commands.take(conn, ready):
             taker = takers[command.tracker_id][1]
-            taker.send_command(command)
+            try:
+                taker.send_command(command)
+            except Exception as error:  # noqa: BLE001
+                _log.error("a command was not sent", command=str(command.id), exc_info=error)
             if not taker.answers_commands:
                 self._look_at_s = float("-inf")
         self._waiting -= takers.keys()

@@ -33,7 +33,5 @@ class GatewaySightings:
         now_s = time.monotonic()
         if not self._notes or now_s - self._written_at_s < _PAUSE_S:
             return
-        batch = self._notes.oldest()
-        await gateway_sightings.write(conn, list(batch.values()))
-        self._notes.written(batch)
+        await self._notes.write(lambda batch: gateway_sightings.write(conn, list(batch.values())))
         self._written_at_s = now_s

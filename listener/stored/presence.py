@@ -63,12 +63,11 @@ class Presence:
     async def write(self, conn: Connection) -> None:
         """Write a batch of what was noted, and renew the lease in time."""
         await self._renew(conn)
-        if batch := self._notes.oldest():
-            await device_connections.write(conn, list(batch.values()))
-            self._notes.written(batch)
-        if not self._notes and (shared := self._shared.oldest()):
-            await device_connections.write_shared(conn, list(shared.values()))
-            self._shared.written(shared)
+        await self._notes.write(lambda batch: device_connections.write(conn, list(batch.values())))
+        if not self._notes:
+            await self._shared.write(
+                lambda batch: device_connections.write_shared(conn, list(batch.values()))
+            )
 
     async def release(self, conn: Connection) -> None:
         """End the lease, as the last thing that an orderly stop does."""

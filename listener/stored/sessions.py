@@ -9,6 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -135,9 +136,7 @@ class Sessions:
                 self._note(
                     key, DeviceSession(opened.wants_receipts, _in(LONGEST_S), opened.command_topic)
                 )
-        if batch := self._notes.oldest():
-            await _write(conn, batch)
-            self._notes.written(batch)
+        await self._notes.write(partial(_write, conn))
         if now_s - self._tidied_at_s >= _TIDY_S:
             removed = await device_sessions.remove_expired(conn, _TIDY_ROWS)
             self._tidied_at_s = now_s if removed < _TIDY_ROWS else float("-inf")

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import UUID
 
+import structlog
+
 from db.core.connect import Connection
 from db.listener import unknown_devices
 from db.listener.unknown_devices import FailedSignIn, LastPosition, UnregisteredDevice
@@ -30,6 +32,7 @@ MOST_PAYLOAD_BYTES = 8 * 1024
 _DECODED_AT_ONCE = 25
 _LATITUDE = b"lat"
 """Part of what any form calls it. What a device sends beside its position is not kept."""
+_log = structlog.get_logger("listener")
 _Key: TypeAlias = tuple[UUID, str | UUID]
 """The organization, and an external id or a tracker."""
 
@@ -119,11 +122,24 @@ async def _read_positions(sightings: Sequence[_Sighting]) -> None:
     """Read the last credible position of each payload that has one. Others have turns meanwhile."""
     for start in range(0, len(sightings), _DECODED_AT_ONCE):
         some = sightings[start : start + _DECODED_AT_ONCE]
-        forms = [Format[(each.format or "").upper()] for each in some]
-        batch = decode([each.payload for each in some], forms).batch
-        now_us = int(datetime.now(UTC).timestamp() * 1e6)
-        for row in batch.rows[check_clock(batch, now_us)[0]]:
-            time = to_datetime(int(row["time_us"]))
-            place = LastPosition(float(row["lat"]), float(row["lon"]), time)
-            some[row["message"]].position = place
+        try:
+            _read_some(some)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            if len(some) > 1:
+                for each in some:
+                    await _read_positions([each])
+            else:
+                _log.error("a position of an unknown device is left out", exc_info=error)
         await asyncio.sleep(0)
+
+
+def _read_some(sightings: Sequence[_Sighting]) -> None:
+    forms = [Format[(each.format or "").upper()] for each in sightings]
+    batch = decode([each.payload for each in sightings], forms).batch
+    now_us = int(datetime.now(UTC).timestamp() * 1e6)
+    for row in batch.rows[check_clock(batch, now_us)[0]]:
+        time = to_datetime(int(row["time_us"]))
+        place = LastPosition(float(row["lat"]), float(row["lon"]), time)
+        sightings[row["message"]].position = place

@@ -2,7 +2,8 @@
 
 Of each key the newest note is kept alone, so a database that is away costs memory for each key and
 not for each note. A batch that could not be written is written later, unless newer notes say
-otherwise.
+otherwise. A note that fails alone, in a way that nobody foresaw, is logged and left out, so that it
+keeps no other from being written.
 """
 
 import asyncio
@@ -12,8 +13,11 @@ from typing import Generic, TypeVar
 import structlog
 
 from db.core.connect import Connection, Limits, connect
-from db.core.errors import RECONNECT_S, DatabaseError
+from db.core.errors import RECONNECT_S, InternalError, OperationalError
 from service.exceptions import message
+
+OUTAGES = (OperationalError, InternalError, MemoryError)
+"""Errors that no note is the cause of."""
 
 MOST_NOTES = 200_000
 BATCH_NOTES = 5_000
@@ -50,6 +54,22 @@ class Notes(Generic[Key, Note]):
         keys = [key for key, _ in zip(self._notes, range(BATCH_NOTES), strict=False)]
         return {key: self._notes[key] for key in keys}
 
+    async def write(self, store: Callable[[dict[Key, Note]], Awaitable[object]]) -> None:
+        """Write the next batch, and where that fails, each of its notes alone. Raises what is an
+        outage.
+        """
+        batch = self.oldest()
+        if not batch:
+            return
+        try:
+            await store(batch)
+        except OUTAGES:
+            raise
+        except Exception:  # noqa: BLE001
+            for key, note in batch.items():
+                await _write_alone(key, store, {key: note})
+        self.written(batch)
+
     def written(self, batch: dict[Key, Note]) -> None:
         """Forget what was written, but not what was noted since."""
         for key, note in batch.items():
@@ -57,32 +77,60 @@ class Notes(Generic[Key, Note]):
                 del self._notes[key]
 
 
+async def _write_alone(
+    key: Key, store: Callable[[dict[Key, Note]], Awaitable[object]], note: dict[Key, Note]
+) -> None:
+    try:
+        await store(note)
+    except OUTAGES:
+        raise
+    except Exception as error:  # noqa: BLE001
+        _log.error("a note is left out: it cannot be written", note=str(key)[:200], exc_info=error)
+
+
 async def keep_written(
     database_url: str, writers: Sequence[Writer], stopping: asyncio.Event
 ) -> None:
     """Let each writer write twice a second until `stopping` is set, and once more then.
 
-    Failures are logged, and tried again, but for the last.
+    Failures are logged, and tried again, but for the last. A writer that fails in a way that nobody
+    foresaw keeps no other from writing.
     """
     trouble = ""
+    faults: dict[int, str] = {}
     while True:
         is_last = stopping.is_set()
         try:
             async with await connect(database_url, "opsc-listen-notes", _LIMITS) as conn:
                 while True:
                     is_last = stopping.is_set()
-                    for write in writers:
-                        await write(conn)
+                    for number, write in enumerate(writers):
+                        await _guarded(write, conn, faults, number)
                     trouble = ""
                     if is_last:
                         return
                     await _pause(stopping, _PAUSE_S)
-        except DatabaseError as error:
+        except (OperationalError, InternalError) as error:
             if trouble != (trouble := message(error)):
                 _log.warning("connections and sessions not written, retrying", error=trouble)
             if is_last:
                 return
             await _pause(stopping, RECONNECT_S)
+
+
+async def _guarded(write: Writer, conn: Connection, faults: dict[int, str], number: int) -> None:
+    """Let a writer write. faults: the last one of each writer, which is logged once."""
+    try:
+        await write(conn)
+    except OUTAGES:
+        raise
+    except Exception as error:  # noqa: BLE001
+        fault = f"{type(error).__name__}: {message(error)}"
+        if faults.get(number) != fault:
+            faults[number] = fault
+            _log.error("notes not written", exc_info=error)
+    else:
+        faults.pop(number, None)
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

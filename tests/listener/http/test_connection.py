@@ -143,6 +143,7 @@ async def test_a_request_without_an_end_ends(connected: Connected, begun: bytes)
         GET.replace(b" HTTP/1.1\r\nHost: x", b""),
         f"{POST}Transfer-Encoding: gzip, chunked\r\n\r\n1\r\n[\r\n".encode(),
     ],
+    ids=["no version", "gzip"],
 )
 async def test_what_is_no_http_1_1_is_a_400_and_the_end(connected: Connected, head: bytes) -> None:
     connected.device.data_received(head)

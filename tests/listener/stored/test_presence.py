@@ -11,7 +11,7 @@ import pytest
 from db.core.connect import connect
 from db.core.ids import new_id
 from listener.stored.presence import ConnectedDevice, Presence
-from listener.stored.writes import MOST_NOTES, Notes, keep_written
+from listener.stored.writes import keep_written
 from tests.ingest.tenants import Tenant
 from tests.listener.registering import rows
 from tests.waiting import until
@@ -152,23 +152,3 @@ async def test_a_tracker_that_was_removed_holds_nobody_up(tenant: Tenant) -> Non
         presence.opened(connected._replace(tracker_id=new_id()))
         presence.opened(connected)
     assert entry(tenant, connected) is not None
-
-
-def test_of_each_key_the_newest_note_is_kept_and_what_is_noted_meanwhile_is_not_lost() -> None:
-    notes = Notes[int, str]()
-    notes.note(1, "old")
-    notes.note(2, "two")
-    notes.note(1, "new")
-    batch = notes.oldest()
-    assert batch == {2: "two", 1: "new"}
-    notes.note(1, "newer")
-    notes.written(batch)
-    assert notes.oldest() == {1: "newer"}
-
-
-def test_notes_are_bounded_and_the_oldest_are_lost() -> None:
-    notes = Notes[int, int]()
-    for number in range(MOST_NOTES + 5):
-        notes.note(number, number)
-    assert len(notes) == MOST_NOTES
-    assert min(notes.oldest()) == 5

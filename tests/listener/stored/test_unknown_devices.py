@@ -4,6 +4,7 @@ bounded, however many there are.
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -207,3 +208,25 @@ async def test_failed_sign_ins_push_out_nothing_that_gateways_forward(
     shown = [name for (name,) in kept(tenant, "external_id") if name is not None]
     assert sorted(shown) == names
     assert len(kept(tenant)) == 6
+
+
+async def test_a_payload_that_fails_as_nobody_foresaw_keeps_no_other_device_from_being_shown(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = unknown_devices.decode
+
+    def faulty(payloads: Sequence[bytes], forms: Any) -> Any:
+        if any(b"66.6" in payload for payload in payloads):
+            raise TypeError("nobody foresaw this")
+        return decode(payloads, forms)
+
+    monkeypatch.setattr(unknown_devices, "decode", faulty)
+    gateway, devices = await gateway_of(tenant), UnknownDevices()
+    for number, lat in enumerate((52.5, 66.6, 52.6)):
+        devices.forwarded(gateway, f"device-{number}", message(lat), "http")
+    await write(tenant, devices)
+    assert sorted(kept(tenant, "external_id, lat")) == [
+        ("device-0", 52.5),
+        ("device-1", None),
+        ("device-2", 52.6),
+    ]
