@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -34,9 +33,7 @@ S = 1_000_000  # microseconds
 
 
 def seen_of(track: Track) -> list[Seen]:
-    return [
-        Seen(Found(track, what, is_cut=False), True) for what in trips_and_stops(track, RULES)
-    ]
+    return [Seen(Found(track, what, is_cut=False), True) for what in trips_and_stops(track, RULES)]
 
 
 def part(track: Track, rows: Iterable[int] | np.ndarray) -> Track:
