@@ -67,11 +67,13 @@ async def amend_some(conn: Connection, guard: RowGuard) -> AmendedPunches:
             wanted = [(row.org_id, UUID(row.key)) for row in rows if row.org_id is not None]
             done.append(await amend_outdated(conn, wanted))
 
-        await guard.bulk([WorkRow(amendments.KIND, str(key), org) for org, key in keys], outdated)
+        rows = [WorkRow(amendments.KIND, str(key), org_id) for org_id, key in keys]
+        await guard.bulk(rows, outdated, is_due=True)
     elif (org_id := await amendments.next_correction(conn)) is not None:
 
         async def correction() -> None:
             done.append(await amend_correction(conn, org_id))
 
-        await guard.run(WorkRow(amendments.CORRECTION_KIND, str(org_id), org_id), correction)
+        row = WorkRow(amendments.CORRECTION_KIND, str(org_id), org_id)
+        await guard.run(row, correction, is_due=True)
     return AmendedPunches(*map(sum, zip((0, 0), *done, strict=True)))

@@ -117,7 +117,7 @@ class Erasing:
             is_ended = await self._do(job, stop)
 
         row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
-        if not await self._guard.run(row, work):
+        if not await self._guard.run(row, work, is_due=True):
             await job_claims.release(conn, job, tries=0)
         return is_ended
 

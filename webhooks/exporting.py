@@ -91,7 +91,7 @@ class Exporting:
 
     async def _guarded(self, job: ClaimedJob, stop: asyncio.Event) -> None:
         row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
-        if not await self._guard.run(row, partial(self._do, job, stop)):
+        if not await self._guard.run(row, partial(self._do, job, stop), is_due=True):
             async with self._connections.connection() as conn:
                 await job_claims.release(conn, job, tries=0)
 

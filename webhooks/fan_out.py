@@ -155,7 +155,8 @@ class FanOut:
             try:
                 for org_id in grown:
                     row = WorkRow(_BOUND_KIND, str(org_id), org_id)
-                    await self._guard.run(row, partial(self._bound, org_id))
+                    if not await self._guard.run(row, partial(self._bound, org_id)):
+                        self._grown.setdefault(org_id)
                 self._counting_outage.end()
             except TROUBLE as error:
                 self._grown |= grown

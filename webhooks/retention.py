@@ -45,18 +45,20 @@ class RetentionLimits:
 
 class _Step(NamedTuple):
     """A kind of data of one owner. `remove` returns how many it removed; fewer than `full`: all.
-    org_id: None: of all organizations.
+    org_id: None: of all organizations. since: of a part of the data.
     """
 
     what: str
     full: int
     remove: Callable[[], Awaitable[int]]
     org_id: UUID | None = None
+    since: datetime | None = None
 
     @property
     def row(self) -> WorkRow:
-        key = self.what if self.org_id is None else f"{self.what}/{self.org_id}"
-        return WorkRow("retention", key, self.org_id)
+        owner = [] if self.org_id is None else [str(self.org_id)]
+        part = [] if self.since is None else [self.since.astimezone(UTC).date().isoformat()]
+        return WorkRow("retention", "/".join([self.what, *owner, *part]), self.org_id)
 
 
 class Retention:
@@ -148,7 +150,7 @@ class Retention:
         for org_id, positions, events, audit in organizations:
             for part in _older(chunks, _before(now, positions)):
                 remove = partial(retention.remove_positions, conn, org_id, part, rows)
-                yield _Step("positions", rows, remove, org_id)
+                yield _Step("positions", rows, remove, org_id, part.since)
             removals = (
                 ("events", retention.remove_events, _shorter(events, days.events)),
                 ("alerts", retention.remove_alerts, _shorter(events, days.events)),

@@ -53,7 +53,7 @@ class ScheduledReports:
             due = await report_runs.due(conn, _AT_ONCE)
         for org_id, schedule_id in due:
             row = WorkRow(report_runs.KIND, str(schedule_id), org_id)
-            await self._guard.run(row, partial(self._mail, org_id, schedule_id))
+            await self._guard.run(row, partial(self._mail, org_id, schedule_id), is_due=True)
 
     async def _mail(self, org_id: UUID, schedule_id: UUID) -> None:
         async with as_application(self._connections, org_id) as conn:

@@ -97,7 +97,7 @@ class TripEvents:
             if stop.is_set() or monotonic() > until_s:
                 break
             work_row = WorkRow(trips_due.KIND, row.key, row.org_id)
-            await self._guard.run(work_row, partial(self._tell, epoch, row))
+            await self._guard.run(work_row, partial(self._tell, epoch, row), is_due=True)
             looked += 1
         return is_behind or looked < len(rows) or looked >= limits.of_each
 

@@ -19,6 +19,7 @@ from psycopg import sql
 from db.archive.archived_days import ArchivedDay, day_interval, object_path
 from db.core.connect import Connection
 from db.core.fetch import columns, fetch_one, rows_of, value_of
+from db.history.failing_work import JOB, not_waiting
 from telemetry.fix import Flag
 
 _LOCK = 0x0707_5C03  # any number that is ours alone
@@ -166,13 +167,18 @@ async def end(conn: Connection) -> None:
     await conn.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
+_IS_WAITED_FOR = f"""
+SELECT EXISTS (SELECT FROM jobs
+                WHERE state IN ('waiting', 'running') AND kind = 'erase_positions'
+                  AND {not_waiting(JOB, "jobs.id::text")})
+"""  # noqa: S608  # constants
+
+
 async def is_waited_for(conn: Connection) -> bool:
-    """Return whether an erasure waits for the work to end."""
-    return await value_of(
-        conn,
-        "SELECT EXISTS (SELECT FROM jobs"
-        " WHERE state IN ('waiting', 'running') AND kind = 'erase_positions')",
-    )
+    """Return whether an erasure waits for the work to end. One that waits after a failure does not:
+    the archive would wait as long.
+    """
+    return await value_of(conn, _IS_WAITED_FOR)
 
 
 async def organizations(conn: Connection, day: date) -> list[UUID]:

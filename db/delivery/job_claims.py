@@ -15,12 +15,12 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.tenant import Actor
-from db.history.failing_work import not_waiting
+from db.history.failing_work import JOB, not_waiting
 
 FIRST = UUID(int=0)
 """Before all organizations."""
 
-KIND: LiteralString = "job"
+KIND: LiteralString = JOB
 """The rows of this work are jobs. One that failed waits, and later ones go on."""
 
 _CLAIM = f"""
@@ -50,7 +50,7 @@ UPDATE jobs AS claimed
        claim = gen_random_uuid(), claimed_until = NULL
   FROM (SELECT org_id, id FROM jobs
          WHERE state IN ('waiting', 'running') AND kind = 'erase_positions'
-           AND {not_waiting(KIND, "id::text")}
+           AND {not_waiting(KIND, "jobs.id::text")}
          ORDER BY tries, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS next
  WHERE claimed.org_id = next.org_id AND claimed.id = next.id
 RETURNING claimed.org_id, claimed.id, kind, claim, tries, created_by, via, credential_id, request_id

@@ -240,6 +240,16 @@ async def put_off(conn: Connection, letter: Letter, pause: timedelta) -> bool:
     return cursor.rowcount > 0
 
 
+async def release(conn: Connection, letter: Letter) -> None:
+    """Let go of a letter that a fault of ours kept from being sent, as if it had not been tried."""
+    await conn.execute(
+        "UPDATE mail_outbox SET attempts = attempts - 1, next_attempt_at = now(),"
+        " claimed_until = NULL WHERE org_id = %s AND id = %s AND attempts = %s"
+        " AND gave_up_at IS NULL",
+        (letter.org_id, letter.id, letter.attempts),
+    )
+
+
 async def give_up(conn: Connection, letter: Letter) -> bool:
     """Give a letter up: it is not tried again. False where it is gone already."""
     cursor = await conn.execute(

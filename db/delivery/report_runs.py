@@ -45,7 +45,7 @@ SELECT schedule.name, schedule.report, schedule.filters, schedule.time_zone,
 
 _DUE = f"""
 SELECT org_id, schedule_id FROM report_schedule_runs
- WHERE next_run_at <= now() AND {not_waiting(KIND, "schedule_id::text")}
+ WHERE next_run_at <= now() AND {not_waiting(KIND, "report_schedule_runs.schedule_id::text")}
  ORDER BY next_run_at LIMIT %s
 """  # noqa: S608  # constants
 

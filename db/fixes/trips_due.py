@@ -139,7 +139,9 @@ async def collect(conn: Connection, epoch: int, gather_s: float, stay: Stay) -> 
             length *= _MORE
 
 
-_NOT_WAITING = not_waiting(KIND, "asset_id || '/' || to_char(day, 'YYYY-MM-DD')")
+_NOT_WAITING = not_waiting(
+    KIND, "trips_due.asset_id || '/' || to_char(trips_due.day, 'YYYY-MM-DD')"
+)
 _DUE = f"""
 SELECT o.org_id, mine.asset_id, mine.day, mine.since, mine.until, mine.due_at, mine.flags
   FROM organizations AS o

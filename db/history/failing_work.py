@@ -18,11 +18,16 @@ from db.core.errors import ForeignKeyViolation
 from db.core.fetch import fetch_one, rows_of
 
 MOST_READ = 10_000
+JOB: LiteralString = "job"
+"""The kind of rows that are jobs, of which one may hold up the archive (`db.archive.moving`)."""
 _LONG: LiteralString = "interval '1 day'"
 
 
 def not_waiting(kind: LiteralString, key: LiteralString) -> LiteralString:
-    """Return the condition that a row is not failing, or its wait is over. key: in SQL, as text."""
+    """Return the condition that a row is not failing, or its wait is over.
+
+    key: in SQL, as text. Its columns name their table: `org_id` alone is that of the failing row.
+    """
     return (
         f"NOT EXISTS (SELECT FROM failing_work AS failing WHERE failing.kind = '{kind}'"
         f" AND failing.key = {key} AND failing.retry_at > now())"
@@ -67,18 +72,20 @@ _WAIT_S: LiteralString = """
 CASE WHEN retry_at = 'infinity' THEN 'infinity'
      ELSE greatest(extract(epoch FROM retry_at - now()), 0) END::float8
 """
+_TRIES: LiteralString = f"""
+CASE WHEN known.failed_at < now() - {_LONG} THEN 1 ELSE known.tries + 1 END
+"""
 _NOTE: LiteralString = f"""
 INSERT INTO failing_work AS known (kind, key, org_id, tries, error, retry_at)
 VALUES (%(kind)s, %(key)s, %(org_id)s, 1, %(error)s, now() + make_interval(secs => %(first_s)s))
     ON CONFLICT (kind, key) DO UPDATE
-   SET tries = CASE WHEN known.failed_at < now() - {_LONG} THEN 1
-                    ELSE known.tries + 1 END,
+   SET tries = {_TRIES},
        error = excluded.error, failed_at = now(),
        first_failed_at = CASE WHEN known.failed_at < now() - {_LONG}
                               THEN now() ELSE known.first_failed_at END,
-       retry_at = CASE WHEN known.tries + 1 >= %(most_tries)s THEN 'infinity'
+       retry_at = CASE WHEN {_TRIES} >= %(most_tries)s THEN 'infinity'
                        ELSE now() + make_interval(secs => least(
-                            %(most_s)s, %(first_s)s * 2 ^ least(known.tries, 30))) END
+                            %(most_s)s, %(first_s)s * 2 ^ least({_TRIES} - 1, 30))) END
 RETURNING tries, {_WAIT_S}
 """  # noqa: S608  # constants
 

@@ -73,7 +73,7 @@ CORRECTION_KIND: LiteralString = "jobsite_correction"
 
 _OUTDATED = f"""
 SELECT org_id, punch_id FROM punch_evidence
- WHERE is_outdated AND {not_waiting(KIND, "punch_id::text")}
+ WHERE is_outdated AND {not_waiting(KIND, "punch_evidence.punch_id::text")}
  ORDER BY org_id, punch_id LIMIT %s
 """  # noqa: S608  # constants
 _LOCK = """
@@ -84,7 +84,8 @@ SELECT known.org_id, known.punch_id
  ORDER BY known.org_id, known.punch_id FOR NO KEY UPDATE OF known SKIP LOCKED
 """
 _NEXT = f"""
-SELECT org_id FROM jobsite_corrections WHERE {not_waiting(CORRECTION_KIND, "org_id::text")}
+SELECT org_id FROM jobsite_corrections AS known
+ WHERE {not_waiting(CORRECTION_KIND, "known.org_id::text")}
  ORDER BY worked_at LIMIT 1
 """  # noqa: S608  # constants
 _CORRECTION = """

@@ -6,7 +6,7 @@ entry of the evidence are written in one transaction.
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -16,6 +16,7 @@ from db.core.connect import Connection
 from db.core.fetch import fetch_one, rows_of, value_of
 from db.core.table import db_now
 from db.history import events
+from db.history.failing_work import not_waiting
 from db.quotes import evidence
 from db.quotes.quotes import QuoteRow, event_of, quotes
 from geofence.event_data.quotes import QUOTE_EXPIRED, QUOTE_SENT
@@ -23,6 +24,8 @@ from operations.quotes.evidence import QuoteAcceptance, acceptance_in, hex_hash,
 from operations.quotes.states import EXPIRING, QUOTES, REVISABLE
 from telemetry.times import format_time, to_us
 
+EXPIRY: LiteralString = "quote_expiry"
+"""The rows of this work are quotes."""
 _FIND = quotes.selection("quotes.org_id = %s AND quotes.id = %s")
 
 
@@ -182,7 +185,9 @@ _DUE = sql.SQL(
        AND quote.valid_until < (now() AT TIME ZONE organizations.timezone)::date
     """
 ).format(sql.Literal(list(EXPIRING)))
-_FIRST_DUE = sql.SQL("{} ORDER BY quote.valid_until LIMIT %s").format(_DUE)
+_FIRST_DUE = sql.SQL("{} AND {} ORDER BY quote.valid_until LIMIT %s").format(
+    _DUE, sql.SQL(not_waiting(EXPIRY, "quote.id::text"))
+)
 _LOCK_DUE = sql.SQL("{} AND quote.id = ANY (%s) FOR NO KEY UPDATE OF quote SKIP LOCKED").format(
     _DUE
 )
@@ -190,7 +195,7 @@ _LOCK_DUE = sql.SQL("{} AND quote.id = ANY (%s) FOR NO KEY UPDATE OF quote SKIP 
 
 async def due_to_expire(conn: Connection, *, limit: int) -> list[tuple[UUID, UUID]]:
     """Return the organization and the id of quotes whose last day is over where their organization
-    is, the oldest first.
+    is, and that do not wait after a failure, the oldest first.
     """
     return [(org_id, quote_id) for org_id, quote_id in await rows_of(conn, _FIRST_DUE, (limit,))]
 

@@ -7,6 +7,9 @@ lets it go (`opsc work release`). Work that keeps an order names as its row what
 together: an organization, whose later rows then wait, too. A loop is a row of its own (`keep`), for
 what fails outside of its rows; it is never set aside.
 
+A row that a statement chose among those that do not wait is `is_due`: the database knows better
+than this process what an operator or another process has let go.
+
 Failing rows are kept in the database, so all processes know them, and so does the next one. What is
 not about a row passes: cancellation, MemoryError, and the exceptions of `passing`.
 """
@@ -52,7 +55,7 @@ class Bulk(Generic[Answer]):
 class GuardLimits:
     """Every bound of a guard. The waits double up to `most_s`; a row is set aside after two hours.
 
-    slow_s: the longest wait of a row that only took too long, which is never set aside.
+    slow_s: the longest wait of a row that only took too long, or of a loop: neither is set aside.
     """
 
     first_s: float = 10
@@ -131,12 +134,15 @@ class RowGuard:
         self._metrics = metrics
         self._limits = limits or GuardLimits()
         self._known: dict[tuple[str, str], float] = {}  # until when a row waits; monotonic
+        self._noted: dict[tuple[str, str], float] = {}  # of these, since the last look began
         self._refresh_at_s = 0.0
 
-    async def run(self, row: WorkRow, work: Callable[[], Awaitable[object]]) -> bool:
+    async def run(
+        self, row: WorkRow, work: Callable[[], Awaitable[object]], *, is_due: bool = False
+    ) -> bool:
         """Do the work of a row, unless the row waits; whether it was done. Raises what passes."""
         await self._keep_fresh()
-        if self.waits(row):
+        if not is_due and self.waits(row):
             return False
         wait_s = await self._attempt(row, work, self._limits.most_tries)
         return wait_s is None
@@ -166,13 +172,17 @@ class RowGuard:
         return monotonic() < self._known.get(row[:2], 0.0)
 
     async def bulk(
-        self, rows: Sequence[WorkRow], work: Callable[[Sequence[WorkRow]], Awaitable[Answer]]
+        self,
+        rows: Sequence[WorkRow],
+        work: Callable[[Sequence[WorkRow]], Awaitable[Answer]],
+        *,
+        is_due: bool = False,
     ) -> Bulk[Answer]:
         """Do the work of those of the rows that do not wait at once, and where that fails, of each
         by itself. Raises what passes.
         """
         await self._keep_fresh()
-        ready = [row for row in rows if not self.waits(row)]
+        ready = [row for row in rows if is_due or not self.waits(row)]
         if not ready:
             return Bulk((), None)
         try:
@@ -181,7 +191,8 @@ class RowGuard:
             raise
         except Exception as error:  # noqa: BLE001
             _log.warning("work in bulk failed, each row is tried alone", error=message(error))
-            return Bulk([row for row in ready if await self.run(row, partial(work, [row]))], None)
+            alone = partial(self.run, is_due=is_due)
+            return Bulk([row for row in ready if await alone(row, partial(work, [row]))], None)
         for row in ready:
             await self._well(row)
         return Bulk(ready, answer)
@@ -201,12 +212,14 @@ class RowGuard:
         except self._passing:
             raise
         except Exception as error:  # noqa: BLE001
-            return await self._note(row, error, most_tries)
+            most_s = self._limits.slow_s if most_tries is None else None
+            return await self._note(row, error, most_tries, most_s)
         await self._well(row)
         return None
 
     async def _well(self, row: WorkRow) -> None:
         """Forget the failures of a row that was done."""
+        self._noted.pop(row[:2], None)
         if self._known.pop(row[:2], None) is not None:
             await self._failing.forget(row)
 
@@ -227,7 +240,7 @@ class RowGuard:
             _log.info("work of an organization that is gone", **facts, error=message(error))
             return limits.first_s
         tries, wait_s = noted
-        self._known[row[:2]] = monotonic() + wait_s
+        self._known[row[:2]] = self._noted[row[:2]] = monotonic() + wait_s
         _log.error(
             "a row of background work failed",
             **facts,
@@ -243,7 +256,9 @@ class RowGuard:
         if monotonic() < self._refresh_at_s:
             return
         self._refresh_at_s = monotonic() + self._limits.refresh_s
+        self._noted = {}
         rows = await self._failing.failing()
         now_s = monotonic()
-        self._known = {(kind, key): now_s + wait_s for kind, key, wait_s in rows}
+        read = {(kind, key): now_s + wait_s for kind, key, wait_s in rows}
+        self._known = read | self._noted  # these may have been noted behind the look
         self._metrics.show(rows)

@@ -113,7 +113,7 @@ class JobRunner:
     async def _guarded(self, job: ClaimedJob, stop: asyncio.Event) -> None:
         """Do pieces of a job, which is prepared anew where nobody foresaw how it fails."""
         row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
-        if not await self._guard.run(row, partial(self._do, job, stop)):
+        if not await self._guard.run(row, partial(self._do, job, stop), is_due=True):
             self._prepared.pop(job.id, None)
             await self._release(job, tries=0)
 

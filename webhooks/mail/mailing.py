@@ -63,7 +63,8 @@ _CLEAN_EVERY_S = 600.0
 _CLEANED_ROWS = 5_000  # of each kind at a time
 _EXPIRED_QUOTES = 500  # at a time, of which
 _EXPIRED_TOGETHER = 25  # in one transaction
-_EXPIRY = "quote_expiry"  # work of which the rows are quotes
+_MOST_TAKEN = 1_000
+_CLEANING = WorkRow("cleaning", "expired")
 
 
 class Mailing:
@@ -87,6 +88,7 @@ class Mailing:
         self._public_url = public_url
         self._work = asyncio.Event()
         self._turns: dict[LetterKind, UUID] = {}  # the organizations that were served last
+        self._taken: dict[UUID, None] = {}  # letters that were sent, of which that is to be written
         self._outage = Outage("mailing", random.Random())
 
     def wake(self, _: UUID | None = None) -> None:
@@ -116,7 +118,9 @@ class Mailing:
         if letter is None:
             return False
         row = WorkRow(mail_outbox.KIND, str(letter.id), letter.org_id)
-        await self._guard.run(row, partial(self._send, letter))
+        if not await self._guard.run(row, partial(self._send, letter), is_due=True):
+            async with self._connections.connection() as conn:
+                await mail_outbox.release(conn, letter)
         return True
 
     async def _claimed(self, conn: Connection) -> Letter | None:
@@ -130,6 +134,9 @@ class Mailing:
         return None
 
     async def _send(self, letter: Letter) -> None:
+        if letter.id in self._taken:  # a fault of ours kept that from being written
+            await self._done(letter, is_sent=True)
+            return
         async with self._connections.connection() as conn, conn.transaction():
             content = await _content(conn, letter)
         try:
@@ -138,9 +145,16 @@ class Mailing:
                 await self._hand_over(message)
         except (SendError, LetterError) as error:
             await self._failed(letter, error)
-        else:
-            self._metrics.letters_sent.inc(0 if message is None else 1)
-            await self._done(letter, is_sent=message is not None)
+            return
+        if message is not None:
+            self._metrics.letters_sent.inc()
+            self._keep_as_taken(letter)
+        await self._done(letter, is_sent=message is not None)
+
+    def _keep_as_taken(self, letter: Letter) -> None:
+        while len(self._taken) >= _MOST_TAKEN:
+            del self._taken[next(iter(self._taken))]
+        self._taken[letter.id] = None
 
     async def _hand_over(self, message: EmailMessage) -> None:
         """Send a message while its letter is claimed. Raises SendError."""
@@ -196,6 +210,7 @@ class Mailing:
             is_own = await mail_outbox.done(conn, letter)
             if is_own and is_sent and letter.sent_quote_id is not None:
                 await quote_mailing.was_taken(conn, letter.org_id, letter.sent_quote_id)
+        self._taken.pop(letter.id, None)
 
     async def _failed(self, letter: Letter, error: SendError | LetterError) -> None:
         is_final = isinstance(error, LetterError) or error.is_final
@@ -218,13 +233,17 @@ class Mailing:
                 )
 
     async def _clean(self) -> None:
-        async with self._connections.connection() as conn:
-            await expired.remove(conn, limit=_CLEANED_ROWS)
+        await self._guard.run(_CLEANING, self._remove_expired)
         async with self._connections.connection() as conn:
             due = await quote_mailing.due_to_expire(conn, limit=_EXPIRED_QUOTES)
-        rows = [WorkRow(_EXPIRY, str(quote_id), org_id) for org_id, quote_id in due]
+        rows = [WorkRow(quote_mailing.EXPIRY, str(quote_id), org_id) for org_id, quote_id in due]
         for first in range(0, len(rows), _EXPIRED_TOGETHER):
-            await self._guard.bulk(rows[first : first + _EXPIRED_TOGETHER], self._expire)
+            together = rows[first : first + _EXPIRED_TOGETHER]
+            await self._guard.bulk(together, self._expire, is_due=True)
+
+    async def _remove_expired(self) -> None:
+        async with self._connections.connection() as conn:
+            await expired.remove(conn, limit=_CLEANED_ROWS)
 
     async def _expire(self, rows: Sequence[WorkRow]) -> None:
         async with self._connections.connection() as conn, conn.transaction():

@@ -1,7 +1,9 @@
 """The guard of background work, for loops that tests run by themselves."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import LiteralString
 
 from prometheus_client import CollectorRegistry
@@ -10,6 +12,7 @@ from db.core.connect import Connection, Pool, connect
 from db.history import failing_work
 from db.history.failing_work import FailingWork
 from service.work.row_guard import GuardLimits, GuardMetrics, RowGuard
+from tests.waiting import until
 from webhooks.outages import NOT_OF_A_ROW, SLOW
 
 AT_ONCE = GuardLimits(first_s=0.05, most_s=0.1, most_tries=3, refresh_s=0.05)
@@ -53,9 +56,42 @@ async def is_set_aside(admin: Connection, kind: str) -> bool:
     return cursor.rowcount > 0
 
 
+async def was_set_aside(admin: Connection, kind: str, key: object) -> None:
+    """Wait until a row was tried as often as it may be, and see that no other row fails."""
+    await until(partial(is_set_aside, admin, kind))
+    cursor = await admin.execute("SELECT kind, key, tries FROM failing_work")
+    assert await cursor.fetchall() == [(kind, str(key), AT_ONCE.most_tries)]
+
+
+async def nothing_fails(admin: Connection) -> bool:
+    return await failing(admin) == []
+
+
 async def let_go(admin: Connection, kind: str) -> None:
     """Let rows go, as `opsc work release` does."""
     assert await failing_work.release(admin, kind, None) > 0
+
+
+@asynccontextmanager
+async def at_work(
+    *loops: Callable[[asyncio.Event], Awaitable[None]], wake: Callable[[], None] | None = None
+) -> AsyncIterator[None]:
+    """Run loops until the block ends. A loop that ends before is a failure of the test."""
+    stop = asyncio.Event()
+
+    async def run(loop: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        await loop(stop)
+        assert stop.is_set()
+
+    async with asyncio.TaskGroup() as tasks:
+        for loop in loops:
+            tasks.create_task(run(loop))
+        try:
+            yield
+        finally:
+            stop.set()
+            if wake is not None:
+                wake()
 
 
 @asynccontextmanager

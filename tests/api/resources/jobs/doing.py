@@ -12,6 +12,7 @@ from ingest.runtime import IngestRuntime
 from ingest.sources.batching import BatchLimits
 from mqtt import SessionOptions
 from operations.jobs import Piece, add
+from service.work.row_guard import GuardLimits
 from tests.api.running import Answer, Client, Organization
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
@@ -23,11 +24,16 @@ QUICK = JobLimits(lease_s=2, idle_s=0.02, full_s=0.02)
 
 
 @asynccontextmanager
-async def doing_jobs(database: DatabaseUnderTest, limits: JobLimits = QUICK) -> AsyncIterator[None]:
+async def doing_jobs(
+    database: DatabaseUnderTest,
+    limits: JobLimits = QUICK,
+    guard_limits: GuardLimits | None = None,
+) -> AsyncIterator[None]:
     """Do jobs until the block ends."""
     stop = asyncio.Event()
     async with pool(database.url("opsc_deliver"), "test-jobs", max_size=3) as connections:
-        runner = JobRunner(connections, guard_of(connections), WebhookMetrics(), limits)
+        guard = guard_of(connections, guard_limits)
+        runner = JobRunner(connections, guard, WebhookMetrics(), limits)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(runner.run(stop))
             try:

@@ -17,6 +17,7 @@ import pytest
 from api.resources import export_jobs
 from archive.mover import Mover
 from db.core.connect import connect, pool
+from service.work.row_guard import GuardLimits
 from stack.cli.organizations import delete
 from tests.api.punching import employee
 from tests.api.resources.jobs.doing import ended
@@ -41,14 +42,15 @@ def store_api(database: DatabaseUnderTest, tmp_path: Path) -> Iterator[RunningAp
 
 
 @asynccontextmanager
-async def exporting(api: RunningApi, folder: Path | None) -> AsyncIterator[Exporting]:
+async def exporting(
+    api: RunningApi, folder: Path | None, guard_limits: GuardLimits | None = None
+) -> AsyncIterator[Exporting]:
     """Do exports until the block ends."""
     url, stop = api.database.url("opsc_deliver"), asyncio.Event()
     async with pool(url, "test-exports", max_size=3) as connections:
         archive_url = None if folder is None else (folder / "store").as_uri()
-        loop = Exporting(
-            connections, url, archive_url, guard_of(connections), WebhookMetrics(), QUICK
-        )
+        guard = guard_of(connections, guard_limits)
+        loop = Exporting(connections, url, archive_url, guard, WebhookMetrics(), QUICK)
         task = asyncio.create_task(loop.run(stop))
         try:
             yield loop

@@ -1,0 +1,1 @@
+"""The guard of background work, over a store in memory."""
