@@ -124,7 +124,8 @@ class Sequencer:
         """
         behind = await sequencer.behind(conn)
         rows = [WorkRow(_KIND, str(org_id), org_id) for org_id in behind]
-        return (await self._guard.bulk(rows, partial(self._number, conn, epoch))).answer
+        number = partial(self._number, conn, epoch)
+        return (await self._guard.bulk(rows, number, shrinks=True)).answer
 
     async def _number(
         self, conn: Connection, epoch: int, rows: Sequence[WorkRow]

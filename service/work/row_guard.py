@@ -177,9 +177,11 @@ class RowGuard:
         work: Callable[[Sequence[WorkRow]], Awaitable[Answer]],
         *,
         is_due: bool = False,
+        shrinks: bool = False,
     ) -> Bulk[Answer]:
         """Do the work of those of the rows that do not wait at once, and where that fails, of each
-        by itself. Raises what passes.
+        by itself. Raises what passes. shrinks: the caller does less at once where it took too long,
+        which is raised.
         """
         await self._keep_fresh()
         ready = [row for row in rows if is_due or not self.waits(row)]
@@ -187,9 +189,9 @@ class RowGuard:
             return Bulk((), None)
         try:
             answer = await work(ready)
-        except self._passing:
-            raise
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if isinstance(error, self._passing) and (shrinks or not isinstance(error, self._slow)):
+                raise
             _log.warning("work in bulk failed, each row is tried alone", error=message(error))
             alone = partial(self.run, is_due=is_due)
             return Bulk([row for row in ready if await alone(row, partial(work, [row]))], None)

@@ -231,6 +231,17 @@ async def test_what_fails_in_bulk_is_done_row_by_row(guard: RowGuard, store: Sto
     assert store.forgotten == [BAD]
 
 
+async def test_what_takes_too_long_in_bulk_is_done_row_by_row_unless_the_caller_shrinks(
+    guard: RowGuard, store: Store
+) -> None:
+    work = Work(QueryCanceled())
+    with pytest.raises(QueryCanceled):
+        await guard.bulk([GOOD, BAD, OTHER], work, shrinks=True)
+    assert store.noted == []
+    done = await guard.bulk([GOOD, BAD, OTHER], work)
+    assert (list(done.rows), store.noted) == ([GOOD, OTHER], [("bad", LIMITS.first_s)])
+
+
 async def test_an_outage_in_the_middle_of_rows_that_are_done_alone_passes(
     guard: RowGuard, store: Store
 ) -> None:
