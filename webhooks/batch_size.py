@@ -11,6 +11,10 @@ class BatchSize:
         self._passes = passes
         self._well = 0
 
+    @property
+    def can_shrink(self) -> bool:
+        return self.now > 1
+
     def shrink(self) -> None:
         """Note that time ran out."""
         self.now = max(1, self.now // 4)

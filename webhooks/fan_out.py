@@ -123,7 +123,8 @@ class FanOut:
         for org_id in asked:  # who has more numbered meanwhile comes in again
             del self._queue[org_id]
         rows = [WorkRow(_KIND, str(org_id), org_id) for org_id in asked]
-        done = await self._guard.bulk(rows, partial(self._make, conn, epoch), shrinks=True)
+        make = partial(self._make, conn, epoch)
+        done = await self._guard.bulk(rows, make, shrinks=self._rows.can_shrink)
         well = {row.org_id for row in done.rows if row.org_id is not None}
         self._failing |= dict.fromkeys(org_id for org_id in asked if org_id not in well)
         for org_id in well & self._failing.keys():

@@ -125,7 +125,8 @@ class Sequencer:
         behind = await sequencer.behind(conn)
         rows = [WorkRow(_KIND, str(org_id), org_id) for org_id in behind]
         number = partial(self._number, conn, epoch)
-        return (await self._guard.bulk(rows, number, shrinks=True)).answer
+        done = await self._guard.bulk(rows, number, shrinks=self._events.can_shrink)
+        return done.answer
 
     async def _number(
         self, conn: Connection, epoch: int, rows: Sequence[WorkRow]

@@ -140,7 +140,10 @@ class RowGuard:
     async def run(
         self, row: WorkRow, work: Callable[[], Awaitable[object]], *, is_due: bool = False
     ) -> bool:
-        """Do the work of a row, unless the row waits; whether it was done. Raises what passes."""
+        """Do the work of a row, unless the row waits; whether it was done. Raises what passes.
+
+        is_due: the statement that chose the row has left out those that wait.
+        """
         await self._keep_fresh()
         if not is_due and self.waits(row):
             return False
@@ -180,8 +183,10 @@ class RowGuard:
         shrinks: bool = False,
     ) -> Bulk[Answer]:
         """Do the work of those of the rows that do not wait at once, and where that fails, of each
-        by itself. Raises what passes. shrinks: the caller does less at once where it took too long,
-        which is raised.
+        by itself. Raises what passes.
+
+        is_due: as in `run`. shrinks: the caller does less at once where it took too long, which is
+        raised.
         """
         await self._keep_fresh()
         ready = [row for row in rows if is_due or not self.waits(row)]
