@@ -15,7 +15,7 @@ from starlette.types import Lifespan
 from api.auth.caller import known_scopes
 from api.context import ApiState
 from api.http import errors
-from api.http.compression import Compressing
+from api.http.answers.compression import Compressing
 from api.http.middleware import Edge
 from api.http.strangers import ConnectionPlaces
 from api.live import event_stream, websocket

@@ -1,7 +1,8 @@
 """The headers of requests, read as RFC 9110 writes them: text in, values out.
 
-What a header means to a request is decided elsewhere: in `api.http.etags`, `api.http.compression`,
-`api.request.geojson`, `api.request.route`, `api.request.access` and the resources.
+What a header means to a request is decided elsewhere: in `api.http.etags`,
+`api.http.answers.compression`, `api.request.geojson`, `api.request.route`, `api.request.access` and
+the resources.
 """
 
 import re

@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from api.auth.caller import Caller
 from api.context import ApiState
+from api.http.answers.fixed_answers import sent_bytes
 from api.http.etags import Preconditions
 from api.http.headers import charset, media_type
 from api.http.problems import Fault, Problem, bad_parameter, unavailable
@@ -261,3 +262,20 @@ def check_kind(headers: Headers) -> None:
     if headers.get("content-encoding", "identity").lower() != "identity":
         detail = "The body must be sent as it is, without Content-Encoding."
         raise Problem(415, "not_json", detail, headers={"Accept-Encoding": "identity"})
+
+
+class FixedRoute(APIRoute):
+    """A route to an answer that is the same for everybody: it needs no token and takes no
+    parameters. Its answers are counted by their bytes; a query is not looked at.
+    """
+
+    def get_route_handler(self) -> Handle:
+        handle = super().get_route_handler()
+
+        async def answer_and_count(request: Request) -> Response:
+            state: ApiState = request.app.state.api
+            response = Preconditions.of(request).answer(await handle(request))
+            state.admission.admit_to_fixed(request, sent_bytes(request, response))
+            return response
+
+        return answer_and_count

@@ -17,10 +17,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from api.context import ApiState
-from api.http.compression import liked_coding
+from api.http.answers.compression import liked_coding
 from api.http.headers import accepts_page
 from api.http.problems import Problem
-from api.request.fixed_route import FixedRoute
+from api.request.route import FixedRoute
 from api.settings import ApiSettings
 
 router = APIRouter(route_class=FixedRoute, include_in_schema=False)

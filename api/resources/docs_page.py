@@ -16,10 +16,10 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from api.http.answers.fixed_answers import FixedAnswer
 from api.http.errors import DOCUMENTATION
-from api.http.fixed_answers import FixedAnswer
 from api.http.headers import wants_page
-from api.request.fixed_route import FixedRoute
+from api.request.route import FixedRoute
 
 router = APIRouter(route_class=FixedRoute, include_in_schema=False)
 _STATIC = Path(str(files(fastapi_offline))) / "static"

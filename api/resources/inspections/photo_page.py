@@ -15,11 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.http import fields
+from api.http.answers.fixed_answers import FixedAnswer
 from api.http.encoding import id_text
-from api.http.fixed_answers import FixedAnswer
 from api.http.headers import liked_language
-from api.request.fixed_route import FixedRoute
-from api.request.route import PublicRoute
+from api.request.route import FixedRoute, PublicRoute
 from languages.catalogue import say
 
 _POLICY = (

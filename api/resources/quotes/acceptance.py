@@ -21,14 +21,13 @@ from starlette.responses import RedirectResponse, Response
 
 from api.context import ApiState
 from api.http import fields
+from api.http.answers.fixed_answers import FixedAnswer
 from api.http.errors import database_trouble
-from api.http.fixed_answers import FixedAnswer
 from api.http.headers import liked_language, media_type
 from api.http.middleware import is_head, note_refusal
 from api.http.problems import Problem
-from api.request.fixed_route import FixedRoute
 from api.request.handler_arguments import Handle
-from api.request.route import PublicRoute
+from api.request.route import FixedRoute, PublicRoute
 from api.request.signatures import decoded_signature
 from api.resources.quotes.decisions import (
     QuoteDecision,

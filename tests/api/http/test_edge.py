@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from multidict import CIMultiDict
 
-from api.http import compression, server
+from api.http import server
+from api.http.answers import compression
 from telemetry.ids import parse_id
 from tests.api.problems import is_problem
 from tests.api.running import Answer, Organization, RunningApi, running_api

@@ -26,10 +26,10 @@ from fastapi.routing import APIRoute
 from starlette.types import Message
 
 from api.app import create_app
-from api.http import compression, encoding, etags
-from api.http.fixed_answers import FixedAnswer
-from api.request.fixed_route import FixedRoute
-from api.request.route import TenantRoute
+from api.http import encoding, etags
+from api.http.answers import compression
+from api.http.answers.fixed_answers import FixedAnswer
+from api.request.route import FixedRoute, TenantRoute
 from api.resources import docs_page
 from api.resources.dashboard import BUILT
 from api.settings import ApiSettings

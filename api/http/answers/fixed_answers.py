@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from api.http.compression import FORMS, forms_of, liked_coding
+from api.http.answers.compression import FORMS, forms_of, liked_coding
 from api.http.etags import tag_of
 
 _MAKING = ThreadPoolExecutor(1, thread_name_prefix="fixed-answers")

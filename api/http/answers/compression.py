@@ -3,7 +3,7 @@
 Only complete answers to GET of 2 KiB or more are compressed. An answer to a POST may have a secret
 beside text of the client, and the compressed length could reveal the secret. A compressed answer is
 another representation, so its tag differs: `"tag.br"`. What is the same for everybody is compressed
-once, and its messages bring both forms (`api.http.fixed_answers`).
+once, and its messages bring both forms (`api.http.answers.fixed_answers`).
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""The content of answers: compressed as the caller likes, and made once where it is fixed."""
