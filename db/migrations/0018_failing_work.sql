@@ -14,5 +14,5 @@ CREATE TABLE failing_work (
 CREATE INDEX failing_work_by_age ON failing_work (failed_at);
 CREATE INDEX failing_work_of_organization ON failing_work (org_id);
 SELECT make_tenant_table('failing_work');
-CREATE POLICY operator ON failing_work TO opsc_owner USING (true);
+CREATE POLICY operator ON failing_work TO opsc_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON failing_work TO opsc_deliver, opsc_ingest;

@@ -12,6 +12,7 @@ from tests.servers import DatabaseUnderTest
 GLOBALLY_UNIQUE = {
     # random ids that we give, and numbers
     "archived_days_object_id_key",
+    "failing_work_pkey",
     "gateways_id_key",
     "trackers_id_key",
     "tracker_encryption_keys_tracker_id_key",

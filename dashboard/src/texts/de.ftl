@@ -1090,6 +1090,7 @@ problem-insufficient-reserved = So viel ist nicht reserviert.
 problem-insufficient-stock = So viel ist nicht am Lager.
 problem-insufficient-used = So viel wurde nicht verbraucht.
 problem-invalid-form = Das Formular konnte nicht gelesen werden. Laden Sie die Seite neu.
+problem-invalid-host = Die Anfrage wurde nicht verstanden. Laden Sie die Seite neu.
 problem-invalid-http = Die Anfrage wurde nicht verstanden. Laden Sie die Seite neu.
 problem-invalid-idempotency-key = Die Anfrage wurde nicht verstanden. Laden Sie die Seite neu.
 problem-invalid-json = Die Anfrage wurde nicht verstanden. Laden Sie die Seite neu.

@@ -1090,6 +1090,7 @@ problem-insufficient-reserved = Not so much is reserved.
 problem-insufficient-stock = There is not so much in stock.
 problem-insufficient-used = Not so much was used.
 problem-invalid-form = The form could not be read. Load the page again.
+problem-invalid-host = The request was not understood. Load the page again.
 problem-invalid-http = The request was not understood. Load the page again.
 problem-invalid-idempotency-key = The request was not understood. Load the page again.
 problem-invalid-json = The request was not understood. Load the page again.

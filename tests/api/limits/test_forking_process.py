@@ -18,6 +18,7 @@ async def request() -> bytes:
 async def test_a_request_given_up_while_its_answer_comes_holds_nobody_up() -> None:
     org_id = new_id()
     process = ForkingProcess("tests.api.limits.large_answers", Turns())
+    given_up = 0
     try:
         for moment_s in MOMENTS_S:
             assert len(await process.ask(org_id, request)) == ANSWER_BYTES
@@ -26,6 +27,9 @@ async def test_a_request_given_up_while_its_answer_comes_holds_nobody_up() -> No
             asked.cancel()
             await asyncio.wait([asked], timeout=ENDS_WITHIN_S)
             assert asked.done()
-            assert process.process is None
+            if asked.cancelled():  # else the answer was there before
+                given_up += 1
+                assert process.process is None
+        assert given_up > 0
     finally:
         await asyncio.wait_for(process.close(), ENDS_WITHIN_S)
