@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, WebSocketRoute
+from starlette.routing import BaseRoute, Match, WebSocketRoute
+from starlette.types import Scope
 
 from api.http.middleware import refuse
 from api.http.problems import (
@@ -62,6 +63,7 @@ _FAULT_CODES: Mapping[str, tuple[FaultCode, str]] = {
     "email": ("email", ""),
     "timezone": ("timezone", ""),
 }
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _EVERY_PATH_HAS = {"OPTIONS"}
 _PLACE_OF_ID = 3  # in /v1/assets/{id}
 
@@ -345,9 +347,16 @@ def _methods_at(request: Request, path: str | None = None) -> set[str]:
     scope = request.scope if path is None else {**request.scope, "path": path}
     methods: set[str] = set()
     for route in request.app.router.routes:  # each is asked once: there are hundreds
-        if isinstance(route, APIRoute) and route.matches(scope)[0] is not Match.NONE:
+        if not isinstance(route, APIRoute):  # a router that was included: it has several routes
+            asked = [method for method in _METHODS if _matches(route, {**scope, "method": method})]
+            methods.update(asked)
+        elif route.matches(scope)[0] is not Match.NONE:
             methods |= route.methods or set()
     return methods | _EVERY_PATH_HAS | ({"HEAD"} if "GET" in methods else set())
+
+
+def _matches(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
 
 
 async def _on_database_trouble(request: Request, error: Exception) -> Response:

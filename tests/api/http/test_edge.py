@@ -58,6 +58,21 @@ async def test_options_tells_the_methods_without_a_token(api: RunningApi) -> Non
     assert is_problem(await api.anonymous.send("OPTIONS", "/v1/nothing"), 404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/auth/session", "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("/v1/organization", "GET, HEAD, OPTIONS, PATCH"),
+        ("/v1/zones/batch", "OPTIONS, POST"),
+    ],
+)
+async def test_the_methods_of_routers_that_were_included_are_told(
+    api: RunningApi, path: str, methods: str
+) -> None:
+    answer = await api.anonymous.send("OPTIONS", path)
+    assert (answer.status, answer.headers["Allow"]) == (204, methods)
+
+
 @pytest.mark.parametrize("method", ["PUT", "TRACE", "CONNECT", "PROPFIND", "DELETE"])
 async def test_any_other_method_is_a_405(api: RunningApi, method: str) -> None:
     request = f"{method} /v1/assets HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
