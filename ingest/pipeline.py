@@ -136,7 +136,7 @@ class Pipeline:
             raise
         except Exception as error:  # noqa: BLE001
             deferred = chain.from_iterable(one.part.messages for one in self._memory.deferred)
-            blame(self._term.ended_terms, [*received.messages, *deferred], error)
+            blame(self._term, [*received.messages, *deferred], error)
             self._memory_is_current.clear()
             return Unplanned(received.messages, error)
 
@@ -145,27 +145,29 @@ class Pipeline:
             planned = await self._handover.get()
             if isinstance(planned, Unplanned):
                 await self._store_unplanned(planned)
-                self._handover.task_done()
-                continue
-            if planned.reverted != self._memory.reverted:
-                planned = await self._plan_anew(self._term.conn, planned.taken)
-            term, arrivals, sources = self._term, planned.arrivals, self._sources
-            on_applied = self._memory_is_current.set
-            try:
-                stored = await store(term, arrivals, planned.plan, sources, on_applied)
-            except NOT_ABOUT_MESSAGES:
-                raise
-            except Exception as error:  # noqa: BLE001
-                if not isinstance(error, DATA_ERRORS):
-                    blame(term.ended_terms, arrivals.messages, error)
-                async with self._uses_memory:
-                    await store_in_parts(term, arrivals, sources, error, self._acknowledge)
-                on_applied()
             else:
-                self._acknowledge(stored)
-                clear_poisoned(self._memory, arrivals)
+                await self._store_planned(planned)
             self._runtime.smaller_by = max(1, self._runtime.smaller_by // 2)
             self._handover.task_done()
+
+    async def _store_planned(self, planned: Planned) -> None:
+        if planned.reverted != self._memory.reverted:
+            planned = await self._plan_anew(self._term.conn, planned.taken)
+        term, arrivals, sources = self._term, planned.arrivals, self._sources
+        on_applied = self._memory_is_current.set
+        try:
+            stored = await store(term, arrivals, planned.plan, sources, on_applied)
+        except NOT_ABOUT_MESSAGES:
+            raise
+        except Exception as error:  # noqa: BLE001
+            if not isinstance(error, DATA_ERRORS):
+                blame(term, arrivals.messages, error)
+            async with self._uses_memory:
+                await store_in_parts(term, arrivals, sources, error, self._acknowledge)
+            on_applied()
+        else:
+            self._acknowledge(stored)
+            clear_poisoned(self._memory, arrivals)
 
     def _begin_plan(self, received: SourceBatch, opened: Mapping[int, bytes]) -> Begun:
         """Decode and plan a batch, up to what has to be looked up."""
@@ -195,7 +197,7 @@ class Pipeline:
             return decode_batch([messages[number] for number in numbers], *times_us, payloads)
 
         async with self._uses_memory:
-            arrivals = self._with_deferred(decode_in_parts(messages, decode))
+            arrivals = self._with_deferred(decode_in_parts(self._term, messages, decode))
             await store_in_parts(self._term, arrivals, self._sources, error, self._acknowledge)
             self._memory_is_current.set()
 
@@ -212,7 +214,8 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001
                 _log.error("a message could not be decrypted", topic=message.topic, exc_info=error)
             else:
-                opened.update(zip([number] * len(own), own.values(), strict=True))
+                if 0 in own:
+                    opened[number] = own[0]
         return opened
 
     async def _finished_plan(self, begun: Begun) -> Planned:

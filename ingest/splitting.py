@@ -14,12 +14,14 @@ A row that is there although memory does not know it may mean that memory is wro
 this ends the term, so that memory is read back. A message that fails so once more is refused.
 
 An exception that nobody foresaw ends the term, too, wherever it comes from: decoding, planning or
-storing. A batch with messages that were there at MOST_ENDED such ends is split in the same way.
+storing. A batch with messages that were there at MOST_ENDED such ends is split in the same way, and
+from then on, until the process ends, each batch that fails so and has messages of the organization
+whose message was found: it ends no more terms, whatever it sends.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -28,6 +30,7 @@ import structlog
 from numpy.typing import NDArray
 
 from db.core.errors import DatabaseError, UniqueViolation
+from ingest.id_index import UNKNOWN
 from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.deferral import by_organization, defer, joined, part_of
 from ingest.planning.memory import Memory
@@ -79,7 +82,7 @@ async def store_in_parts(
             raise
         except Exception as failure:  # noqa: BLE001
             if not isinstance(failure, DATA_ERRORS):
-                blame(term.ended_terms, part.messages, failure)
+                blame(term, part.messages, failure)
             failures += 1
             term.memory.revert()
             whose = set(organizations_of(part.messages, term.memory.registry).tolist())
@@ -94,7 +97,7 @@ async def store_in_parts(
             if isinstance(failure, UniqueViolation):
                 _check_not_new(term, part.messages[0], failure)
             refused = True
-            on_committed(await _store(term, _refused(part, failure), sources))
+            on_committed(await _store(term, _refused(term, part, failure), sources))
         else:
             on_committed(stored)
         if term.memory.deferred:  # what follows of the group has to wait behind it
@@ -155,32 +158,46 @@ def _middle(organization: NDArray[np.int32]) -> int:
 
 
 def _check_not_new(term: LeaderTerm, refused: RawMessage, error: UniqueViolation) -> None:
-    """Raise `error` where the message has not ended a term yet."""
-    blame(term.ended_terms, [refused], error, most=1)
-    del term.ended_terms[_digest(refused)]
-
-
-def blame(
-    ended_terms: dict[bytes, int],
-    messages: Sequence[RawMessage],
-    error: Exception,
-    most: int = MOST_ENDED,
-) -> None:
-    """Raise an error that ends the term, unless messages were there at `most` such ends: then one
-    of them is to blame.
-    """
-    digests = {_digest(one) for one in messages}
-    if any(ended_terms.get(digest, 0) >= most for digest in digests):
+    """Raise `error` where the message has not ended a term for it yet."""
+    known = b"unique" + _digest(refused)
+    if term.ended_terms.pop(known, 0):
         return
-    if len(ended_terms) + len(digests) > MOST_BLAMED:
-        ended_terms.clear()
-    for digest in digests:
-        ended_terms[digest] = ended_terms.get(digest, 0) + 1
+    _count(term, [known])
     raise error
 
 
+def blame(term: LeaderTerm, messages: Sequence[RawMessage], error: Exception) -> None:
+    """Raise an error that ends the term, unless one of the messages is to blame: it was there at
+    MOST_ENDED such ends, or comes from an organization one of whose messages was found before.
+    """
+    digests = {_digest(one) for one in messages}
+    suspects = digests | _owners(term, messages)
+    if any(term.ended_terms.get(suspect, 0) >= MOST_ENDED for suspect in suspects):
+        return
+    _count(term, digests)
+    raise error
+
+
+def _count(term: LeaderTerm, digests: Collection[bytes]) -> None:
+    if len(term.ended_terms) + len(digests) > MOST_BLAMED:
+        term.ended_terms.clear()
+    for digest in digests:
+        term.ended_terms[digest] = term.ended_terms.get(digest, 0) + 1
+
+
+def _owners(term: LeaderTerm, messages: Sequence[RawMessage]) -> set[bytes]:
+    """Return the organizations of messages, as they are remembered. Those without one have one in
+    common.
+    """
+    registry = term.memory.registry
+    each = np.unique(organizations_of(messages, registry)).tolist()
+    return {b"" if one == UNKNOWN else registry.organizations[one].bytes for one in each}
+
+
 def decode_in_parts(
-    messages: Sequence[RawMessage], decode: Callable[[Sequence[int]], DecodedBatch]
+    term: LeaderTerm,
+    messages: Sequence[RawMessage],
+    decode: Callable[[Sequence[int]], DecodedBatch],
 ) -> DecodedBatch:
     """Decode messages, of which one may raise what nobody foresaw: it is found by halving, and
     refused. decode: takes the numbers of those to decode.
@@ -194,7 +211,7 @@ def decode_in_parts(
         except Exception as error:  # noqa: BLE001
             if len(numbers) == 1:
                 part = decode(())
-                return _refused(replace(part, messages=[messages[numbers[0]]]), error)
+                return _refused(term, replace(part, messages=[messages[numbers[0]]]), error)
         middle = len(numbers) // 2
         return joined([decoded(numbers[:middle]), decoded(numbers[middle:])])
 
@@ -205,9 +222,9 @@ def _digest(sent: RawMessage) -> bytes:
     return sha256(sent.topic.encode() + b"\0" + sent.payload).digest()
 
 
-def _refused(part: DecodedBatch, error: Exception) -> DecodedBatch:
+def _refused(term: LeaderTerm, part: DecodedBatch, error: Exception) -> DecodedBatch:
     """Return the one message refused. The words of the error may name what is not the tenant's: the
-    log has them.
+    log has them. Where nobody foresaw the error, its organization is remembered.
     """
     name, topic = type(error).__name__, part.messages[0].topic
     if isinstance(error, DatabaseError):
@@ -219,5 +236,6 @@ def _refused(part: DecodedBatch, error: Exception) -> DecodedBatch:
             "message refused: it fails in a way that nobody foresaw", topic=topic, exc_info=error
         )
         detail = f"{name}: a fault on our side, which the log of ingest has"
+        term.ended_terms.update(dict.fromkeys(_owners(term, part.messages), MOST_ENDED))
     decoded = refuse(part.decoded, {0: detail}, Reason.REFUSED_BY_DATABASE)
     return replace(part, decoded=decoded)

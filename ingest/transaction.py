@@ -59,10 +59,10 @@ LEASE = leases.INGEST
 class LeaderTerm:
     """The time during which this process holds the lease: it alone stores fixes.
 
-    epoch: the number of the term. bounds: of what is kept in quarantine. ended_terms:
-    by digest of a message, how many terms ended while it was in the batch (`ingest.splitting`). The
-    mapping outlives the term. positions: written beside the batches. hours_end:
-    of the hours that are added up beside them.
+    epoch: the number of the term. bounds: of what is kept in quarantine. ended_terms: by digest of
+    a message, how many terms ended while it was in the batch, and the organizations that had one of
+    those (`ingest.splitting`); the mapping outlives the term. positions: written beside the
+    batches. hours_end: of the hours that are added up beside them.
     """
 
     conn: Connection

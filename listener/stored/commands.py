@@ -133,6 +133,8 @@ class Commands:
             taker = takers[command.tracker_id][1]
             try:
                 taker.send_command(command)
+            except MemoryError:
+                raise
             except Exception as error:  # noqa: BLE001
                 _log.error("a command was not sent", command=str(command.id), exc_info=error)
             if not taker.answers_commands:

@@ -2,8 +2,8 @@
 
 Of each key the newest note is kept alone, so a database that is away costs memory for each key and
 not for each note. A batch that could not be written is written later, unless newer notes say
-otherwise. A note that fails alone, in a way that nobody foresaw, is logged and left out, so that it
-keeps no other from being written.
+otherwise. A note that fails in a way that nobody foresaw, while others of its batch are written, is
+logged and left out, so that it keeps no other from being written.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Notes(Generic[Key, Note]):
 
     async def write(self, store: Callable[[dict[Key, Note]], Awaitable[object]]) -> None:
         """Write the next batch, and where that fails, each of its notes alone. Raises what is an
-        outage.
+        outage, and what all of them fail with: then no note is the cause, and all are kept.
         """
         batch = self.oldest()
         if not batch:
@@ -65,9 +65,14 @@ class Notes(Generic[Key, Note]):
             await store(batch)
         except OUTAGES:
             raise
-        except Exception:  # noqa: BLE001
-            for key, note in batch.items():
-                await _write_alone(key, store, {key: note})
+        except Exception as error:
+            faults = await _faults_of(batch, store)
+            if len(faults) == len(batch):
+                raise
+            for key, fault in faults.items():
+                shown = str(key)[:200]
+                _log.error("a note that cannot be written is left out", note=shown, exc_info=fault)
+            _log.warning("notes were written one by one", notes=len(batch), error=message(error))
         self.written(batch)
 
     def written(self, batch: dict[Key, Note]) -> None:
@@ -77,15 +82,19 @@ class Notes(Generic[Key, Note]):
                 del self._notes[key]
 
 
-async def _write_alone(
-    key: Key, store: Callable[[dict[Key, Note]], Awaitable[object]], note: dict[Key, Note]
-) -> None:
-    try:
-        await store(note)
-    except OUTAGES:
-        raise
-    except Exception as error:  # noqa: BLE001
-        _log.error("a note is left out: it cannot be written", note=str(key)[:200], exc_info=error)
+async def _faults_of(
+    batch: dict[Key, Note], store: Callable[[dict[Key, Note]], Awaitable[object]]
+) -> dict[Key, Exception]:
+    """Write notes one by one; return the faults of those that cannot be written."""
+    faults: dict[Key, Exception] = {}
+    for key, note in batch.items():
+        try:
+            await store({key: note})
+        except OUTAGES:
+            raise
+        except Exception as error:  # noqa: BLE001
+            faults[key] = error
+    return faults
 
 
 async def keep_written(

@@ -14,7 +14,7 @@ from db.core.ids import new_id
 from ingest.amending import amend_some
 from ingest.planning.poison_messages import NOT_ABOUT_MESSAGES
 from ingest.transaction import LeaderTerm
-from service.work.row_guard import GuardMetrics, RowGuard, WorkRow
+from service.background.row_guard import GuardMetrics, RowGuard, WorkRow
 from telemetry.ids import format_id
 from telemetry.topics import fixes_topic
 from tests.db.proving import moved, new_order, refusal

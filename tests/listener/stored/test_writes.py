@@ -45,6 +45,19 @@ async def test_a_note_that_cannot_be_written_is_left_out_and_the_others_are_writ
     assert len(notes) == 0
 
 
+async def test_notes_that_all_fail_are_kept_since_no_note_is_the_cause() -> None:
+    notes = Notes[int, str]()
+
+    async def store(_: dict[int, str]) -> None:
+        raise TypeError("nobody foresaw this")
+
+    for number in range(4):
+        notes.note(number, "note")
+    with pytest.raises(TypeError):
+        await notes.write(store)
+    assert len(notes) == 4
+
+
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_an_outage_leaves_notes_as_they_are(outage: type[Exception]) -> None:
     notes = Notes[int, str]()
