@@ -37,7 +37,7 @@ from db.core.errors import (
     UniqueViolation,
 )
 from db.history import retention
-from service.work.row_guard import RowGuard, WorkRow
+from service.background.row_guard import RowGuard, WorkRow
 
 KEPT_FOR_READERS = timedelta(hours=1)
 ORPHAN_AFTER = timedelta(days=30)
@@ -103,7 +103,6 @@ class Mover:
         self._guard = guard
         self._after, self._keep_days = timedelta(days=after_days), keep_days
         self._limits = limits or MoverLimits()
-        self._moved = 0
         self.waiting_days = 0
         """Days that the pass which runs has still to look at; after it, those that it left."""
 
@@ -116,13 +115,14 @@ class Mover:
         try:
             removed = await self._remove_objects(conn, now)
             await self._forget_old(conn, now)
-            failed = 0
+            fixes, failed = 0, 0
             failed_days: defaultdict[UUID, list[date]] = defaultdict(list)
-            self._moved = 0
             async for work in self._days(conn, now):
                 if stop.is_set() or await moving.is_waited_for(conn):
                     break
-                if not await self._is_done(work):
+                moved = await self._do(work)
+                fixes += moved or 0
+                if moved is None:
                     failed += 1
                     if work.org_id is not None:
                         failed_days[work.org_id].append(work.day)
@@ -131,24 +131,15 @@ class Mover:
                 await moving.note_failures(conn, failed_days)
                 self.waiting_days = len({day for days in failed_days.values() for day in days})
             orphans = await self._remove_orphans(conn, now) if seeks_orphans else None
-            return Passed(self._moved, failed, removed, orphans)
+            return Passed(fixes, failed, removed, orphans)
         finally:
             await moving.end(conn)
 
-    async def _is_done(self, work: _Work) -> bool:
-        """Do a piece of a pass; whether it was done."""
-        is_done = True
-
-        async def move() -> None:
-            nonlocal is_done
-            try:
-                self._moved += await work.do()
-            except _NOT_NOW as error:
-                is_done = False
-                _log.warning("a day was not archived", error=str(error) or repr(error))
-
+    async def _do(self, work: _Work) -> int | None:
+        """Do a piece of a pass; how many fixes moved, or None where it could not be done."""
         key = f"{work.org_id or 'chunk'}/{work.day}"
-        return await self._guard.run(WorkRow("archive", key, work.org_id), move) and is_done
+        done = await self._guard.run(WorkRow("archive", key, work.org_id), partial(_moved, work))
+        return None if done is None else done.answer
 
     async def _days(self, conn: Connection, now: datetime) -> AsyncIterator[_Work]:
         """Yield the work, from the oldest day on: each organization's day, then its chunk."""
@@ -270,6 +261,15 @@ class Mover:
                 "objects that nothing names", objects=len(left), first=left[0].path, gone=len(old)
             )
         return len(left) - len(old)
+
+
+async def _moved(work: _Work) -> int | None:
+    """Do a piece of a pass; None where it cannot be done just now."""
+    try:
+        return await work.do()
+    except _NOT_NOW as error:
+        _log.warning("a day was not archived", error=str(error) or repr(error))
+        return None
 
 
 async def _renew(conn: Connection, since: datetime, until: datetime) -> int:

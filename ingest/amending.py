@@ -1,12 +1,13 @@
 """Punches judged again, beside the batches: what late fixes and corrected job sites make others.
 
 A punch that fails waits, and so do all of an organization whose job sites were corrected; the
-others go on (`service.work.row_guard`).
+others go on (`service.background.row_guard`).
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -16,8 +17,8 @@ from db.core.errors import DatabaseError
 from db.core.wakeups import WakeUp
 from db.punches import amendments
 from ingest.metrics import IngestMetrics
+from service.background.row_guard import RowGuard, WorkRow
 from service.exceptions import message
-from service.work.row_guard import RowGuard, WorkRow
 from use_cases.punches.amend import (
     MOST_PUNCHES,
     AmendedPunches,
@@ -59,21 +60,20 @@ async def amend_some(conn: Connection, guard: RowGuard) -> AmendedPunches:
     """Judge up to MOST_PUNCHES again that a late fix bears on, else punches of the organization
     whose turn it is, of which job sites were corrected.
     """
-    done: list[AmendedPunches] = []
+    await guard.keep_fresh()
     keys = await amendments.outdated(conn, MOST_PUNCHES)
     if keys:
-
-        async def outdated(rows: Sequence[WorkRow]) -> None:
-            wanted = [(row.org_id, UUID(row.key)) for row in rows if row.org_id is not None]
-            done.append(await amend_outdated(conn, wanted))
-
         rows = [WorkRow(amendments.KIND, str(key), org_id) for org_id, key in keys]
-        await guard.bulk(rows, outdated, is_due=True)
-    elif (org_id := await amendments.next_correction(conn)) is not None:
+        done = await guard.bulk(rows, partial(_outdated, conn), is_due=True)
+        return AmendedPunches(*map(sum, zip((0, 0), *done.answers, strict=True)))
+    org_id = await amendments.next_correction(conn)
+    if org_id is None:
+        return AmendedPunches(0, 0)
+    row = WorkRow(amendments.CORRECTION_KIND, str(org_id), org_id)
+    corrected = await guard.run(row, partial(amend_correction, conn, org_id), is_due=True)
+    return AmendedPunches(0, 0) if corrected is None else corrected.answer
 
-        async def correction() -> None:
-            done.append(await amend_correction(conn, org_id))
 
-        row = WorkRow(amendments.CORRECTION_KIND, str(org_id), org_id)
-        await guard.run(row, correction, is_due=True)
-    return AmendedPunches(*map(sum, zip((0, 0), *done, strict=True)))
+async def _outdated(conn: Connection, rows: Sequence[WorkRow]) -> AmendedPunches:
+    keys = [(row.org_id, UUID(row.key)) for row in rows if row.org_id is not None]
+    return await amend_outdated(conn, keys)

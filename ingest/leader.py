@@ -51,10 +51,10 @@ from ingest.sources.source import BrokerSource, InboxSource, ListenerSource, Sou
 from ingest.standby import Standby
 from ingest.transaction import LEASE, LeaderTerm
 from mqtt import MqttError, Session
+from service.background.pauses import pause
+from service.background.row_guard import GuardLimits, RowGuard
 from service.exceptions import message
 from service.memory import give_back
-from service.work.pauses import pause
-from service.work.row_guard import GuardLimits, RowGuard
 from telemetry.times import to_datetime, to_us
 
 if TYPE_CHECKING:

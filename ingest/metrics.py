@@ -12,8 +12,8 @@ from ingest.planning.decoded_batch import DecodedBatch
 from ingest.planning.deferral import finished
 from ingest.planning.plan import WritePlan
 from mqtt import Published, Session
+from service.background.row_guard import GuardMetrics
 from service.collected import WAKE_UP_NUMBERS, Collected, FormerName, KeptNumber
-from service.work.row_guard import GuardMetrics
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5)
 _FIXES = (1, 10, 100, 1_000, 10_000, 100_000)

@@ -87,3 +87,16 @@ def test_no_folder_has_more_modules_than_a_reader_takes_in() -> None:
     )
     assert sum(numbers.values()) > 1000
     assert {str(folder): number for folder, number in numbers.items() if number > 15} == {}
+
+
+def test_what_nobody_foresaw_is_caught_where_the_architecture_says_so() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    _, _, behind = page.partition("- No `except Exception`")
+    said = set(re.findall(r"`([a-z_/]+\.py)`", behind.partition("\n- ")[0]))
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(r"^ *except\*? Exception\b", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert found == said

@@ -12,7 +12,7 @@ import structlog
 
 from archive.mover import Mover
 from db.core.connect import Pool
-from service.work.pauses import pause
+from service.background.pauses import pause
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage
 

@@ -14,6 +14,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import structlog
@@ -31,12 +32,13 @@ from db.delivery import job_claims
 from db.delivery.job_claims import ClaimedJob
 from db.fixes.fix_filters import FixFilter
 from db.history import retention
+from db.history.failing_work import JOB
 from db.history.retention import Chunk
 from db.resources import jobs
 from db.resources.jobs import HeldJob, JobState
 from operations.jobs import Erased, ErasedTime
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage
 
@@ -110,16 +112,12 @@ class Erasing:
 
     async def _guarded(self, conn: Connection, job: ClaimedJob, stop: asyncio.Event) -> bool:
         """Do a job; False where it is to be tried again a little later."""
-        is_ended = True
-
-        async def work() -> None:
-            nonlocal is_ended
-            is_ended = await self._do(job, stop)
-
-        row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
-        if not await self._guard.run(row, work, is_due=True):
+        row = WorkRow(JOB, str(job.id), job.org_id)
+        done = await self._guard.run(row, partial(self._do, job, stop), is_due=True)
+        if done is None:
             await job_claims.release(conn, job, tries=0)
-        return is_ended
+            return True
+        return done.answer
 
     async def _do(self, job: ClaimedJob, stop: asyncio.Event) -> bool:
         """Do a job; False where it is to be tried again a little later."""

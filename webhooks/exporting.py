@@ -21,10 +21,11 @@ from db.core.connect import Pool
 from db.core.tenant import as_application
 from db.delivery import job_claims
 from db.delivery.job_claims import FIRST, ClaimedJob
+from db.history.failing_work import JOB
 from db.resources import jobs
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from service.exports import ExportTask
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage
 
@@ -90,7 +91,7 @@ class Exporting:
         return None
 
     async def _guarded(self, job: ClaimedJob, stop: asyncio.Event) -> None:
-        row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
+        row = WorkRow(JOB, str(job.id), job.org_id)
         if not await self._guard.run(row, partial(self._do, job, stop), is_due=True):
             async with self._connections.connection() as conn:
                 await job_claims.release(conn, job, tries=0)

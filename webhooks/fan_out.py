@@ -23,13 +23,15 @@ from db.core.errors import QueryCanceled, TransactionTimeout
 from db.core.wakeups import POLL_S, WakeUp
 from db.delivery import endpoint_health
 from db.delivery.fan_out import behind, fan_out
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from db.history.failing_work import WorkKind
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from webhooks.batch_size import BatchSize
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage
 
-_KIND, _BOUND_KIND = "fan_out", "endpoint_bounds"  # of which the rows are organizations
+_KIND: WorkKind = "fan_out"  # of both, the rows are organizations
+_BOUND_KIND: WorkKind = "endpoint_bounds"
 
 _log = structlog.get_logger("webhooks")
 
@@ -129,7 +131,7 @@ class FanOut:
         self._failing |= dict.fromkeys(org_id for org_id in asked if org_id not in well)
         for org_id in well & self._failing.keys():
             del self._failing[org_id]
-        return done.answer is not False
+        return any(done.answers) or not done.answers
 
     async def _make(self, conn: Connection, epoch: int, rows: Sequence[WorkRow]) -> bool:
         """Make deliveries of some organizations; whether any organization had its share."""

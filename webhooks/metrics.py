@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from db.core.connect import Pool
 from db.core.wakeups import WakeUps
 from db.delivery.webhook_backlog import DeliveryBacklog
+from service.background.row_guard import GuardMetrics
 from service.collected import (
     WAKE_UP_NUMBERS,
     Collected,
@@ -14,7 +15,6 @@ from service.collected import (
     KeptNumber,
     pool_numbers,
 )
-from service.work.row_guard import GuardMetrics
 from webhooks.retry import Answer
 
 _LAG_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 43200)

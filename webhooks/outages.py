@@ -16,8 +16,8 @@ from db.core.errors import (
 )
 from db.core.leases import LeaseLost
 from db.history.failing_work import FailingWork
+from service.background.row_guard import GuardLimits, GuardMetrics, RowGuard
 from service.exceptions import message
-from service.work.row_guard import GuardLimits, GuardMetrics, RowGuard
 
 # A server that is gone, restarting, full or read-only; a session that was ended; a wait that was
 # cut off. Whoever meets one of these begins again. Anything else is a fault of ours.

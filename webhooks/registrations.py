@@ -13,13 +13,14 @@ from db.core.connect import Pool
 from db.core.errors import UniqueViolation
 from db.core.tenant import as_application
 from db.delivery.unknown_devices import wanting
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from db.history.failing_work import WorkKind
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from use_cases.registrations import register_wanted
 from webhooks.outages import TROUBLE, Outage
 
 LOOK_S = 2.0
-_KIND = "registration"  # of which the rows are organizations
+_KIND: WorkKind = "registration"  # of which the rows are organizations
 
 _log = structlog.get_logger("webhooks")
 

@@ -20,8 +20,8 @@ from db.core.errors import ForeignKeyViolation, LockNotAvailable
 from db.history import failing_work, retention
 from db.history.retention import Chunk, Days, OrganizationDays
 from db.listener import imei_claims
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage
 

@@ -21,8 +21,8 @@ from db.resources.quotas import QuotaExceeded, count_letter
 from operations.errors import RuleError
 from operations.hours.local_days import Period
 from operations.report_schedules import last_due, next_due, timing_of
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from webhooks.outages import TROUBLE, Outage
 
 LOOK_S = 2.0

@@ -23,14 +23,15 @@ from db.core.connect import Connection, Pool
 from db.core.errors import QueryCanceled, TransactionTimeout
 from db.core.wakeups import POLL_S, WakeUp
 from db.delivery import sequencer
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from db.history.failing_work import WorkKind
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from webhooks.batch_size import BatchSize
 from webhooks.fan_out import FanOut
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage
 
-_KIND = "sequencer"  # of which the rows are organizations
+_KIND: WorkKind = "sequencer"  # of which the rows are organizations
 
 _log = structlog.get_logger("webhooks")
 
@@ -126,7 +127,7 @@ class Sequencer:
         rows = [WorkRow(_KIND, str(org_id), org_id) for org_id in behind]
         number = partial(self._number, conn, epoch)
         done = await self._guard.bulk(rows, number, shrinks=self._events.can_shrink)
-        return done.answer
+        return done.answers[0] if len(done.answers) == 1 else None
 
     async def _number(
         self, conn: Connection, epoch: int, rows: Sequence[WorkRow]

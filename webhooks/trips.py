@@ -23,8 +23,8 @@ from db.core.tenant import as_application, become_application
 from db.fixes import trips_due
 from db.fixes.fix_filters import FixFilter
 from db.fixes.trips_due import LEASE, Stay, TripsDue
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from webhooks.metrics import WebhookMetrics
 from webhooks.outages import TROUBLE, Outage
 

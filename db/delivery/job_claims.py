@@ -3,12 +3,13 @@
 A job is claimed for a while, so two processes never work at one, and a killed one is followed when
 its claim has run out. Each claim is another: what the one before had not committed it cannot commit
 any more (`db.resources.jobs.hold`). Exports have turns of their own. Erasures have none: one at a
-time is done, by whoever has the archive to itself.
+time is done, by whoever has the archive to itself. A job that waits
+after a failure lets later ones of its organization go first.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -20,9 +21,6 @@ from db.history.failing_work import JOB, not_waiting
 FIRST = UUID(int=0)
 """Before all organizations."""
 
-KIND: LiteralString = JOB
-"""The rows of this work are jobs. One that failed waits, and later ones go on."""
-
 _CLAIM = f"""
 UPDATE jobs AS claimed
    SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), tries = tries + 1,
@@ -31,12 +29,12 @@ UPDATE jobs AS claimed
          WHERE state IN ('waiting', 'running') AND kind = ANY (%(kinds)s)
            AND org_id > %(after)s AND org_id <> ALL (%(but)s)
            AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
-           AND {not_waiting(KIND, "job.id::text")}
+           AND {not_waiting(JOB, "job.id::text")}
            AND NOT EXISTS (SELECT FROM jobs AS older
                             WHERE older.org_id = job.org_id AND older.id < job.id
                               AND older.state IN ('waiting', 'running')
                               AND older.kind = ANY (%(kinds)s)
-                              AND {not_waiting(KIND, "older.id::text")})
+                              AND {not_waiting(JOB, "older.id::text")})
          ORDER BY org_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS next
  WHERE claimed.org_id = next.org_id AND claimed.id = next.id
 RETURNING claimed.org_id, claimed.id, kind, claim, tries, created_by, via, credential_id, request_id
@@ -50,7 +48,7 @@ UPDATE jobs AS claimed
        claim = gen_random_uuid(), claimed_until = NULL
   FROM (SELECT org_id, id FROM jobs
          WHERE state IN ('waiting', 'running') AND kind = 'erase_positions'
-           AND {not_waiting(KIND, "jobs.id::text")}
+           AND {not_waiting(JOB, "jobs.id::text")}
          ORDER BY tries, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS next
  WHERE claimed.org_id = next.org_id AND claimed.id = next.id
 RETURNING claimed.org_id, claimed.id, kind, claim, tries, created_by, via, credential_id, request_id

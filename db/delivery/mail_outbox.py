@@ -7,7 +7,7 @@ that is not under row-level security.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Literal, LiteralString, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -16,7 +16,7 @@ from db.core.connect import Connection
 from db.core.fetch import value_of
 from db.core.ids import new_id
 from db.core.wakeups import Channel
-from db.history.failing_work import not_waiting
+from db.history.failing_work import WorkKind, not_waiting
 from db.identity.user_links import Purpose
 from languages.language import Language
 
@@ -28,7 +28,7 @@ LetterKind: TypeAlias = Literal["user", "quote"]
 """A letter brings a quote, or it does not: most of these are for users."""
 MOST_ADMINS = 20  # of an organization, that get one letter each
 FIRST = UUID(int=0)  # before all organizations
-KIND: LiteralString = "letter"
+KIND: WorkKind = "letter"
 """The rows of this work are letters."""
 
 # The first organization that has letters, then from each the next one, with its earliest letter. Of

@@ -6,7 +6,7 @@ others for the application.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -14,9 +14,9 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import rows_of
-from db.history.failing_work import not_waiting
+from db.history.failing_work import WorkKind, not_waiting
 
-KIND: LiteralString = "report"
+KIND: WorkKind = "report"
 """The rows of this work are schedules."""
 
 # Who gets a report, if the link in it is to show something: employees' ways are for dispatchers and
@@ -94,11 +94,7 @@ class ReportLetter(NamedTuple):
 
 async def due(conn: Connection, limit: int) -> list[tuple[UUID, UUID]]:
     """Return the organization and the id of schedules that are due, the longest ones first."""
-    rows = await rows_of(
-        conn,
-        _DUE,
-        (limit,),
-    )
+    rows = await rows_of(conn, _DUE, (limit,))
     return [(org_id, schedule_id) for org_id, schedule_id in rows]
 
 

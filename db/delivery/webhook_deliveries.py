@@ -9,13 +9,14 @@ crash, under the same event id, and never gets lost.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, LiteralString, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from db.core.connect import Connection
 from db.core.errors import UniqueViolation
+from db.history.failing_work import WorkKind
 
-KIND: LiteralString = "delivery"
+KIND: WorkKind = "delivery"
 """The rows of this work are deliveries that failed by a fault of ours."""
 
 State = Literal["pending", "delivered", "failed"]

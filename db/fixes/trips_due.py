@@ -16,10 +16,10 @@ from psycopg.rows import args_row
 from db.core import leases
 from db.core.connect import Connection
 from db.core.fetch import fetch_one, rows_of
-from db.history.failing_work import not_waiting
+from db.history.failing_work import WorkKind, not_waiting
 
 LEASE = "trips"
-KIND: LiteralString = "trips"
+KIND: WorkKind = "trips"
 """The rows of this work are days of assets (`TripsDue.key`)."""
 _FIRST_STRETCH = timedelta(minutes=10)
 _MORE = 8

@@ -1,14 +1,14 @@
 """Rows of background work that failed without anybody having foreseen it, for all processes.
 
 A row waits until `retry_at`, which is 'infinity' where it is set aside. Statements that choose what
-is done next leave out the rows that wait (`NOT_WAITING`), so none of them keeps others from their
+is done next leave out the rows that wait (`not_waiting`), so none of them keeps others from their
 turn. Failures that are more than a day apart have nothing to do with each other.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import LiteralString, NamedTuple
+from typing import Literal, LiteralString, NamedTuple, TypeAlias
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -18,12 +18,31 @@ from db.core.errors import ForeignKeyViolation
 from db.core.fetch import fetch_one, rows_of
 
 MOST_READ = 10_000
-JOB: LiteralString = "job"
+WorkKind: TypeAlias = Literal[
+    "sequencer",
+    "fan_out",
+    "delivery",
+    "endpoint_bounds",
+    "letter",
+    "report",
+    "quote_expiry",
+    "job",
+    "trips",
+    "cleaning",
+    "registration",
+    "retention",
+    "archive",
+    "punch",
+    "jobsite_correction",
+    "loop",
+]
+"""The kinds of rows, as operators name them: docs/monitoring.md says what each is."""
+JOB: WorkKind = "job"
 """The kind of rows that are jobs, of which one may hold up the archive (`db.archive.moving`)."""
 _LONG: LiteralString = "interval '1 day'"
 
 
-def not_waiting(kind: LiteralString, key: LiteralString) -> LiteralString:
+def not_waiting(kind: WorkKind, key: LiteralString) -> LiteralString:
     """Return the condition that a row is not failing, or its wait is over.
 
     key: in SQL, as text. Its columns name their table: `org_id` alone is that of the failing row.

@@ -7,7 +7,7 @@ of job sites), so a process that is killed loses nothing of it. `use_cases.punch
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ from psycopg.rows import args_row
 
 from db.core.connect import Connection
 from db.core.fetch import columns
-from db.history.failing_work import not_waiting
+from db.history.failing_work import WorkKind, not_waiting
 from db.punches.rows import WORK_ORDER, NewPunch
 from geofence.punches.claim import AmendmentCause, ClaimedPunch, position
 from telemetry.punch import PunchKind
@@ -66,9 +66,9 @@ async def note_new_fixes(conn: Connection, fixes: Sequence[NewFixes]) -> None:
 
 # What is due --------------------------------------------------------------------------------------
 
-KIND: LiteralString = "punch"
+KIND: WorkKind = "punch"
 """The rows of this work are punches."""
-CORRECTION_KIND: LiteralString = "jobsite_correction"
+CORRECTION_KIND: WorkKind = "jobsite_correction"
 """The rows of this work are organizations."""
 
 _OUTDATED = f"""

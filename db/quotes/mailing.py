@@ -6,7 +6,7 @@ entry of the evidence are written in one transaction.
 
 from collections.abc import Sequence
 from datetime import date
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg import sql
@@ -16,7 +16,7 @@ from db.core.connect import Connection
 from db.core.fetch import fetch_one, rows_of, value_of
 from db.core.table import db_now
 from db.history import events
-from db.history.failing_work import not_waiting
+from db.history.failing_work import WorkKind, not_waiting
 from db.quotes import evidence
 from db.quotes.quotes import QuoteRow, event_of, quotes
 from geofence.event_data.quotes import QUOTE_EXPIRED, QUOTE_SENT
@@ -24,7 +24,7 @@ from operations.quotes.evidence import QuoteAcceptance, acceptance_in, hex_hash,
 from operations.quotes.states import EXPIRING, QUOTES, REVISABLE
 from telemetry.times import format_time, to_us
 
-EXPIRY: LiteralString = "quote_expiry"
+EXPIRY: WorkKind = "quote_expiry"
 """The rows of this work are quotes."""
 _FIND = quotes.selection("quotes.org_id = %s AND quotes.id = %s")
 

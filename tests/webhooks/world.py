@@ -17,7 +17,7 @@ from db.core.wakeups import Channel, WakeUps
 from db.delivery import fan_out, sequencer
 from db.resources.organizations import create_organization
 from db.resources.plans import PlanName
-from service.work.row_guard import GuardLimits
+from service.background.row_guard import GuardLimits
 from tests.servers import DatabaseUnderTest
 from tests.webhooks.poison.guards import guard_of
 from webhooks.delivery.deliverer import Deliverer, DeliverLimits

@@ -14,7 +14,7 @@ from time import monotonic
 
 from db.core.connect import Connection
 from db.delivery import webhook_claimers
-from service.work.pauses import pause
+from service.background.pauses import pause
 from webhooks.outages import TROUBLE, Outage
 
 

@@ -5,7 +5,7 @@ during a POST. Whatever goes wrong between a POST and its mark, the delivery is 
 under the same id; none is lost. Several processes share the work.
 
 A delivery that fails by a fault of ours that nobody foresaw waits and is set aside, as other rows
-of background work do (`service.work.row_guard`), but by its own `next_attempt_at`: where its
+of background work do (`service.background.row_guard`), but by its own `next_attempt_at`: where its
 endpoint is ordered, those behind it wait, too. No such failure counts as an attempt.
 """
 
@@ -31,8 +31,8 @@ from db.delivery.webhook_deliveries import (
     Mark,
     WantedDeliveries,
 )
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from telemetry.ids import format_id
 from telemetry.times import to_us
 from webhooks.delivery import envelope, signing
@@ -160,6 +160,7 @@ class Deliverer:
                     raise failure
                 self._work.clear()
                 try:
+                    await self._guard.keep_fresh()
                     await self._note_faults()
                     async with self._connections.connection() as conn:
                         await self._pass(conn)
@@ -206,7 +207,7 @@ class Deliverer:
         """
         try:
             await webhook_deliveries.mark(conn, marks)
-        except TROUBLE:
+        except (*TROUBLE, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001
             if len(marks) == 1:
@@ -332,6 +333,8 @@ class Deliverer:
 
     def _fault(self, slot: AttemptSlot, error: Exception) -> None:
         """End an attempt that failed by a fault of ours."""
+        if isinstance(error, MemoryError):
+            raise error
         self._attempts.pop(slot.number, None)
         self._delayed.pop(slot.number, None)
         self._faults.append((slot.claim, error))

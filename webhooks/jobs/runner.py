@@ -21,11 +21,12 @@ from db.core.errors import IntegrityError
 from db.core.tenant import as_application
 from db.delivery import job_claims
 from db.delivery.job_claims import FIRST, ClaimedJob
+from db.history.failing_work import JOB
 from db.resources import jobs
 from db.resources.jobs import JobState
 from operations.jobs import add
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from service.worker_thread import OneThread
 from webhooks.jobs.imports import prepare_assets, prepare_trackers
 from webhooks.jobs.tracks import prepare_upload
@@ -112,7 +113,7 @@ class JobRunner:
 
     async def _guarded(self, job: ClaimedJob, stop: asyncio.Event) -> None:
         """Do pieces of a job, which is prepared anew where nobody foresaw how it fails."""
-        row = WorkRow(job_claims.KIND, str(job.id), job.org_id)
+        row = WorkRow(JOB, str(job.id), job.org_id)
         if not await self._guard.run(row, partial(self._do, job, stop), is_due=True):
             self._prepared.pop(job.id, None)
             await self._release(job, tries=0)

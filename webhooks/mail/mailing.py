@@ -33,8 +33,8 @@ from db.identity.user_links import Purpose
 from db.quotes import mailing as quote_mailing
 from db.quotes.mailing import AcceptanceLetter, QuoteLetter
 from db.requests import expired
-from service.work.pauses import pause
-from service.work.row_guard import RowGuard, WorkRow
+from service.background.pauses import pause
+from service.background.row_guard import RowGuard, WorkRow
 from webhooks.mail.letters import (
     LetterError,
     compose,

@@ -1,16 +1,21 @@
 """Failing rows as the database keeps them."""
 
 import math
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from db.core.connect import Connection, connect, pool
 from db.core.ids import new_id
 from db.history import failing_work
-from db.history.failing_work import FailingWork
-from service.work.row_guard import WorkRow
+from db.history.failing_work import FailingWork, WorkKind
+from service.background.row_guard import WorkRow
 from tests.servers import DatabaseUnderTest
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -93,3 +98,11 @@ async def test_what_was_done_and_what_has_not_failed_for_a_day_is_removed(
     )
     assert await failing_work.remove_old(admin, 10) == 1
     assert [row.key for row in await store.failing()] == ["aside"]
+
+
+def test_the_page_for_operators_says_what_each_kind_is() -> None:
+    page = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
+    _, _, section = page.partition("## Background work that fails")
+    table, _, _ = section.partition("\n## ")
+    named = re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)))
+    assert sorted(named) == sorted(get_args(WorkKind))

@@ -384,3 +384,21 @@ async def test_a_limit_does_not_always_favour_the_same_endpoints(world, database
 
 def _sample(running, name: str) -> float | None:
     return running.metrics.registry.get_sample_value(name)
+
+
+class _Full(WebhookMetrics):
+    """Metrics for which there is no memory."""
+
+    def count_attempt(self, answer: Answer, took_s: float) -> None:
+        raise MemoryError
+
+
+async def test_no_memory_at_the_end_of_an_attempt_is_no_fault_of_the_delivery(world, database):
+    org_id = await world.organization()
+    async with receivers.well_behaved() as receiver:
+        await world.endpoint(org_id, receiver.url)
+        await world.events(org_id, 1)
+        with pytest.raises(ExceptionGroup) as caught:
+            async with delivering(database, metrics=_Full()), asyncio.timeout(60):
+                await asyncio.Event().wait()
+    assert caught.group_contains(MemoryError)

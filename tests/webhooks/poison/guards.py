@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from db.core.connect import Connection, Pool, connect
 from db.history import failing_work
 from db.history.failing_work import FailingWork
-from service.work.row_guard import GuardLimits, GuardMetrics, RowGuard
+from service.background.row_guard import GuardLimits, GuardMetrics, RowGuard
 from tests.waiting import until
 from webhooks.outages import NOT_OF_A_ROW, SLOW
 

@@ -12,7 +12,7 @@ from ingest.runtime import IngestRuntime
 from ingest.sources.batching import BatchLimits
 from mqtt import SessionOptions
 from operations.jobs import Piece, add
-from service.work.row_guard import GuardLimits
+from service.background.row_guard import GuardLimits
 from tests.api.running import Answer, Client, Organization
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until

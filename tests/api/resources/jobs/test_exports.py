@@ -17,7 +17,7 @@ import pytest
 from api.resources import export_jobs
 from archive.mover import Mover
 from db.core.connect import connect, pool
-from service.work.row_guard import GuardLimits
+from service.background.row_guard import GuardLimits
 from stack.cli.organizations import delete
 from tests.api.punching import employee
 from tests.api.resources.jobs.doing import ended

@@ -1,6 +1,6 @@
 """Background work, row by row: an exception that nobody foresaw makes its row wait, and no other.
 
-    is_done = await guard.run(WorkRow("letter", str(letter.id), letter.org_id), work)
+    done = await guard.run(WorkRow("letter", str(letter.id), letter.org_id), work)
 
 A failing row waits longer after each failure. After `most_tries` it is set aside, until an operator
 lets it go (`opsc work release`). Work that keeps an order names as its row whatever must wait
@@ -26,8 +26,8 @@ from uuid import UUID
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from service.background.pauses import pause
 from service.exceptions import message
-from service.work.pauses import pause
 
 Answer = TypeVar("Answer")
 _log = structlog.get_logger("service")
@@ -42,13 +42,20 @@ class WorkRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Done(Generic[Answer]):
+    """The answer of work that was done."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class Bulk(Generic[Answer]):
-    """The rows of work in bulk that were done, and its answer; None where it was not done at once,
-    or no row was ready.
+    """The rows of work in bulk that were done, and the answers: one where it was done at once, else
+    one for each row.
     """
 
-    rows: Sequence[WorkRow]
-    answer: Answer | None
+    rows: Sequence[WorkRow] = ()
+    answers: Sequence[Answer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +145,18 @@ class RowGuard:
         self._refresh_at_s = 0.0
 
     async def run(
-        self, row: WorkRow, work: Callable[[], Awaitable[object]], *, is_due: bool = False
-    ) -> bool:
-        """Do the work of a row, unless the row waits; whether it was done. Raises what passes.
+        self, row: WorkRow, work: Callable[[], Awaitable[Answer]], *, is_due: bool = False
+    ) -> Done[Answer] | None:
+        """Do the work of a row, unless the row waits. Returns None where it was not done, and
+        raises what passes.
 
         is_due: the statement that chose the row has left out those that wait.
         """
-        await self._keep_fresh()
+        await self.keep_fresh()
         if not is_due and self.waits(row):
-            return False
-        wait_s = await self._attempt(row, work, self._limits.most_tries)
-        return wait_s is None
+            return None
+        outcome = await self._attempt(row, work, self._limits.most_tries)
+        return outcome if isinstance(outcome, Done) else None
 
     async def keep(
         self,
@@ -162,13 +170,14 @@ class RowGuard:
         """
         while not stop.is_set():
             try:
-                wait_s = await self._attempt(WorkRow("loop", name), partial(run, stop), None)
+                outcome = await self._attempt(WorkRow("loop", name), partial(run, stop), None)
+                wait_s = 0.0 if isinstance(outcome, Done) else outcome
             except (MemoryError, *ending):
                 raise
             except self._passing as error:
                 _log.warning("a loop begins anew", loop=name, error=message(error))
                 wait_s = self._limits.first_s
-            await pause(stop, wait_s or 0.0)
+            await pause(stop, wait_s)
 
     def waits(self, row: WorkRow) -> bool:
         """Whether a row waits after a failure, as far as it is known here."""
@@ -188,32 +197,43 @@ class RowGuard:
         is_due: as in `run`. shrinks: the caller does less at once where it took too long, which is
         raised.
         """
-        await self._keep_fresh()
+        await self.keep_fresh()
         ready = [row for row in rows if is_due or not self.waits(row)]
         if not ready:
-            return Bulk((), None)
+            return Bulk()
         try:
             answer = await work(ready)
         except Exception as error:
             if isinstance(error, self._passing) and (shrinks or not isinstance(error, self._slow)):
                 raise
-            _log.warning("work in bulk failed, each row is tried alone", error=message(error))
-            alone = partial(self.run, is_due=is_due)
-            return Bulk([row for row in ready if await alone(row, partial(work, [row]))], None)
+            facts = {"kind": ready[0].kind, "rows": len(ready), "error": message(error)}
+            _log.warning("work in bulk failed, each row is tried alone", **facts)
+            return await self._one_by_one(ready, work)
         for row in ready:
             await self._well(row)
-        return Bulk(ready, answer)
+        return Bulk(ready, [answer])
+
+    async def _one_by_one(
+        self, rows: Sequence[WorkRow], work: Callable[[Sequence[WorkRow]], Awaitable[Answer]]
+    ) -> Bulk[Answer]:
+        well, answers = list[WorkRow](), list[Answer]()
+        for row in rows:
+            done = await self.run(row, partial(work, [row]), is_due=True)
+            if done is not None:
+                well.append(row)
+                answers.append(done.answer)
+        return Bulk(well, answers)
 
     async def failed(self, row: WorkRow, error: Exception) -> float:
         """Note a failure of a row; in how many seconds it is to be tried again, or infinity."""
         return await self._note(row, error, self._limits.most_tries)
 
     async def _attempt(
-        self, row: WorkRow, work: Callable[[], Awaitable[object]], most_tries: int | None
-    ) -> float | None:
-        """Do the work of a row; None, or where it fails, in how many seconds to try again."""
+        self, row: WorkRow, work: Callable[[], Awaitable[Answer]], most_tries: int | None
+    ) -> Done[Answer] | float:
+        """Do the work of a row, or where it fails, return in how many seconds to try again."""
         try:
-            await work()
+            answer = await work()
         except self._slow as error:
             return await self._note(row, error, None, self._limits.slow_s)
         except self._passing:
@@ -222,7 +242,7 @@ class RowGuard:
             most_s = self._limits.slow_s if most_tries is None else None
             return await self._note(row, error, most_tries, most_s)
         await self._well(row)
-        return None
+        return Done(answer)
 
     async def _well(self, row: WorkRow) -> None:
         """Forget the failures of a row that was done."""
@@ -258,8 +278,8 @@ class RowGuard:
         )
         return wait_s
 
-    async def _keep_fresh(self) -> None:
-        """Read now and then what other processes and operators have done."""
+    async def keep_fresh(self) -> None:
+        """Read now and then what other processes and operators have done, also for the metrics."""
         if monotonic() < self._refresh_at_s:
             return
         self._refresh_at_s = monotonic() + self._limits.refresh_s

@@ -13,7 +13,7 @@ from structlog.typing import EventDict
 
 from db.core.errors import OperationalError, QueryCanceled
 from db.core.leases import LeaseLost
-from service.work.row_guard import GuardLimits, GuardMetrics, RowGuard, WorkRow
+from service.background.row_guard import GuardLimits, GuardMetrics, RowGuard, WorkRow
 from tests.waiting import until
 
 LIMITS = GuardLimits(first_s=10, most_s=100, most_tries=6, slow_s=30, refresh_s=0)
@@ -168,7 +168,7 @@ async def test_what_a_statement_has_chosen_is_tried_whatever_is_known_here(
     assert await guard.run(BAD, work.of(BAD), is_due=True)
     assert store.forgotten == [BAD]
     store.waits_s[GOOD[:2]] = 50
-    assert (await guard.bulk([GOOD, OTHER], work, is_due=True)).answer == 2
+    assert (await guard.bulk([GOOD, OTHER], work, is_due=True)).answers == [2]
 
 
 async def test_a_failure_that_is_noted_during_a_look_is_not_lost(
@@ -217,17 +217,17 @@ async def test_a_row_of_an_organization_that_is_gone_is_not_kept(
 async def test_what_fails_in_bulk_is_done_row_by_row(guard: RowGuard, store: Store) -> None:
     work = Work()
     done = await guard.bulk([GOOD, BAD, OTHER], work)
-    assert (list(done.rows), done.answer) == ([GOOD, OTHER], None)
+    assert (list(done.rows), list(done.answers)) == ([GOOD, OTHER], [1, 1])
     assert work.tried == [["good", "bad", "other"], ["good"], ["bad"], ["other"]]
     assert store.noted == [("bad", LIMITS.first_s)]
     done = await guard.bulk([GOOD, BAD, OTHER], work)  # the one that waits is left out
-    assert (list(done.rows), done.answer) == ([GOOD, OTHER], 2)
+    assert (list(done.rows), list(done.answers)) == ([GOOD, OTHER], [2])
     assert work.tried[4:] == [["good", "other"]]
     done = await guard.bulk([BAD], work)
-    assert (list(done.rows), done.answer, work.tried[5:]) == ([], None, [])
+    assert (list(done.rows), list(done.answers), work.tried[5:]) == ([], [], [])
     store.let_go()
     work.poisoned.clear()
-    assert (await guard.bulk([GOOD, BAD, OTHER], work)).answer == 3
+    assert (await guard.bulk([GOOD, BAD, OTHER], work)).answers == [3]
     assert store.forgotten == [BAD]
 
 
