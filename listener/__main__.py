@@ -72,21 +72,21 @@ class Keeper(Protocol):
     async def run(self) -> None: ...
 
 
-def _h02() -> H02:
-    return H02(lambda: datetime.now(UTC))
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 OVER_TCP: Mapping[str, Callable[[], DeviceProtocol]] = {
     "teltonika": Teltonika,
-    "gt06": Gt06,
+    "gt06": partial(Gt06, _now),
     "queclink": Queclink,
-    "h02": _h02,
+    "h02": partial(H02, _now),
     "meitrack": Meitrack,
 }
 OVER_UDP: Mapping[str, Callable[[], DeviceProtocol]] = {
     "teltonika": TeltonikaDatagram,
     "queclink": Queclink,
-    "h02": _h02,
+    "h02": partial(H02, _now),
     "meitrack": Meitrack,
 }
 

@@ -23,6 +23,9 @@ class ListenerMetrics:
         )
         self.http_answers = Counter("http_answers", "Answers to requests", ["status"], **named)
         self.datagrams = Counter("datagrams", "Datagrams", ["protocol", "result"], **named)
+        self.without_position = Counter(
+            "without_position", "What boxes say beside positions", ["protocol", "kind"], **named
+        )
         self.ended = Counter("ended", "Connections that we ended", ["reason"], **named)
         self.takeovers = Counter("takeovers", "Connections ended by a newer one", **named)
         self.messages = Counter("messages", "Messages that ingest answered", **named)

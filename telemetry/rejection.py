@@ -31,9 +31,12 @@ class Rejection:
     message: its place in the decoded sequence.
     position: which element of the message's array; None where the message as a whole is refused or
         was one object.
+    kind: of a message that nobody understands, in the words of its protocol: of all those of a
+        tracker in an hour one is kept, and the others are counted. None: each is kept.
     """
 
     message: int
     position: int | None
     reason: Reason
     detail: str
+    kind: str | None = None

@@ -1,7 +1,8 @@
 """Quarantine as ingest writes it: messages that could not be stored as fixes, with the reason.
 
 The same refusal of the same bytes is one row that counts how often it was seen: a message that the
-broker hands over again after a crash is not kept twice. How much is kept of a tracker in a day is
+broker hands over again after a crash is not kept twice. So is what nobody understands of one kind,
+from one tracker in one hour: its first message is kept. How much is kept of a tracker in a day is
 bounded, and so is what has no organization, as a whole. Beyond the bound a row without a payload,
 one for each reason, counts what is not kept.
 
@@ -57,7 +58,8 @@ class Refusal:
     org_id and tracker_id are None where the sender is not known; detail is that of the first fix.
     released_id: the row of quarantine that the message was released from. counts_only: stands for
     messages that are not kept. oversize_bytes: how long the message was, where `payload` is only
-    its beginning; 0: all of it. message: its place in the batch.
+    its beginning; 0: all of it. message: its place in the batch. alike: what messages have in
+    common of which the first is kept; empty: each is.
     """
 
     org_id: UUID | None
@@ -71,6 +73,7 @@ class Refusal:
     counts_only: bool = False
     oversize_bytes: int = 0
     message: int = 0
+    alike: str = ""
 
     @cached_property
     def payload_sha256(self) -> bytes:
@@ -82,6 +85,8 @@ class Refusal:
         if self.reason == Reason.WRONG_TOPIC:
             more += str(self.tracker_id)  # the topic does not tell whose it is
         text = f"{self.topic}\0{self.reason}\0".encode()
+        if self.alike:
+            return sha256(text + self.alike.encode()).digest()
         return sha256(text + self.payload_sha256 + more.encode()).digest()
 
     @property
@@ -125,7 +130,9 @@ async def keep(
     if not refusals:
         return set()
     seen = Counter(refusal.digest for refusal in refusals)
-    by_digest = {refusal.digest: refusal for refusal in refusals}
+    by_digest = dict[bytes, Refusal]()
+    for refusal in refusals:
+        by_digest.setdefault(refusal.digest, refusal)
     await _rename_released(conn, by_digest.values())
     known = await _known(conn, by_digest)
     usage = await _usage(conn, by_digest.values(), received_at.date(), bounds)

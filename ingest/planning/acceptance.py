@@ -20,12 +20,14 @@ from ingest.planning.rate_limit import Buckets, Rates
 from ingest.planning.senders import refused_senders, senders_of, trackers_of
 from ingest.registry.registry import Registry
 from ingest.registry.watermarks import Watermarks
-from ingest.sources.source import released_id
+from ingest.sources.source import RawMessage, released_id
 from telemetry.fix import FixBatch
 from telemetry.formats.decode import ANCIENT_BEFORE_US, check_clock
 from telemetry.formats.decoded import describe_position, in_order, reject_row
 from telemetry.rejection import Reason, Rejection
 from telemetry.rollover import DAY_US
+
+_HOUR_US = 3_600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,4 +200,14 @@ def _refusal(
         released_id=released_id(message),
         oversize_bytes=message.oversize_bytes,
         message=first.message,
+        alike=_alike(first, message, arrivals.received_us),
     )
+
+
+def _alike(rejection: Rejection, message: RawMessage, received_us: int) -> str:
+    """Return what a message has in common with those that make one row of the quarantine; "" where
+    it has a row of its own, as what was released has.
+    """
+    if rejection.kind is None or released_id(message) is not None:
+        return ""
+    return f"{rejection.kind}\0{received_us // _HOUR_US}"

@@ -26,6 +26,7 @@ from listener.stored.identities import Identity
 from listener.stored.presence import ConnectedDevice
 from listener.tcp.protocol import (
     Answer,
+    Counted,
     Damaged,
     DeviceProtocol,
     Event,
@@ -134,6 +135,7 @@ class TcpDevice(asyncio.Protocol):
                 self.heard_s = self._frame_since_s = self._worker.now_s()
                 self._handle(event)
         except NoProtocol:
+            self._keep(self._protocol.sample)
             self.leave(0, "no protocol")
         if not self.is_closing:
             self._count(self._protocol.held_bytes)
@@ -203,6 +205,7 @@ class TcpDevice(asyncio.Protocol):
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Packet):
+            self._damaged = 0
             self._offer(event)
         elif isinstance(event, Login):
             self._begin_sign_in(event)
@@ -211,11 +214,14 @@ class TcpDevice(asyncio.Protocol):
             self._answer()
         elif isinstance(event, Answer):
             self._handle_answer(event)
+        elif isinstance(event, Counted):
+            self._worker.metrics.without_position.labels(self._protocol.name, event.kind).inc()
         else:
             self._handle_damaged(event)
 
     def _handle_damaged(self, event: Damaged) -> None:
         self._damaged += 1
+        self._keep(event.frame)
         if self._damaged > MOST_DAMAGED:
             self.leave(0, "damaged frames")
         else:
@@ -230,6 +236,11 @@ class TcpDevice(asyncio.Protocol):
         elif answer.unasked is not None:
             self._offer(answer.unasked)
 
+    def _keep(self, bytes_: bytes) -> None:
+        """Have what cannot be read kept in quarantine, once it is known whose it is."""
+        if bytes_ and self.identity is not None:
+            self._offer(Packet(bytes_, answer=b""))
+
     def _offer(self, packet: Packet) -> None:
         """Give a message to the link, and hold it until `_committed`."""
         identity, worker = self.identity, self._worker
@@ -237,7 +248,6 @@ class TcpDevice(asyncio.Protocol):
         assert self._bucket is not None
         if not self._is_known():
             return
-        self._damaged = 0
         self._bucket.spend(1, MESSAGE_OVERHEAD_BYTES, worker.now_s())
         topic = self._protocol.topic(format_id("trk", identity.tracker_id))
         pending = _Pending(packet.answer)

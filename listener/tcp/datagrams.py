@@ -13,7 +13,7 @@ that is claimed: the same two places as over TCP (`listener.tcp.places`), one fo
 import asyncio
 import socket
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +24,17 @@ from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, PlainMessage
 from listener.stored.identities import Identity
 from listener.stored.presence import ConnectedDevice
 from listener.tcp.connection import IDLE_S, NOTED_EVERY_S
-from listener.tcp.protocol import DeviceProtocol, Login, NoProtocol, Packet, Question
+from listener.tcp.protocol import (
+    SAMPLE_BYTES,
+    Answer,
+    Counted,
+    Damaged,
+    DeviceProtocol,
+    Login,
+    NoProtocol,
+    Packet,
+    Question,
+)
 from telemetry.ids import format_id
 from telemetry.result import Result
 
@@ -37,6 +47,7 @@ AT_ONCE = 16
 """The number of datagrams that are read before others have their turn."""
 SWEEP_S = 10.0
 
+_Said = Login | Packet | Question | Counted
 Address = tuple[str, int] | tuple[str, int, int, int]
 
 
@@ -102,18 +113,18 @@ class DatagramDoor:
         protocol, sender, result = self._make(), None, "unreadable"
         reply = _Reply(address, len(data))
         protocol.receive(data)
-        try:
-            while (event := protocol.next()) is not None:
-                if isinstance(event, Login):
-                    sender = self._sender(event.imei, address[0])
-                    if sender is None:
-                        return "imei"
-                    if sender.has_ended:
-                        return "no place"
-                elif sender is not None and isinstance(event, Packet | Question):
-                    result = self._take(sender, protocol, event, reply)
-        except NoProtocol:
-            pass
+        for event in _events(protocol, data):
+            if isinstance(event, Login):
+                sender = self._sender(event.imei, address[0])
+                if sender is None:
+                    return "imei"
+                if sender.has_ended:
+                    return "no place"
+            elif isinstance(event, Counted):
+                self._worker.metrics.without_position.labels(self._name, event.kind).inc()
+                result = "taken"
+            elif sender is not None:
+                result = self._take(sender, protocol, event, reply)
         return result
 
     def _take(
@@ -214,3 +225,17 @@ class DatagramDoor:
             is_known = worker.identities.of_imei(sender.imei) == sender.identity
             if sender.has_ended or not is_known or sender.heard_s < oldest_s:
                 self._forget(key)
+
+
+def _events(protocol: DeviceProtocol, data: bytes) -> Iterator[_Said]:
+    """Yield what a datagram says; what cannot be read as messages, which quarantine keeps."""
+    try:
+        while (event := protocol.next()) is not None:
+            if isinstance(event, Damaged):
+                yield Packet(event.frame, answer=b"")
+            elif not isinstance(event, Answer):
+                yield event
+            elif event.unasked is not None:
+                yield event.unasked
+    except NoProtocol:
+        yield Packet(data[:SAMPLE_BYTES], answer=b"")

@@ -1,11 +1,16 @@
 """GT06 over TCP: a login, heartbeats, positions and alarms (`telemetry.formats.boxes.gt06`).
 
-Login, heartbeat and alarm are answered, by a frame of their kind and serial number; positions are
-not. A text is the answer to a command. Other frames (cells, further information) are read past.
+Login, heartbeat and alarm are answered, by a frame of their kind and serial number, and a request
+for the time by the time; positions are not. A text is the answer to a command. Cells and further
+information are counted. All others are messages, whatever they are: the decoder knows what to do.
 """
+
+from collections.abc import Callable
+from datetime import datetime
 
 from listener.tcp.protocol import (
     Answer,
+    Counted,
     Damaged,
     Event,
     Login,
@@ -20,8 +25,10 @@ from telemetry.formats.boxes.gt06 import (
     HEARTBEATS,
     LOGIN,
     LONG_TEXT,
-    POSITIONS,
+    MAX_SHORT_BYTES,
     TEXT,
+    TIME,
+    WITHOUT_POSITION,
     Frame,
     FrameError,
     answer_to,
@@ -29,21 +36,25 @@ from telemetry.formats.boxes.gt06 import (
     frame_bytes,
     imei_of,
     read_frame,
+    time_answer,
 )
 from telemetry.topics import gt06_topic
 
 _END = b"\r\n"
+_NO_LENGTH = b"\x78\x78\0"
+"""Begins a list of networks that some devices send without a length."""
 _FLAG_BYTES = 4
 _IS_UTF_16 = 2
 
 
 class Gt06(Received):
-    """The bytes of one connection."""
+    """The bytes of one connection. now: in UTC, which answers say."""
 
     name = "gt06"
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__()
+        self._now = now
         self._login = b""
 
     def topic(self, tracker_id: str) -> str:
@@ -54,20 +65,22 @@ class Gt06(Received):
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""
-        while (data := self._next_frame()) is not None:
-            try:
-                frame = read_frame(data)
-            except FrameError:
-                if data[-2:] != _END:
-                    raise NoProtocol("no frame") from None
-                return Damaged(answer=b"")
-            if (event := self._event(frame, data)) is not None:
-                return event
-        return None
+        data = self._next_frame()
+        if data is None:
+            return None
+        if self._login and data.startswith(_NO_LENGTH):
+            return Packet(self._login + data, answer=b"")
+        try:
+            frame = read_frame(data)
+        except FrameError:
+            if data[-2:] != _END:
+                raise NoProtocol("no frame") from None
+            return Damaged(data, answer=b"")
+        return self._event(frame, data)
 
     def _next_frame(self) -> bytes | None:
         try:
-            size = frame_bytes(self._buffer[:4])
+            size = self._size()
         except FrameError as error:
             raise NoProtocol(str(error)) from None
         if size is None or len(self._buffer) < size:
@@ -76,7 +89,17 @@ class Gt06(Received):
         del self._buffer[:size]
         return data
 
-    def _event(self, frame: Frame, data: bytes) -> Event | None:
+    def _size(self) -> int | None:
+        """Return the length of the next frame, None while it is not known. Raises FrameError."""
+        buffer = self._buffer
+        if not buffer.startswith(_NO_LENGTH):
+            return frame_bytes(buffer[:4])
+        end = buffer.find(_END, len(_NO_LENGTH), MAX_SHORT_BYTES)
+        if end < 0 and len(buffer) >= MAX_SHORT_BYTES:
+            raise FrameError("a frame without length and end")
+        return None if end < 0 else end + len(_END)
+
+    def _event(self, frame: Frame, data: bytes) -> Event:
         if frame.kind == LOGIN:
             self._login = data
             return Login(imei_of(frame), answer_to(frame))
@@ -84,11 +107,13 @@ class Gt06(Received):
             raise NoProtocol("no login")
         if frame.kind in HEARTBEATS:
             return Question(answer_to(frame))
-        if frame.kind in POSITIONS:
-            return Packet(self._login + data, answer=b"")
-        if frame.kind in ALARMS:
-            return Packet(self._login + data, answer_to(frame))
-        return _answer(frame)
+        if frame.kind == TIME:
+            return Question(time_answer(frame, self._now()))
+        if frame.kind in WITHOUT_POSITION:
+            return Counted(f"{frame.kind:02x}")
+        whole = Packet(self._login + data, answer_to(frame) if frame.kind in ALARMS else b"")
+        answer = _answer(frame)
+        return whole if answer is None else answer._replace(unasked=whole)
 
 
 def _answer(frame: Frame) -> Answer | None:

@@ -2,14 +2,14 @@
 
 A V1, which is a position, is answered by `V4,V1` and the time, after COMMIT; NBR, which is of
 cells, likewise; a heartbeat (HTBT, V0) by itself. Devices do not wait for the answer to a position,
-and do not send it again. Other sentences without a position are read past.
+and do not send it again. Cells (V3) and states (LINK) are counted; all others are messages.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 
-from listener.tcp.protocol import Event, Login, NoProtocol, Packet, Question, Received
-from telemetry.formats.boxes.h02 import HEAD, has_position
+from listener.tcp.protocol import Counted, Event, Login, NoProtocol, Packet, Question, Received
+from telemetry.formats.boxes.h02 import HEAD, WITHOUT_POSITION
 from telemetry.topics import h02_topic
 
 MAX_FRAME_BYTES = 2 * 1024
@@ -34,7 +34,7 @@ class H02(Received):
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""
-        while (size := self._frame_bytes()) is not None:
+        if (size := self._frame_bytes()) is not None:
             frame = bytes(self._buffer[:size])
             head = HEAD.match(frame)
             device_id = self._device_id if head is None else head[2].decode() or self._device_id
@@ -48,10 +48,9 @@ class H02(Received):
             if kind in _HEARTBEATS:
                 return Question(head[0] + b"#")
             answer = self._confirmed(head[1], kind) if kind in _ANSWERED else b""
-            if has_position(kind.decode()):
+            if kind.decode() not in WITHOUT_POSITION:
                 return Packet(frame, answer, is_repeated=False)
-            if answer:
-                return Question(answer)
+            return Question(answer) if answer else Counted(kind.decode())
         return None
 
     def _confirmed(self, maker: bytes, kind: bytes) -> bytes:

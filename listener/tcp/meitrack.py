@@ -4,13 +4,12 @@
 
 AAA has no answer, and is not sent again. A device that waits for the server's confirmation sends
 AFF, or CCC with several positions, and is told after COMMIT how many of them it may delete. What
-a device says of commands, and pictures, are read past.
+a device says of commands, and pictures, are messages, too: the decoder knows what to do.
 """
 
 from listener.tcp.protocol import Damaged, Event, Login, NoProtocol, Packet, Received
 from telemetry.formats.boxes.meitrack import (
     HEAD,
-    POSITIONS,
     PacketError,
     check,
     checksum,
@@ -39,24 +38,23 @@ class Meitrack(Received):
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""
-        while (size := self._packet_bytes()) is not None:
+        if (size := self._packet_bytes()) is not None:
             packet = bytes(self._buffer[:size])
             head = HEAD.match(packet)
             if head is None or packet[-2:] != b"\r\n":
                 raise NoProtocol("no packet")
-            imei, command = head[3].decode(), head[4].decode()
+            imei = head[3].decode()
             try:
                 check(packet)
                 answer = _answer(packet)
             except PacketError:
                 del self._buffer[:size]
-                return Damaged(answer=b"")
+                return Damaged(packet, answer=b"")
             if imei != self._imei:
                 self._imei = imei
                 return Login(imei, answer=b"")
             del self._buffer[:size]
-            if command in POSITIONS:
-                return Packet(packet, answer)
+            return Packet(packet, answer)
         return None
 
     def _packet_bytes(self) -> int | None:

@@ -41,7 +41,16 @@ class Question(NamedTuple):
 class Damaged(NamedTuple):
     """A frame that did not arrive as it was sent. answer: that it is to be sent again."""
 
+    frame: bytes
     answer: bytes
+
+
+class Counted(NamedTuple):
+    """Something without a position that is no message: it is counted, by its kind. kind: one of
+    few, which the protocol knows.
+    """
+
+    kind: str
 
 
 class Answer(NamedTuple):
@@ -57,7 +66,8 @@ class NoProtocol(Exception):
     """Bytes of which nobody can say where the next frame begins."""
 
 
-Event = Login | Packet | Question | Damaged | Answer
+Event = Login | Packet | Question | Damaged | Answer | Counted
+SAMPLE_BYTES = 256
 
 
 class DeviceProtocol(Protocol):
@@ -72,6 +82,11 @@ class DeviceProtocol(Protocol):
 
     @property
     def held_bytes(self) -> int: ...
+
+    @property
+    def sample(self) -> bytes:
+        """Return the begin of what is held."""
+        ...
 
     def topic(self, tracker_id: str) -> str:
         """Return the topic of a tracker's messages."""
@@ -93,6 +108,10 @@ class Received:
     @property
     def held_bytes(self) -> int:
         return len(self._buffer)
+
+    @property
+    def sample(self) -> bytes:
+        return bytes(self._buffer[:SAMPLE_BYTES])
 
     def receive(self, data: bytes) -> None:
         self._buffer += data

@@ -2,10 +2,10 @@
 
 Each report is answered by `+SACK:` and its number, after COMMIT, and a heartbeat by `+SACK:GTHBD`.
 A device whose SACK is off reads past that, and repeats nothing. What a device says of commands is
-read past.
+counted.
 """
 
-from listener.tcp.protocol import Event, Login, NoProtocol, Packet, Question, Received
+from listener.tcp.protocol import Counted, Event, Login, NoProtocol, Packet, Question, Received
 from telemetry.formats.boxes.queclink import HEAD
 from telemetry.topics import queclink_topic
 
@@ -29,7 +29,7 @@ class Queclink(Received):
 
     def next(self) -> Event | None:
         """Return what was received next. Raises NoProtocol."""
-        while (size := self._frame_bytes()) is not None:
+        if (size := self._frame_bytes()) is not None:
             frame = bytes(self._buffer[:size])
             head = HEAD.match(frame)
             if head is None:
@@ -45,6 +45,7 @@ class Queclink(Received):
                 return Packet(frame, b"+SACK:" + number + b"$")
             if report == _HEARTBEAT:
                 return Question(b"+SACK:" + _HEARTBEAT + b"," + version + b"," + number + b"$")
+            return Counted("ACK")
         return None
 
     def _frame_bytes(self) -> int | None:

@@ -22,6 +22,7 @@ The maker's description: https://wiki.teltonika-gps.com/view/Codec.
 from struct import Struct
 
 from listener.tcp.protocol import (
+    SAMPLE_BYTES,
     Answer,
     Damaged,
     Event,
@@ -93,7 +94,7 @@ class Teltonika(Received):
         packet = self._cut(_HEAD.size + length + _CRC_BYTES)
         data, crc = packet[_HEAD.size : -_CRC_BYTES], packet[-_CRC_BYTES:]
         if crc_16(data) != int.from_bytes(crc):
-            return Damaged(answer=bytes(4))
+            return Damaged(packet, answer=bytes(4))
         whole = Packet(packet, answer=data[1].to_bytes(4))
         if data[0] == _CODEC_12 and data[2] == _ANSWER:
             return answer_of(data[_COMMANDS.size : -1])._replace(unasked=whole)
@@ -118,6 +119,10 @@ class TeltonikaDatagram:
     @property
     def held_bytes(self) -> int:
         return len(self._buffer)
+
+    @property
+    def sample(self) -> bytes:
+        return self._buffer[:SAMPLE_BYTES]
 
     def topic(self, tracker_id: str) -> str:
         return teltonika_imei_topic(tracker_id)

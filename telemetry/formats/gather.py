@@ -100,9 +100,9 @@ class Gathered:
         self.positions[len(self.spans)] = list(fixes)
         self.add_array(list(fixes.values()))
 
-    def refuse(self, reason: Reason, detail: str) -> None:
-        """Reject the next message: it gives no fix."""
-        self.rejections.append(Rejection(len(self.spans), None, reason, detail))
+    def refuse(self, reason: Reason, detail: str, kind: str | None = None) -> None:
+        """Reject the next message: it gives no fix. kind: see `Rejection`."""
+        self.rejections.append(Rejection(len(self.spans), None, reason, detail, kind))
         self.spans.append(0)
 
     def length_is_good(self, array: Sequence[Any]) -> bool:

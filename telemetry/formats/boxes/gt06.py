@@ -3,14 +3,22 @@
     78 78, length, kind, content, serial number, CRC, 0D 0A
 
 The length is that from the kind to the CRC; 79 79 begins a frame whose length has two bytes.
-Numbers are big-endian. A position has the time in six bytes, the satellites, latitude and longitude
-in 1/1,800,000 of a degree, km/h, and course with status: where nothing was fixed, it is an old one.
-The time of the older kinds (12, 16) is that of the zone which the login names, or UTC where the
-login names none; that of the newer ones (22, 26) is UTC. An alarm may have the time of another
-position, so its `seq` comes from its bytes.
+Numbers are big-endian. A position is a block of 18 bytes: the time in six, the satellites (behind
+the length of what follows, 12), latitude and longitude in 1/1,800,000 of a degree, km/h, and course
+with status: where nothing was fixed, it is an old one.
 
-A message is a position, behind the frame of its login. Sources: Concox, "GPS tracker communication
-protocol", GT06 version 1.8.1 and JM-VL03 version 1.1.2.
+Kinds 12, 16, 22 and 26 are positions on every device. Others are positions on some, and lists of
+cells or networks on others: they are read where they begin with a block that is plausible, or have
+one behind the IMEI. In kind 32 and 33 of 79 79 a byte with the length stands behind the time. What
+is not understood is refused by its kind.
+
+The time of the older kinds (10, 11, 12, 16) is that of the zone which the login names, or UTC where
+the login names none; that of the newer ones is UTC. What is not one of the series of positions,
+such as an alarm, may have the time of one, so its `seq` comes from its bytes.
+
+A message is a frame, behind that of its login. Sources: Concox, "GPS tracker communication
+protocol", GT06 version 1.8.1 and JM-VL03 version 1.1.2, and frames of devices in the tests of
+Traccar.
 """
 
 import struct
@@ -32,27 +40,47 @@ from telemetry.rejection import Reason
 
 LOGIN = 0x01
 HEARTBEATS = frozenset({0x13, 0x23})
-_IN_UTC, _ALARM_IN_UTC = 0x22, 0x26
-POSITIONS = frozenset({0x12, _IN_UTC})
-ALARMS = frozenset({0x16, _ALARM_IN_UTC})
+TIME = 0x8A
+ALARMS = frozenset({0x16, 0x19, 0x26, 0x27, 0x32, 0x33, 0x95, 0xA4, 0xA5})
+"""Alarms, which are answered; some have no position."""
 TEXT, LONG_TEXT = 0x15, 0x21
+WITHOUT_POSITION = frozenset({0x18, 0x28, 0x2C, 0x2E, 0x94, 0xA1})
+"""Cells and networks near by, and further information (94)."""
+_SURE = frozenset({0x12, 0x16, 0x22, 0x26})
+_IF_PLAUSIBLE = frozenset(
+    {0x10, 0x11, 0x17, 0x1A, 0x1E, 0x24, 0x27, 0x2D, 0x31, 0x32, 0x33, 0x36, 0x37, 0x61}
+) | {0xA0, 0xA2, 0xA3, 0xA4}
+_SERIES = frozenset({0x10, 0x11, 0x12, 0x22, 0x2D, 0x31, 0x37, 0xA0})
+_IN_ZONE = frozenset({0x10, 0x11, 0x12, 0x16})
+_WITH_ALARM = frozenset({0x16, 0x26, 0x27, 0xA4})
+_WITH_LENGTH = frozenset({0x32, 0x33})
 _COMMAND = 0x80
-MAX_FRAME_BYTES = 4 * 1024
-"""Those of 78 78 have 260 bytes at most."""
+MAX_FRAME_BYTES, MAX_SHORT_BYTES = 4 * 1024, 260
+"""Of a frame, and of one of 78 78."""
 
 _SHORT, _LONG, _END = b"\x78\x78", b"\x79\x79", b"\r\n"
 _LEAST_LENGTH = 5  # kind, serial number, CRC
 _POSITION = struct.Struct(">6BBIIBH")
+_BLOCK_BYTES = 12  # from the satellites to the status
+_DATE_BYTES, _IMEI_BYTES = 6, 8
 _DEGREE = 1_800_000
 _KMH = 3.6
 _COURSE, _IS_NORTH, _IS_WEST, _IS_FIXED = 0x03FF, 0x0400, 0x0800, 0x1000
 _IS_WEST_OF_GREENWICH = 0x8
-_ACC, _LBS, _ALARM_BEHIND_LBS = 26, 18, 3
+_LBS, _ALARM_BEHIND_LBS = 18, 3
+_CELL_BYTES = {0x22: 8, 0xA0: 15}
+"""From the country's code on to the ignition; a byte more where that code has its first bit set."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FrameError(ValueError):
-    """Bytes that are no frame; the text says why."""
+    """Bytes that are no frame, or one without a position; the text says why. kind: of what is not
+    understood; None: of a position that is wrong.
+    """
+
+    def __init__(self, text: str, kind: str | None = "no frame") -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class Frame(NamedTuple):
@@ -61,6 +89,7 @@ class Frame(NamedTuple):
     kind: int
     content: bytes
     serial: bytes
+    is_long: bool = False
 
 
 def frame_bytes(head: bytes | bytearray) -> int | None:
@@ -86,15 +115,24 @@ def read_frame(frame: bytes) -> Frame:
     if frame[-2:] != _END:
         raise FrameError("a frame ends with 0d0a")
     if crc_itu(checked) != crc:
-        raise FrameError(f"the CRC is {crc_itu(checked):04x}, the frame says {crc:04x}")
-    kind = 2 if frame[:2] == _LONG else 1
-    return Frame(checked[kind], checked[kind + 1 : -2], checked[-2:])
+        right = f"{crc_itu(checked):04x}"
+        raise FrameError(f"the CRC is {right}, the frame says {crc:04x}", "damaged")
+    is_long = frame[:2] == _LONG
+    kind = 2 if is_long else 1
+    return Frame(checked[kind], checked[kind + 1 : -2], checked[-2:], is_long)
 
 
-def answer_to(frame: Frame) -> bytes:
-    """Return the frame that answers one: its kind and its serial number."""
-    checked = bytes((_LEAST_LENGTH, frame.kind)) + frame.serial
-    return _SHORT + checked + crc_itu(checked).to_bytes(2) + _END
+def answer_to(frame: Frame, content: bytes = b"") -> bytes:
+    """Return the frame that answers one: its kind and its serial number, in its form."""
+    length = (_LEAST_LENGTH + len(content)).to_bytes(2 if frame.is_long else 1)
+    checked = length + bytes((frame.kind,)) + content + frame.serial
+    begin = _LONG if frame.is_long else _SHORT
+    return begin + checked + crc_itu(checked).to_bytes(2) + _END
+
+
+def time_answer(frame: Frame, now: datetime) -> bytes:
+    """Return the frame that tells a device the time, which is in UTC."""
+    return answer_to(frame, bytes((now.year - 2000, now.month, now.day, *now.timetuple()[3:6])))
 
 
 def command_of(text: str) -> bytes:
@@ -120,7 +158,7 @@ def _gather(gathered: Gathered, payload: bytes) -> None:
     try:
         fixes = list(_fixes(payload))
     except FrameError as error:
-        gathered.refuse(Reason.UNDECODABLE, str(error))
+        gathered.refuse(Reason.UNDECODABLE, str(error), error.kind)
         return
     if len(fixes) == 1:
         gathered.add_lone(fixes[0])
@@ -147,18 +185,60 @@ def _frames(payload: bytes) -> Iterator[Frame]:
 
 def _fixes(payload: bytes) -> Iterator[Fix]:
     """Yield the fixes of a message. Raises FrameError."""
-    zone, has_position = timedelta(0), False
+    zone, imei = timedelta(0), b""
+    has_position, other = False, None
     for frame in _frames(payload):
         if frame.kind == LOGIN:
-            zone = _zone(frame.content)
-        elif frame.kind in POSITIONS | ALARMS:
+            zone, imei = _zone(frame.content), frame.content[:_IMEI_BYTES]
+        elif (position := _position(frame, imei)) is None:
+            other = frame
+        else:
             has_position = True
-            is_utc = frame.kind in (_IN_UTC, _ALARM_IN_UTC)
-            fix = _fix(frame, timedelta(0) if is_utc else zone)
+            fix = _fix(frame, position, zone if frame.kind in _IN_ZONE else timedelta(0))
             if fix is not None:
                 yield fix
-    if not has_position:
-        raise FrameError("no frame of a position")
+    if not has_position and (other is None or other.kind not in WITHOUT_POSITION):
+        raise FrameError(*_without_position(other))
+
+
+def _without_position(frame: Frame | None) -> tuple[str, str]:
+    if frame is None:
+        return "no frame of a position", "no frame"
+    kind = f"{frame.kind:02x}" if not frame.is_long else f"7979 {frame.kind:02x}"
+    size = len(frame.content)
+    return f"a frame of kind {kind}, with {size} bytes that are no position we know", kind
+
+
+def _position(frame: Frame, imei: bytes) -> bytes | None:
+    """Return the content of a frame from its position on; None where it has none. Raises
+    FrameError.
+    """
+    content = frame.content
+    if frame.kind in _SURE and len(content) < _POSITION.size:
+        least = f"it has {_POSITION.size} at least"
+        raise FrameError(f"a position of {len(content)} bytes, {least}", f"{frame.kind:02x}")
+    if imei and content.startswith(imei):
+        content = content[_IMEI_BYTES:]
+    elif frame.kind in _SURE:
+        return content
+    if frame.is_long and frame.kind in _WITH_LENGTH:
+        if content[_DATE_BYTES : _DATE_BYTES + 1] != bytes((_BLOCK_BYTES,)):
+            return None
+        content = content[:_DATE_BYTES] + content[_DATE_BYTES + 1 :]
+    return content if frame.kind in _SURE | _IF_PLAUSIBLE and _is_plausible(content) else None
+
+
+def _is_plausible(content: bytes) -> bool:
+    """Whether bytes begin with a position: a date, the length of the block, degrees, a course."""
+    if len(content) < _POSITION.size:
+        return False
+    *date, satellites, lat, lon, _, status = _POSITION.unpack_from(content)
+    try:
+        _time_ms(date, timedelta(0))
+    except FrameError:
+        return False
+    is_on_earth = lat <= 90 * _DEGREE and lon <= 180 * _DEGREE
+    return satellites >> 4 == _BLOCK_BYTES and is_on_earth and status & _COURSE <= 360
 
 
 def _zone(login: bytes) -> timedelta:
@@ -171,23 +251,21 @@ def _zone(login: bytes) -> timedelta:
     return -zone if said & _IS_WEST_OF_GREENWICH else zone
 
 
-def _fix(frame: Frame, zone: timedelta) -> Fix | None:
-    content, is_alarm = frame.content, frame.kind in ALARMS
-    if len(content) < _POSITION.size:
-        raise FrameError(f"a position of {len(content)} bytes, it has {_POSITION.size} at least")
+def _fix(frame: Frame, content: bytes, zone: timedelta) -> Fix | None:
+    """Return the fix of a position; None where nothing was fixed. Raises FrameError."""
     *date, satellites, lat, lon, speed, status = _POSITION.unpack_from(content)
     if not status & _IS_FIXED:
         return None
     more: dict[str, Any] = {}
-    if frame.kind == _IN_UTC and len(content) > _ACC:
-        more["ignition"] = content[_ACC] > 0
-    if is_alarm and (alarm := _alarm(content)):
+    if (ignition := _ignition(frame.kind, content)) is not None:
+        more["ignition"] = ignition
+    if frame.kind in _WITH_ALARM and (alarm := _alarm(content)):
         more["attributes"] = {"alarm": alarm}
     return Fix(
         time=_time_ms(date, zone),
         lat=lat / _DEGREE * (1 if status & _IS_NORTH else -1),
         lon=lon / _DEGREE * (-1 if status & _IS_WEST else 1),
-        seq=(crc32(content) & 0x7FFF or 1) if is_alarm else 0,
+        seq=0 if frame.kind in _SERIES else crc32(content) & 0x7FFF or 1,
         speed_mps=speed / _KMH,
         course_deg=status & _COURSE,
         satellites=satellites & 0x0F,
@@ -195,12 +273,21 @@ def _fix(frame: Frame, zone: timedelta) -> Fix | None:
     )
 
 
+def _ignition(kind: int, content: bytes) -> bool | None:
+    """Return the ignition behind the cell; None where the kind does not say it."""
+    cell_bytes = _CELL_BYTES.get(kind)
+    if cell_bytes is None or len(content) <= _LBS + cell_bytes:
+        return None
+    at = _LBS + cell_bytes + (content[_LBS] >> 7)
+    return content[at] > 0 if at < len(content) else None
+
+
 def _time_ms(date: Sequence[int], zone: timedelta) -> int:
     year, *rest = date
     try:
         local = datetime(2000 + year, *rest, tzinfo=UTC)  # pyright: ignore[reportArgumentType]
     except ValueError as error:
-        raise FrameError(f"the time: {error}") from None
+        raise FrameError(f"the time: {error}", None) from None
     return (local - zone - _EPOCH) // timedelta(milliseconds=1)
 
 

@@ -2,11 +2,11 @@
 
     *HQ,353588020068342,V1,062840,A,5241.1249,N,00954.9490,E,12.00,134,231013,FFFFFBFF#
 
-A sentence has two letters of the maker, the id of the device and a kind. Those whose kind begins
-with V have a position, but for V0 and V3; other kinds (cells, heartbeats) are no fixes. A position
-is eight fields in a row: the time, whether it is valid (A), latitude, longitude, speed in knots,
-course and the date; the clock is UTC. Angles are degrees and minutes, written in three ways. What
-is not valid is the last position known, and no fix.
+A sentence has two letters of the maker, the id of the device and a kind. Some kinds (cells,
+heartbeats) are known to have no position. In all others there should be one, else they are refused
+by their kind. A position is eight fields in a row: the time, whether it is valid (A), latitude,
+longitude, speed in knots, course and the date; the clock is UTC. Angles are degrees and minutes,
+written in three ways. What is not valid is the last position known, and no fix.
 
 The status, 8 hexadecimal digits, has the ignition in bit 10, unless all its bits are set: then the
 device says nothing by it. A report that is not of the series (V1) has a `seq` from its bytes, since
@@ -29,7 +29,7 @@ from telemetry.rejection import Reason
 
 HEAD = re.compile(rb"\*([A-Za-z]{2}),([0-9]{0,20}),([A-Z0-9]{1,8})(?=[,#])")
 """The maker, the id of the device and the kind of a sentence."""
-_WITHOUT_POSITION = frozenset({"V0", "V3"})
+WITHOUT_POSITION = frozenset({"V0", "V3", "HTBT", "NBR", "LINK"})
 _SERIES = "V1"
 _POSITION = re.compile(
     rb",([0-9]{6}),([ABV]?|[0-9]),([-0-9.]{4,16}),([NS]),([-0-9.]{4,16}),([EW])"
@@ -49,11 +49,6 @@ _IGNITION, _SAYS_NOTHING = 1 << 10, 0xFFFFFFFF
 _NAN = float("nan")
 
 
-def has_position(kind: str) -> bool:
-    """Return whether sentences of a kind are messages: the others are no fixes."""
-    return kind.startswith("V") and kind not in _WITHOUT_POSITION
-
-
 def decode_h02(payloads: Sequence[bytes]) -> Decoded:
     """Return fixes and rejections of `payloads`; `message` counts from 0."""
     return decode_each(payloads, _gather)
@@ -65,14 +60,18 @@ def last_h02_fix(payload: bytes) -> LastFix:
 
 
 class _Unreadable(ValueError):
-    """What is wrong with a sentence."""
+    """What is wrong with a sentence. kind: of one that is not understood."""
+
+    def __init__(self, text: str, kind: str | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 def _gather(gathered: Gathered, payload: bytes) -> None:
     try:
         fix = _fix(payload)
     except _Unreadable as error:
-        gathered.refuse(Reason.UNDECODABLE, str(error))
+        gathered.refuse(Reason.UNDECODABLE, str(error), error.kind)
         return
     if fix is None:
         gathered.add_array([])
@@ -84,16 +83,18 @@ def _fix(sentence: bytes) -> Fix | None:
     """Return the fix of a sentence; None where it has none. Raises _Unreadable."""
     head = HEAD.match(sentence)
     if head is None or sentence[-1:] != b"#":
-        raise _Unreadable("no whole sentence: it is *HQ, the device's id, a kind, fields, and #")
+        whole = "*HQ, the device's id, a kind, fields, and #"
+        raise _Unreadable(f"no whole sentence: it is {whole}", "no sentence")
     kind = head[3].decode()
-    if not has_position(kind):
+    if kind in WITHOUT_POSITION:
         return None
     found = _POSITION.search(sentence, head.end())
     if found is None:
         if _NOT_VALID in sentence:
             return None
         raise _Unreadable(
-            f"{kind} without a time, A or V, latitude, longitude, speed, course and date in a row"
+            f"{kind} without a time, A or V, latitude, longitude, speed, course and date in a row",
+            kind,
         )
     clock, validity, lat, north, lon, east, knots, course, date = found.groups()
     if not _IS_VALID.match(validity):

@@ -3,10 +3,10 @@
     $$D149,867047043162018,AAA,35,-1.264865,36.800705,211001105240,A,9,20,41.0,323,1,1697,1,0,...*E1
 
 A packet has a letter that counts on, its length from the first comma on, the IMEI, a command, and
-behind `*` the sum of all bytes before as two hexadecimal digits, CR and LF. Three commands have
+behind `*` the sum of all bytes before as two hexadecimal digits, CR and LF. Four commands have
 positions: AAA and AFF one as text; CCC and CCE several in binary, little-endian, whose times count
-seconds from 2000 on. Speed is in km/h, the clock is UTC. A position that is not valid (V) is the
-last one known, and no fix.
+seconds from 2000 on. Others are refused by their kind. Speed is in km/h, the clock is UTC. A
+position that is not valid (V) is the last one known, and no fix.
 
 An event that is not of a series (a change of course, a distance, an interval) has a `seq` from its
 bytes, since it may have the time of one that is; so has a further record of one time in a packet.
@@ -29,7 +29,7 @@ from telemetry.rejection import Reason
 
 HEAD = re.compile(rb"\$\$(.)([0-9]{1,4}),([0-9]{15}),([0-9A-Z]{3}),", re.DOTALL)
 """The letter of a packet, its length, the IMEI and the command."""
-POSITIONS = frozenset({"AAA", "AFF", "CCC", "CCE"})
+_POSITIONS = frozenset({"AAA", "AFF", "CCC", "CCE"})
 _END = b"\r\n"
 _TAIL_BYTES = 5  # *, checksum, CR, LF
 _POSITION = re.compile(
@@ -56,7 +56,13 @@ _SPEED, _COURSE, _HDOP, _ALTITUDE, _LONG_EVENT, _BATTERY = 0x08, 0x09, 0x0A, 0x0
 
 
 class PacketError(ValueError):
-    """Bytes that are no packet; the text says why."""
+    """Bytes that are no packet, or one without positions; the text says why. kind: of what is not
+    understood.
+    """
+
+    def __init__(self, text: str, kind: str | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class _Record(NamedTuple):
@@ -76,11 +82,11 @@ def checksum(packet: bytes) -> bytes:
 def check(packet: bytes) -> None:
     """Raise PacketError where a packet did not arrive as it was sent."""
     if packet[-2:] != _END or packet[-_TAIL_BYTES : 1 - _TAIL_BYTES] != b"*":
-        raise PacketError("a packet ends with *, a checksum, CR and LF")
+        raise PacketError("a packet ends with *, a checksum, CR and LF", "no packet")
     right, stated = checksum(packet[: 1 - _TAIL_BYTES]), packet[1 - _TAIL_BYTES : -2]
     if right != stated.upper():
         shown = stated.decode("ascii", "backslashreplace")
-        raise PacketError(f"the checksum is {right.decode()}, the packet says {shown}")
+        raise PacketError(f"the checksum is {right.decode()}, the packet says {shown}", "damaged")
 
 
 def records_of(packet: bytes) -> int:
@@ -106,11 +112,12 @@ def _gather(gathered: Gathered, payload: bytes) -> None:
         check(payload)
         head = HEAD.match(payload)
         if head is None:
-            raise PacketError("a packet is $$, a letter, its length, the IMEI and a command")
+            begin = "$$, a letter, its length, the IMEI and a command"
+            raise PacketError(f"a packet is {begin}", "no packet")
         command, body = head[4].decode(), payload[head.end() : -_TAIL_BYTES]
         fixes = _fixes(command, body)
     except PacketError as error:
-        gathered.refuse(Reason.UNDECODABLE, str(error))
+        gathered.refuse(Reason.UNDECODABLE, str(error), error.kind)
         return
     if len(fixes) > MAX_FIXES_PER_MESSAGE:
         gathered.refuse(Reason.OVERSIZE, oversize_array(len(fixes)))
@@ -126,10 +133,10 @@ def _fixes(command: str, body: bytes) -> dict[int, Fix]:
         records = map(_of_ccc, _ccc_packets(body))
     elif command == "CCE":
         records = _of_cce(body)
-    elif command in POSITIONS:
+    elif command in _POSITIONS:
         records = iter([_of_text(command, body)])
     else:
-        records = iter(())
+        raise PacketError(f"{command} has no position that we know", command)
     fixes, times = dict[int, Fix](), set[int]()
     for number, record in enumerate(records):
         if record.fix is None:
@@ -147,7 +154,8 @@ def _of_text(command: str, body: bytes) -> _Record:
     if found is None:
         raise PacketError(
             f"{command} without an event, latitude, longitude, time, A or V, satellites, signal,"
-            " speed, course, HDOP and altitude in a row"
+            " speed, course, HDOP and altitude in a row",
+            command,
         )
     event, lat, lon, time, validity, satellites, speed, course, hdop, altitude = (
         text.decode() for text in found.groups()

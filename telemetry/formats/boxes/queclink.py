@@ -6,8 +6,9 @@ A report has a header, the version of the protocol, the IMEI, fields that differ
 device, and the number that an acknowledgement repeats. Whatever else it has, a position is seven
 fields in a row: HDOP, km/h, course, altitude, longitude, latitude and the time in UTC. With HDOP 0
 it is the last position known, and no fix. `+BUFF` is a report that was kept for later. Reports
-without a position (a state, a battery) are no fixes. A report that is not one of a series has a
-`seq` from its bytes, since it may have the time of one that is.
+without coordinates (a state, a battery) are no fixes; one that has some but no such row is refused
+by its kind. A report that is not one of a series has a `seq` from its bytes, since it may have the
+time of one that is.
 
 The maker's description: TRACGL300AN001, "@Track Air Interface Protocol".
 """
@@ -33,6 +34,7 @@ _POSITION = re.compile(
     rb",([0-9]{1,2}(?:\.[0-9])?),([0-9]{1,3}(?:\.[0-9])?)?,([0-9]{1,3})?,(-?[0-9]{1,5}(?:\.[0-9])?)?"
     rb",(-?[0-9]{1,3}\.[0-9]{6}),(-?[0-9]{1,2}\.[0-9]{6}),([0-9]{14})(?=,)"
 )
+_COORDINATES = re.compile(rb",-?[0-9]{1,3}\.[0-9]{4,},-?[0-9]{1,2}\.[0-9]{4,},")
 _SERIES = frozenset({"GTFRI", "GTERI"})
 _KMH = 3.6
 _NAN = float("nan")
@@ -51,11 +53,15 @@ def last_queclink_fix(payload: bytes) -> LastFix:
 def _gather(gathered: Gathered, payload: bytes) -> None:
     head = HEAD.match(payload)
     if head is None or payload[-1:] != b"$":
-        gathered.refuse(Reason.UNDECODABLE, "no whole report of @Track in ASCII")
+        gathered.refuse(Reason.UNDECODABLE, "no whole report of @Track in ASCII", "no report")
+        return
+    report, places = head[2].decode(), list(_POSITION.finditer(payload))
+    if not places and _COORDINATES.search(payload):
+        row = "HDOP, km/h, course, altitude, longitude, latitude and time in a row"
+        gathered.refuse(Reason.UNDECODABLE, f"{report} without {row}", report)
         return
     try:
-        report = head[2].decode()
-        found = [_fix(report, place) for place in _POSITION.finditer(payload) if float(place[1])]
+        found = [_fix(report, place) for place in places if float(place[1])]
     except ValueError as error:
         gathered.refuse(Reason.UNDECODABLE, f"the time: {error}")
         return

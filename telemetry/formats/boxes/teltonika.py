@@ -50,7 +50,11 @@ _CODECS = {
 
 
 class _PacketError(ValueError):
-    """A packet that cannot be read; the text says why."""
+    """A packet that cannot be read; the text says why. kind: of what is not understood."""
+
+    def __init__(self, text: str, kind: str | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 def decode_teltonika(payloads: Sequence[bytes]) -> Decoded:
@@ -62,7 +66,7 @@ def _gather(gathered: Gathered, payload: bytes) -> None:
     try:
         fixes = dict(_fixes(payload))
     except _PacketError as error:
-        gathered.refuse(Reason.UNDECODABLE, str(error))
+        gathered.refuse(Reason.UNDECODABLE, str(error), error.kind)
     else:
         gathered.add_some(fixes)
 
@@ -114,18 +118,21 @@ def _fixes(packet: bytes) -> Iterator[tuple[int, Fix]]:
 def _opened(packet: bytes) -> tuple[_Codec, int]:
     """Return the codec and the number of records of a packet that is whole."""
     if len(packet) < _LEAST_BYTES:
-        raise _PacketError(f"a packet of {len(packet)} bytes, it has {_LEAST_BYTES} at least")
+        least = f"it has {_LEAST_BYTES} at least"
+        raise _PacketError(f"a packet of {len(packet)} bytes, {least}", "no packet")
     preamble, length, number, count = _HEAD.unpack_from(packet)
     if preamble != bytes(4):
-        raise _PacketError("a packet begins with four bytes of zero")
+        raise _PacketError("a packet begins with four bytes of zero", "no packet")
     data = packet[8:-_CRC_BYTES]
     if length != len(data):
-        raise _PacketError(f"{len(data)} bytes of data, the packet says {length}")
+        raise _PacketError(f"{len(data)} bytes of data, the packet says {length}", "no packet")
     crc, stated = crc_16(data), int.from_bytes(packet[-_CRC_BYTES:])
     if crc != stated:
-        raise _PacketError(f"the CRC of the data is {crc:04x}, the packet says {stated:04x}")
+        text = f"the CRC of the data is {crc:04x}, the packet says {stated:04x}"
+        raise _PacketError(text, "damaged")
     if number not in _CODECS:
-        raise _PacketError(f"codec {number:#04x} has no positions; 8, 8 Extended and 16 have")
+        text = f"codec {number:#04x} has no positions; 8, 8 Extended and 16 have"
+        raise _PacketError(text, f"codec {number:02x}")
     if count != data[-1]:
         raise _PacketError(f"{count} records at the begin of the data, {data[-1]} at its end")
     return _CODECS[number], count

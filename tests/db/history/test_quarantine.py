@@ -53,6 +53,27 @@ async def test_the_same_refusal_within_one_batch_is_one_row(database: DatabaseUn
         assert await cursor.fetchall() == [("t\\0", "a\\0b", 2)]
 
 
+async def test_of_what_nobody_understands_the_first_is_kept_and_the_others_are_counted(
+    database: DatabaseUnderTest,
+) -> None:
+    topic, other = f"trackers/{new_id()}/gt06", f"trackers/{new_id()}/gt06"
+
+    def strange(number: int, topic: str, alike: str) -> Refusal:
+        return Refusal(
+            None, None, topic, "undecodable", "", (), b"%d" % number, message=number, alike=alike
+        )
+
+    async with await connect(database.url("opsc_ingest"), "test") as conn:
+        await quarantine.keep(conn, [strange(0, topic, "94/1"), strange(1, topic, "94/1")], NOW)
+        await quarantine.keep(conn, [strange(2, topic, "94/1"), strange(3, topic, "94/2")], NOW)
+        await quarantine.keep(conn, [strange(4, topic, "28/1"), strange(5, other, "94/1")], NOW)
+        cursor = await conn.execute(
+            "SELECT payload, seen FROM quarantine WHERE topic IN (%s, %s) ORDER BY payload",
+            (topic, other),
+        )
+        assert await cursor.fetchall() == [(b"0", 3), (b"3", 1), (b"4", 1), (b"5", 1)]
+
+
 def test_what_has_no_organization_shares_one_bound() -> None:
     assert _refusal(1).usage_key == NO_TRACKER
     assert Refusal(new_id(), new_id(), "t", "rate", "", (), b"").usage_key != NO_TRACKER

@@ -11,9 +11,11 @@ PLACE = bytes.fromhex("cf027ac7eb0c46584900148f01cc00287d001fb8")
 LAT, LON = 0x027AC7EB / 1_800_000, 0x0C465849 / 1_800_000
 
 
-def frame(kind: int, content: bytes, serial: int = 1) -> bytes:
-    checked = bytes((len(content) + 5, kind)) + content + serial.to_bytes(2)
-    return b"\x78\x78" + checked + crc_itu(checked).to_bytes(2) + b"\r\n"
+def frame(kind: int, content: bytes, serial: int = 1, *, is_long: bool = False) -> bytes:
+    length = (len(content) + 5).to_bytes(2 if is_long else 1)
+    checked = length + bytes((kind,)) + content + serial.to_bytes(2)
+    begin = b"\x79\x79" if is_long else b"\x78\x78"
+    return begin + checked + crc_itu(checked).to_bytes(2) + b"\r\n"
 
 
 def position(at: datetime, serial: int = 1) -> bytes:

@@ -111,15 +111,19 @@ def h02() -> H02:
     return H02(lambda: NOW)
 
 
+def gt06() -> Gt06:
+    return Gt06(lambda: NOW)
+
+
 STREAMS: Sequence[tuple[Callable[[], DeviceProtocol], bytes]] = (
     (Teltonika, TELTONIKA),
-    (Gt06, GT06),
+    (gt06, GT06),
     (Queclink, QUECLINK),
     (h02, H02_SENTENCES),
     (Meitrack, MEITRACK),
 )
 DATAGRAMS: Sequence[tuple[Callable[[], DeviceProtocol], bytes]] = (
-    *((make, stream) for make, stream in STREAMS if make not in (Teltonika, Gt06)),
+    *((make, stream) for make, stream in STREAMS if make not in (Teltonika, gt06)),
     (TeltonikaDatagram, TELTONIKA_DATAGRAM),
 )
 LONGEST = MAX_DATA_BYTES + 12

@@ -6,20 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.tcp.gt06 import Gt06
 from listener.tcp.meitrack import Meitrack
-from listener.tcp.protocol import Answer, Damaged, DeviceProtocol, Login, Packet, Question
+from listener.tcp.protocol import (
+    Answer,
+    Counted,
+    Damaged,
+    DeviceProtocol,
+    Login,
+    Packet,
+    Question,
+)
 from listener.tcp.queclink import Queclink
 from listener.tcp.teltonika import Teltonika, TeltonikaDatagram
 from telemetry.formats.boxes.crc import crc_16
 from telemetry.formats.decode import Format, decode, format_of
 from tests.listener.tcp.boxes import login
+from tests.listener.tcp.gt06_devices import frame
 from tests.listener.tcp.streams import (
     DATAGRAMS,
     GT06,
     GT06_ALARM,
     GT06_ERROR,
     GT06_HEARTBEAT,
+    GT06_ICCID,
     GT06_LOGIN,
     GT06_POSITION,
     GT06_RELAY,
@@ -30,6 +39,7 @@ from tests.listener.tcp.streams import (
     IMEI,
     LONGEST,
     MEITRACK,
+    MEITRACK_ANSWER,
     MEITRACK_CONFIRMED,
     MEITRACK_REPORT,
     MEITRACK_SEVERAL,
@@ -47,6 +57,7 @@ from tests.listener.tcp.streams import (
     TELTONIKA_LINE,
     TWO,
     events,
+    gt06,
     h02,
 )
 
@@ -71,7 +82,7 @@ def test_a_box_signs_in_and_sends() -> None:
 def test_a_packet_with_a_wrong_crc_is_asked_for_again() -> None:
     wrong = TWO[:-1] + b"\0"
     said, _ = events(Teltonika(), [login(IMEI) + wrong + TWO])
-    assert said[1:] == [Damaged(bytes(4)), Packet(TWO, b"\0\0\0\x02")]
+    assert said[1:] == [Damaged(wrong, bytes(4)), Packet(TWO, b"\0\0\0\x02")]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +90,7 @@ def test_a_packet_with_a_wrong_crc_is_asked_for_again() -> None:
     [
         (Teltonika, "getinfo", TELTONIKA_GETINFO),
         (Teltonika, "getio", TELTONIKA_GETIO),
-        (Gt06, "Relay,1#", GT06_RELAY),
+        (gt06, "Relay,1#", GT06_RELAY),
     ],
 )
 def test_a_command_is_framed_as_makers_and_others_have_it(
@@ -102,13 +113,13 @@ def test_a_command_is_framed_as_makers_and_others_have_it(
         ),
         (Teltonika, login(IMEI), TELTONIKA_BYTES, "010300010015d5c5"),
         (
-            Gt06,
+            gt06,
             GT06_LOGIN,
             GT06_STATUS,
             "Battery:5.56V,NORMAL; GPRS*Link Up GSM Signal Level:Strong; GPS:OFF;   LOCK:OFF;"
             " BT MAC:B4A828044462;",
         ),
-        (Gt06, GT06_LOGIN, GT06_ERROR, "Command error!"),
+        (gt06, GT06_LOGIN, GT06_ERROR, "Command error!"),
     ],
 )
 def test_an_answer_is_text_or_hexadecimal(
@@ -119,7 +130,7 @@ def test_an_answer_is_text_or_hexadecimal(
     assert answer.text == text
 
 
-@pytest.mark.parametrize("make", [Teltonika, Gt06])
+@pytest.mark.parametrize("make", [Teltonika, gt06])
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200))
 def test_any_command_is_a_frame_that_the_protocol_itself_can_read(
     make: Callable[[], DeviceProtocol], text: str
@@ -133,13 +144,14 @@ def test_any_command_is_a_frame_that_the_protocol_itself_can_read(
 
 
 def test_a_gt06_device_signs_in_and_is_answered_as_the_maker_has_it() -> None:
-    said, is_broken = events(Gt06(), [GT06])
+    said, is_broken = events(gt06(), [GT06])
     assert not is_broken
     assert said == [
         Login("123456789012345", bytes.fromhex("787805010001d9dc0d0a")),
         Question(bytes.fromhex("78780513000f008f0d0a")),
         Packet(GT06_LOGIN + GT06_POSITION, b""),
-        Answer("<ICCID:89882390000097302650>"),
+        Counted("28"),
+        Answer("<ICCID:89882390000097302650>", unasked=Packet(GT06_LOGIN + GT06_ICCID, b"")),
         Packet(GT06_LOGIN + GT06_ALARM, bytes.fromhex("78780526000c8d070d0a")),
     ]
 
@@ -153,6 +165,7 @@ def test_a_device_of_queclink_is_known_by_its_first_report_and_answered_as_the_m
         Login("135790246811220", b""),
         Question(b"+SACK:GTHBD,1A0401,11F0$"),
         Packet(QUECLINK_REPORT, b"+SACK:11F1$"),
+        Counted("ACK"),
         Packet(QUECLINK_REPORT, b"+SACK:11F1$"),
     ]
 
@@ -194,14 +207,16 @@ def test_a_device_of_meitrack_hears_what_it_may_delete() -> None:
         Login("369800014090021", b""),
         Packet(MEITRACK_SEVERAL, b"@@X27,369800014090021,CCC,1*E4\r\n"),
         Login("353358017784062", b""),
+        Packet(MEITRACK_ANSWER, b""),
     ]
 
 
-def test_a_packet_of_meitrack_with_a_wrong_checksum_is_passed_over() -> None:
+def test_a_packet_of_meitrack_with_a_wrong_checksum_is_no_message() -> None:
     wrong = MEITRACK_REPORT.replace(b"*E1", b"*E2")
     said, is_broken = events(Meitrack(), [wrong + MEITRACK_REPORT])
     assert not is_broken
-    assert said == [Damaged(b""), Login("867047043162018", b""), Packet(MEITRACK_REPORT, b"")]
+    sent = [Login("867047043162018", b""), Packet(MEITRACK_REPORT, b"")]
+    assert said == [Damaged(wrong, b""), *sent]
 
 
 def test_a_datagram_of_teltonika_is_a_packet_and_answered_as_the_maker_has_it() -> None:
@@ -246,14 +261,39 @@ def test_any_datagram_at_all(noise: bytes) -> None:
         decode(payloads, [Format.TELTONIKA_IMEI] * len(payloads))
 
 
-def test_a_frame_with_a_wrong_crc_is_passed_over() -> None:
-    said, _ = events(Gt06(), [GT06_LOGIN + GT06_POSITION[:-3] + b"\0\r\n" + GT06_HEARTBEAT])
-    assert said[1:] == [Damaged(b""), Question(bytes.fromhex("78780513000f008f0d0a"))]
+def test_a_frame_with_a_wrong_crc_is_no_message() -> None:
+    wrong = GT06_POSITION[:-3] + b"\0\r\n"
+    said, _ = events(gt06(), [GT06_LOGIN + wrong + GT06_HEARTBEAT])
+    assert said[1:] == [Damaged(wrong, b""), Question(bytes.fromhex("78780513000f008f0d0a"))]
+
+
+def test_a_gt06_frame_without_a_length_ends_with_its_line() -> None:
+    """Of the tests of Traccar: a list of networks."""
+    networks = bytes.fromhex("787800691710231108500200cc080c4e2fa5640c4e2fa66e0d0a")
+    said, is_broken = events(gt06(), [GT06_LOGIN + networks + GT06_HEARTBEAT])
+    assert not is_broken
+    heartbeat = Question(bytes.fromhex("78780513000f008f0d0a"))
+    assert said[1:] == [Packet(GT06_LOGIN + networks, b""), heartbeat]
+
+
+def test_a_gt06_device_that_asks_for_the_time_is_told_it_in_utc() -> None:
+    said, _ = events(gt06(), [GT06_LOGIN + frame(0x8A, b"", 7)])
+    assert said[1:] == [Question(frame(0x8A, bytes((26, 1, 31, 12, 0, 0)), 7))]
+
+
+@pytest.mark.parametrize("kind", [0x16, 0x19, 0x26, 0x27, 0x32, 0x95, 0xA4, 0xA5])
+def test_an_alarm_of_gt06_is_answered_in_its_form_whatever_it_says(kind: int) -> None:
+    short, long = (frame(kind, b"any", 7, is_long=is_long) for is_long in (False, True))
+    said, _ = events(gt06(), [GT06_LOGIN + short + long])
+    assert said[1:] == [
+        Packet(GT06_LOGIN + short, frame(kind, b"", 7)),
+        Packet(GT06_LOGIN + long, frame(kind, b"", 7, is_long=True)),
+    ]
 
 
 @pytest.mark.parametrize("stream", [GT06_POSITION, GT06_LOGIN + b"-" + GT06_POSITION])
 def test_what_is_no_login_or_no_frame_is_no_protocol(stream: bytes) -> None:
-    assert events(Gt06(), [stream])[1]
+    assert events(gt06(), [stream])[1]
 
 
 @pytest.mark.parametrize(("make", "stream"), STREAMS)
@@ -307,8 +347,9 @@ def test_any_bytes_at_all(make: Callable[[], DeviceProtocol], stream: bytes, noi
         (Teltonika, b"\x7f\xff"),
         (Teltonika, login(IMEI) + b"\0\0\0\0\x7f\xff\xff\xff"),
         (Teltonika, login(IMEI) + bytes(8)),
-        (Gt06, b"\x79\x79\xff\xff"),
-        (Gt06, b"\x78\x78\0"),
+        (gt06, b"\x79\x79\xff\xff"),
+        (gt06, b"\x78\x78\1"),
+        (gt06, GT06_LOGIN + b"\x78\x78\0" + bytes(260)),
         (Queclink, b"+" + 4096 * b"x"),
         (Queclink, b"GET / HTTP/1.1"),
         (Queclink, b"+RESP:GTFRI,210102,A10000499AEF9B,,0$"),

@@ -49,6 +49,20 @@ async def test_strangers_and_rubbish_are_not_answered(system: System, tenant: Te
     radio.close()
 
 
+async def test_what_a_datagram_says_and_nobody_understands_is_kept_once_an_hour(
+    system: System, tenant: Tenant
+) -> None:
+    imei = await claimed(tenant)
+    radio, heartbeat = Radio(system.h02_port), f"*HQ,{imei},HTBT#".encode()
+    assert await radio.asked(heartbeat) == heartbeat
+    for number in range(3):
+        radio.send(f"*HQ,{imei},XT,{number}#".encode())
+    radio.send(heartbeat + b"$\x91\x80")
+    kept = "SELECT seen FROM quarantine WHERE reason = 'undecodable' ORDER BY seen"
+    await until(lambda: tenant.rows(kept) == [(1,), (3,)])
+    radio.close()
+
+
 async def test_who_sends_is_shown_and_has_the_places_of_its_imei(
     system: System, tenant: Tenant
 ) -> None:
