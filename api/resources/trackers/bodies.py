@@ -12,7 +12,7 @@ from api.request.paging import SortedQuery
 from api.request.resource import item_of
 from api.resources.trackers.assignment import Assignment
 from telemetry.formats.encrypted import MOST_KEY_BYTES
-from telemetry.imei import is_imei
+from telemetry.imei import has_wrong_check_digit
 
 _INCLUDED = "(last_seen_at|connection)"
 _INCLUDE = f"^{_INCLUDED}(,{_INCLUDED})*$"
@@ -36,20 +36,10 @@ _ASSIGNED = ConfigDict(
 )
 _Name = Annotated[fields.Name, Field(examples=["Tracker of truck 7"])]
 _IMEI = "^([0-9]{10}|[0-9]{15})$"
-_IMEI_DIGITS = 15
-
-
-def _checked_imei(value: str) -> str:
-    if len(value) == _IMEI_DIGITS and not is_imei(value):
-        raise PydanticCustomError("imei", "is no IMEI: the last of its 15 digits checks the others")
-    return value
-
-
 _Imei = Annotated[
     str,
-    StringConstraints(min_length=10, max_length=_IMEI_DIGITS),
+    StringConstraints(min_length=10, max_length=15),
     fields.shaped(_IMEI, "must be the 15 digits of an IMEI, or the 10 of a device of H02"),
-    AfterValidator(_checked_imei),
     Field(examples=["356938035643809"], json_schema_extra={"pattern": _IMEI}),
 ]
 
@@ -83,6 +73,10 @@ class TrackerItem(BaseModel):
     name: _Name | None
     external_id: _ExternalId | None = Field(description="IMEI, uniqueId, devEui: unique")
     imei: _Imei | None = Field(description="by which a device without a secret sends as it")
+    imei_has_wrong_check_digit: bool = Field(
+        description="a warning: the last of its 15 digits does not check the others. Some makers"
+        " number so; else it is mistyped"
+    )
     receipts: bool = Field(description="whether each message is answered after its commit")
     is_punch_terminal: bool = Field(description="whether it takes punches of every employee")
     asset_id: fields.AssetId | None = Field(description="the asset that it is on now")
@@ -209,7 +203,10 @@ class OneTrackerQuery(fields.Query):
     include: Include = None
 
 
-tracker_item = item_of(TrackerItem)
+tracker_item = item_of(
+    TrackerItem,
+    imei_has_wrong_check_digit=lambda row: row.imei is not None and has_wrong_check_digit(row.imei),
+)
 """Return a TrackerItem, without what is included."""
 
 

@@ -382,6 +382,7 @@ tracker = Tracker
 asset = Maschine
 name-of-machine = Name der Maschine
 imei = IMEI einer Box
+imei-wrong-check-digit = Die letzte Ziffer prüft die anderen nicht. Vergleichen Sie sie mit der Box: manche Hersteller nummerieren so.
 imei-hint = Nur wenn das Gerät eine Box ohne Geheimnis ist, die über TCP oder UDP sendet: 15 Ziffern, oder die 10 eines Geräts, das H02 spricht.
 external-id = Kennung im Gateway (external_id)
 external-id-hint = Nur wenn ein Gateway für das Gerät weiterleitet: die IMEI oder DevEUI, wie das Gateway sie schreibt.

@@ -382,6 +382,7 @@ tracker = Tracker
 asset = Machine
 name-of-machine = Name of the machine
 imei = IMEI of a box
+imei-wrong-check-digit = The last digit does not check the others. Compare it with the box: some makers number so.
 imei-hint = Only where the device is a box without a secret, which sends by TCP or UDP: 15 digits, or the 10 of a device that speaks H02.
 external-id = Id at the gateway (external_id)
 external-id-hint = Only where a gateway forwards for the device: the IMEI or the DevEUI, as the gateway writes it.

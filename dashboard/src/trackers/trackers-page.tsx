@@ -78,11 +78,12 @@ export function TrackersPage() {
   const columns: Column<Tracker>[] = [
     {
       title: 'tracker',
-      cell: ({ id, name, external_id, imei }) => (
+      cell: ({ id, name, external_id, imei, imei_has_wrong_check_digit: isWrong }) => (
         <>
           {name ?? id}
           {external_id !== null && <code className="small detail">{external_id}</code>}
           {imei !== null && <code className="small detail">IMEI {imei}</code>}
+          {isWrong && <span className="small detail">{say('imei-wrong-check-digit')}</span>}
         </>
       ),
     },

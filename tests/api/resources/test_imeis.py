@@ -78,10 +78,21 @@ async def test_a_batch_claims_each_imei_once(north: Organization) -> None:
     assert [tracker["imei"] for tracker in made.json["data"]] == [one, two]
 
 
-async def test_fifteen_digits_that_check_each_other_are_an_imei(north: Organization) -> None:
+async def test_a_wrong_check_digit_is_a_warning(north: Organization) -> None:
     imei = new_imei()
     wrong = imei[:-1] + str((int(imei[-1]) + 1) % 10)
-    for text in (wrong, imei[:-1], imei + "0", "x" * 15, "٣" * 15):
+    warned = dict[str, bool]()
+    for number in (imei, wrong, new_imei()[4:14]):
+        made = await north.dispatcher.post("/v1/trackers", {"imei": number})
+        assert (made.status, made.json["imei"]) == (201, number)
+        shown = (await north.viewer.get(f"/v1/trackers/{made.json['id']}")).json
+        warned[number] = shown["imei_has_wrong_check_digit"]
+    assert list(warned.values()) == [False, True, False]
+
+
+async def test_an_imei_has_fifteen_digits(north: Organization) -> None:
+    imei = new_imei()
+    for text in (imei[:-1], imei + "0", "x" * 15, "٣" * 15):
         refused = await north.dispatcher.post("/v1/trackers", {"imei": text})
         assert refused.status == 422, text
         assert refused.json["errors"][0]["pointer"] == "/imei"

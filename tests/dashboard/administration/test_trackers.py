@@ -78,6 +78,12 @@ async def test_a_machine_is_added_with_the_imei_of_its_box(pages: Pages, org: Or
     await page.get_by_role("button", name="Add the machine").click()
     row = page.get_by_role("row", name="Excavator 1")
     await expect(row).to_contain_text("IMEI 490154203237518")
+    await expect(row).not_to_contain_text("The last digit does not check the others")
+    await name.fill("Excavator 2")
+    await imei.fill("490154203237519")
+    await page.get_by_role("button", name="Add the machine").click()
+    row = page.get_by_role("row", name="Excavator 2")
+    await expect(row).to_contain_text("The last digit does not check the others")
 
 
 async def test_a_command_is_sent_answered_and_another_one_cancelled(
