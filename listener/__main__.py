@@ -31,7 +31,7 @@ from listener.settings import ListenSettings
 from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
 from listener.stored.writes import keep_written
-from listener.tcp.connection import TcpDevice
+from listener.tcp.connection import USER_TIMEOUT_MS, TcpDevice
 from listener.tcp.datagrams import DatagramDoor
 from listener.tcp.gt06 import Gt06
 from listener.tcp.h02 import H02
@@ -49,7 +49,6 @@ BACKLOG = 4_096
 BUFFER_BYTES = 64 * 1024
 """The kernel's, of each connection and direction; it would lend megabytes to those who do not read.
 """
-USER_TIMEOUT_MS = 60_000
 RESERVED_FILES = 32
 """Descriptors for the link, the database and the page, beside those of connections."""
 WRITE_S = 5.0

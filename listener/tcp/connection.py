@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from db.listener.commands import TakenCommand
-from listener.devices.bounds import SHARE_MESSAGES, TokenBucket
+from listener.devices.bounds import SHARE_MESSAGES, TokenBucket, is_within
 from listener.devices.connection import (
     LEAVE_S,
     UNREAD_BYTES,
@@ -24,6 +24,8 @@ from listener.devices.connection import (
 from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, Origin, PlainMessage
 from listener.stored.identities import Identity
 from listener.stored.presence import ConnectedDevice
+from listener.tcp.places import LOOK_S, SILENT_S, WAIT_S, ByImei
+from listener.tcp.probes import PROBE_S, probe, probe_no_more
 from listener.tcp.protocol import (
     Answer,
     Counted,
@@ -42,7 +44,11 @@ if TYPE_CHECKING:
     from listener.worker import Worker
 
 SIGN_IN_S = 10.0
-"""From accept to the end of the sign-in."""
+"""From accept to the IMEI."""
+USER_TIMEOUT_MS = 60_000
+"""Of the kernel, for what the other side does not acknowledge."""
+PROBE_AGAIN_S = 20.0
+"""A connection that answered a probe is left alone so long."""
 FRAME_S = 30.0
 """From the first byte of a frame to its last."""
 IDLE_S = 7_200.0
@@ -76,10 +82,12 @@ class TcpDevice(asyncio.Protocol):
         "_frame_since_s",
         "_imei",
         "_is_paused",
+        "_is_probed",
         "_is_signing_in",
         "_leaving_since_s",
         "_noted_s",
         "_pending",
+        "_probed_s",
         "_protocol",
         "_transport",
         "_worker",
@@ -102,9 +110,9 @@ class TcpDevice(asyncio.Protocol):
         self._pending: deque[_Pending] = deque()
         self._command: TakenCommand | None = None  # that was sent last, until it is answered
         self._damaged = self._counted_bytes = 0
-        self._is_signing_in = self._is_paused = self.is_closing = False
+        self._is_signing_in = self._is_paused = self._is_probed = self.is_closing = False
         self.heard_s = self._frame_since_s = worker.now_s()
-        self._noted_s = float("-inf")
+        self._noted_s = self._probed_s = float("-inf")
         self._leaving_since_s: float | None = None
 
     # The socket -----------------------------------------------------------------------------
@@ -221,12 +229,11 @@ class TcpDevice(asyncio.Protocol):
 
     def _handle_damaged(self, event: Damaged) -> None:
         self._damaged += 1
+        self._pending.append(_Pending(event.answer))
+        self._answer()
         self._keep(event.frame)
         if self._damaged > MOST_DAMAGED:
             self.leave(0, "damaged frames")
-        else:
-            self._pending.append(_Pending(event.answer))
-            self._answer()
 
     def _handle_answer(self, answer: Answer) -> None:
         """Note what the device says to the command; without one it is nobody's answer."""
@@ -289,18 +296,49 @@ class TcpDevice(asyncio.Protocol):
         elif worker.holding.bytes > worker.holding.max_bytes:
             worker.metrics.refused.labels("memory").inc()
             self.close()
-        elif not self._has_place(identity):
+        elif not await self._waited_for_place(identity, login):
             worker.metrics.refused.labels("connections of an imei").inc()
             self.close()
         else:
             self._begin(identity, login)
 
+    async def _waited_for_place(self, identity: Identity, login: Login) -> bool:
+        """Wait for a place among the connections of the IMEI; True: this one is there now."""
+        worker = self._worker
+        until_s = worker.now_s() + WAIT_S
+        while not self._has_place(identity):
+            await asyncio.sleep(LOOK_S)
+            is_gone = self.is_closing or self._leaving_since_s is not None
+            is_known = worker.identities.of_imei(login.imei) == identity
+            if is_gone or not is_known or worker.now_s() > until_s:
+                return False
+        return True
+
     def _has_place(self, identity: Identity) -> bool:
-        """Whether there is a place among the connections of the IMEI; this one is there then."""
         owner, now = (identity.org_id, identity.tracker_id), datetime.now(UTC)
         takes_commands = self._protocol.command is not None
         self.connected = ConnectedDevice(*owner, self.address, None, now, takes_commands)
         return self._worker.places.enter(identity.tracker_id, self, self._worker.now_s())
+
+    is_connection = True
+
+    def find_out_if_there(self, now_s: float) -> None:
+        """Let the connection end soon if the device is not there any more."""
+        assert self._transport is not None
+        if now_s - self._probed_s >= PROBE_AGAIN_S and not self._is_proxied:
+            self._probed_s, self._is_probed = now_s, True
+            probe(self._transport, now_s - self.heard_s)
+
+    def gives_way(self, newcomer: ByImei, now_s: float) -> bool:
+        """Whether a silent one behind a proxy makes place: there a probe finds out nothing."""
+        is_silent = now_s - self.heard_s >= SILENT_S
+        return is_silent and newcomer.is_connection and self._is_proxied
+
+    @property
+    def _is_proxied(self) -> bool:
+        assert self._transport is not None
+        networks = self._worker.settings.proxy_networks
+        return is_within(peer_address(self._transport), networks)
 
     def _begin(self, identity: Identity, login: Login) -> None:
         worker = self._worker
@@ -376,10 +414,14 @@ class TcpDevice(asyncio.Protocol):
         """Keep the clocks: of the sign-in, of a frame, of silence, of the last answers."""
         if self.is_closing:
             return
+        if self._is_probed and now_s - self._probed_s > PROBE_S + 1:
+            assert self._transport is not None
+            self._is_probed = False
+            probe_no_more(self._transport, USER_TIMEOUT_MS)
         if self._leaving_since_s is not None:
             self._end_if_answered()
         elif self.identity is None:
-            if now_s - self._frame_since_s > SIGN_IN_S:
+            if not self._is_signing_in and now_s - self._frame_since_s > SIGN_IN_S:
                 self.end(0, "no sign-in")
         elif self._is_known():
             if now_s - self.heard_s > IDLE_S:

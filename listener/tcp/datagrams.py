@@ -24,6 +24,7 @@ from listener.link.outbox import MESSAGE_OVERHEAD_BYTES, PlainMessage
 from listener.stored.identities import Identity
 from listener.stored.presence import ConnectedDevice
 from listener.tcp.connection import IDLE_S, NOTED_EVERY_S
+from listener.tcp.places import SILENT_S, ByImei
 from listener.tcp.protocol import (
     SAMPLE_BYTES,
     Answer,
@@ -65,6 +66,14 @@ class _Sender:
         self.noted_s = float("-inf")
         self.held = 0
         self.has_ended = False
+
+    is_connection = False
+
+    def find_out_if_there(self, now_s: float) -> None:
+        """Do nothing: an address is not there or gone."""
+
+    def gives_way(self, newcomer: ByImei, now_s: float) -> bool:
+        return newcomer.is_connection or now_s - self.heard_s >= SILENT_S
 
     def end(self, _code: int, cause: str) -> None:
         """Make place for another one."""

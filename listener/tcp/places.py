@@ -1,9 +1,13 @@
 """The connections of an IMEI, two at most.
 
-Anybody can say any IMEI. So a newer connection does not end an older one that still sends: a device
-stays connected, whoever else uses its IMEI. A device whose connection was lost without a word comes
-back beside it, and its third one takes the place of the one that is silent. The oldest of them is
-what the API shows as the tracker's connection.
+Anybody can say any IMEI. So a newer connection does not end an older one whose device is there: it
+stays connected, whoever else uses its IMEI. A device that has lost its connection comes back beside
+it, and each newcomer has the kernel find out which of the others are still there: those that are
+not are gone within five seconds, and a third one waits for that. Behind a proxy, which answers for
+whoever it was, one that was silent for `SILENT_S` gives way. An address that sends by UDP, which
+may be forged, gives way to a connection at once, and to another address as behind a proxy.
+
+The oldest of them is what the API shows as the tracker's connection.
 """
 
 from collections import defaultdict
@@ -15,17 +19,26 @@ from uuid import UUID
 from listener.stored.presence import ConnectedDevice, Presence
 
 MOST = 2
-SILENT_S = 120.0
-"""A connection that was silent for so long makes place for a newer one."""
+SILENT_S = 20.0
+WAIT_S = 20.0
+"""A connection waits so long for a place."""
+LOOK_S = 0.5
 
 
 class ByImei(Protocol):
-    """A connection that has said an IMEI. heard_s: when something was last received from it.
-    connected: as it is shown, once it has signed in.
+    """Who has said an IMEI: a connection, or an address that sends datagrams. heard_s: when
+    something was last received from it. connected: as it is shown, once it has signed in.
     """
 
     heard_s: float
     connected: ConnectedDevice | None
+    is_connection: bool
+
+    def find_out_if_there(self, now_s: float) -> None:
+        """Let it end soon if the device is not there any more."""
+        ...
+
+    def gives_way(self, newcomer: "ByImei", now_s: float) -> bool: ...
 
     def end(self, _code: int, cause: str) -> None: ...
 
@@ -38,20 +51,24 @@ class Places:
         self._of: defaultdict[UUID, list[ByImei]] = defaultdict(list)
 
     def enter(self, tracker_id: UUID, device: ByImei, now_s: float) -> bool:
-        """Note a connection that has said the tracker's IMEI; False where it has no place."""
+        """Note who has said the tracker's IMEI; False while it has no place."""
         there = self._of[tracker_id]
+        if device.is_connection:
+            for one in there:
+                one.find_out_if_there(now_s)
         if len(there) >= MOST:
-            silent = min(there, key=lambda one: one.heard_s)
-            if now_s - silent.heard_s < SILENT_S:
+            giving_way = [one for one in there if one.gives_way(device, now_s)]
+            if not giving_way:
                 return False
-            silent.end(0, "silent")
-            self.leave(tracker_id, silent)
+            oldest = min(giving_way, key=lambda one: one.heard_s)
+            oldest.end(0, "silent")
+            self.leave(tracker_id, oldest)
         there.append(device)
         self._show(there)
         return True
 
     def leave(self, tracker_id: UUID, device: ByImei) -> None:
-        """Forget a connection."""
+        """Forget one."""
         there = self._of[tracker_id]
         if device in there:
             there.remove(device)

@@ -1,6 +1,7 @@
 """A connection's clocks, its bounds and its end, with a real worker and a clock of the test."""
 
 import asyncio
+import socket
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -26,11 +27,15 @@ HEAD = f"{POST}Host: x\r\nContent-Length: 9000\r\n\r\n".encode()
 SHUTTING_DOWN = 0x8B
 
 
+_UNCONNECTED = socket.socket()
+"""It takes every option."""
+
+
 class Socket(asyncio.Transport):
     """A transport that keeps what is written."""
 
     def __init__(self) -> None:
-        super().__init__({"peername": ("203.0.113.7", 5)})
+        super().__init__({"peername": ("203.0.113.7", 5), "socket": _UNCONNECTED})
         self.written = b""
         self.is_read, self.is_cut, self.has_ended = True, False, False
 

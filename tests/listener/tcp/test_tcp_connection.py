@@ -14,7 +14,7 @@ from listener.stored.identities import Identity
 from listener.stored.presence import Presence
 from listener.stored.sessions import Sessions
 from listener.tcp.connection import FRAME_S, IDLE_S, SIGN_IN_S, TcpDevice
-from listener.tcp.places import SILENT_S
+from listener.tcp.places import LOOK_S, SILENT_S, WAIT_S
 from listener.tcp.teltonika import Teltonika
 from listener.worker import Worker
 from telemetry.result import Result
@@ -182,7 +182,8 @@ async def test_who_is_revoked_is_cut_and_not_stored(connected: Connected) -> Non
     assert connected.worker.sender.origins == {}
 
 
-async def test_who_is_silent_makes_place_for_a_newer_connection(connected: Connected) -> None:
+async def test_behind_a_proxy_who_is_silent_makes_place_for_a_newer_connection() -> None:
+    connected = Connected(listen_proxy_networks="203.0.113.0/24")
     await connected.signed_in()
     boxes = [(connected.socket, connected.device)]
     for _ in range(2):
@@ -191,12 +192,32 @@ async def test_who_is_silent_makes_place_for_a_newer_connection(connected: Conne
         connected.device.data_received(login(IMEI))
         await asyncio.sleep(0)
         boxes.append((connected.socket, connected.device))
-    assert [socket.has_ended for socket, _ in boxes] == [False, False, True]
-    connected.now_s += SILENT_S / 2
+    assert connected.said() == b""  # the third one waits
     boxes[1][1].data_received(PACKET)
+    connected.now_s += SILENT_S / 3 - 1
+    await asyncio.sleep(2 * LOOK_S)
+    assert connected.said() == b""
+    connected.now_s += 2
+    await asyncio.sleep(2 * LOOK_S)
+    assert connected.said() == b"\x01"
+    assert [socket.has_ended for socket, _ in boxes] == [True, False, False]
+
+
+async def test_who_finds_no_place_in_time_is_not_let_in(connected: Connected) -> None:
+    for _ in range(2):
+        connected.socket, connected.device = connected.another()
+        await connected.signed_in()
     connected.socket, connected.device = connected.another()
-    await connected.signed_in()
-    assert [socket.has_ended for socket, _ in boxes] == [True, False, True]
+    connected.device.data_received(login(IMEI) + PACKET)
+    await asyncio.sleep(0)
+    connected.after(WAIT_S - 1)
+    await asyncio.sleep(2 * LOOK_S)
+    assert not connected.socket.has_ended
+    connected.now_s += 2
+    await asyncio.sleep(2 * LOOK_S)
+    assert connected.socket.has_ended
+    assert connected.said() == b""
+    assert connected.holds_nothing()
 
 
 async def test_an_orderly_stop_waits_for_the_answer(connected: Connected) -> None:
