@@ -5,7 +5,7 @@ counts its history. Connections here are a superuser's.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -32,6 +32,14 @@ class Stored(NamedTuple):
 
     rows: int
     at_s: float
+
+
+def claim_imeis(conn: Admin, organization: UUID, imeis: Mapping[int, str]) -> None:
+    """Let trackers of an organization, by their numbers, have claimed IMEIs."""
+    claims = ((organization, tracker_uuid(n), imei, BEFORE_ANY_FIX) for n, imei in imeis.items())
+    with conn.transaction():
+        conn.execute("SET LOCAL session_replication_role = replica")
+        copy_rows(conn, "imei_claims (org_id, tracker_id, imei, claimed_at)", claims)
 
 
 def add_fleet(

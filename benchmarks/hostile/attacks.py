@@ -18,9 +18,11 @@ from benchmarks.hostile.box_attacks import (
     endless_line,
     forged_lengths,
     half_logins,
+    not_understood,
     slow_logins,
     unknown_datagrams,
     unknown_imeis,
+    waiting_for_a_place,
 )
 from benchmarks.hostile.crowd import (
     Crowd,
@@ -432,4 +434,6 @@ ATTACKS = [
     Attack(unknown_imeis, "unknown IMEIs", "30 a minute and address", 64, door="teltonika"),
     Attack(unknown_imeis, "unknown IMEIs, 20,000 addresses", "-", 20_000, door="teltonika"),
     Attack(unknown_datagrams, "datagrams of nobody", "nothing is kept", 20_000, door="datagrams"),
+    Attack(not_understood, "reports nobody understands", "messages a second", door="queclink"),
+    Attack(waiting_for_a_place, "500 connections of an IMEI", "64 an address", 64, door="queclink"),
 ]

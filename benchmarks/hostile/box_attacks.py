@@ -9,6 +9,8 @@ from itertools import count
 
 from benchmarks.hostile.crowd import Crowd, Line, again_and_again, kept
 
+CLAIMED = [f"36{number:013d}" for number in range(20)]
+"""IMEIs that the attackers' organization has claimed."""
 _IMEI_LENGTH = struct.pack(">H", 15)
 
 
@@ -58,6 +60,30 @@ def unknown_imeis(crowd: Crowd) -> Iterator[None]:
             line.send(_login(number) + bytes(1_000))
         crowd.look()
         yield
+
+
+def not_understood(crowd: Crowd) -> Iterator[None]:
+    """Send reports of 20 claimed IMEIs that nobody understands, no two alike."""
+    lines = dict.fromkeys(CLAIMED, None)
+    for number in count():
+        for imei, line in lines.items():
+            if line is None or not line.is_open:
+                lines[imei] = line = crowd.connect()
+            if line is not None and line.may_send:
+                reports = (_strange(imei, 100 * number + each) for each in range(100))
+                line.send(b"".join(reports))
+                crowd.done["sent"] += 100
+        crowd.look()
+        yield
+
+
+def waiting_for_a_place(crowd: Crowd) -> Iterator[None]:
+    """Say one claimed IMEI over 500 connections, two of which have a place."""
+    yield from again_and_again(crowd, _strange(CLAIMED[0], 0))
+
+
+def _strange(imei: str, number: int) -> bytes:
+    return f"+RESP:GTXYZ,020102,{imei},,13.4000001,52.5000001,{number:08x},00A1$".encode()
 
 
 def unknown_datagrams(crowd: Crowd) -> Iterator[None]:

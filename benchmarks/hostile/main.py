@@ -38,6 +38,7 @@ from benchmarks.hostile.attacks import (
     FIRST_TRACKER,
     TRACKERS,
 )
+from benchmarks.hostile.box_attacks import CLAIMED
 from benchmarks.hostile.report import Row, Spans, Waited, by_reason, memory_bound_mib, show
 from listener.settings import ListenSettings
 from stack.errors import StackError
@@ -306,6 +307,8 @@ def play(environment: Environment, options: argparse.Namespace) -> list[Row]:
     setup_rows.add_fleet(
         admin, TRACKERS, crossed_zones(), organization=ATTACKERS, first=FIRST_TRACKER
     )
+    claimed = {FIRST_TRACKER + number: imei for number, imei in enumerate(CLAIMED)}
+    setup_rows.claim_imeis(admin, ATTACKERS, claimed)
     setup_rows.empty(admin)
     rows: list[Row] = []
     with running(environment.linked(), environment.folder / "ingest.log") as ingest:
