@@ -75,10 +75,6 @@ _log = structlog.get_logger("ingest")
 TERM_ERRORS = (DatabaseError, leases.LeaseLost, VisitNotOpen, MqttError, OSError)
 
 
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
 async def run(runtime: IngestRuntime) -> None:
     """Lead term after term, until `stopping` is set."""
     async with runtime.wake_ups.running():
@@ -139,6 +135,7 @@ async def _term(runtime: IngestRuntime) -> None:
         finally:
             runtime.works, runtime.session, runtime.inbox, runtime.log = False, None, None, None
             runtime.metrics.leads.set(0)
+            runtime.metrics.feed_ahead.set(0)
         await leases.release(lease_conn, LEASE, epoch)
         _log.info("stopped cleanly", epoch=epoch)
 
@@ -157,7 +154,7 @@ async def _lead(runtime: IngestRuntime, epoch: int, registry: Registry) -> None:
             epoch,
             memory,
             runtime.metrics,
-            _now_us,
+            runtime.clock.now_us,
             bounds,
             runtime.ended_terms,
             hours_end=await hours_end(conn),
@@ -215,8 +212,8 @@ async def _recovered(runtime: IngestRuntime, registry: Registry) -> Memory:
     async with _connection(runtime, _RESTORE_LIMITS) as conn:
         memory = await recover(conn, registry)
         # Former leaders may have had another clock.
-        newest = await restore.newest_receipt(conn, to_datetime(_now_us()))
-        memory.newest_received_us = to_us(newest)
+        newest = await restore.newest_receipt(conn, to_datetime(runtime.clock.now_us()))
+        memory.newest_feed_us = to_us(newest)
     memory.most_transitions = runtime.batch_transitions
     memory.most_deferred = SHARED_DEFERRED_BATCHES * runtime.batch_fixes
     memory.rates = Rates(runtime.acceptance.max_fixes_per_s)

@@ -56,6 +56,16 @@ class IngestMetrics:
         self.positions = Counter(
             "positions_written", "Newest positions of assets and employees", **named
         )
+        self._clock_jumps = Counter(
+            "clock_jumps", "Jumps of the wall clock", ["direction"], **named
+        )
+        for direction in ("forward", "backward"):
+            self._clock_jumps.labels(direction)  # 0 is shown, or the first one would be no increase
+        self.feed_ahead = Gauge(
+            "feed_ahead_seconds",
+            "How far the received_at of new fixes is ahead of the clock",
+            **named,
+        )
         self.hours_lag = Gauge(
             "hours_lag_seconds", "The age of what the hours of fixes lack", **named
         )
@@ -107,6 +117,10 @@ class IngestMetrics:
         self._events.inc(len(plan.events))
         self._transaction.observe(seconds)
         self._batch.observe(len(plan.batch))
+
+    def clock_jumped(self, by_s: float) -> None:
+        """Count a jump of the wall clock; back, where `by_s` is negative."""
+        self._clock_jumps.labels("forward" if by_s > 0 else "backward").inc()
 
     def receipt_ended(self, published: Published) -> None:
         """Count a receipt that the broker took, or did not."""

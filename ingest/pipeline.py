@@ -182,8 +182,7 @@ class Pipeline:
 
     def _acceptable_us(self) -> tuple[int, int]:
         """Return the time of now, and that of the oldest fixes that are kept."""
-        # A known zone was made before what arrives now, also where our clock is behind.
-        taken_us = max(self._term.now_us(), self._memory.registry.newest_made_us)
+        taken_us = self._term.now_us()
         return taken_us, self._runtime.acceptance.oldest_us(taken_us)
 
     async def _store_unplanned(self, unplanned: Unplanned) -> None:
@@ -240,7 +239,9 @@ class Pipeline:
         is_small = len(taken.decoded.batch) <= SHARED_FIXES or not memory.company.is_shared
         if memory.deferred or not is_plain or not is_small:
             taken = shared(taken, memory, self._runtime.batch_fixes // self._runtime.smaller_by)
-        return memory.in_order(taken)
+        arrivals = memory.in_order(taken)
+        self._term.metrics.feed_ahead.set((arrivals.feed_us - arrivals.received_us) / 1e6)
+        return arrivals
 
     def _acknowledge(self, stored: Stored) -> None:
         """Acknowledge to the sources, send receipts to trackers, and wake up readers of events."""

@@ -22,6 +22,7 @@ from ingest.sources.batching import BatchLimits, FixSize
 from ingest.sources.link import LinkOptions
 from ingest.sources.source import InboxSource
 from mqtt import BrokerAddress, Session, SessionOptions
+from service.clock import Clock
 from service.health import STANDS_BY
 
 if TYPE_CHECKING:  # RabbitMQ's client is imported where there is a log
@@ -68,8 +69,10 @@ class IngestRuntime:
     log_trouble: str | None = None  # why this process cannot lead
     inbox: InboxSource | None = None  # while this process is the leader
     wake_ups: WakeUps = field(init=False)
+    clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
+        self.clock = Clock(self.metrics.clock_jumped)
         self.wake_ups = WakeUps(partial(connect, self.database_url, "opsc-ingest-wakeups"))
         self.wake_ups.on(Channel.INBOX, self._wake_inbox)
         self.metrics.watch_wake_ups(self.wake_ups)

@@ -166,7 +166,7 @@ async def _store_plain(term: LeaderTerm, plan: WritePlan, arrivals: DecodedBatch
             term.conn,
             (LEASE, term.epoch, plan.revision),
             plan.new,
-            owners_of(plan.new, registry, arrivals.received_us),
+            owners_of(plan.new, registry, arrivals.feed_us),
             list(states.written.values()),
             list(states.removed.values()),
         )
@@ -230,7 +230,7 @@ async def _write(
     """
     if len(plan.new):
         registry = term.memory.registry
-        stream = plan.new_stream or stream_of(plan.new, registry, arrivals.received_us)
+        stream = plan.new_stream or stream_of(plan.new, registry, arrivals.feed_us)
         await gps_events.copy_new(term.conn, stream)
         await note_new_fixes(term.conn, _fixes_on_no_asset(plan, registry))
         if hours:

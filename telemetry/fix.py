@@ -26,7 +26,7 @@ FIX_DTYPE = np.dtype(
         ("asset", "<i4"),  # ordinal of the asset at event time, -1 where there is none
         ("organization", "<i4"),  # ordinal of the organization, -1 until resolved
         ("time_us", "<i8"),
-        ("received_us", "<i8"),  # when it was received, 0 until then
+        ("received_us", "<i8"),  # its `received_at`, which rises from batch to batch; 0 until then
         ("lat", "<f8"),  # degrees, WGS 84
         ("lon", "<f8"),  # degrees, WGS 84
         ("seq", "<i4"),  # the tracker's own counter, 0 where the format has none

@@ -64,7 +64,10 @@ class GpsEventItem(BaseModel):
     )
     time: datetime
     seq: int = Field(ge=-(2**31), le=2**31 - 1, examples=[17])
-    received_at: datetime
+    received_at: datetime = Field(
+        description="when it was received; rises from batch to batch, also where the clock of the"
+        " server was set back"
+    )
     lat: fields.Latitude
     lon: fields.Longitude
     altitude_m: float | None = Field(examples=[441.0])

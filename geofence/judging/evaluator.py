@@ -94,6 +94,13 @@ def evaluate(
         room = room.doubled()
 
 
+def is_tick(state: State, now_us: int) -> bool:
+    """Whether all assets are looked at: a while after the last time, and where the clock fell back
+    since, for else nothing would fall due until it has caught up.
+    """
+    return now_us >= state.ticked_us + TICK_US or NO_TIMERS_US < now_us < state.ticked_us
+
+
 def late_assets(batch: FixBatch, state: State) -> NDArray[np.int64]:
     """Return the assets of which `evaluate` would find a fix late, each once."""
     work = _work_of_fixes(batch.rows, state)
@@ -110,7 +117,7 @@ def _work(
     """
     state.hold_assets(int(agenda.move["key"].max(initial=-1)) + 1)
     work = _work_of_fixes(rows, state)
-    if now_us < state.ticked_us + TICK_US:
+    if not is_tick(state, now_us):
         return work, state.ticked_us
     waiting = np.setdiff1d(_waiting(state, index, now_us, agenda), work.asset)
     asset = np.concatenate((work.asset, waiting))
@@ -132,8 +139,9 @@ def _waiting(state: State, index: ZoneIndex, now_us: int, agenda: Agenda) -> NDA
     assets = [agenda.move["key"].astype(np.int64)]
     if state.next_due_us <= now_us:
         assets.append(np.flatnonzero(state.assets["due_us"] <= now_us))
-    since_us = state.ticked_us
-    if index.arrays.mark is not state.mark and since_us > MIN_TIME_US + _LATE_NEWS_US:
+    since_us = min(state.ticked_us, now_us)
+    is_news = index.arrays.mark is not state.mark or now_us < state.ticked_us
+    if is_news and since_us > MIN_TIME_US + _LATE_NEWS_US:
         since_us -= _LATE_NEWS_US  # a change may have been heard of after its instant
     marks = index.organizations_with_marks(since_us, now_us)
     opens = agenda.schedule_start["time_us"]

@@ -123,7 +123,7 @@ class State:
         self.assets[assets] = delta.assets
         self._make_room(assets, delta.count)
         self.rows[_ranges(self.start[assets], delta.count)] = delta.memberships
-        if delta.ticked_us > self.ticked_us:
+        if delta.ticked_us not in (MIN_TIME_US, self.ticked_us):  # less, where the clock fell back
             self.ticked_us, self.mark = delta.ticked_us, delta.mark
             self.next_due_us = int(self.assets["due_us"].min(initial=NEVER_US))
         else:

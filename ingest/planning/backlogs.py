@@ -47,8 +47,9 @@ class Backlogs:
 
     def __init__(self) -> None:
         self._by_asset: dict[int, Backlog] = {}
-        self._served_us: dict[UUID, int] = {}  # by organization and by asset
-        self._due_us = MIN_TIME_US
+        self._turn = 0
+        self._turns: dict[UUID, int] = {}  # the last ones, by organization and by asset
+        self._judged_us = MIN_TIME_US
 
     @property
     def assets(self) -> list[int]:
@@ -61,9 +62,11 @@ class Backlogs:
 
     def next(self, now_us: int) -> Backlog | None:
         """Return the backlog whose next piece is due now, or None."""
-        if not self._by_asset or now_us < self._due_us:
+        # Where the clock fell back there is no pause.
+        is_pause = self._judged_us <= now_us < self._judged_us + PAUSE_US
+        if not self._by_asset or is_pause:
             return None
-        return min(self._by_asset.values(), key=self._served)
+        return min(self._by_asset.values(), key=self._last_turn)
 
     def progress(
         self,
@@ -106,10 +109,10 @@ class Backlogs:
         """Return a function that restores the present backlogs."""
         if not progress:
             return lambda: None
-        by_asset, served_us, due_us = dict(self._by_asset), dict(self._served_us), self._due_us
+        by_asset, turns, judged_us = dict(self._by_asset), dict(self._turns), self._judged_us
 
         def undo() -> None:
-            self._by_asset, self._served_us, self._due_us = by_asset, served_us, due_us
+            self._by_asset, self._turns, self._judged_us = by_asset, turns, judged_us
 
         return undo
 
@@ -119,15 +122,12 @@ class Backlogs:
         for asset in progress.done:
             del self._by_asset[asset]
         if progress.judged_us is not None:
-            self._due_us = progress.judged_us + PAUSE_US
+            self._judged_us, self._turn = progress.judged_us, self._turn + 1
             for one in (*progress.moved.values(), *progress.done.values()):
-                self._served_us[one.org_id] = self._served_us[one.asset_id] = progress.judged_us
+                self._turns[one.org_id] = self._turns[one.asset_id] = self._turn
         if not self._by_asset:
-            self._served_us.clear()
+            self._turns.clear()
 
-    def _served(self, backlog: Backlog) -> tuple[int, int]:
-        """Return when the organization had its turn, and the asset."""
-        return (
-            self._served_us.get(backlog.org_id, MIN_TIME_US),
-            self._served_us.get(backlog.asset_id, MIN_TIME_US),
-        )
+    def _last_turn(self, backlog: Backlog) -> tuple[int, int]:
+        """Return the last turn of the organization, and of the asset."""
+        return self._turns.get(backlog.org_id, 0), self._turns.get(backlog.asset_id, 0)

@@ -31,7 +31,9 @@ class Before(NamedTuple):
 class DecodedBatch:
     """Messages in order of receipt, and what their payloads say.
 
-    received_us: when they were taken, microseconds since 1970. oldest_us: fixes of before are not
+    received_us: when they were taken, by our clock as it is, microseconds since 1970; it judges
+    them. feed_us: their place in the feed, which rises from batch to batch whatever the clock does,
+    the `received_at` of their fixes; `Memory.in_order` sets it. oldest_us: fixes of before are not
     kept. before: of the first messages, which an earlier batch deferred in part
     (`ingest.planning.deferral`). behind: what waits for the next plan, because what is before it of
     its organizations is enough for this one. alone: what has fallen due and what waits to be judged
@@ -41,6 +43,7 @@ class DecodedBatch:
     messages: Sequence[RawMessage]
     decoded: Decoded
     received_us: int
+    feed_us: int
     oldest_us: int = ANCIENT_BEFORE_US
     before: Sequence[Before] = ()
     behind: "Sequence[Waiting]" = ()
@@ -86,4 +89,5 @@ def decode_batch(
         flags = np.array([fix_flags(message) for message in messages], np.uint8)
         decoded.batch.rows["flags"] |= flags[decoded.batch.rows["message"]]
     cut = {n: oversize_message(size) for n, m in enumerate(messages) if (size := m.oversize_bytes)}
-    return DecodedBatch(messages, refuse(decoded, cut, Reason.OVERSIZE), received_us, oldest_us)
+    decoded = refuse(decoded, cut, Reason.OVERSIZE)
+    return DecodedBatch(messages, decoded, received_us, received_us, oldest_us)

@@ -65,8 +65,8 @@ def deferred_of(arrivals: DecodedBatch, plan: WritePlan, registry: Registry) -> 
         counts = (had.stored + stored[number], had.unassigned + unassigned[number])
         before.append(Before(*counts, why))
     decoded = Decoded(FixBatch(rows, plan.deferred.attributes))
-    deferred = DecodedBatch(
-        messages, decoded, arrivals.received_us, arrivals.oldest_us, before=before
+    deferred = replace(
+        arrivals, messages=messages, decoded=decoded, before=before, behind=(), alone=False
     )
     return (*by_organization(deferred, registry), *arrivals.behind)
 

@@ -67,8 +67,8 @@ class Memory:
     """
     smaller_by: int = 1
     """The divisor of the length of pieces of backlogs; it grows after failures."""
-    newest_received_us: int = 0
-    """When the newest batch was received; see `in_order`."""
+    newest_feed_us: int = 0
+    """The place of the newest batch in the feed; see `in_order`."""
     reverted: int = 0
     """How many plans were reverted; what was planned from them does not hold."""
     _undo: Sequence[Undo] = ()
@@ -79,12 +79,13 @@ class Memory:
         return sum(one.part.load for one in self.deferred)
 
     def in_order(self, arrivals: DecodedBatch) -> DecodedBatch:
-        """Return what is to be planned, received later than all that was planned before, also by
-        former leaders: who has read what was received up to a time has missed nothing
-        (`db.fixes.feed`).
+        """Return what is to be planned, with its place in the feed, whatever clocks say: after all
+        that was planned before, also by former leaders, so that a reader misses nothing
+        (`db.fixes.feed`), and after each known zone was made, which it may enter.
         """
-        self.newest_received_us = max(arrivals.received_us, self.newest_received_us + 1)
-        return replace(arrivals, received_us=self.newest_received_us)
+        after_us = max(self.newest_feed_us + 1, self.registry.newest_made_us)
+        self.newest_feed_us = max(arrivals.received_us, after_us)
+        return replace(arrivals, feed_us=self.newest_feed_us)
 
     def hold(self, backlogs: Iterable[Backlog]) -> None:
         """Forget the state of assets that get a backlog."""

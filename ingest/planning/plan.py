@@ -24,7 +24,7 @@ from db.history.gps_events import FixKey, Owners, Place, copy_stream
 from db.history.quarantine import Refusal
 from db.ingest.asset_backlogs import Backlog
 from db.ingest.checkpoints import Checkpoint
-from geofence.judging.evaluator import Evaluation, evaluate, late_assets
+from geofence.judging.evaluator import NO_TIMERS_US, Evaluation, evaluate, late_assets
 from geofence.judging.state import StateDelta
 from geofence.late.segments import nothing_known
 from geofence.late.visit_keys import make_keys_unique
@@ -136,7 +136,7 @@ def make_plan(arrivals: DecodedBatch, memory: Memory, now_us: int) -> Planning[W
     accepted = yield from accept(arrivals, registry, memory.watermarks, memory.rates)
     registry.resolve(accepted.batch)
     memory.company.saw(accepted.organizations, now_us)
-    accepted.batch.rows["received_us"] = arrivals.received_us
+    accepted.batch.rows["received_us"] = arrivals.feed_us  # as a late fix reads it back
     fresh = yield from _fresh(accepted.batch, memory)
     known = yield from _known(fresh.batch, arrivals, memory, now_us)
     work = _work(fresh.batch, known, memory)
@@ -164,7 +164,7 @@ def make_plan(arrivals: DecodedBatch, memory: Memory, now_us: int) -> Planning[W
         revision=registry.revision,
         batch=batch,
         new=new,
-        new_stream=stream_of(new, registry, arrivals.received_us) if is_large else b"",
+        new_stream=stream_of(new, registry, arrivals.feed_us) if is_large else b"",
         deferred=deferred,
         evaluation=evaluation,
         late=late,
@@ -354,7 +354,7 @@ def _judged(work: _Work, arrivals: DecodedBatch, memory: Memory, now_us: int) ->
     registry, state, new = memory.registry, memory.state, work.new
     due_us = now_us - UNDER_WAY_US
     if arrivals.alone and state.ticked_us > MIN_TIME_US:
-        due_us = min(due_us, state.ticked_us)
+        due_us = state.ticked_us if state.ticked_us <= due_us else NO_TIMERS_US
     agenda = registry.agenda(state, new, due_us, work.in_backlog)
     others = _detached_from(new, work.judged_apart)
     evaluation = evaluate(
@@ -435,15 +435,15 @@ def _times(checkpoints: Sequence[Checkpoint], registry: Registry) -> Iterator[tu
         yield registry.assets.number(one.asset_id), one.time_us
 
 
-def stream_of(batch: FixBatch, registry: Registry, received_us: int) -> bytes:
+def stream_of(batch: FixBatch, registry: Registry, feed_us: int) -> bytes:
     """Return the COPY stream of fixes."""
-    return copy_stream(batch, owners_of(batch, registry, received_us))
+    return copy_stream(batch, owners_of(batch, registry, feed_us))
 
 
-def owners_of(batch: FixBatch, registry: Registry, received_us: int) -> Owners:
-    """Return the keys that go with fixes that were received at an instant."""
+def owners_of(batch: FixBatch, registry: Registry, feed_us: int) -> Owners:
+    """Return the keys that go with fixes of one place in the feed."""
     return Owners(
         org_id=registry.organizations.as_bytes()[batch.rows["organization"]],
         tracker_id=registry.trackers.as_bytes()[batch.rows["tracker"]],
-        received_us=np.full(len(batch), received_us, np.int64),
+        received_us=np.full(len(batch), feed_us, np.int64),
     )

@@ -25,7 +25,7 @@ from db.ingest.registry import (
     TrackerRow,
     ZoneVersionRow,
 )
-from geofence.judging.evaluator import TICK_US
+from geofence.judging.evaluator import is_tick
 from geofence.judging.state import State
 from geofence.model.no_fix_events import SCHEDULE_START_DTYPE, Agenda
 from geofence.model.policy import Policy
@@ -172,9 +172,9 @@ class Registry:
 
         waiting: assets that have a backlog, to which nothing happens before it is judged.
         """
-        is_tick = now_us >= state.ticked_us + TICK_US
+        of_all = is_tick(state, now_us)
         fixes_of = batch.rows["asset"]
-        moves = self.moves.pending(state, fixes_of, self._assignments, waiting, of_all=is_tick)
+        moves = self.moves.pending(state, fixes_of, self._assignments, waiting, of_all=of_all)
         if not self.schedule_starts:
             return Agenda(moves, np.empty(0, SCHEDULE_START_DTYPE))
         after_us = min(state.ticked_us, _done_us(state, batch))

@@ -16,10 +16,9 @@ from db.fixes.fix_filters import FixFilter
 from db.ingest import restore
 from ingest.planning.decoded_batch import decode_batch
 from ingest.splitting import store_in_parts
-from telemetry.times import to_datetime
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import fix
-from tests.ingest.seam import DeviceMessage, now_us, settle, term_of
+from tests.ingest.seam import ClockAhead, DeviceMessage, now_us, settle, term_of
 from tests.ingest.tenants import Tenant, Vehicle, soon
 from tests.servers import DatabaseUnderTest
 
@@ -42,13 +41,14 @@ async def test_each_batch_is_received_later_whatever_the_clock_says(
     tenant = await Tenant.create(database)
     truck = await tenant.vehicle()
     async with term_of(database) as term:
+        term.memory.newest_feed_us = 0
         for minutes in (3, 2, 1):
             arrivals = decode_batch([message(truck, minutes)], 1_000_000)
             term.memory.in_order(arrivals)
-        times = [term.memory.in_order(arrivals).received_us for _ in range(3)]
+        times = [term.memory.in_order(arrivals).feed_us for _ in range(3)]
         assert times == sorted(set(times))
         later = decode_batch([message(truck, 1)], 2_000_000_000)
-        assert term.memory.in_order(later).received_us == 2_000_000_000
+        assert term.memory.in_order(later).feed_us == 2_000_000_000
 
 
 async def test_a_leader_whose_clock_is_behind_goes_on_after_the_one_before(
@@ -85,17 +85,19 @@ async def test_the_parts_of_a_batch_are_received_one_after_the_other(
 async def test_who_polls_meanwhile_gets_each_fix_once(
     database: DatabaseUnderTest, limit: int
 ) -> None:
-    """Late fixes come in no order of their times, and the leader changes twice."""
+    """Late fixes come in no order of their times, and the leader changes twice; for a while its
+    clock is an hour ahead.
+    """
     tenant = await Tenant.create(database)
     trucks = [await tenant.vehicle() for _ in range(3)]
     is_over = asyncio.Event()
 
     async def send() -> None:
+        clock = ClockAhead()
         for turn in range(3):
-            async with term_of(database) as term:
-                newest = await restore.newest_receipt(term.conn, to_datetime(term.now_us()))
-                term.memory.newest_received_us = round(newest.timestamp() * 1e6)
+            async with term_of(database, clock) as term:
                 for number in range(8):
+                    clock.ahead_s = 3600 * (turn == 1 and 2 < number < 6)
                     minutes = (number * 7919 + turn * 131) % 300 + 1 + 0.01 * turn
                     await settle(term, [message(truck, minutes) for truck in trucks])
         is_over.set()

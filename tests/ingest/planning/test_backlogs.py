@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from db.core.connect import Connection
+from db.ingest.asset_backlogs import Backlog
 from geofence.judging.evaluator import NO_TIMERS_US
 from geofence.judging.state import State
 from geofence.late.history import History
@@ -19,6 +20,7 @@ from geofence.late.segments import Circumstances
 from ingest.late import lookup as past
 from ingest.late.lookup import Lookup, look_up
 from ingest.metrics import IngestMetrics
+from ingest.planning.backlogs import PAUSE_US, Backlogs
 from ingest.planning.memory import Memory
 from ingest.planning.plan import UNDER_WAY_US
 from ingest.recovery import recover
@@ -27,6 +29,7 @@ from ingest.saved_states import checkpoints
 from ingest.standby import Standby
 from ingest.transaction import LEASE, LeaderTerm
 from mqtt import Message
+from telemetry.fix import blank_rows
 from telemetry.ids import format_id
 from telemetry.times import to_datetime
 from telemetry.topics import fixes_topic
@@ -425,6 +428,22 @@ async def test_sessions_that_are_terminated_lose_and_double_nothing_of_a_backlog
     await until(lambda: len(tenant.rows("SELECT FROM gps_events")) == fixes)
     await until(lambda: len(_told(tenant)) == len(_expected(start, fixes)))
     assert [told[:2] for told in _told(tenant)] == [one[:2] for one in _expected(start, fixes)]
+
+
+def test_organizations_take_turns_at_backlogs_also_after_the_clock_was_ahead() -> None:
+    backlogs = Backlogs()
+    for asset in range(4):
+        ids = (UUID(int=1 + asset // 2), UUID(int=10 + asset))
+        backlogs.put(asset, Backlog(*ids, 50, 0, b"state", judged_us=100, flags=0))
+    turns, no_rows = list[int](), blank_rows(0)
+    for now_s in (3600, 10, 11, 12, 13):
+        due = backlogs.next(now_s * 1_000_000)
+        assert due is not None
+        asset = due.asset_id.int - 10
+        backlogs.take(backlogs.progress(no_rows, {asset: due}, {}, now_s * 1_000_000))
+        assert backlogs.next(now_s * 1_000_000 + PAUSE_US - 1) is None
+        turns.append(asset)
+    assert turns == [0, 2, 1, 3, 0]
 
 
 async def test_a_backlog_does_not_keep_other_assets_waiting(
