@@ -60,7 +60,8 @@ WITH seen AS MATERIALIZED (
     SELECT held.org_id, held.asset_id, seen.day,
            min(greatest(seen.since, held.assigned_from)),
            max(least(seen.until, held.assigned_to)),
-           min(seen.received_at) + make_interval(secs => %(gather_s)s), bit_and(seen.flags)
+           least(min(seen.received_at), clock_timestamp()) + make_interval(secs => %(gather_s)s),
+           bit_and(seen.flags)
       FROM seen JOIN organizations AS o
         ON o.org_id = seen.org_id AND o.trip_events_since < seen.received_at
       JOIN tracker_assignments AS held
@@ -107,7 +108,8 @@ async def is_wanted(conn: Connection) -> bool:
 
 async def collect(conn: Connection, epoch: int, gather_s: float, stay: Stay) -> bool:
     """Note the assets of fixes that came since the last time, a stretch of time at once; whether
-    more may have come since. They are due `gather_s` after the receipt of their first fix.
+    more may have come since. They are due `gather_s` after the receipt of their first fix, or from
+    now on, where the clock of ingest was ahead.
 
     Raises LeaseLost.
     """

@@ -120,6 +120,13 @@ async def test_switched_off_and_on_again_it_begins_anew(fleet: Fleet) -> None:
     assert (await fleet.heard())[-1] == (await fleet.said())[-1]
 
 
+async def test_a_clock_of_ingest_that_was_ahead_keeps_nobody_waiting(fleet: Fleet) -> None:
+    await fleet.receive(day())
+    await fleet.admin.execute("UPDATE gps_events SET received_at = received_at + interval '1 hour'")
+    await fleet.look()
+    assert len(await fleet.words()) == 8
+
+
 async def test_who_falls_silent_has_ended_by_deadline(fleet: Fleet) -> None:
     begin = -50.0
     parked = [(begin + minute, 0.0) for minute in range(21)]
