@@ -229,10 +229,12 @@ class TcpDevice(asyncio.Protocol):
 
     def _handle_damaged(self, event: Damaged) -> None:
         self._damaged += 1
-        self._pending.append(_Pending(event.answer))
-        self._answer()
+        is_last = self._damaged > MOST_DAMAGED
+        if not is_last:
+            self._pending.append(_Pending(event.answer))
+            self._answer()
         self._keep(event.frame)
-        if self._damaged > MOST_DAMAGED:
+        if is_last:
             self.leave(0, "damaged frames")
 
     def _handle_answer(self, answer: Answer) -> None:
@@ -324,10 +326,17 @@ class TcpDevice(asyncio.Protocol):
 
     def find_out_if_there(self, now_s: float) -> None:
         """Let the connection end soon if the device is not there any more."""
-        assert self._transport is not None
-        if now_s - self._probed_s >= PROBE_AGAIN_S and not self._is_proxied:
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._is_proxied:
+            return
+        if now_s - self._probed_s >= PROBE_AGAIN_S:
             self._probed_s, self._is_probed = now_s, True
-            probe(self._transport, now_s - self.heard_s)
+            probe(transport, now_s - self.heard_s)
+
+    def _end_probe(self) -> None:
+        self._is_probed = False
+        if self._transport is not None and not self._transport.is_closing():
+            probe_no_more(self._transport, USER_TIMEOUT_MS)
 
     def gives_way(self, newcomer: ByImei, now_s: float) -> bool:
         """Whether a silent one behind a proxy makes place: there a probe finds out nothing."""
@@ -415,9 +424,7 @@ class TcpDevice(asyncio.Protocol):
         if self.is_closing:
             return
         if self._is_probed and now_s - self._probed_s > PROBE_S + 1:
-            assert self._transport is not None
-            self._is_probed = False
-            probe_no_more(self._transport, USER_TIMEOUT_MS)
+            self._end_probe()
         if self._leaving_since_s is not None:
             self._end_if_answered()
         elif self.identity is None:
