@@ -3,12 +3,15 @@
 import json
 import re
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ingest.planning.decoded_batch import decode_batch
 from ingest.runtime import IngestRuntime
+from ingest.transaction import plan_with_lookups
 from service.clock import Clock
 from telemetry.topics import fixes_topic
 from tests.ingest.conftest import Device, fix, running, runtime
@@ -136,6 +139,25 @@ async def test_a_stay_is_told_of_once_a_clock_that_was_ahead_is_right(
     assert told(tenant) == ["dwell"]
 
 
+async def test_hours_that_begin_once_a_clock_that_was_ahead_is_right_are_told_of(
+    tenant: Tenant, database: DatabaseUnderTest
+) -> None:
+    begin = (soon(60) + timedelta(minutes=1)).replace(second=0, microsecond=0)
+    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    end = begin + timedelta(minutes=10)
+    window = {"days": days, "from": f"{begin:%H:%M}", "to": f"{end:%H:%M}"}
+    await tenant.zone(square(*HOME), schedule={"timezone": "UTC", "windows": [window]})
+    truck, clock = await tenant.vehicle(), ClockAhead(HOUR_S)
+    async with term_of(database, clock) as term:
+        await settle(term, [])
+        clock.ahead_s = 0
+        await settle(term, [message(truck, fix(soon(-2), *HOME))])
+        assert told(tenant) == []
+        clock.ahead_s = (begin - soon(-2)).total_seconds()
+        await settle(term, [])
+    assert tenant.rows("SELECT data ->> 'cause' FROM events") == [("schedule_started",)]
+
+
 async def test_a_silence_that_was_none_is_taken_back_and_the_next_fixes_are_not_late(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
@@ -154,6 +176,19 @@ async def test_a_silence_that_was_none_is_taken_back_and_the_next_fixes_are_not_
         assert b"opsc_ingest_fixes_late_total 1.0" in term.metrics.page()
 
 
+async def test_nothing_falls_due_with_a_message_that_is_stored_alone(
+    tenant: Tenant, database: DatabaseUnderTest
+) -> None:
+    clock = ClockAhead(HOUR_S)
+    async with term_of(database, clock) as term:
+        await settle(term, [])
+        clock.ahead_s = 0
+        alone = replace(term.memory.in_order(decode_batch([], clock())), alone=True)
+        for arrivals, is_tick in ((alone, False), (replace(alone, alone=False), True)):
+            plan = await plan_with_lookups(term.conn, arrivals, term.memory, clock)
+            assert (plan.delta.ticked_us != term.memory.state.ticked_us) == is_tick
+
+
 async def test_a_zone_drawn_around_a_parked_vehicle_meanwhile_is_found(
     tenant: Tenant, database: DatabaseUnderTest
 ) -> None:
@@ -162,10 +197,9 @@ async def test_a_zone_drawn_around_a_parked_vehicle_meanwhile_is_found(
         await settle(term, [message(truck, fix(soon(-5), *HOME))])
         clock.ahead_s = HOUR_S
         await settle(term, [])
-        await tenant.zone(square(*HOME), valid_from=None)
+        await tenant.zone(square(*HOME), valid_from=soon(-3))
+        clock.ahead_s += 1
         await settle(term, [])
         clock.ahead_s = 0
-        await settle(term, [])
-        clock.ahead_s = 1
         await settle(term, [])
     assert tenant.rows("SELECT entry_cause FROM visits") == [("zone_changed",)]
