@@ -8,7 +8,8 @@ from functools import partial
 import pytest_asyncio
 
 from archive.reading import Archive
-from db.core.connect import Pool
+from db.core.connect import Connection, Pool
+from db.history import failing_work
 from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
 from tests.waiting import until
@@ -17,7 +18,6 @@ from tests.webhooks.poison.guards import (
     at_work,
     guard_of,
     is_set_aside,
-    let_go,
     nothing_fails,
     poisoned,
 )
@@ -55,9 +55,14 @@ async def test_an_asset_of_which_nothing_can_be_told_waits_alone(
             await until(partial(all_is_told, fleet, good))
             await until(partial(all_is_told, other, other.vehicle))
             assert await fleet.words(bad) == []
-        await let_go(world.admin, "trips")
+        await until(partial(all_is_let_go, world.admin))
         await until(partial(all_is_told, fleet, bad))
-        await until(partial(nothing_fails, world.admin))
+
+
+async def all_is_let_go(admin: Connection) -> bool:
+    """Let go what is set aside; a day that began meanwhile has a row of its own."""
+    await failing_work.release(admin, "trips", None)
+    return await nothing_fails(admin)
 
 
 async def all_is_told(fleet: Fleet, vehicle: Vehicle) -> bool:
