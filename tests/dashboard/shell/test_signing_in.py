@@ -65,6 +65,8 @@ async def test_a_forgotten_password_is_set_anew(
 ) -> None:
     page = await pages.open("sign-in")
     await page.get_by_role("link", name="Forgot the password?").click()
+    # The page before has such a field too.
+    await expect(page.get_by_role("button", name="Send the link")).to_be_visible()
     await page.get_by_label("Email").fill("viewer@example.com")
     await page.get_by_label("Organization id").fill(org.id)
     await page.get_by_role("button", name="Send the link").click()

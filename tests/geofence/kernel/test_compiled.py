@@ -37,7 +37,13 @@ def ran(folder: Path, *, number: str = "5", powerless: bool = False) -> str:
     shown = subprocess.run(
         [*(POWERLESS if powerless else ()), sys.executable, "-c", program],
         cwd=folder,
-        env={**os.environ, "HOME": "/nonexistent", "XDG_CACHE_HOME": "/proc/nowhere"},
+        env={
+            **os.environ,
+            "HOME": "/nonexistent",
+            "XDG_CACHE_HOME": "/proc/nowhere",
+            # A .pyc is taken for a file that was written in the same second and is as long.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         capture_output=True,
         text=True,
         check=True,
