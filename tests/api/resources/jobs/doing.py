@@ -10,11 +10,14 @@ from ingest.leader import run
 from ingest.metrics import IngestMetrics
 from ingest.runtime import IngestRuntime
 from ingest.sources.batching import BatchLimits
+from ingest.sources.link import LinkOptions
+from ingest.sources.link_address import LinkAddress
 from mqtt import SessionOptions
 from operations.jobs import Piece, add
 from service.background.row_guard import GuardLimits
+from stack.servers.postgres import free_port
 from tests.api.running import Answer, Client, Organization
-from tests.servers import DatabaseUnderTest
+from tests.servers import ANY_PORT, DatabaseUnderTest
 from tests.waiting import until
 from tests.webhooks.poison.guards import guard_of
 from webhooks.jobs.runner import JobLimits, JobRunner
@@ -45,7 +48,7 @@ async def doing_jobs(
 
 @asynccontextmanager
 async def ingesting(database: DatabaseUnderTest) -> AsyncIterator[IngestRuntime]:
-    """Run ingest over the inbox alone."""
+    """Run ingest, which takes from the inbox: to its link nobody connects."""
     leader = IngestRuntime(
         database_url=database.url("opsc_ingest"),
         broker=None,
@@ -55,6 +58,7 @@ async def ingesting(database: DatabaseUnderTest) -> AsyncIterator[IngestRuntime]
         batch_transitions=10_000,
         lease_s=2,
         metrics=IngestMetrics(),
+        link=LinkOptions(LinkAddress.parse(f"tcp://127.0.0.1:{free_port(ANY_PORT)}")),
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run(leader))

@@ -37,11 +37,13 @@ pytestmark = pytest.mark.own_api
 IMPORT = "/v1/imports/assets"
 NO_DAYS = Days(None, None, None)
 SLOW = JobLimits(lease_s=2, idle_s=0.02, turn_s=0.05, piece_pause_s=0.02)
-SLOWLY = """
-CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql
-    AS $$ BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END $$;
-CREATE TRIGGER slowly BEFORE UPDATE OF done ON jobs FOR EACH ROW EXECUTE FUNCTION take_time();
+HOLD = """
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
+CREATE TRIGGER held BEFORE UPDATE OF done ON jobs
+    FOR EACH ROW WHEN (NEW.done > {done}) EXECUTE FUNCTION hold();
 """
+HELD = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 
 
 @pytest.fixture(autouse=True)
@@ -157,7 +159,7 @@ async def test_killed_in_the_middle_nothing_is_lost_and_nothing_doubled(
 ) -> None:
     who, url = await carried(org), api.database.url("opsc_deliver")
     track = f"/v1/assets/{who.asset_id}/tracks"
-    async with ingesting(api.database), slow_jobs(api):
+    async with ingesting(api.database):
         job_id = await made(org.dispatcher, IMPORT, lines(3_000))
         await _kill_twice(api, org, url, job_id, 3_000)
         job_id = await made(org.dispatcher, track, as_csv(drive(6_000)))
@@ -167,30 +169,31 @@ async def test_killed_in_the_middle_nothing_is_lost_and_nothing_doubled(
     assert await assets_of(org) == 3_000 + 1
 
 
-@asynccontextmanager
-async def slow_jobs(api: RunningApi) -> AsyncIterator[None]:
-    """Each step of a job takes its time in the database, whoever does it."""
-    api.sql(SLOWLY)
-    try:
-        yield
-    finally:
-        api.sql("DROP FUNCTION take_time CASCADE")
-
-
 async def _kill_twice(
     api: RunningApi, org: Organization, url: str, job_id: str, total: int
 ) -> None:
-    """Do a job, whose process is killed after a quarter and after a half of it."""
+    """Do a job, whose process is killed in the step behind a quarter and in that behind a half."""
     for part in (4, 2):
-        async with process(url) as victim:
-            await until(lambda part=part: has_done(org, job_id, total // part))
+        async with held_behind(api, total // part), process(url) as victim:
+            await until(lambda: api.sql(HELD))
             victim.kill()
             await victim.wait()
-        assert (await job_of(org, job_id))["done"] < total, "it was not killed in the middle"
+        assert 0 < (await job_of(org, job_id))["done"] <= total // part
         api.sql("UPDATE jobs SET claimed_until = now()")  # as if the claim had run out
     async with doing_jobs(api.database):
         job = await ended(org, job_id)
     assert (job["state"], job["done"], job["result"]["written"]) == ("done", total, total)
+
+
+@asynccontextmanager
+async def held_behind(api: RunningApi, done: int) -> AsyncIterator[None]:
+    """A step that goes past ``done`` stands still before it is written, and ends undone."""
+    api.sql(HOLD.format(done=done))
+    try:
+        yield
+    finally:
+        api.sql(f"SELECT pg_terminate_backend(pid, 5000) FROM ({HELD})")
+        api.sql("DROP FUNCTION hold CASCADE")
 
 
 async def test_whoever_has_lost_its_claim_writes_nothing_more(
