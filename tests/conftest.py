@@ -44,7 +44,7 @@ from tests.stack.command import Installation
 INSTALLATION = pytest.StashKey[Installation]()
 _freeze = gc.freeze
 
-settings.register_profile("short", max_examples=50, deadline=None)
+settings.register_profile("short", max_examples=20, deadline=None)
 settings.register_profile("long", max_examples=600, deadline=None)
 settings.load_profile("short")  # unless --hypothesis-profile names another
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from device_sim.faults import (
@@ -96,7 +96,6 @@ def test_without_faults_the_schedule_stays_as_it_is() -> None:
 amounts = st.dictionaries(st.sampled_from(OF_TIMING), st.floats(0, 0.2), max_size=5)
 
 
-@settings(max_examples=30, deadline=None)
 @given(amounts, st.integers(0, 5))
 def test_whatever_happens_to_the_order_every_fix_is_sent_and_none_is_made_up(
     amounts: dict[str, float], seed: int

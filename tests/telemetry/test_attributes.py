@@ -49,7 +49,6 @@ def test_only_nul_is_changed(attributes: dict[str, Any]) -> None:
 
 @given(attributes=st.dictionaries(st.text(max_size=4), TREES, max_size=4))
 @settings(
-    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.geometry.boxes import EDGES_PER_PIECE, MOST_PIECES, boxes
@@ -126,7 +126,6 @@ def holds(box, lon: float, lat: float) -> bool:
     width_m=st.floats(1, 100_000),
     most=st.sampled_from([1, 2, 3, MOST_PIECES]),
 )
-@settings(deadline=None, max_examples=60)
 def test_the_boxes_of_a_corridor_hold_its_pieces(seed, vertices, width_m, most):
     rng = np.random.default_rng(seed)
     steps = rng.uniform(-0.3, 0.3, (vertices, 2))

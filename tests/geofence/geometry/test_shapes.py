@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.geometry.queries import covers, signed_distance_m
@@ -62,7 +62,6 @@ def test_a_corridor_has_round_ends_and_half_its_width_on_either_side():
     east=st.floats(-0.1, 0.2),
     north=st.floats(-0.1, 0.2),
 )
-@settings(deadline=None, max_examples=60)
 def test_distance_to_an_edge_is_the_least_over_all_its_points(lat, size_deg, east, north):
     triangle = shapely.Polygon([(8, lat), (8 + size_deg, lat), (8, lat + size_deg)])
     lon, at_lat = 8 + east, lat + north

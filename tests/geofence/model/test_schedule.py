@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.model.schedule import (
@@ -119,7 +119,6 @@ def test_minute_by_minute_it_is_open_when_the_clocks_of_the_place_say_so(data, p
 
 
 @given(data=st.data(), place=st.sampled_from(PLACES), first=st.integers(-3000, 3000))
-@settings(deadline=None, max_examples=60)
 def test_an_opening_is_the_microsecond_at_which_closed_becomes_open(data, place, first):
     timezone, day = place
     schedule = data.draw(schedules(timezone))
@@ -135,7 +134,6 @@ def test_an_opening_is_the_microsecond_at_which_closed_becomes_open(data, place,
     place=st.sampled_from(PLACES),
     cuts=st.lists(st.integers(-10 * 1440, 10 * 1440), min_size=2, max_size=5),
 )
-@settings(deadline=None, max_examples=60)
 def test_openings_of_two_spans_are_those_of_both_together(data, place, cuts):
     timezone, day = place
     schedule = data.draw(schedules(timezone))

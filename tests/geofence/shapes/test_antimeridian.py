@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.geometry.queries import covers, signed_distance_m
@@ -68,7 +68,6 @@ def assert_same(one, other) -> None:
 
 
 @given(ring=stars(), steps=st.integers(-180 * 2**20, 180 * 2**20))
-@settings(deadline=None, max_examples=60)
 def test_moving_a_zone_and_its_points_along_changes_no_answer(ring, steps):
     if not shapely.Polygon(ring).is_valid:
         return
@@ -79,7 +78,6 @@ def test_moving_a_zone_and_its_points_along_changes_no_answer(ring, steps):
 
 
 @given(ring=stars(), share=st.floats(0.05, 0.95), turn=st.sampled_from([-360, 0, 360]))
-@settings(deadline=None, max_examples=60)
 def test_split_and_unsplit_and_running_on_are_one_zone(ring, share, turn):
     if not shapely.Polygon(ring).is_valid:
         return
@@ -122,7 +120,6 @@ def on_polar_plane(ring: np.ndarray, pole: float) -> shapely.Polygon:
     pole=st.sampled_from([-90.0, 90.0]),
     backwards=st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
 def test_a_ring_round_the_axis_holds_its_pole(seed, corners, pole, backwards):
     rng = np.random.default_rng(seed)
     ring = ring_about_pole(rng, corners, pole)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from db.history.visits import VisitRow
@@ -128,7 +128,6 @@ def planned(zones: list[ZoneVersionRow], arrived: list[Arriving], cuts: list[int
 nothing_more = st.just(dict[str, Any]())
 
 
-@settings(max_examples=60, deadline=None)
 @given(zones=zone_sets(nothing_more), arrived=arrivals(), data=st.data())
 def test_however_arrivals_are_cut_the_whole_sequence_of_events_is_the_same(
     zones: list[ZoneVersionRow], arrived: list[Arriving], data: st.DataObject
@@ -140,7 +139,6 @@ def test_however_arrivals_are_cut_the_whole_sequence_of_events_is_the_same(
     assert in_batches.events == one_by_one.events
 
 
-@settings(max_examples=60, deadline=None)
 @given(zones=zone_sets(nothing_more), arrived=arrivals(), data=st.data())
 def test_who_folds_all_events_has_the_visits(
     zones: list[ZoneVersionRow], arrived: list[Arriving], data: st.DataObject
@@ -149,7 +147,6 @@ def test_who_folds_all_events_has_the_visits(
     assert_folded(world.told(), list(world.visits.values()))
 
 
-@settings(max_examples=40, deadline=None)
 @given(zones=zone_sets(timers), arrived=arrivals(), data=st.data())
 def test_who_folds_all_events_has_the_visits_while_deadlines_pass(
     zones: list[ZoneVersionRow], arrived: list[Arriving], data: st.DataObject

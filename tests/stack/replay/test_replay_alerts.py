@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -185,7 +185,6 @@ def judged(zones: ZoneSet, rows: np.ndarray, most: int) -> list[tuple[int, ...]]
 fixes = st.tuples(st.integers(0, 1), st.integers(0, 60 * 24), st.sampled_from([1.0, 9.0]))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(fixes, min_size=1, max_size=12), st.sampled_from([1, 3, 7, 50]))
 def test_few_schedule_starts_at_a_time_give_what_all_of_them_give(trace, most):
     zones = zones_with_hours(["restricted", "allowed", "yard"])
@@ -196,7 +195,6 @@ def test_few_schedule_starts_at_a_time_give_what_all_of_them_give(trace, most):
     assert judged(zones, rows, most) == judged(zones, rows, 1_000_000)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 9_000), st.integers(0, 400)), min_size=1, max_size=5),
     st.sampled_from([1, 40, 10_000]),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from geofence.model.rules import Gates, Rules
@@ -73,7 +73,6 @@ def replayed(
     return found
 
 
-@settings(max_examples=25, deadline=None)
 @given(trace=traces)
 @example(trace=MIXED)
 @example(trace=BREAKS)
@@ -85,7 +84,6 @@ def test_a_long_trace_gives_what_a_short_one_gives(folder, zones, trace):
     assert sorted(replayed(folder, trace, zones, run_rows=1, by_device=False)) == sorted(in_memory)
 
 
-@settings(max_examples=25, deadline=None)
 @given(trace=traces)
 def test_transitions_come_in_order_however_late_they_are_known(folder, trace):
     lines = [line.split(",") for line in replayed(folder, trace, RULED)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.model.rules import Gates
@@ -112,7 +112,6 @@ places = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(places.flatmap(lambda fixes: st.tuples(st.just(fixes), st.permutations(fixes))))
 def test_whatever_the_order_of_arrival_the_stays_are_those_of_the_order_of_time(
     pair: tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]],
