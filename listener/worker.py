@@ -275,7 +275,7 @@ class Worker:
             tracker_id=key.tracker_id,
             org_id=key.org_id,
             client_id=key.client_id,
-            began_s=self.now_s(),
+            began_s=time.monotonic(),
             committed=device.committed,
             released=device.released,
         )
@@ -393,7 +393,7 @@ class Worker:
             tracker_id=identity.tracker_id,
             org_id=identity.org_id,
             client_id="",
-            began_s=self.now_s(),
+            began_s=time.monotonic(),
             committed=committed,
             released=released,
             is_session=False,

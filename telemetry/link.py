@@ -70,7 +70,7 @@ class Welcome(msgspec.Struct, array_like=True):
 
 
 class Opened(msgspec.Struct, array_like=True):
-    """A device signed in. age_us: how long ago, so that no clocks of two machines are compared.
+    """A device signed in. age_us: how long ago: over a link no clocks of two machines are compared.
     is_session: it ends an older connection of the tracker; a request by HTTP ends none.
     """
 

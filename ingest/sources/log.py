@@ -55,7 +55,7 @@ class Taken:
     """A block that was taken. unfinished: how many of its messages are not committed."""
 
     tag: int
-    sent_s: int
+    sent_us: int
     unfinished: int = 0
 
 
@@ -141,7 +141,7 @@ class LogSource:
     def oldest_s(self) -> float:
         """The age of the oldest block that was taken and is not stored."""
         first = next(iter(self._taken.values()), None)
-        return 0.0 if first is None else max(0.0, time.time() - first.sent_s)
+        return 0.0 if first is None else max(0.0, time.time() - first.sent_us / 1e6)
 
     # As a source ----------------------------------------------------------------------------
 
@@ -222,8 +222,8 @@ class LogSource:
             self._connection.reject(delivery.tag)
             return
         listener = self._listener(queue, delivery)
-        taken = self._taken[delivery.tag] = Taken(delivery.tag, delivery.sent_s)
-        self._note(listener, told)
+        taken = self._taken[delivery.tag] = Taken(delivery.tag, delivery.sent_us)
+        self._note(listener, told, delivery.sent_us)
         for block, senders in blocks:
             messages = self._messages(block, senders, taken)
             taken.unfinished += len(messages)
@@ -242,14 +242,15 @@ class LogSource:
             known.reply_to = delivery.reply_to
         return known
 
-    def _note(self, listener: Listener, told: Connections) -> None:
-        """Note connections that are new or gone. Of a tracker the older one ends."""
-        now_us = round(asyncio.get_running_loop().time() * 1_000_000)
+    def _note(self, listener: Listener, told: Connections, sent_us: int) -> None:
+        """Note connections that are new or gone. Of a tracker the older one ends: blocks wait for
+        us, and may be read all at once, so the time is that of their sender.
+        """
         for opened in told.opened:
             if not opened.is_session or opened.connection in listener.connections:
                 continue
             listener.connections[opened.connection] = opened
-            ended = self._tracker_connections.opened(listener, opened, now_us)
+            ended = self._tracker_connections.opened(listener, opened, sent_us)
             if ended is not None:
                 other, connection = ended
                 self._say(other, link.evicted([connection]))

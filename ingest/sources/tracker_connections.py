@@ -15,15 +15,15 @@ P = TypeVar("P")
 
 class TrackerConnections(Generic[P]):
     """The connection that each tracker has: the newest one. Of one listener that is the one with
-    the larger number; of two, the one that was opened later, by its age when it is told here.
+    the larger number; of two, the one that was opened later, by its age when it was told.
     """
 
     def __init__(self) -> None:
         self._current: dict[UUID, tuple[P, Opened, int]] = {}
 
-    def opened(self, peer: P, opened: Opened, now_us: int) -> tuple[P, int] | None:
+    def opened(self, peer: P, opened: Opened, told_us: int) -> tuple[P, int] | None:
         """Note a connection. Returns the older connection of the tracker, to be closed, if any."""
-        since_us = now_us - opened.age_us
+        since_us = told_us - opened.age_us
         before = self._current.get(opened.tracker_id)
         if before is not None and (before[0], before[1].connection) == (peer, opened.connection):
             return None

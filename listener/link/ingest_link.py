@@ -178,13 +178,12 @@ class IngestLink(asyncio.Protocol):
             self._write(link.frame(Connections(opened[start : start + FRAME_CONNECTIONS], [])))
 
     def _opened(self, origin: Origin) -> Opened:
-        age_us = round(max(0.0, self._loop.time() - origin.began_s) * 1_000_000)
         return Opened(
             origin.id,
             origin.tracker_id,
             origin.org_id,
             origin.client_id,
-            age_us,
+            origin.age_us,
             origin.is_session,
         )
 

@@ -218,8 +218,9 @@ class LogLink:
 
     def _opened(self, origin: Origin) -> Opened:
         """Describe a connection. Its client id stays here: ingest has no use for it."""
-        age_us = round(max(0.0, self._loop.time() - origin.began_s) * 1_000_000)
-        return Opened(origin.id, origin.tracker_id, origin.org_id, "", age_us, origin.is_session)
+        return Opened(
+            origin.id, origin.tracker_id, origin.org_id, "", origin.age_us, origin.is_session
+        )
 
     # Answers --------------------------------------------------------------------------------
 

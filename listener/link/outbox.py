@@ -5,6 +5,7 @@ its own share. The rest of its messages waits here, in order. After a change of 
 makes all unanswered messages due again, in order.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -62,10 +63,11 @@ class PlainMessage(NamedTuple):
 class Origin:
     """A connection that messages come from, as the link sees it.
 
-    id: never used again by this process. organization: a number of ours. began_s: by the loop's
-    clock. committed: called with the message and its result, in the order of the connection's
-    messages as far as they are committed in order. released: called instead with a message that is
-    not sent any more. is_session: it ends an older connection of the tracker.
+    id: never used again by this process. organization: a number of ours. began_s: by
+    `time.monotonic`, as the loop's clock stands still for a turn. committed: called with the
+    message and its result, in the order of the connection's messages as far as they are committed
+    in order. released: called instead with a message that is not sent any more. is_session: it ends
+    an older connection of the tracker.
     """
 
     id: int
@@ -82,6 +84,10 @@ class Origin:
     queue: int = 0  # of the log, where there is one
     is_gone: bool = False
     is_session: bool = True
+
+    @property
+    def age_us(self) -> int:
+        return round((time.monotonic() - self.began_s) * 1_000_000)
 
 
 class HeldMessage(NamedTuple):

@@ -30,6 +30,8 @@ from service.tcp import USER_TIMEOUT_MS
 
 QUEUES = 8
 LISTENERS = "opsc.listeners"
+SENT_US = "sent_us"
+"""The header that says when a message was published."""
 UNREADABLE = "opsc.unreadable"
 """Blocks that ingest could not read; the oldest go when there are too many."""
 QUEUE_BYTES = 1 << 30
@@ -65,14 +67,14 @@ class LogLost(OSError):
 class Delivery(NamedTuple):
     """A message that was taken. sender and reply_to: as `LogConnection.publish` has them.
 
-    sent_s: when it was published, by that machine's clock.
+    sent_us: when it was published, by that machine's clock.
     """
 
     tag: int
     body: bytes
     sender: str
     reply_to: str
-    sent_s: int
+    sent_us: int
 
 
 def queue_of(org_id: UUID) -> int:
@@ -184,8 +186,9 @@ class LogConnection:
         ) -> None:
             if not self.lost.done():
                 sender, reply_to = properties.app_id or "", properties.reply_to or ""
-                sent_s = properties.timestamp or 0
-                on_delivery(Delivery(method.delivery_tag or 0, body, sender, reply_to, sent_s))
+                seconds = (properties.timestamp or 0) * 1_000_000  # all that 0.17 told
+                sent_us = (properties.headers or {}).get(SENT_US, seconds)
+                on_delivery(Delivery(method.delivery_tag or 0, body, sender, reply_to, sent_us))
 
         await self.call("basic_qos", prefetch_count=prefetch)
         await self.call("basic_consume", queue, delivered)
@@ -217,12 +220,12 @@ class LogConnection:
     ) -> int:
         """Publish a message, unless the connection is gone; return its number on it."""
         self._published += 1
-        properties = BasicProperties(
-            app_id=sender,
-            reply_to=reply_to,
-            delivery_mode=2 if is_lasting else None,
-            timestamp=int(time.time()) if is_lasting else None,
-        )
+        properties = BasicProperties(app_id=sender, reply_to=reply_to)
+        if is_lasting:
+            sent_us = time.time_ns() // 1_000
+            properties.delivery_mode = 2
+            properties.timestamp = sent_us // 1_000_000
+            properties.headers = {SENT_US: sent_us}
         self._send("basic_publish", exchange, key, body, properties, is_mandatory)
         return self._published
 

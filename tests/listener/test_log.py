@@ -198,12 +198,20 @@ async def test_a_block_that_cannot_be_read_is_put_aside(
 async def test_a_device_that_goes_to_another_listener_is_ended_at_the_first(
     tenant: Tenant, system: System
 ) -> None:
-    vehicle = await registered(tenant)
+    vehicle, *more = [await registered(tenant) for _ in range(8)]
     port = free_port(ANY_PORT)
     other = second(system.listener, OPSC_LISTEN_PORT=str(port))
     with ExitStack() as ends:
         ends.callback(other.stop)
         await beside(other.start)
+        system.ingest.freeze()  # what it hears of both, it hears at once
+        moved = [
+            [await asyncio.to_thread(Wire.signed_in, at, each.name) for at in (system.port, port)]
+            for each in more
+        ]
+        system.ingest.thaw()
+        for left, _ in moved:
+            assert await asyncio.to_thread(left.end) == SESSION_TAKEN_OVER
         first = await asyncio.to_thread(Wire.signed_in, system.port, vehicle.name)
         next_one = await asyncio.to_thread(Wire.signed_in, port, vehicle.name)
         assert await asyncio.to_thread(first.end) == SESSION_TAKEN_OVER

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -67,7 +68,7 @@ class Connection:
         )
 
     def open(self, age_s: float = 0.0) -> None:
-        self.origin.began_s = asyncio.get_running_loop().time() - age_s
+        self.origin.began_s = time.monotonic() - age_s
         self._sender.opened(self.origin)
 
     def send(self, payload: bytes, topic: str = "trackers/t/fixes") -> None:
