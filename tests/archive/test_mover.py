@@ -394,7 +394,7 @@ async def test_a_process_may_be_killed_at_any_step(
         assert counted == len(expected), steps
         if worker.exitcode == 0:
             steps, rounds = 0, rounds + 1
-            if rounds == 3:  # from the second one on there is an object to remove
+            if rounds == 2:  # in the second one there is an object to remove
                 break
         else:
             assert worker.exitcode == -signal.SIGKILL

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import ssl
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,22 +13,14 @@ from stack.cli import events
 from stack.servers.tls import development_certificate
 from tests.api.live.reading import emit
 from tests.api.running import Client, Organization, RunningApi
+from tests.stack.command import OPSC
 
 
 async def tailing(
     api: RunningApi, client: Client, arguments: Sequence[str]
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *(
-            "-c",
-            "from stack.cli.main import main; main()",
-            "events",
-            "tail",
-            "--url",
-            api.url,
-            *arguments,
-        ),
+        *(OPSC, "events", "tail", "--url", api.url, *arguments),
         env=os.environ | {"OPSC_API_KEY": client.token or ""},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -67,6 +58,7 @@ async def test_what_the_api_refuses_ends_the_command(api: RunningApi, north: Org
         assert "Traceback" not in error.decode()
 
 
+@pytest.mark.fresh_start  # what is trusted is read when a process starts
 async def test_a_certificate_that_is_not_trusted_ends_the_command(
     api: RunningApi, north: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

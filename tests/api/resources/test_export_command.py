@@ -5,7 +5,6 @@ import csv
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from pyarrow import parquet
 from tests.api.resources.test_trips import day, store
 from tests.api.running import Organization, RunningApi
 from tests.api.stored import carried, minute, text
+from tests.stack.command import OPSC
 from tests.waiting import until
 
 ROWS = 3_000
@@ -26,9 +26,7 @@ async def started(
     url: str, token: str | None, *arguments: str | Path
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", "from stack.cli.main import main; main()", "export"),
-        *map(str, arguments),
+        *(OPSC, "export", *map(str, arguments)),
         env=os.environ | {"OPSC_API_KEY": token or "", "OPSC_API_URL": url},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
