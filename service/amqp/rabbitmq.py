@@ -186,8 +186,9 @@ class LogConnection:
         ) -> None:
             if not self.lost.done():
                 sender, reply_to = properties.app_id or "", properties.reply_to or ""
-                seconds = (properties.timestamp or 0) * 1_000_000  # all that 0.17 told
-                sent_us = (properties.headers or {}).get(SENT_US, seconds)
+                sent_us = (properties.headers or {}).get(SENT_US)
+                if not isinstance(sent_us, int):
+                    sent_us = (properties.timestamp or 0) * 1_000_000  # all that 0.17 told
                 on_delivery(Delivery(method.delivery_tag or 0, body, sender, reply_to, sent_us))
 
         await self.call("basic_qos", prefetch_count=prefetch)
