@@ -1,10 +1,12 @@
-"""A browser for each module, and pages of somebody of its own for each test."""
+"""A browser for each worker, and pages of somebody of its own for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserType, async_playwright, expect
+from pytest_asyncio import is_async_test
 
 from api.resources import dashboard
 from tests.api.conftest import api, mailbox, north, org, shared_api, south
@@ -14,6 +16,8 @@ from tests.dashboard.browser import ARGUMENTS, environment, program
 from tests.dashboard.pages import Pages, pages_of
 
 expect.set_options(timeout=20_000)  # as all else in a page: how soon it is there, no test says
+
+BROWSER = pytest.StashKey[Browser]()
 
 __all__ = ["api", "mailbox", "north", "org", "shared_api", "south"]
 
@@ -26,19 +30,39 @@ def built() -> Path:
     return page
 
 
-@pytest.fixture
-async def browser(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Browser]:
-    """A browser. Playwright's own Node needs a library that a small Debian lacks."""
-    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(NODE))
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run these tests in the loop of the session, where the browser is."""
+    folder, in_the_session = Path(__file__).parent, pytest.mark.asyncio(loop_scope="session")
+    for item in items:
+        if item.path.is_relative_to(folder) and is_async_test(item):
+            item.add_marker(in_the_session, append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[BrowserType]:
+    """What starts browsers. Playwright's own Node needs a library that a small Debian lacks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYWRIGHT_NODEJS_PATH", str(NODE))
+        async with async_playwright() as playwright:
+            yield playwright.chromium
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: BrowserType, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """The browser of the session, started again where it died; its contexts end with the test."""
+    stash = request.session.stash
+    running = stash.get(BROWSER, None)
+    if running is None or not running.is_connected():
+        running = await chromium.launch(
             executable_path=program(), args=ARGUMENTS, env={**environment()}
         )
-        yield started
-        await started.close()
+        stash[BROWSER] = running
+    yield running
+    for context in running.contexts:
+        await context.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def pages(browser: Browser, api: RunningApi) -> AsyncIterator[Pages]:
     """The pages of one person, in English, who must not have seen an error at the end."""
     context = await browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 900})

@@ -102,4 +102,3 @@ async def test_from_nothing_to_a_breach_and_a_key(
     await page.get_by_role("row", name="Export").get_by_role("button", name="Revoke").click()
     await expect(page.get_by_text("There are no keys yet")).to_be_visible()
     await pages.check()
-    await context.close()

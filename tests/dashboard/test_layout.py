@@ -1,13 +1,17 @@
 """Every page as it looks: wide, dark and on a phone. Nothing overflows, is cut off or has no text,
 and axe finds nothing. The pictures are in var/pictures, to be looked at.
+
+Every run sees each page in one of the looks, and `make test-long` in the other two.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from db.core.ids import new_id
@@ -24,7 +28,7 @@ from tests.api.stored import carried, minute, store_refusal, store_unknown, stor
 from tests.clients.make import NODE_MODULES
 from tests.dashboard.breaches import breach
 from tests.dashboard.browser import ROOT
-from tests.dashboard.pages import pages_of
+from tests.dashboard.pages import Pages, pages_of
 
 PICTURES = ROOT / "var" / "pictures"
 LOOKS: dict[str, dict[str, Any]] = {
@@ -159,7 +163,7 @@ _AXE = """async () => {
 }"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def busy(api: RunningApi) -> Organization:
     """An organization that has something on every page."""
     org = api.organization("Müller Tiefbau")
@@ -216,7 +220,7 @@ async def busy(api: RunningApi) -> Organization:
     return org
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def endpoint(busy: Organization) -> str:
     """An endpoint with a delivery."""
     made_id = (await busy.admin.get("/v1/webhook-endpoints")).json["data"][0]["id"]
@@ -225,7 +229,7 @@ async def endpoint(busy: Organization) -> str:
     return made_id
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def anna(api: RunningApi, busy: Organization) -> str:
     """An employee with a phone; others move, or are silent."""
     await show(busy)
@@ -242,7 +246,7 @@ async def anna(api: RunningApi, busy: Organization) -> str:
     return people[0]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def zone(api: RunningApi, busy: Organization) -> str:
     """A zone with versions and visits."""
     made = (await busy.admin.get("/v1/zones")).json["data"][-1]["id"]
@@ -260,17 +264,45 @@ async def zone(api: RunningApi, busy: Organization) -> str:
     return made
 
 
-@pytest.fixture(params=LOOKS)
+@dataclass(frozen=True)
+class Look:
+    """A person who sees the pages in one way."""
+
+    person: Pages
+    name: str
+    is_long: bool
+
+    def places(self, titles: Iterable[str]) -> list[str]:
+        """Those of the pages that are seen so in every run, or those that take another minute."""
+        own, looks = list(LOOKS).index(self.name), len(LOOKS)
+        return [
+            title
+            for place, title in enumerate(titles)
+            if (place % looks == own) is not self.is_long
+        ]
+
+
+@pytest_asyncio.fixture(
+    loop_scope="session",
+    params=[
+        *(pytest.param((name, False), id=name) for name in LOOKS),
+        *(
+            pytest.param((name, True), id=f"{name}-others", marks=pytest.mark.long)
+            for name in LOOKS
+        ),
+    ],
+)
 async def look(
     request: pytest.FixtureRequest, browser: Browser, api: RunningApi
-) -> AsyncIterator[Any]:
-    """A person who sees the pages in one way."""
-    options = dict(LOOKS[request.param])
+) -> AsyncIterator[Look]:
+    """A person for each look, for each part of the pages."""
+    name, is_long = request.param
+    options = dict(LOOKS[name])
     width, height = options.pop("viewport")
     size: Any = {"width": width, "height": height}
     context = await browser.new_context(**options, viewport=size)
     person = await pages_of(context, api.url)
-    yield person, request.param
+    yield Look(person, name, is_long)
     await person.check()
 
 
@@ -297,56 +329,66 @@ async def _look_at(page: Page, name: str) -> list[str]:
 
 
 async def test_pages_of_who_is_signed_in(
-    look: Any, busy: Organization, endpoint: str, zone: str, anna: str
+    look: Look, busy: Organization, endpoint: str, zone: str, anna: str
 ) -> None:
-    person, name = look
+    person = look.person
     person.expected.append("422")  # a zone without machines, as its form is looked at
     page = await person.sign_in(busy, busy.email)
     faults: dict[str, list[str]] = {}
-    for title, place in PLACES.items():
-        await page.goto(f"{person.url}/app/{place.format(endpoint=endpoint, zone=zone, anna=anna)}")
+    for title in look.places(PLACES):
+        place = PLACES[title].format(endpoint=endpoint, zone=zone, anna=anna)
+        await page.goto(f"{person.url}/app/{place}")
         await page.locator("main h1, main .asset-list button").first.wait_for()
         await _open(page, title)
         if title in STEPS:
             await STEPS[title](page)
-        faults[title] = await _look_at(page, f"{title}-{name}")
-    assert faults == {title: [] for title in PLACES}
+        faults[title] = await _look_at(page, f"{title}-{look.name}")
+    assert faults == {title: [] for title in look.places(PLACES)}
 
 
-async def test_the_map_of_who_has_nothing_yet(look: Any, org: Organization) -> None:
-    person, name = look
-    page = await person.sign_in(org, org.email)
+@pytest.mark.parametrize(
+    "look",
+    [
+        pytest.param((name, False), id=name, marks=[pytest.mark.long] * (name != "phone"))
+        for name in LOOKS
+    ],
+    indirect=True,
+)
+async def test_the_map_of_who_has_nothing_yet(look: Look, org: Organization) -> None:
+    page = await look.person.sign_in(org, org.email)
     await page.reload()  # without what was said of signing in
     await page.locator(".steps").wait_for()
-    assert await _look_at(page, f"first-steps-{name}") == []
+    assert await _look_at(page, f"first-steps-{look.name}") == []
 
 
 async def test_pages_of_strangers(
-    look: Any, api: RunningApi, busy: Organization, mailbox: Mailbox
+    look: Look, api: RunningApi, busy: Organization, mailbox: Mailbox
 ) -> None:
-    person, name = look
+    person, places = look.person, look.places(["quote", "photos", *STRANGERS_PLACES])
     faults: dict[str, list[str]] = {}
-    language: Language = "en" if name == "light" else "de"
+    language: Language = "en" if look.name == "light" else "de"
     statement = "UPDATE organizations SET language = %s WHERE org_id = %s"
     api.sql(statement, language, busy.org_id)
-    line = LINE | {"description": "Excavation " * 30}
-    _, path = await sent(busy, mailbox, lines=[LINE, line], terms="Within 30 days.")
     page = await person.context.new_page()
-    for title, is_answered in (("quote", False), ("quote-accepted", True)):
+    if "quote" in places:
+        line = LINE | {"description": "Excavation " * 30}
+        _, path = await sent(busy, mailbox, lines=[LINE, line], terms="Within 30 days.")
         await page.goto(person.url + path)
-        if is_answered:
-            await page.get_by_label(say(language, "page-signing-name")).fill("Ann Lee")
-            await page.get_by_role("checkbox").check()
-            await page.get_by_role("button", name=say(language, "page-accept-button")).click()
-            await page.get_by_role("status").wait_for()
         assert await page.locator(f"html[lang={language}]").count() == 1
-        faults[title] = await _look_at(page, f"{title}-{name}")
-    await page.goto(f"{person.url}/inspection-photos/{format_id('insp', new_id())}")
-    await page.get_by_text(say(language, "photos-asked")).wait_for()
-    faults["photos"] = await _look_at(page, f"photos-{name}")
+        faults["quote"] = await _look_at(page, f"quote-{look.name}")
+        await page.get_by_label(say(language, "page-signing-name")).fill("Ann Lee")
+        await page.get_by_role("checkbox").check()
+        await page.get_by_role("button", name=say(language, "page-accept-button")).click()
+        await page.get_by_role("status").wait_for()
+        faults["quote"] += await _look_at(page, f"quote-accepted-{look.name}")
+    if "photos" in places:
+        await page.goto(f"{person.url}/inspection-photos/{format_id('insp', new_id())}")
+        await page.get_by_text(say(language, "photos-asked")).wait_for()
+        faults["photos"] = await _look_at(page, f"photos-{look.name}")
     await page.close()
-    for title, place in STRANGERS_PLACES.items():
-        page = await person.open(place)
-        await page.locator("h1").wait_for()
-        faults[title] = await _look_at(page, f"{title}-{name}")
-    assert faults == {title: [] for title in faults}
+    for title in places:
+        if title in STRANGERS_PLACES:
+            page = await person.open(STRANGERS_PLACES[title])
+            await page.locator("h1").wait_for()
+            faults[title] = await _look_at(page, f"{title}-{look.name}")
+    assert faults == {title: [] for title in places}

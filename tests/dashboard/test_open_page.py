@@ -183,7 +183,6 @@ async def test_a_killed_api_is_said_and_no_event_is_missed(
     seen = [await times.nth(n).get_attribute("datetime") for n in range(len(told))]
     assert seen == told
     await pages.check()
-    await context.close()
 
 
 async def _is_told(machine: Crossing) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import expect
 
@@ -55,7 +56,7 @@ class TileServer:
         }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def tiles() -> AsyncIterator[TileServer]:
     """A server of pictures."""
     server, app = TileServer(), web.Application()

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.api.mailbox import Mailbox
@@ -15,7 +15,7 @@ from tests.waiting import until
 VIEWER, TECHNICIAN = "viewer@example.com", "technician@example.com"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def elsewhere(browser: Browser, api: RunningApi) -> AsyncIterator[Pages]:
     """The pages of a browser in another country, in English too."""
     context = await browser.new_context(locale="en-US", timezone_id="America/New_York")
