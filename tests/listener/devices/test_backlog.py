@@ -34,8 +34,8 @@ from tests.listener.wire import (
 from tests.servers import DatabaseUnderTest
 from tests.waiting import PATIENCE_S, until
 
-MESSAGES = 5_000
-FEWER = 500  # of a client that has 20 under way by itself
+MESSAGES = 2_000
+FEWER = 200  # of a client that has 20 under way by itself
 HOST = "127.0.0.1"
 
 
