@@ -29,7 +29,7 @@ from stack.host.programs import Programs, provision
 from tests.data import LACKING
 from tests.fork_server import STARTS
 from tests.scheduling import files
-from tests.scheduling.files import WHOLE_SYSTEMS, group_of
+from tests.scheduling.files import SHARED_SYSTEM, group_of
 from tests.servers import (
     BrokerUnderTest,
     DatabaseUnderTest,
@@ -112,7 +112,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """End the shared system after the last of its tests: it is busy where it has nothing to do."""
     shared = item.config.stash.get(INSTALLATION, None)
     next_group = None if nextitem is None else group_of(nextitem.nodeid)
-    if shared is not None and next_group != WHOLE_SYSTEMS:
+    if shared is not None and next_group != SHARED_SYSTEM:
         shared.end()
 
 

@@ -1,7 +1,8 @@
 """The order of tests, and the worker that runs them: whole files, the longest first.
 
-Tests of a file share a database, so one worker runs them, one after the other. Files that run whole
-systems share one, and belong to one worker all together. The hooks are for `conftest.py`.
+Tests of a file share a database, so one worker runs them, one after the other. Files that use the
+shared system belong to one worker all together, and those that run whole systems of their own to one
+more: no more than two whole systems run at once. The hooks are for `conftest.py`.
 
 pytest-xdist has groups of its own (`--dist loadgroup`), which pytest 9.2 ignores without a word.
 """
@@ -23,8 +24,9 @@ DURATIONS_S: dict[str, float] = json.loads(
 )
 """By file, written by `python -m tests.scheduling.durations`."""
 
-WHOLE_SYSTEMS = "whole systems"
+SHARED_SYSTEM, OWN_SYSTEMS = "the shared system", "systems of their own"
 MARK = "pytest.mark.acceptance"
+SHARED_FIXTURE = "installation: Installation"
 
 
 def group_of(nodeid: str) -> str:
@@ -36,7 +38,9 @@ def group_of(nodeid: str) -> str:
 def _group_of_file(file: str) -> str:
     """Return its group, from its text: who hands out the work has not imported it."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    return WHOLE_SYSTEMS if MARK in text else file
+    if MARK not in text:
+        return file
+    return SHARED_SYSTEM if SHARED_FIXTURE in text else OWN_SYSTEMS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.scheduling.files import MARK, ROOT, WHOLE_SYSTEMS, group_of
+from tests.scheduling.files import (
+    MARK,
+    OWN_SYSTEMS,
+    ROOT,
+    SHARED_FIXTURE,
+    SHARED_SYSTEM,
+    group_of,
+)
 
 TESTS = """
 import pytest
@@ -30,7 +37,7 @@ def test_a_worker_runs_whole_files_and_groups_and_the_longest_come_first(tmp_pat
     )
     for name in "ad":
         with (tmp_path / f"test_{name}.py").open("a") as file:
-            file.write(f"# {MARK}\n")
+            file.write(f"# {MARK} {SHARED_FIXTURE}\n")
     options = ("-p", "xdist", "-p", "groups", "-n", "2", "-v", "-p", "no:cacheprovider")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, tmp_path],
@@ -57,7 +64,8 @@ def test_files_that_use_the_shared_system_are_of_its_group() -> None:
     users = [
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "tests").rglob("test_*.py")
-        if re.search(r"installation: Installation[,)\n]", path.read_text(encoding="utf-8"))
+        if re.search(r"\binstallation\b.*Installation[,)\n]", path.read_text(encoding="utf-8"))
     ]
     assert len(users) > 5
-    assert {group_of(file) for file in users} == {WHOLE_SYSTEMS}
+    assert {group_of(file) for file in users} == {SHARED_SYSTEM}
+    assert group_of("tests/stack/test_secrets.py") == OWN_SYSTEMS
