@@ -1,5 +1,5 @@
 # make demo    set up what is missing, then the system with moving trackers and live breaches
-# make test    set up what is missing, then the tests; SHORT=1 does less
+# make test    set up what is missing, then the tests; SHORT=1 does less, OF=quotes those of a subject
 # make test-python PYTHON=python3.12   the same on another Python, in an environment of its own;
 #                TESTS=every_python: what depends on the version, on a whole system, in a minute
 # make test-long  what takes minutes: fault rows, generated clients; CONTRIBUTING.md lists them
@@ -66,7 +66,7 @@ NOTE_END := || { echo $$? > var/tests-ended; exit 1; }
 test: tools
 	@mkdir -p var && rm -f var/tests-ended
 	$(BIN)/python -m tests.servers
-	$(PYTEST) $(if $(TESTS),-m '$(TESTS)') --junitxml var/tests.xml $(NOTE_END)
+	$(PYTEST) $(if $(TESTS),-m '$(TESTS)') $(if $(OF),--of '$(OF)') --junitxml var/tests.xml $(NOTE_END)
 
 test-python:
 	version=$$($(PYTHON) -c 'import platform; print(platform.python_version())') && \

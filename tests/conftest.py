@@ -28,7 +28,7 @@ from structlog.typing import EventDict
 from stack.host.programs import Programs, provision
 from tests.data import LACKING
 from tests.fork_server import STARTS
-from tests.scheduling import files
+from tests.scheduling import files, subjects
 from tests.scheduling.files import SHARED_SYSTEM, group_of
 from tests.servers import (
     BrokerUnderTest,
@@ -48,11 +48,14 @@ settings.register_profile("short", max_examples=20, deadline=None)
 settings.register_profile("long", max_examples=600, deadline=None)
 settings.load_profile("short")  # unless --hypothesis-profile names another
 
+pytest_addoption = subjects.add_option
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let roles and `opsc` be forked from here on; order the tests."""
     STARTS.install()
     config.pluginmanager.register(files)
+    config.pluginmanager.register(subjects)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

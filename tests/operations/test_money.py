@@ -4,6 +4,8 @@ import pytest
 
 from operations.money import DIGITS, minor_digits, money_text
 
+pytestmark = pytest.mark.about("quotes", "work orders")
+
 
 @pytest.mark.parametrize(
     ("currency", "amount", "text"),

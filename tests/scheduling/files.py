@@ -1,8 +1,8 @@
 """The order of tests, and the worker that runs them: whole files, the longest first.
 
 Tests of a file share a database, so one worker runs them, one after the other. Files that use the
-shared system belong to one worker all together, and those that run whole systems of their own to one
-more: no more than two whole systems run at once. The hooks are for `conftest.py`.
+shared system belong to one worker all together, and those that run systems of their own to another:
+no more than two whole systems run at once. The hooks are for `conftest.py`.
 
 pytest-xdist has groups of its own (`--dist loadgroup`), which pytest 9.2 ignores without a word.
 """

@@ -17,6 +17,8 @@ from api.limits.turns import MOST_OF_EACH, TooManyOfOne
 from tests.api.documents import examples
 from tests.api.documents.reports import inspection
 
+pytestmark = pytest.mark.about("quotes", "work orders", "timesheets", "inspections")
+
 NORTH, SOUTH = UUID(int=1), UUID(int=2)
 
 

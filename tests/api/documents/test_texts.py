@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from api.documents.texts import clocks_change, duration, figures, one_line, time_of_day
 from languages.dates import full_time
 
+pytestmark = pytest.mark.about("quotes", "work orders", "timesheets", "inspections")
+
 ZURICH = ZoneInfo("Europe/Zurich")
 
 

@@ -162,6 +162,7 @@ async def test_two_answers_to_a_quote(
         assert (*both, found) in _either(QUOTES, state, *pair), pair
 
 
+@pytest.mark.about("quotes")
 async def test_a_customer_accepts_what_the_office_declines(
     api: RunningApi, org: Organization, mailbox: Mailbox
 ) -> None:

@@ -137,6 +137,7 @@ async def _hot(org: Organization) -> dict[str, str]:
     return ids | {"number": number}
 
 
+@pytest.mark.about("quotes")
 async def test_a_conversion_that_waits_for_stock_holds_up_no_work_orders(
     api: RunningApi, org: Organization, tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ async def test_movements_of_a_part_wait_in_turn_and_leave_the_others_connections
     assert sorted(row["on_hand"] for row in rows) == [100, 900]
 
 
+@pytest.mark.about("quotes")
 async def test_plans_and_conversions_wait_in_the_turns_of_their_parts(
     api: RunningApi, org: Organization, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ async def _german_quote(
     return quote, found[1], letter
 
 
+@pytest.mark.about("quotes", "work orders", "timesheets", "inspections")
 async def test_documents_are_in_the_language_of_the_organization(
     api: RunningApi, org: Organization
 ) -> None:

@@ -97,6 +97,7 @@ async def test_an_address_has_bounds(org: Organization, address: str) -> None:
     assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/address")
 
 
+@pytest.mark.about("quotes", "work orders", "timesheets", "inspections")
 async def test_documents_show_logo_and_address(org: Organization) -> None:
     order = (await org.admin.post("/v1/work-orders", {"title": "x"})).headers["Location"]
     headers = {"Accept": "application/pdf"}

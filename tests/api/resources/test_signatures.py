@@ -17,6 +17,8 @@ from operations.signatures import (
 )
 from tests.api.photos.pictures import bomb, picture, saved, signature
 
+pytestmark = pytest.mark.about("quotes", "work orders", "inspections")
+
 SIGNED = signature((200, 80))
 END = SIGNED[-12:]
 

@@ -15,6 +15,8 @@ from db.delivery.mail_outbox import FIRST, Letter, LetterKind
 from tests.db.test_list_plans import Explaining, looked_at
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.about("quotes", "letters")
+
 LETTERS = 100_000
 MOST_LOOKED_AT = 50
 MOST_BLOCKS = 200
