@@ -1,11 +1,13 @@
 """A browser for each worker, and pages of somebody of its own for each test."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserType, async_playwright, expect
+from playwright.async_api import Browser, Error, async_playwright, expect
 from pytest_asyncio import is_async_test
 
 from api.resources import dashboard
@@ -16,8 +18,6 @@ from tests.dashboard.browser import ARGUMENTS, environment, program
 from tests.dashboard.pages import Pages, pages_of
 
 expect.set_options(timeout=20_000)  # as all else in a page: how soon it is there, no test says
-
-BROWSER = pytest.StashKey[Browser]()
 
 __all__ = ["api", "mailbox", "north", "org", "shared_api", "south"]
 
@@ -38,25 +38,45 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(in_the_session, append=False)
 
 
+@dataclass
+class Chromium:
+    """The browser of a worker, which outlives its tests."""
+
+    ends: AsyncExitStack
+    running: Browser | None = None
+
+    async def started(self) -> Browser:
+        """Return the browser, started again where it or what drives it died."""
+        if self.running is None or not await _answers(self.running):
+            with pytest.MonkeyPatch.context() as patch:
+                # Playwright's own Node needs a library that a small Debian lacks.
+                patch.setenv("PLAYWRIGHT_NODEJS_PATH", str(NODE))
+                playwright = await self.ends.enter_async_context(async_playwright())
+            self.running = await playwright.chromium.launch(
+                executable_path=program(), args=ARGUMENTS, env={**environment()}
+            )
+        return self.running
+
+
+async def _answers(browser: Browser) -> bool:
+    try:
+        await (await browser.new_context()).close()
+    except Error:
+        return False
+    return True
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium() -> AsyncIterator[BrowserType]:
-    """What starts browsers. Playwright's own Node needs a library that a small Debian lacks."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLAYWRIGHT_NODEJS_PATH", str(NODE))
-        async with async_playwright() as playwright:
-            yield playwright.chromium
+async def chromium() -> AsyncIterator[Chromium]:
+    """The browser of this worker."""
+    async with AsyncExitStack() as ends:
+        yield Chromium(ends)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def browser(chromium: BrowserType, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
-    """The browser of the session, started again where it died; its contexts end with the test."""
-    stash = request.session.stash
-    running = stash.get(BROWSER, None)
-    if running is None or not running.is_connected():
-        running = await chromium.launch(
-            executable_path=program(), args=ARGUMENTS, env={**environment()}
-        )
-        stash[BROWSER] = running
+async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
+    """A browser that runs; what a test opens in it ends with the test."""
+    running = await chromium.started()
     yield running
     for context in running.contexts:
         await context.close()
