@@ -87,7 +87,9 @@ MOST_AGAIN := 3
 test-again: tools
 	@test "$$(cat var/tests-ended)" = 1 && failed=$$(grep -c '::' .pytest_cache/v/cache/lastfailed) && test "$$failed" -le $(MOST_AGAIN) || \
 	  { echo 'only one to $(MOST_AGAIN) failed tests of a whole run run again' >&2; exit 1; }
+	@grep -o '[^"]*::[^"]*' .pytest_cache/v/cache/lastfailed >> var/tests-again
 	$(BIN)/python -m pytest -m '' --last-failed
+	@echo "run again so far, by var/tests-again: $$(wc -l < var/tests-again)"
 
 test-all: test test-long
 	$(PYTEST) -m hypothesis --hypothesis-profile long --junitxml var/properties.xml
