@@ -57,14 +57,21 @@ async def test_what_is_acknowledged_outlives_the_primary(pair: Pair) -> None:
             await fleet.progress()
 
 
-def stop_replicating(pair: Pair) -> int:
-    """Freeze what receives the primary's changes at the standby, and return its process."""
+async def stop_replicating(pair: Pair) -> int:
+    """Freeze what receives the primary's changes at the standby, and return its process. One that
+    was frozen before may have been given up: another follows.
+    """
     receivers = "SELECT pid FROM pg_stat_wal_receiver WHERE status = 'streaming'"
-    with psycopg.connect(pair[1].admin_url()) as conn:
-        row = conn.execute(receivers).fetchone()
-    assert row is not None
-    os.kill(row[0], signal.SIGSTOP)
-    return row[0]
+    found: list[int] = []
+
+    def receives() -> bool:
+        with psycopg.connect(pair[1].admin_url()) as conn:
+            found[:] = [pid for (pid,) in conn.execute(receivers)]
+        return bool(found)
+
+    await until(receives)
+    os.kill(found[0], signal.SIGSTOP)
+    return found[0]
 
 
 async def give_up_commits(pair: Pair) -> None:
@@ -75,7 +82,7 @@ async def give_up_commits(pair: Pair) -> None:
 
 @pytest.mark.parametrize("in_transaction", [False, True])
 async def test_what_is_not_replicated_counts_as_not_done(pair: Pair, in_transaction: bool) -> None:
-    receiver = stop_replicating(pair)
+    receiver = await stop_replicating(pair)
     async with await connect(pair[0].admin_url(), "test") as conn, asyncio.TaskGroup() as tasks:
         tasks.create_task(give_up_commits(pair))
         with pytest.raises(NotReplicated):
@@ -89,7 +96,7 @@ async def test_what_is_not_replicated_counts_as_not_done(pair: Pair, in_transact
 async def test_a_caller_that_gives_up_itself_leaves_the_connection_as_good_as_before(
     pair: Pair,
 ) -> None:
-    receiver = stop_replicating(pair)
+    receiver = await stop_replicating(pair)
     async with await connect(pair[0].admin_url(), "test") as conn:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
@@ -109,7 +116,7 @@ async def test_what_is_acknowledged_was_replicated(pair: Pair) -> None:
     tenant = await Tenant.create(both(pair))
     with running(tenant.database) as system:
         async with sending(tenant, system.port) as fleet:
-            receiver = stop_replicating(pair)
+            receiver = await stop_replicating(pair)
             await until(lambda: not system.ingest.is_ready())  # by its lease of 2 s
             await give_up_commits(pair)  # of ingest
             acknowledged = fleet.acknowledged

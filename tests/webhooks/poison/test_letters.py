@@ -154,10 +154,10 @@ async def test_what_has_expired_and_cannot_be_removed_keeps_no_letter_back(
     async with AsyncExitStack() as fault, at_work(mailing.run, wake=mailing.wake):
         await reset(world, org_id)
         await until(partial(none_waits, world))
-        await world.admin.execute("UPDATE user_links SET expires_at = '-infinity'")
         await fault.enter_async_context(
             poisoned(world.admin, "DELETE ON user_links", f"OLD.org_id = '{org_id}'")
         )
+        await world.admin.execute("UPDATE user_links SET expires_at = '-infinity'")
         mailing.wake()
         await was_set_aside(world.admin, "cleaning", "expired")
         await reset(world, org_id)
