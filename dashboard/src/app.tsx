@@ -54,7 +54,8 @@ export function App() {
   return (
     <Texts>
       <QueryClientProvider client={queries}>
-        <BrowserRouter basename="/app">
+        {/* In a transition the page that was left still hears what is typed, and takes the person back. */}
+        <BrowserRouter basename="/app" useTransitions={false}>
           <Boundary>
             <Routes>
               <Route path="/sign-in" element={<OnlyStrangers><SignInPage /></OnlyStrangers>} />
