@@ -143,25 +143,41 @@ def locked_folder(folder: Path, name: str = "lock") -> Iterator[None]:
 
 
 def _fetch(folder: Path, packages: Sequence[str], say: Say) -> None:
+    say(f"fetching {', '.join(packages)} into {folder} (once; nothing is installed)")
+    try:
+        fetch(folder, packages)
+    except ProvisionError as error:
+        raise ProvisionError(_no_packages(packages, str(error))) from None
+
+
+def fetch(folder: Path, packages: Sequence[str], source: str | None = None) -> None:
+    """Unpack packages into `folder`/`UNPACKED`, with all that they need. Raises ProvisionError.
+
+    source: the line of apt's sources that has them, in place of the system's sources; then they are
+    unpacked alone, for the packages of this system need not fit them.
+    """
     for tool in ("apt-get", "apt-cache", "dpkg"):
         if shutil.which(tool) is None:
-            raise ProvisionError(_no_packages(packages, f"{tool} is not on this system"))
-    say(f"fetching {', '.join(packages)} into {folder} (once; nothing is installed)")
-    environment = _apt_environment(folder)
+            raise ProvisionError(f"{tool} is not on this system")
+    environment = _apt_environment(folder, source)
+    archives = folder / "apt/cache/archives"
     try:
-        _apt(environment, packages, "update")
+        _apt(environment, "update")
         _require_candidates(environment, packages)
-        # A copy is whole only with --reinstall: apt skips what the system has.
-        options = ("--download-only", "--no-install-recommends", "--reinstall")
-        _apt(environment, packages, "install", *options, *packages)
-        _unpack(folder / "apt/cache/archives", folder / UNPACKED)
+        if source is None:
+            # A copy is whole only with --reinstall: apt skips what the system has.
+            options = ("--download-only", "--no-install-recommends", "--reinstall")
+            _apt(environment, "install", *options, *packages)
+        else:
+            _apt(environment, "download", *packages, cwd=archives)
+        _unpack(archives, folder / UNPACKED)
     finally:
         shutil.rmtree(folder / "apt", ignore_errors=True)
 
 
-def _apt_environment(folder: Path) -> dict[str, str]:
-    """Return variables for apt with the system's sources and keys, but lists, cache and locks of
-    our own.
+def _apt_environment(folder: Path, source: str | None) -> dict[str, str]:
+    """Return variables for apt with the system's keys, and its sources if none is given, but lists,
+    cache and locks of our own.
     """
     apt = folder / "apt"
     shutil.rmtree(apt, ignore_errors=True)
@@ -177,6 +193,9 @@ def _apt_environment(folder: Path) -> dict[str, str]:
         "Acquire::Retries": "3",
         "Acquire::http::Timeout": "30",
     }
+    if source is not None:
+        (apt / "sources.list").write_text(f"{source}\n")
+        settings |= {"Dir::Etc::sourcelist": apt / "sources.list", "Dir::Etc::sourceparts": "-"}
     lines = [f'{name} "{value}";\n' for name, value in settings.items()]
     # Hooks of the system are for the system's own lists.
     lines += [f"#clear APT::Update::{hook};\n" for hook in ("Post-Invoke", "Post-Invoke-Success")]
@@ -186,29 +205,25 @@ def _apt_environment(folder: Path) -> dict[str, str]:
 
 
 def _apt(
-    environment: Mapping[str, str], packages: Sequence[str], verb: str, *arguments: str
+    environment: Mapping[str, str], verb: str, *arguments: str, cwd: Path | None = None
 ) -> None:
     """Run apt-get, once more if it failed: mirrors do fail now and then."""
     command = ["apt-get", "-qq", "--yes", verb, *arguments]
     output = ""
     for _ in range(ATTEMPTS):
-        code, output = _run(command, environment)
+        code, output = _run(command, environment, cwd)
         # `update` reports an unreachable mirror as a warning and exits with 0.
         if code == 0 and not (verb == "update" and "Failed to fetch" in output):
             return
-    reason = f"`{' '.join(command)}` failed:\n{_tail(output)}"
-    raise ProvisionError(_no_packages(packages, reason))
+    raise ProvisionError(f"`{' '.join(command)}` failed:\n{_tail(output)}")
 
 
 def _require_candidates(environment: Mapping[str, str], packages: Sequence[str]) -> None:
     missing = [p for p in packages if not _has_candidate(environment, p)]
     if missing:
         raise ProvisionError(
-            _no_packages(
-                packages,
-                f"the package sources of this system ({_system_name()}) do not have "
-                f"{', '.join(missing)} (Debian has them from 13 on)",
-            )
+            f"the package sources of this system ({_system_name()}) do not have "
+            f"{', '.join(missing)} (Debian has them from 13 on)"
         )
 
 
@@ -217,10 +232,13 @@ def _has_candidate(environment: Mapping[str, str], package: str) -> bool:
     return "Candidate:" in output and "Candidate: (none)" not in output
 
 
-def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
+def _run(
+    command: list[str], environment: Mapping[str, str], cwd: Path | None = None
+) -> tuple[int, str]:
     try:
         done = subprocess.run(
             command,
+            cwd=cwd,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -17,6 +17,8 @@ from db.archive.archived_days import Piece
 from db.fixes.gps_history import HistoryKey
 from telemetry.times import to_datetime, to_us
 
+pytestmark = pytest.mark.every_python
+
 ORG, DAY = UUID(int=5), date(2026, 3, 1)
 BEGIN_US = to_us(datetime(2026, 3, 1, tzinfo=UTC))
 Key = tuple[int, int, int]  # tracker, time, seq

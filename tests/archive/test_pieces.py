@@ -19,6 +19,8 @@ from tests.archive.passes import archive
 from tests.db.plans import Explaining
 from tests.servers import DatabaseUnderTest
 
+pytestmark = pytest.mark.every_python
+
 _AT_ONCE = 10
 _TOO_SLOW = f"""
 CREATE FUNCTION count_removed() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -18,6 +18,8 @@ from tests.servers import ANY_PORT, DatabaseUnderTest
 from tests.waiting import until
 from tests.webhooks.delivering_process import process
 
+pytestmark = pytest.mark.every_python
+
 
 async def test_the_delivering_role_moves_what_is_old(
     database: DatabaseUnderTest, admin: Connection, tmp_path: Path

@@ -4,6 +4,8 @@ import pytest
 
 from archive.store import StoreUrl
 
+pytestmark = pytest.mark.every_python
+
 
 @pytest.mark.parametrize(
     ("text", "url"),

@@ -149,12 +149,9 @@ def make_root(path: Path) -> None:
     if shutil.which("debootstrap") is None:
         raise FreshError("debootstrap is missing: apt-get install debootstrap")
     sources = debian_sources()
-    mirror = next((uri for uri, suite in sources if suite == RELEASE), None)
-    if mirror is None:
-        raise FreshError(f"apt has no Debian {RELEASE} here; if it should, apt-get update first")
     began = time.monotonic()
     options = ["--variant=minbase", "--include=ca-certificates"]
-    _output("debootstrap", *options, RELEASE, str(path), mirror)
+    _output("debootstrap", *options, RELEASE, str(path), mirror(sources))
     _say(f"      {time.monotonic() - began:6.1f} s  debootstrap {RELEASE}")
     lines = [f"deb {uri} {suite} main\n" for uri, suite in sources]
     _write(path / "etc/apt/sources.list", "".join(lines))
@@ -224,6 +221,14 @@ def debian_sources() -> list[tuple[str, str]]:
         for uri, suite, component in rows
         if component == "main" and suite.partition("-")[0] == RELEASE
     ]
+
+
+def mirror(sources: Sequence[tuple[str, str]]) -> str:
+    """Return the URI of the archive that has this release, and other Debians. Raises FreshError."""
+    found = next((uri for uri, suite in sources if suite == RELEASE), None)
+    if found is None:
+        raise FreshError(f"apt has no Debian {RELEASE} here; if it should, apt-get update first")
+    return found
 
 
 def apt_settings() -> str:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from operations.hours.local_days import Period, day_end_s, day_start_s, month_of, week_of
 from operations.report_schedules import Due, Timing, last_due, next_due
 
+pytestmark = pytest.mark.every_python
+
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 DAY_S = 86_400
 

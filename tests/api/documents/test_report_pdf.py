@@ -18,6 +18,8 @@ from geofence.shapes.types import Circle, Corridor, Polygonal
 from languages.catalogue import names_in
 from tests.api.documents.test_reports import flat, pages
 
+pytestmark = pytest.mark.every_python
+
 COLUMNS: dict[str, Kind] = {
     "asset_id": "text",
     "name": "text",

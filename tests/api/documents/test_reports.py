@@ -17,6 +17,8 @@ from tests.api.documents.reports import inspection, part, question, task, transi
 from tests.api.documents.test_timesheet_pdf import NAMES
 from tests.api.photos.pictures import picture, saved
 
+pytestmark = pytest.mark.every_python
+
 _printer = ItemPrinter(uses_system_fonts=False)
 
 

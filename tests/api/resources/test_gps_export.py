@@ -18,7 +18,7 @@ from telemetry.tracks import TrackFormat, read_track
 from tests.api.running import Answer, Organization, RunningApi
 from tests.api.stored import Carried, carried, minute, store_fixes, text
 
-pytestmark = pytest.mark.own_api
+pytestmark = [pytest.mark.own_api, pytest.mark.every_python]
 
 PATH = "/v1/gps-events"
 

@@ -13,6 +13,8 @@ from tests.api.running import Answer, Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, minute, store_visit, text
 
+pytestmark = pytest.mark.every_python
+
 Fixes = list[tuple[float, float]]  # minutes, kilometres to the east
 
 

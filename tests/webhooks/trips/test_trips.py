@@ -16,6 +16,8 @@ from tests.ingest.tenants import Tenant, Vehicle
 from tests.servers import DatabaseUnderTest
 from tests.webhooks.trips.fleet import Fleet, day, switch
 
+pytestmark = pytest.mark.every_python
+
 
 async def test_a_day_of_a_truck(fleet: Fleet) -> None:
     fixes = day()

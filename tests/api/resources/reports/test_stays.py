@@ -13,6 +13,8 @@ from tests.api.running import Organization, RunningApi
 from tests.api.shapes import square
 from tests.api.stored import carried, store_visit
 
+pytestmark = pytest.mark.every_python
+
 HOUR_S = 3_600
 
 

@@ -23,6 +23,8 @@ from tests.api.resources.timekeeping import (
 )
 from tests.api.running import Organization, RunningApi
 
+pytestmark = pytest.mark.every_python
+
 
 async def test_a_timesheet_is_exported_as_csv(org: Organization, anna: Worker) -> None:
     await enter(org, anna, *day_of_work(2))
